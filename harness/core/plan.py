@@ -1,0 +1,27 @@
+"""What the engine is told about one candidate: a lane per server, and the lane of every pipeline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Lane", "Plan"]
+
+
+class Lane(NamedTuple):
+    """One server's queue: its cap and its order, over all pipelines placed on it."""
+
+    server: str
+    slots: int
+    cap: str = "window"  # a key of routing.CAPS
+    order: str = "fifo"  # a key of routing.ORDERS
+    max_in_flight: int | None = None  # window: instead of `slots`
+    max_wait_s: float = 1.0  # waves
+    ageing_s: float = 30.0  # interactive-first
+
+
+class Plan(NamedTuple):
+    """One candidate: `place[p]` is the lane of pipeline p (indices)."""
+
+    name: str
+    lanes: tuple[Lane, ...]
+    place: tuple[int, ...]

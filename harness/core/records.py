@@ -1,0 +1,151 @@
+"""The records: flat, immutable, raw. Analysis, verdicts and reports read these and nothing else.
+
+Times ending in `_s` are seconds on the run's one monotonic clock, zero at the start of the trial; durations are seconds
+too. Nothing is rounded here. `None` means "not known", never zero.
+
+A `NamedTuple` because it is the cheapest immutable record there is in Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["CallRecord", "DelayRecord", "JobRecord", "Origin", "Outcome", "Path", "QueueSource", "Reply"]
+
+Path = Literal["batch", "interactive"]
+Origin = Literal["measured", "emulated", "predicted", "published", "assumed"]
+Outcome = Literal["ok", "error", "timeout", "rejected", "cancelled"]
+QueueSource = Literal["exact", "residual", "unknown"]
+
+
+class Reply(NamedTuple):
+    """What a driver learned about one call that it carried out. Server fields are the server's own clock."""
+
+    outcome: Outcome
+    sent_s: float | None = None  # the request left for the server: after the throttle
+    first_token_s: float | None = None  # only known where the call was streamed
+    end_s: float | None = None
+    error: str | None = None  # one line: what the server or the transport said
+    done_reason: str | None = None  # "stop", "length", ... as the server gave it
+    prompt_tokens: int | None = None  # all prompt tokens, cached ones included
+    output_tokens: int | None = None
+    total_s: float | None = None  # the server's total_duration
+    load_s: float | None = None
+    prefill_s: float | None = None  # prompt_eval_duration
+    decode_s: float | None = None  # eval_duration: first to last token
+    queue_s: float | None = None  # exact, where the server tells it
+
+
+class CallRecord(NamedTuple):
+    """One attempt at one call to a model."""
+
+    candidate: str
+    repeat: int  # 0, 1, ...; warm-up repeats are not recorded
+    origin: Origin
+    pipeline: str
+    path: Path
+    job: int
+    node: str
+    item: int  # which item of a fan-out; 0 for a plain node
+    iteration: int  # which pass of a loop; 0 outside loops
+    attempt: int  # 0 for the first
+    call: int  # serial number within the trial, in the order of dispatch from the walk
+    agent: str
+    model: str
+    server: str
+    ready_s: float  # its predecessors were done
+    started_s: float | None  # the router let it go; None where it never did
+    reply: Reply
+
+    @property
+    def outcome(self) -> Outcome:
+        """`ok`, or how the call failed."""
+        return self.reply.outcome
+
+    @property
+    def router_wait_s(self) -> float | None:
+        """Ready until the router let it go."""
+        return None if self.started_s is None else self.started_s - self.ready_s
+
+    @property
+    def throttle_wait_s(self) -> float | None:
+        """Let go by the router until really sent: pacing by `starts_per_s`."""
+        if self.started_s is None or self.reply.sent_s is None:
+            return None
+        return self.reply.sent_s - self.started_s
+
+    @property
+    def wall_s(self) -> float | None:
+        """Sent until its last token had arrived, on the client's clock."""
+        if self.reply.sent_s is None or self.reply.end_s is None:
+            return None
+        return self.reply.end_s - self.reply.sent_s
+
+    @property
+    def client_s(self) -> float | None:
+        """The client's share of the wall time: what the server's own total does not contain."""
+        if self.wall_s is None or self.reply.total_s is None:
+            return None
+        return self.wall_s - self.reply.total_s
+
+    @property
+    def residual_s(self) -> float | None:
+        """What is in the server's total but in none of load, prefill and decode (reference 1.5)."""
+        r = self.reply
+        if r.total_s is None or r.prefill_s is None or r.decode_s is None:
+            return None
+        return r.total_s - (r.load_s or 0.0) - r.prefill_s - r.decode_s
+
+    @property
+    def decode_tokens_per_s(self) -> float | None:
+        """(tokens - 1) / decode time: the first token comes out of the prefill."""
+        r = self.reply
+        if not r.decode_s or r.output_tokens is None or r.output_tokens < 2:
+            return None
+        return (r.output_tokens - 1) / r.decode_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Flatten into one JSON object; `from_json` is its inverse."""
+        flat = self._asdict()
+        del flat["reply"]
+        return {**flat, **self.reply._asdict()}
+
+    @classmethod
+    def from_json(cls, flat: dict[str, Any]) -> CallRecord:
+        """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError."""
+        own = {name: flat[name] for name in cls._fields if name != "reply"}
+        return cls(**own, reply=Reply(**{name: flat[name] for name in Reply._fields}))
+
+
+class DelayRecord(NamedTuple):
+    """One tool delay of one job."""
+
+    candidate: str
+    repeat: int
+    origin: Origin
+    pipeline: str
+    job: int
+    node: str
+    start_s: float
+    end_s: float
+
+
+class JobRecord(NamedTuple):
+    """One pass through a pipeline. Its pipeline time is `end_s - due_s`: a late start counts."""
+
+    candidate: str
+    repeat: int
+    origin: Origin
+    pipeline: str
+    path: Path
+    job: int
+    due_s: float  # when it was intended to start
+    arrived_s: float  # when the engine handled its arrival
+    end_s: float
+    outcome: Outcome
+    calls: int  # attempts recorded for it
+
+    @property
+    def pipeline_time_s(self) -> float:
+        """End-to-end time from the intended start."""
+        return self.end_s - self.due_s

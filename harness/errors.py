@@ -1,0 +1,50 @@
+"""The errors that leave Slotwise, and the exit code of each.
+
+    SlotwiseError            never raised itself
+    +-- UserError        2   something the person at the keyboard can mend: a flag, a path, a port
+    |   +-- WorkloadError    a workload file: always file:line:column
+    +-- ServerFailure    3   a server that could not be started, reached or understood
+
+A failure of a single call is neither: it is a record with an outcome (docs/design.md).
+A message says where, what was expected, what was found, and what to do; only the CLI prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["ServerFailure", "SlotwiseError", "UserError", "WorkloadError", "did_you_mean"]
+
+
+class SlotwiseError(Exception):
+    """Base of every error that Slotwise raises on purpose; `exit_code` is the process's."""
+
+    exit_code = 1
+
+
+class UserError(SlotwiseError):
+    """Something the user can mend."""
+
+    exit_code = 2
+
+
+class WorkloadError(UserError):
+    """A workload file that cannot be used; `where` is `file:line:column` as far as it is known."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(f"{where}: {message}")
+        self.where = where
+        self.message = message
+
+
+class ServerFailure(SlotwiseError):
+    """A server that could not be started, reached or understood."""
+
+    exit_code = 3
+
+
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` where a close match exists, else an empty string."""
+    close = get_close_matches(found, list(allowed), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
