@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["CallRecord", "DelayRecord", "JobRecord", "Origin", "Outcome", "Path", "QueueSource", "Reply"]
+__all__ = [
+    "CallRecord",
+    "DelayRecord",
+    "JobRecord",
+    "Origin",
+    "Outcome",
+    "Path",
+    "QueueSource",
+    "Reply",
+    "TrialRecord",
+]
 
 Path = Literal["batch", "interactive"]
 Origin = Literal["measured", "emulated", "predicted", "published", "assumed"]
@@ -149,3 +159,16 @@ class JobRecord(NamedTuple):
     def pipeline_time_s(self) -> float:
         """End-to-end time from the intended start."""
         return self.end_s - self.due_s
+
+
+class TrialRecord(NamedTuple):
+    """One candidate, once: a trial. Written when it has ended; its absence means that the trial was cut."""
+
+    candidate: str
+    repeat: int
+    origin: Origin
+    position: int  # its place in the interleaved order of the whole run
+    started_at: str  # wall-clock time, RFC 3339, for people only
+    makespan_s: float  # first intended start to last end
+    loop_lag_p99_s: float | None  # lateness of the client's own event loop; None where there is none
+    complete: bool  # every job that was due has ended

@@ -1,0 +1,51 @@
+"""A run in memory: everything recorded when a workload was executed (measured) or simulated (predicted) once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
+from harness.workload.schema import Workload
+
+__all__ = ["Baseline", "Run", "ServerFacts"]
+
+
+class Baseline(NamedTuple):
+    """Medians over warm single calls on an idle server: what is overhead and not queueing (reference 1.5)."""
+
+    residual_s: float
+    load_s: float
+    calls: int
+
+
+class ServerFacts(NamedTuple):
+    """What was asked of a server and what was found."""
+
+    name: str
+    kind: str
+    url: str  # without credentials
+    model: str
+    slots_asked: int | None
+    slots_found: int | None  # by the probe; None: not probed
+    version: str
+    exact_queue: bool
+    baseline: Baseline | None
+    details: dict[str, str | int | float]
+
+
+class Run(NamedTuple):
+    """One run. `notes` are the warnings that belong at the top of every report, worst first."""
+
+    name: str
+    origin: Origin
+    started_at: str  # RFC 3339
+    workload: Workload
+    candidates: tuple[str, ...]  # in the workload's order
+    machine: dict[str, Any]  # cpu, cores, memory_bytes, os, python, slotwise
+    servers: tuple[ServerFacts, ...]
+    notes: tuple[str, ...]
+    partial: bool  # interrupted: some repeats are missing or were cut
+    trials: tuple[TrialRecord, ...]
+    calls: tuple[CallRecord, ...]
+    jobs: tuple[JobRecord, ...]
+    delays: tuple[DelayRecord, ...]
