@@ -27,9 +27,7 @@ class Arrivals:
     def __init__(self, pipelines: tuple[Pipeline, ...]) -> None:
         for pipeline in pipelines:
             if pipeline.jobs is None and not pipeline.arrival.users and not pipeline.arrival.every_s:
-                raise ValueError(
-                    f"pipeline {pipeline.name!r} has no end: jobs, users or every_s > 0 is needed"
-                )
+                raise ValueError(f"pipeline {pipeline.name!r} has no end: jobs, users or every_s > 0 is needed")
         self._pipelines = pipelines
         self._states = tuple(_State() for _ in pipelines)
         self._left = len(pipelines)
@@ -41,9 +39,7 @@ class Arrivals:
 
     def open(self, now_s: float) -> list[Arrive]:
         """Return the first arrivals of every pipeline that waits for no other."""
-        return [
-            a for index, p in enumerate(self._pipelines) if p.after is None for a in self._open(index, now_s)
-        ]
+        return [a for index, p in enumerate(self._pipelines) if p.after is None for a in self._open(index, now_s)]
 
     def admit(self, event: Arrive, now_s: float) -> tuple[list[tuple[int, float]], Arrive | None]:
         """Return the jobs (number, due_s) that start now, and the next arrival to wait for.

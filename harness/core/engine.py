@@ -53,9 +53,7 @@ class _Job:
         "walk",
     )
 
-    def __init__(
-        self, pipeline: int, number: int, user: int, due_s: float, arrived_s: float, walk: Walk
-    ) -> None:
+    def __init__(self, pipeline: int, number: int, user: int, due_s: float, arrived_s: float, walk: Walk) -> None:
         self.pipeline = pipeline
         self.number = number
         self.user = user
@@ -108,9 +106,7 @@ class Engine:
         self._now_s = 0.0
         self._arrivals = Arrivals(pipelines)
         self._lanes = tuple(LaneState(lane) for lane in plan.lanes)
-        self._feeds = tuple(
-            _feeds(pipeline, lane) for pipeline, lane in zip(pipelines, plan.place, strict=True)
-        )
+        self._feeds = tuple(_feeds(pipeline, lane) for pipeline, lane in zip(pipelines, plan.place, strict=True))
         self._jobs: dict[tuple[int, int], _Job] = {}
         self._flights: dict[int, _Flight] = {}
         self._call_ids = count()
@@ -203,9 +199,7 @@ class Engine:
             job.outcome = outcome
         lane = self._lanes[self.plan.place[job.pipeline]]
         for call_id in sorted(job.queued):
-            self._record_call(
-                job, lane.drop(call_id), None, Reply("cancelled", error="another call of the job failed")
-            )
+            self._record_call(job, lane.drop(call_id), None, Reply("cancelled", error="another call of the job failed"))
         job.queued.clear()
         if not job.in_flight:
             self._job_ended(job)
@@ -351,7 +345,5 @@ def _feeds(pipeline: Pipeline, lane: int) -> tuple[int | None, ...]:
     nodes = pipeline.graph.nodes
     leads_to_call = [False] * len(nodes)
     for index in reversed(range(len(nodes))):  # topological order: successors are known first
-        leads_to_call[index] = any(
-            nodes[s].kind == "agent" or leads_to_call[s] for s in nodes[index].successors
-        )
+        leads_to_call[index] = any(nodes[s].kind == "agent" or leads_to_call[s] for s in nodes[index].successors)
     return tuple(lane if leads else None for leads in leads_to_call)

@@ -18,9 +18,7 @@ __all__ = ["simulate"]
 Serve = Callable[[Call, float], Reply]
 
 
-def simulate(
-    engine: Engine, serve: Serve, on_record: Callable[[CallRecord | JobRecord | DelayRecord], None]
-) -> float:
+def simulate(engine: Engine, serve: Serve, on_record: Callable[[CallRecord | JobRecord | DelayRecord], None]) -> float:
     """Run one trial in virtual time and return its end.
 
     Args:
@@ -31,9 +29,7 @@ def simulate(
     Raises:
         RuntimeError: the engine is not finished and nothing is left to happen.
     """
-    agenda: list[
-        tuple[float, int, Event]
-    ] = []  # (time, serial, event): the serial makes ties first-in-first-out
+    agenda: list[tuple[float, int, Event]] = []  # (time, serial, event): the serial makes ties first-in-first-out
     serial = count()
     cancelled: set[int] = set()
     now_s = 0.0

@@ -46,17 +46,13 @@ class Spec(BaseModel):
 class Every(Spec):
     """A job starts every `every_s` seconds; 0 starts all of them at once."""
 
-    every_s: Seconds = Field(
-        description="Seconds between intended starts; 0 = all at once.", examples=[0, 2.5]
-    )
+    every_s: Seconds = Field(description="Seconds between intended starts; 0 = all at once.", examples=[0, 2.5])
 
 
 class AtTimes(Spec):
     """Jobs start at the listed times."""
 
-    at_s: tuple[Seconds, ...] = Field(
-        min_length=1, description="Intended starts, in seconds.", examples=[[0, 3, 9]]
-    )
+    at_s: tuple[Seconds, ...] = Field(min_length=1, description="Intended starts, in seconds.", examples=[[0, 3, 9]])
 
 
 class Closed(Spec):
@@ -86,9 +82,7 @@ class AgentSpec(Spec):
         description="Generate exactly `output_tokens` where the engine can (ignore_eos); Ollama may stop earlier.",
     )
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(default=0.0, description="Sampling temperature.")
-    format: Literal["json"] | None = Field(
-        default=None, description="`json` constrains the answer to a JSON value."
-    )
+    format: Literal["json"] | None = Field(default=None, description="`json` constrains the answer to a JSON value.")
 
 
 class ToolSpec(Spec):
@@ -181,12 +175,8 @@ class ServerBase(Spec):
 
     slots: PositiveInt = Field(default=1, le=64, description="Calls it generates at the same time.")
     context_tokens: PositiveInt = Field(default=2048, ge=256, description="Context of one slot, in tokens.")
-    batch_tokens: PositiveInt = Field(
-        default=512, le=4096, description="Prompt tokens of one engine step; pinned."
-    )
-    threads: PositiveInt | None = Field(
-        default=None, le=512, description="Engine threads; left out: every core."
-    )
+    batch_tokens: PositiveInt = Field(default=512, le=4096, description="Prompt tokens of one engine step; pinned.")
+    threads: PositiveInt | None = Field(default=None, le=512, description="Engine threads; left out: every core.")
     starts_per_s: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Pace request starts to this rate."
     )
@@ -196,18 +186,14 @@ class LlamaCppServer(ServerBase):
     """The embedded engine: llama.cpp behind our Ollama-API front, in a process of its own."""
 
     kind: Literal["llamacpp"]
-    model: str = Field(
-        default="smollm2-135m", description="A built-in model's name, or the path of a GGUF file."
-    )
+    model: str = Field(default="smollm2-135m", description="A built-in model's name, or the path of a GGUF file.")
 
 
 class OllamaServer(ServerBase):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     kind: Literal["ollama"]
-    model: str = Field(
-        description="Name of a model it has, a built-in model's name, or the path of a GGUF file."
-    )
+    model: str = Field(description="Name of a model it has, a built-in model's name, or the path of a GGUF file.")
     url: str | None = Field(
         default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed."
     )
@@ -225,19 +211,11 @@ OrderName = Literal["fifo", "interactive-first"]
 class Routing(Spec):
     """Where calls go (`place`), how many are in flight (`cap`), who goes first (`order`)."""
 
-    place: Name | dict[Name, Name] | None = Field(
-        default=None, description="A server, or a server per pipeline."
-    )
+    place: Name | dict[Name, Name] | None = Field(default=None, description="A server, or a server per pipeline.")
     cap: CapName | dict[Name, CapName] = Field(default="window", description="A cap, or a cap per server.")
-    order: OrderName | dict[Name, OrderName] = Field(
-        default="fifo", description="An order, or an order per server."
-    )
-    max_in_flight: PositiveInt | None = Field(
-        default=None, description="`window`: instead of the server's slots."
-    )
-    max_wait_s: Seconds = Field(
-        default=1.0, description="`waves`: start when the oldest call has waited this long."
-    )
+    order: OrderName | dict[Name, OrderName] = Field(default="fifo", description="An order, or an order per server.")
+    max_in_flight: PositiveInt | None = Field(default=None, description="`window`: instead of the server's slots.")
+    max_wait_s: Seconds = Field(default=1.0, description="`waves`: start when the oldest call has waited this long.")
     ageing_s: Seconds = Field(
         default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first."
     )
@@ -262,14 +240,10 @@ class Workload(Spec):
     name: Name = Field(description="Name of the workload; run folders are called after it.")
     description: str = Field(default="", description="One sentence for the report.")
     pipelines: dict[Name, PipelineSpec] = Field(min_length=1, description="The agent graphs.")
-    agents: dict[Name, AgentSpec] = Field(
-        default={}, description="Agents of this workload, before those of agents/."
-    )
+    agents: dict[Name, AgentSpec] = Field(default={}, description="Agents of this workload, before those of agents/.")
     inputs: dict[Name, Input] = Field(default={}, description="What nodes fan out over and templates name.")
     servers: dict[Name, ServerSpec] = Field(min_length=1, description="The servers to choose from.")
-    compare: dict[Name, CapName | Routing] = Field(
-        default={}, description="Candidates; left out: the standard set."
-    )
+    compare: dict[Name, CapName | Routing] = Field(default={}, description="Candidates; left out: the standard set.")
     measure: MeasureSpec = Field(default=MeasureSpec(), description="Repeats and warm-up.")
     seed: int = Field(default=0, description="Seed of everything drawn.")
     timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.")
