@@ -71,7 +71,9 @@ Arrival = Every | AtTimes | Closed
 class AgentSpec(Spec):
     """A role: what is said to the model, and how long the answer may be."""
 
-    prompt: str = Field(min_length=1, description="Prompt template; `{item}`, `{input_name}` and `{node_name}` are filled in.")
+    prompt: str = Field(
+        min_length=1, description="Prompt template; `{item}`, `{input_name}` and `{node_name}` are filled in."
+    )
     system: str | None = Field(default=None, description="System message.")
     model: str | None = Field(default=None, description="Model name; left out: the server's model.")
     output_tokens: PositiveInt = Field(description="Most tokens of one answer (num_predict).", examples=[48])
@@ -92,7 +94,9 @@ class ToolSpec(Spec):
 class NodeSpec(Spec):
     """A vertex of the graph: an agent call, a fan-out of calls (`over`), or a tool delay."""
 
-    agent: str | AgentSpec | None = Field(default=None, description="Agent name (agents/NAME.md or `agents:`) or inline.")
+    agent: str | AgentSpec | None = Field(
+        default=None, description="Agent name (agents/NAME.md or `agents:`) or inline."
+    )
     tool: ToolSpec | None = Field(default=None, description="A tool delay instead of an agent call.")
     over: Name | None = Field(default=None, description="Input to fan out over: one call per item.")
     after: tuple[Name, ...] = Field(default=(), description="Nodes that must be done first.")
@@ -112,15 +116,21 @@ class Goal(Spec):
 
     first_token_s: PositiveSeconds | None = Field(default=None, description="Median time to the first token.")
     p50_s: PositiveSeconds | None = Field(default=None, description="Median reply time.")
-    p95_s: PositiveSeconds | None = Field(default=None, description="95th percentile of the reply time (needs 100 replies).")
+    p95_s: PositiveSeconds | None = Field(
+        default=None, description="95th percentile of the reply time (needs 100 replies)."
+    )
 
 
 class PipelineSpec(Spec):
     """A named agent graph with its arrivals and its path."""
 
-    path: Literal["batch", "interactive"] = Field(description="`batch`: throughput matters; `interactive`: a person waits.")
+    path: Literal["batch", "interactive"] = Field(
+        description="`batch`: throughput matters; `interactive`: a person waits."
+    )
     jobs: PositiveInt | None = Field(default=None, description="How many jobs in all; `at_s` needs none.")
-    while_: Name | None = Field(default=None, alias="while", description="Keep starting jobs until that pipeline has ended.")
+    while_: Name | None = Field(
+        default=None, alias="while", description="Keep starting jobs until that pipeline has ended."
+    )
     arrival: Arrival = Field(default=Every(every_s=0), description="When jobs start.")
     goal: Goal | None = Field(default=None, description="Interactive paths: what is wanted.")
     nodes: dict[Name, NodeSpec] = Field(min_length=1, description="The graph.")
@@ -167,7 +177,9 @@ class ServerBase(Spec):
     context_tokens: PositiveInt = Field(default=2048, ge=256, description="Context of one slot, in tokens.")
     batch_tokens: PositiveInt = Field(default=512, le=4096, description="Prompt tokens of one engine step; pinned.")
     threads: PositiveInt | None = Field(default=None, le=512, description="Engine threads; left out: every core.")
-    starts_per_s: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Pace request starts to this rate.")
+    starts_per_s: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Pace request starts to this rate."
+    )
 
 
 class LlamaCppServer(ServerBase):
@@ -182,7 +194,9 @@ class OllamaServer(ServerBase):
 
     kind: Literal["ollama"]
     model: str = Field(description="Name of a model it has, a built-in model's name, or the path of a GGUF file.")
-    url: str | None = Field(default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed.")
+    url: str | None = Field(
+        default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed."
+    )
 
 
 ServerSpec = Annotated[LlamaCppServer | OllamaServer, Field(discriminator="kind")]
@@ -202,7 +216,9 @@ class Routing(Spec):
     order: OrderName | dict[Name, OrderName] = Field(default="fifo", description="An order, or an order per server.")
     max_in_flight: PositiveInt | None = Field(default=None, description="`window`: instead of the server's slots.")
     max_wait_s: Seconds = Field(default=1.0, description="`waves`: start when the oldest call has waited this long.")
-    ageing_s: Seconds = Field(default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first.")
+    ageing_s: Seconds = Field(
+        default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first."
+    )
 
 
 Candidate = Routing
@@ -212,7 +228,9 @@ class MeasureSpec(Spec):
     """How often."""
 
     repeats: PositiveInt = Field(default=5, le=1000, description="Recorded repeats of every candidate.")
-    warmup: Annotated[int, Field(ge=0, le=20)] = Field(default=1, description="Repeats before them that are not recorded.")
+    warmup: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=1, description="Repeats before them that are not recorded."
+    )
 
 
 class Workload(Spec):
