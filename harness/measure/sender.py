@@ -95,8 +95,8 @@ class Sender:
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.attempt)
         system, user = self._texts.prompt(pipeline.name, call.job, node, call.item)
-        # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it. Six
-        # digits are the same number of tokens in every call. The candidate is in the key: the others' prompts are cached.
+        # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
+        # the candidate in the key. Six digits are the same number of tokens in every call.
         unique = f"[{integer(1_000_000, self._seed, *key, self._plan.name, 'prefix'):06d}] "
         if system is None:
             user = unique + user

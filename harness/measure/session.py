@@ -185,8 +185,8 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
 
 def _mismatches(facts: list[ServerFacts]) -> list[str]:
     return [
-        f'Server "{f.name}" was asked for {count(f.slots_asked, "slot")} but generates {f.slots_found} calls at a time: '
-        "what is reported for it holds for what was found."
+        f'Server "{f.name}" was asked for {count(f.slots_asked, "slot")} but generates {f.slots_found} at a time: '
+        "its figures hold for what was found."
         for f in facts
         if f.slots_asked is not None and f.slots_found is not None and f.slots_found != f.slots_asked
     ]

@@ -202,7 +202,7 @@ class OllamaServer(ServerBase):
 ServerSpec = Annotated[LlamaCppServer | OllamaServer, Field(discriminator="kind")]
 
 
-# --- routing ------------------------------------------------------------------------------------------------------------
+# --- routing ---
 
 CapName = Literal["serial", "window", "waves", "unbounded"]
 OrderName = Literal["fifo", "interactive-first"]

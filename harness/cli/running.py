@@ -1,0 +1,123 @@
+"""What `slotwise run` does, apart from its options: load, measure, analyse, report, and what to exit with."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import SlotwiseError, UserError, did_you_mean
+from harness.measure.machine import machine_facts
+from harness.measure.session import measure
+from harness.report.progress import progress_for
+from harness.report.render import render_run
+from harness.runs.folder import RunFolder
+from harness.runs.model import Run
+from harness.units import safe_url
+from harness.workload.load import Loaded, Overrides, load_workload
+
+__all__ = ["Options", "run_workload"]
+
+FAIL_ON = ("goals", "failures")
+INTERRUPTED = 130
+
+
+class Options(NamedTuple):
+    """The options of `slotwise run`."""
+
+    out: Path
+    repeats: int | None
+    warmup: int | None
+    scale: int
+    only: tuple[str, ...]
+    engine: str | None
+    model: str | None
+    servers: tuple[str, ...]
+    seed: int | None
+    fail_on: tuple[str, ...]
+    as_json: bool
+
+
+def run_workload(file: Path, options: Options) -> int:
+    """Measure, report, and return the exit code."""
+    for name in options.fail_on:
+        if name not in FAIL_ON:
+            allowed = ", ".join(FAIL_ON)
+            raise UserError(f'--fail-on: expected one of {allowed}, found "{name}"{did_you_mean(name, FAIL_ON)}')
+    overrides = Overrides(
+        engine=options.engine,
+        model=options.model,
+        server_urls=_server_urls(options.servers),
+        repeats=options.repeats,
+        warmup=options.warmup,
+        scale=options.scale,
+        seed=options.seed,
+        only=options.only,
+    )
+    loaded = load_workload(file, overrides)
+    with progress_for(sys.stderr) as progress:
+        header = _header(loaded, options)
+        with RunFolder.create(options.out, loaded.workload.name, datetime.now()) as folder:
+            folder.write_header(header)
+            progress.say(f"run folder: {folder.path}")
+            code, failure = 0, None
+            try:
+                header = asyncio.run(measure(loaded, folder, header, progress))
+                folder.write_header(header)
+            except KeyboardInterrupt:
+                code = INTERRUPTED
+                progress.say("interrupted: servers stopped, what was measured is kept")
+            except SlotwiseError as error:
+                code, failure = error.exit_code, error
+    analysis = render_run(folder.path, sys.stdout, as_json=options.as_json, allow_empty=code != 0)
+    if failure is not None:
+        raise failure
+    if code == 0 and analysis is not None:
+        code = int(
+            ("goals" in options.fail_on and analysis.goals_missed)
+            or ("failures" in options.fail_on and analysis.failed)
+        )
+    return code
+
+
+def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
+    urls = {}
+    for pair in pairs:
+        name, separator, url = pair.partition("=")
+        if not (name and separator and url):
+            raise UserError(f'--server: expected NAME=URL, such as four-slot=http://127.0.0.1:11434, found "{pair}"')
+        urls[name] = url
+    return urls
+
+
+def _header(loaded: Loaded, options: Options) -> Run:
+    changed: dict[str, Any] = {
+        name: value
+        for name, value in options._asdict().items()
+        if value and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
+    }
+    return Run(
+        name=loaded.workload.name,
+        origin="measured",
+        started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
+        workload=loaded.workload,
+        candidates=tuple(plan.name for plan in loaded.plans),
+        machine=machine_facts(),
+        servers=(),
+        notes=(),
+        partial=True,
+        trials=(),
+        calls=(),
+        jobs=(),
+        delays=(),
+        command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])),
+        options=changed,
+        output_tokens={
+            f"{pipeline}/{node}": agent.output_tokens
+            for (pipeline, node), agent in loaded.agents.items()
+            if agent.exact_output
+        },
+    )

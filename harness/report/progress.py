@@ -1,0 +1,96 @@
+"""Progress for people: a live bar on a terminal, plain lines elsewhere. It goes to stderr, answers go to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from harness.core.engine import Engine
+
+__all__ = ["BarProgress", "LineProgress", "progress_for"]
+
+
+class LineProgress:
+    """One plain line per step and per trial."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._total = 0
+
+    def say(self, text: str) -> None:
+        """Print the step."""
+        print(text, file=self._stream, flush=True)
+
+    def trials(self, total: int) -> None:
+        """Keep the number for the lines to come."""
+        self._total = total
+
+    def trial(self, number: int, candidate: str, label: str) -> None:
+        """Print one line per trial."""
+        self.say(f"trial {number}/{self._total}: {candidate}, {label}")
+
+    def calls(self, engine: Engine, ended: int) -> None:
+        """Nothing: a line per call would drown the rest."""
+
+
+class BarProgress:
+    """Steps as lines that stay, and one bar below them for the trials with the calls of the one under way."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[calls]}", markup=False),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Leave the lines, take the bar away."""
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print the step above the bar."""
+        self._progress.console.print(Text(f"  {text}", style="dim"))
+
+    def trials(self, total: int) -> None:
+        """Show the bar."""
+        self._task = self._progress.add_task("measuring", total=total, calls="")
+
+    def trial(self, number: int, candidate: str, label: str) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=number - 1, description=f"{candidate}, {label}", calls="")
+
+    def calls(self, engine: Engine, ended: int) -> None:
+        """Show the calls of the trial under way."""
+        if self._task is not None:
+            text = f"{engine.in_flight} in flight, {engine.queued} queued, {ended} done"
+            self._progress.update(self._task, calls=text)
+
+
+@contextmanager
+def progress_for(stream: TextIO) -> Iterator[LineProgress | BarProgress]:
+    """Choose by what the stream is: a bar for a terminal, lines for anything else."""
+    console = Console(file=stream)
+    if not console.is_terminal:
+        yield LineProgress(stream)
+        return
+    bar = BarProgress(console)
+    bar.start()
+    try:
+        yield bar
+    finally:
+        bar.stop()
