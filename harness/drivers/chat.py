@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from json import JSONDecodeError
 from typing import Any, NamedTuple
 
 import httpx
@@ -155,6 +156,10 @@ def _explain(error: Exception) -> tuple[Outcome, str]:
         return "error", f"the server cut the connection: {_line(error)}"
     if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):
         return "timeout", f"no answer in time: {_line(error) or type(error).__name__}"
+    if isinstance(error, JSONDecodeError):
+        return "error", "the answer is no JSON"
+    if isinstance(error, ValueError) and str(error).startswith(("No data received", "No generation chunks")):
+        return "error", "the server sent no answer at all"
     return "error", f"{type(error).__name__}: {_line(error)}"
 
 

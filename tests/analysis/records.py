@@ -95,9 +95,7 @@ def trial(
     complete: bool = True,
 ) -> TrialRecord:
     """Build a trial."""
-    return TrialRecord(
-        candidate, repeat, origin, repeat, "2026-03-04T05:06:07+00:00", makespan, lag, complete
-    )
+    return TrialRecord(candidate, repeat, origin, repeat, "2026-03-04T05:06:07+00:00", makespan, lag, complete)
 
 
 def server(

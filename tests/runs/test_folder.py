@@ -128,9 +128,7 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     header = json.loads((path / "environment.json").read_text())
     (path / "environment.json").write_text(json.dumps({**header, "schema_version": 99}))
-    with pytest.raises(
-        UserError, match=r"written in version 99 of the run format, this Slotwise reads version 1"
-    ):
+    with pytest.raises(UserError, match=r"written in version 99 of the run format, this Slotwise reads version 1"):
         read_run(path)
 
 
@@ -159,9 +157,7 @@ def test_credentials_reach_no_file(tmp_path: Path) -> None:
     secret_url = "http://me:s3cret@host:11434/x"
     spec = make.workload(servers={"one-slot": {"kind": "ollama", "model": "m", "url": secret_url}})
     facts = ServerFacts("one-slot", "ollama", secret_url, "m", None, 1, "0.30", False, None, {})
-    run = make.run(spec=spec, servers=(facts,))._replace(
-        command=f"slotwise run x.yaml --server one-slot={secret_url}"
-    )
+    run = make.run(spec=spec, servers=(facts,))._replace(command=f"slotwise run x.yaml --server one-slot={secret_url}")
     with RunFolder.create(tmp_path, "w", STARTED) as folder:
         folder.write_header(run)
         failed = make.call(outcome="error")
@@ -180,18 +176,12 @@ def test_the_workload_file_is_plain_yaml(tmp_path: Path) -> None:
 
 def test_an_unusable_parent_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(
-        UserError, match=r"the run folder cannot be written: .*choose another folder with --out"
-    ):
+    with pytest.raises(UserError, match=r"the run folder cannot be written: .*choose another folder with --out"):
         RunFolder.create(tmp_path / "file" / "reports", "w", STARTED)
 
 
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk"
-)
-def test_a_full_disk_at_the_start_leaves_no_folder_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk")
+def test_a_full_disk_at_the_start_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = folder_module._check_room
     monkeypatch.setattr(folder_module, "_check_room", lambda path: check(Path("/dev/full")))
     with pytest.raises(UserError, match="No space left on device"):
@@ -199,9 +189,7 @@ def test_a_full_disk_at_the_start_leaves_no_folder_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk"
-)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk")
 def test_a_disk_that_fills_up_during_the_run_keeps_what_was_written(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     (path / "jobs.jsonl").unlink()
