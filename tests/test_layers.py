@@ -22,33 +22,10 @@ MAY_IMPORT = {
     "analysis": {"core", "runs", "workload", "errors", "units"},
     "measure": {"core", "workload", "servers", "drivers", "runs", "analysis", "errors", "units"},
     "report": {"core", "workload", "runs", "analysis", "errors", "units"},
-    "cli": {
-        "core",
-        "workload",
-        "servers",
-        "drivers",
-        "runs",
-        "analysis",
-        "measure",
-        "report",
-        "content",
-        "errors",
-        "units",
-    },
 }
-WAITS = {
-    "asyncio",
-    "time",
-    "random",
-    "httpx",
-    "socket",
-    "langchain_core",
-    "langchain_ollama",
-    "threading",
-    "os",
-    "pathlib",
-    "io",
-}
+MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}
+WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}
+HEAVY = {"langchain_core", "langchain_ollama", "scipy", "numpy", "altair", "starlette", "httpx", "xllamacpp"}
 
 
 def _imports(path: Path) -> set[str]:
