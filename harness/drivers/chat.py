@@ -100,11 +100,12 @@ class Chat:
                 pieces: list[str] = []
                 metadata: dict[str, Any] = {}
                 async for chunk in self._model.astream(messages, **arguments):
-                    if chunk.text:
+                    if chunk.content:  # plain `content`: the `text` property costs 20 us a chunk
                         if first_s is None:
                             first_s = self._clock() - zero_s
-                        pieces.append(chunk.text)
-                    metadata |= chunk.response_metadata
+                        pieces.append(str(chunk.content))
+                    if chunk.response_metadata:
+                        metadata |= chunk.response_metadata
                 text = "".join(pieces)
             else:
                 answer = await self._model.ainvoke(messages, stream=False, **arguments)
