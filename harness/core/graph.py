@@ -56,3 +56,6 @@ class Pipeline(NamedTuple):
     arrival: Arrival
     jobs: int | None  # how many jobs in all
     until: int | None = None  # index of the pipeline whose end stops new arrivals (`while:` in the workload)
+    after: int | None = (
+        None  # index of the pipeline whose end starts this one; `arrival` counts from that moment
+    )
