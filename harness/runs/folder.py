@@ -98,9 +98,7 @@ class RunFolder:
             "partial": run.partial,
         }
         plain = _without_credentials(run.workload.to_plain())
-        self.write_text(
-            "workload.yaml", yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
-        )
+        self.write_text("workload.yaml", yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True))
         self.write_text("environment.json", json.dumps(header, indent=2) + "\n")
 
     def add_call(self, record: CallRecord) -> None:
@@ -141,9 +139,7 @@ class RunFolder:
         line = _encode(record).encode() + b"\n"
         try:
             written = self._files[kind].write(line)
-            while written < len(
-                line
-            ):  # a disk that has just filled up takes a part and then refuses the rest
+            while written < len(line):  # a disk that has just filled up takes a part and then refuses the rest
                 written += self._files[kind].write(line[written:])
         except OSError as error:
             raise _cannot_write(self.path, error) from error
@@ -175,12 +171,8 @@ def read_run(folder: Path) -> Run:
     run = _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
     calls = _read_lines(folder / "calls.jsonl", _call)
     jobs = _read_lines(folder / "jobs.jsonl", lambda flat: _JOB.validate_python(_known(flat, JobRecord)))
-    delays = _read_lines(
-        folder / "delays.jsonl", lambda flat: _DELAY.validate_python(_known(flat, DelayRecord))
-    )
-    trials = _read_lines(
-        folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(_known(flat, TrialRecord))
-    )
+    delays = _read_lines(folder / "delays.jsonl", lambda flat: _DELAY.validate_python(_known(flat, DelayRecord)))
+    trials = _read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(_known(flat, TrialRecord)))
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     return run._replace(
         notes=(*run.notes, *notes),
@@ -297,9 +289,7 @@ def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> _Lines:
     if not damaged:
         return _Lines(records, ())
     if damaged == [len(lines)]:
-        return _Lines(
-            records, (f"{path.name}: the last line is damaged and was left out; the run was cut there.",)
-        )
+        return _Lines(records, (f"{path.name}: the last line is damaged and was left out; the run was cut there.",))
     first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
     return _Lines(
         records,

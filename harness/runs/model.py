@@ -55,6 +55,4 @@ class Run(NamedTuple):
     delays: tuple[DelayRecord, ...]
     command: str = ""  # what to type to do it again; without credentials
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
-    output_tokens: Mapping[
-        str, int
-    ] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted
+    output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted

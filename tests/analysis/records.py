@@ -59,7 +59,8 @@ def call(
             queue_s=queue if tell_queue else None,
         )
     return CallRecord(
-        candidate, repeat, origin, pipeline, path, job, node, item, 0, 0, serial, "agent", "model", server, ready, started, reply
+        candidate, repeat, origin, pipeline, path, job, node, item, 0, 0, serial,
+        "agent", "model", server, ready, started, reply,
     )  # fmt: skip
 
 
@@ -95,9 +96,7 @@ def trial(
     complete: bool = True,
 ) -> TrialRecord:
     """Build a trial."""
-    return TrialRecord(
-        candidate, repeat, origin, repeat, "2026-03-04T05:06:07+00:00", makespan, lag, complete
-    )
+    return TrialRecord(candidate, repeat, origin, repeat, "2026-03-04T05:06:07+00:00", makespan, lag, complete)
 
 
 def server(

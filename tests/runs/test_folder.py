@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from analysis import records as make
 
 from harness.errors import UserError
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Baseline, Run, ServerFacts
-from tests.analysis import records as make
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -62,7 +62,10 @@ def test_a_moved_folder_reads_the_same(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    names = [RunFolder.create(tmp_path, "w", STARTED).path.name for _ in range(3)]
+    names = []
+    for _ in range(3):
+        with RunFolder.create(tmp_path, "w", STARTED) as folder:
+            names.append(folder.path.name)
     assert names == ["w-20260304-050607", "w-20260304-050607-2", "w-20260304-050607-3"]
     assert sorted(file.name for file in (tmp_path / names[0]).iterdir()) == [
         "calls.jsonl",
@@ -118,9 +121,9 @@ def test_a_missing_record_file_is_a_note(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_says_that_it_is_partial(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "w", STARTED)
-    folder.write_header(make.run(partial=True))
-    folder.add_call(make.call())
+    with RunFolder.create(tmp_path, "w", STARTED) as folder:
+        folder.write_header(make.run(partial=True))
+        folder.add_call(make.call())
     assert read_run(folder.path).partial
 
 
@@ -128,9 +131,7 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     header = json.loads((path / "environment.json").read_text())
     (path / "environment.json").write_text(json.dumps({**header, "schema_version": 99}))
-    with pytest.raises(
-        UserError, match=r"written in version 99 of the run format, this Slotwise reads version 1"
-    ):
+    with pytest.raises(UserError, match=r"written in version 99 of the run format, this Slotwise reads version 1"):
         read_run(path)
 
 
@@ -159,9 +160,7 @@ def test_credentials_reach_no_file(tmp_path: Path) -> None:
     secret_url = "http://me:s3cret@host:11434/x"
     spec = make.workload(servers={"one-slot": {"kind": "ollama", "model": "m", "url": secret_url}})
     facts = ServerFacts("one-slot", "ollama", secret_url, "m", None, 1, "0.30", False, None, {})
-    run = make.run(spec=spec, servers=(facts,))._replace(
-        command=f"slotwise run x.yaml --server one-slot={secret_url}"
-    )
+    run = make.run(spec=spec, servers=(facts,))._replace(command=f"slotwise run x.yaml --server one-slot={secret_url}")
     with RunFolder.create(tmp_path, "w", STARTED) as folder:
         folder.write_header(run)
         failed = make.call(outcome="error")
@@ -180,18 +179,12 @@ def test_the_workload_file_is_plain_yaml(tmp_path: Path) -> None:
 
 def test_an_unusable_parent_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(
-        UserError, match=r"the run folder cannot be written: .*choose another folder with --out"
-    ):
+    with pytest.raises(UserError, match=r"the run folder cannot be written: .*choose another folder with --out"):
         RunFolder.create(tmp_path / "file" / "reports", "w", STARTED)
 
 
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk"
-)
-def test_a_full_disk_at_the_start_leaves_no_folder_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk")
+def test_a_full_disk_at_the_start_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = folder_module._check_room
     monkeypatch.setattr(folder_module, "_check_room", lambda path: check(Path("/dev/full")))
     with pytest.raises(UserError, match="No space left on device"):
@@ -199,15 +192,13 @@ def test_a_full_disk_at_the_start_leaves_no_folder_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk"
-)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk")
 def test_a_disk_that_fills_up_during_the_run_keeps_what_was_written(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     (path / "jobs.jsonl").unlink()
     (path / "jobs.jsonl").symlink_to("/dev/full")
-    with RunFolder(path) as folder:
-        with pytest.raises(UserError, match=r"No space left on device.*what was written so far is kept"):
-            folder.add_job(make.job())
+    message = r"No space left on device.*what was written so far is kept"
+    with RunFolder(path) as folder, pytest.raises(UserError, match=message):
+        folder.add_job(make.job())
     (path / "jobs.jsonl").unlink()
     assert read_run(path).calls == full_run().calls
