@@ -59,7 +59,8 @@ def call(
             queue_s=queue if tell_queue else None,
         )
     return CallRecord(
-        candidate, repeat, origin, pipeline, path, job, node, item, 0, 0, serial, "agent", "model", server, ready, started, reply
+        candidate, repeat, origin, pipeline, path, job, node, item, 0, 0, serial,
+        "agent", "model", server, ready, started, reply,
     )  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from analysis import records as make
 
 from harness.errors import UserError
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Baseline, Run, ServerFacts
-from tests.analysis import records as make
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -62,7 +62,10 @@ def test_a_moved_folder_reads_the_same(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    names = [RunFolder.create(tmp_path, "w", STARTED).path.name for _ in range(3)]
+    names = []
+    for _ in range(3):
+        with RunFolder.create(tmp_path, "w", STARTED) as folder:
+            names.append(folder.path.name)
     assert names == ["w-20260304-050607", "w-20260304-050607-2", "w-20260304-050607-3"]
     assert sorted(file.name for file in (tmp_path / names[0]).iterdir()) == [
         "calls.jsonl",
@@ -118,9 +121,9 @@ def test_a_missing_record_file_is_a_note(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_says_that_it_is_partial(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "w", STARTED)
-    folder.write_header(make.run(partial=True))
-    folder.add_call(make.call())
+    with RunFolder.create(tmp_path, "w", STARTED) as folder:
+        folder.write_header(make.run(partial=True))
+        folder.add_call(make.call())
     assert read_run(folder.path).partial
 
 
@@ -194,8 +197,8 @@ def test_a_disk_that_fills_up_during_the_run_keeps_what_was_written(tmp_path: Pa
     path = write(tmp_path, full_run())
     (path / "jobs.jsonl").unlink()
     (path / "jobs.jsonl").symlink_to("/dev/full")
-    with RunFolder(path) as folder:
-        with pytest.raises(UserError, match=r"No space left on device.*what was written so far is kept"):
-            folder.add_job(make.job())
+    message = r"No space left on device.*what was written so far is kept"
+    with RunFolder(path) as folder, pytest.raises(UserError, match=message):
+        folder.add_job(make.job())
     (path / "jobs.jsonl").unlink()
     assert read_run(path).calls == full_run().calls
