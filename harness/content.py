@@ -43,13 +43,7 @@ def find(folder: str, filename: str, near: Path | None = None) -> Path | None:
 def available(folder: str, suffix: str, near: Path | None = None) -> tuple[str, ...]:
     """Return the names (without `suffix`) of everything `find` could find, sorted."""
     return tuple(
-        sorted(
-            {
-                path.name.removesuffix(suffix)
-                for base in _bases(near)
-                for path in (base / folder).glob(f"*{suffix}")
-            }
-        )
+        sorted({path.name.removesuffix(suffix) for base in _bases(near) for path in (base / folder).glob(f"*{suffix}")})
     )
 
 

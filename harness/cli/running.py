@@ -76,10 +76,9 @@ def run_workload(file: Path, options: Options) -> int:
     if failure is not None:
         raise failure
     if code == 0 and analysis is not None:
-        code = int(
-            ("goals" in options.fail_on and analysis.goals_missed)
-            or ("failures" in options.fail_on and analysis.failed)
-        )
+        missed = "goals" in options.fail_on and analysis.goals_missed
+        failed = "failures" in options.fail_on and analysis.failed
+        code = int(missed or failed)
     return code
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from statistics import median
 
-from harness.analysis.ladder import Ladder, effective_slots, ladder_row
+from harness.analysis.ladder import Ladder, LadderRow, ladder_row, median_row, median_slots
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -20,11 +21,15 @@ from harness.drivers.live import drive
 from harness.errors import ServerFailure
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for
+from harness.runs.model import Baseline
+from harness.units import count
 from harness.workload.schema import AgentSpec
 
-__all__ = ["LADDER", "burst", "find_slots", "measure_ladder"]
+__all__ = ["LADDER", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_ladder"]
 
 LADDER = (1, 2, 4, 8)
+WARM_CALLS = 2
+BASELINE_CALLS = 5
 PROBE_TOKENS = 24
 MOST_SLOTS = 64  # beyond this a probe stops looking
 TIMEOUT_S = 300.0
@@ -75,29 +80,41 @@ async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> in
     """
     concurrent = max(3, 2 * (endpoint.server.slots_asked or 4))
     while True:
-        found = sorted(
-            [effective_slots(await burst(endpoint, concurrent, PROBE_TOKENS, key=key + r)) for r in range(rounds)]
-        )[rounds // 2]
+        bursts = [await burst(endpoint, concurrent, PROBE_TOKENS, key=key + r) for r in range(rounds)]
+        found = median_slots(bursts)
         if found < concurrent or concurrent >= MOST_SLOTS:
             return found
         concurrent *= 2
 
 
+async def find_baseline(endpoint: Endpoint) -> Baseline | None:
+    """Return what a warm call costs where nobody waits; None where the server tells its queue wait itself."""
+    if endpoint.server.exact_queue:
+        return None
+    calls = await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
+    return Baseline(
+        residual_s=median(call.residual_s or 0.0 for call in calls),
+        load_s=median(call.reply.load_s or 0.0 for call in calls),
+        calls=len(calls),
+    )
+
+
 async def measure_ladder(
     endpoint: Endpoint, progress: Progress, *, rungs: Sequence[int] = LADDER, tokens: int = 100, rounds: int = 1
 ) -> Ladder:
-    """Measure the plain experiment on one server: 1, 2, 4, 8 equal calls at once.
-
-    With several rounds the one with the median wall-clock stands for the rung.
-    """
+    """Measure the plain experiment on one server: 1, 2, 4, 8 equal calls at once; medians over the rounds."""
+    name = endpoint.server.name
+    progress.say(f"{name}: warming up")
+    await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
+    baseline = await find_baseline(endpoint)
+    progress.say(f"{name}: counting slots")
     slots = await find_slots(endpoint)
-    progress.say(f"{endpoint.server.name}: {slots} slots found")
-    rows = []
-    for concurrent in rungs:
-        progress.say(f"{endpoint.server.name}: {concurrent} at once, {tokens} tokens each")
-        measured = [
-            ladder_row(await burst(endpoint, concurrent, tokens, key=1000 + r), pinned_tokens=tokens)
-            for r in range(rounds)
-        ]
-        rows.append(sorted(measured, key=lambda row: row.wall_s)[len(measured) // 2])
-    return Ladder(endpoint.server.name, endpoint.server.slots_asked, slots, tokens, tuple(rows))
+    progress.trials(len(rungs) * rounds)
+    rows: dict[int, list[LadderRow]] = {concurrent: [] for concurrent in rungs}
+    for r in range(rounds):
+        for number, concurrent in enumerate(rungs):
+            progress.trial(r * len(rungs) + number + 1, name, f"{count(concurrent, 'call')} at once")
+            records = await burst(endpoint, concurrent, tokens, key=1000 + r)
+            rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
+    medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
+    return Ladder(name, endpoint.server.slots_asked, slots, medians, "measured")

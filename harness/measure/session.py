@@ -7,10 +7,9 @@ its calls are sent. The order of the candidates is drawn anew for every repeat: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from statistics import median
 from typing import NamedTuple
 
 from harness.core.draws import shuffled
@@ -19,21 +18,19 @@ from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
-from harness.drivers.texts import Texts
-from harness.measure.probe import burst, find_slots
+from harness.drivers.texts import Render, Texts
+from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, throttle
 from harness.runs.folder import RunFolder
-from harness.runs.model import Baseline, Run, ServerFacts
+from harness.runs.model import Run, ServerFacts
 from harness.servers.launch import launched
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
+from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
 
 __all__ = ["measure", "opened"]
-
-BASELINE_CALLS = 5
-WARM_CALLS = 2
 
 
 class _Trial(NamedTuple):
@@ -100,8 +97,7 @@ async def _measure_trial(
     progress: Progress,
 ) -> None:
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
-    inputs = loaded.inputs_for(repeat)
-    texts = Texts(lambda pipeline, node, item, outputs: loaded.render(pipeline, node, item, inputs, outputs))
+    texts = Texts(_renderer(loaded, repeat))
     engine = Engine(loaded.pipelines, plan, origin="measured", repeat=repeat, timeout_s=workload.timeout_s)
     ended = 0
     outcomes: list[str] = []
@@ -153,19 +149,26 @@ async def _measure_trial(
         folder.add_trial(record)
 
 
+def _renderer(loaded: Loaded, repeat: int) -> Render:
+    """Return what fills the templates in: the same inputs for every candidate of a repeat."""
+    inputs = loaded.inputs_for(max(repeat, 0))
+
+    def fill(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+        prompt = loaded.prompts[pipeline, node]
+        over = loaded.workload.pipelines[pipeline].nodes[node].over
+        text = None if over is None else inputs[over][item]
+        system = None if prompt.system is None else render(prompt.system, text, inputs, outputs)
+        return system, render(prompt.template, text, inputs, outputs)
+
+    return fill
+
+
 async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     """Warm a server up, find how many slots it really has and what a call costs where nobody waits."""
     server = endpoint.server
     progress.say(f"{server.name}: warming up")
     await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
-    baseline = None
-    if not server.exact_queue:
-        calls = await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
-        baseline = Baseline(
-            residual_s=median(call.residual_s or 0.0 for call in calls),
-            load_s=median(call.reply.load_s or 0.0 for call in calls),
-            calls=len(calls),
-        )
+    baseline = await find_baseline(endpoint)
     slots = await find_slots(endpoint, rounds=1)
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
     progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")

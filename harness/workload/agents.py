@@ -56,23 +56,17 @@ def read_card(path: Path) -> Card:
     """Read a role card; WorkloadError where it is not one."""
     lines = read_text(path, MAX_CARD_BYTES).replace("\r\n", "\n").split("\n")
     if lines[0].rstrip() != "---":
-        raise WorkloadError(
-            f"{path}:1:1", "expected front matter: a line ---, `output_tokens: N`, a line ---"
-        )
+        raise WorkloadError(f"{path}:1:1", "expected front matter: a line ---, `output_tokens: N`, a line ---")
     end = next((i for i, line in enumerate(lines[1:], start=1) if line.rstrip() == "---"), None)
     if end is None:
-        raise WorkloadError(
-            f"{path}:1:1", "expected a second line --- that ends the front matter, found none"
-        )
+        raise WorkloadError(f"{path}:1:1", "expected a second line --- that ends the front matter, found none")
     source = parse_yaml("\n".join(lines[1:end]), str(path), first_line=2)
     data = {} if source.data is None else source.data
     if not isinstance(data, dict):
         raise WorkloadError(source.where(()), "expected a mapping (output_tokens: 24) as front matter")
     for key in ("prompt", "system"):
         if key in data:
-            raise WorkloadError(
-                source.where((key,), key=True), f"`{key}` stands below the front matter, not in it"
-            )
+            raise WorkloadError(source.where((key,), key=True), f"`{key}` stands below the front matter, not in it")
 
     prompt, prompt_line, system, system_line = _sections(path, lines, end + 1)
     whole = {**data, "prompt": prompt} | ({"system": system} if system else {})

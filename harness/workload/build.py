@@ -64,16 +64,12 @@ def agent_graph(
                 key=True,
             )
     if all(node.agent is None for node in spec.nodes.values()):
-        mistakes.add(
-            ("pipelines", pipeline), f'pipeline "{pipeline}" calls no agent; give a node `agent`', key=True
-        )
+        mistakes.add(("pipelines", pipeline), f'pipeline "{pipeline}" calls no agent; give a node `agent`', key=True)
 
     circles = find_circles(graph)
     for circle in circles:
         at = ("pipelines", pipeline, "nodes", circle[0], "after")
-        mistakes.add(
-            at, f"nodes wait for each other in a circle: {' -> '.join(circle)}; remove one `after`", key=True
-        )
+        mistakes.add(at, f"nodes wait for each other in a circle: {' -> '.join(circle)}; remove one `after`", key=True)
     stuck = {name for circle in circles for name in circle}
     behind = {after for name in stuck for after in nx.descendants(graph, name)} - stuck
     for name in (name for name in graph if name in behind):

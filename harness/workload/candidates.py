@@ -82,9 +82,7 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, 
     }
     paths = {spec.path for spec in workload.pipelines.values()}
     if one and paths == {"batch", "interactive"}:
-        place = {
-            name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()
-        }
+        place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
         result["split"] = Routing(place=place, cap={one: "serial", many: "window"})
     return result
 
@@ -118,8 +116,7 @@ def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, S
     default = most_slots(known)
     place = routing.place
     where = [
-        place if isinstance(place, str) else (place or {}).get(pipeline, default)
-        for pipeline in workload.pipelines
+        place if isinstance(place, str) else (place or {}).get(pipeline, default) for pipeline in workload.pipelines
     ]
     used = [server for server in known if server in where]
     lanes = tuple(
@@ -172,9 +169,7 @@ def check_compare(workload: Workload, mistakes: Mistakes) -> None:
             ("ageing_s", "order: interactive-first", "interactive-first" in orders),
         ):
             if key in candidate.model_fields_set and not present:
-                mistakes.add(
-                    (*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True
-                )
+                mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
 
 
 def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:

@@ -52,9 +52,7 @@ def fixed_inputs(inputs: Mapping[str, Input], folder: Path, mistakes: Mistakes) 
         if isinstance(spec, ListInput):
             result[name] = spec.list
             if not spec.list:
-                mistakes.add(
-                    ("inputs", name, "list"), f'input "{name}" has no items, so nothing fans out over it'
-                )
+                mistakes.add(("inputs", name, "list"), f'input "{name}" has no items, so nothing fans out over it')
         elif isinstance(spec, FileInput):
             result[name] = _read_files(spec.files, folder, mistakes, ("inputs", name, "files"))
     return result
@@ -68,9 +66,7 @@ def _read_files(glob: str, folder: Path, mistakes: Mistakes, loc: Loc) -> tuple[
         mistakes.add(loc, f"expected a path that stays in the workload's folder, found {found(glob)}")
         return ()
     try:
-        paths = sorted(
-            (path for path in folder.glob(glob) if path.is_file()), key=lambda path: path.as_posix()
-        )
+        paths = sorted((path for path in folder.glob(glob) if path.is_file()), key=lambda path: path.as_posix())
     except (ValueError, NotImplementedError, OSError) as error:
         mistakes.add(loc, f"expected a path or a pattern such as data/*.md, found {found(glob)} ({error})")
         return ()

@@ -71,9 +71,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
             mistakes.add(("inputs", name), '"item" is the item of a fan-out; rename the input', key=True)
         if isinstance(spec, SyntheticInput):
             inputs[name] = synthetic(seed, 0, name, spec.synthetic.count, spec.synthetic.tokens)
-    item_tokens = {
-        name: tuple(estimate_tokens(item) for item in inputs.get(name, ())) for name in written.inputs
-    }
+    item_tokens = {name: tuple(estimate_tokens(item) for item in inputs.get(name, ())) for name in written.inputs}
 
     resolved = _resolve_agents(written, folder, mistakes)
     graphs = {
@@ -107,9 +105,7 @@ def _default_server(asked: Overrides) -> ServerSpec:
     return engine_of(LlamaCppServer(kind="llamacpp", slots=candidates.STANDARD_SLOTS), asked)
 
 
-def _resolve_agents(
-    workload: Workload, folder: Path, mistakes: Mistakes
-) -> dict[str, dict[str, build.Resolved]]:
+def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dict[str, dict[str, build.Resolved]]:
     """Find every node's agent: inline, then `agents:`, then a role card."""
     cards: dict[str, Card | None] = {}
     result: dict[str, dict[str, build.Resolved]] = {}
@@ -142,9 +138,7 @@ def _resolve_agents(
     return result
 
 
-def _parsed(
-    name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mistakes
-) -> build.Resolved | None:
+def _parsed(name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mistakes) -> build.Resolved | None:
     """Parse an agent's texts; None where a template cannot be read."""
     templates: list[Template | None] = []
     where: dict[tuple[bool, int], str] = {}
@@ -159,9 +153,7 @@ def _parsed(
         except TemplateError as error:
             mistakes.add_at(place(error.offset), f'agent "{name}": {error}')
             return None
-        where |= {
-            (is_system, slot.offset): place(slot.offset) for slot in template or () if isinstance(slot, Slot)
-        }
+        where |= {(is_system, slot.offset): place(slot.offset) for slot in template or () if isinstance(slot, Slot)}
         templates.append(template)
     return build.Resolved(name, spec, Prompt(templates[0] or (), templates[1]), where)
 

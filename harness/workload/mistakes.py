@@ -135,9 +135,7 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
     prefix = f"{dotted}: " if dotted else ""
 
     if detail["loc"] and detail["loc"][-1] == "[key]":
-        message = (
-            f'expected a name of letters, digits, "-" and "_" that starts with a letter, found {found(value)}'
-        )
+        message = f'expected a name of letters, digits, "-" and "_" that starts with a letter, found {found(value)}'
         mistakes.add(loc, prefix + message, key=True)
     elif kind == "extra_forbidden":
         place = ".".join(str(step) for step in loc[:-1])
@@ -175,11 +173,7 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
         mistakes.add(loc, f"{prefix}expected a mapping with one of {context['keys']}, found {shown}{hint}")
     else:
         expected = _expected(kind, context, detail["msg"])
-        hint = (
-            '; text with braces needs quotes ("{item}")'
-            if kind == "string_type" and isinstance(value, dict)
-            else ""
-        )
+        hint = '; text with braces needs quotes ("{item}")' if kind == "string_type" and isinstance(value, dict) else ""
         if kind == "tuple_type" and isinstance(value, str):
             hint = f"; write [{value}]"
         mistakes.add(loc, f"{prefix}expected {expected}, found {found(value)}{hint}")
@@ -281,9 +275,9 @@ def _descend(annotation: Any, step: str | int) -> Any:
                 if (field.alias or name) == step:
                     return field.annotation
                 # The step may name a variant by its discriminator.
-                if typing.get_origin(field.annotation) is typing.Literal and typing.get_args(
-                    field.annotation
-                ) == (step,):
+                if typing.get_origin(field.annotation) is typing.Literal and typing.get_args(field.annotation) == (
+                    step,
+                ):
                     return member
         elif typing.get_origin(member) is not None and typing.get_args(member):
             return typing.get_args(member)[-1 if isinstance(step, str) else 0]

@@ -14,9 +14,7 @@ __all__ = ["Overrides", "override", "override_plans"]
 class Overrides(NamedTuple):
     """What the command line asks for; None and empty leave the file as it is."""
 
-    engine: str | None = (
-        None  # "ollama": llamacpp servers become managed Ollama ones; "llamacpp": the reverse
-    )
+    engine: str | None = None  # "ollama": llamacpp servers become managed Ollama ones; "llamacpp": the reverse
     model: str | None = None  # of every server; an agent that names a model keeps it
     server_urls: dict[str, str] = {}  # noqa: RUF012  that server becomes the running Ollama at this address
     repeats: int | None = None
@@ -35,11 +33,7 @@ def override(workload: Workload, asked: Overrides) -> Workload:
         servers = changes.get("servers", dict(workload.servers))
         urls = {name: url for name, url in asked.server_urls.items() if name in servers}
         changes["servers"] = servers | {name: at_url(name, servers[name], url) for name, url in urls.items()}
-    measure = {
-        key: value
-        for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup))
-        if value is not None
-    }
+    measure = {key: value for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup)) if value is not None}
     if measure:
         if not 1 <= measure.get("repeats", 1) <= 1000:
             raise UserError(f"--repeats: expected 1 to 1000, found {asked.repeats}")
@@ -59,9 +53,7 @@ def override(workload: Workload, asked: Overrides) -> Workload:
         changes["seed"] = asked.seed
     if not changes:
         return workload
-    return Workload.model_validate(
-        {**{key: getattr(workload, key) for key in workload.model_fields_set}, **changes}
-    )
+    return Workload.model_validate({**{key: getattr(workload, key) for key in workload.model_fields_set}, **changes})
 
 
 def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
@@ -103,9 +95,7 @@ def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
     candidates = [plan.name for plan in found.plans]
     for name in asked.only:
         if name not in candidates:
-            raise UserError(
-                f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}'
-            )
+            raise UserError(f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}')
     plans = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
     used = {lane.server for plan in plans for lane in plan.lanes}
     servers = {

@@ -79,9 +79,7 @@ def render(
     What is filled in is never looked at again, so braces in a document or in an answer stay what they are. A
     name that is in neither mapping raises KeyError: loading has checked them.
     """
-    return "".join(
-        part if isinstance(part, str) else _fill(part.name, item, inputs, outputs) for part in template
-    )
+    return "".join(part if isinstance(part, str) else _fill(part.name, item, inputs, outputs) for part in template)
 
 
 def _fill(

@@ -77,9 +77,7 @@ def _shape(text: str, mapping: str) -> Discriminator:
             return "<text>"
         return "<mapping>" if isinstance(value, (Mapping, BaseModel)) else None
 
-    return Discriminator(
-        choose, custom_error_type="shape", custom_error_message=f"expected {text} or {mapping}"
-    )
+    return Discriminator(choose, custom_error_type="shape", custom_error_message=f"expected {text} or {mapping}")
 
 
 def _one_key_of(keys: Iterable[str]) -> Discriminator:
@@ -117,9 +115,7 @@ class Spec(BaseModel):
 class Every(Spec):
     """A job starts every `every_s` seconds; 0 starts all of them at once."""
 
-    every_s: Seconds = Field(
-        description="Seconds between intended starts; 0 = all at once.", examples=[0, 2.5]
-    )
+    every_s: Seconds = Field(description="Seconds between intended starts; 0 = all at once.", examples=[0, 2.5])
 
 
 class AtTimes(Spec):
@@ -148,9 +144,7 @@ class Closed(Spec):
 
 
 Arrival = Annotated[
-    Annotated[Every, Tag("<every_s>")]
-    | Annotated[AtTimes, Tag("<at_s>")]
-    | Annotated[Closed, Tag("<closed>")],
+    Annotated[Every, Tag("<every_s>")] | Annotated[AtTimes, Tag("<at_s>")] | Annotated[Closed, Tag("<closed>")],
     _one_key_of(("every_s", "at_s", "closed")),
 ]
 
@@ -174,9 +168,7 @@ class AgentSpec(Spec):
         description="Generate exactly `output_tokens` where the engine can; Ollama may stop earlier.",
     )
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(default=0.0, description="Sampling temperature.")
-    format: Literal["json"] | None = Field(
-        default=None, description="`json` constrains the answer to a JSON value."
-    )
+    format: Literal["json"] | None = Field(default=None, description="`json` constrains the answer to a JSON value.")
 
 
 class ToolSpec(Spec):
@@ -229,9 +221,7 @@ class PipelineSpec(Spec):
     path: Literal["batch", "interactive"] = Field(
         description="`batch`: throughput matters; `interactive`: a person waits."
     )
-    jobs: PositiveInt | None = Field(
-        default=None, le=100_000, description="How many jobs in all; `at_s` needs none."
-    )
+    jobs: PositiveInt | None = Field(default=None, le=100_000, description="How many jobs in all; `at_s` needs none.")
     while_: Name | None = Field(
         default=None, alias="while", description="Keep starting jobs until that pipeline has ended."
     )
@@ -240,9 +230,7 @@ class PipelineSpec(Spec):
     )
     arrival: Arrival = Field(default=Every(every_s=0), description="When jobs start.")
     goal: Goal | None = Field(default=None, description="Interactive paths: what is wanted.")
-    nodes: Table[NodeSpec] = Field(
-        min_length=1, description="The graph: a node starts when all of `after` are done."
-    )
+    nodes: Table[NodeSpec] = Field(min_length=1, description="The graph: a node starts when all of `after` are done.")
 
     @model_validator(mode="after")
     def _bounded(self) -> PipelineSpec:
@@ -324,33 +312,23 @@ class ServerBase(Spec):
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens."
     )
-    batch_tokens: PositiveInt = Field(
-        default=512, le=4096, description="Prompt tokens of one engine step; pinned."
-    )
-    threads: PositiveInt | None = Field(
-        default=None, le=512, description="Engine threads; left out: every core."
-    )
-    starts_per_s: PositiveSeconds | None = Field(
-        default=None, description="Pace request starts to this rate."
-    )
+    batch_tokens: PositiveInt = Field(default=512, le=4096, description="Prompt tokens of one engine step; pinned.")
+    threads: PositiveInt | None = Field(default=None, le=512, description="Engine threads; left out: every core.")
+    starts_per_s: PositiveSeconds | None = Field(default=None, description="Pace request starts to this rate.")
 
 
 class LlamaCppServer(ServerBase):
     """The embedded engine: llama.cpp behind our Ollama-API front, in a process of its own."""
 
     kind: Literal["llamacpp"]
-    model: str = Field(
-        default="smollm2-135m", description="A built-in model's name, or the path of a GGUF file."
-    )
+    model: str = Field(default="smollm2-135m", description="A built-in model's name, or the path of a GGUF file.")
 
 
 class OllamaServer(ServerBase):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     kind: Literal["ollama"]
-    model: str = Field(
-        description="Name of a model it has, a built-in model's name, or the path of a GGUF file."
-    )
+    model: str = Field(description="Name of a model it has, a built-in model's name, or the path of a GGUF file.")
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = Field(
         default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed."
     )
@@ -386,12 +364,8 @@ class Routing(Spec):
         Annotated[OrderName, Tag("<text>")] | Annotated[Table[OrderName], Tag("<mapping>")],
         _shape("an order", "an order per server (four-slot: fifo)"),
     ] = Field(default="fifo", description="An order, or an order per server; servers left out: fifo.")
-    max_in_flight: PositiveInt | None = Field(
-        default=None, description="`window`: instead of the server's slots."
-    )
-    max_wait_s: Seconds = Field(
-        default=1.0, description="`waves`: start when the oldest call has waited this long."
-    )
+    max_in_flight: PositiveInt | None = Field(default=None, description="`window`: instead of the server's slots.")
+    max_wait_s: Seconds = Field(default=1.0, description="`waves`: start when the oldest call has waited this long.")
     ageing_s: Seconds = Field(
         default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first."
     )
@@ -422,9 +396,7 @@ class Workload(Spec):
     agents: Table[AgentSpec] = Field(
         default_factory=FrozenDict, description="Agents of this workload, before those of agents/."
     )
-    inputs: Table[Input] = Field(
-        default_factory=FrozenDict, description="What nodes fan out over and templates name."
-    )
+    inputs: Table[Input] = Field(default_factory=FrozenDict, description="What nodes fan out over and templates name.")
     servers: Table[ServerSpec] = Field(
         default_factory=FrozenDict, description="The servers to choose from; left out: the embedded engine."
     )

@@ -135,9 +135,7 @@ class _Builder:
         where = self.loader.at(node.start_mark)
         self.count += 1
         if self.count > MAX_VALUES:
-            raise WorkloadError(
-                where, f"aliases expand this file to more than {MAX_VALUES} values; write it out"
-            )
+            raise WorkloadError(where, f"aliases expand this file to more than {MAX_VALUES} values; write it out")
         if len(loc) > MAX_DEPTH:
             raise WorkloadError(where, "an alias contains itself, or nests too deeply; write it out")
         self.values.setdefault(loc, self.mark(node))
@@ -154,17 +152,13 @@ class _Builder:
         for key_node, value_node in node.value:
             where = self.loader.at(key_node.start_mark)
             if not isinstance(key_node, ScalarNode):
-                raise WorkloadError(
-                    where, "expected text as a key, found a list or a mapping; braces need quotes here"
-                )
+                raise WorkloadError(where, "expected text as a key, found a list or a mapping; braces need quotes here")
             key = self.text(key_node, where)
             if key == "<<" and key_node.style is None:
                 raise WorkloadError(where, "merge keys (<<) are not supported; write the keys out")
             if key in result:
                 first = self.keys[(*loc, key)][0]
-                raise WorkloadError(
-                    where, f'the key "{key}" is there twice, first on line {first}; remove one'
-                )
+                raise WorkloadError(where, f'the key "{key}" is there twice, first on line {first}; remove one')
             self.keys[(*loc, key)] = self.mark(key_node)
             result[key] = self.build(value_node, (*loc, key))
         return result
