@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import SlotwiseError, UserError, did_you_mean
-from harness.measure.machine import machine_facts
+from harness.measure.machine import busy_cores, machine_facts
 from harness.measure.session import measure
 from harness.report.progress import progress_for
 from harness.report.render import render_run
@@ -23,6 +23,7 @@ __all__ = ["Options", "run_workload"]
 
 FAIL_ON = ("goals", "failures")
 INTERRUPTED = 130
+BUSY_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 
 
 class Options(NamedTuple):
@@ -82,6 +83,16 @@ def run_workload(file: Path, options: Options) -> int:
     return code
 
 
+def _notes() -> tuple[str, ...]:
+    busy = busy_cores()
+    if busy is None or busy < BUSY_CORES:
+        return ()
+    return (
+        f"Other programs kept {busy:.1f} cores busy when this run began: an engine that spreads over all cores then waits "
+        "for them in every step, and all times are too long. Measure again on an idle machine.",
+    )
+
+
 def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
     urls = {}
     for pair in pairs:
@@ -106,7 +117,7 @@ def _header(loaded: Loaded, options: Options) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=(),
+        notes=_notes(),
         partial=True,
         trials=(),
         calls=(),

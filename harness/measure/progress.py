@@ -6,7 +6,7 @@ from typing import Protocol
 
 from harness.core.engine import Engine
 
-__all__ = ["Progress", "Silent"]
+__all__ = ["Progress"]
 
 
 class Progress(Protocol):
@@ -14,6 +14,9 @@ class Progress(Protocol):
 
     def say(self, text: str) -> None:
         """Tell of a step: one plain line."""
+
+    def download(self, done_bytes: int, total_bytes: int) -> None:
+        """Tell how far the fetching of a model is."""
 
     def trials(self, total: int) -> None:
         """Tell how many trials there will be, warm-up included."""
@@ -23,19 +26,3 @@ class Progress(Protocol):
 
     def calls(self, engine: Engine, ended: int) -> None:
         """Tell how the trial under way stands."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None:
-        """Show nothing."""
-
-    def trials(self, total: int) -> None:
-        """Show nothing."""
-
-    def trial(self, number: int, candidate: str, label: str) -> None:
-        """Show nothing."""
-
-    def calls(self, engine: Engine, ended: int) -> None:
-        """Show nothing."""

@@ -19,6 +19,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
 from harness.drivers.texts import Render, Texts
+from harness.errors import ServerFailure
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, throttle
@@ -44,7 +45,7 @@ class _Trial(NamedTuple):
 async def opened(name: str, spec: ServerSpec, progress: Progress) -> AsyncIterator[Endpoint]:
     """Start (or find) a server and open the client to it; close both afterwards."""
     clock = asyncio.get_running_loop().time
-    async with launched(name, spec, say=progress.say) as server:
+    async with launched(name, spec, say=progress.say, progress=progress.download) as server:
         chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
         try:
             yield Endpoint(server, chat, throttle(spec.starts_per_s))
@@ -75,8 +76,9 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
         for position, trial in enumerate(order):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(position + 1, trial.plan.name, label)
-            await _measure_trial(loaded, endpoints, trial, position, folder, progress)
-        progress.say(f"{count(len(order), 'trial')} done, {count(workload.measure.warmup, 'repeat')} of them warm-up")
+            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
+            for name in failed:
+                header = await _after_failure(endpoints[name], header, progress)
     return header._replace(partial=False)
 
 
@@ -95,22 +97,24 @@ async def _measure_trial(
     position: int,
     folder: RunFolder,
     progress: Progress,
-) -> None:
+) -> list[str]:
+    """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
     texts = Texts(_renderer(loaded, repeat))
     engine = Engine(loaded.pipelines, plan, origin="measured", repeat=repeat, timeout_s=workload.timeout_s)
     ended = 0
-    outcomes: list[str] = []
     first_due_s: list[float] = []
+    failed: dict[str, None] = {}
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
         nonlocal ended
         if isinstance(record, CallRecord):
             ended += 1
+            if record.outcome != "ok" and record.started_s is not None:
+                failed[record.server] = None
             if repeat >= 0:
                 folder.add_call(record)
         elif isinstance(record, JobRecord):
-            outcomes.append(record.outcome)
             first_due_s.append(record.due_s)
             texts.forget(record.pipeline, record.job)
             if repeat >= 0:
@@ -147,6 +151,30 @@ async def _measure_trial(
             complete=True,
         )
         folder.add_trial(record)
+    return list(failed)
+
+
+async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) -> Run:
+    """Look at a server on which a call failed: is it alive, and has it still all its slots?
+
+    A cancelled call can cost an Ollama a slot until it unloads the model (reference 6 #1). What is measured after that
+    would be labelled with slots that are not there.
+
+    Raises:
+        ServerFailure: it no longer answers. What was measured so far is kept.
+    """
+    name = endpoint.server.name
+    progress.say(f"{name}: a call failed; counting slots again")
+    try:
+        slots = await find_slots(endpoint, rounds=1)
+    except ServerFailure as error:
+        raise ServerFailure(f"the run stopped: {error}") from error
+    before = next(facts for facts in header.servers if facts.name == name)
+    if slots == before.slots_found:
+        return header
+    note = f'Server "{name}" generated {before.slots_found} calls at a time before a call failed, and {slots} after it.'
+    servers = tuple(facts._replace(slots_found=slots) if facts.name == name else facts for facts in header.servers)
+    return header._replace(servers=servers, notes=(*header.notes, note))
 
 
 def _renderer(loaded: Loaded, repeat: int) -> Render:
