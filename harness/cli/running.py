@@ -88,8 +88,8 @@ def _notes() -> tuple[str, ...]:
     if busy is None or busy < BUSY_CORES:
         return ()
     return (
-        f"Other programs kept {busy:.1f} cores busy when this run began: an engine that spreads over all cores then waits "
-        "for them in every step, and all times are too long. Measure again on an idle machine.",
+        f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits for "
+        "them in every step, so all times are too long: measure again on an idle machine.",
     )
 
 

@@ -62,7 +62,6 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
     """
-    workload = loaded.workload
     async with AsyncExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
         for name, spec in loaded.servers.items():
