@@ -45,6 +45,8 @@ __all__ = [
     "SyntheticInput",
     "ToolSpec",
     "Workload",
+    "json_schema",
+    "without_credentials",
 ]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
@@ -411,7 +413,18 @@ class Workload(Spec):
     def to_plain(self) -> dict[str, Any]:
         """Return the workload as plain data, as it would be written in YAML, without credentials in URLs."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for server in plain["servers"].values():
+        for server in plain.get("servers", {}).values():
             if "url" in server:
-                server["url"] = re.sub(r"^(https?://)[^/?#]*@", r"\1", server["url"])
+                server["url"] = without_credentials(server["url"])
         return plain
+
+
+def without_credentials(url: str) -> str:
+    """Return `url` without its `user:password@`."""
+    return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a workload file, for editors; `schema.json` beside this module is its copy."""
+    schema = Workload.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Slotwise workload"}
