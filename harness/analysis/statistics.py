@@ -126,11 +126,10 @@ def repeats_needed(mean_log: float, sd_log: float, n: int, comparisons: int = 1)
     """
     target = max(abs(mean_log), math.log(EQUIVALENCE) - abs(mean_log))
     tail = (1 - CONFIDENCE) / comparisons / 2
-    for m in range(n + 1, _MOST_REPEATS + 1):
-        quantiles = stats.t.ppf(1 - tail, m - 1) + stats.t.ppf(_POWER, m - 1)
-        if float(quantiles) * sd_log / math.sqrt(m) <= target:
-            return m
-    return None
+    m = np.arange(n + 1, _MOST_REPEATS + 1)
+    half_widths = (stats.t.ppf(1 - tail, m - 1) + stats.t.ppf(_POWER, m - 1)) * sd_log / np.sqrt(m)
+    enough = m[half_widths <= target]
+    return int(enough[0]) if len(enough) else None
 
 
 def p95(values: Sequence[float]) -> float | None:
