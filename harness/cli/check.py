@@ -22,12 +22,8 @@ COLUMNS = 80
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Workload files.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON Schema of workload files.")
-    ] = False,
-    mermaid: Annotated[
-        bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")
-    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of workload files.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")] = False,
 ) -> None:
     """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
     if schema:
@@ -107,9 +103,7 @@ def lines(loaded: Loaded, description: Description) -> list[str]:
     widest = description.max_useful_slots
     result += _wrapped("  width  ", "no bound" if widest is None else f"{_calls(widest)} at once")
     counted = f", not counting {', '.join(open_ended)}" if open_ended else ""
-    result += _wrapped(
-        "  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}"
-    )
+    result += _wrapped("  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}")
     result += ["", f"Candidates ({_repeats(loaded)})", *_candidates(loaded)]
     result += ["", "Servers", *_servers(loaded)]
     result += ["", "Worth knowing"]
@@ -160,9 +154,7 @@ def _repeats(loaded: Loaded) -> str:
 
 def _candidates(loaded: Loaded) -> list[str]:
     pad = max(len(plan.name) for plan in loaded.plans)
-    return [
-        line for plan in loaded.plans for line in _wrapped(f"  {plan.name:<{pad}}  ", _routing(loaded, plan))
-    ]
+    return [line for plan in loaded.plans for line in _wrapped(f"  {plan.name:<{pad}}  ", _routing(loaded, plan))]
 
 
 def _routing(loaded: Loaded, plan: Plan) -> str:
