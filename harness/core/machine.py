@@ -1,0 +1,128 @@
+"""Servers that share a machine: while several are busy, every step of each takes longer.
+
+The stretch is the same for all that are busy, so it is a change of clock: the servers live in *work time*, which runs at
+1 / stretch of the real rate. A segment ends at an event of any of them; there the stretch may change.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from harness.core.server_model import Request, ServerModel
+
+__all__ = ["Machine", "SharedServer"]
+
+
+class Machine:
+    """Several server models on one machine.
+
+    Args:
+        models: fresh ones.
+        stretch: factor on every step by the number of busy servers, from two to `len(models)`; one alone has 1.
+
+    Raises:
+        ValueError: a factor is missing, or not above 0.
+    """
+
+    def __init__(self, models: Sequence[ServerModel], stretch: Mapping[int, float]) -> None:
+        missing = [n for n in range(2, len(models) + 1) if n not in stretch]
+        if missing:
+            raise ValueError(f"the contention of {missing[0]} busy servers on one machine is not known")
+        if any(factor <= 0 for factor in stretch.values()):
+            raise ValueError(f"expected contention factors above 0, found {dict(stretch)!r}")
+        self._stretches = (1.0, 1.0, *(stretch[n] for n in range(2, len(models) + 1)))
+        # Where the stretch changed: work time and real time there. Both are needed to date what happened before the last.
+        self._work_s = [0.0]
+        self._real_s = [0.0]
+        self._rates = [1.0]
+        self.servers = tuple(SharedServer(self, model) for model in models)
+
+    def next_s(self) -> float:
+        """Return when something happens on any of the servers."""
+        return self._to_real(min(server.model.next_s() for server in self.servers))
+
+    def advance(self, now_s: float) -> None:
+        """Go on to `now_s`, event by event; who ended is kept with its server."""
+        while True:
+            work_s = min(server.model.next_s() for server in self.servers)
+            if self._to_real(work_s) > now_s:
+                return
+            for server in self.servers:
+                for request in server.model.advance(work_s):
+                    self.date(request)
+                    server.ended.append(request)
+            self._look(work_s)
+
+    def work_s(self, now_s: float) -> float:
+        """Return the work time at `now_s`, which must not lie before the last event."""
+        return max(self._work_s[-1], self._work_s[-1] + (now_s - self._real_s[-1]) / self._rates[-1])
+
+    def date(self, request: Request) -> None:
+        """Turn a request's work times into real ones."""
+        request.queued_s = self._to_real(request.queued_s)
+        if request.prompt_s is not None:
+            request.prompt_s = self._to_real(request.prompt_s)
+        if request.first_token_s is not None:
+            request.first_token_s = self._to_real(request.first_token_s)
+        if request.end_s is not None:
+            request.end_s = self._to_real(request.end_s)
+
+    def look(self, now_s: float) -> None:
+        """Note that the number of busy servers may have changed at `now_s`."""
+        self._look(self.work_s(now_s), now_s)
+
+    def _look(self, work_s: float, now_s: float | None = None) -> None:
+        busy = sum(server.model.busy for server in self.servers)
+        stretch = self._stretches[busy]
+        if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
+            return
+        real_s = self._to_real(work_s) if now_s is None else now_s
+        if not busy:
+            self._work_s, self._real_s, self._rates = [], [], []  # nobody is left who could ask for the past
+        self._work_s.append(work_s)
+        self._real_s.append(real_s)
+        self._rates.append(stretch)
+
+    def _to_real(self, work_s: float) -> float:
+        index = -1 if work_s >= self._work_s[-1] else bisect_right(self._work_s, work_s) - 1
+        return self._real_s[index] + (work_s - self._work_s[index]) * self._rates[index]
+
+
+class SharedServer:
+    """One server of a machine, with the surface of a server model."""
+
+    def __init__(self, machine: Machine, model: ServerModel) -> None:
+        self.machine = machine
+        self.model = model
+        self.ended: list[Request] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many calls stand in its queue."""
+        return self.model.waiting
+
+    def submit(self, request: Request, now_s: float) -> None:
+        """Put a call in the queue."""
+        self.machine.advance(now_s)
+        self.model.submit(request, self.machine.work_s(now_s))
+        self.machine.look(now_s)
+
+    def cancel(self, request: Request, now_s: float) -> bool:
+        """Give a call up; see `ServerModel.cancel`."""
+        self.machine.advance(now_s)
+        gone = self.model.cancel(request, self.machine.work_s(now_s))
+        if gone:
+            self.machine.date(request)
+        self.machine.look(now_s)
+        return gone
+
+    def next_s(self) -> float:
+        """Return when something happens, here or on a server beside it."""
+        return self.machine.next_s()
+
+    def advance(self, now_s: float) -> list[Request]:
+        """Go on to `now_s`; return the calls of this server that ended by then."""
+        self.machine.advance(now_s)
+        ended, self.ended = self.ended, []
+        return ended

@@ -1,0 +1,348 @@
+"""The server model: slots, a FIFO queue, continuous batching. It reads no clock; time comes in as `now_s`.
+
+The rules are those of llama.cpp's server loop, which Ollama runs too:
+
+1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue is
+   FIFO; a call takes the free slot with the lowest number.
+2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order, until
+   the batch is full. It costs what `step_costs` says, whoever is in it.
+3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
+   step. A slot is free after the last.
+4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
+
+Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
+ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
+cost grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+from harness.core.step_costs import StepCosts, prefill_s, prompt_attention
+
+__all__ = ["Request", "ServerModel"]
+
+NEVER_S = float("inf")
+
+
+class Request:
+    """One call on its way through a server; the model fills in the times as they come to be."""
+
+    __slots__ = (
+        "call",
+        "cancelled",
+        "end_s",
+        "first_token_s",
+        "output_tokens",
+        "prompt_done",
+        "prompt_s",
+        "prompt_tokens",
+        "queued_s",
+        "sent_s",
+        "slot",
+    )
+
+    def __init__(self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0) -> None:
+        if prompt_tokens < 1 or output_tokens < 1:
+            raise ValueError(
+                f"expected at least one prompt and one output token, found {prompt_tokens}, {output_tokens}"
+            )
+        self.call = call
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
+        self.sent_s = sent_s  # the client's; the model does not look at it
+        self.queued_s = sent_s  # it stood in the queue
+        self.prompt_done = 0  # prompt tokens processed
+        self.prompt_s: float | None = None  # processing of its prompt began
+        self.first_token_s: float | None = None
+        self.end_s: float | None = None  # its last token was there, or it was let go
+        self.cancelled = False
+        self.slot = -1
+
+
+class ServerModel:
+    """One server. Calls must come with a `now_s` that never decreases; `advance(now_s)` first, then `submit` and `cancel`.
+
+    Args:
+        costs: of the steps; their number is the number of slots.
+        max_steps: end a segment after this many steps; 1 = step by step.
+        noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
+    """
+
+    __slots__ = (
+        "_batch_tokens",
+        "_begin_s",
+        "_cancels",
+        "_context",
+        "_costs",
+        "_decode_s",
+        "_end_s",
+        "_ends",
+        "_first_s",
+        "_free",
+        "_growth_s",
+        "_max_steps",
+        "_noise",
+        "_now_s",
+        "_pieces",
+        "_planned",
+        "_prompts",
+        "_queue",
+        "_segments",
+        "_serial",
+        "_step",
+        "_steps",
+    )
+
+    def __init__(
+        self, costs: StepCosts, *, max_steps: int | None = None, noise: Callable[[int], float] | None = None
+    ) -> None:
+        costs.check()
+        self._costs = costs
+        self._decode_s = costs.decode_s
+        self._batch_tokens = costs.batch_tokens
+        self._max_steps = max_steps
+        self._noise = noise
+        self._segments = 0
+        self._queue: deque[Request] = deque()
+        self._free = list(range(costs.slots))  # a heap of slot numbers
+        self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
+        self._ends: list[tuple[int, int, Request]] = []  # generating slots: (step after which it ends, serial, request)
+        self._serial = 0
+        self._step = 0  # steps made so far in which somebody generated
+        self._context = 0  # tokens of context of all generating slots
+        self._cancels: list[Request] = []  # to be let go at the next boundary
+        # The segment under way: `steps` steps from begin_s, the first costs first_s, each next one growth_s more.
+        self._now_s = 0.0  # the last boundary, or when an idle server was woken
+        self._planned = False
+        self._begin_s = 0.0
+        self._first_s = 0.0
+        self._growth_s = 0.0
+        self._steps = 0
+        self._end_s = NEVER_S
+        self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
+
+    @property
+    def slots(self) -> int:
+        """How many calls it generates at the same time."""
+        return self._costs.slots
+
+    @property
+    def busy(self) -> bool:
+        """Whether any slot is taken, or will be at the next boundary."""
+        return len(self._free) < self._costs.slots or bool(self._queue)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls stand in the queue."""
+        return sum(not request.cancelled for request in self._queue)
+
+    def tokens_of(self, request: Request) -> int:
+        """Return how many tokens of it had been generated at the last boundary."""
+        if request.first_token_s is None:
+            return 0
+        ends = (step for step, _, other in self._ends if other is request)
+        return request.output_tokens - max(0, next(ends, self._step) - self._step)
+
+    def submit(self, request: Request, now_s: float) -> None:
+        """Put a call in the queue."""
+        request.queued_s = now_s
+        self._queue.append(request)
+        if not self._planned:
+            if now_s > self._now_s:
+                self._now_s = now_s  # it was idle
+        elif self._free:
+            self._cut(now_s)
+
+    def cancel(self, request: Request, now_s: float) -> bool:
+        """Give a call up. True: it is gone at once. False: `advance` returns it at the next step boundary."""
+        request.cancelled = True
+        if request.slot < 0:  # in the queue, which skips it
+            request.end_s = now_s
+            return True
+        self._cancels.append(request)
+        if self._planned:
+            self._cut(now_s)
+        if self._planned:
+            return False
+        self._let_go(now_s, [])
+        return True
+
+    def next_s(self) -> float:
+        """Return when `advance` has something to do; infinity where nothing is under way."""
+        if not self._planned:
+            self._plan()
+        return self._end_s
+
+    def advance(self, now_s: float) -> list[Request]:
+        """Go on to `now_s`; return the calls that ended by then. The step that begins at `now_s` may still be joined."""
+        ended: list[Request] = []
+        while True:
+            if not self._planned:
+                if now_s <= self._now_s:
+                    return ended
+                self._plan()
+            if self._end_s > now_s:
+                return ended
+            self._finish(ended)
+
+    def _plan(self) -> None:
+        """Look at the tasks and begin a segment at the boundary. At the same instant it may be done again."""
+        queue, free, prompts = self._queue, self._free, self._prompts
+        while queue and free:
+            request = queue.popleft()
+            if not request.cancelled:
+                request.slot = heappop(free)
+                prompts.append(request)
+        generating = len(self._ends)
+        costs = self._costs
+        if prompts:
+            self._steps = 1
+            cost_s = self._decode_s[generating] + costs.context_s_per_token * self._context + self._prompt_s(generating)
+            self._growth_s = 0.0
+            self._first_s = cost_s
+        elif generating:
+            steps = self._ends[0][0] - self._step
+            if self._max_steps is not None and steps > self._max_steps:
+                steps = self._max_steps
+            self._steps = steps
+            context_s = costs.context_s_per_token
+            self._first_s = first_s = self._decode_s[generating] + context_s * self._context
+            self._growth_s = growth_s = context_s * generating
+            cost_s = steps * first_s
+            if growth_s:
+                cost_s += growth_s * (steps * (steps - 1) // 2)
+        else:
+            if self._planned:
+                self._planned = False
+            self._end_s = NEVER_S
+            return
+        if self._noise is not None:
+            factor = self._noise(self._segments)
+            self._segments += 1
+            self._first_s *= factor
+            self._growth_s *= factor
+            cost_s *= factor
+        self._begin_s = self._now_s
+        self._end_s = self._now_s + cost_s
+        self._planned = True
+
+    def _prompt_s(self, generating: int) -> float:
+        """Fill the batch with prompt tokens; return what they cost."""
+        costs, prompts = self._costs, self._prompts
+        if len(prompts) > 1:
+            prompts.sort(key=_slot)
+        room = self._batch_tokens - generating
+        pieces: list[tuple[Request, int]] = []
+        attention = 0
+        total = 0
+        for request in prompts:
+            if not room:
+                break
+            tokens = request.prompt_tokens - request.prompt_done
+            if tokens > room:
+                tokens = room
+            if request.prompt_s is None:
+                request.prompt_s = self._now_s
+            if costs.prompt_context_s:
+                attention += prompt_attention(request.prompt_done, tokens)
+            pieces.append((request, tokens))
+            room -= tokens
+            total += tokens
+        self._pieces = pieces
+        table = costs.prefill
+        cost_s = table[0][1] / table[0][0] * total if len(table) == 1 else prefill_s(table, total)
+        cost_s += costs.prompt_context_s * attention
+        return cost_s * costs.mixed_factor if generating else cost_s + costs.prompt_step_s
+
+    def _finish(self, ended: list[Request]) -> None:
+        """End the segment: give out its tokens, free the slots that are done."""
+        now_s = self._now_s = self._end_s
+        self._planned = False
+        self._end_s = NEVER_S
+        ends = self._ends
+        if ends:
+            self._step = step = self._step + self._steps
+            self._context += self._steps * len(ends)
+            while ends and ends[0][0] <= step:
+                request = heappop(ends)[2]
+                request.end_s = now_s
+                self._context -= request.prompt_tokens + request.output_tokens
+                heappush(self._free, request.slot)
+                ended.append(request)
+        if self._pieces:
+            for request, tokens in self._pieces:
+                request.prompt_done += tokens
+                if request.prompt_done == request.prompt_tokens:
+                    self._prompts.remove(request)
+                    request.first_token_s = now_s
+                    if request.output_tokens == 1:
+                        request.end_s = now_s
+                        heappush(self._free, request.slot)
+                        ended.append(request)
+                    else:
+                        self._serial += 1
+                        heappush(ends, (self._step + request.output_tokens - 1, self._serial, request))
+                        self._context += request.prompt_tokens + 1
+            self._pieces = []
+        if self._cancels:
+            self._let_go(now_s, ended)
+
+    def _let_go(self, now_s: float, ended: list[Request]) -> None:
+        """At a boundary: free the slots of cancelled calls. One that has ended with this step has ended."""
+        for request in self._cancels:
+            if request.end_s is not None:
+                request.cancelled = False
+                continue
+            if request.first_token_s is None:
+                self._prompts.remove(request)
+                request.output_tokens = 0
+            else:
+                request.output_tokens = self.tokens_of(request)
+                self._context -= request.prompt_tokens + request.output_tokens
+                self._ends = [end for end in self._ends if end[2] is not request]
+                heapify(self._ends)
+            request.end_s = now_s
+            heappush(self._free, request.slot)
+            ended.append(request)
+        self._cancels.clear()
+
+    def _cut(self, now_s: float) -> None:
+        """End the segment at the first step boundary that is not before `now_s`: there the tasks are looked at."""
+        if now_s <= self._begin_s:  # the step that begins now can still be joined
+            self._planned = False
+            self._pieces = []
+            return
+        if self._steps == 1:
+            return
+        begin_s, first_s, growth_s = self._begin_s, self._first_s, self._growth_s
+        if growth_s:
+            # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops mend its rounding.
+            half = first_s - growth_s / 2
+            passed_s = now_s - begin_s
+            steps = int(((half * half + 2 * growth_s * passed_s) ** 0.5 - half) / growth_s)
+            end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
+            while end_s >= now_s:
+                steps -= 1
+                end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
+            while end_s < now_s:
+                steps += 1
+                end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
+        elif first_s:
+            steps = int((now_s - begin_s) / first_s)
+            end_s = begin_s + steps * first_s
+            while end_s < now_s:
+                steps += 1
+                end_s = begin_s + steps * first_s
+        else:
+            return
+        if steps < self._steps:
+            self._steps = steps
+            self._end_s = end_s
+
+
+def _slot(request: Request) -> int:
+    return request.slot

@@ -1,0 +1,66 @@
+"""What one step of a server costs: the numbers of a profile at one slot setting, compiled for the server model.
+
+A step is one decode call of the engine: a token for every generating slot, then prompt tokens up to the batch limit. Its
+cost in seconds is
+
+    decode_s[b] + context_s_per_token * X        b slots generate, with X tokens of context between them
+    + f * (prefill(p) + prompt_context_s * A)    p prompt tokens; A: for each, the tokens before it in its own prompt
+
+with f = `mixed_factor` where b > 0, else 1; a step in which nobody generates costs `prompt_step_s` besides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["StepCosts", "prefill_s", "prompt_attention"]
+
+
+class StepCosts(NamedTuple):
+    """One server at one slot setting. Seconds and tokens."""
+
+    decode_s: tuple[float, ...]  # by the number of generating slots, 0 to `slots`; the first is 0
+    prefill: tuple[tuple[int, float], ...] = ((1, 0.0),)  # (prompt tokens in a step, seconds), rising; see prefill_s
+    prompt_step_s: float = 0.0
+    prompt_context_s: float = 0.0
+    context_s_per_token: float = 0.0
+    mixed_factor: float = 1.0
+    batch_tokens: int = 2048  # n_batch: tokens in one step at most, generated ones included
+    before_s: float = 0.0  # sent by the client until it stands in the server's queue
+    after_s: float = 0.0  # a token is there until the client has it
+
+    @property
+    def slots(self) -> int:
+        """How many calls generate at the same time."""
+        return len(self.decode_s) - 1
+
+    def check(self) -> None:
+        """Raise ValueError where these costs make no server."""
+        if self.slots < 1:
+            raise ValueError(f"expected a step time for at least one generating slot, found {self.decode_s!r}")
+        if self.decode_s[0] != 0:
+            raise ValueError(f"expected no cost where nobody generates, found {self.decode_s[0]!r} s")
+        if self.batch_tokens <= self.slots:
+            raise ValueError(f"expected room for a prompt beside {self.slots} slots, found {self.batch_tokens} tokens")
+        numbers = (*self.decode_s, *(s for _, s in self.prefill), *self[2:6], self.before_s, self.after_s)
+        if min(numbers) < 0 or not all(number < float("inf") for number in numbers):
+            raise ValueError(f"expected costs of 0 s or more, found {min(numbers)!r}")
+        if not self.prefill or [n for n, _ in self.prefill] != sorted({n for n, _ in self.prefill if n > 0}):
+            raise ValueError(f"expected a rising table of prompt tokens, found {self.prefill!r}")
+
+
+def prefill_s(table: tuple[tuple[int, float], ...], prompt_tokens: int) -> float:
+    """Return the cost of `prompt_tokens` in one step: straight lines from (0, 0) through the table, the last going on."""
+    from_tokens, from_s = 0, 0.0
+    cost_s = 0.0
+    for tokens, at_s in table:
+        cost_s = from_s + (at_s - from_s) / (tokens - from_tokens) * (prompt_tokens - from_tokens)
+        if prompt_tokens <= tokens:
+            break
+        from_tokens, from_s = tokens, at_s
+    return cost_s
+
+
+def prompt_attention(before: int, tokens: int) -> int:
+    """Return A of one piece of a prompt: each of its tokens looks at all those before it."""
+    return tokens * before + tokens * (tokens - 1) // 2

@@ -1,0 +1,155 @@
+"""The server model against a step-by-step walk of the same rules, and by hand."""
+
+from __future__ import annotations
+
+import pytest
+from core.by_step import Given, Seen, by_model, reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.core.server_model import Request, ServerModel
+from harness.core.step_costs import StepCosts, prefill_s
+
+UNIT_S = 1 / 512  # sums of multiples of it are exact in floats
+
+
+@st.composite
+def dyadic_costs(draw: st.DrawFn) -> StepCosts:
+    slots = draw(st.integers(1, 5))
+    steps = draw(st.lists(st.integers(1, 40), min_size=slots, max_size=slots))
+    prefill = draw(st.sampled_from([((1, UNIT_S),), ((1, 0.0),), ((8, 16 * UNIT_S), (16, 24 * UNIT_S))]))
+    return StepCosts(
+        decode_s=(0.0, *(s * UNIT_S for s in steps)),
+        prefill=prefill,
+        prompt_step_s=draw(st.sampled_from([0.0, 3 * UNIT_S])),
+        prompt_context_s=draw(st.sampled_from([0.0, UNIT_S / 64])),
+        context_s_per_token=draw(st.sampled_from([0.0, UNIT_S, UNIT_S / 16])),
+        mixed_factor=draw(st.sampled_from([1.0, 1.5])),
+        batch_tokens=draw(st.sampled_from([slots + 1, 16, 512])),
+    )
+
+
+@st.composite
+def calls(draw: st.DrawFn, times: st.SearchStrategy[float]) -> list[Given]:
+    made = []
+    for _ in range(draw(st.integers(1, 12))):
+        at_s = draw(times)
+        cancel_s = draw(st.sampled_from([None, None, None, 0.0, 0.125, 1.0]))
+        given_up_s = None if cancel_s is None else at_s + cancel_s
+        made.append(Given(at_s, draw(st.integers(1, 40)), draw(st.integers(1, 60)), given_up_s))
+    return made
+
+
+DYADIC_TIMES = st.integers(0, 2000).map(lambda n: n / 1024)
+
+
+@settings(max_examples=400, deadline=None)
+@given(dyadic_costs(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]))
+def test_jumps_equal_single_steps(costs: StepCosts, batch: list[Given], max_steps: int | None) -> None:
+    """Exactly, ties included, whatever the batch, whoever is cancelled."""
+    assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
+
+
+@settings(max_examples=200, deadline=None)
+@given(dyadic_costs(), calls(st.floats(0, 2)), st.floats(0.3, 1.7))
+def test_jumps_equal_single_steps_for_any_numbers(costs: StepCosts, batch: list[Given], factor: float) -> None:
+    costs = costs._replace(decode_s=tuple(s * factor for s in costs.decode_s))
+    for mine, other in zip(by_model(ServerModel(costs), batch), reference(costs, batch), strict=True):
+        assert mine.cancelled == other.cancelled
+        assert mine[:3] == pytest.approx(other[:3], abs=1e-9)
+
+
+COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),), batch_tokens=8)
+
+
+def test_a_call_alone() -> None:
+    """Four prompt tokens take a second; then the first token is there, and two more follow."""
+    assert by_model(ServerModel(COSTS), [Given(2.0, 4, 3)]) == [Seen(2.0, 3.0, 5.0, False)]
+
+
+def test_a_prompt_delays_the_slot_that_generates() -> None:
+    """The second comes within a step, is looked at at its end, and its prompt stretches the next one."""
+    one, two = by_model(ServerModel(COSTS), [Given(0.0, 4, 5), Given(1.5, 4, 2)])
+    assert two == Seen(2.0, 4.0, 5.5, False)  # the mixed step takes 1 + 1 s, the next one of two slots 1.5 s
+    assert one == Seen(0.0, 1.0, 6.5, False)
+
+
+def test_a_full_batch_makes_the_last_slot_wait() -> None:
+    """Eight tokens fit: the prompt of slot 1 gets what slot 0 left, and its clock starts when it is first reached."""
+    one, two = by_model(ServerModel(COSTS), [Given(0.0, 8, 1), Given(0.0, 4, 1)])
+    assert one == Seen(0.0, 2.0, 2.0, False)
+    assert two == Seen(2.0, 3.0, 3.0, False)
+
+
+def test_who_comes_at_a_boundary_joins_the_step_that_begins_there() -> None:
+    one, two = by_model(ServerModel(COSTS), [Given(0.0, 4, 9), Given(3.0, 4, 1)])
+    assert two.prompt_s == 3.0
+    assert one.end_s == 10.0
+
+
+def test_a_cancelled_call_keeps_its_slot_until_the_step_ends() -> None:
+    """The third, queued, gets the slot then; the second leaves the queue at once."""
+    costs = COSTS._replace(decode_s=(0.0, 1.0))
+    batch = [Given(0.0, 4, 9, 2.5), Given(0.25, 4, 9, 0.5), Given(0.5, 4, 1)]
+    assert by_model(ServerModel(costs), batch) == [
+        Seen(0.0, 1.0, 3.0, True),
+        Seen(None, None, 0.5, True),
+        Seen(3.0, 4.0, 4.0, False),
+    ]
+
+
+def test_a_cancelled_call_whose_last_step_it_was_has_ended() -> None:
+    assert by_model(ServerModel(COSTS), [Given(0.0, 4, 2, 1.5)]) == [Seen(0.0, 1.0, 2.0, False)]
+
+
+def test_cost_grows_with_calls_and_not_with_tokens() -> None:
+    model = ServerModel(COSTS._replace(context_s_per_token=1e-6))
+    model.submit(Request(0, 1, 1_000_000), 0.0)
+    moments = 0
+    while model.next_s() < float("inf"):
+        model.advance(model.next_s())
+        moments += 1
+    assert moments == 2  # the end of the prompt, and the end
+
+
+def test_tokens_of_a_call_under_way() -> None:
+    model = ServerModel(COSTS, max_steps=1)
+    request = Request(0, 4, 3)
+    model.submit(request, 0.0)
+    seen = []
+    while model.next_s() < float("inf"):
+        now_s = model.next_s()
+        model.advance(now_s)
+        seen.append((now_s, model.tokens_of(request)))
+    assert seen == [(1.0, 1), (2.0, 2), (3.0, 3)]
+
+
+def test_noise_is_drawn_once_a_segment() -> None:
+    factors = {0: 2.0, 1: 0.5}
+    model = ServerModel(COSTS, noise=factors.__getitem__)
+    assert by_model(model, [Given(0.0, 4, 5)]) == [Seen(0.0, 2.0, 4.0, False)]
+
+
+def test_a_table_of_prompt_costs_goes_on_past_its_end() -> None:
+    table = ((10, 1.0), (20, 1.5))
+    assert [prefill_s(table, n) for n in (5, 10, 15, 20, 40)] == [0.5, 1.0, 1.25, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("costs", "message"),
+    [
+        (StepCosts((0.0,)), "at least one generating slot"),
+        (StepCosts((0.5, 1.0)), "no cost where nobody generates"),
+        (StepCosts((0.0, 1.0, 1.0), batch_tokens=2), "room for a prompt beside 2 slots, found 2 tokens"),
+        (StepCosts((0.0, -1.0)), "0 s or more, found -1.0"),
+        (StepCosts((0.0, 1.0), prefill=((4, 1.0), (2, 2.0))), "a rising table"),
+    ],
+)
+def test_impossible_costs_are_refused(costs: StepCosts, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ServerModel(costs)
+
+
+def test_a_call_without_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^expected at least one prompt and one output token, found 0, 5$"):
+        Request(0, 0, 5)
