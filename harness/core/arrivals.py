@@ -37,6 +37,10 @@ class Arrivals:
         """Whether every pipeline has ended."""
         return self._left == 0
 
+    def counts(self) -> list[tuple[int, int]]:
+        """Return for every pipeline how many jobs have started, and how many of those have ended."""
+        return [(state.started, state.started - state.running) for state in self._states]
+
     def open(self, now_s: float) -> list[Arrive]:
         """Return the first arrivals of every pipeline that waits for no other."""
         return [a for index, p in enumerate(self._pipelines) if p.after is None for a in self._open(index, now_s)]

@@ -131,6 +131,10 @@ class Engine:
         """Calls ready and not yet started."""
         return sum(lane.ready for lane in self._lanes)
 
+    def jobs(self) -> list[tuple[int, int]]:
+        """Return how many jobs of every pipeline have started, and how many of those have ended."""
+        return self._arrivals.counts()
+
     def begin(self, now_s: float = 0.0) -> list[Action]:
         """Open the pipelines; call it once, before `handle`."""
         self._now_s = now_s

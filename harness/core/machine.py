@@ -1,7 +1,7 @@
 """Servers that share a machine: while several are busy, every step of each takes longer.
 
-The stretch is the same for all that are busy, so it is a change of clock: the servers live in *work time*, which runs at
-1 / stretch of the real rate. A segment ends at an event of any of them; there the stretch may change.
+The stretch is the same for all that are busy, so it is a change of clock: the servers live in *work time*, which runs
+at 1 / stretch of the real rate. A segment ends at an event of any of them; there the stretch may change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Machine:
         if any(factor <= 0 for factor in stretch.values()):
             raise ValueError(f"expected contention factors above 0, found {dict(stretch)!r}")
         self._stretches = (1.0, 1.0, *(stretch[n] for n in range(2, len(models) + 1)))
-        # Where the stretch changed: work time and real time there. Both are needed to date what happened before the last.
+        # Where the stretch changed: work time and real time there, and the stretch since. The past is needed as well:
+        # a request is dated when it has ended.
         self._work_s = [0.0]
         self._real_s = [0.0]
         self._rates = [1.0]

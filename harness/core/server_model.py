@@ -2,10 +2,10 @@
 
 The rules are those of llama.cpp's server loop, which Ollama runs too:
 
-1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue is
-   FIFO; a call takes the free slot with the lowest number.
-2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order, until
-   the batch is full. It costs what `step_costs` says, whoever is in it.
+1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
+   is FIFO; a call takes the free slot with the lowest number.
+2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
+   until the batch is full. It costs what `step_costs` says, whoever is in it.
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
@@ -64,7 +64,7 @@ class Request:
 
 
 class ServerModel:
-    """One server. Calls must come with a `now_s` that never decreases; `advance(now_s)` first, then `submit` and `cancel`.
+    """One server. `now_s` never decreases; at one instant, `advance` comes before `submit` and `cancel`.
 
     Args:
         costs: of the steps; their number is the number of slots.
@@ -178,7 +178,7 @@ class ServerModel:
         return self._end_s
 
     def advance(self, now_s: float) -> list[Request]:
-        """Go on to `now_s`; return the calls that ended by then. The step that begins at `now_s` may still be joined."""
+        """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
         ended: list[Request] = []
         while True:
             if not self._planned:

@@ -1,7 +1,7 @@
 """What one step of a server costs: the numbers of a profile at one slot setting, compiled for the server model.
 
-A step is one decode call of the engine: a token for every generating slot, then prompt tokens up to the batch limit. Its
-cost in seconds is
+A step is one decode call of the engine: a token for every generating slot, then prompt tokens up to the batch limit.
+Its cost in seconds is
 
     decode_s[b] + context_s_per_token * X        b slots generate, with X tokens of context between them
     + f * (prefill(p) + prompt_context_s * A)    p prompt tokens; A: for each, the tokens before it in its own prompt
@@ -50,7 +50,7 @@ class StepCosts(NamedTuple):
 
 
 def prefill_s(table: tuple[tuple[int, float], ...], prompt_tokens: int) -> float:
-    """Return the cost of `prompt_tokens` in one step: straight lines from (0, 0) through the table, the last going on."""
+    """Return the cost of `prompt_tokens` in one step: lines from (0, 0) through the table, the last goes on."""
     from_tokens, from_s = 0, 0.0
     cost_s = 0.0
     for tokens, at_s in table:

@@ -1,67 +1,186 @@
-"""The virtual driver: a heap decides what happens next, and nothing ever waits.
+"""The virtual driver: what is due next decides, and nothing ever waits.
 
-`serve` says when a call that starts now will end. It is the seam where a server model goes.
+A `Backend` carries out calls in virtual time; it is the seam where servers go. `FixedDurations` makes one of a
+function, `harness.drivers.modelled.ModelledServers` of server models.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple, Protocol
 
 from harness.core.engine import Engine
-from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Start
+from harness.core.events import Action, At, Call, Cancelled, Done, Event, Record, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.errors import UserError
 
-__all__ = ["simulate"]
+__all__ = ["Backend", "CannotEnd", "FixedDurations", "Limits", "simulate"]
+
+NEVER_S = float("inf")
+CHECK_EVERY = 256  # batches between two looks at the limits
 
 Serve = Callable[[Call, float], Reply]
 
 
-def simulate(engine: Engine, serve: Serve, on_record: Callable[[CallRecord | JobRecord | DelayRecord], None]) -> float:
+class Backend(Protocol):
+    """Carries out calls in virtual time. `now_s` never decreases."""
+
+    def start(self, call: Call, now_s: float) -> None:
+        """Send this call; a `Done` or, after `cancel`, a `Cancelled` comes out of `advance`."""
+
+    def cancel(self, call_id: int, now_s: float) -> None:
+        """Give it up."""
+
+    def next_s(self) -> float:
+        """Return when `advance` has something to do; infinity for never."""
+
+    def advance(self, now_s: float) -> list[Event]:
+        """Go on to `now_s`; return what the engine has to hear of."""
+
+    def waiting(self) -> int:
+        """Return how many calls wait for a server that could take no more."""
+
+
+class FixedDurations:
+    """A backend of a function that says, when a call starts, how and when it will end."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self._agenda: list[tuple[float, int, Event]] = []  # (time, serial, event): ties are first-in-first-out
+        self._serial = count()
+        self._cancelled: set[int] = set()
+
+    def start(self, call: Call, now_s: float) -> None:
+        """Ask the function; its reply's `end_s` must be at `now_s` or later."""
+        reply = self._serve(call, now_s)
+        assert reply.end_s is not None and reply.end_s >= now_s, reply
+        heappush(self._agenda, (reply.end_s, next(self._serial), Done(call.id, reply)))
+
+    def cancel(self, call_id: int, now_s: float) -> None:
+        """Let go of the call at once."""
+        self._cancelled.add(call_id)
+        heappush(self._agenda, (now_s, next(self._serial), Cancelled(call_id, Reply("cancelled", end_s=now_s))))
+
+    def next_s(self) -> float:
+        """Return when the next call ends."""
+        return self._agenda[0][0] if self._agenda else NEVER_S
+
+    def advance(self, now_s: float) -> list[Event]:
+        """Return the calls that end by `now_s`."""
+        events: list[Event] = []
+        while self._agenda and self._agenda[0][0] <= now_s:
+            event = heappop(self._agenda)[2]
+            if isinstance(event, Done) and event.call in self._cancelled:
+                self._cancelled.discard(event.call)
+            else:
+                events.append(event)
+        return events
+
+    def waiting(self) -> int:
+        """Nobody ever waits."""
+        return 0
+
+
+class Limits(NamedTuple):
+    """Where a simulation is given up. A pipeline whose jobs come faster than they go never ends, or not in time."""
+
+    virtual_s: float = 30 * 86_400.0
+    waiting: int = 100_000  # calls that wait, in front of the servers and in their queues
+
+
+class CannotEnd(UserError):
+    """A simulation that passed a limit; the message says what was sustainable."""
+
+
+def simulate(
+    engine: Engine,
+    serve: Serve | Backend,
+    on_record: Callable[[CallRecord | JobRecord | DelayRecord], None],
+    limits: Limits | None = None,
+) -> float:
     """Run one trial in virtual time and return its end.
 
     Args:
         engine: a fresh engine.
-        serve: `(call, now_s) -> reply`; the reply's `end_s` is when the call ends. It must be at `now_s` or later.
+        serve: a backend, or `(call, now_s) -> reply` for fixed durations.
         on_record: takes every record as it is made.
+        limits: give up beyond these.
 
     Raises:
+        CannotEnd: a limit was passed.
         RuntimeError: the engine is not finished and nothing is left to happen.
     """
-    agenda: list[tuple[float, int, Event]] = []  # (time, serial, event): the serial makes ties first-in-first-out
+    backend: Backend = FixedDurations(serve) if callable(serve) else serve
+    # Nothing here makes cycles, and the collector would look at every record kept, again and again.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _simulate(engine, backend, on_record, limits or Limits())
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _simulate(
+    engine: Engine,
+    backend: Backend,
+    on_record: Callable[[CallRecord | JobRecord | DelayRecord], None],
+    limits: Limits,
+) -> float:
+    agenda: list[tuple[float, int, Event]] = []  # the engine's timers and arrivals
     serial = count()
-    cancelled: set[int] = set()
     now_s = 0.0
 
     def carry_out(actions: list[Action]) -> None:
         for action in actions:
-            match action:
-                case Start(call):
-                    reply = serve(call, now_s)
-                    assert reply.end_s is not None and reply.end_s >= now_s, reply
-                    heappush(agenda, (reply.end_s, next(serial), Done(call.id, reply)))
-                case At(at_s, event):
-                    heappush(agenda, (max(at_s, now_s), next(serial), event))
-                case Cancel(call_id):
-                    cancelled.add(call_id)
-                    lost = Reply("cancelled", end_s=now_s)
-                    heappush(agenda, (now_s, next(serial), Cancelled(call_id, lost)))
-                case Record(record):
-                    on_record(record)
-
-    carry_out(engine.begin(now_s))
-    while not engine.finished:
-        if not agenda:
-            raise RuntimeError(f"nothing is left to happen at {now_s} s, but the trial has not ended")
-        now_s = agenda[0][0]
-        events: list[Event] = []
-        while agenda and agenda[0][0] == now_s:
-            event = heappop(agenda)[2]
-            if isinstance(event, Done) and event.call in cancelled:
-                cancelled.discard(event.call)
+            kind = action.__class__
+            if kind is Start:
+                backend.start(action[0], now_s)  # type: ignore[arg-type]
+            elif kind is Record:
+                on_record(action[0])  # type: ignore[arg-type]
+            elif kind is At:
+                at_s, event = action  # type: ignore[misc]
+                heappush(agenda, (at_s if at_s > now_s else now_s, next(serial), event))
             else:
-                events.append(event)
+                backend.cancel(action[0], now_s)  # type: ignore[arg-type]
+
+    next_s, advance, handle = backend.next_s, backend.advance, engine.handle
+    carry_out(engine.begin(now_s))
+    for batch in count(1):
+        if engine.finished:
+            break
+        at_s = next_s()
+        now_s = agenda[0][0] if agenda and agenda[0][0] < at_s else at_s
+        if now_s == NEVER_S:
+            raise RuntimeError(f"nothing is left to happen after {batch} batches, but the trial has not ended")
+        events = advance(now_s) if at_s == now_s else []
+        while agenda and agenda[0][0] == now_s:
+            events.append(heappop(agenda)[2])
         if events:
-            carry_out(engine.handle(events, now_s))
+            carry_out(handle(events, now_s))
+        if batch % CHECK_EVERY == 0:
+            _check(engine, backend, now_s, limits)
     return now_s
+
+
+def _check(engine: Engine, backend: Backend, now_s: float, limits: Limits) -> None:
+    waiting = engine.queued + backend.waiting()
+    if waiting <= limits.waiting and now_s <= limits.virtual_s:
+        return
+    rates = []
+    for pipeline, (started, ended) in zip(engine.pipelines, engine.jobs(), strict=True):
+        if not pipeline.arrival.users and started and now_s:
+            rates.append(
+                f'pipeline "{pipeline.name}": jobs arrive at {started / now_s:.3g} a second and end at '
+                f"{ended / now_s:.3g} a second, which is about what these servers sustain"
+            )
+    where = (
+        f"with {waiting} calls waiting" if waiting > limits.waiting else f"beyond its limit of {limits.virtual_s:g} s"
+    )
+    reason = "; ".join(rates) or "closed loops alone never end by themselves; bound its jobs"
+    raise CannotEnd(
+        f'the simulation of "{engine.plan.name}" was given up at {now_s:.4g} s of virtual time {where}: {reason}'
+    )

@@ -1,0 +1,156 @@
+"""The virtual driver on server models: every part of a call's time, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from core.by_step import Given, reference
+from core.graphs import FAN, SINGLE, node, pipeline
+
+from harness.core.engine import Engine
+from harness.core.graph import Arrival, Pipeline
+from harness.core.machine import Machine
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord, JobRecord
+from harness.core.server_model import ServerModel
+from harness.core.step_costs import StepCosts
+from harness.drivers.modelled import ModelledServer, ModelledServers
+from harness.drivers.virtual import CannotEnd, Limits, simulate
+
+COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),))
+
+
+def run(
+    *pipelines: Pipeline,
+    lanes: tuple[Lane, ...] = (Lane("one", 2, cap="unbounded"),),
+    place: tuple[int, ...] | None = None,
+    servers: list[ModelledServer] | None = None,
+    timeout_s: float | None = None,
+    limits: Limits | None = None,
+    **lane: float,
+) -> tuple[list[CallRecord], list[JobRecord]]:
+    """Four prompt and three output tokens in every call: 1 s of prefill, 2 s of decoding when alone."""
+    calls: list[CallRecord] = []
+    jobs: list[JobRecord] = []
+
+    def keep(record: object) -> None:
+        if isinstance(record, CallRecord):
+            calls.append(record)
+        elif isinstance(record, JobRecord):
+            jobs.append(record)
+
+    engine = Engine(
+        pipelines, Plan("v", lanes, place or (0,) * len(pipelines)), origin="predicted", timeout_s=timeout_s
+    )
+    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3))
+    simulate(engine, backend, keep, limits)
+    return calls, jobs
+
+
+def at(*due_s: float) -> Pipeline:
+    return pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=due_s))
+
+
+def test_every_part_of_the_time_is_known_exactly() -> None:
+    (one, two, three), _ = run(at(0.0, 0.0, 0.5))
+    first = one.reply
+    assert (first.sent_s, first.first_token_s, first.end_s) == (0.0, 2.0, 5.0)
+    assert (first.total_s, first.load_s, first.queue_s, first.prefill_s, first.decode_s) == (5.0, 0.0, 0.0, 2.0, 3.0)
+    assert (first.prompt_tokens, first.output_tokens, first.done_reason) == (4, 3, "length")
+    assert two.reply == first  # both prompts share the first step
+    waited = three.reply
+    assert (waited.sent_s, waited.queue_s, waited.first_token_s, waited.end_s) == (0.5, 4.5, 6.0, 8.0)
+    assert {call.origin for call in (one, two, three)} == {"predicted"}
+
+
+def test_overheads_lie_outside_the_server() -> None:
+    (call,), (job,) = run(at(1.0), before_s=0.25, after_s=0.5)
+    reply = call.reply
+    assert (reply.sent_s, reply.first_token_s, reply.end_s) == (1.0, 2.75, 4.75)
+    assert (reply.total_s, reply.prefill_s, reply.decode_s, reply.queue_s) == (3.0, 1.0, 2.0, 0.0)
+    assert call.client_s == 0.75
+    assert job.end_s == 4.75
+
+
+def test_a_paced_server_lets_one_call_go_at_a_time() -> None:
+    calls, _ = run(at(0.0, 0.0, 0.0, 9.0), starts_per_s=0.5)
+    assert [c.reply.sent_s for c in calls] == [0.0, 2.0, 4.0, 9.0]
+    assert [c.throttle_wait_s for c in calls] == [0.0, 2.0, 4.0, 0.0]
+
+
+def test_a_timeout_ends_a_call_wherever_it_is() -> None:
+    """Generating (let go at the end of its step), queued, held by the pace, on its way there and back."""
+    (call,), _ = run(at(0.0), timeout_s=1.5)
+    assert (call.outcome, call.reply.first_token_s, call.reply.end_s) == ("timeout", 1.0, 2.0)
+    calls, _ = run(at(0.0, 0.0, 0.0), timeout_s=4.25)
+    assert [(c.call, c.outcome, c.reply.sent_s, c.reply.end_s) for c in calls] == [
+        (2, "timeout", 0.0, 4.25),  # was queued
+        (0, "ok", 0.0, 5.0),  # the step in which they were given up was their last
+        (1, "ok", 0.0, 5.0),
+    ]
+    calls, _ = run(at(0.0, 0.0), timeout_s=3.5, starts_per_s=0.125)
+    assert [(c.call, c.outcome, c.reply.sent_s, c.reply.end_s) for c in calls] == [
+        (0, "ok", 0.0, 3.0),
+        (1, "timeout", None, 3.5),
+    ]
+    (there,), _ = run(at(0.0), timeout_s=1.0, before_s=2.0)
+    assert (there.outcome, there.reply.sent_s, there.reply.end_s) == ("timeout", 0.0, 1.0)
+    (back,), _ = run(at(0.0), timeout_s=4.0, after_s=2.0)
+    assert (back.outcome, back.reply.end_s) == ("timeout", 4.0)
+
+
+def test_after_a_timeout_the_slot_serves_the_next() -> None:
+    calls, _ = run(at(0.0, 1.0), timeout_s=1.5, lanes=(Lane("one", 1, cap="serial"),))
+    assert [(c.call, c.outcome, c.started_s, c.reply.end_s) for c in calls] == [
+        (0, "timeout", 0.0, 2.0),
+        (1, "timeout", 2.0, 4.0),
+    ]
+
+
+def test_a_fan_runs_in_a_window_of_two() -> None:
+    calls, (job,) = run(pipeline("p", *FAN), lanes=(Lane("one", 2),))
+    assert [c.reply.end_s for c in calls] == [5.0, 5.0, 10.0, 10.0, 13.0]
+    assert job.pipeline_time_s == 13.0
+
+
+def test_two_servers_on_one_machine_slow_each_other() -> None:
+    lanes = (Lane("one", 2), Lane("two", 2))
+    machine = Machine([ServerModel(COSTS), ServerModel(COSTS)], {2: 2.0})
+    servers = [ModelledServer(server) for server in machine.servers]
+    both = (pipeline("a", *SINGLE), pipeline("b", *SINGLE, jobs=1, arrival=Arrival(due_s=(2.0,))))
+    calls, _ = run(*both, lanes=lanes, place=(0, 1), servers=servers)
+    # a has 1 s of work left when b comes, which takes 2 s; by then b has done 1 s of its 3.
+    assert [(c.pipeline, c.reply.end_s) for c in calls] == [("a", 4.0), ("b", 6.0)]
+    assert calls[1].reply.queue_s == 0.0
+    assert calls[1].reply.first_token_s == 4.0
+
+
+def test_tool_delays_and_closed_loops_run_in_virtual_time() -> None:
+    tools = pipeline("t", node("fetch", delay_s=100.0), node("ask", (0,)))
+    chat = pipeline("c", *SINGLE, jobs=3, arrival=Arrival(users=1, think_s=50.0))
+    _, jobs = run(tools, chat)
+    assert [(j.pipeline, j.due_s, j.end_s) for j in jobs] == [
+        ("c", 0.0, 3.0),
+        ("c", 53.0, 56.0),
+        ("t", 0.0, 103.0),
+        ("c", 106.0, 109.0),
+    ]
+
+
+def test_a_rate_above_capacity_is_told_with_the_rate_that_would_do() -> None:
+    """Two slots cannot serve one call a second; how many they did serve by then, a walk step by step says as well."""
+    with pytest.raises(CannotEnd) as caught:
+        run(at(*(float(i) for i in range(5000))), limits=Limits(waiting=200))
+    ended = sum(
+        seen.end_s <= 402 for seen in reference(COSTS, [Given(float(i), 4, 3) for i in range(403)]) if seen.end_s
+    )
+    assert str(caught.value) == (
+        'the simulation of "v" was given up at 402 s of virtual time with 256 calls waiting: pipeline "p": jobs arrive '
+        f"at 1 a second and end at {ended / 402:.3g} a second, which is about what these servers sustain"
+    )
+
+
+def test_a_simulation_that_lasts_too_long_is_given_up() -> None:
+    chat = pipeline("c", *SINGLE, jobs=None, arrival=Arrival(users=1, think_s=1.0), until=1)
+    endless = pipeline("e", *SINGLE, jobs=10**6, arrival=Arrival(users=1, think_s=1.0))
+    with pytest.raises(CannotEnd, match=r"beyond its limit of 5000 s: .* bound its jobs"):
+        run(chat, endless, limits=Limits(virtual_s=5000))
