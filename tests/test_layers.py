@@ -18,9 +18,10 @@ MAY_IMPORT = {
     "workload": {"core", "content", "errors", "units"},
     "servers": {"core", "workload", "content", "errors", "units"},
     "drivers": {"core", "errors", "units"},
+    "profiles": {"core", "workload", "content", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "errors", "units"},
-    "measure": {"core", "workload", "servers", "drivers", "runs", "analysis", "errors", "units"},
+    "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
     "report": {"core", "workload", "runs", "analysis", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}

@@ -87,6 +87,16 @@ def test_who_comes_at_a_boundary_joins_the_step_that_begins_there() -> None:
     assert one.end_s == 10.0
 
 
+def test_who_comes_at_the_instant_of_a_step_that_has_just_begun_joins_it_too() -> None:
+    """Two batches of one instant: the model was asked for its next event between them."""
+    model = ServerModel(COSTS)
+    requests = [Request(0, 4, 1), Request(1, 2, 1)]
+    for request in requests:
+        model.submit(request, 0.0)
+        assert model.next_s() > 0.0
+    assert [(r.call, r.end_s) for r in model.advance(9.0)] == [(0, 1.5), (1, 1.5)]
+
+
 def test_a_cancelled_call_keeps_its_slot_until_the_step_ends() -> None:
     """The third, queued, gets the slot then; the second leaves the queue at once."""
     costs = COSTS._replace(decode_s=(0.0, 1.0))

@@ -1,0 +1,199 @@
+"""From a profile to server models, with everything that had to be assumed said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import exp
+from statistics import NormalDist
+from typing import NamedTuple
+
+from harness.core.draws import uniform
+from harness.core.machine import Machine, SharedServer
+from harness.core.server_model import ServerModel
+from harness.core.step_costs import StepCosts
+from harness.errors import UserError
+from harness.profiles.schema import Profile, SlotSetting
+
+__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "unknowns"]
+
+
+class Assumption(NamedTuple):
+    """A value that a profile does not know."""
+
+    key: str  # of the slot setting
+    value: float | None  # what is taken unless something else is given; None = it must be given
+    about: str
+
+
+class Fitted(NamedTuple):
+    """The costs of one slot setting, and in words what of them is not from the profile."""
+
+    costs: StepCosts
+    notes: tuple[str, ...]
+    extrapolated: bool
+
+
+# What a simulation takes for a value that is null. A free prompt would be wrong by half where prompts are long, and
+# nothing in a profile tells its cost, so that one must be given.
+ASSUMPTIONS = {
+    item.key: item
+    for item in (
+        Assumption("prefill_s_per_token", None, "seconds per prompt token"),
+        Assumption("prefill_batch_tokens", 512, "tokens in one step at most; Ollama sets 512"),
+        Assumption("context_s_per_token", 0.0, "seconds that a token of context adds to a step"),
+        Assumption("mixed_factor", 1.0, "factor on prompt tokens in a step in which others generate"),
+        Assumption("before_s", 0.0, "overhead of a call before the queue"),
+        Assumption("after_s", 0.0, "overhead of a call after its last token"),
+    )
+}
+
+
+def unknowns(profile: Profile, slots: int, *, extrapolate: bool = False) -> tuple[Assumption, ...]:
+    """Return what a simulation with so many slots would have to assume or be given; see `compile_costs` for errors."""
+    _, setting, _ = _setting(profile, slots, extrapolate)
+    return tuple(item for item in ASSUMPTIONS.values() if _value(setting, item.key) is None)
+
+
+def compile_costs(
+    profile: Profile, slots: int, *, given: Mapping[str, float] | None = None, extrapolate: bool = False
+) -> Fitted:
+    """Compile the costs of a server with so many slots.
+
+    Args:
+        profile: a loaded one.
+        slots: of the server.
+        given: values for what the profile does not know, by key of `ASSUMPTIONS`.
+        extrapolate: derive a slot setting that the profile lacks from the nearest.
+
+    Raises:
+        UserError: the profile lacks the slot setting, or a value that cannot be assumed and is not given; or a given
+            value is unknown, known to the profile already, or negative.
+    """
+    given = dict(given or {})
+    known_slots, setting, extrapolated = _setting(profile, slots, extrapolate)
+    notes = []
+    if extrapolated:
+        notes.append(f"{slots} slots are extrapolated from the profile's {known_slots}")
+    values: dict[str, float] = {}
+    for key, item in ASSUMPTIONS.items():
+        value = _value(setting, key)
+        if value is None and key in given:
+            value = given.pop(key)
+            if not 0 <= value < float("inf"):
+                raise UserError(f"{key}: expected 0 or more, found {value:g}")
+            notes.append(f"{key} = {value:g} is given, not fitted ({item.about})")
+        elif value is None and item.value is not None:
+            value = item.value
+            notes.append(f"{key} = {value:g} is assumed ({item.about})")
+        elif value is None:
+            raise UserError(
+                f'profile "{profile.name}" does not know {key} ({item.about}) with {known_slots} slots; '
+                f"give it with --assume {key}=..."
+            )
+        values[key] = value
+    for key in given:
+        if key not in ASSUMPTIONS:
+            raise UserError(f'cannot assume "{key}"; expected one of {", ".join(ASSUMPTIONS)}')
+        raise UserError(f'profile "{profile.name}" knows {key} with {known_slots} slots; leave the assumption out')
+    if values["prefill_batch_tokens"] <= slots:
+        raise UserError(
+            f"prefill_batch_tokens: expected more than {slots} slots, found {values['prefill_batch_tokens']:g}"
+        )
+    costs = StepCosts(
+        decode_s=_decode_s(setting, slots),
+        prefill=_prefill(setting, values["prefill_s_per_token"]),
+        prompt_step_s=setting.prompt_step_s,
+        prompt_context_s=setting.prompt_context_s,
+        context_s_per_token=values["context_s_per_token"],
+        mixed_factor=values["mixed_factor"],
+        batch_tokens=int(values["prefill_batch_tokens"]),
+        before_s=values["before_s"],
+        after_s=values["after_s"],
+    )
+    return Fitted(costs, tuple(notes), extrapolated)
+
+
+def server_models(
+    profile: Profile,
+    costs: Sequence[StepCosts],
+    *,
+    noises: Sequence[Callable[[int], float] | None] | None = None,
+) -> tuple[ServerModel | SharedServer, ...]:
+    """Return fresh models of servers that stand on this one machine together.
+
+    UserError: there are two or more, and the profile does not know how they slow each other.
+    """
+    noises = noises or [None] * len(costs)
+    models = tuple(ServerModel(cost, noise=factor) for cost, factor in zip(costs, noises, strict=True))
+    if len(models) == 1:
+        return models
+    known = {int(key): factor for key, factor in (profile.contention or {}).items()}
+    missing = [n for n in range(2, len(models) + 1) if n not in known]
+    if missing:
+        raise UserError(
+            f'profile "{profile.name}" does not know how {missing[0]} busy servers on its machine slow each other '
+            "(contention), so a candidate with several servers cannot be predicted; calibrate it, or leave it out"
+        )
+    return Machine(models, known).servers
+
+
+def noise(relative_sd: float, seed: int, *key: int | str) -> Callable[[int], float]:
+    """Return log-normal factors with mean 1 and this relative standard deviation, one for each segment.
+
+    Pure functions of (seed, key, segment).
+    """
+    normal = NormalDist()
+
+    def factor(segment: int) -> float:
+        z = normal.inv_cdf(max(uniform(seed, *key, "noise", segment), 1e-12))
+        return exp(relative_sd * z - relative_sd * relative_sd / 2)
+
+    return factor
+
+
+def _value(setting: SlotSetting, key: str) -> float | None:
+    if key == "prefill_s_per_token" and setting.prefill_table_s is not None:
+        return 0.0  # the table says it
+    value: float | None = getattr(setting, key)
+    return value
+
+
+def _setting(profile: Profile, slots: int, extrapolate: bool) -> tuple[int, SlotSetting, bool]:
+    """Find the setting: the very one, else the next larger, else the largest."""
+    if str(slots) in profile.slots:
+        return slots, profile.slots[str(slots)], False
+    if slots < 1:
+        raise UserError(f"expected 1 slot or more, found {slots}")
+    known = profile.slot_counts
+    if not extrapolate:
+        shown = ", ".join(map(str, known))
+        raise UserError(
+            f'profile "{profile.name}" was made with {shown} slots, not with {slots}; calibrate with {slots}, or add '
+            "--extrapolate, and the figures are marked"
+        )
+    nearest = next((n for n in known if n > slots), known[-1])
+    return nearest, profile.slots[str(nearest)], True
+
+
+def _decode_s(setting: SlotSetting, slots: int) -> tuple[float, ...]:
+    """Interpolate the step times; past the table its last line goes on, and never falls."""
+    knots = sorted((int(key), s) for key, s in setting.step_s.items())
+    times = [0.0]
+    for b in range(1, slots + 1):
+        above = next((i for i, (n, _) in enumerate(knots) if n >= b), None)
+        if above is not None and knots[above][0] == b:
+            times.append(knots[above][1])
+            continue
+        if len(knots) == 1:
+            times.append(knots[0][1] * b)  # one known point: as if nothing was shared
+            continue
+        (n0, s0), (n1, s1) = (knots[-2], knots[-1]) if above is None else (knots[above - 1], knots[above])
+        at_s = s0 + (s1 - s0) / (n1 - n0) * (b - n0)
+        times.append(max(at_s, s1) if above is None else at_s)
+    return tuple(times)
+
+
+def _prefill(setting: SlotSetting, per_token_s: float) -> tuple[tuple[int, float], ...]:
+    if setting.prefill_table_s is None:
+        return ((1, per_token_s),)
+    return tuple(sorted((int(key), s) for key, s in setting.prefill_table_s.items()))

@@ -1,0 +1,152 @@
+"""The profile file as pydantic models: one machine with one engine and one model, as numbers.
+
+Unknown values are null. `assume` says what a simulation has to take for them; nothing is guessed silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.workload.schema import FrozenDict
+
+__all__ = ["HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
+
+# A step of a minute is no step: most likely milliseconds.
+StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
+Cost = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+V = TypeVar("V")
+ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
+
+
+def _mistake(message: str, *at: str) -> PydanticCustomError:
+    """Make an error that `harness.workload.mistakes` points at the key `at` below the model that raised it."""
+    return PydanticCustomError("mistake", "{message}", {"message": message, "at": at})
+
+
+def _check_numbers(name: str, keys: Iterable[str], what: str, *, least: int = 1) -> None:
+    for key in keys:
+        if not key.isdecimal() or int(key) < least or key != str(int(key)):
+            raise _mistake(f'expected {what}, {least} or more, found "{key}"', name, key)
+
+
+class Spec(BaseModel):
+    """Base of everything in a profile: frozen, and unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SlotSetting(Spec):
+    """What a server with this many slots costs. A setting of its own for every slot count: they differ throughout."""
+
+    step_s: ByNumber[StepSeconds] = Field(
+        description="Seconds of a step by how many slots generate; from 1 to all of them, others are interpolated."
+    )
+    prefill_s_per_token: Cost | None = Field(description="Seconds per prompt token.")
+    prefill_table_s: ByNumber[Cost] | None = Field(
+        default=None, description="Instead: seconds that so many prompt tokens add to one step."
+    )
+    prompt_step_s: Cost = Field(default=0.0, description="Fixed cost of a step that has prompt tokens only.")
+    prompt_context_s: Cost = Field(
+        default=0.0, description="Seconds per prompt token and per token before it in its own prompt."
+    )
+    prefill_batch_tokens: PositiveInt | None = Field(description="Tokens in one step at most (n_batch).")
+    context_s_per_token: Cost | None = Field(
+        description="Seconds that each token of context, of all generating slots, adds to a step."
+    )
+    mixed_factor: Ratio | None = Field(
+        default=None, description="Factor on the cost of prompt tokens in a step in which others generate."
+    )
+    before_s: Cost | None = Field(description="Overhead of a call from sending until it stands in the queue.")
+    after_s: Cost | None = Field(description="Overhead from a token's end of step until the client has it.")
+    noise: Ratio | None = Field(default=None, description="Relative standard deviation of a segment's cost.")
+
+    @model_validator(mode="after")
+    def _tables(self) -> SlotSetting:
+        _check_numbers("step_s", self.step_s, "a number of generating slots")
+        if "1" not in self.step_s:
+            raise _mistake("the step time of 1 generating slot is missing", "step_s")
+        if self.prefill_table_s is not None:
+            if self.prefill_s_per_token is not None:
+                raise _mistake("expected one of `prefill_s_per_token` and `prefill_table_s`", "prefill_table_s")
+            if not self.prefill_table_s:
+                raise _mistake("expected at least one number of prompt tokens", "prefill_table_s")
+            _check_numbers("prefill_table_s", self.prefill_table_s, "a number of prompt tokens")
+        return self
+
+
+class MemoryUse(Spec):
+    """What a server takes, where it is known."""
+
+    model_bytes: NonNegativeInt | None = None
+    slot_bytes: NonNegativeInt | None = Field(default=None, description="Of each slot, at `context_tokens`.")
+    context_tokens: PositiveInt | None = None
+
+
+class HeldOut(Spec):
+    """The error on calls that were not fitted: |predicted / measured - 1|."""
+
+    calls: PositiveInt
+    median_error: Ratio
+    worst_error: Ratio
+
+
+class Row(Spec):
+    """One observation: so many equal calls sent at once, and the time until the last had ended."""
+
+    slots: PositiveInt
+    concurrent: PositiveInt
+    prompt_tokens: PositiveInt | None
+    output_tokens: PositiveInt
+    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    fitted: bool = Field(description="Whether this profile was fitted on it; the others test it.")
+
+
+class Profile(Spec):
+    """A profile of one machine, engine and model."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    name: Text = Field(description="As in `--profile NAME`.")
+    origin: Literal["measured", "published", "assumed"] = Field(description="Where the numbers come from.")
+    source: Text = Field(description="Who measured, how, and what was fitted.")
+    date: Text | None = Field(description="When it was measured.")
+    machine: Text = Field(description="The machine.")
+    engine: Text = Field(description="The engine and its version.")
+    model: Text = Field(description="The model that was served.")
+    slots: ByNumber[SlotSetting] = Field(description="By the number of slots that the server was started with.")
+    contention: ByNumber[Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]] | None = Field(
+        description="Factor on every step by how many servers on the machine are busy, from 2; null = not known."
+    )
+    memory: MemoryUse = MemoryUse()
+    held_out: HeldOut | None = None
+    rows: tuple[Row, ...] = ()
+
+    @model_validator(mode="after")
+    def _settings(self) -> Profile:
+        if not self.slots:
+            raise _mistake("expected at least one slot setting", "slots")
+        _check_numbers("slots", self.slots, "a number of slots")
+        for slots, setting in self.slots.items():
+            beyond = [key for key in setting.step_s if int(key) > int(slots)]
+            if beyond:
+                raise _mistake(f"a server with {slots} slots has no step with {beyond[0]}", "slots", slots, "step_s")
+            if slots not in setting.step_s:
+                message = f"the step time of all {slots} generating slots is missing"
+                raise _mistake(message, "slots", slots, "step_s")
+            batch = setting.prefill_batch_tokens
+            if batch is not None and batch <= int(slots):
+                message = f"expected more tokens than the {slots} slots, found {batch}"
+                raise _mistake(message, "slots", slots, "prefill_batch_tokens")
+        if self.contention is not None:
+            _check_numbers("contention", self.contention, "a number of busy servers", least=2)
+        return self
+
+    @property
+    def slot_counts(self) -> tuple[int, ...]:
+        """The slot settings that it knows, rising."""
+        return tuple(sorted(int(key) for key in self.slots))
