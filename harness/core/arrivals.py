@@ -8,12 +8,19 @@ from harness.core.graph import Pipeline
 __all__ = ["Arrivals"]
 
 
+NEVER = 1 << 62  # more jobs than any pipeline ever starts
+
+
 class _State:
     """How far one pipeline is."""
 
-    __slots__ = ("base_s", "ended", "running", "started", "stopped")
+    __slots__ = ("base_s", "due_s", "ended", "every_s", "jobs", "running", "started", "stopped", "users")
 
-    def __init__(self) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.jobs = NEVER if pipeline.jobs is None else pipeline.jobs
+        self.users = pipeline.arrival.users
+        self.every_s = pipeline.arrival.every_s
+        self.due_s = pipeline.arrival.due_s
         self.base_s = 0.0  # when it was opened: arrivals count from here
         self.started = 0
         self.running = 0
@@ -29,7 +36,7 @@ class Arrivals:
             if pipeline.jobs is None and not pipeline.arrival.users and not pipeline.arrival.every_s:
                 raise ValueError(f"pipeline {pipeline.name!r} has no end: jobs, users or every_s > 0 is needed")
         self._pipelines = pipelines
-        self._states = tuple(_State() for _ in pipelines)
+        self._states = tuple(_State(pipeline) for pipeline in pipelines)
         self._left = len(pipelines)
 
     @property
@@ -51,36 +58,32 @@ class Arrivals:
         Everything else that is due by now starts in the same batch: simultaneous arrivals are one event, and a late
         event does not delay those behind it.
         """
-        state, pipeline = self._states[event.pipeline], self._pipelines[event.pipeline]
+        pipeline, user, due_s = event
+        state = self._states[pipeline]
         admitted: list[tuple[int, float]] = []
-        following: Arrive | None = event
-        while following is not None and following.due_s <= now_s and self._may_start(event.pipeline):
-            admitted.append((state.started, following.due_s))
-            state.started += 1
-            state.running += 1
-            due_s = None if pipeline.arrival.users else self._due_s(event.pipeline, state.started)
-            following = None if due_s is None else Arrive(event.pipeline, event.user, due_s)
-        return admitted, following if self._may_start(event.pipeline) else None
+        if state.stopped:
+            return admitted, None
+        number = state.started
+        following_s: float | None = due_s
+        while following_s is not None and following_s <= now_s and number < state.jobs:
+            admitted.append((number, following_s))
+            number += 1
+            following_s = None if state.users else _due_s(state, number)
+        state.running += number - state.started
+        state.started = number
+        if following_s is None or number >= state.jobs:
+            return admitted, None
+        return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
 
     def ended(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it."""
-        state, arrival = self._states[pipeline], self._pipelines[pipeline].arrival
+        state = self._states[pipeline]
         state.running -= 1
-        arrivals: list[Arrive] = []
-        if arrival.users and self._may_start(pipeline):
-            arrivals.append(Arrive(pipeline, user, now_s + arrival.think_s))
-        return arrivals + self._close(pipeline, now_s)
-
-    def _may_start(self, pipeline: int) -> bool:
-        state, jobs = self._states[pipeline], self._pipelines[pipeline].jobs
-        return not state.stopped and (jobs is None or state.started < jobs)
-
-    def _due_s(self, pipeline: int, number: int) -> float | None:
-        """When job `number` of an open loop is intended to start; None when there is no such job."""
-        arrival, base_s = self._pipelines[pipeline].arrival, self._states[pipeline].base_s
-        if arrival.every_s is not None:
-            return base_s + number * arrival.every_s
-        return base_s + arrival.due_s[number] if number < len(arrival.due_s) else None
+        if state.started < state.jobs and not state.stopped:
+            if not state.users:
+                return []
+            return [Arrive(pipeline, user, now_s + self._pipelines[pipeline].arrival.think_s)]
+        return self._close(pipeline, now_s)
 
     def _open(self, pipeline: int, now_s: float) -> list[Arrive]:
         self._states[pipeline].base_s = now_s
@@ -88,13 +91,13 @@ class Arrivals:
         if spec.arrival.users:
             users = spec.arrival.users if spec.jobs is None else min(spec.arrival.users, spec.jobs)
             return [Arrive(pipeline, user, now_s) for user in range(users)]
-        due_s = self._due_s(pipeline, 0)
+        due_s = _due_s(self._states[pipeline], 0)
         return [] if due_s is None else [Arrive(pipeline, 0, due_s)]
 
     def _close(self, pipeline: int, now_s: float) -> list[Arrive]:
         """End the pipeline if nothing of it can come any more, and tell those that waited for that."""
         state = self._states[pipeline]
-        if state.ended or state.running or self._may_start(pipeline):
+        if state.ended or state.running or (state.started < state.jobs and not state.stopped):
             return []
         state.ended = True
         self._left -= 1
@@ -106,3 +109,10 @@ class Arrivals:
             if other.after == pipeline:
                 arrivals += self._open(index, now_s)
         return arrivals
+
+
+def _due_s(state: _State, number: int) -> float | None:
+    """When job `number` of an open loop is intended to start; None when there is no such job."""
+    if state.every_s is not None:
+        return state.base_s + number * state.every_s
+    return state.base_s + state.due_s[number] if number < len(state.due_s) else None

@@ -9,7 +9,7 @@ then by id, and dispatched once. The engine alone owns timeouts and think times;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 
@@ -20,7 +20,6 @@ from harness.core.events import (
     At,
     Call,
     Cancel,
-    Cancelled,
     Done,
     Event,
     Record,
@@ -32,13 +31,17 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
 from harness.core.routing import LaneState
-from harness.core.walk import Walk
+from harness.core.walk import Shape, Walk
 
 __all__ = ["Engine"]
 
+# A simulation makes a dozen of these tuples for every call; without NamedTuple's own constructor in between each costs
+# half. The order of the fields is that of the class.
+_new = tuple.__new__
 
-class _Job:
-    """One job on its way."""
+
+class _Job(Walk):
+    """One job on its way: its walk, and what its record needs."""
 
     __slots__ = (
         "arrived_s",
@@ -48,34 +51,19 @@ class _Job:
         "number",
         "outcome",
         "pipeline",
-        "queued",
         "user",
-        "walk",
     )
 
-    def __init__(self, pipeline: int, number: int, user: int, due_s: float, arrived_s: float, walk: Walk) -> None:
+    def __init__(self, pipeline: int, number: int, user: int, due_s: float, arrived_s: float, shape: Shape) -> None:
+        super().__init__(shape)
         self.pipeline = pipeline
         self.number = number
         self.user = user
         self.due_s = due_s
         self.arrived_s = arrived_s
-        self.walk = walk
-        self.queued: set[int] = set()
         self.in_flight = 0  # calls on a server
         self.calls = 0  # attempts recorded
         self.outcome: Outcome = "ok"
-
-
-class _Flight:
-    """A call on a server."""
-
-    __slots__ = ("call", "expired", "job", "started_s")
-
-    def __init__(self, call: Call, job: _Job, started_s: float) -> None:
-        self.call = call
-        self.job = job
-        self.started_s = started_s
-        self.expired = False  # cancelled because its time was up
 
 
 class Engine:
@@ -102,24 +90,30 @@ class Engine:
         self.plan = plan
         self._origin: Origin = origin
         self._repeat = repeat
-        self._timeout_s = timeout_s
         self._now_s = 0.0
         self._arrivals = Arrivals(pipelines)
-        self._lanes = tuple(LaneState(lane) for lane in plan.lanes)
-        self._feeds = tuple(_feeds(pipeline, lane) for pipeline, lane in zip(pipelines, plan.place, strict=True))
-        self._jobs: dict[tuple[int, int], _Job] = {}
-        self._flights: dict[int, _Flight] = {}
+        self._lanes: tuple[LaneState[_Job], ...] = tuple(LaneState(lane) for lane in plan.lanes)
+        # What all records of a pipeline, and all of a node, have in common.
+        self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
+        self._labels = tuple(
+            tuple((node.name, node.agent, node.model, plan.lanes[lane].server) for node in pipeline.graph.nodes)
+            for pipeline, lane in zip(pipelines, plan.place, strict=True)
+        )
+        self._feeds = tuple(_feeds(pipeline, lane, plan) for pipeline, lane in zip(pipelines, plan.place, strict=True))
+        self._shapes = tuple(Shape(pipeline.graph) for pipeline in pipelines)
+        self._timeouts_s = tuple(
+            tuple(timeout_s if node.timeout_s is None else node.timeout_s for node in pipeline.graph.nodes)
+            for pipeline in pipelines
+        )
+        self._flights: dict[int, tuple[Call, _Job, float]] = {}  # calls on a server, by id; when they were let go
+        self._expired: set[int] = set()  # those cancelled because their time was up
         self._call_ids = count()
         self._timer_ids = count()
         self._delays: dict[int, tuple[_Job, int, float]] = {}  # timer -> job, node, start
         self._deadlines: list[tuple[float, int]] = []  # (time, call)
         self._alarm: tuple[float, int] | None = None  # the one timer armed for deadlines and overdue waves
         self._actions: list[Action] = []
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to happen: every pipeline has ended."""
-        return self._arrivals.finished
+        self.finished = False  # nothing is left to happen: every pipeline has ended
 
     @property
     def in_flight(self) -> int:
@@ -140,7 +134,7 @@ class Engine:
         self._now_s = now_s
         return [At(arrive.due_s, arrive) for arrive in self._arrivals.open(now_s)]
 
-    def handle(self, events: Iterable[Event], now_s: float) -> list[Action]:
+    def handle(self, events: Sequence[Event], now_s: float) -> list[Action]:
         """Take everything that happened at `now_s`, and return what is to be done about it.
 
         Raises:
@@ -149,32 +143,39 @@ class Engine:
         if now_s < self._now_s:
             raise ValueError(f"time can't go backwards: {now_s!r} after {self._now_s!r}")
         self._now_s = now_s
-        for event in sorted(events, key=rank):
-            match event:
-                case Done(call, reply):
-                    self._call_ended(call, reply)
-                case Cancelled(call, reply):
-                    self._call_ended(call, reply._replace(outcome="cancelled"))
-                case Timer(timer):
-                    self._timer(timer)
-                case Arrive():
-                    self._arrive(event)
-        self._dispatch()
+        for event in sorted(events, key=rank) if len(events) > 1 else events:
+            if isinstance(event, Done):
+                self._call_ended(event[0], event[1])
+            elif isinstance(event, Arrive):
+                self._arrive(event)
+            elif isinstance(event, Timer):
+                self._timer(event.id)
+            else:
+                self._call_ended(event.call, event.reply._replace(outcome="cancelled"))
+        for lane in self._lanes:
+            if lane.heap:
+                for _, _, call, job in lane.take(now_s):
+                    self._start(call, job)
+                wake_s = lane.wake_s() if lane.wakes else None
+                if wake_s is not None:
+                    self._arm(wake_s)
+        if self._deadlines:
+            self._arm(self._deadlines[0][0])
         actions, self._actions = self._actions, []
         return actions
 
     # --- jobs ---
 
     def _arrive(self, event: Arrive) -> None:
+        pipeline, user, _ = event
         admitted, following = self._arrivals.admit(event, self._now_s)
+        shape = self._shapes[pipeline]
         for number, due_s in admitted:
-            graph = self.pipelines[event.pipeline].graph
-            job = _Job(event.pipeline, number, event.user, due_s, self._now_s, Walk(graph))
-            self._jobs[event.pipeline, number] = job
-            for node in job.walk.sources():
+            job = _Job(pipeline, number, user, due_s, self._now_s, shape)
+            for node in shape.sources:
                 self._node_ready(job, node)
         if following is not None:
-            self._actions.append(At(following.due_s, following))
+            self._actions.append(_new(At, (following.due_s, following)))
 
     def _node_ready(self, job: _Job, index: int) -> None:
         pipeline = self.pipelines[job.pipeline]
@@ -182,19 +183,18 @@ class Engine:
         if node.kind == "tool":
             timer = next(self._timer_ids)
             self._delays[timer] = (job, index, self._now_s)
-            self._feed(job.pipeline, index, +1)
+            self._feed(self._feeds[job.pipeline][index], +1)
             self._actions.append(At(self._now_s + node.delay_s, Timer(timer)))
             return
         lane = self.plan.place[job.pipeline]
         for item in range(node.width):
-            call = Call(next(self._call_ids), job.pipeline, job.number, index, item, 0, lane, self._now_s)
-            job.queued.add(call.id)
-            self._lanes[lane].add(call, pipeline.path)
+            call = _new(Call, (next(self._call_ids), job.pipeline, job.number, index, item, 0, lane, self._now_s))
+            self._lanes[lane].add(call, pipeline.path, job)
 
     def _item_done(self, job: _Job, node: int) -> None:
-        for ready in job.walk.item_done(node):
+        for ready in job.item_done(node):
             self._node_ready(job, ready)
-        if job.walk.finished:
+        if not job.nodes_left:
             self._job_ended(job)
 
     def _fail(self, job: _Job, outcome: Outcome) -> None:
@@ -202,102 +202,62 @@ class Engine:
         if job.outcome == "ok":
             job.outcome = outcome
         lane = self._lanes[self.plan.place[job.pipeline]]
-        for call_id in sorted(job.queued):
-            self._record_call(job, lane.drop(call_id), None, Reply("cancelled", error="another call of the job failed"))
-        job.queued.clear()
+        for call in lane.drop(job):
+            self._record_call(job, call, None, Reply("cancelled", error="another call of the job failed"))
         if not job.in_flight:
             self._job_ended(job)
 
     def _job_ended(self, job: _Job) -> None:
-        pipeline = self.pipelines[job.pipeline]
-        del self._jobs[job.pipeline, job.number]
-        record = JobRecord(
-            candidate=self.plan.name,
-            repeat=self._repeat,
-            origin=self._origin,
-            pipeline=pipeline.name,
-            path=pipeline.path,
-            job=job.number,
-            due_s=job.due_s,
-            arrived_s=job.arrived_s,
-            end_s=self._now_s,
-            outcome=job.outcome,
-            calls=job.calls,
-        )
-        self._actions.append(Record(record))
-        self._actions += [
-            At(arrive.due_s, arrive) for arrive in self._arrivals.ended(job.pipeline, job.user, self._now_s)
-        ]
+        fields = (job.number, job.due_s, job.arrived_s, self._now_s, job.outcome, job.calls)
+        self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[job.pipeline] + fields),)))
+        for arrive in self._arrivals.ended(job.pipeline, job.user, self._now_s):
+            self._actions.append(At(arrive.due_s, arrive))
+        self.finished = self._arrivals.finished
 
     # --- calls ---
 
-    def _dispatch(self) -> None:
-        for lane in self._lanes:
-            for _ in range(lane.may_start(self._now_s)):
-                self._start(lane.next())
-            wake_s = lane.wake_s()
-            if wake_s is not None:
-                self._arm(wake_s)
-        if self._deadlines:
-            self._arm(self._deadlines[0][0])
-
-    def _start(self, call: Call) -> None:
-        job = self._jobs[call.pipeline, call.job]
-        job.queued.discard(call.id)
+    def _start(self, call: Call, job: _Job) -> None:
+        call_id, pipeline, _, node, _, _, _, _ = call
         job.in_flight += 1
-        self._lanes[call.lane].in_flight += 1
-        self._feed(call.pipeline, call.node, +1)
-        self._flights[call.id] = _Flight(call, job, self._now_s)
-        node = self.pipelines[call.pipeline].graph.nodes[call.node]
-        timeout_s = self._timeout_s if node.timeout_s is None else node.timeout_s
+        self._flights[call_id] = (call, job, self._now_s)
+        feeds = self._feeds[pipeline][node]
+        if feeds is not None:
+            self._feed(feeds, +1)
+        timeout_s = self._timeouts_s[pipeline][node]
         if timeout_s is not None:
-            heappush(self._deadlines, (self._now_s + timeout_s, call.id))
-        self._actions.append(Start(call))
+            heappush(self._deadlines, (self._now_s + timeout_s, call_id))
+        self._actions.append(_new(Start, (call,)))
 
     def _call_ended(self, call_id: int, reply: Reply) -> None:
-        flight = self._flights.pop(call_id)
-        call, job = flight.call, flight.job
-        if flight.expired and reply.outcome == "cancelled":
-            timeout_s = self._now_s - flight.started_s
-            reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
+        call, job, started_s = self._flights.pop(call_id)
+        if call_id in self._expired:
+            self._expired.discard(call_id)
+            if reply.outcome == "cancelled":
+                timeout_s = self._now_s - started_s
+                reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
+        _, pipeline, _, node, _, _, lane, _ = call
         job.in_flight -= 1
-        self._lanes[call.lane].in_flight -= 1
-        self._feed(call.pipeline, call.node, -1)
-        self._record_call(job, call, flight.started_s, reply)
-        if reply.outcome != "ok":
+        self._lanes[lane].in_flight -= 1
+        feeds = self._feeds[pipeline][node]
+        if feeds is not None:
+            self._feed(feeds, -1)
+        self._record_call(job, call, started_s, reply)
+        if reply[0] != "ok":
             self._fail(job, reply.outcome)
         elif job.outcome == "ok":
-            self._item_done(job, call.node)
+            self._item_done(job, node)
         elif not job.in_flight:
             self._job_ended(job)
 
     def _record_call(self, job: _Job, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        pipeline = self.pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node]
-        record = CallRecord(
-            candidate=self.plan.name,
-            repeat=self._repeat,
-            origin=self._origin,
-            pipeline=pipeline.name,
-            path=pipeline.path,
-            job=call.job,
-            node=node.name,
-            item=call.item,
-            iteration=0,
-            attempt=call.attempt,
-            call=call.id,
-            agent=node.agent,
-            model=node.model,
-            server=self.plan.lanes[call.lane].server,
-            ready_s=call.ready_s,
-            started_s=started_s,
-            reply=reply,
-        )
-        self._actions.append(Record(record))
+        call_id, pipeline, number, index, item, attempt, _, ready_s = call
+        node, agent, model, server = self._labels[pipeline][index]
+        iteration = 0
+        fields = (number, node, item, iteration, attempt, call_id, agent, model, server, ready_s, started_s, reply)
+        self._actions.append(_new(Record, (_new(CallRecord, self._prefixes[pipeline] + fields),)))
 
-    def _feed(self, pipeline: int, node: int, change: int) -> None:
-        lane = self._feeds[pipeline][node]
+    def _feed(self, lane: int | None, change: int) -> None:
         if lane is not None:
             self._lanes[lane].feeding += change
 
@@ -319,15 +279,14 @@ class Engine:
         self._alarm = None
         while self._deadlines and self._deadlines[0][0] <= self._now_s:
             _, call_id = heappop(self._deadlines)
-            flight = self._flights.get(call_id)
-            if flight is not None:
-                flight.expired = True
+            if call_id in self._flights:
+                self._expired.add(call_id)
                 self._actions.append(Cancel(call_id))
         while self._deadlines and self._deadlines[0][1] not in self._flights:
             heappop(self._deadlines)
 
     def _delay_ended(self, job: _Job, node: int, start_s: float) -> None:
-        self._feed(job.pipeline, node, -1)
+        self._feed(self._feeds[job.pipeline][node], -1)
         pipeline = self.pipelines[job.pipeline]
         record = DelayRecord(
             candidate=self.plan.name,
@@ -344,8 +303,13 @@ class Engine:
             self._item_done(job, node)
 
 
-def _feeds(pipeline: Pipeline, lane: int) -> tuple[int | None, ...]:
-    """For each node: the lane on which a descendant of it is placed, or None where no call depends on it."""
+def _feeds(pipeline: Pipeline, lane: int, plan: Plan) -> tuple[int | None, ...]:
+    """For each node: the lane on which a descendant of it is placed, or None where no call depends on it.
+
+    Only waves ask for it.
+    """
+    if plan.lanes[lane].cap != "waves":
+        return (None,) * len(pipeline.graph.nodes)
     nodes = pipeline.graph.nodes
     leads_to_call = [False] * len(nodes)
     for index in reversed(range(len(nodes))):  # topological order: successors are known first

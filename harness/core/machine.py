@@ -118,8 +118,8 @@ class SharedServer:
         self.machine.look(now_s)
         return gone
 
-    def next_s(self) -> float:
-        """Return when something happens, here or on a server beside it."""
+    def next_s(self, quiet_until_s: float = 0.0) -> float:
+        """Return when something happens, here or on a server beside it; no boundary is passed before."""
         return self.machine.next_s()
 
     def advance(self, now_s: float) -> list[Request]:

@@ -8,7 +8,8 @@ To add one: write the function with its definition as docstring, and name it in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import Any, Generic, TypeVar
 
 from harness.core.events import Call
 from harness.core.plan import Lane
@@ -16,67 +17,75 @@ from harness.core.records import Path
 
 __all__ = ["CAPS", "ORDERS", "LaneState"]
 
+J = TypeVar("J")  # whatever stands for a job; never looked into
 
-class LaneState:
+
+class LaneState(Generic[J]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_heap", "_waiting", "feeding", "in_flight", "lane")
+    __slots__ = ("_cap", "_key", "feeding", "heap", "in_flight", "lane", "wakes")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.in_flight = 0  # started and not yet known to have left the server
-        self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here
-        self._waiting: dict[int, Call] = {}  # by id, in the order of becoming ready
-        self._heap: list[tuple[float, int]] = []  # (order key, id); ids no longer in _waiting are skipped
+        self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here; for waves only
+        self._cap = CAPS[lane.cap]
+        self._key = ORDERS[lane.order]
+        self.wakes = lane.cap == "waves"  # whether `wake_s` can ever have an answer
+        self.heap: list[tuple[float, int, Call, J]] = []  # (order key, id, call, job): ties are first-in-first-out
 
-    def add(self, call: Call, path: Path) -> None:
-        """Queue a call that became ready."""
-        self._waiting[call.id] = call
-        heappush(self._heap, (ORDERS[self.lane.order](call, path, self.lane), call.id))
+    def add(self, call: Call, path: Path, job: J) -> None:
+        """Queue a call of a job that became ready."""
+        heappush(self.heap, (self._key(call, path, self.lane), call[0], call, job))
 
-    def drop(self, call_id: int) -> Call:
-        """Take a call out of the queue without starting it."""
-        return self._waiting.pop(call_id)
+    def drop(self, job: J) -> list[Call]:
+        """Take a job's calls out of the queue without starting them; return them by id."""
+        dropped = sorted(item[2] for item in self.heap if item[3] is job)
+        if dropped:
+            self.heap = [item for item in self.heap if item[3] is not job]
+            heapify(self.heap)
+        return dropped
 
-    def next(self) -> Call:
-        """Take the call that goes first; IndexError where none waits."""
-        while True:
-            _, call_id = heappop(self._heap)
-            call = self._waiting.pop(call_id, None)
-            if call is not None:
-                return call
+    def take(self, now_s: float) -> list[tuple[float, int, Call, J]]:
+        """Take what starts now, who goes first first, and count it as in flight; not to be asked where none waits."""
+        heap = self.heap
+        number = self._cap(self, now_s)
+        if number > len(heap):
+            number = len(heap)
+        elif number <= 0:
+            return []
+        self.in_flight += number
+        if number == 1:
+            return [heappop(heap)]
+        return [heappop(heap) for _ in range(number)]
 
     @property
     def ready(self) -> int:
         """How many calls wait here."""
-        return len(self._waiting)
-
-    def may_start(self, now_s: float) -> int:
-        """How many of them may start now."""
-        return min(CAPS[self.lane.cap](self, now_s), len(self._waiting)) if self._waiting else 0
+        return len(self.heap)
 
     def wake_s(self) -> float | None:
         """When this lane must be looked at again even if nothing happens; None for never."""
-        if self.lane.cap != "waves" or not self._waiting or self.in_flight:
+        if not self.wakes or not self.heap or self.in_flight:
             return None
-        return next(iter(self._waiting.values())).ready_s + self.lane.max_wait_s
+        return min(item[2].ready_s for item in self.heap) + self.lane.max_wait_s
 
 
-Cap = Callable[[LaneState, float], int]
+Cap = Callable[[LaneState[Any], float], int]
 Order = Callable[[Call, Path, Lane], float]
 
 
-def _serial(state: LaneState, now_s: float) -> int:
+def _serial(state: LaneState[Any], now_s: float) -> int:
     """One call in flight on the server, whoever it belongs to."""
     return 1 - state.in_flight
 
 
-def _window(state: LaneState, now_s: float) -> int:
+def _window(state: LaneState[Any], now_s: float) -> int:
     """At most `slots` in flight (or `max_in_flight`), refilled as calls end."""
     return (state.lane.max_in_flight or state.lane.slots) - state.in_flight
 
 
-def _waves(state: LaneState, now_s: float) -> int:
+def _waves(state: LaneState[Any], now_s: float) -> int:
     """Start a wave when nothing is in flight here and `slots` calls are ready, or nothing that runs leads here, or the
     oldest has waited `max_wait_s`. Queued calls, arrivals and think times do not hold a wave back."""
     if state.in_flight:
@@ -86,7 +95,7 @@ def _waves(state: LaneState, now_s: float) -> int:
     return state.lane.slots if state.ready >= state.lane.slots or not state.feeding or overdue else 0
 
 
-def _unbounded(state: LaneState, now_s: float) -> int:
+def _unbounded(state: LaneState[Any], now_s: float) -> int:
     """Send everything at once; the server's own queue decides (what most frameworks do by default)."""
     return state.ready
 

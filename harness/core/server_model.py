@@ -73,10 +73,10 @@ class ServerModel:
     """
 
     __slots__ = (
-        "_batch_tokens",
         "_begin_s",
         "_cancels",
         "_context",
+        "_context_s",
         "_costs",
         "_decode_s",
         "_end_s",
@@ -95,6 +95,7 @@ class ServerModel:
         "_serial",
         "_step",
         "_steps",
+        "_telling",
     )
 
     def __init__(
@@ -103,7 +104,7 @@ class ServerModel:
         costs.check()
         self._costs = costs
         self._decode_s = costs.decode_s
-        self._batch_tokens = costs.batch_tokens
+        self._context_s = costs.context_s_per_token
         self._max_steps = max_steps
         self._noise = noise
         self._segments = 0
@@ -123,6 +124,7 @@ class ServerModel:
         self._growth_s = 0.0
         self._steps = 0
         self._end_s = NEVER_S
+        self._telling = False  # somebody ends with it
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
 
     @property
@@ -171,11 +173,19 @@ class ServerModel:
         self._let_go(now_s, [])
         return True
 
-    def next_s(self) -> float:
-        """Return when `advance` has something to do; infinity where nothing is under way."""
-        if not self._planned:
-            self._plan()
-        return self._end_s
+    def next_s(self, quiet_until_s: float = -NEVER_S) -> float:
+        """Return when `advance` has something to do; infinity where nothing is under way.
+
+        Where the caller knows that nothing will be submitted or cancelled before `quiet_until_s`, boundaries up to
+        then at which nobody ends are passed at once: the answer is later, and the work is less.
+        """
+        while True:
+            if not self._planned:
+                self._plan()
+            end_s = self._end_s
+            if end_s > quiet_until_s or self._telling or self._cancels or end_s == NEVER_S:
+                return end_s
+            self._finish([])
 
     def advance(self, now_s: float) -> list[Request]:
         """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
@@ -197,27 +207,24 @@ class ServerModel:
             if not request.cancelled:
                 request.slot = heappop(free)
                 prompts.append(request)
-        generating = len(self._ends)
-        costs = self._costs
+        ends = self._ends
+        generating = len(ends)
         if prompts:
-            self._steps = 1
-            cost_s = self._decode_s[generating] + costs.context_s_per_token * self._context + self._prompt_s(generating)
+            self._telling = generating > 0 and ends[0][0] <= self._step + 1
+            self._first_s = cost_s = self._prompt_step_s(generating)
             self._growth_s = 0.0
-            self._first_s = cost_s
+            self._steps = 1
         elif generating:
-            steps = self._ends[0][0] - self._step
+            steps = ends[0][0] - self._step
+            self._telling = True
             if self._max_steps is not None and steps > self._max_steps:
                 steps = self._max_steps
+                self._telling = False
             self._steps = steps
-            context_s = costs.context_s_per_token
-            self._first_s = first_s = self._decode_s[generating] + context_s * self._context
-            self._growth_s = growth_s = context_s * generating
-            cost_s = steps * first_s
-            if growth_s:
-                cost_s += growth_s * (steps * (steps - 1) // 2)
+            self._first_s = first_s = self._decode_s[generating] + self._context_s * self._context
+            self._growth_s = growth_s = self._context_s * generating
+            cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
-            if self._planned:
-                self._planned = False
             self._end_s = NEVER_S
             return
         if self._noise is not None:
@@ -230,33 +237,33 @@ class ServerModel:
         self._end_s = self._now_s + cost_s
         self._planned = True
 
-    def _prompt_s(self, generating: int) -> float:
-        """Fill the batch with prompt tokens; return what they cost."""
-        costs, prompts = self._costs, self._prompts
+    def _prompt_step_s(self, generating: int) -> float:
+        """Fill the batch of the next step with prompt tokens; return what the step costs."""
+        costs, prompts, pieces = self._costs, self._prompts, self._pieces
         if len(prompts) > 1:
             prompts.sort(key=_slot)
-        room = self._batch_tokens - generating
-        pieces: list[tuple[Request, int]] = []
+        room = costs.batch_tokens - generating
         attention = 0
         total = 0
         for request in prompts:
-            if not room:
-                break
-            tokens = request.prompt_tokens - request.prompt_done
+            tokens = left = request.prompt_tokens - request.prompt_done
             if tokens > room:
+                if not room:
+                    break
                 tokens = room
             if request.prompt_s is None:
                 request.prompt_s = self._now_s
             if costs.prompt_context_s:
                 attention += prompt_attention(request.prompt_done, tokens)
+            if tokens == left and request.output_tokens == 1:
+                self._telling = True
             pieces.append((request, tokens))
             room -= tokens
             total += tokens
-        self._pieces = pieces
-        table = costs.prefill
-        cost_s = table[0][1] / table[0][0] * total if len(table) == 1 else prefill_s(table, total)
-        cost_s += costs.prompt_context_s * attention
-        return cost_s * costs.mixed_factor if generating else cost_s + costs.prompt_step_s
+        prompt_s = prefill_s(costs.prefill, total) + costs.prompt_context_s * attention
+        if not generating:
+            return costs.prompt_step_s + prompt_s
+        return self._decode_s[generating] + self._context_s * self._context + prompt_s * costs.mixed_factor
 
     def _finish(self, ended: list[Request]) -> None:
         """End the segment: give out its tokens, free the slots that are done."""
@@ -342,6 +349,7 @@ class ServerModel:
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
+            self._telling = False
 
 
 def _slot(request: Request) -> int:

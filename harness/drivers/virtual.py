@@ -13,7 +13,7 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 from harness.core.engine import Engine
-from harness.core.events import Action, At, Call, Cancelled, Done, Event, Record, Start
+from harness.core.events import At, Call, Cancelled, Done, Event, Record, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.errors import UserError
 
@@ -34,8 +34,8 @@ class Backend(Protocol):
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give it up."""
 
-    def next_s(self) -> float:
-        """Return when `advance` has something to do; infinity for never."""
+    def next_s(self, quiet_until_s: float) -> float:
+        """Return when `advance` has something to do; infinity for never. Until `quiet_until_s` nothing else happens."""
 
     def advance(self, now_s: float) -> list[Event]:
         """Go on to `now_s`; return what the engine has to hear of."""
@@ -64,7 +64,7 @@ class FixedDurations:
         self._cancelled.add(call_id)
         heappush(self._agenda, (now_s, next(self._serial), Cancelled(call_id, Reply("cancelled", end_s=now_s))))
 
-    def next_s(self) -> float:
+    def next_s(self, quiet_until_s: float) -> float:
         """Return when the next call ends."""
         return self._agenda[0][0] if self._agenda else NEVER_S
 
@@ -131,39 +131,37 @@ def _simulate(
     limits: Limits,
 ) -> float:
     agenda: list[tuple[float, int, Event]] = []  # the engine's timers and arrivals
-    serial = count()
+    serial = 0
     now_s = 0.0
-
-    def carry_out(actions: list[Action]) -> None:
+    batches = 0
+    next_s, advance, start, handle = backend.next_s, backend.advance, backend.start, engine.handle
+    actions = engine.begin(now_s)
+    while True:
         for action in actions:
-            kind = action.__class__
-            if kind is Start:
-                backend.start(action[0], now_s)  # type: ignore[arg-type]
-            elif kind is Record:
-                on_record(action[0])  # type: ignore[arg-type]
-            elif kind is At:
-                at_s, event = action  # type: ignore[misc]
-                heappush(agenda, (at_s if at_s > now_s else now_s, next(serial), event))
+            if isinstance(action, Record):
+                on_record(action[0])
+            elif isinstance(action, Start):
+                start(action[0], now_s)
+            elif isinstance(action, At):
+                at_s, event = action
+                serial += 1
+                heappush(agenda, (at_s if at_s > now_s else now_s, serial, event))
             else:
-                backend.cancel(action[0], now_s)  # type: ignore[arg-type]
-
-    next_s, advance, handle = backend.next_s, backend.advance, engine.handle
-    carry_out(engine.begin(now_s))
-    for batch in count(1):
+                backend.cancel(action[0], now_s)
         if engine.finished:
-            break
-        at_s = next_s()
-        now_s = agenda[0][0] if agenda and agenda[0][0] < at_s else at_s
+            return now_s
+        batches += 1
+        if batches % CHECK_EVERY == 0:
+            _check(engine, backend, now_s, limits)
+        due_s = agenda[0][0] if agenda else NEVER_S
+        at_s = next_s(due_s)
+        now_s = at_s if at_s < due_s else due_s
         if now_s == NEVER_S:
-            raise RuntimeError(f"nothing is left to happen after {batch} batches, but the trial has not ended")
+            raise RuntimeError(f"nothing is left to happen after {batches} batches, but the trial has not ended")
         events = advance(now_s) if at_s == now_s else []
         while agenda and agenda[0][0] == now_s:
             events.append(heappop(agenda)[2])
-        if events:
-            carry_out(handle(events, now_s))
-        if batch % CHECK_EVERY == 0:
-            _check(engine, backend, now_s, limits)
-    return now_s
+        actions = handle(events, now_s) if events else []
 
 
 def _check(engine: Engine, backend: Backend, now_s: float, limits: Limits) -> None:

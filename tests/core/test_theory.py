@@ -6,7 +6,7 @@ made exponential (or whatever is wanted) by the number of tokens: 1 ms each, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import factorial
 
 import numpy as np
@@ -146,7 +146,7 @@ class Watched(Engine):
     area_s = 0.0
     seen_s = 0.0
 
-    def handle(self, events: Iterable[Event], now_s: float) -> list[Action]:
+    def handle(self, events: Sequence[Event], now_s: float) -> list[Action]:
         self.area_s += (self.queued + self.in_flight) * (now_s - self.seen_s)
         self.seen_s = now_s
         return super().handle(events, now_s)

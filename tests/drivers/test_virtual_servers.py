@@ -141,11 +141,11 @@ def test_a_rate_above_capacity_is_told_with_the_rate_that_would_do() -> None:
     with pytest.raises(CannotEnd) as caught:
         run(at(*(float(i) for i in range(5000))), limits=Limits(waiting=200))
     ended = sum(
-        seen.end_s <= 402 for seen in reference(COSTS, [Given(float(i), 4, 3) for i in range(403)]) if seen.end_s
+        seen.end_s <= 432 for seen in reference(COSTS, [Given(float(i), 4, 3) for i in range(433)]) if seen.end_s
     )
     assert str(caught.value) == (
-        'the simulation of "v" was given up at 402 s of virtual time with 256 calls waiting: pipeline "p": jobs arrive '
-        f"at 1 a second and end at {ended / 402:.3g} a second, which is about what these servers sustain"
+        'the simulation of "v" was given up at 432 s of virtual time with 275 calls waiting: pipeline "p": jobs arrive '
+        f"at 1 a second and end at {ended / 432:.3g} a second, which is about what these servers sustain"
     )
 
 
