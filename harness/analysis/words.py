@@ -104,7 +104,7 @@ def choice_sentences(
     advice = (
         "No candidate meets every goal, so they do not decide it either."
         if any(goal.state == "missed" for goal in goals)
-        else "A `goal:` on the interactive pipeline would decide it; without one it is yours to choose."
+        else 'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.'
     )
     trade = [
         f'If the {verdict.path} path matters most, take "{verdict.chosen}": {_price_text(verdict, other.path)}.'

@@ -15,7 +15,7 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary, Settings
 from harness.analysis.statistics import Estimate
 from harness.report.bars import KINDS, bar_cells, parts_text
-from harness.report.ladder import ladder_table
+from harness.report.ladder import ladder_report
 from harness.report.text import plain
 from harness.units import count, percent, seconds
 
@@ -40,8 +40,10 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
     yield from (_verdict(analysis), "")
     yield from _settings(analysis.choice.settings)
     yield from (_candidates(analysis), "")
-    for ladder in analysis.ladders:
-        yield from (_heading(f"Ladder of {ladder.label} ({ladder.origin})"), ladder_table([ladder]), "")
+    side_by_side = 2 if len(analysis.ladders) == 2 else 1
+    for start in range(0, len(analysis.ladders), side_by_side):
+        some = analysis.ladders[start : start + side_by_side]
+        yield from (_heading("Ladder: calls sent at once"), ladder_report(some), "")
     for pipeline in _pipelines(analysis):
         yield from (_time_split(analysis, pipeline, ascii_only), "")
     shown = {settings.candidate for settings in analysis.choice.settings}

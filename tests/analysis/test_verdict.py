@@ -99,7 +99,7 @@ def test_a_trade_between_the_paths_names_both_prices() -> None:
         'a reply takes 2.00 times (2.00 to 2.00) what it takes under "split".',
         'If the interactive path matters most, take "split": '
         'a job takes 1.12 times (1.11 to 1.13) what it takes under "batched".',
-        "A `goal:` on the interactive pipeline would decide it; without one it is yours to choose.",
+        'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.',
     )
     assert found.paths[0].sentences[-1] == (
         'Price on the interactive path: a reply takes 2.00 times (2.00 to 2.00) what it takes under "split".'
