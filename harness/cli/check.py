@@ -66,7 +66,7 @@ def _json(data: Any) -> str:
 
 
 def _print(text: list[str]) -> None:
-    """Print the lines: headings (not indented) in bold on a terminal, ASCII where that is all that can be shown."""
+    """Print the lines: headings (not indented) bold on a terminal, ASCII where nothing else can be shown."""
     import sys
 
     try:

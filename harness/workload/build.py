@@ -173,11 +173,11 @@ def _estimate_prompts(
             if isinstance(part, str):
                 total += estimate_tokens(part)
             elif part.name == "item":
-                items = item_tokens[node["over"]]
+                items = item_tokens.get(node["over"], ())
                 total += sum(items) / len(items) if items else 0
             elif part.name in item_tokens:
                 total += sum(item_tokens[part.name])
-            else:
+            elif part.name in graph:  # else a mistake that has been noted
                 upstream = graph.nodes[part.name]
                 numbering = 3 if upstream["width"] > 1 else 0
                 total += upstream["width"] * (upstream["output_tokens"] + numbering)

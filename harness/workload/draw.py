@@ -131,7 +131,7 @@ Channel = tuple[list[int], list[int]]  # rows that come in from the left, rows t
 
 
 def _channels(leaving: dict[Node, list[Node]], rows: dict[Node, int]) -> list[Channel] | None:
-    """Give nodes with the same successors one upright line; order the lines so that none runs into another."""
+    """Give nodes with the same successors one upright line; order them so that none runs into another."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for node, after in leaving.items():
         if after:

@@ -108,7 +108,7 @@ def _mistake(message: str, *at: str | int) -> PydanticCustomError:
 class Spec(BaseModel):
     """Base of everything in a workload file: frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 # --- arrivals --------------------------------------------------------------------------------------
@@ -425,6 +425,6 @@ def without_credentials(url: str) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a workload file, for editors; `schema.json` beside this module is its copy."""
+    """Return the JSON Schema of a workload file, for editors; `schema.json` in this folder is its copy."""
     schema = Workload.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Slotwise workload"}
