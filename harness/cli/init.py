@@ -17,9 +17,7 @@ SCHEMA_LINE = "# yaml-language-server: $schema=../harness/workload/schema.json"
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")] = Path(),
-    from_: Annotated[
-        str, typer.Option("--from", metavar="NAME", help="Which one.")
-    ] = "research-digest",
+    from_: Annotated[str, typer.Option("--from", metavar="NAME", help="Which one.")] = "research-digest",
 ) -> None:
     """Copy a workload with its data and agents into a folder, to change and to run. Never overwrites anything."""
     from harness.content import shipped
@@ -63,9 +61,7 @@ def _wanted(workload: Path) -> dict[Path, bytes]:
     from harness.workload.schema import FileInput, json_schema
 
     loaded = load_workload(workload)
-    text = workload.read_text(encoding="utf-8").replace(
-        SCHEMA_LINE, SCHEMA_LINE.replace("../harness/workload/", "")
-    )
+    text = workload.read_text(encoding="utf-8").replace(SCHEMA_LINE, SCHEMA_LINE.replace("../harness/workload/", ""))
     result = {Path("workloads") / workload.name: text.encode()}
     for pipeline in loaded.workload.pipelines.values():
         for node in pipeline.nodes.values():

@@ -109,7 +109,7 @@ CASES = {
     ),
     "a name for a list": (
         nodes(f"a: {INLINE}}}\nb: {INLINE}, after: a}}"),
-        "w.yaml:9:59: pipelines.p.nodes.b.after: expected a list, found \"a\"; write [a]",
+        'w.yaml:9:59: pipelines.p.nodes.b.after: expected a list, found "a"; write [a]',
     ),
     "missing key": (
         HEAD.replace("    path: batch\n", ""),
@@ -121,8 +121,7 @@ CASES = {
     ),
     "missing output_tokens": (
         nodes("a: {agent: {prompt: x}}"),
-        "w.yaml:8:11: pipelines.p.nodes.a.agent.output_tokens is missing "
-        "(most tokens of one answer (num_predict))",
+        "w.yaml:8:11: pipelines.p.nodes.a.agent.output_tokens is missing (most tokens of one answer (num_predict))",
     ),
     "missing kind": (
         HEAD + "servers: {s: {slots: 2}}\n",
@@ -146,8 +145,7 @@ CASES = {
     ),
     "bad name": (
         HEAD.replace("name: w", "name: my work"),
-        'w.yaml:2:7: name: expected a name of letters, digits, "-" and "_" that starts with a letter, '
-        'found "my work"',
+        'w.yaml:2:7: name: expected a name of letters, digits, "-" and "_" that starts with a letter, found "my work"',
     ),
     "bad name of a node": (
         nodes(f"1a: {INLINE}}}"),
@@ -164,8 +162,7 @@ CASES = {
     ),
     "bad address": (
         HEAD + "servers: {s: {kind: ollama, model: m, url: 'localhost:1'}}\n",
-        "w.yaml:9:44: servers.s.url: expected an address that starts with http:// or https://, "
-        'found "localhost:1"',
+        'w.yaml:9:44: servers.s.url: expected an address that starts with http:// or https://, found "localhost:1"',
     ),
     "unknown cap as a word": (
         HEAD + "compare: {c: serail}\n",
@@ -208,8 +205,7 @@ CASES = {
         'w.yaml:10:31: candidate "c" has a cap: no server "zzz"; there is: s',
     ),
     "cap of a server without work": (
-        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\n"
-        "compare: {c: {place: s, cap: {t: serial}}}\n",
+        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\ncompare: {c: {place: s, cap: {t: serial}}}\n",
         'w.yaml:10:31: candidate "c" has a cap for "t", but places nothing there',
     ),
     "unknown pipeline in place": (
@@ -372,8 +368,7 @@ CASES = {
     ),
     "several at once, in the file's order": (
         HEAD.replace("jobs: 1", "jobs: 0").replace("version: 1", "version: 3"),
-        "w.yaml:1:10: version: expected 1, found 3\n"
-        "w.yaml:6:11: pipelines.p.jobs: expected more than 0, found 0",
+        "w.yaml:1:10: version: expected 1, found 3\nw.yaml:6:11: pipelines.p.jobs: expected more than 0, found 0",
     ),
     "empty": ("", "w.yaml: the file is empty; `slotwise init` writes one to start from"),
     "only a comment": ("# todo\n", "w.yaml: the file is empty; `slotwise init` writes one to start from"),
@@ -434,8 +429,7 @@ def test_input_files_that_are_empty_or_not_text(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "a.md").write_bytes(b"ok\n\xff")
     (tmp_path / "b.md").write_text(" \n")
     assert message(tmp_path, monkeypatch, HEAD + "inputs: {docs: {files: '*.md'}}\n") == (
-        "a.md:2:1: expected UTF-8 text, found the byte 0xff\n"
-        'b.md: the file is empty; input "docs" needs text in each'
+        'a.md:2:1: expected UTF-8 text, found the byte 0xff\nb.md: the file is empty; input "docs" needs text in each'
     )
 
 
