@@ -1,7 +1,7 @@
 """The engine: the walk of every job and the routing of every call, as one object that never waits.
 
 `handle(events, now_s) -> actions` is its whole surface. It reads no clock, opens no socket, draws no random number: the
-live driver and the virtual driver feed the same object, so a prediction and a measurement can differ only in the server.
+live driver and the virtual driver feed the same object, so prediction and measurement differ only in the server.
 
 `now_s` never decreases. What happens at one instant is one batch: handled in the order done, cancelled, timer, arrive,
 then by id, and dispatched once. The engine alone owns timeouts and think times; drivers only carry them out.

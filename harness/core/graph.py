@@ -37,8 +37,8 @@ class Graph(NamedTuple):
 class Arrival(NamedTuple):
     """When jobs of a pipeline start.
 
-    `due_s` lists the intended starts (open loop). With `users > 0` it is empty: that many users each start a job at 0 and
-    the next `think_s` after the last one ended (closed loop). `every_s` with `until` starts one job every so often.
+    `due_s` lists the intended starts (open loop). With `users > 0` it is empty: that many users each start a job at 0
+    and the next `think_s` after the last one ended (closed loop). `every_s` with `until` starts one job every so often.
     """
 
     due_s: tuple[float, ...] = ()

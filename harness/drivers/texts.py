@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-__all__ = ["Texts"]
+__all__ = ["Render", "Texts"]
 
 # Renders one message: (pipeline, node, item, outputs of the job so far) -> system and user text.
 Render = Callable[[str, str, int, Mapping[str, tuple[str, ...]]], tuple[str | None, str]]

@@ -1,0 +1,129 @@
+"""A front in a process of its own: `python -m harness.servers.child`, its orders one line of JSON on stdin.
+
+It says one line of JSON on stdout when it is ready (or why not), and then nothing more. It holds the read
+end of a pipe whose other end only the parent has: when that closes, however the parent died, the process is
+gone at once. That works on every Unix and needs no help from the parent's last moments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from harness.errors import SlotwiseError, UserError
+from harness.servers.front.engine import Engine
+
+__all__ = ["main"]
+
+
+def _llamacpp(config: dict[str, Any]) -> Engine:
+    from harness.servers.llamacpp import LlamaCppConfig, LlamaCppEngine
+
+    return LlamaCppEngine(LlamaCppConfig(**config))
+
+
+def _canned(config: dict[str, Any]) -> Engine:
+    from harness.servers.front.canned import CannedEngine
+
+    return CannedEngine(**config)
+
+
+ENGINES: dict[str, Callable[[dict[str, Any]], Engine]] = {"llamacpp": _llamacpp, "canned": _canned}
+
+
+def main() -> NoReturn:
+    """Serve until told to stop (SIGTERM) or until the parent is gone."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever native code prints goes to the log
+    orders = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        listener = listen(orders["host"], orders["port"])
+        engine = ENGINES[orders["kind"]](orders["config"])
+    except SlotwiseError as error:
+        print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
+        os._exit(error.exit_code)
+    _serve(engine, listener, answer)
+    os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one. A `UserError` says what stands in the way."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UserError(f"--host {host}: not an address of this machine ({error.strerror})") from None
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)  # at once: until then a second bind to the same port would still succeed
+    except OSError as error:
+        listener.close()
+        hint = "; stop what uses it, or choose another with --port (0 takes a free one)"
+        raise UserError(f"{host}:{port}: cannot listen there ({error.strerror}){hint}") from None
+    return listener
+
+
+def _serve(engine: Engine, listener: socket.socket, answer: Any) -> None:
+    import uvicorn
+
+    from harness.servers.front.app import create_app
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            signal.signal(signal.SIGTERM, _leave)  # uvicorn's own handler would wait for running calls
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to handle
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            model = engine.model
+            ready = {
+                "url": f"http://{shown}:{port}",
+                "model": model.name,
+                "version": engine.version,
+                "slots": engine.slots,
+                "context_tokens": engine.context_tokens,
+                "model_bytes": model.file_bytes,
+                "size_bytes": model.memory_bytes,
+                "size_vram_bytes": model.vram_bytes,
+                "quantization": model.quantization,
+                "digest": model.digest,
+            }
+            print(json.dumps(ready), file=answer, flush=True)
+            answer.close()
+
+    config = uvicorn.Config(
+        create_app(engine),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        loop="asyncio",
+        http="h11",  # pinned: installed extras must not change what is measured
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=300,
+    )
+    Server(config).run(sockets=[listener])
+
+
+def _die_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _leave(*_: object) -> None:
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""The endpoints: a Starlette app that speaks Ollama's HTTP API over an engine.
+
+Timings are taken on one monotonic clock. `total_duration` runs from the entry of the handler to the engine's
+last event, `load_duration` up to the moment the call joins the queue for a slot. The wait in that queue has
+no field of its own (as on Ollama), but here the response header `x-slotwise-queue-ns` tells it.
+
+Keep-alive: the engine's memory is never freed while the server runs. `keep_alive` moves `expires_at` in
+/api/ps, and a model that has expired (or was sent away with 0) is no longer listed there until the next call,
+which is what clients wait for; loading it again costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from harness.servers.front.engine import Engine, EngineError, Final
+from harness.servers.front.reply import Reply, details, error_line, listing, shown
+from harness.servers.front.request import ApiError, Call, parse_chat, parse_generate, parse_json, same_model
+from harness.servers.front.slots import Slots
+
+__all__ = ["QUEUE_HEADER", "create_app"]
+
+QUEUE_HEADER = "x-slotwise-queue-ns"
+OLLAMA_VERSION = "0.33.0"  # the version of the protocol; some clients refuse servers that look old
+BODY_BYTES_MAX = 64 * 1024 * 1024
+NDJSON = b"application/x-ndjson"
+JSON = b"application/json; charset=utf-8"
+FOR_EVER = datetime(2318, 1, 1, tzinfo=UTC)  # about where Ollama's largest duration ends
+
+PARSERS: dict[Literal["chat", "generate"], Callable[[bytes, Engine], Call]] = {
+    "chat": parse_chat,
+    "generate": parse_generate,
+}
+
+
+def create_app(engine: Engine) -> Starlette:
+    """Return the app for one engine; it must be served by one event loop."""
+    slots = Slots(engine.slots)
+    residency = Residency()
+
+    async def root(_: Request) -> Response:
+        return PlainTextResponse("Ollama is running")
+
+    async def version(_: Request) -> Response:
+        return JSONResponse({"version": OLLAMA_VERSION, "engine": engine.version})
+
+    async def tags(_: Request) -> Response:
+        return JSONResponse({"models": [listing(engine.model)]})
+
+    async def show(request: Request) -> Response:
+        data = parse_json(await _read(request.receive) or b"")
+        name = data.get("model") or data.get("name")
+        if not isinstance(name, str) or not name:
+            raise ApiError(400, "model is required")
+        if not same_model(name, engine.model.name):
+            raise ApiError(404, f"model '{name}' not found")
+        return JSONResponse(shown(engine))
+
+    async def ps(_: Request) -> Response:
+        expires_at = residency.expires_at(busy=slots.busy > 0)
+        if expires_at is None:
+            return JSONResponse({"models": []})
+        model = engine.model
+        loaded = {
+            "name": f"{model.name}:latest",
+            "model": f"{model.name}:latest",
+            "size": model.memory_bytes,
+            "digest": model.digest,
+            "details": details(model),
+            "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
+            "size_vram": model.vram_bytes,
+            "context_length": engine.context_tokens,
+        }
+        return JSONResponse({"models": [loaded]})
+
+    return Starlette(
+        routes=[
+            Route("/", root),
+            Route("/api/version", version),
+            Route("/api/tags", tags),
+            Route("/api/ps", ps),
+            Route("/api/show", show, methods=["POST"]),
+            Route("/api/chat", Completion("chat", engine, slots, residency), methods=["POST"]),
+            Route("/api/generate", Completion("generate", engine, slots, residency), methods=["POST"]),
+        ],
+        exception_handlers={ApiError: _api_error, HTTPException: _http_error},
+    )
+
+
+class Residency:
+    """Until when the model counts as loaded; it starts loaded, for ever."""
+
+    def __init__(self) -> None:
+        self._keep_s = math.inf
+        self._since = datetime.now(UTC)
+        self._unloaded = False
+
+    def used(self, keep_alive_s: float | None) -> None:
+        """Note the end of a call and the keep-alive it asked for."""
+        if keep_alive_s is not None:
+            self._keep_s = keep_alive_s
+        elif self._unloaded:
+            self._keep_s = math.inf
+        self._since = datetime.now(UTC)
+        self._unloaded = self._keep_s == 0
+
+    def expires_at(self, *, busy: bool) -> datetime | None:
+        """Return when the model will count as unloaded, or None when it does."""
+        if self._unloaded and not busy:
+            return None
+        try:
+            end = min(self._since + timedelta(seconds=self._keep_s), FOR_EVER)
+        except OverflowError:
+            return FOR_EVER
+        return end if busy or end > datetime.now(UTC) else None
+
+
+class Completion:
+    """/api/chat or /api/generate, on bare ASGI: a streaming response class costs more than a token may."""
+
+    def __init__(self, kind: Literal["chat", "generate"], engine: Engine, slots: Slots, residency: Residency) -> None:
+        self._kind = kind
+        self._engine = engine
+        self._slots = slots
+        self._residency = residency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        entered_ns = time.monotonic_ns()
+        try:
+            body = await _read(receive)
+            if body is None:
+                return
+            call = PARSERS[self._kind](body, self._engine)
+        except ApiError as error:
+            await _send(send, error.status, JSON, error_line(error.message))
+            return
+        if call.request is None:
+            self._residency.used(call.keep_alive_s)
+            reason: Literal["load", "unload"] = "unload" if call.keep_alive_s == 0 else "load"
+            await _send(send, 200, JSON, Reply(self._kind, call.model).loaded(reason))
+            return
+        client = _Client(receive)
+        try:
+            await self._slots.acquire()
+            try:
+                await self._generate(call, send, client, entered_ns)
+            finally:
+                self._residency.used(call.keep_alive_s)
+                self._slots.release()
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+            client.forgive()
+        finally:
+            client.leave()
+
+    async def _generate(self, call: Call, send: Send, client: _Client, entered_ns: int) -> None:
+        """Generate in the slot that is held: the last chunk is written before it is given back."""
+        assert call.request is not None
+        slot_ns = time.monotonic_ns()
+        queued_ns = client.queued_ns
+        reply = Reply(self._kind, call.model)
+        header = (QUEUE_HEADER.encode(), str(slot_ns - queued_ns).encode())
+        stream = self._engine.generate(call.request)
+        started = False
+        texts: list[str] = []
+        thoughts: list[str] = []
+        final: Final | None = None
+        try:
+            async for piece in stream:
+                if isinstance(piece, Final):
+                    final = piece
+                    break
+                if not call.stream:
+                    if isinstance(piece, str):
+                        texts.append(piece)
+                    else:
+                        thoughts.append(piece.text)
+                    continue
+                line = reply.chunk(piece) if isinstance(piece, str) else reply.thought(piece.text)
+                if not started:
+                    started = True
+                    await _start(send, 200, NDJSON, header)
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            if final is None:
+                raise EngineError(500, "the engine ended without a result")
+        except EngineError as error:
+            line = error_line(error.message)
+            if not started:
+                await _start(send, error.status, JSON, header)
+            await send({"type": "http.response.body", "body": line})
+            return
+        finally:
+            await stream.aclose()
+        total_ns = time.monotonic_ns() - entered_ns
+        line = reply.last("".join(texts), "".join(thoughts), final, total_ns, queued_ns - entered_ns)
+        client.expected()
+        if not started:
+            await _start(send, 200, NDJSON if call.stream else JSON, header)
+        await send({"type": "http.response.body", "body": line})
+
+
+class _Client:
+    """The other end: when it hangs up, the call is cancelled wherever it is."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.gone = False
+        self.queued_ns = time.monotonic_ns()
+        self._task = asyncio.current_task()
+        self._watch = asyncio.create_task(self._wait(receive))
+
+    async def _wait(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def expected(self) -> None:
+        """Stop watching: servers also say "disconnect" when a response is complete."""
+        self._watch.cancel()
+
+    def forgive(self) -> None:
+        """Take the cancellation back: it has done its work."""
+        if self._task is not None:
+            self._task.uncancel()
+
+    leave = expected
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, or None when the client is gone."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise ApiError(413, f"request body too large: more than {BODY_BYTES_MAX} bytes")
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _start(send: Send, status: int, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]})
+
+
+async def _send(send: Send, status: int, kind: bytes, body: bytes) -> None:
+    await _start(send, status, kind, (b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse({"error": error.message}, error.status)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    texts = {404: "404 page not found", 405: "405 method not allowed"}
+    return PlainTextResponse(texts.get(error.status_code, str(error.detail)), error.status_code, error.headers)

@@ -1,0 +1,88 @@
+"""The seam between the front and an engine: one async-generator method and a few plain attributes.
+
+The front owns everything a client sees (queue, timings, error bodies); an engine turns a request into text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, Literal, NamedTuple, Protocol
+
+__all__ = ["Engine", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "Thought"]
+
+
+class Model(NamedTuple):
+    """What the front tells about the model that an engine has loaded."""
+
+    name: str  # without a tag; `name` and `name:latest` both reach it
+    digest: str  # hex; identifies the file
+    modified_at: str  # RFC 3339
+    file_bytes: int
+    memory_bytes: int  # weights and KV cache of all slots
+    vram_bytes: int  # of these, on a GPU
+    family: str
+    parameter_size: str  # "135M", "" if unknown
+    quantization: str  # "Q4_1", "" if unknown
+    template: str  # chat template, "" if none
+    thinking: bool  # the chat template can switch thinking on and off
+    info: dict[str, Any]  # GGUF metadata, for /api/show
+
+
+class GenerateRequest(NamedTuple):
+    """One call, checked and complete: every option has a value, times are out of it."""
+
+    messages: list[dict[str, Any]] | None  # chat template applies; None: `prompt` goes to the model as it is
+    prompt: str
+    stream: bool  # False: the engine may hand over the whole text in one piece
+    num_predict: int  # at most so many tokens, > 0
+    options: dict[str, Any]  # sampling: temperature, top_k, top_p, min_p, seed, stop, ...
+    format: dict[str, Any] | Literal["json"] | None
+    think: bool | None  # None: the model has no thinking to switch
+    ignore_eos: bool
+    cache_prompt: bool
+
+
+class Thought(NamedTuple):
+    """A piece of thinking, apart from the answer."""
+
+    text: str
+
+
+class Final(NamedTuple):
+    """The end of a call: counts in tokens, durations in integer nanoseconds on the engine's clock."""
+
+    reason: Literal["stop", "length"]
+    prompt_tokens: int  # all of them, cached ones included
+    cached_tokens: int
+    prompt_ns: int  # processing of the tokens that were not cached, up to the first output token
+    output_tokens: int
+    output_ns: int  # from the first output token to the last
+
+
+Piece = str | Thought | Final
+
+
+class EngineError(Exception):
+    """A call that the engine refused or lost; `status` is the HTTP status a client gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Engine(Protocol):
+    """A model that generates, with a fixed number of slots of a fixed context each."""
+
+    model: Model
+    slots: int
+    context_tokens: int  # of one slot
+    version: str
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
+        """Yield pieces of text and then one `Final`; raise `EngineError` instead where the call fails.
+
+        Never called more than `slots` times at once. When the generator is closed early its `aclose` returns
+        only after the engine has freed the slot.
+        """
+        ...

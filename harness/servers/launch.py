@@ -1,0 +1,183 @@
+"""Start servers (or find running ones) for as long as they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+
+from harness import units
+from harness.errors import ServerFailure, UserError
+from harness.servers import models, ollama
+from harness.servers.gguf import read_gguf
+from harness.servers.process import Started, cores, last_lines, log_text, our_python, safe_url, start, stop
+from harness.servers.spec import RunningServer
+from harness.workload.schema import LlamaCppServer, OllamaServer
+
+__all__ = ["launched", "load"]
+
+Say = Callable[[str], None]
+
+READY_S = 600.0  # a model of many gigabytes comes from a slow disk; a dead process is noticed at once
+LOAD_S = 600.0
+
+
+@asynccontextmanager
+async def launched(
+    name: str,
+    spec: LlamaCppServer | OllamaServer,
+    *,
+    say: Say,
+    default_threads: int | None = None,
+    progress: models.Progress | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[RunningServer]:
+    """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
+
+    `default_threads` holds where the spec names none (left out: every core). `progress` is called with bytes
+    while a model is fetched. `host` and `port` are where an embedded server listens; port 0 takes a free one.
+    """
+    threads = spec.threads or default_threads or cores()
+    async with KINDS[spec.kind](name, spec, threads, say, progress, host, port) as server:
+        yield await load(server)
+
+
+@asynccontextmanager
+async def _llamacpp(
+    name: str,
+    spec: LlamaCppServer,
+    threads: int,
+    say: Say,
+    progress: models.Progress | None,
+    host: str,
+    port: int,
+) -> AsyncIterator[RunningServer]:
+    path = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+    gguf = read_gguf(path)
+    config = {
+        "model_name": models.model_name(spec.model),
+        "model_path": str(path.resolve()),
+        "slots": spec.slots,
+        "context_tokens": spec.context_tokens,
+        "batch_tokens": spec.batch_tokens,
+        "threads": threads,
+    }
+    say(
+        f"{name}: loading {config['model_name']} ({units.size(gguf.file_bytes)}), "
+        f"{units.count(spec.slots, 'slot')} of {spec.context_tokens} tokens, {units.count(threads, 'thread')}"
+    )
+    async with child(name, "llamacpp", config, host=host, port=port) as ready:
+        details: dict[str, str | int | float] = {
+            "threads": threads,
+            "batch_tokens": spec.batch_tokens,
+            "kv_bytes_per_token": gguf.kv_bytes_per_token,
+        }
+        for key in (
+            "context_tokens",
+            "model_bytes",
+            "size_bytes",
+            "size_vram_bytes",
+            "quantization",
+            "digest",
+        ):
+            details[key] = ready[key]
+        yield RunningServer(
+            name=name,
+            kind="llamacpp",
+            url=ready["url"],
+            model=ready["model"],
+            slots_asked=spec.slots,
+            managed=True,
+            version=ready["version"],
+            exact_queue=True,
+            can_pin_output=True,
+            details=details,
+        )
+
+
+@asynccontextmanager
+async def child(
+    name: str, kind: str, config: dict[str, Any], *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the ready line of a front with that engine in a process of its own (harness/servers/child.py)."""
+    orders = json.dumps({"kind": kind, "config": config, "host": host, "port": port})
+    started = start(our_python("harness.servers.child"), first_line=orders.encode())
+    try:
+        yield await _ready(name, started)
+    finally:
+        stop(started)
+
+
+async def _ready(name: str, started: Started) -> dict[str, Any]:
+    assert started.process.stdout is not None
+    # the thread ends when the process does, and `stop` sees to that
+    reading = asyncio.get_running_loop().run_in_executor(None, started.process.stdout.readline)
+    try:
+        line = await asyncio.wait_for(asyncio.shield(reading), READY_S)
+    except TimeoutError:
+        raise ServerFailure(f"{name}: not ready after {units.seconds(READY_S)}") from None
+    if not line:
+        status = started.process.wait()
+        how = f"signal {-status}" if status < 0 else f"exit code {status}"
+        said = last_lines(log_text(started)) or "  (it said nothing)"
+        raise ServerFailure(f"{name}: the engine's process ended before it was ready ({how}); it last said:\n{said}")
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        kind = UserError if answer["exit_code"] == UserError.exit_code else ServerFailure
+        raise kind(f"{name}: {answer['error']}")
+    return answer
+
+
+@asynccontextmanager
+async def _ollama(
+    name: str,
+    spec: OllamaServer,
+    threads: int,
+    say: Say,
+    progress: models.Progress | None,
+    host: str,
+    port: int,
+) -> AsyncIterator[RunningServer]:
+    if spec.url is not None:
+        yield await ollama.running(name, spec, spec.url)
+        return
+    async with ollama.managed(name, spec, threads, say=say, progress=progress) as server:
+        yield server
+
+
+KINDS: dict[str, Callable[..., AbstractAsyncContextManager[RunningServer]]] = {
+    "llamacpp": _llamacpp,
+    "ollama": _ollama,
+}
+
+
+async def load(server: RunningServer) -> RunningServer:
+    """Warm a server: load its model, generate one token; return it with what it then told of itself."""
+    body = {
+        "model": server.model,
+        "messages": [{"role": "user", "content": "Say yes."}],
+        "stream": False,
+        "options": {"num_predict": 1, "temperature": 0},
+    }
+    if server.managed:
+        body["keep_alive"] = -1
+    shown = safe_url(server.url)
+    async with httpx.AsyncClient(base_url=server.url, timeout=LOAD_S, trust_env=False) as client:
+        try:
+            response = await client.post("/api/chat", json=body)
+            loaded = (await client.get("/api/ps")).json()["models"]
+        except httpx.TimeoutException:
+            raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(LOAD_S)}") from None
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise ServerFailure(f"{server.name}: {shown} failed while loading {server.model}: {error}") from None
+    if response.status_code != 200:
+        raise ServerFailure(
+            f"{server.name}: {shown} could not load {server.model} "
+            f"({response.status_code}: {ollama.error_text(response)})"
+        )
+    return ollama.with_loaded(server, loaded)

@@ -1,0 +1,332 @@
+"""Ollama servers: one that runs already, or one of our own for a while.
+
+Facts about Ollama that this file rests on are in its source: cmd/serve, envconfig, server/create.go. A
+running server is only asked, never told anything that changes it. A managed one is `ollama serve` with its
+own address, slots and (where we create the model) its own models folder, under a guard that ends the whole
+process group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from harness import units
+from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.servers import models
+from harness.servers.process import Started, guarded, last_lines, log_text, safe_url, start, stop
+from harness.servers.spec import RunningServer
+from harness.workload.schema import OllamaServer
+
+__all__ = ["Log", "error_text", "find_binary", "managed", "read_log", "running", "with_loaded"]
+
+Say = Callable[[str], None]
+
+ASK_S = 10.0
+START_S = 60.0
+UPLOAD_S = 1800.0
+CREATE_PREFIX = "slotwise-"
+INSTALL = "install Ollama from https://ollama.com/download, or use the embedded engine (kind: llamacpp)"
+
+
+# --- a running server
+# -----------------------------------------------------------------------------------------
+
+
+async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
+    """Return a server that runs already and has the model; otherwise a clear error."""
+    base = normal_url(name, url)
+    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
+        answer = await _ask(name, base, client, "/api/version")
+        tags = await _ask(name, base, client, "/api/tags")
+    model = _find(name, safe_url(base), spec.model, tags)
+    exact = "engine" in answer  # our own front says what is behind it
+    version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
+    return RunningServer(
+        name=name,
+        kind="ollama",
+        url=base,
+        model=model,
+        slots_asked=None,
+        managed=False,
+        version=version,
+        exact_queue=exact,
+        can_pin_output=exact,
+        details={},
+    )
+
+
+def normal_url(name: str, url: str) -> str:
+    """Return `url` with scheme and port as Ollama's clients need them, or raise a `UserError`."""
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        port = parts.port
+    except ValueError:
+        raise UserError(f"{name}: not a URL: {safe_url('//' + url.rpartition('@')[2])}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {safe_url(full)}")
+    if port is None and parts.scheme == "http":
+        port = 11434  # plain http means 80 to httpx, which is nobody's Ollama
+    netloc = parts.netloc if parts.port or port is None else f"{parts.netloc.rstrip(':')}:{port}"
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
+
+
+async def _ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    shown = safe_url(base)
+    try:
+        response = await client.get(path)
+        if response.status_code == 200:
+            answer = response.json()
+            if isinstance(answer, dict):
+                return answer
+    except httpx.TimeoutException:
+        raise ServerFailure(f"{name}: {shown} did not answer within {units.seconds(ASK_S)}") from None
+    except httpx.HTTPError as error:
+        raise ServerFailure(
+            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or mend the URL"
+        ) from None
+    except ValueError:
+        pass
+    raise ServerFailure(
+        f"{name}: {shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
+    )
+
+
+def _find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
+    """Return the name under which the server has the model."""
+    entries = tags.get("models")
+    have = [str(entry.get("name", "")) for entry in entries or [] if isinstance(entry, dict)]
+    for candidate in (asked, f"{asked}:latest"):
+        if candidate in have:
+            return asked
+    if not have:
+        raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
+    listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
+    hint = did_you_mean(asked, have)
+    raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
+
+
+def error_text(response: httpx.Response) -> str:
+    """Return what an error response says, in a line."""
+    try:
+        text = str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = response.text
+    return " ".join(text.split())[:300] or response.reason_phrase
+
+
+def with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:
+    """Return the server with what /api/ps says about its model."""
+    details = dict(server.details)
+    for entry in loaded:
+        if isinstance(entry, dict) and entry.get("name") in (server.model, f"{server.model}:latest"):
+            for key, ours in (
+                ("size", "size_bytes"),
+                ("size_vram", "size_vram_bytes"),
+                ("context_length", "context_tokens"),
+            ):
+                if isinstance(entry.get(key), int):
+                    details[ours] = entry[key]
+            found = entry.get("details") or {}
+            if found.get("quantization_level"):
+                details["quantization"] = str(found["quantization_level"])
+    return server._replace(details=details)
+
+
+# --- a managed server
+# -----------------------------------------------------------------------------------------
+
+
+def find_binary(name: str) -> str:
+    """Return the path of `ollama`, or say what to do without it."""
+    binary = shutil.which("ollama")
+    if binary is None:
+        raise UserError(f"{name}: no `ollama` on the PATH; {INSTALL}")
+    return binary
+
+
+@asynccontextmanager
+async def managed(
+    name: str, spec: OllamaServer, threads: int, *, say: Say, progress: models.Progress | None = None
+) -> AsyncIterator[RunningServer]:
+    """Yield an `ollama serve` of our own with the model loaded; it and all it started are ended after."""
+    binary = find_binary(name)
+    gguf = None
+    if spec.model in models.BUILTIN or spec.model.lower().endswith(".gguf"):
+        gguf = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+    port = _free_port()
+    base = f"http://127.0.0.1:{port}"
+    say(f"{name}: starting ollama serve with {units.count(spec.slots, 'slot')}")
+    started = start(guarded([binary, "serve"]), env=_environment(spec, threads, port, own_store=gguf is not None))
+    try:
+        async with httpx.AsyncClient(base_url=base, timeout=UPLOAD_S, trust_env=False) as client:
+            version = await _wait(name, started, client)
+            if gguf is not None:
+                model = await _create(name, spec, threads, gguf, client, say)
+            else:
+                model = _find(name, "this machine's Ollama", spec.model, await _ask(name, base, client, "/api/tags"))
+            say(f"{name}: loading {model}")
+            await _preload(name, started, model, client)
+        log = read_log(log_text(started))
+        details: dict[str, str | int | float] = {
+            "threads": threads,
+            "batch_tokens": log.batch_tokens or spec.batch_tokens,
+            "context_tokens": spec.context_tokens,
+        }
+        if log.slots is not None:
+            details["slots_logged"] = log.slots
+        if log.warning:
+            details["warning"] = log.warning
+        yield RunningServer(
+            name=name,
+            kind="ollama",
+            url=base,
+            model=model,
+            slots_asked=spec.slots,
+            managed=True,
+            version=f"ollama {version}",
+            exact_queue=False,
+            can_pin_output=False,
+            details=details,
+        )
+    finally:
+        stop(started)
+
+
+def _environment(spec: OllamaServer, threads: int, port: int, *, own_store: bool) -> dict[str, str]:
+    """Return the environment of `ollama serve`: ours where it matters, the user's elsewhere."""
+    env = os.environ | {
+        "OLLAMA_HOST": f"127.0.0.1:{port}",
+        "OLLAMA_NUM_PARALLEL": str(spec.slots),
+        "OLLAMA_CONTEXT_LENGTH": str(spec.context_tokens),
+        "OLLAMA_MAX_LOADED_MODELS": "1",
+        "OLLAMA_KEEP_ALIVE": "-1",
+        "OLLAMA_NOPRUNE": "1",
+        "OLLAMA_NO_CLOUD": "1",
+        "OLLAMA_DEBUG": "0",
+        # inherited by llama-server, which reads them where Ollama passes no flag of its own
+        "LLAMA_ARG_THREADS": str(threads),
+    }
+    if own_store:
+        env["OLLAMA_MODELS"] = str(_store())
+    return env
+
+
+def _store() -> Path:
+    return models.cache_dir() / "ollama"
+
+
+def _free_port() -> int:
+    # Ollama cannot tell which port it took, so one is chosen for it; losing the race to another process is
+    # noticed when it ends at once, saying "address already in use"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
+    """Return the version as soon as the server answers."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_S
+    while loop.time() < deadline:
+        if started.process.poll() is not None:
+            raise ServerFailure(f"{name}: ollama serve ended at once; it last said:\n{last_lines(log_text(started))}")
+        try:
+            response = await client.get("/api/version", timeout=2)
+            return str(response.json()["version"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            await asyncio.sleep(0.05)
+    raise ServerFailure(
+        f"{name}: ollama serve did not answer within {units.seconds(START_S)}; "
+        f"it last said:\n{last_lines(log_text(started))}"
+    )
+
+
+async def _create(name: str, spec: OllamaServer, threads: int, gguf: Path, client: httpx.AsyncClient, say: Say) -> str:
+    """Create the model from a GGUF file in the store of our own; what could vary by itself is baked in."""
+    tag = f"c{spec.context_tokens}-b{spec.batch_tokens}-t{threads}"
+    stem = re.sub(r"[^a-z0-9._-]+", "-", models.model_name(spec.model).lower()).strip("-.")
+    model = f"{CREATE_PREFIX}{stem}:{tag}"
+    store = _store()
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".slotwise-lock").open("w") as lock:  # two servers may share the store
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        digest = await asyncio.to_thread(_sha256, gguf)
+        blob = f"sha256:{digest}"
+        try:
+            if (await client.head(f"/api/blobs/{blob}")).status_code != 200:
+                say(f"{name}: copying {gguf.name} into Ollama's format")
+                _check(name, await client.post(f"/api/blobs/{blob}", content=_blocks(gguf)))
+            parameters = {
+                "num_ctx": spec.context_tokens,
+                "num_batch": spec.batch_tokens,
+                "num_thread": threads,
+            }
+            body = {"model": model, "files": {gguf.name: blob}, "parameters": parameters, "stream": False}
+            _check(name, await client.post("/api/create", json=body))
+        except httpx.HTTPError as error:
+            raise ServerFailure(f"{name}: ollama failed while creating {model}: {error}") from None
+    return model
+
+
+def _check(name: str, response: httpx.Response) -> None:
+    if response.status_code not in (200, 201):
+        raise ServerFailure(f"{name}: ollama refused the model ({response.status_code}: {error_text(response)})")
+
+
+async def _blocks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def _preload(name: str, started: Started, model: str, client: httpx.AsyncClient) -> None:
+    try:
+        response = await client.post("/api/generate", json={"model": model, "keep_alive": -1})
+    except httpx.HTTPError as error:
+        raise ServerFailure(f"{name}: ollama failed while loading {model}: {error or type(error).__name__}") from None
+    if response.status_code != 200:
+        said = last_lines(log_text(started))
+        raise ServerFailure(
+            f"{name}: ollama could not load {model} ({response.status_code}: {error_text(response)}); "
+            f"it last said:\n{said}"
+        )
+
+
+class Log(NamedTuple):
+    """What `ollama serve` wrote about the engine it started; None where it did not."""
+
+    slots: int | None
+    batch_tokens: int | None
+    warning: str  # e.g. an architecture that is held to one slot
+
+
+def read_log(text: str) -> Log:
+    """Read the effective settings from the server's log: the last engine it started is the one that runs."""
+    commands = re.findall(r'msg="starting llama-server".*? cmd="([^"\n]*)', text)
+    slots = batch = None
+    if commands:
+        found = re.search(r" (?:-np|--parallel) (\d+)", commands[-1])
+        slots = int(found[1]) if found else None
+        found = re.search(r" (?:-b|--batch-size) (\d+)", commands[-1])
+        batch = int(found[1]) if found else None
+    warning = re.search(r'msg="(model architecture does not currently support parallel requests)"(.*)', text)
+    return Log(slots, batch, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")
