@@ -27,7 +27,7 @@ class LadderRow(NamedTuple):
     wall_s: float  # first sent to last end
     aggregate_tokens_per_s: float  # all tokens really made over wall_s
     per_call_tokens_per_s: float | None  # mean decode rate of one call
-    queue_wait_s: float | None  # median wait in the server; None: unknown
+    queue_wait_s: float | None  # median wait for a turn, in the server and before it; None: unknown
     short_answers: int  # stopped before the pinned length
 
 
@@ -85,7 +85,7 @@ def ladder_row(
         wall_s=wall_s,
         aggregate_tokens_per_s=output_tokens(ended) / wall_s if wall_s > 0 else math.nan,
         per_call_tokens_per_s=fmean(rates) if rates else None,
-        queue_wait_s=median(split.parts.queue_wait_s for split in splits) if splits else None,
+        queue_wait_s=median(s.parts.router_wait_s + s.parts.queue_wait_s for s in splits) if splits else None,
         short_answers=sum((call.reply.output_tokens or 0) < (pinned_tokens or 0) for call in ended),
     )
 

@@ -142,9 +142,10 @@ class PathVerdict(NamedTuple):
     standing: Standing
     fastest: str | None
     chosen: str | None
+    passed_over: tuple[str, ...]  # candidates whose jobs failed, or of which none ended well
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
-    prices: tuple[Comparison, ...]  # the chosen one on the other path, against that path's choice
+    price: Comparison | None  # the chosen one on the other path, against that path's own choice
     headline: str
     sentences: tuple[str, ...]
 

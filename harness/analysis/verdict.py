@@ -34,6 +34,7 @@ class PathStandings(NamedTuple):
     fastest: str | None
     chosen: str | None
     comparisons: tuple[Comparison, ...]
+    passed_over: tuple[str, ...]
     ties: frozenset[str]  # with the fastest, itself included
     near: frozenset[str]  # ties, and those that were found within 5 % of it
 
@@ -57,7 +58,8 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
     by_name = {candidate.name: candidate for candidate in candidates}
     verdicts = []
     for standing in standings:
-        others = [other for other in standings if other is not standing]
+        other = next((other for other in standings if other is not standing), None)
+        price = _price(standing, other) if other else None
         verdict = PathVerdict(
             path=standing.path,
             pipelines=standing.pipelines,
@@ -65,15 +67,15 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
             fastest=standing.fastest,
             chosen=standing.chosen,
             batched=by_name[standing.chosen].batches(standing.pipelines) if standing.chosen else None,
+            passed_over=standing.passed_over,
             comparisons=standing.comparisons,
-            prices=tuple(price for other in others if (price := _price(standing, other))),
+            price=price,
             headline="",
             sentences=(),
         )
         verdict = verdict._replace(headline=path_headline(verdict, by_name))
-        verdicts.append(
-            verdict._replace(sentences=path_sentences(verdict, others[0].path if others else None, by_name))
-        )
+        elsewhere = (other.path, other.chosen) if other else None
+        verdicts.append(verdict._replace(sentences=path_sentences(verdict, elsewhere, by_name)))
     return tuple(verdicts), _choose(standings, verdicts, by_name, origin)
 
 
@@ -83,8 +85,9 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     values = {candidate.name: _measure(candidate, pipelines) for candidate in candidates}
     able = [candidate for candidate in candidates if values[candidate.name]]
     able = [candidate for candidate in able if not _failed(candidate, pipelines)] or able
+    passed_over = tuple(candidate.name for candidate in candidates if candidate not in able)
     if not able:
-        return PathStandings(path, pipelines, values, "no data", None, None, (), frozenset(), frozenset())
+        return PathStandings(path, pipelines, values, "no data", None, None, (), passed_over, frozenset(), frozenset())
     common = set.intersection(*(set(values[candidate.name]) for candidate in able))
     by_name = {candidate.name: candidate for candidate in able}
 
@@ -110,7 +113,9 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     ties = frozenset({fastest.name} | tied)
     chosen = min((by_name[name] for name in ties), key=lambda candidate: (simplicity(candidate), level(candidate)))
     near = ties | {comparison.candidate for comparison in comparisons if comparison.ratio <= EQUIVALENCE}
-    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, ties, near)
+    return PathStandings(
+        path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, ties, near
+    )
 
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:

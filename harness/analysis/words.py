@@ -52,9 +52,9 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
 
 
 def path_sentences(
-    verdict: PathVerdict, other: Path | None, by_name: Mapping[str, CandidateSummary]
+    verdict: PathVerdict, elsewhere: tuple[Path, str | None] | None, by_name: Mapping[str, CandidateSummary]
 ) -> tuple[str, ...]:
-    """Say the numbers, why it is so, and what it costs the other path."""
+    """Say the numbers, why it is so, and what it costs the other path (`elsewhere`: that path and its own choice)."""
     if verdict.chosen is None:
         return ()
     candidate = by_name[verdict.chosen]
@@ -62,11 +62,13 @@ def path_sentences(
     sentences = [text for summary in mine if (text := _numbers(summary, verdict.path))]
     if verdict.comparisons:
         sentences.append(_against_the_fastest(verdict))
+    if verdict.passed_over:
+        sentences.append(f"Passed over, because jobs failed or none ended: {_quoted(verdict.passed_over)}.")
     if needed := _would_tell(verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
-    if other is not None:
-        sentences.append(_cost(verdict, other))
+    if elsewhere is not None:
+        sentences.append(_cost(verdict, *elsewhere))
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
 
@@ -197,16 +199,16 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     return {"waiting for its turn": waits, **rest}
 
 
-def _cost(verdict: PathVerdict, other: Path) -> str:
-    if not verdict.prices:
+def _cost(verdict: PathVerdict, other: Path, other_choice: str | None) -> str:
+    if verdict.chosen == other_choice:
         return f"Price on the {other} path: none, it is the choice there too."
     return f"Price on the {other} path: {_price_text(verdict, other)}."
 
 
 def _price_text(verdict: PathVerdict, other: Path) -> str:
-    if not verdict.prices:
-        return f"no price on the {other} path is known"
-    price = verdict.prices[0]
+    price = verdict.price
+    if price is None:
+        return f"not known, no job of the {other} path ended well under it"
     what = "a reply" if other == "interactive" else "a job"
     text = f'{what} takes {ratio_text(price)} what it takes under "{price.against}"'
     if price.relation == "equivalent":

@@ -173,6 +173,23 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     assert batched.time == analyse(run).candidates[1].pipelines[0].time
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
+    assert 'Passed over, because jobs failed or none ended: "batched".' in found.paths[0].sentences
+
+
+def test_a_price_that_is_not_known_is_not_none() -> None:
+    digest = {"serial": steady(16), "batched": steady(12, noise=NOISE)}
+    run = scenario(digest, {"serial": steady(3), "batched": steady(2)})
+    # Under "batched" no chat ever ended well.
+    jobs = [
+        job._replace(outcome="timeout") if (job.candidate, job.pipeline) == ("batched", "chat") else job
+        for job in run.jobs
+    ]
+    found = analyse(run._replace(jobs=tuple(jobs)))
+    assert [verdict.chosen for verdict in found.paths] == ["batched", "serial"]
+    assert found.paths[0].sentences[-1] == (
+        "Price on the interactive path: not known, no job of the interactive path ended well under it."
+    )
+    assert found.paths[1].standing == "only one"
 
 
 def test_nothing_that_ended_well_is_no_recommendation() -> None:
