@@ -1,5 +1,7 @@
 """Every mistake a person can make in a workload, and the whole message that it gets."""
 
+# ruff: noqa: E501  whole messages stand on one line each
+
 from __future__ import annotations
 
 import textwrap
@@ -109,7 +111,7 @@ CASES = {
     ),
     "a name for a list": (
         nodes(f"a: {INLINE}}}\nb: {INLINE}, after: a}}"),
-        "w.yaml:9:59: pipelines.p.nodes.b.after: expected a list, found \"a\"; write [a]",
+        'w.yaml:9:59: pipelines.p.nodes.b.after: expected a list, found "a"; write [a]',
     ),
     "missing key": (
         HEAD.replace("    path: batch\n", ""),

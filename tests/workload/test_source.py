@@ -1,5 +1,7 @@
 """Reading YAML: what is read, where it was, and what is refused."""
 
+# ruff: noqa: E501  whole messages stand on one line each
+
 from __future__ import annotations
 
 import pytest
