@@ -86,6 +86,7 @@ def agent_graph(
     if not circles:
         _check_templates(pipeline, spec, graph, resolved, item_tokens, mistakes)
         _estimate_prompts(graph, resolved, item_tokens)
+    nx.freeze(graph)
     return graph
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from harness.content import shipped
@@ -143,6 +144,11 @@ def test_hints(tmp_path: Path) -> None:
         "raise context_tokens or shorten the prompt.",
         "spare: no candidate uses this server.",
     )
+
+
+def test_a_graph_cannot_be_changed(loaded: Loaded) -> None:
+    with pytest.raises(nx.NetworkXError, match=r"[Ff]rozen"):
+        loaded.graphs["digest"].remove_node("wait")
 
 
 SHIPPED = sorted((shipped() / "workloads").glob("*.yaml"))
