@@ -169,6 +169,7 @@ class Choice(NamedTuple):
     candidate: str | None
     sentences: tuple[str, ...]
     settings: tuple[Settings, ...]
+    remarks: tuple[str, ...]  # on all of the settings
 
 
 class Analysis(NamedTuple):

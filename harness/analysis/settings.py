@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.analysis.model import CandidateSummary, ServerUse, Settings
 from harness.core.records import Origin
 from harness.units import count
 
-__all__ = ["settings_for"]
+__all__ = ["engine_remarks", "settings_for"]
 
 _FIRST_PORT = 11434  # Ollama's own
 
 
-def settings_for(candidate: CandidateSummary, origin: Origin) -> Settings:
+def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands and code; two servers get a port each."""
     several = len(candidate.servers) > 1
     shell, code, remarks = [], [], []
@@ -31,13 +33,18 @@ def settings_for(candidate: CandidateSummary, origin: Origin) -> Settings:
             f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines
         )
         remarks.append(f"Send {placed}.")
-    if any(use.kind == "llamacpp" for use in candidate.servers):
-        found = "Predicted for" if origin == "predicted" else "Measured on"
-        remarks.append(
-            f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
-            "repeat it there with --engine ollama --model NAME."
-        )
     return Settings(candidate.name, tuple(shell), tuple(code), tuple(remarks))
+
+
+def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
+    """Say what stands between these settings and Ollama where another engine was measured."""
+    if not any(use.kind == "llamacpp" for candidate in candidates for use in candidate.servers):
+        return ()
+    found = "Predicted for" if origin == "predicted" else "Measured on"
+    return (
+        f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
+        "repeat it there with --engine ollama --model NAME.",
+    )
 
 
 def _limit(use: ServerUse) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.analysis.model import CandidateSummary, Choice, ChoiceKind, GoalResult, PathVerdict, Standing
-from harness.analysis.settings import settings_for
+from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.records import Origin, Path
@@ -141,8 +141,14 @@ def _choose(
 ) -> Choice:
     kind, name = _pick(standings, by_name)
     shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
-    settings = tuple(settings_for(by_name[candidate], origin) for candidate in shown)
-    return Choice(kind, name, choice_sentences(kind, name, verdicts, by_name), settings)
+    to_copy = [by_name[candidate] for candidate in shown]
+    return Choice(
+        kind=kind,
+        candidate=name,
+        sentences=choice_sentences(kind, name, verdicts, by_name),
+        settings=tuple(settings_for(candidate) for candidate in to_copy),
+        remarks=engine_remarks(to_copy, origin),
+    )
 
 
 def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSummary]) -> tuple[ChoiceKind, str | None]:

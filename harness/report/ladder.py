@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.ladder import Ladder
 from harness.report.text import plain
-from harness.units import seconds
+from harness.units import count, seconds
 
 __all__ = ["ladder_report", "ladder_table"]
 
@@ -23,10 +23,7 @@ def ladder_table(ladders: Sequence[Ladder]) -> Table:
     keys = [""] if len(ladders) == 1 else [f"\n{chr(ord('A') + number)}" for number in range(len(ladders))]
     for title in ("wall\nclock", "all\ntok/s", "each\ntok/s", "queue\nwait"):
         for key in keys:
-            table.add_column(f"{title}{key}", justify="right")
-    short = any(row.short_answers for ladder in ladders for row in ladder.rows)
-    if short:
-        table.add_column("short\nanswers", justify="right")
+            table.add_column(f"{title}{key}", justify="right", no_wrap=True)
     by_rung = [{row.concurrent: row for row in ladder.rows} for ladder in ladders]
     for rung in sorted(set().union(*by_rung)):
         rows = [rows.get(rung) for rows in by_rung]
@@ -35,8 +32,6 @@ def ladder_table(ladders: Sequence[Ladder]) -> Table:
         cells += [_number(row.aggregate_tokens_per_s if row else None) for row in rows]
         cells += [_number(row.per_call_tokens_per_s if row else None) for row in rows]
         cells += [seconds(row.queue_wait_s) if row and row.queue_wait_s is not None else "-" for row in rows]
-        if short:
-            cells.append(" / ".join(str(row.short_answers) if row else "-" for row in rows))
         table.add_row(*cells)
     return table
 
@@ -52,7 +47,13 @@ def ladder_report(ladders: Sequence[Ladder]) -> Group:
         if None not in (ladder.slots_asked, ladder.slots_found) and ladder.slots_asked != ladder.slots_found:
             line.append("  not what was asked for", style="bold yellow")
         lines.append(line)
-    return Group(*lines, Text(""), ladder_table(ladders))
+    parts: list[RenderableType] = [*lines, Text(""), ladder_table(ladders)]
+    for ladder in ladders:
+        short = sum(row.short_answers for row in ladder.rows)
+        if short:
+            said = f"{count(short, 'answer')} stopped before the pinned length; rates go by the tokens really made."
+            parts.append(Text(plain(f"{ladder.label}: {said}")))
+    return Group(*parts)
 
 
 def _number(value: float | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -12,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.critical_path import CriticalPath
-from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary, Settings
+from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.ladder import ladder_report
@@ -21,7 +23,14 @@ from harness.units import count, percent, seconds
 
 __all__ = ["print_report"]
 
-_BAR_WIDTH = 44
+_WIDTH = 80
+_LONGEST_NAME = 24  # of a bar; names may have 63 characters
+_COLUMNS = 4  # more of them get a table of their own
+
+
+class _Column(NamedTuple):
+    title: str
+    cell: Callable[[CandidateSummary], Text]
 
 
 def print_report(analysis: Analysis, console: Console) -> None:
@@ -38,7 +47,7 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
         edge = box.ASCII if ascii_only else box.ROUNDED
         yield from (Panel(notes, title="Notes", title_align="left", border_style="yellow", box=edge), "")
     yield from (_verdict(analysis), "")
-    yield from _settings(analysis.choice.settings)
+    yield from _settings(analysis.choice)
     yield from (_candidates(analysis), "")
     side_by_side = 2 if len(analysis.ladders) == 2 else 1
     for start in range(0, len(analysis.ladders), side_by_side):
@@ -76,46 +85,46 @@ def _verdict(analysis: Analysis) -> Group:
     return Group(*blocks)
 
 
-def _settings(settings: Sequence[Settings]) -> Iterator[RenderableType]:
-    if settings:
+def _settings(choice: Choice) -> Iterator[RenderableType]:
+    if choice.settings:
         yield _heading("Settings to copy")
-    for one in settings:
+    for one in choice.settings:
         yield Text(f'"{plain(one.candidate)}"')
         yield from (Text("  " + plain(line), style="cyan") for line in (*one.shell, *one.code))
         yield from (_item(remark) for remark in one.remarks)
+    yield from (_item(remark) for remark in choice.remarks)
+    if choice.settings:
         yield ""
 
 
 def _candidates(analysis: Analysis) -> Group:
+    columns: list[_Column] = []
+    for summary in _pipelines(analysis):
+        what = "reply" if summary.path == "interactive" else "pipeline time"
+        name = plain(summary.pipeline)
+        columns.append(_Column(f"{name}:\n{what}", partial(_time, summary.pipeline)))
+        if any(_of(candidate, summary.pipeline).first_token for candidate in analysis.candidates):
+            columns.append(_Column(f"{name}:\nfirst token", partial(_first_token, summary.pipeline)))
+    columns.append(_Column("all tokens\nper second", lambda c: _rate(c.throughput)))
+    if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
+        columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
+    tables = [_table(analysis, columns[start : start + _COLUMNS]) for start in range(0, len(columns), _COLUMNS)]
+    caption = f"Candidates ({analysis.run.origin}; below each number its 95 % interval)"
+    return Group(_heading(caption), *tables)
+
+
+def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("candidate")
-    columns: list[tuple[str, bool]] = []  # pipeline, first token?
-    for summary in _pipelines(analysis):
-        columns.append((summary.pipeline, False))
-        what = "reply" if summary.path == "interactive" else "pipeline time"
-        table.add_column(f"{plain(summary.pipeline)}:\n{what}", justify="right")
-        if any(_of(candidate, summary.pipeline).first_token for candidate in analysis.candidates):
-            columns.append((summary.pipeline, True))
-            table.add_column(f"{plain(summary.pipeline)}:\nfirst token", justify="right")
-    table.add_column("all tokens\nper second", justify="right")
-    failures = any(summary.jobs_failed for c in analysis.candidates for summary in c.pipelines)
-    if failures:
-        table.add_column("failed\njobs", justify="right")
+    for column in columns:
+        table.add_column(column.title, justify="right")
     chosen = {settings.candidate for settings in analysis.choice.settings}
     for candidate in analysis.candidates:
         name = Text(plain(candidate.name), style="bold" if candidate.name in chosen else "")
         slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
         name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
-        cells: list[RenderableType] = [name]
-        for pipeline, first_token in columns:
-            summary = _of(candidate, pipeline)
-            cells.append(_estimate(summary.first_token if first_token else summary.time))
-        cells.append(_rate(candidate.throughput))
-        if failures:
-            cells.append(Text(str(sum(summary.jobs_failed for summary in candidate.pipelines))))
-        table.add_row(*cells)
-    caption = f"Candidates ({analysis.run.origin}; below each number its 95 % interval)"
-    return Group(_heading(caption), table)
+        table.add_row(name, *(column.cell(candidate) for column in columns))
+    return table
 
 
 def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool) -> Group:
@@ -127,11 +136,12 @@ def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool)
             f"Where a {who} of {pipeline.pipeline} spends its time ({analysis.run.origin}, means on the critical path)"
         )
     ]
-    name_width = max((len(name) for name, _ in rows), default=0)
+    name_width = min(_LONGEST_NAME, max((len(name) for name, _ in rows), default=0))
+    bar_width = _WIDTH - name_width - 14  # room for two blanks and the total
     used = []
     for name, parts in rows:
-        line = Text(f"{plain(name):<{name_width}}  ", no_wrap=True)
-        for kind, cells in bar_cells(parts, longest_s, _BAR_WIDTH):
+        line = Text(f"{plain(name)[:name_width]:<{name_width}}  ", no_wrap=True)
+        for kind, cells in bar_cells(parts, longest_s, bar_width):
             line.append((kind.ascii if ascii_only else kind.glyph) * cells, style=kind.colour)
             used.append(kind)
         line.append(f" {seconds(parts.total_s)}")
@@ -165,6 +175,14 @@ def _pipelines(analysis: Analysis) -> tuple[PipelineSummary, ...]:
 
 def _of(candidate: CandidateSummary, pipeline: str) -> PipelineSummary:
     return next(summary for summary in candidate.pipelines if summary.pipeline == pipeline)
+
+
+def _time(pipeline: str, candidate: CandidateSummary) -> Text:
+    return _estimate(_of(candidate, pipeline).time)
+
+
+def _first_token(pipeline: str, candidate: CandidateSummary) -> Text:
+    return _estimate(_of(candidate, pipeline).first_token)
 
 
 def _estimate(found: Estimate | None) -> Text:
