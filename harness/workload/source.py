@@ -158,9 +158,7 @@ class _Builder:
             if key == "<<" and key_node.style is None:
                 raise WorkloadError(where, "merge keys (<<) are not supported; write the keys out")
             if len(key) > MAX_KEY:
-                raise WorkloadError(
-                    where, f"expected a key of at most {MAX_KEY} characters, found {len(key)}"
-                )
+                raise WorkloadError(where, f"expected a key of at most {MAX_KEY} characters, found {len(key)}")
             if key in result:
                 first = self.keys[(*loc, key)][0]
                 raise WorkloadError(where, f'the key "{key}" is there twice, first on line {first}; remove one')

@@ -12,9 +12,7 @@ AGENT = {"prompt": "x", "output_tokens": 1}
 
 
 def workload(paths: dict[str, str], **keys: Any) -> Workload:
-    pipelines = {
-        name: {"path": path, "jobs": 1, "nodes": {"n": {"agent": AGENT}}} for name, path in paths.items()
-    }
+    pipelines = {name: {"path": path, "jobs": 1, "nodes": {"n": {"agent": AGENT}}} for name, path in paths.items()}
     return Workload.model_validate({"version": 1, "name": "w", "pipelines": pipelines, **keys})
 
 

@@ -63,6 +63,4 @@ def test_output_of_check(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_key_is_documented() -> None:
     for model in (Workload, PipelineSpec, NodeSpec, AgentSpec, Routing):
         for name, field in model.model_fields.items():
-            assert re.search(rf"\b{field.alias or name}\b", PAGE), (
-                f"{field.alias or name} of {model.__name__}"
-            )
+            assert re.search(rf"\b{field.alias or name}\b", PAGE), f"{field.alias or name} of {model.__name__}"

@@ -65,17 +65,14 @@ def test_width_is_that_of_brute_force(graph: nx.DiGraph) -> None:
 @given(graphs())
 def test_span_is_that_of_brute_force(graph: nx.DiGraph) -> None:
     ends = [(a, b) for a in graph for b in graph if graph.in_degree(a) == 0 and graph.out_degree(b) == 0]
-    chains = [chain for a, b in ends for chain in nx.all_simple_paths(graph, a, b)] + [
-        [a] for a, b in ends if a == b
-    ]
+    chains = [chain for a, b in ends for chain in nx.all_simple_paths(graph, a, b)] + [[a] for a, b in ends if a == b]
 
     def total(chain: list[str], key: str) -> float:
         return float(sum(graph.nodes[name][key] for name in chain))
 
     span = span_of(graph)
     assert (span.output_tokens, span.prompt_tokens, span.tool_s) == max(
-        (total(chain, "output_tokens"), total(chain, "prompt_tokens"), total(chain, "delay_s"))
-        for chain in chains
+        (total(chain, "output_tokens"), total(chain, "prompt_tokens"), total(chain, "delay_s")) for chain in chains
     )
     assert span.longest_tool_s == max(total(chain, "delay_s") for chain in chains)
     assert all(graph.has_edge(a, b) for a, b in pairwise(span.nodes))
@@ -143,9 +140,7 @@ def read_back(lines: list[str], graph: nx.DiGraph) -> set[tuple[str, str]] | Non
     starts, ends = {}, {}
     for name in graph:
         text = label(name, graph.nodes[name])
-        ((row, column),) = [
-            (r, line.index(text)) for r, line in enumerate(lines) if f" {text} " in f" {line} "
-        ]
+        ((row, column),) = [(r, line.index(text)) for r, line in enumerate(lines) if f" {text} " in f" {line} "]
         starts[row, column + len(text) + 1] = name
         ends[row, column - 2] = name
     edges = set()
@@ -182,9 +177,7 @@ def shape(edges: str, **labels: str) -> nx.DiGraph:
     graph: Any = nx.DiGraph()
     for name in sorted(set(edges.replace(" ", ""))):
         graph.add_node(labels.get(name, name), kind="agent", width=1, delay_s=0.0)
-    graph.add_edges_from(
-        (labels.get(edge[0], edge[0]), labels.get(edge[1], edge[1])) for edge in edges.split()
-    )
+    graph.add_edges_from((labels.get(edge[0], edge[0]), labels.get(edge[1], edge[1])) for edge in edges.split())
     return graph
 
 

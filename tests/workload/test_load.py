@@ -58,9 +58,7 @@ def loaded(tmp_path: Path) -> Loaded:
 
 
 def test_pipelines_are_compiled(loaded: Loaded) -> None:
-    part = Node(
-        "part", "agent", (), (1, 2), 2, 0.0, "reader", "", 60.0, 4, 7
-    )  # "Read " 2 + mean of 2 and 1, rounded
+    part = Node("part", "agent", (), (1, 2), 2, 0.0, "reader", "", 60.0, 4, 7)  # "Read " 2 + mean of 2 and 1, rounded
     wait = Node("wait", "tool", (0,), (2,), 1, 0.25)
     # "Join: " 2 + " " 1 + documents 3 + two numbered answers of 7 tokens
     merge = Node("merge", "agent", (0, 1), (), 1, 0.0, "merge", "big", 5.0, 26, 9)
@@ -140,8 +138,7 @@ def test_hints(tmp_path: Path) -> None:
         "At most 7 calls can run together, so more than 7 slots can never be filled.",
         "big: 16 slots, of which 9 will stay empty.",
         "late: about 3 prompt tokens for each output token; batching shares the writing, not the reading.",
-        "digest.merge needs about 316 tokens; big holds 300 a slot: "
-        "raise context_tokens or shorten the prompt.",
+        "digest.merge needs about 316 tokens; big holds 300 a slot: raise context_tokens or shorten the prompt.",
         "spare: no candidate uses this server.",
     )
 
@@ -164,9 +161,7 @@ def test_shipped_workload(path: Path) -> None:
     loaded = load_workload(path)
     assert loaded.workload.name == path.stem
     text = path.read_text()
-    assert text.startswith(
-        "# yaml-language-server: $schema=../harness/workload/schema.json\n#\n# The question: "
-    )
+    assert text.startswith("# yaml-language-server: $schema=../harness/workload/schema.json\n#\n# The question: ")
     hints = describe(loaded).hints
     assert not any("context_tokens" in hint or "no candidate" in hint for hint in hints)
 

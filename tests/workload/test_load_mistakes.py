@@ -1,7 +1,5 @@
 """Every mistake a person can make in a workload, and the whole message that it gets."""
 
-# ruff: noqa: E501  whole messages stand on one line each
-
 from __future__ import annotations
 
 import textwrap

@@ -30,9 +30,7 @@ def load(tmp_path: Path, overrides: Overrides) -> Loaded:
 
 def test_nothing_asked_changes_nothing(tmp_path: Path) -> None:
     loaded = load(tmp_path, Overrides())
-    assert loaded.workload.servers["four"] == LlamaCppServer(
-        kind="llamacpp", slots=4, context_tokens=512, threads=2
-    )
+    assert loaded.workload.servers["four"] == LlamaCppServer(kind="llamacpp", slots=4, context_tokens=512, threads=2)
     assert [plan.name for plan in loaded.plans] == ["serial", "window", "waves", "unbounded"]
 
 

@@ -16,9 +16,7 @@ from harness.workload.schema import Workload
 PLAIN = {
     "version": 1,
     "name": "w",
-    "pipelines": {
-        "p": {"path": "batch", "jobs": 1, "nodes": {"n": {"agent": {"prompt": "x", "output_tokens": 1}}}}
-    },
+    "pipelines": {"p": {"path": "batch", "jobs": 1, "nodes": {"n": {"agent": {"prompt": "x", "output_tokens": 1}}}}},
     "servers": {"s": {"kind": "ollama", "model": "m", "url": "http://me:secret@host:1/x"}},
 }
 
