@@ -40,7 +40,8 @@ def check(
 
     errors: list[str] = []
     answers: list[dict[str, Any]] = []
-    for i, path in enumerate(files):
+    shown = 0
+    for path in files:
         try:
             loaded = load_workload(path)
         except WorkloadError as error:
@@ -52,7 +53,8 @@ def check(
         elif mermaid:
             typer.echo(draw_mermaid(loaded.graphs.items()))
         else:
-            _print([*([""] if i else []), *lines(loaded, describe(loaded))])
+            _print([*([""] if shown else []), *lines(loaded, describe(loaded))])
+            shown += 1
     if json_:
         typer.echo(_json(answers))
     if errors:

@@ -25,6 +25,7 @@ __all__ = ["probe_servers", "server_of"]
 
 MOST_SERVERS = 2
 MOST_AT_ONCE = 128
+DEFAULT_MODEL = str(LlamaCppServer.model_fields["model"].default)
 
 
 def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
@@ -41,7 +42,7 @@ def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
         raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"')
     match kind:
         case "llamacpp":
-            spec = LlamaCppServer(kind="llamacpp", slots=int(slots), **({} if model is None else {"model": model}))
+            spec = LlamaCppServer(kind="llamacpp", slots=int(slots), model=model or DEFAULT_MODEL)
         case "ollama":
             if model is None:
                 raise UserError(f"{rest}: which model? Name one with --model")

@@ -14,7 +14,8 @@ from harness import units
 from harness.errors import ServerFailure, UserError
 from harness.servers import models, ollama
 from harness.servers.gguf import read_gguf
-from harness.servers.process import Started, cores, last_lines, log_text, our_python, safe_url, start, stop
+from harness.servers.machine import cores
+from harness.servers.process import Started, last_lines, log_text, our_python, safe_url, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer, OllamaServer
 
@@ -57,7 +58,7 @@ async def _llamacpp(
     host: str,
     port: int,
 ) -> AsyncIterator[RunningServer]:
-    path = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+    path = await models.ensure_async(spec.model, say=say, progress=progress)
     gguf = read_gguf(path)
     config = {
         "model_name": models.model_name(spec.model),

@@ -115,7 +115,7 @@ def _find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
     if not have:
         raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
     listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
-    hint = did_you_mean(asked, have)
+    hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
     raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
 
 
@@ -166,7 +166,7 @@ async def managed(
     binary = find_binary(name)
     gguf = None
     if spec.model in models.BUILTIN or spec.model.lower().endswith(".gguf"):
-        gguf = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+        gguf = await models.ensure_async(spec.model, say=say, progress=progress)
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
     say(f"{name}: starting ollama serve with {units.count(spec.slots, 'slot')}")
@@ -182,7 +182,7 @@ async def managed(
             await _preload(name, started, model, client)
         log = read_log(log_text(started))
         details: dict[str, str | int | float] = {
-            "threads": threads,
+            "threads": log.threads or threads,
             "batch_tokens": log.batch_tokens or spec.batch_tokens,
             "context_tokens": spec.context_tokens,
         }
@@ -316,17 +316,24 @@ class Log(NamedTuple):
 
     slots: int | None
     batch_tokens: int | None
+    threads: int | None
     warning: str  # e.g. an architecture that is held to one slot
 
 
 def read_log(text: str) -> Log:
     """Read the effective settings from the server's log: the last engine it started is the one that runs."""
-    commands = re.findall(r'msg="starting llama-server".*? cmd="([^"\n]*)', text)
-    slots = batch = None
-    if commands:
-        found = re.search(r" (?:-np|--parallel) (\d+)", commands[-1])
-        slots = int(found[1]) if found else None
-        found = re.search(r" (?:-b|--batch-size) (\d+)", commands[-1])
-        batch = int(found[1]) if found else None
+    at = text.rfind('msg="starting llama-server"')
+    engine = text[at:] if at >= 0 else ""
+
+    def number(*patterns: str) -> int | None:
+        for pattern in patterns:
+            found = re.search(pattern, engine)
+            if found:
+                return int(found[1])
+        return None
+
+    slots = number(r"\bn_slots = (\d+)", r" -np (\d+)")
+    batch_tokens = number(r" -b (\d+)")
+    threads = number(r"\bsystem_info: n_threads = (\d+)", r" -t (\d+)")
     warning = re.search(r'msg="(model architecture does not currently support parallel requests)"(.*)', text)
-    return Log(slots, batch, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")
+    return Log(slots, batch_tokens, threads, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")

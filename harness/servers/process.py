@@ -18,7 +18,6 @@ import harness
 
 __all__ = [
     "Started",
-    "cores",
     "guarded",
     "last_lines",
     "log_text",
@@ -120,13 +119,3 @@ def safe_url(url: str) -> str:
     """Return a URL fit to be shown or recorded: without user, password, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def cores() -> int:
-    """Return the cores this process may use: affinity and, in a container, the CPU quota."""
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            n = min(n, max(1, round(int(quota) / int(period))))
-    return n

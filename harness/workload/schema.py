@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
@@ -132,7 +133,7 @@ class AtTimes(Spec):
 
     @model_validator(mode="after")
     def _in_order(self) -> AtTimes:
-        for i, (before, now) in enumerate(zip(self.at_s, self.at_s[1:], strict=False), start=1):
+        for i, (before, now) in enumerate(pairwise(self.at_s), start=1):
             if now < before:
                 raise _mistake(f"at_s must not decrease, found {now:g} after {before:g}", "at_s", i)
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import content
 from harness.errors import WorkloadError
 from harness.workload.load import load_workload
 from harness.workload.source import MAX_BYTES
@@ -381,6 +382,28 @@ CASES = {
 def test_message(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, expected = CASES[case]
     assert message(tmp_path, monkeypatch, text) == expected
+
+
+REPLACEMENTS = ["null", "3", "[]", "{}", "text", "'{'", "&x [*x]", "{prompt: x, output_tokens: 3}"]
+
+
+def test_no_damage_to_a_file_gives_anything_but_mistakes(tmp_path: Path) -> None:
+    """Every line left out, every line's value replaced: the file loads or its mistakes are listed in plain words."""
+    source = content.shipped() / "workloads" / "review-panel.yaml"
+    lines = [line for line in source.read_text().split("\n") if not line.startswith("#")]
+    path = tmp_path / "w.yaml"
+    refused = 0
+    for i, line in enumerate(lines):
+        value = REPLACEMENTS[i % len(REPLACEMENTS)]
+        for damaged in ([], [f"{line.split(': ')[0].rstrip(':')}: {value}"]):
+            path.write_text("\n".join(lines[:i] + damaged + lines[i + 1 :]))
+            try:
+                load_workload(path)
+            except WorkloadError as error:
+                refused += 1
+                assert str(error).startswith(str(tmp_path)), error
+                assert "Input should" not in str(error), error
+    assert refused > len(lines) / 2
 
 
 def test_lists_at_most_ten_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

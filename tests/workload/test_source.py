@@ -1,5 +1,7 @@
 """Reading YAML: what is read, where it was, and what is refused."""
 
+# ruff: noqa: E501  whole messages stand on one line each
+
 from __future__ import annotations
 
 import pytest
@@ -56,6 +58,8 @@ REFUSED = {
     "tag of a scalar": ("a: !secret x", "f:1:4: tags are not allowed here, found !secret"),
     "tag that is no number": ('a: !!int "x"', "f:1:4: expected a number after the tag, found 'x'"),
     "merge key": ("a: &a {b: 1}\nc: {<<: *a}", "f:2:5: merge keys (<<) are not supported; write the keys out"),
+    "tag without end": ("!" * 5000, f"f:1:1: tags are not allowed here, found {'!' * 40}"),
+    "key without end": ("k" * 500 + ": 1", "f:1:1: expected a key of at most 200 characters, found 500"),
     "a mapping as a key": ("{a}: 1", "f:1:1: expected text as a key, found a list or a mapping; braces need quotes here"),
     "control character": ('a: "x\\e[31m"', "f:1:4: expected printable text, found the character U+001B"),
     "turned text": ('a: "x\\u202e"', "f:1:4: expected printable text, found the character U+202E"),
