@@ -147,7 +147,8 @@ def _against_the_fastest(verdict: PathVerdict) -> str:
             "unresolved": "cannot be told from it:" if c.low is not None else "took",
         }[c.relation]
         texts.append(f'"{c.candidate}" {said} {ratio_text(c)}')
-    return f'Against the fastest, "{verdict.fastest}": {"; ".join(texts)}.'
+    over = f", over {len(verdict.pipelines)} pipelines (geometric mean)" if len(verdict.pipelines) > 1 else ""
+    return f'Against the fastest, "{verdict.fastest}"{over}: {"; ".join(texts)}.'
 
 
 def _would_tell(verdict: PathVerdict) -> str:
@@ -181,14 +182,15 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
         named = sorted(
             (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
         )
-        less = [f"{seconds(-changes[kind])} less {kind}" for kind in named if changes[kind] < 0]
-        more = [f"{seconds(changes[kind])} more {kind}" for kind in named if changes[kind] > 0]
-        if less or more:
-            text = f'Why: compared with "{rival}", a {who} of {pipeline} has {_list([*less, *more])}'
-            sentences.append(f"{text} on its critical path (means).")
-        else:
-            sentences.append(f'Why: no part of the time of {pipeline} differs from that under "{rival}" by 2 % of it.')
+        told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
+        text = f'Why: a {who} of {pipeline} takes {_change(sum(changes.values()))} than under "{rival}"'
+        rest = _list(told) if told else "no part differs by 2 % of it"
+        sentences.append(f"{text}: {rest} (means on the critical path).")
     return sentences
+
+
+def _change(difference_s: float) -> str:
+    return f"{seconds(abs(difference_s))} {'less' if difference_s < 0 else 'more'}"
 
 
 def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:

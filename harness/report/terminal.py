@@ -49,10 +49,11 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
     yield from (_verdict(analysis), "")
     yield from _settings(analysis.choice)
     yield from (_candidates(analysis), "")
-    side_by_side = 2 if len(analysis.ladders) == 2 else 1
-    for start in range(0, len(analysis.ladders), side_by_side):
-        some = analysis.ladders[start : start + side_by_side]
-        yield from (_heading("Ladder: calls sent at once"), ladder_report(some), "")
+    if analysis.ladders:
+        yield _heading("Ladder: so many calls sent at once")
+        side_by_side = 2 if len(analysis.ladders) == 2 else 1  # more do not fit into 80 columns
+        for start in range(0, len(analysis.ladders), side_by_side):
+            yield from (ladder_report(analysis.ladders[start : start + side_by_side]), "")
     for pipeline in _pipelines(analysis):
         yield from (_time_split(analysis, pipeline, ascii_only), "")
     shown = {settings.candidate for settings in analysis.choice.settings}
@@ -110,7 +111,7 @@ def _candidates(analysis: Analysis) -> Group:
         columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
     tables = [_table(analysis, columns[start : start + _COLUMNS]) for start in range(0, len(columns), _COLUMNS)]
     caption = f"Candidates ({analysis.run.origin}; below each number its 95 % interval)"
-    return Group(_heading(caption), *tables)
+    return Group(_heading(caption), *(Padding(table, (int(n > 0), 0, 0, 0)) for n, table in enumerate(tables)))
 
 
 def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
