@@ -186,6 +186,7 @@ def run(
             "memory_bytes": 8_000_000_000,
             "os": "Linux 6.1",
             "python": "3.12.1",
+            "packages": {"networkx": "3.6"},
         },
         servers=servers or (server("one-slot", 1), server("four-slot", 4)),
         notes=notes,
