@@ -33,17 +33,16 @@ async def launched(
     spec: LlamaCppServer | OllamaServer,
     *,
     say: Say,
-    default_threads: int | None = None,
     progress: models.Progress | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
-    `default_threads` holds where the spec names none (left out: every core). `progress` is called with bytes
-    while a model is fetched. `host` and `port` are where an embedded server listens; port 0 takes a free one.
+    `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded server listens;
+    port 0 takes a free one.
     """
-    threads = spec.threads or default_threads or cores()
+    threads = max(1, cores() // 2) if spec.threads == "half" else spec.threads or cores()
     async with KINDS[spec.kind](name, spec, threads, say, progress, host, port) as server:
         yield await load(server)
 
