@@ -316,7 +316,16 @@ class ServerBase(Spec):
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens."
     )
     batch_tokens: PositiveInt = Field(default=512, le=4096, description="Prompt tokens of one engine step; pinned.")
-    threads: PositiveInt | None = Field(default=None, le=512, description="Engine threads; left out: every core.")
+    threads: (
+        Annotated[
+            Annotated[int, Field(ge=1, le=512), Tag("<number>")] | Annotated[Literal["half"], Tag("<text>")],
+            Discriminator(lambda value: "<text>" if isinstance(value, str) else "<number>"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Engine threads; `half` of the cores for servers that work side by side; left out: every core.",
+    )
     starts_per_s: PositiveSeconds | None = Field(default=None, description="Pace request starts to this rate.")
 
 

@@ -30,7 +30,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["max_useful_slots"] == 9
     assert [pipeline["width"] for pipeline in answer["pipelines"]] == [8, 1]
     assert answer["pipelines"][0]["edges"] == [["summarize", "merge"]]
-    assert answer["candidates"][2]["place"] == {"digest": "four-slot", "chat": "one-slot"}
+    assert answer["candidates"][2]["place"] == {"digest": "four-half", "chat": "one-half"}
     assert answer["servers"]["four-slot"]["slots"] == 4
 
 

@@ -53,9 +53,10 @@ def test_standard_set_of_both_paths() -> None:
         Plan("window", (Lane("six", 6, cap="window"),), (0, 0)),
         Plan("waves", (Lane("six", 6, cap="waves"),), (0, 0)),
         Plan("unbounded", (Lane("six", 6, cap="unbounded"),), (0, 0)),
-        Plan("split", (Lane("one", 1, cap="serial"), Lane("six", 6, cap="window")), (1, 0)),
+        Plan("split", (Lane("one-half", 1, cap="serial"), Lane("six-half", 6, cap="window")), (1, 0)),
     )
-    assert found.derived == ()
+    assert found.derived == ("one-half", "six-half")  # side by side, each with half of the cores
+    assert found.servers["six-half"] == found.servers["six"].model_copy(update={"threads": "half"})
 
 
 def test_no_split_on_one_path() -> None:
@@ -72,20 +73,24 @@ def test_a_one_slot_twin_is_added() -> None:
     assert found.servers == {
         "big": LlamaCppServer(kind="llamacpp", slots=3, context_tokens=777),
         "one-slot": LlamaCppServer(kind="llamacpp", slots=1, context_tokens=777),
+        "one-slot-half": LlamaCppServer(kind="llamacpp", slots=1, context_tokens=777, threads="half"),
+        "big-half": LlamaCppServer(kind="llamacpp", slots=3, context_tokens=777, threads="half"),
     }
-    assert found.derived == ("one-slot",)
+    assert found.derived == ("one-slot", "one-slot-half", "big-half")
 
 
 def test_a_four_slot_twin_is_added_where_the_file_has_one_slot() -> None:
     found = plans(workload(BOTH, servers={"only": {"kind": "ollama", "model": "m"}}))
-    assert {name: spec.slots for name, spec in found.servers.items()} == {"only": 1, "four-slot": 4}
-    assert found.derived == ("four-slot",)
+    slots = {name: spec.slots for name, spec in found.servers.items()}
+    assert slots == {"only": 1, "four-slot": 4, "only-half": 1, "four-slot-half": 4}
+    assert found.derived == ("four-slot", "only-half", "four-slot-half")
     assert found.plans[0] == Plan("serial", (Lane("only", 1, cap="serial"),), (0, 0))
 
 
 def test_a_twin_takes_no_name_that_is_there() -> None:
-    found = plans(workload(BOTH, servers={"one-slot": {"kind": "llamacpp", "slots": 2}}))
-    assert found.derived == ("one-slot-2",)
+    servers = {"one-slot": {"kind": "llamacpp", "slots": 2}, "one-slot-half": {"kind": "llamacpp", "slots": 2}}
+    found = plans(workload(BOTH, servers=servers))
+    assert found.derived == ("one-slot-2", "one-slot-2-half", "one-slot-half-2")
 
 
 def test_no_servers_is_the_embedded_engine() -> None:
