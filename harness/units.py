@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "percent", "rate", "seconds", "size"]
+import re
+
+__all__ = ["count", "percent", "rate", "safe_url", "seconds", "size"]
+
+_CREDENTIALS = re.compile(r"(?<=//)[^/\s?#]*@")
 
 
 def seconds(value_s: float) -> str:
@@ -44,3 +48,8 @@ def size(n_bytes: float) -> str:
 def count(n: int, noun: str, plural: str | None = None) -> str:
     """Format a number with its noun: `1 call`, `8 calls`."""
     return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def safe_url(text: str) -> str:
+    """Strip `user:password@` from every URL in a text: credentials belong in no record, message or report."""
+    return _CREDENTIALS.sub("", text)

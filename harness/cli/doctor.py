@@ -99,9 +99,7 @@ def _model() -> Finding:
     name = "smollm2-135m"
     path = models.fetched(name)
     if path is None:
-        return Finding(
-            "model", "missing", f"{name} is not fetched", f"Fetch it: slotwise models pull {name}", {}
-        )
+        return Finding("model", "missing", f"{name} is not fetched", f"Fetch it: slotwise models pull {name}", {})
     return Finding("model", "ok", f"{name} at {path}", "", {"name": name, "path": str(path)})
 
 
@@ -119,9 +117,7 @@ def _ollama() -> Finding:
         # without a running server it warns first, and says the client's version then
         match = re.search(r"version is v?(\S+)", said.stdout + said.stderr)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(
-            "ollama", "warning", f"{binary} does not run ({error})", "Install it again", {"path": binary}
-        )
+        return Finding("ollama", "warning", f"{binary} does not run ({error})", "Install it again", {"path": binary})
     version = match[1] if match else "?"
     return Finding("ollama", "ok", f"{version} at {binary}", "", {"version": version, "path": binary})
 

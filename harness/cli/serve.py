@@ -10,21 +10,13 @@ __all__ = ["serve"]
 
 
 def serve(
-    model: Annotated[
-        str, typer.Option(help="A built-in model's name, or the path of a GGUF file.")
-    ] = "smollm2-135m",
+    model: Annotated[str, typer.Option(help="A built-in model's name, or the path of a GGUF file.")] = "smollm2-135m",
     slots: Annotated[int, typer.Option(min=1, max=64, help="Calls it generates at the same time.")] = 1,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets everybody in.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 11435,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11435,
     context_tokens: Annotated[int, typer.Option(min=256, help="Context of one slot, in tokens.")] = 2048,
-    batch_tokens: Annotated[
-        int, typer.Option(min=1, max=4096, help="Prompt tokens of one engine step.")
-    ] = 512,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=512, help="Engine threads; default: every core.")
-    ] = None,
+    batch_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Prompt tokens of one engine step.")] = 512,
+    threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads; default: every core.")] = None,
 ) -> None:
     """Serve a model with N slots to any Ollama client, until Ctrl-C."""
     import asyncio
@@ -62,9 +54,7 @@ def serve(
                     f"{server.details['context_tokens']} tokens ({server.version})"
                 )
                 address = server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-                typer.echo(
-                    f"Point a client at it:  OLLAMA_HOST={address}  or  ChatOllama(base_url={address!r})"
-                )
+                typer.echo(f"Point a client at it:  OLLAMA_HOST={address}  or  ChatOllama(base_url={address!r})")
                 if host not in ("127.0.0.1", "::1", "localhost"):
                     typer.echo("Everybody who reaches this machine can use it: there is no password.")
                 typer.echo("Ctrl-C ends it.")

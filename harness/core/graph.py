@@ -37,8 +37,8 @@ class Graph(NamedTuple):
 class Arrival(NamedTuple):
     """When jobs of a pipeline start.
 
-    `due_s` lists the intended starts (open loop). With `users > 0` it is empty: that many users each start a job at 0 and
-    the next `think_s` after the last one ended (closed loop). `every_s` with `until` starts one job every so often.
+    `due_s` lists the intended starts (open loop). With `users > 0` it is empty: that many users each start a job at 0
+    and the next `think_s` after the last one ended (closed loop). `every_s` with `until` starts one job every so often.
     """
 
     due_s: tuple[float, ...] = ()
@@ -48,7 +48,10 @@ class Arrival(NamedTuple):
 
 
 class Pipeline(NamedTuple):
-    """A graph with its arrivals. Exactly one of `jobs` and `until` bounds it."""
+    """A graph with its arrivals. Exactly one of `jobs` and `until` bounds it.
+
+    `after` holds the whole pipeline back: its arrivals count from the end of that pipeline.
+    """
 
     name: str
     path: Path
@@ -56,3 +59,4 @@ class Pipeline(NamedTuple):
     arrival: Arrival
     jobs: int | None  # how many jobs in all
     until: int | None = None  # index of the pipeline whose end stops new arrivals (`while:` in the workload)
+    after: int | None = None  # index of the pipeline that must have ended first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
@@ -34,7 +35,10 @@ class ServerFacts(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run. `notes` are the warnings that belong at the top of every report, worst first."""
+    """One run. `notes` are the warnings that belong at the top of every report, worst first.
+
+    A run whose records are still empty is the header that `RunFolder.write_header` takes.
+    """
 
     name: str
     origin: Origin
@@ -49,3 +53,6 @@ class Run(NamedTuple):
     calls: tuple[CallRecord, ...]
     jobs: tuple[JobRecord, ...]
     delays: tuple[DelayRecord, ...]
+    command: str = ""  # what to type to do it again; without credentials
+    options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
+    output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted

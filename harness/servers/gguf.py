@@ -80,9 +80,7 @@ def _parse(path: Path, data: mmap.mmap) -> Gguf:
     try:
         version = reader.scalar(4)
         if version not in (2, 3):
-            raise UserError(
-                f"{path}: GGUF version {version}, expected 2 or 3 (a big-endian or damaged file?)"
-            )
+            raise UserError(f"{path}: GGUF version {version}, expected 2 or 3 (a big-endian or damaged file?)")
         tensors, keys = reader.scalar(10), reader.scalar(10)
         if keys > KEYS_MAX or tensors > TENSORS_MAX:
             raise _CutError

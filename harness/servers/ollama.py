@@ -101,8 +101,7 @@ async def _ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> di
     except ValueError:
         pass
     raise ServerFailure(
-        f"{name}: {shown}{path} does not answer as Ollama does "
-        f"({response.status_code}: {error_text(response)})"
+        f"{name}: {shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
     )
 
 
@@ -114,14 +113,10 @@ def _find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
         if candidate in have:
             return asked
     if not have:
-        raise UserError(
-            f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}'
-        )
+        raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
     listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
     hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
-    raise UserError(
-        f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})'
-    )
+    raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
 
 
 def error_text(response: httpx.Response) -> str:
@@ -175,18 +170,14 @@ async def managed(
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
     say(f"{name}: starting ollama serve with {units.count(spec.slots, 'slot')}")
-    started = start(
-        guarded([binary, "serve"]), env=_environment(spec, threads, port, own_store=gguf is not None)
-    )
+    started = start(guarded([binary, "serve"]), env=_environment(spec, threads, port, own_store=gguf is not None))
     try:
         async with httpx.AsyncClient(base_url=base, timeout=UPLOAD_S, trust_env=False) as client:
             version = await _wait(name, started, client)
             if gguf is not None:
                 model = await _create(name, spec, threads, gguf, client, say)
             else:
-                model = _find(
-                    name, "this machine's Ollama", spec.model, await _ask(name, base, client, "/api/tags")
-                )
+                model = _find(name, "this machine's Ollama", spec.model, await _ask(name, base, client, "/api/tags"))
             say(f"{name}: loading {model}")
             await _preload(name, started, model, client)
         log = read_log(log_text(started))
@@ -252,9 +243,7 @@ async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
     deadline = loop.time() + START_S
     while loop.time() < deadline:
         if started.process.poll() is not None:
-            raise ServerFailure(
-                f"{name}: ollama serve ended at once; it last said:\n{last_lines(log_text(started))}"
-            )
+            raise ServerFailure(f"{name}: ollama serve ended at once; it last said:\n{last_lines(log_text(started))}")
         try:
             response = await client.get("/api/version", timeout=2)
             return str(response.json()["version"])
@@ -266,9 +255,7 @@ async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
     )
 
 
-async def _create(
-    name: str, spec: OllamaServer, threads: int, gguf: Path, client: httpx.AsyncClient, say: Say
-) -> str:
+async def _create(name: str, spec: OllamaServer, threads: int, gguf: Path, client: httpx.AsyncClient, say: Say) -> str:
     """Create the model from a GGUF file in the store of our own; what could vary by itself is baked in."""
     tag = f"c{spec.context_tokens}-b{spec.batch_tokens}-t{threads}"
     stem = re.sub(r"[^a-z0-9._-]+", "-", models.model_name(spec.model).lower()).strip("-.")
@@ -297,9 +284,7 @@ async def _create(
 
 def _check(name: str, response: httpx.Response) -> None:
     if response.status_code not in (200, 201):
-        raise ServerFailure(
-            f"{name}: ollama refused the model ({response.status_code}: {error_text(response)})"
-        )
+        raise ServerFailure(f"{name}: ollama refused the model ({response.status_code}: {error_text(response)})")
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:
@@ -317,9 +302,7 @@ async def _preload(name: str, started: Started, model: str, client: httpx.AsyncC
     try:
         response = await client.post("/api/generate", json={"model": model, "keep_alive": -1})
     except httpx.HTTPError as error:
-        raise ServerFailure(
-            f"{name}: ollama failed while loading {model}: {error or type(error).__name__}"
-        ) from None
+        raise ServerFailure(f"{name}: ollama failed while loading {model}: {error or type(error).__name__}") from None
     if response.status_code != 200:
         said = last_lines(log_text(started))
         raise ServerFailure(

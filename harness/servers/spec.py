@@ -19,6 +19,4 @@ class RunningServer(NamedTuple):
     version: str  # engine name and version, for the record
     exact_queue: bool  # tells its queue wait in a response header (our own front)
     can_pin_output: bool  # honours ignore_eos
-    details: dict[
-        str, str | int | float
-    ]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...
+    details: dict[str, str | int | float]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...

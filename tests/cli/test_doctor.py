@@ -68,9 +68,7 @@ def test_ollama_and_its_version(runner: CliRunner, tmp_path: Path) -> None:
     binary.write_text("#!/bin/sh\necho 'Warning: could not connect to a running Ollama instance'\n"
                       "echo 'Warning: client version is 0.33.0' >&2\n")  # fmt: skip
     binary.chmod(0o755)
-    (line,) = (
-        line for line in json.loads(runner.invoke(app(), ["--json"]).output) if line["what"] == "ollama"
-    )
+    (line,) = (line for line in json.loads(runner.invoke(app(), ["--json"]).output) if line["what"] == "ollama")
     assert (line["state"], line["found"]) == ("ok", f"0.33.0 at {binary}")
 
 

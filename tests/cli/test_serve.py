@@ -29,9 +29,7 @@ def app() -> typer.Typer:
 
 def test_a_port_in_use(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
-    path.write_bytes(
-        b"GGUF\x03\x00\x00\x00" + bytes(16)
-    )  # a header with nothing in it: it never gets to load
+    path.write_bytes(b"GGUF\x03\x00\x00\x00" + bytes(16))  # a header with nothing in it: it never gets to load
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = CliRunner().invoke(app(), ["--model", str(path), "--port", port])
@@ -40,9 +38,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert "--port" in str(result.exception)
 
 
-@pytest.mark.parametrize(
-    "option", [["--slots", "0"], ["--slots", "65"], ["--port", "70000"], ["--threads", "x"]]
-)
+@pytest.mark.parametrize("option", [["--slots", "0"], ["--slots", "65"], ["--port", "70000"], ["--threads", "x"]])
 def test_numbers_out_of_range(option: list[str]) -> None:
     assert CliRunner().invoke(app(), option).exit_code == 2
 

@@ -74,9 +74,7 @@ def gguf_bytes() -> Callable[..., bytes]:
 
 
 def _gone(pid: int) -> bool:
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
-    ).stdout.strip()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return not state or state.startswith("Z")  # a zombie runs nothing: it waits for whoever adopted it
 
 

@@ -213,9 +213,7 @@ def test_options_reach_the_engine_with_ollamas_defaults() -> None:
     assert (request.ignore_eos, request.cache_prompt) == (True, False)
 
 
-@pytest.mark.parametrize(
-    ("asked", "got"), [(7, 7), (7.9, 7), (-1, 2560), (-2, 2560), (0, 2560), (None, 2560)]
-)
+@pytest.mark.parametrize(("asked", "got"), [(7, 7), (7.9, 7), (-1, 2560), (-2, 2560), (0, 2560), (None, 2560)])
 def test_num_predict(asked: float | None, got: int) -> None:
     engine = CannedEngine()
     ask(engine, "/api/chat", chat(options={"num_predict": asked}))
@@ -406,9 +404,7 @@ def test_hanging_up_in_mid_stream_stops_the_engine(serve: Serve) -> None:
     async def steps() -> None:
         engine = CannedEngine(pause_s=0.001)
         async with serve(create_app(engine)) as url, httpx.AsyncClient(base_url=url, timeout=60) as it:
-            async with it.stream(
-                "POST", "/api/chat", json=chat("long", tokens=2500, stream=True)
-            ) as response:
+            async with it.stream("POST", "/api/chat", json=chat("long", tokens=2500, stream=True)) as response:
                 async for _ in response.aiter_lines():
                     break
             await until(lambda: engine.log[-1] == ("cut", "long"))

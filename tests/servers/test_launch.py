@@ -75,9 +75,7 @@ def test_a_port_in_use_is_the_users_to_mend() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(
-            UserError, match=rf"^x: 127\.0\.0\.1:{port}: cannot listen there .*in use.*--port"
-        ):
+        with pytest.raises(UserError, match=rf"^x: 127\.0\.0\.1:{port}: cannot listen there .*in use.*--port"):
             asyncio.run(steps(port))
 
 
@@ -86,9 +84,7 @@ def test_a_host_that_is_not_ours() -> None:
         async with child("x", "canned", {}, host="no.such.host.invalid"):
             raise AssertionError("it listens on a host that does not exist")
 
-    with pytest.raises(
-        UserError, match=r"^x: --host no\.such\.host\.invalid: not an address of this machine"
-    ):
+    with pytest.raises(UserError, match=r"^x: --host no\.such\.host\.invalid: not an address of this machine"):
         asyncio.run(steps())
 
 
@@ -124,9 +120,7 @@ def test_a_file_that_only_looks_like_a_model(tmp_path: Path, gguf_bytes: Callabl
     path.write_bytes(gguf_bytes({"general.architecture": "llama"}, {}))
 
     async def steps() -> None:
-        async with launched(
-            "x", LlamaCppServer(kind="llamacpp", model=str(path), threads=1), say=lambda _: None
-        ):
+        async with launched("x", LlamaCppServer(kind="llamacpp", model=str(path), threads=1), say=lambda _: None):
             raise AssertionError("it loaded")
 
     with pytest.raises(ServerFailure, match=r"empty\.gguf: the engine could not load it"):
@@ -148,9 +142,7 @@ def test_load_tells_what_the_server_says_of_itself() -> None:
                 "context_tokens": 256,
                 "quantization": "F16",
             }
-            with pytest.raises(
-                ServerFailure, match=r"could not load nobody \(404: model 'nobody' not found\)$"
-            ):
+            with pytest.raises(ServerFailure, match=r"could not load nobody \(404: model 'nobody' not found\)$"):
                 await load(running(ready["url"], model="nobody"))
 
     asyncio.run(steps())
@@ -159,8 +151,6 @@ def test_load_tells_what_the_server_says_of_itself() -> None:
 def test_load_of_a_server_that_is_down() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(
-        ServerFailure, match=rf"^x: http://127\.0\.0\.1:{port} failed while loading canned"
-    ) as caught:
+    with pytest.raises(ServerFailure, match=rf"^x: http://127\.0\.0\.1:{port} failed while loading canned") as caught:
         asyncio.run(load(running(f"http://me:secret@127.0.0.1:{port}")))
     assert "secret" not in str(caught.value)

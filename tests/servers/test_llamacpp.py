@@ -36,9 +36,7 @@ def model() -> str:
 
 @asynccontextmanager
 async def engine(model: str, slots: int) -> AsyncIterator[tuple[RunningServer, Ask]]:
-    spec = LlamaCppServer(
-        kind="llamacpp", model=model, slots=slots, context_tokens=256, batch_tokens=64, threads=1
-    )
+    spec = LlamaCppServer(kind="llamacpp", model=model, slots=slots, context_tokens=256, batch_tokens=64, threads=1)
     async with (
         launched("tiny", spec, say=lambda _: None) as server,
         httpx.AsyncClient(base_url=server.url, timeout=120) as client,
@@ -64,9 +62,7 @@ def test_one_server_many_questions(model: str) -> None:
             assert server.details["kv_bytes_per_token"] == 2 * 30 * 3 * (64 + 64)  # SmolLM2-135M's shape
 
             # exactly as many tokens as asked, whatever the model wants; and the times add up
-            long = await ask(
-                "Say hi.", options={"num_predict": 24, "ignore_eos": True, "cache_prompt": False}
-            )
+            long = await ask("Say hi.", options={"num_predict": 24, "ignore_eos": True, "cache_prompt": False})
             body = long.json()
             assert (body["eval_count"], body["done_reason"]) == (24, "length")
             parts = ("load_duration", "prompt_eval_duration", "eval_duration")

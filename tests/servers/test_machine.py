@@ -15,9 +15,7 @@ def test_cores() -> None:
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("50000 100000", 1), ("max 100000", None), ("junk", None)])
-def test_a_containers_quota(
-    quota: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_containers_quota(quota: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = machine.cores()
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(machine, "CGROUP", tmp_path)

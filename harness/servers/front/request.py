@@ -192,9 +192,7 @@ def _messages(value: Any) -> list[dict[str, Any]]:
             raise ApiError(400, f"{where} must be an object, not {_kind(message)}")
         role, content = message.get("role"), message.get("content", "")
         if role not in ("system", "user", "assistant", "tool"):
-            raise ApiError(
-                400, f"{where}.role must be system, user, assistant or tool, not {json.dumps(role)}"
-            )
+            raise ApiError(400, f"{where}.role must be system, user, assistant or tool, not {json.dumps(role)}")
         if not isinstance(content, str):
             raise ApiError(400, f"{where}.content must be a string, not {_kind(content)}")
         if message.get("images"):
@@ -208,8 +206,7 @@ def _think(data: dict[str, Any], model: str, engine: Engine) -> bool | None:
     if value is not None and not isinstance(value, bool) and value not in ("low", "medium", "high", "max"):
         raise ApiError(
             400,
-            f"invalid think value: {json.dumps(value)} "
-            '(must be "high", "medium", "low", "max", true, or false)',
+            f'invalid think value: {json.dumps(value)} (must be "high", "medium", "low", "max", true, or false)',
         )
     if engine.model.thinking:
         return value is None or bool(value)  # unset means true, as on Ollama

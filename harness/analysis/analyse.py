@@ -1,0 +1,66 @@
+"""One run in, one analysis out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.analysis.ladder import ladders_of
+from harness.analysis.measures import index_records, pinned_tokens, summarise
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, PathVerdict, RunHead
+from harness.analysis.notices import notices_of
+from harness.analysis.verdict import decide
+from harness.runs.model import Run
+
+__all__ = ["analyse"]
+
+
+def analyse(run: Run) -> Analysis:
+    """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one."""
+    index = index_records(run)
+    candidates = summarise(run, index)
+    paths, choice = decide(candidates, run.origin)
+    asked = run.options.get("repeats")
+    repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
+    head = RunHead(
+        name=run.name,
+        workload=run.workload.name,
+        description=run.workload.description,
+        origin=run.origin,
+        started_at=run.started_at,
+        repeats=repeats,
+        seed=run.workload.seed,
+        machine=tuple((key, _scalar(value)) for key, value in run.machine.items()),
+        servers=run.servers,
+        options=tuple((key, str(value)) for key, value in run.options.items()),
+        command=run.command,
+    )
+    return Analysis(
+        ANALYSIS_VERSION,
+        head,
+        notices_of(run, candidates, repeats, index),
+        paths,
+        choice,
+        candidates,
+        ladders_of(run, pinned_tokens(run)),
+        _method(paths),
+    )
+
+
+def _scalar(value: Any) -> str | int | float:
+    return value if isinstance(value, (str, int, float)) else str(value)
+
+
+def _method(paths: Sequence[PathVerdict]) -> tuple[str, ...]:
+    method = [
+        "The repeat is the unit: per repeat the median over jobs; over repeats geometric means with 95 % t intervals "
+        "on logarithms; candidates are compared by a paired t on log ratios, on the same draws.",
+        "Equal within 5 % means that the whole interval of the ratio lies between 0.95 and 1.05.",
+    ]
+    most = max((len(verdict.comparisons) for verdict in paths), default=0)
+    if most > 1:
+        method.append(
+            f"{most} candidates are compared with the fastest of a path, so each interval is widened to "
+            f"{100 * (1 - 0.05 / most):.1f} % (Bonferroni)."
+        )
+    return tuple(method)

@@ -1,0 +1,110 @@
+"""The critical path of a job: the chain of calls and delays that its end waited for.
+
+Walked back from the last thing to end, each time to the last of its predecessors to end. What lies between two of them
+is the harness's own; so the parts of the path add up to the pipeline time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import networkx as nx
+
+from harness.analysis.timesplit import Parts, add_parts, split_call
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.runs.model import Baseline
+from harness.workload.schema import PipelineSpec
+
+__all__ = ["CriticalPath", "Step", "critical_path", "median_job", "predecessor_graph"]
+
+
+class Step(NamedTuple):
+    """One call or delay on the path; `parts` includes the harness's gap before it."""
+
+    node: str
+    item: int
+    start_s: float  # ready, on the trial's clock
+    end_s: float
+    parts: Parts
+
+
+class CriticalPath(NamedTuple):
+    """The critical path of one job. `parts.total_s` is its pipeline time; steps are in the order of time."""
+
+    candidate: str
+    repeat: int
+    pipeline: str
+    job: int
+    pipeline_time_s: float
+    steps: tuple[Step, ...]
+    parts: Parts
+
+
+def predecessor_graph(pipeline: PipelineSpec) -> nx.DiGraph[str]:
+    """Return the pipeline's graph, an edge from every node to those that wait for it."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(pipeline.nodes)
+    graph.add_edges_from((before, name) for name, node in pipeline.nodes.items() for before in node.after)
+    return graph
+
+
+def critical_path(
+    job: JobRecord,
+    calls: Sequence[CallRecord],
+    delays: Sequence[DelayRecord],
+    graph: nx.DiGraph[str],
+    baselines: Mapping[str, Baseline | None],
+) -> CriticalPath | None:
+    """Walk back the critical path of a job from its own calls and delays; None where nothing of it ended.
+
+    `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
+    harness's, so that the sum is `job.pipeline_time_s`.
+    """
+    last_of_node: dict[str, Step] = {}
+    for step in [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]:
+        # A tie goes to the one recorded first.
+        if step is not None and (step.node not in last_of_node or step.end_s > last_of_node[step.node].end_s):
+            last_of_node[step.node] = step
+    if not last_of_node:
+        return None
+    ends = [step for node, step in last_of_node.items() if not any(after in last_of_node for after in graph[node])]
+    backwards = [max(ends, key=lambda step: step.end_s)]
+    while before := [last_of_node[node] for node in graph.predecessors(backwards[-1].node) if node in last_of_node]:
+        backwards.append(max(before, key=lambda step: step.end_s))
+    steps: list[Step] = []
+    now_s = job.due_s
+    for step in reversed(backwards):
+        steps.append(step._replace(parts=step.parts._replace(harness_s=step.start_s - now_s)))
+        now_s = step.end_s
+    # Booked on the last step: the walk's own time to notice that the job is over.
+    tail_s = job.end_s - now_s
+    steps[-1] = steps[-1]._replace(parts=steps[-1].parts._replace(harness_s=steps[-1].parts.harness_s + tail_s))
+    return CriticalPath(
+        job.candidate,
+        job.repeat,
+        job.pipeline,
+        job.job,
+        job.pipeline_time_s,
+        tuple(steps),
+        add_parts(step.parts for step in steps),
+    )
+
+
+def median_job(jobs: Sequence[JobRecord]) -> JobRecord:
+    """Return the job with the (lower) median pipeline time: a job that happened, not an average of two."""
+    ordered = sorted(jobs, key=lambda job: (job.pipeline_time_s, job.repeat, job.job))
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _call_step(call: CallRecord, baselines: Mapping[str, Baseline | None]) -> Step | None:
+    split = split_call(call, baselines.get(call.server))
+    if split is None or call.reply.end_s is None:
+        return None
+    return Step(call.node, call.item, call.ready_s, call.reply.end_s, split.parts)
+
+
+def _delay_step(delay: DelayRecord) -> Step:
+    length_s = math.fsum((delay.end_s, -delay.start_s))
+    return Step(delay.node, 0, delay.start_s, delay.end_s, Parts(tool_s=length_s))

@@ -1,0 +1,143 @@
+"""The concurrency ladder: the same call once, twice, four times at once; and how many slots a server really has."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean, median
+from typing import NamedTuple
+
+from harness.analysis.throughput import output_tokens
+from harness.analysis.timesplit import split_call
+from harness.core.records import CallRecord, Origin
+from harness.runs.model import Baseline, Run
+
+__all__ = ["Ladder", "LadderRow", "effective_slots", "ladder_row", "ladders_of", "median_row", "median_slots"]
+
+_TRIM = 0.25  # of each end of an interval
+_FEWEST_RUNGS = 3
+
+
+class LadderRow(NamedTuple):
+    """What happened when `concurrent` equal calls were sent at once."""
+
+    concurrent: int
+    wall_s: float  # first sent to last end
+    aggregate_tokens_per_s: float  # all tokens really made over wall_s
+    per_call_tokens_per_s: float | None  # mean decode rate of one call
+    queue_wait_s: float | None  # median wait in the server; None: unknown
+    short_answers: int  # stopped before the pinned length
+
+
+class Ladder(NamedTuple):
+    """One server's ladder."""
+
+    label: str
+    slots_asked: int | None
+    slots_found: int | None
+    rows: tuple[LadderRow, ...]
+    origin: Origin
+
+
+def effective_slots(calls: Sequence[CallRecord]) -> int:
+    """Return the largest number of calls that generated at the same time: the slots a server really has.
+
+    A call held its slot during [end - decode - prefill, end] on the client's clock (reference 1.5, 2.6). A quarter of
+    the interval is trimmed from either end: the client sees an end late, when the next call in that slot has already
+    begun, and on a busy machine late by tens of milliseconds; equal calls that really share a server overlap by far
+    more. Send more calls than slots, all at once, or the answer is a lower bound.
+    """
+    changes: list[tuple[float, int]] = []
+    for call in calls:
+        reply = call.reply
+        if call.outcome != "ok" or reply.end_s is None or reply.prefill_s is None or reply.decode_s is None:
+            continue
+        held_s = reply.prefill_s + reply.decode_s
+        changes += [(reply.end_s - held_s * (1 - _TRIM), 1), (reply.end_s - held_s * _TRIM, -1)]
+    most = now = 0
+    for _, step in sorted(changes):  # an end sorts before a start at the same instant
+        now += step
+        most = max(most, now)
+    return most
+
+
+def median_slots(runs: Sequence[Sequence[CallRecord]]) -> int:
+    """Return the median of `effective_slots` over probe runs (three are usual; the lower one of an even number)."""
+    found = sorted(effective_slots(calls) for calls in runs)
+    return found[(len(found) - 1) // 2]
+
+
+def ladder_row(
+    calls: Sequence[CallRecord], baseline: Baseline | None = None, pinned_tokens: int | None = None
+) -> LadderRow:
+    """Sum one rung up from the records of calls that were sent at once; failed ones count as not sent.
+
+    Raises ValueError where none succeeded.
+    """
+    ended = [call for call in calls if call.outcome == "ok" and call.reply.sent_s is not None]
+    spans = [(call.reply.sent_s, call.reply.end_s) for call in ended]
+    wall_s = max((end or 0.0) for _, end in spans) - min((sent or 0.0) for sent, _ in spans)
+    rates = [rate for call in ended if (rate := call.decode_tokens_per_s) is not None]
+    splits = [split for call in ended if (split := split_call(call, baseline)) and split.queue_source != "unknown"]
+    return LadderRow(
+        concurrent=len(ended),
+        wall_s=wall_s,
+        aggregate_tokens_per_s=output_tokens(ended) / wall_s if wall_s > 0 else math.nan,
+        per_call_tokens_per_s=fmean(rates) if rates else None,
+        queue_wait_s=median(split.parts.queue_wait_s for split in splits) if splits else None,
+        short_answers=sum((call.reply.output_tokens or 0) < (pinned_tokens or 0) for call in ended),
+    )
+
+
+def median_row(rows: Sequence[LadderRow]) -> LadderRow:
+    """Return the medians over repeats of one rung; short answers are summed."""
+    rates = [row.per_call_tokens_per_s for row in rows if row.per_call_tokens_per_s is not None]
+    waits = [row.queue_wait_s for row in rows if row.queue_wait_s is not None]
+    return LadderRow(
+        concurrent=rows[0].concurrent,
+        wall_s=median(row.wall_s for row in rows),
+        aggregate_tokens_per_s=median(row.aggregate_tokens_per_s for row in rows),
+        per_call_tokens_per_s=median(rates) if rates else None,
+        queue_wait_s=median(waits) if waits else None,
+        short_answers=sum(row.short_answers for row in rows),
+    )
+
+
+def ladders_of(run: Run, pinned: dict[tuple[str, str], int]) -> tuple[Ladder, ...]:
+    """Find the ladder in a run, one per candidate; empty where the workload is not one.
+
+    It is one where every batch of calls (one node of one job) was alone: no two overlap in time, and there are at
+    least three sizes. `pinned` maps (pipeline, node) to the pinned answer length.
+    """
+    facts = {server.name: server for server in run.servers}
+    trials: dict[tuple[str, int], dict[tuple[str, int, str], list[CallRecord]]] = defaultdict(lambda: defaultdict(list))
+    done = {(trial.candidate, trial.repeat) for trial in run.trials if trial.complete}
+    for call in run.calls:
+        if (call.candidate, call.repeat) in done and call.outcome == "ok":
+            trials[call.candidate, call.repeat][call.pipeline, call.job, call.node].append(call)
+    rungs: dict[str, dict[int, list[LadderRow]]] = defaultdict(lambda: defaultdict(list))
+    used: dict[str, set[str]] = defaultdict(set)
+    for (candidate, _), batches in trials.items():
+        if len({len(calls) for calls in batches.values()}) < _FEWEST_RUNGS or _overlap(list(batches.values())):
+            return ()
+        for (pipeline, _, node), calls in batches.items():
+            used[candidate] |= {call.server for call in calls}
+            server = facts.get(calls[0].server)
+            row = ladder_row(calls, server.baseline if server else None, pinned.get((pipeline, node)))
+            rungs[candidate][row.concurrent].append(row)
+    ladders = []
+    for candidate in run.candidates:
+        if len(used[candidate]) != 1:
+            continue
+        server = facts.get(next(iter(used[candidate])))
+        rows = tuple(median_row(rungs[candidate][n]) for n in sorted(rungs[candidate]))
+        asked, found = (server.slots_asked, server.slots_found) if server else (None, None)
+        ladders.append(Ladder(candidate, asked, found, rows, run.origin))
+    return tuple(ladders)
+
+
+def _overlap(batches: list[list[CallRecord]]) -> bool:
+    spans = sorted((min(c.ready_s for c in calls), max(c.reply.end_s or 0.0 for c in calls)) for calls in batches)
+    return any(later[0] < earlier[1] for earlier, later in pairwise(spans))

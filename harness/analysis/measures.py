@@ -1,0 +1,256 @@
+"""From records to one summary per candidate: only complete trials, only jobs that ended well."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Literal, NamedTuple
+
+from harness.analysis.critical_path import CriticalPath, critical_path, median_job, predecessor_graph
+from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
+from harness.analysis.statistics import Estimate, estimate, p95
+from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
+from harness.analysis.timesplit import mean_parts, split_call
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.runs.model import Run
+from harness.workload.schema import AgentSpec, PipelineSpec, Routing
+
+__all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
+
+_CAPS = ("serial", "window", "waves", "unbounded")
+
+JobKey = tuple[str, int, str, int]  # candidate, repeat, pipeline, job
+
+
+class Index(NamedTuple):
+    """A run's records by what they belong to; `complete` holds the (candidate, repeat) that count."""
+
+    complete: frozenset[tuple[str, int]]
+    cut: frozenset[tuple[str, int]]
+    calls: Mapping[tuple[str, str], Sequence[CallRecord]]  # candidate, pipeline; complete trials only
+    jobs: Mapping[tuple[str, str], Sequence[JobRecord]]
+    job_calls: Mapping[JobKey, Sequence[CallRecord]]
+    job_delays: Mapping[JobKey, Sequence[DelayRecord]]
+
+
+def index_records(run: Run) -> Index:
+    """Sort a run's records; a trial without its record, or whose record says so, was cut."""
+    complete = frozenset((trial.candidate, trial.repeat) for trial in run.trials if trial.complete)
+    begun = {(trial.candidate, trial.repeat) for trial in run.trials}
+    begun |= {(call.candidate, call.repeat) for call in run.calls}
+    calls: dict[tuple[str, str], list[CallRecord]] = defaultdict(list)
+    jobs: dict[tuple[str, str], list[JobRecord]] = defaultdict(list)
+    job_calls: dict[JobKey, list[CallRecord]] = defaultdict(list)
+    job_delays: dict[JobKey, list[DelayRecord]] = defaultdict(list)
+    for call in run.calls:
+        if (call.candidate, call.repeat) in complete:
+            calls[call.candidate, call.pipeline].append(call)
+            job_calls[call.candidate, call.repeat, call.pipeline, call.job].append(call)
+    for delay in run.delays:
+        job_delays[delay.candidate, delay.repeat, delay.pipeline, delay.job].append(delay)
+    for job in run.jobs:
+        if (job.candidate, job.repeat) in complete:
+            jobs[job.candidate, job.pipeline].append(job)
+    return Index(complete, frozenset(begun - complete), calls, jobs, job_calls, job_delays)
+
+
+def summarise(run: Run, index: Index) -> tuple[CandidateSummary, ...]:
+    """Summarise every candidate, in the run's order."""
+    pinned = pinned_tokens(run)
+    return tuple(_candidate(name, run, index, pinned) for name in run.candidates)
+
+
+def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
+    """Return the pinned answer length by (pipeline, node): the run's own table, else what the workload's agents say."""
+    pinned: dict[tuple[str, str], int] = {}
+    for pipeline, spec in run.workload.pipelines.items():
+        for name, node in spec.nodes.items():
+            agent = node.agent if isinstance(node.agent, AgentSpec) else run.workload.agents.get(node.agent or "")
+            if agent is not None and agent.exact_output:
+                pinned[pipeline, name] = agent.output_tokens
+    for key, tokens in run.output_tokens.items():
+        name, _, node_name = key.partition("/")
+        pinned[name, node_name] = tokens
+    return pinned
+
+
+def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str], int]) -> CandidateSummary:
+    trials = [trial for trial in run.trials if trial.candidate == name and trial.complete]
+    mine = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
+    rates = []
+    for trial in trials:
+        rate = throughput([call for call in mine if call.repeat == trial.repeat], trial.makespan_s)
+        if rate:
+            rates.append(rate)
+    return CandidateSummary(
+        name=name,
+        servers=_servers(name, run, {call.server for call in mine}),
+        repeats=len(trials),
+        cut=sum(candidate == name for candidate, _ in index.cut),
+        makespan=estimate([trial.makespan_s for trial in trials], run.origin),
+        throughput=estimate(rates, run.origin),
+        pipelines=tuple(
+            _pipeline(name, pipeline, spec, run, index, pinned) for pipeline, spec in run.workload.pipelines.items()
+        ),
+        concurrency=_concurrency(mine),
+    )
+
+
+def _pipeline(
+    candidate: str,
+    pipeline: str,
+    spec: PipelineSpec,
+    run: Run,
+    index: Index,
+    pinned: Mapping[tuple[str, str], int],
+) -> PipelineSummary:
+    calls = index.calls.get((candidate, pipeline), ())
+    jobs = index.jobs.get((candidate, pipeline), ())
+    good = [job for job in jobs if job.outcome == "ok"]
+    baselines = {server.name: server.baseline for server in run.servers}
+    splits = [split for call in calls if (split := split_call(call, baselines.get(call.server)))]
+    sources = {split.queue_source for split in splits}
+    source: Literal["exact", "residual", "unknown", "mixed"] = "mixed"
+    if "unknown" in sources or not sources:
+        source = "unknown"
+    elif len(sources) == 1:
+        (source,) = sources
+
+    graph = predecessor_graph(spec)
+    paths: dict[JobRecord, CriticalPath] = {}
+    for job in good:
+        key = (candidate, job.repeat, pipeline, job.job)
+        path = critical_path(job, index.job_calls.get(key, ()), index.job_delays.get(key, ()), graph, baselines)
+        if path is not None:
+            paths[job] = path
+
+    times = _by_repeat((job.repeat, job.pipeline_time_s) for job in good)
+    first_tokens: dict[int, float] = {}
+    if spec.path == "interactive":
+        sinks = {node for node in graph if not graph[node]}
+        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
+    spans = [_span(jobs_of) for jobs_of in _grouped(good).values()] if len(good) == len(jobs) else []
+    summary = PipelineSummary(
+        pipeline=pipeline,
+        path=spec.path,
+        server=" + ".join(sorted({call.server for call in calls})),
+        time=estimate(list(times.values()), run.origin),
+        time_by_repeat=tuple(sorted(times.items())),
+        first_token=estimate(list(first_tokens.values()), run.origin),
+        all_done=estimate(spans, run.origin),
+        p95_s=p95([job.pipeline_time_s for job in good]),
+        values=len(good),
+        jobs_failed=len(jobs) - len(good),
+        calls=len(calls),
+        calls_failed=sum(call.outcome != "ok" for call in calls),
+        short_answers=sum(
+            call.outcome == "ok" and (call.reply.output_tokens or 0) < pinned.get((pipeline, call.node), 0)
+            for call in calls
+        ),
+        call_parts=mean_parts([split.parts for split in splits]),
+        job_parts=mean_parts([path.parts for path in paths.values()]),
+        queue_source=source,
+        median_path=paths.get(median_job(good)) if good else None,
+        goals=(),
+    )
+    return summary._replace(goals=_goals(summary, spec))
+
+
+def _first_tokens(
+    jobs: Iterable[JobRecord], calls: Mapping[JobKey, Sequence[CallRecord]], sinks: set[str]
+) -> Iterable[tuple[int, float]]:
+    """Yield (repeat, seconds from the intended start to the first token of a last node), where calls were streamed."""
+    for job in jobs:
+        seen = [
+            call.reply.first_token_s
+            for call in calls.get((job.candidate, job.repeat, job.pipeline, job.job), ())
+            if call.node in sinks and call.outcome == "ok" and call.reply.first_token_s is not None
+        ]
+        if seen:
+            yield job.repeat, min(seen) - job.due_s
+
+
+def _by_repeat(values: Iterable[tuple[int, float]]) -> dict[int, float]:
+    """Return the median per repeat: jobs of one repeat are correlated, so they make one value."""
+    grouped: dict[int, list[float]] = defaultdict(list)
+    for repeat, value in values:
+        grouped[repeat].append(value)
+    return {repeat: median(grouped[repeat]) for repeat in sorted(grouped)}
+
+
+def _grouped(jobs: Iterable[JobRecord]) -> dict[int, list[JobRecord]]:
+    grouped: dict[int, list[JobRecord]] = defaultdict(list)
+    for job in jobs:
+        grouped[job.repeat].append(job)
+    return grouped
+
+
+def _span(jobs: Sequence[JobRecord]) -> float:
+    return max(job.end_s for job in jobs) - min(job.due_s for job in jobs)
+
+
+def _goals(summary: PipelineSummary, spec: PipelineSpec) -> tuple[GoalResult, ...]:
+    if spec.goal is None:
+        return ()
+    found: dict[Literal["first_token_s", "p50_s", "p95_s"], tuple[float | None, float | None]] = {
+        "first_token_s": (spec.goal.first_token_s, _value(summary.first_token)),
+        "p50_s": (spec.goal.p50_s, _value(summary.time)),
+        "p95_s": (spec.goal.p95_s, summary.p95_s),
+    }
+    results = []
+    for goal, (wanted_s, found_s) in found.items():
+        if wanted_s is None:
+            continue
+        if found_s is None:
+            results.append(GoalResult(summary.pipeline, goal, wanted_s, None, "not judged"))
+        else:
+            state: Literal["met", "missed"] = "met" if found_s <= wanted_s else "missed"
+            results.append(GoalResult(summary.pipeline, goal, wanted_s, found_s, state))
+    return tuple(results)
+
+
+def _value(found: Estimate | None) -> float | None:
+    return found.value if found else None
+
+
+def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcurrency, ...]], ...]:
+    """Weigh every server's trials one by one (clocks start anew), then add them up."""
+    trials: dict[str, dict[int, list[CallRecord]]] = defaultdict(lambda: defaultdict(list))
+    for call in calls:
+        trials[call.server][call.repeat].append(call)
+    found = []
+    for server in sorted(trials):
+        time_s: dict[int, float] = defaultdict(float)
+        tokens: dict[int, float] = defaultdict(float)
+        for of_trial in trials[server].values():
+            for row in by_concurrency(of_trial):
+                time_s[row.in_flight] += row.time_s
+                tokens[row.in_flight] += row.tokens
+        rows = tuple(AtConcurrency(n, time_s[n], tokens[n], tokens[n] / time_s[n]) for n in sorted(time_s))
+        found.append((server, rows))
+    return tuple(found)
+
+
+def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
+    """Describe the servers that a candidate's calls went to, with the cap and order that its routing gives them."""
+    # Without a `compare` entry it is one of the standard set, whose candidates are called after their caps.
+    choice: str | Routing = run.workload.compare.get(candidate) or (candidate if candidate in _CAPS else "window")
+    routing = choice if isinstance(choice, Routing) else Routing.model_validate({"cap": choice})
+    facts = {server.name: server for server in run.servers}
+    uses = []
+    for name in [*(name for name in run.workload.servers if name in used), *sorted(used - set(run.workload.servers))]:
+        spec, known = run.workload.servers.get(name), facts.get(name)
+        slots = (known and (known.slots_found or known.slots_asked)) or (spec.slots if spec else 1)
+        cap = routing.cap if isinstance(routing.cap, str) else routing.cap.get(name, "window")
+        order = routing.order if isinstance(routing.order, str) else routing.order.get(name, "fifo")
+        in_flight = {
+            "serial": 1,
+            "window": routing.max_in_flight or slots,
+            "waves": slots,
+            "unbounded": None,
+        }[cap]
+        kind = known.kind if known else spec.kind if spec else ""
+        context = spec.context_tokens if spec else 0
+        uses.append(ServerUse(name, kind, slots, context, spec.batch_tokens if spec else 0, cap, order, in_flight))
+    return tuple(uses)

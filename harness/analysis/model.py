@@ -1,0 +1,185 @@
+"""What an analysis says: a frozen tree of tuples that the terminal, Markdown and JSON all render.
+
+Numbers are raw (seconds, tokens per second) and carry their origin; sentences are ready to print as plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, NamedTuple
+
+from harness.analysis.critical_path import CriticalPath
+from harness.analysis.ladder import Ladder
+from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.throughput import AtConcurrency
+from harness.analysis.timesplit import Parts
+from harness.core.records import Origin, Path
+from harness.runs.model import ServerFacts
+
+__all__ = [
+    "ANALYSIS_VERSION",
+    "Analysis",
+    "CandidateSummary",
+    "Choice",
+    "ChoiceKind",
+    "GoalResult",
+    "Notice",
+    "PathVerdict",
+    "PipelineSummary",
+    "RunHead",
+    "ServerUse",
+    "Settings",
+    "Standing",
+]
+
+ANALYSIS_VERSION = 1
+
+
+class Notice(NamedTuple):
+    """Something that belongs above every number. `kind` is for programs: partial, failures, slots, ..."""
+
+    kind: str
+    text: str
+
+
+class RunHead(NamedTuple):
+    """What was run, and on what."""
+
+    name: str
+    workload: str
+    description: str
+    origin: Origin
+    started_at: str
+    repeats: int  # asked for
+    seed: int
+    machine: tuple[tuple[str, str | int | float], ...]
+    servers: tuple[ServerFacts, ...]
+    options: tuple[tuple[str, str], ...]
+    command: str
+
+
+class ServerUse(NamedTuple):
+    """How a candidate uses one server."""
+
+    server: str
+    kind: str
+    slots: int  # found by the probe; asked for where it was not probed
+    context_tokens: int
+    batch_tokens: int
+    cap: str
+    order: str
+    in_flight: int | None  # the most calls sent at once; None: unbounded
+
+
+class GoalResult(NamedTuple):
+    """A goal of an interactive pipeline under one candidate."""
+
+    pipeline: str
+    goal: Literal["first_token_s", "p50_s", "p95_s"]
+    wanted_s: float
+    found_s: float | None
+    state: Literal["met", "missed", "not judged"]
+
+
+class PipelineSummary(NamedTuple):
+    """One pipeline under one candidate, over the complete repeats; failed jobs are in the counts and in no time."""
+
+    pipeline: str
+    path: Path
+    server: str  # the one that its calls went to; several joined by " + "
+    time: Estimate | None  # pipeline time, on interactive paths the reply time: per repeat the median over jobs
+    time_by_repeat: tuple[tuple[int, float], ...]
+    first_token: Estimate | None  # from the job's intended start; interactive only
+    all_done: Estimate | None  # first intended start to last end of the pipeline's jobs
+    p95_s: float | None  # None below 100 values
+    values: int  # jobs that ended well
+    jobs_failed: int
+    calls: int
+    calls_failed: int
+    short_answers: int
+    call_parts: Parts  # mean over calls
+    job_parts: Parts  # mean over the jobs' critical paths
+    queue_source: Literal["exact", "residual", "unknown", "mixed"]
+    median_path: CriticalPath | None
+    goals: tuple[GoalResult, ...]
+
+
+class CandidateSummary(NamedTuple):
+    """One candidate over its complete repeats."""
+
+    name: str
+    servers: tuple[ServerUse, ...]
+    repeats: int  # complete ones
+    cut: int  # trials that were begun and not finished; in no number
+    makespan: Estimate | None
+    throughput: Estimate | None  # output tokens of all pipelines over the makespan
+    pipelines: tuple[PipelineSummary, ...]
+    concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
+
+    def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
+        """Return the servers that calls of these pipelines went to."""
+        servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.server.split(" + ")}
+        return tuple(use for use in self.servers if use.server in servers)
+
+    def batches(self, pipelines: Collection[str]) -> bool:
+        """Tell whether calls of these pipelines can be generated together."""
+        return any(use.slots > 1 and use.in_flight != 1 for use in self.uses_for(pipelines))
+
+
+ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
+Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "no data"]
+
+
+class PathVerdict(NamedTuple):
+    """The answer for one path.
+
+    standing: `clear` the fastest is better than every other; `equivalent` others are within 5 % of it; `unresolved`
+    others cannot be told from it; the simplest of those is chosen.
+    """
+
+    path: Path
+    pipelines: tuple[str, ...]
+    standing: Standing
+    fastest: str | None
+    chosen: str | None
+    batched: bool | None  # more than one call in flight into more than one slot
+    comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
+    prices: tuple[Comparison, ...]  # the chosen one on the other path, against that path's choice
+    headline: str
+    sentences: tuple[str, ...]
+
+
+class Settings(NamedTuple):
+    """What to copy for one candidate."""
+
+    candidate: str
+    shell: tuple[str, ...]
+    code: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+class Choice(NamedTuple):
+    """The answer for the whole workload.
+
+    kind: `same` and `both` one candidate serves both paths; `goals` the goals decided between the paths' own choices;
+    `trade` nothing decides between them, and `candidate` is None.
+    """
+
+    kind: ChoiceKind
+    candidate: str | None
+    sentences: tuple[str, ...]
+    settings: tuple[Settings, ...]
+    remarks: tuple[str, ...]  # on all of the settings
+
+
+class Analysis(NamedTuple):
+    """Everything a report says about one run."""
+
+    version: int
+    run: RunHead
+    notices: tuple[Notice, ...]
+    paths: tuple[PathVerdict, ...]
+    choice: Choice
+    candidates: tuple[CandidateSummary, ...]
+    ladders: tuple[Ladder, ...]
+    method: tuple[str, ...]  # how the intervals were made

@@ -1,0 +1,150 @@
+"""What belongs above every number: failures, what is missing, and what the numbers do not mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.analysis.measures import Index
+from harness.analysis.model import CandidateSummary, Notice
+from harness.analysis.timesplit import is_load_event
+from harness.runs.model import Run
+from harness.units import count, percent, safe_url, seconds
+
+__all__ = ["notices_of"]
+
+_LOOP_LAG_S = 0.020  # p99 of the client's event loop; above it times hold the client's own lateness (reference 7)
+_CLIENT_SHARE = 0.05
+_LONGEST_ERROR = 160
+
+
+def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index) -> tuple[Notice, ...]:
+    """Collect everything that a reader must know first, worst first; the run's own notes lead."""
+    notices = [Notice("run", note) for note in run.notes]
+    if run.origin == "emulated":
+        notices.append(Notice("origin", "Emulated: the servers were simulated. No engine was measured."))
+    if run.origin == "predicted":
+        notices.append(Notice("origin", "Predicted: everything happened in virtual time. Nothing was measured."))
+    notices += _missing(run, candidates, repeats)
+    notices += _failures(run, candidates)
+    for server in run.servers:
+        if None not in (server.slots_asked, server.slots_found) and server.slots_asked != server.slots_found:
+            notices.append(
+                Notice(
+                    "slots",
+                    f"{server.name}: {count(server.slots_asked or 0, 'slot')} asked, {server.slots_found} found; "
+                    "its numbers are those of the slots found.",
+                )
+            )
+        elif server.slots_asked is not None and server.slots_found is None and run.origin == "measured":
+            notices.append(
+                Notice("slots", f"{server.name}: its slots were not probed; {server.slots_asked} is what was asked.")
+            )
+    notices += _client(run, candidates)
+    notices += _short_answers(candidates)
+    notices += _waits(run, candidates, index)
+    if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
+        notices.append(Notice("one repeat", "One repeat: no interval can be given, and no difference is resolved."))
+    return tuple(notices)
+
+
+def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int) -> list[Notice]:
+    short = [candidate for candidate in candidates if candidate.repeats < repeats]
+    notices = []
+    if run.partial or short:
+        have = ", ".join(f"{c.name} {c.repeats} of {repeats}" for c in candidates)
+        notices.append(Notice("partial", f"Partial: complete repeats are {have}."))
+    cut = sum(candidate.cut for candidate in candidates)
+    if cut:
+        notices.append(
+            Notice("cut", f"{count(cut, 'trial was', 'trials were')} cut short; nothing of them is in any number.")
+        )
+    recorded = Counter((call.candidate, call.repeat, call.pipeline, call.job) for call in run.calls)
+    lost = sum(recorded[job.candidate, job.repeat, job.pipeline, job.job] < job.calls for job in run.jobs)
+    if lost:
+        notices.append(
+            Notice("lost", f"{count(lost, 'job')} made more calls than are recorded; their time splits are incomplete.")
+        )
+    return notices
+
+
+def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
+    notices = []
+    for candidate in candidates:
+        failed = sum(summary.calls_failed for summary in candidate.pipelines)
+        jobs = sum(summary.jobs_failed for summary in candidate.pipelines)
+        if not failed and not jobs:
+            continue
+        calls = sum(summary.calls for summary in candidate.pipelines)
+        all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
+        mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok"]
+        kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common())
+        error = next((c.reply.error for c in mine if c.reply.error), None)
+        first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""
+        notices.append(
+            Notice(
+                "failures",
+                f"{candidate.name}: {failed} of {count(calls, 'call')} failed ({kinds or 'none'}{first}). "
+                f"{jobs} of {count(all_jobs, 'job')} did not end well and are in no time below.",
+            )
+        )
+    return notices
+
+
+def _client(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
+    notices = []
+    late: dict[str, float] = {}
+    for trial in run.trials:
+        if trial.loop_lag_p99_s is not None and trial.loop_lag_p99_s > _LOOP_LAG_S:
+            late[trial.candidate] = max(late.get(trial.candidate, 0.0), trial.loop_lag_p99_s)
+    if late:
+        worst = ", ".join(f"{name} {seconds(lag_s)}" for name, lag_s in late.items())
+        notices.append(
+            Notice(
+                "client",
+                f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
+                f"{seconds(_LOOP_LAG_S)} is the limit), and that is in the times.",
+            )
+        )
+    shares = {}
+    for candidate in candidates:
+        for summary in candidate.pipelines:
+            parts = summary.call_parts
+            wall_s = parts.total_s - parts.router_wait_s - parts.throttle_wait_s
+            if wall_s > 0 and parts.client_s > _CLIENT_SHARE * wall_s:
+                shares[f"{summary.pipeline} under {candidate.name}"] = parts.client_s / wall_s
+    if shares:
+        worst = ", ".join(f"{where} {percent(share)}" for where, share in shares.items())
+        notices.append(Notice("client", f"The client's own share of a call is high ({worst}; up to 5 % is usual)."))
+    return notices
+
+
+def _short_answers(candidates: Sequence[CandidateSummary]) -> list[Notice]:
+    short = sum(summary.short_answers for candidate in candidates for summary in candidate.pipelines)
+    if not short:
+        return []
+    calls = sum(summary.calls for candidate in candidates for summary in candidate.pipelines)
+    return [
+        Notice(
+            "short answers",
+            f"{short} of {count(calls, 'answer')} stopped before the pinned length. Rates go by the tokens really "
+            "made; times are those of the shorter answers.",
+        )
+    ]
+
+
+def _waits(run: Run, candidates: Sequence[CandidateSummary], index: Index) -> list[Notice]:
+    notices = []
+    facts = {server.name: server.baseline for server in run.servers}
+    good = (call for calls in index.calls.values() for call in calls if call.outcome == "ok")
+    loads = sum(is_load_event(call, facts.get(call.server)) for call in good)
+    if loads:
+        notices.append(Notice("load", f"{count(loads, 'call')} had to load the model in the middle of the run."))
+    unknown = any(s.queue_source == "unknown" and s.values for c in candidates for s in c.pipelines)
+    if unknown:
+        notices.append(
+            Notice(
+                "queue", "Some waits in the server's queue are unknown (no baseline); they are in the unexplained part."
+            )
+        )
+    return notices

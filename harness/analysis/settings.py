@@ -1,0 +1,62 @@
+"""What to copy for a candidate: the servers' environment, and the matching limit in code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.model import CandidateSummary, ServerUse, Settings
+from harness.core.records import Origin
+from harness.units import count
+
+__all__ = ["engine_remarks", "settings_for"]
+
+_FIRST_PORT = 11434  # Ollama's own
+
+
+def settings_for(candidate: CandidateSummary) -> Settings:
+    """Write down a candidate as commands and code; two servers get a port each."""
+    several = len(candidate.servers) > 1
+    shell, code, remarks = [], [], []
+    for number, use in enumerate(candidate.servers):
+        host = f"OLLAMA_HOST=127.0.0.1:{_FIRST_PORT + number} " if several else ""
+        context = f"OLLAMA_CONTEXT_LENGTH={use.context_tokens} " if use.context_tokens else ""
+        label = f"  # {use.server}" if several else ""
+        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}ollama serve{label}")
+        code.append(_limit(use))
+        if use.order == "interactive-first":
+            remarks.append(
+                f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
+                "served, so put a priority queue before it."
+            )
+    if several:
+        placed = "; ".join(
+            f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines
+        )
+        remarks.append(f"Send {placed}.")
+    return Settings(candidate.name, tuple(shell), tuple(code), tuple(remarks))
+
+
+def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
+    """Say what stands between these settings and Ollama where another engine was measured."""
+    if not any(use.kind == "llamacpp" for candidate in candidates for use in candidate.servers):
+        return ()
+    found = "Predicted for" if origin == "predicted" else "Measured on"
+    return (
+        f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
+        "repeat it there with --engine ollama --model NAME.",
+    )
+
+
+def _limit(use: ServerUse) -> str:
+    name = use.server.replace("-", "_").lower()
+    if use.in_flight is None:
+        return f"# {use.server}: no limit in code; the server's own queue decides"
+    if use.cap == "waves" and use.in_flight > 1:
+        n = use.in_flight
+        return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
+    return f"{name} = asyncio.Semaphore({use.in_flight})  # LangChain: config={{'max_concurrency': {use.in_flight}}}"
+
+
+def _port_of(server: str, candidate: CandidateSummary) -> str:
+    ports = {use.server: _FIRST_PORT + number for number, use in enumerate(candidate.servers)}
+    return f"port {ports[server]}" if server in ports else server

@@ -1,0 +1,117 @@
+"""Where the time of a call went, from its records alone.
+
+A call's life on the client's clock is ready -> started -> sent -> end. Between sent and end lies the server's own
+total, which holds the wait for a slot, load, prefill and decode; what is left over is the client's share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from harness.core.records import CallRecord, QueueSource
+from harness.runs.model import Baseline
+
+__all__ = ["LABELS", "Parts", "TimeSplit", "add_parts", "is_load_event", "mean_parts", "split_call"]
+
+_LOAD_EVENT_S = 0.5  # a load longer than this, and than ten times its baseline, loaded the model
+_LOAD_EVENT_RATIO = 10.0
+
+
+class Parts(NamedTuple):
+    """Seconds by kind of time. They add up to the whole that was split; an unknown part lies in `unexplained_s`."""
+
+    router_wait_s: float = 0.0  # held back by the router: the cap or the order
+    throttle_wait_s: float = 0.0  # paced by starts_per_s
+    queue_wait_s: float = 0.0  # waiting in the server for a slot
+    load_s: float = 0.0  # the server's load_duration, the model's check or load
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    client_s: float = 0.0  # this program: connecting, parsing, a busy event loop
+    tool_s: float = 0.0  # tool delays, on a critical path
+    harness_s: float = 0.0  # between one call's end and its successor's start, on a critical path
+    unexplained_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """The whole that was split."""
+        return math.fsum(self)
+
+
+LABELS = {
+    "router_wait_s": "router wait",
+    "throttle_wait_s": "throttle wait",
+    "queue_wait_s": "server queue",
+    "load_s": "load",
+    "prefill_s": "prefill",
+    "decode_s": "decode",
+    "client_s": "client",
+    "tool_s": "tool delay",
+    "harness_s": "harness",
+    "unexplained_s": "unexplained",
+}
+
+
+class TimeSplit(NamedTuple):
+    """One call's parts, and how its wait in the server is known."""
+
+    parts: Parts
+    queue_source: QueueSource
+
+
+def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
+    """Split the time from ready to end of a call that succeeded; None for any other.
+
+    The wait in the server's queue is exact where it was told. Otherwise, with R = total - load - prefill - decode
+    and the medians R0, L0 of single warm calls: queue = max(0, R - R0) + max(0, load - L0), unless the call loaded the
+    model (load > max(0.5 s, 10 L0)): its load then stays load. Without a baseline the wait is unknown and stays in
+    `unexplained_s`. R holds more than the wait for a slot (templating, admission between two engine steps), hence R0.
+    """
+    reply = call.reply
+    if call.outcome != "ok" or call.started_s is None or reply.sent_s is None or reply.end_s is None:
+        return None
+    load_s = reply.load_s or 0.0  # Ollama leaves a zero out
+    queue_s, source = _queue(call, baseline)
+    if source == "residual" and baseline is not None and not is_load_event(call, baseline):
+        load_s = min(load_s, baseline.load_s)
+    known = Parts(
+        router_wait_s=call.started_s - call.ready_s,
+        throttle_wait_s=reply.sent_s - call.started_s,
+        queue_wait_s=queue_s,
+        load_s=load_s,
+        prefill_s=reply.prefill_s or 0.0,
+        decode_s=reply.decode_s or 0.0,
+        client_s=call.client_s or 0.0,
+    )
+    # By subtraction, so that the parts add up whatever the server told.
+    rest_s = math.fsum((reply.end_s, -call.ready_s, *(-part for part in known)))
+    return TimeSplit(known._replace(unexplained_s=rest_s), source)
+
+
+def is_load_event(call: CallRecord, baseline: Baseline | None) -> bool:
+    """Tell whether this call had to load the model, by how long its load took."""
+    usual_s = baseline.load_s if baseline else 0.0
+    return (call.reply.load_s or 0.0) > max(_LOAD_EVENT_S, _LOAD_EVENT_RATIO * usual_s)
+
+
+def add_parts(parts: Iterable[Parts]) -> Parts:
+    """Add up parts kind by kind."""
+    columns = zip(*parts, strict=True)
+    return Parts(*(math.fsum(column) for column in columns))
+
+
+def mean_parts(parts: list[Parts]) -> Parts:
+    """Average parts kind by kind; zeros where there is none."""
+    return Parts(*(part / len(parts) for part in add_parts(parts))) if parts else Parts()
+
+
+def _queue(call: CallRecord, baseline: Baseline | None) -> tuple[float, QueueSource]:
+    if call.reply.queue_s is not None:
+        return call.reply.queue_s, "exact"
+    if baseline is None or call.residual_s is None:
+        return 0.0, "unknown"
+    wait_s = max(0.0, call.residual_s - baseline.residual_s)
+    if not is_load_event(call, baseline):
+        wait_s += max(0.0, (call.reply.load_s or 0.0) - baseline.load_s)
+    return wait_s, "residual"

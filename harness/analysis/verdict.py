@@ -1,0 +1,176 @@
+"""The verdict: which candidate for which path, and for the whole, by rules that are written down here.
+
+The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs (on
+an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
+compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
+it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before waves
+before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one failed some.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from harness.analysis.model import CandidateSummary, Choice, ChoiceKind, GoalResult, PathVerdict, Standing
+from harness.analysis.settings import engine_remarks, settings_for
+from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
+from harness.analysis.words import choice_sentences, path_headline, path_sentences
+from harness.core.records import Origin, Path
+
+__all__ = ["PathStandings", "decide", "path_standings", "simplicity"]
+
+_CAP_RANK = {"serial": 0, "window": 1, "waves": 2, "unbounded": 3}
+
+
+class PathStandings(NamedTuple):
+    """How the candidates stand on one path, before a choice over both."""
+
+    path: Path
+    pipelines: tuple[str, ...]
+    values: Mapping[str, Mapping[int, float]]  # candidate -> repeat -> the path's measure
+    standing: Standing
+    fastest: str | None
+    chosen: str | None
+    comparisons: tuple[Comparison, ...]
+    ties: frozenset[str]  # with the fastest, itself included
+    near: frozenset[str]  # ties, and those that were found within 5 % of it
+
+
+def simplicity(candidate: CandidateSummary) -> tuple[int, int, int, int]:
+    """Rank a candidate: the lower, the simpler to run."""
+    uses = candidate.servers
+    return (
+        len(uses),
+        sum(use.slots for use in uses),
+        max((_CAP_RANK.get(use.cap, len(_CAP_RANK)) for use in uses), default=0),
+        sum(use.order != "fifo" for use in uses),
+    )
+
+
+def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tuple[PathVerdict, ...], Choice]:
+    """Answer for every path that the workload has, and for the whole."""
+    paths: tuple[Path, ...] = ("batch", "interactive")
+    found = [path_standings(path, candidates) for path in paths]
+    standings = [standing for standing in found if standing.pipelines]
+    by_name = {candidate.name: candidate for candidate in candidates}
+    verdicts = []
+    for standing in standings:
+        others = [other for other in standings if other is not standing]
+        verdict = PathVerdict(
+            path=standing.path,
+            pipelines=standing.pipelines,
+            standing=standing.standing,
+            fastest=standing.fastest,
+            chosen=standing.chosen,
+            batched=by_name[standing.chosen].batches(standing.pipelines) if standing.chosen else None,
+            comparisons=standing.comparisons,
+            prices=tuple(price for other in others if (price := _price(standing, other))),
+            headline="",
+            sentences=(),
+        )
+        verdict = verdict._replace(headline=path_headline(verdict, by_name))
+        verdicts.append(
+            verdict._replace(sentences=path_sentences(verdict, others[0].path if others else None, by_name))
+        )
+    return tuple(verdicts), _choose(standings, verdicts, by_name, origin)
+
+
+def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathStandings:
+    """Rank the candidates on one path and find which of them tie with the fastest."""
+    pipelines = tuple(s.pipeline for s in candidates[0].pipelines if s.path == path) if candidates else ()
+    values = {candidate.name: _measure(candidate, pipelines) for candidate in candidates}
+    able = [candidate for candidate in candidates if values[candidate.name]]
+    able = [candidate for candidate in able if not _failed(candidate, pipelines)] or able
+    if not able:
+        return PathStandings(path, pipelines, values, "no data", None, None, (), frozenset(), frozenset())
+    common = set.intersection(*(set(values[candidate.name]) for candidate in able))
+    by_name = {candidate.name: candidate for candidate in able}
+
+    def level(candidate: CandidateSummary) -> float:
+        mine = values[candidate.name]
+        logs = [math.log(value) for repeat, value in mine.items() if repeat in common or not common]
+        return math.fsum(logs) / len(logs)
+
+    fastest = min(able, key=lambda candidate: (level(candidate), simplicity(candidate)))
+    others = [candidate for candidate in able if candidate is not fastest]
+    compared = [
+        compare(other.name, values[other.name], fastest.name, values[fastest.name], len(others)) for other in others
+    ]
+    comparisons = tuple(comparison for comparison in compared if comparison is not None)
+    if not others:
+        standing: Standing = "only one"
+    elif all(comparison.n == 1 for comparison in comparisons):
+        standing = "one repeat"
+    else:
+        relations = {comparison.relation for comparison in comparisons}
+        standing = "unresolved" if "unresolved" in relations else "equivalent" if "equivalent" in relations else "clear"
+    tied = set() if standing == "one repeat" else {c.candidate for c in comparisons if c.relation != "worse"}
+    ties = frozenset({fastest.name} | tied)
+    chosen = min((by_name[name] for name in ties), key=lambda candidate: (simplicity(candidate), level(candidate)))
+    near = ties | {comparison.candidate for comparison in comparisons if comparison.ratio <= EQUIVALENCE}
+    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, ties, near)
+
+
+def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
+    """Return the path's measure by repeat: the geometric mean of its pipelines' median times."""
+    tables = [dict(s.time_by_repeat) for s in candidate.pipelines if s.pipeline in pipelines]
+    if not tables:
+        return {}
+    common = set.intersection(*(set(table) for table in tables))
+    return {r: math.prod(table[r] for table in tables) ** (1 / len(tables)) for r in sorted(common)}
+
+
+def _failed(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> bool:
+    return any(summary.jobs_failed for summary in candidate.pipelines if summary.pipeline in pipelines)
+
+
+def _price(mine: PathStandings, other: PathStandings) -> Comparison | None:
+    """Compare this path's choice with the other path's own, on the other path."""
+    if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
+        return None
+    return compare(mine.chosen, other.values[mine.chosen], other.chosen, other.values[other.chosen])
+
+
+def _choose(
+    standings: Sequence[PathStandings],
+    verdicts: Sequence[PathVerdict],
+    by_name: Mapping[str, CandidateSummary],
+    origin: Origin,
+) -> Choice:
+    kind, name = _pick(standings, by_name)
+    shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
+    to_copy = [by_name[candidate] for candidate in shown]
+    return Choice(
+        kind=kind,
+        candidate=name,
+        sentences=choice_sentences(kind, name, verdicts, by_name),
+        settings=tuple(settings_for(candidate) for candidate in to_copy),
+        remarks=engine_remarks(to_copy, origin),
+    )
+
+
+def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSummary]) -> tuple[ChoiceKind, str | None]:
+    if any(standing.chosen is None for standing in standings) or not standings:
+        return "none", None
+    if len(standings) == 1:
+        return "one path", standings[0].chosen
+    batch, interactive = standings
+    if batch.chosen == interactive.chosen:
+        return "same", batch.chosen
+    for sets in ((batch.ties, interactive.ties), (batch.near, interactive.near)):
+        if both := sets[0] & sets[1]:
+            return "both", min(both, key=lambda name: simplicity(by_name[name]))
+    speed = {batch.fastest: 1.0} | {c.candidate: c.ratio for c in batch.comparisons}
+    meeting = [name for name in by_name if name in speed and _meets_goals(by_name[name])]
+    if meeting:
+        return "goals", min(meeting, key=lambda name: (speed[name], simplicity(by_name[name])))
+    return "trade", None
+
+
+def _meets_goals(candidate: CandidateSummary) -> bool:
+    """Tell whether there are goals and all that could be judged are met."""
+    results: list[GoalResult] = [goal for summary in candidate.pipelines for goal in summary.goals]
+    judged = [goal for goal in results if goal.state != "not judged"]
+    return bool(judged) and all(goal.state == "met" for goal in judged)

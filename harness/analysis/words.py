@@ -1,0 +1,246 @@
+"""The verdict in plain words. Names come from validated workloads; everything else is a number or fixed text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.analysis.model import CandidateSummary, ChoiceKind, PathVerdict, PipelineSummary
+from harness.analysis.statistics import P95_NEEDS, Comparison, Estimate
+from harness.analysis.timesplit import LABELS, Parts
+from harness.core.records import Path
+from harness.units import count, seconds
+
+__all__ = ["choice_sentences", "estimate_text", "path_headline", "path_sentences", "ratio_text"]
+
+_GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
+_WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
+
+
+def estimate_text(found: Estimate) -> str:
+    """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`."""
+    if found.low is None or found.high is None:
+        return f"{seconds(found.value)} (one repeat: no interval)"
+    return f"{seconds(found.value)} ({seconds(found.low)} to {seconds(found.high)})"
+
+
+def ratio_text(found: Comparison) -> str:
+    """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`."""
+    if found.low is None or found.high is None:
+        return f"{found.ratio:.2f} times"
+    return f"{found.ratio:.2f} times ({found.low:.2f} to {found.high:.2f})"
+
+
+def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> str:
+    """Say in one sentence how to run the path."""
+    where = f"{verdict.path.capitalize()} path ({_list(verdict.pipelines)})"
+    if verdict.chosen is None:
+        return f"{where}: no job ended well, so there is nothing to choose from."
+    how = f'"{verdict.chosen}" ({_how(by_name[verdict.chosen], verdict.pipelines)})'
+    mode = "in batches" if verdict.batched else "serially"
+    if verdict.standing == "one repeat":
+        return f"{where}: one repeat is no verdict. Fastest in it: {how}."
+    if verdict.standing in ("clear", "only one"):
+        return f"{where}: run it {mode}, with {how}."
+    tied = _quoted([verdict.fastest or "", *(c.candidate for c in verdict.comparisons if c.relation != "worse")])
+    if verdict.standing == "equivalent":
+        return f"{where}: {tied} are equal within 5 %. Take the simplest: run it {mode}, with {how}."
+    repeats = max(comparison.n for comparison in verdict.comparisons)
+    return (
+        f"{where}: not resolvable between {tied} from {count(repeats, 'repeat')}. "
+        f"Take the simplest: run it {mode}, with {how}."
+    )
+
+
+def path_sentences(
+    verdict: PathVerdict, other: Path | None, by_name: Mapping[str, CandidateSummary]
+) -> tuple[str, ...]:
+    """Say the numbers, why it is so, and what it costs the other path."""
+    if verdict.chosen is None:
+        return ()
+    candidate = by_name[verdict.chosen]
+    mine = [summary for summary in candidate.pipelines if summary.pipeline in verdict.pipelines]
+    sentences = [text for summary in mine if (text := _numbers(summary, verdict.path))]
+    if verdict.comparisons:
+        sentences.append(_against_the_fastest(verdict))
+    if needed := _would_tell(verdict):
+        sentences.append(needed)
+    sentences += _why(verdict, by_name)
+    if other is not None:
+        sentences.append(_cost(verdict, other))
+    sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
+    return tuple(sentences)
+
+
+def choice_sentences(
+    kind: ChoiceKind,
+    name: str | None,
+    verdicts: Sequence[PathVerdict],
+    by_name: Mapping[str, CandidateSummary],
+) -> tuple[str, ...]:
+    """Say which one candidate to take, or what the trade is where there is none."""
+    if kind == "none":
+        return ("No candidate can be recommended: see the notes.",)
+    tentative = " From one repeat, so far." if any(v.standing == "one repeat" for v in verdicts) else ""
+    if kind == "one path":
+        return (f'Take "{name}".{tentative}',)
+    if kind == "same":
+        return (f'Take "{name}": it is the choice on both paths.{tentative}',)
+    batch, interactive = verdicts
+    if kind == "both":
+        stands = [f"on the {v.path} path {_stands(v, name or '')}" for v in verdicts]
+        return (f'Take "{name}", which serves both paths: {stands[0]}, {stands[1]}.{tentative}',)
+    wanted = (
+        f'The paths want different candidates: "{batch.chosen}" for the batch path, '
+        f'"{interactive.chosen}" for the interactive one.'
+    )
+    if kind == "goals":
+        stands = [f"on the {v.path} path it is {_stands(v, name or '')}" for v in verdicts]
+        return (
+            wanted,
+            f'The goals decide: take "{name}", the fastest on the batch path of those that meet them; '
+            f"{stands[0]}, {stands[1]}.{tentative}",
+        )
+    goals = [goal for candidate in by_name.values() for summary in candidate.pipelines for goal in summary.goals]
+    advice = (
+        "No candidate meets every goal, so they do not decide it either."
+        if any(goal.state == "missed" for goal in goals)
+        else 'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.'
+    )
+    trade = [
+        f'If the {verdict.path} path matters most, take "{verdict.chosen}": {_price_text(verdict, other.path)}.'
+        for verdict, other in ((batch, interactive), (interactive, batch))
+    ]
+    return (f"{wanted} No candidate is near the best on both.", *trade, advice + tentative)
+
+
+def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
+    texts = []
+    for use in candidate.uses_for(pipelines):
+        limit = "no limit on calls" if use.in_flight is None else f"at most {count(use.in_flight, 'call')}"
+        order = "" if use.order == "fifo" else f", {use.order}"
+        texts.append(f"{use.server}: {count(use.slots, 'slot')}, {limit} in flight, {use.cap}{order}")
+    return "; ".join(texts)
+
+
+def _numbers(summary: PipelineSummary, path: Path) -> str:
+    if summary.time is None:
+        return ""
+    what = "Reply time" if path == "interactive" else "Pipeline time"
+    text = f"{what} of {summary.pipeline}: {estimate_text(summary.time)}"
+    if summary.first_token is not None:
+        text += f", first token after {estimate_text(summary.first_token)}"
+    if summary.p95_s is not None:
+        text += f", 95th percentile {seconds(summary.p95_s)} of {summary.values}"
+    intervals = ", 95 % intervals" if summary.time.low is not None else ""
+    return f"{text}; {summary.time.origin}, {count(summary.time.n, 'repeat')}{intervals}."
+
+
+def _against_the_fastest(verdict: PathVerdict) -> str:
+    texts = []
+    for c in sorted(verdict.comparisons, key=lambda comparison: comparison.ratio):
+        said = {
+            "worse": "takes",
+            "better": "takes",
+            "equivalent": "is equal within 5 %:",
+            "unresolved": "cannot be told from it:" if c.low is not None else "took",
+        }[c.relation]
+        texts.append(f'"{c.candidate}" {said} {ratio_text(c)}')
+    return f'Against the fastest, "{verdict.fastest}": {"; ".join(texts)}.'
+
+
+def _would_tell(verdict: PathVerdict) -> str:
+    unresolved = [c for c in verdict.comparisons if c.relation == "unresolved"]
+    if not unresolved:
+        return ""
+    if verdict.standing == "one repeat":
+        return "Run at least 5 repeats for a verdict."
+    if any(c.repeats_needed is None for c in unresolved):
+        return "Not even 1000 repeats would tell."
+    needed = max(c.repeats_needed or 0 for c in unresolved)
+    return f"About {needed} repeats would tell (--repeats {needed})."
+
+
+def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[str]:
+    """Name the parts of the time by which the choice differs from the best of the other kind (serial or batched)."""
+    rivals = [c.candidate for c in sorted(verdict.comparisons, key=lambda c: c.ratio) if c.candidate != verdict.chosen]
+    if verdict.fastest != verdict.chosen and verdict.fastest:
+        rivals.insert(0, verdict.fastest)
+    chosen = by_name[verdict.chosen or ""]
+    unlike = [name for name in rivals if by_name[name].batches(verdict.pipelines) != verdict.batched]
+    rival = next(iter(unlike or rivals), None)
+    if rival is None:
+        return []
+    who = "reply" if verdict.path == "interactive" else "job"
+    sentences = []
+    for pipeline in verdict.pipelines:
+        mine, theirs = _job_parts(chosen, pipeline), _job_parts(by_name[rival], pipeline)
+        total_s = max(sum(mine.values()), sum(theirs.values()))
+        changes = {kind: mine[kind] - theirs[kind] for kind in mine}
+        named = sorted(
+            (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
+        )
+        less = [f"{seconds(-changes[kind])} less {kind}" for kind in named if changes[kind] < 0]
+        more = [f"{seconds(changes[kind])} more {kind}" for kind in named if changes[kind] > 0]
+        if less or more:
+            text = f'Why: compared with "{rival}", a {who} of {pipeline} has {_list([*less, *more])}'
+            sentences.append(f"{text} on its critical path (means).")
+        else:
+            sentences.append(f'Why: no part of the time of {pipeline} differs from that under "{rival}" by 2 % of it.')
+    return sentences
+
+
+def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
+    """Parts along the critical path by words; the waits for a turn are one, wherever the queue is."""
+    parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
+    waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
+    rest = {LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
+    return {"waiting for its turn": waits, **rest}
+
+
+def _cost(verdict: PathVerdict, other: Path) -> str:
+    if not verdict.prices:
+        return f"Price on the {other} path: none, it is the choice there too."
+    return f"Price on the {other} path: {_price_text(verdict, other)}."
+
+
+def _price_text(verdict: PathVerdict, other: Path) -> str:
+    if not verdict.prices:
+        return f"no price on the {other} path is known"
+    price = verdict.prices[0]
+    what = "a reply" if other == "interactive" else "a job"
+    text = f'{what} takes {ratio_text(price)} what it takes under "{price.against}"'
+    if price.relation == "equivalent":
+        return f"{text}, equal within 5 %"
+    return (
+        f"{text}, which cannot be told from no difference" if price.relation == "unresolved" and price.n > 1 else text
+    )
+
+
+def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSummary) -> str:
+    label = f"{_GOAL_LABELS[goal]} of {summary.pipeline} within {seconds(wanted_s)}"
+    if found_s is None and goal == "p95_s":
+        return f"Goal not judged: {label}; a 95th percentile needs {P95_NEEDS} replies, there are {summary.values}."
+    if found_s is None:
+        return f"Goal not judged: {label}; it was not measured."
+    return f"Goal {'met' if found_s <= wanted_s else 'missed'}: {label}, found {seconds(found_s)}."
+
+
+def _stands(verdict: PathVerdict, name: str) -> str:
+    """Say how a candidate stands against the fastest of a path."""
+    if name == verdict.fastest:
+        return "the fastest"
+    for c in verdict.comparisons:
+        if c.candidate == name:
+            return {
+                "equivalent": f"equal to the fastest within 5 % ({c.ratio:.2f} times)",
+                "unresolved": f"not to be told from the fastest ({c.ratio:.2f} times)",
+            }.get(c.relation, f"{ratio_text(c)} the fastest")
+    return "not judged"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return _list([f'"{name}"' for name in names])
+
+
+def _list(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -1,0 +1,79 @@
+"""The command line: which commands there are, and how an error becomes a line and an exit code.
+
+Exit codes: 0 done, 1 what `--fail-on` names, 2 the user's mistake, 3 a server's failure, 130 interrupted.
+Command modules import nothing heavy at the top, so `slotwise --help` and `slotwise check` start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from harness import __version__
+from harness.cli.check import check
+from harness.cli.doctor import doctor
+from harness.cli.init import init
+from harness.cli.models import models
+from harness.cli.probe import probe
+from harness.cli.report import report
+from harness.cli.run import run
+from harness.cli.serve import serve
+from harness.errors import SlotwiseError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="slotwise",
+    help="Decide, per machine and per pipeline, how to run agent graphs on a local LLM server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run, check, probe, serve, report, init, doctor):
+    app.command()(command)
+app.add_typer(models, name="models")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"slotwise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except SlotwiseError as error:
+        print(f"slotwise: {error}", file=sys.stderr)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("slotwise: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: not our failure
+        return 0
+    return code if isinstance(code, int) else 0

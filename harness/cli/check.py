@@ -1,0 +1,242 @@
+"""`slotwise check`: lint workload files, draw their graphs, say what they ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.errors import UserError, WorkloadError
+
+if TYPE_CHECKING:
+    from harness.core.plan import Plan
+    from harness.workload.describe import Description, PipelineFacts
+    from harness.workload.load import Loaded
+
+__all__ = ["check"]
+
+COLUMNS = 80
+
+
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Workload files.", show_default=False)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of workload files.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")] = False,
+) -> None:
+    """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
+    if schema:
+        from harness.workload.schema import json_schema
+
+        typer.echo(_json(json_schema()))
+        return
+    if not files:
+        raise UserError("name a workload file: slotwise check FILE; `slotwise init` writes one to start from")
+
+    from harness.workload.describe import describe
+    from harness.workload.draw import mermaid as draw_mermaid
+    from harness.workload.load import load_workload
+
+    errors: list[str] = []
+    answers: list[dict[str, Any]] = []
+    shown = 0
+    for path in files:
+        try:
+            loaded = load_workload(path)
+        except WorkloadError as error:
+            errors.append(str(error))
+            answers.append({"file": str(path), "errors": str(error).split("\n")})
+            continue
+        if json_:
+            answers.append({"file": str(path), **to_plain(loaded, describe(loaded))})
+        elif mermaid:
+            typer.echo(draw_mermaid(loaded.graphs.items()))
+        else:
+            _print([*([""] if shown else []), *lines(loaded, describe(loaded))])
+            shown += 1
+    if json_:
+        typer.echo(_json(answers))
+    if errors:
+        raise UserError("\n".join(errors))
+
+
+def _json(data: Any) -> str:
+    import json
+
+    return json.dumps(data, indent=2)
+
+
+def _print(text: list[str]) -> None:
+    """Print the lines: headings (not indented) bold on a terminal, ASCII where nothing else can be shown."""
+    import sys
+
+    try:
+        "─".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = [line.translate(_ASCII).encode("ascii", "replace").decode() for line in text]
+    if not sys.stdout.isatty():
+        typer.echo("\n".join(text))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in text:
+        console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+
+
+_ASCII = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|+++++++++")
+
+
+def lines(loaded: Loaded, description: Description) -> list[str]:
+    """Write what `slotwise check` shows of one workload, 80 columns wide."""
+    from harness.workload.draw import draw
+
+    workload = loaded.workload
+    result = [f"{workload.name}  ({loaded.path})", *_wrapped("  ", workload.description)]
+    for facts in description.pipelines:
+        result += ["", *_wrapped("", f"{facts.name}: {facts.path}, {facts.arrivals}", hang="  ")]
+        result += [f"  {line}" for line in draw(loaded.graphs[facts.name], COLUMNS - 2)]
+        result += _pipeline_lines(facts)
+    open_ended = [facts.name for facts in description.pipelines if facts.total is None]
+    total = description.total
+    result += ["", "In all"]
+    widest = description.max_useful_slots
+    result += _wrapped("  width  ", "no bound" if widest is None else f"{_calls(widest)} at once")
+    counted = f", not counting {', '.join(open_ended)}" if open_ended else ""
+    result += _wrapped("  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}")
+    result += ["", f"Candidates ({_repeats(loaded)})", *_candidates(loaded)]
+    result += ["", "Servers", *_servers(loaded)]
+    result += ["", "Worth knowing"]
+    for hint in description.hints:
+        result += _wrapped("  - ", hint)
+    return result
+
+
+def _pipeline_lines(facts: PipelineFacts) -> list[str]:
+    span = facts.span
+    chain = f"{_calls(span.calls)} in sequence ({' -> '.join(span.nodes)})"
+    tokens = f"{span.output_tokens} output and about {span.prompt_tokens} prompt tokens"
+    tools = f", {span.tool_s:g} s of tools" if span.tool_s else ""
+    if span.longest_tool_s > span.tool_s:
+        tools += f"; another chain waits {span.longest_tool_s:g} s for tools"
+    width = f"{_calls(facts.width)} at once in a job"
+    if facts.width_all_jobs is None:
+        width += ", no bound over all jobs"
+    elif facts.width_all_jobs != facts.width:
+        width += f", {facts.width_all_jobs} over all jobs"
+    work = f"{_work(*facts.work)} a job"
+    if facts.total is not None and facts.jobs != 1:
+        work += f"; {_work(*facts.total)} in all"
+    return [
+        *_wrapped("  width  ", width),
+        *_wrapped("  span   ", f"{chain}: {tokens}{tools}"),
+        *_wrapped("  work   ", work),
+    ]
+
+
+def _calls(n: int) -> str:
+    from harness.units import count
+
+    return count(n, "call")
+
+
+def _work(calls: int, prompt_tokens: int, output_tokens: int) -> str:
+    return f"{_calls(calls)}, about {prompt_tokens} prompt and {output_tokens} output tokens"
+
+
+def _repeats(loaded: Loaded) -> str:
+    measure = loaded.workload.measure
+    standard = "" if loaded.workload.compare else "the standard set; "
+    from harness.units import count
+
+    return f"{standard}{count(measure.repeats, 'repeat')} after {count(measure.warmup, 'warm-up')}"
+
+
+def _candidates(loaded: Loaded) -> list[str]:
+    pad = max(len(plan.name) for plan in loaded.plans)
+    return [line for plan in loaded.plans for line in _wrapped(f"  {plan.name:<{pad}}  ", _routing(loaded, plan))]
+
+
+def _routing(loaded: Loaded, plan: Plan) -> str:
+    parts = []
+    for i, lane in enumerate(plan.lanes):
+        placed = [p.name for p, at in zip(loaded.pipelines, plan.place, strict=True) if at == i]
+        who = f"{', '.join(placed)} on " if len(plan.lanes) > 1 else ""
+        limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
+        order = "" if lane.order == "fifo" else f", {lane.order}"
+        parts.append(f"{who}{lane.server}: {lane.cap}{limit}{order}")
+    return "; ".join(parts)
+
+
+def _servers(loaded: Loaded) -> list[str]:
+    from harness.units import count
+    from harness.workload.schema import OllamaServer, without_credentials
+
+    pad = max(len(name) for name in loaded.servers)
+    result = []
+    for name, spec in loaded.servers.items():
+        url = spec.url if isinstance(spec, OllamaServer) else None
+        where = f" at {without_credentials(url)}" if url else ""
+        pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
+        size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
+        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {spec.model}: {size}{pace}")
+    return result
+
+
+def _wrapped(start: str, text: str, hang: str | None = None) -> list[str]:
+    import textwrap
+
+    indent = " " * len(start) if hang is None else hang
+    return textwrap.wrap(
+        text,
+        COLUMNS,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
+    """Return the answer for `--json`."""
+    from harness.workload.schema import OllamaServer, without_credentials
+
+    servers = {}
+    for name, spec in loaded.servers.items():
+        servers[name] = spec.model_dump(mode="json", exclude_none=True)
+        if isinstance(spec, OllamaServer) and spec.url:
+            servers[name]["url"] = without_credentials(spec.url)
+    pipelines = []
+    for facts in description.pipelines:
+        graph = loaded.graphs[facts.name]
+        plain = facts._asdict()
+        plain["span"] = facts.span._asdict()
+        plain["work"] = facts.work._asdict()
+        plain["total"] = facts.total._asdict() if facts.total else None
+        plain["nodes"] = [{"name": name, **graph.nodes[name]} for name in graph]
+        plain["edges"] = [list(edge) for edge in graph.edges]
+        pipelines.append(plain)
+    return {
+        "name": loaded.workload.name,
+        "description": loaded.workload.description,
+        "digest": loaded.digest,
+        "pipelines": pipelines,
+        "max_useful_slots": description.max_useful_slots,
+        "total": description.total._asdict(),
+        "candidates": [
+            {
+                "name": plan.name,
+                "lanes": [lane._asdict() for lane in plan.lanes],
+                "place": {
+                    pipeline.name: plan.lanes[at].server
+                    for pipeline, at in zip(loaded.pipelines, plan.place, strict=True)
+                },
+            }
+            for plan in loaded.plans
+        ],
+        "servers": servers,
+        "derived": list(loaded.derived),
+        "hints": list(description.hints),
+    }

@@ -1,0 +1,79 @@
+"""`slotwise init`: copy a shipped workload, its data and its agents, to start from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import UserError, did_you_mean
+
+__all__ = ["init"]
+
+SCHEMA_LINE = "# yaml-language-server: $schema=../harness/workload/schema.json"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")] = Path(),
+    from_: Annotated[str, typer.Option("--from", metavar="NAME", help="Which one.")] = "research-digest",
+) -> None:
+    """Copy a workload with its data and agents, to change and to run. Never overwrites anything."""
+    from harness.content import shipped
+
+    workloads = {path.stem: path for path in sorted((shipped() / "workloads").glob("*.yaml"))}
+    if from_ not in workloads:
+        hint = did_you_mean(from_, workloads) or ";"
+        raise UserError(f'no shipped workload "{from_}"{hint} there is: {", ".join(workloads)}')
+
+    wanted = _wanted(workloads[from_])
+    fresh: dict[Path, bytes] = {}
+    for relative, data in wanted.items():
+        target = folder / relative
+        if not os.path.lexists(target):
+            fresh[target] = data
+        elif not target.is_file() or target.read_bytes() != data:
+            raise UserError(f"{target} exists already and differs; name another folder: slotwise init DIR")
+    for target, data in fresh.items():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                file.write(data)
+        except OSError as error:
+            raise UserError(f"{target} cannot be written: {(error.strerror or str(error)).lower()}") from None
+        typer.echo(f"wrote {target}")
+
+    start = folder / "workloads" / f"{from_}.yaml"
+    if not fresh:
+        typer.echo(f"{start} and what it needs are there already; nothing was written")
+    typer.echo("")
+    typer.echo("Next:")
+    typer.echo(f"  slotwise check {start}    what it asks for, before anything runs")
+    typer.echo(f"  slotwise run {start}    measure it and get a verdict")
+    typer.echo(f"Change the workload, and the prompts in {folder / 'agents'}.")
+
+
+def _wanted(workload: Path) -> dict[Path, bytes]:
+    """Return what the workload consists of, by its place below the new folder."""
+    from harness.content import find
+    from harness.workload.load import load_workload
+    from harness.workload.schema import FileInput, json_schema
+
+    loaded = load_workload(workload)
+    text = workload.read_text(encoding="utf-8").replace(SCHEMA_LINE, SCHEMA_LINE.replace("../harness/workload/", ""))
+    result = {Path("workloads") / workload.name: text.encode()}
+    for pipeline in loaded.workload.pipelines.values():
+        for node in pipeline.nodes.values():
+            if isinstance(node.agent, str) and node.agent not in loaded.workload.agents:
+                card = find("agents", f"{node.agent}.md", workload.parent)
+                if card is not None:
+                    result[Path("agents") / card.name] = card.read_bytes()
+    for spec in loaded.workload.inputs.values():
+        if isinstance(spec, FileInput):
+            for path in sorted(workload.parent.glob(spec.files)):
+                result[Path("workloads") / path.relative_to(workload.parent)] = path.read_bytes()
+    import json
+
+    result[Path("workloads") / "schema.json"] = (json.dumps(json_schema(), indent=2) + "\n").encode()
+    return result

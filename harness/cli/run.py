@@ -1,0 +1,45 @@
+"""`slotwise run`: measure a workload and say how to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["run"]
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the run's own folder.")] = Path("reports"),
+    repeats: Annotated[int | None, typer.Option(min=1, help="Recorded repeats of every candidate.")] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
+    scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Measure only this candidate (may be repeated).")] = None,
+    engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
+    model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
+    server: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=URL", help="Put a running server in a server's place.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
+    fail_on: Annotated[list[str] | None, typer.Option(help='Exit with 1 on "goals" missed or "failures".')] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
+) -> None:
+    """Measure every candidate of a workload on real servers, and recommend how to run it."""
+    from harness.cli.running import Options, run_workload
+
+    options = Options(
+        out=out,
+        repeats=repeats,
+        warmup=warmup,
+        scale=scale,
+        only=tuple(only or ()),
+        engine=engine,
+        model=model,
+        servers=tuple(server or ()),
+        seed=seed,
+        fail_on=tuple(fail_on or ()),
+        as_json=as_json,
+    )
+    raise typer.Exit(run_workload(file, options))

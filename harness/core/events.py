@@ -1,0 +1,116 @@
+"""What drivers tell the engine (events) and what the engine tells them to do (actions)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+
+__all__ = [
+    "Action",
+    "Arrive",
+    "At",
+    "Call",
+    "Cancel",
+    "Cancelled",
+    "Done",
+    "Event",
+    "Record",
+    "Start",
+    "Timer",
+    "rank",
+]
+
+
+class Call(NamedTuple):
+    """One attempt at one request to a model; the numbers are indices into the engine's pipelines and plan."""
+
+    id: int  # serial number within the trial
+    pipeline: int
+    job: int
+    node: int
+    item: int
+    attempt: int
+    lane: int
+    ready_s: float
+
+
+# --- events ---
+
+
+class Done(NamedTuple):
+    """A call has ended by itself, well or badly: the reply says which."""
+
+    call: int
+    reply: Reply
+
+
+class Cancelled(NamedTuple):
+    """A call that the engine cancelled has really let go of the server."""
+
+    call: int
+    reply: Reply
+
+
+class Timer(NamedTuple):
+    """A time that the engine asked for has come."""
+
+    id: int
+
+
+class Arrive(NamedTuple):
+    """A job is to start. `due_s` is when it was intended to, however late the event is handled."""
+
+    pipeline: int
+    user: int
+    due_s: float
+
+
+Event = Done | Cancelled | Timer | Arrive
+
+
+def rank(event: Event) -> tuple[int, int, int]:
+    """Order the events of one instant: done, cancelled, timer, arrive, then by id.
+
+    A call that ended at the very moment of its timeout has ended: the timer comes later and finds nothing to do.
+    """
+    match event:
+        case Done():
+            return (0, event.call, 0)
+        case Cancelled():
+            return (1, event.call, 0)
+        case Timer():
+            return (2, event.id, 0)
+        case Arrive():
+            return (3, event.pipeline, event.user)
+
+
+# --- actions ---
+
+
+class Start(NamedTuple):
+    """Send this call now. The driver answers with exactly one `Done`, or `Cancelled` after a `Cancel`."""
+
+    call: Call
+
+
+class Cancel(NamedTuple):
+    """Give this call up; its slot counts as busy until `Cancelled` (or a late `Done`) says otherwise."""
+
+    call: int
+
+
+class At(NamedTuple):
+    """Hand `event` back at `at_s`, not before."""
+
+    at_s: float
+    event: Timer | Arrive
+
+
+class Record(NamedTuple):
+    """Something has ended for good: keep this."""
+
+    record: CallRecord | JobRecord | DelayRecord
+
+
+Action = Start | Cancel | At | Record

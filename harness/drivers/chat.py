@@ -1,0 +1,169 @@
+"""One call to a model through ChatOllama, with its times and with every failure turned into an outcome.
+
+What has to be known about langchain-ollama to measure through it honestly is in docs/measuring.md: `ainvoke` streams
+unless told not to, `options=` replaces all of the instance's options, the pool is 100 connections unless told
+otherwise, and private fields of a server reach us only through an httpx hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from json import JSONDecodeError
+from typing import Any, NamedTuple
+
+import httpx
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_ollama import ChatOllama
+from ollama import ResponseError
+
+from harness.core.records import Outcome, Reply
+
+__all__ = ["QUEUE_HEADER", "Chat", "Request"]
+
+QUEUE_HEADER = "x-slotwise-queue-ns"  # our own front tells the exact wait for a slot
+_queue_s: ContextVar[list[float] | None] = ContextVar("queue_s", default=None)
+
+
+class Request(NamedTuple):
+    """What is asked of a server."""
+
+    system: str | None
+    user: str
+    options: Mapping[str, Any]  # complete: nothing is added to it
+    stream: bool  # wanted where the time of the first token is
+    format: str | None = None
+
+
+class Chat:
+    """One server and model; one ChatOllama for all calls, since each builds two HTTP clients.
+
+    Args:
+        url: the server's base URL, with scheme and port.
+        model: name of the model.
+        clock: seconds, never going backwards.
+        transport: for tests: answers instead of the network.
+        keep_alive: seconds to keep the model loaded, -1 for ever; None leaves it to the server.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        clock: Callable[[], float],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        keep_alive: int | None = None,
+    ) -> None:
+        self._clock = clock
+        client: dict[str, Any] = {
+            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            "timeout": None,  # the engine owns timeouts
+            "trust_env": False,  # a proxy between us and a local server would be measured with it
+            "event_hooks": {"response": [_note_queue]},
+        }
+        if transport is not None:
+            client["transport"] = transport
+        self._model = ChatOllama(
+            model=model,
+            base_url=url,
+            reasoning=False,
+            cache=False,
+            keep_alive=keep_alive,
+            async_client_kwargs=client,
+            sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._model._async_client._client.aclose()
+
+    async def ask(self, request: Request, zero_s: float = 0.0) -> tuple[Reply, str]:
+        """Carry out one call and return how it went and the answer's text ("" unless it went well).
+
+        `zero_s` is the clock's time that counts as 0 in the reply.
+
+        Raises nothing but CancelledError: what a server or the transport does wrong is an outcome.
+        """
+        messages: list[BaseMessage] = [HumanMessage(request.user)]
+        if request.system is not None:
+            messages.insert(0, SystemMessage(request.system))
+        arguments: dict[str, Any] = {"options": dict(request.options)}
+        if request.format is not None:
+            arguments["format"] = request.format
+        queue_s: list[float] = []
+        _queue_s.set(queue_s)
+        sent_s, first_s = self._clock() - zero_s, None
+        try:
+            if request.stream:
+                pieces: list[str] = []
+                metadata: dict[str, Any] = {}
+                async for chunk in self._model.astream(messages, **arguments):
+                    if chunk.content:  # plain `content`: the `text` property costs 20 us a chunk
+                        if first_s is None:
+                            first_s = self._clock() - zero_s
+                        pieces.append(str(chunk.content))
+                    if chunk.response_metadata:
+                        metadata |= chunk.response_metadata
+                text = "".join(pieces)
+            else:
+                answer = await self._model.ainvoke(messages, stream=False, **arguments)
+                metadata, text = answer.response_metadata, answer.text
+        except Exception as error:  # noqa: BLE001  a server's failure is a record, whatever its type
+            outcome, reason = _explain(error)
+            return Reply(outcome, sent_s=sent_s, first_token_s=first_s, end_s=self._clock() - zero_s, error=reason), ""
+        end_s = self._clock() - zero_s
+        if not metadata.get("done"):
+            reason = "the answer ended without a final line (done: true): the server cut it"
+            return Reply("error", sent_s=sent_s, first_token_s=first_s, end_s=end_s, error=reason), ""
+        reply = Reply(
+            "ok",
+            sent_s=sent_s,
+            first_token_s=first_s,
+            end_s=end_s,
+            done_reason=metadata.get("done_reason"),
+            prompt_tokens=metadata.get("prompt_eval_count"),
+            output_tokens=metadata.get("eval_count"),
+            total_s=_from_ns(metadata.get("total_duration")),
+            load_s=_from_ns(metadata.get("load_duration")),
+            prefill_s=_from_ns(metadata.get("prompt_eval_duration")),
+            decode_s=_from_ns(metadata.get("eval_duration")),
+            queue_s=queue_s[0] if queue_s else None,
+        )
+        return reply, text
+
+
+async def _note_queue(response: httpx.Response) -> None:
+    value, noted = response.headers.get(QUEUE_HEADER), _queue_s.get()
+    if noted is not None and value is not None and value.isdigit():
+        noted.append(int(value) / 1e9)
+
+
+def _from_ns(value: int | None) -> float | None:
+    return None if value is None else value / 1e9
+
+
+def _explain(error: Exception) -> tuple[Outcome, str]:
+    """Turn what langchain-ollama raises (reference 4.5) into an outcome and one plain line."""
+    if isinstance(error, ResponseError):
+        if error.status_code == 503:
+            return "rejected", f"503: {_line(error.error)}"
+        status = "" if error.status_code == -1 else f"{error.status_code}: "
+        return "error", f"{status}{_line(error.error)}"
+    if isinstance(error, httpx.ConnectError | ConnectionError):
+        return "error", "the server refused the connection: is it still running?"
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        return "error", f"the server cut the connection: {_line(error)}"
+    if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):
+        return "timeout", f"no answer in time: {_line(error) or type(error).__name__}"
+    if isinstance(error, JSONDecodeError):
+        return "error", "the answer is no JSON"
+    if isinstance(error, ValueError) and str(error).startswith(("No data received", "No generation chunks")):
+        return "error", "the server sent no answer at all"
+    return "error", f"{type(error).__name__}: {_line(error)}"
+
+
+def _line(text: object) -> str:
+    """The first 300 printable characters on one line: a server's words never break a terminal."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))[:300]

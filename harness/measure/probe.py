@@ -1,0 +1,120 @@
+"""Bursts of equal calls: how many slots a server really has, what it costs when nobody waits, and the ladder.
+
+A burst is a pipeline of one node, so it goes through the same engine, driver and records as everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from statistics import median
+
+from harness.analysis.ladder import Ladder, LadderRow, ladder_row, median_row, median_slots
+from harness.core.draws import integer
+from harness.core.engine import Engine
+from harness.core.events import Call
+from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.drivers.chat import Request
+from harness.drivers.live import drive
+from harness.errors import ServerFailure
+from harness.measure.progress import Progress
+from harness.measure.sender import Endpoint, options_for
+from harness.runs.model import Baseline
+from harness.units import count
+from harness.workload.schema import AgentSpec
+
+__all__ = ["LADDER", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_ladder"]
+
+LADDER = (1, 2, 4, 8)
+WARM_CALLS = 2
+BASELINE_CALLS = 5
+PROBE_TOKENS = 24
+MOST_SLOTS = 64  # beyond this a probe stops looking
+TIMEOUT_S = 300.0
+TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
+
+
+async def burst(
+    endpoint: Endpoint, concurrent: int, tokens: int, *, key: int, one_by_one: bool = False
+) -> list[CallRecord]:
+    """Send `concurrent` calls of `tokens` output tokens at once (or one after another) and return their records.
+
+    Args:
+        key: makes the prompts of this burst different from those of every other.
+
+    Raises:
+        ServerFailure: a call failed; the message names what the server said.
+    """
+    agent = AgentSpec(prompt="{item}", output_tokens=tokens)
+    loop = asyncio.get_running_loop()
+    zero_s = loop.time()
+
+    async def send(call: Call) -> Reply:
+        topic = TOPICS[call.item % len(TOPICS)]
+        unique = integer(1_000_000, key, concurrent, call.item, "probe")
+        user = f"[{unique:06d}] Write a long, detailed essay about {topic}. Do not stop early."
+        options = options_for(endpoint.server, agent, seed=call.item)
+        reply, _ = await endpoint.chat.ask(Request(None, user, options, stream=False), zero_s)
+        return reply
+
+    node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)
+    pipeline = Pipeline("probe", "batch", Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)
+    lane = Lane(endpoint.server.name, 1, cap="serial" if one_by_one else "unbounded")
+    records: list[CallRecord | JobRecord | DelayRecord] = []
+    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin="measured", timeout_s=TIMEOUT_S)
+    await drive(engine, send, records.append, start_s=zero_s)
+    calls = [record for record in records if isinstance(record, CallRecord)]
+    failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
+    if failed is not None:
+        raise ServerFailure(f"server {endpoint.server.name!r} ({endpoint.server.url}): {failed.reply.error}")
+    return calls
+
+
+async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> int:
+    """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
+
+    More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
+    every call of a burst overlapped.
+    """
+    concurrent = max(3, 2 * (endpoint.server.slots_asked or 4))
+    while True:
+        bursts = [await burst(endpoint, concurrent, PROBE_TOKENS, key=key + r) for r in range(rounds)]
+        found = median_slots(bursts)
+        if found < concurrent or concurrent >= MOST_SLOTS:
+            return found
+        concurrent *= 2
+
+
+async def find_baseline(endpoint: Endpoint) -> Baseline | None:
+    """Return what a warm call costs where nobody waits; None where the server tells its queue wait itself."""
+    if endpoint.server.exact_queue:
+        return None
+    calls = await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
+    return Baseline(
+        residual_s=median(call.residual_s or 0.0 for call in calls),
+        load_s=median(call.reply.load_s or 0.0 for call in calls),
+        calls=len(calls),
+    )
+
+
+async def measure_ladder(
+    endpoint: Endpoint, progress: Progress, *, rungs: Sequence[int] = LADDER, tokens: int = 100, rounds: int = 1
+) -> Ladder:
+    """Measure the plain experiment on one server: 1, 2, 4, 8 equal calls at once; medians over the rounds."""
+    name = endpoint.server.name
+    progress.say(f"{name}: warming up")
+    await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
+    baseline = await find_baseline(endpoint)
+    progress.say(f"{name}: counting slots")
+    slots = await find_slots(endpoint)
+    progress.trials(len(rungs) * rounds)
+    rows: dict[int, list[LadderRow]] = {concurrent: [] for concurrent in rungs}
+    for r in range(rounds):
+        for number, concurrent in enumerate(rungs):
+            progress.trial(r * len(rungs) + number + 1, name, f"{count(concurrent, 'call')} at once")
+            records = await burst(endpoint, concurrent, tokens, key=1000 + r)
+            rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
+    medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
+    return Ladder(name, endpoint.server.slots_asked, slots, medians, "measured")

@@ -1,0 +1,113 @@
+"""From a call of the engine to a request on the wire: prompt, options, pacing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from asyncio_throttle import Throttler
+
+from harness.core.draws import integer
+from harness.core.events import Call
+from harness.core.graph import Pipeline
+from harness.core.plan import Plan
+from harness.core.records import Reply
+from harness.drivers.chat import Chat, Request
+from harness.drivers.texts import Texts
+from harness.servers.spec import RunningServer
+from harness.workload.schema import AgentSpec
+
+__all__ = ["Endpoint", "Sender", "options_for", "throttle"]
+
+RETRY_INTERVAL_S = 0.001  # asyncio-throttle polls: a start comes up to this much late
+
+
+class Endpoint(NamedTuple):
+    """A server with the one client that all calls to it share, and its pace."""
+
+    server: RunningServer
+    chat: Chat
+    throttle: Throttler | None
+
+
+def throttle(starts_per_s: float | None) -> Throttler | None:
+    """Pace request starts evenly: one per 1/rate seconds, not a burst per second."""
+    if starts_per_s is None:
+        return None
+    return Throttler(rate_limit=1, period=1 / starts_per_s, retry_interval=RETRY_INTERVAL_S)
+
+
+def options_for(server: RunningServer, agent: AgentSpec, seed: int) -> dict[str, Any]:
+    """Return the complete options of a request: `options=` replaces all that ChatOllama would send.
+
+    Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
+    server that we did not start keeps the ones that it has.
+    """
+    options: dict[str, Any] = {"num_predict": agent.output_tokens, "temperature": agent.temperature, "seed": seed}
+    if server.managed and not server.can_pin_output:
+        options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
+    if server.can_pin_output:
+        options |= {"ignore_eos": agent.exact_output, "cache_prompt": False}
+    return options
+
+
+class Sender:
+    """Carries out the calls of one trial: the `send` of the live driver.
+
+    Args:
+        plan, pipelines: of the engine.
+        endpoints: by server name.
+        agents: by (pipeline, node).
+        texts: renders prompts and keeps what flows between nodes.
+        zero_s: the clock's time at which the trial began.
+        clock: the loop's.
+        seed, repeat: keys of the draws.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipelines: tuple[Pipeline, ...],
+        endpoints: Mapping[str, Endpoint],
+        agents: Mapping[tuple[str, str], AgentSpec],
+        texts: Texts,
+        *,
+        zero_s: float,
+        clock: Callable[[], float],
+        seed: int,
+        repeat: int,
+    ) -> None:
+        self._plan = plan
+        self._pipelines = pipelines
+        self._endpoints = tuple(endpoints[lane.server] for lane in plan.lanes)
+        self._agents = agents
+        self._texts = texts
+        self._zero_s = zero_s
+        self._clock = clock
+        self._seed = seed
+        self._repeat = repeat
+
+    async def __call__(self, call: Call) -> Reply:
+        """Carry out one call."""
+        pipeline = self._pipelines[call.pipeline]
+        node = pipeline.graph.nodes[call.node].name
+        endpoint = self._endpoints[call.lane]
+        agent = self._agents[pipeline.name, node]
+        key = (self._repeat, pipeline.name, call.job, node, call.item, call.attempt)
+        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item)
+        # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
+        # the candidate in the key. Six digits are the same number of tokens in every call.
+        unique = f"[{integer(1_000_000, self._seed, *key, self._plan.name, 'prefix'):06d}] "
+        if system is None:
+            user = unique + user
+        else:
+            system = unique + system
+        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"))
+        request = Request(system, user, options, stream=pipeline.path == "interactive", format=agent.format)
+        if endpoint.throttle is not None:
+            async with endpoint.throttle:
+                pass
+        reply, text = await endpoint.chat.ask(request, self._zero_s)
+        if reply.outcome == "ok":
+            self._texts.keep(pipeline.name, call.job, node, call.item, text)
+        return reply

@@ -1,0 +1,224 @@
+"""A whole measured run: servers up, warmed and probed; candidates interleaved over the repeats; servers down.
+
+All servers are started once and kept loaded and idle, so that a candidate differs from the next only in where and when
+its calls are sent. The order of the candidates is drawn anew for every repeat: drift of the machine hits all alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from harness.core.draws import shuffled
+from harness.core.engine import Engine
+from harness.core.plan import Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.drivers.chat import Chat
+from harness.drivers.live import LiveStats, drive
+from harness.drivers.texts import Render, Texts
+from harness.errors import ServerFailure
+from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
+from harness.measure.progress import Progress
+from harness.measure.sender import Endpoint, Sender, throttle
+from harness.runs.folder import RunFolder
+from harness.runs.model import Run, ServerFacts
+from harness.servers.launch import launched
+from harness.units import count, safe_url
+from harness.workload.load import Loaded
+from harness.workload.prompts import render
+from harness.workload.schema import ServerSpec
+
+__all__ = ["measure", "opened"]
+
+
+class _Trial(NamedTuple):
+    """One entry of the order in which everything is measured."""
+
+    plan: Plan
+    repeat: int  # negative: warm-up, not recorded
+
+
+@asynccontextmanager
+async def opened(name: str, spec: ServerSpec, progress: Progress) -> AsyncIterator[Endpoint]:
+    """Start (or find) a server and open the client to it; close both afterwards."""
+    clock = asyncio.get_running_loop().time
+    async with launched(name, spec, say=progress.say, progress=progress.download) as server:
+        chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
+        try:
+            yield Endpoint(server, chat, throttle(spec.starts_per_s))
+        finally:
+            await chat.close()
+
+
+async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Progress) -> Run:
+    """Measure every candidate of a workload, writing records as calls end.
+
+    Args:
+        header: the run without records; `servers` and `notes` are filled in here.
+
+    Returns:
+        The header as it stands at the end, marked complete. The records are in the folder.
+    """
+    async with AsyncExitStack() as stack:
+        endpoints: dict[str, Endpoint] = {}
+        for name, spec in loaded.servers.items():
+            endpoints[name] = await stack.enter_async_context(opened(name, spec, progress))
+        facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
+        header = header._replace(servers=tuple(facts), notes=(*header.notes, *_mismatches(facts)))
+        folder.write_header(header)
+
+        order = _order(loaded)
+        progress.trials(len(order))
+        for position, trial in enumerate(order):
+            label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
+            progress.trial(position + 1, trial.plan.name, label)
+            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
+            for name in failed:
+                header = await _after_failure(endpoints[name], header, progress)
+    return header._replace(partial=False)
+
+
+def _order(loaded: Loaded) -> list[_Trial]:
+    measure, seed = loaded.workload.measure, loaded.workload.seed
+    order = []
+    for repeat in range(-measure.warmup, measure.repeats):
+        order += [_Trial(plan, repeat) for plan in shuffled(loaded.plans, seed, repeat, "interleave")]
+    return order
+
+
+async def _measure_trial(
+    loaded: Loaded,
+    endpoints: dict[str, Endpoint],
+    trial: _Trial,
+    position: int,
+    folder: RunFolder,
+    progress: Progress,
+) -> list[str]:
+    """Measure one trial and return the servers on which a call failed."""
+    workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
+    texts = Texts(_renderer(loaded, repeat))
+    engine = Engine(loaded.pipelines, plan, origin="measured", repeat=repeat, timeout_s=workload.timeout_s)
+    ended = 0
+    first_due_s: list[float] = []
+    failed: dict[str, None] = {}
+
+    def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
+        nonlocal ended
+        if isinstance(record, CallRecord):
+            ended += 1
+            if record.outcome != "ok" and record.started_s is not None:
+                failed[record.server] = None
+            if repeat >= 0:
+                folder.add_call(record)
+        elif isinstance(record, JobRecord):
+            first_due_s.append(record.due_s)
+            texts.forget(record.pipeline, record.job)
+            if repeat >= 0:
+                folder.add_job(record)
+        elif repeat >= 0:
+            folder.add_delay(record)
+
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    loop = asyncio.get_running_loop()
+    zero_s = loop.time()
+    sender = Sender(
+        plan,
+        loaded.pipelines,
+        endpoints,
+        loaded.agents,
+        texts,
+        zero_s=zero_s,
+        clock=loop.time,
+        seed=workload.seed,
+        repeat=repeat,
+    )
+    stats: LiveStats = await drive(
+        engine, sender, keep, start_s=zero_s, on_change=lambda engine: progress.calls(engine, ended)
+    )
+    if repeat >= 0:
+        record = TrialRecord(
+            candidate=plan.name,
+            repeat=repeat,
+            origin="measured",
+            position=position,
+            started_at=started_at,
+            makespan_s=stats.end_s - min(first_due_s, default=0.0),
+            loop_lag_p99_s=stats.loop_lag_p99_s,
+            complete=True,
+        )
+        folder.add_trial(record)
+    return list(failed)
+
+
+async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) -> Run:
+    """Look at a server on which a call failed: is it alive, and has it still all its slots?
+
+    A cancelled call can cost an Ollama a slot until it unloads the model (reference 6 #1). What is measured after that
+    would be labelled with slots that are not there.
+
+    Raises:
+        ServerFailure: it no longer answers. What was measured so far is kept.
+    """
+    name = endpoint.server.name
+    progress.say(f"{name}: a call failed; counting slots again")
+    try:
+        slots = await find_slots(endpoint, rounds=1)
+    except ServerFailure as error:
+        raise ServerFailure(f"the run stopped: {error}") from error
+    before = next(facts for facts in header.servers if facts.name == name)
+    if slots == before.slots_found:
+        return header
+    note = f'Server "{name}" generated {before.slots_found} calls at a time before a call failed, and {slots} after it.'
+    servers = tuple(facts._replace(slots_found=slots) if facts.name == name else facts for facts in header.servers)
+    return header._replace(servers=servers, notes=(*header.notes, note))
+
+
+def _renderer(loaded: Loaded, repeat: int) -> Render:
+    """Return what fills the templates in: the same inputs for every candidate of a repeat."""
+    inputs = loaded.inputs_for(max(repeat, 0))
+
+    def fill(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+        prompt = loaded.prompts[pipeline, node]
+        over = loaded.workload.pipelines[pipeline].nodes[node].over
+        text = None if over is None else inputs[over][item]
+        system = None if prompt.system is None else render(prompt.system, text, inputs, outputs)
+        return system, render(prompt.template, text, inputs, outputs)
+
+    return fill
+
+
+async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
+    """Warm a server up, find how many slots it really has and what a call costs where nobody waits."""
+    server = endpoint.server
+    progress.say(f"{server.name}: warming up")
+    await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
+    baseline = await find_baseline(endpoint)
+    slots = await find_slots(endpoint, rounds=1)
+    if server.slots_asked not in (None, slots):
+        slots = await find_slots(endpoint, key=1)  # it is said at the top of the report: look again, three times
+    asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
+    progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
+    return ServerFacts(
+        name=server.name,
+        kind=server.kind,
+        url=safe_url(server.url),
+        model=server.model,
+        slots_asked=server.slots_asked,
+        slots_found=slots,
+        version=server.version,
+        exact_queue=server.exact_queue,
+        baseline=baseline,
+        details=server.details,
+    )
+
+
+def _mismatches(facts: list[ServerFacts]) -> list[str]:
+    return [
+        f'Server "{f.name}" was asked for {count(f.slots_asked, "slot")} but generates {f.slots_found} at a time: '
+        "its figures hold for what was found."
+        for f in facts
+        if f.slots_asked is not None and f.slots_found is not None and f.slots_found != f.slots_asked
+    ]

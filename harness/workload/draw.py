@@ -1,0 +1,184 @@
+"""Draw an agent graph with lines, left to right; as a list where lines could be misread. Also as Mermaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import networkx as nx
+
+from harness.units import seconds
+
+__all__ = ["draw", "label", "mermaid"]
+
+# A cell's connections: left, right, up, down.
+_LINES = {
+    "lr": "─", "ud": "│", "rd": "┌", "ld": "┐", "ru": "└", "lu": "┘",
+    "rud": "├", "lud": "┤", "lrd": "┬", "lru": "┴", "lrud": "┼", "l": "─", "r": "─",
+}  # fmt: skip
+
+Cell = tuple[int, int]
+
+
+def label(name: str, node: dict[str, Any]) -> str:
+    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`."""
+    if node["kind"] == "tool":
+        return f"{name} ({seconds(node['delay_s'])})"
+    return f"{name} x{node['width']}" if node.get("over") else name
+
+
+def draw(graph: nx.DiGraph, columns: int = 76) -> list[str]:
+    """Return the graph as lines of text, no wider than `columns` unless a name is.
+
+    Every node stands right of all that it waits for. Nodes with the same successors share one vertical line,
+    and two different lines only ever cross (the upright one goes over the other). Where that is not possible,
+    or not in `columns`, the answer is a list: every node with what it waits for.
+    """
+    lines = _diagram(graph)
+    if lines is None or max(map(len, lines)) > columns:
+        return _list(graph, columns)
+    return lines
+
+
+def _list(graph: nx.DiGraph, columns: int) -> list[str]:
+    labels = {name: label(name, graph.nodes[name]) for name in graph}
+    pad = min(max(map(len, labels.values())), columns // 2)
+    lines = []
+    for name in nx.lexicographical_topological_sort(graph, key=_place(graph).__getitem__):
+        before = sorted(graph.predecessors(name), key=_place(graph).__getitem__)
+        lines.append(f"{labels[name]:<{pad}}  <- {', '.join(before)}" if before else labels[name])
+    return lines
+
+
+def _place(graph: nx.DiGraph) -> dict[str, int]:
+    return {name: i for i, name in enumerate(graph)}
+
+
+def _diagram(graph: nx.DiGraph) -> list[str] | None:
+    levels, edges = _layered(graph)
+    rows = _rows(levels, edges)
+    canvas: dict[Cell, str] = {}
+    x = 0
+    for depth, level in enumerate(levels):
+        texts = {node: label(node, graph.nodes[node]) if isinstance(node, str) else "" for node in level}
+        width = max(map(len, texts.values()))
+        leaving = {node: [b for a, b in edges if a == node] for node in level}
+        for node, text in texts.items():
+            for i, char in enumerate(text):
+                canvas[rows[node], x + i] = char
+            if leaving[node]:  # the line on to the gap; a dummy is all line, from the gap before it
+                start = x + len(text) + 1 if text else x - 1
+                for column in range(start, x + width + 2):
+                    canvas[rows[node], column] = "─"
+        x += width + 2
+        if depth + 1 == len(levels):
+            break
+        channels = _channels(leaving, rows)
+        if channels is None:
+            return None
+        end = x + 2 * len(channels) + 1
+        _draw_gap(canvas, channels, x, end)
+        x = end + 1
+    height = max(row for row, _ in canvas) + 1
+    lines = [[" "] * (max(column for _, column in canvas) + 1) for _ in range(height)]
+    for (row, column), char in canvas.items():
+        lines[row][column] = char
+    return ["".join(line).rstrip() for line in lines]
+
+
+Node = Any  # a node's name, or (name, name, level) for a line that passes a level
+
+
+def _layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]]]:
+    """Put every node on the level after its last predecessor; long edges pass others as dummies."""
+    depth: dict[str, int] = {}
+    for name in nx.lexicographical_topological_sort(graph, key=_place(graph).__getitem__):
+        depth[name] = 1 + max((depth[before] for before in graph.predecessors(name)), default=-1)
+    levels: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
+    for name in graph:
+        levels[depth[name]].append(name)
+    edges: list[tuple[Node, Node]] = []
+    for a, b in graph.edges:
+        last: Node = a
+        for level in range(depth[a] + 1, depth[b]):
+            dummy = (a, b, level)
+            levels[level].append(dummy)
+            edges.append((last, dummy))
+            last = dummy
+        edges.append((last, b))
+    return levels, edges
+
+
+def _rows(levels: list[list[Node]], edges: list[tuple[Node, Node]]) -> dict[Node, int]:
+    """Order each level by the mean row of what its nodes wait for (Sugiyama's barycentre), one node a row."""
+    rows: dict[Node, int] = {}
+    for level in levels:
+
+        def centre(node: Node) -> float:
+            above = [rows[a] for a, b in edges if b == node]
+            return sum(above) / len(above) if above else float(len(rows))
+
+        level.sort(key=centre)
+        wanted = [centre(node) for node in level]
+        mean = sum(wanted) / len(wanted) if rows else (max(map(len, levels)) - 1) / 2
+        start = max(0, round(mean - (len(level) - 1) / 2))
+        for i, node in enumerate(level):
+            rows[node] = start + i
+    top = min(rows.values())
+    return {node: row - top for node, row in rows.items()}
+
+
+Channel = tuple[list[int], list[int]]  # rows that come in from the left, rows that go out to the right
+
+
+def _channels(leaving: dict[Node, list[Node]], rows: dict[Node, int]) -> list[Channel] | None:
+    """Give nodes with the same successors one upright line; order them so that none runs into another."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for node, after in leaving.items():
+        if after:
+            groups.setdefault(tuple(sorted(rows[b] for b in after)), []).append(rows[node])
+    channels = [(sorted(sources), list(targets)) for targets, sources in groups.items()]
+    targets_of_all = [row for targets in groups for row in targets]
+    if len(set(targets_of_all)) < len(targets_of_all):
+        return None  # two lines would run into one, and each could be read as the other
+    # On one row, a line that still comes in must end left of where another begins to go out.
+    order: nx.DiGraph = nx.DiGraph()
+    order.add_nodes_from(range(len(channels)))
+    for i, (sources, _) in enumerate(channels):
+        order.add_edges_from(
+            (i, j) for j, (_, targets) in enumerate(channels) if i != j and set(sources) & set(targets)
+        )
+    if not nx.is_directed_acyclic_graph(order):
+        return None
+    return [channels[i] for i in nx.lexicographical_topological_sort(order)]
+
+
+def _draw_gap(canvas: dict[Cell, str], channels: list[Channel], x: int, end: int) -> None:
+    flat: dict[Cell, str] = {}
+    upright: dict[Cell, str] = {}
+    for i, (sources, targets) in enumerate(channels):
+        at = x + 2 * i
+        for row in sources:
+            flat.update(((row, column), "lr") for column in range(x, at))
+        for row in targets:
+            flat.update(((row, column), "lr") for column in range(at + 1, end))
+        touched = [*sources, *targets]
+        for row in range(min(touched), max(touched) + 1):
+            sides = "l" * (row in sources) + "r" * (row in targets)
+            sides += "u" * (row > min(touched)) + "d" * (row < max(touched))
+            upright[row, at] = sides
+    for cell, sides in {**flat, **upright}.items():
+        canvas[cell] = _LINES[sides]
+
+
+def mermaid(graphs: Iterable[tuple[str, nx.DiGraph]]) -> str:
+    """Return the graphs as one Mermaid flowchart, a subgraph for each pipeline."""
+    lines = ["flowchart LR"]
+    for p, (pipeline, graph) in enumerate(graphs):
+        place = _place(graph)
+        lines.append(f'  subgraph p{p}["{pipeline}"]')
+        for name in graph:
+            lines.append(f'    p{p}n{place[name]}["{label(name, graph.nodes[name])}"]')
+        lines += [f"    p{p}n{place[a]} --> p{p}n{place[b]}" for a, b in graph.edges]
+        lines.append("  end")
+    return "\n".join(lines)

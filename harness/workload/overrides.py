@@ -1,0 +1,110 @@
+"""What the command line changes in a workload, applied before it is frozen for good."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from harness.errors import UserError, did_you_mean
+from harness.workload.candidates import Plans
+from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, Workload
+
+__all__ = ["Overrides", "override", "override_plans"]
+
+
+class Overrides(NamedTuple):
+    """What the command line asks for; None and empty leave the file as it is."""
+
+    engine: str | None = None  # "ollama": llamacpp servers become managed Ollama ones; "llamacpp": the reverse
+    model: str | None = None  # of every server; an agent that names a model keeps it
+    server_urls: dict[str, str] = {}  # noqa: RUF012  that server becomes the running Ollama at this address
+    repeats: int | None = None
+    warmup: int | None = None
+    scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s stays)
+    seed: int | None = None
+    only: tuple[str, ...] = ()  # candidates to keep, by name
+
+
+def override(workload: Workload, asked: Overrides) -> Workload:
+    """Return the workload with the overrides in it; a UserError names the flag. See also `override_plans`."""
+    changes: dict[str, Any] = {}
+    if asked.engine is not None or asked.model is not None:
+        changes["servers"] = {name: engine_of(spec, asked) for name, spec in workload.servers.items()}
+    if asked.server_urls:
+        servers = changes.get("servers", dict(workload.servers))
+        urls = {name: url for name, url in asked.server_urls.items() if name in servers}
+        changes["servers"] = servers | {name: at_url(name, servers[name], url) for name, url in urls.items()}
+    measure = {key: value for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup)) if value is not None}
+    if measure:
+        if not 1 <= measure.get("repeats", 1) <= 1000:
+            raise UserError(f"--repeats: expected 1 to 1000, found {asked.repeats}")
+        if not 0 <= measure.get("warmup", 0) <= 20:
+            raise UserError(f"--warmup: expected 0 to 20, found {asked.warmup}")
+        changes["measure"] = workload.measure.model_copy(update=measure)
+    if asked.scale is not None:
+        if not 0 < asked.scale <= 10_000:
+            raise UserError(f"--scale: expected more than 0, up to 10000, found {asked.scale:g}")
+        changes["pipelines"] = {
+            name: spec
+            if spec.jobs is None or isinstance(spec.arrival, AtTimes)
+            else spec.model_copy(update={"jobs": min(100_000, max(1, round(spec.jobs * asked.scale)))})
+            for name, spec in workload.pipelines.items()
+        }
+    if asked.seed is not None:
+        changes["seed"] = asked.seed
+    if not changes:
+        return workload
+    return Workload.model_validate({**{key: getattr(workload, key) for key in workload.model_fields_set}, **changes})
+
+
+def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
+    """Return the server on the engine and with the model asked for; a running one keeps its engine."""
+    shared: dict[str, Any] = {
+        "slots": spec.slots,
+        "context_tokens": spec.context_tokens,
+        "batch_tokens": spec.batch_tokens,
+        "threads": spec.threads,
+        "starts_per_s": spec.starts_per_s,
+        "model": asked.model or spec.model,
+    }
+    match asked.engine:
+        case "ollama" if isinstance(spec, LlamaCppServer):
+            return OllamaServer(kind="ollama", **shared)
+        case "llamacpp" if isinstance(spec, OllamaServer) and spec.url is None:
+            return LlamaCppServer(kind="llamacpp", **shared)
+        case None | "ollama" | "llamacpp":
+            return spec.model_copy(update={"model": shared["model"]})
+        case other:
+            hint = did_you_mean(other, ("ollama", "llamacpp"))
+            raise UserError(f'--engine: expected "ollama" or "llamacpp", found "{other}"{hint}')
+
+
+def at_url(name: str, spec: ServerSpec, url: str) -> ServerSpec:
+    """Return the server as a running Ollama at `url`, with the slots and the model that the file gives it."""
+    if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
+        raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
+    keep = spec.model_dump(exclude={"kind", "url", "threads"}, exclude_unset=True)
+    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": spec.model, "url": url})
+
+
+def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
+    """Keep the candidates asked for, and put running servers in place of derived ones; names are checked."""
+    names = {**dict.fromkeys(workload.servers), **dict.fromkeys(found.servers)}
+    for name in asked.server_urls:
+        if name not in names:
+            raise UserError(f'--server: no server "{name}"{did_you_mean(name, names) or _there_is(names)}')
+    candidates = [plan.name for plan in found.plans]
+    for name in asked.only:
+        if name not in candidates:
+            raise UserError(f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}')
+    plans = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
+    used = {lane.server for plan in plans for lane in plan.lanes}
+    servers = {
+        name: at_url(name, spec, asked.server_urls[name]) if name in asked.server_urls else spec
+        for name, spec in found.servers.items()
+        if name in used
+    }
+    return Plans(servers, plans, tuple(name for name in found.derived if name in servers))
+
+
+def _there_is(names: Any) -> str:
+    return f"; there is: {', '.join(names)}"

@@ -1,0 +1,88 @@
+"""The critical path of a diamond, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from analysis.records import call, delay, job
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.critical_path import critical_path, median_job, predecessor_graph
+from harness.analysis.timesplit import Parts
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.workload.schema import PipelineSpec
+
+DIAMOND = PipelineSpec.model_validate(
+    {
+        "path": "batch",
+        "jobs": 1,
+        "nodes": {
+            "plan": {"agent": "a"},
+            "quick": {"agent": "a", "after": ["plan"]},
+            "slow": {"agent": "a", "over": "things", "after": ["plan"]},
+            "look-up": {"tool": {"delay_s": 1.0}, "after": ["plan"]},
+            "edit": {"agent": "a", "after": ["quick", "slow", "look-up"]},
+        },
+    }
+)
+
+
+def diamond() -> tuple[JobRecord, list[CallRecord], list[DelayRecord]]:
+    """plan 0.25-1.25, then quick to 2, look-up to 2.25, slow items to 2.5 and 4, edit 4.125-5; the job was due at 0."""
+    calls = [
+        call("plan", pipeline="p", ready=0.25, prefill=0.25, decode=0.75),
+        call("quick", pipeline="p", ready=1.25, prefill=0.25, decode=0.5),
+        call("slow", pipeline="p", item=0, ready=1.25, prefill=0.25, decode=1.0),
+        call("slow", pipeline="p", item=1, ready=1.25, router=1.25, queue=0.25, prefill=0.25, decode=1.0),
+        call("edit", pipeline="p", ready=4.125, prefill=0.125, decode=0.75),
+    ]
+    return job("p", due=0.0, end=5.5, calls=5), calls, [delay("look-up", 1.25, 2.25, pipeline="p")]
+
+
+def test_the_path_of_a_diamond() -> None:
+    record, calls, delays = diamond()
+    path = critical_path(record, calls, delays, predecessor_graph(DIAMOND), {})
+    assert path is not None
+    assert [(step.node, step.item) for step in path.steps] == [("plan", 0), ("slow", 1), ("edit", 0)]
+    assert path.steps[0].parts == Parts(prefill_s=0.25, decode_s=0.75, harness_s=0.25)
+    assert path.steps[1].parts == Parts(router_wait_s=1.25, queue_wait_s=0.25, prefill_s=0.25, decode_s=1.0)
+    assert path.steps[2].parts == Parts(prefill_s=0.125, decode_s=0.75, harness_s=0.125 + 0.5)
+    assert path.parts.total_s == path.pipeline_time_s == 5.5
+
+
+def test_a_delay_can_be_critical() -> None:
+    record, calls, _ = diamond()
+    late = delay("look-up", 1.25, 4.125, pipeline="p")
+    path = critical_path(record, calls, [late], predecessor_graph(DIAMOND), {})
+    assert path is not None
+    assert [step.node for step in path.steps] == ["plan", "look-up", "edit"]
+    assert path.steps[1].parts == Parts(tool_s=2.875)
+    assert path.parts.total_s == 5.5
+
+
+def test_a_job_of_which_nothing_ended_has_no_path() -> None:
+    record, *_ = diamond()
+    assert critical_path(record, [call("plan", outcome="error")], [], predecessor_graph(DIAMOND), {}) is None
+
+
+@given(st.lists(st.integers(0, 512), min_size=7, max_size=7))
+def test_the_parts_add_up_to_the_pipeline_time(ticks: list[int]) -> None:
+    plan, quick, slow, tool, edit, gap, tail = (tick / 512 for tick in ticks)
+    ready = gap + plan
+    ends = [ready + quick, ready + slow, ready + tool]
+    calls = [
+        call("plan", ready=gap, prefill=0.0, decode=plan),
+        call("quick", ready=ready, prefill=quick, decode=0.0),
+        call("slow", ready=ready, router=slow, prefill=0.0, decode=0.0),
+        call("edit", ready=max(ends) + gap, prefill=edit, decode=0.0),
+    ]
+    record = job("p", end=max(ends) + gap + edit + tail, due=0.0)
+    path = critical_path(record, calls, [delay("look-up", ready, ready + tool)], predecessor_graph(DIAMOND), {})
+    assert path is not None
+    assert path.parts.total_s == record.pipeline_time_s
+    assert path.steps[1].end_s == max(ends)
+
+
+@pytest.mark.parametrize(("ends", "median"), [([3.0, 1.0, 2.0], 2.0), ([4.0, 3.0, 1.0, 2.0], 2.0)])
+def test_the_median_job_is_one_that_happened(ends: list[float], median: float) -> None:
+    assert median_job([job(number=n, end=end) for n, end in enumerate(ends)]).end_s == median

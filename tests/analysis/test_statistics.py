@@ -1,0 +1,115 @@
+"""Intervals and comparisons against scipy's own tests and against hand-made cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.analysis.statistics import compare, estimate, p95, repeats_needed
+
+A = {0: 4.1, 1: 4.4, 2: 3.9, 3: 4.6, 4: 4.2}
+B = {0: 5.0, 1: 5.6, 2: 4.9, 3: 5.5, 4: 5.3}
+
+
+def test_comparison_is_the_paired_t_test_on_logs() -> None:
+    found = compare("a", A, "b", B)
+    theirs = stats.ttest_rel(np.log(list(A.values())), np.log(list(B.values())))
+    interval = theirs.confidence_interval(0.95)
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert math.log(found.low) == pytest.approx(interval.low)
+    assert math.log(found.high) == pytest.approx(interval.high)
+    assert found.relation == "better"
+
+
+def test_several_comparisons_share_the_error() -> None:
+    found = compare("a", A, "b", B, comparisons=3)
+    interval = stats.ttest_rel(np.log(list(A.values())), np.log(list(B.values()))).confidence_interval(1 - 0.05 / 3)
+    assert found is not None and found.low is not None
+    assert math.log(found.low) == pytest.approx(interval.low)
+
+
+def test_only_common_repeats_are_paired() -> None:
+    found = compare("a", {**A, 7: 1000.0}, "b", {**B, 8: 0.001})
+    assert found == compare("a", A, "b", B)
+    assert compare("a", {0: 1.0}, "b", {1: 1.0}) is None
+
+
+def test_estimate_is_the_one_sample_interval_on_logs() -> None:
+    logs = np.log(list(A.values()))
+    found = estimate(list(A.values()), "measured")
+    interval = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.value == pytest.approx(stats.gmean(list(A.values())))
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((interval.low, interval.high))
+
+
+def test_one_repeat_has_no_interval_and_resolves_nothing() -> None:
+    alone = estimate([4.0], "measured")
+    assert alone is not None and alone.value == pytest.approx(4.0)
+    assert (alone.low, alone.high, alone.n) == (None, None, 1)
+    found = compare("a", {0: 1.0}, "b", {0: 2.0})
+    assert found is not None
+    assert found.ratio == pytest.approx(0.5)
+    assert (found.low, found.p, found.relation) == (None, None, "unresolved")
+
+
+def test_no_values_and_zeros_have_no_estimate() -> None:
+    assert estimate([], "measured") is None
+    assert estimate([0.0, 1.0], "measured") is None
+
+
+def test_within_five_percent_is_equivalent_even_where_it_is_different() -> None:
+    other = {repeat: value * 1.02 * (1 + repeat / 10_000) for repeat, value in A.items()}
+    found = compare("a", A, "b", other)
+    assert found is not None and found.high is not None
+    assert found.high < 1  # significantly faster, and not worth a choice
+    assert found.relation == "equivalent"
+
+
+def test_an_interval_that_reaches_over_the_margin_is_not_equivalent() -> None:
+    factors = (1.0, 1.06, 0.95, 1.04, 0.97)
+    other = {repeat: A[repeat] * factors[repeat] for repeat in A}
+    found = compare("a", A, "b", other)
+    assert found is not None
+    assert found.relation == "unresolved"
+    assert found.repeats_needed is not None and found.repeats_needed > 5
+
+
+def test_higher_can_be_better() -> None:
+    found = compare("b", B, "a", A, lower_is_better=False)
+    assert found is not None and found.relation == "better"
+
+
+def test_equal_values_are_equivalent_without_a_warning() -> None:
+    found = compare("a", A, "b", A)
+    assert found is not None
+    assert (found.ratio, found.relation, found.p) == (1.0, "equivalent", 1.0)
+
+
+def test_repeats_needed_resolves_four_times_of_five() -> None:
+    """Try the advice out: a fresh sample of that size must be resolved about 80 % of the time."""
+    mean, sd = math.log(1.10), 0.12
+    needed = repeats_needed(mean, sd, 5)
+    assert needed is not None
+    rng = np.random.default_rng(20260304)
+    resolved = 0
+    for _ in range(500):
+        logs = rng.normal(mean, sd, needed)
+        ratio = compare("a", dict(enumerate(np.exp(logs))), "b", dict.fromkeys(range(needed), 1.0))
+        resolved += ratio is not None and ratio.relation != "unresolved"
+    assert resolved / 500 == pytest.approx(0.8, abs=0.05)
+
+
+def test_repeats_needed_grows_with_the_spread_and_ends() -> None:
+    few, many = repeats_needed(0.1, 0.05, 2), repeats_needed(0.1, 0.2, 2)
+    assert few is not None and many is not None and few < many
+    assert repeats_needed(0.02, 5.0, 5) is None
+
+
+def test_p95_needs_a_hundred_values() -> None:
+    assert p95(list(range(99))) is None
+    assert p95(list(range(101))) == 95.0

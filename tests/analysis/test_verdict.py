@@ -1,0 +1,251 @@
+"""The verdict in words, whole: a change of a word shows here and is meant or not."""
+
+from __future__ import annotations
+
+from analysis import records as make
+from analysis.scenarios import scenario, steady, with_goal
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis
+
+NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
+WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
+
+
+def said(analysis: Analysis) -> list[str]:
+    """Return everything the verdict says, in order."""
+    texts = [text for verdict in analysis.paths for text in (verdict.headline, *verdict.sentences)]
+    return [*texts, *analysis.choice.sentences]
+
+
+def test_batched_is_clearly_better() -> None:
+    found = analyse(scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)}))
+    assert [verdict.standing for verdict in found.paths] == ["clear"]
+    assert said(found) == [
+        'Batch path (digest): run it in batches, with "batched" '
+        "(four-slot: 4 slots, at most 4 calls in flight, window, interactive-first).",
+        "Pipeline time of digest: 12.0 s (11.9 s to 12.1 s); measured, 5 repeats, 95 % intervals.",
+        'Against the fastest, "batched": "serial" takes 1.33 times (1.32 to 1.34).',
+        'Why: compared with "serial", a job of digest has 6.50 s less waiting for its turn, 1.88 s more decode and '
+        "628 ms more prefill on its critical path (means).",
+        'Take "batched".',
+    ]
+    assert found.choice.settings[0].shell == ("OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve",)
+    assert found.choice.settings[0].code == (
+        "four_slot = asyncio.Semaphore(4)  # LangChain: config={'max_concurrency': 4}",
+    )
+
+
+def test_serial_is_better() -> None:
+    found = analyse(scenario({"serial": steady(10), "batched": steady(11, noise=NOISE)}))
+    assert found.paths[0].headline == (
+        'Batch path (digest): run it serially, with "serial" (one-slot: 1 slot, at most 1 call in flight, serial).'
+    )
+    assert (found.choice.kind, found.choice.candidate, found.paths[0].batched) == ("one path", "serial", False)
+
+
+def test_what_cannot_be_resolved_is_said_and_the_simpler_one_taken() -> None:
+    found = analyse(scenario({"serial": steady(16), "batched": steady(15.5, noise=WIDE)}))
+    assert said(found)[:4] == [
+        'Batch path (digest): not resolvable between "batched" and "serial" from 5 repeats. '
+        'Take the simplest: run it serially, with "serial" (one-slot: 1 slot, at most 1 call in flight, serial).',
+        "Pipeline time of digest: 16.0 s (15.8 s to 16.2 s); measured, 5 repeats, 95 % intervals.",
+        'Against the fastest, "batched": "serial" cannot be told from it: 1.03 times (0.94 to 1.14).',
+        "About 45 repeats would tell (--repeats 45).",
+    ]
+    assert (found.paths[0].fastest, found.paths[0].chosen) == ("batched", "serial")
+
+
+def test_equal_within_five_percent_takes_the_simpler_one() -> None:
+    found = analyse(scenario({"serial": steady(16), "batched": steady(15.8, noise=NOISE)}))
+    assert found.paths[0].standing == "equivalent"
+    assert found.paths[0].headline.startswith(
+        'Batch path (digest): "batched" and "serial" are equal within 5 %. Take the simplest: run it serially'
+    )
+
+
+def test_one_candidate_that_is_near_the_best_on_both_paths_serves_both() -> None:
+    found = analyse(
+        scenario(
+            {"serial": steady(16), "batched": steady(13), "split": steady(12.9, noise=NOISE)},
+            {"serial": steady(3), "batched": steady(2), "split": steady(1)},
+        )
+    )
+    assert [verdict.chosen for verdict in found.paths] == ["batched", "split"]
+    assert (found.choice.kind, found.choice.candidate) == ("both", "split")
+    assert found.choice.sentences == (
+        'Take "split", which serves both paths: on the batch path the fastest, on the interactive path the fastest.',
+    )
+    assert found.choice.settings[0].shell == (
+        "OLLAMA_HOST=127.0.0.1:11434 OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 ollama serve  # one-slot",
+        "OLLAMA_HOST=127.0.0.1:11435 OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve  # four-slot",
+    )
+    assert found.choice.settings[0].remarks[0] == "Send digest to port 11435; chat to port 11434."
+
+
+TRADE = (
+    {"serial": steady(16), "batched": steady(13), "split": steady(14.5, noise=NOISE)},
+    {"serial": steady(3), "batched": steady(2), "split": steady(1)},
+)
+
+
+def test_a_trade_between_the_paths_names_both_prices() -> None:
+    found = analyse(scenario(*TRADE))
+    assert (found.choice.kind, found.choice.candidate) == ("trade", None)
+    assert found.choice.sentences == (
+        'The paths want different candidates: "batched" for the batch path, "split" for the interactive one. '
+        "No candidate is near the best on both.",
+        'If the batch path matters most, take "batched": '
+        'a reply takes 2.00 times (2.00 to 2.00) what it takes under "split".',
+        'If the interactive path matters most, take "split": '
+        'a job takes 1.12 times (1.11 to 1.13) what it takes under "batched".',
+        'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.',
+    )
+    assert found.paths[0].sentences[-1] == (
+        'Price on the interactive path: a reply takes 2.00 times (2.00 to 2.00) what it takes under "split".'
+    )
+    assert [settings.candidate for settings in found.choice.settings] == ["batched", "split"]
+
+
+def test_goals_decide_a_trade() -> None:
+    found = analyse(scenario(*TRADE, spec=with_goal(p50_s=1.5, first_token_s=1.0)))
+    assert (found.choice.kind, found.choice.candidate) == ("goals", "split")
+    assert found.choice.sentences[1] == (
+        'The goals decide: take "split", the fastest on the batch path of those that meet them; '
+        "on the batch path it is 1.12 times (1.10 to 1.13) the fastest, on the interactive path it is the fastest."
+    )
+    assert found.paths[1].sentences[-2:] == (
+        "Goal met: first token of chat within 1.00 s, found 250 ms.",
+        "Goal met: median reply of chat within 1.50 s, found 1.00 s.",
+    )
+
+
+def test_goals_that_all_miss_decide_nothing() -> None:
+    found = analyse(scenario(*TRADE, spec=with_goal(p50_s=0.5)))
+    assert found.choice.kind == "trade"
+    assert found.choice.sentences[-1] == "No candidate meets every goal, so they do not decide it either."
+    assert found.paths[1].sentences[-1] == "Goal missed: median reply of chat within 500 ms, found 1.00 s."
+
+
+def test_a_p95_goal_without_the_values_is_not_judged() -> None:
+    found = analyse(scenario(*TRADE, spec=with_goal(p95_s=6)))
+    assert found.paths[1].sentences[-1] == (
+        "Goal not judged: 95th percentile of the reply of chat within 6.00 s; "
+        "a 95th percentile needs 100 replies, there are 15."
+    )
+    enough = analyse(scenario(*TRADE, chats=20, spec=with_goal(p95_s=6)))
+    assert enough.paths[1].sentences[-1].startswith("Goal met: 95th percentile of the reply of chat within 6.00 s")
+
+
+def test_one_repeat_gives_no_verdict() -> None:
+    found = analyse(scenario({"serial": [16.0], "batched": [12.0]}, spec=None)._replace(options={"repeats": 1}))
+    assert [notice.kind for notice in found.notices] == ["one repeat"]
+    assert said(found)[:4] == [
+        "Batch path (digest): one repeat is no verdict. Fastest in it: "
+        '"batched" (four-slot: 4 slots, at most 4 calls in flight, window, interactive-first).',
+        "Pipeline time of digest: 12.0 s (one repeat: no interval); measured, 1 repeat.",
+        'Against the fastest, "batched": "serial" took 1.33 times.',
+        "Run at least 5 repeats for a verdict.",
+    ]
+    assert said(found)[-1] == 'Take "batched". From one repeat, so far.'
+
+
+def test_failures_are_on_top_and_in_no_time() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    broken = make.call(
+        "merge",
+        candidate="batched",
+        repeat=0,
+        pipeline="digest",
+        path="batch",
+        job=9,
+        server="four-slot",
+        outcome="error",
+    )
+    failed = make.job("digest", path="batch", candidate="batched", number=9, end=900.0, outcome="error")
+    found = analyse(run._replace(calls=(*run.calls, broken), jobs=(*run.jobs, failed)))
+    assert found.notices[0].text == (
+        "batched: 1 of 31 calls failed (1 error; first: HTTP 500: it broke). "
+        "1 of 11 jobs did not end well and are in no time below."
+    )
+    batched = found.candidates[1].pipelines[0]
+    assert (batched.values, batched.jobs_failed, batched.calls_failed) == (10, 1, 1)
+    assert batched.time == analyse(run).candidates[1].pipelines[0].time
+    # A candidate that loses jobs is not recommended while one is there that does not.
+    assert found.choice.candidate == "serial"
+
+
+def test_nothing_that_ended_well_is_no_recommendation() -> None:
+    run = scenario({"serial": steady(16)})
+    found = analyse(run._replace(jobs=tuple(job._replace(outcome="timeout") for job in run.jobs)))
+    assert found.paths[0].headline == "Batch path (digest): no job ended well, so there is nothing to choose from."
+    assert (found.choice.kind, found.choice.candidate, found.choice.settings) == ("none", None, ())
+
+
+def test_a_cut_trial_is_in_no_number() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    whole = analyse(run._replace(options={"repeats": 4}, trials=tuple(t for t in run.trials if t.repeat != 4)))
+    assert [notice.kind for notice in whole.notices] == ["cut"]
+    assert whole.notices[0].text == "2 trials were cut short; nothing of them is in any number."
+    assert [candidate.repeats for candidate in whole.candidates] == [4, 4]
+    assert whole.candidates[0].pipelines[0].values == 8
+
+
+def test_a_partial_run_pairs_the_repeats_that_both_have() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)}, partial=True)
+    some = tuple(t for t in run.trials if (t.candidate, t.repeat) != ("batched", 0))
+    found = analyse(run._replace(trials=some))
+    assert found.notices[0].text == "Partial: complete repeats are serial 5 of 5, batched 4 of 5."
+    assert found.paths[0].comparisons[0].n == 4
+
+
+def test_an_empty_run_is_analysed() -> None:
+    found = analyse(make.run(partial=True))
+    assert found.choice.kind == "none"
+    assert found.notices[0].text == "Partial: complete repeats are serial 0 of 5, batched 0 of 5, split 0 of 5."
+
+
+def test_what_the_numbers_do_not_mean_is_said() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)}, origin="emulated", notes=("a note",))
+    slow = [t._replace(loop_lag_p99_s=0.05) if t.candidate == "batched" else t for t in run.trials]
+    found = analyse(
+        run._replace(
+            trials=tuple(slow),
+            servers=(make.server("one-slot", 1), make.server("four-slot", 4, found=1)),
+            output_tokens={"digest/merge": 100},
+        )
+    )
+    assert [(notice.kind, notice.text) for notice in found.notices] == [
+        ("run", "a note"),
+        ("origin", "Emulated: the servers were simulated. No engine was measured."),
+        ("slots", "four-slot: 4 slots asked, 1 found; its numbers are those of the slots found."),
+        (
+            "client",
+            "The client could not always keep up: its event loop was late (batched 50 ms; 99th percentile; "
+            "20 ms is the limit), and that is in the times.",
+        ),
+        (
+            "short answers",
+            "20 of 60 answers stopped before the pinned length. Rates go by the tokens really made; "
+            "times are those of the shorter answers.",
+        ),
+    ]
+    # Four slots asked and one found is a serial server, whatever the workload calls it.
+    assert found.candidates[1].servers[0].slots == 1
+    assert found.paths[0].batched is False
+
+
+def test_intervals_are_widened_for_three_candidates_and_it_is_said() -> None:
+    three = {"serial": steady(16), "batched": steady(13), "split": steady(14)}
+    found = analyse(scenario(three, {name: steady(1) for name in three}))
+    assert {comparison.comparisons for comparison in found.paths[0].comparisons} == {2}
+    assert found.method[-1] == (
+        "2 candidates are compared with the fastest of a path, so each interval is widened to 97.5 % (Bonferroni)."
+    )
+
+
+def test_simplicity_decides_among_equals() -> None:
+    same = {name: steady(10) for name in ("split", "batched", "serial")}
+    found = analyse(scenario(same, same))
+    assert [verdict.chosen for verdict in found.paths] == ["serial", "serial"]
+    assert found.choice.kind == "same"

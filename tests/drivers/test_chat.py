@@ -1,0 +1,147 @@
+"""Through the real ChatOllama: what is measured is what truly happened, and every failure is an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from conftest import VirtualLoop
+from drivers.fake_ollama import FakeOllama
+
+from harness.core.records import Reply
+from harness.drivers.chat import QUEUE_HEADER, Chat, Request
+
+REQUEST = Request("be brief", "hello", {"num_predict": 2, "num_ctx": 512}, stream=False)
+STREAMED = REQUEST._replace(stream=True)
+Run = Callable[[Any], Any]
+
+
+@pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
+def test_times_are_those_of_the_server(run_virtual: Run, request_: Request) -> None:
+    async def main(loop: VirtualLoop) -> tuple[Reply, str, FakeOllama]:
+        server = FakeOllama(loop.time, lambda user: 1.5)
+        chat = Chat("http://fake:1", "m", loop.time, transport=server)
+        await asyncio.sleep(2.0)
+        reply, text = await chat.ask(request_, zero_s=0.5)
+        await chat.close()
+        return reply, text, server
+
+    reply, text, server = run_virtual(main)
+    (served,) = server.served
+    assert (reply.sent_s, reply.end_s) == (served.arrived_s - 0.5, served.ended_s - 0.5) == (1.5, 3.0)
+    assert reply.first_token_s == (2.25 if request_.stream else None)
+    assert (reply.total_s, reply.prefill_s, reply.decode_s, reply.load_s) == (1.5, 0.75, 0.75, None)
+    assert (reply.prompt_tokens, reply.output_tokens, reply.done_reason, text) == (10, 2, "length", "so")
+    assert served.options == {"num_predict": 2, "num_ctx": 512}  # complete: nothing added, nothing lost
+
+
+def test_two_hundred_calls_at_once_do_not_wait_for_connections(run_virtual: Run) -> None:
+    """httpx allows 100 connections unless told otherwise; the 101st would wait in the client and look like queueing."""
+
+    async def main(loop: VirtualLoop) -> list[Reply]:
+        chat = Chat("http://fake:1", "m", loop.time, transport=FakeOllama(loop.time, lambda user: 1.0))
+        return [reply for reply, _ in await asyncio.gather(*(chat.ask(REQUEST) for _ in range(200)))]
+
+    assert {reply.end_s for reply in run_virtual(main)} == {1.0}
+
+
+def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda request: httpx.Response(status, content=body, headers=headers))
+
+
+def _final(**fields: Any) -> bytes:
+    line = {"model": "m", "created_at": "x", "message": {"role": "assistant", "content": "hi"}, **fields}
+    return json.dumps(line).encode() + b"\n"
+
+
+def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: Request) -> Reply:
+    async def main(loop: VirtualLoop) -> Reply:
+        reply, text = await Chat("http://fake:1", "m", loop.time, transport=transport).ask(request)
+        assert (text != "") == (reply.outcome == "ok")
+        return reply
+
+    return run_virtual(main)  # type: ignore[no-any-return]
+
+
+def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual: Run) -> None:
+    transport = _answer(200, _final(done=True, done_reason="stop"), {QUEUE_HEADER: "1250000000"})
+    assert _ask(run_virtual, transport, REQUEST).queue_s == 1.25
+    transport = _answer(200, _final(done=True, done_reason="stop"))
+    assert _ask(run_virtual, transport, REQUEST).queue_s is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "error"),
+    [
+        (404, b'{"error":"model \'m\' not found"}', "error", "404: model 'm' not found"),
+        (503, b'{"error":"server busy, please try again."}', "rejected", "503: server busy, please try again."),
+        (500, b'{"error":"red \\u001b[31m alert\\nline 2"}', "error", "500: red  [31m alert line 2"),
+        (200, _final(done=False), "error", "the answer ended without a final line (done: true): the server cut it"),
+        (200, b"", "error", "the answer is no JSON"),
+        (200, b'{"broken', "error", "the answer is no JSON"),
+    ],
+)
+@pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
+def test_a_servers_failure_is_an_outcome(
+    run_virtual: Run, request_: Request, status: int, body: bytes, outcome: str, error: str
+) -> None:
+    reply = _ask(run_virtual, _answer(status, body), request_)
+    if body == b"" and request_.stream:
+        error = "the server sent no answer at all"
+    assert (reply.outcome, reply.error) == (outcome, error)
+    assert reply.sent_s is not None and reply.end_s is not None
+
+
+def test_an_error_line_in_the_middle_of_a_stream(run_virtual: Run) -> None:
+    body = _final(done=False) + b'{"error":"out of memory"}\n'
+    reply = _ask(run_virtual, _answer(200, body), STREAMED)
+    assert (reply.outcome, reply.error) == ("error", "out of memory")
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "error"),
+    [
+        (httpx.ConnectError("no"), "error", "the server refused the connection: is it still running?"),
+        (httpx.RemoteProtocolError("peer left"), "error", "the server cut the connection: peer left"),
+        (httpx.ReadTimeout(""), "timeout", "no answer in time: ReadTimeout"),
+    ],
+)
+@pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
+def test_a_broken_transport_is_an_outcome(
+    run_virtual: Run, request_: Request, raised: Exception, outcome: str, error: str
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise raised
+
+    reply = _ask(run_virtual, httpx.MockTransport(fail), request_)
+    assert (reply.outcome, reply.error) == (outcome, error)
+
+
+def test_cancelling_a_call_closes_the_stream(run_virtual: Run) -> None:
+    closed = []
+
+    class Endless(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            async def lines() -> AsyncIterator[bytes]:
+                try:
+                    yield _final(done=False)
+                    await asyncio.sleep(1e9)
+                finally:
+                    closed.append(True)
+
+            return httpx.Response(200, content=lines())
+
+    async def main(loop: VirtualLoop) -> None:
+        task = asyncio.create_task(Chat("http://fake:1", "m", loop.time, transport=Endless()).ask(STREAMED))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.0)
+
+    run_virtual(main)
+    assert closed == [True]

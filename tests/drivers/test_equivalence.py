@@ -1,0 +1,171 @@
+"""One engine, two clocks: both drivers, fed the same durations, must make equal records, ties included.
+
+Durations are multiples of 1/512 s, so that sums of floats are exact and `==` can be demanded. The live side is the real
+ChatOllama over httpx, on an event loop whose time is virtual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import VirtualLoop
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from drivers.fake_ollama import FakeOllama
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.core.draws import integer
+from harness.core.engine import Engine
+from harness.core.events import Call
+from harness.core.graph import Arrival, Pipeline
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
+from harness.core.routing import CAPS, ORDERS
+from harness.drivers.chat import Chat, Request
+from harness.drivers.live import drive
+from harness.drivers.virtual import simulate
+
+AnyRecord = CallRecord | JobRecord | DelayRecord
+
+TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
+PIPELINES = (
+    pipeline("fan", *FAN, jobs=3),
+    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
+    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
+    pipeline("late", *DIAMOND, jobs=2, after=1),
+)
+
+
+def duration_s(call: Call) -> float:
+    """Few different values, so that ties are common."""
+    return (1 + integer(4, 7, call.pipeline, call.job, call.node, call.item)) / 8
+
+
+def virtual(pipelines: tuple[Pipeline, ...], plan: Plan, timeout_s: float | None = None) -> list[AnyRecord]:
+    records: list[AnyRecord] = []
+
+    def serve(call: Call, now_s: float) -> Reply:
+        return _reply(now_s, now_s + duration_s(call))
+
+    simulate(Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s), serve, records.append)
+    return records
+
+
+def _reply(sent_s: float, end_s: float) -> Reply:
+    half_s = (end_s - sent_s) / 2
+    return Reply("ok", sent_s, sent_s + half_s, end_s, None, "length", 10, 2, 2 * half_s, None, half_s, half_s)
+
+
+async def live(
+    loop: VirtualLoop, pipelines: tuple[Pipeline, ...], plan: Plan, timeout_s: float | None = None
+) -> list[AnyRecord]:
+    records: list[AnyRecord] = []
+    calls: dict[str, Call] = {}
+    server = FakeOllama(loop.time, lambda user: duration_s(calls[user]))
+    chats = [Chat(f"http://lane{i}:1", "fake", loop.time, transport=server) for i in range(len(plan.lanes))]
+
+    async def send(call: Call) -> Reply:
+        calls[str(call.id)] = call
+        reply, _ = await chats[call.lane].ask(Request(None, str(call.id), {}, stream=True))
+        return reply
+
+    engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
+    await drive(engine, send, records.append, start_s=0.0, settle=loop.idle)
+    return records
+
+
+def lanes(*caps: str, order: str = "fifo") -> Plan:
+    place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
+    return Plan("eq", tuple(Lane(f"s{i}", 2, cap, order, max_wait_s=0.5) for i, cap in enumerate(caps)), place)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("caps", [(c,) for c in CAPS] + [("waves", "serial"), ("window", "window")])
+def test_both_drivers_make_equal_records(caps: tuple[str, ...], order: str, run_virtual: Callable[[Any], Any]) -> None:
+    plan = lanes(*caps, order=order)
+    expected = virtual(PIPELINES, plan)
+    assert run_virtual(lambda loop: live(loop, PIPELINES, plan)) == expected
+    ends = [r.reply.end_s for r in expected if isinstance(r, CallRecord)]
+    if caps != ("serial",):
+        assert len(set(ends)) < len(ends)  # there were ties
+
+
+def test_both_drivers_agree_on_timeouts(run_virtual: Callable[[Any], Any]) -> None:
+    """A third of the calls is given up; a call that ends at the very instant of its timeout has ended."""
+    plan = lanes("window")
+
+    def seen(records: list[AnyRecord]) -> list[AnyRecord]:
+        """What a cancelled call had learned by then depends on who carried it out."""
+        return [
+            r._replace(reply=Reply(r.outcome, end_s=r.reply.end_s)) if isinstance(r, CallRecord) else r for r in records
+        ]
+
+    expected = virtual(PIPELINES, plan, 0.375)
+    assert {r.outcome for r in expected if isinstance(r, CallRecord)} == {"ok", "timeout", "cancelled"}
+    assert seen(run_virtual(lambda loop: live(loop, PIPELINES, plan, 0.375))) == seen(expected)
+
+
+@st.composite
+def random_pipelines(draw: st.DrawFn) -> tuple[Pipeline, ...]:
+    made = []
+    for name in ("a", "b")[: draw(st.integers(1, 2))]:
+        nodes = []
+        for i in range(draw(st.integers(1, 6))):
+            after = tuple(sorted(draw(st.sets(st.integers(0, i - 1), max_size=3)))) if i else ()
+            delay_s = draw(st.sampled_from([None, None, None, 0.0, 0.25]))
+            nodes.append(node(f"n{i}", after, draw(st.integers(1, 4)) if delay_s is None else 1, delay_s))
+        path: Path = draw(st.sampled_from(["batch", "interactive"]))
+        made.append(pipeline(name, *nodes, path=path, jobs=draw(st.integers(1, 3))))
+    return tuple(made)
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_pipelines(), st.sampled_from(sorted(CAPS)), st.sampled_from(sorted(ORDERS)), st.integers(1, 5))
+def test_every_call_is_made_once_in_order_and_within_the_cap(
+    pipelines: tuple[Pipeline, ...], cap: str, order: str, slots: int
+) -> None:
+    plan = Plan("p", (Lane("s", slots, cap, order),), (0,) * len(pipelines))
+    records = virtual(pipelines, plan)
+    calls = [r for r in records if isinstance(r, CallRecord)]
+    ends = {(r.pipeline, r.job, r.node): r.end_s for r in records if isinstance(r, DelayRecord)}
+    for call in calls:
+        key = (call.pipeline, call.job, call.node)
+        ends[key] = max(ends.get(key, 0.0), call.reply.end_s or 0.0)
+    expected = [
+        (p.name, job, n.name, item)
+        for p in pipelines
+        for job in range(p.jobs or 0)
+        for n in p.graph.nodes
+        if n.kind == "agent"
+        for item in range(n.width)
+    ]
+    assert sorted((c.pipeline, c.job, c.node, c.item) for c in calls) == sorted(expected)  # exactly once
+    graphs = {p.name: p.graph for p in pipelines}
+    for call in calls:
+        nodes = graphs[call.pipeline].nodes
+        me = next(n for n in nodes if n.name == call.node)
+        ready_s = max((ends[call.pipeline, call.job, nodes[p].name] for p in me.predecessors), default=0.0)
+        assert call.ready_s == ready_s  # in dependency order, and no later than that
+        assert call.started_s is not None and call.started_s >= ready_s
+    limit = {"serial": 1, "window": slots, "waves": slots, "unbounded": len(calls)}[cap]
+    times = sorted({c.started_s for c in calls if c.started_s is not None})
+    for now_s in times:
+        running = sum(1 for c in calls if (c.started_s or 0) <= now_s < (c.reply.end_s or 0))
+        assert running <= limit
+    assert sum(isinstance(r, JobRecord) for r in records) == sum(p.jobs or 0 for p in pipelines)
+
+
+def test_the_virtual_loop_jumps_and_idles(run_virtual: Callable[[Any], Any]) -> None:
+    async def main(loop: VirtualLoop) -> list[float]:
+        seen = []
+        asyncio.get_running_loop().call_later(1.5, lambda: seen.append(loop.time()))
+        await asyncio.sleep(1.5)
+        await loop.idle()
+        seen.append(loop.time())
+        await asyncio.sleep(0.25)
+        return [*seen, loop.time()]
+
+    assert run_virtual(main) == [1.5, 1.5, 1.75]

@@ -1,0 +1,106 @@
+"""What goes over the wire: the prompt, the complete options, and the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from conftest import VirtualLoop
+from core.graphs import FAN, SINGLE, pipeline
+from drivers.fake_ollama import FakeOllama
+
+from harness.core.engine import Engine
+from harness.core.graph import Pipeline
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord
+from harness.drivers.chat import Chat
+from harness.drivers.live import drive
+from harness.drivers.texts import Texts
+from harness.measure.sender import Endpoint, Sender, options_for, throttle
+from harness.servers.spec import RunningServer
+from harness.workload.schema import AgentSpec
+
+AGENT = AgentSpec(prompt="p", output_tokens=12, temperature=0.5)
+FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 2, True, "v", True, True, {"context_tokens": 512})
+OLLAMA = RunningServer(
+    "s", "ollama", "http://s:1", "m", 2, True, "v", False, False, {"context_tokens": 512, "batch_tokens": 256}
+)
+RUNNING = OLLAMA._replace(managed=False, slots_asked=None, details={})
+
+
+def test_options_are_complete_and_fit_the_server() -> None:
+    common = {"num_predict": 12, "temperature": 0.5, "seed": 9}
+    assert options_for(FRONT, AGENT, 9) == {**common, "ignore_eos": True, "cache_prompt": False}
+    # load-time options are pinned on a server of ours, or slot counts would change the batch size too
+    assert options_for(OLLAMA, AGENT, 9) == {**common, "num_ctx": 512, "num_batch": 256}
+    # somebody else's server keeps what it has loaded
+    assert options_for(RUNNING, AGENT, 9) == common
+
+
+def _render(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+    return ("system" if node == "merge" else None), f"{node} {item} {sorted(outputs.items())}"
+
+
+async def _trial(
+    loop: VirtualLoop, p: Pipeline, candidate: str, starts_per_s: float | None = None
+) -> tuple[list[CallRecord], list[dict[str, Any]]]:
+    bodies: list[dict[str, Any]] = []
+
+    class Logged(FakeOllama):
+        async def handle_async_request(self, request: Any) -> Any:
+            import json
+
+            bodies.append(json.loads(await request.aread()))
+            return await super().handle_async_request(request)
+
+    chat = Chat(FRONT.url, "m", loop.time, transport=Logged(loop.time, lambda user: 1.0))
+    plan = Plan(candidate, (Lane("s", 8),), (0,))
+    agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
+    endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
+    sender = Sender(
+        plan, (p,), endpoints, agents, Texts(_render), zero_s=loop.time(), clock=loop.time, seed=7, repeat=0
+    )
+    records: list[CallRecord] = []
+    engine = Engine((p,), plan, origin="measured")
+    await drive(engine, sender, lambda r: records.append(r) if isinstance(r, CallRecord) else None, start_s=loop.time())
+    return records, bodies
+
+
+def test_texts_flow_and_every_prompt_begins_like_no_other(run_virtual: Callable[[Any], Any]) -> None:
+    async def main(loop: VirtualLoop) -> list[dict[str, Any]]:
+        first = await _trial(loop, pipeline("p", *FAN), "a")
+        second = await _trial(loop, pipeline("p", *FAN), "b")
+        return first[1] + second[1]
+
+    bodies = run_virtual(main)
+    merge = bodies[4]["messages"]
+    assert [m["role"] for m in merge] == ["system", "user"]
+    assert merge[1]["content"] == "merge 0 [('split', ('so', 'so', 'so', 'so'))]"
+    prefixes = [body["messages"][0]["content"][:9] for body in bodies]
+    assert all(p[0] == "[" and p[1:7].isdigit() and p[7:] == "] " for p in prefixes)
+    assert len(set(prefixes)) == len(prefixes) == 10  # also between candidates: the other's prompts are in the cache
+    assert len({body["options"]["seed"] for body in bodies}) == 5  # but the draws are common
+
+
+def test_the_same_trial_sends_the_same_bytes(run_virtual: Callable[[Any], Any]) -> None:
+    async def main(loop: VirtualLoop) -> tuple[Any, Any]:
+        return await _trial(loop, pipeline("p", *FAN), "a"), await _trial(loop, pipeline("p", *FAN), "a")
+
+    first, second = run_virtual(main)
+    assert first[1] == second[1]
+
+
+def test_pacing_has_a_column_of_its_own(run_virtual: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four starts a second: the calls leave at 0, 1/4, 1/2, ...; asyncio-throttle polls: never early, a little late."""
+
+    async def main(loop: VirtualLoop) -> list[CallRecord]:
+        monkeypatch.setattr("asyncio_throttle.throttler.time.monotonic", loop.time)
+        records, _ = await _trial(loop, pipeline("p", *SINGLE, jobs=5), "a", starts_per_s=4.0)
+        return records
+
+    records = run_virtual(main)
+    for number, record in enumerate(sorted(records, key=lambda r: r.reply.sent_s)):
+        assert record.router_wait_s == 0.0
+        assert 0 <= record.throttle_wait_s - number / 4 < 0.01 * (number + 1)
+        assert record.wall_s == 1.0 or abs(record.wall_s - 1.0) < 1e-9
