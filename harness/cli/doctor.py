@@ -143,7 +143,7 @@ def _server(url: str) -> Finding:
     import httpx
 
     from harness import units
-    from harness.servers.process import safe_url
+    from harness.units import safe_url
 
     shown = safe_url(url)
     data: dict[str, Any] = {"url": shown}

@@ -48,13 +48,15 @@ def list_models(
 @app.command()
 def pull(name: Annotated[str, typer.Argument(help="A built-in model, e.g. smollm2-135m.")]) -> None:
     """Fetch a built-in model into the cache, once."""
-    from harness.cli.fetching import fetching
+    import sys
+
+    from harness.report.progress import progress_for
     from harness.servers import models
 
     there = models.fetched(name) if name in models.BUILTIN else None
     if there:
         typer.echo(f"{name} is there: {there}")
         return
-    with fetching() as (say, progress):
-        path = models.pull(name, say=say, progress=progress)
+    with progress_for(sys.stderr) as progress:
+        path = models.pull(name, say=progress.say, progress=progress.download)
     typer.echo(f"{name}: {path}")

@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.errors import SlotwiseError, UserError, did_you_mean
-from harness.measure.machine import busy_cores, machine_facts
+from harness.measure.machine import machine_facts
 from harness.measure.session import measure
 from harness.report.files import write_report
 from harness.report.progress import progress_for
@@ -22,6 +22,7 @@ from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run
+from harness.servers.machine import busy_cores
 from harness.units import safe_url
 from harness.workload.load import Loaded, Overrides, load_workload
 

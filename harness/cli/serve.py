@@ -20,9 +20,10 @@ def serve(
 ) -> None:
     """Serve a model with N slots to any Ollama client, until Ctrl-C."""
     import asyncio
+    import sys
 
     from harness import units
-    from harness.cli.fetching import fetching
+    from harness.report.progress import progress_for
     from harness.servers.launch import launched
     from harness.workload.schema import LlamaCppServer
 
@@ -40,13 +41,15 @@ def serve(
 
         told = asyncio.Event()
         loop = asyncio.get_running_loop()
-        with fetching() as (say, progress):
+        with progress_for(sys.stderr) as progress:
             # from the first moment: a Ctrl-C while the model loads ends it as cleanly as one later
             starting = asyncio.current_task()
             assert starting is not None
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, starting.cancel)
-            async with launched("serve", spec, say=say, progress=progress, host=host, port=port) as server:
+            async with launched(
+                "serve", spec, say=progress.say, progress=progress.download, host=host, port=port
+            ) as server:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     loop.add_signal_handler(number, told.set)
                 typer.echo(

@@ -15,7 +15,7 @@ from harness.errors import ServerFailure, UserError
 from harness.servers import models, ollama
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import cores
-from harness.servers.process import Started, last_lines, log_text, our_python, safe_url, start, stop
+from harness.servers.process import Started, last_lines, log_text, our_python, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer, OllamaServer
 
@@ -167,7 +167,7 @@ async def load(server: RunningServer) -> RunningServer:
     }
     if server.managed:
         body["keep_alive"] = -1
-    shown = safe_url(server.url)
+    shown = units.safe_url(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=LOAD_S, trust_env=False) as client:
         try:
             response = await client.post("/api/chat", json=body)

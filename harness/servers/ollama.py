@@ -26,7 +26,7 @@ import httpx
 from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers import models
-from harness.servers.process import Started, guarded, last_lines, log_text, safe_url, start, stop
+from harness.servers.process import Started, guarded, last_lines, log_text, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import OllamaServer
 
@@ -51,7 +51,7 @@ async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
     async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
         answer = await _ask(name, base, client, "/api/version")
         tags = await _ask(name, base, client, "/api/tags")
-    model = _find(name, safe_url(base), spec.model, tags)
+    model = _find(name, units.safe_url(base), spec.model, tags)
     exact = "engine" in answer  # our own front says what is behind it
     version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
     return RunningServer(
@@ -75,9 +75,9 @@ def normal_url(name: str, url: str) -> str:
         parts = urlsplit(full)
         port = parts.port
     except ValueError:
-        raise UserError(f"{name}: not a URL: {safe_url('//' + url.rpartition('@')[2])}") from None
+        raise UserError(f"{name}: not a URL: {units.safe_url('//' + url.rpartition('@')[2])}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {safe_url(full)}")
+        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {units.safe_url(full)}")
     if port is None and parts.scheme == "http":
         port = 11434  # plain http means 80 to httpx, which is nobody's Ollama
     netloc = parts.netloc if parts.port or port is None else f"{parts.netloc.rstrip(':')}:{port}"
@@ -85,7 +85,7 @@ def normal_url(name: str, url: str) -> str:
 
 
 async def _ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    shown = safe_url(base)
+    shown = units.safe_url(base)
     try:
         response = await client.get(path)
         if response.status_code == 200:

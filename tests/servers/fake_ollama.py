@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         listed = [{"name": name} for name in MODELS]
         loaded = [{"name": name, "size": 100, "size_vram": 40, "context_length": 512} for name in LOADED]
-        answers = {
+        answers: dict[str, dict[str, Any]] = {
             "/api/version": {"version": "0.0.0-fake"},
             "/api/tags": {"models": listed},
             "/api/ps": {"models": loaded},

