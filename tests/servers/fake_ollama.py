@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def answer(self, status: int, body: dict[str, Any] | None = None) -> None:
+    def answer(self, status: int, body: object = None) -> None:
         data = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
