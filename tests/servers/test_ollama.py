@@ -47,7 +47,8 @@ def use(spec: OllamaServer, said: list[str] | None = None, threads: int | None =
 
     async def steps() -> RunningServer:
         say = (lambda _: None) if said is None else said.append
-        async with launched("o", spec, say=say, default_threads=threads) as server:
+        chosen = spec if spec.url or spec.threads else spec.model_copy(update={"threads": threads})
+        async with launched("o", chosen, say=say) as server:
             return server
 
     return asyncio.run(steps())
