@@ -69,6 +69,7 @@ class ServerUse(NamedTuple):
     cap: str
     order: str
     in_flight: int | None  # the most calls sent at once; None: unbounded
+    threads: int | None = None  # of the engine, where it was not given every core
 
 
 class GoalResult(NamedTuple):

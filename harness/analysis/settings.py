@@ -20,14 +20,17 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     for number, use in enumerate(candidate.servers):
         host = f"OLLAMA_HOST=127.0.0.1:{_FIRST_PORT + number} " if several else ""
         context = f"OLLAMA_CONTEXT_LENGTH={use.context_tokens} " if use.context_tokens else ""
+        threads = f"LLAMA_ARG_THREADS={use.threads} " if use.threads else ""
         label = f"  # {use.server}" if several else ""
-        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}ollama serve{label}")
+        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{threads}ollama serve{label}")
         code.append(_limit(use))
         if use.order == "interactive-first":
             remarks.append(
                 f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
                 "served, so put a priority queue before it."
             )
+    if any(use.threads for use in candidate.servers):
+        remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if several:
         placed = "; ".join(
             f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines

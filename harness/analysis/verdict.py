@@ -35,8 +35,7 @@ class PathStandings(NamedTuple):
     chosen: str | None
     comparisons: tuple[Comparison, ...]
     passed_over: tuple[str, ...]
-    ties: frozenset[str]  # with the fastest, itself included
-    near: frozenset[str]  # ties, and those that were found within 5 % of it
+    near: frozenset[str]  # found within 5 % of the fastest, itself included: good enough for both paths
 
 
 def simplicity(candidate: CandidateSummary) -> tuple[int, int, int, int]:
@@ -87,7 +86,7 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     able = [candidate for candidate in able if not _failed(candidate, pipelines)] or able
     passed_over = tuple(candidate.name for candidate in candidates if candidate not in able)
     if not able:
-        return PathStandings(path, pipelines, values, "no data", None, None, (), passed_over, frozenset(), frozenset())
+        return PathStandings(path, pipelines, values, "no data", None, None, (), passed_over, frozenset())
     common = set.intersection(*(set(values[candidate.name]) for candidate in able))
     by_name = {candidate.name: candidate for candidate in able}
 
@@ -110,12 +109,12 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
         relations = {comparison.relation for comparison in comparisons}
         standing = "unresolved" if "unresolved" in relations else "equivalent" if "equivalent" in relations else "clear"
     tied = set() if standing == "one repeat" else {c.candidate for c in comparisons if c.relation != "worse"}
-    ties = frozenset({fastest.name} | tied)
-    chosen = min((by_name[name] for name in ties), key=lambda candidate: (simplicity(candidate), level(candidate)))
-    near = ties | {comparison.candidate for comparison in comparisons if comparison.ratio <= EQUIVALENCE}
-    return PathStandings(
-        path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, ties, near
+    chosen = min(
+        (by_name[name] for name in {fastest.name} | tied),
+        key=lambda candidate: (simplicity(candidate), level(candidate)),
     )
+    near = frozenset({fastest.name} | {c.candidate for c in comparisons if c.ratio <= EQUIVALENCE})
+    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, near)
 
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
@@ -164,9 +163,8 @@ def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSum
     batch, interactive = standings
     if batch.chosen == interactive.chosen:
         return "same", batch.chosen
-    for sets in ((batch.ties, interactive.ties), (batch.near, interactive.near)):
-        if both := sets[0] & sets[1]:
-            return "both", min(both, key=lambda name: simplicity(by_name[name]))
+    if both := batch.near & interactive.near:
+        return "both", min(both, key=lambda name: simplicity(by_name[name]))
     speed = {batch.fastest: 1.0} | {c.candidate: c.ratio for c in batch.comparisons}
     meeting = [name for name in by_name if name in speed and _meets_goals(by_name[name])]
     if meeting:

@@ -152,6 +152,7 @@ def _header(loaded: Loaded, options: Options) -> Run:
         calls=(),
         jobs=(),
         delays=(),
+        plans=loaded.plans,
         command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])),
         options=changed,
         output_tokens={

@@ -27,6 +27,7 @@ KINDS = tuple(
         ("throttle_wait_s", "#F0E442", "┄", "~"),
         ("queue_wait_s", "#D55E00", "▒", ":"),
         ("load_s", "#CC79A7", "◆", "L"),
+        ("admission_s", "#8C564B", "╌", "-"),
         ("prefill_s", "#56B4E9", "▓", "+"),
         ("decode_s", "#0072B2", "█", "#"),
         ("client_s", "#000000", "▌", "c"),

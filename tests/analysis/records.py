@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply, TrialRecord
 from harness.runs.model import Baseline, Run, ServerFacts
+from harness.workload.candidates import plans
 from harness.workload.schema import Workload
 
 
@@ -196,4 +197,5 @@ def run(
         jobs=jobs,
         delays=delays,
         command="slotwise run workloads/research-digest.yaml",
+        plans=tuple(plan for plan in plans(spec or workload()).plans if plan.name in candidates),
     )
