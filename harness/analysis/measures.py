@@ -18,7 +18,6 @@ from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
 
-_CAPS = ("serial", "window", "waves", "unbounded")
 
 JobKey = tuple[str, int, str, int]  # candidate, repeat, pipeline, job
 

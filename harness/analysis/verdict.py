@@ -109,10 +109,8 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
         relations = {comparison.relation for comparison in comparisons}
         standing = "unresolved" if "unresolved" in relations else "equivalent" if "equivalent" in relations else "clear"
     tied = set() if standing == "one repeat" else {c.candidate for c in comparisons if c.relation != "worse"}
-    chosen = min(
-        (by_name[name] for name in {fastest.name} | tied),
-        key=lambda candidate: (simplicity(candidate), level(candidate)),
-    )
+    tying = [by_name[name] for name in sorted({fastest.name} | tied)]
+    chosen = min(tying, key=lambda candidate: (simplicity(candidate), level(candidate)))
     near = frozenset({fastest.name} | {c.candidate for c in comparisons if c.ratio <= EQUIVALENCE})
     return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, near)
 

@@ -18,16 +18,22 @@ _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part expl
 
 def estimate_text(found: Estimate) -> str:
     """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`."""
-    if found.low is None or found.high is None:
-        return f"{seconds(found.value)} (one repeat: no interval)"
-    return f"{seconds(found.value)} ({seconds(found.low)} to {seconds(found.high)})"
+    if found.interval is None:
+        return f"{seconds(found.value)} ({_no_interval(found.n)})"
+    low, high = found.interval
+    return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
 
 
 def ratio_text(found: Comparison) -> str:
     """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`."""
-    if found.low is None or found.high is None:
-        return f"{found.ratio:.2f} times"
-    return f"{found.ratio:.2f} times ({found.low:.2f} to {found.high:.2f})"
+    if found.interval is None:
+        return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
+    low, high = found.interval
+    return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def _no_interval(n: int) -> str:
+    return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
 
 
 def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> str:

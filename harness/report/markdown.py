@@ -71,8 +71,7 @@ def _finalize(value: Any) -> Any:
 def _rate(found: Estimate | None) -> str:
     if found is None:
         return "-"
-    interval = f" ({found.low:.1f} to {found.high:.1f})" if found.low is not None and found.high is not None else ""
-    return f"{found.value:.1f}{interval}"
+    return f"{found.value:.1f}" + (" ({:.1f} to {:.1f})".format(*found.interval) if found.interval else "")
 
 
 def _servers(candidate: CandidateSummary) -> str:

@@ -190,8 +190,9 @@ def _estimate(found: Estimate | None) -> Text:
     if found is None:
         return Text("-")
     text = Text(seconds(found.value))
-    if found.low is not None and found.high is not None:
-        text.append(f"\n{_brief(seconds(found.low), seconds(found.high))}", style="dim")
+    if found.interval is not None:
+        low, high = found.interval
+        text.append(f"\n{_brief(seconds(low), seconds(high))}", style="dim")
     return text
 
 
@@ -199,8 +200,9 @@ def _rate(found: Estimate | None) -> Text:
     if found is None:
         return Text("-")
     text = Text(f"{found.value:.1f}")
-    if found.low is not None and found.high is not None:
-        text.append(f"\n{found.low:.1f} to {found.high:.1f}", style="dim")
+    if found.interval is not None:
+        low, high = found.interval
+        text.append(f"\n{low:.1f} to {high:.1f}", style="dim")
     return text
 
 
