@@ -323,7 +323,7 @@ def _rows(one: _Calibrated) -> list[Row]:
                     output_tokens=round(median(call.output_tokens for b in bursts for call in b)),
                     wall_s=float(f"{wall_s:.6g}"),
                     fitted=burst.fitted,
-                    half=one.wanted.half,
+                    **({"half": True} if one.wanted.half else {}),
                 )
             )
     return rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ NULLS = {"prompt_step_s": 0.0, "prompt_context_s": 0.0, "context_s_per_token": 0
 RESOLVED = 2.0
 UNKNOWN_BATCH_TOKENS = 512  # Ollama's
 LEAST_S = 1e-9  # a step costs something
-NOISE_FREEDOM = 3  # with fewer repetitions than cells and this, noise is not known
+NOISE_FREEDOM = 3  # with fewer repetitions beyond the first of each cell, noise is not known
+PER_DIFFERENCE = 1 / (math.sqrt(2) * 0.6744897501960817)  # standard deviation by median |difference| of two normals
 
 
 class Fit(NamedTuple):
@@ -129,7 +130,8 @@ def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: 
 def noise_of(observed: Sequence[Observed]) -> float | None:
     """Return the relative standard deviation of a segment, from lone calls: their prefill and decoding is one each.
 
-    The spread is that around each burst's own mean, so an imperfect fit is no noise. None: too few repetitions.
+    Robust: from the median difference between two repetitions of one burst (sd = 1.048 of it, on normal noise), so that
+    neither a hiccup nor an imperfect fit is noise. None: too few repetitions.
     """
     cells: dict[tuple[str, int, int, str], list[float]] = defaultdict(list)
     for burst in _bursts(observed):
@@ -139,10 +141,10 @@ def noise_of(observed: Sequence[Observed]) -> float | None:
                 measured_s: float | None = getattr(call, part)
                 if measured_s:
                     cells[call.burst, call.prompt_tokens, call.output_tokens, part].append(math.log(measured_s))
-    freedom = sum(len(logs) - 1 for logs in cells.values())
-    if freedom < NOISE_FREEDOM:
+    if sum(len(logs) - 1 for logs in cells.values()) < NOISE_FREEDOM:
         return None
-    return math.sqrt(sum(float(np.var(logs)) * len(logs) for logs in cells.values()) / freedom)
+    differences = [abs(a - b) for logs in cells.values() for a, b in combinations(logs, 2)]
+    return PER_DIFFERENCE * median(differences)
 
 
 def setting_of(

@@ -98,15 +98,24 @@ def _slopes(residuals: Callable[[Vector], Vector], x: Vector, r: Vector) -> Vect
 
 
 def _errors(jacobian: Vector, r: Vector, clusters: NDArray[np.int_]) -> Vector:
-    """Cluster-robust standard errors; infinite where the data say nothing."""
+    """Standard errors for times of which those of one burst err together; infinite where the data say nothing.
+
+    The larger of two: the cluster-robust one, and that of bursts which all err by the same spread. The first is too
+    small where few bursts tell a value, since these are then fitted with their errors.
+    """
     limit = max(HUBER * 1.4826 * float(np.median(np.abs(r))), TINY)
-    weighted = jacobian * np.minimum(1.0, limit / np.maximum(np.abs(r), TINY))[:, None]
+    weights = np.minimum(1.0, limit / np.maximum(np.abs(r), TINY))
+    weighted = jacobian * weights[:, None]
     information = jacobian.T @ weighted
-    silent = np.diag(information) < 1e-18
-    scores = np.zeros((int(clusters.max()) + 1, jacobian.shape[1]))
-    np.add.at(scores, clusters, weighted * r[:, None])
-    few = len(scores) / max(len(scores) - jacobian.shape[1], 1)
+    bursts = int(clusters.max()) + 1
+    few = bursts / max(bursts - jacobian.shape[1], 1)
+    spread = float(np.sqrt(np.sum(weights * r * r) / np.sum(weights)))
     inverse = np.linalg.pinv(information)
-    errors: Vector = np.sqrt(np.maximum(np.diag(inverse @ (scores.T @ scores) @ inverse), 0.0) * few)
-    errors[silent] = np.inf
+    errors = np.zeros(jacobian.shape[1])
+    for scores in (weighted * r[:, None], weighted * spread):
+        sums = np.zeros((bursts, jacobian.shape[1]))
+        np.add.at(sums, clusters, scores)
+        cov = inverse @ (sums.T @ sums) @ inverse * few
+        errors = np.maximum(errors, np.sqrt(np.maximum(np.diag(cov), 0.0)))
+    errors[np.diag(information) < 1e-18] = np.inf
     return errors

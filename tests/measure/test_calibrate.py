@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.engine import Engine
-from harness.core.machine import Machine
+from harness.core.machine import Machine, SharedServer
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
@@ -72,7 +72,8 @@ class Virtual:
             )
             for i, cost in enumerate(self.costs)
         ]
-        servers = Machine(models, {2: self.stretch}).servers if len(models) > 1 else tuple(models)
+        shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
+        servers: Sequence[ServerModel | SharedServer] = shared or models
         lanes = [
             ModelledServer(server, cost.before_s, cost.after_s)
             for server, cost in zip(servers, self.costs, strict=True)
