@@ -121,6 +121,17 @@ class RunFolder:
         """Append one trial: the mark that everything of it has been written."""
         self._append("trials", record._asdict())
 
+    def add_records(self, run: Run) -> None:
+        """Append all records of a run that happened elsewhere: in virtual time."""
+        for call in run.calls:
+            self.add_call(call)
+        for job in run.jobs:
+            self.add_job(job)
+        for delay in run.delays:
+            self.add_delay(delay)
+        for trial in run.trials:
+            self.add_trial(trial)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a whole file, such as `report.md` or `charts/pipeline-time.svg`, at once or not at all."""
         write_text(self.path, name, text)
