@@ -20,6 +20,7 @@ from harness.cli.models import app as models
 from harness.cli.probe import probe
 from harness.cli.report import report
 from harness.cli.run import run
+from harness.cli.score import score
 from harness.cli.serve import serve
 from harness.cli.simulate import simulate
 from harness.errors import SlotwiseError
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, check, probe, serve, report, init, doctor):
+for command in (run, simulate, score, check, probe, serve, report, init, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 

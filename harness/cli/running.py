@@ -13,8 +13,10 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.errors import SlotwiseError, UserError, did_you_mean
+from harness.cli.options import Options
+from harness.errors import SlotwiseError
 from harness.measure.machine import machine_facts
+from harness.measure.progress import Progress
 from harness.measure.session import measure
 from harness.report.files import write_report
 from harness.report.progress import progress_for
@@ -24,71 +26,52 @@ from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run
 from harness.servers.machine import busy_cores
 from harness.units import safe_url
-from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.load import Loaded
 
-__all__ = ["Options", "run_workload"]
+__all__ = ["Done", "measure_into_folder", "run_workload"]
 
-FAIL_ON = ("goals", "failures")
 INTERRUPTED = 130
 BUSY_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 
 
-class Options(NamedTuple):
-    """The options of `slotwise run`."""
+class Done(NamedTuple):
+    """How a measurement ended: 0, or the exit code and, where it was not the user's Ctrl-C, the error."""
 
-    out: Path
-    repeats: int | None
-    warmup: int | None
-    scale: int
-    only: tuple[str, ...]
-    engine: str | None
-    model: str | None
-    servers: tuple[str, ...]
-    seed: int | None
-    fail_on: tuple[str, ...]
-    as_json: bool
+    folder: Path
+    code: int
+    failure: SlotwiseError | None
 
 
-def run_workload(file: Path, options: Options) -> int:
+def run_workload(loaded: Loaded, options: Options) -> int:
     """Measure, report, and return the exit code."""
-    for name in options.fail_on:
-        if name not in FAIL_ON:
-            allowed = ", ".join(FAIL_ON)
-            raise UserError(f'--fail-on: expected one of {allowed}, found "{name}"{did_you_mean(name, FAIL_ON)}')
-    overrides = Overrides(
-        engine=options.engine,
-        model=options.model,
-        server_urls=_server_urls(options.servers),
-        repeats=options.repeats,
-        warmup=options.warmup,
-        scale=options.scale,
-        seed=options.seed,
-        only=options.only,
-    )
-    loaded = load_workload(file, overrides)
     with progress_for(sys.stderr) as progress:
-        header = _header(loaded, options)
-        with RunFolder.create(options.out, loaded.workload.name, datetime.now()) as folder:
-            folder.write_header(header)
-            progress.say(f"run folder: {folder.path}")
-            code, failure = 0, None
-            try:
-                header = asyncio.run(measure(loaded, folder, header, progress))
-                folder.write_header(header)
-            except KeyboardInterrupt:
-                code = INTERRUPTED
-                progress.say("interrupted: servers stopped, what was measured is kept")
-            except SlotwiseError as error:
-                code, failure = error.exit_code, error
-        analysis = analyse(read_run(folder.path))
+        done = measure_into_folder(loaded, options, progress)
+        analysis = analyse(read_run(done.folder))
         progress.say("writing the report")
-        write_report(folder.path, analysis)
-    if analysis.candidates or failure is None:
+        write_report(done.folder, analysis)
+    if analysis.candidates or done.failure is None:
         show(analysis, as_json=options.as_json)
-    print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
-    if failure is not None:
-        raise failure
-    return code or int(_named(options.fail_on, analysis))
+    print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
+    if done.failure is not None:
+        raise done.failure
+    return done.code or int(_named(options.fail_on, analysis))
+
+
+def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) -> Done:
+    """Measure a workload into a new run folder. What was measured is kept, however it ended."""
+    header = _header(loaded, options)
+    with RunFolder.create(options.out, loaded.workload.name, datetime.now()) as folder:
+        folder.write_header(header)
+        progress.say(f"run folder: {folder.path}")
+        try:
+            header = asyncio.run(measure(loaded, folder, header, progress))
+            folder.write_header(header)
+        except KeyboardInterrupt:
+            progress.say("interrupted: servers stopped, what was measured is kept")
+            return Done(folder.path, INTERRUPTED, None)
+        except SlotwiseError as error:
+            return Done(folder.path, error.exit_code, error)
+    return Done(folder.path, 0, None)
 
 
 def show(analysis: Analysis, *, as_json: bool) -> None:
@@ -120,16 +103,6 @@ def _notes() -> tuple[str, ...]:
         f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
         "for them in every step, so all times are too long: measure again on an idle machine.",
     )
-
-
-def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
-    urls = {}
-    for pair in pairs:
-        name, separator, url = pair.partition("=")
-        if not (name and separator and url):
-            raise UserError(f'--server: expected NAME=URL, such as four-slot=http://127.0.0.1:11434, found "{pair}"')
-        urls[name] = url
-    return urls
 
 
 def _header(loaded: Loaded, options: Options) -> Run:

@@ -13,9 +13,11 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
+from harness.predict.history import last_score
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
+from harness.units import percent
 from harness.workload.load import Loaded
 from harness.workload.schema import OllamaServer, ServerSpec
 
@@ -151,13 +153,21 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
 def _about(profile: Profile) -> tuple[str, ...]:
     """What every prediction says first: on which profile, and how wrong it was on calls that it was not fitted to."""
     where = f'Predicted on profile "{profile.name}" ({profile.machine}; {profile.origin}).'
-    held = profile.held_out
-    if held is None:
-        return (f"{where} The error of this profile on calls that it was not fitted to is not known.",)
-    return (
-        f"{where} On {held.calls} calls that it was not fitted to it was off by {held.median_error * 100:.1f} % "
-        f"(median), {held.worst_error * 100:.1f} % at worst.",
-    )
+    held, last = profile.held_out, last_score(profile.name)
+    lines = [where]
+    if held is not None:
+        lines[0] += (
+            f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
+            f"{percent(held.worst_error)} at worst."
+        )
+    if last and last.get("median_error") is not None:
+        lines.append(
+            f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
+            f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
+        )
+    if held is None and last is None:
+        lines[0] += " Its error is not known: `slotwise score` shows it."
+    return tuple(lines)
 
 
 def _unpredicted(refused: Mapping[str, str]) -> tuple[str, ...]:
