@@ -88,6 +88,6 @@ class RecordLog:
                     flat[i] = int(number) if names[i] in _WHOLE else number
             if kind is CallRecord:
                 fields = len(CallRecord._fields) - 1
-                yield CallRecord(*flat[:fields], Reply(*flat[fields:]))
+                yield CallRecord._make((*flat[:fields], Reply._make(flat[fields:])))
             else:
                 yield kind(*flat)
