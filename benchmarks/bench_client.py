@@ -52,7 +52,8 @@ async def serve(reader, writer):
             stream = json.loads(await reader.readexactly(length))["stream"]
             kind = b"application/x-ndjson" if stream else b"application/json"
             parts = [*words, final("")] if stream else [final("word " * {TOKENS})]
-            writer.write(b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\nContent-Type: " + kind + b"\\r\\n\\r\\n")
+            writer.write(b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\nContent-Type: ")
+            writer.write(kind + b"\\r\\n\\r\\n")
             for part in parts:
                 writer.write(b"%x\\r\\n%b\\r\\n" % (len(part), part))
                 await writer.drain()

@@ -26,7 +26,7 @@ def _bases(near: Path | None) -> Iterator[Path]:
     if near is not None:
         yield near
         yield near.resolve().parent
-    yield Path.cwd()
+    yield Path()
     yield shipped()
 
 

@@ -7,6 +7,7 @@ import re
 __all__ = ["count", "percent", "rate", "safe_url", "seconds", "size"]
 
 _CREDENTIALS = re.compile(r"(?<=//)[^/\s?#]*@")
+_QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*")  # a key may stand there
 
 
 def seconds(value_s: float) -> str:
@@ -51,5 +52,5 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 
 
 def safe_url(text: str) -> str:
-    """Strip `user:password@` from every URL in a text: credentials belong in no record, message or report."""
-    return _CREDENTIALS.sub("", text)
+    """Strip `user:password@`, query and fragment from every URL in a text: secrets belong in no record or message."""
+    return _QUERY.sub(r"\1", _CREDENTIALS.sub("", text))

@@ -48,6 +48,8 @@ def analyse(run: Run) -> Analysis:
 
 
 def _scalar(value: Any) -> str | int | float:
+    if isinstance(value, dict):  # versions of packages
+        return ", ".join(f"{key} {item}" for key, item in value.items())
     return value if isinstance(value, (str, int, float)) else str(value)
 
 
@@ -57,7 +59,7 @@ def _method(paths: Sequence[PathVerdict]) -> tuple[str, ...]:
         "on logarithms; candidates are compared by a paired t on log ratios, on the same draws.",
         "Equal within 5 % means that the whole interval of the ratio lies between 0.95 and 1.05.",
     ]
-    most = max((len(verdict.comparisons) for verdict in paths), default=0)
+    most = max((c.comparisons for verdict in paths for c in verdict.comparisons if c.low is not None), default=0)
     if most > 1:
         method.append(
             f"{most} candidates are compared with the fastest of a path, so each interval is widened to "

@@ -16,7 +16,7 @@ from harness.runs.model import Baseline, Run
 
 __all__ = ["Ladder", "LadderRow", "effective_slots", "ladder_row", "ladders_of", "median_row", "median_slots"]
 
-_TRIM = 0.05  # of each end of an interval
+_TRIM = 0.25  # of each end of an interval
 _FEWEST_RUNGS = 3
 
 
@@ -27,7 +27,7 @@ class LadderRow(NamedTuple):
     wall_s: float  # first sent to last end
     aggregate_tokens_per_s: float  # all tokens really made over wall_s
     per_call_tokens_per_s: float | None  # mean decode rate of one call
-    queue_wait_s: float | None  # median wait in the server; None: unknown
+    queue_wait_s: float | None  # median wait for a turn, in the server and before it; None: unknown
     short_answers: int  # stopped before the pinned length
 
 
@@ -44,9 +44,10 @@ class Ladder(NamedTuple):
 def effective_slots(calls: Sequence[CallRecord]) -> int:
     """Return the largest number of calls that generated at the same time: the slots a server really has.
 
-    A call held its slot during [end - decode - prefill, end] on the client's clock (reference 1.5, 2.6). Each end is
-    trimmed by 5 % of the interval: the client sees an end a little late, when the next call in that slot has already
-    begun. Send more calls than slots, all at once, or the answer is a lower bound.
+    A call held its slot during [end - decode - prefill, end] on the client's clock (reference 1.5, 2.6). A quarter of
+    the interval is trimmed from either end: the client sees an end late, when the next call in that slot has already
+    begun, and on a busy machine late by tens of milliseconds; equal calls that really share a server overlap by far
+    more. Send more calls than slots, all at once, or the answer is a lower bound.
     """
     changes: list[tuple[float, int]] = []
     for call in calls:
@@ -85,7 +86,7 @@ def ladder_row(
         wall_s=wall_s,
         aggregate_tokens_per_s=output_tokens(ended) / wall_s if wall_s > 0 else math.nan,
         per_call_tokens_per_s=fmean(rates) if rates else None,
-        queue_wait_s=median(split.parts.queue_wait_s for split in splits) if splits else None,
+        queue_wait_s=median(s.parts.router_wait_s + s.parts.queue_wait_s for s in splits) if splits else None,
         short_answers=sum((call.reply.output_tokens or 0) < (pinned_tokens or 0) for call in ended),
     )
 

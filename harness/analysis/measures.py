@@ -14,11 +14,10 @@ from harness.analysis.throughput import AtConcurrency, by_concurrency, throughpu
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
-from harness.workload.schema import AgentSpec, PipelineSpec, Routing
+from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
 
-_CAPS = ("serial", "window", "waves", "unbounded")
 
 JobKey = tuple[str, int, str, int]  # candidate, repeat, pipeline, job
 
@@ -233,24 +232,27 @@ def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcur
 
 
 def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
-    """Describe the servers that a candidate's calls went to, with the cap and order that its routing gives them."""
-    # Without a `compare` entry it is one of the standard set, whose candidates are called after their caps.
-    choice: str | Routing = run.workload.compare.get(candidate) or (candidate if candidate in _CAPS else "window")
-    routing = choice if isinstance(choice, Routing) else Routing.model_validate({"cap": choice})
+    """Describe the servers that a candidate's calls went to, with the cap and the order that its plan gives them."""
     facts = {server.name: server for server in run.servers}
+    plan = next((plan for plan in run.plans if plan.name == candidate), None)
     uses = []
-    for name in [*(name for name in run.workload.servers if name in used), *sorted(used - set(run.workload.servers))]:
-        spec, known = run.workload.servers.get(name), facts.get(name)
-        slots = (known and (known.slots_found or known.slots_asked)) or (spec.slots if spec else 1)
-        cap = routing.cap if isinstance(routing.cap, str) else routing.cap.get(name, "window")
-        order = routing.order if isinstance(routing.order, str) else routing.order.get(name, "fifo")
-        in_flight = {
-            "serial": 1,
-            "window": routing.max_in_flight or slots,
-            "waves": slots,
-            "unbounded": None,
-        }[cap]
-        kind = known.kind if known else spec.kind if spec else ""
-        context = spec.context_tokens if spec else 0
-        uses.append(ServerUse(name, kind, slots, context, spec.batch_tokens if spec else 0, cap, order, in_flight))
+    for lane in plan.lanes if plan else ():
+        if lane.server not in used:
+            continue
+        known = facts.get(lane.server)
+        details = known.details if known else {}
+        slots = (known and known.slots_found) or lane.slots
+        threads = int(details.get("threads", 0))
+        use = ServerUse(
+            server=lane.server,
+            kind=known.kind if known else "",
+            slots=slots,
+            context_tokens=int(details.get("context_tokens", 0)),
+            batch_tokens=int(details.get("batch_tokens", 0)),
+            cap=lane.cap,
+            order=lane.order,
+            in_flight={"serial": 1, "window": lane.max_in_flight or slots, "waves": slots}.get(lane.cap),
+            threads=threads if 0 < threads < int(run.machine.get("cores", 0)) else None,
+        )
+        uses.append(use)
     return tuple(uses)

@@ -69,6 +69,7 @@ class ServerUse(NamedTuple):
     cap: str
     order: str
     in_flight: int | None  # the most calls sent at once; None: unbounded
+    threads: int | None = None  # of the engine, where it was not given every core
 
 
 class GoalResult(NamedTuple):
@@ -142,9 +143,10 @@ class PathVerdict(NamedTuple):
     standing: Standing
     fastest: str | None
     chosen: str | None
+    passed_over: tuple[str, ...]  # candidates whose jobs failed, or of which none ended well
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
-    prices: tuple[Comparison, ...]  # the chosen one on the other path, against that path's choice
+    price: Comparison | None  # the chosen one on the other path, against that path's own choice
     headline: str
     sentences: tuple[str, ...]
 
@@ -169,6 +171,7 @@ class Choice(NamedTuple):
     candidate: str | None
     sentences: tuple[str, ...]
     settings: tuple[Settings, ...]
+    remarks: tuple[str, ...]  # on all of the settings
 
 
 class Analysis(NamedTuple):

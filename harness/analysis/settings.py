@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.analysis.model import CandidateSummary, ServerUse, Settings
 from harness.core.records import Origin
 from harness.units import count
 
-__all__ = ["settings_for"]
+__all__ = ["engine_remarks", "settings_for"]
 
 _FIRST_PORT = 11434  # Ollama's own
 
 
-def settings_for(candidate: CandidateSummary, origin: Origin) -> Settings:
+def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands and code; two servers get a port each."""
     several = len(candidate.servers) > 1
     shell, code, remarks = [], [], []
     for number, use in enumerate(candidate.servers):
         host = f"OLLAMA_HOST=127.0.0.1:{_FIRST_PORT + number} " if several else ""
         context = f"OLLAMA_CONTEXT_LENGTH={use.context_tokens} " if use.context_tokens else ""
+        threads = f"LLAMA_ARG_THREADS={use.threads} " if use.threads else ""
         label = f"  # {use.server}" if several else ""
-        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}ollama serve{label}")
+        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{threads}ollama serve{label}")
         code.append(_limit(use))
         if use.order == "interactive-first":
             remarks.append(
                 f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
                 "served, so put a priority queue before it."
             )
+    if any(use.threads for use in candidate.servers):
+        remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if several:
         placed = "; ".join(
             f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines
         )
         remarks.append(f"Send {placed}.")
-    if any(use.kind == "llamacpp" for use in candidate.servers):
-        found = "Predicted for" if origin == "predicted" else "Measured on"
-        remarks.append(
-            f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
-            "repeat it there with --engine ollama --model NAME."
-        )
     return Settings(candidate.name, tuple(shell), tuple(code), tuple(remarks))
+
+
+def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
+    """Say what stands between these settings and Ollama where another engine was measured."""
+    if not any(use.kind == "llamacpp" for candidate in candidates for use in candidate.servers):
+        return ()
+    found = "Predicted for" if origin == "predicted" else "Measured on"
+    return (
+        f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
+        "repeat it there with --engine ollama --model NAME.",
+    )
 
 
 def _limit(use: ServerUse) -> str:

@@ -29,6 +29,7 @@ __all__ = [
 
 CONFIDENCE = 0.95
 EQUIVALENCE = 1.05  # a ratio between 1/1.05 and 1.05 makes no difference that is worth a choice
+USELESS = 100.0  # an interval whose ends lie further apart than this factor says nothing
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised
 _MOST_REPEATS = 1000
@@ -44,6 +45,11 @@ class Estimate(NamedTuple):
     high: float | None
     n: int
     origin: Origin
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval where there is one that says something."""
+        return _telling(self.low, self.high)
 
 
 class Comparison(NamedTuple):
@@ -61,6 +67,16 @@ class Comparison(NamedTuple):
     repeats_needed: (
         int | None
     )  # about this many would tell; None where it is resolved, or more than 1000 would be needed
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval where there is one that says something."""
+        return _telling(self.low, self.high)
+
+
+def _telling(low: float | None, high: float | None) -> tuple[float, float] | None:
+    """Two noisy repeats give intervals from nothing to everything: such a one is better not shown."""
+    return None if low is None or high is None or high > USELESS * low else (low, high)
 
 
 def estimate(values: Sequence[float], origin: Origin) -> Estimate | None:

@@ -26,6 +26,7 @@ class Parts(NamedTuple):
     throttle_wait_s: float = 0.0  # paced by starts_per_s
     queue_wait_s: float = 0.0  # waiting in the server for a slot
     load_s: float = 0.0  # the server's load_duration, the model's check or load
+    admission_s: float = 0.0  # has a slot, and waits for the engine to take its prompt up: between two steps only
     prefill_s: float = 0.0
     decode_s: float = 0.0
     client_s: float = 0.0  # this program: connecting, parsing, a busy event loop
@@ -44,6 +45,7 @@ LABELS = {
     "throttle_wait_s": "throttle wait",
     "queue_wait_s": "server queue",
     "load_s": "load",
+    "admission_s": "admission",
     "prefill_s": "prefill",
     "decode_s": "decode",
     "client_s": "client",
@@ -86,6 +88,9 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
     )
     # By subtraction, so that the parts add up whatever the server told.
     rest_s = math.fsum((reply.end_s, -call.ready_s, *(-part for part in known)))
+    if source == "exact":  # all that is left of the server's total: it says itself what the queue was
+        admission_s = max(0.0, min(rest_s, reply.total_s or 0.0))
+        return TimeSplit(known._replace(admission_s=admission_s, unexplained_s=rest_s - admission_s), source)
     return TimeSplit(known._replace(unexplained_s=rest_s), source)
 
 

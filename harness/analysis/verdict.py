@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.analysis.model import CandidateSummary, Choice, ChoiceKind, GoalResult, PathVerdict, Standing
-from harness.analysis.settings import settings_for
+from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.records import Origin, Path
@@ -34,8 +34,8 @@ class PathStandings(NamedTuple):
     fastest: str | None
     chosen: str | None
     comparisons: tuple[Comparison, ...]
-    ties: frozenset[str]  # with the fastest, itself included
-    near: frozenset[str]  # ties, and those that were found within 5 % of it
+    passed_over: tuple[str, ...]
+    near: frozenset[str]  # found within 5 % of the fastest, itself included: good enough for both paths
 
 
 def simplicity(candidate: CandidateSummary) -> tuple[int, int, int, int]:
@@ -57,7 +57,8 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
     by_name = {candidate.name: candidate for candidate in candidates}
     verdicts = []
     for standing in standings:
-        others = [other for other in standings if other is not standing]
+        other = next((other for other in standings if other is not standing), None)
+        price = _price(standing, other) if other else None
         verdict = PathVerdict(
             path=standing.path,
             pipelines=standing.pipelines,
@@ -65,15 +66,15 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
             fastest=standing.fastest,
             chosen=standing.chosen,
             batched=by_name[standing.chosen].batches(standing.pipelines) if standing.chosen else None,
+            passed_over=standing.passed_over,
             comparisons=standing.comparisons,
-            prices=tuple(price for other in others if (price := _price(standing, other))),
+            price=price,
             headline="",
             sentences=(),
         )
         verdict = verdict._replace(headline=path_headline(verdict, by_name))
-        verdicts.append(
-            verdict._replace(sentences=path_sentences(verdict, others[0].path if others else None, by_name))
-        )
+        elsewhere = (other.path, other.chosen) if other else None
+        verdicts.append(verdict._replace(sentences=path_sentences(verdict, elsewhere, by_name)))
     return tuple(verdicts), _choose(standings, verdicts, by_name, origin)
 
 
@@ -83,8 +84,9 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     values = {candidate.name: _measure(candidate, pipelines) for candidate in candidates}
     able = [candidate for candidate in candidates if values[candidate.name]]
     able = [candidate for candidate in able if not _failed(candidate, pipelines)] or able
+    passed_over = tuple(candidate.name for candidate in candidates if candidate not in able)
     if not able:
-        return PathStandings(path, pipelines, values, "no data", None, None, (), frozenset(), frozenset())
+        return PathStandings(path, pipelines, values, "no data", None, None, (), passed_over, frozenset())
     common = set.intersection(*(set(values[candidate.name]) for candidate in able))
     by_name = {candidate.name: candidate for candidate in able}
 
@@ -107,10 +109,10 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
         relations = {comparison.relation for comparison in comparisons}
         standing = "unresolved" if "unresolved" in relations else "equivalent" if "equivalent" in relations else "clear"
     tied = set() if standing == "one repeat" else {c.candidate for c in comparisons if c.relation != "worse"}
-    ties = frozenset({fastest.name} | tied)
-    chosen = min((by_name[name] for name in ties), key=lambda candidate: (simplicity(candidate), level(candidate)))
-    near = ties | {comparison.candidate for comparison in comparisons if comparison.ratio <= EQUIVALENCE}
-    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, ties, near)
+    tying = [by_name[name] for name in sorted({fastest.name} | tied)]
+    chosen = min(tying, key=lambda candidate: (simplicity(candidate), level(candidate)))
+    near = frozenset({fastest.name} | {c.candidate for c in comparisons if c.ratio <= EQUIVALENCE})
+    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, near)
 
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
@@ -141,8 +143,14 @@ def _choose(
 ) -> Choice:
     kind, name = _pick(standings, by_name)
     shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
-    settings = tuple(settings_for(by_name[candidate], origin) for candidate in shown)
-    return Choice(kind, name, choice_sentences(kind, name, verdicts, by_name), settings)
+    to_copy = [by_name[candidate] for candidate in shown]
+    return Choice(
+        kind=kind,
+        candidate=name,
+        sentences=choice_sentences(kind, name, verdicts, by_name),
+        settings=tuple(settings_for(candidate) for candidate in to_copy),
+        remarks=engine_remarks(to_copy, origin),
+    )
 
 
 def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSummary]) -> tuple[ChoiceKind, str | None]:
@@ -153,9 +161,8 @@ def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSum
     batch, interactive = standings
     if batch.chosen == interactive.chosen:
         return "same", batch.chosen
-    for sets in ((batch.ties, interactive.ties), (batch.near, interactive.near)):
-        if both := sets[0] & sets[1]:
-            return "both", min(both, key=lambda name: simplicity(by_name[name]))
+    if both := batch.near & interactive.near:
+        return "both", min(both, key=lambda name: simplicity(by_name[name]))
     speed = {batch.fastest: 1.0} | {c.candidate: c.ratio for c in batch.comparisons}
     meeting = [name for name in by_name if name in speed and _meets_goals(by_name[name])]
     if meeting:

@@ -18,16 +18,22 @@ _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part expl
 
 def estimate_text(found: Estimate) -> str:
     """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`."""
-    if found.low is None or found.high is None:
-        return f"{seconds(found.value)} (one repeat: no interval)"
-    return f"{seconds(found.value)} ({seconds(found.low)} to {seconds(found.high)})"
+    if found.interval is None:
+        return f"{seconds(found.value)} ({_no_interval(found.n)})"
+    low, high = found.interval
+    return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
 
 
 def ratio_text(found: Comparison) -> str:
     """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`."""
-    if found.low is None or found.high is None:
-        return f"{found.ratio:.2f} times"
-    return f"{found.ratio:.2f} times ({found.low:.2f} to {found.high:.2f})"
+    if found.interval is None:
+        return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
+    low, high = found.interval
+    return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def _no_interval(n: int) -> str:
+    return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
 
 
 def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> str:
@@ -52,9 +58,9 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
 
 
 def path_sentences(
-    verdict: PathVerdict, other: Path | None, by_name: Mapping[str, CandidateSummary]
+    verdict: PathVerdict, elsewhere: tuple[Path, str | None] | None, by_name: Mapping[str, CandidateSummary]
 ) -> tuple[str, ...]:
-    """Say the numbers, why it is so, and what it costs the other path."""
+    """Say the numbers, why it is so, and what it costs the other path (`elsewhere`: that path and its own choice)."""
     if verdict.chosen is None:
         return ()
     candidate = by_name[verdict.chosen]
@@ -62,11 +68,13 @@ def path_sentences(
     sentences = [text for summary in mine if (text := _numbers(summary, verdict.path))]
     if verdict.comparisons:
         sentences.append(_against_the_fastest(verdict))
+    if verdict.passed_over:
+        sentences.append(f"Passed over, because jobs failed or none ended: {_quoted(verdict.passed_over)}.")
     if needed := _would_tell(verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
-    if other is not None:
-        sentences.append(_cost(verdict, other))
+    if elsewhere is not None:
+        sentences.append(_cost(verdict, *elsewhere))
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
 
@@ -104,7 +112,7 @@ def choice_sentences(
     advice = (
         "No candidate meets every goal, so they do not decide it either."
         if any(goal.state == "missed" for goal in goals)
-        else "A `goal:` on the interactive pipeline would decide it; without one it is yours to choose."
+        else 'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.'
     )
     trade = [
         f'If the {verdict.path} path matters most, take "{verdict.chosen}": {_price_text(verdict, other.path)}.'
@@ -145,7 +153,8 @@ def _against_the_fastest(verdict: PathVerdict) -> str:
             "unresolved": "cannot be told from it:" if c.low is not None else "took",
         }[c.relation]
         texts.append(f'"{c.candidate}" {said} {ratio_text(c)}')
-    return f'Against the fastest, "{verdict.fastest}": {"; ".join(texts)}.'
+    over = f", over {len(verdict.pipelines)} pipelines (geometric mean)" if len(verdict.pipelines) > 1 else ""
+    return f'Against the fastest, "{verdict.fastest}"{over}: {"; ".join(texts)}.'
 
 
 def _would_tell(verdict: PathVerdict) -> str:
@@ -179,14 +188,15 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
         named = sorted(
             (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
         )
-        less = [f"{seconds(-changes[kind])} less {kind}" for kind in named if changes[kind] < 0]
-        more = [f"{seconds(changes[kind])} more {kind}" for kind in named if changes[kind] > 0]
-        if less or more:
-            text = f'Why: compared with "{rival}", a {who} of {pipeline} has {_list([*less, *more])}'
-            sentences.append(f"{text} on its critical path (means).")
-        else:
-            sentences.append(f'Why: no part of the time of {pipeline} differs from that under "{rival}" by 2 % of it.')
+        told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
+        text = f'Why: a {who} of {pipeline} takes {_change(sum(changes.values()))} than under "{rival}"'
+        rest = _list(told) if told else "no part differs by 2 % of it"
+        sentences.append(f"{text}: {rest} (means on the critical path).")
     return sentences
+
+
+def _change(difference_s: float) -> str:
+    return f"{seconds(abs(difference_s))} {'less' if difference_s < 0 else 'more'}"
 
 
 def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
@@ -197,16 +207,16 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     return {"waiting for its turn": waits, **rest}
 
 
-def _cost(verdict: PathVerdict, other: Path) -> str:
-    if not verdict.prices:
+def _cost(verdict: PathVerdict, other: Path, other_choice: str | None) -> str:
+    if verdict.chosen == other_choice:
         return f"Price on the {other} path: none, it is the choice there too."
     return f"Price on the {other} path: {_price_text(verdict, other)}."
 
 
 def _price_text(verdict: PathVerdict, other: Path) -> str:
-    if not verdict.prices:
-        return f"no price on the {other} path is known"
-    price = verdict.prices[0]
+    price = verdict.price
+    if price is None:
+        return f"not known, no job of the {other} path ended well under it"
     what = "a reply" if other == "interactive" else "a job"
     text = f'{what} takes {ratio_text(price)} what it takes under "{price.against}"'
     if price.relation == "equivalent":

@@ -10,19 +10,23 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from harness import __version__
 from harness.cli.check import check
 from harness.cli.doctor import doctor
 from harness.cli.init import init
-from harness.cli.models import models
+from harness.cli.models import app as models
 from harness.cli.probe import probe
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.serve import serve
 from harness.errors import SlotwiseError
+
+try:
+    from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
+except ImportError:  # pragma: no cover
+    from click.exceptions import ClickException  # type: ignore[assignment]
 
 __all__ = ["app", "main"]
 
@@ -67,10 +71,10 @@ def _main() -> int:
     except SlotwiseError as error:
         print(f"slotwise: {error}", file=sys.stderr)
         return error.exit_code
-    except click.ClickException as error:
+    except ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("slotwise: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:

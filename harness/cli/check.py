@@ -40,7 +40,8 @@ def check(
 
     errors: list[str] = []
     answers: list[dict[str, Any]] = []
-    for i, path in enumerate(files):
+    shown = 0
+    for path in files:
         try:
             loaded = load_workload(path)
         except WorkloadError as error:
@@ -52,7 +53,8 @@ def check(
         elif mermaid:
             typer.echo(draw_mermaid(loaded.graphs.items()))
         else:
-            _print([*([""] if i else []), *lines(loaded, describe(loaded))])
+            _print([*([""] if shown else []), *lines(loaded, describe(loaded))])
+            shown += 1
     if json_:
         typer.echo(_json(answers))
     if errors:
@@ -66,7 +68,7 @@ def _json(data: Any) -> str:
 
 
 def _print(text: list[str]) -> None:
-    """Print the lines: headings (not indented) in bold on a terminal, ASCII where that is all that can be shown."""
+    """Print the lines: headings (not indented) bold on a terminal, ASCII where nothing else can be shown."""
     import sys
 
     try:

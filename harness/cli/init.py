@@ -17,9 +17,9 @@ SCHEMA_LINE = "# yaml-language-server: $schema=../harness/workload/schema.json"
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")] = Path(),
-    from_: Annotated[str, typer.Option("--from", metavar="NAME", help="Shipped workload.")] = "research-digest",
+    from_: Annotated[str, typer.Option("--from", metavar="NAME", help="Which one.")] = "research-digest",
 ) -> None:
-    """Copy a workload with its data and agents into a folder, to change and to run. Never overwrites anything."""
+    """Copy a workload with its data and agents, to change and to run. Never overwrites anything."""
     from harness.content import shipped
 
     workloads = {path.stem: path for path in sorted((shipped() / "workloads").glob("*.yaml"))}

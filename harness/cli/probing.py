@@ -14,8 +14,10 @@ from harness.errors import UserError, did_you_mean
 from harness.measure.probe import measure_ladder
 from harness.measure.progress import Progress
 from harness.measure.session import opened
-from harness.report.ladder import ladder_chart, ladder_table
+from harness.report.charts import ladder_chart, to_svg
+from harness.report.ladder import ladder_report
 from harness.report.progress import progress_for
+from harness.report.summary import to_plain
 from harness.units import safe_url
 from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec
 
@@ -23,6 +25,7 @@ __all__ = ["probe_servers", "server_of"]
 
 MOST_SERVERS = 2
 MOST_AT_ONCE = 128
+DEFAULT_MODEL = str(LlamaCppServer.model_fields["model"].default)
 
 
 def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
@@ -39,7 +42,7 @@ def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
         raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"')
     match kind:
         case "llamacpp":
-            spec = LlamaCppServer(kind="llamacpp", slots=int(slots), **({} if model is None else {"model": model}))
+            spec = LlamaCppServer(kind="llamacpp", slots=int(slots), model=model or DEFAULT_MODEL)
         case "ollama":
             if model is None:
                 raise UserError(f"{rest}: which model? Name one with --model")
@@ -76,13 +79,13 @@ def probe_servers(
         ladders = asyncio.run(_measure(specs, progress, tuple(at_once), tokens, rounds))
     if chart is not None:
         try:
-            chart.write_text(ladder_chart(ladders), encoding="utf-8")
+            chart.write_text(to_svg(ladder_chart(ladders)), encoding="utf-8")
         except OSError as error:
             raise UserError(f"{chart}: the chart cannot be written: {error.strerror}") from error
     if as_json:
-        print(json.dumps([_plain(ladder) for ladder in ladders], indent=2))
+        print(json.dumps([to_plain(ladder) for ladder in ladders], indent=2))
     else:
-        Console().print(ladder_table(ladders))
+        Console(highlight=False).print(ladder_report(ladders))
 
 
 async def _measure(
@@ -94,7 +97,3 @@ async def _measure(
         async with opened(name, spec, progress) as endpoint:
             ladders.append(await measure_ladder(endpoint, progress, rungs=rungs, tokens=tokens, rounds=rounds))
     return ladders
-
-
-def _plain(ladder: Ladder) -> dict[str, object]:
-    return {**ladder._asdict(), "rows": [row._asdict() for row in ladder.rows]}

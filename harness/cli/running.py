@@ -9,13 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis
 from harness.errors import SlotwiseError, UserError, did_you_mean
-from harness.measure.machine import busy_cores, machine_facts
+from harness.measure.machine import machine_facts
 from harness.measure.session import measure
+from harness.report.files import write_report
 from harness.report.progress import progress_for
-from harness.report.render import render_run
-from harness.runs.folder import RunFolder
+from harness.report.summary import summary_text
+from harness.report.terminal import print_report
+from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run
+from harness.servers.machine import busy_cores
 from harness.units import safe_url
 from harness.workload.load import Loaded, Overrides, load_workload
 
@@ -73,14 +80,36 @@ def run_workload(file: Path, options: Options) -> int:
                 progress.say("interrupted: servers stopped, what was measured is kept")
             except SlotwiseError as error:
                 code, failure = error.exit_code, error
-    analysis = render_run(folder.path, sys.stdout, as_json=options.as_json, allow_empty=code != 0)
+        analysis = analyse(read_run(folder.path))
+        progress.say("writing the report")
+        write_report(folder.path, analysis)
+    if analysis.candidates or failure is None:
+        show(analysis, as_json=options.as_json)
+    print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
     if failure is not None:
         raise failure
-    if code == 0 and analysis is not None:
-        missed = "goals" in options.fail_on and analysis.goals_missed
-        failed = "failures" in options.fail_on and analysis.failed
-        code = int(missed or failed)
-    return code
+    return code or int(_named(options.fail_on, analysis))
+
+
+def show(analysis: Analysis, *, as_json: bool) -> None:
+    """Print the answer to stdout."""
+    if as_json:
+        print(summary_text(analysis), end="")
+    else:
+        print_report(analysis, Console(highlight=False))
+
+
+def _named(fail_on: tuple[str, ...], analysis: Analysis) -> bool:
+    """Whether something happened that `--fail-on` names."""
+    failed = any(p.jobs_failed for candidate in analysis.candidates for p in candidate.pipelines)
+    missed = any(
+        goal.state == "missed"
+        for candidate in analysis.candidates
+        if candidate.name == analysis.choice.candidate
+        for pipeline in candidate.pipelines
+        for goal in pipeline.goals
+    )
+    return ("failures" in fail_on and failed) or ("goals" in fail_on and missed)
 
 
 def _notes() -> tuple[str, ...]:
@@ -88,8 +117,8 @@ def _notes() -> tuple[str, ...]:
     if busy is None or busy < BUSY_CORES:
         return ()
     return (
-        f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits for "
-        "them in every step, so all times are too long: measure again on an idle machine.",
+        f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
+        "for them in every step, so all times are too long: measure again on an idle machine.",
     )
 
 
@@ -123,6 +152,7 @@ def _header(loaded: Loaded, options: Options) -> Run:
         calls=(),
         jobs=(),
         delays=(),
+        plans=loaded.plans,
         command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])),
         options=changed,
         output_tokens={

@@ -48,7 +48,10 @@ class LineProgress:
 
 
 class BarProgress:
-    """Steps as lines that stay, and one bar below them for the trials with the calls of the one under way."""
+    """Steps as lines that stay; below them one bar, for what is fetched or for the trials and their calls.
+
+    It draws only while there is a bar, so that a command may print between.
+    """
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -63,10 +66,6 @@ class BarProgress:
         self._task: TaskID | None = None
         self._download: TaskID | None = None
 
-    def start(self) -> None:
-        """Begin to draw."""
-        self._progress.start()
-
     def stop(self) -> None:
         """Leave the lines, take the bar away."""
         self._progress.stop()
@@ -78,14 +77,21 @@ class BarProgress:
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Show a bar of its own until all has come."""
         if self._download is None:
+            self._progress.start()
             self._download = self._progress.add_task("fetching the model", total=total_bytes, calls="")
         calls = f"{size(done_bytes)} of {size(total_bytes)}"
-        done = done_bytes >= total_bytes
-        self._progress.update(self._download, completed=done_bytes, calls=calls, visible=not done)
+        self._progress.update(self._download, completed=done_bytes, calls=calls)
+        if done_bytes >= total_bytes:
+            self._progress.remove_task(self._download)
+            self._progress.stop()
+            self._download = None
 
     def trials(self, total: int) -> None:
         """Show the bar."""
         self._total = total
+        self._progress.start()
+        if self._task is not None:
+            self._progress.remove_task(self._task)
         self._task = self._progress.add_task("measuring", total=total, calls="")
 
     def trial(self, number: int, candidate: str, label: str) -> None:
@@ -109,7 +115,6 @@ def progress_for(stream: TextIO) -> Iterator[LineProgress | BarProgress]:
         yield LineProgress(stream)
         return
     bar = BarProgress(console)
-    bar.start()
     try:
         yield bar
     finally:

@@ -91,6 +91,7 @@ class RunFolder:
             "command": safe_url(run.command),
             "options": dict(run.options),
             "candidates": run.candidates,
+            "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
             "machine": run.machine,
             "servers": [_server_to_json(server) for server in run.servers],
             "output_tokens": dict(run.output_tokens),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
 from harness.workload.schema import Workload
 
@@ -53,6 +54,7 @@ class Run(NamedTuple):
     calls: tuple[CallRecord, ...]
     jobs: tuple[JobRecord, ...]
     delays: tuple[DelayRecord, ...]
+    plans: tuple[Plan, ...] = ()  # lanes and placement of every candidate, as they were run
     command: str = ""  # what to type to do it again; without credentials
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
     output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted

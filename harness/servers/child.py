@@ -87,6 +87,7 @@ def _serve(engine: Engine, listener: socket.socket, answer: Any) -> None:
             model = engine.model
             ready = {
                 "url": f"http://{shown}:{port}",
+                "pid": os.getpid(),
                 "model": model.name,
                 "version": engine.version,
                 "slots": engine.slots,

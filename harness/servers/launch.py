@@ -14,7 +14,8 @@ from harness import units
 from harness.errors import ServerFailure, UserError
 from harness.servers import models, ollama
 from harness.servers.gguf import read_gguf
-from harness.servers.process import Started, cores, last_lines, log_text, our_python, safe_url, start, stop
+from harness.servers.machine import cores
+from harness.servers.process import Started, last_lines, log_text, our_python, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer, OllamaServer
 
@@ -32,17 +33,16 @@ async def launched(
     spec: LlamaCppServer | OllamaServer,
     *,
     say: Say,
-    default_threads: int | None = None,
     progress: models.Progress | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
-    `default_threads` holds where the spec names none (left out: every core). `progress` is called with bytes
-    while a model is fetched. `host` and `port` are where an embedded server listens; port 0 takes a free one.
+    `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded server listens;
+    port 0 takes a free one.
     """
-    threads = spec.threads or default_threads or cores()
+    threads = max(1, cores() // 2) if spec.threads == "half" else spec.threads or cores()
     async with KINDS[spec.kind](name, spec, threads, say, progress, host, port) as server:
         yield await load(server)
 
@@ -57,7 +57,7 @@ async def _llamacpp(
     host: str,
     port: int,
 ) -> AsyncIterator[RunningServer]:
-    path = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+    path = await models.ensure_async(spec.model, say=say, progress=progress)
     gguf = read_gguf(path)
     config = {
         "model_name": models.model_name(spec.model),
@@ -166,7 +166,7 @@ async def load(server: RunningServer) -> RunningServer:
     }
     if server.managed:
         body["keep_alive"] = -1
-    shown = safe_url(server.url)
+    shown = units.safe_url(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=LOAD_S, trust_env=False) as client:
         try:
             response = await client.post("/api/chat", json=body)

@@ -8,6 +8,7 @@ final name in one step. What was interrupted leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import hashlib
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.process import guarded, last_lines, log_text, start, stop
 
-__all__ = ["BUILTIN", "Builtin", "cache_dir", "ensure", "fetched", "model_name", "pull"]
+__all__ = ["BUILTIN", "Builtin", "cache_dir", "ensure", "ensure_async", "fetched", "model_name", "pull"]
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -115,6 +117,23 @@ def ensure(name_or_path: str, *, say: Say, progress: Progress | None = None) -> 
         f'model "{name_or_path}": neither a built-in model ({known}) nor the path of a GGUF file'
         + did_you_mean(name_or_path, BUILTIN)
     )
+
+
+async def ensure_async(name_or_path: str, *, say: Say, progress: Progress | None = None) -> Path:
+    """Do as `ensure`, in a thread; a cancellation ends the download too, at its next look at the progress."""
+    cancelled = threading.Event()
+
+    def watched(done: int, total: int) -> None:
+        if cancelled.is_set():
+            raise InterruptedError
+        if progress:
+            progress(done, total)
+
+    try:
+        return await asyncio.to_thread(ensure, name_or_path, say=say, progress=watched)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise
 
 
 def pull(name: str, *, say: Say, progress: Progress | None = None) -> Path:

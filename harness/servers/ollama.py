@@ -26,7 +26,7 @@ import httpx
 from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers import models
-from harness.servers.process import Started, guarded, last_lines, log_text, safe_url, start, stop
+from harness.servers.process import Started, guarded, last_lines, log_text, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import OllamaServer
 
@@ -51,7 +51,7 @@ async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
     async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
         answer = await _ask(name, base, client, "/api/version")
         tags = await _ask(name, base, client, "/api/tags")
-    model = _find(name, safe_url(base), spec.model, tags)
+    model = _find(name, units.safe_url(base), spec.model, tags)
     exact = "engine" in answer  # our own front says what is behind it
     version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
     return RunningServer(
@@ -75,9 +75,9 @@ def normal_url(name: str, url: str) -> str:
         parts = urlsplit(full)
         port = parts.port
     except ValueError:
-        raise UserError(f"{name}: not a URL: {safe_url('//' + url.rpartition('@')[2])}") from None
+        raise UserError(f"{name}: not a URL: {units.safe_url('//' + url.rpartition('@')[2])}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {safe_url(full)}")
+        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {units.safe_url(full)}")
     if port is None and parts.scheme == "http":
         port = 11434  # plain http means 80 to httpx, which is nobody's Ollama
     netloc = parts.netloc if parts.port or port is None else f"{parts.netloc.rstrip(':')}:{port}"
@@ -85,7 +85,7 @@ def normal_url(name: str, url: str) -> str:
 
 
 async def _ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    shown = safe_url(base)
+    shown = units.safe_url(base)
     try:
         response = await client.get(path)
         if response.status_code == 200:
@@ -115,7 +115,7 @@ def _find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
     if not have:
         raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
     listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
-    hint = did_you_mean(asked, have)
+    hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
     raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
 
 
@@ -166,7 +166,7 @@ async def managed(
     binary = find_binary(name)
     gguf = None
     if spec.model in models.BUILTIN or spec.model.lower().endswith(".gguf"):
-        gguf = await asyncio.to_thread(models.ensure, spec.model, say=say, progress=progress)
+        gguf = await models.ensure_async(spec.model, say=say, progress=progress)
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
     say(f"{name}: starting ollama serve with {units.count(spec.slots, 'slot')}")
@@ -182,7 +182,7 @@ async def managed(
             await _preload(name, started, model, client)
         log = read_log(log_text(started))
         details: dict[str, str | int | float] = {
-            "threads": threads,
+            "threads": log.threads or threads,
             "batch_tokens": log.batch_tokens or spec.batch_tokens,
             "context_tokens": spec.context_tokens,
         }
@@ -316,17 +316,24 @@ class Log(NamedTuple):
 
     slots: int | None
     batch_tokens: int | None
+    threads: int | None
     warning: str  # e.g. an architecture that is held to one slot
 
 
 def read_log(text: str) -> Log:
     """Read the effective settings from the server's log: the last engine it started is the one that runs."""
-    commands = re.findall(r'msg="starting llama-server".*? cmd="([^"\n]*)', text)
-    slots = batch = None
-    if commands:
-        found = re.search(r" (?:-np|--parallel) (\d+)", commands[-1])
-        slots = int(found[1]) if found else None
-        found = re.search(r" (?:-b|--batch-size) (\d+)", commands[-1])
-        batch = int(found[1]) if found else None
+    at = text.rfind('msg="starting llama-server"')
+    engine = text[at:] if at >= 0 else ""
+
+    def number(*patterns: str) -> int | None:
+        for pattern in patterns:
+            found = re.search(pattern, engine)
+            if found:
+                return int(found[1])
+        return None
+
+    slots = number(r"\bn_slots = (\d+)", r" -np (\d+)")
+    batch_tokens = number(r" -b (\d+)")
+    threads = number(r"\bsystem_info: n_threads = (\d+)", r" -t (\d+)")
     warning = re.search(r'msg="(model architecture does not currently support parallel requests)"(.*)', text)
-    return Log(slots, batch, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")
+    return Log(slots, batch_tokens, threads, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")

@@ -12,19 +12,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import harness
+from harness import units
 
 __all__ = [
     "Started",
-    "cores",
     "guarded",
     "last_lines",
     "log_text",
     "our_python",
-    "redact",
-    "safe_url",
     "start",
     "stop",
 ]
@@ -108,25 +105,4 @@ def log_text(started: Started) -> str:
 def last_lines(text: str, count: int = 4) -> str:
     """Return the last lines that say something, for an error message; secrets in URLs are masked."""
     lines = [line.strip() for line in text.splitlines() if re.search(r"[A-Za-z]{3}", line)]
-    return redact("\n".join("  " + line[:300] for line in lines[-count:]))
-
-
-def redact(text: str) -> str:
-    """Mask user names and passwords in URLs."""
-    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
-
-
-def safe_url(url: str) -> str:
-    """Return a URL fit to be shown or recorded: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def cores() -> int:
-    """Return the cores this process may use: affinity and, in a container, the CPU quota."""
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            n = min(n, max(1, round(int(quota) / int(period))))
-    return n
+    return units.safe_url("\n".join("  " + line[:300] for line in lines[-count:]))

@@ -82,6 +82,7 @@ def agent_graph(
     if not circles:
         _check_templates(pipeline, spec, graph, resolved, item_tokens, mistakes)
         _estimate_prompts(graph, resolved, item_tokens)
+    nx.freeze(graph)
     return graph
 
 
@@ -133,6 +134,7 @@ def _check_templates(
     item_tokens: Mapping[str, tuple[int, ...]],
     mistakes: Mistakes,
 ) -> None:
+    misspelt = any(before not in spec.nodes for node in spec.nodes.values() for before in node.after)
     for name, agent in resolved.items():
         before = nx.ancestors(graph, name)
         usable = [
@@ -143,7 +145,9 @@ def _check_templates(
             usable.append("item")
         for is_system, template in ((False, agent.prompt.template), (True, agent.prompt.system or ())):
             for slot in template:
-                if isinstance(slot, Slot) and slot.name not in usable:
+                if not isinstance(slot, Slot) or slot.name in usable:
+                    continue
+                if not (misspelt and slot.name in spec.nodes):  # else a misspelt `after` is the real mistake
                     reason = _why_not(slot.name, name, spec, graph, usable)
                     place = f'agent "{agent.name}" in node "{name}" of pipeline "{pipeline}"'
                     message = f"{place} names {{{slot.name}}}: {reason}"
@@ -173,11 +177,11 @@ def _estimate_prompts(
             if isinstance(part, str):
                 total += estimate_tokens(part)
             elif part.name == "item":
-                items = item_tokens[node["over"]]
+                items = item_tokens.get(node["over"], ())
                 total += sum(items) / len(items) if items else 0
             elif part.name in item_tokens:
                 total += sum(item_tokens[part.name])
-            else:
+            elif part.name in graph:  # else a mistake that has been noted
                 upstream = graph.nodes[part.name]
                 numbering = 3 if upstream["width"] > 1 else 0
                 total += upstream["width"] * (upstream["output_tokens"] + numbering)

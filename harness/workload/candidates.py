@@ -66,8 +66,9 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, 
     """Return the candidates that answer the usual question; servers that they lack are added to `known`.
 
     `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four);
-    `split` (interactive on one slot, batch on N) where there are both paths. A running server named by `url`
-    has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
+    `split` (interactive on one slot, batch on N) where there are both paths. Each server of the split has half of the
+    cores: two engines that both spread over all of them wait for each other in every step. A running server named by
+    `url` has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
     """
     many = most_slots(known)
     running = _is_running(known[many])
@@ -82,6 +83,7 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, 
     }
     paths = {spec.path for spec in workload.pipelines.values()}
     if one and paths == {"batch", "interactive"}:
+        one, many = _half(one, known), _half(many, known)
         place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
         result["split"] = Routing(place=place, cap={one: "serial", many: "window"})
     return result
@@ -104,12 +106,24 @@ def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
             return other
     if _is_running(like):
         return ""
-    base = f"{_NUMBERS.get(slots, str(slots))}-slot"
-    new, n = base, 2
-    while new in known:
-        new, n = f"{base}-{n}", n + 1
-    known[new] = like.model_copy(update={"slots": slots})
-    return new
+    return _add(f"{_NUMBERS.get(slots, str(slots))}-slot", like.model_copy(update={"slots": slots}), known)
+
+
+def _half(name: str, known: dict[str, ServerSpec]) -> str:
+    """Return the like of `name` on half of the cores, added to `known`; itself where its threads are its own affair."""
+    like = known[name]
+    if _is_running(like) or like.threads is not None:
+        return name
+    return _add(f"{name}-half", like.model_copy(update={"threads": "half"}), known)
+
+
+def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
+    """Add a server under `base`, or the first of base-2, base-3, ... that is free; return its name."""
+    name, n = base, 2
+    while name in known:
+        name, n = f"{base}-{n}", n + 1
+    known[name] = spec
+    return name
 
 
 def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, ServerSpec]) -> Plan:

@@ -15,7 +15,7 @@ __all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weig
 
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the length of the texts, output tokens the limits."""
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits."""
 
     calls: int
     prompt_tokens: int

@@ -120,18 +120,19 @@ def _rows(levels: list[list[Node]], edges: list[tuple[Node, Node]]) -> dict[Node
 
         level.sort(key=centre)
         wanted = [centre(node) for node in level]
-        mean = sum(wanted) / len(wanted) if rows else 0.0
-        start = max(0, round(mean - (len(level) - 1) / 2)) if rows else 0
+        mean = sum(wanted) / len(wanted) if rows else (max(map(len, levels)) - 1) / 2
+        start = max(0, round(mean - (len(level) - 1) / 2))
         for i, node in enumerate(level):
             rows[node] = start + i
-    return rows
+    top = min(rows.values())
+    return {node: row - top for node, row in rows.items()}
 
 
 Channel = tuple[list[int], list[int]]  # rows that come in from the left, rows that go out to the right
 
 
 def _channels(leaving: dict[Node, list[Node]], rows: dict[Node, int]) -> list[Channel] | None:
-    """Give nodes with the same successors one upright line; order the lines so that none runs into another."""
+    """Give nodes with the same successors one upright line; order them so that none runs into another."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for node, after in leaving.items():
         if after:

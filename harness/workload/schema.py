@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
@@ -108,7 +109,7 @@ def _mistake(message: str, *at: str | int) -> PydanticCustomError:
 class Spec(BaseModel):
     """Base of everything in a workload file: frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 # --- arrivals --------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class AtTimes(Spec):
 
     @model_validator(mode="after")
     def _in_order(self) -> AtTimes:
-        for i, (before, now) in enumerate(zip(self.at_s, self.at_s[1:], strict=False), start=1):
+        for i, (before, now) in enumerate(pairwise(self.at_s), start=1):
             if now < before:
                 raise _mistake(f"at_s must not decrease, found {now:g} after {before:g}", "at_s", i)
         return self
@@ -315,7 +316,16 @@ class ServerBase(Spec):
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens."
     )
     batch_tokens: PositiveInt = Field(default=512, le=4096, description="Prompt tokens of one engine step; pinned.")
-    threads: PositiveInt | None = Field(default=None, le=512, description="Engine threads; left out: every core.")
+    threads: (
+        Annotated[
+            Annotated[int, Field(ge=1, le=512), Tag("<number>")] | Annotated[Literal["half"], Tag("<text>")],
+            Discriminator(lambda value: "<text>" if isinstance(value, str) else "<number>"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Engine threads; `half` of the cores for servers that work side by side; left out: every core.",
+    )
     starts_per_s: PositiveSeconds | None = Field(default=None, description="Pace request starts to this rate.")
 
 
@@ -425,6 +435,6 @@ def without_credentials(url: str) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a workload file, for editors; `schema.json` beside this module is its copy."""
+    """Return the JSON Schema of a workload file, for editors; `schema.json` in this folder is its copy."""
     schema = Workload.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Slotwise workload"}

@@ -27,6 +27,7 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Loc", "Source", "parse_yaml"
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 24
 MAX_VALUES = 20_000
+MAX_KEY = 200
 
 Loc = tuple[str | int, ...]
 
@@ -156,6 +157,8 @@ class _Builder:
             key = self.text(key_node, where)
             if key == "<<" and key_node.style is None:
                 raise WorkloadError(where, "merge keys (<<) are not supported; write the keys out")
+            if len(key) > MAX_KEY:
+                raise WorkloadError(where, f"expected a key of at most {MAX_KEY} characters, found {len(key)}")
             if key in result:
                 first = self.keys[(*loc, key)][0]
                 raise WorkloadError(where, f'the key "{key}" is there twice, first on line {first}; remove one')
@@ -190,7 +193,7 @@ class _Builder:
 
 
 def _shown_tag(tag: str) -> str:
-    return tag.replace(_TAG, "!!")
+    return tag.replace(_TAG, "!!")[:40]
 
 
 def parse_yaml(text: str, name: str, first_line: int = 1) -> Source:

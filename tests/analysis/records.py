@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply, TrialRecord
 from harness.runs.model import Baseline, Run, ServerFacts
+from harness.workload.candidates import plans
 from harness.workload.schema import Workload
 
 
@@ -186,6 +187,7 @@ def run(
             "memory_bytes": 8_000_000_000,
             "os": "Linux 6.1",
             "python": "3.12.1",
+            "packages": {"networkx": "3.6"},
         },
         servers=servers or (server("one-slot", 1), server("four-slot", 4)),
         notes=notes,
@@ -195,4 +197,5 @@ def run(
         jobs=jobs,
         delays=delays,
         command="slotwise run workloads/research-digest.yaml",
+        plans=tuple(plan for plan in plans(spec or workload()).plans if plan.name in candidates),
     )

@@ -28,7 +28,7 @@ def served(calls: int, slots: int, length: float = 1.0, lag: float = 0.0, **opti
     ]
 
 
-@given(calls=st.integers(1, 16), slots=st.integers(1, 8), lag=st.sampled_from([0.0, 0.01, 0.04]))
+@given(calls=st.integers(1, 16), slots=st.integers(1, 8), lag=st.sampled_from([0.0, 0.01, 0.04, 0.3]))
 def test_the_slots_are_found(calls: int, slots: int, lag: float) -> None:
     assert effective_slots(served(calls, slots, lag=lag)) == min(calls, slots)
 

@@ -29,7 +29,7 @@ def test_told_wait_is_exact() -> None:
     split = split_call(call(**EVERYTHING), None)
     assert split is not None
     assert split.queue_source == "exact"
-    assert split.parts == Parts(0.5, 0.125, 2.0, 0.0625, 0.25, 1.0, 0.015625, 0.0, 0.0, 0.03125)
+    assert split.parts == Parts(0.5, 0.125, 2.0, 0.0625, 0.03125, 0.25, 1.0, 0.015625, 0.0, 0.0, 0.0)
 
 
 def test_residual_method_takes_the_baselines_off() -> None:
@@ -38,7 +38,7 @@ def test_residual_method_takes_the_baselines_off() -> None:
     assert split is not None
     assert split.queue_source == "residual"
     # R - R0 = 2.0 and load - L0 = 0.046875: a loaded model's slow load check is waiting too.
-    assert split.parts == Parts(0.5, 0.125, 2.046875, 0.015625, 0.25, 1.0, 0.015625, 0.0, 0.0, 0.03125)
+    assert split.parts == Parts(0.5, 0.125, 2.046875, 0.015625, 0.0, 0.25, 1.0, 0.015625, 0.0, 0.0, 0.03125)
 
 
 def test_a_load_event_stays_load() -> None:

@@ -158,7 +158,9 @@ def test_a_tag_in_the_folder_runs_nothing(tmp_path: Path) -> None:
 
 def test_credentials_reach_no_file(tmp_path: Path) -> None:
     secret_url = "http://me:s3cret@host:11434/x"
-    spec = make.workload(servers={"one-slot": {"kind": "ollama", "model": "m", "url": secret_url}})
+    spec = make.workload(
+        servers={"one-slot": {"kind": "ollama", "model": "m", "url": secret_url}}, compare={"a": "serial"}
+    )
     facts = ServerFacts("one-slot", "ollama", secret_url, "m", None, 1, "0.30", False, None, {})
     run = make.run(spec=spec, servers=(facts,))._replace(command=f"slotwise run x.yaml --server one-slot={secret_url}")
     with RunFolder.create(tmp_path, "w", STARTED) as folder:

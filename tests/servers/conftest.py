@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -34,3 +37,56 @@ async def _serving(app: Starlette) -> AsyncIterator[str]:
 def serve() -> Serve:
     """Return `async with serve(app) as url`."""
     return _serving
+
+
+def _string(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def _value(value: object) -> bytes:
+    if isinstance(value, bool):
+        return struct.pack("<I?", 7, value)
+    if isinstance(value, int):
+        return struct.pack("<II", 4, value)
+    if isinstance(value, float):
+        return struct.pack("<If", 6, value)
+    if isinstance(value, str):
+        return struct.pack("<I", 8) + _string(value)
+    assert isinstance(value, list)
+    if isinstance(value[0], str):
+        return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(_string(v) for v in value)
+    return struct.pack("<IIQ", 9, 4, len(value)) + struct.pack(f"<{len(value)}I", *value)
+
+
+@pytest.fixture
+def gguf_bytes() -> Callable[..., bytes]:
+    """Return a writer of GGUF headers, after the format's specification: metadata and tensor shapes."""
+
+    def write(metadata: dict[str, object], tensors: dict[str, tuple[int, ...]]) -> bytes:
+        data = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
+        for key, value in metadata.items():
+            data += _string(key) + _value(value)
+        for name, shape in tensors.items():
+            data += _string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
+        return data
+
+    return write
+
+
+def _gone(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return not state or state.startswith("Z")  # a zombie runs nothing: it waits for whoever adopted it
+
+
+@pytest.fixture
+def ends() -> Callable[[int], bool]:
+    """Return a function that waits, within a bound, for a process to be gone."""
+
+    def wait(pid: int) -> bool:
+        for _ in range(600):
+            if _gone(pid):
+                return True
+            time.sleep(0.05)
+        return False
+
+    return wait

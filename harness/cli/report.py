@@ -1,0 +1,32 @@
+"""`slotwise report`: render a run folder again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["report"]
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of the report.")] = False,
+) -> None:
+    """Render a run again: to the terminal, and report.md, summary.json and the charts in its folder."""
+    from rich.console import Console
+
+    from harness.analysis.analyse import analyse
+    from harness.report.files import write_report
+    from harness.report.summary import summary_text
+    from harness.report.terminal import print_report
+    from harness.runs.folder import read_run
+
+    analysis = analyse(read_run(folder))
+    # Printed first: a folder that cannot be written can still be read.
+    if json:
+        typer.echo(summary_text(analysis), nl=False)
+    else:
+        print_report(analysis, Console(highlight=False))
+    write_report(folder, analysis)

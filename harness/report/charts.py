@@ -1,0 +1,260 @@
+"""Charts as SVG, made without a browser. Every one names its units and the origin of its numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from harness.analysis.ladder import Ladder
+from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
+from harness.report.bars import COLOURS, KINDS
+from harness.report.text import plain
+
+__all__ = ["charts_of", "ladder_chart", "to_svg"]
+
+_WIDTH = 520
+_ROW = 34  # height of one candidate
+_SMALL_HEIGHT = 240
+
+
+def charts_of(analysis: Analysis) -> dict[str, alt.TopLevelMixin]:
+    """Return the charts of a run by file name (without `.svg`); those without data are left out."""
+    pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
+    batch = [summary.pipeline for summary in pipelines if summary.path == "batch"]
+    interactive = [summary.pipeline for summary in pipelines if summary.path == "interactive"]
+    charts = {
+        "pipeline-time": _times(analysis, batch, "Pipeline time"),
+        "reply-time": _times(analysis, interactive, "Reply time"),
+        "throughput": ladder_chart(analysis.ladders) if analysis.ladders else _throughput(analysis),
+        "time-split": _time_split(analysis),
+    }
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def to_svg(chart: alt.TopLevelMixin) -> str:
+    """Render a chart."""
+    text = io.StringIO()
+    chart.save(text, format="svg")
+    return text.getvalue()
+
+
+def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
+    """Chart one or more ladders: aggregate throughput and wall-clock by concurrent calls, side by side."""
+    names = _labels(ladders)
+    rows = [
+        {
+            "server": name,
+            "calls": row.concurrent,
+            "tokens per second": _finite(row.aggregate_tokens_per_s),
+            "seconds": row.wall_s,
+        }
+        for name, ladder in zip(names, ladders, strict=True)
+        for row in ladder.rows
+    ]
+    origin = ", ".join(sorted({ladder.origin for ladder in ladders}))
+    rungs = sorted({row.concurrent for ladder in ladders for row in ladder.rows})
+    panels = []
+    for field, title in (
+        ("tokens per second", f"Aggregate throughput ({origin})"),
+        ("seconds", f"Wall-clock until the last answer ({origin})"),
+    ):
+        panels.append(
+            alt.Chart(alt.InlineData(values=rows))
+            .mark_line(point=alt.OverlayMarkDef(size=60, filled=True), strokeWidth=2)
+            .encode(
+                x=alt.X(
+                    "calls:Q",
+                    title="calls at once",
+                    axis=alt.Axis(values=rungs, format="d", grid=False),
+                    scale=alt.Scale(domain=[0, 1.05 * max(rungs, default=1)]),
+                ),
+                y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
+                color=_colour("server", names),
+                shape=alt.Shape("server:N", sort=names, legend=None),
+            )
+            .properties(width=_WIDTH // 2, height=_SMALL_HEIGHT, title=title)
+        )
+    return _styled(alt.hconcat(*panels))
+
+
+def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLevelMixin | None:
+    """Draw repeats as dots, geometric mean and 95 % interval as a bar with a tick, one row per candidate."""
+    panels = []
+    order = [plain(candidate.name) for candidate in analysis.candidates]
+    for pipeline in pipelines:
+        dots, bars = [], []
+        for candidate in analysis.candidates:
+            summary = _of(candidate, pipeline)
+            name = plain(candidate.name)
+            dots += [{"candidate": name, "seconds": value, "repeat": n + 1} for n, value in summary.time_by_repeat]
+            if summary.time is not None:
+                found = summary.time
+                low = found.value if found.low is None else found.low
+                high = found.value if found.high is None else found.high
+                bars.append({"candidate": name, "seconds": found.value, "low": low, "high": high})
+        if not dots:
+            continue
+        rows = alt.Y("candidate:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13))
+        scale = alt.Scale(zero=True)
+        colour = alt.Color("candidate:N", sort=order, scale=alt.Scale(range=list(COLOURS)), legend=None)
+        interval = alt.Chart(alt.InlineData(values=bars)).mark_rule(strokeWidth=9, opacity=0.35, strokeCap="butt")
+        mean = alt.Chart(alt.InlineData(values=bars)).mark_tick(thickness=3, size=22)
+        dot = alt.Chart(alt.InlineData(values=dots)).mark_circle(size=42, opacity=0.75, stroke="white", strokeWidth=0.5)
+        x = alt.X("seconds:Q", title=f"{what.lower()}, seconds", scale=scale)
+        panels.append(
+            alt.layer(
+                interval.encode(
+                    x=alt.X("low:Q", title=f"{what.lower()}, seconds", scale=scale), x2="high:Q", y=rows, color=colour
+                ),
+                dot.encode(x=x, y=rows, color=colour),
+                mean.encode(x=x, y=rows, color=colour),
+            ).properties(
+                width=_WIDTH,
+                height=_ROW * len(order),
+                title=alt.TitleParams(
+                    f"{what} of {plain(pipeline)} ({analysis.run.origin})",
+                    subtitle="dots: repeats (median over jobs); tick and bar: mean and 95 % interval",
+                ),
+            )
+        )
+    return _styled(alt.vconcat(*panels)) if panels else None
+
+
+def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
+    """Chart what each server made while so many calls were in flight: time-weighted, over all repeats."""
+    rows = []
+    names = []
+    for candidate in analysis.candidates:
+        for server, at in candidate.concurrency:
+            name = plain(candidate.name if len(candidate.concurrency) == 1 else f"{candidate.name}: {server}")
+            names.append(name)
+            total_s = sum(row.time_s for row in at)
+            rows += [
+                {"series": name, "in flight": row.in_flight, "rate": row.tokens_per_s, "share": row.time_s / total_s}
+                for row in at
+                if row.time_s > 0.01 * total_s  # an instant between two calls says nothing about a rate
+            ]
+    if not rows:
+        return None
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "in flight:Q",
+            title="calls in flight on the server",
+            axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+            scale=alt.Scale(domainMin=0),
+        ),
+        y=alt.Y("rate:Q", title="tokens per second", scale=alt.Scale(zero=True)),
+        color=_colour("series", names),
+    )
+    chart = alt.layer(
+        base.mark_line(strokeWidth=2),
+        base.mark_circle(opacity=0.9).encode(
+            size=alt.Size(
+                "share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=alt.Legend(format="%")
+            )
+        ),
+    ).properties(
+        width=_WIDTH,
+        height=_SMALL_HEIGHT,
+        title=alt.TitleParams(
+            f"Aggregate throughput by calls in flight ({analysis.run.origin})",
+            subtitle="prompts included: while a prompt is processed no tokens come",
+        ),
+    )
+    return _styled(chart)
+
+
+def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
+    panels = []
+    order = [plain(candidate.name) for candidate in analysis.candidates]
+    pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
+    for pipeline in pipelines:
+        rows: list[dict[str, Any]] = []
+        for candidate in analysis.candidates:
+            parts = _of(candidate, pipeline.pipeline).job_parts
+            for number, kind in enumerate(KINDS):
+                value_s = getattr(parts, kind.field)
+                if value_s > 0:
+                    rows.append(
+                        {"candidate": plain(candidate.name), "kind": kind.label, "n": number, "seconds": value_s}
+                    )
+        if not rows:
+            continue
+        who = "reply" if pipeline.path == "interactive" else "job"
+        panels.append(
+            alt.Chart(alt.InlineData(values=rows))
+            .mark_bar(stroke="white", strokeWidth=0.5)
+            .encode(
+                x=alt.X("seconds:Q", title="seconds", stack="zero"),
+                y=alt.Y("candidate:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13)),
+                color=alt.Color(
+                    "kind:N",
+                    title="kind of time",
+                    scale=alt.Scale(domain=[k.label for k in KINDS], range=[k.colour for k in KINDS]),
+                    legend=alt.Legend(values=[kind.label for kind in KINDS if _occurs(analysis, kind.field)]),
+                ),
+                order=alt.Order("n:Q"),
+            )
+            .properties(
+                width=_WIDTH,
+                height=_ROW * len(order),
+                title=alt.TitleParams(
+                    f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
+                    subtitle="means along the critical path",
+                ),
+            )
+        )
+    return _styled(alt.vconcat(*panels)) if panels else None
+
+
+def _occurs(analysis: Analysis, field: str) -> bool:
+    return any(
+        getattr(s.job_parts, field) > 0.005 * s.job_parts.total_s
+        for candidate in analysis.candidates
+        for s in candidate.pipelines
+    )
+
+
+def _of(candidate: CandidateSummary, pipeline: str) -> PipelineSummary:
+    return next(summary for summary in candidate.pipelines if summary.pipeline == pipeline)
+
+
+def _labels(ladders: Sequence[Ladder]) -> list[str]:
+    """Label ladders by their servers and slots; a number keeps equal ones apart."""
+    labels: list[str] = []
+    for ladder in ladders:
+        slots = ladder.slots_found or ladder.slots_asked
+        label = plain(ladder.label) + (f" ({slots} {'slot' if slots == 1 else 'slots'})" if slots else "")
+        labels.append(label if label not in labels else f"{label} #{len(labels) + 1}")
+    return labels
+
+
+def _colour(field: str, names: Sequence[str]) -> alt.Color:
+    scale = alt.Scale(domain=list(names), range=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
+    return alt.Color(f"{field}:N", title=None, scale=scale)
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _styled(chart: Any) -> alt.TopLevelMixin:
+    styled: alt.TopLevelMixin = (
+        chart.configure_view(stroke=None)
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            tickCount=8,
+            labelFlush=False,
+            gridColor="#E6E6E6",
+            domainColor="#888888",
+        )
+        .configure_title(fontSize=15, subtitleFontSize=12, subtitleColor="#555555", anchor="start", offset=10)
+        .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", symbolOpacity=1)
+        .properties(background="white", padding=12)
+    )
+    return styled

@@ -1,0 +1,87 @@
+"""report.md: the analysis through one template. What the template prints is escaped unless it says `raw` or `code`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from harness.analysis.model import Analysis, CandidateSummary
+from harness.analysis.statistics import Estimate
+from harness.analysis.words import estimate_text
+from harness.report.bars import KINDS, parts_text
+from harness.report.text import markdown, plain
+from harness.units import count, percent, seconds, size
+
+__all__ = ["markdown_report"]
+
+
+class _Raw(str):
+    """Text that is Markdown already."""
+
+
+def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) -> str:
+    """Return report.md. `charts` are (path relative to the report, title)."""
+    # The template is ours and its output is Markdown, not HTML; `finalize` escapes every expression for that.
+    environment = Environment(  # noqa: S701
+        undefined=StrictUndefined, finalize=_finalize, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "raw": _Raw,
+        "code": lambda text: _Raw(plain(text)),
+        "seconds": lambda value: "-" if value is None else seconds(value),
+        "exact": lambda value: f"{round(value, 3) + 0.0:.3f}",  # no -0.000
+        "fact": _fact,
+        "known": lambda value: "unknown" if value is None else value,
+        "number": lambda value: "-" if value is None or value != value else f"{value:.1f}",
+        "percent": percent,
+        "estimate": lambda found: "-" if found is None else estimate_text(found),
+        "rate": _rate,
+        "parts": lambda parts: parts_text(parts, 0.005),
+        "servers": _servers,
+        "details": _details,
+        "sum": lambda items, field: sum(getattr(item, field) for item in items),
+    }
+    template = environment.from_string(files(__package__).joinpath("report.md.j2").read_text(encoding="utf-8"))
+    pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
+    summaries = [summary for candidate in analysis.candidates for summary in candidate.pipelines]
+    shown = {settings.candidate for settings in analysis.choice.settings}
+    return template.render(
+        **analysis._asdict(),
+        pipelines=pipelines,
+        streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
+        kinds=[kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)],
+        critical_paths=[
+            summary.median_path
+            for candidate in analysis.candidates
+            for summary in candidate.pipelines
+            if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1
+        ],
+        charts=charts,
+        repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
+    )
+
+
+def _finalize(value: Any) -> Any:
+    return value if isinstance(value, _Raw) else markdown(str(value))
+
+
+def _rate(found: Estimate | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.value:.1f}" + (" ({:.1f} to {:.1f})".format(*found.interval) if found.interval else "")
+
+
+def _servers(candidate: CandidateSummary) -> str:
+    return "; ".join(f"{use.server}: {count(use.slots, 'slot')}, {use.cap}, {use.order}" for use in candidate.servers)
+
+
+def _fact(pair: tuple[str, object]) -> str:
+    key, value = pair
+    return size(value) if key.endswith("_bytes") and isinstance(value, (int, float)) else str(value)
+
+
+def _details(details: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in details.items())

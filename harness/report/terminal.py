@@ -1,0 +1,224 @@
+"""The report in a terminal: notes, the verdict, and what it rests on. 80 columns, readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.critical_path import CriticalPath
+from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
+from harness.analysis.statistics import Estimate
+from harness.report.bars import KINDS, bar_cells, parts_text
+from harness.report.ladder import ladder_report
+from harness.report.text import plain
+from harness.units import count, percent, seconds
+
+__all__ = ["print_report"]
+
+_WIDTH = 80
+_LONGEST_NAME = 24  # of a bar; names may have 63 characters
+_COLUMNS = 4  # more of them get a table of their own
+
+
+class _Column(NamedTuple):
+    title: str
+    cell: Callable[[CandidateSummary], Text]
+
+
+def print_report(analysis: Analysis, console: Console) -> None:
+    """Print the whole report."""
+    for block in _blocks(analysis, console.options.ascii_only):
+        # Soft wrap is for lines to be copied: a command that was broken in two cannot be.
+        console.print(block, soft_wrap=isinstance(block, Text))
+
+
+def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
+    yield from (_title(analysis), "")
+    if analysis.notices:
+        notes = Group(*(_item(notice.text) for notice in analysis.notices))
+        edge = box.ASCII if ascii_only else box.ROUNDED
+        yield from (Panel(notes, title="Notes", title_align="left", border_style="yellow", box=edge), "")
+    yield from (_verdict(analysis), "")
+    yield from _settings(analysis.choice)
+    yield from (_candidates(analysis), "")
+    if analysis.ladders:
+        yield _heading("Ladder: so many calls sent at once")
+        side_by_side = 2 if len(analysis.ladders) == 2 else 1  # more do not fit into 80 columns
+        for start in range(0, len(analysis.ladders), side_by_side):
+            yield from (ladder_report(analysis.ladders[start : start + side_by_side]), "")
+    for pipeline in _pipelines(analysis):
+        yield from (_time_split(analysis, pipeline, ascii_only), "")
+    shown = {settings.candidate for settings in analysis.choice.settings}
+    for candidate in analysis.candidates:
+        for summary in candidate.pipelines:
+            if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1:
+                yield from (_critical_path(summary.median_path), "")
+    yield Group(*(Text(plain(line), style="dim") for line in analysis.method))
+
+
+def _title(analysis: Analysis) -> Group:
+    run = analysis.run
+    machine = dict(run.machine)
+    facts = [str(machine[key]) for key in ("cpu",) if key in machine]
+    if "cores" in machine:
+        facts.append(count(int(machine["cores"]), "core"))
+    head = Text(plain(run.workload), style="bold").append(f": {run.origin}", style="bold")
+    where = f"{', '.join(facts)}; " if facts else ""
+    line = f"{where}{count(run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}; {run.started_at}"
+    lines = [head, Text(plain(run.description))] if run.description else [head]
+    return Group(*lines, Text(plain(line), style="dim"))
+
+
+def _verdict(analysis: Analysis) -> Group:
+    blocks: list[RenderableType] = [_heading("Verdict")]
+    blocks += [Text(plain(sentence), style="bold green") for sentence in analysis.choice.sentences]
+    for verdict in analysis.paths:
+        blocks += [Text(""), Text(plain(verdict.headline), style="bold")]
+        blocks += [_item(sentence) for sentence in verdict.sentences]
+    return Group(*blocks)
+
+
+def _settings(choice: Choice) -> Iterator[RenderableType]:
+    if choice.settings:
+        yield _heading("Settings to copy")
+    for one in choice.settings:
+        yield Text(f'"{plain(one.candidate)}"')
+        yield from (Text("  " + plain(line), style="cyan") for line in (*one.shell, *one.code))
+        yield from (_item(remark) for remark in one.remarks)
+    yield from (_item(remark) for remark in choice.remarks)
+    if choice.settings:
+        yield ""
+
+
+def _candidates(analysis: Analysis) -> Group:
+    columns: list[_Column] = []
+    for summary in _pipelines(analysis):
+        what = "reply" if summary.path == "interactive" else "pipeline time"
+        name = plain(summary.pipeline)
+        columns.append(_Column(f"{name}:\n{what}", partial(_time, summary.pipeline)))
+        if any(_of(candidate, summary.pipeline).first_token for candidate in analysis.candidates):
+            columns.append(_Column(f"{name}:\nfirst token", partial(_first_token, summary.pipeline)))
+    columns.append(_Column("all tokens\nper second", lambda c: _rate(c.throughput)))
+    if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
+        columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
+    tables = [_table(analysis, columns[start : start + _COLUMNS]) for start in range(0, len(columns), _COLUMNS)]
+    caption = f"Candidates ({analysis.run.origin}; below each number its 95 % interval)"
+    return Group(_heading(caption), *(Padding(table, (int(n > 0), 0, 0, 0)) for n, table in enumerate(tables)))
+
+
+def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("candidate")
+    for column in columns:
+        table.add_column(column.title, justify="right")
+    chosen = {settings.candidate for settings in analysis.choice.settings}
+    for candidate in analysis.candidates:
+        name = Text(plain(candidate.name), style="bold" if candidate.name in chosen else "")
+        slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
+        name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
+        table.add_row(name, *(column.cell(candidate) for column in columns))
+    return table
+
+
+def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool) -> Group:
+    rows = [(candidate.name, _of(candidate, pipeline.pipeline).job_parts) for candidate in analysis.candidates]
+    longest_s = max((parts.total_s for _, parts in rows), default=0.0)
+    who = "reply" if pipeline.path == "interactive" else "job"
+    blocks: list[RenderableType] = [
+        _heading(
+            f"Where a {who} of {pipeline.pipeline} spends its time ({analysis.run.origin}, means on the critical path)"
+        )
+    ]
+    name_width = min(_LONGEST_NAME, max((len(name) for name, _ in rows), default=0))
+    bar_width = _WIDTH - name_width - 14  # room for two blanks and the total
+    used = []
+    for name, parts in rows:
+        line = Text(f"{plain(name)[:name_width]:<{name_width}}  ", no_wrap=True)
+        for kind, cells in bar_cells(parts, longest_s, bar_width):
+            line.append((kind.ascii if ascii_only else kind.glyph) * cells, style=kind.colour)
+            used.append(kind)
+        line.append(f" {seconds(parts.total_s)}")
+        blocks.append(line)
+        blocks.append(Padding(Text(parts_text(parts), style="dim"), (0, 0, 0, name_width + 2)))
+    legend = Text("")
+    for kind in KINDS:
+        if kind in used:
+            legend.append((kind.ascii if ascii_only else kind.glyph) + " ", style=kind.colour).append(f"{kind.label}  ")
+    return Group(*blocks, legend)
+
+
+def _critical_path(path: CriticalPath) -> Group:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("step")
+    table.add_column("time", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("parts")
+    for step in path.steps:
+        name = f"{step.node}[{step.item}]" if step.item else step.node
+        took_s = step.parts.total_s
+        share = percent(took_s / path.pipeline_time_s) if path.pipeline_time_s > 0 else ""
+        table.add_row(Text(plain(name)), seconds(took_s), share, Text(parts_text(step.parts, 0.005)))
+    heading = f'Critical path, median job of {path.pipeline} under "{path.candidate}": {seconds(path.pipeline_time_s)}'
+    return Group(_heading(heading), table)
+
+
+def _pipelines(analysis: Analysis) -> tuple[PipelineSummary, ...]:
+    return analysis.candidates[0].pipelines if analysis.candidates else ()
+
+
+def _of(candidate: CandidateSummary, pipeline: str) -> PipelineSummary:
+    return next(summary for summary in candidate.pipelines if summary.pipeline == pipeline)
+
+
+def _time(pipeline: str, candidate: CandidateSummary) -> Text:
+    return _estimate(_of(candidate, pipeline).time)
+
+
+def _first_token(pipeline: str, candidate: CandidateSummary) -> Text:
+    return _estimate(_of(candidate, pipeline).first_token)
+
+
+def _estimate(found: Estimate | None) -> Text:
+    if found is None:
+        return Text("-")
+    text = Text(seconds(found.value))
+    if found.interval is not None:
+        low, high = found.interval
+        text.append(f"\n{_brief(seconds(low), seconds(high))}", style="dim")
+    return text
+
+
+def _rate(found: Estimate | None) -> Text:
+    if found is None:
+        return Text("-")
+    text = Text(f"{found.value:.1f}")
+    if found.interval is not None:
+        low, high = found.interval
+        text.append(f"\n{low:.1f} to {high:.1f}", style="dim")
+    return text
+
+
+def _brief(low: str, high: str) -> str:
+    """Write the unit once where both have the same: `12.9 to 13.1 s`."""
+    low_number, _, low_unit = low.rpartition(" ")
+    same = low_unit == high.rpartition(" ")[2] and " " not in low_number
+    return f"{low_number} to {high}" if same else f"{low} to {high}"
+
+
+def _heading(text: str) -> Text:
+    return Text(plain(text), style="bold underline")
+
+
+def _item(text: str) -> Table:
+    """One bullet whose lines hang."""
+    row = Table.grid(padding=(0, 1))
+    row.add_row(Text("-"), Text(plain(text)))
+    return row

@@ -1,0 +1,25 @@
+"""Untrusted text made safe to show: names, prompts, what a server said."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["markdown", "plain"]
+
+_MARKS = re.compile(r"[\\`*\[\]<>|~&!$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_LINE_START = re.compile(r"^(\s*(?:\d+(?=[.)]))?)([#+\-=.)])(?=[#\-=\s]|$)")
+
+
+def plain(text: str) -> str:
+    """Return one line of text without control and format characters: no terminal escape, no reordering, no break."""
+    return "".join(
+        " " if character in "\n\r\t" else character
+        for character in text
+        if character in "\n\r\t" or not unicodedata.category(character).startswith("C")
+    )
+
+
+def markdown(text: str) -> str:
+    """Escape text so that Markdown (and HTML within it) shows it as it is, on one line."""
+    return _LINE_START.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", plain(text)))

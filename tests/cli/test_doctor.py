@@ -1,0 +1,98 @@
+"""`slotwise doctor`: every line says what is there, or what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from harness.cli import doctor
+from harness.servers import machine
+from harness.servers.launch import child
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """Return a runner on a machine with an empty cache, nothing on the PATH, and no server."""
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setattr(machine, "busy_cores", lambda: 0.0)
+    return CliRunner()
+
+
+def app() -> typer.Typer:
+    it = typer.Typer()
+    it.command()(doctor.doctor)
+    return it
+
+
+def states(output: str) -> dict[str, str]:
+    return {line["what"]: line["state"] for line in json.loads(output)}
+
+
+def test_what_is_missing_comes_with_advice(runner: CliRunner) -> None:
+    result = runner.invoke(app(), ["--json"])
+    for line in json.loads(result.output):
+        assert (line["state"] == "ok") == (line["advice"] == "")
+    found = states(result.output)
+    assert list(found) == ["python", "engine", "model", "ollama", "server", "cores", "memory", "load", "disk"]
+    assert (found["python"], found["model"], found["ollama"]) == ("ok", "missing", "missing")
+
+
+def test_nothing_that_can_run_anything(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = doctor.Finding("engine", "missing", "no embedded engine", "Install it", {})
+    nobody = doctor.Finding("server", "missing", "nothing answers", "Start one", {})
+    monkeypatch.setattr(doctor, "_engine", lambda: missing)
+    monkeypatch.setattr(doctor, "_servers", lambda: [nobody])
+    result = runner.invoke(app(), [])
+    assert result.exit_code == 3
+    assert "missing  engine       no embedded engine. Install it\n" in result.output
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+
+
+def test_a_busy_machine_is_warned_about(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "busy_cores", lambda: 1.5)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    (load,) = (line for line in json.loads(runner.invoke(app(), ["--json"]).output) if line["what"] == "load")
+    assert (load["state"], load["found"]) == ("warning", "1.5 of 2 cores busy")
+
+
+def test_ollama_and_its_version(runner: CliRunner, tmp_path: Path) -> None:
+    binary = tmp_path / "ollama"
+    binary.write_text("#!/bin/sh\necho 'Warning: could not connect to a running Ollama instance'\n"
+                      "echo 'Warning: client version is 0.33.0' >&2\n")  # fmt: skip
+    binary.chmod(0o755)
+    (line,) = (line for line in json.loads(runner.invoke(app(), ["--json"]).output) if line["what"] == "ollama")
+    assert (line["state"], line["found"]) == ("ok", f"0.33.0 at {binary}")
+
+
+def test_running_servers(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps() -> str:
+        async with child("x", "canned", {}) as ready:
+            monkeypatch.setenv("OLLAMA_HOST", ready["url"].replace("//", "//me:secret@"))
+            return (await asyncio.to_thread(runner.invoke, app(), ["--json"])).output
+
+    output = asyncio.run(steps())
+    line = next(line for line in json.loads(output) if line["what"] == "server")
+    assert line["state"] == "ok"
+    assert line["found"].startswith("canned 1 at http://127.0.0.1:")
+    assert line["found"].endswith(", 1 model, loaded: canned:latest")
+    assert "secret" not in output
+
+
+def test_a_variable_that_is_no_address(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://host:port")
+    result = runner.invoke(app(), ["--json"])
+    assert states(result.output)["server"] == "warning"
+
+
+@pytest.mark.ollama
+@pytest.mark.skipif(shutil.which("ollama") is None, reason="no `ollama` binary on the PATH")
+def test_the_real_ollama() -> None:
+    assert doctor._ollama().state == "ok"

@@ -1,0 +1,80 @@
+"""`slotwise init`: what it copies, and that it never overwrites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.init import init
+from harness.content import shipped
+from harness.errors import UserError
+from harness.workload.load import load_workload
+
+NAMES = sorted(path.stem for path in (shipped() / "workloads").glob("*.yaml"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_copied_stands_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(tmp_path / "new", name)
+    monkeypatch.setattr("harness.content.shipped", lambda: tmp_path / "nothing")
+    loaded = load_workload(tmp_path / "new" / "workloads" / f"{name}.yaml")
+    assert loaded.workload.name == name
+    first = loaded.path.read_text().split("\n")[0]
+    assert (loaded.path.parent / first.split("$schema=")[1]).is_file()
+    assert f"slotwise check {loaded.path}" in capsys.readouterr().out
+
+
+def test_default_is_the_research_digest(tmp_path: Path) -> None:
+    init(tmp_path)
+    assert sorted(tree(tmp_path))[:4] == [
+        "agents/chat.md",
+        "agents/editor.md",
+        "agents/summarizer.md",
+        "workloads/data/research/1-mulch.md",
+    ]
+
+
+def test_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(tmp_path)
+    before = tree(tmp_path)
+    capsys.readouterr()
+    init(tmp_path)
+    assert tree(tmp_path) == before
+    assert "nothing was written" in capsys.readouterr().out
+
+
+def test_never_overwrites(tmp_path: Path) -> None:
+    mine = tmp_path / "agents" / "chat.md"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UserError) as caught:
+        init(tmp_path, "chat-only")
+    assert str(caught.value) == f"{mine} exists already and differs; name another folder: slotwise init DIR"
+    assert tree(tmp_path) == {"agents/chat.md": b"mine"}
+
+
+def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "workloads").mkdir()
+    (tmp_path / "workloads" / "chat-only.yaml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="exists already"):
+        init(tmp_path, "chat-only")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        init(tmp_path, "chat")
+    assert str(caught.value) == f'no shipped workload "chat"; did you mean "chat-only"? there is: {", ".join(NAMES)}'
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written: not a directory"):
+        init(tmp_path / "file")

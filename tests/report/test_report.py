@@ -1,0 +1,160 @@
+"""The whole report at fixed records: golden texts, well-formed charts, and no text of others' that acts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from analysis import records as make
+from analysis.scenarios import scenario, steady, with_goal
+from rich.console import Console
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis
+from harness.report.charts import charts_of, to_svg
+from harness.report.files import write_report
+from harness.report.markdown import markdown_report
+from harness.report.summary import summary, summary_text
+from harness.report.terminal import print_report
+
+GOLDEN = Path(__file__).parent / "golden"
+NASTY = "\x1b[31m[bold]<script>alert(1)</script> | ![x](y) `z`"
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    """A trade between the paths, with a goal and a note."""
+    digest = {"serial": steady(16), "batched": steady(13), "split": steady(14.5, noise=(0.01, -0.01, 0.005, 0.0, 0.0))}
+    chat = {"serial": steady(3), "batched": steady(2), "split": steady(1)}
+    return analyse(scenario(digest, chat, spec=with_goal(p50_s=0.5), notes=("Something to know.",)))
+
+
+@pytest.fixture(scope="module")
+def nasty() -> Analysis:
+    """Markup and terminal escapes wherever text comes from outside."""
+    run = scenario({"serial": steady(16), "batched": steady(13)}, notes=(NASTY,))
+    broken = make.call("merge", pipeline="digest", path="batch", job=9, outcome="error")
+    broken = broken._replace(reply=broken.reply._replace(error=NASTY))
+    facts = tuple(s._replace(model=NASTY, version=NASTY, details={"x": NASTY}) for s in run.servers)
+    return analyse(
+        run._replace(
+            calls=(*run.calls, broken),
+            servers=facts,
+            machine={"cpu": NASTY, "cores": 2},
+            command=NASTY,
+            options={"model": NASTY},
+            workload=run.workload.model_copy(update={"description": NASTY}),
+        )
+    )
+
+
+def terminal(analysis: Analysis, *, ascii_only: bool = False, colour: bool = False) -> str:
+    class File(io.StringIO):
+        encoding = "ascii" if ascii_only else "utf-8"
+
+    file = File()
+    print_report(
+        analysis, Console(file=file, width=80, color_system="truecolor" if colour else None, force_terminal=colour)
+    )
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def compare(name: str, text: str) -> None:
+    """Compare with the golden file; SLOTWISE_ACCEPT=1 accepts what came out instead."""
+    if os.environ.get("SLOTWISE_ACCEPT"):
+        (GOLDEN / name).parent.mkdir(exist_ok=True)
+        (GOLDEN / name).write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_golden_terminal(analysis: Analysis) -> None:
+    compare("terminal.txt", terminal(analysis))
+
+
+def test_golden_markdown(analysis: Analysis) -> None:
+    compare("report.md", markdown_report(analysis, [("charts/pipeline-time.svg", "Pipeline time by candidate")]))
+
+
+def test_the_terminal_report_fits_80_columns(analysis: Analysis) -> None:
+    wide = [line for line in terminal(analysis).splitlines() if len(line) > 80]
+    # Only what is to be copied may be longer: it is never broken in two.
+    assert wide and all("ollama serve" in line for line in wide)
+
+
+def test_the_terminal_report_says_the_same_in_ascii(analysis: Analysis) -> None:
+    text = terminal(analysis, ascii_only=True)
+    text.encode("ascii")
+    assert "# decode" in text
+
+
+def test_colour_adds_no_words(analysis: Analysis) -> None:
+    import re
+
+    coloured = re.sub(r"\x1b\[[0-9;]*m", "", terminal(analysis, colour=True))
+    assert [line.rstrip() for line in coloured.splitlines()] == terminal(analysis).splitlines()
+
+
+def test_others_text_does_nothing_in_a_terminal(nasty: Analysis) -> None:
+    text = terminal(nasty)
+    assert "\x1b" not in text
+    assert "[bold]<script>alert(1)</script>" in text
+
+
+def test_others_text_does_nothing_in_markdown(nasty: Analysis) -> None:
+    text = markdown_report(nasty)
+    assert "\x1b" not in text
+    lines = [line for line in text.splitlines() if "script" in line]
+    assert len(lines) >= 6
+    for line in lines:
+        # Escaped, or in an indented code block, where nothing is markup.
+        assert line.startswith("    ") or ("<" not in line.replace(r"\<", "") and "![" not in line.replace(r"\!\[", ""))
+
+
+def test_charts_are_well_formed_and_name_unit_and_origin(analysis: Analysis) -> None:
+    charts = charts_of(analysis)
+    assert list(charts) == ["pipeline-time", "reply-time", "throughput", "time-split"]
+    svg = to_svg(charts["pipeline-time"])
+    words = " ".join(element.text or "" for element in ElementTree.fromstring(svg).iter())
+    for word in ("Pipeline time of digest (measured)", "pipeline time, seconds", "serial", "batched", "split"):
+        assert word in words
+
+
+def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
+    read = json.loads(summary_text(analysis))
+    assert read == json.loads(json.dumps(summary(analysis)))
+    assert read["summary_version"] == 1
+    assert read["choice"]["kind"] == "trade"
+    found = analysis.candidates[0].pipelines[0].time
+    assert found is not None
+    assert read["candidates"][0]["pipelines"][0]["time"] == {
+        "value": found.value, "low": found.low, "high": found.high, "n": 5, "origin": "measured"
+    }  # fmt: skip
+
+
+def test_every_key_of_the_summary_is_documented(analysis: Analysis) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    read = summary(analysis)
+    keys = set(read) | set(read["paths"][0]) | set(read["choice"]) | set(read["candidates"][0])
+    keys |= set(read["candidates"][0]["pipelines"][0]) | set(read["paths"][0]["comparisons"][0])
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_an_empty_run_is_reported(tmp_path: Path) -> None:
+    empty = analyse(make.run(partial=True))
+    assert "No candidate can be recommended" in terminal(empty)
+    write_report(tmp_path, empty)
+    assert "## Verdict" in (tmp_path / "report.md").read_text()
+
+
+def test_the_files_of_a_report(tmp_path: Path, nasty: Analysis) -> None:
+    write_report(tmp_path, nasty)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert names == [
+        "charts/pipeline-time.svg", "charts/throughput.svg", "charts/time-split.svg", "report.md", "summary.json",
+    ]  # fmt: skip
+    for link in ("charts/pipeline-time.svg", "charts/throughput.svg", "charts/time-split.svg"):
+        assert f"]({link})" in (tmp_path / "report.md").read_text()

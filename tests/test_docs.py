@@ -1,0 +1,83 @@
+"""The docs cannot rot: what they name exists, what exists is named, and their commands parse."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import typer.main
+
+from harness.cli.app import app
+from harness.core.routing import CAPS, ORDERS
+from harness.workload.load import load_workload
+from harness.workload.schema import CapName, OrderName
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?(slotwise [^`#\n]*)", re.MULTILINE)
+
+
+def commands() -> dict[str, Any]:
+    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def _spoken() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for match in COMMAND.finditer(page.read_text(encoding="utf-8")):
+            yield page.name, match[1].strip()
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_is_in_the_readme_and_has_help(name: str) -> None:
+    assert f"`slotwise {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert commands()[name].help
+
+
+def test_every_option_has_help() -> None:
+    for name, command in commands().items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and parameter.name != "help":
+                assert parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(_spoken())))
+def test_every_command_line_in_the_docs_parses(page: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    if not words or words[0].startswith("-"):
+        return
+    known = commands()
+    assert words[0] in known, f"{page}: {line}"
+    command = known[words[0]]
+    options = {flag for parameter in command.params for flag in parameter.opts}
+    for sub in getattr(command, "commands", {}).values():
+        options |= {flag for parameter in sub.params for flag in parameter.opts}
+    for word in words[1:]:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in options | {"--help"}, f"{page}: {line}"
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://")):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_caps_and_orders_are_the_same_everywhere() -> None:
+    text = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    for names, literal in ((CAPS, CapName), (ORDERS, OrderName)):
+        assert set(names) == set(get_args(literal))
+        for name in names:
+            assert f"`{name}`" in text
+    for function in [*CAPS.values(), *ORDERS.values()]:
+        assert function.__doc__
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("workloads/*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_workload_is_in_the_readme_and_loads(path: Path) -> None:
+    load_workload(path)
+    assert f"workloads/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
