@@ -1,8 +1,8 @@
-"""How far predictions are from real runs: every workload x candidate on one profile, each beside the measurement's noise.
+"""How far predictions are from real runs: every workload x candidate on one profile, beside the measurement's noise.
 
     python benchmarks/fidelity.py PROFILE [WORKLOAD...] [--repeats N]
 
-Targets (docs/design.md): median error of pipeline times at most 7 %, worst 20 %; interactive medians within 15 %; ratios
+Targets: median error of pipeline times at most 7 %, worst 20 %; interactive medians within 15 %; ratios
 between candidates within 5 %. Run it on an idle machine, on a profile that was not fitted to these workloads.
 """
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -46,12 +48,20 @@ def run_workload(loaded: Loaded, options: Options) -> int:
     """Measure, report, and return the exit code."""
     with progress_for(sys.stderr) as progress:
         done = measure_into_folder(loaded, options, progress)
-        analysis = analyse(read_run(done.folder))
-        progress.say("writing the report")
+    run = read_run(done.folder)
+    if not run.calls:  # there is nothing to show, and nothing to keep
+        shutil.rmtree(done.folder, ignore_errors=True)
+        if done.failure is not None:
+            raise done.failure
+        return done.code
+    analysis = analyse(run)
+    show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
+    try:
         write_report(done.folder, analysis)
-    if analysis.candidates or done.failure is None:
-        show(analysis, as_json=options.as_json)
-    print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
+        print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)
+        return INTERRUPTED
     if done.failure is not None:
         raise done.failure
     return done.code or int(_named(options.fail_on, analysis))
@@ -59,10 +69,13 @@ def run_workload(loaded: Loaded, options: Options) -> int:
 
 def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) -> Done:
     """Measure a workload into a new run folder. What was measured is kept, however it ended."""
-    header = _header(loaded, options)
-    with RunFolder.create(options.out, loaded.workload.name, datetime.now()) as folder:
+    started_at = datetime.now().astimezone()
+    header = _header(loaded, options, started_at)
+    with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
         folder.write_header(header)
         progress.say(f"run folder: {folder.path}")
+        # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             header = asyncio.run(measure(loaded, folder, header, progress))
             folder.write_header(header)
@@ -71,6 +84,8 @@ def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) ->
             return Done(folder.path, INTERRUPTED, None)
         except SlotwiseError as error:
             return Done(folder.path, error.exit_code, error)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     return Done(folder.path, 0, None)
 
 
@@ -85,13 +100,9 @@ def show(analysis: Analysis, *, as_json: bool) -> None:
 def _named(fail_on: tuple[str, ...], analysis: Analysis) -> bool:
     """Whether something happened that `--fail-on` names."""
     failed = any(p.jobs_failed for candidate in analysis.candidates for p in candidate.pipelines)
-    missed = any(
-        goal.state == "missed"
-        for candidate in analysis.candidates
-        if candidate.name == analysis.choice.candidate
-        for pipeline in candidate.pipelines
-        for goal in pipeline.goals
-    )
+    # Without a choice it is missed where every candidate misses one.
+    chosen = [c for c in analysis.candidates if analysis.choice.candidate in (None, c.name)]
+    missed = all(any(goal.state == "missed" for p in c.pipelines for goal in p.goals) for c in chosen)
     return ("failures" in fail_on and failed) or ("goals" in fail_on and missed)
 
 
@@ -105,17 +116,17 @@ def _notes() -> tuple[str, ...]:
     )
 
 
-def _header(loaded: Loaded, options: Options) -> Run:
+def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
     changed: dict[str, Any] = {
-        name: value
+        name: [safe_url(item) for item in value] if isinstance(value, tuple) else value
         for name, value in options._asdict().items()
         if value and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
     }
     return Run(
         name=loaded.workload.name,
         origin="measured",
-        started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
-        workload=loaded.workload,
+        started_at=started_at.isoformat(timespec="seconds"),
+        workload=loaded.resolved(),
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
