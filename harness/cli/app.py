@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
+from harness.cli.calibrate import calibrate
 from harness.cli.check import check
 from harness.cli.doctor import doctor
 from harness.cli.init import init
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, score, check, probe, serve, report, init, doctor):
+for command in (run, simulate, score, calibrate, check, probe, serve, report, init, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 

@@ -120,7 +120,7 @@ def predict(
 
 
 def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, given=given, extrapolate=extrapolate)
+    return compile_costs(profile, spec.slots, threads=spec.threads, given=given, extrapolate=extrapolate)
 
 
 def _servers(
@@ -129,7 +129,7 @@ def _servers(
     seed = loaded.workload.seed
     noises = []
     for lane in plan.lanes:
-        setting = profile.slots.get(str(lane.slots))
+        setting = profile.family(loaded.servers[lane.server].threads).get(str(lane.slots))
         sd = setting.noise if setting else None
         noises.append(noise(sd, seed, repeat, plan.name, lane.server) if sd else None)
     models = server_models(profile, [fit.costs for fit in fitted], noises=noises)
