@@ -65,6 +65,7 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
                 reply.decode_s,
                 record.wall_s,
                 reply.load_s or 0.0,
+                int(record.pipeline),
             )
         )
     return observed

@@ -61,7 +61,7 @@ def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens
     Raises:
         ValueError: there are no lone calls to begin with.
     """
-    bursts = _bursts(observed)
+    bursts = [_joined(burst) for burst in _bursts(observed)]
     clusters = _clusters(bursts)
     slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
     start = _start(bursts, knots)
@@ -105,7 +105,7 @@ def fit_contention(observed: Sequence[Observed], costs: Sequence[StepCosts]) -> 
         observed: calls with `server` 0 or 1.
         costs: of these servers, each fitted while it was alone.
     """
-    bursts = _bursts(observed)
+    bursts = [_joined(burst) for burst in _bursts(observed)]
     one = np.array([1.0])
     solution = solve(
         lambda values: _times(bursts, costs, float(values[0])),
@@ -119,12 +119,15 @@ def fit_contention(observed: Sequence[Observed], costs: Sequence[StepCosts]) -> 
 
 
 def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
-    """Return |predicted / measured - 1| of the wall-clock time of every call."""
-    return tuple(
-        abs(prediction.wall_s / call.wall_s - 1)
-        for burst in _bursts(observed)
-        for call, prediction in zip(burst, replay(costs, burst, stretch), strict=True)
-    )
+    """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank."""
+    errors: list[float] = []
+    for burst in _bursts(observed):
+        predictions = replay(costs, burst, stretch)
+        for indices in _equal(burst):
+            measured_s = sorted(burst[i].wall_s for i in indices)
+            predicted_s = sorted(predictions[i].wall_s for i in indices)
+            errors += [abs(p / m - 1) for p, m in zip(predicted_s, measured_s, strict=True)]
+    return tuple(errors)
 
 
 def noise_of(observed: Sequence[Observed]) -> float | None:
@@ -196,35 +199,60 @@ def _bursts(observed: Sequence[Observed]) -> list[list[Observed]]:
     return list(found.values())
 
 
-def _parts(call: Observed | Predicted, like: Observed) -> list[float]:
-    """The times of a call that count; the same ones of the measured call `like` and of its prediction."""
-    parts = [call.wall_s]
-    if like.prefill_s:
-        assert call.prefill_s is not None
-        parts.append(call.prefill_s)
-    if like.decode_s and like.output_tokens > 1:
-        assert call.decode_s is not None
-        parts.append(call.decode_s)
+def _equal(burst: Sequence[Observed]) -> list[list[int]]:
+    """Indices of calls that nobody can tell apart: of one length, sent to one server at the same time."""
+    found: dict[tuple[int, int, int, int], list[int]] = defaultdict(list)
+    for i, call in enumerate(burst):
+        found[call.server, call.group, call.prompt_tokens, call.output_tokens].append(i)
+    return list(found.values())
+
+
+def _joined(burst: Sequence[Observed]) -> list[Observed]:
+    """Return the calls with those sent at once that began in one step sent at the very same time.
+
+    They arrive a millisecond or two apart, in any order, and how many of them the first step still takes decides
+    chance. The server tells: they began when the first one did, not after its prompt.
+    """
+    calls = list(burst)
+    for indices in _equal(burst):
+        begun = {
+            i: c.sent_s + c.wall_s - (c.decode_s or 0.0) - (c.prefill_s or 0.0) for i in indices for c in [burst[i]]
+        }
+        first = min(indices, key=begun.__getitem__)
+        until_s = begun[first] + (burst[first].prefill_s or 0.0) / 2
+        together = sum(begun[i] <= until_s for i in indices)
+        by_sent = sorted(indices, key=lambda i: burst[i].sent_s)
+        sent_s = burst[by_sent[0]].sent_s
+        for i in by_sent[:together]:
+            calls[i] = burst[i]._replace(sent_s=sent_s, wall_s=burst[i].wall_s + burst[i].sent_s - sent_s)
+    return calls
+
+
+def _parts(calls: Sequence[Observed | Predicted], like: Sequence[Observed]) -> list[float]:
+    """The times of a burst that count; the same ones of the measured calls `like` and of their predictions.
+
+    Which of several equal calls comes first is chance, so they are compared by rank.
+    """
+    parts: list[float] = []
+    for indices in _equal(like):
+        parts += sorted(calls[i].wall_s for i in indices)
+        if all(like[i].prefill_s for i in indices):
+            parts += sorted(calls[i].prefill_s or 0.0 for i in indices)
+        if all(like[i].decode_s and like[i].output_tokens > 1 for i in indices):
+            parts += sorted(calls[i].decode_s or 0.0 for i in indices)
     return parts
 
 
 def _measured(bursts: Sequence[Sequence[Observed]]) -> Vector:
-    return np.array([part for burst in bursts for call in burst for part in _parts(call, call)])
+    return np.array([part for burst in bursts for part in _parts(burst, burst)])
 
 
 def _clusters(bursts: Sequence[Sequence[Observed]]) -> list[int]:
-    return [number for number, burst in enumerate(bursts) for call in burst for _ in _parts(call, call)]
+    return [number for number, burst in enumerate(bursts) for _ in _parts(burst, burst)]
 
 
 def _times(bursts: Sequence[Sequence[Observed]], costs: Sequence[StepCosts], stretch: float) -> Vector:
-    return np.array(
-        [
-            part
-            for burst in bursts
-            for call, prediction in zip(burst, replay(costs, burst, stretch), strict=True)
-            for part in _parts(prediction, call)
-        ]
-    )
+    return np.array([part for burst in bursts for part in _parts(replay(costs, burst, stretch), burst)])
 
 
 def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:

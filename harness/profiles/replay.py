@@ -27,6 +27,7 @@ class Observed(NamedTuple):
     decode_s: float | None
     wall_s: float
     load_s: float = 0.0
+    group: int = 0  # calls of one group were sent at the same time
 
 
 class Predicted(NamedTuple):

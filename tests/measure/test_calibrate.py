@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.core.draws import uniform
 from harness.core.engine import Engine
 from harness.core.machine import Machine, SharedServer
 from harness.core.records import CallRecord
@@ -22,6 +23,7 @@ from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_
 from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
 from harness.profiles.compile import noise
 from harness.profiles.fit import fit_contention, fit_setting, held_out, noise_of, setting_of
+from harness.profiles.replay import Observed, replay
 
 QUICK = EFFORTS["quick"]
 
@@ -299,6 +301,42 @@ def test_a_failed_call_ends_a_calibration_with_its_reason() -> None:
     untold = record._replace(reply=record.reply._replace(output_tokens=None))
     with pytest.raises(ServerFailure, match="does not tell its token counts"):
         observe([untold], Burst("b", (Group(1, 8, 8),)), 0)
+
+
+def test_which_of_equal_calls_comes_first_and_who_joins_its_step_does_not_matter() -> None:
+    """Calls sent at once arrive a little apart, in any order, and one or more of them are in the first step."""
+    fitted, held = [], []
+    for repetition in range(6):
+        for burst in design(4, 2048, EFFORTS["default"], Speed(0.009, 0.004)):
+            calls = [
+                Observed("", 0, 0, group.at_s + 0.0003 * i, group.prompt_tokens, group.output_tokens, None, None, 1.0)
+                for group in burst.groups
+                for i in range(group.calls)
+            ]
+            groups = [number for number, group in enumerate(burst.groups) for _ in range(group.calls)]
+            key = (repetition, burst.name)
+            late_s = [0.004 * round(uniform(3, *key, i)) + 0.0001 * uniform(4, *key, i) for i in range(len(calls))]
+            arrived = [call._replace(sent_s=call.sent_s + late) for call, late in zip(calls, late_s, strict=True)]
+            for near in [i for i, late in enumerate(late_s) if late < 0.001]:
+                arrived[near] = arrived[near]._replace(sent_s=calls[near].sent_s)
+            for call, real, group, made in zip(calls, arrived, groups, replay([EMBEDDED], arrived), strict=True):
+                wall_s = made.wall_s + real.sent_s - call.sent_s
+                seen_call = call._replace(
+                    burst=burst.name,
+                    repetition=repetition,
+                    group=group,
+                    wall_s=wall_s,
+                    prefill_s=made.prefill_s,
+                    decode_s=made.decode_s,
+                )
+                (fitted if burst.fitted else held).append(seen_call)
+    costs = fit_setting(fitted, levels(4), 512).costs
+    assert costs.decode_s == pytest.approx(EMBEDDED.decode_s, rel=0.02)
+    assert costs.prefill[0][1] == pytest.approx(0.004, rel=0.02)
+    assert costs.mixed_factor == pytest.approx(0.85, rel=0.05)
+    errors = sorted(held_out(held, [costs]))
+    assert errors[len(errors) // 2] < 0.01
+    assert errors[-1] < 0.25  # not: one of two equal calls waited for the other
 
 
 def test_without_lone_calls_there_is_no_fit() -> None:
