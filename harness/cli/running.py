@@ -140,7 +140,7 @@ def _header(loaded: Loaded, options: Options) -> Run:
     }
     return Run(
         name=loaded.workload.name,
-        origin="measured",
+        origin="emulated" if any(spec.kind == "simulated" for spec in loaded.servers.values()) else "measured",
         started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         workload=loaded.workload,
         candidates=tuple(plan.name for plan in loaded.plans),

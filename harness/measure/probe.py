@@ -20,7 +20,7 @@ from harness.drivers.chat import Request
 from harness.drivers.live import drive
 from harness.errors import ServerFailure
 from harness.measure.progress import Progress
-from harness.measure.sender import Endpoint, options_for
+from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count
 from harness.workload.schema import AgentSpec
@@ -56,6 +56,8 @@ async def burst(
         unique = integer(1_000_000, key, concurrent, call.item, "probe")
         user = f"[{unique:06d}] Write a long, detailed essay about {topic}. Do not stop early."
         options = options_for(endpoint.server, agent, seed=call.item)
+        if endpoint.server.emulated:
+            options["faults"] = False  # they are for the run, not for the look at the server before it
         reply, _ = await endpoint.chat.ask(Request(None, user, options, stream=False), zero_s)
         return reply
 
@@ -63,7 +65,7 @@ async def burst(
     pipeline = Pipeline("probe", "batch", Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)
     lane = Lane(endpoint.server.name, 1, cap="serial" if one_by_one else "unbounded")
     records: list[CallRecord | JobRecord | DelayRecord] = []
-    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin="measured", timeout_s=TIMEOUT_S)
+    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin=origin_of([endpoint.server]), timeout_s=TIMEOUT_S)
     await drive(engine, send, records.append, start_s=zero_s)
     calls = [record for record in records if isinstance(record, CallRecord)]
     failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
@@ -117,4 +119,4 @@ async def measure_ladder(
             records = await burst(endpoint, concurrent, tokens, key=1000 + r)
             rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
     medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
-    return Ladder(name, endpoint.server.slots_asked, slots, medians, "measured")
+    return Ladder(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.draws import shuffled
@@ -22,10 +23,11 @@ from harness.drivers.texts import Render, Texts
 from harness.errors import ServerFailure
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
-from harness.measure.sender import Endpoint, Sender, throttle
+from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.folder import RunFolder
 from harness.runs.model import Run, ServerFacts
 from harness.servers.launch import launched
+from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
@@ -42,10 +44,10 @@ class _Trial(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(name: str, spec: ServerSpec, progress: Progress) -> AsyncIterator[Endpoint]:
-    """Start (or find) a server and open the client to it; close both afterwards."""
+async def opened(name: str, spec: ServerSpec, progress: Progress, near: Path | None = None) -> AsyncIterator[Endpoint]:
+    """Start (or find) a server and open the client to it; close both afterwards. `near`: the workload's folder."""
     clock = asyncio.get_running_loop().time
-    async with launched(name, spec, say=progress.say, progress=progress.download) as server:
+    async with launched(name, spec, say=progress.say, progress=progress.download, near=near) as server:
         chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
         try:
             yield Endpoint(server, chat, throttle(spec.starts_per_s))
@@ -65,9 +67,14 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
     async with AsyncExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
         for name, spec in loaded.servers.items():
-            endpoints[name] = await stack.enter_async_context(opened(name, spec, progress))
+            endpoints[name] = await stack.enter_async_context(opened(name, spec, progress, loaded.path.parent))
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
-        header = header._replace(servers=tuple(facts), notes=(*header.notes, *_mismatches(facts)))
+        servers = [endpoint.server for endpoint in endpoints.values()]
+        header = header._replace(
+            origin=origin_of(servers),
+            servers=tuple(facts),
+            notes=(*header.notes, *_mismatches(facts), *_emulated(servers, loaded.plans)),
+        )
         folder.write_header(header)
 
         order = _order(loaded)
@@ -100,7 +107,8 @@ async def _measure_trial(
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
     texts = Texts(_renderer(loaded, repeat))
-    engine = Engine(loaded.pipelines, plan, origin="measured", repeat=repeat, timeout_s=workload.timeout_s)
+    origin = origin_of(endpoints[lane.server].server for lane in plan.lanes)
+    engine = Engine(loaded.pipelines, plan, origin=origin, repeat=repeat, timeout_s=workload.timeout_s)
     ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
@@ -142,7 +150,7 @@ async def _measure_trial(
         record = TrialRecord(
             candidate=plan.name,
             repeat=repeat,
-            origin="measured",
+            origin=origin,
             position=position,
             started_at=started_at,
             makespan_s=stats.end_s - min(first_due_s, default=0.0),
@@ -222,3 +230,20 @@ def _mismatches(facts: list[ServerFacts]) -> list[str]:
         for f in facts
         if f.slots_asked is not None and f.slots_found is not None and f.slots_found != f.slots_asked
     ]
+
+
+def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str]:
+    """Say what a simulated server takes for granted, what goes wrong there on purpose, and what it leaves out."""
+    notes = []
+    for server in servers:
+        for key, about in (("assumed", "not from the profile"), ("faults", "faults on purpose")):
+            if key in server.details:
+                notes.append(f'Server "{server.name}", {about}: {server.details[key]}.')
+    simulated = {server.name for server in servers if server.emulated}
+    together = [plan.name for plan in plans if len(simulated & {lane.server for lane in plan.lanes}) > 1]
+    if together:
+        notes.append(
+            f"Simulated servers do not slow each other, as servers on one machine do: {', '.join(together)} "
+            "would be slower there."
+        )
+    return notes
