@@ -92,10 +92,10 @@ def serve(
                 typer.echo(f"Point a client at it:  OLLAMA_HOST={address}  or  ChatOllama(base_url={address!r})")
                 if host not in ("127.0.0.1", "::1", "localhost"):
                     typer.echo("Everybody who reaches this machine can use it: there is no password.")
-                typer.echo("Ctrl-C ends it.")
                 for key, about in (("assumed", "Not from the profile"), ("faults", "Faults on purpose")):
                     if key in server.details:
                         typer.echo(f"{about}: {server.details[key]}")
+                typer.echo("Ctrl-C ends it.")
                 await _ended(told, server.url)
         typer.echo("ended")
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import SlotwiseError, UserError
@@ -38,9 +39,10 @@ def _canned(config: dict[str, Any]) -> Engine:
 
 
 def _simulated(config: dict[str, Any]) -> Engine:
-    from harness.servers.simulated import SimulatedConfig, SimulatedEngine
+    from harness.servers.simulated import SimulatedConfig, SimulatedEngine, truth_log
 
-    return SimulatedEngine(SimulatedConfig.from_json(config["engine"]))
+    path = config.get("truth_log")
+    return SimulatedEngine(SimulatedConfig.from_json(config["engine"]), path and truth_log(Path(path)))
 
 
 def _around_simulated(app: ASGIApp, config: dict[str, Any]) -> ASGIApp:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from harness.core.server_model import Request, ServerModel
 from harness.core.step_costs import StepCosts
@@ -23,7 +23,7 @@ from harness.servers.front.engine import EngineError, Final, GenerateRequest, Mo
 from harness.servers.simulated_text import words
 from harness.workload.prompts import estimate_tokens
 
-__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "sped_up"]
+__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "sped_up", "truth_log"]
 
 ENDS_BY_ITSELF = 128  # tokens of an answer whose length nobody asked for
 NEVER_S = float("inf")
@@ -40,7 +40,6 @@ class SimulatedConfig(NamedTuple):
     context_tokens: int  # of one slot
     model_bytes: int = 0
     memory_bytes: int = 0
-    truth_log: str | None = None  # a file that takes a line of JSON for every call, as `Truth`
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` reads."""
@@ -74,6 +73,16 @@ class Truth(NamedTuple):
     freed_s: float
 
 
+def truth_log(path: Path) -> Callable[[Truth], None]:
+    """Return a writer of a truth log: a line of JSON for every call. It is open as long as the process lives."""
+    file = path.open("w", buffering=1, encoding="utf-8")
+
+    def write(truth: Truth) -> None:
+        file.write(json.dumps(truth._asdict()) + "\n")
+
+    return write
+
+
 def read_truth(path: Path) -> list[Truth]:
     """Read a truth log, in the order in which the calls ended."""
     return [Truth(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -105,9 +114,14 @@ class _Call(Request):
 
 
 class SimulatedEngine:
-    """An engine that waits instead of computing: as long as `ServerModel` says."""
+    """An engine that waits instead of computing: as long as `ServerModel` says.
 
-    def __init__(self, config: SimulatedConfig) -> None:
+    Args:
+        config: what to simulate.
+        on_truth: told what truly happened, when a call has ended and its slot is free.
+    """
+
+    def __init__(self, config: SimulatedConfig, on_truth: Callable[[Truth], None] | None = None) -> None:
         self.slots = config.costs.slots
         self.context_tokens = config.context_tokens
         self.version = f"simulated {config.profile}"
@@ -117,9 +131,7 @@ class SimulatedEngine:
         self._open: dict[int, _Call] = {}
         self._calls = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._log: TextIO | None = None
-        if config.truth_log is not None:
-            self._log = Path(config.truth_log).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115
+        self._on_truth = on_truth
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
         """Yield a word a token at the time the model says, or all of them at the end; then the model's timings."""
@@ -161,9 +173,8 @@ class SimulatedEngine:
             )
         finally:
             await self._let_go(loop, call)
-            if self._log is not None:
-                told = _truth(call, request, slot_s, first_sent_s, last_sent_s, loop.time())
-                self._log.write(json.dumps(told._asdict()) + "\n")
+            if self._on_truth is not None:
+                self._on_truth(_truth(call, request, slot_s, first_sent_s, last_sent_s, loop.time()))
 
     def _lengths(self, request: GenerateRequest) -> tuple[int, int]:
         """Return prompt and output tokens; a prompt that does not fit is refused in the words of llama.cpp."""
@@ -254,7 +265,7 @@ def _model(config: SimulatedConfig) -> Model:
     shown = {"general.architecture": "simulated", "slotwise.profile": config.profile}
     return Model(
         name=config.model_name,
-        digest=hashlib.sha256(json.dumps(config._replace(truth_log=None).to_json()).encode()).hexdigest(),
+        digest=hashlib.sha256(json.dumps(config.to_json()).encode()).hexdigest(),
         modified_at="2026-01-01T00:00:00Z",
         file_bytes=config.model_bytes,
         memory_bytes=config.memory_bytes,
