@@ -79,7 +79,8 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
     (folder,) = (tmp_path / "reports").iterdir()
     run = read_run(folder)
     assert not run.partial
-    assert {run.origin, *(r.origin for r in (*run.trials, *run.calls, *run.jobs))} == {"emulated"}
+    origins = {run.origin, *(trial.origin for trial in run.trials), *(job.origin for job in run.jobs)}
+    assert origins | {call.origin for call in run.calls} == {"emulated"}
     assert {call.outcome for call in run.calls} == {"ok"}
     assert {(server.kind, server.model, server.slots_asked) for server in run.servers} == {
         ("simulated", "toy", 1),
@@ -88,6 +89,7 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
     assert all(server.details["speed_up"] == 4 and server.details["profile"] == "toy" for server in run.servers)
     notes = " ".join(run.notes)
     assert 'Server "one", not from the profile: prefill_s_per_token = 0.001 is given' in notes
+    assert 'Server "two": all its times are those of its profile divided by 4.' in notes
     assert "Simulated servers do not slow each other, as servers on one machine do: split would be slower" in notes
 
     for call in run.calls:  # the server's times, a quarter of the profile's

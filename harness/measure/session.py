@@ -239,6 +239,9 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str
         for key, about in (("assumed", "not from the profile"), ("faults", "faults on purpose")):
             if key in server.details:
                 notes.append(f'Server "{server.name}", {about}: {server.details[key]}.')
+        factor = server.details.get("speed_up", 1)
+        if factor != 1:
+            notes.append(f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.')
     simulated = {server.name for server in servers if server.emulated}
     together = [plan.name for plan in plans if len(simulated & {lane.server for lane in plan.lanes}) > 1]
     if together:

@@ -7,6 +7,7 @@ gone at once. That works on every Unix and needs no help from the parent's last 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import SlotwiseError, UserError
+from harness.servers.fine_loop import fine_loop
 from harness.servers.front.engine import Engine
 
 if TYPE_CHECKING:
@@ -77,7 +79,10 @@ def main() -> NoReturn:
     except SlotwiseError as error:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
         os._exit(error.exit_code)
-    _serve(engine, AROUND.get(orders["kind"], lambda app, _: app), orders["config"], listener, answer)
+    kind = orders["kind"]
+    around = AROUND.get(kind, lambda app, _: app)
+    loop = fine_loop if kind == "simulated" else asyncio.SelectorEventLoop
+    _serve(engine, around, orders["config"], loop, listener, answer)
     os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
 
 
@@ -104,6 +109,7 @@ def _serve(
     engine: Engine,
     around: Callable[[ASGIApp, dict[str, Any]], ASGIApp],
     config: dict[str, Any],
+    loop: Callable[[], asyncio.AbstractEventLoop],
     listener: socket.socket,
     answer: Any,
 ) -> None:
@@ -147,7 +153,8 @@ def _serve(
         date_header=False,
         timeout_keep_alive=300,
     )
-    Server(settings).run(sockets=[listener])
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(Server(settings).serve(sockets=[listener]))
 
 
 def _die_with_parent() -> None:
