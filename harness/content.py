@@ -6,12 +6,13 @@ repository's own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import WorkloadError
 
-__all__ = ["available", "check_inside", "find", "shipped"]
+__all__ = ["available", "cache_dir", "check_inside", "find", "shipped"]
 
 
 def shipped() -> Path:
@@ -51,3 +52,12 @@ def check_inside(path: Path, base: Path) -> None:
     """Raise WorkloadError where `path`, with its links followed, is not below `base`."""
     if not path.resolve().is_relative_to(base.resolve()):
         raise WorkloadError(str(path), f"leads out of {base}; copy the file there")
+
+
+def cache_dir() -> Path:
+    """Return the user's cache: SLOTWISE_CACHE, else $XDG_CACHE_HOME/slotwise, else ~/.cache/slotwise."""
+    own = os.environ.get("SLOTWISE_CACHE")
+    if own:
+        return Path(own).expanduser()
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "slotwise"

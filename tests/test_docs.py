@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 import typer.main
 
-from harness.cli.app import app
+from harness.cli.app import _main, app
 from harness.core.routing import CAPS, ORDERS
 from harness.workload.load import load_workload
 from harness.workload.schema import CapName, OrderName
@@ -81,3 +81,17 @@ def test_caps_and_orders_are_the_same_everywhere() -> None:
 def test_every_shipped_workload_is_in_the_readme_and_loads(path: Path) -> None:
     load_workload(path)
     assert f"workloads/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_first_steps_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init`, then `check`, word for word; `run` is what test_end_to_end does."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [match[1] for match in COMMAND.finditer(text) if "my-pipeline" in match[1]]
+    assert [shlex.split(line)[1] for line in lines] == ["init", "check", "run"]
+    monkeypatch.chdir(tmp_path)
+    for line in lines[:2]:
+        monkeypatch.setattr("sys.argv", shlex.split(line))
+        assert _main() == 0, capsys.readouterr().err
+    assert Path(shlex.split(lines[2])[2]).is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.runs.folder import read_run
 from harness.workload.load import Overrides, load_workload
 from harness.workload.schema import LlamaCppServer, OllamaServer, SimulatedServer
 
+ASSUMED = ("--assume", "prefill_s_per_token=0.001")
 PROFILE = """
 version: 1
 name: {name}
@@ -68,9 +70,10 @@ def workload(tmp_path: Path) -> Path:
     return path
 
 
-def slotwise(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def slotwise(*arguments: str, cwd: Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+    env = {**os.environ, **({"SLOTWISE_CACHE": str(cache)} if cache else {})}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=280, check=False)
 
 
 def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path) -> None:
@@ -106,6 +109,14 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
     assert "Emulated: the servers were simulated. No engine was measured." in said
     for line in said.splitlines():
         assert "measured" not in line.lower().replace("no engine was measured", ""), line
+
+    cache = tmp_path / "cache"
+    scored = slotwise(
+        "score", "tiny.yaml", "--profile", "toy", "--run", str(folder), *ASSUMED, cwd=tmp_path, cache=cache
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert "Predicted against emulated" in scored.stdout
+    assert not list(cache.rglob("*"))  # nothing to remember of the profile's error
 
 
 def test_faults_of_a_run_are_counted_and_named(workload: Path, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "errors", "units"},
     "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
-    "report": {"core", "workload", "runs", "analysis", "errors", "units"},
+    "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
+    "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}

@@ -32,7 +32,7 @@ def analyse(run: Run) -> Analysis:
         seed=run.workload.seed,
         machine=tuple((key, _scalar(value)) for key, value in run.machine.items()),
         servers=run.servers,
-        options=tuple((key, str(value)) for key, value in run.options.items()),
+        options=tuple((key, _shown(value)) for key, value in run.options.items()),
         command=run.command,
     )
     return Analysis(
@@ -66,3 +66,8 @@ def _method(paths: Sequence[PathVerdict]) -> tuple[str, ...]:
             f"{100 * (1 - 0.05 / most):.1f} % (Bonferroni)."
         )
     return tuple(method)
+
+
+def _shown(value: object) -> str:
+    """Write an option as it was typed."""
+    return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)

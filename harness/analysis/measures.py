@@ -242,7 +242,7 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
         known = facts.get(lane.server)
         details = known.details if known else {}
         slots = (known and known.slots_found) or lane.slots
-        threads = int(details.get("threads", 0))
+        threads, cores = int(details.get("threads", 0)), run.machine.get("cores")
         use = ServerUse(
             server=lane.server,
             kind=known.kind if known else "",
@@ -251,8 +251,8 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             batch_tokens=int(details.get("batch_tokens", 0)),
             cap=lane.cap,
             order=lane.order,
-            in_flight={"serial": 1, "window": lane.max_in_flight or slots, "waves": slots}.get(lane.cap),
-            threads=threads if 0 < threads < int(run.machine.get("cores", 0)) else None,
+            in_flight={"serial": 1, "window": lane.max_in_flight or lane.slots, "waves": lane.slots}.get(lane.cap),
+            threads=threads if isinstance(cores, int) and 0 < threads < cores else None,
         )
         uses.append(use)
     return tuple(uses)

@@ -6,6 +6,7 @@ Command modules import nothing heavy at the top, so `slotwise --help` and `slotw
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
+from harness.cli.calibrate import calibrate
 from harness.cli.check import check
 from harness.cli.doctor import doctor
 from harness.cli.init import init
@@ -20,8 +22,12 @@ from harness.cli.models import app as models
 from harness.cli.probe import probe
 from harness.cli.report import report
 from harness.cli.run import run
+from harness.cli.score import score
 from harness.cli.serve import serve
+from harness.cli.simulate import simulate
 from harness.errors import SlotwiseError
+from harness.report.text import plain
+from harness.units import safe_url
 
 try:
     from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
@@ -40,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, check, probe, serve, report, init, doctor):
+for command in (run, simulate, score, calibrate, check, probe, serve, report, init, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 
@@ -66,10 +72,13 @@ def main() -> None:
 
 
 def _main() -> int:
+    gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
         code = app(standalone_mode=False)
     except SlotwiseError as error:
-        print(f"slotwise: {error}", file=sys.stderr)
+        # A server's words may be in it: no escapes, no secrets.
+        lines = [plain(safe_url(line)) for line in f"slotwise: {error}".splitlines()]
+        print("\n".join(lines), file=sys.stderr)
         return error.exit_code
     except ClickException as error:
         error.show()
@@ -80,4 +89,8 @@ def _main() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: not our failure
         return 0
+    except SystemExit as leaving:  # rich and typer leave so when the reader of a pipe has gone; nothing of ours does
+        return 0 if leaving.code == 1 else leaving.code if isinstance(leaving.code, int) else 0
+    if code == INTERRUPTED:
+        print("slotwise: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0

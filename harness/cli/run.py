@@ -27,7 +27,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
-    from harness.cli.running import Options, run_workload
+    from harness.cli.options import Options, check_fail_on, overrides_of
+    from harness.units import count
+    from harness.workload.load import load_workload
 
     options = Options(
         out=out,
@@ -42,4 +44,14 @@ def run(
         fail_on=tuple(fail_on or ()),
         as_json=as_json,
     )
-    raise typer.Exit(run_workload(file, options))
+    check_fail_on(options.fail_on)
+    loaded = load_workload(file, overrides_of(options))  # a mistake shows at once: langchain is not loaded yet
+    often = loaded.workload.measure
+    typer.echo(
+        f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
+        f"{count(often.repeats, 'repeat')} after {often.warmup} for warm-up",
+        err=True,
+    )
+    from harness.cli.running import run_workload
+
+    raise typer.Exit(run_workload(loaded, options))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +15,10 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.errors import SlotwiseError, UserError, did_you_mean
+from harness.cli.options import Options
+from harness.errors import SlotwiseError
 from harness.measure.machine import machine_facts
+from harness.measure.progress import Progress
 from harness.measure.session import measure
 from harness.report.files import write_report
 from harness.report.progress import progress_for
@@ -24,71 +28,65 @@ from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run
 from harness.servers.machine import busy_cores
 from harness.units import safe_url
-from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.load import Loaded
 
-__all__ = ["Options", "run_workload"]
+__all__ = ["Done", "measure_into_folder", "run_workload"]
 
-FAIL_ON = ("goals", "failures")
 INTERRUPTED = 130
 BUSY_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 
 
-class Options(NamedTuple):
-    """The options of `slotwise run`."""
+class Done(NamedTuple):
+    """How a measurement ended: 0, or the exit code and, where it was not the user's Ctrl-C, the error."""
 
-    out: Path
-    repeats: int | None
-    warmup: int | None
-    scale: int
-    only: tuple[str, ...]
-    engine: str | None
-    model: str | None
-    servers: tuple[str, ...]
-    seed: int | None
-    fail_on: tuple[str, ...]
-    as_json: bool
+    folder: Path
+    code: int
+    failure: SlotwiseError | None
 
 
-def run_workload(file: Path, options: Options) -> int:
+def run_workload(loaded: Loaded, options: Options) -> int:
     """Measure, report, and return the exit code."""
-    for name in options.fail_on:
-        if name not in FAIL_ON:
-            allowed = ", ".join(FAIL_ON)
-            raise UserError(f'--fail-on: expected one of {allowed}, found "{name}"{did_you_mean(name, FAIL_ON)}')
-    overrides = Overrides(
-        engine=options.engine,
-        model=options.model,
-        server_urls=_server_urls(options.servers),
-        repeats=options.repeats,
-        warmup=options.warmup,
-        scale=options.scale,
-        seed=options.seed,
-        only=options.only,
-    )
-    loaded = load_workload(file, overrides)
     with progress_for(sys.stderr) as progress:
-        header = _header(loaded, options)
-        with RunFolder.create(options.out, loaded.workload.name, datetime.now()) as folder:
+        done = measure_into_folder(loaded, options, progress)
+    run = read_run(done.folder)
+    if not run.calls:  # there is nothing to show, and nothing to keep
+        shutil.rmtree(done.folder, ignore_errors=True)
+        if done.failure is not None:
+            raise done.failure
+        return done.code
+    analysis = analyse(run)
+    show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
+    try:
+        write_report(done.folder, analysis)
+        print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)
+        return INTERRUPTED
+    if done.failure is not None:
+        raise done.failure
+    return done.code or int(_named(options.fail_on, analysis))
+
+
+def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) -> Done:
+    """Measure a workload into a new run folder. What was measured is kept, however it ended."""
+    started_at = datetime.now().astimezone()
+    header = _header(loaded, options, started_at)
+    with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
+        folder.write_header(header)
+        progress.say(f"run folder: {folder.path}")
+        # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            header = asyncio.run(measure(loaded, folder, header, progress))
             folder.write_header(header)
-            progress.say(f"run folder: {folder.path}")
-            code, failure = 0, None
-            try:
-                header = asyncio.run(measure(loaded, folder, header, progress))
-                folder.write_header(header)
-            except KeyboardInterrupt:
-                code = INTERRUPTED
-                progress.say("interrupted: servers stopped, what was measured is kept")
-            except SlotwiseError as error:
-                code, failure = error.exit_code, error
-        analysis = analyse(read_run(folder.path))
-        progress.say("writing the report")
-        write_report(folder.path, analysis)
-    if analysis.candidates or failure is None:
-        show(analysis, as_json=options.as_json)
-    print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
-    if failure is not None:
-        raise failure
-    return code or int(_named(options.fail_on, analysis))
+        except KeyboardInterrupt:
+            progress.say("interrupted: servers stopped, what was measured is kept")
+            return Done(folder.path, INTERRUPTED, None)
+        except SlotwiseError as error:
+            return Done(folder.path, error.exit_code, error)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return Done(folder.path, 0, None)
 
 
 def show(analysis: Analysis, *, as_json: bool) -> None:
@@ -102,13 +100,9 @@ def show(analysis: Analysis, *, as_json: bool) -> None:
 def _named(fail_on: tuple[str, ...], analysis: Analysis) -> bool:
     """Whether something happened that `--fail-on` names."""
     failed = any(p.jobs_failed for candidate in analysis.candidates for p in candidate.pipelines)
-    missed = any(
-        goal.state == "missed"
-        for candidate in analysis.candidates
-        if candidate.name == analysis.choice.candidate
-        for pipeline in candidate.pipelines
-        for goal in pipeline.goals
-    )
+    # Without a choice it is missed where every candidate misses one.
+    chosen = [c for c in analysis.candidates if analysis.choice.candidate in (None, c.name)]
+    missed = all(any(goal.state == "missed" for p in c.pipelines for goal in p.goals) for c in chosen)
     return ("failures" in fail_on and failed) or ("goals" in fail_on and missed)
 
 
@@ -122,27 +116,17 @@ def _notes() -> tuple[str, ...]:
     )
 
 
-def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
-    urls = {}
-    for pair in pairs:
-        name, separator, url = pair.partition("=")
-        if not (name and separator and url):
-            raise UserError(f'--server: expected NAME=URL, such as four-slot=http://127.0.0.1:11434, found "{pair}"')
-        urls[name] = url
-    return urls
-
-
-def _header(loaded: Loaded, options: Options) -> Run:
+def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
     changed: dict[str, Any] = {
-        name: value
+        name: [safe_url(item) for item in value] if isinstance(value, tuple) else value
         for name, value in options._asdict().items()
         if value and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
     }
     return Run(
         name=loaded.workload.name,
         origin="emulated" if any(spec.kind == "simulated" for spec in loaded.servers.values()) else "measured",
-        started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
-        workload=loaded.workload,
+        started_at=started_at.isoformat(timespec="seconds"),
+        workload=loaded.resolved(),
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),

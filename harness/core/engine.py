@@ -159,7 +159,7 @@ class Engine:
                 wake_s = lane.wake_s() if lane.wakes else None
                 if wake_s is not None:
                     self._arm(wake_s)
-        if self._deadlines:
+        if self._deadlines and (self._alarm is None or self._deadlines[0][0] < self._alarm[0]):
             self._arm(self._deadlines[0][0])
         actions, self._actions = self._actions, []
         return actions

@@ -288,34 +288,33 @@ class ServerModel:
         """End the segment: give out its tokens, free the slots that are done."""
         now_s = self._now_s = self._end_s
         self._planned = False
-        self._end_s = NEVER_S
         ends = self._ends
         if ends:
             self._step = step = self._step + self._steps
             self._context += self._steps * len(ends)
             while ends and ends[0][0] <= step:
-                request = heappop(ends)[2]
-                request.end_s = now_s
-                self._context -= request.prompt_tokens + request.output_tokens
-                heappush(self._free, request.slot)
-                ended.append(request)
+                self._end(heappop(ends)[2], now_s, ended)
         if self._pieces:
             for request, tokens in self._pieces:
                 request.prompt_done += tokens
                 if request.prompt_done == request.prompt_tokens:
                     self._prompts.remove(request)
                     request.first_token_s = now_s
+                    self._context += request.prompt_tokens + 1
                     if request.output_tokens == 1:
-                        request.end_s = now_s
-                        heappush(self._free, request.slot)
-                        ended.append(request)
+                        self._end(request, now_s, ended)
                     else:
                         self._serial += 1
                         heappush(ends, (self._step + request.output_tokens - 1, self._serial, request))
-                        self._context += request.prompt_tokens + 1
-            self._pieces = []
+            self._pieces.clear()
         if self._cancels:
             self._let_go(now_s, ended)
+
+    def _end(self, request: Request, now_s: float, ended: list[Request]) -> None:
+        request.end_s = now_s
+        self._context -= request.prompt_tokens + request.output_tokens
+        heappush(self._free, request.slot)
+        ended.append(request)
 
     def _let_go(self, now_s: float, ended: list[Request]) -> None:
         """At a boundary: free the slots of cancelled calls. One that has ended with this step has ended."""
@@ -340,7 +339,7 @@ class ServerModel:
         """End the segment at the first step boundary that is not before `now_s`: there the tasks are looked at."""
         if now_s <= self._begin_s:  # the step that begins now can still be joined
             self._planned = False
-            self._pieces = []
+            self._pieces.clear()
             return
         if self._steps == 1:
             return

@@ -51,9 +51,8 @@ class StepCosts(NamedTuple):
 
 def prefill_s(table: tuple[tuple[int, float], ...], prompt_tokens: int) -> float:
     """Return the cost of `prompt_tokens` in one step: lines from (0, 0) through the table, the last goes on."""
-    if len(table) == 1:
-        tokens, at_s = table[0]
-        return at_s / tokens * prompt_tokens
+    if len(table) == 1:  # a rate
+        return table[0][1] / table[0][0] * prompt_tokens
     from_tokens, from_s = 0, 0.0
     cost_s = 0.0
     for tokens, at_s in table:

@@ -91,16 +91,19 @@ async def drive(
             await asyncio.sleep(LAG_SAMPLE_S)
             lags.append(loop.time() - due_s)
 
-    async with asyncio.TaskGroup() as group:
-        watch = group.create_task(watch_lag())
-        carry_out(engine.begin(loop.time() - start_s))
-        while not engine.finished:
-            events = [await queue.get()]
-            await settle()
-            while not queue.empty():
-                events.append(queue.get_nowait())
-            carry_out(engine.handle(events, loop.time() - start_s))
-            on_change(engine)
-        watch.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(watch_lag())
+            carry_out(engine.begin(loop.time() - start_s))
+            while not engine.finished:
+                events = [await queue.get()]
+                await settle()
+                while not queue.empty():
+                    events.append(queue.get_nowait())
+                carry_out(engine.handle(events, loop.time() - start_s))
+                on_change(engine)
+            watch.cancel()
+    except BaseExceptionGroup as errors:  # a full disk in `on_record`, a bug in `send`
+        raise errors.exceptions[0] from None
     lags.sort()
     return LiveStats(loop.time() - start_s, lags[int(0.99 * len(lags))] if len(lags) >= 20 else None)

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
 from harness.core.events import Call, Cancelled, Done, Event
+from harness.core.machine import SharedServer
 from harness.core.records import Reply
 from harness.core.server_model import Request
 
@@ -68,8 +69,11 @@ class ModelledServers:
     def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens) -> None:
         self._lanes = tuple(lanes)
         self._models = tuple(lane.model for lane in lanes)
-        # Where there are several, the end of a call on one may bring a call to another; one alone can run ahead.
+        self._due_s = [NEVER_S] * len(lanes)  # when each server must be looked at, unless it was touched since
+        self._touched: set[int] = set()
         self._alone = self._models[0] if len(lanes) == 1 else None
+        # What happens to a server that shares its machine changes the others' times too.
+        self._coupled = any(isinstance(model, SharedServer) for model in self._models)
         self._direct = tuple(not lane.before_s and lane.starts_per_s is None for lane in lanes)
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
@@ -88,6 +92,7 @@ class ModelledServers:
         sent.outside = not self._direct[lane]
         self._open[call.id] = sent
         if self._direct[lane]:
+            self._touched.add(lane)
             self._models[lane].submit(sent, now_s)
             return
         pace = self._paces[lane]
@@ -104,6 +109,7 @@ class ModelledServers:
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give a call up, wherever it is. On its way it is gone at once."""
         sent = self._open[call_id]
+        self._touched.add(sent.lane)
         if sent.outside:
             sent.cancelled = True
         elif not self._models[sent.lane].cancel(sent, now_s):
@@ -116,11 +122,25 @@ class ModelledServers:
     def next_s(self, quiet_until_s: float) -> float:
         """Return when something happens on any server or on the way to one."""
         next_s = self._later[0][0] if self._later else NEVER_S
+        if next_s < quiet_until_s:
+            quiet_until_s = next_s
+        due_s = self._due_s
         if self._alone is not None:
-            at_s = self._alone.next_s(quiet_until_s if quiet_until_s < next_s else next_s)
+            at_s = due_s[0] = self._alone.next_s(quiet_until_s)
             return at_s if at_s < next_s else next_s
-        for model in self._models:
-            at_s = model.next_s()
+        if self._coupled:
+            due_s[:] = [model.next_s() for model in self._models]
+        else:
+            touched = self._touched
+            if len(touched) > 1:
+                for lane in touched:
+                    due_s[lane] = self._models[lane].next_s()
+            for lane in touched:
+                # It may run ahead until something happens elsewhere: that could bring it a call.
+                due_s[lane] = NEVER_S
+                due_s[lane] = self._models[lane].next_s(min(quiet_until_s, *due_s))
+            touched.clear()
+        for at_s in due_s:
             if at_s < next_s:
                 next_s = at_s
         return next_s
@@ -128,9 +148,11 @@ class ModelledServers:
     def advance(self, now_s: float) -> list[Event]:
         """Go on to `now_s`; return the calls whose answer the client has by then."""
         events: list[Event] = []
-        for model in self._models:
-            for request in model.advance(now_s):
-                self._ended(request, events)  # type: ignore[arg-type]
+        for lane, due_s in enumerate(self._due_s):
+            if due_s <= now_s:
+                self._touched.add(lane)
+                for request in self._models[lane].advance(now_s):
+                    self._ended(request, events)  # type: ignore[arg-type]
         later = self._later
         while later and later[0][0] <= now_s:
             thing = heappop(later)[2]
@@ -165,6 +187,7 @@ class ModelledServers:
         """A call has come to its server, or its answer to the client."""
         if sent.end_s is None:
             sent.outside = False
+            self._touched.add(sent.lane)
             self._models[sent.lane].submit(sent, now_s)
         else:
             del self._open[sent.call]

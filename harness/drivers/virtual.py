@@ -159,8 +159,9 @@ def _simulate(
         if now_s == NEVER_S:
             raise RuntimeError(f"nothing is left to happen after {batches} batches, but the trial has not ended")
         events = advance(now_s) if at_s == now_s else []
-        while agenda and agenda[0][0] == now_s:
-            events.append(heappop(agenda)[2])
+        if due_s == now_s:
+            while agenda and agenda[0][0] == now_s:
+                events.append(heappop(agenda)[2])
         actions = handle(events, now_s) if events else []
 
 

@@ -22,7 +22,7 @@ from harness.errors import ServerFailure
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
-from harness.units import count
+from harness.units import count, safe_url
 from harness.workload.schema import AgentSpec
 
 __all__ = ["LADDER", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_ladder"]
@@ -32,7 +32,6 @@ WARM_CALLS = 2
 BASELINE_CALLS = 5
 PROBE_TOKENS = 24
 MOST_SLOTS = 64  # beyond this a probe stops looking
-TIMEOUT_S = 300.0
 TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
 
 
@@ -65,12 +64,15 @@ async def burst(
     pipeline = Pipeline("probe", "batch", Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)
     lane = Lane(endpoint.server.name, 1, cap="serial" if one_by_one else "unbounded")
     records: list[CallRecord | JobRecord | DelayRecord] = []
-    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin=origin_of([endpoint.server]), timeout_s=TIMEOUT_S)
+    # Calls at once may be served one after the other: the last has the patience of all before it.
+    patience_s = endpoint.timeout_s * concurrent
+    origin = origin_of([endpoint.server])
+    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin=origin, timeout_s=patience_s)
     await drive(engine, send, records.append, start_s=zero_s)
     calls = [record for record in records if isinstance(record, CallRecord)]
     failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
     if failed is not None:
-        raise ServerFailure(f"server {endpoint.server.name!r} ({endpoint.server.url}): {failed.reply.error}")
+        raise ServerFailure(f"{endpoint.server.name}: {safe_url(endpoint.server.url)}: {failed.reply.error}")
     return calls
 
 

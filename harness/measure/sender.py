@@ -28,6 +28,7 @@ class Endpoint(NamedTuple):
     server: RunningServer
     chat: Chat
     throttle: Throttler | None
+    timeout_s: float = 300.0  # give up one of our own calls to it after this long
 
 
 def throttle(starts_per_s: float | None) -> Throttler | None:

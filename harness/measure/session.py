@@ -44,13 +44,20 @@ class _Trial(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(name: str, spec: ServerSpec, progress: Progress, near: Path | None = None) -> AsyncIterator[Endpoint]:
-    """Start (or find) a server and open the client to it; close both afterwards. `near`: the workload's folder."""
+async def opened(
+    name: str, spec: ServerSpec, progress: Progress, timeout_s: float = 300.0, near: Path | None = None
+) -> AsyncIterator[Endpoint]:
+    """Start (or find) a server and open the client to it; close both afterwards.
+
+    `timeout_s` bounds every call to it, and how long a server that we did not start may take to load the model. `near`
+    is the workload's folder.
+    """
     clock = asyncio.get_running_loop().time
-    async with launched(name, spec, say=progress.say, progress=progress.download, near=near) as server:
+    say, progressing = progress.say, progress.download
+    async with launched(name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near) as server:
         chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
         try:
-            yield Endpoint(server, chat, throttle(spec.starts_per_s))
+            yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s)
         finally:
             await chat.close()
 
@@ -67,13 +74,12 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
     async with AsyncExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
         for name, spec in loaded.servers.items():
-            endpoints[name] = await stack.enter_async_context(opened(name, spec, progress, loaded.path.parent))
+            server = opened(name, spec, progress, loaded.workload.timeout_s, loaded.path.parent)
+            endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         header = header._replace(
-            origin=origin_of(servers),
-            servers=tuple(facts),
-            notes=(*header.notes, *_mismatches(facts), *_emulated(servers, loaded.plans)),
+            origin=origin_of(servers), servers=tuple(facts), notes=(*header.notes, *_emulated(servers, loaded.plans))
         )
         folder.write_header(header)
 
@@ -204,6 +210,7 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     progress.say(f"{server.name}: warming up")
     await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
     baseline = await find_baseline(endpoint)
+    progress.say(f"{server.name}: counting slots")
     slots = await find_slots(endpoint, rounds=1)
     if server.slots_asked not in (None, slots):
         slots = await find_slots(endpoint, key=1)  # it is said at the top of the report: look again, three times
@@ -221,15 +228,6 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
         baseline=baseline,
         details=server.details,
     )
-
-
-def _mismatches(facts: list[ServerFacts]) -> list[str]:
-    return [
-        f'Server "{f.name}" was asked for {count(f.slots_asked, "slot")} but generates {f.slots_found} at a time: '
-        "its figures hold for what was found."
-        for f in facts
-        if f.slots_asked is not None and f.slots_found is not None and f.slots_found != f.slots_asked
-    ]
 
 
 def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import exp
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from harness.core.draws import uniform
 from harness.core.machine import Machine, SharedServer
@@ -15,6 +15,9 @@ from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
 
 __all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "unknowns"]
+
+
+Threads = int | Literal["half"] | None  # as in a workload
 
 
 class Assumption(NamedTuple):
@@ -31,6 +34,8 @@ class Fitted(NamedTuple):
     costs: StepCosts
     notes: tuple[str, ...]
     extrapolated: bool
+    noise: float | None = None  # relative standard deviation of a segment's cost
+    half: bool = False  # of a server with half of the cores
 
 
 # What a simulation takes for a value that is null. A free prompt would be wrong by half where prompts are long, and
@@ -48,32 +53,41 @@ ASSUMPTIONS = {
 }
 
 
-def unknowns(profile: Profile, slots: int, *, extrapolate: bool = False) -> tuple[Assumption, ...]:
+def unknowns(
+    profile: Profile, slots: int, *, threads: Threads = None, extrapolate: bool = False
+) -> tuple[Assumption, ...]:
     """Return what a simulation with so many slots would have to assume or be given; see `compile_costs` for errors."""
-    _, setting, _ = _setting(profile, slots, extrapolate)
+    _, setting, _ = _setting(profile, slots, threads, extrapolate)
     return tuple(item for item in ASSUMPTIONS.values() if _value(setting, item.key) is None)
 
 
 def compile_costs(
-    profile: Profile, slots: int, *, given: Mapping[str, float] | None = None, extrapolate: bool = False
+    profile: Profile,
+    slots: int,
+    *,
+    threads: Threads = None,
+    given: Mapping[str, float] | None = None,
+    extrapolate: bool = False,
 ) -> Fitted:
     """Compile the costs of a server with so many slots.
 
     Args:
         profile: a loaded one.
         slots: of the server.
+        threads: of the server, as in a workload; None = every core.
         given: values for what the profile does not know, by key of `ASSUMPTIONS`.
         extrapolate: derive a slot setting that the profile lacks from the nearest.
 
     Raises:
-        UserError: the profile lacks the slot setting, or a value that cannot be assumed and is not given; or a given
-            value is unknown, known to the profile already, or negative.
+        UserError: the profile lacks the slot setting, or was made with other threads, or lacks a value that cannot be
+            assumed and is not given; or a given value is unknown, known to the profile already, or negative.
     """
     given = dict(given or {})
-    known_slots, setting, extrapolated = _setting(profile, slots, extrapolate)
+    known_slots, setting, extrapolated = _setting(profile, slots, threads, extrapolate)
     notes = []
     if extrapolated:
-        notes.append(f"{slots} slots are extrapolated from the profile's {known_slots}")
+        share = "" if profile.family(threads) else " and every core"
+        notes.append(f"{_words(slots, threads)} are extrapolated from the profile's {known_slots}{share}")
     values: dict[str, float] = {}
     for key, item in ASSUMPTIONS.items():
         value = _value(setting, key)
@@ -110,7 +124,8 @@ def compile_costs(
         before_s=values["before_s"],
         after_s=values["after_s"],
     )
-    return Fitted(costs, tuple(notes), extrapolated)
+    half = threads is not None and profile.family(threads) is profile.half
+    return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)
 
 
 def server_models(
@@ -118,10 +133,18 @@ def server_models(
     costs: Sequence[StepCosts],
     *,
     noises: Sequence[Callable[[int], float] | None] | None = None,
+    half: Sequence[bool] | None = None,
 ) -> tuple[ServerModel | SharedServer, ...]:
     """Return fresh models of servers that stand on this one machine together.
 
-    UserError: there are two or more, and the profile does not know how they slow each other.
+    Args:
+        profile: of the machine.
+        costs: of each server.
+        noises: of each server, see `noise`.
+        half: whether each server has half of the cores (`Fitted.half`); None = not to be checked.
+
+    Raises:
+        UserError: there are two or more, and the profile does not know how they slow each other.
     """
     noises = noises or [None] * len(costs)
     models = tuple(ServerModel(cost, noise=factor) for cost, factor in zip(costs, noises, strict=True))
@@ -133,6 +156,11 @@ def server_models(
         raise UserError(
             f'profile "{profile.name}" does not know how {missing[0]} busy servers on its machine slow each other '
             "(contention), so a candidate with several servers cannot be predicted; calibrate it, or leave it out"
+        )
+    if half is not None and profile.half is not None and not all(half):
+        raise UserError(
+            f'the contention in profile "{profile.name}" is that of servers with half of the cores each; engines that '
+            "all take every core slow each other far more: write `threads: half` on both, or leave the candidate out"
         )
     return Machine(models, known).servers
 
@@ -158,21 +186,36 @@ def _value(setting: SlotSetting, key: str) -> float | None:
     return value
 
 
-def _setting(profile: Profile, slots: int, extrapolate: bool) -> tuple[int, SlotSetting, bool]:
+def _words(slots: int, threads: Threads) -> str:
+    if threads is None:
+        return f"{slots} slots"
+    return f"{slots} slots with {'half of the cores' if threads == 'half' else f'{threads} threads'}"
+
+
+def _setting(profile: Profile, slots: int, threads: Threads, extrapolate: bool) -> tuple[int, SlotSetting, bool]:
     """Find the setting: the very one, else the next larger, else the largest."""
-    if str(slots) in profile.slots:
-        return slots, profile.slots[str(slots)], False
+    family = profile.family(threads)
+    if not family and extrapolate:
+        family = profile.slots
+    elif not family:
+        raise UserError(
+            f'profile "{profile.name}" was not made for {_words(slots, threads)}; calibrate with --pair for '
+            "`threads: half`, or add --extrapolate, and the figures are marked"
+        )
+    if str(slots) in family:
+        return slots, family[str(slots)], family is not profile.family(threads)
     if slots < 1:
         raise UserError(f"expected 1 slot or more, found {slots}")
-    known = profile.slot_counts
+    known = sorted(int(key) for key in family)
     if not extrapolate:
         shown = ", ".join(map(str, known))
+        share = " on half of the cores" if family is profile.half else ""
         raise UserError(
-            f'profile "{profile.name}" was made with {shown} slots, not with {slots}; calibrate with {slots}, or add '
-            "--extrapolate, and the figures are marked"
+            f'profile "{profile.name}" was made with {shown} slots{share}, not with {slots}; calibrate with {slots}, '
+            "or add --extrapolate, and the figures are marked"
         )
     nearest = next((n for n in known if n > slots), known[-1])
-    return nearest, profile.slots[str(nearest)], True
+    return nearest, family[str(nearest)], True
 
 
 def _decode_s(setting: SlotSetting, slots: int) -> tuple[float, ...]:

@@ -39,7 +39,7 @@ def dump_profile(profile: Profile, comment: str = "") -> str:
     """Write a profile as YAML that `load_profile` reads back equal; `comment` goes above it."""
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
     data = _plain(profile.model_dump(mode="json", exclude_unset=True))
-    return lines + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    return lines + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ Cost = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 V = TypeVar("V")
+ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
 
 
@@ -39,6 +40,14 @@ class Spec(BaseModel):
     """Base of everything in a profile: frozen, and unknown keys are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HeldOut(Spec):
+    """The error on calls that were not fitted: |predicted / measured - 1|."""
+
+    calls: PositiveInt
+    median_error: Ratio
+    worst_error: Ratio
 
 
 class SlotSetting(Spec):
@@ -65,6 +74,14 @@ class SlotSetting(Spec):
     before_s: Cost | None = Field(description="Overhead of a call from sending until it stands in the queue.")
     after_s: Cost | None = Field(description="Overhead from a token's end of step until the client has it.")
     noise: Ratio | None = Field(default=None, description="Relative standard deviation of a segment's cost.")
+    threads: PositiveInt | None = Field(default=None, description="Engine threads that it was measured with.")
+    standard_error: ByName[Ratio] = Field(
+        default=FrozenDict(), description="Relative standard error of each fitted value; step times as step_s.4."
+    )
+    drift: Annotated[float, Field(gt=-1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Relative change of one and the same call between begin and end of the calibration."
+    )
+    held_out: HeldOut | None = None
 
     @model_validator(mode="after")
     def _tables(self) -> SlotSetting:
@@ -88,14 +105,6 @@ class MemoryUse(Spec):
     context_tokens: PositiveInt | None = None
 
 
-class HeldOut(Spec):
-    """The error on calls that were not fitted: |predicted / measured - 1|."""
-
-    calls: PositiveInt
-    median_error: Ratio
-    worst_error: Ratio
-
-
 class Row(Spec):
     """One observation: so many equal calls sent at once, and the time until the last had ended."""
 
@@ -105,6 +114,7 @@ class Row(Spec):
     output_tokens: PositiveInt
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     fitted: bool = Field(description="Whether this profile was fitted on it; the others test it.")
+    half: bool = Field(default=False, description="On a server with half of the cores.")
 
 
 class Profile(Spec):
@@ -118,30 +128,39 @@ class Profile(Spec):
     machine: Text = Field(description="The machine.")
     engine: Text = Field(description="The engine and its version.")
     model: Text = Field(description="The model that was served.")
-    slots: ByNumber[SlotSetting] = Field(description="By the number of slots that the server was started with.")
+    slots: ByNumber[SlotSetting] = Field(
+        description="By the number of slots that the server was started with; it has the machine's cores to itself."
+    )
+    half: ByNumber[SlotSetting] | None = Field(
+        default=None, description="The same for servers with half of the cores (`threads: half`)."
+    )
     contention: ByNumber[Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]] | None = Field(
-        description="Factor on every step by how many servers on the machine are busy, from 2; null = not known."
+        description="Factor on every step by how many servers on the machine are busy, from 2; null = not known. "
+        "Where there are `half` settings it is theirs."
     )
     memory: MemoryUse = MemoryUse()
     held_out: HeldOut | None = None
+    notes: tuple[Text, ...] = Field(default=(), description="What a reader of its numbers must know, drift above all.")
     rows: tuple[Row, ...] = ()
 
     @model_validator(mode="after")
     def _settings(self) -> Profile:
         if not self.slots:
             raise _mistake("expected at least one slot setting", "slots")
-        _check_numbers("slots", self.slots, "a number of slots")
-        for slots, setting in self.slots.items():
-            beyond = [key for key in setting.step_s if int(key) > int(slots)]
-            if beyond:
-                raise _mistake(f"a server with {slots} slots has no step with {beyond[0]}", "slots", slots, "step_s")
-            if slots not in setting.step_s:
-                message = f"the step time of all {slots} generating slots is missing"
-                raise _mistake(message, "slots", slots, "step_s")
-            batch = setting.prefill_batch_tokens
-            if batch is not None and batch <= int(slots):
-                message = f"expected more tokens than the {slots} slots, found {batch}"
-                raise _mistake(message, "slots", slots, "prefill_batch_tokens")
+        for family, settings in (("slots", self.slots), ("half", self.half or {})):
+            _check_numbers(family, settings, "a number of slots")
+            for slots, setting in settings.items():
+                beyond = [key for key in setting.step_s if int(key) > int(slots)]
+                if beyond:
+                    message = f"a server with {slots} slots has no step with {beyond[0]}"
+                    raise _mistake(message, family, slots, "step_s")
+                if slots not in setting.step_s:
+                    message = f"the step time of all {slots} generating slots is missing"
+                    raise _mistake(message, family, slots, "step_s")
+                batch = setting.prefill_batch_tokens
+                if batch is not None and batch <= int(slots):
+                    message = f"expected more tokens than the {slots} slots, found {batch}"
+                    raise _mistake(message, family, slots, "prefill_batch_tokens")
         if self.contention is not None:
             _check_numbers("contention", self.contention, "a number of busy servers", least=2)
         return self
@@ -150,3 +169,15 @@ class Profile(Spec):
     def slot_counts(self) -> tuple[int, ...]:
         """The slot settings that it knows, rising."""
         return tuple(sorted(int(key) for key in self.slots))
+
+    def family(self, threads: int | Literal["half"] | None) -> Mapping[str, SlotSetting]:
+        """Return the settings of servers with so many threads (as in a workload); empty where it has none."""
+        half = self.half or {}
+        if threads == "half":
+            return half
+        if threads is None:
+            return self.slots
+        for family in (self.slots, half):
+            if any(setting.threads == threads for setting in family.values()):
+                return family
+        return {}

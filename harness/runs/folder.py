@@ -89,7 +89,7 @@ class RunFolder:
             "started_at": run.started_at,
             "seed": run.workload.seed,
             "command": safe_url(run.command),
-            "options": dict(run.options),
+            "options": _masked(dict(run.options)),
             "candidates": run.candidates,
             "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
             "machine": run.machine,
@@ -120,6 +120,17 @@ class RunFolder:
     def add_trial(self, record: TrialRecord) -> None:
         """Append one trial: the mark that everything of it has been written."""
         self._append("trials", record._asdict())
+
+    def add_records(self, run: Run) -> None:
+        """Append all records of a run that happened elsewhere: in virtual time."""
+        for call in run.calls:
+            self.add_call(call)
+        for job in run.jobs:
+            self.add_job(job)
+        for delay in run.delays:
+            self.add_delay(delay)
+        for trial in run.trials:
+            self.add_trial(trial)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a whole file, such as `report.md` or `charts/pipeline-time.svg`, at once or not at all."""
@@ -174,6 +185,10 @@ def read_run(folder: Path) -> Run:
     jobs = _read_lines(folder / "jobs.jsonl", lambda flat: _JOB.validate_python(_known(flat, JobRecord)))
     delays = _read_lines(folder / "delays.jsonl", lambda flat: _DELAY.validate_python(_known(flat, DelayRecord)))
     trials = _read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(_known(flat, TrialRecord)))
+    known = {(name, node) for name, spec in run.workload.pipelines.items() for node in spec.nodes}
+    for lines in (calls, delays):
+        _leave_out(lines, "node", lambda record: (record.pipeline, record.node) in known)
+    _leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     return run._replace(
         notes=(*run.notes, *notes),
@@ -231,6 +246,15 @@ def _server_to_json(server: ServerFacts) -> dict[str, Any]:
     return flat
 
 
+def _masked(value: Any) -> Any:
+    """Strip credentials from every text below a plain value."""
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return safe_url(value) if isinstance(value, str) else value
+
+
 def _without_credentials(value: Any) -> Any:
     """Strip credentials from every `url:` of the workload; prompts and the like stay word for word."""
     if isinstance(value, dict):
@@ -252,7 +276,16 @@ _RUN = TypeAdapter(Run)
 
 class _Lines(NamedTuple):
     records: list[Any]
-    notes: tuple[str, ...]
+    notes: list[str]
+
+
+def _leave_out(lines: _Lines, what: str, is_known: Callable[[Any], bool]) -> None:
+    """Take out, and say so, what the workload does not know: an edited or a mixed-up folder."""
+    kept = [record for record in lines.records if is_known(record)]
+    if len(kept) < len(lines.records):
+        left = count(len(lines.records) - len(kept), "record")
+        lines.notes.append(f"{left} left out: the workload has no {what} of that name.")
+        lines.records[:] = kept
 
 
 class _NoAliases(yaml.SafeLoader):
@@ -276,7 +309,7 @@ def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> _Lines:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        return _Lines([], (f"{path.name} is missing: its records are not in this report.",))
+        return _Lines([], [f"{path.name} is missing: its records are not in this report."])
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     records: list[T] = []
@@ -288,14 +321,12 @@ def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> _Lines:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             damaged.append(number)
     if not damaged:
-        return _Lines(records, ())
+        return _Lines(records, [])
     if damaged == [len(lines)]:
-        return _Lines(records, (f"{path.name}: the last line is damaged and was left out; the run was cut there.",))
+        return _Lines(records, [f"{path.name}: the last line is damaged and was left out; the run was cut there."])
     first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
-    return _Lines(
-        records,
-        (f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first}).",),
-    )
+    lost = f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first})."
+    return _Lines(records, [lost])
 
 
 def _read_small(path: Path) -> str:

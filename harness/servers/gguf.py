@@ -90,7 +90,10 @@ def _parse(path: Path, data: mmap.mmap) -> Gguf:
             value = reader.value(reader.scalar(4))
             if value is not None:
                 metadata[key] = value
-        parameters = sum(reader.tensor_elements() for _ in range(tensors))
+        found = [reader.tensor() for _ in range(tensors)]
+        last = max((offset for _, offset in found), default=0)
+        if tensors and reader.aligned(metadata.get("general.alignment", 32)) + last >= len(data):
+            raise UserError(f"{path}: the file is cut: its last tensor begins after its end; fetch it again")
     except (_CutError, struct.error):
         raise UserError(f"{path}: the GGUF header is cut or damaged; fetch the file again") from None
     architecture = str(metadata.get("general.architecture", ""))
@@ -100,7 +103,7 @@ def _parse(path: Path, data: mmap.mmap) -> Gguf:
         architecture=architecture,
         name=str(metadata.get("general.name", "")),
         quantization=FILE_TYPES.get(metadata.get("general.file_type", -1), ""),
-        parameters=parameters,
+        parameters=sum(elements for elements, _ in found),
         context_tokens=int(metadata.get(f"{architecture}.context_length", 0)),
         kv_bytes_per_token=_kv_bytes_per_token(metadata, architecture),
         chat_template=template if isinstance(template, str) else "",
@@ -176,11 +179,16 @@ class _Reader:
         self._at = at
         return None
 
-    def tensor_elements(self) -> int:
+    def aligned(self, to_bytes: int) -> int:
+        """Return where the tensors' data begin."""
+        return -(-self._at // to_bytes) * to_bytes if isinstance(to_bytes, int) and to_bytes > 0 else self._at
+
+    def tensor(self) -> tuple[int, int]:
+        """Return the number of elements of the next tensor, and its offset in the data."""
         self.string()
         dimensions = self.scalar(4)
         if dimensions > 8:
             raise _CutError
         elements: int = math.prod(self.scalar(10) for _ in range(dimensions))
-        self._skip(12)  # type and offset
-        return elements
+        self.scalar(4)  # type
+        return elements, self.scalar(10)

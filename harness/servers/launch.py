@@ -38,15 +38,21 @@ async def launched(
     progress: models.Progress | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
+    patience_s: float | None = None,
     near: Path | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
     `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded or simulated
-    server listens; port 0 takes a free one. `near` is the workload's folder, where profiles are looked for first.
+    server listens; port 0 takes a free one. `patience_s` is how long a server that was not started here may take to
+    load its model (at least half a minute); one of ours dies rather than hang. `near` is the workload's folder, where
+    profiles are looked for first.
     """
     async with KINDS[spec.kind](name, spec, Around(say, progress, host, port, near)) as server:
-        yield await load(server)
+        limit_s = LOAD_S if server.managed or patience_s is None else min(LOAD_S, max(patience_s, 30.0))
+        if not server.managed:
+            say(f"{name}: asking {units.safe_url(server.url)} to load {server.model}, up to {units.seconds(limit_s)}")
+        yield await load(server, limit_s)
 
 
 class Around(NamedTuple):
@@ -181,7 +187,7 @@ KINDS: dict[str, Callable[..., AbstractAsyncContextManager[RunningServer]]] = {
 }
 
 
-async def load(server: RunningServer) -> RunningServer:
+async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     """Warm a server: load its model, generate one token; return it with what it then told of itself."""
     body: dict[str, Any] = {
         "model": server.model,
@@ -194,12 +200,12 @@ async def load(server: RunningServer) -> RunningServer:
     if server.emulated:
         body["options"] |= {"faults": False}
     shown = units.safe_url(server.url)
-    async with httpx.AsyncClient(base_url=server.url, timeout=LOAD_S, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
         try:
             response = await client.post("/api/chat", json=body)
             loaded = (await client.get("/api/ps")).json()["models"]
         except httpx.TimeoutException:
-            raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(LOAD_S)}") from None
+            raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(limit_s)}") from None
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise ServerFailure(f"{server.name}: {shown} failed while loading {server.model}: {error}") from None
     if response.status_code != 200:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -121,12 +123,36 @@ def _load(xllamacpp: Any, config: LlamaCppConfig, context_tokens: int) -> Any:
     params.verbosity = 1  # errors only
     params.ui = False
     params.endpoint_slots = False
-    with tempfile.TemporaryDirectory(prefix="slotwise-") as folder:
-        params.hostnames = [str(Path(folder) / "engine.sock")]
-        try:
-            return xllamacpp.Server(params)
-        except Exception as error:  # noqa: BLE001 - native code; whatever it raises, the model did not load
-            raise ServerFailure(f"{config.model_path}: the engine could not load it ({error})") from None
+    folder = _socket_folder()
+    params.hostnames = [str(folder / "engine.sock")]
+    try:
+        return xllamacpp.Server(params)
+    except Exception as error:  # noqa: BLE001 - native code; whatever it raises, the model did not load
+        raise ServerFailure(f"{config.model_path}: the engine could not load it ({error})") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _socket_folder() -> Path:
+    """Make a private folder named after this process, and remove those of processes that were killed while loading."""
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob("slotwise-engine-*"):
+        pid = left.name.rpartition("-")[2]
+        if pid.isdecimal() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = parent / f"slotwise-engine-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 class _Run:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import units
+from harness.content import cache_dir
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.process import guarded, last_lines, log_text, start, stop
 
@@ -77,15 +78,6 @@ BUILTIN: dict[str, Builtin] = {
         terms="Gemma is provided under and subject to the Gemma Terms of Use: https://ai.google.dev/gemma/terms",
     ),
 }
-
-
-def cache_dir() -> Path:
-    """Return the user's cache: SLOTWISE_CACHE, else $XDG_CACHE_HOME/slotwise, else ~/.cache/slotwise."""
-    own = os.environ.get("SLOTWISE_CACHE")
-    if own:
-        return Path(own).expanduser()
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "slotwise"
 
 
 def fetched(name: str) -> Path | None:

@@ -59,7 +59,7 @@ async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
         kind="ollama",
         url=base,
         model=model,
-        slots_asked=None,
+        slots_asked=spec.slots if "slots" in spec.model_fields_set else None,
         managed=False,
         version=version,
         exact_queue=exact,

@@ -19,7 +19,15 @@ from harness.workload.inputs import fixed_inputs, synthetic
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
-from harness.workload.schema import AgentSpec, LlamaCppServer, ServerSpec, SimulatedServer, SyntheticInput, Workload
+from harness.workload.schema import (
+    AgentSpec,
+    FrozenDict,
+    LlamaCppServer,
+    ServerSpec,
+    SimulatedServer,
+    SyntheticInput,
+    Workload,
+)
 from harness.workload.source import Loc, parse_yaml, read_text
 
 __all__ = ["Loaded", "Overrides", "load_workload"]
@@ -39,6 +47,16 @@ class Loaded(NamedTuple):
     servers: Mapping[str, ServerSpec]  # those that a plan uses; derived ones are named in `derived`
     plans: tuple[Plan, ...]  # the candidates, in the file's order
     derived: tuple[str, ...]  # servers that the file does not name: the standard set needed them
+
+    def resolved(self) -> Workload:
+        """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
+        named = {
+            spec.agent: self.agents[pipeline, node]
+            for pipeline, of in self.workload.pipelines.items()
+            for node, spec in of.nodes.items()
+            if isinstance(spec.agent, str)
+        }
+        return self.workload.model_copy(update={"agents": FrozenDict({**self.workload.agents, **named})})
 
     def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
         """Return the items of every input in one repeat: synthetic text is new in each."""

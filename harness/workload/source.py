@@ -59,6 +59,8 @@ def read_text(path: Path, limit_bytes: int = MAX_BYTES) -> str:
     name = str(path)
     if path.is_dir():
         raise WorkloadError(name, "expected a file, found a folder")
+    if path.exists() and not path.is_file():
+        raise WorkloadError(name, "expected a file, found a pipe or a device")
     try:
         with path.open("rb") as file:
             raw = file.read(limit_bytes + 1)

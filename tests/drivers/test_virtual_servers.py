@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from core.by_step import Given, reference
-from core.graphs import FAN, SINGLE, node, pipeline
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Pipeline
@@ -134,6 +134,37 @@ def test_tool_delays_and_closed_loops_run_in_virtual_time() -> None:
         ("t", 0.0, 103.0),
         ("c", 106.0, 109.0),
     ]
+
+
+class OneBoundaryAtATime(ModelledServers):
+    """Servers that never run ahead of the driver."""
+
+    def next_s(self, quiet_until_s: float) -> float:
+        return super().next_s(-1.0)
+
+
+@pytest.mark.parametrize("caps", [("unbounded",), ("window", "waves"), ("unbounded", "serial", "waves")])
+@pytest.mark.parametrize("timeout_s", [None, 8.0])
+def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float | None) -> None:
+    """A server passes boundaries of its own at which nobody ends, as long as nothing can come from elsewhere."""
+
+    def records(backend: type[ModelledServers]) -> list[object]:
+        made: list[object] = []
+        lanes = tuple(Lane(f"s{i}", 3, cap, max_wait_s=2.0) for i, cap in enumerate(caps))
+        some = (
+            pipeline("fan", *FAN, jobs=9, arrival=Arrival(due_s=tuple(i * 3.125 for i in range(9)))),
+            pipeline("diamond", *DIAMOND, jobs=9, arrival=Arrival(due_s=tuple(i * 2.75 for i in range(9)))),
+            pipeline("late", *DIAMOND, jobs=4, after=0),
+            pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(users=2, think_s=0.5), until=2),
+        )
+        plan = Plan("ahead", lanes, tuple(i % len(caps) for i in range(4)))
+        costs = StepCosts((0.0, 0.5, 0.625, 0.75), ((1, 0.0625),), context_s_per_token=1 / 1024, batch_tokens=16)
+        servers = [ModelledServer(ServerModel(costs), before_s=0.125 * i) for i in range(len(caps))]
+        engine = Engine(some, plan, origin="predicted", timeout_s=timeout_s)
+        simulate(engine, backend(servers, lambda call: (5 + 7 * call.node, 1 + 2 * call.item)), made.append)
+        return made
+
+    assert records(ModelledServers) == records(OneBoundaryAtATime)
 
 
 def test_a_rate_above_capacity_is_told_with_the_rate_that_would_do() -> None:

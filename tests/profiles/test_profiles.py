@@ -31,6 +31,7 @@ slots:
     mixed_factor: 0.9
     before_s: 0.002
     after_s: 0.001
+    noise: 0.02
 contention: {2: 1.5}
 """
 
@@ -44,12 +45,12 @@ def load(tmp_path: Path, text: str) -> Profile:
 def test_a_profile_becomes_costs(tmp_path: Path) -> None:
     profile = load(tmp_path, GOOD)
     assert unknowns(profile, 4) == ()
-    costs, notes, extrapolated = compile_costs(profile, 4)
+    costs, notes, extrapolated, sd, half = compile_costs(profile, 4)
     assert costs.decode_s == pytest.approx((0.0, 0.009, 0.018, 0.021, 0.024))
     assert costs.prefill == ((1, 0.004),)
     assert (costs.batch_tokens, costs.context_s_per_token, costs.mixed_factor) == (512, 1e-6, 0.9)
     assert (costs.before_s, costs.after_s) == (0.002, 0.001)
-    assert (notes, extrapolated) == ((), False)
+    assert (notes, extrapolated, sd, half) == ((), False, 0.02, False)
 
 
 def test_a_table_of_prompt_costs(tmp_path: Path) -> None:
@@ -134,6 +135,44 @@ def test_other_slot_counts_are_refused_unless_extrapolated(tmp_path: Path) -> No
     assert more.notes == ("6 slots are extrapolated from the profile's 4",)
     fewer = compile_costs(profile, 2, extrapolate=True)
     assert fewer.costs.decode_s == (0.0, 0.009, 0.018)
+
+
+HALF = """\
+half:
+  4:
+    step_s: {1: 0.016, 4: 0.040}
+    prefill_s_per_token: 0.008
+    prefill_batch_tokens: 512
+    context_s_per_token: 0
+    before_s: 0.002
+    after_s: 0.001
+    threads: 1
+contention:"""
+
+
+def test_servers_with_half_of_the_cores_have_settings_of_their_own(tmp_path: Path) -> None:
+    profile = load(tmp_path, GOOD)
+    with pytest.raises(UserError, match=r'^profile "box" was not made for 4 slots with half of the cores; calibrate'):
+        compile_costs(profile, 4, threads="half")
+    with pytest.raises(UserError, match=r'^profile "box" was not made for 4 slots with 3 threads; calibrate'):
+        compile_costs(profile, 4, threads=3)
+    marked = compile_costs(profile, 4, threads="half", extrapolate=True)
+    assert marked.extrapolated
+    assert marked.notes == ("4 slots with half of the cores are extrapolated from the profile's 4 and every core",)
+
+    both = load(tmp_path, GOOD.replace("contention:", HALF))
+    assert load(tmp_path, dump_profile(both)) == both
+    every, half = compile_costs(both, 4), compile_costs(both, 4, threads="half")
+    assert (half.costs.decode_s[1], half.half, half.extrapolated) == (0.016, True, False)
+    assert (every.costs.decode_s[1], every.half) == (0.009, False)
+    assert compile_costs(both, 4, threads=1) == half  # the same by number
+    with pytest.raises(UserError, match=r"made with 4 slots on half of the cores, not with 2; calibrate with 2"):
+        compile_costs(both, 2, threads="half")
+    assert len(server_models(both, [half.costs] * 2, half=[True, True])) == 2
+    with pytest.raises(UserError, match=r"is that of servers with half of the cores each; .* `threads: half` on both"):
+        server_models(both, [half.costs, every.costs], half=[True, False])
+    with pytest.raises(WorkloadError, match=r"p.yaml:21:5: a server with 4 slots has no step with 5"):
+        load(tmp_path, GOOD.replace("contention:", HALF.replace("4: 0.040", "4: 0.040, 5: 0.05")))
 
 
 def test_two_servers_need_known_contention(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def full_run() -> Run:
             make.call(job=2, tell_queue=False),
         ),
         jobs=(make.job(), make.job(number=1, outcome="error")),
-        delays=(make.delay("fetch", 0.25, 0.75),),
+        delays=(make.delay("merge", 0.25, 0.75),),
         servers=(make.server("one-slot", 1, baseline=Baseline(0.01, 0.002, 5)), make.server("four-slot", 4)),
         notes=("a note",),
     )._replace(options={"repeats": 5, "engine": "llamacpp"}, output_tokens={"chat/reply": 33})

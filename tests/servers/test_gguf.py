@@ -26,10 +26,12 @@ METADATA = {
     "tokenizer.ggml.add_bos_token": True,
 }
 
+DATA = bytes(64)  # more than the alignment of 32: the last tensor, at offset 0, begins within the file
+
 
 def test_what_a_header_says(tmp_path: Path, gguf_bytes: Writer) -> None:
     path = tmp_path / "tiny.gguf"
-    path.write_bytes(gguf_bytes(METADATA, {"a": (3, 4), "b": (5,)}))
+    path.write_bytes(gguf_bytes(METADATA, {"a": (3, 4), "b": (5,)}) + DATA)
     found = read_gguf(path)
     assert (found.architecture, found.name, found.quantization) == ("llama", "Tiny", "Q4_1")
     assert (found.parameters, found.context_tokens) == (17, 512)
@@ -59,6 +61,9 @@ def test_every_cut_is_told_as_such(tmp_path: Path, gguf_bytes: Writer) -> None:
         with pytest.raises(UserError, match=r"cut\.gguf: the GGUF header is cut or damaged"):
             read_gguf(path)
     path.write_bytes(data)
+    with pytest.raises(UserError, match=r"cut\.gguf: the file is cut: its last tensor begins after its end"):
+        read_gguf(path)
+    path.write_bytes(data + DATA)
     read_gguf(path)
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from harness.errors import ServerFailure, UserError
+from harness.servers.child import listen
 from harness.servers.launch import child, launched, load
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer
@@ -154,3 +155,9 @@ def test_load_of_a_server_that_is_down() -> None:
     with pytest.raises(ServerFailure, match=rf"^x: http://127\.0\.0\.1:{port} failed while loading canned") as caught:
         asyncio.run(load(running(f"http://me:secret@127.0.0.1:{port}")))
     assert "secret" not in str(caught.value)
+
+
+def test_the_fronts_socket_is_tcp_by_name() -> None:
+    """asyncio sets TCP_NODELAY only then; without it every call on a used connection takes 40 ms longer."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -1,0 +1,33 @@
+"""`slotwise simulate`: predict a workload on a profile, in virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
+    profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
+    only: Annotated[list[str] | None, typer.Option(help="Simulate only this candidate (may be repeated).")] = None,
+    scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
+    assume: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A value that the profile does not know.")
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Derive slot settings that the profile lacks; marked.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write a run folder with every record below this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
+) -> None:
+    """Predict every candidate of a workload on a profile, without running anything."""
+    from harness.cli.simulating import Options, simulate_workload
+
+    options = Options(profile, repeats, tuple(only or ()), scale, seed, tuple(assume or ()), extrapolate, out, as_json)
+    simulate_workload(file, options)

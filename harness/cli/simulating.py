@@ -1,0 +1,79 @@
+"""What `slotwise simulate` does, apart from its options."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from harness.analysis.analyse import analyse
+from harness.errors import UserError
+from harness.predict.simulation import forecast, predict
+from harness.profiles.load import load_profile
+from harness.report.summary import summary_text
+from harness.report.terminal import print_report
+from harness.runs.folder import RunFolder
+from harness.units import safe_url
+from harness.workload.load import Overrides, load_workload
+
+__all__ = ["Options", "given_values", "simulate_workload"]
+
+
+class Options(NamedTuple):
+    """The options of `slotwise simulate`."""
+
+    profile: str
+    repeats: int
+    only: tuple[str, ...]
+    scale: int
+    seed: int | None
+    assume: tuple[str, ...]
+    extrapolate: bool
+    out: Path | None
+    as_json: bool
+
+
+def simulate_workload(file: Path, options: Options) -> None:
+    """Predict, analyse, and print; write a run folder where one is asked for."""
+    loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
+    profile = load_profile(options.profile, file.parent)
+    prediction = predict(
+        loaded,
+        profile,
+        repeats=options.repeats,
+        tokens_of=forecast(loaded),
+        given=given_values(options.assume),
+        extrapolate=options.extrapolate,
+    )
+    run = prediction.run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
+    analysis = analyse(run)
+    if options.as_json:
+        print(summary_text(analysis), end="")
+    else:
+        print_report(analysis, Console(highlight=False))
+    if options.out is not None:
+        from harness.report.files import write_report  # altair: a second that nobody waits for without a folder
+
+        with RunFolder.create(options.out, run.name, datetime.now()) as folder:
+            folder.write_header(run)
+            folder.add_records(run)
+        write_report(folder.path, analysis)
+        print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
+
+
+def given_values(pairs: tuple[str, ...]) -> dict[str, float]:
+    """Read KEY=NUMBER pairs; UserError where one is none."""
+    values = {}
+    for pair in pairs:
+        key, _, number = pair.partition("=")
+        try:
+            values[key] = float(number)
+        except ValueError:
+            raise UserError(
+                f'--assume: expected KEY=NUMBER, such as prefill_s_per_token=0.004, found "{pair}"'
+            ) from None
+    return values

@@ -1,0 +1,120 @@
+"""Send the bursts of a calibration to real servers, through the same engine and driver as everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from harness.core.draws import integer
+from harness.core.engine import Engine
+from harness.core.events import Call
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Reply
+from harness.drivers.chat import Request
+from harness.drivers.live import drive
+from harness.errors import ServerFailure
+from harness.measure.experiment import Burst, pipelines_of
+from harness.measure.sender import Endpoint, options_for
+from harness.profiles.replay import Observed
+from harness.workload.schema import AgentSpec
+
+__all__ = ["Carry", "LiveBursts", "engine_of", "observe"]
+
+# Carries out one burst and returns the records of its calls. The key makes its prompts different from all others.
+Carry = Callable[[Burst, int], Awaitable[list[CallRecord]]]
+
+TIMEOUT_S = 600.0
+TEXT = (
+    "the old river runs slow under a stone bridge and in the cold light of the day we walk along the wide path to the "
+    "small town where people sell bread and salt and tell long stories of ships and trade"
+)
+ASK = "Write a long, detailed essay about this. Do not stop early."
+SAMPLE_WORDS = 150  # from this many the tokens of a word are found
+
+
+def engine_of(burst: Burst, servers: Sequence[str], origin: Origin = "measured") -> Engine:
+    """Return a fresh engine for one burst: everything is sent when it is due, nothing is held back."""
+    lanes = tuple(Lane(name, 1, cap="unbounded") for name in servers)
+    place = tuple(group.server for group in burst.groups)
+    return Engine(pipelines_of(burst), Plan("calibration", lanes, place), origin=origin, timeout_s=TIMEOUT_S)
+
+
+def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> list[Observed]:
+    """Turn the records of a burst into what a fit reads.
+
+    Raises:
+        ServerFailure: a call failed, or the server does not tell what it did.
+    """
+    observed = []
+    for record in records:
+        reply = record.reply
+        if record.outcome != "ok":
+            raise ServerFailure(f"server {record.server!r}: a call of the calibration failed: {reply.error}")
+        if not reply.prompt_tokens or not reply.output_tokens or reply.sent_s is None or record.wall_s is None:
+            raise ServerFailure(f"server {record.server!r} does not tell its token counts: no profile without them")
+        group = burst.groups[int(record.pipeline)]
+        observed.append(
+            Observed(
+                burst.name,
+                repetition,
+                group.server,
+                reply.sent_s,
+                reply.prompt_tokens,
+                reply.output_tokens,
+                reply.prefill_s,
+                reply.decode_s,
+                record.wall_s,
+                reply.load_s or 0.0,
+            )
+        )
+    return observed
+
+
+class LiveBursts:
+    """Carries bursts out on real servers. `prepare` comes first."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._lengths: list[tuple[float, float]] = [(0.0, 1.0) for _ in endpoints]
+
+    async def prepare(self) -> None:
+        """Warm the servers up and find how many tokens their prompts have by the number of words."""
+        for number, endpoint in enumerate(self._endpoints):
+            tokens = []
+            for key, words in enumerate((0, SAMPLE_WORDS)):
+                request = self._request(endpoint, words, 2, -1 - key, 0)
+                reply, _ = await endpoint.chat.ask(request)
+                if reply.outcome != "ok" or not reply.prompt_tokens:
+                    raise ServerFailure(
+                        f"server {endpoint.server.name!r} ({endpoint.server.url}): "
+                        f"{reply.error or 'it does not tell its token counts'}"
+                    )
+                tokens.append(reply.prompt_tokens)
+            self._lengths[number] = (tokens[0], max(0.1, (tokens[1] - tokens[0]) / SAMPLE_WORDS))
+
+    async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
+        """Carry out one burst; failed calls are among the records."""
+        loop = asyncio.get_running_loop()
+        zero_s = loop.time()
+
+        async def send(call: Call) -> Reply:
+            group = burst.groups[call.pipeline]
+            base, per_word = self._lengths[group.server]
+            words = max(0, round((group.prompt_tokens - base) / per_word))
+            endpoint = self._endpoints[group.server]
+            request = self._request(endpoint, words, group.output_tokens, key, 1000 * call.pipeline + call.item)
+            reply, _ = await endpoint.chat.ask(request, zero_s)
+            return reply
+
+        records: list[CallRecord | JobRecord | DelayRecord] = []
+        engine = engine_of(burst, [endpoint.server.name for endpoint in self._endpoints])
+        await drive(engine, send, records.append, start_s=zero_s)
+        return [record for record in records if isinstance(record, CallRecord)]
+
+    def _request(self, endpoint: Endpoint, words: int, output_tokens: int, key: int, item: int) -> Request:
+        # Six digits first: nothing of the prompt is found in a server's cache, and all have the same number of tokens.
+        unique = integer(1_000_000, key, item, "calibration")
+        known = TEXT.split()
+        text = " ".join(known[i % len(known)] for i in range(words))
+        options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=output_tokens), seed=item)
+        return Request(None, f"[{unique:06d}] {text} {ASK}", options, stream=False)

@@ -1,0 +1,352 @@
+"""Calibrate servers: bursts in a drawn order, a fit, and the profile made of them. docs/calibration.md is its page."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import date
+from statistics import median
+from typing import NamedTuple
+
+from harness import __version__
+from harness.core.draws import shuffled
+from harness.core.step_costs import StepCosts
+from harness.errors import ServerFailure
+from harness.measure.bursts import Carry, LiveBursts, observe
+from harness.measure.experiment import (
+    Burst,
+    Effort,
+    Group,
+    design,
+    duration_s,
+    expected_s,
+    levels,
+    pair_design,
+    speed_of,
+)
+from harness.measure.machine import machine_facts
+from harness.measure.probe import find_slots
+from harness.measure.progress import Progress
+from harness.measure.session import opened
+from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
+from harness.profiles.replay import Observed
+from harness.profiles.schema import MemoryUse, Profile, Row, SlotSetting
+from harness.servers.spec import RunningServer
+from harness.units import count, percent, seconds, size
+from harness.workload.schema import ServerSpec
+
+__all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]
+
+DRIFT_BOUND = 0.05  # beyond it the profile and the terminal say so
+TIMING = Burst("timing", (Group(1, 128, 16),))
+TIMED = 2
+START_S = 5.0  # about what starting a server and warming it up takes
+
+
+class Wanted(NamedTuple):
+    """A server to calibrate."""
+
+    name: str
+    spec: ServerSpec
+    half: bool = False  # of the cores; `spec.threads` says the same
+
+
+class Experiment(NamedTuple):
+    """What was seen. `first_s` and `last_s`: the median time of the reference call at the begin and at the end."""
+
+    slots: tuple[int, ...]  # of each server
+    bursts: tuple[Burst, ...]
+    observed: tuple[Observed, ...]
+    first_s: float
+    last_s: float
+
+    @property
+    def fitted(self) -> tuple[Observed, ...]:
+        """What a fit may read."""
+        names = {burst.name for burst in self.bursts if burst.fitted}
+        return tuple(call for call in self.observed if call.burst in names)
+
+    @property
+    def held_out(self) -> tuple[Observed, ...]:
+        """What it may not."""
+        names = {burst.name for burst in self.bursts if not burst.fitted}
+        return tuple(call for call in self.observed if call.burst in names)
+
+    @property
+    def drift(self) -> float:
+        """Relative change of the reference call."""
+        return self.last_s / self.first_s - 1
+
+
+class _Calibrated(NamedTuple):
+    """One server, fitted."""
+
+    wanted: Wanted
+    server: RunningServer
+    experiment: Experiment
+    fit: Fit
+    setting: SlotSetting
+
+
+async def experiment(
+    carry: Carry, slots: int, effort: Effort, progress: Progress, *, name: str, context_tokens: int, seed: int = 0
+) -> Experiment:
+    """Send the bursts of one server: the reference, everything in a drawn order so often as time allows, the reference.
+
+    Args:
+        carry: sends one burst.
+        slots: of the server.
+        effort: how much time there is.
+        progress: is told how long it will take before it begins.
+        name: of the server, for `progress`.
+        context_tokens: of a slot.
+        seed: of the order.
+    """
+    timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
+    speed = speed_of(timed[1:])
+    bursts = design(slots, context_tokens, effort, speed)
+    once_s = expected_s(bursts, slots, speed)
+    reference_s = expected_s(bursts[:1], slots, speed)
+    left_s = effort.budget_s - 2 * effort.references * reference_s
+    repetitions = max(1, min(effort.repetitions, round(left_s / once_s)))
+    about_s = repetitions * once_s + 2 * effort.references * reference_s
+    progress.say(
+        f"{name}: about {seconds(about_s)} ({count(repetitions, 'repetition')} of {count(len(bursts), 'burst')})"
+    )
+    return await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+
+
+async def pair_experiment(
+    carry: Carry, costs: Sequence[StepCosts], effort: Effort, progress: Progress, *, name: str, seed: int = 0
+) -> Experiment:
+    """Send the bursts of two servers that work at the same time."""
+    bursts = pair_design(costs, effort)
+    once_s = sum(duration_s(burst, costs) for burst in bursts)
+    repetitions = max(1, min(effort.repetitions, round(effort.budget_s / once_s)))
+    progress.say(f"{name}: about {seconds(repetitions * once_s)} or longer")
+    slots = tuple(cost.slots for cost in costs)
+    return await _send(carry, slots, bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+
+
+async def _send(
+    carry: Carry,
+    slots: tuple[int, ...],
+    bursts: tuple[Burst, ...],
+    reference: Burst,
+    repetitions: int,
+    effort: Effort,
+    progress: Progress,
+    *,
+    name: str,
+    seed: int,
+) -> Experiment:
+    references = effort.references if len(slots) == 1 else 1
+    middle = [burst for r in range(repetitions) for burst in shuffled(bursts, seed, r, "calibration")]
+    order = [*[reference] * references, *middle, *[reference] * references]
+    progress.trials(len(order))
+    observed: list[Observed] = []
+    walls_s: list[float] = []
+    for number, burst in enumerate(order):
+        progress.trial(number + 1, name, burst.name)
+        calls = observe(await carry(burst, TIMED + number), burst, number)
+        observed += calls
+        if number < references or number >= len(order) - references:
+            walls_s.append(max(call.sent_s + call.wall_s for call in calls))
+    first_s, last_s = median(walls_s[:references]), median(walls_s[references:])
+    return Experiment(slots, bursts, tuple(observed), first_s, last_s)
+
+
+async def calibrate(
+    name: str,
+    wanted: Sequence[Wanted],
+    effort: Effort,
+    progress: Progress,
+    *,
+    pair: bool = False,
+    machine: str | None = None,
+) -> Profile:
+    """Calibrate servers, one after the other, then two side by side where `pair` is asked for.
+
+    Args:
+        name: of the profile.
+        wanted: the servers; with several, each has another number of slots or other threads.
+        effort: for each.
+        progress: is told of every step.
+        pair: fit how the two `half` servers with the fewest and the most slots slow each other.
+        machine: what to call it; None = its processor, cores and memory.
+
+    Raises:
+        ServerFailure: a server could not be started or a call failed.
+    """
+    began_s = time.monotonic()
+    parts = len(wanted) + pair
+    progress.say(
+        f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
+        f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a slow machine"
+    )
+    done = [await _calibrate_one(one, effort, progress) for one in wanted]
+    contention, together = None, None
+    if pair:
+        contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
+    took_s = time.monotonic() - began_s
+    return _profile(name, done, contention, together, took_s, machine)
+
+
+def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
+    """Return the half-core servers with the fewest and the most slots."""
+    halves = sorted((one for one in done if one.wanted.half), key=lambda one: one.fit.costs.slots)
+    return halves[0], halves[-1]
+
+
+async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> _Calibrated:
+    async with opened(wanted.name, wanted.spec, progress) as endpoint:
+        server = endpoint.server
+        bursts = LiveBursts([endpoint])
+        await bursts.prepare()
+        slots = await find_slots(endpoint, rounds=1)
+        if server.slots_asked not in (None, slots):
+            slots = await find_slots(endpoint, key=1)
+        if server.slots_asked not in (None, slots):
+            raise ServerFailure(
+                f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
+                "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
+            )
+        context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
+        seen = await experiment(
+            bursts, slots, effort, progress, name=wanted.name, context_tokens=context_tokens, seed=slots
+        )
+    batch = server.details.get("batch_tokens")
+    threads = server.details.get("threads")
+    batch_tokens = None if batch is None else int(batch)
+    try:
+        fit = fit_setting(seen.fitted, levels(slots), batch_tokens)
+    except ValueError as error:
+        raise ServerFailure(f"{wanted.name}: nothing can be fitted: {error}") from None
+    setting = setting_of(
+        fit,
+        batch_tokens=batch_tokens,
+        threads=None if threads is None else int(threads),
+        drift=seen.drift,
+        errors=held_out(seen.held_out, [fit.costs]),
+    )
+    return _Calibrated(wanted, server, seen, fit, setting)
+
+
+async def _calibrate_pair(
+    pair: Sequence[_Calibrated], effort: Effort, progress: Progress
+) -> tuple[Contention, Experiment]:
+    costs = [one.fit.costs for one in pair]
+    async with AsyncExitStack() as stack:
+        endpoints = [
+            await stack.enter_async_context(opened(one.wanted.name, one.wanted.spec, progress)) for one in pair
+        ]
+        bursts = LiveBursts(endpoints)
+        await bursts.prepare()
+        seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
+    return fit_contention(seen.fitted, costs), seen
+
+
+def _profile(
+    name: str,
+    done: Sequence[_Calibrated],
+    contention: Contention | None,
+    together: Experiment | None,
+    took_s: float,
+    machine: str | None,
+) -> Profile:
+    errors = [error for one in done for error in held_out(one.experiment.held_out, [one.fit.costs])]
+    if contention is not None and together is not None:
+        costs = [one.fit.costs for one in pick_pair(done)]
+        errors += held_out(together.held_out, costs, contention.factor)
+    calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
+    server = done[0].server
+    return Profile(
+        version=1,
+        name=name,
+        origin="assumed" if server.emulated else "measured",  # fitted to a simulation: no machine was measured
+        source=f"slotwise {__version__} calibrate: {count(calls, 'call')} in {seconds(took_s)}",
+        date=date.today().isoformat(),
+        machine=machine or _machine(),
+        engine=server.version,
+        model=_model(server),
+        slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
+        half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
+        contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
+        memory=_memory(server),
+        held_out=summary(errors),
+        notes=tuple(_notes(done, contention, together)),
+        rows=tuple(row for one in done for row in _rows(one)),
+    )
+
+
+def _notes(done: Sequence[_Calibrated], contention: Contention | None, together: Experiment | None) -> list[str]:
+    seen = [(_label(one), one.experiment) for one in done]
+    if together is not None:
+        seen.append(("Two servers side by side", together))
+    notes = [
+        f"{label}: the machine changed speed meanwhile; one and the same call took {seconds(e.first_s)} at the "
+        f"beginning and {seconds(e.last_s)} at the end ({e.drift:+.0%}, bound {percent(DRIFT_BOUND)}). "
+        "Calibrate again on a quiet machine."
+        for label, e in seen
+        if abs(e.drift) > DRIFT_BOUND
+    ]
+    if contention is not None:
+        low, high = (one.fit.costs.slots for one in pick_pair(done))
+        notes.append(
+            f"Contention is that of servers with {count(low, 'slot')} and {count(high, 'slot')} on half of the cores "
+            f"each, both busy (standard error {percent(contention.error / contention.factor)})."
+        )
+    return notes
+
+
+def _label(one: _Calibrated) -> str:
+    return f"{count(one.fit.costs.slots, 'slot')}{' on half of the cores' if one.wanted.half else ''}"
+
+
+def _rows(one: _Calibrated) -> list[Row]:
+    """The bursts of equal calls sent at once: median time until the last had ended."""
+    rows = []
+    by_burst: dict[str, dict[int, list[Observed]]] = defaultdict(lambda: defaultdict(list))
+    for call in one.experiment.observed:
+        by_burst[call.burst][call.repetition].append(call)
+    for burst in one.experiment.bursts:
+        if len(burst.groups) == 1:
+            bursts = by_burst[burst.name].values()
+            wall_s = median(max(c.sent_s + c.wall_s for c in b) - min(c.sent_s for c in b) for b in bursts)
+            rows.append(
+                Row(
+                    slots=one.fit.costs.slots,
+                    concurrent=burst.calls,
+                    prompt_tokens=round(median(call.prompt_tokens for b in bursts for call in b)),
+                    output_tokens=round(median(call.output_tokens for b in bursts for call in b)),
+                    wall_s=float(f"{wall_s:.6g}"),
+                    fitted=burst.fitted,
+                    **({"half": True} if one.wanted.half else {}),
+                )
+            )
+    return rows
+
+
+def _machine() -> str:
+    facts = machine_facts()
+    memory = f", {size(facts['memory_bytes'])} of memory" if facts["memory_bytes"] else ""
+    return f"{facts['cpu']}, {count(int(facts['cores']), 'core')}{memory}, {facts['os']}"
+
+
+def _model(server: RunningServer) -> str:
+    quantization = server.details.get("quantization")
+    return f"{server.model} {quantization}" if quantization else server.model
+
+
+def _memory(server: RunningServer) -> MemoryUse:
+    details = server.details
+    model_bytes, per_token, context = (
+        details.get(key) for key in ("model_bytes", "kv_bytes_per_token", "context_tokens")
+    )
+    return MemoryUse(
+        model_bytes=None if model_bytes is None else int(model_bytes),
+        slot_bytes=None if per_token is None or context is None else int(per_token) * int(context),
+        context_tokens=None if context is None else int(context),
+    )

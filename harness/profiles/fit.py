@@ -1,0 +1,299 @@
+"""Fit the costs of a server to bursts that it served: the server model, run on the very same bursts, has to give back
+the times that were measured. Pure functions; docs/calibration.md describes the method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.core.step_costs import StepCosts
+from harness.profiles.replay import Observed, Predicted, replay
+from harness.profiles.schema import HeldOut, SlotSetting
+from harness.profiles.solve import Vector, solve
+
+__all__ = ["Contention", "Fit", "fit_contention", "fit_setting", "held_out", "noise_of", "setting_of"]
+
+# Values that are left at what costs nothing where the data do not resolve them: |value - null| below RESOLVED errors.
+NULLS = {"prompt_step_s": 0.0, "prompt_context_s": 0.0, "context_s_per_token": 0.0, "mixed_factor": 1.0}
+RESOLVED = 2.0
+UNKNOWN_BATCH_TOKENS = 512  # Ollama's
+LEAST_S = 1e-9  # a step costs something
+NOISE_FREEDOM = 3  # with fewer repetitions beyond the first of each cell, noise is not known
+PER_DIFFERENCE = 1 / (math.sqrt(2) * 0.6744897501960817)  # standard deviation by median |difference| of two normals
+
+
+class Fit(NamedTuple):
+    """The fitted costs of one server. `errors` are standard errors, by name as in `values`."""
+
+    costs: StepCosts
+    values: Mapping[str, float]
+    errors: Mapping[str, float]
+    unresolved: tuple[str, ...]  # of `NULLS`: the data do not tell them from what costs nothing
+    noise: float | None
+    knots: tuple[int, ...]  # numbers of generating slots whose step time was fitted; others are interpolated
+
+
+class Contention(NamedTuple):
+    """The factor on every step while both of two servers are busy."""
+
+    factor: float
+    error: float
+
+
+def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None = None) -> Fit:
+    """Fit one server's costs.
+
+    The overhead of a call is known as a whole: what lies before the server's queue and what after its last token cannot
+    be told apart from outside. The load time that the server tells lies before; the rest is put half on either side.
+
+    Args:
+        observed: calls on one server alone, among them lone calls (bursts of one) of at least two prompt lengths.
+        knots: numbers of generating slots, from 1 to all, that the bursts reach.
+        batch_tokens: of the server; None = not known.
+
+    Raises:
+        ValueError: there are no lone calls to begin with.
+    """
+    bursts = _bursts(observed)
+    clusters = _clusters(bursts)
+    slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
+    start = _start(bursts, knots)
+    load_s = min(start["overhead_s"], median(call.load_s for call in observed))
+    fixed: dict[str, float] = {} if slots > 1 else {"mixed_factor": 1.0}
+    while True:
+        names = tuple(name for name in start if name not in fixed)
+
+        def costs_of(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
+            return _costs({**fixed, **dict(zip(names, values.tolist(), strict=True))}, knots, slots, batch, load_s)
+
+        solution = solve(
+            lambda values, costs_of=costs_of: _times(bursts, [costs_of(values)], 1.0),  # type: ignore[misc]
+            _measured(bursts),
+            np.array([start[name] for name in names]),
+            np.array([_scale(name, start) for name in names]),
+            np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
+            clusters,
+        )
+        values = {name: float(value) for name, value in zip(names, solution.values, strict=True)}
+        errors = {name: float(error) for name, error in zip(names, solution.errors, strict=True)}
+        signals = {
+            name: abs(values[name] - null) / max(errors[name], 1e-9 * _scale(name, start))
+            for name, null in NULLS.items()
+            if name in values
+        }
+        least = min(signals, key=signals.__getitem__, default=None)
+        if least is None or signals[least] >= RESOLVED:
+            break
+        fixed[least] = NULLS[least]
+        start |= values
+    costs = costs_of(solution.values)
+    unresolved = tuple(name for name in NULLS if name in fixed and (slots > 1 or name != "mixed_factor"))
+    return Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)))
+
+
+def fit_contention(observed: Sequence[Observed], costs: Sequence[StepCosts]) -> Contention:
+    """Fit how much longer every step takes while both servers are busy, from bursts that both served at the same time.
+
+    Args:
+        observed: calls with `server` 0 or 1.
+        costs: of these servers, each fitted while it was alone.
+    """
+    bursts = _bursts(observed)
+    one = np.array([1.0])
+    solution = solve(
+        lambda values: _times(bursts, costs, float(values[0])),
+        _measured(bursts),
+        one,
+        one,
+        np.array([0.5]),
+        _clusters(bursts),
+    )
+    return Contention(float(solution.values[0]), float(solution.errors[0]))
+
+
+def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
+    """Return |predicted / measured - 1| of the wall-clock time of every call."""
+    return tuple(
+        abs(prediction.wall_s / call.wall_s - 1)
+        for burst in _bursts(observed)
+        for call, prediction in zip(burst, replay(costs, burst, stretch), strict=True)
+    )
+
+
+def noise_of(observed: Sequence[Observed]) -> float | None:
+    """Return the relative standard deviation of a segment, from lone calls: their prefill and decoding is one each.
+
+    Robust: from the median difference between two repetitions of one burst (sd = 1.048 of it, on normal noise), so that
+    neither a hiccup nor an imperfect fit is noise. None: too few repetitions.
+    """
+    cells: dict[tuple[str, int, int, str], list[float]] = defaultdict(list)
+    for burst in _bursts(observed):
+        if len(burst) == 1:
+            call = burst[0]
+            for part in ("prefill_s", "decode_s"):
+                measured_s: float | None = getattr(call, part)
+                if measured_s:
+                    cells[call.burst, call.prompt_tokens, call.output_tokens, part].append(math.log(measured_s))
+    if sum(len(logs) - 1 for logs in cells.values()) < NOISE_FREEDOM:
+        return None
+    differences = [abs(a - b) for logs in cells.values() for a, b in combinations(logs, 2)]
+    return PER_DIFFERENCE * median(differences)
+
+
+def setting_of(
+    fit: Fit, *, batch_tokens: int | None, threads: int | None, drift: float | None, errors: Sequence[float]
+) -> SlotSetting:
+    """Write a fit as the slot setting of a profile, to six digits.
+
+    Args:
+        fit: the fit.
+        batch_tokens, threads: as far as they are known.
+        drift: of the reference call.
+        errors: on held-out calls.
+    """
+    costs, values = fit.costs, fit.values
+    standard = {
+        name: _digits(error / values[name], 2)
+        for name, error in fit.errors.items()
+        if values[name] > 0 and error < float("inf")
+    }
+    return SlotSetting(
+        step_s={str(n): _digits(values[f"step_s.{n}"]) for n in fit.knots},
+        prefill_s_per_token=_digits(values["prefill_s_per_token"]),
+        prompt_step_s=_digits(costs.prompt_step_s),
+        prompt_context_s=_digits(costs.prompt_context_s),
+        prefill_batch_tokens=batch_tokens,
+        context_s_per_token=_digits(costs.context_s_per_token),
+        mixed_factor=_digits(costs.mixed_factor),
+        before_s=_digits(costs.before_s),
+        after_s=_digits(costs.after_s),
+        noise=None if fit.noise is None else _digits(fit.noise, 3),
+        threads=threads,
+        standard_error=standard,
+        drift=None if drift is None else _digits(drift, 3),
+        held_out=summary(errors),
+    )
+
+
+def summary(errors: Sequence[float]) -> HeldOut | None:
+    """Sum held-out errors up; None where there are none."""
+    if not errors:
+        return None
+    return HeldOut(calls=len(errors), median_error=_digits(median(errors), 3), worst_error=_digits(max(errors), 3))
+
+
+def _bursts(observed: Sequence[Observed]) -> list[list[Observed]]:
+    found: dict[tuple[str, int], list[Observed]] = defaultdict(list)
+    for call in observed:
+        found[call.burst, call.repetition].append(call)
+    return list(found.values())
+
+
+def _parts(call: Observed | Predicted, like: Observed) -> list[float]:
+    """The times of a call that count; the same ones of the measured call `like` and of its prediction."""
+    parts = [call.wall_s]
+    if like.prefill_s:
+        assert call.prefill_s is not None
+        parts.append(call.prefill_s)
+    if like.decode_s and like.output_tokens > 1:
+        assert call.decode_s is not None
+        parts.append(call.decode_s)
+    return parts
+
+
+def _measured(bursts: Sequence[Sequence[Observed]]) -> Vector:
+    return np.array([part for burst in bursts for call in burst for part in _parts(call, call)])
+
+
+def _clusters(bursts: Sequence[Sequence[Observed]]) -> list[int]:
+    return [number for number, burst in enumerate(bursts) for call in burst for _ in _parts(call, call)]
+
+
+def _times(bursts: Sequence[Sequence[Observed]], costs: Sequence[StepCosts], stretch: float) -> Vector:
+    return np.array(
+        [
+            part
+            for burst in bursts
+            for call, prediction in zip(burst, replay(costs, burst, stretch), strict=True)
+            for part in _parts(prediction, call)
+        ]
+    )
+
+
+def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:
+    """Closed forms to begin with: lone calls for step, prefill and overhead; bursts of n calls for n slots."""
+    rates: dict[int, list[float]] = defaultdict(list)
+    prefills, overheads = [], []
+    for burst in bursts:
+        for call in burst:
+            if call.decode_s and call.output_tokens > 1:
+                rates[len(burst)].append(call.decode_s / (call.output_tokens - 1))
+        if len(burst) == 1:
+            call = burst[0]
+            if call.prefill_s:
+                prefills.append(call.prefill_s / call.prompt_tokens)
+            overheads.append(max(0.0, call.wall_s - (call.prefill_s or 0.0) - (call.decode_s or 0.0)))
+    if not overheads or not rates[1]:
+        raise ValueError("there is no lone call of two or more tokens, so nothing to begin with")
+    start: dict[str, float] = {}
+    for n in sorted(knots):
+        known = rates[n] or [start[f"step_s.{max(m for m in knots if m < n)}"]]
+        start[f"step_s.{n}"] = median(known)
+    return start | {
+        "prefill_s_per_token": median(prefills) if prefills else 0.0,
+        "prompt_step_s": 0.0,
+        "prompt_context_s": 0.0,
+        "context_s_per_token": 0.0,
+        "mixed_factor": 1.0,
+        "overhead_s": median(overheads),
+    }
+
+
+def _scale(name: str, start: Mapping[str, float]) -> float:
+    """Of what size a change of this value is."""
+    step_s = start["step_s.1"]
+    prefill_s = max(start["prefill_s_per_token"], step_s / 100)
+    sizes = {
+        "prefill_s_per_token": prefill_s,
+        "prompt_step_s": step_s,
+        "prompt_context_s": prefill_s / 500,
+        "context_s_per_token": step_s / 500,
+        "mixed_factor": 1.0,
+        "overhead_s": max(start["overhead_s"], step_s / 10),
+    }
+    return sizes.get(name, step_s)
+
+
+def _costs(values: Mapping[str, float], knots: Sequence[int], slots: int, batch: int, load_s: float) -> StepCosts:
+    decode_s = [0.0] * (slots + 1)
+    ordered = sorted(knots)
+    for n in ordered:
+        decode_s[n] = values[f"step_s.{n}"]
+    for low, high in pairwise(ordered):
+        slope_s = (decode_s[high] - decode_s[low]) / (high - low)
+        for n in range(low + 1, high):
+            decode_s[n] = decode_s[low] + slope_s * (n - low)
+    overhead_s = values["overhead_s"]
+    before_s = min(overhead_s, (overhead_s + load_s) / 2)
+    return StepCosts(
+        decode_s=tuple(decode_s),
+        prefill=((1, values["prefill_s_per_token"]),),
+        prompt_step_s=values["prompt_step_s"],
+        prompt_context_s=values["prompt_context_s"],
+        context_s_per_token=values["context_s_per_token"],
+        mixed_factor=values["mixed_factor"],
+        batch_tokens=batch,
+        before_s=before_s,
+        after_s=overhead_s - before_s,
+    )
+
+
+def _digits(value: float, digits: int = 6) -> float:
+    return float(f"{value:.{digits}g}")

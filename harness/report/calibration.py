@@ -1,0 +1,77 @@
+"""What `slotwise calibrate` prints: a table for each slot setting, and what to know of its numbers."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.profiles.schema import HeldOut, Profile, SlotSetting
+from harness.report.text import plain
+from harness.units import count, percent, rate, seconds
+
+__all__ = ["calibration_report"]
+
+
+def calibration_report(profile: Profile, path: str) -> Group:
+    """Return the whole answer."""
+    parts: list[RenderableType] = [
+        Text(plain(f"{profile.model} on {profile.engine}"), style="bold"),
+        Text(plain(profile.machine)),
+    ]
+    for share, family in (("", profile.slots), (" on half of the cores", profile.half or {})):
+        for slots, setting in sorted(family.items(), key=lambda item: int(item[0])):
+            parts += ["", Text(f"{count(int(slots), 'slot')}{share}", style="bold"), _steps(setting)]
+            parts += [Text(line) for line in _lines(setting)]
+    if profile.contention:
+        factor = profile.contention["2"]
+        parts += ["", Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times.")]
+    parts += ["", Text(f"On calls that were not fitted: {_error(profile.held_out)}.")]
+    parts += [Text(plain(note), style="yellow" if "changed speed" in note else "") for note in profile.notes]
+    parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
+    return Group(*parts)
+
+
+def _steps(setting: SlotSetting) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2))
+    for title in ("generating", "a step", "+/-", "all", "each"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for number in sorted(setting.step_s, key=int):
+        step_s = setting.step_s[number]
+        error = setting.standard_error.get(f"step_s.{number}")
+        spread = "-" if error is None else percent(error)
+        table.add_row(number, f"{step_s * 1000:.2f} ms", spread, rate(int(number) / step_s), rate(1 / step_s))
+    return table
+
+
+def _lines(setting: SlotSetting) -> list[str]:
+    """One fact a line."""
+    lines = []
+    if setting.prefill_s_per_token:
+        lines.append(f"prompts     {rate(1 / setting.prefill_s_per_token)}, {_extra(setting)}")
+    if setting.before_s is not None and setting.after_s is not None:
+        lines.append(f"overhead    {seconds(setting.before_s + setting.after_s)} a call, outside the steps")
+    if setting.context_s_per_token is not None:
+        per_1000 = setting.context_s_per_token * 1000
+        lines.append(f"context     {seconds(per_1000)} a step for each 1000 tokens of context")
+    if setting.noise is not None:
+        lines.append(f"noise       {percent(setting.noise)} (standard deviation from one time to the next)")
+    lines.append(f"not fitted  {_error(setting.held_out)}")
+    if setting.drift is not None:
+        lines.append(f"drift       {setting.drift:+.1%} between beginning and end")
+    return lines
+
+
+def _extra(setting: SlotSetting) -> str:
+    among = "not known" if setting.mixed_factor is None else f"{setting.mixed_factor:.2f} times"
+    return f"{seconds(setting.prompt_step_s)} a prompt step; among others' tokens {among}"
+
+
+def _error(held_out: HeldOut | None) -> str:
+    if held_out is None:
+        return "nothing was held out, the error is not known"
+    return (
+        f"off by {percent(held_out.median_error)} (median), {percent(held_out.worst_error)} at worst "
+        f"({count(held_out.calls, 'call')})"
+    )

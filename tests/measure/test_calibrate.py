@@ -1,0 +1,307 @@
+"""Calibration in virtual time: the experiment, run against a server model, gives that model's costs back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.core.engine import Engine
+from harness.core.machine import Machine, SharedServer
+from harness.core.records import CallRecord
+from harness.core.server_model import ServerModel
+from harness.core.step_costs import StepCosts
+from harness.drivers.modelled import ModelledServer, ModelledServers
+from harness.drivers.virtual import simulate
+from harness.errors import ServerFailure
+from harness.measure.bursts import engine_of, observe
+from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_experiment
+from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
+from harness.profiles.compile import noise
+from harness.profiles.fit import fit_contention, fit_setting, held_out, noise_of, setting_of
+
+QUICK = EFFORTS["quick"]
+
+
+class Quiet:
+    """Progress that only keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.total = 0
+        self.last = 0
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def download(self, done_bytes: int, total_bytes: int) -> None: ...
+
+    def trials(self, total: int) -> None:
+        self.total = total
+
+    def trial(self, number: int, candidate: str, label: str) -> None:
+        self.last = number
+
+    def calls(self, engine: Engine, ended: int) -> None: ...
+
+
+class Virtual:
+    """Carries bursts out on server models, through the engine and the virtual driver."""
+
+    def __init__(self, costs: Sequence[StepCosts], stretch: float = 1.0, noise_sd: float = 0.0) -> None:
+        self.costs = list(costs)
+        self.stretch = stretch
+        self.noise_sd = noise_sd
+        self.bursts: list[Burst] = []
+        self.speed_at: Callable[[int], float] = lambda number: 1.0
+
+    async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
+        number = len(self.bursts)
+        self.bursts.append(burst)
+        slower = self.speed_at(number)
+        models = [
+            ServerModel(
+                cost._replace(
+                    decode_s=tuple(s * slower for s in cost.decode_s),
+                    prefill=tuple((n, s * slower) for n, s in cost.prefill),
+                ),
+                noise=noise(self.noise_sd, 1, number, i) if self.noise_sd else None,
+            )
+            for i, cost in enumerate(self.costs)
+        ]
+        shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
+        servers: Sequence[ServerModel | SharedServer] = shared or models
+        lanes = [
+            ModelledServer(server, cost.before_s, cost.after_s)
+            for server, cost in zip(servers, self.costs, strict=True)
+        ]
+        records: list[CallRecord] = []
+        groups = burst.groups
+        simulate(
+            engine_of(burst, [f"s{i}" for i in range(len(lanes))], "predicted"),
+            ModelledServers(
+                lanes, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
+            ),
+            lambda record: records.append(record) if isinstance(record, CallRecord) else None,
+        )
+        return records
+
+
+def seen(carry: Virtual, slots: int, effort: str = "quick", progress: Quiet | None = None) -> Experiment:
+    return asyncio.run(experiment(carry, slots, EFFORTS[effort], progress or Quiet(), name="s", context_tokens=2048))
+
+
+EMBEDDED = StepCosts(
+    decode_s=(0.0, 0.009, 0.018, 0.0215, 0.0245),
+    prefill=((1, 0.004),),
+    prompt_step_s=0.003,
+    prompt_context_s=1.5e-6,
+    context_s_per_token=2.0e-6,
+    mixed_factor=0.85,
+    batch_tokens=512,
+    before_s=0.004,
+    after_s=0.004,
+)
+
+
+def same(found: StepCosts, truth: StepCosts, rel: float = 1e-6) -> None:
+    assert found.decode_s == pytest.approx(truth.decode_s, rel=rel)
+    assert found.prefill[0][1] == pytest.approx(truth.prefill[0][1], rel=rel)
+    assert found.prompt_step_s == pytest.approx(truth.prompt_step_s, rel=rel, abs=1e-9)
+    assert found.prompt_context_s == pytest.approx(truth.prompt_context_s, rel=rel, abs=1e-12)
+    assert found.context_s_per_token == pytest.approx(truth.context_s_per_token, rel=rel, abs=1e-12)
+    assert found.mixed_factor == pytest.approx(truth.mixed_factor, rel=rel)
+    overhead_s = truth.before_s + truth.after_s
+    assert found.before_s + found.after_s == pytest.approx(overhead_s, rel=rel, abs=1e-9)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_known_costs_come_back(effort: str) -> None:
+    result = seen(Virtual([EMBEDDED]), 4, effort)
+    fit = fit_setting(result.fitted, levels(4), EMBEDDED.batch_tokens)
+    same(fit.costs, EMBEDDED)
+    assert fit.unresolved == ()
+    errors = held_out(result.held_out, [fit.costs])
+    assert len(errors) >= 5
+    assert max(errors) < 1e-6
+    assert result.drift == pytest.approx(0, abs=1e-12)
+
+
+def test_one_slot_has_no_mixed_steps() -> None:
+    costs = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
+    result = seen(Virtual([costs]), 1)
+    fit = fit_setting(result.fitted, levels(1), costs.batch_tokens)
+    same(fit.costs, costs)
+    assert max(held_out(result.held_out, [fit.costs])) < 1e-6
+
+
+def test_what_costs_nothing_is_left_out() -> None:
+    costs = StepCosts(EMBEDDED.decode_s, EMBEDDED.prefill, batch_tokens=512)
+    fit = fit_setting(seen(Virtual([costs]), 4).fitted, levels(4), 512)
+    same(fit.costs, costs)
+    assert (fit.costs.prompt_step_s, fit.costs.prompt_context_s, fit.costs.context_s_per_token) == (0.0, 0.0, 0.0)
+
+
+def costs_strategy() -> st.SearchStrategy[StepCosts]:
+    def build(
+        slots: int, step_s: float, growth: list[float], prefill: float, rest: tuple[float, float, float, float, float]
+    ) -> StepCosts:
+        steps = [0.0, step_s]
+        for factor in growth[: slots - 1]:
+            steps.append(steps[-1] + factor * step_s)
+        fixed, attention, context, mixed, overhead = rest
+        return StepCosts(
+            decode_s=tuple(steps),
+            prefill=((1, prefill * step_s),),
+            prompt_step_s=fixed * step_s,
+            prompt_context_s=attention * prefill * step_s / 500,
+            context_s_per_token=context * step_s / 500,
+            mixed_factor=mixed if slots > 1 else 1.0,
+            batch_tokens=512,
+            before_s=overhead * 0.7 * step_s,
+            after_s=overhead * 0.3 * step_s,
+        )
+
+    part = st.floats(0.01, 1.0)
+    return st.builds(
+        build,
+        st.integers(1, 4),
+        st.floats(0.002, 0.2),
+        st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3),
+        st.floats(0.01, 1.0),
+        st.tuples(part, part, part, st.floats(0.3, 2.0), st.floats(0.01, 3.0)),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(costs_strategy())
+def test_any_costs_come_back(costs: StepCosts) -> None:
+    result = seen(Virtual([costs]), costs.slots)
+    fit = fit_setting(result.fitted, levels(costs.slots), costs.batch_tokens)
+    same(fit.costs, costs, rel=1e-5)
+
+
+def test_step_times_between_the_knots_are_interpolated() -> None:
+    steps = (0.0, *(0.01 + 0.002 * n for n in range(1, 13)))
+    costs = EMBEDDED._replace(decode_s=steps)
+    assert levels(12) == (1, 2, 3, 4, 6, 8, 12)
+    fit = fit_setting(seen(Virtual([costs]), 12).fitted, levels(12), 512)
+    same(fit.costs, costs)
+
+
+def test_noise_is_found_and_the_rest_is_right_within_its_standard_error() -> None:
+    result = seen(Virtual([EMBEDDED], noise_sd=0.02), 4, "thorough")
+    fit = fit_setting(result.fitted, levels(4), 512)
+    assert fit.noise == pytest.approx(0.02, rel=0.2)
+    truth = {f"step_s.{n}": EMBEDDED.decode_s[n] for n in range(1, 5)} | {
+        "prefill_s_per_token": 0.004,
+        "context_s_per_token": 2e-6,
+        "mixed_factor": 0.85,
+        "overhead_s": 0.008,
+    }
+    for name, value in truth.items():
+        assert 0 < fit.errors[name] < 0.5 * value, name
+        assert abs(fit.values[name] - value) < 3.5 * fit.errors[name], name
+    for n in range(1, 5):
+        assert fit.costs.decode_s[n] == pytest.approx(EMBEDDED.decode_s[n], rel=0.01)
+    errors = sorted(held_out(result.held_out, [fit.costs]))
+    assert 0.001 < errors[len(errors) // 2] < 0.03
+
+
+def test_one_hiccup_changes_little() -> None:
+    carry = Virtual([EMBEDDED], noise_sd=0.01)
+    carry.speed_at = lambda number: 3.0 if number == 9 else 1.0
+    fit = fit_setting(seen(carry, 4, "default").fitted, levels(4), 512)
+    for n in range(1, 5):
+        assert fit.costs.decode_s[n] == pytest.approx(EMBEDDED.decode_s[n], rel=0.02)
+
+
+def test_too_few_repetitions_know_no_noise() -> None:
+    calls = seen(Virtual([EMBEDDED]), 4).observed
+    assert noise_of([call for call in calls if call.repetition == 0]) is None
+
+
+def test_drift_is_seen() -> None:
+    carry = Virtual([EMBEDDED])
+    carry.speed_at = lambda number: 1.0 if number < 10 else 1.25
+    result = seen(carry, 4)
+    overhead_s = 0.008 + 0.003  # these did not become slower
+    assert DRIFT_BOUND < result.drift < 0.25
+    assert result.last_s - overhead_s == pytest.approx(1.25 * (result.first_s - overhead_s), rel=0.01)
+    setting = setting_of(
+        fit_setting(result.fitted, levels(4), 512), batch_tokens=512, threads=2, drift=result.drift, errors=()
+    )
+    assert setting.drift == pytest.approx(result.drift, rel=1e-2)
+    assert setting.held_out is None
+
+
+def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
+    carry, progress = Virtual([EMBEDDED]), Quiet()
+    seen(carry, 4, "default", progress)
+    names = [burst.name for burst in carry.bursts[2:]]
+    assert names[:3] == names[-3:] == [REFERENCE] * 3
+    middle = names[3:-3]
+    each = len(set(middle))
+    first, second = middle[:each], middle[each : 2 * each]
+    assert sorted(first) == sorted(second) != first
+    assert first != second
+    assert progress.total == progress.last == len(names)
+    assert progress.said == [f"s: about {progress.said[0].split('about ')[1]}"]
+
+
+@pytest.mark.parametrize("slots", [1, 4, 12])
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_a_slow_server_gets_shorter_calls(slots: int, effort: str) -> None:
+    fast, slow = Speed(0.005, 0.001), Speed(0.08, 0.02)
+    long = sum(g.calls * g.output_tokens for b in design(slots, 2048, EFFORTS[effort], fast) for g in b.groups)
+    short = sum(g.calls * g.output_tokens for b in design(slots, 2048, EFFORTS[effort], slow) for g in b.groups)
+    assert expected_s(design(slots, 2048, EFFORTS[effort], fast), slots, fast) <= EFFORTS[effort].budget_s
+    assert short <= long
+    if effort == "quick":
+        assert short < 0.6 * long
+
+
+def test_prompts_fit_into_the_context() -> None:
+    for context_tokens in (256, 512, 1024, 4096):
+        for burst in design(4, context_tokens, EFFORTS["thorough"], Speed(0.001, 0.0001)):
+            for group in burst.groups:
+                assert group.prompt_tokens + group.output_tokens < context_tokens
+
+
+def test_contention_comes_back() -> None:
+    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
+    carry = Virtual([one, EMBEDDED], stretch=1.17)
+    result = asyncio.run(pair_experiment(carry, [one, EMBEDDED], QUICK, Quiet(), name="both"))
+    found = fit_contention(result.fitted, [one, EMBEDDED])
+    assert found.factor == pytest.approx(1.17, rel=1e-6)
+    assert max(held_out(result.held_out, [one, EMBEDDED], found.factor)) < 1e-6
+    assert max(held_out(result.held_out, [one, EMBEDDED])) > 0.1  # without it they would be far off
+
+
+def test_both_servers_of_a_pair_are_busy_for_about_equally_long() -> None:
+    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
+    result = asyncio.run(pair_experiment(Virtual([one, EMBEDDED]), [one, EMBEDDED], QUICK, Quiet(), name="both"))
+    for name in {burst.name for burst in result.bursts if burst.fitted}:
+        calls = [call for call in result.observed if call.burst == name]
+        ends = [max(c.sent_s + c.wall_s for c in calls if c.server == server) for server in (0, 1)]
+        assert 0.5 < ends[0] / ends[1] < 2
+
+
+def test_a_failed_call_ends_a_calibration_with_its_reason() -> None:
+    carry = Virtual([EMBEDDED])
+    (record,) = asyncio.run(carry(Burst("b", (Group(1, 8, 8),)), 0))
+    failed = record._replace(reply=record.reply._replace(outcome="error", error="out of memory"))
+    with pytest.raises(ServerFailure, match=r'^server "?.s0.*: a call of the calibration failed: out of memory$'):
+        observe([failed], Burst("b", (Group(1, 8, 8),)), 0)
+    untold = record._replace(reply=record.reply._replace(output_tokens=None))
+    with pytest.raises(ServerFailure, match="does not tell its token counts"):
+        observe([untold], Burst("b", (Group(1, 8, 8),)), 0)
+
+
+def test_without_lone_calls_there_is_no_fit() -> None:
+    calls = [call for call in seen(Virtual([EMBEDDED]), 4).fitted if call.burst == "4 calls"]
+    with pytest.raises(ValueError, match="no lone call"):
+        fit_setting(calls, levels(4), 512)

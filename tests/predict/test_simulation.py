@@ -1,0 +1,179 @@
+"""Predictions: worked by hand, of the same schema as measurements, and open about what they rest on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.analysis.analyse import analyse
+from harness.cli.app import _main
+from harness.errors import UserError
+from harness.predict.history import last_score, remember
+from harness.predict.score import replay, score
+from harness.predict.simulation import Prediction, forecast, predict
+from harness.profiles.load import load_profile
+from harness.runs.folder import read_run
+from harness.workload.load import Loaded, load_workload
+
+PROFILE = """
+version: 1
+name: dyadic
+origin: assumed
+source: made up for tests, in multiples of 1/512 s
+date: null
+machine: a machine on paper
+engine: none
+model: none
+slots:
+  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
+      mixed_factor: 1, before_s: 0, after_s: 0}
+  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
+      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+contention: null
+"""
+
+WORKLOAD = """
+version: 1
+name: paper
+pipelines:
+  digest:
+    path: batch
+    jobs: 1
+    nodes:
+      part: {agent: {prompt: "TEXT{item}", output_tokens: 5}, over: items}
+      join: {agent: {prompt: "TEXT", output_tokens: 3}, after: [part]}
+inputs:
+  items: {list: ["", ""]}
+servers:
+  one: {kind: llamacpp, slots: 1}
+  two: {kind: llamacpp, slots: 2}
+compare:
+  serial: {place: one, cap: serial}
+  window: {place: two, cap: window}
+""".replace("TEXT", "0123456789abcdef" * 4)
+
+# A prompt of 64 characters is estimated as 16 tokens: 1/8 s. Then 4 more steps for 5 tokens, 2 for 3.
+CALL_S, JOIN_S = 0.125 + 4 * 0.125, 0.125 + 2 * 0.125
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "paper.yaml").write_text(WORKLOAD, encoding="utf-8")
+    (tmp_path / "dyadic.yaml").write_text(PROFILE, encoding="utf-8")
+    return tmp_path
+
+
+def predicted(files: Path, repeats: int = 2) -> tuple[Loaded, Prediction]:
+    loaded = load_workload(files / "paper.yaml")
+    profile = load_profile(str(files / "dyadic.yaml"))
+    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded))
+
+
+def test_times_by_hand(files: Path) -> None:
+    _, prediction = predicted(files)
+    assert {(job.candidate, job.repeat): job.end_s for job in prediction.run.jobs} == {
+        ("serial", 0): 2 * CALL_S + JOIN_S,
+        ("serial", 1): 2 * CALL_S + JOIN_S,
+        # both prompts in one step of 2/8 s, four steps of two, then the join alone
+        ("window", 0): 0.25 + 4 * 0.1875 + JOIN_S,
+        ("window", 1): 0.25 + 4 * 0.1875 + JOIN_S,
+    }
+    assert {call.origin for call in prediction.run.calls} == {"predicted"}
+    assert {trial.makespan_s for trial in prediction.run.trials if trial.candidate == "serial"} == {1.625}
+
+
+def test_a_prediction_scores_itself_without_error(files: Path) -> None:
+    loaded, prediction = predicted(files)
+    again = predict(
+        loaded,
+        load_profile(str(files / "dyadic.yaml")),
+        repeats=2,
+        tokens_of=replay(prediction.run, loaded.pipelines),
+    )
+    result = score(analyse(prediction.run), analyse(again.run), prediction.run, again.run)
+    assert {row.figure for row in result.rows} == {"throughput", "queue wait", "pipeline time"}
+    assert [row.error for row in result.rows] == [0.0] * len(result.rows)
+    assert result.ratio_errors == (("digest", "window", "serial", 0.0),)
+
+
+def test_lengths_as_observed_are_used(files: Path) -> None:
+    """Twice the output in the records: the four steps of a part become nine."""
+    loaded, prediction = predicted(files, repeats=1)
+    longer = tuple(
+        call._replace(reply=call.reply._replace(output_tokens=10)) if call.node == "part" else call
+        for call in prediction.run.calls
+    )
+    again = predict(
+        loaded,
+        load_profile(str(files / "dyadic.yaml")),
+        repeats=1,
+        tokens_of=replay(prediction.run._replace(calls=longer), loaded.pipelines),
+    )
+    ends = {job.candidate: job.end_s for job in again.run.jobs}
+    assert ends["serial"] == 2 * (0.125 + 9 * 0.125) + JOIN_S
+
+
+def test_what_a_profile_lacks_is_refused_by_candidate(files: Path) -> None:
+    text = PROFILE.replace("  2: {step_s: {1: 0.125, 2: 0.1875}", "  4: {step_s: {1: 0.125, 4: 0.1875}")
+    (files / "dyadic.yaml").write_text(text, encoding="utf-8")
+    _, prediction = predicted(files)
+    assert set(prediction.refused) == {"window"}
+    assert prediction.run.candidates == ("serial",)
+    assert any(note.startswith('"window" is not predicted: profile "dyadic" was made') for note in prediction.run.notes)
+
+
+def test_no_candidate_is_an_error_that_says_why(files: Path) -> None:
+    text = PROFILE.replace("prefill_s_per_token: 0.0078125", "prefill_s_per_token: null")
+    (files / "dyadic.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"does not know prefill_s_per_token .* --assume prefill_s_per_token="):
+        predicted(files)
+
+
+def test_the_command_writes_a_run_folder_that_reads_back(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["simulate", "paper.yaml", "--profile", "dyadic.yaml", "--repeats", "2", "--out", "out", "--json"]
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("sys.argv", ["slotwise", *arguments])
+    assert _main() == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["run"]["origin"] == "predicted"
+    (folder,) = (files / "out").iterdir()
+    run = read_run(folder)
+    assert (run.origin, len(run.trials), len(run.calls)) == ("predicted", 4, 12)
+
+    monkeypatch.setattr(
+        "sys.argv", ["slotwise", "score", "paper.yaml", "--profile", "dyadic.yaml", "--run", str(folder)]
+    )
+    assert _main() == 0
+    assert "off by 0.0 %" in capsys.readouterr().out
+    entry = last_score("dyadic")
+    assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
+    _, prediction = predicted(files)
+    assert any(note.startswith("Last scored against a real run of paper") for note in prediction.run.notes)
+
+
+def test_a_run_of_another_workload_is_not_scored(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("sys.argv", ["slotwise", "simulate", "paper.yaml", "--profile", "dyadic.yaml", "--out", "out"])
+    assert _main() == 0
+    (folder,) = (files / "out").iterdir()
+    (files / "paper.yaml").write_text(WORKLOAD.replace("output_tokens: 3", "output_tokens: 4"), encoding="utf-8")
+    monkeypatch.setattr(
+        "sys.argv", ["slotwise", "score", "paper.yaml", "--profile", "dyadic.yaml", "--run", str(folder)]
+    )
+    assert _main() == 2
+    assert "a run of another workload" in capsys.readouterr().err
+
+
+def test_damaged_history_is_passed_over(files: Path) -> None:
+    remember({"profile": "p", "workload": "w"})
+    with (files / "cache" / "scores.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"profile": "p", "work')
+    assert last_score("p") == {"profile": "p", "workload": "w"}
+    assert last_score("q") is None

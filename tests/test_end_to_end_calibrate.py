@@ -1,0 +1,71 @@
+"""Calibration on real inference: a tiny plan gives a profile that loads; Ctrl-C leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.core.engine import Engine
+from harness.measure.calibrate import Wanted, calibrate
+from harness.measure.experiment import Effort
+from harness.profiles.compile import compile_costs, server_models
+from harness.profiles.load import dump_profile, load_profile
+from harness.workload.schema import LlamaCppServer
+
+TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)
+
+
+class Silent:
+    def say(self, text: str) -> None: ...
+    def download(self, done_bytes: int, total_bytes: int) -> None: ...
+    def trials(self, total: int) -> None: ...
+    def trial(self, number: int, candidate: str, label: str) -> None: ...
+    def calls(self, engine: Engine, ended: int) -> None: ...
+
+
+def wanted(slots: int, half: bool) -> Wanted:
+    spec = LlamaCppServer(kind="llamacpp", slots=slots, context_tokens=512, threads=1)
+    return Wanted(f"{'half' if half else 'all'}-{slots}", spec, half)
+
+
+@pytest.mark.engine
+def test_a_real_server_becomes_a_profile(tmp_path: Path) -> None:
+    servers = [wanted(2, False), wanted(1, True), wanted(2, True)]
+    profile = asyncio.run(calibrate("tiny", servers, TINY, Silent(), pair=True, machine="any"))
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump_profile(profile), encoding="utf-8")
+    again = load_profile(str(path))
+    assert again == profile
+    assert (profile.origin, profile.machine, set(profile.slots)) == ("measured", "any", {"2"})
+    assert profile.half is not None and set(profile.half) == {"1", "2"}
+    assert set(profile.slots["2"].step_s) == {"1", "2"}
+    assert profile.slots["2"].threads == 1
+    assert profile.held_out is not None and profile.held_out.calls >= 3
+    assert profile.memory.model_bytes and profile.memory.slot_bytes
+    assert {row.slots for row in profile.rows} == {1, 2}
+    fitted = [compile_costs(again, n, threads="half") for n in (1, 2)]
+    assert all(not fit.extrapolated and min(fit.costs.decode_s[1:]) > 0 for fit in fitted)
+    assert len(server_models(again, [fit.costs for fit in fitted], half=[fit.half for fit in fitted])) == 2
+
+
+@pytest.mark.engine
+def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "calibrate", "llamacpp", "--slots", "1", "--thorough"]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as process,
+    ):
+        deadline = time.monotonic() + 240
+        while "trial 2/" not in (tmp_path / "log").read_text():
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert not list((tmp_path / "profiles").iterdir())
+    assert (tmp_path / "log").read_text().endswith("interrupted: servers stopped, nothing written\n")
