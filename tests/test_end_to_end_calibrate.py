@@ -69,4 +69,4 @@ def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     assert not list((tmp_path / "profiles").iterdir())
-    assert (tmp_path / "log").read_text().endswith("interrupted: servers stopped, nothing written\n")
+    assert "interrupted: servers stopped, nothing written\n" in (tmp_path / "log").read_text()

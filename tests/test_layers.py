@@ -16,7 +16,7 @@ HARNESS = ROOT / "harness"
 MAY_IMPORT = {
     "core": {"errors"},
     "workload": {"core", "content", "errors", "units"},
-    "servers": {"core", "workload", "content", "errors", "units"},
+    "servers": {"core", "workload", "profiles", "content", "errors", "units"},
     "drivers": {"core", "errors", "units"},
     "profiles": {"core", "workload", "content", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},

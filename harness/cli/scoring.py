@@ -75,11 +75,12 @@ def score_workload(file: Path, options: Options) -> int:
     if not result.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     lengths = "forecast" if options.forecast else "as observed"
-    remember(_entry(profile.name, loaded, result, measured_run, lengths))
+    if measured_run.origin != "emulated":  # against a simulated server it says nothing of the machine
+        remember(_entry(profile.name, loaded, result, measured_run, lengths))
     if options.as_json:
-        print(json.dumps(_plain(result), indent=2))
+        print(json.dumps({"against": measured_run.origin, **_plain(result)}, indent=2))
     else:
-        Console(highlight=False).print(score_report(result, predicted.run.notes, lengths))
+        Console(highlight=False).print(score_report(result, predicted.run.notes, lengths, measured_run.origin))
     return code
 
 

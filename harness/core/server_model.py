@@ -149,6 +149,25 @@ class ServerModel:
         ends = (step for step, _, other in self._ends if other is request)
         return request.output_tokens - max(0, next(ends, self._step) - self._step)
 
+    def steps_by(self, now_s: float) -> tuple[int, float]:
+        """Return how many steps of the segment under way have ended by `now_s`, and when the next one will.
+
+        For whoever wants each token when it is there; every generating slot has one more token per step. `now_s` is
+        not before the last `advance`. (0, infinity) where nothing is under way.
+        """
+        if not self._planned:
+            self._plan()
+            if not self._planned:
+                return 0, NEVER_S
+        ended = 0
+        if self._steps > 1 and now_s > self._begin_s:
+            ended, end_s = self._boundary(now_s)
+            if end_s > now_s:
+                ended -= 1
+        if ended + 1 >= self._steps:
+            return self._steps - 1, self._end_s
+        return ended, self._begin_s + (ended + 1) * self._first_s + self._growth_s * ((ended + 1) * ended // 2)
+
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""
         request.queued_s = now_s
@@ -324,6 +343,14 @@ class ServerModel:
             return
         if self._steps == 1:
             return
+        steps, end_s = self._boundary(now_s)
+        if steps < self._steps:
+            self._steps = steps
+            self._end_s = end_s
+            self._telling = False
+
+    def _boundary(self, now_s: float) -> tuple[int, float]:
+        """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
         begin_s, first_s, growth_s = self._begin_s, self._first_s, self._growth_s
         if growth_s:
             # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops mend its rounding.
@@ -344,11 +371,8 @@ class ServerModel:
                 steps += 1
                 end_s = begin_s + steps * first_s
         else:
-            return
-        if steps < self._steps:
-            self._steps = steps
-            self._end_s = end_s
-            self._telling = False
+            return self._steps, self._end_s
+        return steps, end_s
 
 
 def _slot(request: Request) -> int:

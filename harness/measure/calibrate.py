@@ -265,7 +265,7 @@ def _profile(
     return Profile(
         version=1,
         name=name,
-        origin="measured",
+        origin="assumed" if server.emulated else "measured",  # fitted to a simulation: no machine was measured
         source=f"slotwise {__version__} calibrate: {count(calls, 'call')} in {seconds(took_s)}",
         date=date.today().isoformat(),
         machine=machine or _machine(),

@@ -20,7 +20,7 @@ from harness.drivers.chat import Request
 from harness.drivers.live import drive
 from harness.errors import ServerFailure
 from harness.measure.progress import Progress
-from harness.measure.sender import Endpoint, options_for
+from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count, safe_url
 from harness.workload.schema import AgentSpec
@@ -55,6 +55,8 @@ async def burst(
         unique = integer(1_000_000, key, concurrent, call.item, "probe")
         user = f"[{unique:06d}] Write a long, detailed essay about {topic}. Do not stop early."
         options = options_for(endpoint.server, agent, seed=call.item)
+        if endpoint.server.emulated:
+            options["faults"] = False  # they are for the run, not for the look at the server before it
         reply, _ = await endpoint.chat.ask(Request(None, user, options, stream=False), zero_s)
         return reply
 
@@ -64,7 +66,8 @@ async def burst(
     records: list[CallRecord | JobRecord | DelayRecord] = []
     # Calls at once may be served one after the other: the last has the patience of all before it.
     patience_s = endpoint.timeout_s * concurrent
-    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin="measured", timeout_s=patience_s)
+    origin = origin_of([endpoint.server])
+    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin=origin, timeout_s=patience_s)
     await drive(engine, send, records.append, start_s=zero_s)
     calls = [record for record in records if isinstance(record, CallRecord)]
     failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
@@ -118,4 +121,4 @@ async def measure_ladder(
             records = await burst(endpoint, concurrent, tokens, key=1000 + r)
             rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
     medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
-    return Ladder(name, endpoint.server.slots_asked, slots, medians, "measured")
+    return Ladder(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from asyncio_throttle import Throttler
@@ -11,13 +11,13 @@ from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan
-from harness.core.records import Reply
+from harness.core.records import Origin, Reply
 from harness.drivers.chat import Chat, Request
 from harness.drivers.texts import Texts
 from harness.servers.spec import RunningServer
 from harness.workload.schema import AgentSpec
 
-__all__ = ["Endpoint", "Sender", "options_for", "throttle"]
+__all__ = ["Endpoint", "Sender", "options_for", "origin_of", "throttle"]
 
 RETRY_INTERVAL_S = 0.001  # asyncio-throttle polls: a start comes up to this much late
 
@@ -36,6 +36,11 @@ def throttle(starts_per_s: float | None) -> Throttler | None:
     if starts_per_s is None:
         return None
     return Throttler(rate_limit=1, period=1 / starts_per_s, retry_interval=RETRY_INTERVAL_S)
+
+
+def origin_of(servers: Iterable[RunningServer]) -> Origin:
+    """Return what to call what is timed on these servers: with a simulated one among them nothing is measured."""
+    return "emulated" if any(server.emulated for server in servers) else "measured"
 
 
 def options_for(server: RunningServer, agent: AgentSpec, seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.core.draws import shuffled
@@ -22,10 +23,11 @@ from harness.drivers.texts import Render, Texts
 from harness.errors import ServerFailure
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
-from harness.measure.sender import Endpoint, Sender, throttle
+from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.folder import RunFolder
 from harness.runs.model import Run, ServerFacts
 from harness.servers.launch import launched
+from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
@@ -42,13 +44,17 @@ class _Trial(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(name: str, spec: ServerSpec, progress: Progress, timeout_s: float = 300.0) -> AsyncIterator[Endpoint]:
+async def opened(
+    name: str, spec: ServerSpec, progress: Progress, timeout_s: float = 300.0, near: Path | None = None
+) -> AsyncIterator[Endpoint]:
     """Start (or find) a server and open the client to it; close both afterwards.
 
-    `timeout_s` bounds every call to it, and how long a server that we did not start may take to load the model.
+    `timeout_s` bounds every call to it, and how long a server that we did not start may take to load the model. `near`
+    is the workload's folder.
     """
     clock = asyncio.get_running_loop().time
-    async with launched(name, spec, say=progress.say, progress=progress.download, patience_s=timeout_s) as server:
+    say, progressing = progress.say, progress.download
+    async with launched(name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near) as server:
         chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
         try:
             yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s)
@@ -68,9 +74,13 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
     async with AsyncExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
         for name, spec in loaded.servers.items():
-            endpoints[name] = await stack.enter_async_context(opened(name, spec, progress, loaded.workload.timeout_s))
+            server = opened(name, spec, progress, loaded.workload.timeout_s, loaded.path.parent)
+            endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
-        header = header._replace(servers=tuple(facts))
+        servers = [endpoint.server for endpoint in endpoints.values()]
+        header = header._replace(
+            origin=origin_of(servers), servers=tuple(facts), notes=(*header.notes, *_emulated(servers, loaded.plans))
+        )
         folder.write_header(header)
 
         order = _order(loaded)
@@ -103,7 +113,8 @@ async def _measure_trial(
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
     texts = Texts(_renderer(loaded, repeat))
-    engine = Engine(loaded.pipelines, plan, origin="measured", repeat=repeat, timeout_s=workload.timeout_s)
+    origin = origin_of(endpoints[lane.server].server for lane in plan.lanes)
+    engine = Engine(loaded.pipelines, plan, origin=origin, repeat=repeat, timeout_s=workload.timeout_s)
     ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
@@ -145,7 +156,7 @@ async def _measure_trial(
         record = TrialRecord(
             candidate=plan.name,
             repeat=repeat,
-            origin="measured",
+            origin=origin,
             position=position,
             started_at=started_at,
             makespan_s=stats.end_s - min(first_due_s, default=0.0),
@@ -217,3 +228,23 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
         baseline=baseline,
         details=server.details,
     )
+
+
+def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str]:
+    """Say what a simulated server takes for granted, what goes wrong there on purpose, and what it leaves out."""
+    notes = []
+    for server in servers:
+        for key, about in (("assumed", "not from the profile"), ("faults", "faults on purpose")):
+            if key in server.details:
+                notes.append(f'Server "{server.name}", {about}: {server.details[key]}.')
+        factor = server.details.get("speed_up", 1)
+        if factor != 1:
+            notes.append(f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.')
+    simulated = {server.name for server in servers if server.emulated}
+    together = [plan.name for plan in plans if len(simulated & {lane.server for lane in plan.lanes}) > 1]
+    if together:
+        notes.append(
+            f"Simulated servers do not slow each other, as servers on one machine do: {', '.join(together)} "
+            "would be slower there."
+        )
+    return notes

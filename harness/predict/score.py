@@ -121,11 +121,15 @@ def _row(
 
 
 def _queue_waits(calls: tuple[CallRecord, ...]) -> dict[str, float]:
-    """Mean wait of a call before a slot was its own, in the router and in the server, by candidate."""
+    """Mean wait of a call before its prompt was looked at, in the router and in the server, by candidate.
+
+    The server's part is its total less load, prefill and decode: a front ends its queue where a slot is granted, the
+    server model where the prompt begins, and this is the same on both.
+    """
     waits: dict[str, list[float]] = defaultdict(list)
     for call in calls:
-        if call.outcome == "ok" and call.router_wait_s is not None and call.reply.queue_s is not None:
-            waits[call.candidate].append(call.router_wait_s + call.reply.queue_s)
+        if call.outcome == "ok" and call.router_wait_s is not None and call.residual_s is not None:
+            waits[call.candidate].append(call.router_wait_s + call.residual_s)
     return {candidate: math.fsum(values) / len(values) for candidate, values in waits.items()}
 
 

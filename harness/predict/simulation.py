@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -19,7 +19,7 @@ from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import percent
 from harness.workload.load import Loaded
-from harness.workload.schema import OllamaServer, ServerSpec
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
 
 __all__ = ["Prediction", "TokensOf", "forecast", "predict"]
 
@@ -120,7 +120,11 @@ def predict(
 
 
 def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, threads=spec.threads, given=given, extrapolate=extrapolate)
+    return compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+
+
+def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
+    return spec.threads if isinstance(spec, EngineServer) else None
 
 
 def _servers(
@@ -129,7 +133,7 @@ def _servers(
     seed = loaded.workload.seed
     noises = []
     for lane in plan.lanes:
-        setting = profile.family(loaded.servers[lane.server].threads).get(str(lane.slots))
+        setting = profile.family(_threads(loaded.servers[lane.server])).get(str(lane.slots))
         sd = setting.noise if setting else None
         noises.append(noise(sd, seed, repeat, plan.name, lane.server) if sd else None)
     models = server_models(profile, [fit.costs for fit in fitted], noises=noises)
@@ -144,7 +148,9 @@ def _servers(
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     url = spec.url or "" if isinstance(spec, OllamaServer) else ""
-    details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens, "batch_tokens": spec.batch_tokens}
+    details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
+    if isinstance(spec, EngineServer):
+        details["batch_tokens"] = spec.batch_tokens
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details
     )

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from harness.core.records import Origin
 from harness.predict.score import Score, ScoreRow
 from harness.report.text import plain
 from harness.units import percent, seconds
@@ -16,12 +17,12 @@ from harness.units import percent, seconds
 __all__ = ["score_report"]
 
 
-def score_report(score: Score, notes: Sequence[str], lengths: str) -> Group:
-    """Render a score; fits 80 columns."""
+def score_report(score: Score, notes: Sequence[str], lengths: str, origin: Origin = "measured") -> Group:
+    """Render a score against a run of that origin; fits 80 columns."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for column in ("candidate", "pipeline", "figure"):
         table.add_column(column)
-    for column in ("predicted", "measured", "error", "noise"):
+    for column in ("predicted", origin, "error", "noise"):
         table.add_column(column, justify="right")
     for row in score.rows:
         noise = "-" if row.noise is None else f"±{percent(row.noise)}"
@@ -46,7 +47,7 @@ def score_report(score: Score, notes: Sequence[str], lengths: str) -> Group:
         summary.append(
             f"Ratios between candidates: off by {percent(median(ratios))} (median), {percent(max(ratios))} at worst."
         )
-    return Group(Text("Predicted against measured", style="bold"), table, Text("\n".join(summary)), *lines)
+    return Group(Text(f"Predicted against {origin}", style="bold"), table, Text("\n".join(summary)), *lines)
 
 
 def _value(row: ScoreRow, value: float) -> str:

@@ -7,6 +7,7 @@ gone at once. That works on every Unix and needs no help from the parent's last 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,10 +15,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import SlotwiseError, UserError
+from harness.servers.fine_loop import fine_loop
 from harness.servers.front.engine import Engine
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ["main"]
 
@@ -34,7 +40,30 @@ def _canned(config: dict[str, Any]) -> Engine:
     return CannedEngine(**config)
 
 
-ENGINES: dict[str, Callable[[dict[str, Any]], Engine]] = {"llamacpp": _llamacpp, "canned": _canned}
+def _simulated(config: dict[str, Any]) -> Engine:
+    from harness.servers.simulated import SimulatedConfig, SimulatedEngine, truth_log
+
+    path = config.get("truth_log")
+    return SimulatedEngine(SimulatedConfig.from_json(config["engine"]), path and truth_log(Path(path)))
+
+
+def _around_simulated(app: ASGIApp, config: dict[str, Any]) -> ASGIApp:
+    from harness.servers.distance import Distant
+    from harness.servers.faults import Faults, Faulty
+
+    if config["faults"] is not None:
+        app = Faulty(app, Faults(**config["faults"]))
+    costs = config["engine"]["costs"]
+    return Distant(app, costs["before_s"], costs["after_s"])
+
+
+ENGINES: dict[str, Callable[[dict[str, Any]], Engine]] = {
+    "llamacpp": _llamacpp,
+    "canned": _canned,
+    "simulated": _simulated,
+}
+# What stands between clients and the front.
+AROUND: dict[str, Callable[[ASGIApp, dict[str, Any]], ASGIApp]] = {"simulated": _around_simulated}
 
 
 def main() -> NoReturn:
@@ -50,7 +79,10 @@ def main() -> NoReturn:
     except SlotwiseError as error:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
         os._exit(error.exit_code)
-    _serve(engine, listener, answer)
+    kind = orders["kind"]
+    around = AROUND.get(kind, lambda app, _: app)
+    loop = fine_loop if kind == "simulated" else asyncio.SelectorEventLoop
+    _serve(engine, around, orders["config"], loop, listener, answer)
     os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
 
 
@@ -74,7 +106,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(engine: Engine, listener: socket.socket, answer: Any) -> None:
+def _serve(
+    engine: Engine,
+    around: Callable[[ASGIApp, dict[str, Any]], ASGIApp],
+    config: dict[str, Any],
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    listener: socket.socket,
+    answer: Any,
+) -> None:
     import uvicorn
 
     from harness.servers.front.app import create_app
@@ -103,8 +142,8 @@ def _serve(engine: Engine, listener: socket.socket, answer: Any) -> None:
             print(json.dumps(ready), file=answer, flush=True)
             answer.close()
 
-    config = uvicorn.Config(
-        create_app(engine),
+    settings = uvicorn.Config(
+        around(create_app(engine), config),
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -115,7 +154,8 @@ def _serve(engine: Engine, listener: socket.socket, answer: Any) -> None:
         date_header=False,
         timeout_keep_alive=300,
     )
-    Server(config).run(sockets=[listener])
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(Server(settings).serve(sockets=[listener]))
 
 
 def _die_with_parent() -> None:

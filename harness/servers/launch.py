@@ -6,18 +6,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 
 from harness import units
 from harness.errors import ServerFailure, UserError
 from harness.servers import models, ollama
+from harness.servers.emulation import emulation
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import cores
 from harness.servers.process import Started, last_lines, log_text, our_python, start, stop
 from harness.servers.spec import RunningServer
-from harness.workload.schema import LlamaCppServer, OllamaServer
+from harness.workload.schema import EngineServer, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
 __all__ = ["launched", "load"]
 
@@ -30,39 +32,43 @@ LOAD_S = 600.0
 @asynccontextmanager
 async def launched(
     name: str,
-    spec: LlamaCppServer | OllamaServer,
+    spec: ServerSpec,
     *,
     say: Say,
     progress: models.Progress | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     patience_s: float | None = None,
+    near: Path | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
-    `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded server listens;
-    port 0 takes a free one. `patience_s` is how long a server that was not started here may take to load its model (at
-    least half a minute); one of ours dies rather than hang.
+    `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded or simulated
+    server listens; port 0 takes a free one. `patience_s` is how long a server that was not started here may take to
+    load its model (at least half a minute); one of ours dies rather than hang. `near` is the workload's folder, where
+    profiles are looked for first.
     """
-    threads = max(1, cores() // 2) if spec.threads == "half" else spec.threads or cores()
-    async with KINDS[spec.kind](name, spec, threads, say, progress, host, port) as server:
+    async with KINDS[spec.kind](name, spec, Around(say, progress, host, port, near)) as server:
         limit_s = LOAD_S if server.managed or patience_s is None else min(LOAD_S, max(patience_s, 30.0))
         if not server.managed:
             say(f"{name}: asking {units.safe_url(server.url)} to load {server.model}, up to {units.seconds(limit_s)}")
         yield await load(server, limit_s)
 
 
+class Around(NamedTuple):
+    """What a server is started with, whatever its kind."""
+
+    say: Say
+    progress: models.Progress | None
+    host: str
+    port: int
+    near: Path | None
+
+
 @asynccontextmanager
-async def _llamacpp(
-    name: str,
-    spec: LlamaCppServer,
-    threads: int,
-    say: Say,
-    progress: models.Progress | None,
-    host: str,
-    port: int,
-) -> AsyncIterator[RunningServer]:
-    path = await models.ensure_async(spec.model, say=say, progress=progress)
+async def _llamacpp(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterator[RunningServer]:
+    say, threads = around.say, _threads(spec)
+    path = await models.ensure_async(spec.model, say=say, progress=around.progress)
     gguf = read_gguf(path)
     config = {
         "model_name": models.model_name(spec.model),
@@ -76,7 +82,7 @@ async def _llamacpp(
         f"{name}: loading {config['model_name']} ({units.size(gguf.file_bytes)}), "
         f"{units.count(spec.slots, 'slot')} of {spec.context_tokens} tokens, {units.count(threads, 'thread')}"
     )
-    async with child(name, "llamacpp", config, host=host, port=port) as ready:
+    async with child(name, "llamacpp", config, host=around.host, port=around.port) as ready:
         details: dict[str, str | int | float] = {
             "threads": threads,
             "batch_tokens": spec.batch_tokens,
@@ -139,31 +145,51 @@ async def _ready(name: str, started: Started) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _ollama(
-    name: str,
-    spec: OllamaServer,
-    threads: int,
-    say: Say,
-    progress: models.Progress | None,
-    host: str,
-    port: int,
-) -> AsyncIterator[RunningServer]:
+async def _ollama(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[RunningServer]:
     if spec.url is not None:
         yield await ollama.running(name, spec, spec.url)
         return
-    async with ollama.managed(name, spec, threads, say=say, progress=progress) as server:
+    async with ollama.managed(name, spec, _threads(spec), say=around.say, progress=around.progress) as server:
         yield server
+
+
+def _threads(spec: EngineServer) -> int:
+    return max(1, cores() // 2) if spec.threads == "half" else spec.threads or cores()
+
+
+@asynccontextmanager
+async def _simulated(name: str, spec: SimulatedServer, around: Around) -> AsyncIterator[RunningServer]:
+    config, details = emulation(name, spec, around.near)
+    around.say(
+        f"{name}: simulating {spec.model}, {units.count(spec.slots, 'slot')} of {spec.context_tokens} tokens"
+        + (f", {spec.speed_up:g} times as fast" if spec.speed_up != 1 else "")
+    )
+    async with child(name, "simulated", config, host=around.host, port=around.port) as ready:
+        yield RunningServer(
+            name=name,
+            kind="simulated",
+            url=ready["url"],
+            model=ready["model"],
+            slots_asked=spec.slots,
+            managed=True,
+            version=ready["version"],
+            exact_queue=True,
+            can_pin_output=True,
+            details=details,
+            emulated=True,
+        )
 
 
 KINDS: dict[str, Callable[..., AbstractAsyncContextManager[RunningServer]]] = {
     "llamacpp": _llamacpp,
     "ollama": _ollama,
+    "simulated": _simulated,
 }
 
 
 async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     """Warm a server: load its model, generate one token; return it with what it then told of itself."""
-    body = {
+    body: dict[str, Any] = {
         "model": server.model,
         "messages": [{"role": "user", "content": "Say yes."}],
         "stream": False,
@@ -171,6 +197,8 @@ async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     }
     if server.managed:
         body["keep_alive"] = -1
+    if server.emulated:
+        body["options"] |= {"faults": False}
     shown = units.safe_url(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
         try:

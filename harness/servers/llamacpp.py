@@ -79,6 +79,7 @@ class LlamaCppEngine:
         self.slots = config.slots
         self.context_tokens = min(config.context_tokens, trained)
         self.version = f"xllamacpp {xllamacpp.__version__}"
+        self.emulated = False
         self._server = _load(xllamacpp, config, self.context_tokens)
         on_gpu = any(not d["type"].name.endswith("_CPU") for d in xllamacpp.get_device_info())
         memory_bytes = gguf.file_bytes + gguf.kv_bytes_per_token * self.context_tokens * config.slots

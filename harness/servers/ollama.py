@@ -65,6 +65,7 @@ async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
         exact_queue=exact,
         can_pin_output=exact,
         details={},
+        emulated=answer.get("emulated") is True,
     )
 
 

@@ -11,7 +11,7 @@ class RunningServer(NamedTuple):
     """A server that answers. `slots_asked` is what was configured; only a probe knows what it really has."""
 
     name: str
-    kind: str  # "llamacpp", "ollama"
+    kind: str  # "llamacpp", "ollama", "simulated"
     url: str
     model: str  # the name to put in requests
     slots_asked: int | None  # None: a running server that was only named by URL
@@ -20,3 +20,4 @@ class RunningServer(NamedTuple):
     exact_queue: bool  # tells its queue wait in a response header (our own front)
     can_pin_output: bool  # honours ignore_eos
     details: dict[str, str | int | float]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...
+    emulated: bool = False  # behind it is a model, not an engine: nothing timed there is measured

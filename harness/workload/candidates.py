@@ -9,6 +9,7 @@ from harness.core.plan import Lane, Plan
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.schema import (
     CapName,
+    EngineServer,
     LlamaCppServer,
     OllamaServer,
     Routing,
@@ -112,7 +113,7 @@ def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
 def _half(name: str, known: dict[str, ServerSpec]) -> str:
     """Return the like of `name` on half of the cores, added to `known`; itself where its threads are its own affair."""
     like = known[name]
-    if _is_running(like) or like.threads is not None:
+    if not isinstance(like, EngineServer) or _is_running(like) or like.threads is not None:
         return name
     return _add(f"{name}-half", like.model_copy(update={"threads": "half"}), known)
 

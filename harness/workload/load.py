@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from harness.content import available
+from harness.content import available, find
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan
 from harness.errors import WorkloadError
@@ -19,7 +19,15 @@ from harness.workload.inputs import fixed_inputs, synthetic
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
-from harness.workload.schema import AgentSpec, FrozenDict, LlamaCppServer, ServerSpec, SyntheticInput, Workload
+from harness.workload.schema import (
+    AgentSpec,
+    FrozenDict,
+    LlamaCppServer,
+    ServerSpec,
+    SimulatedServer,
+    SyntheticInput,
+    Workload,
+)
 from harness.workload.source import Loc, parse_yaml, read_text
 
 __all__ = ["Loaded", "Overrides", "load_workload"]
@@ -89,6 +97,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         for name, spec in written.pipelines.items()
     }
     _check_pipelines(written, mistakes)
+    _check_profiles(written, folder, mistakes)
     candidates.check_compare(written, mistakes)
     mistakes.raise_if_any()
 
@@ -108,6 +117,16 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         plans=chosen.plans,
         derived=chosen.derived,
     )
+
+
+def _check_profiles(workload: Workload, folder: Path, mistakes: Mistakes) -> None:
+    """Check that the profiles of simulated servers are there; those named by path are read when they are needed."""
+    for name, spec in workload.servers.items():
+        if not isinstance(spec, SimulatedServer) or "/" in spec.profile or spec.profile != spec.model:
+            continue
+        if find("profiles", f"{spec.profile}.yaml", folder) is None:
+            known = available("profiles", ".yaml", folder)
+            mistakes.add(("servers", name, "profile"), f'server "{name}": {unknown("profile", spec.profile, known)}')
 
 
 def _default_server(asked: Overrides) -> ServerSpec:

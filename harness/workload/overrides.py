@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, Workload
+from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Workload
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -57,7 +57,11 @@ def override(workload: Workload, asked: Overrides) -> Workload:
 
 
 def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
-    """Return the server on the engine and with the model asked for; a running one keeps its engine."""
+    """Return the server on the engine and with the model asked for; a running or simulated one keeps its engine."""
+    if isinstance(spec, SimulatedServer):
+        if asked.model is not None:
+            raise UserError(f"--model: a simulated server has the model of its profile, here {spec.profile}")
+        return spec
     shared: dict[str, Any] = {
         "slots": spec.slots,
         "context_tokens": spec.context_tokens,
@@ -82,7 +86,7 @@ def at_url(name: str, spec: ServerSpec, url: str) -> ServerSpec:
     """Return the server as a running Ollama at `url`, with the slots and the model that the file gives it."""
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
         raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
-    keep = spec.model_dump(exclude={"kind", "url", "threads"}, exclude_unset=True)
+    keep = spec.model_dump(include={"slots", "context_tokens", "batch_tokens", "starts_per_s"}, exclude_unset=True)
     return OllamaServer.model_validate({**keep, "kind": "ollama", "model": spec.model, "url": url})
 
 

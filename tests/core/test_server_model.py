@@ -134,6 +134,21 @@ def test_tokens_of_a_call_under_way() -> None:
     assert seen == [(1.0, 1), (2.0, 2), (3.0, 3)]
 
 
+@settings(max_examples=200, deadline=None)
+@given(dyadic_costs(), st.integers(1, 40), st.integers(2, 40), st.integers(0, 2000))
+def test_steps_within_a_segment_end_where_single_steps_do(costs: StepCosts, prompt: int, output: int, at: int) -> None:
+    """How many tokens there are at any time, and when the next one comes, without ending the segment."""
+    now_s = at / 1024
+    jumping, walking = ServerModel(costs), ServerModel(costs, max_steps=1)
+    asked = [Request(0, prompt, output), Request(0, prompt, output)]
+    for model, request in zip((jumping, walking), asked, strict=True):
+        model.submit(request, 0.0)
+        model.advance(now_s)
+    steps, next_s = jumping.steps_by(now_s)
+    assert jumping.tokens_of(asked[0]) + steps == walking.tokens_of(asked[1])
+    assert next_s == walking.next_s()
+
+
 def test_noise_is_drawn_once_a_segment() -> None:
     factors = {0: 2.0, 1: 0.5}
     model = ServerModel(COSTS, noise=factors.__getitem__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 import subprocess
 import time
@@ -12,14 +11,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-Serve = Callable[[Starlette], AbstractAsyncContextManager[str]]
+from harness.servers.child import listen
+
+Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
-async def _serving(app: Starlette) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+async def _serving(app: ASGIApp) -> AsyncIterator[str]:
+    listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

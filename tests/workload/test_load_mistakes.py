@@ -126,7 +126,7 @@ CASES = {
     ),
     "missing kind": (
         HEAD + "servers: {s: {slots: 2}}\n",
-        'w.yaml:9:11: servers.s.kind is missing; expected "llamacpp" or "ollama"',
+        'w.yaml:9:11: servers.s.kind is missing; expected "llamacpp", "ollama" or "simulated"',
     ),
     "negative number": (
         HEAD.replace("jobs: 1", "jobs: -2"),
@@ -159,7 +159,8 @@ CASES = {
     ),
     "unknown server kind": (
         HEAD + "servers: {s: {kind: llamcpp}}\n",
-        'w.yaml:9:21: servers.s.kind: expected "llamacpp" or "ollama", found "llamcpp"; did you mean "llamacpp"?',
+        'w.yaml:9:21: servers.s.kind: expected "llamacpp", "ollama" or "simulated", found "llamcpp"; '
+        'did you mean "llamacpp"?',
     ),
     "bad address": (
         HEAD + "servers: {s: {kind: ollama, model: m, url: 'localhost:1'}}\n",

@@ -45,16 +45,18 @@ PARSERS: dict[Literal["chat", "generate"], Callable[[bytes, Engine], Call]] = {
 }
 
 
-def create_app(engine: Engine) -> Starlette:
-    """Return the app for one engine; it must be served by one event loop."""
+def create_app(engine: Engine, clock_ns: Callable[[], int] = time.monotonic_ns) -> Starlette:
+    """Return the app for one engine; it must be served by one event loop. All timings are taken on `clock_ns`."""
     slots = Slots(engine.slots)
     residency = Residency()
+    chat = Completion("chat", engine, slots, residency, clock_ns)
+    generate = Completion("generate", engine, slots, residency, clock_ns)
 
     async def root(_: Request) -> Response:
         return PlainTextResponse("Ollama is running")
 
     async def version(_: Request) -> Response:
-        return JSONResponse({"version": OLLAMA_VERSION, "engine": engine.version})
+        return JSONResponse({"version": OLLAMA_VERSION, "engine": engine.version, "emulated": engine.emulated})
 
     async def tags(_: Request) -> Response:
         return JSONResponse({"models": [listing(engine.model)]})
@@ -92,8 +94,8 @@ def create_app(engine: Engine) -> Starlette:
             Route("/api/tags", tags),
             Route("/api/ps", ps),
             Route("/api/show", show, methods=["POST"]),
-            Route("/api/chat", Completion("chat", engine, slots, residency), methods=["POST"]),
-            Route("/api/generate", Completion("generate", engine, slots, residency), methods=["POST"]),
+            Route("/api/chat", chat, methods=["POST"]),
+            Route("/api/generate", generate, methods=["POST"]),
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error},
     )
@@ -130,7 +132,15 @@ class Residency:
 class Completion:
     """/api/chat or /api/generate, on bare ASGI: a streaming response class costs more than a token may."""
 
-    def __init__(self, kind: Literal["chat", "generate"], engine: Engine, slots: Slots, residency: Residency) -> None:
+    def __init__(
+        self,
+        kind: Literal["chat", "generate"],
+        engine: Engine,
+        slots: Slots,
+        residency: Residency,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._clock_ns = clock_ns
         self._kind = kind
         self._engine = engine
         self._slots = slots
@@ -138,7 +148,7 @@ class Completion:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        entered_ns = time.monotonic_ns()
+        entered_ns = self._clock_ns()
         try:
             body = await _read(receive)
             if body is None:
@@ -152,7 +162,7 @@ class Completion:
             reason: Literal["load", "unload"] = "unload" if call.keep_alive_s == 0 else "load"
             await _send(send, 200, JSON, Reply(self._kind, call.model).loaded(reason))
             return
-        client = _Client(receive)
+        client = _Client(receive, self._clock_ns())
         try:
             await self._slots.acquire()
             try:
@@ -170,7 +180,7 @@ class Completion:
     async def _generate(self, call: Call, send: Send, client: _Client, entered_ns: int) -> None:
         """Generate in the slot that is held: the last chunk is written before it is given back."""
         assert call.request is not None
-        slot_ns = time.monotonic_ns()
+        slot_ns = self._clock_ns()
         queued_ns = client.queued_ns
         reply = Reply(self._kind, call.model)
         header = (QUEUE_HEADER.encode(), str(slot_ns - queued_ns).encode())
@@ -205,7 +215,7 @@ class Completion:
             return
         finally:
             await stream.aclose()
-        total_ns = time.monotonic_ns() - entered_ns
+        total_ns = self._clock_ns() - entered_ns
         line = reply.last("".join(texts), "".join(thoughts), final, total_ns, queued_ns - entered_ns)
         client.expected()
         if not started:
@@ -216,9 +226,9 @@ class Completion:
 class _Client:
     """The other end: when it hangs up, the call is cancelled wherever it is."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, queued_ns: int) -> None:
         self.gone = False
-        self.queued_ns = time.monotonic_ns()
+        self.queued_ns = queued_ns
         self._task = asyncio.current_task()
         self._watch = asyncio.create_task(self._wait(receive))
 

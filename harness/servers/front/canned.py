@@ -50,6 +50,7 @@ class CannedEngine:
         self.slots = slots
         self.context_tokens = 256
         self.version = "canned 1"
+        self.emulated = False
         self.words = words
         self.pause_s = pause_s
         self.gates: dict[str, asyncio.Event] = {}

@@ -40,6 +40,7 @@ class GenerateRequest(NamedTuple):
     think: bool | None  # None: the model has no thinking to switch
     ignore_eos: bool
     cache_prompt: bool
+    prompt_tokens: int | None = None  # to be counted for the prompt, where nothing reads it: simulated servers
 
 
 class Thought(NamedTuple):
@@ -78,6 +79,7 @@ class Engine(Protocol):
     slots: int
     context_tokens: int  # of one slot
     version: str
+    emulated: bool  # nothing is computed: what a client times is a model's, and must not be called measured
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
         """Yield pieces of text and then one `Final`; raise `EngineError` instead where the call fails.

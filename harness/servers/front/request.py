@@ -27,8 +27,8 @@ SAMPLING: dict[str, int | float] = {
     "frequency_penalty": 0.0,
     "seed": -1,
 }
-INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed"})
-BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})  # ours, not Ollama's
+INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed", "prompt_tokens"})
+BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})  # ours, not Ollama's, as `prompt_tokens` is
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # fmt: skip
 
 
@@ -145,6 +145,7 @@ def _request(
         # a complete grammar allows nothing but the end: ignoring the end would leave nothing to sample
         ignore_eos=given.pop("ignore_eos", False) and form is None,
         cache_prompt=given.pop("cache_prompt", True),
+        prompt_tokens=given.pop("prompt_tokens", None),
         options=SAMPLING | given,
         format=form,
         think=think,
@@ -164,6 +165,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ApiError(400, f'option "{key}" must be of type integer')
             value = int(value)
+            if key == "prompt_tokens" and value < 1:
+                raise ApiError(400, f'option "{key}" must be at least 1')
         elif key in SAMPLING:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ApiError(400, f'option "{key}" must be of type float32')

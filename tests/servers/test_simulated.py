@@ -1,0 +1,324 @@
+"""Simulated servers: text, lengths, clients, faults. When things happen is in test_simulated_equivalence.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import ollama
+import pytest
+from conftest import VirtualLoop
+from langchain_ollama import ChatOllama
+from servers.asgi import AppTransport
+from starlette.types import ASGIApp
+
+from harness.core.records import Reply
+from harness.core.step_costs import StepCosts
+from harness.drivers.chat import Chat, Request
+from harness.errors import UserError, WorkloadError
+from harness.servers.emulation import emulation
+from harness.servers.faults import Faults, Faulty, fault_of
+from harness.servers.front.app import create_app
+from harness.servers.launch import child, launched
+from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth, sped_up
+from harness.workload.schema import FAULTS, SimulatedServer
+
+Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
+RunVirtual = Callable[[Callable[[VirtualLoop], Any]], Any]
+
+COSTS = StepCosts(decode_s=(0.0, 0.5, 0.75), prefill=((1, 0.125),))
+QUICK = sped_up(COSTS, 1000)
+PUBLISHED = SimulatedServer(
+    kind="simulated", profile="m1-published", slots=4, assume={"prefill_s_per_token": 0.001}, speed_up=500
+)
+
+
+def engine(costs: StepCosts = COSTS, context_tokens: int = 1024) -> SimulatedEngine:
+    return SimulatedEngine(SimulatedConfig("sim", "test", costs, context_tokens))
+
+
+def ask(run_virtual: RunVirtual, path: str, body: dict[str, Any], costs: StepCosts = COSTS) -> httpx.Response:
+    """Send one request on virtual time, and wait for all of its answer."""
+
+    async def main(loop: VirtualLoop) -> httpx.Response:
+        app = create_app(engine(costs), lambda: round(loop.time() * 1e9))
+        async with httpx.AsyncClient(transport=AppTransport(app), base_url="http://front") as client:
+            return await client.post(path, json={"model": "sim", "stream": False, **body})
+
+    response: httpx.Response = run_virtual(main)
+    return response
+
+
+def chat(text: str = "hello there, server", **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}], **more}
+
+
+# --- what is said ---------------------------------------------------------------------------------------------
+
+
+def test_lengths_and_timings(run_virtual: RunVirtual) -> None:
+    """19 characters are 5 tokens; 4 tokens in all, three of them after the first."""
+    body = ask(run_virtual, "/api/chat", chat(options={"num_predict": 4})).json()
+    assert (body["prompt_eval_count"], body["eval_count"], body["done_reason"]) == (5, 4, "length")
+    assert body["prompt_eval_duration"] == 5 * 125_000_000
+    assert body["eval_duration"] == 3 * 500_000_000
+    assert body["total_duration"] == body["prompt_eval_duration"] + body["eval_duration"]
+    assert len(body["message"]["content"].split()) == 4
+
+
+def test_an_exact_prompt_length(run_virtual: RunVirtual) -> None:
+    body = ask(run_virtual, "/api/chat", chat(options={"num_predict": 1, "prompt_tokens": 100})).json()
+    assert (body["prompt_eval_count"], body["prompt_eval_duration"]) == (100, 12_500_000_000)
+    assert "eval_duration" not in body  # one token has no second
+    response = ask(run_virtual, "/api/chat", chat(options={"prompt_tokens": 0}))
+    assert (response.status_code, response.json()) == (400, {"error": 'option "prompt_tokens" must be at least 1'})
+
+
+def test_a_length_that_nobody_asked_for(run_virtual: RunVirtual) -> None:
+    body = ask(run_virtual, "/api/generate", {"prompt": "tell me"}).json()
+    assert (body["eval_count"], body["done_reason"]) == (128, "stop")
+    body = ask(run_virtual, "/api/generate", {"prompt": "tell me", "options": {"ignore_eos": True}}).json()
+    assert (body["eval_count"], body["done_reason"]) == (1024 - 2, "length")  # to the end of the context
+
+
+def test_a_prompt_that_does_not_fit(run_virtual: RunVirtual) -> None:
+    response = ask(run_virtual, "/api/chat", chat("word " * 1000))
+    assert response.status_code == 400
+    assert "request (1250 tokens) exceeds the available context size (1024 tokens)" in response.json()["error"]
+
+
+def test_text_is_the_same_for_the_same_seed_and_prompt(run_virtual: RunVirtual) -> None:
+    def text(prompt: str, seed: int, stream: bool = False) -> str:
+        body = chat(prompt, options={"num_predict": 40, "seed": seed}, stream=stream)
+        lines = ask(run_virtual, "/api/chat", body).text.splitlines()
+        assert len(lines) == (41 if stream else 1)  # a line a token
+        return "".join(json.loads(line)["message"]["content"] for line in lines)
+
+    first = text("one", 7)
+    assert text("one", 7, stream=True) == first
+    assert len({first, text("one", 8), text("two", 7)}) == 3
+    assert first[0].isupper() and first.endswith(".") and ". " in first
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+def test_json_where_json_is_asked_for(run_virtual: RunVirtual, tokens: int) -> None:
+    body = ask(run_virtual, "/api/chat", chat(format="json", options={"num_predict": tokens})).json()
+    said = json.loads(body["message"]["content"])
+    assert len(said.get("text", "").split()) == max(0, tokens - 2)
+    assert body["eval_count"] == tokens
+
+
+def test_a_speed_up_divides_every_time(run_virtual: RunVirtual) -> None:
+    costs = COSTS._replace(prompt_step_s=0.25, prompt_context_s=0.125, context_s_per_token=0.0625)
+    body = chat(options={"num_predict": 6, "prompt_tokens": 9})
+    slow = ask(run_virtual, "/api/chat", body, costs).json()
+    fast = ask(run_virtual, "/api/chat", body, sped_up(costs, 8)).json()
+    for key in ("total_duration", "prompt_eval_duration", "eval_duration"):
+        assert slow[key] == 8 * fast[key]
+    faster = sped_up(costs._replace(before_s=1.0, after_s=2.0), 8)
+    assert (faster.before_s, faster.after_s, faster.batch_tokens) == (0.125, 0.25, costs.batch_tokens)
+
+
+# --- clients --------------------------------------------------------------------------------------------------
+
+
+def test_the_ollama_client(serve: Serve) -> None:
+    def talk(url: str) -> None:
+        client = ollama.Client(host=url)
+        try:
+            (loaded,) = client.ps().models
+            assert (loaded.model, loaded.context_length) == ("sim:latest", 1024)
+            assert client.show("sim").modelinfo == {"general.architecture": "simulated", "slotwise.profile": "test"}
+            whole = client.chat("sim", [{"role": "user", "content": "hi"}], options={"num_predict": 9})
+            assert (whole.eval_count, whole.done_reason) == (9, "length")
+            parts = list(client.chat("sim", [{"role": "user", "content": "hi"}], stream=True))
+            assert len(parts) == 129 and parts[-1].done
+        finally:
+            client._client.close()
+
+    async def steps() -> None:
+        async with serve(create_app(engine(QUICK))) as url:
+            await asyncio.to_thread(talk, url)
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_chat_ollama(serve: Serve, stream: bool) -> None:
+    async def steps() -> None:
+        async with serve(create_app(engine(QUICK))) as url:
+            model = ChatOllama(model="sim", base_url=url, num_predict=7, reasoning=False, temperature=0)
+            kwargs: dict[str, Any] = {} if stream else {"stream": False}
+            replies = await asyncio.gather(*(model.ainvoke(f"hi {n}", **kwargs) for n in range(6)))
+            await model._async_client._client.aclose()
+            model._client._client.close()
+        for reply in replies:
+            assert len(str(reply.content).split()) == 7
+            assert reply.usage_metadata == {"input_tokens": 1, "output_tokens": 7, "total_tokens": 8}
+
+    asyncio.run(steps())
+
+
+# --- faults ---------------------------------------------------------------------------------------------------
+
+SHARES = {"503": 0.15, "delay": 0.15, "cut": 0.15, "malformed": 0.15, "hang": 0.05}
+
+
+def test_faults_come_at_their_rates() -> None:
+    faults = Faults(SHARES, seed=3)
+    met = Counter(fault_of(faults, number) for number in range(20_000))
+    for name in FAULTS:
+        assert met[name] / 20_000 == pytest.approx(SHARES[name], abs=0.01)
+    again = [fault_of(faults, number) for number in range(50)]
+    assert again == [fault_of(faults, number) for number in range(50)]
+    assert again != [fault_of(faults._replace(seed=4), number) for number in range(50)]
+    assert {fault_of(Faults({"hang": 1.0}), number) for number in range(50)} == {"hang"}
+    assert {fault_of(Faults({}), number) for number in range(50)} == {None}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_a_client_makes_of_each_fault(serve: Serve, stream: bool) -> None:
+    """Call by call exactly the faults that the seed says, through the client that the harness measures with."""
+    faults = Faults(SHARES, seed=11, delay_s=0.01)
+    expected = [fault_of(faults, number) for number in range(60)]
+    assert {*expected} == {*FAULTS, None}
+
+    async def steps() -> list[Reply | None]:
+        replies: list[Reply | None] = []
+        async with serve(Faulty(create_app(engine(QUICK)), faults)) as url:
+            one = Chat(url, "sim", asyncio.get_running_loop().time)
+            options = {"num_predict": 12, "seed": 1}
+            spared = Request(None, "hi", {**options, "faults": False}, stream)
+            request = Request(None, "hi", options, stream)
+            try:
+                for fault in expected:
+                    reply, _ = await one.ask(spared)
+                    assert reply.outcome == "ok"
+                    if fault == "hang":
+                        with pytest.raises(TimeoutError):
+                            await asyncio.wait_for(one.ask(request), 0.2)
+                        replies.append(None)
+                    else:
+                        replies.append((await one.ask(request))[0])
+            finally:
+                await one.close()
+        return replies
+
+    outcomes = {
+        "503": ("rejected", "503: server busy, please try again. maximum pending requests exceeded"),
+        "cut": ("error", "the server cut the connection"),
+        "malformed": ("error", "the answer is no JSON"),
+        "delay": ("ok", ""),
+        None: ("ok", ""),
+    }
+    for fault, reply in zip(expected, asyncio.run(steps()), strict=True):
+        assert (reply is None) == (fault == "hang")
+        if reply is not None:
+            outcome, error = outcomes[fault]
+            assert reply.outcome == outcome and (reply.error or "").startswith(error), (fault, reply)
+            if fault == "cut" and stream:
+                assert reply.first_token_s is not None  # it had begun
+            if fault == "delay":
+                assert reply.end_s is not None and reply.sent_s is not None and reply.total_s is not None
+                assert reply.end_s - reply.sent_s >= reply.total_s + 0.009  # in the client's share
+
+
+def test_a_cut_call_gives_its_slot_back(serve: Serve) -> None:
+    async def steps() -> None:
+        simulated = engine(QUICK._replace(decode_s=(0.0, 0.0005)))  # one slot
+        async with serve(Faulty(create_app(simulated), Faults({"cut": 1.0}))) as url, httpx.AsyncClient() as client:
+            body = {"model": "sim", "prompt": "x", "options": {"num_predict": 100}}
+            for _ in range(3):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.post(f"{url}/api/generate", json=body, timeout=60)
+            body["options"] = {"num_predict": 3, "faults": False}
+            assert (await client.post(f"{url}/api/generate", json=body, timeout=60)).status_code == 200
+
+    asyncio.run(steps())
+
+
+# --- profiles and processes -----------------------------------------------------------------------------------
+
+
+def test_a_profile_that_is_not_there() -> None:
+    with pytest.raises(UserError, match='no profile "m1-publishd"; did you mean "m1-published"'):
+        emulation("x", PUBLISHED.model_copy(update={"profile": "m1-publishd"}))
+
+
+def test_what_a_profile_does_not_know_has_to_be_given() -> None:
+    with pytest.raises(UserError, match=r"^x: .*does not know prefill_s_per_token .*--assume .*in a workload .*assume"):
+        emulation("x", PUBLISHED.model_copy(update={"assume": {}}))
+    with pytest.raises(UserError, match=r"^x: .*made with 1, 4 slots, not with 3; .*extrapolate"):
+        emulation("x", PUBLISHED.model_copy(update={"slots": 3}))
+    _, details = emulation("x", PUBLISHED.model_copy(update={"slots": 3, "extrapolate": True}))
+    assert "3 slots are extrapolated" in str(details["assumed"])
+    assert "prefill_s_per_token = 0.001 is given, not fitted" in str(details["assumed"])
+
+
+def test_a_profile_beside_the_workload(tmp_path: Path) -> None:
+    text = Path(__file__).parents[2].joinpath("profiles/m1-published.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.replace("name: m1-published", "name: mine"), encoding="utf-8")
+    config, details = emulation("x", PUBLISHED.model_copy(update={"profile": "mine.yaml"}), tmp_path)
+    assert (details["profile"], config["engine"]["model_name"]) == ("mine", "mine")
+    (tmp_path / "mine.yaml").write_text("version: 1\n", encoding="utf-8")
+    with pytest.raises(WorkloadError, match=r"mine\.yaml:1:1: name is missing"):
+        emulation("x", PUBLISHED.model_copy(update={"profile": "mine.yaml"}), tmp_path)
+
+
+def test_a_config_survives_json() -> None:
+    config, _ = emulation("x", PUBLISHED)
+    again = SimulatedConfig.from_json(json.loads(json.dumps(config["engine"])))
+    assert again.to_json() == config["engine"]
+    assert SimulatedEngine(again).slots == 4
+    assert again.costs.decode_s[4] == 0.11 / 500
+
+
+def test_a_simulated_server_in_a_process_of_its_own(tmp_path: Path, ends: Callable[[int], bool]) -> None:
+    """Its truth log is on the clock of this process."""
+
+    async def steps() -> int:
+        config, _ = emulation("x", PUBLISHED)
+        config["truth_log"] = str(tmp_path / "truth.jsonl")
+        clock = asyncio.get_running_loop().time
+        async with child("x", "simulated", config) as ready:
+            assert (ready["slots"], ready["model"]) == (4, "m1-published")
+            one = Chat(ready["url"], ready["model"], clock)
+            options = {"num_predict": 5, "seed": 42, "prompt_tokens": 10}
+            reply, _ = await one.ask(Request(None, "hi", options, stream=True))
+            await one.close()
+        (truth,) = read_truth(tmp_path / "truth.jsonl")
+        assert (truth.seed, truth.prompt_tokens, truth.output_tokens, truth.cancelled) == (42, 10, 5, False)
+        times = (
+            reply.sent_s, truth.arrived_s, truth.slot_s, truth.prompt_s, truth.first_token_s, truth.first_sent_s,
+            reply.first_token_s, reply.end_s,
+        )  # fmt: skip
+        assert list(times) == sorted(times)  # type: ignore[type-var]
+        assert truth.last_token_s is not None and truth.last_sent_s is not None
+        assert truth.last_token_s <= truth.last_sent_s <= truth.freed_s
+        return int(ready["pid"])
+
+    assert ends(asyncio.run(steps()))
+
+
+def test_whoever_meets_it_by_url_is_told_that_nothing_is_measured() -> None:
+    from harness.servers.ollama import running
+    from harness.workload.schema import OllamaServer
+
+    async def steps() -> None:
+        faulty = PUBLISHED.model_copy(update={"faults": {"503": 1.0}})  # loading it is spared
+        async with launched("x", faulty, say=lambda _: None) as server:
+            assert (server.emulated, server.kind, server.slots_asked) == (True, "simulated", 4)
+            assert server.details["faults"] == "503 1, seed 0"
+            found = await running("y", OllamaServer(kind="ollama", model="m1-published"), server.url)
+            assert (found.emulated, found.exact_queue, found.managed) == (True, True, False)
+        async with child("z", "canned", {}) as ready:
+            found = await running("z", OllamaServer(kind="ollama", model="canned"), ready["url"])
+            assert not found.emulated
+
+    asyncio.run(steps())
