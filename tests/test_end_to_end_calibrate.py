@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.measure.calibrate import Wanted, calibrate
 from harness.measure.experiment import Effort
 from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import dump_profile, load_profile
+from harness.servers.launch import child
 from harness.workload.schema import LlamaCppServer
 
 TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)
@@ -55,18 +55,24 @@ def test_a_real_server_becomes_a_profile(tmp_path: Path) -> None:
     assert len(server_models(again, [fit.costs for fit in fitted], half=[fit.half for fit in fitted])) == 2
 
 
-@pytest.mark.engine
 def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "harness", "calibrate", "llamacpp", "--slots", "1", "--thorough"]
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as process,
-    ):
-        deadline = time.monotonic() + 240
-        while "trial 2/" not in (tmp_path / "log").read_text():
-            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+    """On a server that says fixed text, slowly: no inference is needed to be interrupted."""
+    log = tmp_path / "log"
+
+    async def interrupted() -> int:
+        async with child("canned", "canned", {"slots": 1, "pause_s": 0.02}) as ready:
+            command = ["-m", "harness", "calibrate", ready["url"], "--model", "canned", "--name", "never"]
+            with log.open("w") as stream:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, *command, cwd=tmp_path, stdout=stream, stderr=stream
+                )
+                deadline = time.monotonic() + 120
+                while "trial 2/" not in log.read_text():
+                    assert process.returncode is None and time.monotonic() < deadline, log.read_text()
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGINT)
+                return await process.wait()
+
+    assert asyncio.run(interrupted()) == 130
     assert not list((tmp_path / "profiles").iterdir())
-    assert "interrupted: servers stopped, nothing written\n" in (tmp_path / "log").read_text()
+    assert "interrupted: servers stopped, nothing written\n" in log.read_text()

@@ -305,7 +305,8 @@ def test_a_failed_call_ends_a_calibration_with_its_reason() -> None:
 
 def test_which_of_equal_calls_comes_first_and_who_joins_its_step_does_not_matter() -> None:
     """Calls sent at once arrive a little apart, in any order, and one or more of them are in the first step."""
-    fitted, held = [], []
+    fitted: list[Observed] = []
+    held: list[Observed] = []
     for repetition in range(6):
         for burst in design(4, 2048, EFFORTS["default"], Speed(0.009, 0.004)):
             calls = [
