@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from rich.console import Console
@@ -91,7 +92,7 @@ def _check_same(loaded: Loaded, run: Run, folder: Path) -> None:
 
 
 def _entry(profile: str, loaded: Loaded, result: Score, run: Run, lengths: str) -> dict[str, object]:
-    times = result.errors("pipeline time") + result.errors("reply p50")
+    times = sorted(result.errors("pipeline time") + result.errors("reply p50"))
     return {
         "profile": profile,
         "workload": loaded.workload.name,
@@ -99,7 +100,7 @@ def _entry(profile: str, loaded: Loaded, result: Score, run: Run, lengths: str) 
         "measured_at": run.started_at,
         "lengths": lengths,
         "cells": len(times),
-        "median_error": times[len(times) // 2] if times else None,
+        "median_error": median(times) if times else None,
         "worst_error": times[-1] if times else None,
     }
 
