@@ -186,6 +186,19 @@ def test_two_servers_need_known_contention(tmp_path: Path) -> None:
         server_models(load(tmp_path, GOOD.replace("{2: 1.5}", "null")), [costs] * 2)
 
 
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_shipped_profile_loads_under_its_name(path: Path) -> None:
+    profile = load_profile(str(path))
+    assert profile.name == path.stem
+    if profile.origin == "measured":
+        assert profile.held_out is not None and profile.held_out.median_error < 0.05
+        for family in (profile.slots, profile.half or {}):
+            for setting in family.values():
+                assert setting.drift is not None and abs(setting.drift) < 0.05
+
+
 def test_noise_is_a_function_of_its_key_with_mean_one() -> None:
     factors = [noise(0.1, 7, "s")(i) for i in range(4000)]
     assert factors == [noise(0.1, 7, "s")(i) for i in range(4000)]
