@@ -136,7 +136,7 @@ def _servers(
         setting = profile.family(_threads(loaded.servers[lane.server])).get(str(lane.slots))
         sd = setting.noise if setting else None
         noises.append(noise(sd, seed, repeat, plan.name, lane.server) if sd else None)
-    models = server_models(profile, [fit.costs for fit in fitted], noises=noises)
+    models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
     return ModelledServers(
         [
             ModelledServer(model, fit.costs.before_s, fit.costs.after_s, loaded.servers[lane.server].starts_per_s)
