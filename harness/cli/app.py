@@ -72,6 +72,7 @@ def main() -> None:
 
 
 def _main() -> int:
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
     gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
         code = app(standalone_mode=False)
