@@ -102,9 +102,7 @@ async def harnessed(url: str, stream: bool) -> None:
     texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"))
     written: list[str] = []
     endpoints = {"s": Endpoint(server, Chat(url, "m", loop.time), None)}
-    sender = Sender(
-        plan, (pipeline,), endpoints, {("p", "n"): agent}, texts, zero_s=loop.time(), clock=loop.time, seed=0, repeat=0
-    )
+    sender = Sender(plan, (pipeline,), endpoints, {("p", "n"): agent}, texts, zero_s=loop.time(), seed=0, repeat=0)
     engine = Engine((pipeline,), plan, origin="measured", timeout_s=60.0)
 
     def keep(record: object) -> None:

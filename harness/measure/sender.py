@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from asyncio_throttle import Throttler
@@ -66,7 +66,6 @@ class Sender:
         agents: by (pipeline, node).
         texts: renders prompts and keeps what flows between nodes.
         zero_s: the clock's time at which the trial began.
-        clock: the loop's.
         seed, repeat: keys of the draws.
     """
 
@@ -79,7 +78,6 @@ class Sender:
         texts: Texts,
         *,
         zero_s: float,
-        clock: Callable[[], float],
         seed: int,
         repeat: int,
     ) -> None:
@@ -89,7 +87,6 @@ class Sender:
         self._agents = agents
         self._texts = texts
         self._zero_s = zero_s
-        self._clock = clock
         self._seed = seed
         self._repeat = repeat
 

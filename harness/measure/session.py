@@ -145,7 +145,6 @@ async def _measure_trial(
         loaded.agents,
         texts,
         zero_s=zero_s,
-        clock=loop.time,
         seed=workload.seed,
         repeat=repeat,
     )

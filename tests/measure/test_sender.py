@@ -58,9 +58,7 @@ async def _trial(
     plan = Plan(candidate, (Lane("s", 8),), (0,))
     agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
-    sender = Sender(
-        plan, (p,), endpoints, agents, Texts(_render), zero_s=loop.time(), clock=loop.time, seed=7, repeat=0
-    )
+    sender = Sender(plan, (p,), endpoints, agents, Texts(_render), zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")
     await drive(engine, sender, lambda r: records.append(r) if isinstance(r, CallRecord) else None, start_s=loop.time())
