@@ -221,7 +221,7 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> 
     threads = server.details.get("threads")
     batch_tokens = None if batch is None else int(batch)
     try:
-        fit = fit_setting(seen.fitted, levels(slots), batch_tokens)
+        fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=wanted.name)
     except ValueError as error:
         raise ServerFailure(f"{wanted.name}: nothing can be fitted: {error}") from None
     setting = setting_of(
@@ -245,7 +245,8 @@ async def _calibrate_pair(
         bursts = LiveBursts(endpoints)
         await bursts.prepare()
         seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
-    return fit_contention(seen.fitted, costs), seen
+    replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
+    return fit_contention(seen.fitted, costs, replicates), seen
 
 
 def _profile(
@@ -274,6 +275,7 @@ def _profile(
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
+        **({"contention_replicates": {"2": contention.replicates}} if contention else {}),
         memory=_memory(server),
         held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),

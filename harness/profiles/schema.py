@@ -19,8 +19,18 @@ __all__ = ["HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Stretch = Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 V = TypeVar("V")
+# Fitted values besides the step times; the overhead is that of `before_s` and `after_s` together.
+FITTED = (
+    "prefill_s_per_token",
+    "prompt_step_s",
+    "prompt_context_s",
+    "context_s_per_token",
+    "mixed_factor",
+    "overhead_s",
+)
 ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
 
@@ -78,6 +88,10 @@ class SlotSetting(Spec):
     standard_error: ByName[Ratio] = Field(
         default=FrozenDict(), description="Relative standard error of each fitted value; step times as step_s.4."
     )
+    replicates: ByName[tuple[Cost, ...]] = Field(
+        default=FrozenDict(),
+        description="Each fitted value under the 1st, 2nd, ... resampled calibration; those of one place belong together.",
+    )
     drift: Annotated[float, Field(gt=-1, allow_inf_nan=False)] | None = Field(
         default=None, description="Relative change of one and the same call between begin and end of the calibration."
     )
@@ -94,7 +108,18 @@ class SlotSetting(Spec):
             if not self.prefill_table_s:
                 raise _mistake("expected at least one number of prompt tokens", "prefill_table_s")
             _check_numbers("prefill_table_s", self.prefill_table_s, "a number of prompt tokens")
+        self._check_replicates()
         return self
+
+    def _check_replicates(self) -> None:
+        known = [*(f"step_s.{n}" for n in self.step_s), *FITTED]
+        lengths = {len(values) for values in self.replicates.values()}
+        for name, values in self.replicates.items():
+            if name not in known:
+                raise _mistake(f'no fitted value "{name}"; expected one of {", ".join(known)}', "replicates", name)
+            if len(values) != max(lengths):
+                message = f"expected {max(lengths)} values as the others have, found {len(values)}"
+                raise _mistake(message, "replicates", name)
 
 
 class MemoryUse(Spec):
@@ -134,9 +159,12 @@ class Profile(Spec):
     half: ByNumber[SlotSetting] | None = Field(
         default=None, description="The same for servers with half of the cores (`threads: half`)."
     )
-    contention: ByNumber[Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]] | None = Field(
+    contention: ByNumber[Stretch] | None = Field(
         description="Factor on every step by how many servers on the machine are busy, from 2; null = not known. "
         "Where there are `half` settings it is theirs."
+    )
+    contention_replicates: ByNumber[tuple[Stretch, ...]] | None = Field(
+        default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
     )
     memory: MemoryUse = MemoryUse()
     held_out: HeldOut | None = None
@@ -163,6 +191,9 @@ class Profile(Spec):
                     raise _mistake(message, family, slots, "prefill_batch_tokens")
         if self.contention is not None:
             _check_numbers("contention", self.contention, "a number of busy servers", least=2)
+        for busy in self.contention_replicates or {}:
+            if busy not in (self.contention or {}):
+                raise _mistake(f"there is no contention of {busy} servers", "contention_replicates", busy)
         return self
 
     @property
