@@ -16,7 +16,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.schema import AgentSpec, PipelineSpec
 
-__all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
+__all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "summarise"]
 
 
 JobKey = tuple[str, int, str, int]  # candidate, repeat, pipeline, job
@@ -75,20 +75,15 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
 
 
 def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str], int]) -> CandidateSummary:
-    trials = [trial for trial in run.trials if trial.candidate == name and trial.complete]
     mine = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
-    rates = []
-    for trial in trials:
-        rate = throughput([call for call in mine if call.repeat == trial.repeat], trial.makespan_s)
-        if rate:
-            rates.append(rate)
+    makespans, rates = _of_trials(name, run, mine)
     return CandidateSummary(
         name=name,
         servers=_servers(name, run, {call.server for call in mine}),
-        repeats=len(trials),
+        repeats=len(makespans),
         cut=sum(candidate == name for candidate, _ in index.cut),
-        makespan=estimate([trial.makespan_s for trial in trials], run.origin),
-        throughput=estimate(rates, run.origin),
+        makespan=estimate(list(makespans.values()), run.origin, _factors(run, name, "", "makespan")),
+        throughput=estimate(list(rates.values()), run.origin, _factors(run, name, "", "throughput")),
         pipelines=tuple(
             _pipeline(name, pipeline, spec, run, index, pinned) for pipeline, spec in run.workload.pipelines.items()
         ),
@@ -116,6 +111,7 @@ def _pipeline(
     elif len(sources) == 1:
         (source,) = sources
 
+    figures = _figures(good, len(good) == len(jobs), spec, index)
     graph = predecessor_graph(spec)
     paths: dict[JobRecord, CriticalPath] = {}
     for job in good:
@@ -124,20 +120,19 @@ def _pipeline(
         if path is not None:
             paths[job] = path
 
-    times = _by_repeat((job.repeat, job.pipeline_time_s) for job in good)
-    first_tokens: dict[int, float] = {}
-    if spec.path == "interactive":
-        sinks = {node for node in graph if not graph[node]}
-        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
-    spans = [_span(jobs_of) for jobs_of in _grouped(good).values()] if len(good) == len(jobs) else []
+    estimates = {
+        figure: estimate(list(values.values()), run.origin, _factors(run, candidate, pipeline, figure))
+        for figure, values in figures.items()
+    }
     summary = PipelineSummary(
         pipeline=pipeline,
         path=spec.path,
         server=" + ".join(sorted({call.server for call in calls})),
-        time=estimate(list(times.values()), run.origin),
-        time_by_repeat=tuple(sorted(times.items())),
-        first_token=estimate(list(first_tokens.values()), run.origin),
-        all_done=estimate(spans, run.origin),
+        time=estimates["time"],
+        time_by_repeat=tuple(sorted(figures["time"].items())),
+        time_by_profile=_factors(run, candidate, pipeline, "time"),
+        first_token=estimates["first_token"],
+        all_done=estimates["all_done"],
         p95_s=p95([job.pipeline_time_s for job in good]),
         values=len(good),
         jobs_failed=len(jobs) - len(good),
@@ -154,6 +149,60 @@ def _pipeline(
         goals=(),
     )
     return summary._replace(goals=_goals(summary, spec))
+
+
+def _figures(
+    good: Sequence[JobRecord], all_good: bool, spec: PipelineSpec, index: Index
+) -> dict[str, dict[int, float]]:
+    """Return the figures of a pipeline by name, each by repeat."""
+    first_tokens: dict[int, float] = {}
+    if spec.path == "interactive":
+        graph = predecessor_graph(spec)
+        sinks = {node for node in graph if not graph[node]}
+        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
+    return {
+        "time": _by_repeat((job.repeat, job.pipeline_time_s) for job in good),
+        "first_token": first_tokens,
+        "all_done": {repeat: _span(jobs) for repeat, jobs in _grouped(good).items()} if all_good else {},
+    }
+
+
+def figures_by_repeat(run: Run) -> dict[str, dict[int, float]]:
+    """Return every figure that has an estimate, by repeat; the keys are those of `UnderResampling.factors`."""
+    index = index_records(run)
+    found: dict[str, dict[int, float]] = {}
+    for name in run.candidates:
+        calls = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
+        makespans, rates = _of_trials(name, run, calls)
+        found |= {figure_key(name, "", "makespan"): makespans, figure_key(name, "", "throughput"): rates}
+        for pipeline, spec in run.workload.pipelines.items():
+            jobs = index.jobs.get((name, pipeline), ())
+            good = [job for job in jobs if job.outcome == "ok"]
+            for figure, values in _figures(good, len(good) == len(jobs), spec, index).items():
+                found[figure_key(name, pipeline, figure)] = values
+    return found
+
+
+def figure_key(candidate: str, pipeline: str, figure: str) -> str:
+    """Name a figure of a candidate, or of one of its pipelines."""
+    return f"{candidate}/{pipeline}/{figure}"
+
+
+def _factors(run: Run, candidate: str, pipeline: str, figure: str) -> tuple[float, ...]:
+    return run.resampled.factors.get(figure_key(candidate, pipeline, figure), ()) if run.resampled else ()
+
+
+def _of_trials(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[dict[int, float], dict[int, float]]:
+    """Return makespan and throughput of the complete trials by repeat."""
+    by_repeat: dict[int, list[CallRecord]] = defaultdict(list)
+    for call in calls:
+        by_repeat[call.repeat].append(call)
+    trials = [trial for trial in run.trials if trial.candidate == candidate and trial.complete]
+    rates = {trial.repeat: throughput(by_repeat[trial.repeat], trial.makespan_s) for trial in trials}
+    return (
+        {trial.repeat: trial.makespan_s for trial in trials},
+        {repeat: rate for repeat, rate in rates.items() if rate},
+    )
 
 
 def _first_tokens(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -21,10 +21,12 @@ from harness.units import percent
 from harness.workload.load import Loaded
 from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
 
-__all__ = ["Prediction", "TokensOf", "forecast", "predict"]
+__all__ = ["Given", "Keep", "Prediction", "TokensOf", "fitted_lanes", "forecast", "predict", "simulate_trial"]
 
 # The token counts of one repeat: (candidate, repeat) -> call -> (prompt tokens, output tokens).
 TokensOf = Callable[[str, int], Tokens]
+Given = Mapping[str, float] | None  # what the profile does not know; see `harness.profiles.compile.compile_costs`
+Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
 
 class Prediction(NamedTuple):
@@ -51,7 +53,7 @@ def predict(
     *,
     repeats: int,
     tokens_of: TokensOf,
-    given: Mapping[str, float] | None = None,
+    given: Given = None,
     extrapolate: bool = False,
 ) -> Prediction:
     """Simulate every candidate of a workload.
@@ -83,18 +85,14 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            fitted = [_fitted(profile, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
+            fitted = fitted_lanes(loaded, profile, plan, given, extrapolate)
             _servers(loaded, profile, plan, fitted, 0, tokens_of(plan.name, 0))  # refused before anything is simulated
         except UserError as error:
             refused[plan.name] = str(error)
             continue
         notes |= dict.fromkeys(note for fit in fitted for note in fit.notes)
         for repeat in range(repeats):
-            engine = Engine(
-                loaded.pipelines, plan, origin="predicted", repeat=repeat, timeout_s=loaded.workload.timeout_s
-            )
-            backend = _servers(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat))
-            end_s = simulate(engine, backend, keep)
+            end_s = simulate_trial(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat), keep)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
@@ -119,8 +117,31 @@ def predict(
     return Prediction(run, refused)
 
 
-def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+def fitted_lanes(loaded: Loaded, profile: Profile, plan: Plan, given: Given, extrapolate: bool) -> list[Fitted]:
+    """Compile the costs of the servers of a candidate; see `harness.profiles.compile.compile_costs` for errors."""
+    specs = [loaded.servers[lane.server] for lane in plan.lanes]
+    return [
+        compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+        for spec in specs
+    ]
+
+
+def simulate_trial(
+    loaded: Loaded,
+    profile: Profile,
+    plan: Plan,
+    fitted: Sequence[Fitted],
+    repeat: int,
+    tokens: Tokens,
+    keep: Keep,
+) -> float:
+    """Simulate one candidate once, with the draws of that repeat, and return its end.
+
+    Raises:
+        CannotEnd: jobs come faster than they go.
+    """
+    engine = Engine(loaded.pipelines, plan, origin="predicted", repeat=repeat, timeout_s=loaded.workload.timeout_s)
+    return simulate(engine, _servers(loaded, profile, plan, fitted, repeat, tokens), keep)
 
 
 def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
@@ -128,7 +149,7 @@ def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
 
 
 def _servers(
-    loaded: Loaded, profile: Profile, plan: Plan, fitted: list[Fitted], repeat: int, tokens: Tokens
+    loaded: Loaded, profile: Profile, plan: Plan, fitted: Sequence[Fitted], repeat: int, tokens: Tokens
 ) -> ModelledServers:
     seed = loaded.workload.seed
     noises = []
