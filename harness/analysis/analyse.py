@@ -72,8 +72,8 @@ def _resampling(run: Run) -> tuple[str, ...]:
     if run.resampled is None or not run.resampled.factors:
         return ()
     return (
-        "The profile's interval goes by how each figure changes, on the same draws, when the profile is replaced by one "
-        f"as it might have come out ({run.resampled.source}); a difference between candidates counts where it is "
+        "The profile's interval goes by how each figure changes, on the same draws, when the profile is replaced by "
+        f"one as it might have come out ({run.resampled.source}); a difference between candidates counts where it is "
         "larger than both intervals of their ratio together.",
     )
 

@@ -75,9 +75,7 @@ class Comparison(NamedTuple):
     n: int
     comparisons: int  # how many were made beside this one: the interval's error is shared among them (Bonferroni)
     relation: Relation
-    repeats_needed: (
-        int | None
-    )  # about this many would tell; None where it is resolved, or no number up to 1000 would
+    repeats_needed: int | None  # about this many would tell; None where it is resolved, or no number up to 1000 would
     profile_low: float | None = None  # over resampled calibrations, on the same draws; widened alike
     profile_high: float | None = None
     unresolved_by: Literal["draws", "profile"] | None = None  # profile: however many repeats would not tell

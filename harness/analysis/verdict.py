@@ -136,9 +136,7 @@ def _failed(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> bool:
     return any(summary.jobs_failed for summary in candidate.pipelines if summary.pipeline in pipelines)
 
 
-def _price(
-    mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]
-) -> Comparison | None:
+def _price(mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]) -> Comparison | None:
     """Compare this path's choice with the other path's own, on the other path."""
     if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
         return None

@@ -63,10 +63,7 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
         return f"{where}: {tied} are equal within 5 %. Take the simplest: run it {mode}, with {how}."
     repeats = max(comparison.n for comparison in verdict.comparisons)
     on_what = "on this profile" if _by_profile(verdict) else f"from {count(repeats, 'repeat')}"
-    return (
-        f"{where}: not resolvable between {tied} {on_what}. "
-        f"Take the simplest: run it {mode}, with {how}."
-    )
+    return f"{where}: not resolvable between {tied} {on_what}. Take the simplest: run it {mode}, with {how}."
 
 
 def path_sentences(

@@ -13,6 +13,7 @@ from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
+from harness.units import count
 
 __all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "unknowns"]
 
@@ -188,8 +189,8 @@ def _value(setting: SlotSetting, key: str) -> float | None:
 
 def _words(slots: int, threads: Threads) -> str:
     if threads is None:
-        return f"{slots} slots"
-    return f"{slots} slots with {'half of the cores' if threads == 'half' else f'{threads} threads'}"
+        return count(slots, "slot")
+    return f"{count(slots, 'slot')} with {'half of the cores' if threads == 'half' else f'{threads} threads'}"
 
 
 def _setting(profile: Profile, slots: int, threads: Threads, extrapolate: bool) -> tuple[int, SlotSetting, bool]:

@@ -246,7 +246,8 @@ def _resample(bursts: int, label: str) -> Vector:
     """
     drawn = [[uniform(0, label, "resample", r, burst) for burst in range(bursts)] for r in range(REPLICATES)]
     weights: Vector = -np.log1p(-np.array(drawn))
-    return weights / weights.mean(axis=1, keepdims=True)
+    weights /= weights.mean(axis=1, keepdims=True)
+    return weights
 
 
 def _bursts(observed: Sequence[Observed]) -> list[list[Observed]]:

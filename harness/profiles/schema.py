@@ -90,7 +90,7 @@ class SlotSetting(Spec):
     )
     replicates: ByName[tuple[Cost, ...]] = Field(
         default=FrozenDict(),
-        description="Each fitted value under the 1st, 2nd, ... resampled calibration; those of one place belong together.",
+        description="Each fitted value under the 1st, 2nd, ... resampled calibration; one place, one calibration.",
     )
     drift: Annotated[float, Field(gt=-1, allow_inf_nan=False)] | None = Field(
         default=None, description="Relative change of one and the same call between begin and end of the calibration."
