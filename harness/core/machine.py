@@ -13,6 +13,8 @@ from harness.core.server_model import Request, ServerModel
 
 __all__ = ["Machine", "SharedServer"]
 
+ROUNDING_S = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
+
 
 class Machine:
     """Several server models on one machine.
@@ -41,13 +43,13 @@ class Machine:
 
     def next_s(self) -> float:
         """Return when something happens on any of the servers."""
-        return self._to_real(min(server.model.next_s() for server in self.servers))
+        return self.real_s(min(server.model.next_s() for server in self.servers))
 
     def advance(self, now_s: float) -> None:
         """Go on to `now_s`, event by event; who ended is kept with its server."""
         while True:
             work_s = min(server.model.next_s() for server in self.servers)
-            if self._to_real(work_s) > now_s:
+            if self.real_s(work_s) > now_s:
                 return
             for server in self.servers:
                 for request in server.model.advance(work_s):
@@ -59,15 +61,20 @@ class Machine:
         """Return the work time at `now_s`, which must not lie before the last event."""
         return max(self._work_s[-1], self._work_s[-1] + (now_s - self._real_s[-1]) / self._rates[-1])
 
+    def real_s(self, work_s: float) -> float:
+        """Return the real time at a work time; of a future one: as long as nothing changes."""
+        index = -1 if work_s >= self._work_s[-1] else bisect_right(self._work_s, work_s) - 1
+        return self._real_s[index] + (work_s - self._work_s[index]) * self._rates[index]
+
     def date(self, request: Request) -> None:
         """Turn a request's work times into real ones."""
-        request.queued_s = self._to_real(request.queued_s)
+        request.queued_s = self.real_s(request.queued_s)
         if request.prompt_s is not None:
-            request.prompt_s = self._to_real(request.prompt_s)
+            request.prompt_s = self.real_s(request.prompt_s)
         if request.first_token_s is not None:
-            request.first_token_s = self._to_real(request.first_token_s)
+            request.first_token_s = self.real_s(request.first_token_s)
         if request.end_s is not None:
-            request.end_s = self._to_real(request.end_s)
+            request.end_s = self.real_s(request.end_s)
 
     def look(self, now_s: float) -> None:
         """Note that the number of busy servers may have changed at `now_s`."""
@@ -78,16 +85,12 @@ class Machine:
         stretch = self._stretches[busy]
         if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
             return
-        real_s = self._to_real(work_s) if now_s is None else now_s
+        real_s = self.real_s(work_s) if now_s is None else now_s
         if not busy:
             self._work_s, self._real_s, self._rates = [], [], []  # nobody is left who could ask for the past
         self._work_s.append(work_s)
         self._real_s.append(real_s)
         self._rates.append(stretch)
-
-    def _to_real(self, work_s: float) -> float:
-        index = -1 if work_s >= self._work_s[-1] else bisect_right(self._work_s, work_s) - 1
-        return self._real_s[index] + (work_s - self._work_s[index]) * self._rates[index]
 
 
 class SharedServer:
@@ -102,6 +105,15 @@ class SharedServer:
     def waiting(self) -> int:
         """How many calls stand in its queue."""
         return self.model.waiting
+
+    def tokens_of(self, request: Request) -> int:
+        """Return how many tokens of it had been generated at the last boundary."""
+        return self.model.tokens_of(request)
+
+    def steps_by(self, now_s: float) -> tuple[int, float]:
+        """Return how many steps of the segment under way have ended, and when the next will; see `ServerModel`."""
+        ended, work_s = self.model.steps_by(self.machine.work_s(now_s) + ROUNDING_S)
+        return ended, self.machine.real_s(work_s)
 
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""

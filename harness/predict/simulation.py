@@ -19,7 +19,7 @@ from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import percent
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
 __all__ = ["Given", "Keep", "Prediction", "TokensOf", "fitted_lanes", "forecast", "predict", "simulate_trial"]
 
@@ -145,7 +145,7 @@ def simulate_trial(
 
 
 def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
-    return spec.threads if isinstance(spec, EngineServer) else None
+    return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None
 
 
 def _servers(
