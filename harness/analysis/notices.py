@@ -15,6 +15,7 @@ __all__ = ["notices_of"]
 
 _LOOP_LAG_S = 0.020  # p99 of the client's event loop; above it times hold the client's own lateness (reference 7)
 _CLIENT_SHARE = 0.05
+_OTHER_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 _LONGEST_ERROR = 160
 
 
@@ -104,6 +105,18 @@ def _client(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
                 "client",
                 f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
                 f"{seconds(_LOOP_LAG_S)} is the limit), and that is in the times.",
+            )
+        )
+    disturbed = [trial for trial in run.trials if (trial.other_cores or 0) > _OTHER_CORES]
+    if disturbed:
+        most = max(trial.other_cores or 0 for trial in disturbed)
+        where = ", ".join(f"{n} of {name}" for name, n in Counter(trial.candidate for trial in disturbed).items())
+        notices.append(
+            Notice(
+                "busy machine",
+                f"{len(disturbed)} of {count(len(run.trials), 'trial')} ran while other programs kept up to {most:.1f} "
+                f"cores busy ({where}). An engine that spreads over all cores waits for them in every step, so those "
+                "times are too long: measure again on an idle machine.",
             )
         )
     shares = {}

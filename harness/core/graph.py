@@ -8,30 +8,75 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from harness.core.records import Path
+from harness.core.sizes import Distribution
 
-__all__ = ["Arrival", "Graph", "Node", "Pipeline"]
+__all__ = ["Arrival", "Bursts", "Graph", "Node", "Pipeline", "Ramp", "Session"]
 
 
 class Node(NamedTuple):
-    """A vertex: `agent` makes `width` calls at once, `tool` waits `delay_s`."""
+    """A vertex: `agent` makes `width` calls at once, `tool` waits, `until` ends a loop or begins its next pass.
+
+    A loop's body stands before its `until` node like any other nodes; that node takes no time. An edge into a node is
+    dead where its source was skipped or took another label; a node with no edge left alive is skipped itself.
+    """
 
     name: str
-    kind: Literal["agent", "tool"]
+    kind: Literal["agent", "tool", "until"]
     predecessors: tuple[int, ...]
     successors: tuple[int, ...]
-    width: int = 1  # calls made when it becomes ready: 1, or the number of items it fans out over
+    width: int = 1  # calls made when it becomes ready: 1, or the number of items it fans out over (at most)
     delay_s: float = 0.0  # tools only
     agent: str = ""  # agents only
     model: str = ""  # "" = whatever model the server was started with
     timeout_s: float | None = None  # per attempt, counted from its dispatch
     expected_prompt_tokens: int | None = None
     expected_output_tokens: int | None = None
+    takes: tuple[int | None, ...] = ()  # beside `predecessors`: the label that an edge needs, None = any; () = all None
+    need: int | None = None  # how many live predecessors must be done; None = all
+    enough: int | None = None  # how many items must be done; None = all
+    losers: Literal["cancel", "run"] = "cancel"  # what happens to those in flight that are needed no more
+    labels: tuple[str, ...] = ()  # of a branch
+    shares: tuple[float, ...] = ()  # how often each is taken
+    over: int | None = None  # fan out over the list that this node answered
+    items: Distribution | None = None  # how long that list is
+    delay: Distribution | None = None  # tools: instead of `delay_s`
+    output_tokens: Distribution | None = None  # of each call; None: `expected_output_tokens`
+    retries: int = 0
+    backoff_s: float = 0.0  # before the first retry; twice that before the second, and so on
+    priority: int = 0  # higher goes first on a server
+    body: tuple[int, ...] = ()  # until: the nodes that run again
+    end_share: float = 0.0  # until: how often a pass is the last
+    max_iterations: int = 1  # until: passes at most
+    decides: int | None = None  # until: whose answer the rule reads
 
 
 class Graph(NamedTuple):
     """Nodes in topological order; indices in `predecessors` and `successors` point into `nodes`."""
 
     nodes: tuple[Node, ...]
+
+
+class Ramp(NamedTuple):
+    """Poisson arrivals whose rate goes from one value to another in a straight line, and stays there."""
+
+    from_per_s: float
+    to_per_s: float
+    over_s: float
+
+
+class Bursts(NamedTuple):
+    """`size` jobs at once, every so often."""
+
+    size: int
+    every_s: float
+
+
+class Session(NamedTuple):
+    """Conversations: each arrival opens one of so many turns, a job each; a turn's prompts hold those before it."""
+
+    turns: Distribution
+    think: Distribution
+    reuse_prefix: bool = False  # let the server keep the conversation in its prompt cache
 
 
 class Arrival(NamedTuple):
@@ -45,6 +90,10 @@ class Arrival(NamedTuple):
     users: int = 0
     think_s: float = 0.0
     every_s: float | None = None
+    think: Distribution | None = None  # instead of `think_s`
+    poisson_per_s: float | None = None
+    ramp: Ramp | None = None
+    bursts: Bursts | None = None
 
 
 class Pipeline(NamedTuple):
@@ -60,3 +109,4 @@ class Pipeline(NamedTuple):
     jobs: int | None  # how many jobs in all
     until: int | None = None  # index of the pipeline whose end stops new arrivals (`while:` in the workload)
     after: int | None = None  # index of the pipeline that must have ended first
+    session: Session | None = None

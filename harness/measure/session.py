@@ -27,6 +27,7 @@ from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.folder import RunFolder
 from harness.runs.model import Run, ServerFacts
 from harness.servers.launch import launched, simulated
+from harness.servers.machine import cpu_use, other_cores
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
@@ -157,9 +158,12 @@ async def _measure_trial(
         seed=workload.seed,
         repeat=repeat,
     )
+    before = cpu_use()
     stats: LiveStats = await drive(
         engine, sender, keep, start_s=zero_s, on_change=lambda engine: progress.calls(engine, ended)
     )
+    # The CPU time of a server that is not ours cannot be told from that of any other program.
+    alone = all(endpoints[lane.server].server.managed for lane in plan.lanes)
     if repeat >= 0:
         record = TrialRecord(
             candidate=plan.name,
@@ -170,6 +174,7 @@ async def _measure_trial(
             makespan_s=stats.end_s - min(first_due_s, default=0.0),
             loop_lag_p99_s=stats.loop_lag_p99_s,
             complete=True,
+            other_cores=other_cores(before, cpu_use()) if alone else None,
         )
         folder.add_trial(record)
     return list(failed)

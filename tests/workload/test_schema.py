@@ -23,7 +23,7 @@ PLAIN = {
 
 def test_exported_schema_is_fresh() -> None:
     """Mend with: slotwise check --schema > harness/workload/schema.json"""
-    exported = Path(schema.__file__).with_name("schema.json").read_text(encoding="utf-8")
+    exported = (Path(schema.__file__).parents[1] / "schema.json").read_text(encoding="utf-8")
     assert exported == json.dumps(schema.json_schema(), indent=2) + "\n"
 
 

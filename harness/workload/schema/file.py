@@ -1,0 +1,68 @@
+"""The workload file as a whole."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Spec, Table
+from harness.workload.schema.inputs import Input
+from harness.workload.schema.nodes import AgentSpec
+from harness.workload.schema.pipelines import PipelineSpec
+from harness.workload.schema.routing import Candidate
+from harness.workload.schema.servers import ServerSpec
+
+__all__ = ["MeasureSpec", "Workload", "json_schema", "without_credentials"]
+
+
+class MeasureSpec(Spec):
+    """How often."""
+
+    repeats: PositiveInt = Field(default=5, le=1000, description="Recorded repeats of every candidate.")
+    warmup: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=1, description="Repeats before them that are not recorded."
+    )
+
+
+class Workload(Spec):
+    """One YAML file: pipelines, inputs, servers, what to compare."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    name: Name = Field(description="Name of the workload; run folders are called after it.")
+    description: str = Field(default="", description="One sentence for the report.")
+    pipelines: Table[PipelineSpec] = Field(min_length=1, description="The agent graphs.")
+    agents: Table[AgentSpec] = Field(
+        default_factory=FrozenDict, description="Agents of this workload, before those of agents/."
+    )
+    inputs: Table[Input] = Field(default_factory=FrozenDict, description="What nodes fan out over and templates name.")
+    servers: Table[ServerSpec] = Field(
+        default_factory=FrozenDict, description="The servers to choose from; left out: the embedded engine."
+    )
+    compare: Table[Candidate] = Field(
+        default_factory=FrozenDict,
+        description="Candidates: a cap or a routing each; left out: the standard set.",
+    )
+    measure: MeasureSpec = Field(default=MeasureSpec(), description="Repeats and warm-up.")
+    seed: int = Field(default=0, description="Seed of everything drawn.")
+    timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.")
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the workload as plain data, as it would be written in YAML, without credentials in URLs."""
+        plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for server in plain.get("servers", {}).values():
+            if "url" in server:
+                server["url"] = without_credentials(server["url"])
+        return plain
+
+
+def without_credentials(url: str) -> str:
+    """Return `url` without its `user:password@`."""
+    return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a workload file, for editors; `schema.json` in this folder is its copy."""
+    schema = Workload.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Slotwise workload"}

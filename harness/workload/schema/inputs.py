@@ -1,0 +1,50 @@
+"""What nodes fan out over and templates name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt, Tag, model_validator
+
+from harness.workload.schema.base import Spec, mistake, one_key_of
+
+__all__ = ["FileInput", "Input", "ListInput", "Synthetic", "SyntheticInput"]
+
+
+class FileInput(Spec):
+    """Text files, one item each, in the order of their names."""
+
+    files: str = Field(description="A glob below the workload's folder.", examples=["data/*.md"])
+
+
+class ListInput(Spec):
+    """Items written down in the workload."""
+
+    list: tuple[str, ...] = Field(max_length=10_000, description="The items.")
+
+
+class Synthetic(Spec):
+    """Made-up documents of a known size."""
+
+    count: PositiveInt = Field(le=10_000, description="How many documents.")
+    tokens: PositiveInt = Field(le=100_000, description="About how many tokens each.")
+
+    @model_validator(mode="after")
+    def _affordable(self) -> Synthetic:
+        if self.count * self.tokens > 5_000_000:
+            raise mistake(f"expected at most 5000000 tokens in all, found {self.count} x {self.tokens}")
+        return self
+
+
+class SyntheticInput(Spec):
+    """Documents made up from the seed: the same in every candidate, different in every repeat."""
+
+    synthetic: Synthetic
+
+
+Input = Annotated[
+    Annotated[FileInput, Tag("<files>")]
+    | Annotated[ListInput, Tag("<list>")]
+    | Annotated[SyntheticInput, Tag("<synthetic>")],
+    one_key_of(("files", "list", "synthetic")),
+]

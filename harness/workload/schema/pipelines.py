@@ -1,0 +1,68 @@
+"""A pipeline: a graph with its arrivals and its path."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from harness.workload.schema.arrivals import Arrival, AtTimes, Every
+from harness.workload.schema.base import Name, PositiveSeconds, Spec, Table, mistake
+from harness.workload.schema.nodes import NodeSpec
+
+__all__ = ["Goal", "PipelineSpec"]
+
+
+class Goal(Spec):
+    """What a person on an interactive path should feel; missing one is reported (and named by --fail-on)."""
+
+    first_token_s: PositiveSeconds | None = Field(default=None, description="Median time to the first token.")
+    p50_s: PositiveSeconds | None = Field(default=None, description="Median reply time.")
+    p95_s: PositiveSeconds | None = Field(
+        default=None, description="95th percentile of the reply time (needs 100 replies)."
+    )
+
+
+class PipelineSpec(Spec):
+    """A named agent graph with its arrivals and its path."""
+
+    path: Literal["batch", "interactive"] = Field(
+        description="`batch`: throughput matters; `interactive`: a person waits."
+    )
+    jobs: PositiveInt | None = Field(default=None, le=100_000, description="How many jobs in all; `at_s` needs none.")
+    while_: Name | None = Field(
+        default=None, alias="while", description="Keep starting jobs until that pipeline has ended."
+    )
+    after: Name | None = Field(
+        default=None, description="Start when that pipeline has ended; its arrival times count from there."
+    )
+    arrival: Arrival = Field(default=Every(every_s=0), description="When jobs start.")
+    goal: Goal | None = Field(default=None, description="Interactive paths: what is wanted.")
+    nodes: Table[NodeSpec] = Field(min_length=1, description="The graph: a node starts when all of `after` are done.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> PipelineSpec:
+        times = len(self.arrival.at_s) if isinstance(self.arrival, AtTimes) else None
+        if self.while_ is not None:
+            if self.jobs is not None:
+                raise mistake("a pipeline has either `jobs` or `while`, found both", "while")
+            if times is not None:
+                raise mistake("`at_s` says how many jobs there are, so `while` cannot go with it", "while")
+            if self.after is not None:
+                raise mistake("a pipeline has either `while` or `after`, found both", "after")
+            if isinstance(self.arrival, Every) and self.arrival.every_s == 0:
+                raise mistake(
+                    "with `while` jobs need a pace: expected an `arrival` with `closed` or with `every_s` "
+                    "above 0, found every_s 0 (jobs without end at once)",
+                    "arrival",
+                )
+        elif times is None and self.jobs is None:
+            raise mistake("expected `jobs: NUMBER` or `while: PIPELINE`, found neither")
+        elif times is not None and self.jobs not in (None, times):
+            raise mistake(
+                f"`at_s` lists {times} starts, so `jobs` must be {times} or left out, found {self.jobs}",
+                "jobs",
+            )
+        if self.goal is not None and self.path == "batch":
+            raise mistake("`goal` goes with path: interactive, found path: batch", "goal")
+        return self

@@ -1,0 +1,48 @@
+"""The candidates that are compared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, Tag
+
+from harness.workload.schema.base import Name, Seconds, Spec, Table, shape
+
+__all__ = ["Candidate", "CapName", "OrderName", "Routing"]
+
+CapName = Literal["serial", "window", "waves", "unbounded"]
+OrderName = Literal["fifo", "interactive-first"]
+
+
+class Routing(Spec):
+    """Where calls go (`place`), how many are in flight (`cap`), who goes first (`order`)."""
+
+    place: (
+        Annotated[
+            Annotated[Name, Tag("<text>")] | Annotated[Table[Name], Tag("<mapping>")],
+            shape("a server's name", "a server per pipeline (digest: four-slot)"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="A server, or a server per pipeline; left out: the server with most slots.",
+    )
+    cap: Annotated[
+        Annotated[CapName, Tag("<text>")] | Annotated[Table[CapName], Tag("<mapping>")],
+        shape("a cap", "a cap per server (four-slot: window)"),
+    ] = Field(default="window", description="A cap, or a cap per server; servers left out: window.")
+    order: Annotated[
+        Annotated[OrderName, Tag("<text>")] | Annotated[Table[OrderName], Tag("<mapping>")],
+        shape("an order", "an order per server (four-slot: fifo)"),
+    ] = Field(default="fifo", description="An order, or an order per server; servers left out: fifo.")
+    max_in_flight: PositiveInt | None = Field(default=None, description="`window`: instead of the server's slots.")
+    max_wait_s: Seconds = Field(default=1.0, description="`waves`: start when the oldest call has waited this long.")
+    ageing_s: Seconds = Field(
+        default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first."
+    )
+
+
+Candidate = Annotated[
+    Annotated[CapName, Tag("<text>")] | Annotated[Routing, Tag("<mapping>")],
+    shape("a cap", "a routing (place: ..., cap: ..., order: ...)"),
+]
