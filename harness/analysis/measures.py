@@ -302,6 +302,7 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             order=lane.order,
             in_flight={"serial": 1, "window": lane.max_in_flight or lane.slots, "waves": lane.slots}.get(lane.cap),
             threads=threads if isinstance(cores, int) and 0 < threads < cores else None,
+            extrapolated=bool(details.get("extrapolated")),
         )
         uses.append(use)
     return tuple(uses)

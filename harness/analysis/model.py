@@ -70,6 +70,7 @@ class ServerUse(NamedTuple):
     order: str
     in_flight: int | None  # the most calls sent at once; None: unbounded
     threads: int | None = None  # of the engine, where it was not given every core
+    extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
 
 
 class GoalResult(NamedTuple):

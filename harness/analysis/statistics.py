@@ -18,6 +18,7 @@ from harness.core.records import Origin
 __all__ = [
     "CONFIDENCE",
     "EQUIVALENCE",
+    "LEAST_PROFILES",
     "P95_NEEDS",
     "Comparison",
     "Estimate",
@@ -33,7 +34,7 @@ USELESS = 100.0  # an interval whose ends lie further apart than this factor say
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised
 _MOST_REPEATS = 1000
-_LEAST_PROFILES = 5  # fewer resampled profiles say too little of how far they spread
+LEAST_PROFILES = 5  # fewer resampled profiles say too little of how far they spread
 
 Relation = Literal["better", "worse", "equivalent", "unresolved"]
 
@@ -119,7 +120,7 @@ def _profile_half_width(factors: Sequence[float], error: float) -> float | None:
 
     A percentile of 20 resampled calibrations would hang on the outermost of them.
     """
-    if len(factors) < _LEAST_PROFILES:
+    if len(factors) < LEAST_PROFILES:
         return None
     rms = math.sqrt(math.fsum(math.log(factor) ** 2 for factor in factors) / len(factors))
     return float(stats.t.ppf(1 - error / 2, len(factors))) * rms

@@ -135,7 +135,8 @@ def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
     for use in candidate.uses_for(pipelines):
         limit = "no limit on calls" if use.in_flight is None else f"at most {count(use.in_flight, 'call')}"
         order = "" if use.order == "fifo" else f", {use.order}"
-        texts.append(f"{use.server}: {count(use.slots, 'slot')}, {limit} in flight, {use.cap}{order}")
+        slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.cap}{order}")
     return "; ".join(texts)
 
 

@@ -15,8 +15,8 @@ def simulate(
     profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
     repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
     resamples: Annotated[
-        int, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty; 0 leaves it out.")
-    ] = 20,
+        int | None, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Simulate only this candidate (may be repeated).")] = None,
     scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,

@@ -29,7 +29,7 @@ class Options(NamedTuple):
 
     profile: str
     repeats: int
-    resamples: int
+    resamples: int | None
     only: tuple[str, ...]
     scale: int
     seed: int | None

@@ -32,14 +32,13 @@ from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
 from harness.profiles.replay import Observed
-from harness.profiles.schema import MemoryUse, Profile, Row, SlotSetting
+from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds, size
 from harness.workload.schema import ServerSpec
 
 __all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]
 
-DRIFT_BOUND = 0.05  # beyond it the profile and the terminal say so
 TIMING = Burst("timing", (Group(1, 128, 16),))
 TIMED = 2
 START_S = 5.0  # about what starting a server and warming it up takes

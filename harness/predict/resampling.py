@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 
 from harness.analysis.measures import figures_by_repeat
+from harness.analysis.statistics import LEAST_PROFILES
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.virtual import CannotEnd
 from harness.predict.simulation import Given, TokensOf, fitted_lanes, simulate_trial
@@ -22,8 +23,14 @@ from harness.workload.load import Loaded
 
 __all__ = ["with_resampling"]
 
+PROFILES = 20
 MOST_DRAWS = 5
 REPEATS_PER_DRAW = 40  # so that all of it stays below half of the simulation itself
+SMALL_CALLS = 20_000  # a simulation of so many calls takes no time to speak of
+TOO_LARGE = (
+    "The uncertainty of the profile is left out, as this simulation is large: --resamples 20 shows it, more repeats "
+    "do too."
+)
 
 
 def with_resampling(
@@ -31,7 +38,7 @@ def with_resampling(
     loaded: Loaded,
     profile: Profile,
     *,
-    profiles: int,
+    profiles: int | None,
     tokens_of: TokensOf,
     given: Given = None,
     extrapolate: bool = False,
@@ -41,14 +48,18 @@ def with_resampling(
     Args:
         run: predicted on this profile.
         loaded, profile, tokens_of, given, extrapolate: as for the prediction.
-        profiles: how many at most; 0 leaves it out.
+        profiles: how many; 0 leaves it out. None = 20, or as many as take half of the prediction's own time.
     """
-    if not profiles:
+    if profiles == 0:
         return run
-    source, drawn = resampled(profile, profiles, loaded.workload.seed)
     repeats = len({trial.repeat for trial in run.trials})
     draws = min(MOST_DRAWS, max(1, repeats // REPEATS_PER_DRAW))
     first = _first(run, draws)
+    if profiles is None:
+        profiles = min(PROFILES, max(SMALL_CALLS, len(run.calls) // 2) // max(1, len(first.calls)))
+        if profiles < LEAST_PROFILES:
+            return run._replace(notes=(*run.notes, TOO_LARGE))
+    source, drawn = resampled(profile, profiles, loaded.workload.seed)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}
     plans = [plan for plan in loaded.plans if plan.name in predicted]

@@ -15,9 +15,9 @@ from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.history import last_score
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
-from harness.profiles.schema import Profile
+from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Run, ServerFacts
-from harness.units import percent
+from harness.units import count, percent
 from harness.workload.load import Loaded
 from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
@@ -170,6 +170,8 @@ def _servers(
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     url = spec.url or "" if isinstance(spec, OllamaServer) else ""
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
+    if str(spec.slots) not in profile.family(_threads(spec)):
+        details["extrapolated"] = 1
     if isinstance(spec, EngineServer):
         details["batch_tokens"] = spec.batch_tokens
     return ServerFacts(
@@ -186,6 +188,16 @@ def _about(profile: Profile) -> tuple[str, ...]:
         lines[0] += (
             f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
             f"{percent(held.worst_error)} at worst."
+        )
+    drifted = [
+        f"{setting.drift:+.0%} with {count(int(slots), 'slot')}"
+        for family in (profile.slots, profile.half or {})
+        for slots, setting in family.items()
+        if setting.drift is not None and abs(setting.drift) > DRIFT_BOUND
+    ]
+    if drifted:
+        lines.append(
+            f"The machine changed speed while the profile was made ({', '.join(drifted)}): expect errors of that size."
         )
     if last and last.get("median_error") is not None:
         lines.append(

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from harness.workload.schema import FrozenDict
 
-__all__ = ["HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
+__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -22,6 +22,7 @@ Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Stretch = Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 V = TypeVar("V")
+DRIFT_BOUND = 0.05  # beyond it the profile, the terminal and every prediction say so
 # Fitted values besides the step times; the overhead is that of `before_s` and `after_s` together.
 FITTED = (
     "prefill_s_per_token",

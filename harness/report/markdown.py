@@ -77,7 +77,10 @@ def _rate(found: Estimate | None) -> str:
 
 
 def _servers(candidate: CandidateSummary) -> str:
-    return "; ".join(f"{use.server}: {count(use.slots, 'slot')}, {use.cap}, {use.order}" for use in candidate.servers)
+    return "; ".join(
+        f"{use.server}: {count(use.slots, 'slot')}{' (extrapolated)' if use.extrapolated else ''}, {use.cap}, {use.order}"
+        for use in candidate.servers
+    )
 
 
 def _fact(pair: tuple[str, object]) -> str:

@@ -133,6 +133,8 @@ def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
         name = Text(plain(candidate.name), style="bold" if candidate.name in chosen else "")
         slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
         name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
+        if any(use.extrapolated for use in candidate.servers):
+            name.append("\nextrapolated", style="dim")
         table.add_row(name, *(column.cell(candidate) for column in columns))
     return table
 

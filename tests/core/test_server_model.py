@@ -68,7 +68,7 @@ def test_a_call_alone() -> None:
 
 
 def test_a_prompt_that_is_pushed_out_of_a_step_has_not_begun_in_it() -> None:
-    """At 2 s the step that takes B's prompt up begins; at that instant A is given up, and C, in A's lower slot, fills it."""
+    """At 2 s begins the step that takes B's prompt up; at that instant A is given up, and C, in A's slot, fills it."""
     model = ServerModel(COSTS)
     a, b, c = Request(0, 4, 10), Request(1, 8, 2), Request(2, 8, 2)
     model.submit(a, 0.0)

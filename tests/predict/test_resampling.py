@@ -17,7 +17,7 @@ from scipy import stats
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.cli.app import _main
-from harness.predict.resampling import with_resampling
+from harness.predict.resampling import TOO_LARGE, with_resampling
 from harness.predict.simulation import forecast, predict
 from harness.profiles.load import load_profile
 from harness.report.markdown import markdown_report
@@ -45,7 +45,9 @@ def replicates(setting: str, factors: tuple[float, ...]) -> str:
     return f"replicates: {json.dumps(values)}, {setting}"
 
 
-def resampled_run(tmp_path: Path, one: tuple[float, ...] | None, two: tuple[float, ...] | None) -> Run:
+def resampled_run(
+    tmp_path: Path, one: tuple[float, ...] | None, two: tuple[float, ...] | None, profiles: int | None = 20
+) -> Run:
     text = PROFILE
     if one is not None:
         text = text.replace("step_s: {1: 0.125}", replicates("step_s: {1: 0.125}", one))
@@ -56,7 +58,7 @@ def resampled_run(tmp_path: Path, one: tuple[float, ...] | None, two: tuple[floa
     loaded, profile = load_workload(tmp_path / "paper.yaml"), load_profile(str(tmp_path / "p.yaml"))
     tokens = forecast(loaded)
     run = predict(loaded, profile, repeats=3, tokens_of=tokens).run
-    return with_resampling(run, loaded, profile, profiles=20, tokens_of=tokens)
+    return with_resampling(run, loaded, profile, profiles=profiles, tokens_of=tokens)
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +147,15 @@ def test_the_command_has_it_and_can_leave_it_out(
         assert _main() == 0
         time = json.loads(capsys.readouterr().out)["candidates"][0]["pipelines"][0]["time"]
         assert (time["profile_low"] is not None) == known
+
+
+def test_a_large_simulation_leaves_it_out_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three jobs of three calls a candidate: 18 calls in all, 6 for one profile."""
+    monkeypatch.setattr("harness.predict.resampling.SMALL_CALLS", 29)
+    run = resampled_run(tmp_path, FACTORS, FACTORS, profiles=None)
+    assert run.resampled is None
+    assert TOO_LARGE in run.notes
+    monkeypatch.setattr("harness.predict.resampling.SMALL_CALLS", 30)
+    run = resampled_run(tmp_path, FACTORS, FACTORS, profiles=None)
+    assert run.resampled is not None and run.resampled.factors["serial/digest/time"] == pytest.approx(FACTORS[:5])
+    assert resampled_run(tmp_path, FACTORS, FACTORS, profiles=0).resampled is None
