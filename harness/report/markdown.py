@@ -77,10 +77,11 @@ def _rate(found: Estimate | None) -> str:
 
 
 def _servers(candidate: CandidateSummary) -> str:
-    return "; ".join(
-        f"{use.server}: {count(use.slots, 'slot')}{' (extrapolated)' if use.extrapolated else ''}, {use.cap}, {use.order}"
-        for use in candidate.servers
-    )
+    texts = []
+    for use in candidate.servers:
+        slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        texts.append(f"{use.server}: {slots}, {use.cap}, {use.order}")
+    return "; ".join(texts)
 
 
 def _fact(pair: tuple[str, object]) -> str:
