@@ -20,7 +20,6 @@ from harness.core.events import (
     At,
     Call,
     Cancel,
-    Cancelled,
     Done,
     Event,
     Record,
@@ -178,14 +177,13 @@ class Engine:
             raise ValueError(f"time can't go backwards: {now_s!r} after {self._now_s!r}")
         self._now_s = now_s
         for event in sorted(events, key=rank) if len(events) > 1 else events:
-            kind = event.__class__
-            if kind is Done:
-                self._call_ended(event[0], event[1])  # type: ignore[arg-type, misc]
+            if isinstance(event, Done):
+                self._call_ended(event[0], event[1])
             elif isinstance(event, Arrive):
                 self._arrive(event)
             elif isinstance(event, Timer):
                 self._timer(event.id)
-            elif isinstance(event, Cancelled):
+            else:
                 self._call_ended(event.call, event.reply._replace(outcome="cancelled"))
         for lane in self._lanes:
             if lane.heap:
@@ -221,18 +219,10 @@ class Engine:
                 place.feeds.feeding += 1
             self._actions.append(At(self._now_s + place.delay_s, Timer(timer)))
             return
-        pipeline, number, index, lane, now_s, ids = (
-            job.pipeline,
-            job.number,
-            place.index,
-            place.lane,
-            self._now_s,
-            self._call_ids,
-        )
-        path = place.names[0][4]
-        add = place.state.add
+        add, ids, path = place.state.add, self._call_ids, place.names[0][4]
         for item in range(place.width):
-            add(_new(Call, (next(ids), pipeline, number, index, item, 0, lane, now_s)), path, job)
+            fields = (next(ids), job.pipeline, job.number, place.index, item, 0, place.lane, self._now_s)
+            add(_new(Call, fields), path, job)
 
     def _item_done(self, job: _Job, node: int) -> None:
         for ready in job.item_done(node):

@@ -51,7 +51,7 @@ class RecordLog(Sequence[R], Generic[R]):
     __slots__ = ("_blocks", "_kind", "_last", "_open")
 
     def __init__(self, kind: type[R]) -> None:
-        self._kind = kind
+        self._kind: type[R] = kind
         self._blocks: list[tuple[list[_Column], list[_Column]]] = []  # columns of the records, and of their replies
         self._open: list[R] = []  # the records of the block that is not full
         self._last: tuple[int, list[R]] | None = None  # the block that was looked into last
