@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from harness.analysis.measures import figures_by_repeat
 from harness.analysis.statistics import LEAST_PROFILES
-from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.record_log import Records
+from harness.core.records import TrialRecord
 from harness.drivers.virtual import CannotEnd
 from harness.predict.simulation import Given, TokensOf, fitted_lanes, simulate_trial
 from harness.profiles.resample import resampled
@@ -67,30 +68,18 @@ def with_resampling(
     under: list[dict[str, dict[int, float]]] = []
     for other in drawn:
         trials: list[TrialRecord] = []
-        calls: list[CallRecord] = []
-        jobs: list[JobRecord] = []
-
-        def keep(
-            record: CallRecord | JobRecord | DelayRecord,
-            calls: list[CallRecord] = calls,
-            jobs: list[JobRecord] = jobs,
-        ) -> None:
-            if isinstance(record, CallRecord):
-                calls.append(record)
-            elif isinstance(record, JobRecord):
-                jobs.append(record)
-
+        records = Records()
         for plan in plans:
             fitted = fitted_lanes(loaded, other, plan, given, extrapolate)
             try:
                 for repeat in range(draws):
                     tokens = tokens_of(plan.name, repeat)
-                    end_s = simulate_trial(loaded, other, plan, fitted, repeat, tokens, keep)
+                    end_s = simulate_trial(loaded, other, plan, fitted, repeat, tokens, records.append)
                     trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
             except CannotEnd:
                 endless[plan.name] += 1
         under.append(
-            figures_by_repeat(run._replace(trials=tuple(trials), calls=tuple(calls), jobs=tuple(jobs), delays=()))
+            figures_by_repeat(run._replace(trials=tuple(trials), calls=records.calls, jobs=records.jobs, delays=()))
         )
     factors = {
         key: found for key, values in usual.items() if (found := tuple(_factor(one[key], values) for one in under))
