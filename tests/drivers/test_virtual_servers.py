@@ -185,3 +185,16 @@ def test_a_simulation_that_lasts_too_long_is_given_up() -> None:
     endless = pipeline("e", *SINGLE, jobs=10**6, arrival=Arrival(users=1, think_s=1.0))
     with pytest.raises(CannotEnd, match=r"beyond its limit of 5000 s: .* bound its jobs"):
         run(chat, endless, limits=Limits(virtual_s=5000))
+
+
+def test_a_call_that_takes_no_time_on_a_shared_machine_is_told_at_once() -> None:
+    """It ends while another call of the same instant is being sent to the server beside it."""
+    free = StepCosts((0.0, 1.0), ((1, 0.0),))
+    machine = Machine([ServerModel(free), ServerModel(free)], {2: 1.5})
+    servers = ModelledServers([ModelledServer(server) for server in machine.servers], lambda call: (4, 1 + 2 * call.id))
+    servers.start(Call(0, 0, 0, 0, 0, 0, 0, 5.0), 5.0)
+    servers.start(Call(1, 1, 0, 0, 0, 0, 1, 5.0), 5.0)
+    now_s, events = servers.advance(float("inf"))
+    assert (now_s, [event[0] for event in events]) == (5.0, [0])
+    now_s, events = servers.advance(float("inf"))
+    assert (now_s, [event[0] for event in events]) == (7.0, [1])
