@@ -7,6 +7,7 @@ from core.by_step import Given, reference
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
 
 from harness.core.engine import Engine
+from harness.core.events import Call
 from harness.core.graph import Arrival, Pipeline
 from harness.core.machine import Machine
 from harness.core.plan import Lane, Plan
