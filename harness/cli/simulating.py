@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.errors import UserError
-from harness.predict.simulation import forecast, predict
+from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
@@ -45,7 +45,6 @@ def simulate_workload(file: Path, options: Options) -> None:
         loaded,
         profile,
         repeats=options.repeats,
-        tokens_of=forecast(loaded),
         given=given_values(options.assume),
         extrapolate=options.extrapolate,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
+from harness.core.draws import shuffled
 from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import SharedServer
 from harness.core.records import Reply
@@ -38,6 +39,7 @@ class ModelledServer(NamedTuple):
     before_s: float = 0.0  # sent until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
+    gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
 
 
 class _Sent(Request):
@@ -64,9 +66,10 @@ class ModelledServers:
     Args:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
+        seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
-    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens) -> None:
+    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens, *, seed: int = 0, repeat: int = 0) -> None:
         self._lanes = tuple(lanes)
         self._models = tuple(lane.model for lane in lanes)
         self._due_s = [NEVER_S] * len(lanes)  # when each server must be looked at, unless it was touched since
@@ -74,7 +77,7 @@ class ModelledServers:
         self._alone = self._models[0] if len(lanes) == 1 else None
         # What happens to a server that shares its machine changes the others' times too.
         self._coupled = any(isinstance(model, SharedServer) for model in self._models)
-        self._direct = tuple(not lane.before_s and lane.starts_per_s is None for lane in lanes)
+        self._direct = tuple(not lane.before_s and not lane.gap_s and lane.starts_per_s is None for lane in lanes)
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
         self._open: dict[int, _Sent] = {}
@@ -82,6 +85,9 @@ class ModelledServers:
         # or a lane whose pace lets the next call go).
         self._later: list[tuple[float, int, _Sent | Event | int]] = []
         self._serial = 0
+        self._apart = any(lane.gap_s for lane in lanes)
+        self._burst: list[_Sent] = []  # sent at this instant, where calls come apart
+        self._seed, self._repeat = seed, repeat
 
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
@@ -121,6 +127,8 @@ class ModelledServers:
 
     def next_s(self, quiet_until_s: float) -> float:
         """Return when something happens on any server or on the way to one."""
+        if self._burst:
+            self._send_burst()
         next_s = self._later[0][0] if self._later else NEVER_S
         if next_s < quiet_until_s:
             quiet_until_s = next_s
@@ -195,7 +203,21 @@ class ModelledServers:
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s
-        self._at(now_s + self._lanes[sent.lane].before_s, sent)
+        if self._apart:
+            self._burst.append(sent)
+        else:
+            self._at(now_s + self._lanes[sent.lane].before_s, sent)
+
+    def _send_burst(self) -> None:
+        """All calls of this instant are known: they reach their servers one after the other, and who is first is chance."""
+        burst = tuple(self._burst)
+        self._burst.clear()
+        if len(burst) > 1:
+            burst = shuffled(burst, self._seed, self._repeat, burst[0].call, "burst")
+        for number, sent in enumerate(burst):
+            lane = self._lanes[sent.lane]
+            assert sent.sent_s is not None
+            self._at(sent.sent_s + lane.before_s + number * lane.gap_s, sent)
 
     def _next_of(self, lane: int, now_s: float) -> None:
         """A paced lane's time has come: send the first that still wants to go."""

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Call
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
+from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
+from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import percent
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Prediction", "TokensOf", "forecast", "predict"]
-
-# The token counts of one repeat: (candidate, repeat) -> call -> (prompt tokens, output tokens).
-TokensOf = Callable[[str, int], Tokens]
+__all__ = ["Prediction", "predict"]
 
 
 class Prediction(NamedTuple):
@@ -34,23 +33,12 @@ class Prediction(NamedTuple):
     refused: Mapping[str, str]
 
 
-def forecast(loaded: Loaded) -> TokensOf:
-    """Return the lengths that a designer knows beforehand: estimated prompts, pinned or most output tokens."""
-    nodes = tuple(pipeline.graph.nodes for pipeline in loaded.pipelines)
-    lengths = [[(n.expected_prompt_tokens or 1, n.expected_output_tokens or 1) for n in graph] for graph in nodes]
-
-    def tokens(call: Call) -> tuple[int, int]:
-        return lengths[call.pipeline][call.node]
-
-    return lambda candidate, repeat: tokens
-
-
 def predict(
     loaded: Loaded,
     profile: Profile,
     *,
     repeats: int,
-    tokens_of: TokensOf,
+    tokens_of: TokensOf | None = None,
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
 ) -> Prediction:
@@ -60,7 +48,7 @@ def predict(
         loaded: the workload.
         profile: of the machine; every server of the workload is taken to stand on it.
         repeats: how often, with other draws each time.
-        tokens_of: lengths of the calls, as forecast or as observed.
+        tokens_of: lengths of the calls as observed; None = as forecast.
         given, extrapolate: see `harness.profiles.compile.compile_costs`.
 
     Raises:
@@ -72,6 +60,9 @@ def predict(
     delays: list[DelayRecord] = []
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
+    if tokens_of is None:
+        tokens_of = forecast(loaded, profile.text)
+        notes |= dict.fromkeys(forecast_assumes(loaded, profile))
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
         if isinstance(record, CallRecord):
@@ -83,7 +74,9 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            fitted = [_fitted(profile, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
+            fitted = [
+                _fitted(profile, lane.server, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes
+            ]
             _servers(loaded, profile, plan, fitted, 0, tokens_of(plan.name, 0))  # refused before anything is simulated
         except UserError as error:
             refused[plan.name] = str(error)
@@ -119,8 +112,52 @@ def predict(
     return Prediction(run, refused)
 
 
-def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+def _fitted(
+    profile: Profile, name: str, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool
+) -> Fitted:
+    """Compile the costs of one server, with notes on all that is not as it was calibrated."""
+    if isinstance(spec, SimulatedServer):
+        extrapolate = extrapolate or spec.extrapolate
+        given = {**spec.assume, **(given or {})}
+    notes = [*_other_model(profile, name, spec, extrapolate)]
+    fit = compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+    if isinstance(spec, SimulatedServer):
+        if spec.speed_up != 1:
+            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
+            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
+    elif spec.batch_tokens != fit.costs.batch_tokens:
+        notes.append(
+            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
+            f"{fit.costs.batch_tokens}"
+        )
+    known = profile.memory.context_tokens
+    if known is not None and spec.context_tokens > known:
+        notes.append(
+            f'"{name}" has a context of {spec.context_tokens} tokens, the profile was fitted with {known}: longer '
+            "contexts are taken to cost on in the same way"
+        )
+    return fit._replace(notes=(*fit.notes, *notes))
+
+
+def _other_model(profile: Profile, name: str, spec: ServerSpec, extrapolate: bool) -> tuple[str, ...]:
+    """Return a note where the server has, or may have, another model than the profile; UserError unless asked for."""
+    if isinstance(spec, SimulatedServer):
+        known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
+        mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
+    elif profile.model_id is None:
+        return (
+            f'the model of profile "{profile.name}" ({profile.model}) is that of the workload; the profile has no '
+            "`model_id` to compare",
+        )
+    else:
+        known, wanted = profile.model_id, model_id(spec.model)
+        is_same = model_id(profile.model_id) == wanted
+        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
+    if is_same:
+        return ()
+    if extrapolate:
+        return (f'"{name}" ({wanted}) is extrapolated from {known}, of which the profile is',)
+    raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
 
 
 def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
@@ -139,10 +176,18 @@ def _servers(
     models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
     return ModelledServers(
         [
-            ModelledServer(model, fit.costs.before_s, fit.costs.after_s, loaded.servers[lane.server].starts_per_s)
+            ModelledServer(
+                model,
+                fit.costs.before_s,
+                fit.costs.after_s,
+                loaded.servers[lane.server].starts_per_s,
+                fit.costs.gap_s,
+            )
             for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
         ],
         tokens,
+        seed=seed,
+        repeat=repeat,
     )
 
 

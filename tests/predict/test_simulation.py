@@ -12,7 +12,7 @@ from harness.cli.app import _main
 from harness.errors import UserError
 from harness.predict.history import last_score, remember
 from harness.predict.score import replay, score
-from harness.predict.simulation import Prediction, forecast, predict
+from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import read_run
 from harness.workload.load import Loaded, load_workload
@@ -69,7 +69,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predicted(files: Path, repeats: int = 2) -> tuple[Loaded, Prediction]:
     loaded = load_workload(files / "paper.yaml")
     profile = load_profile(str(files / "dyadic.yaml"))
-    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded))
+    return loaded, predict(loaded, profile, repeats=repeats)
 
 
 def test_times_by_hand(files: Path) -> None:
