@@ -209,7 +209,7 @@ class ModelledServers:
             self._at(now_s + self._lanes[sent.lane].before_s, sent)
 
     def _send_burst(self) -> None:
-        """All calls of this instant are known: they reach their servers one after the other, and who is first is chance."""
+        """All calls of this instant are known: they come to their servers one by one, in an order of chance."""
         burst = tuple(self._burst)
         self._burst.clear()
         if len(burst) > 1:

@@ -113,9 +113,6 @@ async def experiment(
     """
     timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
     speed = speed_of(timed[1:])
-    apart = [
-        call for key in range(effort.references) for call in observe(await carry(APART, APART_KEY - key), APART, key)
-    ]
     bursts = design(slots, context_tokens, effort, speed)
     once_s = expected_s(bursts, slots, speed)
     reference_s = expected_s(bursts[:1], slots, speed)
@@ -126,6 +123,9 @@ async def experiment(
         f"{name}: about {seconds(about_s)} ({count(repetitions, 'repetition')} of {count(len(bursts), 'burst')})"
     )
     seen = await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+    apart = [
+        call for key in range(effort.references) for call in observe(await carry(APART, APART_KEY - key), APART, key)
+    ]
     return seen._replace(gap_s=gap_of(apart))
 
 

@@ -19,7 +19,7 @@ TokensOf = Callable[[str, int], Tokens]
 Lengths = tuple[tuple[tuple[tuple[int, int], ...], ...], ...]  # by pipeline, node, item: (prompt, output) tokens
 
 
-def forecast(loaded: Loaded, text: TextTokens | None = None) -> TokensOf:
+def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     """Return the lengths that a designer knows beforehand: prompts by their text, answers as long as they may be.
 
     Items are those of the workload, each with its own length; made-up ones are those of the first repeat.

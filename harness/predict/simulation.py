@@ -23,7 +23,7 @@ from harness.units import percent
 from harness.workload.load import Loaded
 from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "TokensOf", "forecast", "predict"]
 
 
 class Prediction(NamedTuple):

@@ -26,7 +26,7 @@ __all__ = [
 NUMBERING_TOKENS = 3  # "7", "." and the end of the line, where several answers are filled in
 LONG_WORD = 6  # letters; a tokenizer knows most words up to that many as one token
 
-_PIECE = re.compile(r"([^\W\d]+)|\d|[^\w\s]|\n+")
+_PIECE = re.compile(r"([^\W\d_]+)|\d|_|[^\w\s]|\n+")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_-]*)\}|[{}]")
 
 
