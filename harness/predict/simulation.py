@@ -156,7 +156,7 @@ def _other_model(profile: Profile, name: str, spec: ServerSpec, extrapolate: boo
     if is_same:
         return ()
     if extrapolate:
-        return (f'"{name}" ({wanted}) is extrapolated from {known}, of which the profile is',)
+        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
     raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
 
 

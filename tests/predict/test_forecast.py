@@ -144,7 +144,7 @@ def test_another_model_is_refused_unless_extrapolated(tmp_path: Path, profile: P
     with pytest.raises(UserError, match=message):
         predict(loaded, profile, repeats=1)
     marked = notes(loaded, profile, extrapolate=True)
-    assert any(note.endswith(") is extrapolated from smollm2-135m, of which the profile is.") for note in marked)
+    assert any(note.endswith("extrapolated from smollm2-135m, which the profile measured.") for note in marked)
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "/models/SmolLM2-135M-Instruct.Q4_1.gguf"])
