@@ -12,8 +12,9 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.errors import UserError
+from harness.predict.forecast import forecast
 from harness.predict.resampling import with_resampling
-from harness.predict.simulation import forecast, predict
+from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
@@ -43,12 +44,11 @@ def simulate_workload(file: Path, options: Options) -> None:
     """Predict, analyse, and print; write a run folder where one is asked for."""
     loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
     profile = load_profile(options.profile, file.parent)
-    tokens_of, given = forecast(loaded), given_values(options.assume)
+    tokens_of, given = forecast(loaded, profile.text), given_values(options.assume)
     prediction = predict(
         loaded,
         profile,
         repeats=options.repeats,
-        tokens_of=tokens_of,
         given=given,
         extrapolate=options.extrapolate,
     )

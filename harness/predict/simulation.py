@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Call
 from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
+from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
+from harness.profiles.model_id import model_id
 from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import count, percent
@@ -24,8 +26,6 @@ from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, Simu
 
 __all__ = ["Given", "Keep", "Prediction", "TokensOf", "fitted_lanes", "forecast", "predict", "simulate_trial"]
 
-# The token counts of one repeat: (candidate, repeat) -> call -> (prompt tokens, output tokens).
-TokensOf = Callable[[str, int], Tokens]
 Given = Mapping[str, float] | None  # what the profile does not know; see `harness.profiles.compile.compile_costs`
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
@@ -37,23 +37,12 @@ class Prediction(NamedTuple):
     refused: Mapping[str, str]
 
 
-def forecast(loaded: Loaded) -> TokensOf:
-    """Return the lengths that a designer knows beforehand: estimated prompts, pinned or most output tokens."""
-    nodes = tuple(pipeline.graph.nodes for pipeline in loaded.pipelines)
-    lengths = [[(n.expected_prompt_tokens or 1, n.expected_output_tokens or 1) for n in graph] for graph in nodes]
-
-    def tokens(call: Call) -> tuple[int, int]:
-        return lengths[call.pipeline][call.node]
-
-    return lambda candidate, repeat: tokens
-
-
 def predict(
     loaded: Loaded,
     profile: Profile,
     *,
     repeats: int,
-    tokens_of: TokensOf,
+    tokens_of: TokensOf | None = None,
     given: Given = None,
     extrapolate: bool = False,
 ) -> Prediction:
@@ -63,7 +52,7 @@ def predict(
         loaded: the workload.
         profile: of the machine; every server of the workload is taken to stand on it.
         repeats: how often, with other draws each time.
-        tokens_of: lengths of the calls, as forecast or as observed.
+        tokens_of: lengths of the calls as observed; None = as forecast.
         given, extrapolate: see `harness.profiles.compile.compile_costs`.
 
     Raises:
@@ -73,6 +62,9 @@ def predict(
     records = Records()
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
+    if tokens_of is None:
+        tokens_of = forecast(loaded, profile.text)
+        notes |= dict.fromkeys(forecast_assumes(loaded, profile))
 
     for plan in loaded.plans:
         try:
@@ -110,11 +102,7 @@ def predict(
 
 def fitted_lanes(loaded: Loaded, profile: Profile, plan: Plan, given: Given, extrapolate: bool) -> list[Fitted]:
     """Compile the costs of the servers of a candidate; see `harness.profiles.compile.compile_costs` for errors."""
-    specs = [loaded.servers[lane.server] for lane in plan.lanes]
-    return [
-        compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
-        for spec in specs
-    ]
+    return [_fitted(profile, lane.server, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
 
 
 def simulate_trial(
@@ -135,6 +123,52 @@ def simulate_trial(
     return simulate(engine, _servers(loaded, profile, plan, fitted, repeat, tokens), keep)
 
 
+def _fitted(profile: Profile, name: str, spec: ServerSpec, given: Given, extrapolate: bool) -> Fitted:
+    """Compile the costs of one server, with notes on all that is not as it was calibrated."""
+    if isinstance(spec, SimulatedServer):
+        extrapolate = extrapolate or spec.extrapolate
+        given = {**spec.assume, **(given or {})}
+    notes = [*_other_model(profile, name, spec, extrapolate)]
+    fit = compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+    if isinstance(spec, SimulatedServer):
+        if spec.speed_up != 1:
+            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
+            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
+    elif spec.batch_tokens != fit.costs.batch_tokens:
+        notes.append(
+            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
+            f"{fit.costs.batch_tokens}"
+        )
+    known = profile.memory.context_tokens
+    if known is not None and spec.context_tokens > known:
+        notes.append(
+            f'"{name}" has a context of {spec.context_tokens} tokens, the profile was fitted with {known}: longer '
+            "contexts are taken to cost on in the same way"
+        )
+    return fit._replace(notes=(*fit.notes, *notes))
+
+
+def _other_model(profile: Profile, name: str, spec: ServerSpec, extrapolate: bool) -> tuple[str, ...]:
+    """Return a note where the server has, or may have, another model than the profile; UserError unless asked for."""
+    if isinstance(spec, SimulatedServer):
+        known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
+        mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
+    elif profile.model_id is None:
+        return (
+            f'the model of profile "{profile.name}" ({profile.model}) is that of the workload; the profile has no '
+            "`model_id` to compare",
+        )
+    else:
+        known, wanted = profile.model_id, model_id(spec.model)
+        is_same = model_id(profile.model_id) == wanted
+        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
+    if is_same:
+        return ()
+    if extrapolate:
+        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
+    raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
+
+
 def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
     return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None
 
@@ -151,10 +185,18 @@ def _servers(
     models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
     return ModelledServers(
         [
-            ModelledServer(model, fit.costs.before_s, fit.costs.after_s, loaded.servers[lane.server].starts_per_s)
+            ModelledServer(
+                model,
+                fit.costs.before_s,
+                fit.costs.after_s,
+                loaded.servers[lane.server].starts_per_s,
+                fit.costs.gap_s,
+            )
             for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
         ],
         tokens,
+        seed=seed,
+        repeat=repeat,
     )
 
 

@@ -50,6 +50,7 @@ ASSUMPTIONS = {
         Assumption("mixed_factor", 1.0, "factor on prompt tokens in a step in which others generate"),
         Assumption("before_s", 0.0, "overhead of a call before the queue"),
         Assumption("after_s", 0.0, "overhead of a call after its last token"),
+        Assumption("gap_s", 0.0, "seconds between two calls in the queue that were sent together"),
     )
 }
 
@@ -124,6 +125,7 @@ def compile_costs(
         batch_tokens=int(values["prefill_batch_tokens"]),
         before_s=values["before_s"],
         after_s=values["after_s"],
+        gap_s=values["gap_s"],
     )
     half = threads is not None and profile.family(threads) is profile.half
     return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)

@@ -25,6 +25,7 @@ __all__ = [
     "Fit",
     "fit_contention",
     "fit_setting",
+    "gap_of",
     "held_out",
     "noise_of",
     "setting_of",
@@ -192,8 +193,27 @@ def noise_of(observed: Sequence[Observed]) -> float | None:
     return PER_DIFFERENCE * median(differences)
 
 
+def gap_of(observed: Sequence[Observed]) -> float | None:
+    """Return the median time between two calls in a server's queue that were started at one instant.
+
+    When a call came in is its end less the time that the server says it had it, so they must not end together: the
+    client hears of one end after the other. None: the server does not tell, or no burst has two calls.
+    """
+    gaps: list[float] = []
+    for burst in _bursts(observed):
+        came_s = sorted(call.sent_s + call.wall_s - call.total_s for call in burst if call.total_s is not None)
+        gaps += [later - earlier for earlier, later in pairwise(came_s)]
+    return max(0.0, median(gaps)) if gaps else None
+
+
 def setting_of(
-    fit: Fit, *, batch_tokens: int | None, threads: int | None, drift: float | None, errors: Sequence[float]
+    fit: Fit,
+    *,
+    batch_tokens: int | None,
+    threads: int | None,
+    drift: float | None,
+    errors: Sequence[float],
+    gap_s: float | None = None,
 ) -> SlotSetting:
     """Write a fit as the slot setting of a profile, to six digits.
 
@@ -202,6 +222,7 @@ def setting_of(
         batch_tokens, threads: as far as they are known.
         drift: of the reference call.
         errors: on held-out calls.
+        gap_s: between calls that were sent together.
     """
     costs, values = fit.costs, fit.values
     standard = {
@@ -219,6 +240,7 @@ def setting_of(
         mixed_factor=_digits(costs.mixed_factor),
         before_s=_digits(costs.before_s),
         after_s=_digits(costs.after_s),
+        gap_s=None if gap_s is None else _digits(gap_s, 3),
         noise=None if fit.noise is None else _digits(fit.noise, 3),
         threads=threads,
         standard_error=standard,

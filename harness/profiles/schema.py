@@ -11,9 +11,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
+__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens"]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -84,6 +85,9 @@ class SlotSetting(Spec):
     )
     before_s: Cost | None = Field(description="Overhead of a call from sending until it stands in the queue.")
     after_s: Cost | None = Field(description="Overhead from a token's end of step until the client has it.")
+    gap_s: Cost | None = Field(
+        default=None, description="Seconds between two calls in the queue that the client started at one instant."
+    )
     noise: Ratio | None = Field(default=None, description="Relative standard deviation of a segment's cost.")
     threads: PositiveInt | None = Field(default=None, description="Engine threads that it was measured with.")
     standard_error: ByName[Ratio] = Field(
@@ -131,6 +135,23 @@ class MemoryUse(Spec):
     context_tokens: PositiveInt | None = None
 
 
+class TextTokens(Spec):
+    """How many tokens of its model a prompt has, by its text. Counted by the server, whatever its speed."""
+
+    tokens_per_piece: Ratio = Field(description="Of a word, a digit, a punctuation mark or a line break.")
+    tokens_per_long_letter: Ratio = Field(description="Besides, of each letter of a word from the seventh on.")
+    template_tokens: Ratio = Field(
+        description="Of the chat template and the number in brackets that begins each prompt, without system message."
+    )
+    system_template_tokens: Ratio = Field(description="The same of a call with a system message.")
+    held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
+
+    def count(self, text: str) -> float:
+        """Return about how many tokens a text has, the template apart."""
+        wording = Wording.of(text)
+        return self.tokens_per_piece * wording.pieces + self.tokens_per_long_letter * wording.long_letters
+
+
 class Row(Spec):
     """One observation: so many equal calls sent at once, and the time until the last had ended."""
 
@@ -154,6 +175,10 @@ class Profile(Spec):
     machine: Text = Field(description="The machine.")
     engine: Text = Field(description="The engine and its version.")
     model: Text = Field(description="The model that was served.")
+    model_id: Text | None = Field(
+        default=None,
+        description="The same to be compared: a built-in model's name, or a file's or Ollama's in lower case.",
+    )
     slots: ByNumber[SlotSetting] = Field(
         description="By the number of slots that the server was started with; it has the machine's cores to itself."
     )
@@ -168,6 +193,7 @@ class Profile(Spec):
         default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
     )
     memory: MemoryUse = MemoryUse()
+    text: TextTokens | None = Field(default=None, description="Tokens of prompts; null = four characters are taken.")
     held_out: HeldOut | None = None
     notes: tuple[Text, ...] = Field(default=(), description="What a reader of its numbers must know, drift above all.")
     rows: tuple[Row, ...] = ()

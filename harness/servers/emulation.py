@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.core.step_costs import sped_up
 from harness.errors import UserError
 from harness.profiles.compile import compile_costs
 from harness.profiles.load import load_profile
 from harness.profiles.schema import MemoryUse, Profile
-from harness.servers.simulated import SimulatedConfig, sped_up
+from harness.servers.simulated import SimulatedConfig
 from harness.workload.schema import FAULTS, SimulatedServer
 
 __all__ = ["contention", "emulation", "profile_of"]

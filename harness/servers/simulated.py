@@ -1,7 +1,7 @@
 """A simulated engine behind the front: a `ServerModel` on the event loop's clock, with plausible text.
 
 The model's seconds are the loop's, so a client's times and the durations that it is told fit together. A speed-up is
-in the costs (`sped_up`): everything takes less time, and is reported as it was.
+in the costs (`step_costs.sped_up`): everything takes less time, and is reported as it was.
 
 The front's FIFO never lets more calls in than there are slots, so the model's own queue is empty but for an instant.
 What is left of a wait in the model is the rest of the step that runs: a new call is looked at between steps only.
@@ -25,7 +25,7 @@ from harness.servers.front.engine import EngineError, Final, GenerateRequest, Mo
 from harness.servers.simulated_text import words
 from harness.workload.prompts import estimate_tokens
 
-__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "sped_up", "truth_log"]
+__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
 
 ENDS_BY_ITSELF = 128  # tokens of an answer whose length nobody asked for
 NEVER_S = float("inf")
@@ -91,19 +91,6 @@ def truth_log(path: Path) -> Callable[[Truth], None]:
 def read_truth(path: Path) -> list[Truth]:
     """Read a truth log, in the order in which the calls ended."""
     return [Truth(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def sped_up(costs: StepCosts, factor: float) -> StepCosts:
-    """Return costs that are `factor` times less."""
-    return costs._replace(
-        decode_s=tuple(s / factor for s in costs.decode_s),
-        prefill=tuple((tokens, s / factor) for tokens, s in costs.prefill),
-        prompt_step_s=costs.prompt_step_s / factor,
-        prompt_context_s=costs.prompt_context_s / factor,
-        context_s_per_token=costs.context_s_per_token / factor,
-        before_s=costs.before_s / factor,
-        after_s=costs.after_s / factor,
-    )
 
 
 class _Call(Request):

@@ -24,7 +24,7 @@ from harness.measure.bursts import engine_of, observe
 from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_experiment
 from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
 from harness.profiles.compile import noise
-from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, held_out, noise_of, setting_of
+from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
 
 QUICK = EFFORTS["quick"]
@@ -79,7 +79,7 @@ class Virtual:
         shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
         servers: Sequence[ServerModel | SharedServer] = shared or models
         lanes = [
-            ModelledServer(server, cost.before_s, cost.after_s)
+            ModelledServer(server, cost.before_s, cost.after_s, gap_s=cost.gap_s)
             for server, cost in zip(servers, self.costs, strict=True)
         ]
         records: list[CallRecord] = []
@@ -277,7 +277,8 @@ def test_drift_is_seen() -> None:
 def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
     carry, progress = Virtual([EMBEDDED]), Quiet()
     seen(carry, 4, "default", progress)
-    names = [burst.name for burst in carry.bursts[2:]]
+    names = [burst.name for burst in carry.bursts[2:-3]]
+    assert [burst.name for burst in carry.bursts[-3:]] == ["apart"] * 3
     assert names[:3] == names[-3:] == [REFERENCE] * 3
     middle = names[3:-3]
     each = len(set(middle))
@@ -305,6 +306,20 @@ def test_prompts_fit_into_the_context() -> None:
         for burst in design(4, context_tokens, EFFORTS["thorough"], Speed(0.001, 0.0001)):
             for group in burst.groups:
                 assert group.prompt_tokens + group.output_tokens < context_tokens
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.001953125])
+def test_how_far_apart_calls_come_that_are_sent_together(gap_s: float) -> None:
+    """Eight calls at once, each a token longer than the last, on one slot and on four."""
+    for slots in (1, 4):
+        carry = Virtual([EMBEDDED._replace(decode_s=EMBEDDED.decode_s[: slots + 1], gap_s=gap_s)])
+        assert seen(carry, slots).gap_s == pytest.approx(gap_s, abs=1e-9)
+
+
+def test_a_server_that_tells_no_duration_knows_no_gap() -> None:
+    calls = [call._replace(total_s=None) for call in seen(Virtual([EMBEDDED]), 4).observed]
+    assert gap_of(calls) is None
+    assert gap_of([call for call in seen(Virtual([EMBEDDED]), 4).observed if call.burst == REFERENCE]) is None
 
 
 def test_contention_comes_back() -> None:

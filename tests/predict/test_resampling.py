@@ -56,7 +56,7 @@ def resampled_run(
     (tmp_path / "paper.yaml").write_text(WORKLOAD, encoding="utf-8")
     (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
     loaded, profile = load_workload(tmp_path / "paper.yaml"), load_profile(str(tmp_path / "p.yaml"))
-    tokens = forecast(loaded)
+    tokens = forecast(loaded, profile.text)
     run = predict(loaded, profile, repeats=3, tokens_of=tokens).run
     return with_resampling(run, loaded, profile, profiles=profiles, tokens_of=tokens)
 

@@ -12,7 +12,7 @@ from harness.cli.app import _main
 from harness.errors import UserError
 from harness.predict.history import last_score, remember
 from harness.predict.score import replay, score
-from harness.predict.simulation import Prediction, forecast, predict
+from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import read_run
 from harness.workload.load import Loaded, load_workload
@@ -69,7 +69,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predicted(files: Path, repeats: int = 2) -> tuple[Loaded, Prediction]:
     loaded = load_workload(files / "paper.yaml")
     profile = load_profile(str(files / "dyadic.yaml"))
-    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded))
+    return loaded, predict(loaded, profile, repeats=repeats)
 
 
 def test_times_by_hand(files: Path) -> None:
@@ -198,7 +198,7 @@ compare: {serial: {place: one, cap: serial}}
     def notices(pace: str) -> list[str]:
         (files / "rate.yaml").write_text(text.replace("PACE", pace), encoding="utf-8")
         loaded = load_workload(files / "rate.yaml")
-        run = predict(loaded, profile, repeats=2, tokens_of=forecast(loaded)).run
+        run = predict(loaded, profile, repeats=2).run
         return [notice.text for notice in analyse(run).notices if notice.kind == "overload"]
 
     (said,) = notices("0.25")
@@ -211,7 +211,7 @@ def test_an_extrapolated_candidate_and_a_drift_are_marked(files: Path) -> None:
     drifted = PROFILE.replace("1: {step_s", "1: {drift: -0.12, step_s", 1)
     (files / "dyadic.yaml").write_text(drifted, encoding="utf-8")
     loaded, profile = load_workload(files / "paper.yaml"), load_profile(str(files / "dyadic.yaml"))
-    run = predict(loaded, profile, repeats=2, tokens_of=forecast(loaded), extrapolate=True).run
+    run = predict(loaded, profile, repeats=2, extrapolate=True).run
     analysis = analyse(run)
     assert [[use.extrapolated for use in candidate.servers] for candidate in analysis.candidates] == [[False], [True]]
     assert "two: 3 slots (extrapolated)" in analysis.paths[0].headline

@@ -19,7 +19,7 @@ from servers.asgi import AppTransport
 from starlette.types import ASGIApp
 
 from harness.core.records import Reply
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import StepCosts, sped_up
 from harness.drivers.chat import Chat, Request
 from harness.errors import UserError, WorkloadError
 from harness.profiles.compile import noise
@@ -27,7 +27,7 @@ from harness.servers.emulation import contention, emulation, profile_of
 from harness.servers.faults import Faults, Faulty, fault_of
 from harness.servers.front.app import create_app
 from harness.servers.launch import child, children, launched, simulated
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth, sped_up
+from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth
 from harness.workload.schema import FAULTS, SimulatedServer
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
