@@ -253,9 +253,14 @@ def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSu
         return f"Goal not judged: {label}; it was not measured."
     text = f"Goal {'met' if found_s <= wanted_s else 'missed'}: {label}, found {seconds(found_s)}"
     estimate = {"first_token_s": summary.first_token, "p50_s": summary.time}.get(goal)
-    low, high = (estimate and estimate.profile_interval) or (found_s, found_s)
+    if estimate is None:
+        return f"{text}."
+    low, high = estimate.profile_interval or (found_s, found_s)
     if low < wanted_s < high:
-        text += f", which is not certain: the profile allows {seconds(low)} to {seconds(high)}"
+        return f"{text}, which is not certain: the profile allows {seconds(low)} to {seconds(high)}."
+    if estimate.low is not None and estimate.high is not None and estimate.low < wanted_s < estimate.high:
+        interval = f"{seconds(estimate.low)} to {seconds(estimate.high)}"
+        text += f", which is not certain: its interval over the repeats is {interval}"
     return f"{text}."
 
 
