@@ -101,8 +101,8 @@ class _Builder:
             "agent": "a",
             "need": need,
             "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
-            "retries": draw(st.sampled_from([0, 0, 2])),
-            "backoff_s": draw(st.sampled_from([0.0, 3 * TICK_S])),
+            "retries": draw(st.sampled_from([0, 2, 3])),
+            "backoff_s": draw(st.sampled_from([0.0, 3 * TICK_S, 2.0**19])),
         }
         kind = draw(st.sampled_from(["plain", "plain", "branch", "fan", "list"]))
         if kind == "branch":

@@ -93,12 +93,10 @@ def test_both_drivers_make_equal_records(
 
 
 @SLOW
-@given(st.data(), pipelines(MANY, apart=True), st.sampled_from([0.0, 0.05]), st.sampled_from([None, None, 2.0**19]))
-def test_what_ran_is_what_the_graph_says(
-    data: st.DataObject, some: tuple[Pipeline, ...], failing: float, timeout_s: float | None
-) -> None:
+@given(st.data(), pipelines(MANY, apart=True), st.sampled_from([0.0, 0.05, 0.3]))
+def test_what_ran_is_what_the_graph_says(data: st.DataObject, some: tuple[Pipeline, ...], failing: float) -> None:
     plan = data.draw(plans(some))
-    made = virtual(some, plan, Served(2**30, failing), timeout_s)
+    made = virtual(some, plan, Served(2**30, failing), None)
     check_slots(made, plan)
     calls: dict[tuple[str, int], list[CallRecord]] = defaultdict(list)
     delays: dict[tuple[str, int], list[DelayRecord]] = defaultdict(list)
