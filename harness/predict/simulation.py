@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import Call
+from harness.core.outputs import output_tokens
 from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import TrialRecord
@@ -36,14 +37,24 @@ class Prediction(NamedTuple):
 
 
 def forecast(loaded: Loaded) -> TokensOf:
-    """Return the lengths that a designer knows beforehand: estimated prompts, pinned or most output tokens."""
-    nodes = tuple(pipeline.graph.nodes for pipeline in loaded.pipelines)
+    """Return the lengths that a designer knows beforehand: estimated prompts; drawn, pinned or most output tokens."""
+    pipelines, seed = loaded.pipelines, loaded.workload.seed
+    nodes = tuple(pipeline.graph.nodes for pipeline in pipelines)
     lengths = [[(n.expected_prompt_tokens or 1, n.expected_output_tokens or 1) for n in graph] for graph in nodes]
 
-    def tokens(call: Call) -> tuple[int, int]:
+    def fixed(call: Call) -> tuple[int, int]:
         return lengths[call.pipeline][call.node]
 
-    return lambda candidate, repeat: tokens
+    def drawn(repeat: int) -> Tokens:
+        def tokens(call: Call) -> tuple[int, int]:
+            prompt, output = lengths[call.pipeline][call.node]
+            return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
+
+        return tokens
+
+    if all(node.output_tokens is None for graph in nodes for node in graph):
+        return lambda candidate, repeat: fixed
+    return lambda candidate, repeat: drawn(repeat)
 
 
 def predict(
