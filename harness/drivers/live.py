@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Start
+from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Says, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 __all__ = ["LiveStats", "Send", "drive"]
@@ -35,8 +35,9 @@ async def _yield_once() -> None:
     await asyncio.sleep(0)
 
 
-async def _reply(send: Send, call: Call) -> Reply:
-    return await send(call)
+async def _reply(send: Send, read: Callable[[Call], Says | None], call: Call) -> tuple[Reply, Says | None]:
+    reply = await send(call)
+    return reply, read(call) if reply.outcome == "ok" else None
 
 
 async def drive(
@@ -45,6 +46,7 @@ async def drive(
     on_record: Callable[[CallRecord | JobRecord | DelayRecord], None],
     *,
     start_s: float,
+    read: Callable[[Call], Says | None] = lambda call: None,
     on_change: Callable[[Engine], None] = lambda engine: None,
     settle: Callable[[], Awaitable[None]] = _yield_once,
 ) -> LiveStats:
@@ -55,28 +57,29 @@ async def drive(
         send: carries out one call.
         on_record: takes every record as it is made.
         start_s: the event loop's time that counts as 0.
+        read: what the workload's rules find in the answer of a call that went well, where the model decides.
         on_change: called after every batch, to show progress.
         settle: waits until nothing more is due at this instant. The default yields once, which is all that can be
             done against a real clock; a virtual-time loop can do it exactly.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    tasks: dict[int, asyncio.Task[Reply]] = {}
+    tasks: dict[int, asyncio.Task[tuple[Reply, Says | None]]] = {}
     lags: list[float] = []
 
-    def ended(call_id: int, task: asyncio.Task[Reply]) -> None:
-        del tasks[call_id]
+    def ended(call: Call, task: asyncio.Task[tuple[Reply, Says | None]]) -> None:
+        del tasks[call.id]
         if task.cancelled():
-            queue.put_nowait(Cancelled(call_id, Reply("cancelled", end_s=loop.time() - start_s)))
-        elif task.exception() is None:  # else it is a bug in `send`, and the task group raises it
-            queue.put_nowait(Done(call_id, task.result()))
+            queue.put_nowait(Cancelled(call.id, Reply("cancelled", end_s=loop.time() - start_s)))
+        elif task.exception() is None:  # else it is a bug in `send` or `read`, and the task group raises it
+            queue.put_nowait(Done(call.id, *task.result()))
 
     def carry_out(actions: list[Action]) -> None:
         for action in actions:
             match action:
                 case Start(call):
-                    task = tasks[call.id] = group.create_task(_reply(send, call))
-                    task.add_done_callback(partial(ended, call.id))
+                    task = tasks[call.id] = group.create_task(_reply(send, read, call))
+                    task.add_done_callback(partial(ended, call))
                 case At(at_s, event):
                     loop.call_at(start_s + at_s, queue.put_nowait, event)
                 case Cancel(call_id):

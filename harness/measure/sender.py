@@ -10,6 +10,7 @@ from asyncio_throttle import Throttler
 from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
+from harness.core.outputs import output_tokens
 from harness.core.plan import Plan
 from harness.core.records import Origin, Reply
 from harness.drivers.chat import Chat, Request
@@ -96,7 +97,7 @@ class Sender:
         node = pipeline.graph.nodes[call.node].name
         endpoint = self._endpoints[call.lane]
         agent = self._agents[pipeline.name, node]
-        key = (self._repeat, pipeline.name, call.job, node, call.item, call.attempt)
+        key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
         system, user = self._texts.prompt(pipeline.name, call.job, node, call.item)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
         # the candidate in the key. Six digits are the same number of tokens in every call.
@@ -106,6 +107,9 @@ class Sender:
         else:
             system = unique + system
         options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"))
+        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
+        if drawn is not None:
+            options["num_predict"] = drawn
         request = Request(system, user, options, stream=pipeline.path == "interactive", format=agent.format)
         if endpoint.throttle is not None:
             async with endpoint.throttle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.core.events import Call
+from harness.core.outputs import output_tokens
 from harness.drivers.modelled import Tokens
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
@@ -20,7 +21,7 @@ Lengths = tuple[tuple[tuple[tuple[int, int], ...], ...], ...]  # by pipeline, no
 
 
 def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
-    """Return the lengths that a designer knows beforehand: prompts by their text, answers as long as they may be.
+    """Return the lengths that a designer knows beforehand: prompts by their text, answers as drawn or pinned.
 
     Items are those of the workload, each with its own length; made-up ones are those of the first repeat.
 
@@ -28,6 +29,8 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
         loaded: the workload.
         text: of the profile; None = a token is four characters, as simulated servers count in any case.
     """
+    pipelines, seed = loaded.pipelines, loaded.workload.seed
+    varies = any(node.output_tokens is not None for pipeline in pipelines for node in pipeline.graph.nodes)
     plain = _lengths(loaded, None)
     fitted = plain if text is None else _lengths(loaded, text)
     by_lane = {
@@ -40,10 +43,14 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     def of_trial(candidate: str, repeat: int) -> Tokens:
         lanes = by_lane[candidate]
 
-        def tokens(call: Call) -> tuple[int, int]:
+        def fixed(call: Call) -> tuple[int, int]:
             return lanes[call.lane][call.pipeline][call.node][call.item]
 
-        return tokens
+        def drawn(call: Call) -> tuple[int, int]:
+            prompt, output = fixed(call)
+            return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
+
+        return drawn if varies else fixed
 
     return of_trial
 

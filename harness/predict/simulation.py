@@ -119,7 +119,14 @@ def simulate_trial(
     Raises:
         CannotEnd: jobs come faster than they go.
     """
-    engine = Engine(loaded.pipelines, plan, origin="predicted", repeat=repeat, timeout_s=loaded.workload.timeout_s)
+    engine = Engine(
+        loaded.pipelines,
+        plan,
+        origin="predicted",
+        seed=loaded.workload.seed,
+        repeat=repeat,
+        timeout_s=loaded.workload.timeout_s,
+    )
     return simulate(engine, _servers(loaded, profile, plan, fitted, repeat, tokens), keep)
 
 
