@@ -186,22 +186,18 @@ def check_models(
     An Ollama server loads any model that it has; the embedded engine has the one that it was started with. Simulated
     servers have the timings of one model, whatever it is called.
     """
-    for plan in chosen.plans:
-        for pipeline, lanes in zip(pipelines, plan.place, strict=True):
-            for node, at in zip(pipeline.graph.nodes, lanes, strict=True):
-                server = plan.lanes[at].server
+    for i, pipeline in enumerate(pipelines):
+        for n, node in enumerate(pipeline.graph.nodes):
+            for plan in chosen.plans if node.kind == "agent" and node.model else ():
+                server = plan.lanes[plan.place[i][n]].server
                 spec = chosen.servers[server]
-                if (
-                    node.kind == "agent"
-                    and node.model
-                    and isinstance(spec, LlamaCppServer)
-                    and spec.model != node.model
-                ):
+                if isinstance(spec, LlamaCppServer) and spec.model != node.model:
                     message = (
                         f'node "{node.name}" wants the model "{node.model}", but candidate "{plan.name}" places it on '
                         f'"{server}", which has "{spec.model}"; place {pipeline.name}.{node.name} on another server'
                     )
                     mistakes.add((*written[pipeline.name][node.name], "agent"), message)
+                    break
 
 
 def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes) -> None:
