@@ -176,7 +176,7 @@ def test_expected_work_is_what_the_engine_does(tmp_path: Path) -> None:
 
 
 def test_either_of_two_labels_is_one_live_edge(loaded: Loaded) -> None:
-    """The walk over the compiled graph: `act` runs with `yes` and with `maybe`, in their shares, and never with `no`."""
+    """The walk over the compiled graph: `act` runs with `yes` and with `maybe`, in their shares, never with `no`."""
     graph = loaded.pipelines[0].graph
     index = {node.name: i for i, node in enumerate(graph.nodes)}
     shape = FlowShape(graph, seed=1, repeat=0, pipeline="p")
@@ -236,7 +236,8 @@ def test_losers_left_to_run_overlap_with_what_comes_after(tmp_path: Path) -> Non
     def width(more: str) -> int:
         path.write_text(
             "version: 1\nname: w\npipelines:\n  p:\n    path: batch\n    jobs: 1\n    nodes:\n"
-            f"      a: {{{say}}}\n      b: {{{say}}}\n      c: {{{say}, after: [a, b]{more}}}\n      d: {{{say}, after: [c]}}\n"
+            f"      a: {{{say}}}\n      b: {{{say}}}\n"
+            f"      c: {{{say}, after: [a, b]{more}}}\n      d: {{{say}, after: [c]}}\n"
         )
         return describe(load_workload(path)).pipelines[0].width
 
@@ -245,7 +246,7 @@ def test_losers_left_to_run_overlap_with_what_comes_after(tmp_path: Path) -> Non
     path.write_text(
         path.read_text().replace("after: [c]", "over: docs, after: [c]") + "inputs: {docs: {list: [x, y, z]}}\n"
     )
-    assert describe(load_workload(path)).pipelines[0].width == 3 + 1
+    assert describe(load_workload(path)).pipelines[0].width == 3 + 2
 
 
 def test_check_says_it_in_eighty_columns(loaded: Loaded) -> None:
