@@ -14,7 +14,7 @@ from harness.analysis.throughput import AtConcurrency, by_concurrency, throughpu
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
-from harness.workload.inline import dependencies
+from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "index_records", "pinned_tokens", "summarise"]

@@ -16,9 +16,9 @@ from harness.workload.checks import Definition, Resolved, deciding
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
 from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed
-from harness.workload.source import Loc, Source
+from harness.workload.source import Loc
 
-__all__ = ["DEFAULTS", "Inlined", "Loop", "Reads", "Result", "Use", "dependencies", "inline"]
+__all__ = ["DEFAULTS", "Inlined", "Loop", "Reads", "Result", "Use", "inline"]
 
 # What every node of an agent graph has; networkx keeps it as attributes.
 DEFAULTS: Mapping[str, Any] = {
@@ -400,20 +400,3 @@ def inline(
     inliner = _Inliner(workload, resolved, item_counts, mistakes)
     inliner.expand(_Frame(definition, priority=spec.priority))
     return inliner.finished(pipeline)
-
-
-def dependencies(workload: Workload, pipeline: str) -> nx.DiGraph[str]:
-    """Return who waits for whom among what is recorded: agents and tools.
-
-    Nodes that end a loop are left out, their edges joined; an edge from one pass into the next has `again`.
-    """
-    nowhere = Mistakes(Source(workload.name, None, {}, {}))
-    graph: Any = nx.DiGraph(inline(pipeline, workload, {}, {}, nowhere).graph)
-    nx.set_edge_attributes(graph, values=False, name="again")
-    for name in [name for name in nx.topological_sort(graph) if graph.nodes[name]["kind"] == "until"]:
-        before, after, body = list(graph.predecessors(name)), list(graph.successors(name)), graph.nodes[name]["body"]
-        starts = [node for node in body if not any(other in body for other in graph.predecessors(node))]
-        graph.remove_node(name)
-        graph.add_edges_from(((a, b) for a in before for b in after), again=False)
-        graph.add_edges_from(((a, b) for a in before for b in starts if not graph.has_edge(a, b)), again=True)
-    return graph

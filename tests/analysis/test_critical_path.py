@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.analysis.critical_path import critical_path, median_job
 from harness.analysis.timesplit import Parts
 from harness.core.records import CallRecord, DelayRecord, JobRecord
-from harness.workload.inline import dependencies
+from harness.workload.dependencies import dependencies
 from harness.workload.schema import Workload
 
 
