@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
-from harness.analysis.critical_path import CriticalPath, critical_path, median_job, predecessor_graph
+import networkx as nx
+
+from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
+from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "summarise"]
@@ -66,7 +69,7 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
     for pipeline, spec in run.workload.pipelines.items():
         for name, node in spec.nodes.items():
             agent = node.agent if isinstance(node.agent, AgentSpec) else run.workload.agents.get(node.agent or "")
-            if agent is not None and agent.exact_output:
+            if agent is not None and agent.exact_output and isinstance(agent.output_tokens, int):
                 pinned[pipeline, name] = agent.output_tokens
     for key, tokens in run.output_tokens.items():
         name, _, node_name = key.partition("/")
@@ -111,8 +114,8 @@ def _pipeline(
     elif len(sources) == 1:
         (source,) = sources
 
-    figures = _figures(good, len(good) == len(jobs), spec, index)
-    graph = predecessor_graph(spec)
+    graph = dependencies(run.workload, pipeline)
+    figures = _figures(good, len(good) == len(jobs), spec, graph, index)
     paths: dict[JobRecord, CriticalPath] = {}
     for job in good:
         key = (candidate, job.repeat, pipeline, job.job)
@@ -153,13 +156,12 @@ def _pipeline(
 
 
 def _figures(
-    good: Sequence[JobRecord], all_good: bool, spec: PipelineSpec, index: Index
+    good: Sequence[JobRecord], all_good: bool, spec: PipelineSpec, graph: nx.DiGraph, index: Index
 ) -> dict[str, dict[int, float]]:
     """Return the figures of a pipeline by name, each by repeat."""
     first_tokens: dict[int, float] = {}
     if spec.path == "interactive":
-        graph = predecessor_graph(spec)
-        sinks = {node for node in graph if not graph[node]}
+        sinks = {node for node in graph if all(again for *_, again in graph.out_edges(node, data="again"))}
         first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
     return {
         "time": _by_repeat((job.repeat, job.pipeline_time_s) for job in good),
@@ -179,7 +181,8 @@ def figures_by_repeat(run: Run) -> dict[str, dict[int, float]]:
         for pipeline, spec in run.workload.pipelines.items():
             jobs = index.jobs.get((name, pipeline), ())
             good = [job for job in jobs if job.outcome == "ok"]
-            for figure, values in _figures(good, len(good) == len(jobs), spec, index).items():
+            graph = dependencies(run.workload, pipeline)
+            for figure, values in _figures(good, len(good) == len(jobs), spec, graph, index).items():
                 found[figure_key(name, pipeline, figure)] = values
     return found
 

@@ -15,13 +15,20 @@ from harness.core.engine import Engine
 from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Says, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
-__all__ = ["LiveStats", "Send", "drive"]
+__all__ = ["Answered", "LiveStats", "Send", "drive"]
 
 # Carries out one call and tells how it went. It never raises for what a server did: that is an outcome. It may be
 # cancelled, and must then have let go of the server when it returns. Times are seconds since the start of the trial.
-Send = Callable[[Call], Awaitable[Reply]]
+Send = Callable[[Call], "Awaitable[Reply | Answered]"]
 
 LAG_SAMPLE_S = 1 / 16  # a power of two: on a virtual clock it falls on the same instants as everything else
+
+
+class Answered(NamedTuple):
+    """A reply with what the workload's rules found in it, where the model decides which way a job goes."""
+
+    reply: Reply
+    says: Says
 
 
 class LiveStats(NamedTuple):
@@ -35,9 +42,8 @@ async def _yield_once() -> None:
     await asyncio.sleep(0)
 
 
-async def _reply(send: Send, read: Callable[[Call], Says | None], call: Call) -> tuple[Reply, Says | None]:
-    reply = await send(call)
-    return reply, read(call) if reply.outcome == "ok" else None
+async def _reply(send: Send, call: Call) -> Reply | Answered:
+    return await send(call)
 
 
 async def drive(
@@ -46,7 +52,6 @@ async def drive(
     on_record: Callable[[CallRecord | JobRecord | DelayRecord], None],
     *,
     start_s: float,
-    read: Callable[[Call], Says | None] = lambda call: None,
     on_change: Callable[[Engine], None] = lambda engine: None,
     settle: Callable[[], Awaitable[None]] = _yield_once,
 ) -> LiveStats:
@@ -57,29 +62,32 @@ async def drive(
         send: carries out one call.
         on_record: takes every record as it is made.
         start_s: the event loop's time that counts as 0.
-        read: what the workload's rules find in the answer of a call that went well, where the model decides.
         on_change: called after every batch, to show progress.
         settle: waits until nothing more is due at this instant. The default yields once, which is all that can be
             done against a real clock; a virtual-time loop can do it exactly.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    tasks: dict[int, asyncio.Task[tuple[Reply, Says | None]]] = {}
+    tasks: dict[int, asyncio.Task[Reply | Answered]] = {}
     lags: list[float] = []
 
-    def ended(call: Call, task: asyncio.Task[tuple[Reply, Says | None]]) -> None:
-        del tasks[call.id]
+    def ended(call_id: int, task: asyncio.Task[Reply | Answered]) -> None:
+        del tasks[call_id]
         if task.cancelled():
-            queue.put_nowait(Cancelled(call.id, Reply("cancelled", end_s=loop.time() - start_s)))
-        elif task.exception() is None:  # else it is a bug in `send` or `read`, and the task group raises it
-            queue.put_nowait(Done(call.id, *task.result()))
+            queue.put_nowait(Cancelled(call_id, Reply("cancelled", end_s=loop.time() - start_s)))
+        elif task.exception() is None:  # else it is a bug in `send`, and the task group raises it
+            match task.result():
+                case Answered(reply, says):
+                    queue.put_nowait(Done(call_id, reply, says))
+                case reply:
+                    queue.put_nowait(Done(call_id, reply))
 
     def carry_out(actions: list[Action]) -> None:
         for action in actions:
             match action:
                 case Start(call):
-                    task = tasks[call.id] = group.create_task(_reply(send, read, call))
-                    task.add_done_callback(partial(ended, call))
+                    task = tasks[call.id] = group.create_task(_reply(send, call))
+                    task.add_done_callback(partial(ended, call.id))
                 case At(at_s, event):
                     loop.call_at(start_s + at_s, queue.put_nowait, event)
                 case Cancel(call_id):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import networkx as nx
 
 from harness.core.events import Call
+from harness.core.graph import Node
 from harness.core.outputs import output_tokens
 from harness.drivers.modelled import Tokens
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
+from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.load import Loaded
-from harness.workload.prompts import Prompt, answer_tokens, estimate_tokens, prompt_tokens
+from harness.workload.prompts import Prompt, estimate_tokens, prompt_tokens
 from harness.workload.schema import SimulatedServer
 
 __all__ = ["TokensOf", "forecast", "forecast_assumes"]
@@ -84,18 +88,14 @@ def _lengths(loaded: Loaded, text: TextTokens | None) -> Lengths:
     result = []
     for pipeline in loaded.pipelines:
         graph = loaded.graphs[pipeline.name]
-        answers = {
-            name: float(answer_tokens(node["width"], node["output_tokens"]))
-            for name, node in graph.nodes.items()
-            if node["kind"] == "agent"
-        }
+        loops = {name: loop for (of, name), loop in loaded.loops.items() if of == pipeline.name}
         nodes: list[tuple[tuple[int, int], ...]] = []
         for node in pipeline.graph.nodes:
             if node.kind != "agent":
                 nodes.append(((1, 1),))  # makes no call
                 continue
             prompt = loaded.prompts[pipeline.name, node.name]
-            over: str | None = graph.nodes[node.name]["over"]
+            answers = answer_tokens(graph, loaded.uses[pipeline.name, node.name], loops)
             overhead = _overhead(prompt, text)
             nodes.append(
                 tuple(
@@ -103,11 +103,19 @@ def _lengths(loaded: Loaded, text: TextTokens | None) -> Lengths:
                         max(1, round(overhead + prompt_tokens(prompt, count, item, inputs, answers))),
                         node.expected_output_tokens or 1,
                     )
-                    for item in (items[over] if over else [0.0])
+                    for item in _items(graph, node, items)
                 )
             )
         result.append(tuple(nodes))
     return tuple(result)
+
+
+def _items(graph: nx.DiGraph, node: Node, items: Mapping[str, list[float]]) -> list[float]:
+    """Return the tokens of every item that a node may fan out over; one of none where it does not."""
+    over, over_node = graph.nodes[node.name]["over"], graph.nodes[node.name]["over_node"]
+    if over_node is not None:
+        return [listed_item_tokens(graph, over_node)] * node.width
+    return [0.0] if over is None else items[over]
 
 
 def _overhead(prompt: Prompt, text: TextTokens | None) -> float:

@@ -16,7 +16,6 @@ __all__ = [
     "Template",
     "TemplateError",
     "Wording",
-    "answer_tokens",
     "estimate_tokens",
     "parse",
     "prompt_tokens",
@@ -148,11 +147,6 @@ def prompt_tokens(
         else:
             total += inputs.get(part.name, 0.0) + answers.get(part.name, 0.0)
     return total
-
-
-def answer_tokens(width: int, output_tokens: int) -> int:
-    """Return the tokens of a node's answers, each as long as it may be, as `render` fills them in."""
-    return width * (output_tokens + (NUMBERING_TOKENS if width > 1 else 0))
 
 
 def estimate_tokens(text: str) -> int:

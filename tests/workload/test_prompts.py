@@ -11,7 +11,6 @@ from harness.workload.prompts import (
     Slot,
     TemplateError,
     Wording,
-    answer_tokens,
     estimate_tokens,
     parse,
     prompt_tokens,
@@ -100,10 +99,6 @@ def test_tokens_of_a_prompt_are_those_of_its_parts() -> None:
     prompt = Prompt(parse("ab {item} cd {all} {node} {gone}"), parse("ef {item}"))
     count = {"ab ": 1.0, " cd ": 10.0, " ": 0.5, "ef ": 100.0}.__getitem__
     assert prompt_tokens(prompt, count, 1000.0, {"all": 10_000.0}, {"node": 100_000.0}) == 112_112.0
-
-
-def test_several_answers_are_numbered() -> None:
-    assert (answer_tokens(1, 20), answer_tokens(8, 20)) == (20, 184)
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("abc", 1), ("abcd", 1), ("abcde", 2)])
