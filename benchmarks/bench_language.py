@@ -19,10 +19,12 @@ from rich.table import Table
 
 from harness.core.engine import Engine
 from harness.core.events import Call
+from harness.core.flow import FlowShape, FlowWalk, is_plain
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
+from harness.core.walk import Shape, Walk
 from harness.drivers.virtual import simulate
 
 ROUNDS = 7
@@ -103,6 +105,38 @@ def engine_of(nodes: tuple[Node, ...], jobs: int) -> Engine:
     return Engine((pipeline,), Plan("c", (Lane("s", 8),), ((0,) * len(nodes),)), origin="predicted", seed=7)
 
 
+def us_per_call_of_the_walk(nodes: tuple[Node, ...]) -> float:
+    """The walk alone: every call is done as soon as it is ready, first come first served."""
+    graph = Graph(nodes)
+    plain = Shape(graph) if is_plain(graph) else None
+    flow = FlowShape(graph, 7, 0, "p")
+    calls = 0
+    gc.collect()
+    before_s = time.process_time()
+    for job in range(JOBS):
+        if plain is not None:
+            walk = Walk(plain)
+            todo = [node for node in plain.sources for _ in range(nodes[node].width)]
+            for node in todo:
+                for ready in walk.item_done(node):
+                    todo += [ready] * nodes[ready].width
+        else:
+            flow_walk = FlowWalk(flow, job)
+            lost: set[int] = set()  # what is left of these in the queue is skipped
+            todo = [node for node, _, width in flow_walk.begin().ready for _ in range(width)]
+            for node in todo:
+                if lost and node in lost:
+                    continue
+                step = flow_walk.item_done(node)
+                if step is not None:
+                    lost |= {each.node for each in step.lost}
+                    for ready, _, width in step.ready:
+                        lost.discard(ready)
+                        todo += [ready] * width
+        calls += len(todo)
+    return 1e6 * (time.process_time() - before_s) / calls
+
+
 def us_per_call(nodes: tuple[Node, ...]) -> float:
     records: list[Any] = []
     engine = engine_of(nodes, JOBS)
@@ -133,19 +167,20 @@ def peak_bytes(nodes: tuple[Node, ...], jobs: int, keep: bool) -> tuple[int, int
 
 
 def main() -> None:
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in GRAPHS}
-    for _ in range(ROUNDS):  # interleaved, so that drift of the machine hits all alike
-        for name, (nodes, plain) in GRAPHS.items():
-            figures[name].append((us_per_call(nodes), us_per_call(plain)))
-    table = Table(title=f"CPU time per simulated call in us, median of {ROUNDS}")
-    for column in ("", "with it", "plain", "difference (target 5)"):
-        table.add_column(column, justify="right")
-    for name, pairs in figures.items():
-        with_it, without = (median(each) for each in zip(*pairs, strict=True))
-        more = median(one - other for one, other in pairs)
-        table.add_row(name, f"{with_it:.2f}", f"{without:.2f}", f"{more:+.2f}")
     console = Console()
-    console.print(table)
+    for what, measure in (("the walk alone", us_per_call_of_the_walk), ("walk, engine and driver", us_per_call)):
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in GRAPHS}
+        for _ in range(ROUNDS):  # interleaved, so that drift of the machine hits all alike
+            for name, (nodes, plain) in GRAPHS.items():
+                figures[name].append((measure(nodes), measure(plain)))
+        table = Table(title=f"CPU time per simulated call in us, {what}; median of {ROUNDS}")
+        for column in ("", "with it", "plain", "difference" + (" (target 5)" if "alone" in what else "")):
+            table.add_column(column, justify="right")
+        for name, pairs in figures.items():
+            with_it, without = (median(each) for each in zip(*pairs, strict=True))
+            more = median(one - other for one, other in pairs)
+            table.add_row(name, f"{with_it:.2f}", f"{without:.2f}", f"{more:+.2f}")
+        console.print(table)
     nodes, _ = GRAPHS["loop with fan-out, branch, enough"]
     for keep in (False, True):
         for jobs in (MANY_JOBS // 4, MANY_JOBS):
