@@ -9,7 +9,7 @@ import networkx as nx
 
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.workload.mistakes import Mistakes, unknown
-from harness.workload.prompts import Prompt, Slot, estimate_tokens
+from harness.workload.prompts import Prompt, Slot, answer_tokens, estimate_tokens, prompt_tokens
 from harness.workload.schema import AgentSpec, AtTimes, Closed, NodeSpec, PipelineSpec, Workload
 from harness.workload.source import Loc
 
@@ -170,22 +170,16 @@ def _estimate_prompts(
     graph: nx.DiGraph, resolved: Mapping[str, Resolved], item_tokens: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Set `prompt_tokens`: text by its length, an item by the mean of its input, an answer by its limit."""
+    inputs = {name: float(sum(items)) for name, items in item_tokens.items()}
+    answers = {
+        name: float(answer_tokens(node["width"], node["output_tokens"]))
+        for name, node in graph.nodes.items()
+        if name not in inputs
+    }
     for name, agent in resolved.items():
-        node = graph.nodes[name]
-        total = 0.0
-        for part in (*agent.prompt.template, *(agent.prompt.system or ())):
-            if isinstance(part, str):
-                total += estimate_tokens(part)
-            elif part.name == "item":
-                items = item_tokens.get(node["over"], ())
-                total += sum(items) / len(items) if items else 0
-            elif part.name in item_tokens:
-                total += sum(item_tokens[part.name])
-            elif part.name in graph:  # else a mistake that has been noted
-                upstream = graph.nodes[part.name]
-                numbering = 3 if upstream["width"] > 1 else 0
-                total += upstream["width"] * (upstream["output_tokens"] + numbering)
-        node["prompt_tokens"] = round(total)
+        items = item_tokens.get(graph.nodes[name]["over"], ())
+        item = sum(items) / len(items) if items else 0.0
+        graph.nodes[name]["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
 
 
 def compile_graph(graph: nx.DiGraph) -> Graph:

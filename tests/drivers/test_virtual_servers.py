@@ -27,6 +27,7 @@ def run(
     servers: list[ModelledServer] | None = None,
     timeout_s: float | None = None,
     limits: Limits | None = None,
+    seed: int = 0,
     **lane: float,
 ) -> tuple[list[CallRecord], list[JobRecord]]:
     """Four prompt and three output tokens in every call: 1 s of prefill, 2 s of decoding when alone."""
@@ -40,7 +41,7 @@ def run(
             jobs.append(record)
 
     engine = Engine(pipelines, plan_of("v", lanes, pipelines, place), origin="predicted", timeout_s=timeout_s)
-    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3))
+    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3), seed=seed)
     simulate(engine, backend, keep, limits)
     return calls, jobs
 
@@ -68,6 +69,26 @@ def test_overheads_lie_outside_the_server() -> None:
     assert (reply.total_s, reply.prefill_s, reply.decode_s, reply.queue_s) == (3.0, 1.0, 2.0, 0.0)
     assert call.client_s == 0.75
     assert job.end_s == 4.75
+
+
+def test_calls_of_one_instant_come_apart_in_an_order_of_chance() -> None:
+    """The first one's prompt makes a step of its own, the second's is in the next; a call alone is not late."""
+    firsts = set()
+    for seed in range(12):
+        calls, _ = run(at(0.0, 0.0, 9.0), seed=seed, gap_s=0.125, before_s=0.25)
+        one, two = sorted(calls[:2], key=lambda call: call.reply.first_token_s or 0.0)
+        firsts.add(one.call)
+        assert [call.reply.sent_s for call in calls] == [0.0, 0.0, 9.0]
+        # comes at 0.25: prompt until 1.25, then a step of 1 + 1 s with the other's prompt, then one of 1.5 s
+        assert (one.reply.first_token_s, one.reply.end_s, one.reply.total_s) == (1.25, 4.75, 4.5)
+        assert (two.reply.queue_s, two.reply.first_token_s, two.reply.end_s) == (0.875, 3.25, 5.75)
+        assert (calls[2].reply.first_token_s, calls[2].reply.end_s) == (10.25, 12.25)
+    assert firsts == {0, 1}
+
+
+def test_a_call_given_up_before_it_comes_is_not_served() -> None:
+    calls, _ = run(at(0.0, 0.0, 0.0), timeout_s=0.5, gap_s=1.0)
+    assert sorted((c.outcome, c.reply.end_s) for c in calls) == [("timeout", 0.5), ("timeout", 0.5), ("timeout", 1.0)]
 
 
 def test_a_paced_server_lets_one_call_go_at_a_time() -> None:
