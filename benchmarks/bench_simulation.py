@@ -130,11 +130,12 @@ def records_alone(calls: int, records: list[Any]) -> None:
         end_s, _ = heappop(agenda)
         took_s = end_s - at_s
         reply = tuple.__new__(
-            Reply, ("ok", at_s, at_s, end_s, None, "length", 512, 128, took_s, 0.0, at_s - due_s, took_s, at_s - due_s)
+            Reply,
+            ("ok", at_s, at_s, end_s, None, "length", 512, 128, took_s, 0.0, at_s - due_s, took_s, at_s - due_s, None),
         )
         call = ("one", 0, "predicted", "p", "batch", number, "answer", 0, 0, 0, number, "a", "", "s", at_s, at_s, reply)
         records.append(tuple.__new__(CallRecord, call))
-        job = ("one", 0, "predicted", "p", "batch", number, due_s, at_s, end_s, "ok", 1)
+        job = ("one", 0, "predicted", "p", "batch", number, due_s, at_s, end_s, "ok", 1, None, 0, None)
         records.append(tuple.__new__(JobRecord, job))
 
 

@@ -195,7 +195,7 @@ class Engine:
             call = _new(Call, (next(ids), *which, item, *how))
             add(call, path, job)
             if noted is not None:
-                noted[call.id] = call
+                noted[call[0]] = call
 
     def _item_done(self, job: Job, place: Place, says: Says | None) -> None:
         if job.flow is not None:
@@ -224,10 +224,8 @@ class Engine:
         assert job.open is not None and job.delays is not None
         let_run = dict(lost)
         dropped: set[int] = set()
-        for call_id, call in list(job.open.items()):
-            run = let_run.get(call[3])
-            if run is None:
-                continue
+        for call_id, call in [each for each in job.open.items() if each[1][3] in let_run]:
+            run = let_run[call[3]]
             del job.open[call_id]
             if call_id in self._flights:
                 job.in_flight -= 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from core.bench import OK, Bench
-from core.graphs import FAN, SINGLE, node, pipeline, until
+from core.graphs import FAN, SINGLE, node, pipeline, plan_of, until
 
 from harness.core.engine import Engine
 from harness.core.events import Call, Cancelled, Done, Says
@@ -257,3 +259,38 @@ def test_tool_delays_are_drawn_by_key() -> None:
     assert [d.iteration for d in delays] == [0, 1, 2]
     drawn = [spread.draw(5, 2, "p", 0, "t", 0, i, "delay") for i in range(3)]
     assert [d.end_s - d.start_s for d in delays] == pytest.approx(drawn)
+
+
+def test_nothing_is_kept_of_a_job_that_has_ended() -> None:
+    """Four times the jobs, with loops, lists and losers: no more memory but for records, which nobody keeps here."""
+    spread = Distribution("uniform", (1, 5), True)
+    nodes = (
+        node("plan", retries=1, backoff_s=0.5),
+        node("work", (0,), 5, over=0, items=spread, enough=3),
+        node("check", (1,)),
+        node("doubt", (1,)),
+        until("u", (2, 3), (0, 1, 2, 3), 4, end_share=0.3),
+        node("wait", (4,), delay_s=0.25),
+        node("end", (4, 5), need=1),
+    )
+
+    def peak_bytes(jobs: int) -> tuple[int, int]:
+        spec = pipeline("p", *nodes, jobs=jobs, arrival=Arrival(users=4))
+        engine = Engine((spec,), plan_of("m", (Lane("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
+        made = 0
+
+        def forget(record: object) -> None:
+            nonlocal made
+            made += 1
+
+        tracemalloc.start()
+        simulate(engine, lambda call, now_s: (ERROR if call.id % 10 == 0 else OK)._replace(end_s=now_s + 1), forget)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak, made
+
+    peak_bytes(10)  # what is kept once and for all
+    few, made = peak_bytes(150)
+    many, four_times = peak_bytes(600)
+    assert four_times > 3.5 * made > 3000
+    assert many < 1.5 * few < 1_000_000
