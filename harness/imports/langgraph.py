@@ -170,7 +170,7 @@ def _flow(graph: Any, target: str, graphs: Names) -> Flow:
         raise UserError(f"{target}: its graph cannot be drawn: {type(error).__name__}: {error}") from None
     builder = graph.builder
     name_of: dict[str, str] = {START: START, END: END}
-    names = Names({"item", "input", "previous", "prompt-text"})
+    names = Names({"item", "input", "previous", "until", "prompt-text"})
     for key in drawn.nodes:
         if key not in name_of:
             name_of[key] = names(key)

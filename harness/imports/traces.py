@@ -167,7 +167,7 @@ class _Book:
 
     def flow(self, nodes: Sequence[MinedNode], pipeline: str, before: tuple[str, ...]) -> Flow:
         """Return mined nodes as steps; `before` are the loops around them, outermost first."""
-        names = Names({"item", "input", "previous"})
+        names = Names({"item", "input", "previous", "until"})
         owners = Counter(node.label[1] for node in nodes if node.label[0] == "tool")
         own: dict[Label, str] = {}
         for node in nodes:
@@ -178,23 +178,13 @@ class _Book:
                 text = f"{owner}-{text}"
             own[node.label] = names(text)
         steps: list[Step] = []
-        gates: dict[tuple[str, str], str] = {}
-        agents = [node.label for node in nodes if node.label[0] == "agent" and all(len(one.steps) == 1 for one in node.occurrences)]
+        agents = [
+            node.label
+            for node in nodes
+            if node.label[0] == "agent" and all(len(one.steps) == 1 for one in node.occurrences)
+        ]
         for node in nodes:
-            after: list[str] = []
-            for label in dict.fromkeys(a for a, _ in node.after):
-                taken = [way for a, way in node.after if a == label]
-                if taken == [None]:
-                    after.append(own[label])
-                elif len(taken) == 1:
-                    after.append(f"{own[label]}.{_label(taken[0])}")
-                else:  # one edge for each label: through nodes that take no time
-                    for way in taken:
-                        key = (own[label], _label(way))
-                        if key not in gates:
-                            gates[key] = names(f"{key[0]}-{key[1]}")
-                            steps.append(Step(gates[key], "tool", (f"{key[0]}.{key[1]}",)))
-                        after.append(gates[key])
+            after = [own[a] if way is None else f"{own[a]}.{_label(way)}" for a, way in node.after]
             steps += self._node(node, own[node.label], tuple(after), pipeline, before, agents, own)
         return tuple(steps)
 
