@@ -43,7 +43,7 @@ def agent_graphs(
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'
             mistakes.add(("pipelines", pipeline), message, key=True)
-        agents = {name: resolved[at] for name, at in inlined.written.items() if at in resolved}
+        agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
         estimate_prompts(inlined, agents, item_tokens)
         nx.freeze(inlined.graph)
     return graphs

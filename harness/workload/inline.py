@@ -83,7 +83,7 @@ class Inlined(NamedTuple):
     graph: nx.DiGraph
     uses: Mapping[str, Use]
     loops: Mapping[str, Loop]
-    written: Mapping[str, Loc]  # where each agent or tool node stands in the file
+    written: Mapping[str, Loc]  # where each node stands in the file; an `until` where what it ends does
 
 
 class Edge(NamedTuple):
@@ -209,7 +209,7 @@ class _Inliner:
                 self.loops[flat] = Loop(frozenset(body), (result,))
                 self.add_until(frame, name, spec, ends, body, passes)
             elif len(ends) > 1:
-                self.add_join(flat, ends, passes)
+                self.add_join(frame, name, ends, passes)
 
     def edges(self, frame: _Frame, spec: NodeSpec) -> tuple[Edge, ...]:
         if not spec.after:
@@ -307,6 +307,7 @@ class _Inliner:
             inner = until.node or deciding(spec.pipeline, self.workload)
             decides = None if inner is None else f"{flat}/{inner}"
         self.order.append(f"{flat}/until")
+        self.written[f"{flat}/until"] = (*frame.definition.at, name)
         self.graph.add_node(
             f"{flat}/until",
             **{
@@ -321,8 +322,10 @@ class _Inliner:
         )
         self.connect(f"{flat}/until", tuple(ends))
 
-    def add_join(self, flat: str, ends: list[Edge], passes: float) -> None:
+    def add_join(self, frame: _Frame, name: str, ends: list[Edge], passes: float) -> None:
         """Add a loop of one pass: a node that takes no time."""
+        flat = frame.prefix + name
+        self.written[f"{flat}/until"] = (*frame.definition.at, name)
         attributes = {**DEFAULTS, "kind": "until", "end_share": 1.0, "passes": passes}
         self.order.append(f"{flat}/until")
         self.graph.add_node(f"{flat}/until", **attributes)

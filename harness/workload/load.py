@@ -29,6 +29,7 @@ from harness.workload.schema import (
     ServerSpec,
     SimulatedServer,
     SyntheticInput,
+    UntilSpec,
     Workload,
 )
 from harness.workload.source import Loc, parse_yaml, read_text
@@ -64,9 +65,14 @@ class Loaded(NamedTuple):
         return self.workload.model_copy(update={"agents": FrozenDict({**self.workload.agents, **named})})
 
     def node(self, pipeline: str, node: str) -> NodeSpec:
-        """Return what was written of an agent or tool node; a node of a sub-pipeline is `refine/critic`."""
+        """Return what was written of a node of a graph; one of a sub-pipeline is `refine/critic`."""
         of, name, _, local = (str(step) for step in self.written[pipeline, node])
         return (self.workload.pipelines if of == "pipelines" else self.workload.subpipelines)[name].nodes[local]
+
+    def until(self, pipeline: str, node: str) -> UntilSpec | None:
+        """Return when the loop ends whose `until` node this is; None: after all its passes."""
+        repeat = self.node(pipeline, node).repeat
+        return None if repeat is None else repeat.ends
 
     def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
         """Return the items of every input in one repeat: synthetic text is new in each."""
