@@ -13,7 +13,7 @@ import yaml
 
 from harness.errors import UserError, did_you_mean
 from harness.runs.folder import read_run
-from harness.workload import draw
+from harness.workload import diagrams
 from harness.workload.load import Loaded, load_workload
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def export_spans(folder: Path, out: Path | None, force: bool, only: tuple[str, .
 def export_graph(path: Path, kind: Literal["mermaid", "dot"], out: Path | None, force: bool) -> None:
     """Write the graphs of a workload file, or of the workload that a run ran."""
     loaded = load_workload(path) if path.is_file() else _of_run(read_run(path))
-    render = {"mermaid": draw.mermaid, "dot": draw.dot}[kind]
+    render = {"mermaid": diagrams.mermaid, "dot": diagrams.dot}[kind]
     _write([render(loaded.graphs.items())], out, force)
 
 

@@ -115,15 +115,17 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     mistakes.raise_if_any()
 
     workload = override(written, asked)
-    chosen = override_plans(candidates.plans(workload, _default_server(asked)), workload, asked)
     graphs = {name: of.graph for name, of in inlined.items()}
+    pipelines = build.compile_pipelines(workload, graphs)
+    names = {pipeline.name: [node.name for node in pipeline.graph.nodes] for pipeline in pipelines}
+    chosen = override_plans(candidates.plans(workload, _default_server(asked), names), workload, asked)
     nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
     return Loaded(
         path=path,
         workload=workload,
         digest=hashlib.sha256(text.encode()).hexdigest(),
         graphs=graphs,
-        pipelines=build.compile_pipelines(workload, graphs),
+        pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
         prompts={key: agent.prompt for key, agent in nodes.items()},
         uses={(name, node): use for name, of in inlined.items() for node, use in of.uses.items()},
