@@ -104,8 +104,8 @@ def _found(step: Step, draft: Draft) -> str:
         parts.append(f"loop, at most {repeat['max']}" + ("" if share is None else f", {share:.0%} end it"))
     if "over" in step.keys:
         spec = draft.inputs.get(step.keys["over"])
-        width = spec["synthetic"]["count"] if spec else f"up to {step.keys['items']['max']}"
-        parts.append(f"fan-out x{width}")
+        width = f"of {spec['synthetic']['count']}" if spec else f"of up to {step.keys['items']['max']}"
+        parts.append(f"fan-out {width}")
     if "retry" in step.keys:
         parts.append(f"retries up to {step.keys['retry']['times']}")
     parts += [item.text for item in step.notes if item.text.startswith("tool time")]

@@ -106,7 +106,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
         own = pipeline_names(root or name, "pipeline")
         pipelines[own] = _pipeline(own, traces, book.flow(nodes, own, ()), book, read.found.resources)
     agents, inputs = book.agents()
-    context = 1 << max(8, ceil(book.largest_call).bit_length())
+    context = 1 << max(8, ceil(1.25 * book.largest_call + 64).bit_length())
     first = next(iter(agents))
     spec, notes = agents[first]
     agents[first] = (
@@ -172,7 +172,7 @@ class _Book:
         own: dict[Label, str] = {}
         for node in nodes:
             kind, text, owner = node.label
-            if kind == LOOP:
+            if kind == LOOP and not _is_one_call(node):
                 text = f"{text}-loop"
             elif kind == "tool" and owners[text] > 1 and owner:
                 text = f"{owner}-{text}"
@@ -232,7 +232,9 @@ class _Book:
         own: Mapping[Label, str],
     ) -> Step:
         widths = [len(one.steps) for one in node.occurrences]
-        agent_name = self._agent_name(node.label, max(widths) > 1)
+        wide = max(widths) > 1
+        direct = [label for label, _ in node.after if label in agents] if wide and min(widths) < max(widths) else []
+        agent_name = self._agent_name(node.label, wide and not direct)
         agent = self._agents[agent_name]
         for one in node.occurrences:
             for step in one.steps:
@@ -249,24 +251,22 @@ class _Book:
             gaps = [step.backoff_s for step in steps if step.attempts > 1]
             keys["retry"] = {"times": min(attempts - 1, 20), "backoff_s": float(f"{median(gaps):.3g}")}
             notes.append(note(f"{count(len(gaps), 'call')} of {len(steps)} had to be tried again."))
-        if max(widths) > 1:
-            direct = [label for label, _ in node.after if label in agents]
-            if min(widths) == max(widths) or not direct:
-                agent.items = max(agent.items, round(median(widths)))
-                keys["over"] = f"{agent_name}-text"
-                if min(widths) < max(widths):
-                    notes.append(
-                        ask(
-                            f"{name} ran {min(widths)} to {max(widths)} times at once, and no agent before it can have "
-                            f"answered that list; here always {agent.items} times. Where do its items come from?"
-                        )
+        if direct:
+            fitted = fit(widths, whole=True)
+            keys["over"] = own[direct[0]]
+            keys["items"] = {"count": self._spec(fitted, f"{name}-items"), "max": max(widths)}
+            notes.append(note(f"calls at once: {fitted.words}"))
+            notes.append(ask(f"is it {own[direct[0]]} that answers the list whose items {name} runs over?"))
+        elif wide:
+            agent.items = max(agent.items, round(median(widths)))
+            keys["over"] = f"{agent_name}-text"
+            if min(widths) < max(widths):
+                notes.append(
+                    ask(
+                        f"{name} ran {min(widths)} to {max(widths)} times at once, and no agent before it can have "
+                        f"answered that list; here always {agent.items} times. Where do its items come from?"
                     )
-            else:
-                fitted = fit(widths, whole=True)
-                keys["over"] = own[direct[0]]
-                keys["items"] = {"count": self._spec(fitted, f"{name}-items"), "max": max(widths)}
-                notes.append(note(f"calls at once: {fitted.words}"))
-                notes.append(ask(f"is it {own[direct[0]]} that answers the list whose items {name} runs over?"))
+                )
         return Step(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
 
     def _loop(
@@ -287,10 +287,10 @@ class _Book:
         if not stats.always_most:
             repeat["until"] = float(f"{min(1.0, stats.end_share):.4g}")
             notes.append(ask(f"does {name} ever make more than {stats.most} passes, and what ends it?"))
-        if len(body) == 1 and body[0].kind == "agent" and "over" not in body[0].keys:
+        if _is_one_call(node):
             only = body[0]
             return only._replace(
-                name=name.removesuffix("-loop"), after=after, keys={**only.keys, "repeat": repeat},
+                name=name, after=after, keys={**only.keys, "repeat": repeat},
                 notes=(*only.notes, *notes),
             )  # fmt: skip
         deciders = [step.name for step in body if step.kind == "agent" and "over" not in step.keys]
@@ -343,6 +343,15 @@ class _Book:
         name = f"{self.folder}/{self._file_names(what)}.txt"
         self.files[name] = "\n".join(f"{value:g}" if value < 1e6 else str(value) for value in fitted.values) + "\n"
         return {"empirical": name}
+
+
+def _is_one_call(loop: MinedNode) -> bool:
+    """Tell whether a loop's body is a single call, so that the node itself can repeat."""
+    return (
+        len(loop.body) == 1
+        and loop.body[0].label[0] == "agent"
+        and all(len(one.steps) == 1 for one in loop.body[0].occurrences)
+    )
 
 
 def _slug(label: Label) -> str:
