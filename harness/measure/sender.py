@@ -13,9 +13,11 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Plan
 from harness.core.records import Origin, Reply
 from harness.drivers.chat import Chat, Request
-from harness.drivers.texts import Texts
+from harness.drivers.live import Answered
 from harness.servers.spec import RunningServer
+from harness.workload.rules import Decisions, what_it_says
 from harness.workload.schema import AgentSpec
+from harness.workload.texts import Texts
 
 __all__ = ["Endpoint", "Sender", "options_for", "origin_of", "throttle"]
 
@@ -67,6 +69,7 @@ class Sender:
         texts: renders prompts and keeps what flows between nodes.
         zero_s: the clock's time at which the trial began.
         seed, repeat: keys of the draws.
+        decisions: by (pipeline, node): what its answer decides, where the model is in control.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Sender:
         zero_s: float,
         seed: int,
         repeat: int,
+        decisions: Mapping[tuple[str, str], Decisions] | None = None,
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
@@ -89,15 +93,16 @@ class Sender:
         self._zero_s = zero_s
         self._seed = seed
         self._repeat = repeat
+        self._decisions = decisions or {}
 
-    async def __call__(self, call: Call) -> Reply:
+    async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
         pipeline = self._pipelines[call.pipeline]
         node = pipeline.graph.nodes[call.node].name
         endpoint = self._endpoints[call.lane]
         agent = self._agents[pipeline.name, node]
-        key = (self._repeat, pipeline.name, call.job, node, call.item, call.attempt)
-        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item)
+        key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
+        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
         # the candidate in the key. Six digits are the same number of tokens in every call.
         unique = f"[{integer(1_000_000, self._seed, *key, self._plan.name, 'prefix'):06d}] "
@@ -112,5 +117,7 @@ class Sender:
                 pass
         reply, text = await endpoint.chat.ask(request, self._zero_s)
         if reply.outcome == "ok":
-            self._texts.keep(pipeline.name, call.job, node, call.item, text)
+            self._texts.keep(pipeline.name, call.job, node, call.item, text, call.iteration)
+            if decides := self._decisions.get((pipeline.name, node)):
+                return Answered(reply, what_it_says(node, decides, text))
         return reply
