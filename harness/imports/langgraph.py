@@ -239,6 +239,10 @@ def _edges(drawn: Any, branches: dict[str, dict[str, Any]], name_of: dict[str, s
         if len(specs) > 1:
             said.append(ask(f"{name} has {len(specs)} conditional edges, each of which goes somewhere; here one of all."))
         for spec in specs.values():
+            if spec.ends is not None:  # drawn in the order of the alphabet; their author had another
+                place = [name_of[to] for to in spec.ends.values()]
+                ways = choice.get(name, {})
+                choice[name] = dict(sorted(ways.items(), key=lambda way: place.index(way[1]) if way[1] in place else -1))
             function = _function(spec.path)
             mentioned = set(_mentioned(function.__code__)) if function else set()
             if spec.ends is None:
