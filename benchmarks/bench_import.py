@@ -37,7 +37,9 @@ class Application:
         self.made = 0
         self.now_ns = 1_700_000_000_000_000_000
 
-    def span(self, trace: str, parent: str, name: str, start_s: float, end_s: float, **attributes: Any) -> dict[str, Any]:
+    def span(
+        self, trace: str, parent: str, name: str, start_s: float, end_s: float, **attributes: Any
+    ) -> dict[str, Any]:
         self.made += 1
         values = [
             {"key": key.replace("__", "."), "value": {"intValue": str(v)} if isinstance(v, int) else {"stringValue": v}}

@@ -53,7 +53,9 @@ def _finish(draft: Draft, target: Path, force: bool, as_json: bool, warnings: li
                 name: {"keys": dict(pipeline.keys), "nodes": [_node(step) for step in walk(pipeline.flow)]}
                 for name, pipeline in draft.pipelines.items()
             },
-            "agents": {name: {**spec, "notes": [n.text for n in notes]} for name, (spec, notes) in draft.agents.items()},
+            "agents": {
+                name: {**spec, "notes": [n.text for n in notes]} for name, (spec, notes) in draft.agents.items()
+            },
             "noticed": warnings,
             "questions": asked,
         }

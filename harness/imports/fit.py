@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import NormalDist, fmean, median, pstdev
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def gaps_are_poisson(starts_s: Sequence[float]) -> bool:
 
     Where the mean is fitted too, chance alone exceeds 1.08 / sqrt(n) once in twenty times (Lilliefors, 1969).
     """
-    gaps = sorted(b - a for a, b in zip(starts_s, starts_s[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(starts_s))
     n = len(gaps)
     if n < 20 or gaps[-1] <= 0:
         return False

@@ -103,9 +103,7 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 
 def _is_graph(found: Any) -> bool:
-    return (
-        callable(getattr(found, "get_graph", None)) and hasattr(found, "builder") and hasattr(found.builder, "nodes")
-    )
+    return callable(getattr(found, "get_graph", None)) and hasattr(found, "builder") and hasattr(found.builder, "nodes")
 
 
 def draft_of(graph: Any, target: str) -> Draft:
@@ -237,12 +235,16 @@ def _edges(drawn: Any, branches: dict[str, dict[str, Any]], name_of: dict[str, s
         name = name_of[key]
         said = notes.setdefault(name, [])
         if len(specs) > 1:
-            said.append(ask(f"{name} has {len(specs)} conditional edges, each of which goes somewhere; here one of all."))
+            said.append(
+                ask(f"{name} has {len(specs)} conditional edges, each of which goes somewhere; here one of all.")
+            )
         for spec in specs.values():
             if spec.ends is not None:  # drawn in the order of the alphabet; their author had another
                 place = [name_of[to] for to in spec.ends.values()]
                 ways = choice.get(name, {})
-                choice[name] = dict(sorted(ways.items(), key=lambda way: place.index(way[1]) if way[1] in place else -1))
+                choice[name] = dict(
+                    sorted(ways.items(), key=lambda way: place.index(way[1]) if way[1] in place else -1)
+                )
             function = _function(spec.path)
             mentioned = set(_mentioned(function.__code__)) if function else set()
             if spec.ends is None:

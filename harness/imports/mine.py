@@ -179,9 +179,7 @@ def _layers(turn: Sequence[Occurrence]) -> list[list[Occurrence]]:
     return layers
 
 
-def _passes(
-    found: Sequence[Occurrence], head: Label | None = None, *, ends: bool = False
-) -> list[list[Occurrence]]:
+def _passes(found: Sequence[Occurrence], head: Label | None = None, *, ends: bool = False) -> list[list[Occurrence]]:
     """Split a loop's turns into passes: each begins with the layer of `head` (or ends with it)."""
     if not found:
         return []
@@ -224,9 +222,9 @@ def _order(traces: Sequence[Sequence[Occurrence]]) -> dict[Label, set[Label]]:
                 if a.end_s <= b.start_s + SAME_S and b.end_s > a.start_s + SAME_S:
                     before[pair] += 1
     graph: Any = nx.DiGraph()
-    for (a, b), n in before.items():
-        if n >= NEARLY_ALL * (both[a, b] + both[b, a]):
-            graph.add_edge(a, b, n=n)
+    for (first, second), n in before.items():
+        if n >= NEARLY_ALL * (both[first, second] + both[second, first]):
+            graph.add_edge(first, second, n=n)
     while True:
         try:
             circle = nx.find_cycle(graph)
@@ -348,7 +346,8 @@ def _named(outcomes: Mapping[frozenset[Label], int]) -> dict[frozenset[Label], s
     always = frozenset.intersection(*outcomes)
     names: dict[frozenset[Label], str] = {}
     for targets in sorted(outcomes, key=lambda of: (-outcomes[of], sorted(of))):
-        name = "-and-".join(label[1] for label in sorted(targets - always))[:40] or "end"
+        leads = (f"{label[1]}-loop" if label[0] == LOOP else label[1] for label in sorted(targets - always))
+        name = "-and-".join(leads)[:40] or "end"
         while name in names.values():
             name += "-too"
         names[targets] = name

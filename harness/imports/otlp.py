@@ -30,7 +30,10 @@ _KEPT: dict[str, tuple[str, ...]] = {
         "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens",
         "llm.token_count.completion",
     ),
-    "node": ("slotwise.node", "langgraph.node", "metadata.langgraph_node", "traceloop.association.properties.langgraph_node"),
+    "node": (
+        "slotwise.node", "langgraph.node", "metadata.langgraph_node",
+        "traceloop.association.properties.langgraph_node",
+    ),
     "agent": ("gen_ai.agent.name",),
     "entity": ("gen_ai.workflow.name", "traceloop.entity.name", "graph.node.id"),
     "tool": ("gen_ai.tool.name", "tool.name"),
@@ -138,7 +141,9 @@ def _parsed(path: Path, line: int, text: bytes, *, whole: bool) -> Any:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:{line}: expected text in UTF-8, found the byte {text[error.start]:#04x}") from None
     except (ValueError, RecursionError):  # an absurd number, or brackets without end
-        raise UserError(f"{path}:{line}: expected OTLP JSON, found a number or a nesting that no exporter writes") from None
+        raise UserError(
+            f"{path}:{line}: expected OTLP JSON, found a number or a nesting that no exporter writes"
+        ) from None
 
 
 def _compact(found: dict[str, Any]) -> Any:
@@ -147,7 +152,7 @@ def _compact(found: dict[str, Any]) -> Any:
         value = found.get("value")
         return (str(found["key"]), value if isinstance(value, str | int | float) else None)
     if len(found) == 1:
-        (key, value), = found.items()
+        ((key, value),) = found.items()
         if key in ("stringValue", "intValue", "doubleValue", "boolValue"):
             return value
         if key in ("arrayValue", "kvlistValue", "bytesValue"):
@@ -222,7 +227,7 @@ def _spans(path: Path, line: int, value: Any, found: Found) -> Iterator[Span]:
             if not isinstance(group, dict):
                 raise UserError(f"{path}:{line}: expected objects in `resourceSpans`, found {_shown(group)}")
             resource = found.resource(_attributes(group.get("resource")))
-            scopes = next((group[key] for key in _SPANS if isinstance(group.get(key), list)), [])
+            scopes: list[Any] = next((group[key] for key in _SPANS if isinstance(group.get(key), list)), [])
             for scope in scopes:
                 for span in (scope.get("spans") or ()) if isinstance(scope, dict) else ():
                     found.spans += 1

@@ -73,9 +73,7 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
         notes = vertex.notes
         if len(labels) > 1:
             notes = (*notes, ask(f"how often does {name} go each way? The graph does not say; equal shares here."))
-        steps.append(
-            Step(name, vertex.kind, tuple(after[name]), vertex.of, vertex.delay_s, keys, vertex.body, notes)
-        )
+        steps.append(Step(name, vertex.kind, tuple(after[name]), vertex.of, vertex.delay_s, keys, vertex.body, notes))
     return tuple(steps)
 
 
@@ -85,7 +83,9 @@ def _first_loop(vertices: Vertices) -> list[str]:
     graph.add_edges_from((name, target) for name, vertex in vertices.items() for target in vertex.targets)
     for name in vertices:  # in order, so that equal graphs give equal files
         if graph.has_edge(name, name):
-            return [name] if len(_component(graph, name)) == 1 else [v for v in vertices if v in _component(graph, name)]
+            return (
+                [name] if len(_component(graph, name)) == 1 else [v for v in vertices if v in _component(graph, name)]
+            )
         component = _component(graph, name)
         if len(component) > 1:
             return [v for v in vertices if v in component]
@@ -93,7 +93,7 @@ def _first_loop(vertices: Vertices) -> list[str]:
 
 
 def _component(graph: Any, name: str) -> set[str]:
-    return (nx.descendants(graph, name) & nx.ancestors(graph, name)) | {name}
+    return {*(nx.descendants(graph, name) & nx.ancestors(graph, name)), name}
 
 
 def _labels(vertex: Vertex) -> dict[str, tuple[float, str]]:
@@ -112,9 +112,7 @@ def _labels(vertex: Vertex) -> dict[str, tuple[float, str]]:
     return result
 
 
-def _fold(
-    vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
-) -> tuple[Vertices, list[str]]:
+def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names) -> tuple[Vertices, list[str]]:
     """Put one vertex in the place of a component; return the vertices and the entries."""
     inside = set(loop)
     heads = [
@@ -142,7 +140,9 @@ def _fold(
     exits_at_head = out and not always_out and {name for name, _ in out} == {head}
     if len(heads) <= 1 and exits_at_head and len(head_to) == 1 and head_to[0] != head and not vertices[head].always:
         return _rotated(vertices, loop, head, head_to[0], entries, graphs)
-    return _approximate(vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back))
+    return _approximate(
+        vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back)
+    )
 
 
 def _repeat(share: float, decider: str, *, single: bool) -> dict[str, Any]:
@@ -258,7 +258,12 @@ def _approximate(
 
 
 def _placed(
-    vertices: Vertices, loop: list[str], folded: Vertex, ways_out: list[str], always: tuple[str, ...], entries: list[str]
+    vertices: Vertices,
+    loop: list[str],
+    folded: Vertex,
+    ways_out: list[str],
+    always: tuple[str, ...],
+    entries: list[str],
 ) -> tuple[Vertices, list[str]]:
     """Put `folded` where the first of `loop` stands, with its ways out; others point to it now."""
     targets = list(dict.fromkeys(ways_out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -75,8 +76,8 @@ def read_traces(path: Path) -> Read:
     if not traces:
         left = "; ".join(f"{count(n, 'trace')}: {why}" for why, n in sorted(troubles.left_out.items()))
         raise UserError(
-            f"{path}: expected traces with model calls (gen_ai.operation.name: chat), found {count(found.spans, 'span')}"
-            f"{f' and none that can be used ({left})' if left else ''}; is the application instrumented for GenAI?"
+            f"{path}: expected traces with model calls (gen_ai.operation.name: chat), found "
+            f"{count(found.spans, 'span')}{f' and none that can be used ({left})' if left else ''}; is the application instrumented for GenAI?"
         )
     traces.sort(key=lambda trace: (trace.start_ns, trace.end_ns))
     return Read(tuple(traces), found, troubles)
@@ -90,7 +91,8 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
     if len(groups) > MAX_PIPELINES:
         raise UserError(
             f"{source}: expected traces of one application, found {len(groups)} kinds of them (names of their root "
-            f"spans, {', '.join(list(groups)[:3])} ...); at most {MAX_PIPELINES} become pipelines. Give the roots fewer names"
+            f"spans, {', '.join(list(groups)[:3])} ...); at most {MAX_PIPELINES} become pipelines. "
+            "Give the roots fewer names"
         )
     book = _Book(name)
     pipelines: dict[str, PipelineDraft] = {}
@@ -114,7 +116,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
         (
             note("A trace holds no prompts: each agent reads made-up text, as long as its prompts were. {NODE} stands "
                  "for the answer of a node, where you write your own."),
-            ask(f"which local models stand for {', '.join(book.models) or 'those of the traces'}? Left out: the server's."),
+            ask(f"which local models stand for {', '.join(book.models) or 'those of the traces'}? Without: the server's."),
             *notes,
         ),
     )  # fmt: skip
@@ -216,7 +218,9 @@ class _Book:
             notes.append(note(f"tool time: {fitted.words}"))
             widths = [len(one.steps) for one in node.occurrences]
             if max(widths) > 1:
-                notes.append(ask(f"{name} ran up to {max(widths)} times at once; here it is one delay. Is that enough?"))
+                notes.append(
+                    ask(f"{name} ran up to {max(widths)} times at once; here it is one delay. Is that enough?")
+                )
             yield Step(name, "tool", after, delay_s=self._spec(fitted, f"{name}-s"), keys=keys, notes=tuple(notes))
         else:
             yield self._call(node, name, after, keys, notes, agents, own)
@@ -297,9 +301,7 @@ class _Book:
         if "until" in repeat and len(body) > 1 and deciders:
             last = next((step.name for step in body if node.decider and step.name == _slug(node.decider)), deciders[-1])
             repeat["until"] = {"p": repeat["until"], "node": last}
-        return Step(
-            name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes)
-        )
+        return Step(name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes))
 
     def agents(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the agents with their prompts of made-up text, and that text."""
@@ -316,7 +318,9 @@ class _Book:
                     notes.append(note(f"{key} tokens: {fitted.words}"))
                 else:
                     sizes[key] = {"prompt": 300, "answer": 100}[key]
-                    notes.append(ask(f"how many {key} tokens has {name}? The traces count none; {sizes[key]} is a guess."))
+                    notes.append(
+                        ask(f"how many {key} tokens has {name}? The traces count none; {sizes[key]} is a guess.")
+                    )
             models = [model for model, _ in agent.models.most_common()]
             self.models += [model for model in models if model not in self.models]
             if models:
@@ -383,9 +387,9 @@ def _pipeline(
     starts = [(trace.start_ns - start_ns) / 1e9 for trace in counted]
     arrival, words = _arrival(name, starts, book)
     notes.append(note(f"arrivals: {words}"))
-    alone = all(b.start_ns >= a.end_ns for a, b in zip(counted, counted[1:], strict=False))
+    alone = all(b.start_ns >= a.end_ns for a, b in pairwise(counted))
     if alone and len(counted) > 2:
-        pause_s = median((b.start_ns - a.end_ns) / 1e9 for a, b in zip(counted, counted[1:], strict=False))
+        pause_s = median((b.start_ns - a.end_ns) / 1e9 for a, b in pairwise(counted))
         notes.append(
             ask(
                 "no two of these traces overlap. If one user waited for each answer, write "
@@ -424,4 +428,3 @@ def _arrival(name: str, starts: list[float], book: _Book) -> tuple[Any, str]:
 
 def _trial(resource: Mapping[str, str]) -> tuple[str, str]:
     return (resource.get("slotwise.candidate", ""), resource.get("slotwise.repeat", ""))
-

@@ -173,7 +173,7 @@ def write(draft: Draft, target: Path, *, force: bool = False) -> list[Path]:
             raise UserError(
                 f"what was imported makes no workload that can be checked; nothing was written: {found}"
             ) from None
-        written = []
+        written: list[Path] = []
         for name in [*draft.files, target.name]:  # the workload last: it is there only with all that it needs
             path = target.parent / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,9 @@ def orders(loaded: Loaded, repeats: int = 1) -> set[Order]:
     for repeat in range(repeats):
         starts: dict[tuple[str, int, float], set[str]] = {}
 
-        def keep(record: CallRecord | DelayRecord | JobRecord, starts: dict[tuple[str, int, float], set[str]] = starts) -> None:
+        def keep(
+            record: CallRecord | DelayRecord | JobRecord, starts: dict[tuple[str, int, float], set[str]] = starts
+        ) -> None:
             if isinstance(record, CallRecord):
                 at_s, end_s = record.ready_s, record.reply.end_s
             elif isinstance(record, DelayRecord):

@@ -17,12 +17,12 @@ from harness.imports.write import questions, write
 from harness.workload.load import Loaded, load_workload
 
 pytest.importorskip("opentelemetry.sdk", reason="the OpenTelemetry SDK is not installed (pip install --group dev)")
-from opentelemetry import trace as api  # noqa: E402
-from opentelemetry.sdk.resources import Resource  # noqa: E402
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: E402
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
-from opentelemetry.trace import Status, StatusCode  # noqa: E402
+from opentelemetry import trace as api
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Status, StatusCode
 
 EPOCH_NS = 1_700_000_000_000_000_000
 
@@ -54,14 +54,17 @@ class App:
     def root(self, start_s: float, end_s: float, name: str = "support") -> Any:
         return self.span(f"invoke_workflow {name}", start_s, end_s, gen_ai__operation__name="invoke_workflow")
 
-    def call(self, agent: str, start_s: float, end_s: float, parent: Any, sizes: tuple[int, int] = (100, 20), **more: Any) -> Any:
+    def call(
+        self, agent: str, start_s: float, end_s: float, parent: Any, sizes: tuple[int, int] = (100, 20), **more: Any
+    ) -> Any:
         return self.span(
             "chat small", start_s, end_s, parent, gen_ai__operation__name="chat", gen_ai__request__model="small",
-            gen_ai__agent__name=agent, gen_ai__usage__input_tokens=sizes[0], gen_ai__usage__output_tokens=sizes[1], **more,
+            gen_ai__agent__name=agent, gen_ai__usage__input_tokens=sizes[0], gen_ai__usage__output_tokens=sizes[1],
+            **more,
         )  # fmt: skip
 
     def tool(self, name: str, start_s: float, end_s: float, parent: Any) -> Any:
-        attributes = {"gen_ai__operation__name": "execute_tool", "gen_ai__tool__name": name}
+        attributes: dict[str, Any] = {"gen_ai__operation__name": "execute_tool", "gen_ai__tool__name": name}
         return self.span(f"execute_tool {name}", start_s, end_s, parent, **attributes)
 
     def spans(self) -> Sequence[ReadableSpan]:
@@ -267,7 +270,7 @@ def test_a_loop_within_a_loop(tmp_path: Path) -> None:
                 at_s += 1
     draft, _ = recovered(app, tmp_path)
     loaded = checked(draft, tmp_path)
-    assert [n for n in loaded.graphs["support"]] == [
+    assert list(loaded.graphs["support"]) == [
         "plan-loop/plan", "plan-loop/try", "plan-loop/try/until", "plan-loop/until",
     ]  # fmt: skip
 
@@ -331,7 +334,7 @@ def test_old_names_of_attributes(tmp_path: Path) -> None:
             inner = app.span(f"invoke_agent {agent}", 0, 5, root, gen_ai__operation__name="invoke_agent")
             at_s = 0 if agent == "plan" else 2
             values = {"operation": "chat", "model": "small", "input": 70, "output": 7}
-            app.span("x", at_s, at_s + 1, inner, **{name: values[key] for key, name in names.items()})
+            app.span("x", at_s, at_s + 1, inner, **dict[str, Any]({name: values[key] for key, name in names.items()}))
         return recovered(app, tmp_path)[0]
 
     new = {"operation": "gen_ai.operation.name", "model": "gen_ai.request.model"}
