@@ -32,7 +32,8 @@ def import_langgraph(graph: str, out: Path | None, force: bool, as_json: bool) -
 
 def import_traces(file: Path, out: Path | None, force: bool, as_json: bool) -> None:
     """Import a file of spans."""
-    from harness.imports.traces import draft_traces, read_traces
+    from harness.imports.read import read_traces
+    from harness.imports.traces import draft_traces
 
     target = out or Path(f"{Names()(file.stem, 'traces')}.yaml")
     check_target(target, force=force)

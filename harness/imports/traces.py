@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import networkx as nx
 
@@ -16,71 +16,14 @@ from harness.errors import UserError
 from harness.imports.draft import Draft, Flow, Names, Note, PipelineDraft, Step, ask, note
 from harness.imports.fit import Fit, fit, gaps_are_poisson
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, mine, occurrences
-from harness.imports.otlp import Found, Span, read_spans
-from harness.imports.steps import LeftOut, Trace, Troubles, trace_of
+from harness.imports.read import Read
+from harness.imports.steps import Trace
 from harness.units import count
 
-__all__ = ["Read", "draft_traces", "read_traces"]
+__all__ = ["draft_traces"]
 
 MAX_PIPELINES = 20
 MAX_PROMPT_TOKENS = 100_000  # of the made-up text of one call, as the language allows
-
-
-class Read(NamedTuple):
-    """What a file of spans gave: traces in the order of their starts, and what was wrong with it."""
-
-    traces: tuple[Trace, ...]
-    found: Found
-    troubles: Troubles
-
-    def warnings(self) -> list[str]:
-        """Return what a person should know about the file, a line each."""
-        found, troubles = self.found, self.troubles
-        lines = []
-        if found.truncated:
-            lines.append(f"{found.truncated}. What stands before it was read.")
-        if found.broken:
-            lines.append(f"{count(found.broken, 'span')} without ids or times left out")
-        if troubles.missing_parents:
-            lines.append(
-                f"{count(troubles.missing_parents, 'span')} in {count(troubles.traces_with_missing_parents, 'trace')} "
-                "with a parent that is not in the file; each was read as the start of its trace"
-            )
-        if troubles.skewed:
-            lines.append(
-                f"clock skew: {count(troubles.skewed, 'span')} outside the parent by up to "
-                f"{troubles.largest_skew_s:.3g} s, moved into it (allowed: 0.001 s)"
-            )
-        if troubles.doubled:
-            lines.append(f"{count(troubles.doubled, 'span')} twice in the file, counted once")
-        if troubles.nested:
-            lines.append(f"{count(troubles.nested, 'model call')} traced by two instrumentations, counted once")
-        for why, n in sorted(troubles.left_out.items()):
-            lines.append(f"{count(n, 'trace')} left out: {why}")
-        return lines
-
-
-def read_traces(path: Path) -> Read:
-    """Read a file of spans into traces. Raises UserError where it is no OTLP JSON or has no model call in it."""
-    found, troubles = Found(), Troubles()
-    spans: dict[str, list[Span]] = {}
-    for span in read_spans(path, found):
-        spans.setdefault(span.trace, []).append(span)
-    traces = []
-    while spans:
-        _, of = spans.popitem()
-        try:
-            traces.append(trace_of(of, troubles))
-        except LeftOut as why:
-            troubles.left_out[str(why)] = troubles.left_out.get(str(why), 0) + 1
-    if not traces:
-        left = "; ".join(f"{count(n, 'trace')}: {why}" for why, n in sorted(troubles.left_out.items()))
-        raise UserError(
-            f"{path}: expected traces with model calls (gen_ai.operation.name: chat), found "
-            f"{count(found.spans, 'span')}{f' and none that can be used ({left})' if left else ''}; is the application instrumented for GenAI?"
-        )
-    traces.sort(key=lambda trace: (trace.start_ns, trace.end_ns))
-    return Read(tuple(traces), found, troubles)
 
 
 def draft_traces(read: Read, source: str, name: str) -> Draft:
@@ -106,7 +49,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
                 "the application"
             ) from None
         own = pipeline_names(root or name, "pipeline")
-        pipelines[own] = _pipeline(own, traces, book.flow(nodes, own, ()), book, read.found.resources)
+        pipelines[own] = _pipeline(own, traces, book.flow(nodes), book, read.found.resources)
     agents, inputs = book.agents()
     context = 1 << max(8, ceil(1.25 * book.largest_call + 64).bit_length())
     first = next(iter(agents))
@@ -116,7 +59,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
         (
             note("A trace holds no prompts: each agent reads made-up text, as long as its prompts were. {NODE} stands "
                  "for the answer of a node, where you write your own."),
-            ask(f"which local models stand for {', '.join(book.models) or 'those of the traces'}? Without: the server's."),
+            ask(f"which local models stand for {', '.join(book.models) or 'theirs'}? Left out: the server's."),
             *notes,
         ),
     )  # fmt: skip
@@ -167,8 +110,8 @@ class _Book:
         self._names: dict[tuple[Label, int], str] = {}
         self._file_names = Names()
 
-    def flow(self, nodes: Sequence[MinedNode], pipeline: str, before: tuple[str, ...]) -> Flow:
-        """Return mined nodes as steps; `before` are the loops around them, outermost first."""
+    def flow(self, nodes: Sequence[MinedNode]) -> Flow:
+        """Return mined nodes as steps."""
         names = Names({"item", "input", "previous", "until"})
         owners = Counter(node.label[1] for node in nodes if node.label[0] == "tool")
         own: dict[Label, str] = {}
@@ -187,7 +130,7 @@ class _Book:
         ]
         for node in nodes:
             after = [own[a] if way is None else f"{own[a]}.{_label(way)}" for a, way in node.after]
-            steps += self._node(node, own[node.label], tuple(after), pipeline, before, agents, own)
+            steps += self._node(node, own[node.label], tuple(after), agents, own)
         return tuple(steps)
 
     def _node(
@@ -195,8 +138,6 @@ class _Book:
         node: MinedNode,
         name: str,
         after: tuple[str, ...],
-        pipeline: str,
-        before: tuple[str, ...],
         agents: list[Label],
         own: Mapping[Label, str],
     ) -> Iterator[Step]:
@@ -211,7 +152,7 @@ class _Book:
             notes.insert(0, note("takes no time: it stands for a choice that no single agent call made."))
             yield Step(name, "tool", after, keys=keys, notes=tuple(notes))
         elif kind == LOOP:
-            yield self._loop(node, name, after, pipeline, before, keys, notes)
+            yield self._loop(node, name, after, keys, notes)
         elif kind == "tool":
             times = [step.end_s - step.start_s for one in node.occurrences for step in one.steps]
             fitted = fit([round(max(0.0, value), 6) for value in times], whole=False)
@@ -278,8 +219,6 @@ class _Book:
         node: MinedNode,
         name: str,
         after: tuple[str, ...],
-        pipeline: str,
-        before: tuple[str, ...],
         keys: dict[str, Any],
         notes: list[Note],
     ) -> Step:
@@ -287,7 +226,7 @@ class _Book:
         assert stats is not None
         repeat: dict[str, Any] = {"max": max(1, min(stats.most, 1000))}
         notes.append(note(f"passes: {stats.mean:.3g} on average, {stats.most} at most"))
-        body = self.flow(node.body, pipeline, (*before, name))
+        body = self.flow(node.body)
         if not stats.always_most:
             repeat["until"] = float(f"{min(1.0, stats.end_share):.4g}")
             notes.append(ask(f"does {name} ever make more than {stats.most} passes, and what ends it?"))

@@ -35,13 +35,14 @@ def otlp_lines(run: Run, candidates: Iterable[str] | None = None) -> Iterator[st
     """
     wanted = set(run.candidates if candidates is None else candidates)
     by_trial: dict[tuple[str, int], list[Record]] = {}
-    for record in (*run.jobs, *run.calls, *run.delays):  # jobs first: their spans are the roots
+    records: tuple[Record, ...] = (*run.jobs, *run.calls, *run.delays)  # jobs first: their spans are the roots
+    for record in records:
         if record.candidate in wanted:
             by_trial.setdefault((record.candidate, record.repeat), []).append(record)
     providers = {facts.name: _PROVIDERS.get(facts.kind, facts.kind) for facts in run.servers}
     trials = {(trial.candidate, trial.repeat): trial for trial in run.trials}
-    for key, records in by_trial.items():
-        yield json.dumps(_request(run, key, trials.get(key), records, providers), separators=(",", ":"))
+    for key, of_trial in by_trial.items():
+        yield json.dumps(_request(run, key, trials.get(key), of_trial, providers), separators=(",", ":"))
 
 
 def _request(

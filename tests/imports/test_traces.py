@@ -12,7 +12,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.imports.draft import Draft, Step, walk
-from harness.imports.traces import Read, draft_traces, read_traces
+from harness.imports.read import Read, read_traces
+from harness.imports.traces import draft_traces
 from harness.imports.write import questions, write
 from harness.workload.load import Loaded, load_workload
 

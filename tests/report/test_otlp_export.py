@@ -10,7 +10,8 @@ import networkx as nx
 import pytest
 
 from harness.content import shipped
-from harness.imports.traces import draft_traces, read_traces
+from harness.imports.read import read_traces
+from harness.imports.traces import draft_traces
 from harness.imports.write import write
 from harness.predict.simulation import forecast, predict
 from harness.profiles.load import load_profile
