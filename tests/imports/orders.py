@@ -13,8 +13,13 @@ Order = tuple[frozenset[str], ...]  # what starts together, step by step
 
 def orders(loaded: Loaded, repeats: int = 1) -> set[Order]:
     """Return every order that the draws of so many repeats give; a node is called what it is in its sub-pipeline."""
+    return set(all_orders(loaded, repeats))
+
+
+def all_orders(loaded: Loaded, repeats: int = 1) -> list[Order]:
+    """Return the order of every job."""
     plan = next(plan for plan in loaded.plans if plan.name == "unbounded")
-    found = set()
+    found: list[Order] = []
     for repeat in range(repeats):
         starts: dict[tuple[str, int, float], set[str]] = {}
 
@@ -39,5 +44,5 @@ def orders(loaded: Loaded, repeats: int = 1) -> set[Order]:
         jobs: dict[tuple[str, int], list[frozenset[str]]] = {}
         for (pipeline, job, _), names in sorted(starts.items()):
             jobs.setdefault((pipeline, job), []).append(frozenset(names))
-        found |= {tuple(order) for order in jobs.values()}
+        found += [tuple(order) for order in jobs.values()]
     return found
