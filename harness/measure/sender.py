@@ -45,13 +45,16 @@ def origin_of(servers: Iterable[RunningServer]) -> Origin:
     return "emulated" if any(server.emulated for server in servers) else "measured"
 
 
-def options_for(server: RunningServer, agent: AgentSpec, seed: int) -> dict[str, Any]:
+def options_for(server: RunningServer, agent: AgentSpec, seed: int, output_tokens: int | None = None) -> dict[str, Any]:
     """Return the complete options of a request: `options=` replaces all that ChatOllama would send.
+
+    `output_tokens` is this call's length, where the agent's varies.
 
     Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
     server that we did not start keeps the ones that it has.
     """
-    options: dict[str, Any] = {"num_predict": agent.output_tokens, "temperature": agent.temperature, "seed": seed}
+    length = agent.output_tokens if output_tokens is None else output_tokens
+    options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
     if server.can_pin_output:
@@ -98,7 +101,7 @@ class Sender:
     async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
         pipeline = self._pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node].name
+        node, size = pipeline.graph.nodes[call.node].name, pipeline.graph.nodes[call.node].output_tokens
         endpoint = self._endpoints[call.lane]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
@@ -110,7 +113,11 @@ class Sender:
             user = unique + user
         else:
             system = unique + system
-        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"))
+        length = None
+        if size is not None:  # every attempt at a call is as long
+            drawn_for = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, "output_tokens")
+            length = max(1, int(size.draw(self._seed, *drawn_for)))
+        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length)
         request = Request(system, user, options, stream=pipeline.path == "interactive", format=agent.format)
         if endpoint.throttle is not None:
             async with endpoint.throttle:

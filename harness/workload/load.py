@@ -139,14 +139,16 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    candidates.check_compare(written, mistakes)
+    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes)
     mistakes.raise_if_any()
 
     workload = override(written, asked)
     graphs = {name: of.graph for name, of in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
-    names = {pipeline.name: [node.name for node in pipeline.graph.nodes] for pipeline in pipelines}
+    names = {p.name: {node.name: node.kind == "agent" for node in p.graph.nodes} for p in pipelines}
     chosen = override_plans(candidates.plans(workload, _default_server(asked), names), workload, asked)
+    candidates.check_models(chosen, pipelines, {name: of.written for name, of in inlined.items()}, mistakes)
+    mistakes.raise_if_any()
     nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
     return Loaded(
         path=path,
