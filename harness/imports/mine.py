@@ -131,13 +131,16 @@ def _fold_loop(
     """Put one occurrence in the place of all of a loop's, in every trace; add the loop to `loops`."""
     split = [_passes([one for one in trace if one.label in group]) for trace in traces]
     present = [passes for passes in split if passes]
+    # The head begins a pass. Only what repeats can: else the body would be what it was, again and again.
+    counted = [Counter(one.label for one in passes[0]) for passes in present]
+    repeated = {label for turns in counted for label, n in turns.items() if n > 1}
     starts = Counter(one.label for passes in present for one in _layers(passes[0])[0])
-    head = max(sorted(starts), key=lambda label: starts[label])
+    head = max(sorted(repeated), key=lambda label: starts[label])
     split = [_passes([one for one in trace if one.label in group], head) for trace in traces]
     present = [passes for passes in split if passes]
     alone_last = all([one.label for one in passes[-1]] == [head] for passes in present)
     rotate = len(group) > 1 and alone_last
-    own: Label = (LOOP, head[1], str(depth))
+    own: Label = (LOOP, head[1], f"{depth}/{head[0]}/{head[2]}")
     bodies: list[list[Occurrence]] = []
     counts: list[int] = []
     for trace, passes in zip(traces, split, strict=True):
@@ -156,7 +159,7 @@ def _fold_loop(
             end_s = max(one.end_s for one in every)
             trace.append(Occurrence(own, start_s, end_s, (), tuple(map(tuple, passes))))
             counts.append(len(passes))
-            bodies += [list(turn) for turn in passes]
+            bodies += [_once(turn, head) for turn in passes]
         trace.sort(key=lambda one: (one.start_s, one.end_s))
     if len(group) == 1:
         body: tuple[MinedNode, ...] = (MinedNode(head, (), {}, tuple(one for turn in bodies for one in turn)),)
@@ -165,6 +168,17 @@ def _fold_loop(
     ends = Counter(turn[-1].label for turn in bodies)
     decider = head if rotate else max(sorted(ends), key=lambda label: ends[label])
     loops[own] = (_loop_stats(counts), body, decider)
+
+
+def _once(turn: Sequence[Occurrence], head: Label) -> list[Occurrence]:
+    """Join several turns of the head in one pass, which something that ran all the while held together."""
+    heads = [one for one in turn if one.label == head]
+    if len(heads) < 2:
+        return list(turn)
+    steps = tuple(step for one in heads for step in one.steps)
+    passes = tuple(inner for one in heads for inner in one.passes)
+    joined = Occurrence(head, heads[0].start_s, max(one.end_s for one in heads), steps, passes)
+    return sorted([joined, *(one for one in turn if one.label != head)], key=lambda one: (one.start_s, one.end_s))
 
 
 def _layers(turn: Sequence[Occurrence]) -> list[list[Occurrence]]:

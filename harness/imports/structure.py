@@ -145,10 +145,12 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
     )
 
 
-def _repeat(share: float, decider: str, *, single: bool) -> dict[str, Any]:
-    if single:
-        return {"repeat": {"max": DEFAULT_MAX, "until": round(share, 4)}}
-    return {"repeat": {"max": DEFAULT_MAX, "until": {"p": round(share, 4), "node": decider}}}
+def _repeat(share: float, decider: str = "", body: Flow = ()) -> dict[str, Any]:
+    """Return `repeat`. A decider that makes one call in the body is named, because its answer can be looked at."""
+    share = round(share, 4)
+    if not any(step.name == decider and step.kind == "agent" for step in body):
+        return {"repeat": {"max": DEFAULT_MAX, "until": share}}
+    return {"repeat": {"max": DEFAULT_MAX, "until": {"p": share, "node": decider}}}
 
 
 def _how_often(name: str, share: float) -> Note:
@@ -163,11 +165,11 @@ def _until(
 ) -> tuple[Vertices, list[str]]:
     """Repeat the component until its one decider ends it."""
     ways_out = [to for to in vertices[decider].choice.values() if to not in loop]
-    if len(loop) == 1:
+    if len(loop) == 1 and vertices[head].kind == "agent" and not vertices[head].keys:
         only = vertices[head]
         folded = only._replace(
             choice={},
-            keys={**only.keys, **_repeat(share, head, single=True)},
+            keys={**only.keys, **_repeat(share)},
             notes=(*only.notes, _how_often(head, share)),
         )
         return _placed(vertices, loop, folded, ways_out, only.always, entries)
@@ -176,9 +178,7 @@ def _until(
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
     flow = structure(body, [head], graphs)
-    folded = Vertex(
-        name, "graph", sub, keys=_repeat(share, decider, single=False), body=flow, notes=(_how_often(name, share),)
-    )
+    folded = Vertex(name, "graph", sub, keys=_repeat(share, decider, flow), body=flow, notes=(_how_often(name, share),))
     return _placed(vertices, loop, folded, ways_out, (), entries)
 
 
@@ -193,12 +193,13 @@ def _rotated(
     body[head] = before._replace(choice={}, always=(), notes=())
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
+    flow = structure(body, [first], graphs)
     folded = Vertex(
         name,
         "graph",
         sub,
-        keys=_repeat(share, head, single=False),
-        body=structure(body, [first], graphs),
+        keys=_repeat(share, head, flow),
+        body=flow,
         notes=(
             note(f"{head} has run once before this; it ends every pass and decides whether there is another."),
             _how_often(name, share),
@@ -224,6 +225,7 @@ def _approximate(
     share = outs / (outs + backs) if outs else 0.5
     body: Vertices = {}
     ways_out: list[str] = []
+    outside = [name for name in loop if any(to not in loop for to in vertices[name].choice.values())]
     for name in loop:
         vertex = vertices[name]
         ways_out += [to for to in (*vertex.always, *vertex.choice.values()) if to not in loop]
@@ -250,7 +252,7 @@ def _approximate(
         name,
         "graph",
         sub,
-        keys=_repeat(share, flow[-1].name, single=False),
+        keys=_repeat(share, outside[0] if outside else "", flow),
         body=flow,
         notes=(*notes, _how_often(name, share)),
     )

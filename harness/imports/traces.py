@@ -238,7 +238,8 @@ class _Book:
             )  # fmt: skip
         deciders = [step.name for step in body if step.kind == "agent" and "over" not in step.keys]
         if "until" in repeat and len(body) > 1 and deciders:
-            last = next((step.name for step in body if node.decider and step.name == _slug(node.decider)), deciders[-1])
+            wanted = _slug(node.decider) if node.decider else ""
+            last = wanted if wanted in deciders else deciders[-1]
             repeat["until"] = {"p": repeat["until"], "node": last}
         return Step(name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes))
 
