@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imports.orders import all_orders
 
 from harness.imports.draft import END, Draft, Names, PipelineDraft, walk
 from harness.imports.otlp import Found
@@ -16,7 +17,6 @@ from harness.imports.structure import Vertex, structure
 from harness.imports.traces import draft_traces
 from harness.imports.write import write
 from harness.workload.load import Loaded, load_workload
-from imports.orders import all_orders
 
 
 @st.composite
