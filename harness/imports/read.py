@@ -8,7 +8,7 @@ from typing import NamedTuple
 from harness.errors import UserError
 from harness.imports.otlp import Found, Span, read_spans
 from harness.imports.steps import LeftOut, Trace, Troubles, trace_of
-from harness.units import count
+from harness.units import count, seconds
 
 __all__ = ["Read", "read_traces"]
 
@@ -36,7 +36,7 @@ class Read(NamedTuple):
         if troubles.skewed:
             lines.append(
                 f"clock skew: {count(troubles.skewed, 'span')} outside the parent by up to "
-                f"{troubles.largest_skew_s:.3g} s, moved into it (allowed: 0.001 s)"
+                f"{seconds(troubles.largest_skew_s)}, moved into it (allowed: 1 ms)"
             )
         if troubles.doubled:
             lines.append(f"{count(troubles.doubled, 'span')} twice in the file, counted once")
