@@ -62,7 +62,7 @@ def simulated(path: Path, repeats: int = 2) -> tuple[Loaded, Run]:
     only = loaded.plans[-1].name
     loaded = load_workload(path, Overrides(only=(only,)))
     profile = load_profile("epyc-2core", path.parent)
-    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded), extrapolate=True).run
+    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded, None), extrapolate=True).run
 
 
 def back(run: Run, folder: Path) -> Loaded:
