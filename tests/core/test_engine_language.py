@@ -99,6 +99,19 @@ def test_a_timeout_of_a_loser_does_not_cancel_it_twice() -> None:
     assert bench.calls[-1].not_needed
 
 
+def test_a_call_whose_time_was_up_is_not_cancelled_again_when_it_loses() -> None:
+    nodes = (node("a"), node("b", timeout_s=2.0), node("join", (0, 1), need=1))
+    bench = Bench(pipeline("p", *nodes))
+    bench.due(0)
+    bench.due(2.0)
+    assert bench.done(3, 0) == ["p0.join0#2"]
+    assert bench.cancels == [1]
+    bench.take(bench.engine.handle([Cancelled(1, Reply("cancelled"))], 4))
+    assert bench.calls[-1].outcome == "timeout"
+    bench.done(5, 2)
+    assert bench.jobs[0].outcome == "ok" and bench.finished()
+
+
 def test_enough_items_cancel_the_others() -> None:
     bench = Bench(pipeline("p", node("vote", width=4, enough=2), node("count", (0,))), slots=3)
     assert bench.due(0) == ["p0.vote0#0", "p0.vote1#1", "p0.vote2#2"]
