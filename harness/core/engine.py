@@ -71,7 +71,7 @@ class Engine:
 
     Args:
         pipelines: compiled graphs with their arrivals.
-        plan: the candidate: lanes, and the lane of each pipeline.
+        plan: the candidate: lanes, and the lane of each node.
         origin: what the records are to be labelled with.
         repeat: number of this repeat.
         timeout_s: give up any call this long after it was let go, unless its node says otherwise; None = never.
@@ -95,11 +95,19 @@ class Engine:
         self._lanes: tuple[LaneState[_Job], ...] = tuple(LaneState(lane) for lane in plan.lanes)
         # What all records of a pipeline, and all of a node, have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
-        self._labels = tuple(
-            tuple((node.name, node.agent, node.model, plan.lanes[lane].server) for node in pipeline.graph.nodes)
-            for pipeline, lane in zip(pipelines, plan.place, strict=True)
+        self._places = tuple(
+            tuple(plan.lane_of(p, n) for n in range(len(pipeline.graph.nodes))) for p, pipeline in enumerate(pipelines)
         )
-        self._feeds = tuple(_feeds(pipeline, lane, plan) for pipeline, lane in zip(pipelines, plan.place, strict=True))
+        self._labels = tuple(
+            tuple(
+                (node.name, node.agent, node.model, plan.lanes[lane].server)
+                for node, lane in zip(pipeline.graph.nodes, lanes, strict=True)
+            )
+            for pipeline, lanes in zip(pipelines, self._places, strict=True)
+        )
+        self._feeds = tuple(
+            _feeds(pipeline, lanes, plan) for pipeline, lanes in zip(pipelines, self._places, strict=True)
+        )
         self._shapes = tuple(Shape(pipeline.graph) for pipeline in pipelines)
         self._timeouts_s = tuple(
             tuple(timeout_s if node.timeout_s is None else node.timeout_s for node in pipeline.graph.nodes)
@@ -186,7 +194,7 @@ class Engine:
             self._feed(self._feeds[job.pipeline][index], +1)
             self._actions.append(At(self._now_s + node.delay_s, Timer(timer)))
             return
-        lane = self.plan.place[job.pipeline]
+        lane = self._places[job.pipeline][index]
         for item in range(node.width):
             call = _new(Call, (next(self._call_ids), job.pipeline, job.number, index, item, 0, lane, self._now_s))
             self._lanes[lane].add(call, pipeline.path, job)
@@ -201,8 +209,8 @@ class Engine:
         """One failed call fails its job: what is queued is dropped, what is in flight is let run and recorded."""
         if job.outcome == "ok":
             job.outcome = outcome
-        lane = self._lanes[self.plan.place[job.pipeline]]
-        for call in lane.drop(job):
+        dropped = [call for lane in sorted(set(self._places[job.pipeline])) for call in self._lanes[lane].drop(job)]
+        for call in sorted(dropped):
             self._record_call(job, call, None, Reply("cancelled", error="another call of the job failed"))
         if not job.in_flight:
             self._job_ended(job)
@@ -221,7 +229,7 @@ class Engine:
         job.in_flight += 1
         self._flights[call_id] = (call, job, self._now_s)
         feeds = self._feeds[pipeline][node]
-        if feeds is not None:
+        if feeds:
             self._feed(feeds, +1)
         timeout_s = self._timeouts_s[pipeline][node]
         if timeout_s is not None:
@@ -239,7 +247,7 @@ class Engine:
         job.in_flight -= 1
         self._lanes[lane].in_flight -= 1
         feeds = self._feeds[pipeline][node]
-        if feeds is not None:
+        if feeds:
             self._feed(feeds, -1)
         self._record_call(job, call, started_s, reply)
         if reply[0] != "ok":
@@ -257,8 +265,8 @@ class Engine:
         fields = (number, node, item, iteration, attempt, call_id, agent, model, server, ready_s, started_s, reply)
         self._actions.append(_new(Record, (_new(CallRecord, self._prefixes[pipeline] + fields),)))
 
-    def _feed(self, lane: int | None, change: int) -> None:
-        if lane is not None:
+    def _feed(self, lanes: tuple[int, ...], change: int) -> None:
+        for lane in lanes:
             self._lanes[lane].feeding += change
 
     # --- timers ---
@@ -303,15 +311,11 @@ class Engine:
             self._item_done(job, node)
 
 
-def _feeds(pipeline: Pipeline, lane: int, plan: Plan) -> tuple[int | None, ...]:
-    """For each node: the lane on which a descendant of it is placed, or None where no call depends on it.
-
-    Only waves ask for it.
-    """
-    if plan.lanes[lane].cap != "waves":
-        return (None,) * len(pipeline.graph.nodes)
+def _feeds(pipeline: Pipeline, lanes: tuple[int, ...], plan: Plan) -> tuple[tuple[int, ...], ...]:
+    """For each node: the lanes on which a descendant of it makes calls. Only waves ask for it."""
     nodes = pipeline.graph.nodes
-    leads_to_call = [False] * len(nodes)
+    leads: list[frozenset[int]] = [frozenset()] * len(nodes)
     for index in reversed(range(len(nodes))):  # topological order: successors are known first
-        leads_to_call[index] = any(nodes[s].kind == "agent" or leads_to_call[s] for s in nodes[index].successors)
-    return tuple(lane if leads else None for leads in leads_to_call)
+        below = [leads[s] | ({lanes[s]} if nodes[s].kind == "agent" else set()) for s in nodes[index].successors]
+        leads[index] = frozenset().union(*below)
+    return tuple(tuple(sorted(lane for lane in of if plan.lanes[lane].cap == "waves")) for of in leads)

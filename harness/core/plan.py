@@ -1,4 +1,4 @@
-"""What the engine is told about one candidate: a lane per server, and the lane of every pipeline."""
+"""What the engine is told about one candidate: a lane per server, and the lane of every node of every pipeline."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ class Lane(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One candidate: `place[p]` is the lane of pipeline p (indices)."""
+    """One candidate: `place[p]` is the lane of each node of pipeline p, or one lane for all of them (indices)."""
 
     name: str
     lanes: tuple[Lane, ...]
-    place: tuple[int, ...]
+    place: tuple[int | tuple[int, ...], ...]
+
+    def lane_of(self, pipeline: int, node: int) -> int:
+        """Return the lane of a node."""
+        lanes = self.place[pipeline]
+        return lanes if isinstance(lanes, int) else lanes[node]
