@@ -162,12 +162,22 @@ def _candidates(loaded: Loaded) -> list[str]:
 def _routing(loaded: Loaded, plan: Plan) -> str:
     parts = []
     for i, lane in enumerate(plan.lanes):
-        placed = [p.name for p, at in zip(loaded.pipelines, plan.place, strict=True) if at == i]
+        placed = _placed(loaded, plan, i)
         who = f"{', '.join(placed)} on " if len(plan.lanes) > 1 else ""
         limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
         order = "" if lane.order == "fifo" else f", {lane.order}"
         parts.append(f"{who}{lane.server}: {lane.cap}{limit}{order}")
     return "; ".join(parts)
+
+
+def _placed(loaded: Loaded, plan: Plan, lane: int) -> list[str]:
+    """Name what is placed on a lane: whole pipelines, and else their nodes."""
+    names = []
+    for p, pipeline in enumerate(loaded.pipelines):
+        calls = [(n, node.name) for n, node in enumerate(pipeline.graph.nodes) if node.kind == "agent"]
+        here = [f"{pipeline.name}.{name}" for n, name in calls if plan.lane_of(p, n) == lane]
+        names += [pipeline.name] if len(here) == len(calls) else here
+    return names
 
 
 def _servers(loaded: Loaded) -> list[str]:
@@ -181,7 +191,10 @@ def _servers(loaded: Loaded) -> list[str]:
         where = f" at {without_credentials(url)}" if url else ""
         pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
         size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
-        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {spec.model}: {size}{pace}")
+        models = " + ".join(loaded.models[name])
+        most = spec.max_loaded_models if isinstance(spec, OllamaServer) else None
+        loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
+        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {models}: {size}{loads}{pace}")
     return result
 
 
@@ -229,14 +242,12 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
             {
                 "name": plan.name,
                 "lanes": [lane._asdict() for lane in plan.lanes],
-                "place": {
-                    pipeline.name: plan.lanes[at].server
-                    for pipeline, at in zip(loaded.pipelines, plan.place, strict=True)
-                },
+                "place": {name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed(loaded, plan, i)},
             }
             for plan in loaded.plans
         ],
         "servers": servers,
+        "models": {name: list(models) for name, models in loaded.models.items()},
         "derived": list(loaded.derived),
         "hints": list(description.hints),
     }

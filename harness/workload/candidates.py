@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from harness.core.graph import Pipeline
 from harness.core.plan import Lane, Plan
+from harness.errors import UserError
 from harness.workload.mistakes import Mistakes, unknown
+from harness.workload.placement import Models, has_model, models_by_server, node_servers
 from harness.workload.schema import (
     CapName,
     EngineServer,
@@ -41,41 +44,73 @@ class Plans(NamedTuple):
     servers: dict[str, ServerSpec]
     plans: tuple[Plan, ...]
     derived: tuple[str, ...]
+    models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  asked for on each server, by any plan
 
 
-def plans(workload: Workload, default: ServerSpec | None = None) -> Plans:
+def plans(
+    workload: Workload,
+    pipelines: Sequence[Pipeline],
+    default: ServerSpec | None = None,
+    only: Collection[str] = (),
+) -> Plans:
     """Resolve `compare`, or the standard set where it is left out, into plans; the workload has been checked.
 
-    `default` is the server of a file that names none: four slots of the embedded engine.
+    Args:
+        workload: with the command line's changes in it.
+        pipelines: compiled; the order of their nodes is that of the plans.
+        default: the server of a file that names none; None = four slots of the embedded engine.
+        only: the candidates that are wanted, by name; none = all. Names that are no candidate's are not looked at.
+
+    Raises:
+        UserError: a node's model is on no server that it could go to: an option changed engines or models.
     """
     default = default or LlamaCppServer(kind="llamacpp", slots=STANDARD_SLOTS)
     known: dict[str, ServerSpec] = dict(workload.servers) or {"four-slot": default}
+    models: Models = {
+        pipeline.name: {node.name: node.model for node in pipeline.graph.nodes if node.kind == "agent"}
+        for pipeline in pipelines
+    }
     if workload.compare:
         routings = {
             name: Routing(cap=candidate) if isinstance(candidate, str) else candidate
             for name, candidate in workload.compare.items()
         }
+        twin = None
     else:
-        routings = standard_set(workload, known)
-    resolved = tuple(_plan(name, routing, workload, known) for name, routing in routings.items())
-    used = {lane.server for plan in resolved for lane in plan.lanes}
-    servers = {name: spec for name, spec in known.items() if name in used}
-    return Plans(servers, resolved, tuple(name for name in servers if name not in workload.servers))
+        routings = standard_set(workload, known, models)
+        twin = _twins(known)
+    wanted = set(only) if only and set(only) <= set(routings) else set(routings)
+    resolved, placed = [], []
+    for name, routing in routings.items():
+        if name not in wanted:
+            continue
+        where, lacking = node_servers(models, routing.place, most_slots(known), known, twin)
+        if lacking:
+            raise UserError(lacking[0].sentence(name, known))
+        placed.append(where)
+        resolved.append(_plan(name, routing, pipelines, where, known))
+    asked = models_by_server(models, placed, known)
+    servers = {name: spec for name, spec in known.items() if name in asked}
+    derived = tuple(name for name in servers if name not in workload.servers)
+    return Plans(servers, tuple(resolved), derived, asked)
 
 
-def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, Routing]:
+def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Models) -> dict[str, Routing]:
     """Return the candidates that answer the usual question; servers that they lack are added to `known`.
 
     `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four);
     `split` (interactive on one slot, batch on N) where there are both paths. Each server of the split has half of the
     cores: two engines that both spread over all of them wait for each other in every step. A running server named by
     `url` has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
+    Where nodes ask for several models and a server has one, each candidate has a server for each, on half of the cores.
     """
     many = most_slots(known)
     running = _is_running(known[many])
     if known[many].slots == 1 and not running:
         many = _twin(many, STANDARD_SLOTS, known)
     one = _twin(many, 1, known)
+    if any(not has_model(known[many], model) for nodes in models.values() for model in nodes.values()):
+        many, one = _half(many, known), one and _half(one, known)
     result = {
         "serial": Routing(place=one or many, cap="serial"),
         "window": Routing(place=many, cap="window"),
@@ -84,7 +119,7 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, 
     }
     paths = {spec.path for spec in workload.pipelines.values()}
     if one and paths == {"batch", "interactive"}:
-        one, many = _half(one, known), _half(many, known)
+        one, many = _half(one, known), _half(many, known)  # those that are halves already stay
         place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
         result["split"] = Routing(place=place, cap={one: "serial", many: "window"})
     return result
@@ -118,6 +153,24 @@ def _half(name: str, known: dict[str, ServerSpec]) -> str:
     return _add(f"{name}-half", like.model_copy(update={"threads": "half"}), known)
 
 
+def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
+    """Return what finds (or adds to `known`) the like of one server with the slots and threads of another."""
+
+    def twin(found: str, placed: str) -> str:
+        like, model = known[placed], known[found]
+        if _is_running(model):
+            return found
+        update: dict[str, Any] = {"slots": like.slots}
+        words = [found, *([f"{_NUMBERS.get(like.slots, str(like.slots))}-slot"] if like.slots != model.slots else [])]
+        if isinstance(like, EngineServer) and isinstance(model, EngineServer) and model.threads is None:
+            update["threads"] = like.threads
+            words += ["half"] if like.threads == "half" else []
+        spec = model.model_copy(update=update)
+        return next((name for name, other in known.items() if other == spec), "") or _add("-".join(words), spec, known)
+
+    return twin
+
+
 def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
     """Add a server under `base`, or the first of base-2, base-3, ... that is free; return its name."""
     name, n = base, 2
@@ -127,13 +180,14 @@ def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
     return name
 
 
-def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, ServerSpec]) -> Plan:
-    default = most_slots(known)
-    place = routing.place
-    where = [
-        place if isinstance(place, str) else (place or {}).get(pipeline, default) for pipeline in workload.pipelines
-    ]
-    used = [server for server in known if server in where]
+def _plan(
+    name: str,
+    routing: Routing,
+    pipelines: Sequence[Pipeline],
+    where: Mapping[tuple[str, str], str],
+    known: Mapping[str, ServerSpec],
+) -> Plan:
+    used = [server for server in known if server in where.values()]
     lanes = tuple(
         Lane(
             server=server,
@@ -146,13 +200,22 @@ def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, S
         )
         for server in used
     )
-    return Plan(name, lanes, tuple(used.index(server) for server in where))
+    # The lane of a node that makes no call is read by nobody.
+    place = tuple(
+        tuple(
+            used.index(where[pipeline.name, node.name]) if node.kind == "agent" else 0 for node in pipeline.graph.nodes
+        )
+        for pipeline in pipelines
+    )
+    return Plan(name, lanes, place)
 
 
-def check_compare(workload: Workload, mistakes: Mistakes) -> None:
-    """Note every name in `compare` that is not there, and every setting that would have no effect."""
+def check_compare(workload: Workload, models: Models, mistakes: Mistakes) -> None:
+    """Note every name in `compare` that is not there, what would have no effect, and models that are nowhere."""
     servers: Mapping[str, ServerBase] = workload.servers
     default = most_slots(workload.servers) if workload.servers else "four-slot"
+    known: Mapping[str, ServerSpec] = workload.servers or {default: LlamaCppServer(kind="llamacpp")}
+    _check_models(workload, models, default, known, mistakes)
     for name, candidate in workload.compare.items():
         if isinstance(candidate, str):
             continue
@@ -166,7 +229,7 @@ def check_compare(workload: Workload, mistakes: Mistakes) -> None:
                 mistakes.add(loc, f'candidate "{name}" places "{pipeline}": {hint}', key=True)
             if server not in servers and server != default:
                 mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = {place} if isinstance(place, str) else {placed.get(p, default) for p in workload.pipelines}
+        used = set(node_servers(models, place, default, known)[0].values())
         for key in ("cap", "order"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -185,6 +248,22 @@ def check_compare(workload: Workload, mistakes: Mistakes) -> None:
         ):
             if key in candidate.model_fields_set and not present:
                 mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
+
+
+def _check_models(
+    workload: Workload, models: Models, default: str, known: Mapping[str, ServerSpec], mistakes: Mistakes
+) -> None:
+    """Note each node whose model is on no server that it could go to, once."""
+    routings = workload.compare or {"serial": Routing()}
+    said: set[tuple[str, str]] = set()
+    for name, candidate in routings.items():
+        place = None if isinstance(candidate, str) else candidate.place
+        for lacking in node_servers(models, place, default, known)[1]:
+            node = (lacking.pipeline, lacking.node)
+            if node not in said:
+                said.add(node)
+                at: Loc = ("pipelines", lacking.pipeline, "nodes", lacking.node, "agent")
+                mistakes.add(at, lacking.sentence(name, known))
 
 
 def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:

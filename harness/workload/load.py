@@ -47,6 +47,7 @@ class Loaded(NamedTuple):
     servers: Mapping[str, ServerSpec]  # those that a plan uses; derived ones are named in `derived`
     plans: tuple[Plan, ...]  # the candidates, in the file's order
     derived: tuple[str, ...]  # servers that the file does not name: the standard set needed them
+    models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
 
     def resolved(self) -> Workload:
         """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
@@ -98,24 +99,28 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     }
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    candidates.check_compare(written, mistakes)
+    models = {name: {node: one.spec.model or "" for node, one in of.items()} for name, of in resolved.items()}
+    candidates.check_compare(written, models, mistakes)
     mistakes.raise_if_any()
 
     workload = override(written, asked)
-    chosen = override_plans(candidates.plans(workload, _default_server(asked)), workload, asked)
+    pipelines = build.compile_pipelines(workload, graphs)
+    plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only)
+    chosen = override_plans(plans, workload, asked)
     nodes = {(name, node): agent for name, agents in resolved.items() for node, agent in agents.items()}
     return Loaded(
         path=path,
         workload=workload,
         digest=hashlib.sha256(text.encode()).hexdigest(),
         graphs=graphs,
-        pipelines=build.compile_pipelines(workload, graphs),
+        pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
         prompts={key: agent.prompt for key, agent in nodes.items()},
         inputs={name: inputs[name] for name in workload.inputs},
         servers=chosen.servers,
         plans=chosen.plans,
         derived=chosen.derived,
+        models=chosen.models,
     )
 
 

@@ -63,6 +63,18 @@ class OllamaServer(EngineServer):
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = Field(
         default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed."
     )
+    max_loaded_models: PositiveInt | None = Field(
+        default=None,
+        le=64,
+        description="Managed: models in memory at the same time (OLLAMA_MAX_LOADED_MODELS); left out: all that are "
+        "asked for.",
+    )
+
+    @model_validator(mode="after")
+    def _managed(self) -> OllamaServer:
+        if self.url is not None and self.max_loaded_models is not None:
+            raise mistake("`max_loaded_models` is set for a server that is started here, not for a running one (`url`)")
+        return self
 
 
 FaultName = Literal["503", "delay", "cut", "malformed", "hang"]
