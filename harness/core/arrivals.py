@@ -60,20 +60,22 @@ class Arrivals:
         """
         pipeline, user, due_s = event
         state = self._states[pipeline]
-        admitted: list[tuple[int, float]] = []
         if state.stopped:
-            return admitted, None
+            return [], None
         number = state.started
-        following_s: float | None = due_s
-        while following_s is not None and following_s <= now_s and number < state.jobs:
-            admitted.append((number, following_s))
+        jobs = state.jobs
+        admitted = []
+        while due_s <= now_s and number < jobs:
+            admitted.append((number, due_s))
             number += 1
-            following_s = None if state.users else _due_s(state, number)
+            if state.users or number >= jobs or (following_s := _due_s(state, number)) is None:
+                state.running += number - state.started
+                state.started = number
+                return admitted, None
+            due_s = following_s
         state.running += number - state.started
         state.started = number
-        if following_s is None or number >= state.jobs:
-            return admitted, None
-        return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
+        return admitted, None if number >= jobs else tuple.__new__(Arrive, (pipeline, user, due_s))
 
     def ended(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it."""

@@ -1,4 +1,4 @@
-"""What the engine is told about one candidate: a lane per server, and the lane of every node of every pipeline."""
+"""What the engine is told about one candidate: a lane per server, and the lane of every node."""
 
 from __future__ import annotations
 
@@ -20,13 +20,8 @@ class Lane(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One candidate: `place[p]` is the lane of each node of pipeline p, or one lane for all of them (indices)."""
+    """One candidate: `place[p][n]` is the lane of node n of pipeline p (indices), read for agents only."""
 
     name: str
     lanes: tuple[Lane, ...]
-    place: tuple[int | tuple[int, ...], ...]
-
-    def lane_of(self, pipeline: int, node: int) -> int:
-        """Return the lane of a node."""
-        lanes = self.place[pipeline]
-        return lanes if isinstance(lanes, int) else lanes[node]
+    place: tuple[tuple[int, ...], ...]

@@ -21,11 +21,12 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from harness.core.step_costs import StepCosts, prefill_s, prompt_attention
+from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
 __all__ = ["Request", "ServerModel"]
 
 NEVER_S = float("inf")
+UNLIMITED = 1 << 62  # steps
 
 
 class Request:
@@ -73,6 +74,7 @@ class ServerModel:
     """
 
     __slots__ = (
+        "_batch_tokens",
         "_begin_s",
         "_cancels",
         "_context",
@@ -89,13 +91,13 @@ class ServerModel:
         "_now_s",
         "_pieces",
         "_planned",
+        "_prefill",
         "_prompts",
         "_queue",
         "_segments",
         "_serial",
         "_step",
         "_steps",
-        "_telling",
     )
 
     def __init__(
@@ -105,7 +107,9 @@ class ServerModel:
         self._costs = costs
         self._decode_s = costs.decode_s
         self._context_s = costs.context_s_per_token
-        self._max_steps = max_steps
+        self._batch_tokens = costs.batch_tokens
+        self._prefill = Prefill(costs.prefill)
+        self._max_steps = UNLIMITED if max_steps is None else max_steps
         self._noise = noise
         self._segments = 0
         self._queue: deque[Request] = deque()
@@ -124,7 +128,6 @@ class ServerModel:
         self._growth_s = 0.0
         self._steps = 0
         self._end_s = NEVER_S
-        self._telling = False  # somebody ends with it
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
 
     @property
@@ -172,11 +175,11 @@ class ServerModel:
         """Put a call in the queue."""
         request.queued_s = now_s
         self._queue.append(request)
-        if not self._planned:
-            if now_s > self._now_s:
-                self._now_s = now_s  # it was idle
-        elif self._free:
-            self._cut(now_s)
+        if self._planned:
+            if self._free:
+                self._cut(now_s)
+        elif now_s > self._now_s:
+            self._now_s = now_s  # it was idle
 
     def cancel(self, request: Request, now_s: float) -> bool:
         """Give a call up. True: it is gone at once. False: `advance` returns it at the next step boundary."""
@@ -192,19 +195,27 @@ class ServerModel:
         self._let_go(now_s, [])
         return True
 
-    def next_s(self, quiet_until_s: float = -NEVER_S) -> float:
-        """Return when `advance` has something to do; infinity where nothing is under way.
+    def next_s(self) -> float:
+        """Return when the segment under way ends; infinity where nothing is under way."""
+        if not self._planned:
+            self._plan()
+        return self._end_s
 
-        Where the caller knows that nothing will be submitted or cancelled before `quiet_until_s`, boundaries up to
-        then at which nobody ends are passed at once: the answer is later, and the work is less.
+    def run(self, until_s: float) -> list[Request]:
+        """Go on to the first boundary at which somebody ends, or else to `until_s`; return who ended, if anybody did.
+
+        For a caller who knows that nothing will be submitted or cancelled before `until_s`.
         """
+        ended: list[Request] = []
         while True:
             if not self._planned:
                 self._plan()
             end_s = self._end_s
-            if end_s > quiet_until_s or self._telling or self._cancels or end_s == NEVER_S:
-                return end_s
-            self._finish([])
+            if end_s > until_s or end_s == NEVER_S:
+                return ended
+            self._finish(ended)
+            if ended:
+                return ended
 
     def advance(self, now_s: float) -> list[Request]:
         """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
@@ -229,19 +240,16 @@ class ServerModel:
         ends = self._ends
         generating = len(ends)
         if prompts:
-            self._telling = generating > 0 and ends[0][0] <= self._step + 1
-            self._first_s = cost_s = self._prompt_step_s(generating)
-            self._growth_s = 0.0
+            first_s = cost_s = self._prompt_step_s(generating)
+            growth_s = 0.0
             self._steps = 1
         elif generating:
             steps = ends[0][0] - self._step
-            self._telling = True
-            if self._max_steps is not None and steps > self._max_steps:
+            if steps > self._max_steps:
                 steps = self._max_steps
-                self._telling = False
             self._steps = steps
-            self._first_s = first_s = self._decode_s[generating] + self._context_s * self._context
-            self._growth_s = growth_s = self._context_s * generating
+            first_s = self._decode_s[generating] + self._context_s * self._context
+            growth_s = self._context_s * generating
             cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
             self._end_s = NEVER_S
@@ -249,11 +257,13 @@ class ServerModel:
         if self._noise is not None:
             factor = self._noise(self._segments)
             self._segments += 1
-            self._first_s *= factor
-            self._growth_s *= factor
+            first_s *= factor
+            growth_s *= factor
             cost_s *= factor
-        self._begin_s = self._now_s
-        self._end_s = self._now_s + cost_s
+        self._first_s = first_s
+        self._growth_s = growth_s
+        self._begin_s = begin_s = self._now_s
+        self._end_s = begin_s + cost_s
         self._planned = True
 
     def _prompt_step_s(self, generating: int) -> float:
@@ -261,25 +271,24 @@ class ServerModel:
         costs, prompts, pieces = self._costs, self._prompts, self._pieces
         if len(prompts) > 1:
             prompts.sort(key=_slot)
-        room = costs.batch_tokens - generating
-        attention = 0
-        total = 0
+        room = self._batch_tokens - generating
+        attention = total = 0
         for request in prompts:
-            tokens = left = request.prompt_tokens - request.prompt_done
+            before = request.prompt_done
+            tokens = request.prompt_tokens - before
             if tokens > room:
                 if not room:
                     break
                 tokens = room
             if request.prompt_s is None:
                 request.prompt_s = self._now_s
-            if costs.prompt_context_s:
-                attention += prompt_attention(request.prompt_done, tokens)
-            if tokens == left and request.output_tokens == 1:
-                self._telling = True
+            attention += prompt_attention(before, tokens) if costs.prompt_context_s else 0
             pieces.append((request, tokens))
             room -= tokens
             total += tokens
-        prompt_s = prefill_s(costs.prefill, total) + costs.prompt_context_s * attention
+        prompt_s = self._prefill[total]
+        if attention:
+            prompt_s += costs.prompt_context_s * attention
         if not generating:
             return costs.prompt_step_s + prompt_s
         return self._decode_s[generating] + self._context_s * self._context + prompt_s * costs.mixed_factor
@@ -290,8 +299,9 @@ class ServerModel:
         self._planned = False
         ends = self._ends
         if ends:
-            self._step = step = self._step + self._steps
-            self._context += self._steps * len(ends)
+            steps = self._steps
+            self._step = step = self._step + steps
+            self._context += steps * len(ends)
             while ends and ends[0][0] <= step:
                 self._end(heappop(ends)[2], now_s, ended)
         if self._pieces:
@@ -347,7 +357,6 @@ class ServerModel:
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
-            self._telling = False
 
     def _boundary(self, now_s: float) -> tuple[int, float]:
         """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
