@@ -139,7 +139,9 @@ class Engine:
             )
             for pipeline, lane, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
         )
-        self._flights: dict[int, tuple[Call, _Job, _Place, float]] = {}  # calls on a server, by id; when they were let go
+        self._flights: dict[
+            int, tuple[Call, _Job, _Place, float]
+        ] = {}  # calls on a server, by id; when they were let go
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._call_ids = count()
         self._timer_ids = count()
@@ -246,7 +248,9 @@ class Engine:
             job.outcome = outcome
         lane = self._lanes[self.plan.place[job.pipeline]]
         for call in lane.drop(job):
-            self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error="another call of the job failed"))
+            self._record_call(
+                job, job.places[call.node], call, None, Reply("cancelled", error="another call of the job failed")
+            )
         if not job.in_flight:
             self._job_ended(job)
 

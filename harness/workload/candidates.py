@@ -210,12 +210,17 @@ def _plan(
     return Plan(name, lanes, place)
 
 
-def check_compare(workload: Workload, models: Models, mistakes: Mistakes) -> None:
-    """Note every name in `compare` that is not there, what would have no effect, and models that are nowhere."""
+def check_compare(
+    workload: Workload, models: Models, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes
+) -> None:
+    """Note every name in `compare` that is not there, what would have no effect, and models that are nowhere.
+
+    `stands` tells where each (pipeline, node) is written.
+    """
     servers: Mapping[str, ServerBase] = workload.servers
     default = most_slots(workload.servers) if workload.servers else "four-slot"
     known: Mapping[str, ServerSpec] = workload.servers or {default: LlamaCppServer(kind="llamacpp")}
-    _check_models(workload, models, default, known, mistakes)
+    _check_models(workload, models, stands, default, known, mistakes)
     for name, candidate in workload.compare.items():
         if isinstance(candidate, str):
             continue
@@ -224,8 +229,12 @@ def check_compare(workload: Workload, models: Models, mistakes: Mistakes) -> Non
         placed = {"": place} if isinstance(place, str) else dict(place or {})
         for pipeline, server in placed.items():
             loc: Loc = (*at, "place", pipeline) if pipeline else (*at, "place")
-            if pipeline and pipeline not in workload.pipelines:
-                hint = unknown("pipeline", pipeline, workload.pipelines)
+            of, dot, node = pipeline.partition(".")
+            if dot and of in models and not any(f"{one}/".startswith(f"{node}/") for one in models[of]):
+                hint = unknown("node that calls a model", node, models[of])
+                mistakes.add(loc, f'candidate "{name}" places "{node}" of pipeline "{of}": {hint}', key=True)
+            elif pipeline and of not in workload.pipelines:
+                hint = unknown("pipeline", of, workload.pipelines)
                 mistakes.add(loc, f'candidate "{name}" places "{pipeline}": {hint}', key=True)
             if server not in servers and server != default:
                 mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
@@ -251,18 +260,22 @@ def check_compare(workload: Workload, models: Models, mistakes: Mistakes) -> Non
 
 
 def _check_models(
-    workload: Workload, models: Models, default: str, known: Mapping[str, ServerSpec], mistakes: Mistakes
+    workload: Workload,
+    models: Models,
+    stands: Mapping[tuple[str, str], Loc],
+    default: str,
+    known: Mapping[str, ServerSpec],
+    mistakes: Mistakes,
 ) -> None:
     """Note each node whose model is on no server that it could go to, once."""
     routings = workload.compare or {"serial": Routing()}
-    said: set[tuple[str, str]] = set()
+    said: set[Loc] = set()
     for name, candidate in routings.items():
         place = None if isinstance(candidate, str) else candidate.place
         for lacking in node_servers(models, place, default, known)[1]:
-            node = (lacking.pipeline, lacking.node)
-            if node not in said:
-                said.add(node)
-                at: Loc = ("pipelines", lacking.pipeline, "nodes", lacking.node, "agent")
+            at = (*stands[lacking.pipeline, lacking.node], "agent")
+            if at not in said:
+                said.add(at)
                 mistakes.add(at, lacking.sentence(name, known))
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
 
 from harness.core.graph import Pipeline
+from harness.core.sizes import Distribution
+from harness.workload.control import control_of
 from harness.workload.load import Loaded
+from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.schema import OllamaServer
 
 __all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weight_antichain", "span_of"]
 
+MAX_LOOKED_AT = 64  # ways that a job can go, for its width
+
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits."""
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits.
 
-    calls: int
+    Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
+    (`need`, `enough`) are counted in full.
+    """
+
+    calls: float
     prompt_tokens: int
     output_tokens: int
 
@@ -26,11 +35,13 @@ class Span(NamedTuple):
     """The longest chain of one job: what no number of slots can shorten.
 
     The chain with most expected output tokens; among equals the one with most prompt tokens, then tool
-    seconds. A fan-out counts as one of its calls. `longest_tool_s` is the most tool seconds on any chain.
+    seconds. A fan-out counts as one of its calls, a loop as its mean number of passes; where there are branches, the
+    figures are means over all ways that a job can go, and `nodes` is the chain of the longest. `longest_tool_s` is
+    the most tool seconds on any chain.
     """
 
     nodes: tuple[str, ...]
-    calls: int
+    calls: float
     prompt_tokens: int
     output_tokens: int
     tool_s: float
@@ -49,6 +60,8 @@ class PipelineFacts(NamedTuple):
     span: Span
     work: Work  # of one job
     total: Work | None  # of all jobs
+    expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
+    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, tool, retry or first; words)
 
 
 class Description(NamedTuple):
@@ -71,12 +84,9 @@ def describe(loaded: Loaded) -> Description:
 
 def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
     graph = loaded.graphs[pipeline.name]
-    work = Work(
-        calls=sum(node["width"] for _, node in graph.nodes.items() if node["kind"] == "agent"),
-        prompt_tokens=sum(node["width"] * node["prompt_tokens"] for _, node in graph.nodes.items()),
-        output_tokens=sum(node["width"] * node["output_tokens"] for _, node in graph.nodes.items()),
-    )
-    width = sum(max_weight_antichain(graph, _calls_of(graph)).values())
+    ways = scenarios(graph)
+    work = work_of(ways)
+    width = widest(graph, ways)
     at_once: int | None = pipeline.jobs
     if pipeline.arrival.users:
         users = pipeline.arrival.users
@@ -88,10 +98,47 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
         jobs=pipeline.jobs,
         width=width,
         width_all_jobs=None if at_once is None else at_once * width,
-        span=span_of(graph),
+        span=mean_span(ways),
         work=work,
-        total=None if pipeline.jobs is None else Work(*(pipeline.jobs * figure for figure in work)),
+        total=None if pipeline.jobs is None else Work(*(_tidy(pipeline.jobs * figure) for figure in work)),
+        expected=len(ways) > 1 or any(_varies(node) for _, node in graph.nodes(data=True)),
+        control=control_of(graph, loaded),
     )
+
+
+def _varies(node: Mapping[str, Any]) -> bool:
+    loop = node.get("kind") == "until" and node.get("max_iterations", 1) > 1 and node.get("end_share", 0) > 0
+    return loop or any(node.get(key) is not None for key in ("items", "output", "delay"))
+
+
+def _tidy(value: float) -> Any:
+    """Return a whole number as one, any other with one decimal."""
+    return round(value) if abs(value - round(value)) < 1e-9 else round(value, 1)
+
+
+def work_of(ways: Sequence[Scenario]) -> Work:
+    """Return the mean work of a job."""
+    calls = prompt = output = 0.0
+    for share, graph in ways:
+        for _, node in graph.nodes(data=True):
+            if node["kind"] == "agent":
+                made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
+                calls += made
+                prompt += made * node["prompt_tokens"]
+                output += made * node["output_tokens"]
+    return Work(_tidy(calls), round(prompt), round(output))
+
+
+def widest(graph: nx.DiGraph, ways: Sequence[Scenario]) -> int:
+    """Return the most calls that could ever run together in a job, whatever each takes.
+
+    Branches that exclude each other are looked at one way at a time; where there are very many ways, all of them
+    together bound it.
+    """
+    distinct = {frozenset(way.graph): way.graph for way in ways}
+    largest = [names for names in distinct if not any(names < other for other in distinct)]
+    graphs = [distinct[names] for names in largest] if len(largest) <= MAX_LOOKED_AT else [graph]
+    return max(sum(max_weight_antichain(waits_for(one), _calls_of(one)).values()) for one in graphs)
 
 
 def _calls_of(graph: nx.DiGraph) -> dict[str, int]:
@@ -125,32 +172,61 @@ def max_weight_antichain(graph: nx.DiGraph, weight: Mapping[str, int]) -> dict[s
 def span_of(graph: nx.DiGraph) -> Span:
     """Return the longest chain of one job."""
 
-    def cost(name: str) -> tuple[int, int, float, int]:
+    def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
-        return node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        figures = node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        passes = node.get("passes", 1.0)
+        return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 
     chain = _longest_chain(graph, cost)
     sums = [sum(column) for column in zip(*(cost(name) for name in chain), strict=True)]
-    slowest = _longest_chain(graph, lambda name: (graph.nodes[name]["delay_s"],))
+    slowest = _longest_chain(graph, lambda name: (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0),))
+    waited = (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0) for name in slowest)
     return Span(
-        nodes=chain,
-        calls=int(sums[3]),
-        prompt_tokens=int(sums[1]),
-        output_tokens=int(sums[0]),
+        nodes=tuple(name for name in chain if graph.nodes[name]["kind"] != "until"),
+        calls=_tidy(sums[3]),
+        prompt_tokens=round(sums[1]),
+        output_tokens=round(sums[0]),
         tool_s=float(sums[2]),
-        longest_tool_s=float(sum(graph.nodes[name]["delay_s"] for name in slowest)),
+        longest_tool_s=float(sum(waited)),
+    )
+
+
+def mean_span(ways: Sequence[Scenario]) -> Span:
+    """Return the mean of the longest chains of all ways, with the nodes of the longest."""
+    if len(ways) == 1:
+        return span_of(ways[0].graph)
+    spans = [(way.share, span_of(way.graph)) for way in ways]
+    _, longest = max(spans, key=lambda entry: (entry[1].output_tokens, entry[1].prompt_tokens))
+
+    def mean(figure: Callable[[Span], float]) -> float:
+        return sum(share * figure(span) for share, span in spans)
+
+    return Span(
+        nodes=longest.nodes,
+        calls=_tidy(mean(lambda span: span.calls)),
+        prompt_tokens=round(mean(lambda span: span.prompt_tokens)),
+        output_tokens=round(mean(lambda span: span.output_tokens)),
+        tool_s=mean(lambda span: span.tool_s),
+        longest_tool_s=mean(lambda span: span.longest_tool_s),
     )
 
 
 def _longest_chain(graph: nx.DiGraph, cost: Callable[[str], tuple[float, ...]]) -> tuple[str, ...]:
-    """Return the chain with the largest sum of costs, compared figure by figure."""
+    """Return the chain with the largest sum of costs, compared figure by figure.
+
+    A node that needs k of its predecessors waits for the k-th of them.
+    """
     best: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {}
     for name in nx.topological_sort(graph):
         own = cost(name)
         before = [best[other] for other in graph.predecessors(name)]
         sums, chain = max(before, key=lambda entry: entry[0], default=((0.0,) * len(own), ()))
+        need = graph.nodes[name].get("need")
+        if need is not None and need < len(before):
+            sums, chain = sorted(before, key=lambda entry: entry[0])[need - 1]
         best[name] = tuple(a + b for a, b in zip(sums, own, strict=True)), (*chain, name)
-    return max(best.values(), key=lambda entry: entry[0])[1]
+    return max((best[name] for name in graph if not graph.out_degree(name)), key=lambda entry: entry[0])[1]
 
 
 def _width_of_all(pipelines: tuple[Pipeline, ...], facts: tuple[PipelineFacts, ...]) -> int | None:
@@ -208,6 +284,11 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                     f"{pipeline}.{node} needs about {needed} tokens; {name} holds {spec.context_tokens} a "
                     "slot: raise context_tokens or shorten the prompt."
                 )
+    used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
+    hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
+    decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
+    if loaded.workload.control == "model" and decisions:
+        hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     if loaded.derived:
@@ -219,8 +300,14 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
 def _needs(loaded: Loaded) -> dict[tuple[str, str], int]:
     """Return the context that one call of each agent node needs, an estimate in tokens."""
     return {
-        (pipeline, name): node["prompt_tokens"] + node["output_tokens"]
+        (pipeline, name): node["prompt_tokens"]
+        + round((node["output"] and node["output"].highest) or node["output_tokens"])
         for pipeline, graph in loaded.graphs.items()
         for name, node in graph.nodes.items()
         if node["kind"] == "agent"
     }
+
+
+def _most(size: Distribution | None) -> int:
+    """Return the most that a size can be; 0 where it does not vary, or nothing bounds it."""
+    return 0 if size is None else round(size.highest or 0)

@@ -50,7 +50,8 @@ def node_servers(
 ) -> tuple[dict[tuple[str, str], str], list[Lacking]]:
     """Return the server of every (pipeline, node), and the nodes that find their model nowhere.
 
-    A node that `place` names itself (PIPELINE.NODE) goes there and nowhere else. Any other goes where its pipeline is
+    A node that `place` names itself (PIPELINE.NODE; of a sub-pipeline also by the node that uses it) goes there and
+    nowhere else. Any other goes where its pipeline is
     placed if that server has its model, else to the server of the file that has it: the one most like the server that
     it was placed on (kind, then slots), the first of equals. `twin(found, placed)` may put a like of it in its place.
     """
@@ -58,7 +59,7 @@ def node_servers(
     lacking = []
     for pipeline, nodes in models.items():
         for node, model in nodes.items():
-            itself = place.get(f"{pipeline}.{node}") if isinstance(place, Mapping) else None
+            itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
             server = itself or (place if isinstance(place, str) else (place or {}).get(pipeline, default))
             if server in servers and not has_model(servers[server], model):
                 like = servers[server]
@@ -71,6 +72,15 @@ def node_servers(
                     server = twin(other, server) if twin else other
             found[pipeline, node] = server
     return found, lacking
+
+
+def _placed_itself(place: Mapping[str, str], pipeline: str, node: str) -> str | None:
+    while node:
+        server = place.get(f"{pipeline}.{node}")
+        if server is not None:
+            return server
+        node = node.rpartition("/")[0]
+    return None
 
 
 def _likeness(spec: ServerSpec, like: ServerSpec) -> tuple[bool, bool, int]:

@@ -143,11 +143,7 @@ CASCADE = {"draft": "", "answer": "l.gguf"}
 def where(found: Plans, name: str) -> list[list[str]]:
     """Return the servers of the nodes of every pipeline under a candidate."""
     plan = next(plan for plan in found.plans if plan.name == name)
-    return [
-        [plan.lanes[plan.lane_of(p, n)].server for n in range(len(lanes))]
-        for p, lanes in enumerate(plan.place)
-        if not isinstance(lanes, int)
-    ]
+    return [[plan.lanes[plan.place[p][n]].server for n in range(len(lanes))] for p, lanes in enumerate(plan.place)]
 
 
 def test_a_node_goes_to_the_server_that_has_its_model() -> None:

@@ -252,7 +252,7 @@ CASES = {
     ),
     "neither agent nor tool": (
         nodes(f"a: {INLINE}}}\nb: {{after: [a]}}"),
-        "w.yaml:9:10: pipelines.p.nodes.b: a node needs `agent` or `tool`, found neither",
+        "w.yaml:9:10: pipelines.p.nodes.b: a node needs `agent`, `tool` or `pipeline`, found none of them",
     ),
     "agent and tool": (
         nodes(f"a: {INLINE}, tool: {{delay_s: 1}}}}"),

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Spec, Table
 from harness.workload.schema.inputs import Input
-from harness.workload.schema.nodes import AgentSpec
+from harness.workload.schema.nodes import SubpipelineSpec
 from harness.workload.schema.pipelines import PipelineSpec
 from harness.workload.schema.routing import Candidate
 from harness.workload.schema.servers import ServerSpec
@@ -33,6 +34,16 @@ class Workload(Spec):
     name: Name = Field(description="Name of the workload; run folders are called after it.")
     description: str = Field(default="", description="One sentence for the report.")
     pipelines: Table[PipelineSpec] = Field(min_length=1, description="The agent graphs.")
+    subpipelines: Table[SubpipelineSpec] = Field(
+        default_factory=FrozenDict, description="Graphs that are used as a node (`pipeline: NAME`)."
+    )
+    control: Literal["draws", "model"] = Field(
+        default="draws",
+        description="Who decides branches, loops and the length of lists when measured: `draws` from the seed, the "
+        "same for every candidate, or what the `model` really answered (then candidates are not compared in pairs). "
+        "Simulations always draw.",
+        examples=["model"],
+    )
     agents: Table[AgentSpec] = Field(
         default_factory=FrozenDict, description="Agents of this workload, before those of agents/."
     )

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from harness.workload.schema.arrivals import Arrival, AtTimes, Every
 from harness.workload.schema.base import Name, PositiveSeconds, Spec, Table, mistake
-from harness.workload.schema.nodes import NodeSpec
+from harness.workload.schema.nodes import NodeSpec, Priority
 
 __all__ = ["Goal", "PipelineSpec"]
 
@@ -38,6 +38,9 @@ class PipelineSpec(Spec):
     )
     arrival: Arrival = Field(default=Every(every_s=0), description="When jobs start.")
     goal: Goal | None = Field(default=None, description="Interactive paths: what is wanted.")
+    priority: Priority = Field(
+        default=0, description="Of its nodes, unless they have one: higher goes first on a server.", examples=[1]
+    )
     nodes: Table[NodeSpec] = Field(min_length=1, description="The graph: a node starts when all of `after` are done.")
 
     @model_validator(mode="after")

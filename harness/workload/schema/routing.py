@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, Tag
+from pydantic import AfterValidator, Field, PositiveInt, Tag
 
-from harness.workload.schema.base import Name, Seconds, Spec, Table, shape
+from harness.workload.schema.base import FrozenDict, Name, Seconds, Spec, Table, shape
 
 __all__ = ["Candidate", "CapName", "OrderName", "Routing"]
 
+# A pipeline, or a node of one: `digest`, `digest.merge`, in a sub-pipeline `digest.refine/critic`.
+_NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
+Placed = Annotated[str, Field(pattern=rf"^{_NAME}(\.{_NAME}(/{_NAME})*)?$")]
 CapName = Literal["serial", "window", "waves", "unbounded"]
 OrderName = Literal["fifo", "interactive-first"]
 
@@ -19,13 +23,15 @@ class Routing(Spec):
 
     place: (
         Annotated[
-            Annotated[Name, Tag("<text>")] | Annotated[Table[Name], Tag("<mapping>")],
-            shape("a server's name", "a server per pipeline (digest: four-slot)"),
+            Annotated[Name, Tag("<text>")]
+            | Annotated[Annotated[Mapping[Placed, Name], AfterValidator(FrozenDict)], Tag("<mapping>")],
+            shape("a server's name", "a server per pipeline or node (digest: four-slot, digest.merge: one-slot)"),
         ]
         | None
     ) = Field(
         default=None,
-        description="A server, or a server per pipeline; left out: the server with most slots.",
+        description="A server, or a server per PIPELINE or PIPELINE.NODE; left out: the server with most slots.",
+        examples=["four-slot", {"digest": "four-slot", "digest.merge": "one-slot"}],
     )
     cap: Annotated[
         Annotated[CapName, Tag("<text>")] | Annotated[Table[CapName], Tag("<mapping>")],

@@ -63,11 +63,11 @@ class OllamaServer(EngineServer):
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = Field(
         default=None, description="A running server, e.g. http://127.0.0.1:11434; left out: managed."
     )
-    max_loaded_models: PositiveInt | None = Field(
+    max_loaded_models: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None,
-        le=64,
         description="Managed: models in memory at the same time (OLLAMA_MAX_LOADED_MODELS); left out: all that are "
         "asked for.",
+        examples=[1],
     )
 
     @model_validator(mode="after")
