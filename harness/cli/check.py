@@ -168,7 +168,7 @@ def _candidates(loaded: Loaded) -> list[str]:
 def _routing(loaded: Loaded, plan: Plan) -> str:
     parts = []
     for i, lane in enumerate(plan.lanes):
-        placed = _placed(loaded, plan, i)
+        placed = _placed_on(loaded, plan, i)
         who = f"{', '.join(placed)} on " if len(plan.lanes) > 1 else ""
         limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
         order = "" if lane.order == "fifo" else f", {lane.order}"
@@ -176,13 +176,13 @@ def _routing(loaded: Loaded, plan: Plan) -> str:
     return "; ".join(parts)
 
 
-def _placed(loaded: Loaded, plan: Plan, lane: int) -> list[str]:
-    """Name what is placed on a lane: whole pipelines, and else their nodes."""
+def _placed_on(loaded: Loaded, plan: Plan, lane: int) -> list[str]:
+    """Name what is on a lane: pipelines, or PIPELINE.NODE where a pipeline is on several."""
     names = []
-    for p, pipeline in enumerate(loaded.pipelines):
-        calls = [(n, node.name) for n, node in enumerate(pipeline.graph.nodes) if node.kind == "agent"]
-        here = [f"{pipeline.name}.{name}" for n, name in calls if plan.place[p][n] == lane]
-        names += [pipeline.name] if len(here) == len(calls) else here
+    for pipeline, place in zip(loaded.pipelines, plan.place, strict=True):
+        at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
+        here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == lane]
+        names += here if len(set(at.values())) > 1 else [pipeline.name] if here else []
     return names
 
 
@@ -261,7 +261,9 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
             {
                 "name": plan.name,
                 "lanes": [lane._asdict() for lane in plan.lanes],
-                "place": {name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed(loaded, plan, i)},
+                "place": {
+                    name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed_on(loaded, plan, i)
+                },
             }
             for plan in loaded.plans
         ],

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from harness.core.events import Arrive
 from harness.core.graph import Pipeline
 
-__all__ = ["Arrivals"]
+__all__ = ["Admitted", "Arrivals"]
 
 
 NEVER = 1 << 62  # more jobs than any pipeline ever starts
+
+
+class Admitted(NamedTuple):
+    """A job that starts now."""
+
+    number: int
+    due_s: float
+    user: int  # to be handed to `ended`
+    session: int = -1  # its conversation; -1 = none
+    turn: int = 0
 
 
 class _State:
@@ -52,8 +64,8 @@ class Arrivals:
         """Return the first arrivals of every pipeline that waits for no other."""
         return [a for index, p in enumerate(self._pipelines) if p.after is None for a in self._open(index, now_s)]
 
-    def admit(self, event: Arrive, now_s: float) -> tuple[list[tuple[int, float]], Arrive | None]:
-        """Return the jobs (number, due_s) that start now, and the next arrival to wait for.
+    def admit(self, event: Arrive, now_s: float) -> tuple[list[Admitted], Arrive | None]:
+        """Return the jobs that start now, and the next arrival to wait for.
 
         Everything else that is due by now starts in the same batch: simultaneous arrivals are one event, and a late
         event does not delay those behind it.
@@ -66,7 +78,7 @@ class Arrivals:
         jobs = state.jobs
         admitted = []
         while due_s <= now_s and number < jobs:
-            admitted.append((number, due_s))
+            admitted.append(tuple.__new__(Admitted, (number, due_s, user, -1, 0)))
             number += 1
             if state.users or number >= jobs or (following_s := _due_s(state, number)) is None:
                 state.running += number - state.started

@@ -82,7 +82,7 @@ class ModelledServers:
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        call_id, _, _, _, _, _, lane, _ = call
+        call_id, lane = call[0], call[6]
         self._open[call_id] = sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         sent.lane = lane
         sent.load_s = 0.0
@@ -163,7 +163,7 @@ class ModelledServers:
                 self._at(now_s + after_s, sent)
             else:
                 del self._open[sent.call]
-                events.append(_new(Done, (sent.call, _reply(sent, 0.0))))
+                events.append(_new(Done, (sent.call, _reply(sent, 0.0), None)))
         return now_s
 
     def _happens(self, thing: _Sent | Event | int, now_s: float, events: list[Event]) -> None:
@@ -183,7 +183,7 @@ class ModelledServers:
             self._models[sent.lane].submit(sent, now_s)
         else:
             del self._open[sent.call]
-            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]))))
+            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]), None)))
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s
@@ -227,5 +227,6 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
             first_s - prompt_s,
             end_s - first_s,
             prompt_s - queued_s,
+            None,
         ),
     )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
 from harness.core.records import Path
 
 
-def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: object) -> Node:
+def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
     """An agent node, or a tool where a delay is given; successors are filled in by `graph`."""
     kind = "agent" if delay_s is None else "tool"
     return Node(name, kind, after, (), width, delay_s or 0.0, agent=name, **rest)  # type: ignore[arg-type]
 
 
-def until(name: str, after: tuple[int, ...], body: tuple[int, ...], passes: int, **rest: object) -> Node:
+def until(name: str, after: tuple[int, ...], body: tuple[int, ...], passes: int, **rest: Any) -> Node:
     """The end of a loop that makes exactly `passes` passes unless something else is said."""
-    return Node(name, "until", after, (), body=body, max_iterations=passes, **rest)  # type: ignore[arg-type]
+    return Node(name, "until", after, (), body=body, max_iterations=passes, **rest)
 
 
 def graph(*nodes: Node) -> Graph:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from core.graphs import DIAMOND, FAN, graph, node, until
 
@@ -116,7 +118,7 @@ def test_what_the_model_said_wins() -> None:
     assert loop("a") == [] and loop.finished  # nothing was said this time: the last word doesn't count again
 
 
-def three(need: int | None, losers: str = "cancel", **rest: object) -> tuple[Node, ...]:
+def three(need: int | None, losers: str = "cancel", **rest: Any) -> tuple[Node, ...]:
     return (node("a"), node("b"), node("c"), node("join", (0, 1, 2), need=need, losers=losers, **rest))
 
 
