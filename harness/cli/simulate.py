@@ -12,7 +12,14 @@ __all__ = ["simulate"]
 
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
-    profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
+    profile: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[MODEL=]NAME",
+            help="Profile of the machine: a name or a file; for several models one each.",
+            show_default=False,
+        ),
+    ],
     repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
     only: Annotated[list[str] | None, typer.Option(help="Simulate only this candidate (may be repeated).")] = None,
     scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
@@ -29,5 +36,7 @@ def simulate(
     """Predict every candidate of a workload on a profile, without running anything."""
     from harness.cli.simulating import Options, simulate_workload
 
-    options = Options(profile, repeats, tuple(only or ()), scale, seed, tuple(assume or ()), extrapolate, out, as_json)
+    options = Options(
+        tuple(profile), repeats, tuple(only or ()), scale, seed, tuple(assume or ()), extrapolate, out, as_json
+    )
     simulate_workload(file, options)

@@ -14,6 +14,7 @@ from harness.analysis.analyse import analyse
 from harness.errors import UserError
 from harness.predict.simulation import forecast, predict
 from harness.profiles.load import load_profile
+from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder
@@ -26,7 +27,7 @@ __all__ = ["Options", "given_values", "simulate_workload"]
 class Options(NamedTuple):
     """The options of `slotwise simulate`."""
 
-    profile: str
+    profiles: tuple[str, ...]
     repeats: int
     only: tuple[str, ...]
     scale: int
@@ -40,7 +41,7 @@ class Options(NamedTuple):
 def simulate_workload(file: Path, options: Options) -> None:
     """Predict, analyse, and print; write a run folder where one is asked for."""
     loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
-    profile = load_profile(options.profile, file.parent)
+    profile, by_model = _profiles(options.profiles, file.parent)
     prediction = predict(
         loaded,
         profile,
@@ -48,6 +49,7 @@ def simulate_workload(file: Path, options: Options) -> None:
         tokens_of=forecast(loaded),
         given=given_values(options.assume),
         extrapolate=options.extrapolate,
+        by_model=by_model,
     )
     run = prediction.run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
     analysis = analyse(run)
@@ -63,6 +65,24 @@ def simulate_workload(file: Path, options: Options) -> None:
             folder.add_records(run)
         write_report(folder.path, analysis)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
+
+
+def _profiles(asked: tuple[str, ...], near: Path) -> tuple[Profile, dict[str, Profile]]:
+    """Read `--profile NAME`, or `--profile MODEL=NAME` for each model; return the first, and those of models."""
+    if len(asked) == 1 and "=" not in asked[0]:
+        return load_profile(asked[0], near), {}
+    by_model: dict[str, Profile] = {}
+    for text in asked:
+        model, separator, name = text.rpartition("=")
+        if not (separator and model and name):
+            raise UserError(
+                "--profile: several go by model, such as --profile smollm2-135m=NAME --profile gemma3-270m=NAME, "
+                f'found "{text}"'
+            )
+        if model in by_model:
+            raise UserError(f'--profile: two profiles for model "{model}"; give one')
+        by_model[model] = load_profile(name, near)
+    return next(iter(by_model.values())), by_model
 
 
 def given_values(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
-from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
+from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.history import last_score
-from harness.profiles.compile import Fitted, compile_costs, noise, server_models
+from harness.predict.servers import Profiles, modelled
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import percent
@@ -53,6 +52,7 @@ def predict(
     tokens_of: TokensOf,
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
+    by_model: Mapping[str, Profile] | None = None,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
@@ -61,11 +61,13 @@ def predict(
         profile: of the machine; every server of the workload is taken to stand on it.
         repeats: how often, with other draws each time.
         tokens_of: lengths of the calls, as forecast or as observed.
-        given, extrapolate: see `harness.profiles.compile.compile_costs`.
+        given, extrapolate: see `harness.predict.servers.modelled`.
+        by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
     """
+    profiles = Profiles(profile, by_model or {})
     trials: list[TrialRecord] = []
     calls: list[CallRecord] = []
     jobs: list[JobRecord] = []
@@ -83,12 +85,12 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            fitted = [_fitted(profile, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
-            _servers(loaded, profile, plan, fitted, 0, tokens_of(plan.name, 0))  # refused before anything is simulated
+            servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
+            servers.make(0, tokens_of(plan.name, 0))  # refused before anything is simulated
         except UserError as error:
             refused[plan.name] = str(error)
             continue
-        notes |= dict.fromkeys(note for fit in fitted for note in fit.notes)
+        notes |= dict.fromkeys(servers.notes)
         for repeat in range(repeats):
             engine = Engine(
                 loaded.pipelines,
@@ -98,8 +100,7 @@ def predict(
                 repeat=repeat,
                 timeout_s=loaded.workload.timeout_s,
             )
-            backend = _servers(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat))
-            end_s = simulate(engine, backend, keep)
+            end_s = simulate(engine, servers.make(repeat, tokens_of(plan.name, repeat)), keep)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
@@ -110,9 +111,18 @@ def predict(
         started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         workload=loaded.workload,
         candidates=tuple(plan.name for plan in loaded.plans if plan.name not in refused),
-        machine={"cpu": profile.machine, "profile": profile.name, "engine": profile.engine, "model": profile.model},
+        machine={
+            "cpu": profile.machine,
+            "profile": ", ".join(one.name for one in profiles.all),
+            "engine": profile.engine,
+            "model": ", ".join(one.model for one in profiles.all),
+        },
         servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
-        notes=(*_about(profile), *(f"Assumed: {note}." for note in notes), *_unpredicted(refused)),
+        notes=(
+            *(line for one in profiles.all for line in _about(one)),
+            *(f"Assumed: {note}." for note in notes),
+            *_unpredicted(refused),
+        ),
         partial=False,
         trials=tuple(trials),
         calls=tuple(calls),
@@ -122,33 +132,6 @@ def predict(
         options={"repeats": repeats},
     )
     return Prediction(run, refused)
-
-
-def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
-
-
-def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
-    return spec.threads if isinstance(spec, EngineServer) else None
-
-
-def _servers(
-    loaded: Loaded, profile: Profile, plan: Plan, fitted: list[Fitted], repeat: int, tokens: Tokens
-) -> ModelledServers:
-    seed = loaded.workload.seed
-    noises = []
-    for lane in plan.lanes:
-        setting = profile.family(_threads(loaded.servers[lane.server])).get(str(lane.slots))
-        sd = setting.noise if setting else None
-        noises.append(noise(sd, seed, repeat, plan.name, lane.server) if sd else None)
-    models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
-    return ModelledServers(
-        [
-            ModelledServer(model, fit.costs.before_s, fit.costs.after_s, loaded.servers[lane.server].starts_per_s)
-            for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
-        ],
-        tokens,
-    )
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:

@@ -138,6 +138,9 @@ class Profile(Spec):
         description="Factor on every step by how many servers on the machine are busy, from 2; null = not known. "
         "Where there are `half` settings it is theirs."
     )
+    load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
+        default=None, description="Seconds to load the model where it is not in memory; null = not known."
+    )
     memory: MemoryUse = MemoryUse()
     held_out: HeldOut | None = None
     notes: tuple[Text, ...] = Field(default=(), description="What a reader of its numbers must know, drift above all.")
