@@ -26,6 +26,7 @@ from harness.measure.experiment import (
     pair_design,
     speed_of,
 )
+from harness.measure.loads import TIMES, can_unload, measure_load
 from harness.measure.machine import machine_facts
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
@@ -88,6 +89,7 @@ class _Calibrated(NamedTuple):
     experiment: Experiment
     fit: Fit
     setting: SlotSetting
+    load_s: float | None = None  # where the model could be taken out of memory and brought back
 
 
 async def experiment(
@@ -203,6 +205,10 @@ def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
 async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> _Calibrated:
     async with opened(wanted.name, wanted.spec, progress) as endpoint:
         server = endpoint.server
+        load_s = None
+        if can_unload(server):
+            progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
+            load_s = await measure_load(endpoint)
         bursts = LiveBursts([endpoint])
         await bursts.prepare()
         slots = await find_slots(endpoint, rounds=1)
@@ -231,7 +237,7 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> 
         drift=seen.drift,
         errors=held_out(seen.held_out, [fit.costs]),
     )
-    return _Calibrated(wanted, server, seen, fit, setting)
+    return _Calibrated(wanted, server, seen, fit, setting, load_s)
 
 
 async def _calibrate_pair(
@@ -262,6 +268,7 @@ def _profile(
         errors += held_out(together.held_out, costs, contention.factor)
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].server
+    loads_s = [one.load_s for one in done if one.load_s is not None]
     return Profile(
         version=1,
         name=name,
@@ -274,6 +281,7 @@ def _profile(
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
+        **({"load_s": float(f"{median(loads_s):.6g}")} if loads_s else {}),
         memory=_memory(server),
         held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),
