@@ -74,6 +74,7 @@ def predict(
     delays: list[DelayRecord] = []
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
+    loads = False  # some server has to load models
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
         if isinstance(record, CallRecord):
@@ -91,6 +92,7 @@ def predict(
             refused[plan.name] = str(error)
             continue
         notes |= dict.fromkeys(servers.notes)
+        loads |= bool(servers.load_s)
         for repeat in range(repeats):
             engine = Engine(
                 loaded.pipelines,
@@ -105,6 +107,8 @@ def predict(
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise UserError(f"no candidate can be predicted on this profile. {reasons}")
+    if given and "load_s" in given and not loads:
+        raise UserError("--assume load_s: no candidate has a server with several models; leave the assumption out")
     run = Run(
         name=loaded.workload.name,
         origin="predicted",
