@@ -67,7 +67,7 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
     for pipeline, spec in run.workload.pipelines.items():
         for name, node in spec.nodes.items():
             agent = node.agent if isinstance(node.agent, AgentSpec) else run.workload.agents.get(node.agent or "")
-            if agent is not None and agent.exact_output:
+            if agent is not None and agent.exact_output and isinstance(agent.output_tokens, int):
                 pinned[pipeline, name] = agent.output_tokens
     for key, tokens in run.output_tokens.items():
         name, _, node_name = key.partition("/")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import networkx as nx
+
 from harness.core.graph import Pipeline
 from harness.core.plan import Lane, Plan
-from harness.errors import UserError
 from harness.workload.mistakes import Mistakes, unknown
-from harness.workload.placement import Models, has_model, models_by_server, node_servers
+from harness.workload.placement import Lacking, Models, has_model, models_by_server, node_servers
 from harness.workload.schema import (
     CapName,
     EngineServer,
@@ -18,11 +19,12 @@ from harness.workload.schema import (
     Routing,
     ServerBase,
     ServerSpec,
+    SimulatedServer,
     Workload,
 )
 from harness.workload.source import Loc
 
-__all__ = ["Plans", "check_compare", "plans", "standard_set"]
+__all__ = ["Plans", "check_compare", "check_models", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
 _NUMBERS = {
@@ -45,6 +47,7 @@ class Plans(NamedTuple):
     plans: tuple[Plan, ...]
     derived: tuple[str, ...]
     models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  asked for on each server, by any plan
+    lacking: tuple[Lacking, ...] = ()  # nodes that find their model nowhere
 
 
 def plans(
@@ -61,8 +64,8 @@ def plans(
         default: the server of a file that names none; None = four slots of the embedded engine.
         only: the candidates that are wanted, by name; none = all. Names that are no candidate's are not looked at.
 
-    Raises:
-        UserError: a node's model is on no server that it could go to: an option changed engines or models.
+    Returns:
+        The plans; of nodes that find their model nowhere (`check_models` notes them) `lacking` tells.
     """
     default = default or LlamaCppServer(kind="llamacpp", slots=STANDARD_SLOTS)
     known: dict[str, ServerSpec] = dict(workload.servers) or {"four-slot": default}
@@ -80,19 +83,20 @@ def plans(
         routings = standard_set(workload, known, models)
         twin = _twins(known)
     wanted = set(only) if only and set(only) <= set(routings) else set(routings)
-    resolved, placed = [], []
+    resolved: list[Plan] = []
+    placed: list[dict[tuple[str, str], str]] = []
+    lacking: list[Lacking] = []
     for name, routing in routings.items():
         if name not in wanted:
             continue
-        where, lacking = node_servers(models, routing.place, most_slots(known), known, twin)
-        if lacking:
-            raise UserError(lacking[0].sentence(name, known))
-        placed.append(where)
-        resolved.append(_plan(name, routing, pipelines, where, known))
+        found = node_servers(models, routing.place, most_slots(known), known, twin, name)
+        placed.append(found.servers)
+        lacking += found.lacking
+        resolved.append(_plan(name, routing, pipelines, found.servers, known))
     asked = models_by_server(models, placed, known)
     servers = {name: spec for name, spec in known.items() if name in asked}
     derived = tuple(name for name in servers if name not in workload.servers)
-    return Plans(servers, tuple(resolved), derived, asked)
+    return Plans(servers, tuple(resolved), derived, asked, tuple(lacking))
 
 
 def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Models) -> dict[str, Routing]:
@@ -210,35 +214,58 @@ def _plan(
     return Plan(name, lanes, place)
 
 
-def check_compare(
-    workload: Workload, models: Models, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes
-) -> None:
-    """Note every name in `compare` that is not there, what would have no effect, and models that are nowhere.
+def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
+    """Note every node whose model is on no server that it could go to, once, and simulated servers with several models.
 
     `stands` tells where each (pipeline, node) is written.
+    """
+    said: set[Loc] = set()
+    for lacking in chosen.lacking:
+        at = (*stands[lacking.pipeline, lacking.node], "agent")
+        if at not in said:
+            said.add(at)
+            mistakes.add(at, lacking.sentence())
+    for name, models in chosen.models.items():
+        if isinstance(chosen.servers.get(name), SimulatedServer) and len(models) > 1:
+            mistakes.add(
+                ("servers", name),
+                f'server "{name}" is simulated, which has the timings of one model, and nodes ask it for '
+                f"{', '.join(models)}; place them on a server each",
+                key=True,
+            )
+
+
+def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes) -> None:
+    """Note every name in `compare` that is not there, and every setting that would have no effect.
+
+    `graphs` are the pipelines', written out; none where they have mistakes.
     """
     servers: Mapping[str, ServerBase] = workload.servers
     default = most_slots(workload.servers) if workload.servers else "four-slot"
     known: Mapping[str, ServerSpec] = workload.servers or {default: LlamaCppServer(kind="llamacpp")}
-    _check_models(workload, models, stands, default, known, mistakes)
+    models: Models = {
+        name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
+    }
     for name, candidate in workload.compare.items():
         if isinstance(candidate, str):
             continue
         at: Loc = ("compare", name)
         place = candidate.place
-        placed = {"": place} if isinstance(place, str) else dict(place or {})
-        for pipeline, server in placed.items():
-            loc: Loc = (*at, "place", pipeline) if pipeline else (*at, "place")
-            of, dot, node = pipeline.partition(".")
-            if dot and of in models and not any(f"{one}/".startswith(f"{node}/") for one in models[of]):
-                hint = unknown("node that calls a model", node, models[of])
-                mistakes.add(loc, f'candidate "{name}" places "{node}" of pipeline "{of}": {hint}', key=True)
-            elif pipeline and of not in workload.pipelines:
-                hint = unknown("pipeline", of, workload.pipelines)
-                mistakes.add(loc, f'candidate "{name}" places "{pipeline}": {hint}', key=True)
+        written = {"": place} if isinstance(place, str) else dict(place or {})
+        for what, server in written.items():
+            loc: Loc = (*at, "place", what) if what else (*at, "place")
+            pipeline, _, node = what.partition(".")
+            hint = ""
+            if what and pipeline not in workload.pipelines:
+                hint = unknown("pipeline", pipeline, workload.pipelines)
+            elif node and pipeline in graphs:
+                hint = _wrong_node(node, graphs[pipeline])
+            if hint:
+                mistakes.add(loc, f'candidate "{name}" places "{what}": {hint}', key=True)
             if server not in servers and server != default:
                 mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = set(node_servers(models, place, default, known)[0].values())
+        used = set(node_servers(models, place, default, known).servers.values())
+        used |= set() if graphs else {default, *written.values()}
         for key in ("cap", "order"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -259,29 +286,24 @@ def check_compare(
                 mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
 
 
-def _check_models(
-    workload: Workload,
-    models: Models,
-    stands: Mapping[tuple[str, str], Loc],
-    default: str,
-    known: Mapping[str, ServerSpec],
-    mistakes: Mistakes,
-) -> None:
-    """Note each node whose model is on no server that it could go to, once."""
-    routings = workload.compare or {"serial": Routing()}
-    said: set[Loc] = set()
-    for name, candidate in routings.items():
-        place = None if isinstance(candidate, str) else candidate.place
-        for lacking in node_servers(models, place, default, known)[1]:
-            at = (*stands[lacking.pipeline, lacking.node], "agent")
-            if at not in said:
-                said.add(at)
-                mistakes.add(at, lacking.sentence(name, known))
-
-
 def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:
     return {caps.get(server, "window") for server in used}
 
 
 def _a(word: str) -> str:
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _agents(graph: nx.DiGraph) -> list[str]:
+    return [name for name, node in graph.nodes(data=True) if node["kind"] == "agent"]
+
+
+def _wrong_node(node: str, graph: nx.DiGraph) -> str:
+    """Say what is wrong with a node (or a sub-pipeline) that a candidate places; "" where nothing is."""
+    agents = _agents(graph)
+    if node in agents or any(name.startswith(f"{node}/") for name in agents):
+        return ""
+    if node in graph:
+        return "that node calls no model and needs no server"
+    hint = unknown("node", node, agents)
+    return f'pipeline "{graph.name}" has {hint}'

@@ -132,8 +132,8 @@ def work_of(ways: Sequence[Scenario]) -> Work:
 def widest(graph: nx.DiGraph, ways: Sequence[Scenario]) -> int:
     """Return the most calls that could ever run together in a job, whatever each takes.
 
-    Branches that exclude each other are looked at one way at a time; where there are very many ways, all of them
-    together bound it.
+    Branches that exclude each other are looked at one way at a time. It is a bound where there are very many ways, and
+    where losers are left to run: they may or may not overlap with what comes after.
     """
     distinct = {frozenset(way.graph): way.graph for way in ways}
     largest = [names for names in distinct if not any(names < other for other in distinct)]

@@ -21,6 +21,7 @@ from harness.workload.inputs import fixed_inputs, made_up
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
+from harness.workload.rules import Decisions
 from harness.workload.schema import (
     AgentSpec,
     FrozenDict,
@@ -75,6 +76,33 @@ class Loaded(NamedTuple):
         repeat = self.node(pipeline, node).repeat
         return None if repeat is None else repeat.ends
 
+    def decisions(self) -> dict[tuple[str, str], Decisions]:
+        """Return what the answers of nodes decide; nothing where the draws do."""
+        if self.workload.control == "draws":
+            return {}
+        return {
+            (name, node): found
+            for name, graph in self.graphs.items()
+            for node in graph
+            if any(found := self._decisions(name, node))
+        }
+
+    def _decisions(self, pipeline: str, node: str) -> Decisions:
+        graph = self.graphs[pipeline]
+        spec = self.node(pipeline, node)
+        ends = (self.until(pipeline, name) for name, of in graph.nodes.items() if of["decides"] == node)
+        lists = [of["width"] for _, of in graph.nodes(data=True) if of["over_node"] == node]
+        return Decisions(
+            branch={} if graph.nodes[node]["kind"] != "agent" else {label: spec.rule(label) for label in spec.labels},
+            until=next((until.rule for until in ends if until is not None), None),
+            most_items=min(lists, default=None),
+        )
+
+    def lists(self) -> dict[tuple[str, str], str]:
+        """Return for every node that fans out over another one's answer which that is."""
+        nodes = ((name, node, of) for name, graph in self.graphs.items() for node, of in graph.nodes.items())
+        return {(name, node): of["over_node"] for name, node, of in nodes if of["over_node"] is not None}
+
     def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
         """Return the items of every input in one repeat: synthetic text is new in each."""
         return {name: self._items(name, items, repeat) for name, items in self.inputs.items()}
@@ -112,12 +140,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    models = {
-        name: {node: data["model"] for node, data in of.graph.nodes.items() if data["kind"] == "agent"}
-        for name, of in inlined.items()
-    }
-    stands = {(name, node): at for name, of in inlined.items() for node, at in of.written.items()}
-    candidates.check_compare(written, models, stands, mistakes)
+    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes)
     mistakes.raise_if_any()
 
     workload = override(written, asked)
@@ -125,6 +148,9 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     pipelines = build.compile_pipelines(workload, graphs)
     plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only)
     chosen = override_plans(plans, workload, asked)
+    stands = {(name, node): at for name, of in inlined.items() for node, at in of.written.items()}
+    candidates.check_models(chosen, stands, mistakes)
+    mistakes.raise_if_any()
     nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
     return Loaded(
         path=path,

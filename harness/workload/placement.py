@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.workload.schema import OllamaServer, ServerSpec
+from harness.workload.schema import LlamaCppServer, ServerSpec
 
-__all__ = ["Lacking", "Models", "has_model", "models_by_server", "node_servers", "same_model"]
+__all__ = ["Lacking", "Models", "Placed", "has_model", "models_by_server", "node_servers", "same_model"]
 
 # The model that each agent node of each pipeline asks for, in the walk's order; "" = whatever its server has.
 Models = Mapping[str, Mapping[str, str]]
@@ -16,19 +16,26 @@ Models = Mapping[str, Mapping[str, str]]
 class Lacking(NamedTuple):
     """A node whose model no server that it could go to has."""
 
+    candidate: str
     pipeline: str
     node: str
     model: str
-    server: str  # where it is placed
+    have: str  # what the servers have, in words
 
-    def sentence(self, candidate: str, servers: Mapping[str, ServerSpec]) -> str:
+    def sentence(self) -> str:
         """Say it: node, model, what the servers have."""
-        have = ", ".join(f'"{name}" has {spec.model}' for name, spec in servers.items())
         return (
             f'node "{self.node}" of pipeline "{self.pipeline}" asks for model "{self.model}", and candidate '
-            f'"{candidate}" finds it on no server ({have}); add a server with that model, or use kind: ollama, which '
-            "can serve several"
+            f'"{self.candidate}" finds it on no server ({self.have}); place it on a server with that model, or use '
+            "kind: ollama, which can serve several"
         )
+
+
+class Placed(NamedTuple):
+    """The server of every (pipeline, node), and the nodes that find their model nowhere."""
+
+    servers: dict[tuple[str, str], str]
+    lacking: tuple[Lacking, ...]
 
 
 def same_model(one: str, other: str) -> bool:
@@ -37,8 +44,12 @@ def same_model(one: str, other: str) -> bool:
 
 
 def has_model(spec: ServerSpec, model: str) -> bool:
-    """Tell whether a server can answer with that model; Ollama loads any, and a running one is asked at the start."""
-    return not model or isinstance(spec, OllamaServer) or same_model(model, spec.model)
+    """Tell whether a server can answer with that model.
+
+    Ollama loads any, and a running one is asked at the start. A simulated one has the timings of one model, whatever it
+    is called.
+    """
+    return not model or not isinstance(spec, LlamaCppServer) or same_model(model, spec.model)
 
 
 def node_servers(
@@ -47,8 +58,9 @@ def node_servers(
     default: str,
     servers: Mapping[str, ServerSpec],
     twin: Callable[[str, str], str] | None = None,
-) -> tuple[dict[tuple[str, str], str], list[Lacking]]:
-    """Return the server of every (pipeline, node), and the nodes that find their model nowhere.
+    candidate: str = "",
+) -> Placed:
+    """Return the server of every (pipeline, node) under a candidate.
 
     A node that `place` names itself (PIPELINE.NODE; of a sub-pipeline also by the node that uses it) goes there and
     nowhere else. Any other goes where its pipeline is
@@ -57,6 +69,7 @@ def node_servers(
     """
     found: dict[tuple[str, str], str] = {}
     lacking = []
+    have = ", ".join(f'"{name}" has {spec.model}' for name, spec in servers.items())
     for pipeline, nodes in models.items():
         for node, model in nodes.items():
             itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
@@ -65,13 +78,13 @@ def node_servers(
                 like = servers[server]
                 others = [name for name, spec in servers.items() if same_model(model, spec.model)]
                 if itself or not others:
-                    lacking.append(Lacking(pipeline, node, model, server))
+                    lacking.append(Lacking(candidate, pipeline, node, model, have))
                 else:
                     # max keeps the first of equals
                     other = max(others, key=lambda name: _likeness(servers[name], like))
                     server = twin(other, server) if twin else other
             found[pipeline, node] = server
-    return found, lacking
+    return Placed(found, tuple(lacking))
 
 
 def _placed_itself(place: Mapping[str, str], pipeline: str, node: str) -> str | None:

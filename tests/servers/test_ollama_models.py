@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -16,9 +17,9 @@ import pytest
 from harness.drivers.chat import Request
 from harness.errors import SlotwiseError, UserError
 from harness.measure.loads import measure_load
-from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for
 from harness.measure.session import opened
+from harness.report.progress import LineProgress
 from harness.servers import models
 from harness.servers.launch import launched
 from harness.servers.spec import RunningServer
@@ -122,7 +123,7 @@ def test_the_real_ollama_swaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         return reply.load_s or 0.0
 
     async def steps() -> tuple[list[float], float]:
-        async with opened("o", spec, Progress(), asked=[str(one), str(two)]) as endpoint:
+        async with opened("o", spec, LineProgress(io.StringIO()), asked=[str(one), str(two)]) as endpoint:
             assert endpoint.server.details["models_loaded"] == 1
             waits = [await load_s(endpoint, model) for model in (one, one, two, two, one)]
             return waits, await measure_load(endpoint, times=1)

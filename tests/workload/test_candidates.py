@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
-from harness.errors import UserError
 from harness.workload import candidates
 from harness.workload.candidates import Plans
 from harness.workload.schema import LlamaCppServer, OllamaServer, Workload
@@ -187,9 +184,15 @@ def test_its_own_model_is_not_loaded_where_nobody_asks_for_it() -> None:
 
 
 def test_a_model_that_no_server_has() -> None:
-    with pytest.raises(UserError) as caught:
-        plans(workload({"digest": "batch"}, servers=TWO, compare={"c": "window"}), digest={"x": "zzz"})
-    assert str(caught.value) == (
+    found = plans(workload({"digest": "batch"}, servers=TWO, compare={"c": "window"}), digest={"x": "zzz"})
+    assert [lacking.sentence() for lacking in found.lacking] == [
         'node "x" of pipeline "digest" asks for model "zzz", and candidate "c" finds it on no server ("small" has '
-        's.gguf, "large" has l.gguf); add a server with that model, or use kind: ollama, which can serve several'
-    )
+        's.gguf, "large" has l.gguf); place it on a server with that model, or use kind: ollama, which can serve '
+        "several"
+    ]
+
+
+def test_a_node_that_is_placed_itself_goes_nowhere_else() -> None:
+    compare: dict[str, Any] = {"c": {"place": {"digest": "small", "digest.answer": "small"}}}
+    found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
+    assert [(lacking.node, lacking.model) for lacking in found.lacking] == [("answer", "l.gguf")]

@@ -52,7 +52,8 @@ def one_key_of(keys: Iterable[str]) -> Discriminator:
 
     def choose(value: Any) -> str | None:
         if isinstance(value, BaseModel):
-            return next((f"<{key}>" for key in keys if hasattr(value, key)), None)
+            fields = {field.alias or name for name, field in type(value).model_fields.items()}
+            return next((f"<{key}>" for key in keys if key in fields), None)
         found = [key for key in keys if isinstance(value, Mapping) and key in value]
         return f"<{found[0]}>" if len(found) == 1 else None
 

@@ -21,13 +21,15 @@ class FileInput(Spec):
 class ListInput(Spec):
     """Items written down in the workload."""
 
-    list: tuple[str, ...] = Field(max_length=10_000, description="The items.")
+    list: tuple[str, ...] = Field(
+        max_length=10_000, description="The items.", examples=[["First text.", "Second text."]]
+    )
 
 
 class Synthetic(Spec):
     """Made-up documents of a known size."""
 
-    count: PositiveInt = Field(le=10_000, description="How many documents.")
+    count: PositiveInt = Field(le=10_000, description="How many documents.", examples=[8])
     tokens: Amount = Field(description="About how many tokens each.", examples=[400, [200, 600]])
 
     @model_validator(mode="after")
@@ -46,7 +48,9 @@ class Synthetic(Spec):
 class SyntheticInput(Spec):
     """Documents made up from the seed: the same in every candidate, different in every repeat."""
 
-    synthetic: Synthetic
+    synthetic: Synthetic = Field(
+        description="How many documents, and of what size.", examples=[{"count": 8, "tokens": 400}]
+    )
 
 
 Input = Annotated[

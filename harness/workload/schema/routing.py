@@ -36,15 +36,29 @@ class Routing(Spec):
     cap: Annotated[
         Annotated[CapName, Tag("<text>")] | Annotated[Table[CapName], Tag("<mapping>")],
         shape("a cap", "a cap per server (four-slot: window)"),
-    ] = Field(default="window", description="A cap, or a cap per server; servers left out: window.")
+    ] = Field(
+        default="window",
+        description="A cap, or a cap per server; servers left out: window.",
+        examples=["window", {"four-slot": "window", "one-slot": "serial"}],
+    )
     order: Annotated[
         Annotated[OrderName, Tag("<text>")] | Annotated[Table[OrderName], Tag("<mapping>")],
         shape("an order", "an order per server (four-slot: fifo)"),
-    ] = Field(default="fifo", description="An order, or an order per server; servers left out: fifo.")
-    max_in_flight: PositiveInt | None = Field(default=None, description="`window`: instead of the server's slots.")
-    max_wait_s: Seconds = Field(default=1.0, description="`waves`: start when the oldest call has waited this long.")
+    ] = Field(
+        default="fifo",
+        description="An order, or an order per server; servers left out: fifo.",
+        examples=["interactive-first"],
+    )
+    max_in_flight: PositiveInt | None = Field(
+        default=None, description="`window`: instead of the server's slots.", examples=[3]
+    )
+    max_wait_s: Seconds = Field(
+        default=1.0, description="`waves`: start when the oldest call has waited this long.", examples=[0.5]
+    )
     ageing_s: Seconds = Field(
-        default=30.0, description="`interactive-first`: a batch call that waited this much longer goes first."
+        default=30.0,
+        description="`interactive-first`: a batch call that waited this much longer goes first.",
+        examples=[20],
     )
 
 

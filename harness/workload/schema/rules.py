@@ -67,7 +67,7 @@ class JsonIs(Spec):
 class Otherwise(Spec):
     """Always true: what is left when no rule before it was."""
 
-    otherwise: Literal[True] = Field(description="Always `true`.")
+    otherwise: Literal[True] = Field(description="Always `true`.", examples=[True])
 
 
 Rule = Annotated[

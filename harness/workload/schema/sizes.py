@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 Positive = PositiveSeconds
-Most = Annotated[Positive | None, Field(description="Cut at the top: what is drawn above this becomes this.")]
+Most = Annotated[
+    Positive | None, Field(description="Cut at the top: what is drawn above this becomes this.", examples=[200])
+]
 
 
 class LognormalShape(Spec):
