@@ -109,7 +109,8 @@ def test_the_real_ollama_swaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         pytest.skip(f"the default model is not there and cannot be fetched: {error}")
     one, two = tmp_path / "one.gguf", tmp_path / "two.gguf"
     one.symlink_to(gguf)
-    two.write_bytes(gguf.read_bytes() + bytes(32))  # another digest makes it another model to Ollama
+    # A letter of its name: another digest makes it another model to Ollama.
+    two.write_bytes(gguf.read_bytes().replace(b"SmolLM2", b"SmolLM3", 1))
     monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     spec = OllamaServer(

@@ -518,10 +518,12 @@ CASES = {
     ),
     "several models on a simulated server": (
         nodes(
-            "a: {agent: {prompt: x, output_tokens: 5, model: m}}",
-            "b: {agent: {prompt: x, output_tokens: 5, model: n}}",
+            """
+            a: {agent: {prompt: x, output_tokens: 5, model: m}}
+            b: {agent: {prompt: x, output_tokens: 5, model: n}}
+            """
         )
-        + "servers: {s: {kind: simulated, profile: m1-published}}\n",
+        + "servers: {s: {kind: simulated, profile: m1-published}}\ncompare: {c: window}\n",
         'w.yaml:10:11: server "s" is simulated, which has the timings of one model, and nodes ask it for m, n; place '
         "them on a server each",
     ),
