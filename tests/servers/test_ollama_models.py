@@ -110,7 +110,7 @@ def test_the_real_ollama_swaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     one, two = tmp_path / "one.gguf", tmp_path / "two.gguf"
     one.symlink_to(gguf)
     # A letter of its name: another digest makes it another model to Ollama.
-    two.write_bytes(gguf.read_bytes().replace(b"SmolLM2", b"SmolLM3", 1))
+    two.write_bytes(gguf.read_bytes().replace(b"Smollm2", b"Smollm3", 1))
     monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     spec = OllamaServer(
