@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
-from harness.analysis.critical_path import CriticalPath, critical_path, median_job, predecessor_graph
+from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
 from harness.analysis.statistics import Estimate, estimate, p95
 from harness.analysis.swaps import swaps_of
@@ -15,6 +15,7 @@ from harness.analysis.throughput import AtConcurrency, by_concurrency, throughpu
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
+from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
@@ -118,7 +119,7 @@ def _pipeline(
     elif len(sources) == 1:
         (source,) = sources
 
-    graph = predecessor_graph(spec)
+    graph = dependencies(run.workload, pipeline)
     paths: dict[JobRecord, CriticalPath] = {}
     for job in good:
         key = (candidate, job.repeat, pipeline, job.job)
@@ -129,7 +130,7 @@ def _pipeline(
     times = _by_repeat((job.repeat, job.pipeline_time_s) for job in good)
     first_tokens: dict[int, float] = {}
     if spec.path == "interactive":
-        sinks = {node for node in graph if not graph[node]}
+        sinks = {node for node in graph if all(again for *_, again in graph.out_edges(node, data="again"))}
         first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
     spans = [_span(jobs_of) for jobs_of in _grouped(good).values()] if len(good) == len(jobs) else []
     summary = PipelineSummary(

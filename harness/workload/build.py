@@ -43,10 +43,23 @@ def agent_graphs(
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'
             mistakes.add(("pipelines", pipeline), message, key=True)
+        if workload.control == "model":
+            _check_deciders(pipeline, inlined, mistakes)
         agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
         estimate_prompts(inlined, agents, item_tokens)
         nx.freeze(inlined.graph)
     return graphs
+
+
+def _check_deciders(pipeline: str, inlined: Inlined, mistakes: Mistakes) -> None:
+    """Note loops that would read the same answer: one answer ends one loop."""
+    loops: dict[str, str] = {}
+    for name, node in inlined.graph.nodes(data=True):
+        other = loops.setdefault(node["decides"], name) if node["decides"] else name
+        if other != name:
+            first, second = other.removesuffix("/until"), name.removesuffix("/until")
+            message = f'the answer of "{node["decides"]}" cannot end both "{first}" and "{second}"; name another `node`'
+            mistakes.add((*inlined.written[name], "repeat"), f'pipeline "{pipeline}": {message}', key=True)
 
 
 def compile_graph(graph: nx.DiGraph) -> Graph:

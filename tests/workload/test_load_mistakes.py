@@ -483,6 +483,11 @@ CASES = {
         nodes(f"a: {INLINE}, repeat: {{max: 2, until: {{p: 0.5, node: a}}}}}}"),
         'w.yaml:8:85: node "a": a loop of one call reads its own answer; remove `node`',
     ),
+    "two loops that read one answer": (
+        nodes("b: {pipeline: review, repeat: {max: 2, until: 0.5}}").replace("name: w", "name: w\ncontrol: model")
+        + sub(f"c: {INLINE}, repeat: {{max: 2, until: 0.5}}}}"),
+        'w.yaml:9:29: pipeline "p": the answer of "b/c" cannot end both "b/c" and "b"; name another `node`',
+    ),
     "previous without a loop": (
         nodes('a: {agent: {prompt: "{previous}", output_tokens: 5}}'),
         'w.yaml:8:27: agent "a" in node "a" of pipeline "p" names {previous}: there is that only in a loop (`repeat`) '

@@ -40,7 +40,9 @@ class Closed(Spec):
     """A closed loop: each user starts the next job `think_s` after the last one ended."""
 
     closed: PositiveInt = Field(le=10_000, description="How many users.", examples=[1])
-    think_s: Seconds = Field(default=0.0, description="Seconds between a reply and the user's next request.")
+    think_s: Seconds = Field(
+        default=0.0, description="Seconds between a reply and the user's next request.", examples=[2]
+    )
 
 
 Arrival = Annotated[
