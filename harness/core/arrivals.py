@@ -39,6 +39,14 @@ class _State:
         self.stopped = False  # the pipeline it runs beside has ended: nothing new starts
         self.ended = False
 
+    def due(self, number: int) -> float | None:
+        """When job `number` of an open loop is intended to start; None when there is no such job."""
+        if number < len(self.due_s):
+            return self.base_s + self.due_s[number]
+        if self.every_s is None or self.users:
+            return None
+        return self.base_s + number * self.every_s
+
 
 class Arrivals:
     """The arrivals of all pipelines of one trial."""
@@ -72,22 +80,19 @@ class Arrivals:
         """
         pipeline, user, due_s = event
         state = self._states[pipeline]
-        if state.stopped:
-            return [], None
-        number = state.started
-        jobs = state.jobs
-        admitted = []
-        while due_s <= now_s and number < jobs:
-            admitted.append(tuple.__new__(Admitted, (number, due_s, user, -1, 0)))
-            number += 1
-            if state.users or number >= jobs or (following_s := _due_s(state, number)) is None:
-                state.running += number - state.started
-                state.started = number
-                return admitted, None
-            due_s = following_s
-        state.running += number - state.started
-        state.started = number
-        return admitted, None if number >= jobs else tuple.__new__(Arrive, (pipeline, user, due_s))
+        admitted: list[Admitted] = []
+        following_s: float | None = due_s
+        if not state.stopped:
+            first = number = state.started
+            while following_s is not None and following_s <= now_s and number < state.jobs:
+                admitted.append(tuple.__new__(Admitted, (number, following_s, user, -1, 0)))
+                number += 1
+                following_s = state.due(number)
+            state.running += number - first
+            state.started = number
+            if following_s is not None and number < state.jobs:
+                return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
+        return admitted, None
 
     def ended(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it."""
@@ -105,7 +110,7 @@ class Arrivals:
         if spec.arrival.users:
             users = spec.arrival.users if spec.jobs is None else min(spec.arrival.users, spec.jobs)
             return [Arrive(pipeline, user, now_s) for user in range(users)]
-        due_s = _due_s(self._states[pipeline], 0)
+        due_s = self._states[pipeline].due(0)
         return [] if due_s is None else [Arrive(pipeline, 0, due_s)]
 
     def _close(self, pipeline: int, now_s: float) -> list[Arrive]:
@@ -123,10 +128,3 @@ class Arrivals:
             if other.after == pipeline:
                 arrivals += self._open(index, now_s)
         return arrivals
-
-
-def _due_s(state: _State, number: int) -> float | None:
-    """When job `number` of an open loop is intended to start; None when there is no such job."""
-    if state.every_s is not None:
-        return state.base_s + number * state.every_s
-    return state.base_s + state.due_s[number] if number < len(state.due_s) else None

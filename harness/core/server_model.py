@@ -55,7 +55,7 @@ class Request:
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
         self.sent_s = sent_s  # the client's; the model does not look at it
-        self.queued_s = sent_s  # it stood in the queue
+        self.queued_s: float  # it stood in the queue
         self.prompt_done = 0  # prompt tokens processed
         self.prompt_s: float | None = None  # processing of its prompt began
         self.first_token_s: float | None = None

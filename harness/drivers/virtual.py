@@ -138,12 +138,11 @@ def _simulate(
     actions = engine.begin(now_s)
     for batches in count(1):
         for action in actions:
-            kind = action.__class__
-            if kind is Record:
+            if isinstance(action, Record):
                 on_record(action[0])
-            elif kind is Start:
+            elif isinstance(action, Start):
                 start(action[0], now_s)
-            elif kind is At:
+            elif isinstance(action, At):
                 at_s, event = action
                 serial += 1
                 heappush(agenda, (at_s if at_s > now_s else now_s, serial, event))

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.record_log import Records
+from harness.core.records import TrialRecord
 from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
@@ -69,20 +70,10 @@ def predict(
     """
     profiles = Profiles(profile, by_model or {})
     trials: list[TrialRecord] = []
-    calls: list[CallRecord] = []
-    jobs: list[JobRecord] = []
-    delays: list[DelayRecord] = []
+    records = Records()
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
     loads = False  # some server has to load models
-
-    def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
-        if isinstance(record, CallRecord):
-            calls.append(record)
-        elif isinstance(record, JobRecord):
-            jobs.append(record)
-        else:
-            delays.append(record)
 
     for plan in loaded.plans:
         try:
@@ -102,7 +93,7 @@ def predict(
                 repeat=repeat,
                 timeout_s=loaded.workload.timeout_s,
             )
-            end_s = simulate(engine, servers.make(repeat, tokens_of(plan.name, repeat)), keep)
+            end_s = simulate(engine, servers.make(repeat, tokens_of(plan.name, repeat)), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
@@ -129,9 +120,9 @@ def predict(
         ),
         partial=False,
         trials=tuple(trials),
-        calls=tuple(calls),
-        jobs=tuple(jobs),
-        delays=tuple(delays),
+        calls=records.calls,
+        jobs=records.jobs,
+        delays=records.delays,
         plans=loaded.plans,
         options={"repeats": repeats},
     )

@@ -518,8 +518,8 @@ CASES = {
     "a model that the server has not": (
         nodes("a: {agent: {prompt: x, output_tokens: 5, model: other}}")
         + "servers: {s: {kind: llamacpp, model: m}}\ncompare: {c: {place: s}}\n",
-        'w.yaml:8:18: node "a" of pipeline "p" asks for model "other", and candidate "c" finds it on no server ("s" has '
-        "m); place it on a server with that model, or use kind: ollama, which can serve several",
+        'w.yaml:8:18: node "a" of pipeline "p" asks for model "other", and candidate "c" finds it on no server ("s" '
+        "has m); place it on a server with that model, or use kind: ollama, which can serve several",
     ),
     "several models on a simulated server": (
         nodes(
