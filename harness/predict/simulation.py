@@ -134,6 +134,8 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
     if isinstance(spec, EngineServer):
         details["batch_tokens"] = spec.batch_tokens
+    if isinstance(spec, OllamaServer) and spec.max_loaded_models is not None:
+        details["max_loaded_models"] = spec.max_loaded_models
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details
     )
