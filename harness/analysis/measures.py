@@ -12,6 +12,7 @@ import networkx as nx
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
 from harness.analysis.statistics import estimate, p95
+from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
@@ -91,6 +92,7 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
             _pipeline(name, pipeline, spec, run, index, pinned) for pipeline, spec in run.workload.pipelines.items()
         ),
         concurrency=_concurrency(mine),
+        swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
     )
 
 
@@ -305,6 +307,8 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             in_flight={"serial": 1, "window": lane.max_in_flight or lane.slots, "waves": lane.slots}.get(lane.cap),
             threads=threads if isinstance(cores, int) and 0 < threads < cores else None,
             extrapolated=bool(details.get("extrapolated")),
+            models=tuple(of.model for of in known.models) if known else (),
+            most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
         )
         uses.append(use)
     return tuple(uses)

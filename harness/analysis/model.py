@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.ladder import Ladder
 from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
 from harness.analysis.timesplit import Parts
 from harness.core.records import Origin, Path
@@ -71,6 +72,8 @@ class ServerUse(NamedTuple):
     in_flight: int | None  # the most calls sent at once; None: unbounded
     threads: int | None = None  # of the engine, where it was not given every core
     extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
+    models: tuple[str, ...] = ()  # as agents name them, where there are several
+    most_loaded: int | None = None  # of these at the same time, where it was set
 
 
 class GoalResult(NamedTuple):
@@ -118,6 +121,7 @@ class CandidateSummary(NamedTuple):
     throughput: Estimate | None  # output tokens of all pipelines over the makespan
     pipelines: tuple[PipelineSummary, ...]
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
+    swaps: tuple[Swaps, ...] = ()  # of servers with several models
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""

@@ -48,6 +48,16 @@ def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, i
                 Notice("slots", f"{server.name}: its slots were not probed; {server.slots_asked} is what was asked.")
             )
     notices += _overload(run, index)
+    for server in run.servers:
+        loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")
+        if isinstance(loaded, int) and isinstance(room, int) and loaded < min(room, len(server.models)):
+            notices.append(
+                Notice(
+                    "models",
+                    f"{server.name}: {loaded} of {min(room, len(server.models))} models stayed loaded: there is no "
+                    "memory for all of them, so they are swapped.",
+                )
+            )
     notices += _client(run, candidates)
     notices += _short_answers(candidates)
     notices += _waits(run, candidates, index)
@@ -190,7 +200,25 @@ def _short_answers(candidates: Sequence[CandidateSummary]) -> list[Notice]:
 def _waits(run: Run, candidates: Sequence[CandidateSummary], index: Index) -> list[Notice]:
     notices = []
     facts = {server.name: server.baseline for server in run.servers}
-    good = (call for calls in index.calls.values() for call in calls if call.outcome == "ok")
+    swapping = {(candidate.name, swaps.server) for candidate in candidates for swaps in candidate.swaps}
+    for candidate in candidates:
+        for swaps in candidate.swaps:
+            if swaps.waited:
+                where = f" on {swaps.server}" if len(candidate.servers) > 1 else ""
+                notices.append(
+                    Notice(
+                        "swaps",
+                        f"Model swaps under {candidate.name}{where}: {swaps.waited} of {count(swaps.calls, 'call')} "
+                        f"waited {seconds(swaps.median_s)} (median) for a model to load, {seconds(swaps.total_s)} in "
+                        "all; the wait for another model's calls to end is in it.",
+                    )
+                )
+    good = (
+        call
+        for calls in index.calls.values()
+        for call in calls
+        if call.outcome == "ok" and (call.candidate, call.server) not in swapping
+    )
     loads = sum(is_load_event(call, facts.get(call.server)) for call in good)
     if loads:
         notices.append(Notice("load", f"{count(loads, 'call')} had to load the model in the middle of the run."))

@@ -20,15 +20,21 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     for number, use in enumerate(candidate.servers):
         host = f"OLLAMA_HOST=127.0.0.1:{_FIRST_PORT + number} " if several else ""
         context = f"OLLAMA_CONTEXT_LENGTH={use.context_tokens} " if use.context_tokens else ""
+        room = f"OLLAMA_MAX_LOADED_MODELS={use.most_loaded} " if use.most_loaded else ""
         threads = f"LLAMA_ARG_THREADS={use.threads} " if use.threads else ""
         label = f"  # {use.server}" if several else ""
-        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{threads}ollama serve{label}")
+        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{room}{threads}ollama serve{label}")
         code.append(_limit(use))
         if use.order == "interactive-first":
             remarks.append(
                 f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
                 "served, so put a priority queue before it."
             )
+    if any(len(use.models) > 1 for use in candidate.servers):
+        remarks.append(
+            "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
+            "keep a model that was to make room, and whoever waits for the room waits for ever (seen on 0.33)."
+        )
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if several:
@@ -62,4 +68,7 @@ def _limit(use: ServerUse) -> str:
 
 def _port_of(server: str, candidate: CandidateSummary) -> str:
     ports = {use.server: _FIRST_PORT + number for number, use in enumerate(candidate.servers)}
-    return f"port {ports[server]}" if server in ports else server
+    names = server.split(" + ")  # a pipeline whose nodes are on several
+    if any(name not in ports for name in names):
+        return server
+    return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(names) > 1 else "") for name in names)

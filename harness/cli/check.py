@@ -197,7 +197,10 @@ def _servers(loaded: Loaded) -> list[str]:
         where = f" at {without_credentials(url)}" if url else ""
         pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
         size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
-        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {spec.model}: {size}{pace}")
+        models = " + ".join(loaded.models[name])
+        most = spec.max_loaded_models if isinstance(spec, OllamaServer) else None
+        loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
+        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {models}: {size}{loads}{pace}")
     return result
 
 
@@ -265,6 +268,7 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
             for plan in loaded.plans
         ],
         "servers": servers,
+        "models": {name: list(models) for name, models in loaded.models.items()},
         "derived": list(loaded.derived),
         "hints": list(description.hints),
     }

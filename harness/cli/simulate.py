@@ -12,7 +12,14 @@ __all__ = ["simulate"]
 
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
-    profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
+    profile: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[MODEL=]NAME",
+            help="Profile of the machine: a name or a file; for several models one each.",
+            show_default=False,
+        ),
+    ],
     repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
     resamples: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out.")
@@ -35,7 +42,7 @@ def simulate(
     simulate_workload(
         file,
         Options(
-            profile=profile,
+            profiles=tuple(profile),
             repeats=repeats,
             resamples=resamples,
             only=tuple(only or ()),

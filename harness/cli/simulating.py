@@ -12,10 +12,10 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.errors import UserError
-from harness.predict.forecast import forecast
 from harness.predict.resampling import with_resampling
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
+from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder
@@ -28,7 +28,7 @@ __all__ = ["Options", "given_values", "simulate_workload"]
 class Options(NamedTuple):
     """The options of `slotwise simulate`."""
 
-    profile: str
+    profiles: tuple[str, ...]
     repeats: int
     resamples: int | None
     only: tuple[str, ...]
@@ -43,23 +43,24 @@ class Options(NamedTuple):
 def simulate_workload(file: Path, options: Options) -> None:
     """Predict, analyse, and print; write a run folder where one is asked for."""
     loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
-    profile = load_profile(options.profile, file.parent)
-    tokens_of, given = forecast(loaded, profile.text), given_values(options.assume)
+    profile, by_model = _profiles(options.profiles, file.parent)
+    given = given_values(options.assume)
     prediction = predict(
         loaded,
         profile,
         repeats=options.repeats,
         given=given,
         extrapolate=options.extrapolate,
+        by_model=by_model,
     )
     run = with_resampling(
         prediction.run,
         loaded,
         profile,
         profiles=options.resamples,
-        tokens_of=tokens_of,
         given=given,
         extrapolate=options.extrapolate,
+        by_model=by_model,
     )
     run = run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
     analysis = analyse(run)
@@ -75,6 +76,24 @@ def simulate_workload(file: Path, options: Options) -> None:
             folder.add_records(run)
         write_report(folder.path, analysis)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
+
+
+def _profiles(asked: tuple[str, ...], near: Path) -> tuple[Profile, dict[str, Profile]]:
+    """Read `--profile NAME`, or `--profile MODEL=NAME` for each model; return the first, and those of models."""
+    if len(asked) == 1 and "=" not in asked[0]:
+        return load_profile(asked[0], near), {}
+    by_model: dict[str, Profile] = {}
+    for text in asked:
+        model, separator, name = text.rpartition("=")
+        if not (separator and model and name):
+            raise UserError(
+                "--profile: several go by model, such as --profile smollm2-135m=NAME --profile gemma3-270m=NAME, "
+                f'found "{text}"'
+            )
+        if model in by_model:
+            raise UserError(f'--profile: two profiles for model "{model}"; give one')
+        by_model[model] = load_profile(name, near)
+    return next(iter(by_model.values())), by_model
 
 
 def given_values(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -44,7 +44,6 @@ class Chat:
         model: name of the model.
         clock: seconds, never going backwards.
         transport: for tests: answers instead of the network.
-        keep_alive: seconds to keep the model loaded, -1 for ever; None leaves it to the server.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Chat:
         clock: Callable[[], float],
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        keep_alive: int | None = None,
     ) -> None:
         self._clock = clock
         client: dict[str, Any] = {
@@ -70,7 +68,7 @@ class Chat:
             base_url=url,
             reasoning=False,
             cache=False,
-            keep_alive=keep_alive,
+            keep_alive=None,  # the server's own: where models make room for each other, a request's own can block it
             async_client_kwargs=client,
             sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness.core.draws import shuffled
 from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import Machine, SharedServer
+from harness.core.model_swaps import ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import Request, ServerModel
 
@@ -27,14 +28,15 @@ Tokens = Callable[[Call], tuple[int, int]]
 class ModelledServer(NamedTuple):
     """One lane's server with what lies between it and the client."""
 
-    model: ServerModel | SharedServer
+    model: ServerModel | SharedServer | ModelSwaps
     before_s: float = 0.0  # sent until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
     gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
+    models: tuple[tuple[int, ...], ...] = ()  # of `ModelSwaps`: the model of each node of each pipeline
 
 
-class _Sent(Request):
+class _Sent(ModelRequest):
     """A request with what the client knows of it."""
 
     __slots__ = ("lane", "outside")
@@ -66,13 +68,14 @@ class ModelledServers:
         self._models = tuple(lane.model for lane in lanes)
         # What goes on by itself: a server, or the machine that several servers share.
         hosts = [model.machine if isinstance(model, SharedServer) else model for model in self._models]
-        self._units: tuple[ServerModel | Machine, ...] = tuple(dict.fromkeys(hosts))
+        self._units: tuple[ServerModel | Machine | ModelSwaps, ...] = tuple(dict.fromkeys(hosts))
         self._unit_of = tuple(self._units.index(host) for host in hosts)
         self._due_s = [NEVER_S] * len(self._units)  # when each must be looked at
         self._direct = tuple(not lane.before_s and not lane.gap_s and lane.starts_per_s is None for lane in lanes)
         self._after_s = tuple(lane.after_s for lane in lanes)
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
+        self._which = {number: lane.models for number, lane in enumerate(lanes) if lane.models}
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -88,6 +91,9 @@ class ModelledServers:
         call_id, lane = call[0], call[6]
         self._open[call_id] = sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         sent.lane = lane
+        sent.load_s = 0.0
+        if self._which:
+            sent.model = self._which[lane][call.pipeline][call.node]
         if self._direct[lane]:
             sent.outside = False
             self._due_s[self._unit_of[lane]] = AT_ONCE_S
@@ -238,8 +244,8 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
             "length",
             sent.prompt_tokens,
             sent.output_tokens,
-            end_s - queued_s,
-            0.0,
+            end_s - queued_s + sent.load_s,
+            sent.load_s,
             first_s - prompt_s,
             end_s - first_s,
             prompt_s - queued_s,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import date
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness import __version__
 from harness.core.draws import shuffled
@@ -26,6 +26,7 @@ from harness.measure.experiment import (
     pair_design,
     speed_of,
 )
+from harness.measure.loads import TIMES, can_unload, measure_load
 from harness.measure.machine import machine_facts
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
@@ -94,6 +95,7 @@ class _Calibrated(NamedTuple):
     fit: Fit
     setting: SlotSetting
     text: TextTokens | None  # of the first server: the model is the same
+    load_s: float | None = None  # where the model could be taken out of memory and brought back
 
 
 async def experiment(
@@ -213,6 +215,10 @@ def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
 async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, text: bool) -> _Calibrated:
     async with opened(wanted.name, wanted.spec, progress) as endpoint:
         server = endpoint.server
+        load_s = None
+        if can_unload(server):
+            progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
+            load_s = await measure_load(endpoint)
         bursts = LiveBursts([endpoint])
         await bursts.prepare()
         slots = await find_slots(endpoint, rounds=1)
@@ -246,7 +252,7 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, 
         errors=held_out(seen.held_out, [fit.costs]),
         gap_s=seen.gap_s,
     )
-    return _Calibrated(wanted, server, seen, fit, setting, fit_text(counted) if counted else None)
+    return _Calibrated(wanted, server, seen, fit, setting, fit_text(counted) if counted else None, load_s)
 
 
 async def _calibrate_pair(
@@ -278,6 +284,12 @@ def _profile(
         errors += held_out(together.held_out, costs, contention.factor)
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].server
+    loads_s = [one.load_s for one in done if one.load_s is not None]
+    known: dict[str, Any] = {}  # left out of the file where it is not known
+    if contention is not None:
+        known["contention_replicates"] = {"2": contention.replicates}
+    if loads_s:
+        known["load_s"] = float(f"{median(loads_s):.6g}")
     return Profile(
         version=1,
         name=name,
@@ -291,12 +303,12 @@ def _profile(
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
-        **({"contention_replicates": {"2": contention.replicates}} if contention else {}),
         memory=_memory(server),
         text=done[0].text,
         held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),
+        **known,
     )
 
 

@@ -26,12 +26,25 @@ RETRY_INTERVAL_S = 0.001  # asyncio-throttle polls: a start comes up to this muc
 
 
 class Endpoint(NamedTuple):
-    """A server with the one client that all calls to it share, and its pace."""
+    """A server with the one client that all calls to it share, and its pace; with several models, a client for each."""
 
     server: RunningServer
     chat: Chat
     throttle: Throttler | None
     timeout_s: float = 300.0  # give up one of our own calls to it after this long
+    chats: Mapping[str, Chat] = {}  # by model, as it is asked for
+
+    def chat_for(self, model: str | None) -> Chat:
+        """Return the client of a model, as an agent names it."""
+        return self.chats.get(model, self.chat) if model else self.chat
+
+    def models(self) -> dict[str, Endpoint]:
+        """Return this server as one for each of its models, as if it had no other."""
+        names = self.server.names or {self.server.model: self.server.model}
+        return {
+            model: self._replace(server=self.server._replace(model=name), chat=self.chat_for(model), chats={})
+            for model, name in names.items()
+        }
 
 
 def throttle(starts_per_s: float | None) -> Throttler | None:
@@ -120,7 +133,7 @@ class Sender:
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass
-        reply, text = await endpoint.chat.ask(request, self._zero_s)
+        reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":
             self._texts.keep(pipeline.name, call.job, node, call.item, text, call.iteration)
             if decides := self._decisions.get((pipeline.name, node)):

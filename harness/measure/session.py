@@ -7,7 +7,7 @@ its calls are sent. The order of the candidates is drawn anew for every repeat: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.folder import RunFolder
-from harness.runs.model import Run, ServerFacts
+from harness.runs.model import ModelFacts, Run, ServerFacts
 from harness.servers.launch import launched, simulated
 from harness.servers.machine import cpu_use, other_cores
 from harness.servers.spec import RunningServer
@@ -52,22 +52,26 @@ async def opened(
     timeout_s: float = 300.0,
     near: Path | None = None,
     played: Mapping[str, RunningServer] | None = None,
+    asked: Sequence[str] = (),
 ) -> AsyncIterator[Endpoint]:
-    """Start (or find) a server and open the client to it; close both afterwards.
+    """Start (or find) a server and open the client to it (one for each model); close all afterwards.
 
-    `timeout_s` bounds every call to it, and how long a server that we did not start may take to load the model. `near`
-    is the workload's folder, `played` the simulated servers that have been started already.
+    `timeout_s` bounds every call to it, and how long a server that we did not start may take to load a model. `near`
+    is the workload's folder, `played` the simulated servers that have been started already. `asked` are the models that
+    it has to serve, left out: the spec's.
     """
     clock = asyncio.get_running_loop().time
     say, progressing = progress.say, progress.download
     async with launched(
-        name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near, played=played
+        name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near, played=played, asked=asked
     ) as server:
-        chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
+        chats = {model: Chat(server.url, called, clock) for model, called in server.names.items()}
+        chat = next(iter(chats.values()), None) or Chat(server.url, server.model, clock)
         try:
-            yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s)
+            yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s, chats)
         finally:
-            await chat.close()
+            for one in chats.values() or [chat]:
+                await one.close()
 
 
 async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Progress) -> Run:
@@ -84,7 +88,7 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
         near = loaded.path.parent
         played = await stack.enter_async_context(simulated(loaded.servers, say=progress.say, near=near))
         for name, spec in loaded.servers.items():
-            server = opened(name, spec, progress, loaded.workload.timeout_s, near, played)
+            server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, loaded.models[name])
             endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
@@ -195,7 +199,7 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     name = endpoint.server.name
     progress.say(f"{name}: a call failed; counting slots again")
     try:
-        slots = await find_slots(endpoint, rounds=1)
+        slots = min([await find_slots(view, rounds=1) for view in endpoint.models().values()])
     except ServerFailure as error:
         raise ServerFailure(f"the run stopped: {error}") from error
     before = next(facts for facts in header.servers if facts.name == name)
@@ -224,15 +228,21 @@ def _renderer(loaded: Loaded, repeat: int) -> Render:
 
 
 async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
-    """Warm a server up, find how many slots it really has and what a call costs where nobody waits."""
+    """Warm a server up, find how many slots it really has and what a call costs where nobody waits: for each model."""
     server = endpoint.server
-    progress.say(f"{server.name}: warming up")
-    await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
-    baseline = await find_baseline(endpoint)
-    progress.say(f"{server.name}: counting slots")
-    slots = await find_slots(endpoint, rounds=1)
-    if server.slots_asked not in (None, slots):
-        slots = await find_slots(endpoint, key=1)  # it is said at the top of the report: look again, three times
+    views = endpoint.models()
+    found = []
+    for model, view in views.items():
+        of = f" with {model}" if len(views) > 1 else ""
+        progress.say(f"{server.name}: warming up{of}")
+        await burst(view, WARM_CALLS, 8, key=-1, one_by_one=True)
+        baseline = await find_baseline(view)
+        progress.say(f"{server.name}: counting slots{of}")
+        slots = await find_slots(view, rounds=1)
+        if server.slots_asked not in (None, slots):
+            slots = await find_slots(view, key=1)  # it is said at the top of the report: look again, three times
+        found.append(ModelFacts(model, slots, baseline))
+    slots = min(of.slots_found or 0 for of in found)
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
     progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
     return ServerFacts(
@@ -244,8 +254,9 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
         slots_found=slots,
         version=server.version,
         exact_queue=server.exact_queue,
-        baseline=baseline,
+        baseline=found[0].baseline,
         details=server.details,
+        models=tuple(found) if len(found) > 1 else (),
     )
 
 

@@ -15,8 +15,10 @@ from harness.analysis.statistics import LEAST_PROFILES
 from harness.core.record_log import Records
 from harness.core.records import TrialRecord
 from harness.drivers.virtual import CannotEnd
-from harness.predict.simulation import Given, TokensOf, fitted_lanes, simulate_trial
-from harness.profiles.resample import resampled
+from harness.predict.forecast import TokensOf, forecast
+from harness.predict.servers import Given, Profiles, modelled
+from harness.predict.simulation import simulate_trial
+from harness.profiles.resample import Source, resampled
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, UnderResampling
 from harness.units import count
@@ -24,6 +26,7 @@ from harness.workload.load import Loaded
 
 __all__ = ["with_resampling"]
 
+_SOURCES: tuple[Source, ...] = ("resampled calibration", "standard errors", "unknown")  # the best first
 PROFILES = 20
 MOST_DRAWS = 5
 REPEATS_PER_DRAW = 40  # so that all of it stays below half of the simulation itself
@@ -40,15 +43,16 @@ def with_resampling(
     profile: Profile,
     *,
     profiles: int | None,
-    tokens_of: TokensOf,
+    tokens_of: TokensOf | None = None,
     given: Given = None,
     extrapolate: bool = False,
+    by_model: Mapping[str, Profile] | None = None,
 ) -> Run:
     """Return a predicted run with what its figures become under resampled profiles, and a note that says which.
 
     Args:
         run: predicted on this profile.
-        loaded, profile, tokens_of, given, extrapolate: as for the prediction.
+        loaded, profile, tokens_of, given, extrapolate, by_model: as for the prediction.
         profiles: how many; 0 leaves it out. None = 20, or as many as take half of the prediction's own time.
     """
     if profiles == 0:
@@ -60,7 +64,9 @@ def with_resampling(
         profiles = min(PROFILES, max(SMALL_CALLS, len(run.calls) // 2) // max(1, len(first.calls)))
         if profiles < LEAST_PROFILES:
             return run._replace(notes=(*run.notes, TOO_LARGE))
-    source, drawn = resampled(profile, profiles, loaded.workload.seed)
+    if tokens_of is None:
+        tokens_of = forecast(loaded, profile.text)
+    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded.workload.seed)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}
     plans = [plan for plan in loaded.plans if plan.name in predicted]
@@ -70,11 +76,11 @@ def with_resampling(
         trials: list[TrialRecord] = []
         records = Records()
         for plan in plans:
-            fitted = fitted_lanes(loaded, other, plan, given, extrapolate)
+            servers = modelled(loaded, other, plan, given=given, extrapolate=extrapolate)
             try:
                 for repeat in range(draws):
                     tokens = tokens_of(plan.name, repeat)
-                    end_s = simulate_trial(loaded, other, plan, fitted, repeat, tokens, records.append)
+                    end_s = simulate_trial(loaded, servers, repeat, tokens, records.append)
                     trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
             except CannotEnd:
                 endless[plan.name] += 1
@@ -89,6 +95,20 @@ def with_resampling(
         resampled=UnderResampling(source, draws, kept),
         notes=(*run.notes, *_about(source, len(drawn), draws), *_endless(endless, len(drawn))),
     )
+
+
+def _resampled(profiles: Profiles, wanted: int, seed: int) -> tuple[Source, list[Profiles]]:
+    """Resample every profile; one of which nothing is known leaves all of it unknown."""
+    first = resampled(profiles.first, wanted, seed)
+    others = {model: resampled(profile, wanted, seed) for model, profile in profiles.by_model.items()}
+    found = [first, *others.values()]
+    source: Source = max((one.source for one in found), key=_SOURCES.index)
+    if source == "unknown":
+        return source, []
+    return source, [
+        Profiles(first.profiles[i], {model: one.profiles[i] for model, one in others.items()})
+        for i in range(min(len(one.profiles) for one in found))
+    ]
 
 
 def _first(run: Run, draws: int) -> Run:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
-from harness.core.step_costs import sped_up
-from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
+from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
-from harness.profiles.compile import Fitted, compile_costs, noise, server_models
-from harness.profiles.model_id import model_id
+from harness.predict.servers import Given, Modelled, Profiles, modelled, threads_of
 from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import count, percent
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
 
-__all__ = ["Given", "Keep", "Prediction", "TokensOf", "fitted_lanes", "forecast", "predict", "simulate_trial"]
+__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial"]
 
-Given = Mapping[str, float] | None  # what the profile does not know; see `harness.profiles.compile.compile_costs`
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
 
@@ -45,6 +41,7 @@ def predict(
     tokens_of: TokensOf | None = None,
     given: Given = None,
     extrapolate: bool = False,
+    by_model: Mapping[str, Profile] | None = None,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
@@ -53,42 +50,57 @@ def predict(
         profile: of the machine; every server of the workload is taken to stand on it.
         repeats: how often, with other draws each time.
         tokens_of: lengths of the calls as observed; None = as forecast.
-        given, extrapolate: see `harness.profiles.compile.compile_costs`.
+        given, extrapolate: see `harness.predict.servers.modelled`.
+        by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
     """
+    profiles = Profiles(profile, by_model or {})
     trials: list[TrialRecord] = []
     records = Records()
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
+    loads = False  # some server has to load models
     if tokens_of is None:
         tokens_of = forecast(loaded, profile.text)
         notes |= dict.fromkeys(forecast_assumes(loaded, profile))
 
     for plan in loaded.plans:
         try:
-            fitted = fitted_lanes(loaded, profile, plan, given, extrapolate)
-            _servers(loaded, profile, plan, fitted, 0, tokens_of(plan.name, 0))  # refused before anything is simulated
+            servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
+            servers.make(0, tokens_of(plan.name, 0))  # refused before anything is simulated
         except UserError as error:
             refused[plan.name] = str(error)
             continue
-        notes |= dict.fromkeys(note for fit in fitted for note in fit.notes)
+        notes |= dict.fromkeys(servers.notes)
+        loads |= bool(servers.load_s)
         for repeat in range(repeats):
-            end_s = simulate_trial(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat), records.append)
+            end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise UserError(f"no candidate can be predicted on this profile. {reasons}")
+    if given and "load_s" in given and not loads:
+        raise UserError("--assume load_s: no candidate has a server with several models; leave the assumption out")
     run = Run(
         name=loaded.workload.name,
         origin="predicted",
         started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         workload=loaded.workload,
         candidates=tuple(plan.name for plan in loaded.plans if plan.name not in refused),
-        machine={"cpu": profile.machine, "profile": profile.name, "engine": profile.engine, "model": profile.model},
+        machine={
+            "cpu": profile.machine,
+            "profile": ", ".join(one.name for one in profiles.all),
+            "engine": profile.engine,
+            "model": ", ".join(one.model for one in profiles.all),
+        },
         servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
-        notes=(*_about(profile), *(f"Assumed: {note}." for note in notes), *_unpredicted(refused)),
+        notes=(
+            *(line for one in profiles.all for line in _about(one)),
+            *(f"Assumed: {note}." for note in notes),
+            *_unpredicted(refused),
+        ),
         partial=False,
         trials=tuple(trials),
         calls=records.calls,
@@ -100,20 +112,7 @@ def predict(
     return Prediction(run, refused)
 
 
-def fitted_lanes(loaded: Loaded, profile: Profile, plan: Plan, given: Given, extrapolate: bool) -> list[Fitted]:
-    """Compile the costs of the servers of a candidate; see `harness.profiles.compile.compile_costs` for errors."""
-    return [_fitted(profile, lane.server, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
-
-
-def simulate_trial(
-    loaded: Loaded,
-    profile: Profile,
-    plan: Plan,
-    fitted: Sequence[Fitted],
-    repeat: int,
-    tokens: Tokens,
-    keep: Keep,
-) -> float:
+def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Tokens, keep: Keep) -> float:
     """Simulate one candidate once, with the draws of that repeat, and return its end.
 
     Raises:
@@ -121,99 +120,24 @@ def simulate_trial(
     """
     engine = Engine(
         loaded.pipelines,
-        plan,
+        servers.plan,
         origin="predicted",
         seed=loaded.workload.seed,
         repeat=repeat,
         timeout_s=loaded.workload.timeout_s,
     )
-    return simulate(engine, _servers(loaded, profile, plan, fitted, repeat, tokens), keep)
-
-
-def _fitted(profile: Profile, name: str, spec: ServerSpec, given: Given, extrapolate: bool) -> Fitted:
-    """Compile the costs of one server, with notes on all that is not as it was calibrated."""
-    if isinstance(spec, SimulatedServer):
-        extrapolate = extrapolate or spec.extrapolate
-        given = {**spec.assume, **(given or {})}
-    notes = [*_other_model(profile, name, spec, extrapolate)]
-    fit = compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
-    if isinstance(spec, SimulatedServer):
-        if spec.speed_up != 1:
-            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
-            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
-    elif spec.batch_tokens != fit.costs.batch_tokens:
-        notes.append(
-            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
-            f"{fit.costs.batch_tokens}"
-        )
-    known = profile.memory.context_tokens
-    if known is not None and spec.context_tokens > known:
-        notes.append(
-            f'"{name}" has a context of {spec.context_tokens} tokens, the profile was fitted with {known}: longer '
-            "contexts are taken to cost on in the same way"
-        )
-    return fit._replace(notes=(*fit.notes, *notes))
-
-
-def _other_model(profile: Profile, name: str, spec: ServerSpec, extrapolate: bool) -> tuple[str, ...]:
-    """Return a note where the server has, or may have, another model than the profile; UserError unless asked for."""
-    if isinstance(spec, SimulatedServer):
-        known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
-        mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
-    elif profile.model_id is None:
-        return (
-            f'the model of profile "{profile.name}" ({profile.model}) is that of the workload; the profile has no '
-            "`model_id` to compare",
-        )
-    else:
-        known, wanted = profile.model_id, model_id(spec.model)
-        is_same = model_id(profile.model_id) == wanted
-        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
-    if is_same:
-        return ()
-    if extrapolate:
-        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
-    raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
-
-
-def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
-    return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None
-
-
-def _servers(
-    loaded: Loaded, profile: Profile, plan: Plan, fitted: Sequence[Fitted], repeat: int, tokens: Tokens
-) -> ModelledServers:
-    seed = loaded.workload.seed
-    noises = []
-    for lane in plan.lanes:
-        setting = profile.family(_threads(loaded.servers[lane.server])).get(str(lane.slots))
-        sd = setting.noise if setting else None
-        noises.append(noise(sd, seed, repeat, plan.name, lane.server) if sd else None)
-    models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
-    return ModelledServers(
-        [
-            ModelledServer(
-                model,
-                fit.costs.before_s,
-                fit.costs.after_s,
-                loaded.servers[lane.server].starts_per_s,
-                fit.costs.gap_s,
-            )
-            for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
-        ],
-        tokens,
-        seed=seed,
-        repeat=repeat,
-    )
+    return simulate(engine, servers.make(repeat, tokens), keep)
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     url = spec.url or "" if isinstance(spec, OllamaServer) else ""
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
-    if str(spec.slots) not in profile.family(_threads(spec)):
+    if str(spec.slots) not in profile.family(threads_of(spec)):
         details["extrapolated"] = 1
     if isinstance(spec, EngineServer):
         details["batch_tokens"] = spec.batch_tokens
+    if isinstance(spec, OllamaServer) and spec.max_loaded_models is not None:
+        details["max_loaded_models"] = spec.max_loaded_models
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details
     )

@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
 from harness.units import count
 
-__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "unknowns"]
+__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "stretch_of", "unknowns"]
 
 
 Threads = int | Literal["half"] | None  # as in a workload
@@ -153,8 +153,24 @@ def server_models(
     models = tuple(ServerModel(cost, noise=factor) for cost, factor in zip(costs, noises, strict=True))
     if len(models) == 1:
         return models
+    return Machine(models, stretch_of(profile, len(models), half)).servers
+
+
+def stretch_of(profile: Profile, busy: int, half: Sequence[bool] | None = None) -> dict[int, float]:
+    """Return the factors on every step by how many servers are busy, from two to `busy`.
+
+    Args:
+        profile: of their machine.
+        busy: how many can be busy at the same time.
+        half: whether each has half of the cores; None = not to be checked.
+
+    Raises:
+        UserError: the profile does not know it.
+    """
+    if busy < 2:
+        return {}
     known = {int(key): factor for key, factor in (profile.contention or {}).items()}
-    missing = [n for n in range(2, len(models) + 1) if n not in known]
+    missing = [n for n in range(2, busy + 1) if n not in known]
     if missing:
         raise UserError(
             f'profile "{profile.name}" does not know how {missing[0]} busy servers on its machine slow each other '
@@ -165,7 +181,7 @@ def server_models(
             f'the contention in profile "{profile.name}" is that of servers with half of the cores each; engines that '
             "all take every core slow each other far more: write `threads: half` on both, or leave the candidate out"
         )
-    return Machine(models, known).servers
+    return known
 
 
 def noise(relative_sd: float, seed: int, *key: int | str) -> Callable[[int], float]:

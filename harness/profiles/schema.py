@@ -192,6 +192,9 @@ class Profile(Spec):
     contention_replicates: ByNumber[tuple[Stretch, ...]] | None = Field(
         default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
     )
+    load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
+        default=None, description="Seconds to load the model where it is not in memory; null = not known."
+    )
     memory: MemoryUse = MemoryUse()
     text: TextTokens | None = Field(default=None, description="Tokens of prompts; null = four characters are taken.")
     held_out: HeldOut | None = None

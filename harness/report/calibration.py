@@ -29,6 +29,8 @@ def calibration_report(profile: Profile, path: str) -> Group:
         parts += ["", Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times.")]
     if profile.text is not None:
         parts += ["", *(Text(line) for line in _text(profile.text))]
+    if profile.load_s is not None:
+        parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
     parts += ["", Text(f"On calls that were not fitted: {_error(profile.held_out)}.")]
     parts += [Text(plain(note), style="yellow" if "changed speed" in note else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]

@@ -244,6 +244,9 @@ def _server_to_json(server: ServerFacts) -> dict[str, Any]:
     flat = server._asdict()
     flat["url"] = safe_url(server.url)
     flat["baseline"] = server.baseline._asdict() if server.baseline else None
+    flat["models"] = [
+        {**of._asdict(), "baseline": of.baseline._asdict() if of.baseline else None} for of in server.models
+    ]
     return flat
 
 

@@ -9,7 +9,7 @@ from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
 from harness.workload.schema import Workload
 
-__all__ = ["Baseline", "Run", "ServerFacts", "UnderResampling"]
+__all__ = ["Baseline", "ModelFacts", "Run", "ServerFacts", "UnderResampling"]
 
 
 class Baseline(NamedTuple):
@@ -20,6 +20,14 @@ class Baseline(NamedTuple):
     calls: int
 
 
+class ModelFacts(NamedTuple):
+    """What was found of one of several models on a server."""
+
+    model: str  # as it is asked for
+    slots_found: int | None
+    baseline: Baseline | None
+
+
 class ServerFacts(NamedTuple):
     """What was asked of a server and what was found."""
 
@@ -28,11 +36,12 @@ class ServerFacts(NamedTuple):
     url: str  # without credentials
     model: str
     slots_asked: int | None
-    slots_found: int | None  # by the probe; None: not probed
+    slots_found: int | None  # by the probe, of several models the fewest; None: not probed
     version: str
     exact_queue: bool
     baseline: Baseline | None
     details: dict[str, str | int | float]
+    models: tuple[ModelFacts, ...] = ()  # where it serves several
 
 
 class UnderResampling(NamedTuple):

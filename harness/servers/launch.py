@@ -41,6 +41,7 @@ async def launched(
     patience_s: float | None = None,
     near: Path | None = None,
     played: Mapping[str, RunningServer] | None = None,
+    asked: Sequence[str] = (),
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
@@ -48,11 +49,14 @@ async def launched(
     server listens; port 0 takes a free one. `patience_s` is how long a server that was not started here may take to
     load its model (at least half a minute); one of ours dies rather than hang. `near` is the workload's folder, where
     profiles are looked for first. `played` are simulated servers that have been started already, see `simulated`.
+    `asked` are the models that it has to serve, left out: the one of `spec`; only Ollama serves several.
     """
-    async with KINDS[spec.kind](name, spec, Around(say, progress, host, port, near, played or {})) as server:
+    around = Around(say, progress, host, port, near, played or {}, tuple(asked))
+    async with KINDS[spec.kind](name, spec, around) as server:
         limit_s = LOAD_S if server.managed or patience_s is None else min(LOAD_S, max(patience_s, 30.0))
         if not server.managed:
-            say(f"{name}: asking {units.safe_url(server.url)} to load {server.model}, up to {units.seconds(limit_s)}")
+            names = ", ".join(server.names.values()) or server.model
+            say(f"{name}: asking {units.safe_url(server.url)} to load {names}, up to {units.seconds(limit_s)}")
         yield await load(server, limit_s)
 
 
@@ -65,6 +69,7 @@ class Around(NamedTuple):
     port: int
     near: Path | None
     played: Mapping[str, RunningServer]
+    asked: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -169,9 +174,10 @@ async def _ready(name: str, started: Started) -> list[dict[str, Any]]:
 @asynccontextmanager
 async def _ollama(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[RunningServer]:
     if spec.url is not None:
-        yield await ollama.running(name, spec, spec.url)
+        yield await ollama.running(name, spec, spec.url, around.asked)
         return
-    async with ollama.managed(name, spec, _threads(spec), say=around.say, progress=around.progress) as server:
+    managed = ollama.managed(name, spec, _threads(spec), say=around.say, progress=around.progress, asked=around.asked)
+    async with managed as server:
         yield server
 
 
@@ -242,29 +248,28 @@ KINDS: dict[str, Callable[..., AbstractAsyncContextManager[RunningServer]]] = {
 
 
 async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
-    """Warm a server: load its model, generate one token; return it with what it then told of itself."""
+    """Warm a server: load each of its models, generate a token; return it with what it then told of itself."""
     body: dict[str, Any] = {
-        "model": server.model,
         "messages": [{"role": "user", "content": "Say yes."}],
         "stream": False,
         "options": {"num_predict": 1, "temperature": 0},
     }
-    if server.managed:
-        body["keep_alive"] = -1
     if server.emulated:
         body["options"] |= {"faults": False}
     shown = units.safe_url(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
         try:
-            response = await client.post("/api/chat", json=body)
+            for model in reversed(list(server.names.values()) or [server.model]):  # its own last
+                response = await client.post("/api/chat", json={"model": model, **body})
+                if response.status_code != 200:
+                    break
             loaded = (await client.get("/api/ps")).json()["models"]
         except httpx.TimeoutException:
             raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(limit_s)}") from None
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            raise ServerFailure(f"{server.name}: {shown} failed while loading {server.model}: {error}") from None
+            raise ServerFailure(f"{server.name}: {shown} failed while loading {model}: {error}") from None
     if response.status_code != 200:
         raise ServerFailure(
-            f"{server.name}: {shown} could not load {server.model} "
-            f"({response.status_code}: {ollama.error_text(response)})"
+            f"{server.name}: {shown} could not load {model} ({response.status_code}: {ollama.error_text(response)})"
         )
     return ollama.with_loaded(server, loaded)

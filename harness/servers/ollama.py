@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,20 +45,21 @@ INSTALL = "install Ollama from https://ollama.com/download, or use the embedded 
 # -----------------------------------------------------------------------------------------
 
 
-async def running(name: str, spec: OllamaServer, url: str) -> RunningServer:
-    """Return a server that runs already and has the model; otherwise a clear error."""
+async def running(name: str, spec: OllamaServer, url: str, asked: Sequence[str] = ()) -> RunningServer:
+    """Return a server that runs already and has the models (left out: the spec's); otherwise a clear error."""
     base = normal_url(name, url)
     async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
         answer = await _ask(name, base, client, "/api/version")
         tags = await _ask(name, base, client, "/api/tags")
-    model = _find(name, units.safe_url(base), spec.model, tags)
+    names = {model: _find(name, units.safe_url(base), model, tags) for model in asked or (spec.model,)}
     exact = "engine" in answer  # our own front says what is behind it
     version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
     return RunningServer(
         name=name,
         kind="ollama",
         url=base,
-        model=model,
+        model=next(iter(names.values())),
+        names=names,
         slots_asked=spec.slots if "slots" in spec.model_fields_set else None,
         managed=False,
         version=version,
@@ -130,8 +131,10 @@ def error_text(response: httpx.Response) -> str:
 
 
 def with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:
-    """Return the server with what /api/ps says about its model."""
+    """Return the server with what /api/ps says about its model, and where it has several, how many are loaded."""
     details = dict(server.details)
+    if len(server.names) > 1:
+        details["models_loaded"] = len(loaded)
     for entry in loaded:
         if isinstance(entry, dict) and entry.get("name") in (server.model, f"{server.model}:latest"):
             for key, ours in (
@@ -161,26 +164,46 @@ def find_binary(name: str) -> str:
 
 @asynccontextmanager
 async def managed(
-    name: str, spec: OllamaServer, threads: int, *, say: Say, progress: models.Progress | None = None
+    name: str,
+    spec: OllamaServer,
+    threads: int,
+    *,
+    say: Say,
+    progress: models.Progress | None = None,
+    asked: Sequence[str] = (),
 ) -> AsyncIterator[RunningServer]:
-    """Yield an `ollama serve` of our own with the model loaded; it and all it started are ended after."""
+    """Yield an `ollama serve` of our own with the models loaded; it and all it started are ended after.
+
+    `asked` are the models that it has to serve, left out: the spec's. They are all files (built-in models and GGUF
+    paths), which go to a store of ours, or all models that the user's own store has.
+    """
     binary = find_binary(name)
-    gguf = None
-    if spec.model in models.BUILTIN or spec.model.lower().endswith(".gguf"):
-        gguf = await models.ensure_async(spec.model, say=say, progress=progress)
+    asked = tuple(asked) or (spec.model,)
+    ours = [model for model in asked if model in models.BUILTIN or model.lower().endswith(".gguf")]
+    if ours and len(ours) < len(asked):
+        raise UserError(
+            f"{name}: built-in models and GGUF files are in a store of Slotwise's own, so one managed Ollama cannot "
+            f"serve {', '.join(ours)} beside {', '.join(model for model in asked if model not in ours)}; use a server "
+            "for each, or `ollama create` the file and name it as your Ollama does"
+        )
+    files = {model: await models.ensure_async(model, say=say, progress=progress) for model in ours}
+    most_loaded = spec.max_loaded_models or len(asked)
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
     say(f"{name}: starting ollama serve with {units.count(spec.slots, 'slot')}")
-    started = start(guarded([binary, "serve"]), env=_environment(spec, threads, port, own_store=gguf is not None))
+    env = _environment(spec, threads, port, own_store=bool(files), most_loaded=most_loaded)
+    started = start(guarded([binary, "serve"]), env=env)
     try:
         async with httpx.AsyncClient(base_url=base, timeout=UPLOAD_S, trust_env=False) as client:
             version = await _wait(name, started, client)
-            if gguf is not None:
-                model = await _create(name, spec, threads, gguf, client, say)
+            if files:
+                names = {one: await _create(name, spec, one, threads, gguf, client, say) for one, gguf in files.items()}
             else:
-                model = _find(name, "this machine's Ollama", spec.model, await _ask(name, base, client, "/api/tags"))
-            say(f"{name}: loading {model}")
-            await _preload(name, started, model, client)
+                tags = await _ask(name, base, client, "/api/tags")
+                names = {one: _find(name, "this machine's Ollama", one, tags) for one in asked}
+            for model in reversed(names.values()):  # its own last, so that it is there where not all can be
+                say(f"{name}: loading {model}")
+                await _preload(name, started, model, client)
         log = read_log(log_text(started))
         details: dict[str, str | int | float] = {
             "threads": log.threads or threads,
@@ -191,11 +214,14 @@ async def managed(
             details["slots_logged"] = log.slots
         if log.warning:
             details["warning"] = log.warning
+        if len(names) > 1:
+            details["max_loaded_models"] = most_loaded
         yield RunningServer(
             name=name,
             kind="ollama",
             url=base,
-            model=model,
+            model=next(iter(names.values())),
+            names=names,
             slots_asked=spec.slots,
             managed=True,
             version=f"ollama {version}",
@@ -207,13 +233,17 @@ async def managed(
         stop(started)
 
 
-def _environment(spec: OllamaServer, threads: int, port: int, *, own_store: bool) -> dict[str, str]:
+def _environment(
+    spec: OllamaServer, threads: int, port: int, *, own_store: bool, most_loaded: int = 1
+) -> dict[str, str]:
     """Return the environment of `ollama serve`: ours where it matters, the user's elsewhere."""
     env = os.environ | {
         "OLLAMA_HOST": f"127.0.0.1:{port}",
         "OLLAMA_NUM_PARALLEL": str(spec.slots),
         "OLLAMA_CONTEXT_LENGTH": str(spec.context_tokens),
-        "OLLAMA_MAX_LOADED_MODELS": "1",
+        "OLLAMA_MAX_LOADED_MODELS": str(most_loaded),
+        # Here and not in the requests: a request for a model that is to make room for another one, with a keep_alive of
+        # its own, makes Ollama forget that it was to go, and whoever waits for the room waits for ever.
         "OLLAMA_KEEP_ALIVE": "-1",
         "OLLAMA_NOPRUNE": "1",
         "OLLAMA_NO_CLOUD": "1",
@@ -256,10 +286,12 @@ async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
     )
 
 
-async def _create(name: str, spec: OllamaServer, threads: int, gguf: Path, client: httpx.AsyncClient, say: Say) -> str:
-    """Create the model from a GGUF file in the store of our own; what could vary by itself is baked in."""
+async def _create(
+    name: str, spec: OllamaServer, asked: str, threads: int, gguf: Path, client: httpx.AsyncClient, say: Say
+) -> str:
+    """Create a model from a GGUF file in the store of our own; what could vary by itself is baked in."""
     tag = f"c{spec.context_tokens}-b{spec.batch_tokens}-t{threads}"
-    stem = re.sub(r"[^a-z0-9._-]+", "-", models.model_name(spec.model).lower()).strip("-.")
+    stem = re.sub(r"[^a-z0-9._-]+", "-", models.model_name(asked).lower()).strip("-.")
     model = f"{CREATE_PREFIX}{stem}:{tag}"
     store = _store()
     store.mkdir(parents=True, exist_ok=True)
@@ -301,7 +333,7 @@ def _sha256(path: Path) -> str:
 
 async def _preload(name: str, started: Started, model: str, client: httpx.AsyncClient) -> None:
     try:
-        response = await client.post("/api/generate", json={"model": model, "keep_alive": -1})
+        response = await client.post("/api/generate", json={"model": model})
     except httpx.HTTPError as error:
         raise ServerFailure(f"{name}: ollama failed while loading {model}: {error or type(error).__name__}") from None
     if response.status_code != 200:

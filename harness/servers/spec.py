@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = ["RunningServer"]
@@ -21,3 +22,4 @@ class RunningServer(NamedTuple):
     can_pin_output: bool  # honours ignore_eos
     details: dict[str, str | int | float]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...
     emulated: bool = False  # behind it is a model, not an engine: nothing timed there is measured
+    names: Mapping[str, str] = {}  # where it serves several models: what each, as asked for, is called in requests

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import networkx as nx
 
 from harness.core.graph import Pipeline
 from harness.core.plan import Lane, Plan
 from harness.workload.mistakes import Mistakes, unknown
+from harness.workload.placement import Lacking, Models, has_model, models_by_server, node_servers
 from harness.workload.schema import (
     CapName,
     EngineServer,
@@ -18,11 +19,12 @@ from harness.workload.schema import (
     Routing,
     ServerBase,
     ServerSpec,
+    SimulatedServer,
     Workload,
 )
 from harness.workload.source import Loc
 
-__all__ = ["Plans", "check_compare", "check_models", "placed", "plans", "standard_set"]
+__all__ = ["Plans", "check_compare", "check_models", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
 _NUMBERS = {
@@ -44,47 +46,75 @@ class Plans(NamedTuple):
     servers: dict[str, ServerSpec]
     plans: tuple[Plan, ...]
     derived: tuple[str, ...]
+    models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  asked for on each server, by any plan
+    lacking: tuple[Lacking, ...] = ()  # nodes that find their model nowhere
 
 
 def plans(
-    workload: Workload, default: ServerSpec | None = None, nodes: Mapping[str, Mapping[str, bool]] | None = None
+    workload: Workload,
+    pipelines: Sequence[Pipeline],
+    default: ServerSpec | None = None,
+    only: Collection[str] = (),
 ) -> Plans:
     """Resolve `compare`, or the standard set where it is left out, into plans; the workload has been checked.
 
-    `default` is the server of a file that names none: four slots of the embedded engine. `nodes` are the names in the
-    compiled graph of every pipeline, in its order, and whether each calls a model; None: those of the file.
+    Args:
+        workload: with the command line's changes in it.
+        pipelines: compiled; the order of their nodes is that of the plans.
+        default: the server of a file that names none; None = four slots of the embedded engine.
+        only: the candidates that are wanted, by name; none = all. Names that are no candidate's are not looked at.
+
+    Returns:
+        The plans; of nodes that find their model nowhere (`check_models` notes them) `lacking` tells.
     """
-    nodes = nodes or {
-        name: {node: of.tool is None for node, of in spec.nodes.items()} for name, spec in workload.pipelines.items()
-    }
     default = default or LlamaCppServer(kind="llamacpp", slots=STANDARD_SLOTS)
     known: dict[str, ServerSpec] = dict(workload.servers) or {"four-slot": default}
+    models: Models = {
+        pipeline.name: {node.name: node.model for node in pipeline.graph.nodes if node.kind == "agent"}
+        for pipeline in pipelines
+    }
     if workload.compare:
         routings = {
             name: Routing(cap=candidate) if isinstance(candidate, str) else candidate
             for name, candidate in workload.compare.items()
         }
+        twin = None
     else:
-        routings = standard_set(workload, known)
-    resolved = tuple(_plan(name, routing, nodes, known) for name, routing in routings.items())
-    used = {lane.server for plan in resolved for lane in plan.lanes}
-    servers = {name: spec for name, spec in known.items() if name in used}
-    return Plans(servers, resolved, tuple(name for name in servers if name not in workload.servers))
+        routings = standard_set(workload, known, models)
+        twin = _twins(known)
+    wanted = set(only) if only and set(only) <= set(routings) else set(routings)
+    resolved: list[Plan] = []
+    placed: list[dict[tuple[str, str], str]] = []
+    lacking: list[Lacking] = []
+    for name, routing in routings.items():
+        if name not in wanted:
+            continue
+        found = node_servers(models, routing.place, most_slots(known), known, twin, name)
+        placed.append(found.servers)
+        lacking += found.lacking
+        resolved.append(_plan(name, routing, pipelines, found.servers, known))
+    asked = models_by_server(models, placed, known)
+    servers = {name: spec for name, spec in known.items() if name in asked}
+    derived = tuple(name for name in servers if name not in workload.servers)
+    return Plans(servers, tuple(resolved), derived, asked, tuple(lacking))
 
 
-def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, Routing]:
+def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Models) -> dict[str, Routing]:
     """Return the candidates that answer the usual question; servers that they lack are added to `known`.
 
     `serial` on one slot; `window`, `waves` and `unbounded` on N (the most slots in the file, else four);
     `split` (interactive on one slot, batch on N) where there are both paths. Each server of the split has half of the
     cores: two engines that both spread over all of them wait for each other in every step. A running server named by
     `url` has no twin: there `serial` is one call in flight on it, and `split` needs a one-slot server in the file.
+    Where nodes ask for several models and a server has one, each candidate has a server for each, on half of the cores.
     """
     many = most_slots(known)
     running = _is_running(known[many])
     if known[many].slots == 1 and not running:
         many = _twin(many, STANDARD_SLOTS, known)
     one = _twin(many, 1, known)
+    if any(not has_model(known[many], model) for nodes in models.values() for model in nodes.values()):
+        many, one = _half(many, known), one and _half(one, known)
     result = {
         "serial": Routing(place=one or many, cap="serial"),
         "window": Routing(place=many, cap="window"),
@@ -93,7 +123,7 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec]) -> dict[str, 
     }
     paths = {spec.path for spec in workload.pipelines.values()}
     if one and paths == {"batch", "interactive"}:
-        one, many = _half(one, known), _half(many, known)
+        one, many = _half(one, known), _half(many, known)  # those that are halves already stay
         place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
         result["split"] = Routing(place=place, cap={one: "serial", many: "window"})
     return result
@@ -127,6 +157,24 @@ def _half(name: str, known: dict[str, ServerSpec]) -> str:
     return _add(f"{name}-half", like.model_copy(update={"threads": "half"}), known)
 
 
+def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
+    """Return what finds (or adds to `known`) the like of one server with the slots and threads of another."""
+
+    def twin(found: str, placed: str) -> str:
+        like, model = known[placed], known[found]
+        if _is_running(model):
+            return found
+        update: dict[str, Any] = {"slots": like.slots}
+        words = [found, *([f"{_NUMBERS.get(like.slots, str(like.slots))}-slot"] if like.slots != model.slots else [])]
+        if isinstance(like, EngineServer) and isinstance(model, EngineServer) and model.threads is None:
+            update["threads"] = like.threads
+            words += ["half"] if like.threads == "half" else []
+        spec = model.model_copy(update=update)
+        return next((name for name, other in known.items() if other == spec), "") or _add("-".join(words), spec, known)
+
+    return twin
+
+
 def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
     """Add a server under `base`, or the first of base-2, base-3, ... that is free; return its name."""
     name, n = base, 2
@@ -137,15 +185,12 @@ def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
 
 
 def _plan(
-    name: str, routing: Routing, nodes: Mapping[str, Mapping[str, bool]], known: Mapping[str, ServerSpec]
+    name: str,
+    routing: Routing,
+    pipelines: Sequence[Pipeline],
+    where: Mapping[tuple[str, str], str],
+    known: Mapping[str, ServerSpec],
 ) -> Plan:
-    default = most_slots(known)
-    where = {
-        (pipeline, node): placed(routing, pipeline, node, default)
-        for pipeline, names in nodes.items()
-        for node, calls in names.items()
-        if calls
-    }
     used = [server for server in known if server in where.values()]
     lanes = tuple(
         Lane(
@@ -159,45 +204,35 @@ def _plan(
         )
         for server in used
     )
-    # What calls no model is on no server; the walk still wants a lane for it.
-    lane = {server: i for i, server in enumerate(used)}
-    return Plan(
-        name, lanes, tuple(tuple(lane[where.get((p, node), used[0])] for node in names) for p, names in nodes.items())
+    # The lane of a node that makes no call is read by nobody.
+    place = tuple(
+        tuple(
+            used.index(where[pipeline.name, node.name]) if node.kind == "agent" else 0 for node in pipeline.graph.nodes
+        )
+        for pipeline in pipelines
     )
+    return Plan(name, lanes, place)
 
 
-def placed(routing: Routing, pipeline: str, node: str, default: str) -> str:
-    """Return the server of a node: its own, its sub-pipeline's, its pipeline's, or `default`."""
-    if isinstance(routing.place, str):
-        return routing.place
-    place = routing.place or {}
-    while node:
-        if f"{pipeline}.{node}" in place:
-            return place[f"{pipeline}.{node}"]
-        node = node.rpartition("/")[0]
-    return place.get(pipeline, default)
+def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
+    """Note every node whose model is on no server that it could go to, once, and simulated servers with several models.
 
-
-def check_models(
-    chosen: Plans, pipelines: Sequence[Pipeline], written: Mapping[str, Mapping[str, Loc]], mistakes: Mistakes
-) -> None:
-    """Note every agent with a model of its own that some candidate sends to a server with only another one.
-
-    An Ollama server loads any model that it has; the embedded engine has the one that it was started with. Simulated
-    servers have the timings of one model, whatever it is called.
+    `stands` tells where each (pipeline, node) is written.
     """
-    for i, pipeline in enumerate(pipelines):
-        for n, node in enumerate(pipeline.graph.nodes):
-            for plan in chosen.plans if node.kind == "agent" and node.model else ():
-                server = plan.lanes[plan.place[i][n]].server
-                spec = chosen.servers[server]
-                if isinstance(spec, LlamaCppServer) and spec.model != node.model:
-                    message = (
-                        f'node "{node.name}" wants the model "{node.model}", but candidate "{plan.name}" places it on '
-                        f'"{server}", which has "{spec.model}"; place {pipeline.name}.{node.name} on another server'
-                    )
-                    mistakes.add((*written[pipeline.name][node.name], "agent"), message)
-                    break
+    said: set[Loc] = set()
+    for lacking in chosen.lacking:
+        at = (*stands[lacking.pipeline, lacking.node], "agent")
+        if at not in said:
+            said.add(at)
+            mistakes.add(at, lacking.sentence())
+    for name, models in chosen.models.items():
+        if isinstance(chosen.servers.get(name), SimulatedServer) and len(models) > 1:
+            mistakes.add(
+                ("servers", name),
+                f'server "{name}" is simulated, which has the timings of one model, and nodes ask it for '
+                f"{', '.join(models)}; place them on a server each",
+                key=True,
+            )
 
 
 def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes) -> None:
@@ -207,6 +242,10 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
     """
     servers: Mapping[str, ServerBase] = workload.servers
     default = most_slots(workload.servers) if workload.servers else "four-slot"
+    known: Mapping[str, ServerSpec] = workload.servers or {default: LlamaCppServer(kind="llamacpp")}
+    models: Models = {
+        name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
+    }
     for name, candidate in workload.compare.items():
         if isinstance(candidate, str):
             continue
@@ -225,11 +264,8 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
                 mistakes.add(loc, f'candidate "{name}" places "{what}": {hint}', key=True)
             if server not in servers and server != default:
                 mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = {
-            placed(candidate, pipeline, node, default)
-            for pipeline in workload.pipelines
-            for node in (_agents(graphs[pipeline]) if pipeline in graphs else [""])
-        } | (set() if graphs else set(written.values()))
+        used = set(node_servers(models, place, default, known).servers.values())
+        used |= set() if graphs else {default, *written.values()}
         for key in ("cap", "order"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:

@@ -55,6 +55,7 @@ class Loaded(NamedTuple):
     servers: Mapping[str, ServerSpec]  # those that a plan uses; derived ones are named in `derived`
     plans: tuple[Plan, ...]  # the candidates, in the file's order
     derived: tuple[str, ...]  # servers that the file does not name: the standard set needed them
+    models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
 
     def resolved(self) -> Workload:
         """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
@@ -145,9 +146,10 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     workload = override(written, asked)
     graphs = {name: of.graph for name, of in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
-    names = {p.name: {node.name: node.kind == "agent" for node in p.graph.nodes} for p in pipelines}
-    chosen = override_plans(candidates.plans(workload, _default_server(asked), names), workload, asked)
-    candidates.check_models(chosen, pipelines, {name: of.written for name, of in inlined.items()}, mistakes)
+    plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only)
+    chosen = override_plans(plans, workload, asked)
+    stands = {(name, node): at for name, of in inlined.items() for node, at in of.written.items()}
+    candidates.check_models(chosen, stands, mistakes)
     mistakes.raise_if_any()
     nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
     return Loaded(
@@ -160,11 +162,12 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         prompts={key: agent.prompt for key, agent in nodes.items()},
         uses={(name, node): use for name, of in inlined.items() for node, use in of.uses.items()},
         loops={(name, loop): body for name, of in inlined.items() for loop, body in of.loops.items()},
-        written={(name, node): at for name, of in inlined.items() for node, at in of.written.items()},
+        written=stands,
         inputs={name: inputs[name] for name in workload.inputs},
         servers=chosen.servers,
         plans=chosen.plans,
         derived=chosen.derived,
+        models=chosen.models,
     )
 
 

@@ -107,7 +107,8 @@ def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
         for name, spec in found.servers.items()
         if name in used
     }
-    return Plans(servers, plans, tuple(name for name in found.derived if name in servers))
+    derived = tuple(name for name in found.derived if name in servers)
+    return found._replace(servers=servers, plans=plans, derived=derived)
 
 
 def _there_is(names: Any) -> str:

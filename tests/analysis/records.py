@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply, TrialRecord
 from harness.runs.model import Baseline, Run, ServerFacts
 from harness.workload.candidates import plans
@@ -197,5 +199,13 @@ def run(
         jobs=jobs,
         delays=delays,
         command="slotwise run workloads/research-digest.yaml",
-        plans=tuple(plan for plan in plans(spec or workload()).plans if plan.name in candidates),
+        plans=tuple(plan for plan in _plans(spec or workload()) if plan.name in candidates),
     )
+
+
+def _plans(spec: Workload) -> tuple[Plan, ...]:
+    pipelines = [
+        Pipeline(name, of.path, Graph(tuple(Node(node, "agent", (), ()) for node in of.nodes)), Arrival(), 1)
+        for name, of in spec.pipelines.items()
+    ]
+    return plans(spec, pipelines).plans

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from core.by_step import Given, reference
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
@@ -28,7 +30,7 @@ def run(
     timeout_s: float | None = None,
     limits: Limits | None = None,
     seed: int = 0,
-    **lane: float,
+    **lane: Any,
 ) -> tuple[list[CallRecord], list[JobRecord]]:
     """Four prompt and three output tokens in every call: 1 s of prefill, 2 s of decoding when alone."""
     calls: list[CallRecord] = []

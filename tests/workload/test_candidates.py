@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
-from harness.workload.candidates import plans
+from harness.workload import candidates
+from harness.workload.candidates import Plans
 from harness.workload.schema import LlamaCppServer, OllamaServer, Workload
 
 AGENT = {"prompt": "x", "output_tokens": 1}
@@ -14,6 +16,19 @@ AGENT = {"prompt": "x", "output_tokens": 1}
 def workload(paths: dict[str, str], **keys: Any) -> Workload:
     pipelines = {name: {"path": path, "jobs": 1, "nodes": {"n": {"agent": AGENT}}} for name, path in paths.items()}
     return Workload.model_validate({"version": 1, "name": "w", "pipelines": pipelines, **keys})
+
+
+def plans(loaded: Workload, **models: dict[str, str]) -> Plans:
+    """Resolve, with pipelines of one node that names no model, or of the nodes given with their models."""
+    pipelines = [
+        Pipeline(name, spec.path, graph(models.get(name, {"n": ""})), Arrival(), 1)
+        for name, spec in loaded.pipelines.items()
+    ]
+    return candidates.plans(loaded, pipelines)
+
+
+def graph(models: dict[str, str]) -> Graph:
+    return Graph(tuple(Node(name, "agent", (), (), model=model) for name, model in models.items()))
 
 
 BOTH = {"digest": "batch", "chat": "interactive"}
@@ -111,3 +126,73 @@ def test_a_running_server_has_no_twin() -> None:
         ("waves", "waves"),
         ("unbounded", "unbounded"),
     ]
+
+
+# --- several models -----------------------------------------------------------------------------------------
+
+TWO = {
+    "small": {"kind": "llamacpp", "slots": 2, "model": "s.gguf"},
+    "large": {"kind": "llamacpp", "slots": 1, "model": "l.gguf"},
+}
+CASCADE = {"draft": "", "answer": "l.gguf"}
+
+
+def where(found: Plans, name: str) -> list[list[str]]:
+    """Return the servers of the nodes of every pipeline under a candidate."""
+    plan = next(plan for plan in found.plans if plan.name == name)
+    return [[plan.lanes[plan.place[p][n]].server for n in range(len(lanes))] for p, lanes in enumerate(plan.place)]
+
+
+def test_a_node_goes_to_the_server_that_has_its_model() -> None:
+    compare: dict[str, Any] = {"c": {"place": {"digest": "small"}}, "d": "serial"}
+    found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
+    assert where(found, "c") == where(found, "d") == [["small", "large"]]
+    assert found.models == {"small": ("s.gguf",), "large": ("l.gguf",)}
+
+
+def test_of_several_that_have_it_the_one_most_like_the_placed_one() -> None:
+    servers = TWO | {"large-2": TWO["large"] | {"slots": 2}, "large-4": TWO["large"] | {"slots": 4}}
+    compare: dict[str, Any] = {"c": {"place": "small"}}
+    assert where(plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest=CASCADE), "c") == [
+        ["small", "large-2"]
+    ]
+
+
+def test_the_standard_set_has_a_like_of_each_on_half_of_the_cores() -> None:
+    found = plans(workload({"digest": "batch"}, servers=TWO), digest=CASCADE)
+    assert where(found, "window") == [["small-half", "large-two-slot-half"]]
+    assert where(found, "serial") == [["one-slot-half", "large-half"]]
+    half = found.servers["large-half"]
+    assert isinstance(half, LlamaCppServer)
+    assert (half.model, half.slots, half.threads) == ("l.gguf", 1, "half")
+
+
+def test_one_ollama_serves_them_all() -> None:
+    servers = {"o": {"kind": "ollama", "model": "a", "slots": 2}}
+    compare: dict[str, Any] = {"c": "window"}
+    found = plans(
+        workload({"digest": "batch"}, servers=servers, compare=compare), digest={"x": "b", "y": "", "z": "a:latest"}
+    )
+    assert where(found, "c") == [["o", "o", "o"]]
+    assert found.models == {"o": ("a", "b")}  # its own first
+
+
+def test_its_own_model_is_not_loaded_where_nobody_asks_for_it() -> None:
+    servers = {"o": {"kind": "ollama", "model": "a"}}
+    found = plans(workload({"digest": "batch"}, servers=servers, compare={"c": "window"}), digest={"x": "b", "y": "c"})
+    assert found.models == {"o": ("b", "c")}
+
+
+def test_a_model_that_no_server_has() -> None:
+    found = plans(workload({"digest": "batch"}, servers=TWO, compare={"c": "window"}), digest={"x": "zzz"})
+    assert [lacking.sentence() for lacking in found.lacking] == [
+        'node "x" of pipeline "digest" asks for model "zzz", and candidate "c" finds it on no server ("small" has '
+        's.gguf, "large" has l.gguf); place it on a server with that model, or use kind: ollama, which can serve '
+        "several"
+    ]
+
+
+def test_a_node_that_is_placed_itself_goes_nowhere_else() -> None:
+    compare: dict[str, Any] = {"c": {"place": {"digest": "small", "digest.answer": "small"}}}
+    found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
+    assert [(lacking.node, lacking.model) for lacking in found.lacking] == [("answer", "l.gguf")]

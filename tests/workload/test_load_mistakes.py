@@ -518,8 +518,19 @@ CASES = {
     "a model that the server has not": (
         nodes("a: {agent: {prompt: x, output_tokens: 5, model: other}}")
         + "servers: {s: {kind: llamacpp, model: m}}\ncompare: {c: {place: s}}\n",
-        'w.yaml:8:18: node "a" wants the model "other", but candidate "c" places it on "s", which has "m"; place p.a '
-        "on another server",
+        'w.yaml:8:18: node "a" of pipeline "p" asks for model "other", and candidate "c" finds it on no server ("s" '
+        "has m); place it on a server with that model, or use kind: ollama, which can serve several",
+    ),
+    "several models on a simulated server": (
+        nodes(
+            """
+            a: {agent: {prompt: x, output_tokens: 5, model: m}}
+            b: {agent: {prompt: x, output_tokens: 5, model: n}}
+            """
+        )
+        + "servers: {s: {kind: simulated, profile: m1-published}}\ncompare: {c: window}\n",
+        'w.yaml:10:11: server "s" is simulated, which has the timings of one model, and nodes ask it for m, n; place '
+        "them on a server each",
     ),
     "made-up text without a bound": (
         HEAD + "inputs: {d: {synthetic: {count: 3, tokens: {exponential: {mean: 9}}}}}\n",

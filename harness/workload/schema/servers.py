@@ -79,9 +79,16 @@ class OllamaServer(EngineServer):
     )
     max_loaded_models: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None,
-        description="Models it keeps loaded at the same time (OLLAMA_MAX_LOADED_MODELS); left out: as Ollama does.",
+        description="Managed: models in memory at the same time (OLLAMA_MAX_LOADED_MODELS); left out: all that are "
+        "asked for.",
         examples=[1],
     )
+
+    @model_validator(mode="after")
+    def _managed(self) -> OllamaServer:
+        if self.url is not None and self.max_loaded_models is not None:
+            raise mistake("`max_loaded_models` is set for a server that is started here, not for a running one (`url`)")
+        return self
 
 
 FaultName = Literal["503", "delay", "cut", "malformed", "hang"]

@@ -1,0 +1,186 @@
+"""One server with several models, of which so many are in memory at a time: Ollama's scheduler on server models.
+
+The rules are those of server/sched.go (read in 0.33, seen on 0.33):
+
+1. A call for a model that is loaded goes to it at once. It has slots and a queue of its own, and shares the machine.
+2. Any other call waits in one line, first come, first served. Only the head is looked at: whoever stands behind it
+   waits too, whatever its model.
+3. The head's model is loaded if there is room. Else one model is chosen to go: the first that is idle in `models`'
+   order, or where none is, the first of all. It goes when its last call has ended, and not before: calls for it that
+   come meanwhile go to it by rule 1, so a model in steady use is never unloaded, and the line waits as long.
+4. A load takes `load_s` and slows nobody. The call that caused it starts at its end; those behind it in the line then
+   start too, as long as their models are loaded.
+
+What a call waits by these rules is its `load_s`, as in Ollama's `load_duration`; the wait for a slot comes after.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from harness.core.machine import Machine, SharedServer
+from harness.core.server_model import Request, ServerModel
+
+__all__ = ["ModelRequest", "ModelSwaps"]
+
+NEVER_S = float("inf")
+
+
+class ModelRequest(Request):
+    """A call for one of several models."""
+
+    __slots__ = ("asked_s", "load_s", "model")
+
+    model: int  # index into the server's models
+    asked_s: float  # when it came to the server
+    load_s: float  # what it waited for its model; negative: it still does
+
+
+class ModelSwaps:
+    """One server; its surface is that of a server model. Requests are `ModelRequest`s.
+
+    Args:
+        models: fresh ones, of one machine.
+        load_s: how long each takes to load.
+        most_loaded: how many can be loaded at the same time; the first so many are, to begin with.
+        stretch: factor on every step by the number of models that are busy at the same time, from two to `most_loaded`.
+
+    Raises:
+        ValueError: no room for a model, or a stretch is missing.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ServerModel],
+        load_s: Sequence[float],
+        most_loaded: int,
+        stretch: Mapping[int, float] | None = None,
+    ) -> None:
+        if most_loaded < 1:
+            raise ValueError(f"expected room for one model or more, found {most_loaded}")
+        most_loaded = min(most_loaded, len(models))
+        self._machine: Machine | None = None
+        self._servers: tuple[ServerModel | SharedServer, ...] = tuple(models)
+        if most_loaded > 1:  # else one is busy at a time
+            known = dict(stretch or {})
+            # No more than most_loaded are ever busy.
+            known |= {n: known[most_loaded] for n in range(most_loaded + 1, len(models) + 1) if most_loaded in known}
+            self._machine = Machine(models, known)
+            self._servers = self._machine.servers
+        self._load_s = tuple(load_s)
+        self._most_loaded = most_loaded
+        self._loaded = set(range(most_loaded))
+        self._using = [0] * len(models)  # calls that each has, in its queue or in a slot
+        self._line: deque[ModelRequest] = deque()
+        self._loading = -1  # the head's model
+        self._load_end_s = NEVER_S
+        self._going = -1  # the model that is to make room
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their model or for a slot."""
+        return len(self._line) + sum(server.waiting for server in self._servers)
+
+    @property
+    def loaded(self) -> frozenset[int]:
+        """The models in memory, one that is being loaded not among them."""
+        return frozenset(self._loaded)
+
+    def submit(self, request: ModelRequest, now_s: float) -> None:
+        """Take a call."""
+        request.asked_s = now_s
+        request.load_s = -1.0
+        if request.model in self._loaded:
+            self._give(request, now_s)
+        else:
+            self._line.append(request)
+            self._look(now_s)
+
+    def cancel(self, request: ModelRequest, now_s: float) -> bool:
+        """Give a call up; see `ServerModel.cancel`. A load that it caused is broken off."""
+        if request.load_s >= 0:
+            gone = self._servers[request.model].cancel(request, now_s)
+            if gone:
+                self._release(request.model)
+                self._look(now_s)
+            return gone
+        request.cancelled = True
+        request.end_s = now_s
+        if self._line[0] is request and self._loading >= 0:
+            self._loading, self._load_end_s = -1, NEVER_S
+        self._line.remove(request)
+        self._look(now_s)
+        return True
+
+    def next_s(self) -> float:
+        """Return when something happens; infinity for never."""
+        if self._machine is not None:
+            return min(self._load_end_s, self._machine.next_s())
+        return min(self._load_end_s, *(server.next_s() for server in self._plain()))
+
+    def run(self, until_s: float) -> list[Request]:
+        """Go on to the first instant at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
+        while True:
+            limit_s = min(until_s, self._load_end_s)
+            ended = self._run(limit_s)
+            if ended:
+                for request in ended:
+                    assert isinstance(request, ModelRequest)
+                    self._release(request.model)
+                assert ended[-1].end_s is not None
+                self._look(ended[-1].end_s)
+                return ended
+            if self._load_end_s > until_s:
+                return ended
+            self._load_ended()
+
+    def _run(self, until_s: float) -> list[Request]:
+        if self._machine is not None:
+            return self._machine.run(until_s)
+        ended: list[Request] = []
+        for server in self._plain():  # at most one has anything to do
+            ended += server.run(until_s)
+        return ended
+
+    def _plain(self) -> list[ServerModel]:
+        """Return the server models that have calls: not on a machine, so at most one."""
+        return [
+            server
+            for server, using in zip(self._servers, self._using, strict=True)
+            if using and isinstance(server, ServerModel)
+        ] or [server for server in self._servers[:1] if isinstance(server, ServerModel)]
+
+    def _give(self, request: ModelRequest, now_s: float) -> None:
+        request.load_s = now_s - request.asked_s
+        self._using[request.model] += 1
+        self._servers[request.model].submit(request, now_s)
+
+    def _release(self, model: int) -> None:
+        """A call of this model has ended; the last of one that is to go takes it along."""
+        self._using[model] -= 1
+        if model == self._going and not self._using[model]:
+            self._loaded.discard(model)
+            self._going = -1
+
+    def _load_ended(self) -> None:
+        now_s = self._load_end_s
+        self._loaded.add(self._loading)
+        self._loading, self._load_end_s = -1, NEVER_S
+        self._look(now_s)
+
+    def _look(self, now_s: float) -> None:
+        """Do what can be done for those in the line."""
+        line = self._line
+        while line and self._loading < 0 and self._going < 0:
+            model = line[0].model
+            if model in self._loaded:
+                self._give(line.popleft(), now_s)
+            elif len(self._loaded) < self._most_loaded:
+                self._loading, self._load_end_s = model, now_s + self._load_s[model]
+            else:
+                chosen = min(self._loaded, key=lambda other: (self._using[other] > 0, other))
+                if self._using[chosen]:
+                    self._going = chosen
+                else:
+                    self._loaded.discard(chosen)

@@ -1,0 +1,62 @@
+"""How long a server takes to load its model: unload it, ask for a token, read what the server says the load took."""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median
+
+import httpx
+
+from harness.drivers.chat import Request
+from harness.errors import ServerFailure
+from harness.measure.sender import Endpoint, options_for
+from harness.servers.spec import RunningServer
+from harness.workload.schema import AgentSpec
+
+__all__ = ["TIMES", "can_unload", "measure_load"]
+
+TIMES = 3
+UNLOADED_S = 30.0
+LOOK_S = 0.05
+
+
+def can_unload(server: RunningServer) -> bool:
+    """Tell whether a model can be taken out of memory there: on an Ollama of our own, and on no one else's."""
+    return server.kind == "ollama" and server.managed and not server.exact_queue
+
+
+async def measure_load(endpoint: Endpoint, times: int = TIMES) -> float:
+    """Return the seconds that a load takes, the median of `times`; the model is loaded afterwards.
+
+    The file is in the operating system's memory by then, as it is where models make room for each other.
+
+    Raises:
+        ServerFailure: the model stayed, or did not come back.
+    """
+    server = endpoint.server
+    agent = AgentSpec(prompt="-", output_tokens=1)
+    found = []
+    for number in range(times):
+        await _unload(server)
+        options = options_for(server, agent, seed=number)
+        reply, _ = await endpoint.chat.ask(Request(None, f"[{number:06d}] Say yes.", options, stream=False))
+        if reply.outcome != "ok" or not reply.load_s:
+            raise ServerFailure(f"{server.name}: {server.model} was not loaded again: {reply.error or 'no load time'}")
+        found.append(reply.load_s)
+    return median(found)
+
+
+async def _unload(server: RunningServer) -> None:
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + UNLOADED_S
+    async with httpx.AsyncClient(base_url=server.url, timeout=UNLOADED_S, trust_env=False) as client:
+        try:
+            await client.post("/api/generate", json={"model": server.model, "keep_alive": 0})
+            while loop.time() < deadline_s:
+                loaded = (await client.get("/api/ps")).json()["models"]
+                if not any(entry.get("name") in (server.model, f"{server.model}:latest") for entry in loaded):
+                    return
+                await asyncio.sleep(LOOK_S)
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ServerFailure(f"{server.name}: {server.model} could not be unloaded: {error}") from None
+    raise ServerFailure(f"{server.name}: {server.model} was not unloaded within {UNLOADED_S:g} s")

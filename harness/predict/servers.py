@@ -1,0 +1,278 @@
+"""The servers of one candidate as server models: on which profile, with which models, sharing which machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from harness.core.model_swaps import ModelSwaps
+from harness.core.plan import Plan
+from harness.core.server_model import ServerModel
+from harness.core.step_costs import sped_up
+from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
+from harness.errors import UserError
+from harness.profiles.compile import Fitted, compile_costs, noise, server_models, stretch_of, unknowns
+from harness.profiles.model_id import model_id
+from harness.profiles.schema import Profile
+from harness.workload.load import Loaded
+from harness.workload.placement import same_model
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
+
+__all__ = ["Given", "Modelled", "Profiles", "modelled", "threads_of"]
+
+Given = Mapping[str, float] | None  # what a profile does not know: `harness.profiles.compile.ASSUMPTIONS`, and load_s
+
+OLLAMA_LOADS = 3  # models, where nobody says otherwise: 3 times the GPUs, and 3 without one
+
+
+class Profiles(NamedTuple):
+    """The profiles that a prediction is made on: one for everything, or one for each model."""
+
+    first: Profile
+    by_model: Mapping[str, Profile] = {}
+
+    def of(self, model: str) -> Profile:
+        """Return the profile of a model; UserError where there is none."""
+        if not self.by_model:
+            return self.first
+        for name, profile in self.by_model.items():
+            if same_model(name, model):
+                return profile
+        raise UserError(f'no profile is given for model "{model}"; add --profile {model}=NAME')
+
+    @property
+    def all(self) -> tuple[Profile, ...]:
+        """Each of them once."""
+        return tuple({profile.name: profile for profile in (self.first, *self.by_model.values())}.values())
+
+
+class _Lane(NamedTuple):
+    """A server of the candidate, with what it costs for each of its models."""
+
+    name: str
+    spec: ServerSpec
+    models: tuple[str, ...]
+    profiles: tuple[Profile, ...]
+    fits: tuple[Fitted, ...]
+
+
+class Modelled(NamedTuple):
+    """The servers of one candidate; `notes` say what of them is not from a profile."""
+
+    loaded: Loaded
+    plan: Plan
+    lanes: tuple[_Lane, ...]
+    load_s: tuple[float, ...]  # of the models of the one server that has several
+    notes: tuple[str, ...]
+
+    def make(self, repeat: int, tokens: Tokens) -> ModelledServers:
+        """Return fresh ones for one repeat; UserError where they cannot work side by side."""
+        fits = [fit for lane in self.lanes for fit in lane.fits]
+        noises = [
+            noise(fit.noise, self.loaded.workload.seed, repeat, self.plan.name, lane.name, *which)
+            if fit.noise and not fit.extrapolated
+            else None
+            for lane in self.lanes
+            for fit, model in zip(lane.fits, lane.models, strict=True)
+            for which in [(model,) if len(lane.models) > 1 else ()]
+        ]
+        shared = _side_by_side([profile for lane in self.lanes for profile in lane.profiles])
+        half = [fit.half for fit in fits]
+        if self.load_s:
+            (lane,) = self.lanes
+            most = most_loaded(lane.spec, len(lane.models))
+            stretch = stretch_of(shared, most, half)
+            several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
+            swaps = ModelSwaps(several, self.load_s, most, stretch)
+            before_s = fmean(fit.costs.before_s for fit in fits)
+            after_s = fmean(fit.costs.after_s for fit in fits)
+            which = _models_of_nodes(self.loaded, lane)
+            gap_s = fmean(fit.costs.gap_s for fit in fits)
+            only = ModelledServer(swaps, before_s, after_s, lane.spec.starts_per_s, gap_s, which)
+            return ModelledServers([only], tokens, seed=self.loaded.workload.seed, repeat=repeat)
+        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
+        return ModelledServers(
+            [
+                ModelledServer(model, fit.costs.before_s, fit.costs.after_s, lane.spec.starts_per_s, fit.costs.gap_s)
+                for model, fit, lane in zip(models, fits, self.lanes, strict=True)
+            ],
+            tokens,
+            seed=self.loaded.workload.seed,
+            repeat=repeat,
+        )
+
+
+def modelled(
+    loaded: Loaded,
+    profiles: Profiles,
+    plan: Plan,
+    *,
+    given: Given = None,
+    extrapolate: bool = False,
+) -> Modelled:
+    """Find the profile of every model on every server of a candidate, and compile what they cost.
+
+    Args:
+        loaded: the workload.
+        profiles: of the machine; every server is taken to stand on it.
+        plan: the candidate.
+        given: values that a profile does not know: those of `harness.profiles.compile.ASSUMPTIONS`, and `load_s`.
+        extrapolate: see `compile_costs`.
+
+    Raises:
+        UserError: a model has no profile, or a profile lacks what is needed; or several servers, one of which serves
+            several models, share the machine.
+    """
+    given = dict(given or {})
+    given_load_s = given.pop("load_s", None)
+    asked = [_models_on(loaded, plan, number) for number in range(len(plan.lanes))]
+    names = list(dict.fromkeys(model for models in asked for model in models))
+    if len(names) > 1 and not profiles.by_model:
+        raise UserError(
+            f"its nodes ask for {len(names)} models, and a profile is of one; give one for each: "
+            + " ".join(f"--profile {name}=NAME" for name in names)
+        )
+    if len(plan.lanes) > 1 and any(len(models) > 1 for models in asked):
+        raise UserError(
+            "a server with several models beside another server on the same machine cannot be predicted; measure it, "
+            "or give every model a server of its own"
+        )
+    lanes = []
+    for lane, models in zip(plan.lanes, asked, strict=True):
+        spec = loaded.servers[lane.server]
+        own = tuple(profiles.of(model) for model in models)
+        fits = tuple(
+            _fitted(profile, lane.server, spec, model, given, extrapolate, profiles)
+            for profile, model in zip(own, models, strict=True)
+        )
+        lanes.append(_Lane(lane.server, spec, models, own, fits))
+    notes = [note for lane in lanes for fit in lane.fits for note in fit.notes]
+    load_s: list[float] = []
+    if any(len(models) > 1 for models in asked):
+        notes += _about_loads(lanes[0])
+        for model, profile in zip(lanes[0].models, lanes[0].profiles, strict=True):
+            known_s = profile.load_s if profile.load_s is not None else given_load_s
+            if known_s is None:
+                raise UserError(
+                    f'profile "{profile.name}" does not know how long {model} takes to load (load_s); calibrate it on '
+                    "Ollama, or give it with --assume load_s=..."
+                )
+            if profile.load_s is None:
+                notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
+            load_s.append(known_s)
+    return Modelled(loaded, plan, tuple(lanes), tuple(load_s), tuple(dict.fromkeys(notes)))
+
+
+def most_loaded(spec: ServerSpec, models: int) -> int:
+    """Return how many models a server keeps in memory at the same time."""
+    if not isinstance(spec, OllamaServer):
+        return models
+    return spec.max_loaded_models or (min(models, OLLAMA_LOADS) if spec.url else models)
+
+
+def _models_on(loaded: Loaded, plan: Plan, lane: int) -> tuple[str, ...]:
+    """Return the models that nodes on a lane ask for, the server's own first."""
+    own = loaded.servers[plan.lanes[lane].server].model
+    asked = {
+        own if not node.model or same_model(node.model, own) else node.model
+        for pipeline, places in zip(loaded.pipelines, plan.place, strict=True)
+        for node, place in zip(pipeline.graph.nodes, places, strict=True)
+        if node.kind == "agent" and place == lane
+    }
+    return tuple(sorted(asked, key=lambda model: (model != own, model)))
+
+
+def _models_of_nodes(loaded: Loaded, lane: _Lane) -> tuple[tuple[int, ...], ...]:
+    """Return the index of the model of every node; that of a node that makes no call is read by nobody."""
+    index = {model: number for number, model in enumerate(lane.models)}
+    own = lane.spec.model
+    return tuple(
+        tuple(index.get(own if not node.model or same_model(node.model, own) else node.model, 0) for node in nodes)
+        for nodes in (pipeline.graph.nodes for pipeline in loaded.pipelines)
+    )
+
+
+def _fitted(
+    profile: Profile,
+    name: str,
+    spec: ServerSpec,
+    model: str,
+    given: Mapping[str, float],
+    extrapolate: bool,
+    profiles: Profiles,
+) -> Fitted:
+    """Compile the costs of one model on one server, with notes on all that is not as it was calibrated."""
+    threads = threads_of(spec)
+    if isinstance(spec, SimulatedServer):
+        extrapolate = extrapolate or spec.extrapolate
+        given = {**spec.assume, **given}
+    notes = [*_other_model(profile, name, spec, model, extrapolate)]
+    if len(profiles.all) > 1:  # what one profile lacks is given, and no mistake for another that knows it
+        lacking = {
+            one.name: {item.key for item in unknowns(one, spec.slots, threads=threads, extrapolate=extrapolate)}
+            for one in profiles.all
+        }
+        elsewhere = set().union(*lacking.values()) - lacking[profile.name]
+        given = {key: value for key, value in given.items() if key not in elsewhere}
+    fit = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate)
+    if isinstance(spec, SimulatedServer):
+        if spec.speed_up != 1:
+            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
+            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
+    elif spec.batch_tokens != fit.costs.batch_tokens:
+        notes.append(
+            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
+            f"{fit.costs.batch_tokens}"
+        )
+    known = profile.memory.context_tokens
+    if known is not None and spec.context_tokens > known:
+        notes.append(
+            f'"{name}" has a context of {spec.context_tokens} tokens, the profile was fitted with {known}: longer '
+            "contexts are taken to cost on in the same way"
+        )
+    return fit._replace(notes=(*fit.notes, *notes))
+
+
+def _other_model(profile: Profile, name: str, spec: ServerSpec, model: str, extrapolate: bool) -> tuple[str, ...]:
+    """Return a note where a node asks for, or may ask for, another model than the profile, or raise UserError."""
+    if isinstance(spec, SimulatedServer):
+        known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
+        mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
+    elif profile.model_id is None:
+        return (
+            f'the model of profile "{profile.name}" ({profile.model}) is that of the workload; the profile has no '
+            "`model_id` to compare",
+        )
+    else:
+        known, wanted = profile.model_id, model_id(model)
+        is_same = model_id(profile.model_id) == wanted
+        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
+    if is_same:
+        return ()
+    if extrapolate:
+        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
+    raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
+
+
+def _side_by_side(profiles: Sequence[Profile]) -> Profile:
+    """Return a profile with the contention of all: by each number of busy servers the largest, where all know it."""
+    first, names = profiles[0], list(dict.fromkeys(profile.name for profile in profiles))
+    if len(names) == 1:
+        return first
+    known = [profile.contention or {} for profile in profiles]
+    common = [key for key in known[0] if all(key in other for other in known)]
+    contention = {key: max(other[key] for other in known) for key in common}
+    half = next((profile.half for profile in profiles if profile.half is not None), None)
+    return first.model_copy(update={"name": " + ".join(names), "contention": contention or None, "half": half})
+
+
+def _about_loads(lane: _Lane) -> list[str]:
+    if isinstance(lane.spec, OllamaServer) and lane.spec.url and lane.spec.max_loaded_models is None:
+        return [f'server "{lane.name}" keeps {OLLAMA_LOADS} models loaded, as Ollama does unless it is told otherwise']
+    return []
+
+
+def threads_of(spec: ServerSpec) -> int | Literal["half"] | None:
+    """Return the engine threads of a server, as in the workload."""
+    return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None

@@ -1,0 +1,115 @@
+"""Which server every node goes to: where `place` puts it, unless its agent names a model that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.workload.schema import LlamaCppServer, ServerSpec
+
+__all__ = ["Lacking", "Models", "Placed", "has_model", "models_by_server", "node_servers", "same_model"]
+
+# The model that each agent node of each pipeline asks for, in the walk's order; "" = whatever its server has.
+Models = Mapping[str, Mapping[str, str]]
+
+
+class Lacking(NamedTuple):
+    """A node whose model no server that it could go to has."""
+
+    candidate: str
+    pipeline: str
+    node: str
+    model: str
+    have: str  # what the servers have, in words
+
+    def sentence(self) -> str:
+        """Say it: node, model, what the servers have."""
+        return (
+            f'node "{self.node}" of pipeline "{self.pipeline}" asks for model "{self.model}", and candidate '
+            f'"{self.candidate}" finds it on no server ({self.have}); place it on a server with that model, or use '
+            "kind: ollama, which can serve several"
+        )
+
+
+class Placed(NamedTuple):
+    """The server of every (pipeline, node), and the nodes that find their model nowhere."""
+
+    servers: dict[tuple[str, str], str]
+    lacking: tuple[Lacking, ...]
+
+
+def same_model(one: str, other: str) -> bool:
+    """Tell whether two names mean the same model; Ollama's `:latest` may be left out."""
+    return one.removesuffix(":latest") == other.removesuffix(":latest")
+
+
+def has_model(spec: ServerSpec, model: str) -> bool:
+    """Tell whether a server can answer with that model.
+
+    Ollama loads any, and a running one is asked at the start. A simulated one has the timings of one model, whatever it
+    is called.
+    """
+    return not model or not isinstance(spec, LlamaCppServer) or same_model(model, spec.model)
+
+
+def node_servers(
+    models: Models,
+    place: str | Mapping[str, str] | None,
+    default: str,
+    servers: Mapping[str, ServerSpec],
+    twin: Callable[[str, str], str] | None = None,
+    candidate: str = "",
+) -> Placed:
+    """Return the server of every (pipeline, node) under a candidate.
+
+    A node that `place` names itself (PIPELINE.NODE; of a sub-pipeline also by the node that uses it) goes there and
+    nowhere else. Any other goes where its pipeline is
+    placed if that server has its model, else to the server of the file that has it: the one most like the server that
+    it was placed on (kind, then slots), the first of equals. `twin(found, placed)` may put a like of it in its place.
+    """
+    found: dict[tuple[str, str], str] = {}
+    lacking = []
+    have = ", ".join(f'"{name}" has {spec.model}' for name, spec in servers.items())
+    for pipeline, nodes in models.items():
+        for node, model in nodes.items():
+            itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
+            server = itself or (place if isinstance(place, str) else (place or {}).get(pipeline, default))
+            if server in servers and not has_model(servers[server], model):
+                like = servers[server]
+                others = [name for name, spec in servers.items() if same_model(model, spec.model)]
+                if itself or not others:
+                    lacking.append(Lacking(candidate, pipeline, node, model, have))
+                else:
+                    # max keeps the first of equals
+                    other = max(others, key=lambda name: _likeness(servers[name], like))
+                    server = twin(other, server) if twin else other
+            found[pipeline, node] = server
+    return Placed(found, tuple(lacking))
+
+
+def _placed_itself(place: Mapping[str, str], pipeline: str, node: str) -> str | None:
+    while node:
+        server = place.get(f"{pipeline}.{node}")
+        if server is not None:
+            return server
+        node = node.rpartition("/")[0]
+    return None
+
+
+def _likeness(spec: ServerSpec, like: ServerSpec) -> tuple[bool, bool, int]:
+    return spec.kind == like.kind, spec.slots == like.slots, spec.slots
+
+
+def models_by_server(
+    models: Models, placed: Sequence[Mapping[tuple[str, str], str]], servers: Mapping[str, ServerSpec]
+) -> dict[str, tuple[str, ...]]:
+    """Return the models that are asked for on each server, its own first where it is among them."""
+    asked: dict[str, dict[str, None]] = {}
+    for places in placed:
+        for (pipeline, node), server in places.items():
+            own = servers[server].model
+            model = models[pipeline][node] or own
+            of = asked.setdefault(server, {})
+            if not any(same_model(model, other) for other in of):
+                of[own if same_model(model, own) else model] = None
+    return {name: tuple(sorted(of, key=lambda model: model != servers[name].model)) for name, of in asked.items()}
