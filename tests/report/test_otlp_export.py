@@ -20,6 +20,10 @@ from harness.runs.model import Run
 from harness.workload.load import Loaded, Overrides, load_workload
 
 SHIPPED = sorted((shipped() / "workloads").glob("*.yaml"))
+# Traces hold an order in time and no dependencies. Where calls of fixed length always end in the same order, an edge
+# that is not there cannot be told from one that is (docs/import.md); losers and several models are not in it either.
+NOT_IN_TRACES = {"best-of-three", "map-reduce", "supersteps", "two-model-cascade"}
+TELLING = [path for path in SHIPPED if path.stem not in NOT_IN_TRACES]
 
 LANGUAGE = """
 version: 1
@@ -88,7 +92,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(nx.is_isomorphic(shape(a), shape(b), node_match=lambda x, y: x["kind"] == y["kind"]))
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TELLING, ids=lambda path: path.stem)
 def test_the_graphs_of_shipped_workloads_come_back(path: Path, tmp_path: Path) -> None:
     loaded, run = simulated(path)
     found = back(run, tmp_path)
