@@ -71,7 +71,7 @@ def read_card(path: Path) -> Card:
     prompt, prompt_line, system, system_line = _sections(path, lines, end + 1)
     whole = {**data, "prompt": prompt} | ({"system": system} if system else {})
     values = {**source.values, (): source.values.get((), (2, 1))}
-    spec = validate(AgentSpec, Source(str(path), whole, source.keys, values))
+    spec = validate(AgentSpec, Source(str(path), whole, source.keys, values), path.parent)
     return Card(path, spec, prompt_line, system_line)
 
 

@@ -78,7 +78,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     asked = overrides or Overrides()
     text = read_text(path)
     source = parse_yaml(text, str(path))
-    written = validate(Workload, source)
+    written = validate(Workload, source, path.parent)
     mistakes = Mistakes(source)
     folder = path.parent
 

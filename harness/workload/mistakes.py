@@ -11,6 +11,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Tag, ValidationError
@@ -89,8 +90,11 @@ def found(value: object) -> str:
     return str(value)
 
 
-def validate(model: type[M], source: Source) -> M:
-    """Return `source` as a `model`; WorkloadError lists every mistake in plain words."""
+def validate(model: type[M], source: Source, folder: Path | None = None) -> M:
+    """Return `source` as a `model`; WorkloadError lists every mistake in plain words.
+
+    `folder` is where the files are that it names; without one it can name none.
+    """
     if source.data is None:
         raise WorkloadError(source.name, "the file is empty; `slotwise init` writes one to start from")
     if not isinstance(source.data, dict):
@@ -98,7 +102,7 @@ def validate(model: type[M], source: Source) -> M:
         raise WorkloadError(where, f"expected a mapping (version: 1, name: ...), found {found(source.data)}")
     try:
         # As JSON, because strict Python input would not take a list for a tuple.
-        return model.model_validate_json(json.dumps(source.data), strict=True)
+        return model.model_validate_json(json.dumps(source.data), strict=True, context={"folder": folder})
     except ValidationError as error:
         mistakes = Mistakes(source)
         for detail in error.errors(include_url=False):
@@ -170,7 +174,8 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
             shown = ", ".join(f"`{key}`" for key in value)
             if not set(value) & set(keys):
                 hint = next(filter(None, (did_you_mean(key, keys) for key in value)), "")
-        mistakes.add(loc, f"{prefix}expected a mapping with one of {context['keys']}, found {shown}{hint}")
+        instead = context.get("instead", "")
+        mistakes.add(loc, f"{prefix}expected {instead}a mapping with one of {context['keys']}, found {shown}{hint}")
     else:
         expected = _expected(kind, context, detail["msg"])
         hint = '; text with braces needs quotes ("{item}")' if kind == "string_type" and isinstance(value, dict) else ""
