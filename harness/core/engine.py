@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from harness.core.arrivals import Arrivals
+from harness.core.arrivals import Admitted, Arrivals
 from harness.core.events import (
     Action,
     Arrive,
@@ -51,15 +51,15 @@ class _Job(Walk):
         "number",
         "outcome",
         "pipeline",
+        "session",
+        "turn",
         "user",
     )
 
-    def __init__(self, pipeline: int, number: int, user: int, due_s: float, arrived_s: float, shape: Shape) -> None:
+    def __init__(self, pipeline: int, admitted: Admitted, arrived_s: float, shape: Shape) -> None:
         super().__init__(shape)
         self.pipeline = pipeline
-        self.number = number
-        self.user = user
-        self.due_s = due_s
+        self.number, self.due_s, self.user, self.session, self.turn = admitted
         self.arrived_s = arrived_s
         self.in_flight = 0  # calls on a server
         self.calls = 0  # attempts recorded
@@ -74,6 +74,7 @@ class Engine:
         plan: the candidate: lanes, and the lane of each pipeline.
         origin: what the records are to be labelled with.
         repeat: number of this repeat.
+        seed: of everything drawn.
         timeout_s: give up any call this long after it was let go, unless its node says otherwise; None = never.
     """
 
@@ -84,6 +85,7 @@ class Engine:
         *,
         origin: Origin,
         repeat: int = 0,
+        seed: int = 0,
         timeout_s: float | None = None,
     ) -> None:
         self.pipelines = pipelines
@@ -91,7 +93,7 @@ class Engine:
         self._origin: Origin = origin
         self._repeat = repeat
         self._now_s = 0.0
-        self._arrivals = Arrivals(pipelines)
+        self._arrivals = Arrivals(pipelines, seed, repeat)
         self._lanes: tuple[LaneState[_Job], ...] = tuple(LaneState(lane) for lane in plan.lanes)
         # What all records of a pipeline, and all of a node, have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
@@ -167,11 +169,11 @@ class Engine:
     # --- jobs ---
 
     def _arrive(self, event: Arrive) -> None:
-        pipeline, user, _ = event
+        pipeline = event.pipeline
         admitted, following = self._arrivals.admit(event, self._now_s)
         shape = self._shapes[pipeline]
-        for number, due_s in admitted:
-            job = _Job(pipeline, number, user, due_s, self._now_s, shape)
+        for one in admitted:
+            job = _Job(pipeline, one, self._now_s, shape)
             for node in shape.sources:
                 self._node_ready(job, node)
         if following is not None:
@@ -188,7 +190,9 @@ class Engine:
             return
         lane = self.plan.place[job.pipeline]
         for item in range(node.width):
-            call = _new(Call, (next(self._call_ids), job.pipeline, job.number, index, item, 0, lane, self._now_s))
+            call_id = next(self._call_ids)
+            fields = (call_id, job.pipeline, job.number, index, item, 0, lane, self._now_s, 0, job.session)
+            call = _new(Call, fields)
             self._lanes[lane].add(call, pipeline.path, job)
 
     def _item_done(self, job: _Job, node: int) -> None:
@@ -208,7 +212,8 @@ class Engine:
             self._job_ended(job)
 
     def _job_ended(self, job: _Job) -> None:
-        fields = (job.number, job.due_s, job.arrived_s, self._now_s, job.outcome, job.calls)
+        session = job.session if job.session >= 0 else None
+        fields = (job.number, job.due_s, job.arrived_s, self._now_s, job.outcome, job.calls, session, job.turn, None)
         self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[job.pipeline] + fields),)))
         for arrive in self._arrivals.ended(job.pipeline, job.user, self._now_s):
             self._actions.append(At(arrive.due_s, arrive))
@@ -217,7 +222,7 @@ class Engine:
     # --- calls ---
 
     def _start(self, call: Call, job: _Job) -> None:
-        call_id, pipeline, _, node, _, _, _, _ = call
+        call_id, pipeline, _, node = call[:4]
         job.in_flight += 1
         self._flights[call_id] = (call, job, self._now_s)
         feeds = self._feeds[pipeline][node]
@@ -235,7 +240,7 @@ class Engine:
             if reply.outcome == "cancelled":
                 timeout_s = self._now_s - started_s
                 reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
-        _, pipeline, _, node, _, _, lane, _ = call
+        _, pipeline, _, node, _, _, lane = call[:7]
         job.in_flight -= 1
         self._lanes[lane].in_flight -= 1
         feeds = self._feeds[pipeline][node]
@@ -251,7 +256,7 @@ class Engine:
 
     def _record_call(self, job: _Job, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, pipeline, number, index, item, attempt, _, ready_s = call
+        call_id, pipeline, number, index, item, attempt, _, ready_s = call[:8]
         node, agent, model, server = self._labels[pipeline][index]
         iteration = 0
         fields = (number, node, item, iteration, attempt, call_id, agent, model, server, ready_s, started_s, reply)

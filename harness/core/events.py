@@ -33,6 +33,8 @@ class Call(NamedTuple):
     attempt: int
     lane: int
     ready_s: float
+    iteration: int = 0  # how often the node has run before in this job
+    session: int = -1  # number of the conversation; -1 = none
 
 
 # --- events ---
@@ -59,7 +61,10 @@ class Timer(NamedTuple):
 
 
 class Arrive(NamedTuple):
-    """A job is to start. `due_s` is when it was intended to, however late the event is handled."""
+    """A job is to start. `due_s` is when it was intended to, however late the event is handled.
+
+    `user` says whose: a user of a closed loop; in an open one a conversation whose next turn it is, or -1 to open one.
+    """
 
     pipeline: int
     user: int

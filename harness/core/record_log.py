@@ -16,7 +16,20 @@ __all__ = ["RecordLog"]
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
 
-_WHOLE = {"repeat", "job", "item", "iteration", "attempt", "call", "calls", "prompt_tokens", "output_tokens"}
+_WHOLE = {
+    "repeat",
+    "job",
+    "item",
+    "iteration",
+    "attempt",
+    "call",
+    "calls",
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "session",
+    "turn",
+}
 _TEXT = {
     "candidate",
     "origin",

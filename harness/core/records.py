@@ -44,6 +44,7 @@ class Reply(NamedTuple):
     prefill_s: float | None = None  # prompt_eval_duration
     decode_s: float | None = None  # eval_duration: first to last token
     queue_s: float | None = None  # exact, where the server tells it
+    cached_tokens: int | None = None  # prompt tokens found in the server's cache
 
 
 class CallRecord(NamedTuple):
@@ -122,9 +123,13 @@ class CallRecord(NamedTuple):
 
     @classmethod
     def from_json(cls, flat: dict[str, Any]) -> CallRecord:
-        """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError."""
+        """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError.
+
+        `cached_tokens` may be missing: older runs do not have it.
+        """
         own = {name: flat[name] for name in cls._fields if name != "reply"}
-        return cls(**own, reply=Reply(**{name: flat[name] for name in Reply._fields}))
+        reply = {name: flat[name] for name in Reply._fields if name != "cached_tokens"}
+        return cls(**own, reply=Reply(**reply, cached_tokens=flat.get("cached_tokens")))
 
 
 class DelayRecord(NamedTuple):
@@ -154,6 +159,9 @@ class JobRecord(NamedTuple):
     end_s: float
     outcome: Outcome
     calls: int  # attempts recorded for it
+    session: int | None = None  # the conversation that it is a turn of
+    turn: int = 0
+    error: str | None = None  # why it failed, where no call did
 
     @property
     def pipeline_time_s(self) -> float:

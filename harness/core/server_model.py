@@ -32,6 +32,7 @@ class Request:
     """One call on its way through a server; the model fills in the times as they come to be."""
 
     __slots__ = (
+        "cached_tokens",
         "call",
         "cancelled",
         "end_s",
@@ -55,6 +56,7 @@ class Request:
         self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
         self.sent_s = sent_s  # the client's; the model does not look at it
         self.queued_s = sent_s  # it stood in the queue
+        self.cached_tokens = 0  # prompt tokens that its slot held already
         self.prompt_done = 0  # prompt tokens processed
         self.prompt_s: float | None = None  # processing of its prompt began
         self.first_token_s: float | None = None

@@ -232,5 +232,6 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
         first_s - prompt_s,
         end_s - first_s,
         prompt_s - queued_s,
+        sent.cached_tokens,
     )
     return tuple.__new__(Reply, fields)  # half the cost of Reply(...)
