@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
-from harness.core.graph import Pipeline
+from harness.core.graph import Arrival, Pipeline
+from harness.core.sizes import Distribution
 from harness.workload.load import Loaded
 from harness.workload.schema import OllamaServer
 
@@ -43,7 +44,7 @@ class PipelineFacts(NamedTuple):
     name: str
     path: str
     arrivals: str
-    jobs: int | None
+    jobs: int | None  # None as well where a list of times opens conversations of drawn length
     width: int  # most calls of one job that could ever run together
     width_all_jobs: int | None  # the same over all its jobs; None: no bound (open arrivals without an end)
     span: Span
@@ -71,16 +72,17 @@ def describe(loaded: Loaded) -> Description:
 
 def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
     graph = loaded.graphs[pipeline.name]
+    before = 0.0 if pipeline.session is None else (pipeline.session.turns.mean - 1) / 2  # turns, on average
     work = Work(
         calls=sum(node["width"] for _, node in graph.nodes.items() if node["kind"] == "agent"),
-        prompt_tokens=sum(node["width"] * node["prompt_tokens"] for _, node in graph.nodes.items()),
+        prompt_tokens=sum(
+            node["width"] * round(node["prompt_tokens"] + before * _turn_tokens(node))
+            for _, node in graph.nodes.items()
+        ),
         output_tokens=sum(node["width"] * node["output_tokens"] for _, node in graph.nodes.items()),
     )
     width = sum(max_weight_antichain(graph, _calls_of(graph)).values())
-    at_once: int | None = pipeline.jobs
-    if pipeline.arrival.users:
-        users = pipeline.arrival.users
-        at_once = users if pipeline.jobs is None else min(users, pipeline.jobs)
+    at_once = _jobs_at_once(pipeline)
     return PipelineFacts(
         name=pipeline.name,
         path=pipeline.path,
@@ -92,6 +94,27 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
         work=work,
         total=None if pipeline.jobs is None else Work(*(pipeline.jobs * figure for figure in work)),
     )
+
+
+def _turn_tokens(node: Mapping[str, Any]) -> int:
+    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
+    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"])
+
+
+def _jobs_at_once(pipeline: Pipeline) -> int | None:
+    """Return the most jobs that can be under way together; of a conversation it is one."""
+    if pipeline.arrival.users:
+        users = pipeline.arrival.users
+        return users if pipeline.jobs is None else min(users, pipeline.jobs)
+    session = pipeline.session
+    if session is None:
+        return pipeline.jobs
+    if pipeline.arrival.due_s:
+        opened = len(pipeline.arrival.due_s)
+        return opened if pipeline.jobs is None else min(opened, pipeline.jobs)
+    if pipeline.jobs is None or session.turns.kind != "fixed":
+        return pipeline.jobs
+    return -(-pipeline.jobs // max(1, int(session.turns.mean)))
 
 
 def _calls_of(graph: nx.DiGraph) -> dict[str, int]:
@@ -164,22 +187,57 @@ def _width_of_all(pipelines: tuple[Pipeline, ...], facts: tuple[PipelineFacts, .
 
 
 def _arrivals(pipelines: tuple[Pipeline, ...], pipeline: Pipeline) -> str:
-    when = pipeline.arrival
-    jobs = "1 job" if pipeline.jobs == 1 else f"{pipeline.jobs} jobs"
-    until = "" if pipeline.until is None else f" until {pipelines[pipeline.until].name} has ended"
+    """Say in words when jobs start, and how many there are."""
+    text = _pace(pipeline.arrival, pipeline.session is not None, pipeline.jobs)
+    if pipeline.session is not None:
+        turns, think = pipeline.session.turns, pipeline.session.think
+        text += f", {_spoken(turns)} turns each with {_spoken(think)} s between them"
+    if pipeline.until is not None:
+        text += f" until {pipelines[pipeline.until].name} has ended"
+    elif pipeline.jobs is not None and (pipeline.session is not None or not _counted(pipeline.arrival)):
+        text += f", {'1 job' if pipeline.jobs == 1 else f'{pipeline.jobs} jobs'}"
+    return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
+
+
+def _counted(when: Arrival) -> bool:
+    """Tell whether the words for the pace name the number of jobs."""
+    return bool(when.due_s) or when.every_s == 0
+
+
+def _pace(when: Arrival, sessions: bool, jobs: int | None) -> str:
+    what = "conversation" if sessions else "job"
     if when.users:
         users = "1 user" if when.users == 1 else f"{when.users} users"
-        text = f"{users}, {when.think_s:g} s between reply and next request{until or ', ' + jobs}"
-    elif when.every_s is not None:
-        text = f"a job every {when.every_s:g} s{until}"
-    elif len(when.due_s) == 1:
-        text = "1 job" if when.due_s[0] == 0 else f"1 job at {when.due_s[0]:g} s"
-    elif when.due_s[-1] == 0:
-        text = f"{jobs} at once"
-    else:
-        shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if len(when.due_s) > 4 else "")
-        text = f"{jobs}, at {shown} s"
-    return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
+        think = f"{when.think_s:g}" if when.think is None else _spoken(when.think)
+        return f"{users}, {think} s between {'conversations' if sessions else 'reply and next request'}"
+    if when.poisson_per_s is not None:
+        return f"{when.poisson_per_s:g} {what}s a second at random (Poisson)"
+    if when.ramp is not None:
+        first, last, over_s = when.ramp
+        return f"{first:g} to {last:g} {what}s a second at random (Poisson), over {over_s:g} s"
+    if when.bursts is not None:
+        return f"{when.bursts.size} {what}s at once every {when.bursts.every_s:g} s"
+    if when.every_s:
+        return f"a {what} every {when.every_s:g} s"
+    number = len(when.due_s) or jobs or 0
+    counted = f"1 {what}" if number == 1 else f"{number} {what}s"
+    if not when.due_s or when.due_s[-1] == 0:
+        if sessions and not when.due_s:
+            return "conversations, all at once"
+        return counted if number == 1 else f"{counted} at once"
+    if number == 1:
+        return f"{counted} at {when.due_s[0]:g} s"
+    shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if number > 4 else "")
+    return f"{counted}, at {shown} s"
+
+
+def _spoken(size: Distribution) -> str:
+    """Write `6`, `2 to 10`, `about 4.5 (lognormal)`."""
+    if size.kind == "fixed":
+        return f"{size.values[0]:g}"
+    if size.kind == "uniform":
+        return f"{size.values[0]:g} to {size.values[1]:g}"
+    return f"about {size.mean:.3g} ({size.kind})"
 
 
 def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None) -> tuple[str, ...]:
@@ -200,14 +258,12 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 f"{fact.name}: about {fact.work.prompt_tokens / fact.work.output_tokens:.0f} prompt tokens "
                 "for each output token; batching shares the writing, not the reading."
             )
-    for (pipeline, node), needed in _needs(loaded).items():
-        for name, spec in loaded.servers.items():
-            running = isinstance(spec, OllamaServer) and spec.url is not None
-            if needed > spec.context_tokens and not running:
-                hints.append(
-                    f"{pipeline}.{node} needs about {needed} tokens; {name} holds {spec.context_tokens} a "
-                    "slot: raise context_tokens or shorten the prompt."
-                )
+    for pipeline in loaded.pipelines:
+        for node, needed in _needs(loaded, pipeline).items():
+            for name, spec in loaded.servers.items():
+                running = isinstance(spec, OllamaServer) and spec.url is not None
+                if needed > spec.context_tokens and not running:
+                    hints.append(_too_long(loaded, pipeline, node, needed, name, spec.context_tokens))
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     if loaded.derived:
@@ -216,11 +272,36 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     return tuple(hints)
 
 
-def _needs(loaded: Loaded) -> dict[tuple[str, str], int]:
-    """Return the context that one call of each agent node needs, an estimate in tokens."""
+def _needs(loaded: Loaded, pipeline: Pipeline) -> dict[str, int]:
+    """Return the context that one call of each agent node needs, in a conversation's last turn; in tokens, estimated."""
     return {
-        (pipeline, name): node["prompt_tokens"] + node["output_tokens"]
-        for pipeline, graph in loaded.graphs.items()
-        for name, node in graph.nodes.items()
+        name: node["prompt_tokens"] + (_most_turns(pipeline) - 1) * _turn_tokens(node) + node["output_tokens"]
+        for name, node in loaded.graphs[pipeline.name].nodes.items()
         if node["kind"] == "agent"
     }
+
+
+def _most_turns(pipeline: Pipeline) -> int:
+    """Return how many turns a conversation has at most, or on average where nothing bounds them."""
+    if pipeline.session is None:
+        return 1
+    turns = pipeline.session.turns
+    most = int(turns.mean if turns.highest is None else turns.highest)
+    return max(1, most if pipeline.jobs is None else min(most, pipeline.jobs))
+
+
+def _too_long(loaded: Loaded, pipeline: Pipeline, node: str, needed: int, server: str, context_tokens: int) -> str:
+    where = f"{pipeline.name}.{node}"
+    turns = _most_turns(pipeline)
+    if turns == 1:
+        return (
+            f"{where} needs about {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens or "
+            "shorten the prompt."
+        )
+    grows = max(1, _turn_tokens(loaded.graphs[pipeline.name].nodes[node]))
+    fits = turns - -(-(needed - context_tokens) // grows)
+    about = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
+    return (
+        f"{where}: a conversation of {turns} turns needs about {needed} tokens; {server} holds {context_tokens} a "
+        f"slot, {about}, and the turns after that fail: raise context_tokens, or have fewer or shorter turns."
+    )

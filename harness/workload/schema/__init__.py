@@ -5,7 +5,7 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 
 from __future__ import annotations
 
-from harness.workload.schema.arrivals import Arrival, AtTimes, Closed, Every
+from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
@@ -28,6 +28,7 @@ __all__ = [
     "AgentSpec",
     "Arrival",
     "AtTimes",
+    "Bursts",
     "Candidate",
     "CapName",
     "Closed",
@@ -45,13 +46,17 @@ __all__ = [
     "OllamaServer",
     "OrderName",
     "PipelineSpec",
+    "Poisson",
+    "Ramp",
     "Routing",
     "ServerBase",
     "ServerSpec",
+    "Session",
     "SimulatedServer",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
+    "Trace",
     "Workload",
     "json_schema",
     "without_credentials",
