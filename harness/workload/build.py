@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
+from harness.workload import schema
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.prompts import Prompt, Slot, estimate_tokens
-from harness.workload import schema
 from harness.workload.schema import AgentSpec, NodeSpec, PipelineSpec, Workload
 from harness.workload.schema.sizes import distribution
 from harness.workload.source import Loc

@@ -273,7 +273,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
 
 
 def _needs(loaded: Loaded, pipeline: Pipeline) -> dict[str, int]:
-    """Return the context that one call of each agent node needs, in a conversation's last turn; in tokens, estimated."""
+    """Return the context that one call of each agent node needs, of a conversation in its last turn: estimated tokens."""
     return {
         name: node["prompt_tokens"] + (_most_turns(pipeline) - 1) * _turn_tokens(node) + node["output_tokens"]
         for name, node in loaded.graphs[pipeline.name].nodes.items()

@@ -154,7 +154,7 @@ MISTAKES = {
     ),
     "a misspelt ramp": (
         "jobs: 3\narrival: {ramp: {from_per_s: 1, to_pers: 2, over_s: 5}}",
-        'w.yaml:7:39: unknown key "to_pers" in pipelines.p.arrival.ramp; did you mean "to_per_s"?',
+        'w.yaml:7:37: unknown key "to_pers" in pipelines.p.arrival.ramp; did you mean "to_per_s"?',
     ),
     "a trace and while": (
         "while: q\narrival: {at_s: [0]}",
