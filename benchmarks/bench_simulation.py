@@ -27,7 +27,7 @@ from rich.table import Table
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
-from harness.core.record_log import RecordLog
+from harness.core.record_log import Records
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
@@ -43,7 +43,7 @@ PIPELINE = StepCosts((0.0, *(0.010 + 0.001 * b for b in range(1, 33))), ((1, 1e-
 SMALL = StepCosts((0.0, 0.020, 0.038, 0.042, 0.046), ((1, 1e-3),), context_s_per_token=1e-6, batch_tokens=512)
 
 
-Records = list[Any] | RecordLog
+Kept = list[Any] | Records
 Run = Callable[[int, Any], None]
 
 
@@ -56,7 +56,7 @@ def poisson(jobs: int, per_s: float, seed: int) -> Arrival:
     return Arrival(tuple(due_s))
 
 
-def pipeline(calls: int, records: Records) -> None:
+def pipeline(calls: int, records: Kept) -> None:
     """One node on one server of 32 slots."""
     node = Node("answer", "agent", (), (), agent="a")
     jobs = Pipeline("p", "batch", Graph((node,)), poisson(calls, 3.6, 1), jobs=calls)
@@ -79,7 +79,7 @@ LANES = (
 )
 
 
-def graph(calls: int, records: Records) -> None:
+def graph(calls: int, records: Kept) -> None:
     """Three pipelines of six nodes, a server and a routing policy for each."""
     jobs = calls // 24
     pipelines = tuple(
@@ -159,7 +159,7 @@ def main() -> None:
     for name in ("pipeline", "graph"):
         log, objects = (peak_bytes(name, kept) / 1e6 for kept in ("log", "list"))
         console.print(
-            f"Peak memory of a million calls, {name}: {log:.0f} MB with the records in a RecordLog (target 600), "
+            f"Peak memory of a million calls, {name}: {log:.0f} MB with the records kept as a prediction keeps them (target 600), "
             f"{objects:.0f} MB as a list of objects.",
             highlight=False,
         )
@@ -169,7 +169,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        everything: Records = RecordLog() if sys.argv[2] == "log" else []
+        everything: Kept = Records() if sys.argv[2] == "log" else []
         RUNS[sys.argv[1]](MANY, everything)
         scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
         sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale))

@@ -77,11 +77,10 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
 def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str], int]) -> CandidateSummary:
     trials = [trial for trial in run.trials if trial.candidate == name and trial.complete]
     mine = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
-    rates = []
-    for trial in trials:
-        rate = throughput([call for call in mine if call.repeat == trial.repeat], trial.makespan_s)
-        if rate:
-            rates.append(rate)
+    by_repeat: dict[int, list[CallRecord]] = defaultdict(list)
+    for call in mine:
+        by_repeat[call.repeat].append(call)
+    rates = [rate for trial in trials if (rate := throughput(by_repeat[trial.repeat], trial.makespan_s))]
     return CandidateSummary(
         name=name,
         servers=_servers(name, run, {call.server for call in mine}),

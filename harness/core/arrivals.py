@@ -123,8 +123,7 @@ class Arrivals:
             return admitted, None
         if due_s > now_s:  # a clock that is read a little early
             return admitted, event
-        under_way = state.conversations.get(user)
-        if under_way is not None:
+        if state.conversations and (under_way := state.conversations.get(user)) is not None:
             state.started += 1
             state.running += 1
             turn = under_way.turn
@@ -145,8 +144,8 @@ class Arrivals:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it."""
         state = self._states[pipeline]
         state.running -= 1
-        conversation = state.conversations.get(user)
-        if conversation is not None and not state.stopped:
+        if state.conversations and not state.stopped:
+            conversation = state.conversations[user]
             spec = self._pipelines[pipeline]
             conversation.turn += 1
             if conversation.turn < conversation.turns:
@@ -166,7 +165,7 @@ class Arrivals:
             state.given += 1
             if spec.arrival.think is not None:
                 state.rounds[user] = state.rounds.get(user, 0) + 1
-            return Admitted(number, due_s, user)
+            return tuple.__new__(Admitted, (number, due_s, user, -1, 0))
         # Which conversation a user's next one is does not depend on how fast the others' are: common random numbers.
         ordinal = state.rounds.get(user, 0)
         state.rounds[user] = ordinal + 1

@@ -27,9 +27,9 @@ from harness.core.events import (
     Timer,
     rank,
 )
-from harness.core.graph import Pipeline
+from harness.core.graph import Node, Pipeline
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply
 from harness.core.routing import LaneState
 from harness.core.walk import Shape, Walk
 
@@ -38,6 +38,32 @@ __all__ = ["Engine"]
 # A simulation makes a dozen of these tuples for every call; without NamedTuple's own constructor in between each costs
 # half. The order of the fields is that of the class.
 _new = tuple.__new__
+
+
+class _Place:
+    """One node of one pipeline in this candidate: everything that all its calls have in common, worked out once."""
+
+    __slots__ = ("delay_s", "feeds", "index", "lane", "names", "state", "timeout_s", "tool", "width")
+
+    def __init__(
+        self,
+        index: int,
+        node: Node,
+        lane: int,
+        state: LaneState[_Job],
+        feeds: LaneState[_Job] | None,
+        timeout_s: float | None,
+        names: tuple[tuple[str, int, Origin, str, Path], str, tuple[str, str, str]],
+    ) -> None:
+        self.index = index
+        self.tool = node.kind == "tool"
+        self.delay_s = node.delay_s
+        self.width = node.width
+        self.lane = lane
+        self.state = state  # of that lane
+        self.feeds = feeds  # the lane that waits for a descendant of it; waves only
+        self.timeout_s = timeout_s
+        self.names = names  # of a record: what comes before the job, the node, and what comes after the call
 
 
 class _Job(Walk):
@@ -51,14 +77,18 @@ class _Job(Walk):
         "number",
         "outcome",
         "pipeline",
+        "places",
         "session",
         "turn",
         "user",
     )
 
-    def __init__(self, pipeline: int, admitted: Admitted, arrived_s: float, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(
+        self, pipeline: int, admitted: Admitted, arrived_s: float, shape: Shape, places: tuple[_Place, ...]
+    ) -> None:
+        Walk.__init__(self, shape)
         self.pipeline = pipeline
+        self.places = places
         self.number, self.due_s, self.user, self.session, self.turn = admitted
         self.arrived_s = arrived_s
         self.in_flight = 0  # calls on a server
@@ -90,28 +120,34 @@ class Engine:
     ) -> None:
         self.pipelines = pipelines
         self.plan = plan
-        self._origin: Origin = origin
-        self._repeat = repeat
         self._now_s = 0.0
         self._arrivals = Arrivals(pipelines, seed, repeat)
         self._lanes: tuple[LaneState[_Job], ...] = tuple(LaneState(lane) for lane in plan.lanes)
-        # What all records of a pipeline, and all of a node, have in common.
+        # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
-        self._labels = tuple(
-            tuple((node.name, node.agent, node.model, plan.lanes[lane].server) for node in pipeline.graph.nodes)
-            for pipeline, lane in zip(pipelines, plan.place, strict=True)
-        )
-        self._feeds = tuple(_feeds(pipeline, lane, plan) for pipeline, lane in zip(pipelines, plan.place, strict=True))
         self._shapes = tuple(Shape(pipeline.graph) for pipeline in pipelines)
-        self._timeouts_s = tuple(
-            tuple(timeout_s if node.timeout_s is None else node.timeout_s for node in pipeline.graph.nodes)
-            for pipeline in pipelines
+        self._places = tuple(
+            tuple(
+                _Place(
+                    index,
+                    node,
+                    lane,
+                    self._lanes[lane],
+                    None if feeds is None else self._lanes[feeds],
+                    timeout_s if node.timeout_s is None else node.timeout_s,
+                    (prefix, node.name, (node.agent, node.model, plan.lanes[lane].server)),
+                )
+                for index, (node, feeds) in enumerate(
+                    zip(pipeline.graph.nodes, _feeds(pipeline, lane, plan), strict=True)
+                )
+            )
+            for pipeline, lane, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
         )
-        self._flights: dict[int, tuple[Call, _Job, float]] = {}  # calls on a server, by id; when they were let go
+        self._flights: dict[int, tuple[Call, _Job, _Place, float]] = {}  # calls on a server, by id; when they were let go
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._call_ids = count()
         self._timer_ids = count()
-        self._delays: dict[int, tuple[_Job, int, float]] = {}  # timer -> job, node, start
+        self._delays: dict[int, tuple[_Job, _Place, float]] = {}  # timer -> job, node, start
         self._deadlines: list[tuple[float, int]] = []  # (time, call)
         self._alarm: tuple[float, int] | None = None  # the one timer armed for deadlines and overdue waves
         self._actions: list[Action] = []
@@ -158,46 +194,54 @@ class Engine:
             if lane.heap:
                 for _, _, call, job in lane.take(now_s):
                     self._start(call, job)
-                wake_s = lane.wake_s() if lane.wakes else None
-                if wake_s is not None:
+                if lane.wakes and (wake_s := lane.wake_s()) is not None:
                     self._arm(wake_s)
-        if self._deadlines and (self._alarm is None or self._deadlines[0][0] < self._alarm[0]):
-            self._arm(self._deadlines[0][0])
+        deadlines = self._deadlines
+        if deadlines and (self._alarm is None or deadlines[0][0] < self._alarm[0]):
+            self._arm(deadlines[0][0])
         actions, self._actions = self._actions, []
         return actions
 
     # --- jobs ---
 
     def _arrive(self, event: Arrive) -> None:
-        pipeline = event.pipeline
-        admitted, following = self._arrivals.admit(event, self._now_s)
-        shape = self._shapes[pipeline]
+        pipeline, now_s = event[0], self._now_s
+        admitted, following = self._arrivals.admit(event, now_s)
+        shape, places = self._shapes[pipeline], self._places[pipeline]
         for one in admitted:
-            job = _Job(pipeline, one, self._now_s, shape)
+            job = _Job(pipeline, one, now_s, shape, places)
             for node in shape.sources:
-                self._node_ready(job, node)
+                self._node_ready(job, places[node])
         if following is not None:
-            self._actions.append(_new(At, (following.due_s, following)))
+            self._actions.append(_new(At, (following[2], following)))
 
-    def _node_ready(self, job: _Job, index: int) -> None:
-        pipeline = self.pipelines[job.pipeline]
-        node = pipeline.graph.nodes[index]
-        if node.kind == "tool":
+    def _node_ready(self, job: _Job, place: _Place) -> None:
+        if place.tool:
             timer = next(self._timer_ids)
-            self._delays[timer] = (job, index, self._now_s)
-            self._feed(self._feeds[job.pipeline][index], +1)
-            self._actions.append(At(self._now_s + node.delay_s, Timer(timer)))
+            self._delays[timer] = (job, place, self._now_s)
+            if place.feeds is not None:
+                place.feeds.feeding += 1
+            self._actions.append(At(self._now_s + place.delay_s, Timer(timer)))
             return
-        lane = self.plan.place[job.pipeline]
-        for item in range(node.width):
-            call_id = next(self._call_ids)
-            fields = (call_id, job.pipeline, job.number, index, item, 0, lane, self._now_s, 0, job.session)
-            call = _new(Call, fields)
-            self._lanes[lane].add(call, pipeline.path, job)
+        add, ids, path = place.state.add, self._call_ids, place.names[0][4]
+        for item in range(place.width):
+            fields = (
+                next(ids),
+                job.pipeline,
+                job.number,
+                place.index,
+                item,
+                0,
+                place.lane,
+                self._now_s,
+                0,
+                job.session,
+            )
+            add(_new(Call, fields), path, job)
 
     def _item_done(self, job: _Job, node: int) -> None:
         for ready in job.item_done(node):
-            self._node_ready(job, ready)
+            self._node_ready(job, job.places[ready])
         if not job.nodes_left:
             self._job_ended(job)
 
@@ -207,64 +251,58 @@ class Engine:
             job.outcome = outcome
         lane = self._lanes[self.plan.place[job.pipeline]]
         for call in lane.drop(job):
-            self._record_call(job, call, None, Reply("cancelled", error="another call of the job failed"))
+            self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error="another call of the job failed"))
         if not job.in_flight:
             self._job_ended(job)
 
     def _job_ended(self, job: _Job) -> None:
+        pipeline = job.pipeline
         session = job.session if job.session >= 0 else None
         fields = (job.number, job.due_s, job.arrived_s, self._now_s, job.outcome, job.calls, session, job.turn, None)
-        self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[job.pipeline] + fields),)))
-        for arrive in self._arrivals.ended(job.pipeline, job.user, self._now_s):
+        self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[pipeline] + fields),)))
+        for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
             self._actions.append(At(arrive.due_s, arrive))
         self.finished = self._arrivals.finished
 
     # --- calls ---
 
     def _start(self, call: Call, job: _Job) -> None:
-        call_id, pipeline, _, node = call[:4]
+        call_id, now_s = call[0], self._now_s
+        place = job.places[call[3]]
         job.in_flight += 1
-        self._flights[call_id] = (call, job, self._now_s)
-        feeds = self._feeds[pipeline][node]
-        if feeds is not None:
-            self._feed(feeds, +1)
-        timeout_s = self._timeouts_s[pipeline][node]
-        if timeout_s is not None:
-            heappush(self._deadlines, (self._now_s + timeout_s, call_id))
+        self._flights[call_id] = (call, job, place, now_s)
+        if place.feeds is not None:
+            place.feeds.feeding += 1
+        if place.timeout_s is not None:
+            heappush(self._deadlines, (now_s + place.timeout_s, call_id))
         self._actions.append(_new(Start, (call,)))
 
     def _call_ended(self, call_id: int, reply: Reply) -> None:
-        call, job, started_s = self._flights.pop(call_id)
-        if call_id in self._expired:
+        call, job, place, started_s = self._flights.pop(call_id)
+        if self._expired and call_id in self._expired:
             self._expired.discard(call_id)
             if reply.outcome == "cancelled":
                 timeout_s = self._now_s - started_s
                 reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
-        _, pipeline, _, node, _, _, lane = call[:7]
         job.in_flight -= 1
-        self._lanes[lane].in_flight -= 1
-        feeds = self._feeds[pipeline][node]
-        if feeds is not None:
-            self._feed(feeds, -1)
-        self._record_call(job, call, started_s, reply)
+        place.state.in_flight -= 1
+        if place.feeds is not None:
+            place.feeds.feeding -= 1
+        self._record_call(job, place, call, started_s, reply)
         if reply[0] != "ok":
             self._fail(job, reply.outcome)
         elif job.outcome == "ok":
-            self._item_done(job, node)
+            self._item_done(job, place.index)
         elif not job.in_flight:
             self._job_ended(job)
 
-    def _record_call(self, job: _Job, call: Call, started_s: float | None, reply: Reply) -> None:
+    def _record_call(self, job: _Job, place: _Place, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, pipeline, number, index, item, attempt, _, ready_s = call[:8]
-        node, agent, model, server = self._labels[pipeline][index]
+        call_id, _, number, _, item, attempt, _, ready_s, _, _ = call
+        prefix, node, labels = place.names
         iteration = 0
-        fields = (number, node, item, iteration, attempt, call_id, agent, model, server, ready_s, started_s, reply)
-        self._actions.append(_new(Record, (_new(CallRecord, self._prefixes[pipeline] + fields),)))
-
-    def _feed(self, lane: int | None, change: int) -> None:
-        if lane is not None:
-            self._lanes[lane].feeding += change
+        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
+        self._actions.append(_new(Record, (_new(CallRecord, fields),)))
 
     # --- timers ---
 
@@ -290,22 +328,23 @@ class Engine:
         while self._deadlines and self._deadlines[0][1] not in self._flights:
             heappop(self._deadlines)
 
-    def _delay_ended(self, job: _Job, node: int, start_s: float) -> None:
-        self._feed(self._feeds[job.pipeline][node], -1)
-        pipeline = self.pipelines[job.pipeline]
+    def _delay_ended(self, job: _Job, place: _Place, start_s: float) -> None:
+        if place.feeds is not None:
+            place.feeds.feeding -= 1
+        candidate, repeat, origin, pipeline, _ = self._prefixes[job.pipeline]
         record = DelayRecord(
-            candidate=self.plan.name,
-            repeat=self._repeat,
-            origin=self._origin,
-            pipeline=pipeline.name,
+            candidate=candidate,
+            repeat=repeat,
+            origin=origin,
+            pipeline=pipeline,
             job=job.number,
-            node=pipeline.graph.nodes[node].name,
+            node=place.names[1],
             start_s=start_s,
             end_s=self._now_s,
         )
         self._actions.append(Record(record))
         if job.outcome == "ok":
-            self._item_done(job, node)
+            self._item_done(job, place.index)
 
 
 def _feeds(pipeline: Pipeline, lane: int, plan: Plan) -> tuple[int | None, ...]:

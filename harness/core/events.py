@@ -16,6 +16,7 @@ __all__ = [
     "Done",
     "Event",
     "Record",
+    "Says",
     "Start",
     "Timer",
     "rank",
@@ -33,8 +34,17 @@ class Call(NamedTuple):
     attempt: int
     lane: int
     ready_s: float
-    iteration: int = 0  # how often the node has run before in this job
-    session: int = -1  # number of the conversation; -1 = none
+    iteration: int = 0  # how often its node has run before in this job
+    session: int = -1  # the conversation that its job is a turn of; -1 = none
+
+
+class Says(NamedTuple):
+    """What the workload's rules found in an answer, where the model decides; None leaves a decision to the draws."""
+
+    branch: int | None = None  # the label taken
+    stop: bool | None = None  # this pass of the loop is the last
+    items: int | None = None  # how long the list is
+    error: str | None = None  # no rule matched, or there was no list: fails the job
 
 
 # --- events ---
@@ -45,6 +55,7 @@ class Done(NamedTuple):
 
     call: int
     reply: Reply
+    says: Says | None = None
 
 
 class Cancelled(NamedTuple):

@@ -13,6 +13,8 @@ from harness.core.server_model import Request, ServerModel
 
 __all__ = ["Machine", "SharedServer"]
 
+NEVER_S = float("inf")
+
 
 class Machine:
     """Several server models on one machine.
@@ -43,17 +45,35 @@ class Machine:
         """Return when something happens on any of the servers."""
         return self._to_real(min(server.model.next_s() for server in self.servers))
 
+    def run(self, until_s: float) -> list[Request]:
+        """Go on to the first event at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
+        ended: list[Request] = []
+        for server in self.servers:  # those who ended at the very instant at which a call came or went
+            ended += server.ended
+            server.ended = []
+        while (work_s := self._work_until(ended[0].end_s if ended else until_s)) is not None:
+            ended += [request for _, request in self._step(work_s)]
+        return ended
+
     def advance(self, now_s: float) -> None:
         """Go on to `now_s`, event by event; who ended is kept with its server."""
-        while True:
-            work_s = min(server.model.next_s() for server in self.servers)
-            if self._to_real(work_s) > now_s:
-                return
-            for server in self.servers:
-                for request in server.model.advance(work_s):
-                    self.date(request)
-                    server.ended.append(request)
-            self._look(work_s)
+        while (work_s := self._work_until(now_s)) is not None:
+            for server, request in self._step(work_s):
+                server.ended.append(request)
+
+    def _work_until(self, until_s: float | None) -> float | None:
+        """Return the work time of the next event, where that is not after `until_s`."""
+        work_s = min([server.model.next_s() for server in self.servers])
+        assert until_s is not None  # who has ended has a time
+        return None if work_s == NEVER_S or self._to_real(work_s) > until_s else work_s
+
+    def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
+        """Go on to one event."""
+        ended = [(server, request) for server in self.servers for request in server.model.advance(work_s)]
+        for _, request in ended:
+            self.date(request)
+        self._look(work_s)
+        return ended
 
     def work_s(self, now_s: float) -> float:
         """Return the work time at `now_s`, which must not lie before the last event."""
@@ -118,8 +138,8 @@ class SharedServer:
         self.machine.look(now_s)
         return gone
 
-    def next_s(self, quiet_until_s: float = 0.0) -> float:
-        """Return when something happens, here or on a server beside it; no boundary is passed before."""
+    def next_s(self) -> float:
+        """Return when something happens, here or on a server beside it."""
         return self.machine.next_s()
 
     def advance(self, now_s: float) -> list[Request]:

@@ -1,106 +1,123 @@
-"""Very many records in little memory: numbers in columns, records rebuilt when they are looked at.
+"""Very many records in little memory: full blocks of them as columns, rebuilt when they are looked at.
 
-A record as objects takes about 600 bytes, here 150. For simulations of millions of calls; all others keep a list.
+A call takes about 800 bytes as objects, and about 100 in a log. Fewer records than a block stay the objects they are.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from math import isnan, nan
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from math import nan
+from operator import is_
+from typing import Any, Generic, TypeVar, overload
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
-__all__ = ["RecordLog"]
+__all__ = ["RecordLog", "Records"]
 
-AnyRecord = CallRecord | JobRecord | DelayRecord
+R = TypeVar("R", CallRecord, JobRecord, DelayRecord)
 
-_WHOLE = {
-    "repeat",
-    "job",
-    "item",
-    "iteration",
-    "attempt",
-    "call",
-    "calls",
-    "prompt_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "session",
-    "turn",
-}
-_TEXT = {
-    "candidate",
-    "origin",
-    "pipeline",
-    "path",
-    "node",
-    "agent",
-    "model",
-    "server",
-    "outcome",
-    "error",
-    "done_reason",
-}
+BLOCK = 4096  # records
+
+_new = tuple.__new__
+
+# One column of a block: what yields its values again.
+_Column = Callable[[], Iterable[Any]]
 
 
-def _split(names: tuple[str, ...]) -> tuple[list[int], list[int]]:
-    """Return the places of the texts, and of the numbers."""
-    texts = [i for i, name in enumerate(names) if name in _TEXT]
-    return texts, [i for i in range(len(names)) if i not in texts]
+def _packed(values: tuple[Any, ...]) -> _Column:
+    """Keep a column in the smallest form that gives back equal values of the same types."""
+    first, number = values[0], len(values)
+    if all(map(is_, values, repeat(first))):
+        return lambda: repeat(first, number)
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return array("d", values).__iter__
+    if kinds == {float, type(None)}:
+        known = array("d", [nan if value is None else value for value in values])
+        return lambda: [None if value != value else value for value in known]
+    if kinds == {int}:
+        try:
+            return array("q", values).__iter__
+        except OverflowError:
+            pass
+    return values.__iter__
 
 
-# A call's reply is laid out flat behind it.
-_NAMES: dict[type, tuple[str, ...]] = {
-    CallRecord: (*CallRecord._fields[:-1], *Reply._fields),
-    JobRecord: JobRecord._fields,
-    DelayRecord: DelayRecord._fields,
-}
-_SPLIT = {kind: _split(names) for kind, names in _NAMES.items()}
+class RecordLog(Sequence[R], Generic[R]):
+    """A sequence of records of one kind that only grows. Their numbers must not be NaN."""
 
+    __slots__ = ("_blocks", "_kind", "_last", "_open")
 
-class RecordLog:
-    """Keeps records in the order of `append`; iterating gives equal ones back. Numbers must not be NaN."""
+    def __init__(self, kind: type[R]) -> None:
+        self._kind: type[R] = kind
+        self._blocks: list[tuple[list[_Column], list[_Column]]] = []  # columns of the records, and of their replies
+        self._open: list[R] = []  # the records of the block that is not full
+        self._last: tuple[int, list[R]] | None = None  # the block that was looked into last
 
-    def __init__(self) -> None:
-        self._numbers = array("d")
-        self._labels = array("l")  # one a record: an index into _texts
-        self._texts: list[tuple[type, tuple[Any, ...]]] = []  # what many records have in common
-        self._index: dict[tuple[type, tuple[Any, ...]], int] = {}
-
-    def append(self, record: AnyRecord) -> None:
+    def append(self, record: R) -> None:
         """Keep a record."""
-        kind = record.__class__
-        flat: tuple[Any, ...] = record[:-1] + record[-1] if isinstance(record, CallRecord) else record
-        texts, numbers = _SPLIT[kind]
-        key = (kind, tuple([flat[i] for i in texts]))
-        label = self._index.get(key)
-        if label is None:
-            label = self._index[key] = len(self._texts)
-            self._texts.append(key)
-        self._labels.append(label)
-        self._numbers.extend([nan if flat[i] is None else flat[i] for i in numbers])
+        self._open.append(record)
+        if len(self._open) == BLOCK:
+            columns = list(zip(*self._open, strict=True))
+            replies = list(zip(*columns.pop(), strict=True)) if self._kind is CallRecord else []
+            self._blocks.append(([_packed(column) for column in columns], [_packed(column) for column in replies]))
+            self._open = []
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._blocks) * BLOCK + len(self._open)
 
-    def __iter__(self) -> Iterator[AnyRecord]:
-        at = 0
-        for label in self._labels:
-            kind, texts = self._texts[label]
-            text_places, number_places = _SPLIT[kind]
-            names = _NAMES[kind]
-            flat: list[Any] = [None] * len(names)
-            for i, text in zip(text_places, texts, strict=True):
-                flat[i] = text
-            for i in number_places:
-                number = self._numbers[at]
-                at += 1
-                if not isnan(number):
-                    flat[i] = int(number) if names[i] in _WHOLE else number
-            if kind is CallRecord:
-                fields = len(CallRecord._fields) - 1
-                yield CallRecord._make((*flat[:fields], Reply._make(flat[fields:])))
-            else:
-                yield kind(*flat)
+    def __iter__(self) -> Iterator[R]:
+        for index in range(len(self._blocks)):
+            yield from self._block(index)
+        yield from self._open
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[R]: ...
+    def __getitem__(self, index: int | slice) -> R | list[R]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        block, place = divmod(index, BLOCK)
+        if block == len(self._blocks):
+            return self._open[place]
+        if self._last is None or self._last[0] != block:
+            self._last = (block, self._block(block))
+        return self._last[1][place]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecordLog | tuple | list):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _block(self, index: int) -> list[R]:
+        own, replies = self._blocks[index]
+        columns = [column() for column in own]
+        if replies:
+            columns.append([_new(Reply, fields) for fields in zip(*(column() for column in replies), strict=True)])
+        return [_new(self._kind, fields) for fields in zip(*columns, strict=True)]
+
+
+class Records:
+    """All records of a run, or of several trials, by kind."""
+
+    __slots__ = ("calls", "delays", "jobs")
+
+    def __init__(self) -> None:
+        self.calls = RecordLog(CallRecord)
+        self.jobs = RecordLog(JobRecord)
+        self.delays = RecordLog(DelayRecord)
+
+    def append(self, record: CallRecord | JobRecord | DelayRecord) -> None:
+        """Keep a record with those of its kind."""
+        if isinstance(record, CallRecord):
+            self.calls.append(record)
+        elif isinstance(record, JobRecord):
+            self.jobs.append(record)
+        else:
+            self.delays.append(record)

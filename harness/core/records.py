@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
+    "NOT_NEEDED",
     "CallRecord",
     "DelayRecord",
     "JobRecord",
@@ -26,6 +27,9 @@ Path = Literal["batch", "interactive"]
 Origin = Literal["measured", "emulated", "predicted", "published", "assumed"]
 Outcome = Literal["ok", "error", "timeout", "rejected", "cancelled"]
 QueueSource = Literal["exact", "residual", "unknown"]
+
+# The error of a call that was dropped or cancelled because others had been enough: nothing went wrong with it.
+NOT_NEEDED = "no longer needed"
 
 
 class Reply(NamedTuple):
@@ -58,7 +62,7 @@ class CallRecord(NamedTuple):
     job: int
     node: str
     item: int  # which item of a fan-out; 0 for a plain node
-    iteration: int  # which pass of a loop; 0 outside loops
+    iteration: int  # how often this node had run before in this job; 0 outside loops
     attempt: int  # 0 for the first
     call: int  # serial number within the trial, in the order of dispatch from the walk
     agent: str
@@ -72,6 +76,11 @@ class CallRecord(NamedTuple):
     def outcome(self) -> Outcome:
         """`ok`, or how the call failed."""
         return self.reply.outcome
+
+    @property
+    def not_needed(self) -> bool:
+        """Whether it was given up because others had been enough: no failure."""
+        return self.reply.outcome == "cancelled" and self.reply.error == NOT_NEEDED
 
     @property
     def router_wait_s(self) -> float | None:
@@ -125,11 +134,11 @@ class CallRecord(NamedTuple):
     def from_json(cls, flat: dict[str, Any]) -> CallRecord:
         """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError.
 
-        `cached_tokens` may be missing: older runs do not have it.
+        `cached_tokens` may be missing: older runs don't have it.
         """
         own = {name: flat[name] for name in cls._fields if name != "reply"}
-        reply = {name: flat[name] for name in Reply._fields if name != "cached_tokens"}
-        return cls(**own, reply=Reply(**reply, cached_tokens=flat.get("cached_tokens")))
+        known = {"cached_tokens": None, **flat}
+        return cls(**own, reply=Reply(**{name: known[name] for name in Reply._fields}))
 
 
 class DelayRecord(NamedTuple):
@@ -143,6 +152,7 @@ class DelayRecord(NamedTuple):
     node: str
     start_s: float
     end_s: float
+    iteration: int = 0  # how often this node had run before in this job
 
 
 class JobRecord(NamedTuple):
@@ -158,10 +168,10 @@ class JobRecord(NamedTuple):
     arrived_s: float  # when the engine handled its arrival
     end_s: float
     outcome: Outcome
-    calls: int  # attempts recorded for it
+    calls: int  # attempts recorded for it, those still in flight when it ended included
     session: int | None = None  # the conversation that it is a turn of
-    turn: int = 0
-    error: str | None = None  # why it failed, where no call did
+    turn: int = 0  # which
+    error: str | None = None  # why it failed, where no call did: a rule that matched nothing
 
     @property
     def pipeline_time_s(self) -> float:

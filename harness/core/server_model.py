@@ -3,12 +3,15 @@
 The rules are those of llama.cpp's server loop, which Ollama runs too:
 
 1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
-   is FIFO; a call takes the free slot with the lowest number.
+   is FIFO; a call takes the free slot with the lowest number (but see 5).
 2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
    until the batch is full. It costs what `step_costs` says, whoever is in it.
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
+5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, and
+   reads only the rest, at least one token; from the first turn of all on, every other call takes the slot that was
+   free longest, and so evicts what is there.
 
 Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
 ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
@@ -18,21 +21,26 @@ cost grows with calls and not with tokens. `max_steps=1` walks step by step by t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 
-from harness.core.step_costs import StepCosts, prefill_s, prompt_attention
+from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
-__all__ = ["Request", "ServerModel"]
+__all__ = ["Request", "ServerModel", "Turn"]
 
 NEVER_S = float("inf")
+UNLIMITED = 1 << 62  # steps
+SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
 
 
 class Request:
     """One call on its way through a server; the model fills in the times as they come to be."""
 
+    # Slots in `Turn`: only turns of conversations pay for them.
+    thread: Hashable | None = None
+    cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
+
     __slots__ = (
-        "cached_tokens",
         "call",
         "cancelled",
         "end_s",
@@ -55,14 +63,26 @@ class Request:
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
         self.sent_s = sent_s  # the client's; the model does not look at it
-        self.queued_s = sent_s  # it stood in the queue
-        self.cached_tokens = 0  # prompt tokens that its slot held already
+        self.queued_s: float  # it stood in the queue
         self.prompt_done = 0  # prompt tokens processed
         self.prompt_s: float | None = None  # processing of its prompt began
         self.first_token_s: float | None = None
         self.end_s: float | None = None  # its last token was there, or it was let go
         self.cancelled = False
         self.slot = -1
+
+
+class Turn(Request):
+    """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
+
+    __slots__ = ("cached_tokens", "thread")
+
+    def __init__(
+        self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0, *, thread: Hashable
+    ) -> None:
+        Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
+        self.thread = thread
+        self.cached_tokens = 0
 
 
 class ServerModel:
@@ -75,6 +95,7 @@ class ServerModel:
     """
 
     __slots__ = (
+        "_batch_tokens",
         "_begin_s",
         "_cancels",
         "_context",
@@ -86,18 +107,19 @@ class ServerModel:
         "_first_s",
         "_free",
         "_growth_s",
+        "_last",
         "_max_steps",
         "_noise",
         "_now_s",
         "_pieces",
         "_planned",
+        "_prefill",
         "_prompts",
         "_queue",
         "_segments",
         "_serial",
         "_step",
         "_steps",
-        "_telling",
     )
 
     def __init__(
@@ -107,7 +129,9 @@ class ServerModel:
         self._costs = costs
         self._decode_s = costs.decode_s
         self._context_s = costs.context_s_per_token
-        self._max_steps = max_steps
+        self._batch_tokens = costs.batch_tokens
+        self._prefill = Prefill(costs.prefill)
+        self._max_steps = UNLIMITED if max_steps is None else max_steps
         self._noise = noise
         self._segments = 0
         self._queue: deque[Request] = deque()
@@ -118,6 +142,7 @@ class ServerModel:
         self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
+        self._last: list[Request | None] | None = None  # who was last in each slot; None while nobody reuses anything
         # The segment under way: `steps` steps from begin_s, the first costs first_s, each next one growth_s more.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned = False
@@ -126,7 +151,6 @@ class ServerModel:
         self._growth_s = 0.0
         self._steps = 0
         self._end_s = NEVER_S
-        self._telling = False  # somebody ends with it
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
 
     @property
@@ -174,11 +198,13 @@ class ServerModel:
         """Put a call in the queue."""
         request.queued_s = now_s
         self._queue.append(request)
-        if not self._planned:
-            if now_s > self._now_s:
-                self._now_s = now_s  # it was idle
-        elif self._free:
-            self._cut(now_s)
+        if request.thread is not None and self._last is None:
+            self._remember()
+        if self._planned:
+            if self._free:
+                self._cut(now_s)
+        elif now_s > self._now_s:
+            self._now_s = now_s  # it was idle
 
     def cancel(self, request: Request, now_s: float) -> bool:
         """Give a call up. True: it is gone at once. False: `advance` returns it at the next step boundary."""
@@ -194,19 +220,27 @@ class ServerModel:
         self._let_go(now_s, [])
         return True
 
-    def next_s(self, quiet_until_s: float = -NEVER_S) -> float:
-        """Return when `advance` has something to do; infinity where nothing is under way.
+    def next_s(self) -> float:
+        """Return when the segment under way ends; infinity where nothing is under way."""
+        if not self._planned:
+            self._plan()
+        return self._end_s
 
-        Where the caller knows that nothing will be submitted or cancelled before `quiet_until_s`, boundaries up to
-        then at which nobody ends are passed at once: the answer is later, and the work is less.
+    def run(self, until_s: float) -> list[Request]:
+        """Go on to the first boundary at which somebody ends, or else to `until_s`; return who ended, if anybody did.
+
+        For a caller who knows that nothing will be submitted or cancelled before `until_s`.
         """
+        ended: list[Request] = []
         while True:
             if not self._planned:
                 self._plan()
             end_s = self._end_s
-            if end_s > quiet_until_s or self._telling or self._cancels or end_s == NEVER_S:
-                return end_s
-            self._finish([])
+            if end_s > until_s or end_s == NEVER_S:
+                return ended
+            self._finish(ended)
+            if ended:
+                return ended
 
     def advance(self, now_s: float) -> list[Request]:
         """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
@@ -226,24 +260,21 @@ class ServerModel:
         while queue and free:
             request = queue.popleft()
             if not request.cancelled:
-                request.slot = heappop(free)
+                request.slot = heappop(free) if self._last is None else self._seat(request, self._last)
                 prompts.append(request)
         ends = self._ends
         generating = len(ends)
         if prompts:
-            self._telling = generating > 0 and ends[0][0] <= self._step + 1
-            self._first_s = cost_s = self._prompt_step_s(generating)
-            self._growth_s = 0.0
+            first_s = cost_s = self._prompt_step_s(generating)
+            growth_s = 0.0
             self._steps = 1
         elif generating:
             steps = ends[0][0] - self._step
-            self._telling = True
-            if self._max_steps is not None and steps > self._max_steps:
+            if steps > self._max_steps:
                 steps = self._max_steps
-                self._telling = False
             self._steps = steps
-            self._first_s = first_s = self._decode_s[generating] + self._context_s * self._context
-            self._growth_s = growth_s = self._context_s * generating
+            first_s = self._decode_s[generating] + self._context_s * self._context
+            growth_s = self._context_s * generating
             cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
             self._end_s = NEVER_S
@@ -251,37 +282,61 @@ class ServerModel:
         if self._noise is not None:
             factor = self._noise(self._segments)
             self._segments += 1
-            self._first_s *= factor
-            self._growth_s *= factor
+            first_s *= factor
+            growth_s *= factor
             cost_s *= factor
-        self._begin_s = self._now_s
-        self._end_s = self._now_s + cost_s
+        self._first_s = first_s
+        self._growth_s = growth_s
+        self._begin_s = begin_s = self._now_s
+        self._end_s = begin_s + cost_s
         self._planned = True
+
+    def _remember(self) -> None:
+        """Begin to remember what is in the slots; what was there before counts as oldest."""
+        last = self._last = [None] * self._costs.slots
+        for request in (*self._prompts, *(end[2] for end in self._ends)):
+            last[request.slot] = request
+
+    def _seat(self, request: Request, last: list[Request | None]) -> int:
+        """Choose a slot as llama.cpp does, and note what of the prompt it holds."""
+        free = self._free  # no longer in order: nobody asks for the lowest number any more
+        slot, held = -1, SIMILAR * request.prompt_tokens
+        if request.thread is not None:
+            for number in free:
+                tokens = _held(last[number], request)
+                if tokens > held or (tokens == held and number < slot):
+                    slot, held = number, tokens
+        if slot < 0:
+            slot = min(free, key=lambda number: (_left_s(last[number]), number))
+        if request.thread is not None:  # so it has the slots of `Turn`
+            request.cached_tokens = request.prompt_done = _held(last[slot], request)  # type: ignore[misc]
+        free.remove(slot)
+        last[slot] = request
+        return slot
 
     def _prompt_step_s(self, generating: int) -> float:
         """Fill the batch of the next step with prompt tokens; return what the step costs."""
         costs, prompts, pieces = self._costs, self._prompts, self._pieces
         if len(prompts) > 1:
             prompts.sort(key=_slot)
-        room = costs.batch_tokens - generating
-        attention = 0
-        total = 0
+        room = self._batch_tokens - generating
+        attention = total = 0
         for request in prompts:
-            tokens = left = request.prompt_tokens - request.prompt_done
+            before = request.prompt_done
+            tokens = request.prompt_tokens - before
             if tokens > room:
                 if not room:
                     break
                 tokens = room
             if request.prompt_s is None:
                 request.prompt_s = self._now_s
-            if costs.prompt_context_s:
-                attention += prompt_attention(request.prompt_done, tokens)
-            if tokens == left and request.output_tokens == 1:
-                self._telling = True
+            attention += prompt_attention(before, tokens) if costs.prompt_context_s else 0
             pieces.append((request, tokens))
             room -= tokens
             total += tokens
-        prompt_s = prefill_s(costs.prefill, total) + costs.prompt_context_s * attention
+        prompt_s = self._prefill[total]
+        if attention:
+            prompt_s += costs.prompt_context_s * attention
         if not generating:
             return costs.prompt_step_s + prompt_s
         return self._decode_s[generating] + self._context_s * self._context + prompt_s * costs.mixed_factor
@@ -292,8 +347,9 @@ class ServerModel:
         self._planned = False
         ends = self._ends
         if ends:
-            self._step = step = self._step + self._steps
-            self._context += self._steps * len(ends)
+            steps = self._steps
+            self._step = step = self._step + steps
+            self._context += steps * len(ends)
             while ends and ends[0][0] <= step:
                 self._end(heappop(ends)[2], now_s, ended)
         if self._pieces:
@@ -349,7 +405,6 @@ class ServerModel:
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
-            self._telling = False
 
     def _boundary(self, now_s: float) -> tuple[int, float]:
         """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
@@ -379,3 +434,15 @@ class ServerModel:
 
 def _slot(request: Request) -> int:
     return request.slot
+
+
+def _held(last: Request | None, request: Request) -> int:
+    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
+    if last is None or last.thread is None or last.thread != request.thread:
+        return 0
+    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+    return min(tokens, request.prompt_tokens - 1)
+
+
+def _left_s(last: Request | None) -> float:
+    return -NEVER_S if last is None or last.end_s is None else last.end_s

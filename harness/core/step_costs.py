@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["StepCosts", "prefill_s", "prompt_attention"]
+__all__ = ["Prefill", "StepCosts", "prefill_s", "prompt_attention"]
 
 
 class StepCosts(NamedTuple):
@@ -61,6 +61,18 @@ def prefill_s(table: tuple[tuple[int, float], ...], prompt_tokens: int) -> float
             break
         from_tokens, from_s = tokens, at_s
     return cost_s
+
+
+class Prefill(dict[int, float]):
+    """`prefill_s` of one table by the number of prompt tokens, each worked out once."""
+
+    def __init__(self, table: tuple[tuple[int, float], ...]) -> None:
+        super().__init__()
+        self._table = table
+
+    def __missing__(self, prompt_tokens: int) -> float:
+        cost_s = self[prompt_tokens] = prefill_s(self._table, prompt_tokens)
+        return cost_s
 
 
 def prompt_attention(before: int, tokens: int) -> int:

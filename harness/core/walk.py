@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.core.graph import Graph
 
 __all__ = ["Shape", "Walk"]
@@ -10,11 +12,12 @@ __all__ = ["Shape", "Walk"]
 class Shape:
     """What all walks through one graph have in common, laid out to be copied quickly."""
 
-    __slots__ = ("predecessors", "sources", "successors", "widths")
+    __slots__ = ("left", "nodes", "sources", "successors")
 
     def __init__(self, graph: Graph) -> None:
-        self.predecessors = [len(node.predecessors) for node in graph.nodes]
-        self.widths = [node.width for node in graph.nodes]
+        self.nodes = len(graph.nodes)
+        # Of every node the items that are left, and behind them of every node the predecessors that are left.
+        self.left = [node.width for node in graph.nodes] + [len(node.predecessors) for node in graph.nodes]
         self.successors = [node.successors for node in graph.nodes]
         self.sources = [index for index, node in enumerate(graph.nodes) if not node.predecessors]
 
@@ -22,25 +25,27 @@ class Shape:
 class Walk:
     """Where one job stands. A node is ready when all its predecessors are done, done when all its items are."""
 
-    __slots__ = ("_items_left", "_predecessors_left", "_successors", "nodes_left")
+    __slots__ = ("_left", "_shape", "nodes_left")
 
     def __init__(self, shape: Shape) -> None:
-        self._predecessors_left = shape.predecessors[:]
-        self._items_left = shape.widths[:]
-        self._successors = shape.successors
-        self.nodes_left = len(shape.widths)
+        self._shape = shape
+        self._left = shape.left[:]
+        self.nodes_left = shape.nodes
 
-    def item_done(self, node: int) -> list[int]:
+    def item_done(self, node: int) -> Sequence[int]:
         """Note that one item of `node` is done; return the nodes that became ready by it, in graph order."""
-        left = self._items_left
+        left = self._left
         left[node] -= 1
+        if left[node]:
+            return ()
+        self.nodes_left -= 1
+        shape = self._shape
         ready: list[int] = []
-        if not left[node]:
-            self.nodes_left -= 1
-            for successor in self._successors[node]:
-                self._predecessors_left[successor] -= 1
-                if not self._predecessors_left[successor]:
-                    ready.append(successor)
+        for successor in shape.successors[node]:
+            behind = shape.nodes + successor
+            left[behind] -= 1
+            if not left[behind]:
+                ready.append(successor)
         return ready
 
     @property

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.events import Call, Cancelled, Done, Event
-from harness.core.machine import SharedServer
+from harness.core.machine import Machine, SharedServer
 from harness.core.records import Reply
-from harness.core.server_model import Request
+from harness.core.server_model import Request, ServerModel
 
-__all__ = ["ModelledServer", "ModelledServers", "Tokens"]
+__all__ = ["ModelledServer", "ModelledServers", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
+AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
+
+_new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 
 # How long a call is: (prompt tokens, output tokens). As observed (replay) or drawn (forecast).
 Tokens = Callable[[Call], tuple[int, int]]
-
-
-class Server(Protocol):
-    """What `ServerModel` and `SharedServer` have in common."""
-
-    def submit(self, request: Request, now_s: float) -> None: ...
-    def cancel(self, request: Request, now_s: float) -> bool: ...
-    def next_s(self, quiet_until_s: float = ..., /) -> float: ...
-    def advance(self, now_s: float) -> list[Request]: ...
-    @property
-    def waiting(self) -> int: ...
+Thread = Callable[[Call], Hashable | None]
 
 
 class ModelledServer(NamedTuple):
     """One lane's server with what lies between it and the client."""
 
-    model: Server
+    model: ServerModel | SharedServer
     before_s: float = 0.0  # sent until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
@@ -47,6 +40,12 @@ class _Sent(Request):
 
     lane: int
     outside: bool  # paced, or on its way there or back: its server does not know it, or no more
+
+
+class _SentTurn(_Sent):
+    """What `Turn` is to `Request`."""
+
+    __slots__ = ("cached_tokens", "thread")
 
 
 class _Pace:
@@ -64,19 +63,22 @@ class ModelledServers:
     Args:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
+        thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
     """
 
-    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens) -> None:
+    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens, thread: Thread | None = None) -> None:
         self._lanes = tuple(lanes)
         self._models = tuple(lane.model for lane in lanes)
-        self._due_s = [NEVER_S] * len(lanes)  # when each server must be looked at, unless it was touched since
-        self._touched: set[int] = set()
-        self._alone = self._models[0] if len(lanes) == 1 else None
-        # What happens to a server that shares its machine changes the others' times too.
-        self._coupled = any(isinstance(model, SharedServer) for model in self._models)
+        # What goes on by itself: a server, or the machine that several servers share.
+        hosts = [model.machine if isinstance(model, SharedServer) else model for model in self._models]
+        self._units: tuple[ServerModel | Machine, ...] = tuple(dict.fromkeys(hosts))
+        self._unit_of = tuple(self._units.index(host) for host in hosts)
+        self._due_s = [NEVER_S] * len(self._units)  # when each must be looked at
         self._direct = tuple(not lane.before_s and lane.starts_per_s is None for lane in lanes)
+        self._after_s = tuple(lane.after_s for lane in lanes)
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
+        self._thread = thread
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -86,15 +88,21 @@ class ModelledServers:
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        lane = call.lane
-        sent = _Sent(call.id, prompt_tokens, output_tokens, now_s)
+        call_id, _, _, _, _, _, lane, _, _, _ = call
+        thread = None if self._thread is None else self._thread(call)
+        if thread is None:
+            sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
+        else:
+            sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
+            sent.thread, sent.cached_tokens = thread, 0
+        self._open[call_id] = sent
         sent.lane = lane
-        sent.outside = not self._direct[lane]
-        self._open[call.id] = sent
         if self._direct[lane]:
-            self._touched.add(lane)
+            sent.outside = False
+            self._due_s[self._unit_of[lane]] = AT_ONCE_S
             self._models[lane].submit(sent, now_s)
             return
+        sent.outside = True
         pace = self._paces[lane]
         if pace is None:
             self._send(sent, now_s)
@@ -109,7 +117,7 @@ class ModelledServers:
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give a call up, wherever it is. On its way it is gone at once."""
         sent = self._open[call_id]
-        self._touched.add(sent.lane)
+        self._due_s[self._unit_of[sent.lane]] = AT_ONCE_S
         if sent.outside:
             sent.cancelled = True
         elif not self._models[sent.lane].cancel(sent, now_s):
@@ -119,79 +127,72 @@ class ModelledServers:
         sent_s = None if pace and sent in pace.held else sent.sent_s
         self._at(now_s, Cancelled(call_id, Reply("cancelled", sent_s, sent.first_token_s, now_s)))
 
-    def next_s(self, quiet_until_s: float) -> float:
-        """Return when something happens on any server or on the way to one."""
-        next_s = self._later[0][0] if self._later else NEVER_S
-        if next_s < quiet_until_s:
-            quiet_until_s = next_s
-        due_s = self._due_s
-        if self._alone is not None:
-            at_s = due_s[0] = self._alone.next_s(quiet_until_s)
-            return at_s if at_s < next_s else next_s
-        if self._coupled:
-            due_s[:] = [model.next_s() for model in self._models]
-        else:
-            touched = self._touched
-            if len(touched) > 1:
-                for lane in touched:
-                    due_s[lane] = self._models[lane].next_s()
-            for lane in touched:
-                # It may run ahead until something happens elsewhere: that could bring it a call.
-                due_s[lane] = NEVER_S
-                due_s[lane] = self._models[lane].next_s(min(quiet_until_s, *due_s))
-            touched.clear()
-        for at_s in due_s:
-            if at_s < next_s:
-                next_s = at_s
-        return next_s
-
-    def advance(self, now_s: float) -> list[Event]:
-        """Go on to `now_s`; return the calls whose answer the client has by then."""
+    def advance(self, until_s: float) -> tuple[float, list[Event]]:
+        """Go on to the first answer that a client has, or else to `until_s`; return the time, and all answers at it."""
+        due_s, units, later = self._due_s, self._units, self._later
         events: list[Event] = []
-        for lane, due_s in enumerate(self._due_s):
-            if due_s <= now_s:
-                self._touched.add(lane)
-                for request in self._models[lane].advance(now_s):
-                    self._ended(request, events)  # type: ignore[arg-type]
-        later = self._later
-        while later and later[0][0] <= now_s:
-            thing = heappop(later)[2]
-            if isinstance(thing, _Sent):
-                if not thing.cancelled:
-                    self._arrived(thing, now_s, events)
-            elif isinstance(thing, int):
-                self._next_of(thing, now_s)
-            else:
-                events.append(thing)
-        return events
+        while True:
+            now_s = later[0][0] if later and later[0][0] < until_s else until_s
+            stopped: list[int] = []  # units with a call that ended: what is done about that comes before they go on
+            while (at_s := min(due_s)) <= now_s and at_s < NEVER_S:
+                unit = due_s.index(at_s)
+                due_s[unit] = NEVER_S
+                # Alone it may run ahead until something happens elsewhere: that could bring it a call.
+                quiet_until_s = min(due_s)
+                ended = units[unit].run(quiet_until_s if quiet_until_s < now_s else now_s)
+                if ended:
+                    stopped.append(unit)
+                    now_s = self._ended(ended, events)
+                else:
+                    due_s[unit] = units[unit].next_s()
+            for unit in stopped:
+                due_s[unit] = AT_ONCE_S
+            while later and later[0][0] <= now_s:
+                self._happens(heappop(later)[2], now_s, events)
+            if events or now_s == until_s:
+                return now_s, events
 
     def waiting(self) -> int:
         """Return how many calls stand in the servers' queues or wait for their turn to be sent."""
         return sum(model.waiting for model in self._models) + sum(len(pace.held) for pace in self._paces if pace)
 
-    def _ended(self, sent: _Sent, events: list[Event]) -> None:
-        """A server is done with a call."""
-        after_s = self._lanes[sent.lane].after_s
-        if sent.cancelled:
-            del self._open[sent.call]
-            events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.first_token_s, sent.end_s)))
-        elif after_s:
-            assert sent.end_s is not None
-            sent.outside = True
-            self._at(sent.end_s + after_s, sent)
+    def _ended(self, requests: list[Request], events: list[Event]) -> float:
+        """A server is done with these calls; return when."""
+        now_s = NEVER_S
+        for sent in requests:
+            if TYPE_CHECKING:
+                assert isinstance(sent, _Sent) and sent.end_s is not None
+            now_s = sent.end_s
+            after_s = self._after_s[sent.lane]
+            if sent.cancelled:
+                del self._open[sent.call]
+                events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.first_token_s, now_s)))
+            elif after_s:
+                sent.outside = True
+                self._at(now_s + after_s, sent)
+            else:
+                del self._open[sent.call]
+                events.append(_new(Done, (sent.call, _reply(sent, 0.0))))
+        return now_s
+
+    def _happens(self, thing: _Sent | Event | int, now_s: float, events: list[Event]) -> None:
+        if isinstance(thing, _Sent):
+            if not thing.cancelled:
+                self._arrived(thing, now_s, events)
+        elif isinstance(thing, int):
+            self._next_of(thing, now_s)
         else:
-            del self._open[sent.call]
-            events.append(Done(sent.call, _reply(sent, 0.0)))
+            events.append(thing)
 
     def _arrived(self, sent: _Sent, now_s: float, events: list[Event]) -> None:
         """A call has come to its server, or its answer to the client."""
         if sent.end_s is None:
             sent.outside = False
-            self._touched.add(sent.lane)
+            self._due_s[self._unit_of[sent.lane]] = AT_ONCE_S
             self._models[sent.lane].submit(sent, now_s)
         else:
             del self._open[sent.call]
-            events.append(Done(sent.call, _reply(sent, self._lanes[sent.lane].after_s)))
+            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]))))
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s
@@ -217,21 +218,24 @@ class ModelledServers:
 def _reply(sent: _Sent, after_s: float) -> Reply:
     """What a client learns, on its clock; the server's durations on the server's."""
     queued_s, prompt_s, first_s, end_s = sent.queued_s, sent.prompt_s, sent.first_token_s, sent.end_s
-    assert prompt_s is not None and first_s is not None and end_s is not None
-    fields = (
-        "ok",
-        sent.sent_s,
-        first_s + after_s,
-        end_s + after_s,
-        None,
-        "length",
-        sent.prompt_tokens,
-        sent.output_tokens,
-        end_s - queued_s,
-        0.0,
-        first_s - prompt_s,
-        end_s - first_s,
-        prompt_s - queued_s,
-        sent.cached_tokens,
+    if TYPE_CHECKING:
+        assert prompt_s is not None and first_s is not None and end_s is not None
+    return _new(
+        Reply,
+        (
+            "ok",
+            sent.sent_s,
+            first_s + after_s if after_s else first_s,  # where nothing is added, the same object is kept
+            end_s + after_s if after_s else end_s,
+            None,
+            "length",
+            sent.prompt_tokens,
+            sent.output_tokens,
+            end_s - queued_s,
+            0.0,
+            first_s - prompt_s,
+            end_s - first_s,
+            prompt_s - queued_s,
+            sent.cached_tokens,
+        ),
     )
-    return tuple.__new__(Reply, fields)  # half the cost of Reply(...)

@@ -34,11 +34,11 @@ class Backend(Protocol):
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give it up."""
 
-    def next_s(self, quiet_until_s: float) -> float:
-        """Return when `advance` has something to do; infinity for never. Until `quiet_until_s` nothing else happens."""
+    def advance(self, until_s: float) -> tuple[float, list[Event]]:
+        """Go on to the first instant at which the engine has something to hear of, or else to `until_s`.
 
-    def advance(self, now_s: float) -> list[Event]:
-        """Go on to `now_s`; return what the engine has to hear of."""
+        Return that instant and all that happened at it. Until `until_s` nothing happens outside.
+        """
 
     def waiting(self) -> int:
         """Return how many calls wait for a server that could take no more."""
@@ -64,20 +64,21 @@ class FixedDurations:
         self._cancelled.add(call_id)
         heappush(self._agenda, (now_s, next(self._serial), Cancelled(call_id, Reply("cancelled", end_s=now_s))))
 
-    def next_s(self, quiet_until_s: float) -> float:
-        """Return when the next call ends."""
-        return self._agenda[0][0] if self._agenda else NEVER_S
-
-    def advance(self, now_s: float) -> list[Event]:
-        """Return the calls that end by `now_s`."""
+    def advance(self, until_s: float) -> tuple[float, list[Event]]:
+        """Return when the next calls end, and those."""
+        agenda = self._agenda
         events: list[Event] = []
-        while self._agenda and self._agenda[0][0] <= now_s:
-            event = heappop(self._agenda)[2]
-            if isinstance(event, Done) and event.call in self._cancelled:
-                self._cancelled.discard(event.call)
-            else:
-                events.append(event)
-        return events
+        while not events and agenda and agenda[0][0] <= until_s:
+            now_s = agenda[0][0]
+            while agenda and agenda[0][0] == now_s:
+                event = heappop(agenda)[2]
+                if isinstance(event, Done) and event.call in self._cancelled:
+                    self._cancelled.discard(event.call)
+                else:
+                    events.append(event)
+            if events:
+                return now_s, events
+        return until_s, events
 
     def waiting(self) -> int:
         """Nobody ever waits."""
@@ -133,10 +134,9 @@ def _simulate(
     agenda: list[tuple[float, int, Event]] = []  # the engine's timers and arrivals
     serial = 0
     now_s = 0.0
-    batches = 0
-    next_s, advance, start, handle = backend.next_s, backend.advance, backend.start, engine.handle
+    advance, start, handle = backend.advance, backend.start, engine.handle
     actions = engine.begin(now_s)
-    while True:
+    for batches in count(1):
         for action in actions:
             if isinstance(action, Record):
                 on_record(action[0])
@@ -149,20 +149,18 @@ def _simulate(
             else:
                 backend.cancel(action[0], now_s)
         if engine.finished:
-            return now_s
-        batches += 1
-        if batches % CHECK_EVERY == 0:
+            break
+        if not batches % CHECK_EVERY:
             _check(engine, backend, now_s, limits)
         due_s = agenda[0][0] if agenda else NEVER_S
-        at_s = next_s(due_s)
-        now_s = at_s if at_s < due_s else due_s
-        if now_s == NEVER_S:
-            raise RuntimeError(f"nothing is left to happen after {batches} batches, but the trial has not ended")
-        events = advance(now_s) if at_s == now_s else []
-        if due_s == now_s:
+        now_s, events = advance(due_s)
+        if now_s == due_s:
+            if due_s == NEVER_S:
+                raise RuntimeError(f"nothing is left to happen after {batches} batches, but the trial has not ended")
             while agenda and agenda[0][0] == now_s:
                 events.append(heappop(agenda)[2])
-        actions = handle(events, now_s) if events else []
+        actions = handle(events, now_s)
+    return now_s
 
 
 def _check(engine: Engine, backend: Backend, now_s: float, limits: Limits) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -120,7 +120,7 @@ def _row(
     return [ScoreRow(candidate, pipeline, figure, predicted.value, measured.value, noise)]
 
 
-def _queue_waits(calls: tuple[CallRecord, ...]) -> dict[str, float]:
+def _queue_waits(calls: Sequence[CallRecord]) -> dict[str, float]:
     """Mean wait of a call before its prompt was looked at, in the router and in the server, by candidate.
 
     The server's part is its total less load, prefill and decode: a front ends its queue where a slot is granted, the

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.record_log import Records
+from harness.core.records import TrialRecord
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
@@ -67,19 +68,9 @@ def predict(
         UserError: no candidate can be predicted; the message says why for each.
     """
     trials: list[TrialRecord] = []
-    calls: list[CallRecord] = []
-    jobs: list[JobRecord] = []
-    delays: list[DelayRecord] = []
+    records = Records()
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
-
-    def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
-        if isinstance(record, CallRecord):
-            calls.append(record)
-        elif isinstance(record, JobRecord):
-            jobs.append(record)
-        else:
-            delays.append(record)
 
     for plan in loaded.plans:
         try:
@@ -94,7 +85,7 @@ def predict(
                 loaded.pipelines, plan, origin="predicted", repeat=repeat, timeout_s=loaded.workload.timeout_s
             )
             backend = _servers(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat))
-            end_s = simulate(engine, backend, keep)
+            end_s = simulate(engine, backend, records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
@@ -110,9 +101,9 @@ def predict(
         notes=(*_about(profile), *(f"Assumed: {note}." for note in notes), *_unpredicted(refused)),
         partial=False,
         trials=tuple(trials),
-        calls=tuple(calls),
-        jobs=tuple(jobs),
-        delays=tuple(delays),
+        calls=records.calls,
+        jobs=records.jobs,
+        delays=records.delays,
         plans=loaded.plans,
         options={"repeats": repeats},
     )

@@ -55,9 +55,9 @@ def replay(costs: Sequence[StepCosts], calls: Sequence[Observed], stretch: float
         server, at_s = servers[calls[i].server], calls[i].sent_s + costs[calls[i].server].before_s
         server.advance(at_s)
         server.submit(requests[i], at_s)
-    for server in servers:
-        while (at_s := server.next_s(NEVER_S)) < NEVER_S:
-            server.advance(at_s)
+    for unit in [machine] if machine else fresh:
+        while unit.run(NEVER_S):
+            pass
     predictions = []
     for call, request in zip(calls, requests, strict=True):
         prompt_s, first_s, end_s = request.prompt_s, request.first_token_s, request.end_s

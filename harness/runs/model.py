@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.core.plan import Plan
@@ -51,9 +51,9 @@ class Run(NamedTuple):
     notes: tuple[str, ...]
     partial: bool  # interrupted: some repeats are missing or were cut
     trials: tuple[TrialRecord, ...]
-    calls: tuple[CallRecord, ...]
-    jobs: tuple[JobRecord, ...]
-    delays: tuple[DelayRecord, ...]
+    calls: Sequence[CallRecord]  # of a prediction: a RecordLog, which rebuilds them when they are looked at
+    jobs: Sequence[JobRecord]
+    delays: Sequence[DelayRecord]
     plans: tuple[Plan, ...] = ()  # lanes and placement of every candidate, as they were run
     command: str = ""  # what to type to do it again; without credentials
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
