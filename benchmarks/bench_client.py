@@ -97,7 +97,7 @@ async def harnessed(url: str, stream: bool) -> None:
     path = "interactive" if stream else "batch"
     node = Node("n", "agent", (), (), width=CALLS, agent="a")
     pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]
-    plan = Plan("bench", (Lane("s", IN_FLIGHT),), (0,))
+    plan = Plan("bench", (Lane("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
     texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"))
     written: list[str] = []

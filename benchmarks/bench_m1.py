@@ -24,7 +24,7 @@ def wall_s(profile: Profile, row: Row) -> float:
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)
     fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
-    engine = Engine((fan,), Plan("m1", (Lane("m1", row.slots, "unbounded"),), (0,)), origin="predicted")
+    engine = Engine((fan,), Plan("m1", (Lane("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
     backend = ModelledServers([server], lambda call: (PROMPT_TOKENS, row.output_tokens))
     return simulate(engine, backend, lambda record: None)
 

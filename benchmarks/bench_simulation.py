@@ -60,7 +60,7 @@ def pipeline(calls: int, records: Kept) -> None:
     """One node on one server of 32 slots."""
     node = Node("answer", "agent", (), (), agent="a")
     jobs = Pipeline("p", "batch", Graph((node,)), poisson(calls, 3.6, 1), jobs=calls)
-    engine = Engine((jobs,), Plan("one", (Lane("s", 32, "unbounded"),), (0,)), origin="predicted")
+    engine = Engine((jobs,), Plan("one", (Lane("s", 32, "unbounded"),), ((0,),)), origin="predicted")
     simulate(engine, ModelledServers([ModelledServer(ServerModel(PIPELINE))], lambda call: (512, 128)), records.append)
 
 
@@ -86,7 +86,9 @@ def graph(calls: int, records: Kept) -> None:
         Pipeline(name, "interactive" if name == "a" else "batch", Graph(SIX), poisson(jobs, 0.11, seed), jobs=jobs)
         for seed, name in enumerate("abc")
     )
-    engine = Engine(pipelines, Plan("three", LANES, (0, 1, 2)), origin="predicted", timeout_s=3600.0)
+    engine = Engine(
+        pipelines, Plan("three", LANES, ((0,) * 6, (1,) * 6, (2,) * 6)), origin="predicted", timeout_s=3600.0
+    )
     servers = [ModelledServer(ServerModel(SMALL)) for _ in LANES]
     simulate(engine, ModelledServers(servers, lambda call: (200 + 50 * call.node, 60 + 10 * call.item)), records.append)
 

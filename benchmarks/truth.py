@@ -74,7 +74,7 @@ async def trial(url: str, cap: str, calls: int, first_seed: int) -> tuple[float,
     loop = asyncio.get_running_loop()
     chat = Chat(url, "truth", loop.time)
     both = pipelines(calls)
-    plan = Plan(cap, (Lane("truth", COSTS.slots, cap, max_wait_s=0.5),), (0, 0))
+    plan = Plan(cap, (Lane("truth", COSTS.slots, cap, max_wait_s=0.5),), ((0, 0), (0,)))
     records: list[CallRecord | JobRecord | DelayRecord] = []
     zero_s = loop.time()
 

@@ -162,12 +162,22 @@ def _candidates(loaded: Loaded) -> list[str]:
 def _routing(loaded: Loaded, plan: Plan) -> str:
     parts = []
     for i, lane in enumerate(plan.lanes):
-        placed = [p.name for p, at in zip(loaded.pipelines, plan.place, strict=True) if at == i]
+        placed = _placed_on(loaded, plan, i)
         who = f"{', '.join(placed)} on " if len(plan.lanes) > 1 else ""
         limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
         order = "" if lane.order == "fifo" else f", {lane.order}"
         parts.append(f"{who}{lane.server}: {lane.cap}{limit}{order}")
     return "; ".join(parts)
+
+
+def _placed_on(loaded: Loaded, plan: Plan, lane: int) -> list[str]:
+    """Name what is on a lane: pipelines, or PIPELINE.NODE where a pipeline is on several."""
+    names = []
+    for pipeline, place in zip(loaded.pipelines, plan.place, strict=True):
+        at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
+        here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == lane]
+        names += here if len(set(at.values())) > 1 else [pipeline.name] if here else []
+    return names
 
 
 def _servers(loaded: Loaded) -> list[str]:
@@ -230,8 +240,7 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
                 "name": plan.name,
                 "lanes": [lane._asdict() for lane in plan.lanes],
                 "place": {
-                    pipeline.name: plan.lanes[at].server
-                    for pipeline, at in zip(loaded.pipelines, plan.place, strict=True)
+                    name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed_on(loaded, plan, i)
                 },
             }
             for plan in loaded.plans

@@ -1,10 +1,13 @@
 """The engine: the walk of every job and the routing of every call, as one object that never waits.
 
-`handle(events, now_s) -> actions` is its whole surface. It reads no clock, opens no socket, draws no random number: the
-live driver and the virtual driver feed the same object, so prediction and measurement differ only in the server.
+`handle(events, now_s) -> actions` is its whole surface. It reads no clock, opens no socket, and draws by pure functions
+only: the live driver and the virtual driver feed the same object, so prediction and measurement differ only in the
+server.
 
 `now_s` never decreases. What happens at one instant is one batch: handled in the order done, cancelled, timer, arrive,
-then by id, and dispatched once. The engine alone owns timeouts and think times; drivers only carry them out.
+then by id, and dispatched once. The engine alone owns timeouts, retries and think times; drivers only carry them out.
+
+A call that is needed no more is no longer its job's, but its server's until that has really let go of it.
 """
 
 from __future__ import annotations
@@ -13,25 +16,29 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from harness.core.arrivals import Admitted, Arrivals
+from harness.core.arrivals import Arrivals
 from harness.core.events import (
     Action,
     Arrive,
     At,
     Call,
     Cancel,
+    Cancelled,
     Done,
     Event,
     Record,
+    Says,
     Start,
     Timer,
     rank,
 )
-from harness.core.graph import Node, Pipeline
+from harness.core.flow import FlowShape, Lost, Step, is_plain
+from harness.core.graph import Pipeline
+from harness.core.jobs import FlowJob, Job, Place, feeds_of
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply
+from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
 from harness.core.routing import LaneState
-from harness.core.walk import Shape, Walk
+from harness.core.walk import Shape
 
 __all__ = ["Engine"]
 
@@ -40,71 +47,14 @@ __all__ = ["Engine"]
 _new = tuple.__new__
 
 
-class _Place:
-    """One node of one pipeline in this candidate: everything that all its calls have in common, worked out once."""
-
-    __slots__ = ("delay_s", "feeds", "index", "lane", "names", "state", "timeout_s", "tool", "width")
-
-    def __init__(
-        self,
-        index: int,
-        node: Node,
-        lane: int,
-        state: LaneState[_Job],
-        feeds: LaneState[_Job] | None,
-        timeout_s: float | None,
-        names: tuple[tuple[str, int, Origin, str, Path], str, tuple[str, str, str]],
-    ) -> None:
-        self.index = index
-        self.tool = node.kind == "tool"
-        self.delay_s = node.delay_s
-        self.width = node.width
-        self.lane = lane
-        self.state = state  # of that lane
-        self.feeds = feeds  # the lane that waits for a descendant of it; waves only
-        self.timeout_s = timeout_s
-        self.names = names  # of a record: what comes before the job, the node, and what comes after the call
-
-
-class _Job(Walk):
-    """One job on its way: its walk, and what its record needs."""
-
-    __slots__ = (
-        "arrived_s",
-        "calls",
-        "due_s",
-        "in_flight",
-        "number",
-        "outcome",
-        "pipeline",
-        "places",
-        "session",
-        "turn",
-        "user",
-    )
-
-    def __init__(
-        self, pipeline: int, admitted: Admitted, arrived_s: float, shape: Shape, places: tuple[_Place, ...]
-    ) -> None:
-        Walk.__init__(self, shape)
-        self.pipeline = pipeline
-        self.places = places
-        self.number, self.due_s, self.user, self.session, self.turn = admitted
-        self.arrived_s = arrived_s
-        self.in_flight = 0  # calls on a server
-        self.calls = 0  # attempts recorded
-        self.outcome: Outcome = "ok"
-
-
 class Engine:
     """One trial of one candidate.
 
     Args:
         pipelines: compiled graphs with their arrivals.
-        plan: the candidate: lanes, and the lane of each pipeline.
+        plan: the candidate: lanes, and the lane of each node.
         origin: what the records are to be labelled with.
-        repeat: number of this repeat.
-        seed: of everything drawn.
+        seed, repeat: keys of the draws; `repeat` is recorded.
         timeout_s: give up any call this long after it was let go, unless its node says otherwise; None = never.
     """
 
@@ -114,40 +64,51 @@ class Engine:
         plan: Plan,
         *,
         origin: Origin,
-        repeat: int = 0,
         seed: int = 0,
+        repeat: int = 0,
         timeout_s: float | None = None,
     ) -> None:
         self.pipelines = pipelines
         self.plan = plan
+        self._seed = seed
         self._now_s = 0.0
         self._arrivals = Arrivals(pipelines, seed, repeat)
-        self._lanes: tuple[LaneState[_Job], ...] = tuple(LaneState(lane) for lane in plan.lanes)
+        self._lanes: tuple[LaneState[Job], ...] = tuple(
+            LaneState(lane, _priorities(pipelines, plan, index)) for index, lane in enumerate(plan.lanes)
+        )
         # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
-        self._shapes = tuple(Shape(pipeline.graph) for pipeline in pipelines)
+        self._shapes = tuple(
+            Shape(pipeline.graph)
+            if is_plain(pipeline.graph)
+            else FlowShape(pipeline.graph, seed, repeat, pipeline.name)
+            for pipeline in pipelines
+        )
         self._places = tuple(
             tuple(
-                _Place(
+                Place(
                     index,
                     node,
                     lane,
                     self._lanes[lane],
-                    None if feeds is None else self._lanes[feeds],
+                    tuple(self._lanes[fed] for fed in feeds),
                     timeout_s if node.timeout_s is None else node.timeout_s,
                     (prefix, node.name, (node.agent, node.model, plan.lanes[lane].server)),
                 )
-                for index, (node, feeds) in enumerate(
-                    zip(pipeline.graph.nodes, _feeds(pipeline, lane, plan), strict=True)
+                for index, (node, lane, feeds) in enumerate(
+                    zip(pipeline.graph.nodes, place, feeds_of(pipeline, place, plan), strict=True)
                 )
             )
-            for pipeline, lane, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
+            for pipeline, place, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
         )
-        self._flights: dict[int, tuple[Call, _Job, _Place, float]] = {}  # calls on a server, by id; when they were let go
+        self._flights: dict[int, tuple[Call, Job, Place, float]] = {}  # calls on a server, by id; when they were let go
         self._expired: set[int] = set()  # those cancelled because their time was up
+        self._lost: dict[int, bool] = {}  # those that nobody needs any more: whether they are let run
+        self._cancels: list[int] = []  # of these, those to be cancelled unless they end at this very instant
         self._call_ids = count()
         self._timer_ids = count()
-        self._delays: dict[int, tuple[_Job, _Place, float]] = {}  # timer -> job, node, start
+        self._delays: dict[int, tuple[Job, Place, float, int]] = {}  # timer -> job, node, start, iteration
+        self._backoffs: dict[int, tuple[Job, Place, Call]] = {}  # timer -> the attempt that failed
         self._deadlines: list[tuple[float, int]] = []  # (time, call)
         self._alarm: tuple[float, int] | None = None  # the one timer armed for deadlines and overdue waves
         self._actions: list[Action] = []
@@ -182,14 +143,18 @@ class Engine:
             raise ValueError(f"time can't go backwards: {now_s!r} after {self._now_s!r}")
         self._now_s = now_s
         for event in sorted(events, key=rank) if len(events) > 1 else events:
-            if isinstance(event, Done):
-                self._call_ended(event[0], event[1])
+            kind = event.__class__
+            if kind is Done:
+                self._call_ended(event[0], event[1], event[2])  # type: ignore[arg-type, misc]
             elif isinstance(event, Arrive):
                 self._arrive(event)
             elif isinstance(event, Timer):
                 self._timer(event.id)
-            else:
-                self._call_ended(event.call, event.reply._replace(outcome="cancelled"))
+            elif isinstance(event, Cancelled):
+                self._call_ended(event.call, event.reply._replace(outcome="cancelled"), None)
+        if self._cancels:
+            self._actions += [Cancel(call_id) for call_id in sorted(self._cancels) if call_id in self._flights]
+            self._cancels.clear()
         for lane in self._lanes:
             if lane.heap:
                 for _, _, call, job in lane.take(now_s):
@@ -208,99 +173,200 @@ class Engine:
         pipeline, now_s = event[0], self._now_s
         admitted, following = self._arrivals.admit(event, now_s)
         shape, places = self._shapes[pipeline], self._places[pipeline]
-        for one in admitted:
-            job = _Job(pipeline, one, now_s, shape, places)
-            for node in shape.sources:
-                self._node_ready(job, places[node])
+        for each in admitted:
+            if isinstance(shape, Shape):
+                job = Job(pipeline, each, now_s, shape, places)
+                for node in shape.sources:
+                    place = places[node]
+                    self._node_ready(job, place, 0, place.width)
+            else:
+                flow_job = FlowJob(pipeline, each, now_s, shape, places)
+                self._step(flow_job, flow_job.flow.begin())
         if following is not None:
             self._actions.append(_new(At, (following[2], following)))
 
-    def _node_ready(self, job: _Job, place: _Place) -> None:
+    def _node_ready(self, job: Job, place: Place, iteration: int, width: int) -> None:
         if place.tool:
-            timer = next(self._timer_ids)
-            self._delays[timer] = (job, place, self._now_s)
-            if place.feeds is not None:
-                place.feeds.feeding += 1
-            self._actions.append(At(self._now_s + place.delay_s, Timer(timer)))
+            self._begin_delay(job, place, iteration)
             return
-        add, ids, path = place.state.add, self._call_ids, place.names[0][4]
-        for item in range(place.width):
-            fields = (
-                next(ids),
-                job.pipeline,
-                job.number,
-                place.index,
-                item,
-                0,
-                place.lane,
-                self._now_s,
-                0,
-                job.session,
-            )
-            add(_new(Call, fields), path, job)
+        pipeline, number, session, index, lane, now_s, ids = (
+            job.pipeline,
+            job.number,
+            job.session,
+            place.index,
+            place.lane,
+            self._now_s,
+            self._call_ids,
+        )
+        path = place.names[0][4]
+        add = place.state.add
+        calls = [
+            _new(Call, (next(ids), pipeline, number, index, item, 0, lane, now_s, iteration, session))
+            for item in range(width)
+        ]
+        for call in calls:
+            add(call, path, job)
+        if job.open is not None:
+            job.open |= {call[0]: call for call in calls}
 
-    def _item_done(self, job: _Job, node: int) -> None:
-        for ready in job.item_done(node):
-            self._node_ready(job, job.places[ready])
+    def _item_done(self, job: Job, place: Place, says: Says | None) -> None:
+        if job.flow is not None:
+            step = job.flow.item_done(place.index, says)
+            if step is not None:
+                self._step(job, step)
+            return
+        places = job.places
+        for ready in job.item_done(place.index):
+            after = places[ready]
+            self._node_ready(job, after, 0, after.width)
         if not job.nodes_left:
             self._job_ended(job)
 
-    def _fail(self, job: _Job, outcome: Outcome) -> None:
+    def _step(self, job: Job, step: Step) -> None:
+        lost, ready = step
+        if lost:
+            self._give_up(job, lost)
+        for node, iteration, width in ready:
+            self._node_ready(job, job.places[node], iteration, width)
+        if job.flow is not None and not job.flow.nodes_left:
+            self._job_ended(job)
+
+    def _give_up(self, job: Job, lost: list[Lost]) -> None:
+        """Others were enough: drop what is queued of these nodes, cancel or leave alone what is in flight."""
+        assert job.open is not None and job.delays is not None
+        let_run = dict(lost)
+        dropped: set[int] = set()
+        for call_id, call in list(job.open.items()):
+            run = let_run.get(call[3])
+            if run is None:
+                continue
+            del job.open[call_id]
+            if call_id in self._flights:
+                job.in_flight -= 1
+                job.calls += 1
+                self._lost[call_id] = run
+                if not run and call_id not in self._expired:
+                    self._cancels.append(call_id)
+            else:
+                dropped.add(call_id)
+        if dropped:
+            self._drop(job, dropped, NOT_NEEDED)
+        for node, run in lost:
+            timer = job.delays.pop(node, None)
+            if timer is not None and not run:
+                _, place, _, _ = self._delays.pop(timer)
+                _feed(place, -1)
+
+    def _drop(self, job: Job, calls: set[int] | None, reason: str) -> None:
+        """Take calls of a job out of the queues (None: all of them)."""
+        states = dict.fromkeys(place.state for place in job.places)
+        for call in sorted(call for state in states for call in state.drop(job, calls)):
+            self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error=reason))
+
+    def _fail(self, job: Job, outcome: Outcome) -> None:
         """One failed call fails its job: what is queued is dropped, what is in flight is let run and recorded."""
         if job.outcome == "ok":
             job.outcome = outcome
-        lane = self._lanes[self.plan.place[job.pipeline]]
-        for call in lane.drop(job):
-            self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error="another call of the job failed"))
+        self._drop(job, None, "another call of the job failed")
         if not job.in_flight:
             self._job_ended(job)
 
-    def _job_ended(self, job: _Job) -> None:
+    def _job_ended(self, job: Job) -> None:
         pipeline = job.pipeline
-        session = job.session if job.session >= 0 else None
-        fields = (job.number, job.due_s, job.arrived_s, self._now_s, job.outcome, job.calls, session, job.turn, None)
+        session = None if job.session < 0 else job.session
+        fields = (
+            job.number,
+            job.due_s,
+            job.arrived_s,
+            self._now_s,
+            job.outcome,
+            job.calls,
+            session,
+            job.turn,
+            job.error,
+        )
         self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[pipeline] + fields),)))
         for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
             self._actions.append(At(arrive.due_s, arrive))
-        self.finished = self._arrivals.finished
+        self.finished = self._arrivals.finished and not self._flights
 
     # --- calls ---
 
-    def _start(self, call: Call, job: _Job) -> None:
+    def _start(self, call: Call, job: Job) -> None:
         call_id, now_s = call[0], self._now_s
         place = job.places[call[3]]
         job.in_flight += 1
         self._flights[call_id] = (call, job, place, now_s)
-        if place.feeds is not None:
-            place.feeds.feeding += 1
+        if place.feeds:
+            _feed(place, +1)
         if place.timeout_s is not None:
             heappush(self._deadlines, (now_s + place.timeout_s, call_id))
+            if len(self._deadlines) > 4 * len(self._flights) + 1000:  # nearly all belong to calls that have ended
+                self._deadlines = sorted(each for each in self._deadlines if each[1] in self._flights)
         self._actions.append(_new(Start, (call,)))
 
-    def _call_ended(self, call_id: int, reply: Reply) -> None:
+    def _call_ended(self, call_id: int, reply: Reply, says: Says | None) -> None:
         call, job, place, started_s = self._flights.pop(call_id)
         if self._expired and call_id in self._expired:
             self._expired.discard(call_id)
             if reply.outcome == "cancelled":
                 timeout_s = self._now_s - started_s
                 reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
-        job.in_flight -= 1
         place.state.in_flight -= 1
-        if place.feeds is not None:
-            place.feeds.feeding -= 1
+        if place.feeds:
+            _feed(place, -1)
+        if self._lost and self._lost.pop(call_id, None) is not None:
+            self._lost_ended(job, place, call, started_s, reply)
+            return
+        job.in_flight -= 1
+        if job.open is not None:
+            del job.open[call_id]
         self._record_call(job, place, call, started_s, reply)
         if reply[0] != "ok":
-            self._fail(job, reply.outcome)
+            self._call_failed(job, place, call, reply[0])
         elif job.outcome == "ok":
-            self._item_done(job, place.index)
+            if says is not None and says.error is not None:
+                job.error = says.error
+                self._fail(job, "error")
+            else:
+                self._item_done(job, place, says)
         elif not job.in_flight:
             self._job_ended(job)
 
-    def _record_call(self, job: _Job, place: _Place, call: Call, started_s: float | None, reply: Reply) -> None:
+    def _lost_ended(self, job: Job, place: Place, call: Call, started_s: float, reply: Reply) -> None:
+        """A call that its job has given up has let go of its server; its job has counted it."""
+        if reply.outcome == "cancelled":
+            reply = reply._replace(error=NOT_NEEDED)
+        self._record_call(job, place, call, started_s, reply)
+        job.calls -= 1
+        self.finished = self._arrivals.finished and not self._flights
+
+    def _call_failed(self, job: Job, place: Place, call: Call, outcome: Outcome) -> None:
+        if job.outcome != "ok" or call.attempt >= place.retries or outcome == "cancelled":
+            self._fail(job, outcome)
+            return
+        wait_s = place.backoff_s * 2.0**call.attempt
+        if wait_s:
+            timer = next(self._timer_ids)
+            self._backoffs[timer] = (job, place, call)
+            self._actions.append(At(self._now_s + wait_s, Timer(timer)))
+        else:
+            self._try_again(job, place, call)
+
+    def _try_again(self, job: Job, place: Place, failed: Call) -> None:
+        """Queue the next attempt, unless its job has failed, or did without it, meanwhile."""
+        flow = job.flow
+        if job.outcome != "ok" or (flow is not None and not flow.is_running(failed.node, failed.iteration)):
+            return
+        call = failed._replace(id=next(self._call_ids), attempt=failed.attempt + 1, ready_s=self._now_s)
+        place.state.add(call, place.names[0][4], job)
+        if job.open is not None:
+            job.open[call.id] = call
+
+    def _record_call(self, job: Job, place: Place, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, _, ready_s, _, _ = call
+        call_id, _, number, _, item, attempt, _, ready_s, iteration, _ = call
         prefix, node, labels = place.names
-        iteration = 0
         fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
         self._actions.append(_new(Record, (_new(CallRecord, fields),)))
 
@@ -315,47 +381,69 @@ class Engine:
     def _timer(self, timer: int) -> None:
         delay = self._delays.pop(timer, None)
         if delay is not None:
-            self._delay_ended(*delay)
+            self._delay_ended(timer, *delay)
+            return
+        backoff = self._backoffs.pop(timer, None)
+        if backoff is not None:
+            self._try_again(*backoff)
             return
         if self._alarm is None or self._alarm[1] != timer:
             return  # an earlier alarm took its place
         self._alarm = None
         while self._deadlines and self._deadlines[0][0] <= self._now_s:
             _, call_id = heappop(self._deadlines)
-            if call_id in self._flights:
+            if call_id in self._flights and self._lost.get(call_id, True):
                 self._expired.add(call_id)
                 self._actions.append(Cancel(call_id))
         while self._deadlines and self._deadlines[0][1] not in self._flights:
             heappop(self._deadlines)
 
-    def _delay_ended(self, job: _Job, place: _Place, start_s: float) -> None:
-        if place.feeds is not None:
-            place.feeds.feeding -= 1
-        candidate, repeat, origin, pipeline, _ = self._prefixes[job.pipeline]
+    def _begin_delay(self, job: Job, place: Place, iteration: int) -> None:
+        timer = next(self._timer_ids)
+        self._delays[timer] = (job, place, self._now_s, iteration)
+        if job.delays is not None:
+            job.delays[place.index] = timer
+        _feed(place, +1)
+        (_, repeat, _, pipeline, _), node, _ = place.names
+        delay_s = place.delay_s
+        if place.delay is not None:
+            delay_s = place.delay.draw(self._seed, repeat, pipeline, job.number, node, 0, iteration, "delay")
+        self._actions.append(At(self._now_s + delay_s, Timer(timer)))
+
+    def _delay_ended(self, timer: int, job: Job, place: Place, start_s: float, iteration: int) -> None:
+        _feed(place, -1)
+        (candidate, repeat, origin, pipeline, _), node, _ = place.names
         record = DelayRecord(
             candidate=candidate,
             repeat=repeat,
             origin=origin,
             pipeline=pipeline,
             job=job.number,
-            node=place.names[1],
+            node=node,
             start_s=start_s,
             end_s=self._now_s,
+            iteration=iteration,
         )
         self._actions.append(Record(record))
+        if job.delays is not None and job.delays.get(place.index) == timer:
+            del job.delays[place.index]
+        if job.flow is not None and not job.flow.is_running(place.index, iteration):
+            return  # others were enough
         if job.outcome == "ok":
-            self._item_done(job, place.index)
+            self._item_done(job, place, None)
 
 
-def _feeds(pipeline: Pipeline, lane: int, plan: Plan) -> tuple[int | None, ...]:
-    """For each node: the lane on which a descendant of it is placed, or None where no call depends on it.
+def _feed(place: Place, change: int) -> None:
+    for lane in place.feeds:
+        lane.feeding += change
 
-    Only waves ask for it.
-    """
-    if plan.lanes[lane].cap != "waves":
-        return (None,) * len(pipeline.graph.nodes)
-    nodes = pipeline.graph.nodes
-    leads_to_call = [False] * len(nodes)
-    for index in reversed(range(len(nodes))):  # topological order: successors are known first
-        leads_to_call[index] = any(nodes[s].kind == "agent" or leads_to_call[s] for s in nodes[index].successors)
-    return tuple(lane if leads else None for leads in leads_to_call)
+
+def _priorities(pipelines: tuple[Pipeline, ...], plan: Plan, lane: int) -> tuple[tuple[int, ...], ...] | None:
+    """Return the priority of every node, or None where nothing that is placed on this lane has one."""
+    priorities = tuple(tuple(node.priority for node in pipeline.graph.nodes) for pipeline in pipelines)
+    used = any(
+        priority and at == lane
+        for each, place in zip(priorities, plan.place, strict=True)
+        for priority, at in zip(each, place, strict=True)
+    )
+    return priorities if used else None

@@ -1,4 +1,4 @@
-"""What the engine is told about one candidate: a lane per server, and the lane of every pipeline."""
+"""What the engine is told about one candidate: a lane per server, and the lane of every node."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Lane(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One candidate: `place[p]` is the lane of pipeline p (indices)."""
+    """One candidate: `place[p][n]` is the lane of node n of pipeline p (indices), read for agents only."""
 
     name: str
     lanes: tuple[Lane, ...]
-    place: tuple[int, ...]
+    place: tuple[tuple[int, ...], ...]

@@ -23,30 +23,36 @@ J = TypeVar("J")  # whatever stands for a job; never looked into
 class LaneState(Generic[J]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_cap", "_key", "feeding", "heap", "in_flight", "lane", "wakes")
+    __slots__ = ("_cap", "_key", "_priorities", "feeding", "heap", "in_flight", "lane", "wakes")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, priorities: tuple[tuple[int, ...], ...] | None = None) -> None:
         self.lane = lane
+        self._priorities = priorities  # by pipeline and node; None where all are 0
         self.in_flight = 0  # started and not yet known to have left the server
         self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here; for waves only
         self._cap = CAPS[lane.cap]
         self._key = ORDERS[lane.order]
         self.wakes = lane.cap == "waves"  # whether `wake_s` can ever have an answer
-        self.heap: list[tuple[float, int, Call, J]] = []  # (order key, id, call, job): ties are first-in-first-out
+        # (order key, id, call, job): ties are first-in-first-out. With priorities the key is (-priority, order key).
+        self.heap: list[tuple[Any, int, Call, J]] = []
 
     def add(self, call: Call, path: Path, job: J) -> None:
         """Queue a call of a job that became ready."""
-        heappush(self.heap, (self._key(call, path, self.lane), call[0], call, job))
+        key: Any = self._key(call, path, self.lane)
+        if self._priorities is not None:
+            key = (-self._priorities[call[1]][call[3]], key)
+        heappush(self.heap, (key, call[0], call, job))
 
-    def drop(self, job: J) -> list[Call]:
-        """Take a job's calls out of the queue without starting them; return them by id."""
-        dropped = sorted(item[2] for item in self.heap if item[3] is job)
+    def drop(self, job: J, calls: set[int] | None) -> list[Call]:
+        """Take a job's calls (None: all of them) out of the queue without starting them; return them."""
+        dropped = [item for item in self.heap if item[3] is job and (calls is None or item[1] in calls)]
         if dropped:
-            self.heap = [item for item in self.heap if item[3] is not job]
+            gone = {item[1] for item in dropped}
+            self.heap = [item for item in self.heap if item[1] not in gone]
             heapify(self.heap)
-        return dropped
+        return [item[2] for item in dropped]
 
-    def take(self, now_s: float) -> list[tuple[float, int, Call, J]]:
+    def take(self, now_s: float) -> list[tuple[Any, int, Call, J]]:
         """Take what starts now, who goes first first, and count it as in flight; not to be asked where none waits."""
         heap = self.heap
         number = self._cap(self, now_s)

@@ -35,7 +35,7 @@ SAMPLE_WORDS = 150  # from this many the tokens of a word are found
 def engine_of(burst: Burst, servers: Sequence[str], origin: Origin = "measured") -> Engine:
     """Return a fresh engine for one burst: everything is sent when it is due, nothing is held back."""
     lanes = tuple(Lane(name, 1, cap="unbounded") for name in servers)
-    place = tuple(group.server for group in burst.groups)
+    place = tuple((group.server,) for group in burst.groups)
     return Engine(pipelines_of(burst), Plan("calibration", lanes, place), origin=origin, timeout_s=TIMEOUT_S)
 
 

@@ -67,7 +67,7 @@ async def burst(
     # Calls at once may be served one after the other: the last has the patience of all before it.
     patience_s = endpoint.timeout_s * concurrent
     origin = origin_of([endpoint.server])
-    engine = Engine((pipeline,), Plan("probe", (lane,), (0,)), origin=origin, timeout_s=patience_s)
+    engine = Engine((pipeline,), Plan("probe", (lane,), ((0,),)), origin=origin, timeout_s=patience_s)
     await drive(engine, send, records.append, start_s=zero_s)
     calls = [record for record in records if isinstance(record, CallRecord)]
     failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)

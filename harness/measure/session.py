@@ -114,7 +114,9 @@ async def _measure_trial(
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
     texts = Texts(_renderer(loaded, repeat))
     origin = origin_of(endpoints[lane.server].server for lane in plan.lanes)
-    engine = Engine(loaded.pipelines, plan, origin=origin, repeat=repeat, timeout_s=workload.timeout_s)
+    engine = Engine(
+        loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
+    )
     ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
@@ -123,7 +125,7 @@ async def _measure_trial(
         nonlocal ended
         if isinstance(record, CallRecord):
             ended += 1
-            if record.outcome != "ok" and record.started_s is not None:
+            if record.outcome != "ok" and record.started_s is not None:  # also one that was not needed: cancelled
                 failed[record.server] = None
             if repeat >= 0:
                 folder.add_call(record)

@@ -82,7 +82,12 @@ def predict(
         notes |= dict.fromkeys(note for fit in fitted for note in fit.notes)
         for repeat in range(repeats):
             engine = Engine(
-                loaded.pipelines, plan, origin="predicted", repeat=repeat, timeout_s=loaded.workload.timeout_s
+                loaded.pipelines,
+                plan,
+                origin="predicted",
+                seed=loaded.workload.seed,
+                repeat=repeat,
+                timeout_s=loaded.workload.timeout_s,
             )
             backend = _servers(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat))
             end_s = simulate(engine, backend, records.append)

@@ -302,7 +302,8 @@ def _call(flat: dict[str, Any]) -> CallRecord:
 
 
 def _known(flat: dict[str, Any], record: Any) -> dict[str, Any]:
-    return {name: flat[name] for name in record._fields}
+    """The fields of a record; what older runs don't have keeps its default."""
+    return {name: flat[name] for name in record._fields if name in flat or name not in record._field_defaults}
 
 
 def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> _Lines:
@@ -358,11 +359,22 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
     fields = {name: header[name] for name in Run._fields if name in header}
+    fields["plans"] = [_placed(plan, workload) for plan in fields.get("plans", ())]
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
         return _RUN.validate_python({**fields, **records, "workload": workload})
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
+
+
+def _placed(plan: Any, workload: Workload) -> Any:
+    """A plan of before nodes could be placed one by one has a lane per pipeline."""
+    place = plan.get("place") if isinstance(plan, dict) else None
+    if not isinstance(place, list) or len(place) != len(workload.pipelines):
+        return plan
+    nodes = [len(spec.nodes) for spec in workload.pipelines.values()]
+    lanes = [[at] * count if isinstance(at, int) else at for at, count in zip(place, nodes, strict=True)]
+    return {**plan, "place": lanes}
 
 
 def _read_workload(path: Path) -> Workload:

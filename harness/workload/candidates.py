@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.core.plan import Lane, Plan
@@ -43,11 +43,15 @@ class Plans(NamedTuple):
     derived: tuple[str, ...]
 
 
-def plans(workload: Workload, default: ServerSpec | None = None) -> Plans:
+def plans(
+    workload: Workload, default: ServerSpec | None = None, nodes: Mapping[str, Sequence[str]] | None = None
+) -> Plans:
     """Resolve `compare`, or the standard set where it is left out, into plans; the workload has been checked.
 
-    `default` is the server of a file that names none: four slots of the embedded engine.
+    `default` is the server of a file that names none: four slots of the embedded engine. `nodes` are the names in the
+    compiled graph of every pipeline, in its order; None: those of the file, in its order.
     """
+    nodes = nodes or {name: tuple(spec.nodes) for name, spec in workload.pipelines.items()}
     default = default or LlamaCppServer(kind="llamacpp", slots=STANDARD_SLOTS)
     known: dict[str, ServerSpec] = dict(workload.servers) or {"four-slot": default}
     if workload.compare:
@@ -57,7 +61,7 @@ def plans(workload: Workload, default: ServerSpec | None = None) -> Plans:
         }
     else:
         routings = standard_set(workload, known)
-    resolved = tuple(_plan(name, routing, workload, known) for name, routing in routings.items())
+    resolved = tuple(_plan(name, routing, nodes, known) for name, routing in routings.items())
     used = {lane.server for plan in resolved for lane in plan.lanes}
     servers = {name: spec for name, spec in known.items() if name in used}
     return Plans(servers, resolved, tuple(name for name in servers if name not in workload.servers))
@@ -127,13 +131,14 @@ def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
     return name
 
 
-def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, ServerSpec]) -> Plan:
-    default = most_slots(known)
-    place = routing.place
+def _plan(name: str, routing: Routing, nodes: Mapping[str, Sequence[str]], known: Mapping[str, ServerSpec]) -> Plan:
+    default = routing.place if isinstance(routing.place, str) else most_slots(known)
+    place: Mapping[str, str] = {} if routing.place is None or isinstance(routing.place, str) else routing.place
     where = [
-        place if isinstance(place, str) else (place or {}).get(pipeline, default) for pipeline in workload.pipelines
+        [place.get(f"{pipeline}.{node}", place.get(pipeline, default)) for node in names]
+        for pipeline, names in nodes.items()
     ]
-    used = [server for server in known if server in where]
+    used = [server for server in known if any(server in servers for servers in where)]
     lanes = tuple(
         Lane(
             server=server,
@@ -146,7 +151,7 @@ def _plan(name: str, routing: Routing, workload: Workload, known: Mapping[str, S
         )
         for server in used
     )
-    return Plan(name, lanes, tuple(used.index(server) for server in where))
+    return Plan(name, lanes, tuple(tuple(used.index(server) for server in servers) for servers in where))
 
 
 def check_compare(workload: Workload, mistakes: Mistakes) -> None:

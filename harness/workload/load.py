@@ -102,14 +102,16 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     mistakes.raise_if_any()
 
     workload = override(written, asked)
-    chosen = override_plans(candidates.plans(workload, _default_server(asked)), workload, asked)
+    pipelines = build.compile_pipelines(workload, graphs)
+    names = {pipeline.name: [node.name for node in pipeline.graph.nodes] for pipeline in pipelines}
+    chosen = override_plans(candidates.plans(workload, _default_server(asked), names), workload, asked)
     nodes = {(name, node): agent for name, agents in resolved.items() for node, agent in agents.items()}
     return Loaded(
         path=path,
         workload=workload,
         digest=hashlib.sha256(text.encode()).hexdigest(),
         graphs=graphs,
-        pipelines=build.compile_pipelines(workload, graphs),
+        pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
         prompts={key: agent.prompt for key, agent in nodes.items()},
         inputs={name: inputs[name] for name in workload.inputs},

@@ -1,15 +1,24 @@
-"""Small graphs and random ones, for the tests of everything that walks."""
+"""Small graphs, for the tests of everything that walks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.plan import Lane, Plan
 from harness.core.records import Path
 
 
-def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None) -> Node:
+def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
     """An agent node, or a tool where a delay is given; successors are filled in by `graph`."""
     kind = "agent" if delay_s is None else "tool"
-    return Node(name, kind, after, (), width, delay_s or 0.0, agent=name)  # type: ignore[arg-type]
+    return Node(name, kind, after, (), width, delay_s or 0.0, agent=name, **rest)  # type: ignore[arg-type]
+
+
+def until(name: str, after: tuple[int, ...], body: tuple[int, ...], passes: int, **rest: Any) -> Node:
+    """The end of a loop that makes exactly `passes` passes unless something else is said."""
+    return Node(name, "until", after, (), body=body, max_iterations=passes, **rest)
 
 
 def graph(*nodes: Node) -> Graph:
@@ -22,6 +31,15 @@ def pipeline(name: str, *nodes: Node, path: Path = "batch", jobs: int | None = 1
     """A pipeline of which all jobs arrive at 0 unless `arrival` says otherwise."""
     rest.setdefault("arrival", Arrival(due_s=(0.0,) * (jobs or 1)))
     return Pipeline(name, path, graph(*nodes), jobs=jobs, **rest)  # type: ignore[arg-type]
+
+
+def plan_of(
+    name: str, lanes: tuple[Lane, ...], pipelines: Iterable[Pipeline], place: tuple[int, ...] | None = None
+) -> Plan:
+    """A plan that places whole pipelines: all on the first lane unless `place` says otherwise."""
+    pipelines = tuple(pipelines)
+    at = place or (0,) * len(pipelines)
+    return Plan(name, lanes, tuple((lane,) * len(p.graph.nodes) for p, lane in zip(pipelines, at, strict=True)))
 
 
 SINGLE = (node("only"),)

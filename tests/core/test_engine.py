@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
 
 from harness.core.engine import Engine
 from harness.core.events import Action, Arrive, At, Cancel, Cancelled, Done, Event, Record, Start, Timer
 from harness.core.graph import Arrival, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 OK = Reply("ok")
@@ -18,7 +18,7 @@ class Bench:
     """An engine on a bench: shows what it starts, keeps what it records, hands timers back when asked."""
 
     def __init__(self, *pipelines: Pipeline, timeout_s: float | None = None, **lane: object) -> None:
-        plan = Plan("bench", (Lane("one", **{"slots": 2, **lane}),), (0,) * len(pipelines))  # type: ignore[arg-type]
+        plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]
         self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
         self.records: list[CallRecord | JobRecord | DelayRecord] = []
         self.agenda: list[At] = []

@@ -24,7 +24,10 @@ def test_what_a_simulation_made_comes_back_equal_and_of_the_same_types(
     made: list[CallRecord | JobRecord | DelayRecord] = []
     tools = pipeline("tools", node("fetch", delay_s=0.25), node("ask", (0,)), jobs=2)
     engine = Engine(
-        (pipeline("fan", *FAN, jobs=3), tools), Plan("x", (Lane("s", 2),), (0, 0)), origin="predicted", timeout_s=9.0
+        (pipeline("fan", *FAN, jobs=3), tools),
+        Plan("x", (Lane("s", 2),), ((0, 0), (0, 0))),
+        origin="predicted",
+        timeout_s=9.0,
     )
     servers = [ModelledServer(ServerModel(StepCosts((0.0, 1.0, 1.5), ((1, 0.25),))))]
     simulate(engine, ModelledServers(servers, lambda call: (4, 3)), made.append)

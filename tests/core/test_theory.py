@@ -155,7 +155,7 @@ class Watched(Engine):
 def through_everything(cap: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple[Watched, list[CallRecord]]:
     """Engine, driver and model: four slots, each as fast as if it were alone."""
     jobs = pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=tuple(due_s.tolist())))
-    engine = Watched((jobs,), Plan("theory", (Lane("s", 4, cap),), (0,)), origin="predicted")
+    engine = Watched((jobs,), Plan("theory", (Lane("s", 4, cap),), ((0,),)), origin="predicted")
     lengths = tokens.tolist()
     backend = ModelledServers([ModelledServer(ServerModel(same_speed(4)))], lambda call: (1, lengths[call.job] + 1))
     calls: list[CallRecord] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
 from drivers.fake_ollama import FakeOllama
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,7 +79,8 @@ async def live(
 
 def lanes(*caps: str, order: str = "fifo") -> Plan:
     place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
-    return Plan("eq", tuple(Lane(f"s{i}", 2, cap, order, max_wait_s=0.5) for i, cap in enumerate(caps)), place)
+    each = tuple(Lane(f"s{i}", 2, cap, order, max_wait_s=0.5) for i, cap in enumerate(caps))
+    return plan_of("eq", each, PIPELINES, place)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -127,7 +128,7 @@ def random_pipelines(draw: st.DrawFn) -> tuple[Pipeline, ...]:
 def test_every_call_is_made_once_in_order_and_within_the_cap(
     pipelines: tuple[Pipeline, ...], cap: str, order: str, slots: int
 ) -> None:
-    plan = Plan("p", (Lane("s", slots, cap, order),), (0,) * len(pipelines))
+    plan = plan_of("p", (Lane("s", slots, cap, order),), pipelines)
     records = virtual(pipelines, plan)
     calls = [r for r in records if isinstance(r, CallRecord)]
     ends = {(r.pipeline, r.job, r.node): r.end_s for r in records if isinstance(r, DelayRecord)}

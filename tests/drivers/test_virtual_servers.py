@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from core.by_step import Given, reference
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Pipeline
 from harness.core.machine import Machine
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane
 from harness.core.records import CallRecord, JobRecord
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
@@ -38,9 +38,7 @@ def run(
         elif isinstance(record, JobRecord):
             jobs.append(record)
 
-    engine = Engine(
-        pipelines, Plan("v", lanes, place or (0,) * len(pipelines)), origin="predicted", timeout_s=timeout_s
-    )
+    engine = Engine(pipelines, plan_of("v", lanes, pipelines, place), origin="predicted", timeout_s=timeout_s)
     backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3))
     simulate(engine, backend, keep, limits)
     return calls, jobs
@@ -157,7 +155,7 @@ def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float |
             pipeline("late", *DIAMOND, jobs=4, after=0),
             pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(users=2, think_s=0.5), until=2),
         )
-        plan = Plan("ahead", lanes, tuple(i % len(caps) for i in range(4)))
+        plan = plan_of("ahead", lanes, some, tuple(i % len(caps) for i in range(4)))
         costs = StepCosts((0.0, 0.5, 0.625, 0.75), ((1, 0.0625),), context_s_per_token=1 / 1024, batch_tokens=16)
         servers = [ModelledServer(ServerModel(costs), before_s=0.125 * i) for i in range(len(caps))]
         engine = Engine(some, plan, origin="predicted", timeout_s=timeout_s)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import FAN, SINGLE, pipeline
+from core.graphs import FAN, SINGLE, pipeline, plan_of
 from drivers.fake_ollama import FakeOllama
 
 from harness.core.engine import Engine
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
@@ -55,7 +55,7 @@ async def _trial(
             return await super().handle_async_request(request)
 
     chat = Chat(FRONT.url, "m", loop.time, transport=Logged(loop.time, lambda user: 1.0))
-    plan = Plan(candidate, (Lane("s", 8),), (0,))
+    plan = plan_of(candidate, (Lane("s", 8),), (p,))
     agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     sender = Sender(plan, (p,), endpoints, agents, Texts(_render), zero_s=loop.time(), seed=7, repeat=0)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from conftest import VirtualLoop
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from core.graphs import plan_of as placed
 from servers.asgi import AppTransport
 
 from harness.core.draws import integer
@@ -138,7 +139,7 @@ def without_detail(records: list[AnyRecord]) -> list[AnyRecord]:
 def plan_of(caps: tuple[str, ...], costs: tuple[StepCosts, ...]) -> Plan:
     place = {1: (0,) * 6, 2: (0, 0, 1, 1, 0, 1)}[len(caps)]
     lanes = tuple(Lane(f"s{i}", costs[i].slots, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
-    return Plan("eq", lanes, place)
+    return placed("eq", lanes, PIPELINES, place)
 
 
 @pytest.mark.parametrize("caps", [(cap,) for cap in CAPS] + [("unbounded", "window")], ids="+".join)

@@ -26,7 +26,7 @@ SERVERS = {
 
 def test_a_word_is_that_cap_on_the_server_with_most_slots() -> None:
     found = plans(workload(BOTH, servers=SERVERS, compare={"c": "unbounded"}))
-    assert found.plans == (Plan("c", (Lane("six", 6, cap="unbounded"),), (0, 0)),)
+    assert found.plans == (Plan("c", (Lane("six", 6, cap="unbounded"),), ((0,), (0,))),)
     assert list(found.servers) == ["six"]
     assert found.derived == ()
 
@@ -43,17 +43,17 @@ def test_place_per_pipeline_and_cap_per_server() -> None:
     found = plans(workload(BOTH, servers=SERVERS, compare=compare))
     one = Lane("one", 1, cap="serial", max_in_flight=3)
     six = Lane("six", 6, cap="window", order="interactive-first", max_in_flight=3)
-    assert found.plans == (Plan("c", (one, six), (1, 0)),)
+    assert found.plans == (Plan("c", (one, six), ((1,), (0,))),)
 
 
 def test_standard_set_of_both_paths() -> None:
     found = plans(workload(BOTH, servers={"one": SERVERS["one"], "six": SERVERS["six"]}))
     assert found.plans == (
-        Plan("serial", (Lane("one", 1, cap="serial"),), (0, 0)),
-        Plan("window", (Lane("six", 6, cap="window"),), (0, 0)),
-        Plan("waves", (Lane("six", 6, cap="waves"),), (0, 0)),
-        Plan("unbounded", (Lane("six", 6, cap="unbounded"),), (0, 0)),
-        Plan("split", (Lane("one-half", 1, cap="serial"), Lane("six-half", 6, cap="window")), (1, 0)),
+        Plan("serial", (Lane("one", 1, cap="serial"),), ((0,), (0,))),
+        Plan("window", (Lane("six", 6, cap="window"),), ((0,), (0,))),
+        Plan("waves", (Lane("six", 6, cap="waves"),), ((0,), (0,))),
+        Plan("unbounded", (Lane("six", 6, cap="unbounded"),), ((0,), (0,))),
+        Plan("split", (Lane("one-half", 1, cap="serial"), Lane("six-half", 6, cap="window")), ((1,), (0,))),
     )
     assert found.derived == ("one-half", "six-half")  # side by side, each with half of the cores
     assert found.servers["six-half"] == found.servers["six"].model_copy(update={"threads": "half"})
@@ -84,7 +84,7 @@ def test_a_four_slot_twin_is_added_where_the_file_has_one_slot() -> None:
     slots = {name: spec.slots for name, spec in found.servers.items()}
     assert slots == {"only": 1, "four-slot": 4, "only-half": 1, "four-slot-half": 4}
     assert found.derived == ("four-slot", "only-half", "four-slot-half")
-    assert found.plans[0] == Plan("serial", (Lane("only", 1, cap="serial"),), (0, 0))
+    assert found.plans[0] == Plan("serial", (Lane("only", 1, cap="serial"),), ((0,), (0,)))
 
 
 def test_a_twin_takes_no_name_that_is_there() -> None:

@@ -1,0 +1,158 @@
+"""Random pipelines with everything that the language has, as hypothesis strategies.
+
+All times are multiples of 1/512 s, so that sums of floats are exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.graphs import graph
+from hypothesis import strategies as st
+
+from harness.core.graph import Arrival, Node, Pipeline
+from harness.core.plan import Lane, Plan
+from harness.core.records import Path
+from harness.core.routing import CAPS, ORDERS
+from harness.core.sizes import Distribution
+
+__all__ = ["TICK_S", "pipelines", "plans"]
+
+TICK_S = 1 / 512
+
+Exits = list[tuple[int, int | None]]  # nodes to come after, each with the label that is needed
+
+
+class _Builder:
+    """Adds nodes in topological order, loops inlined."""
+
+    def __init__(self, draw: st.DrawFn, most_nodes: int, delays: Distribution) -> None:
+        self.draw = draw
+        self.most_nodes = most_nodes
+        self.delays = delays
+        self.nodes: list[Node] = []
+
+    def block(self, entry: Exits, entry_need: int | None, depth: int) -> list[int]:
+        """Add a sub-graph whose first nodes come after `entry`; return its sinks."""
+        mine: list[int] = []
+        for step in range(self.draw(st.integers(1, 4))):
+            if len(self.nodes) >= self.most_nodes and step:
+                break
+            before = self.draw(st.sets(st.sampled_from(mine), max_size=3)) if mine else set()
+            after = [(index, self._label(index)) for index in sorted(before)] or entry
+            need = self._need(len(after)) if before else entry_need
+            if depth < 2 and self.draw(st.integers(0, 5)) == 0:
+                start = len(self.nodes)
+                sinks = self.block(after, need, depth + 1)
+                body = tuple(range(start, len(self.nodes)))
+                mine.append(self._until(sinks, body))
+            else:
+                mine.append(self._node(after, need))
+        inside = set(mine)
+        return [
+            index
+            for index in mine
+            if not any(index in n.predecessors for n in self.nodes if n.name in self._names(inside))
+        ]
+
+    def _names(self, indices: set[int]) -> set[str]:
+        # A body's entries come after what its loop comes after.
+        return {self.nodes[i].name for i in range(min(indices), len(self.nodes))}
+
+    def _label(self, index: int) -> int | None:
+        labels = len(self.nodes[index].labels)
+        return self.draw(st.sampled_from([None, *range(labels)])) if labels else None
+
+    def _need(self, most: int) -> int | None:
+        return self.draw(st.sampled_from([None, None, *range(1, most + 1)])) if most > 1 else None
+
+    def _add(self, kind: str, after: Exits, **rest: Any) -> int:
+        index = len(self.nodes)
+        takes = tuple(label for _, label in after)
+        self.nodes.append(
+            Node(
+                f"n{index}",
+                kind,  # type: ignore[arg-type]
+                tuple(i for i, _ in after),
+                (),
+                takes=takes if any(label is not None for label in takes) else (),
+                losers=self.draw(st.sampled_from(["cancel", "run"])),
+                **rest,
+            )
+        )
+        return index
+
+    def _until(self, sinks: list[int], body: tuple[int, ...]) -> int:
+        agents = [i for i in body if self.nodes[i].kind == "agent"]
+        return self._add(
+            "until",
+            [(sink, None) for sink in sinks],
+            body=body,
+            end_share=self.draw(st.sampled_from([0.0, 0.4, 0.7])),
+            max_iterations=self.draw(st.integers(1, 3)),
+            decides=self.draw(st.sampled_from(agents)) if agents else None,
+        )
+
+    def _node(self, after: Exits, need: int | None) -> int:
+        draw = self.draw
+        if draw(st.integers(0, 5)) == 0:
+            return self._add("tool", after, need=need, delay=self.delays)
+        rest: dict[str, Any] = {
+            "agent": "a",
+            "need": need,
+            "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
+            "retries": draw(st.sampled_from([0, 2, 3])),
+            "backoff_s": draw(st.sampled_from([0.0, 3 * TICK_S, 2.0**19])),
+        }
+        kind = draw(st.sampled_from(["plain", "plain", "branch", "fan", "list"]))
+        if kind == "branch":
+            return self._add("agent", after, labels=("x", "y"), shares=(0.5, 0.5), **rest)
+        lists = [i for i, _ in after if self.nodes[i].kind == "agent"]
+        if kind == "list" and lists:
+            items = Distribution("uniform", (0, 3), True)
+            rest |= {"over": draw(st.sampled_from(lists)), "items": items, "width": 3}
+        elif kind == "fan":
+            rest["width"] = draw(st.integers(2, 4))
+        if rest.get("width", 1) > 1:
+            rest["enough"] = draw(st.sampled_from([None, 1, 2]))
+        return self._add("agent", after, **rest)
+
+
+@st.composite
+def pipelines(draw: st.DrawFn, delays: Distribution, most_nodes: int = 12, apart: bool = False) -> tuple[Pipeline, ...]:
+    """One to three pipelines; tools take what `delays` says.
+
+    `apart`: no graph has both lists and `need`. An empty list takes no time, and whether its node is done or dropped
+    at the instant at which others are enough depends on the order of the nodes: not what `reference` knows.
+    """
+    made = []
+    for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
+        builder = _Builder(draw, most_nodes, delays)
+        builder.block([], None, 0)
+        if apart and any(node.need is not None for node in builder.nodes):
+            builder.nodes = [node._replace(over=None, items=None) for node in builder.nodes]
+        path: Path = draw(st.sampled_from(["batch", "interactive"]))
+        jobs = draw(st.integers(1, 3))
+        due_s = tuple(sorted(draw(st.lists(st.integers(0, 4), min_size=jobs, max_size=jobs))))
+        open_loop = Arrival(due_s=tuple(at * 64 * TICK_S for at in due_s))
+        arrival = draw(st.sampled_from([open_loop, Arrival(users=2, think_s=32 * TICK_S)]))
+        made.append(Pipeline(name, path, graph(*builder.nodes), arrival, jobs=jobs))
+    return tuple(made)
+
+
+@st.composite
+def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
+    """One to three lanes with any cap and order, every node on any of them."""
+    lanes = tuple(
+        Lane(
+            f"s{i}",
+            draw(st.integers(1, 3)),
+            draw(st.sampled_from(sorted(CAPS))),
+            draw(st.sampled_from(sorted(ORDERS))),
+            max_wait_s=64 * TICK_S,
+            ageing_s=128 * TICK_S,
+        )
+        for i in range(draw(st.integers(1, 3)))
+    )
+    place = tuple(tuple(draw(st.integers(0, len(lanes) - 1)) for _ in p.graph.nodes) for p in of)
+    return Plan("random", lanes, place)

@@ -1,0 +1,139 @@
+"""Random pipelines with every feature: both drivers make equal records, and what ran is what the graph says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+from conftest import VirtualLoop
+from core.random_graphs import TICK_S, pipelines, plans
+from core.reference import reference
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.core.draws import integer
+from harness.core.engine import Engine
+from harness.core.events import Call
+from harness.core.graph import Pipeline
+from harness.core.plan import Plan
+from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.sizes import Distribution
+from harness.drivers.live import drive
+from harness.drivers.virtual import simulate
+
+AnyRecord = CallRecord | JobRecord | DelayRecord
+
+SEED = 7
+FEW = Distribution("empirical", tuple(n * TICK_S for n in (0, 16, 32, 48)))  # few different times: many ties
+MANY = Distribution("uniform", (1.0, 2.0**28), True)  # hardly ever a tie
+
+SLOW = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+class Served:
+    """How long a call takes and how it ends: a function of what it is, never of when."""
+
+    def __init__(self, durations: int, failing: float) -> None:
+        self.durations = durations  # how many different ones there are
+        self.failing = failing
+
+    def __call__(self, call: Call, now_s: float) -> Reply:
+        key = (call.pipeline, call.job, call.node, call.item, call.iteration, call.attempt)
+        duration_s = (
+            (1 + integer(self.durations, SEED, *key, "duration")) * (1 if self.durations > 100 else 16) * TICK_S
+        )
+        if integer(1000, SEED, *key, "failure") < 1000 * self.failing:
+            return Reply("error", now_s, None, now_s + duration_s, "500: on purpose")
+        return Reply("ok", now_s, now_s, now_s + duration_s)
+
+
+def engine_of(some: tuple[Pipeline, ...], plan: Plan, timeout_s: float | None) -> Engine:
+    return Engine(some, plan, origin="predicted", seed=SEED, repeat=3, timeout_s=timeout_s)
+
+
+def virtual(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: float | None) -> list[AnyRecord]:
+    records: list[AnyRecord] = []
+    simulate(engine_of(some, plan, timeout_s), served, records.append)
+    return records
+
+
+def live(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: float | None) -> list[AnyRecord]:
+    records: list[AnyRecord] = []
+    loop = VirtualLoop()
+
+    async def send(call: Call) -> Reply:
+        reply = served(call, loop.time())
+        assert reply.end_s is not None
+        await asyncio.sleep(reply.end_s - loop.time())
+        return reply
+
+    async def main() -> None:
+        await drive(engine_of(some, plan, timeout_s), send, records.append, start_s=0.0, settle=loop.idle)
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    return records
+
+
+@SLOW
+@given(st.data(), pipelines(FEW), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([None, 40 * TICK_S]))
+def test_both_drivers_make_equal_records(
+    data: st.DataObject, some: tuple[Pipeline, ...], failing: float, timeout_s: float | None
+) -> None:
+    plan = data.draw(plans(some))
+    served = Served(4, failing)
+    expected = virtual(some, plan, served, timeout_s)
+    assert live(some, plan, served, timeout_s) == expected
+    check_slots(expected, plan)
+
+
+@SLOW
+@given(st.data(), pipelines(MANY, apart=True), st.sampled_from([0.0, 0.05, 0.3]))
+def test_what_ran_is_what_the_graph_says(data: st.DataObject, some: tuple[Pipeline, ...], failing: float) -> None:
+    plan = data.draw(plans(some))
+    made = virtual(some, plan, Served(2**30, failing), None)
+    check_slots(made, plan)
+    calls: dict[tuple[str, int], list[CallRecord]] = defaultdict(list)
+    delays: dict[tuple[str, int], list[DelayRecord]] = defaultdict(list)
+    for record in made:
+        if isinstance(record, CallRecord):
+            calls[record.pipeline, record.job].append(record)
+        elif isinstance(record, DelayRecord):
+            delays[record.pipeline, record.job].append(record)
+    jobs = [record for record in made if isinstance(record, JobRecord)]
+    assert len(jobs) == sum(p.jobs or 0 for p in some)
+    for job in jobs:
+        mine = calls[job.pipeline, job.job]
+        spec = next(p for p in some if p.name == job.pipeline)
+        should = reference(spec, SEED, job, mine, delays[job.pipeline, job.job])
+        assert {(c.node, c.iteration, c.item, c.attempt): c.ready_s for c in mine} == should.calls
+        assert len(mine) == len(should.calls) == job.calls
+        assert (job.outcome, job.end_s) == (should.outcome, should.end_s)
+        for call in mine:
+            since_s = should.not_needed.get((call.node, call.iteration, call.item))
+            if call.reply.error == NOT_NEEDED:
+                assert call.outcome == "cancelled" and since_s is not None
+                assert call.started_s is None or call.reply.end_s == since_s
+            elif call.outcome == "cancelled":
+                assert job.outcome != "ok" and call.started_s is None
+            elif since_s is not None and call.reply.end_s is not None and call.reply.end_s > since_s:
+                assert any(node.losers == "run" for node in spec.graph.nodes)
+
+
+def check_slots(made: list[Any], plan: Plan) -> None:
+    """A cancelled call holds its slot until the server has let go of it."""
+    calls = [record for record in made if isinstance(record, CallRecord) and record.started_s is not None]
+    for lane in plan.lanes:
+        limit = {"serial": 1, "window": lane.slots, "waves": lane.slots}.get(lane.cap)
+        if limit is None:
+            continue
+        mine = [call for call in calls if call.server == lane.server]
+        for moment in {call.started_s for call in mine}:
+            assert moment is not None
+            running = sum((c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0) for c in mine)
+            assert running <= limit
