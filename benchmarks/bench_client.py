@@ -28,10 +28,11 @@ from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.drivers.texts import Texts
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
+from harness.workload.inline import Use
 from harness.workload.schema import AgentSpec
+from harness.workload.texts import Texts
 
 CALLS, TOKENS, IN_FLIGHT, ROUNDS = 200, 50, 8, 7
 
@@ -99,7 +100,8 @@ async def harnessed(url: str, stream: bool) -> None:
     pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]
     plan = Plan("bench", (Lane("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
-    texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"))
+    uses = {("p", "n"): Use({}, "", starts=False)}
+    texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"), uses)
     written: list[str] = []
     endpoints = {"s": Endpoint(server, Chat(url, "m", loop.time), None)}
     sender = Sender(plan, (pipeline,), endpoints, {("p", "n"): agent}, texts, zero_s=loop.time(), seed=0, repeat=0)

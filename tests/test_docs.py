@@ -17,7 +17,7 @@ from harness.workload.load import load_workload
 from harness.workload.schema import CapName, OrderName
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?(slotwise [^`#\n]*)", re.MULTILINE)
 
 

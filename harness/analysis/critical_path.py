@@ -15,9 +15,8 @@ import networkx as nx
 from harness.analysis.timesplit import Parts, add_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Baseline
-from harness.workload.schema import PipelineSpec
 
-__all__ = ["CriticalPath", "Step", "critical_path", "median_job", "predecessor_graph"]
+__all__ = ["CriticalPath", "Step", "critical_path", "median_job"]
 
 
 class Step(NamedTuple):
@@ -42,14 +41,6 @@ class CriticalPath(NamedTuple):
     parts: Parts
 
 
-def predecessor_graph(pipeline: PipelineSpec) -> nx.DiGraph[str]:
-    """Return the pipeline's graph, an edge from every node to those that wait for it."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(pipeline.nodes)
-    graph.add_edges_from((before, name) for name, node in pipeline.nodes.items() for before in node.after)
-    return graph
-
-
 def critical_path(
     job: JobRecord,
     calls: Sequence[CallRecord],
@@ -62,16 +53,18 @@ def critical_path(
     `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
     harness's, so that the sum is `job.pipeline_time_s`.
     """
-    last_of_node: dict[str, Step] = {}
+    ended: dict[str, list[Step]] = {}
     for step in [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]:
-        # A tie goes to the one recorded first.
-        if step is not None and (step.node not in last_of_node or step.end_s > last_of_node[step.node].end_s):
-            last_of_node[step.node] = step
-    if not last_of_node:
+        if step is not None:
+            ended.setdefault(step.node, []).append(step)
+    if not ended:
         return None
-    ends = [step for node, step in last_of_node.items() if not any(after in last_of_node for after in graph[node])]
-    backwards = [max(ends, key=lambda step: step.end_s)]
-    while before := [last_of_node[node] for node in graph.predecessors(backwards[-1].node) if node in last_of_node]:
+    # Among what nothing came after: what had ended with the job. Calls that it did not need may go on for longer.
+    ends = [step for node, of in ended.items() if not _comes_after(graph, node, ended) for step in of]
+    in_time = [step for step in ends if step.end_s <= job.end_s]
+    backwards = [max(in_time or ends, key=lambda step: step.end_s)]
+    # A tie goes to the one recorded first. An earlier attempt at the same call comes before a later one.
+    while before := [step for step in _before(graph, backwards[-1], ended) if step not in backwards]:
         backwards.append(max(before, key=lambda step: step.end_s))
     steps: list[Step] = []
     now_s = job.due_s
@@ -90,6 +83,17 @@ def critical_path(
         tuple(steps),
         add_parts(step.parts for step in steps),
     )
+
+
+def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[Step]]) -> bool:
+    return any(after in ended and not again for _, after, again in graph.out_edges(node, data="again"))
+
+
+def _before(graph: nx.DiGraph[str], step: Step, ended: Mapping[str, list[Step]]) -> list[Step]:
+    """Return what had ended when a step began, of all that it may have waited for."""
+    steps = [other for node in graph.predecessors(step.node) for other in ended.get(node, ())]
+    steps += [other for other in ended[step.node] if other.item == step.item]
+    return [other for other in steps if other.end_s <= step.start_s]
 
 
 def median_job(jobs: Sequence[JobRecord]) -> JobRecord:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
-from harness.analysis.critical_path import CriticalPath, critical_path, median_job, predecessor_graph
+from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
 from harness.analysis.statistics import Estimate, estimate, p95
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
+from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "index_records", "pinned_tokens", "summarise"]
@@ -66,7 +67,7 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
     for pipeline, spec in run.workload.pipelines.items():
         for name, node in spec.nodes.items():
             agent = node.agent if isinstance(node.agent, AgentSpec) else run.workload.agents.get(node.agent or "")
-            if agent is not None and agent.exact_output:
+            if agent is not None and agent.exact_output and isinstance(agent.output_tokens, int):
                 pinned[pipeline, name] = agent.output_tokens
     for key, tokens in run.output_tokens.items():
         name, _, node_name = key.partition("/")
@@ -115,7 +116,7 @@ def _pipeline(
     elif len(sources) == 1:
         (source,) = sources
 
-    graph = predecessor_graph(spec)
+    graph = dependencies(run.workload, pipeline)
     paths: dict[JobRecord, CriticalPath] = {}
     for job in good:
         key = (candidate, job.repeat, pipeline, job.job)
@@ -126,7 +127,7 @@ def _pipeline(
     times = _by_repeat((job.repeat, job.pipeline_time_s) for job in good)
     first_tokens: dict[int, float] = {}
     if spec.path == "interactive":
-        sinks = {node for node in graph if not graph[node]}
+        sinks = {node for node in graph if all(again for *_, again in graph.out_edges(node, data="again"))}
         first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
     spans = [_span(jobs_of) for jobs_of in _grouped(good).values()] if len(good) == len(jobs) else []
     summary = PipelineSummary(

@@ -24,6 +24,7 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of workload files.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")] = False,
+    dot: Annotated[bool, typer.Option("--dot", help="Print the graphs in DOT, for Graphviz.")] = False,
 ) -> None:
     """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
     if schema:
@@ -35,7 +36,8 @@ def check(
         raise UserError("name a workload file: slotwise check FILE; `slotwise init` writes one to start from")
 
     from harness.workload.describe import describe
-    from harness.workload.draw import mermaid as draw_mermaid
+    from harness.workload.diagrams import dot as draw_dot
+    from harness.workload.diagrams import mermaid as draw_mermaid
     from harness.workload.load import load_workload
 
     errors: list[str] = []
@@ -52,6 +54,8 @@ def check(
             answers.append({"file": str(path), **to_plain(loaded, describe(loaded))})
         elif mermaid:
             typer.echo(draw_mermaid(loaded.graphs.items()))
+        elif dot:
+            typer.echo(draw_dot(loaded.graphs.items()))
         else:
             _print([*([""] if shown else []), *lines(loaded, describe(loaded))])
             shown += 1
@@ -116,33 +120,35 @@ def lines(loaded: Loaded, description: Description) -> list[str]:
 
 def _pipeline_lines(facts: PipelineFacts) -> list[str]:
     span = facts.span
-    chain = f"{_calls(span.calls)} in sequence ({' -> '.join(span.nodes)})"
+    about = " on average" if facts.expected else ""
+    chain = f"{_calls(span.calls)} in sequence{about} ({' -> '.join(span.nodes)})"
     tokens = f"{span.output_tokens} output and about {span.prompt_tokens} prompt tokens"
-    tools = f", {span.tool_s:g} s of tools" if span.tool_s else ""
+    tools = f", {span.tool_s:.3g} s of tools" if span.tool_s else ""
     if span.longest_tool_s > span.tool_s:
-        tools += f"; another chain waits {span.longest_tool_s:g} s for tools"
+        tools += f"; another chain waits {span.longest_tool_s:.3g} s for tools"
     width = f"{_calls(facts.width)} at once in a job"
     if facts.width_all_jobs is None:
         width += ", no bound over all jobs"
     elif facts.width_all_jobs != facts.width:
         width += f", {facts.width_all_jobs} over all jobs"
-    work = f"{_work(*facts.work)} a job"
+    work = f"{_work(*facts.work)} a job{about}"
     if facts.total is not None and facts.jobs != 1:
         work += f"; {_work(*facts.total)} in all"
     return [
+        *(line for kind, text in facts.control for line in _wrapped(f"  {kind:<7}", text)),
         *_wrapped("  width  ", width),
         *_wrapped("  span   ", f"{chain}: {tokens}{tools}"),
         *_wrapped("  work   ", work),
     ]
 
 
-def _calls(n: int) -> str:
+def _calls(n: float) -> str:
     from harness.units import count
 
-    return count(n, "call")
+    return count(n, "call") if isinstance(n, int) else f"{n:g} calls"
 
 
-def _work(calls: int, prompt_tokens: int, output_tokens: int) -> str:
+def _work(calls: float, prompt_tokens: int, output_tokens: int) -> str:
     return f"{_calls(calls)}, about {prompt_tokens} prompt and {output_tokens} output tokens"
 
 
@@ -209,6 +215,18 @@ def _wrapped(start: str, text: str, hang: str | None = None) -> list[str]:
     )
 
 
+def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node's attributes: those that every node had always, and what else this one has."""
+    from harness.workload.inline import DEFAULTS
+
+    always = ("kind", "width", "delay_s", "agent", "model", "timeout_s", "over", "prompt_tokens", "output_tokens")
+    plain = {key: value for key, value in node.items() if key in always or value != DEFAULTS[key]}
+    for key in ("delay", "items", "output"):
+        if key in plain:
+            plain[key] = plain[key]._asdict()
+    return {"name": name, **plain}
+
+
 def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
     """Return the answer for `--json`."""
     from harness.workload.schema import OllamaServer, without_credentials
@@ -225,8 +243,9 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
         plain["span"] = facts.span._asdict()
         plain["work"] = facts.work._asdict()
         plain["total"] = facts.total._asdict() if facts.total else None
-        plain["nodes"] = [{"name": name, **graph.nodes[name]} for name in graph]
+        plain["nodes"] = [_node(name, graph.nodes[name]) for name in graph]
         plain["edges"] = [list(edge) for edge in graph.edges]
+        plain["labels"] = [[a, b, list(taken)] for a, b, taken in graph.edges(data="labels") if taken]
         pipelines.append(plain)
     return {
         "name": loaded.workload.name,

@@ -142,6 +142,6 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
         output_tokens={
             f"{pipeline}/{node}": agent.output_tokens
             for (pipeline, node), agent in loaded.agents.items()
-            if agent.exact_output
+            if agent.exact_output and isinstance(agent.output_tokens, int)
         },
     )

@@ -81,7 +81,8 @@ class FlowShape:
         self.need = [_ALL if node.need is None else node.need for node in nodes]
         self.enough = [_ALL if node.enough is None else node.enough for node in nodes]
         self.edges: list[tuple[Taken, ...]] = [
-            tuple((after, _label(nodes[after], index)) for after in node.successors) for index, node in enumerate(nodes)
+            tuple(edge for after in sorted(set(node.successors)) for edge in _edges(nodes, index, after))
+            for index, node in enumerate(nodes)
         ]
         self.ancestors = [_ancestors(graph, i) if node.need is not None else () for i, node in enumerate(nodes)]
         self.may_lose = any(node.need is not None or node.enough is not None for node in nodes)
@@ -276,8 +277,10 @@ class FlowWalk:
         return min(drawn, node.width)
 
 
-def _label(node: Node, source: int) -> int | None:
-    return node.takes[node.predecessors.index(source)] if node.takes else None
+def _edges(nodes: tuple[Node, ...], source: int, after: int) -> list[Taken]:
+    """Return the edges between two nodes: several where the second needs one of several labels of the first."""
+    takes = nodes[after].takes or (None,) * len(nodes[after].predecessors)
+    return [(after, label) for before, label in zip(nodes[after].predecessors, takes, strict=True) if before == source]
 
 
 def _draws(node: Node, seed: int, repeat: int, pipeline: str) -> Uniform | None:

@@ -9,9 +9,9 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
-5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, and
-   reads only the rest, at least one token; from the first turn of all on, every other call takes the slot that was
-   free longest, and so evicts what is there.
+5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
+   prompt, and reads only the rest, at least one token. From the first turn of all on, every other call takes the slot
+   that was free longest, and so evicts what is there.
 
 Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
 ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So

@@ -12,16 +12,23 @@ from functools import partial
 from typing import NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Start
+from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Says, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
-__all__ = ["LiveStats", "Send", "drive"]
+__all__ = ["Answered", "LiveStats", "Send", "drive"]
 
 # Carries out one call and tells how it went. It never raises for what a server did: that is an outcome. It may be
 # cancelled, and must then have let go of the server when it returns. Times are seconds since the start of the trial.
-Send = Callable[[Call], Awaitable[Reply]]
+Send = Callable[[Call], "Awaitable[Reply | Answered]"]
 
 LAG_SAMPLE_S = 1 / 16  # a power of two: on a virtual clock it falls on the same instants as everything else
+
+
+class Answered(NamedTuple):
+    """A reply with what the workload's rules found in it, where the model decides which way a job goes."""
+
+    reply: Reply
+    says: Says
 
 
 class LiveStats(NamedTuple):
@@ -35,7 +42,7 @@ async def _yield_once() -> None:
     await asyncio.sleep(0)
 
 
-async def _reply(send: Send, call: Call) -> Reply:
+async def _reply(send: Send, call: Call) -> Reply | Answered:
     return await send(call)
 
 
@@ -61,15 +68,19 @@ async def drive(
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    tasks: dict[int, asyncio.Task[Reply]] = {}
+    tasks: dict[int, asyncio.Task[Reply | Answered]] = {}
     lags: list[float] = []
 
-    def ended(call_id: int, task: asyncio.Task[Reply]) -> None:
+    def ended(call_id: int, task: asyncio.Task[Reply | Answered]) -> None:
         del tasks[call_id]
         if task.cancelled():
             queue.put_nowait(Cancelled(call_id, Reply("cancelled", end_s=loop.time() - start_s)))
         elif task.exception() is None:  # else it is a bug in `send`, and the task group raises it
-            queue.put_nowait(Done(call_id, task.result()))
+            match task.result():
+                case Answered(reply, says):
+                    queue.put_nowait(Done(call_id, reply, says))
+                case reply:
+                    queue.put_nowait(Done(call_id, reply))
 
     def carry_out(actions: list[Action]) -> None:
         for action in actions:

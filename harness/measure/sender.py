@@ -13,9 +13,11 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Plan
 from harness.core.records import Origin, Reply
 from harness.drivers.chat import Chat, Request
-from harness.drivers.texts import Texts
+from harness.drivers.live import Answered
 from harness.servers.spec import RunningServer
+from harness.workload.rules import Decisions, what_it_says
 from harness.workload.schema import AgentSpec
+from harness.workload.texts import Texts
 
 __all__ = ["Endpoint", "Sender", "options_for", "origin_of", "throttle"]
 
@@ -43,13 +45,16 @@ def origin_of(servers: Iterable[RunningServer]) -> Origin:
     return "emulated" if any(server.emulated for server in servers) else "measured"
 
 
-def options_for(server: RunningServer, agent: AgentSpec, seed: int) -> dict[str, Any]:
+def options_for(server: RunningServer, agent: AgentSpec, seed: int, output_tokens: int | None = None) -> dict[str, Any]:
     """Return the complete options of a request: `options=` replaces all that ChatOllama would send.
+
+    `output_tokens` is this call's length, where the agent's varies.
 
     Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
     server that we did not start keeps the ones that it has.
     """
-    options: dict[str, Any] = {"num_predict": agent.output_tokens, "temperature": agent.temperature, "seed": seed}
+    length = agent.output_tokens if output_tokens is None else output_tokens
+    options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
     if server.can_pin_output:
@@ -67,6 +72,7 @@ class Sender:
         texts: renders prompts and keeps what flows between nodes.
         zero_s: the clock's time at which the trial began.
         seed, repeat: keys of the draws.
+        decisions: by (pipeline, node): what its answer decides, where the model is in control.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Sender:
         zero_s: float,
         seed: int,
         repeat: int,
+        decisions: Mapping[tuple[str, str], Decisions] | None = None,
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
@@ -89,15 +96,16 @@ class Sender:
         self._zero_s = zero_s
         self._seed = seed
         self._repeat = repeat
+        self._decisions = decisions or {}
 
-    async def __call__(self, call: Call) -> Reply:
+    async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
         pipeline = self._pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node].name
+        node, size = pipeline.graph.nodes[call.node].name, pipeline.graph.nodes[call.node].output_tokens
         endpoint = self._endpoints[call.lane]
         agent = self._agents[pipeline.name, node]
-        key = (self._repeat, pipeline.name, call.job, node, call.item, call.attempt)
-        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item)
+        key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
+        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
         # the candidate in the key. Six digits are the same number of tokens in every call.
         unique = f"[{integer(1_000_000, self._seed, *key, self._plan.name, 'prefix'):06d}] "
@@ -105,12 +113,18 @@ class Sender:
             user = unique + user
         else:
             system = unique + system
-        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"))
+        length = None
+        if size is not None:  # every attempt at a call is as long
+            drawn_for = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, "output_tokens")
+            length = max(1, int(size.draw(self._seed, *drawn_for)))
+        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length)
         request = Request(system, user, options, stream=pipeline.path == "interactive", format=agent.format)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass
         reply, text = await endpoint.chat.ask(request, self._zero_s)
         if reply.outcome == "ok":
-            self._texts.keep(pipeline.name, call.job, node, call.item, text)
+            self._texts.keep(pipeline.name, call.job, node, call.item, text, call.iteration)
+            if decides := self._decisions.get((pipeline.name, node)):
+                return Answered(reply, what_it_says(node, decides, text))
         return reply

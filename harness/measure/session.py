@@ -19,7 +19,6 @@ from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
-from harness.drivers.texts import Render, Texts
 from harness.errors import ServerFailure
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
@@ -32,6 +31,7 @@ from harness.units import count, safe_url
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
+from harness.workload.texts import Render, Texts
 
 __all__ = ["measure", "opened"]
 
@@ -112,7 +112,7 @@ async def _measure_trial(
 ) -> list[str]:
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
-    texts = Texts(_renderer(loaded, repeat))
+    texts = Texts(_renderer(loaded, repeat), loaded.uses, loaded.loops, loaded.lists())
     origin = origin_of(endpoints[lane.server].server for lane in plan.lanes)
     engine = Engine(
         loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
@@ -149,6 +149,7 @@ async def _measure_trial(
         zero_s=zero_s,
         seed=workload.seed,
         repeat=repeat,
+        decisions=loaded.decisions(),
     )
     stats: LiveStats = await drive(
         engine, sender, keep, start_s=zero_s, on_change=lambda engine: progress.calls(engine, ended)
@@ -197,8 +198,11 @@ def _renderer(loaded: Loaded, repeat: int) -> Render:
 
     def fill(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
         prompt = loaded.prompts[pipeline, node]
-        over = loaded.workload.pipelines[pipeline].nodes[node].over
-        text = None if over is None else inputs[over][item]
+        over = loaded.node(pipeline, node).over
+        if "item" in outputs:
+            text: str | None = outputs["item"][0]
+        else:
+            text = None if over is None else inputs[over][item]
         system = None if prompt.system is None else render(prompt.system, text, inputs, outputs)
         return system, render(prompt.template, text, inputs, outputs)
 

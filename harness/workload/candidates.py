@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import networkx as nx
+
+from harness.core.graph import Pipeline
 from harness.core.plan import Lane, Plan
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.schema import (
@@ -19,7 +22,7 @@ from harness.workload.schema import (
 )
 from harness.workload.source import Loc
 
-__all__ = ["Plans", "check_compare", "plans", "standard_set"]
+__all__ = ["Plans", "check_compare", "check_models", "placed", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
 _NUMBERS = {
@@ -44,14 +47,16 @@ class Plans(NamedTuple):
 
 
 def plans(
-    workload: Workload, default: ServerSpec | None = None, nodes: Mapping[str, Sequence[str]] | None = None
+    workload: Workload, default: ServerSpec | None = None, nodes: Mapping[str, Mapping[str, bool]] | None = None
 ) -> Plans:
     """Resolve `compare`, or the standard set where it is left out, into plans; the workload has been checked.
 
     `default` is the server of a file that names none: four slots of the embedded engine. `nodes` are the names in the
-    compiled graph of every pipeline, in its order; None: those of the file, in its order.
+    compiled graph of every pipeline, in its order, and whether each calls a model; None: those of the file.
     """
-    nodes = nodes or {name: tuple(spec.nodes) for name, spec in workload.pipelines.items()}
+    nodes = nodes or {
+        name: {node: of.tool is None for node, of in spec.nodes.items()} for name, spec in workload.pipelines.items()
+    }
     default = default or LlamaCppServer(kind="llamacpp", slots=STANDARD_SLOTS)
     known: dict[str, ServerSpec] = dict(workload.servers) or {"four-slot": default}
     if workload.compare:
@@ -131,14 +136,17 @@ def _add(base: str, spec: ServerSpec, known: dict[str, ServerSpec]) -> str:
     return name
 
 
-def _plan(name: str, routing: Routing, nodes: Mapping[str, Sequence[str]], known: Mapping[str, ServerSpec]) -> Plan:
-    default = routing.place if isinstance(routing.place, str) else most_slots(known)
-    place: Mapping[str, str] = {} if routing.place is None or isinstance(routing.place, str) else routing.place
-    where = [
-        [place.get(f"{pipeline}.{node}", place.get(pipeline, default)) for node in names]
+def _plan(
+    name: str, routing: Routing, nodes: Mapping[str, Mapping[str, bool]], known: Mapping[str, ServerSpec]
+) -> Plan:
+    default = most_slots(known)
+    where = {
+        (pipeline, node): placed(routing, pipeline, node, default)
         for pipeline, names in nodes.items()
-    ]
-    used = [server for server in known if any(server in servers for servers in where)]
+        for node, calls in names.items()
+        if calls
+    }
+    used = [server for server in known if server in where.values()]
     lanes = tuple(
         Lane(
             server=server,
@@ -151,11 +159,52 @@ def _plan(name: str, routing: Routing, nodes: Mapping[str, Sequence[str]], known
         )
         for server in used
     )
-    return Plan(name, lanes, tuple(tuple(used.index(server) for server in servers) for servers in where))
+    # What calls no model is on no server; the walk still wants a lane for it.
+    lane = {server: i for i, server in enumerate(used)}
+    return Plan(
+        name, lanes, tuple(tuple(lane[where.get((p, node), used[0])] for node in names) for p, names in nodes.items())
+    )
 
 
-def check_compare(workload: Workload, mistakes: Mistakes) -> None:
-    """Note every name in `compare` that is not there, and every setting that would have no effect."""
+def placed(routing: Routing, pipeline: str, node: str, default: str) -> str:
+    """Return the server of a node: its own, its sub-pipeline's, its pipeline's, or `default`."""
+    if isinstance(routing.place, str):
+        return routing.place
+    place = routing.place or {}
+    while node:
+        if f"{pipeline}.{node}" in place:
+            return place[f"{pipeline}.{node}"]
+        node = node.rpartition("/")[0]
+    return place.get(pipeline, default)
+
+
+def check_models(
+    chosen: Plans, pipelines: Sequence[Pipeline], written: Mapping[str, Mapping[str, Loc]], mistakes: Mistakes
+) -> None:
+    """Note every agent with a model of its own that some candidate sends to a server with only another one.
+
+    An Ollama server loads any model that it has; the embedded engine has the one that it was started with. Simulated
+    servers have the timings of one model, whatever it is called.
+    """
+    for i, pipeline in enumerate(pipelines):
+        for n, node in enumerate(pipeline.graph.nodes):
+            for plan in chosen.plans if node.kind == "agent" and node.model else ():
+                server = plan.lanes[plan.place[i][n]].server
+                spec = chosen.servers[server]
+                if isinstance(spec, LlamaCppServer) and spec.model != node.model:
+                    message = (
+                        f'node "{node.name}" wants the model "{node.model}", but candidate "{plan.name}" places it on '
+                        f'"{server}", which has "{spec.model}"; place {pipeline.name}.{node.name} on another server'
+                    )
+                    mistakes.add((*written[pipeline.name][node.name], "agent"), message)
+                    break
+
+
+def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes) -> None:
+    """Note every name in `compare` that is not there, and every setting that would have no effect.
+
+    `graphs` are the pipelines', written out; none where they have mistakes.
+    """
     servers: Mapping[str, ServerBase] = workload.servers
     default = most_slots(workload.servers) if workload.servers else "four-slot"
     for name, candidate in workload.compare.items():
@@ -163,15 +212,24 @@ def check_compare(workload: Workload, mistakes: Mistakes) -> None:
             continue
         at: Loc = ("compare", name)
         place = candidate.place
-        placed = {"": place} if isinstance(place, str) else dict(place or {})
-        for pipeline, server in placed.items():
-            loc: Loc = (*at, "place", pipeline) if pipeline else (*at, "place")
-            if pipeline and pipeline not in workload.pipelines:
+        written = {"": place} if isinstance(place, str) else dict(place or {})
+        for what, server in written.items():
+            loc: Loc = (*at, "place", what) if what else (*at, "place")
+            pipeline, _, node = what.partition(".")
+            hint = ""
+            if what and pipeline not in workload.pipelines:
                 hint = unknown("pipeline", pipeline, workload.pipelines)
-                mistakes.add(loc, f'candidate "{name}" places "{pipeline}": {hint}', key=True)
+            elif node and pipeline in graphs:
+                hint = _wrong_node(node, graphs[pipeline])
+            if hint:
+                mistakes.add(loc, f'candidate "{name}" places "{what}": {hint}', key=True)
             if server not in servers and server != default:
                 mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = {place} if isinstance(place, str) else {placed.get(p, default) for p in workload.pipelines}
+        used = {
+            placed(candidate, pipeline, node, default)
+            for pipeline in workload.pipelines
+            for node in (_agents(graphs[pipeline]) if pipeline in graphs else [""])
+        } | (set() if graphs else set(written.values()))
         for key in ("cap", "order"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -198,3 +256,18 @@ def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:
 
 def _a(word: str) -> str:
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _agents(graph: nx.DiGraph) -> list[str]:
+    return [name for name, node in graph.nodes(data=True) if node["kind"] == "agent"]
+
+
+def _wrong_node(node: str, graph: nx.DiGraph) -> str:
+    """Say what is wrong with a node (or a sub-pipeline) that a candidate places; "" where nothing is."""
+    agents = _agents(graph)
+    if node in agents or any(name.startswith(f"{node}/") for name in agents):
+        return ""
+    if node in graph:
+        return "that node calls no model and needs no server"
+    hint = unknown("node", node, agents)
+    return f'pipeline "{graph.name}" has {hint}'

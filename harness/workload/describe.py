@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
 
-from harness.core.graph import Arrival, Pipeline
-from harness.core.sizes import Distribution
+from harness.core.graph import Pipeline
+from harness.workload.control import control_of
 from harness.workload.load import Loaded
+from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.schema import OllamaServer
+from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
 __all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weight_antichain", "span_of"]
 
+MAX_LOOKED_AT = 64  # ways that a job can go, for its width
+
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits."""
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits.
 
-    calls: int
+    Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
+    (`need`, `enough`) are counted in full.
+    """
+
+    calls: float
     prompt_tokens: int
     output_tokens: int
 
@@ -27,11 +35,13 @@ class Span(NamedTuple):
     """The longest chain of one job: what no number of slots can shorten.
 
     The chain with most expected output tokens; among equals the one with most prompt tokens, then tool
-    seconds. A fan-out counts as one of its calls. `longest_tool_s` is the most tool seconds on any chain.
+    seconds. A fan-out counts as one of its calls, a loop as its mean number of passes; where there are branches, the
+    figures are means over all ways that a job can go, and `nodes` is the chain of the longest. `longest_tool_s` is
+    the most tool seconds on any chain.
     """
 
     nodes: tuple[str, ...]
-    calls: int
+    calls: float
     prompt_tokens: int
     output_tokens: int
     tool_s: float
@@ -50,6 +60,8 @@ class PipelineFacts(NamedTuple):
     span: Span
     work: Work  # of one job
     total: Work | None  # of all jobs
+    expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
+    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, tool, retry or first; words)
 
 
 class Description(NamedTuple):
@@ -72,49 +84,58 @@ def describe(loaded: Loaded) -> Description:
 
 def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
     graph = loaded.graphs[pipeline.name]
-    before = 0.0 if pipeline.session is None else (pipeline.session.turns.mean - 1) / 2  # turns, on average
-    work = Work(
-        calls=sum(node["width"] for _, node in graph.nodes.items() if node["kind"] == "agent"),
-        prompt_tokens=sum(
-            node["width"] * round(node["prompt_tokens"] + before * _turn_tokens(node))
-            for _, node in graph.nodes.items()
-        ),
-        output_tokens=sum(node["width"] * node["output_tokens"] for _, node in graph.nodes.items()),
-    )
-    width = sum(max_weight_antichain(graph, _calls_of(graph)).values())
-    at_once = _jobs_at_once(pipeline)
+    ways = scenarios(graph)
+    work = work_of(ways, pipeline)
+    width = widest(graph, ways)
+    at_once = jobs_at_once(pipeline)
     return PipelineFacts(
         name=pipeline.name,
         path=pipeline.path,
-        arrivals=_arrivals(loaded.pipelines, pipeline),
+        arrivals=arrivals_in_words(loaded.pipelines, pipeline),
         jobs=pipeline.jobs,
         width=width,
         width_all_jobs=None if at_once is None else at_once * width,
-        span=span_of(graph),
+        span=mean_span(ways),
         work=work,
-        total=None if pipeline.jobs is None else Work(*(pipeline.jobs * figure for figure in work)),
+        total=None if pipeline.jobs is None else Work(*(_tidy(pipeline.jobs * figure) for figure in work)),
+        expected=len(ways) > 1 or any(_varies(node) for _, node in graph.nodes(data=True)),
+        control=control_of(graph, loaded),
     )
 
 
-def _turn_tokens(node: Mapping[str, Any]) -> int:
-    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
-    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"])
+def _varies(node: Mapping[str, Any]) -> bool:
+    loop = node.get("kind") == "until" and node.get("max_iterations", 1) > 1 and node.get("end_share", 0) > 0
+    return loop or any(node.get(key) is not None for key in ("items", "output", "delay"))
 
 
-def _jobs_at_once(pipeline: Pipeline) -> int | None:
-    """Return the most jobs that can be under way together; of a conversation it is one."""
-    if pipeline.arrival.users:
-        users = pipeline.arrival.users
-        return users if pipeline.jobs is None else min(users, pipeline.jobs)
-    session = pipeline.session
-    if session is None:
-        return pipeline.jobs
-    if pipeline.arrival.due_s:
-        opened = len(pipeline.arrival.due_s)
-        return opened if pipeline.jobs is None else min(opened, pipeline.jobs)
-    if pipeline.jobs is None or session.turns.kind != "fixed":
-        return pipeline.jobs
-    return -(-pipeline.jobs // max(1, int(session.turns.mean)))
+def _tidy(value: float) -> Any:
+    """Return a whole number as one, any other with one decimal."""
+    return round(value) if abs(value - round(value)) < 1e-9 else round(value, 1)
+
+
+def work_of(ways: Sequence[Scenario], pipeline: Pipeline) -> Work:
+    """Return the mean work of a job."""
+    calls = prompt = output = 0.0
+    for share, graph in ways:
+        for _, node in graph.nodes(data=True):
+            if node["kind"] == "agent":
+                made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
+                calls += made
+                prompt += made * (node["prompt_tokens"] + history_tokens(pipeline, node))
+                output += made * node["output_tokens"]
+    return Work(_tidy(calls), round(prompt), round(output))
+
+
+def widest(graph: nx.DiGraph, ways: Sequence[Scenario]) -> int:
+    """Return the most calls that could ever run together in a job, whatever each takes.
+
+    Branches that exclude each other are looked at one way at a time. It is a bound where there are very many ways, and
+    where losers are left to run: they may or may not overlap with what comes after.
+    """
+    distinct = {frozenset(way.graph): way.graph for way in ways}
+    largest = [names for names in distinct if not any(names < other for other in distinct)]
+    graphs = [distinct[names] for names in largest] if len(largest) <= MAX_LOOKED_AT else [graph]
+    return max(sum(max_weight_antichain(waits_for(one), _calls_of(one)).values()) for one in graphs)
 
 
 def _calls_of(graph: nx.DiGraph) -> dict[str, int]:
@@ -148,32 +169,61 @@ def max_weight_antichain(graph: nx.DiGraph, weight: Mapping[str, int]) -> dict[s
 def span_of(graph: nx.DiGraph) -> Span:
     """Return the longest chain of one job."""
 
-    def cost(name: str) -> tuple[int, int, float, int]:
+    def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
-        return node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        figures = node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        passes = node.get("passes", 1.0)
+        return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 
     chain = _longest_chain(graph, cost)
     sums = [sum(column) for column in zip(*(cost(name) for name in chain), strict=True)]
-    slowest = _longest_chain(graph, lambda name: (graph.nodes[name]["delay_s"],))
+    slowest = _longest_chain(graph, lambda name: (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0),))
+    waited = (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0) for name in slowest)
     return Span(
-        nodes=chain,
-        calls=int(sums[3]),
-        prompt_tokens=int(sums[1]),
-        output_tokens=int(sums[0]),
+        nodes=tuple(name for name in chain if graph.nodes[name]["kind"] != "until"),
+        calls=_tidy(sums[3]),
+        prompt_tokens=round(sums[1]),
+        output_tokens=round(sums[0]),
         tool_s=float(sums[2]),
-        longest_tool_s=float(sum(graph.nodes[name]["delay_s"] for name in slowest)),
+        longest_tool_s=float(sum(waited)),
+    )
+
+
+def mean_span(ways: Sequence[Scenario]) -> Span:
+    """Return the mean of the longest chains of all ways, with the nodes of the longest."""
+    if len(ways) == 1:
+        return span_of(ways[0].graph)
+    spans = [(way.share, span_of(way.graph)) for way in ways]
+    _, longest = max(spans, key=lambda entry: (entry[1].output_tokens, entry[1].prompt_tokens))
+
+    def mean(figure: Callable[[Span], float]) -> float:
+        return sum(share * figure(span) for share, span in spans)
+
+    return Span(
+        nodes=longest.nodes,
+        calls=_tidy(mean(lambda span: span.calls)),
+        prompt_tokens=round(mean(lambda span: span.prompt_tokens)),
+        output_tokens=round(mean(lambda span: span.output_tokens)),
+        tool_s=mean(lambda span: span.tool_s),
+        longest_tool_s=mean(lambda span: span.longest_tool_s),
     )
 
 
 def _longest_chain(graph: nx.DiGraph, cost: Callable[[str], tuple[float, ...]]) -> tuple[str, ...]:
-    """Return the chain with the largest sum of costs, compared figure by figure."""
+    """Return the chain with the largest sum of costs, compared figure by figure.
+
+    A node that needs k of its predecessors waits for the k-th of them.
+    """
     best: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {}
     for name in nx.topological_sort(graph):
         own = cost(name)
         before = [best[other] for other in graph.predecessors(name)]
         sums, chain = max(before, key=lambda entry: entry[0], default=((0.0,) * len(own), ()))
+        need = graph.nodes[name].get("need")
+        if need is not None and need < len(before):
+            sums, chain = sorted(before, key=lambda entry: entry[0])[need - 1]
         best[name] = tuple(a + b for a, b in zip(sums, own, strict=True)), (*chain, name)
-    return max(best.values(), key=lambda entry: entry[0])[1]
+    return max((best[name] for name in graph if not graph.out_degree(name)), key=lambda entry: entry[0])[1]
 
 
 def _width_of_all(pipelines: tuple[Pipeline, ...], facts: tuple[PipelineFacts, ...]) -> int | None:
@@ -184,60 +234,6 @@ def _width_of_all(pipelines: tuple[Pipeline, ...], facts: tuple[PipelineFacts, .
     order.add_nodes_from(pipeline.name for pipeline in pipelines)
     order.add_edges_from((pipelines[p.after].name, p.name) for p in pipelines if p.after is not None)
     return sum(max_weight_antichain(order, {fact.name: fact.width_all_jobs or 0 for fact in facts}).values())
-
-
-def _arrivals(pipelines: tuple[Pipeline, ...], pipeline: Pipeline) -> str:
-    """Say in words when jobs start, and how many there are."""
-    text = _pace(pipeline.arrival, pipeline.session is not None, pipeline.jobs)
-    if pipeline.session is not None:
-        turns, think = pipeline.session.turns, pipeline.session.think
-        text += f", {_spoken(turns)} turns each with {_spoken(think)} s between them"
-    if pipeline.until is not None:
-        text += f" until {pipelines[pipeline.until].name} has ended"
-    elif pipeline.jobs is not None and (pipeline.session is not None or not _counted(pipeline.arrival)):
-        text += f", {'1 job' if pipeline.jobs == 1 else f'{pipeline.jobs} jobs'}"
-    return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
-
-
-def _counted(when: Arrival) -> bool:
-    """Tell whether the words for the pace name the number of jobs."""
-    return bool(when.due_s) or when.every_s == 0
-
-
-def _pace(when: Arrival, sessions: bool, jobs: int | None) -> str:
-    what = "conversation" if sessions else "job"
-    if when.users:
-        users = "1 user" if when.users == 1 else f"{when.users} users"
-        think = f"{when.think_s:g}" if when.think is None else _spoken(when.think)
-        return f"{users}, {think} s between {'conversations' if sessions else 'reply and next request'}"
-    if when.poisson_per_s is not None:
-        return f"{when.poisson_per_s:g} {what}s a second at random (Poisson)"
-    if when.ramp is not None:
-        first, last, over_s = when.ramp
-        return f"{first:g} to {last:g} {what}s a second at random (Poisson), over {over_s:g} s"
-    if when.bursts is not None:
-        return f"{when.bursts.size} {what}s at once every {when.bursts.every_s:g} s"
-    if when.every_s:
-        return f"a {what} every {when.every_s:g} s"
-    number = len(when.due_s) or jobs or 0
-    counted = f"1 {what}" if number == 1 else f"{number} {what}s"
-    if not when.due_s or when.due_s[-1] == 0:
-        if sessions and not when.due_s:
-            return "conversations, all at once"
-        return counted if number == 1 else f"{counted} at once"
-    if number == 1:
-        return f"{counted} at {when.due_s[0]:g} s"
-    shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if number > 4 else "")
-    return f"{counted}, at {shown} s"
-
-
-def _spoken(size: Distribution) -> str:
-    """Write `6`, `2 to 10`, `about 4.5 (lognormal)`."""
-    if size.kind == "fixed":
-        return f"{size.values[0]:g}"
-    if size.kind == "uniform":
-        return f"{size.values[0]:g} to {size.values[1]:g}"
-    return f"about {size.mean:.3g} ({size.kind})"
 
 
 def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None) -> tuple[str, ...]:
@@ -259,49 +255,21 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 "for each output token; batching shares the writing, not the reading."
             )
     for pipeline in loaded.pipelines:
-        for node, needed in _needs(loaded, pipeline).items():
+        for node, attributes in loaded.graphs[pipeline.name].nodes(data=True):
             for name, spec in loaded.servers.items():
                 running = isinstance(spec, OllamaServer) and spec.url is not None
-                if needed > spec.context_tokens and not running:
-                    hints.append(_too_long(loaded, pipeline, node, needed, name, spec.context_tokens))
+                if attributes["kind"] != "agent" or running:
+                    continue
+                if needed_tokens(pipeline, attributes) > spec.context_tokens:
+                    hints.append(too_long(pipeline, node, attributes, name, spec.context_tokens))
+    used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
+    hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
+    decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
+    if loaded.workload.control == "model" and decisions:
+        hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     if loaded.derived:
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}.")
     return tuple(hints)
-
-
-def _needs(loaded: Loaded, pipeline: Pipeline) -> dict[str, int]:
-    """Return the context that one call of each agent node needs, of a conversation in its last turn: estimated tokens."""
-    return {
-        name: node["prompt_tokens"] + (_most_turns(pipeline) - 1) * _turn_tokens(node) + node["output_tokens"]
-        for name, node in loaded.graphs[pipeline.name].nodes.items()
-        if node["kind"] == "agent"
-    }
-
-
-def _most_turns(pipeline: Pipeline) -> int:
-    """Return how many turns a conversation has at most, or on average where nothing bounds them."""
-    if pipeline.session is None:
-        return 1
-    turns = pipeline.session.turns
-    most = int(turns.mean if turns.highest is None else turns.highest)
-    return max(1, most if pipeline.jobs is None else min(most, pipeline.jobs))
-
-
-def _too_long(loaded: Loaded, pipeline: Pipeline, node: str, needed: int, server: str, context_tokens: int) -> str:
-    where = f"{pipeline.name}.{node}"
-    turns = _most_turns(pipeline)
-    if turns == 1:
-        return (
-            f"{where} needs about {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens or "
-            "shorten the prompt."
-        )
-    grows = max(1, _turn_tokens(loaded.graphs[pipeline.name].nodes[node]))
-    fits = turns - -(-(needed - context_tokens) // grows)
-    about = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
-    return (
-        f"{where}: a conversation of {turns} turns needs about {needed} tokens; {server} holds {context_tokens} a "
-        f"slot, {about}, and the turns after that fail: raise context_tokens, or have fewer or shorter turns."
-    )

@@ -1,15 +1,15 @@
-"""Draw an agent graph with lines, left to right; as a list where lines could be misread. Also as Mermaid."""
+"""Draw an agent graph with lines, left to right; as a list where lines could be misread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
 from typing import Any
 
 import networkx as nx
 
 from harness.units import seconds
 
-__all__ = ["draw", "label", "mermaid"]
+__all__ = ["again", "draw", "label"]
 
 # A cell's connections: left, right, up, down.
 _LINES = {
@@ -18,13 +18,28 @@ _LINES = {
 }  # fmt: skip
 
 Cell = tuple[int, int]
+Node = Any  # a node's name, or (name, name, level) for a line that passes a level
 
 
 def label(name: str, node: dict[str, Any]) -> str:
-    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`."""
+    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`.
+
+    What varies is said to be about so much, or at most.
+    """
     if node["kind"] == "tool":
-        return f"{name} ({seconds(node['delay_s'])})"
-    return f"{name} x{node['width']}" if node.get("over") else name
+        about = "about " if node.get("delay") else ""
+        return f"{name} ({about}{seconds(node['delay_s'])})"
+    if node["kind"] == "until":
+        return f"{name} ({node['max_iterations']}x)" if node["body"] else name
+    if not node.get("over"):
+        return name
+    return f"{name} x0-{node['width']}" if node.get("items") else f"{name} x{node['width']}"
+
+
+def again(graph: nx.DiGraph, name: str) -> tuple[str, ...]:
+    """Return where the next pass of the loop begins that ends in `name`; none where it ends no loop."""
+    body = graph.nodes[name].get("body", ())
+    return tuple(node for node in body if not any(before in body for before in graph.predecessors(node)))
 
 
 def draw(graph: nx.DiGraph, columns: int = 76) -> list[str]:
@@ -32,7 +47,8 @@ def draw(graph: nx.DiGraph, columns: int = 76) -> list[str]:
 
     Every node stands right of all that it waits for. Nodes with the same successors share one vertical line,
     and two different lines only ever cross (the upright one goes over the other). Where that is not possible,
-    or not in `columns`, the answer is a list: every node with what it waits for.
+    or not in `columns`, the answer is a list: every node with what it waits for. A label of a branch stands before the
+    node that needs it; a loop is drawn once, and its end says where it goes back to.
     """
     lines = _diagram(graph)
     if lines is None or max(map(len, lines)) > columns:
@@ -46,8 +62,27 @@ def _list(graph: nx.DiGraph, columns: int) -> list[str]:
     lines = []
     for name in nx.lexicographical_topological_sort(graph, key=_place(graph).__getitem__):
         before = sorted(graph.predecessors(name), key=_place(graph).__getitem__)
-        lines.append(f"{labels[name]:<{pad}}  <- {', '.join(before)}" if before else labels[name])
+        parts = [f"{other}{_taken(graph, other, name)}" for other in before]
+        text = f"{labels[name]:<{pad}}  <- {', '.join(parts)}" if before else labels[name]
+        if back := again(graph, name):
+            text += f"; back to {', '.join(back)}"
+        lines += textwrap.wrap(text, columns, subsequent_indent=" " * (pad + 5), break_on_hyphens=False) or [text]
     return lines
+
+
+def _taken(graph: nx.DiGraph, before: str, name: str) -> str:
+    """Say which labels of a branch an edge needs: `[billing]`."""
+    taken = graph.edges[before, name].get("labels")
+    return f"[{'/'.join(taken)}]" if taken else ""
+
+
+def _text(graph: nx.DiGraph, node: Node) -> str:
+    """Return what a diagram shows of a node; a line that passes shows nothing."""
+    if not isinstance(node, str):
+        return ""
+    taken = [_taken(graph, before, node) for before in graph.predecessors(node)]
+    back = "" if not again(graph, node) else " again"
+    return f"{taken[0]} {label(node, graph.nodes[node])}" if any(taken) else label(node, graph.nodes[node]) + back
 
 
 def _place(graph: nx.DiGraph) -> dict[str, int]:
@@ -55,12 +90,14 @@ def _place(graph: nx.DiGraph) -> dict[str, int]:
 
 
 def _diagram(graph: nx.DiGraph) -> list[str] | None:
+    if any(graph.in_degree(b) > 1 for a, b in graph.edges if _taken(graph, a, b)):
+        return None  # the label before a node would seem to be that of all lines into it
     levels, edges = _layered(graph)
     rows = _rows(levels, edges)
     canvas: dict[Cell, str] = {}
     x = 0
     for depth, level in enumerate(levels):
-        texts = {node: label(node, graph.nodes[node]) if isinstance(node, str) else "" for node in level}
+        texts = {node: _text(graph, node) for node in level}
         width = max(map(len, texts.values()))
         leaving = {node: [b for a, b in edges if a == node] for node in level}
         for node, text in texts.items():
@@ -84,9 +121,6 @@ def _diagram(graph: nx.DiGraph) -> list[str] | None:
     for (row, column), char in canvas.items():
         lines[row][column] = char
     return ["".join(line).rstrip() for line in lines]
-
-
-Node = Any  # a node's name, or (name, name, level) for a line that passes a level
 
 
 def _layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]]]:
@@ -169,16 +203,3 @@ def _draw_gap(canvas: dict[Cell, str], channels: list[Channel], x: int, end: int
             upright[row, at] = sides
     for cell, sides in {**flat, **upright}.items():
         canvas[cell] = _LINES[sides]
-
-
-def mermaid(graphs: Iterable[tuple[str, nx.DiGraph]]) -> str:
-    """Return the graphs as one Mermaid flowchart, a subgraph for each pipeline."""
-    lines = ["flowchart LR"]
-    for p, (pipeline, graph) in enumerate(graphs):
-        place = _place(graph)
-        lines.append(f'  subgraph p{p}["{pipeline}"]')
-        for name in graph:
-            lines.append(f'    p{p}n{place[name]}["{label(name, graph.nodes[name])}"]')
-        lines += [f"    p{p}n{place[a]} --> p{p}n{place[b]}" for a, b in graph.edges]
-        lines.append("  end")
-    return "\n".join(lines)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.content import check_inside
+from harness.core.sizes import Distribution
 from harness.errors import WorkloadError
 from harness.workload.mistakes import Mistakes, found
-from harness.workload.schema import FileInput, Input, ListInput
+from harness.workload.schema import FileInput, Input, ListInput, SyntheticInput, distribution
 from harness.workload.source import Loc, read_text
 
-__all__ = ["fixed_inputs", "synthetic"]
+__all__ = ["fixed_inputs", "made_up", "synthetic"]
 
 MAX_ITEMS = 10_000
 MAX_INPUT_BYTES = 16 * 1024 * 1024
@@ -29,9 +30,18 @@ _TEXT = (
 _WORDS = tuple(_TEXT.split())
 
 
-def synthetic(seed: int, repeat: int, name: str, count: int, tokens: int) -> tuple[str, ...]:
+def synthetic(seed: int, repeat: int, name: str, count: int, tokens: int | Distribution) -> tuple[str, ...]:
     """Make up `count` documents of about `tokens` tokens: the same for equal arguments, on every machine."""
-    return tuple(_document(random.Random(f"{seed}/{repeat}/{name}/{i}"), tokens) for i in range(count))
+    sizes = [
+        tokens if isinstance(tokens, int) else int(tokens.draw(seed, repeat, "inputs", name, i, "tokens"))
+        for i in range(count)
+    ]
+    return tuple(_document(random.Random(f"{seed}/{repeat}/{name}/{i}"), max(1, n)) for i, n in enumerate(sizes))
+
+
+def made_up(seed: int, repeat: int, name: str, spec: SyntheticInput) -> tuple[str, ...]:
+    """Return the documents of a synthetic input in one repeat."""
+    return synthetic(seed, repeat, name, spec.synthetic.count, distribution(spec.synthetic.tokens, whole=True))
 
 
 def _document(draw: random.Random, tokens: int) -> str:

@@ -15,17 +15,22 @@ from harness.core.plan import Plan
 from harness.errors import WorkloadError
 from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
-from harness.workload.inputs import fixed_inputs, synthetic
+from harness.workload.checks import Resolved, definitions, find_circles
+from harness.workload.inline import Loop, Use
+from harness.workload.inputs import fixed_inputs, made_up
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
+from harness.workload.rules import Decisions
 from harness.workload.schema import (
     AgentSpec,
     FrozenDict,
     LlamaCppServer,
+    NodeSpec,
     ServerSpec,
     SimulatedServer,
     SyntheticInput,
+    UntilSpec,
     Workload,
 )
 from harness.workload.source import Loc, parse_yaml, read_text
@@ -43,6 +48,9 @@ class Loaded(NamedTuple):
     pipelines: tuple[Pipeline, ...]  # per pipeline, for the walk; in the file's order
     agents: Mapping[tuple[str, str], AgentSpec]  # (pipeline, node) -> agent
     prompts: Mapping[tuple[str, str], Prompt]  # (pipeline, node) -> parsed template and system message
+    uses: Mapping[tuple[str, str], Use]  # (pipeline, node) -> what its templates can name
+    loops: Mapping[tuple[str, str], Loop]  # (pipeline, loop)
+    written: Mapping[tuple[str, str], Loc]  # (pipeline, node) -> where it stands in the file
     inputs: Mapping[str, tuple[str, ...]]  # the items of every input; synthetic ones as in repeat 0
     servers: Mapping[str, ServerSpec]  # those that a plan uses; derived ones are named in `derived`
     plans: tuple[Plan, ...]  # the candidates, in the file's order
@@ -51,12 +59,48 @@ class Loaded(NamedTuple):
     def resolved(self) -> Workload:
         """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
         named = {
-            spec.agent: self.agents[pipeline, node]
-            for pipeline, of in self.workload.pipelines.items()
-            for node, spec in of.nodes.items()
-            if isinstance(spec.agent, str)
+            spec.agent: self.agents[key]
+            for key, at in self.written.items()
+            if isinstance((spec := self.node(*key)).agent, str) and key in self.agents
         }
         return self.workload.model_copy(update={"agents": FrozenDict({**self.workload.agents, **named})})
+
+    def node(self, pipeline: str, node: str) -> NodeSpec:
+        """Return what was written of a node of a graph; one of a sub-pipeline is `refine/critic`."""
+        of, name, _, local = (str(step) for step in self.written[pipeline, node])
+        return (self.workload.pipelines if of == "pipelines" else self.workload.subpipelines)[name].nodes[local]
+
+    def until(self, pipeline: str, node: str) -> UntilSpec | None:
+        """Return when the loop ends whose `until` node this is; None: after all its passes."""
+        repeat = self.node(pipeline, node).repeat
+        return None if repeat is None else repeat.ends
+
+    def decisions(self) -> dict[tuple[str, str], Decisions]:
+        """Return what the answers of nodes decide; nothing where the draws do."""
+        if self.workload.control == "draws":
+            return {}
+        return {
+            (name, node): found
+            for name, graph in self.graphs.items()
+            for node in graph
+            if any(found := self._decisions(name, node))
+        }
+
+    def _decisions(self, pipeline: str, node: str) -> Decisions:
+        graph = self.graphs[pipeline]
+        spec = self.node(pipeline, node)
+        ends = (self.until(pipeline, name) for name, of in graph.nodes.items() if of["decides"] == node)
+        lists = [of["width"] for _, of in graph.nodes(data=True) if of["over_node"] == node]
+        return Decisions(
+            branch={} if graph.nodes[node]["kind"] != "agent" else {label: spec.rule(label) for label in spec.labels},
+            until=next((until.rule for until in ends if until is not None), None),
+            most_items=min(lists, default=None),
+        )
+
+    def lists(self) -> dict[tuple[str, str], str]:
+        """Return for every node that fans out over another one's answer which that is."""
+        nodes = ((name, node, of) for name, graph in self.graphs.items() for node, of in graph.nodes.items())
+        return {(name, node): of["over_node"] for name, node, of in nodes if of["over_node"] is not None}
 
     def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
         """Return the items of every input in one repeat: synthetic text is new in each."""
@@ -66,7 +110,7 @@ class Loaded(NamedTuple):
         spec = self.workload.inputs[name]
         if not isinstance(spec, SyntheticInput) or repeat == 0:
             return items
-        return synthetic(self.workload.seed, repeat, name, spec.synthetic.count, spec.synthetic.tokens)
+        return made_up(self.workload.seed, repeat, name, spec)
 
 
 def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
@@ -88,24 +132,24 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         if name == "item":
             mistakes.add(("inputs", name), '"item" is the item of a fan-out; rename the input', key=True)
         if isinstance(spec, SyntheticInput):
-            inputs[name] = synthetic(seed, 0, name, spec.synthetic.count, spec.synthetic.tokens)
+            inputs[name] = made_up(seed, 0, name, spec)
     item_tokens = {name: tuple(estimate_tokens(item) for item in inputs.get(name, ())) for name in written.inputs}
 
     resolved = _resolve_agents(written, folder, mistakes)
-    graphs = {
-        name: build.agent_graph(name, spec, resolved[name], item_tokens, written.timeout_s, mistakes)
-        for name, spec in written.pipelines.items()
-    }
+    inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    candidates.check_compare(written, mistakes)
+    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes)
     mistakes.raise_if_any()
 
     workload = override(written, asked)
+    graphs = {name: of.graph for name, of in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
-    names = {pipeline.name: [node.name for node in pipeline.graph.nodes] for pipeline in pipelines}
+    names = {p.name: {node.name: node.kind == "agent" for node in p.graph.nodes} for p in pipelines}
     chosen = override_plans(candidates.plans(workload, _default_server(asked), names), workload, asked)
-    nodes = {(name, node): agent for name, agents in resolved.items() for node, agent in agents.items()}
+    candidates.check_models(chosen, pipelines, {name: of.written for name, of in inlined.items()}, mistakes)
+    mistakes.raise_if_any()
+    nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
     return Loaded(
         path=path,
         workload=workload,
@@ -114,6 +158,9 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
         prompts={key: agent.prompt for key, agent in nodes.items()},
+        uses={(name, node): use for name, of in inlined.items() for node, use in of.uses.items()},
+        loops={(name, loop): body for name, of in inlined.items() for loop, body in of.loops.items()},
+        written={(name, node): at for name, of in inlined.items() for node, at in of.written.items()},
         inputs={name: inputs[name] for name in workload.inputs},
         servers=chosen.servers,
         plans=chosen.plans,
@@ -136,15 +183,14 @@ def _default_server(asked: Overrides) -> ServerSpec:
     return engine_of(LlamaCppServer(kind="llamacpp", slots=candidates.STANDARD_SLOTS), asked)
 
 
-def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dict[str, dict[str, build.Resolved]]:
-    """Find every node's agent: inline, then `agents:`, then a role card."""
+def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dict[Loc, Resolved]:
+    """Find the agent of every node that is written down: inline, then `agents:`, then a role card."""
     cards: dict[str, Card | None] = {}
-    result: dict[str, dict[str, build.Resolved]] = {}
-    for pipeline, spec in workload.pipelines.items():
-        result[pipeline] = {}
-        for node, node_spec in spec.nodes.items():
-            at: Loc = ("pipelines", pipeline, "nodes", node, "agent")
-            agent = node_spec.agent
+    result: dict[Loc, Resolved] = {}
+    for definition in definitions(workload):
+        for node, spec in definition.nodes.items():
+            at: Loc = (*definition.at, node, "agent")
+            agent = spec.agent
             if agent is None:
                 continue
             if isinstance(agent, AgentSpec):
@@ -165,11 +211,11 @@ def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dic
                     continue
                 found = _parsed(agent, card.spec, (), card, mistakes)
             if found is not None:
-                result[pipeline][node] = found
+                result[*definition.at, node] = found
     return result
 
 
-def _parsed(name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mistakes) -> build.Resolved | None:
+def _parsed(name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mistakes) -> Resolved | None:
     """Parse an agent's texts; None where a template cannot be read."""
     templates: list[Template | None] = []
     where: dict[tuple[bool, int], str] = {}
@@ -186,7 +232,7 @@ def _parsed(name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mi
             return None
         where |= {(is_system, slot.offset): place(slot.offset) for slot in template or () if isinstance(slot, Slot)}
         templates.append(template)
-    return build.Resolved(name, spec, Prompt(templates[0] or (), templates[1]), where)
+    return Resolved(name, spec, Prompt(templates[0] or (), templates[1]), where)
 
 
 def _check_pipelines(workload: Workload, mistakes: Mistakes) -> None:
@@ -202,7 +248,7 @@ def _check_pipelines(workload: Workload, mistakes: Mistakes) -> None:
             else:
                 message = f'pipeline "{name}" has {key}: {unknown("pipeline", other, workload.pipelines)}'
                 mistakes.add(("pipelines", name, key), message)
-    for circle in build.find_circles(waits):
+    for circle in find_circles(waits):
         spec = workload.pipelines[circle[0]]
         key = "while" if spec.while_ is not None else "after"
         if len(circle) == 2:

@@ -41,6 +41,9 @@ class Mistakes:
         """Note a mistake in another file (a role card, an input)."""
         self._all[(where, message)] = None
 
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
     def raise_if_any(self) -> None:
         """Raise one WorkloadError that lists them, a line each, the first ten of them."""
         if not self._all:

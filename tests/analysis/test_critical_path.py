@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import pytest
 from analysis.records import call, delay, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.critical_path import critical_path, median_job, predecessor_graph
+from harness.analysis.critical_path import critical_path, median_job
 from harness.analysis.timesplit import Parts
 from harness.core.records import CallRecord, DelayRecord, JobRecord
-from harness.workload.schema import PipelineSpec
+from harness.workload.dependencies import dependencies
+from harness.workload.schema import Workload
 
-DIAMOND = PipelineSpec.model_validate(
+
+def graph(pipeline: object, subpipelines: object = None) -> nx.DiGraph[str]:
+    file = {"version": 1, "name": "w", "pipelines": {"p": pipeline}, "subpipelines": subpipelines or {}}
+    return dependencies(Workload.model_validate(file), "p")
+
+
+GRAPH = graph(
     {
         "path": "batch",
         "jobs": 1,
@@ -41,7 +49,7 @@ def diamond() -> tuple[JobRecord, list[CallRecord], list[DelayRecord]]:
 
 def test_the_path_of_a_diamond() -> None:
     record, calls, delays = diamond()
-    path = critical_path(record, calls, delays, predecessor_graph(DIAMOND), {})
+    path = critical_path(record, calls, delays, GRAPH, {})
     assert path is not None
     assert [(step.node, step.item) for step in path.steps] == [("plan", 0), ("slow", 1), ("edit", 0)]
     assert path.steps[0].parts == Parts(prefill_s=0.25, decode_s=0.75, harness_s=0.25)
@@ -53,7 +61,7 @@ def test_the_path_of_a_diamond() -> None:
 def test_a_delay_can_be_critical() -> None:
     record, calls, _ = diamond()
     late = delay("look-up", 1.25, 4.125, pipeline="p")
-    path = critical_path(record, calls, [late], predecessor_graph(DIAMOND), {})
+    path = critical_path(record, calls, [late], GRAPH, {})
     assert path is not None
     assert [step.node for step in path.steps] == ["plan", "look-up", "edit"]
     assert path.steps[1].parts == Parts(tool_s=2.875)
@@ -62,7 +70,7 @@ def test_a_delay_can_be_critical() -> None:
 
 def test_a_job_of_which_nothing_ended_has_no_path() -> None:
     record, *_ = diamond()
-    assert critical_path(record, [call("plan", outcome="error")], [], predecessor_graph(DIAMOND), {}) is None
+    assert critical_path(record, [call("plan", outcome="error")], [], GRAPH, {}) is None
 
 
 @given(st.lists(st.integers(0, 512), min_size=7, max_size=7))
@@ -77,7 +85,7 @@ def test_the_parts_add_up_to_the_pipeline_time(ticks: list[int]) -> None:
         call("edit", ready=max(ends) + gap, prefill=edit, decode=0.0),
     ]
     record = job("p", end=max(ends) + gap + edit + tail, due=0.0)
-    path = critical_path(record, calls, [delay("look-up", ready, ready + tool)], predecessor_graph(DIAMOND), {})
+    path = critical_path(record, calls, [delay("look-up", ready, ready + tool)], GRAPH, {})
     assert path is not None
     assert path.parts.total_s == record.pipeline_time_s
     assert path.steps[1].end_s == max(ends)
@@ -86,3 +94,35 @@ def test_the_parts_add_up_to_the_pipeline_time(ticks: list[int]) -> None:
 @pytest.mark.parametrize(("ends", "median"), [([3.0, 1.0, 2.0], 2.0), ([4.0, 3.0, 1.0, 2.0], 2.0)])
 def test_the_median_job_is_one_that_happened(ends: list[float], median: float) -> None:
     assert median_job([job(number=n, end=end) for n, end in enumerate(ends)]).end_s == median
+
+
+def test_the_path_goes_through_every_pass_of_a_loop_and_past_a_loser() -> None:
+    review = {"nodes": {"critic": {"agent": "a"}, "editor": {"agent": "a", "after": ["critic"]}}}
+    looped = graph(
+        {
+            "path": "batch",
+            "jobs": 1,
+            "nodes": {
+                "fast": {"agent": "a"},
+                "slow": {"agent": "a"},
+                "refine": {"pipeline": "review", "after": ["fast", "slow"], "need": "any", "losers": "run",
+                           "repeat": {"max": 2}},
+                "end": {"agent": "a", "after": ["refine"]},
+            },
+        },
+        {"review": review},
+    )  # fmt: skip
+    calls = [
+        call("fast", pipeline="p", ready=0.0, prefill=0.0, decode=1.0),
+        call("slow", pipeline="p", ready=0.0, prefill=0.0, decode=9.0),
+        call("refine/critic", pipeline="p", ready=1.0, prefill=0.0, decode=1.0),
+        call("refine/editor", pipeline="p", ready=2.0, prefill=0.0, decode=1.0),
+        call("refine/critic", pipeline="p", ready=3.0, prefill=0.0, decode=1.0),
+        call("refine/editor", pipeline="p", ready=4.0, prefill=0.0, decode=1.0),
+        call("end", pipeline="p", ready=5.0, prefill=0.0, decode=1.0),
+    ]
+    path = critical_path(job("p", due=0.0, end=6.0, calls=7), calls, [], looped, {})
+    assert path is not None
+    nodes = [step.node for step in path.steps]
+    assert nodes == ["fast", "refine/critic", "refine/editor", "refine/critic", "refine/editor", "end"]
+    assert path.parts == Parts(decode_s=6.0)

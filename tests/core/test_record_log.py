@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from core.graphs import FAN, node, pipeline
 
+from harness.core import record_log
 from harness.core.engine import Engine
 from harness.core.plan import Lane, Plan
-from harness.core import record_log
 from harness.core.record_log import RecordLog, Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.server_model import ServerModel

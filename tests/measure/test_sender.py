@@ -16,10 +16,11 @@ from harness.core.plan import Lane
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.drivers.texts import Texts
 from harness.measure.sender import Endpoint, Sender, options_for, throttle
 from harness.servers.spec import RunningServer
+from harness.workload.inline import Result, Use
 from harness.workload.schema import AgentSpec
+from harness.workload.texts import Texts
 
 AGENT = AgentSpec(prompt="p", output_tokens=12, temperature=0.5)
 FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 2, True, "v", True, True, {"context_tokens": 512})
@@ -58,7 +59,10 @@ async def _trial(
     plan = plan_of(candidate, (Lane("s", 8),), (p,))
     agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
-    sender = Sender(plan, (p,), endpoints, agents, Texts(_render), zero_s=loop.time(), seed=7, repeat=0)
+    nodes = p.graph.nodes
+    before = {n.name: {nodes[i].name: (Result((nodes[i].name,)),) for i in n.predecessors} for n in nodes}
+    texts = Texts(_render, {(p.name, name): Use(names, "", starts=False) for name, names in before.items()})
+    sender = Sender(plan, (p,), endpoints, agents, texts, zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")
     await drive(engine, sender, lambda r: records.append(r) if isinstance(r, CallRecord) else None, start_s=loop.time())

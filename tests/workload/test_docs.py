@@ -1,4 +1,7 @@
-"""docs/workload.md is executed: examples load, mistakes and the output of check are as printed."""
+"""docs/workload.md is executed: examples load, mistakes and the output of check are as printed.
+
+So are the pages in docs/language: their examples load, fit 80 columns, and every job of them ends well.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,30 @@ from pathlib import Path
 import pytest
 
 from harness.cli.check import lines
+from harness.core.engine import Engine
+from harness.core.records import JobRecord, Reply
+from harness.drivers.virtual import simulate
 from harness.errors import WorkloadError
 from harness.workload.agents import read_card
 from harness.workload.describe import describe
 from harness.workload.load import load_workload
-from harness.workload.schema import AgentSpec, NodeSpec, PipelineSpec, Routing, Workload
+from harness.workload.schema import (
+    AgentSpec,
+    ItemsSpec,
+    LabelSpec,
+    NodeSpec,
+    OllamaServer,
+    PipelineSpec,
+    RepeatSpec,
+    RetrySpec,
+    Routing,
+    UntilSpec,
+    Workload,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "workload.md").read_text(encoding="utf-8")
+LANGUAGE = sorted((ROOT / "docs" / "language").glob("*.md"))
 BLOCKS = [(match[1], match[2]) for match in re.finditer(r"^```([^\n]+)\n(.*?)^```$", PAGE, re.M | re.S)]
 EXAMPLES = [text for kind, text in BLOCKS if kind == "yaml"]
 HEAD = "version: 1\nname: example\n"
@@ -61,6 +80,35 @@ def test_output_of_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    for model in (Workload, PipelineSpec, NodeSpec, AgentSpec, Routing):
+    text = PAGE + "".join(page.read_text(encoding="utf-8") for page in LANGUAGE)
+    models = (Workload, PipelineSpec, NodeSpec, AgentSpec, Routing, OllamaServer)
+    for model in (*models, LabelSpec, UntilSpec, RepeatSpec, ItemsSpec, RetrySpec):
         for name, field in model.model_fields.items():
-            assert re.search(rf"\b{field.alias or name}\b", PAGE), f"{field.alias or name} of {model.__name__}"
+            assert re.search(rf"\b{field.alias or name}\b", text), f"{field.alias or name} of {model.__name__}"
+
+
+@pytest.mark.parametrize("page", LANGUAGE, ids=lambda page: page.stem)
+def test_language_page(page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    assert examples, "a page without an example"
+    (tmp_path / "lengths.txt").write_text("12\n40\n")
+    for name, table in re.findall(r"^```csv (\S+)\n(.*?)^```$", text, re.M | re.S):
+        (tmp_path / name).write_text(table)
+    for example in examples:
+        path = tmp_path / "example.yaml"
+        path.write_text(example, encoding="utf-8")
+        loaded = load_workload(path)
+        shown = lines(loaded, describe(loaded))
+        assert all(len(line) <= 80 for line in shown[1:])
+        for plan in loaded.plans:
+            records: list[object] = []
+            engine = Engine(loaded.pipelines, plan, origin="predicted", seed=loaded.workload.seed)
+            simulate(engine, lambda call, now_s: Reply("ok", end_s=now_s + 1), records.append)
+            assert {record.outcome for record in records if isinstance(record, JobRecord)} == {"ok"}
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert all((page.parent / link).is_file() for link in links)
+
+
+def test_every_page_is_linked() -> None:
+    assert {f"language/{page.name}" for page in LANGUAGE} <= set(re.findall(r"\]\(([^)#]+)\)", PAGE))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.workload.build import compile_graph, find_circles
+from harness.workload.build import compile_graph
+from harness.workload.checks import find_circles
 from harness.workload.describe import max_weight_antichain, span_of
 from harness.workload.draw import draw as draw_graph
 from harness.workload.draw import label

@@ -1,18 +1,15 @@
-"""docs/language is executed: examples load beside the files they name, hints are as printed."""
+"""What docs/language says of arrivals and sessions is so: the trace, the hint, every key."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
-
 from harness.workload.describe import describe
 from harness.workload.load import Loaded, load_workload
 from harness.workload.schema.arrivals import Arrival, Session
 
 FOLDER = Path(__file__).parents[2] / "docs" / "language"
-HEAD = "version: 1\nname: example\n"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -22,20 +19,8 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 def example(text: str, folder: Path) -> Loaded:
     path = folder / "example.yaml"
-    path.write_text(HEAD + text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return load_workload(path)
-
-
-@pytest.mark.parametrize("page", ["arrivals.md", "sessions.md"])
-def test_examples_load(page: str, tmp_path: Path) -> None:
-    found = blocks(page)
-    for kind, text in found:
-        if kind.startswith("csv "):
-            (tmp_path / kind.removeprefix("csv ")).write_text(text)
-    examples = [text for kind, text in found if kind.startswith("yaml")]
-    assert examples
-    for text in examples:
-        describe(example(text, tmp_path))
 
 
 def test_the_trace_of_the_page_is_read_as_it_says(tmp_path: Path) -> None:

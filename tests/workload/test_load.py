@@ -25,7 +25,7 @@ pipelines:
     arrival: {every_s: 1.5}
     nodes:
       merge:
-        agent: {prompt: "Join: {part} {docs}", output_tokens: 9, model: big}
+        agent: {prompt: "Join: {part} {docs}", output_tokens: 9, model: smollm2-135m}
         after: [part, wait]
         timeout_s: 5
       part: {agent: reader, over: docs}
@@ -61,7 +61,7 @@ def test_pipelines_are_compiled(loaded: Loaded) -> None:
     part = Node("part", "agent", (), (1, 2), 2, 0.0, "reader", "", 60.0, 4, 7)  # "Read " 2 + mean of 2 and 1, rounded
     wait = Node("wait", "tool", (0,), (2,), 1, 0.25)
     # "Join: " 2 + " " 1 + documents 3 + two numbered answers of 7 tokens
-    merge = Node("merge", "agent", (0, 1), (), 1, 0.0, "merge", "big", 5.0, 26, 9)
+    merge = Node("merge", "agent", (0, 1), (), 1, 0.0, "merge", "smollm2-135m", 5.0, 26, 9)
     assert loaded.pipelines == (
         Pipeline("digest", "batch", Graph((part, wait, merge)), Arrival(every_s=1.5), 2),
         Pipeline(

@@ -15,7 +15,7 @@ version: 1
 name: w
 pipelines:
   a: {path: batch, jobs: 3, nodes: {n: {agent: {prompt: "{d}", output_tokens: 5}}}}
-  b: {path: batch, arrival: {at_s: [0, 1]}, nodes: {n: {agent: {prompt: x, output_tokens: 5, model: own}}}}
+  b: {path: batch, arrival: {at_s: [0, 1]}, nodes: {n: {agent: {prompt: x, output_tokens: 5, model: smollm2-135m}}}}
 inputs: {d: {synthetic: {count: 1, tokens: 9}}}
 servers:
   four: {kind: llamacpp, slots: 4, context_tokens: 512, threads: 2}
@@ -39,7 +39,7 @@ def test_engine_and_model(tmp_path: Path) -> None:
     expected = OllamaServer(kind="ollama", model="llama3.2:1b", slots=4, context_tokens=512, threads=2)
     assert loaded.servers["four"] == expected
     assert loaded.servers["one-slot"] == expected.model_copy(update={"slots": 1})  # the derived one as well
-    assert loaded.agents["b", "n"].model == "own"
+    assert loaded.agents["b", "n"].model == "smollm2-135m"
 
 
 def test_engine_keeps_the_model_where_none_is_asked(tmp_path: Path) -> None:

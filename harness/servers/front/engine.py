@@ -88,7 +88,9 @@ class Engine(Protocol):
     emulated: bool  # nothing is computed: what a client times is a model's, and must not be called measured
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
-        """Yield pieces of text, after `Cached` where there is a cache, and then one `Final`; raise `EngineError` instead where the call fails.
+        """Yield pieces of text, and then one `Final`; raise `EngineError` instead where the call fails.
+
+        Before the text comes `Cached`, where the request may use the cache and is streamed.
 
         Never called more than `slots` times at once. When the generator is closed early its `aclose` returns
         only after the engine has freed the slot.

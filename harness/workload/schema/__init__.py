@@ -5,13 +5,24 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 
 from __future__ import annotations
 
+from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
-from harness.workload.schema.nodes import AgentSpec, NodeSpec, ToolSpec
+from harness.workload.schema.nodes import (
+    ItemsSpec,
+    LabelSpec,
+    NodeSpec,
+    RepeatSpec,
+    RetrySpec,
+    SubpipelineSpec,
+    ToolSpec,
+    UntilSpec,
+)
 from harness.workload.schema.pipelines import Goal, PipelineSpec
 from harness.workload.schema.routing import Candidate, CapName, OrderName, Routing
+from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
 from harness.workload.schema.servers import (
     FAULTS,
     EngineServer,
@@ -22,42 +33,58 @@ from harness.workload.schema.servers import (
     ServerSpec,
     SimulatedServer,
 )
+from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
 
 __all__ = [
     "FAULTS",
     "AgentSpec",
+    "Amount",
     "Arrival",
     "AtTimes",
     "Bursts",
     "Candidate",
     "CapName",
     "Closed",
+    "Duration",
     "EngineServer",
     "Every",
     "FaultName",
     "FileInput",
+    "FirstWord",
     "FrozenDict",
     "Goal",
     "Input",
+    "ItemsSpec",
+    "JsonIs",
+    "LabelSpec",
     "ListInput",
     "LlamaCppServer",
     "MeasureSpec",
     "NodeSpec",
     "OllamaServer",
     "OrderName",
+    "Otherwise",
     "PipelineSpec",
     "Poisson",
     "Ramp",
+    "Regex",
+    "RepeatSpec",
+    "RetrySpec",
     "Routing",
+    "Rule",
     "ServerBase",
     "ServerSpec",
     "Session",
     "SimulatedServer",
+    "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
     "Trace",
+    "UntilSpec",
     "Workload",
+    "distribution",
+    "is_fixed",
     "json_schema",
     "without_credentials",
 ]

@@ -165,4 +165,5 @@ class Session(Spec):
     reuse_prefix: bool = Field(
         default=False,
         description="Let the server keep the conversation in its prompt cache; otherwise every turn reads all of it.",
+        examples=[True],
     )

@@ -25,6 +25,9 @@ class FrozenDict(dict[str, V]):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
     def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
         return FrozenDict, (dict(self),)
 
@@ -49,7 +52,8 @@ def one_key_of(keys: Iterable[str]) -> Discriminator:
 
     def choose(value: Any) -> str | None:
         if isinstance(value, BaseModel):
-            return next((f"<{key}>" for key in keys if hasattr(value, key)), None)
+            fields = {field.alias or name for name, field in type(value).model_fields.items()}
+            return next((f"<{key}>" for key in keys if key in fields), None)
         found = [key for key in keys if isinstance(value, Mapping) and key in value]
         return f"<{found[0]}>" if len(found) == 1 else None
 
@@ -57,7 +61,8 @@ def one_key_of(keys: Iterable[str]) -> Discriminator:
         choose,
         custom_error_type="one_key_of",
         custom_error_message="expected a mapping with exactly one of {keys}",
-        custom_error_context={"keys": ", ".join(f"`{key}`" for key in keys)},
+        # Hashable, because `Annotated[..., Discriminator] | None` is hashed.
+        custom_error_context=FrozenDict({"keys": ", ".join(f"`{key}`" for key in keys)}),
     )
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Spec, Table
 from harness.workload.schema.inputs import Input
-from harness.workload.schema.nodes import AgentSpec
+from harness.workload.schema.nodes import SubpipelineSpec
 from harness.workload.schema.pipelines import PipelineSpec
 from harness.workload.schema.routing import Candidate
 from harness.workload.schema.servers import ServerSpec
@@ -20,9 +21,9 @@ __all__ = ["MeasureSpec", "Workload", "json_schema", "without_credentials"]
 class MeasureSpec(Spec):
     """How often."""
 
-    repeats: PositiveInt = Field(default=5, le=1000, description="Recorded repeats of every candidate.")
+    repeats: PositiveInt = Field(default=5, le=1000, description="Recorded repeats of every candidate.", examples=[5])
     warmup: Annotated[int, Field(ge=0, le=20)] = Field(
-        default=1, description="Repeats before them that are not recorded."
+        default=1, description="Repeats before them that are not recorded.", examples=[1]
     )
 
 
@@ -30,9 +31,25 @@ class Workload(Spec):
     """One YAML file: pipelines, inputs, servers, what to compare."""
 
     version: Literal[1] = Field(description="Version of this format.")
-    name: Name = Field(description="Name of the workload; run folders are called after it.")
-    description: str = Field(default="", description="One sentence for the report.")
+    name: Name = Field(
+        description="Name of the workload; run folders are called after it.", examples=["research-digest"]
+    )
+    description: str = Field(
+        default="",
+        description="One sentence for the report.",
+        examples=["Eight documents are summarised in parallel and merged."],
+    )
     pipelines: Table[PipelineSpec] = Field(min_length=1, description="The agent graphs.")
+    subpipelines: Table[SubpipelineSpec] = Field(
+        default_factory=FrozenDict, description="Graphs that are used as a node (`pipeline: NAME`)."
+    )
+    control: Literal["draws", "model"] = Field(
+        default="draws",
+        description="Who decides branches, loops and the length of lists when measured: `draws` from the seed, the "
+        "same for every candidate, or what the `model` really answered (then candidates are not compared in pairs). "
+        "Simulations always draw.",
+        examples=["model"],
+    )
     agents: Table[AgentSpec] = Field(
         default_factory=FrozenDict, description="Agents of this workload, before those of agents/."
     )
@@ -45,8 +62,8 @@ class Workload(Spec):
         description="Candidates: a cap or a routing each; left out: the standard set.",
     )
     measure: MeasureSpec = Field(default=MeasureSpec(), description="Repeats and warm-up.")
-    seed: int = Field(default=0, description="Seed of everything drawn.")
-    timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.")
+    seed: int = Field(default=0, description="Seed of everything drawn.", examples=[7])
+    timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.", examples=[120])
 
     def to_plain(self) -> dict[str, Any]:
         """Return the workload as plain data, as it would be written in YAML, without credentials in URLs."""

@@ -1,43 +1,165 @@
-"""Agents, tools, and the nodes of a graph."""
+"""The nodes of a graph: agent calls, fan-outs, tools, sub-pipelines; branches, loops and fan-in."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
 
-from harness.workload.schema.base import Name, PositiveSeconds, Seconds, Spec, mistake, shape
+from harness.workload.schema.agents import AgentSpec
+from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, Table, mistake, shape
+from harness.workload.schema.rules import FirstWord, Otherwise, Rule
+from harness.workload.schema.sizes import Amount, Duration
 
-__all__ = ["AgentSpec", "NodeSpec", "ToolSpec"]
+__all__ = ["ItemsSpec", "LabelSpec", "NodeSpec", "RepeatSpec", "RetrySpec", "SubpipelineSpec", "ToolSpec", "UntilSpec"]
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Priority = Annotated[int, Field(ge=-1000, le=1000)]
+
+_NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
+# A node, or the label of a branch: `triage`, `triage.billing`.
+Before = Annotated[str, Field(pattern=rf"^{_NAME}(\.{_NAME})?$")]
+# A node of a sub-pipeline, or one of a sub-pipeline in it: `critic`, `inner/critic`.
+Inner = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})*$")]
+
+_SUM = 1e-6  # of the shares of a branch: three thirds written as decimals are good enough
 
 
-class AgentSpec(Spec):
-    """A role: what is said to the model, and how long the answer may be."""
+def _number(value: Any) -> str | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "<number>"
+    return "<mapping>" if isinstance(value, (dict, BaseModel)) else None
 
-    prompt: str = Field(
-        min_length=1, description="Prompt template; `{item}`, `{input_name}` and `{node_name}` are filled in."
+
+def _share_or(mapping: str) -> Discriminator:
+    return Discriminator(
+        _number, custom_error_type="shape", custom_error_message=f"expected a share (0.3) or a mapping ({mapping})"
     )
-    system: str | None = Field(default=None, description="System message.")
-    model: str | None = Field(default=None, description="Model name; left out: the server's model.")
-    output_tokens: PositiveInt = Field(
-        le=1_000_000, description="Most tokens of one answer (num_predict).", examples=[48]
-    )
-    exact_output: bool = Field(
-        default=True,
-        description="Generate exactly `output_tokens` where the engine can; Ollama may stop earlier.",
-    )
-    temperature: Annotated[float, Field(ge=0, le=2)] = Field(default=0.0, description="Sampling temperature.")
-    format: Literal["json"] | None = Field(default=None, description="`json` constrains the answer to a JSON value.")
 
 
 class ToolSpec(Spec):
     """A tool call that no model makes: a delay."""
 
-    delay_s: Seconds = Field(description="Seconds the tool takes.", examples=[0.5])
+    delay_s: Duration = Field(description="Seconds the tool takes.", examples=[0.5, [0.2, 1.5]])
+
+
+class LabelSpec(Spec):
+    """One way out of a branch."""
+
+    p: Share = Field(description="How often this label is taken.", examples=[0.3])
+    when: Rule | None = Field(
+        default=None,
+        description="`control: model`: take it where the answer is so; left out: its first word is the label.",
+        examples=[{"regex": "(?i)error|crash"}],
+    )
+
+
+class UntilSpec(Spec):
+    """When a loop ends."""
+
+    p: Share = Field(description="How often a pass is the last.", examples=[0.4])
+    when: Rule | None = Field(
+        default=None,
+        description='`control: model`: end where the answer is so; left out: its first word is "done".',
+        examples=[{"regex": "DONE"}],
+    )
+    node: Inner | None = Field(
+        default=None,
+        description="The node whose answer is looked at; left out: the last one of the sub-pipeline.",
+        examples=["critic"],
+    )
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that ends it."""
+        return self.when or FirstWord(first_word="done")
+
+    @model_validator(mode="after")
+    def _can_go_on(self) -> UntilSpec:
+        if isinstance(self.when, Otherwise):
+            raise mistake("`otherwise` is always true, so the loop would never repeat; expected another rule", "when")
+        return self
+
+
+def _written_out(value: float | UntilSpec) -> UntilSpec:
+    return value if isinstance(value, UntilSpec) else UntilSpec(p=value)
+
+
+class RepeatSpec(Spec):
+    """A bounded loop: this node (or sub-pipeline) again and again."""
+
+    max: Annotated[int, Field(ge=1, le=1000)] = Field(
+        description="most passes; a loop needs a bound, such as max: 3", examples=[3]
+    )
+    until: (
+        Annotated[
+            Annotated[
+                Annotated[Share, Tag("<number>")] | Annotated[UntilSpec, Tag("<mapping>")],
+                _share_or("p: 0.3, when: ..."),
+            ],
+            AfterValidator(_written_out),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="How often a pass is the last, or that and a rule; left out: always `max` passes.",
+        examples=[0.4, {"p": 0.4, "when": {"regex": "DONE"}, "node": "critic"}],
+    )
+
+    @property
+    def ends(self) -> UntilSpec | None:
+        """When it ends before `max` passes; None: never."""
+        return None if self.until is None else _written_out(self.until)
+
+
+class ItemsSpec(Spec):
+    """How long the list is that an agent answers and a node fans out over."""
+
+    count: Amount = Field(description="How many items are drawn.", examples=[[2, 5]])
+    max: PositiveInt | None = Field(
+        default=None,
+        le=10_000,
+        description="Most items; a longer list is an error of the job. Left out: the most that `count` can give.",
+        examples=[8],
+    )
+
+
+class RetrySpec(Spec):
+    """Try a failed call again."""
+
+    times: Annotated[int, Field(ge=1, le=20)] = Field(description="Attempts after the first.", examples=[2])
+    backoff_s: Seconds = Field(
+        default=0.0,
+        description="Seconds before the first retry; twice as long before each one after it.",
+        examples=[0.5],
+    )
+
+
+Branch = Annotated[
+    Table[
+        Annotated[
+            Annotated[Share, Tag("<number>")] | Annotated[LabelSpec, Tag("<mapping>")],
+            _share_or("p: 0.3, when: ..."),
+        ]
+    ],
+    AfterValidator(
+        lambda value: FrozenDict(
+            {label: of if isinstance(of, LabelSpec) else LabelSpec(p=of) for label, of in value.items()}
+        )
+    ),
+]
+Need = Annotated[
+    Annotated[PositiveInt, Tag("<number>")] | Annotated[Literal["all", "any"], Tag("<text>")],
+    Discriminator(
+        lambda value: "<text>" if isinstance(value, str) else "<number>" if isinstance(value, int) else None,
+        custom_error_type="shape",
+        custom_error_message='expected a number, "all" or "any"',
+    ),
+]
 
 
 class NodeSpec(Spec):
-    """A vertex of the graph: an agent call, a fan-out of calls (`over`), or a tool delay."""
+    """A vertex of the graph: an agent call, a fan-out of calls (`over`), a tool delay, or a sub-pipeline."""
 
     agent: (
         Annotated[
@@ -45,20 +167,142 @@ class NodeSpec(Spec):
             shape("an agent's name", "an inline agent (prompt: ..., output_tokens: ...)"),
         ]
         | None
-    ) = Field(default=None, description="Agent name (agents/NAME.md or `agents:`) or inline.")
-    tool: ToolSpec | None = Field(default=None, description="A tool delay instead of an agent call.")
-    over: Name | None = Field(default=None, description="Input to fan out over: one call per item.")
-    after: tuple[Name, ...] = Field(default=(), description="Nodes that must be done first.")
-    timeout_s: PositiveSeconds | None = Field(default=None, description="Give one call up after this long.")
+    ) = Field(default=None, description="Agent name (agents/NAME.md or `agents:`) or inline.", examples=["summarizer"])
+    tool: ToolSpec | None = Field(
+        default=None, description="A tool delay instead of an agent call.", examples=[{"delay_s": 0.5}]
+    )
+    pipeline: Name | None = Field(
+        default=None, description="A sub-pipeline (`subpipelines:`) instead of an agent call.", examples=["review"]
+    )
+    over: Name | None = Field(
+        default=None,
+        description="Fan out: one call per item of this input, or of the JSON list that this node answers.",
+        examples=["documents"],
+    )
+    items: ItemsSpec | None = Field(
+        default=None,
+        description="With `over: NODE`: how long the list is.",
+        examples=[{"count": [2, 5], "max": 8}],
+    )
+    after: tuple[Before, ...] = Field(
+        default=(),
+        description="Nodes that must be done first; NODE.LABEL: only where that branch was taken.",
+        examples=[["plan"], ["triage.billing"]],
+    )
+    need: Need = Field(
+        default="all",
+        description="How many of `after` must be done: `all`, `any` or a number; those that were skipped do not count.",
+        examples=["any", 2],
+    )
+    enough: PositiveInt | None = Field(
+        default=None, description="How many items of a fan-out must be done; left out: all.", examples=[2]
+    )
+    losers: Literal["cancel", "run"] = Field(
+        default="cancel",
+        description="Calls in flight that `need` or `enough` wants no more: cancelled, or left to run.",
+        examples=["run"],
+    )
+    branch: Branch | None = Field(
+        default=None,
+        description="Labels, one of which is taken: a share each (adding up to 1), and a rule where wanted.",
+        examples=[{"billing": 0.6, "other": {"p": 0.4, "when": {"otherwise": True}}}],
+    )
+    repeat: RepeatSpec | None = Field(
+        default=None, description="A bounded loop over this node.", examples=[{"max": 3, "until": 0.4}]
+    )
+    timeout_s: PositiveSeconds | None = Field(
+        default=None, description="Give one attempt up after this long.", examples=[20]
+    )
+    retry: RetrySpec | None = Field(
+        default=None, description="Try failed calls again.", examples=[{"times": 2, "backoff_s": 0.5}]
+    )
+    priority: Priority | None = Field(
+        default=None,
+        description="Higher goes first on a server; among equals the candidate's order decides. "
+        "Left out: the pipeline's.",
+        examples=[2],
+    )
+
+    @property
+    def labels(self) -> dict[str, LabelSpec]:
+        """The labels of its branch, in the file's order; none where it has no branch."""
+        return {} if self.branch is None else {k: v for k, v in self.branch.items() if isinstance(v, LabelSpec)}
+
+    def rule(self, label: str) -> Rule:
+        """Return the rule that takes a label of its branch."""
+        return self.labels[label].when or FirstWord(first_word=label)
 
     @model_validator(mode="after")
     def _one_kind(self) -> NodeSpec:
-        if self.agent is None and self.tool is None:
-            raise mistake("a node needs `agent` or `tool`, found neither")
-        if self.agent is not None and self.tool is not None:
-            raise mistake("a node has either `agent` or `tool`, found both", "tool")
-        if self.tool is not None:
-            for key in ("over", "timeout_s"):
-                if getattr(self, key) is not None:
-                    raise mistake(f"`{key}` goes with `agent`, not with `tool`", key)
+        kinds = [key for key in ("agent", "tool", "pipeline") if getattr(self, key) is not None]
+        if not kinds:
+            raise mistake("a node needs `agent`, `tool` or `pipeline`, found none of them")
+        if len(kinds) > 1:
+            raise mistake(f"a node has either `{kinds[0]}` or `{kinds[1]}`, found both", kinds[1])
+        for key in ("over", "branch", "timeout_s", "retry"):
+            if getattr(self, key) is not None and self.agent is None:
+                raise mistake(f"`{key}` goes with `agent`, not with `{kinds[0]}`{_elsewhere(key, kinds[0])}", key)
+        for key in ("repeat", "priority"):
+            if getattr(self, key) is not None and self.tool is not None:
+                raise mistake(f"`{key}` goes with `agent` or `pipeline`, not with `tool`", key)
         return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> NodeSpec:
+        if self.over is not None:
+            if self.branch is not None:
+                raise mistake("`over` and `branch` do not go together; give a node after this one the branch", "branch")
+            if self.repeat is not None:
+                raise mistake("`over` and `repeat` do not go together; put the fan-out in a sub-pipeline", "repeat")
+        else:
+            for key in ("enough", "items"):
+                if getattr(self, key) is not None:
+                    raise mistake(f"`{key}` goes with `over`", key)
+        if self.branch is not None and self.repeat is not None:
+            raise mistake("`branch` and `repeat` do not go together; give a node after this one the branch", "branch")
+        if isinstance(self.need, int) and self.need > len(self.after):
+            nodes = "1 node" if len(self.after) == 1 else f"{len(self.after)} nodes"
+            raise mistake(
+                f"expected at most {len(self.after)}, because `after` names {nodes}, found {self.need}", "need"
+            )
+        if self.need == "any" and not self.after:
+            raise mistake("`need` goes with `after`", "need")
+        if self.losers == "run" and self.need == "all" and self.enough is None:
+            raise mistake("`losers` goes with `need` or `enough`: without them there are none", "losers")
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> NodeSpec:
+        if self.branch is None:
+            return self
+        labels = self.labels
+        if len(labels) < 2:
+            raise mistake(f"expected at least two labels, found {len(labels)}", "branch")
+        total = sum(of.p for of in labels.values())
+        if abs(total - 1) > _SUM:
+            shares = " + ".join(f"{of.p:g}" for of in labels.values())
+            raise mistake(f"expected shares that add up to 1, found {shares} = {total:g}", "branch")
+        *before, _ = labels
+        for label in before:
+            if isinstance(labels[label].when, Otherwise):
+                raise mistake("`otherwise` is always true, so it must be the last label", "branch", label)
+        return self
+
+
+def _elsewhere(key: str, kind: str) -> str:
+    if kind != "pipeline":
+        return ""
+    return {
+        "over": "; put the fan-out into the sub-pipeline",
+        "branch": "; give a node after it the branch",
+    }.get(key, "; give it to the nodes of the sub-pipeline")
+
+
+class SubpipelineSpec(Spec):
+    """A graph that is used as a node of pipelines (or of other sub-pipelines)."""
+
+    nodes: Table[NodeSpec] = Field(
+        min_length=1,
+        description="The graph. Those without `after` start when the node does that uses it.",
+        examples=[{"critic": {"agent": "critic"}}],
+    )

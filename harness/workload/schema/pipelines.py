@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from harness.workload.schema.arrivals import Arrival, AtTimes, Every, Session, Trace
 from harness.workload.schema.base import Name, PositiveSeconds, Spec, Table, mistake
-from harness.workload.schema.nodes import NodeSpec
+from harness.workload.schema.nodes import NodeSpec, Priority
 
 __all__ = ["Goal", "PipelineSpec"]
 
@@ -16,10 +16,12 @@ __all__ = ["Goal", "PipelineSpec"]
 class Goal(Spec):
     """What a person on an interactive path should feel; missing one is reported (and named by --fail-on)."""
 
-    first_token_s: PositiveSeconds | None = Field(default=None, description="Median time to the first token.")
-    p50_s: PositiveSeconds | None = Field(default=None, description="Median reply time.")
+    first_token_s: PositiveSeconds | None = Field(
+        default=None, description="Median time to the first token.", examples=[1.0]
+    )
+    p50_s: PositiveSeconds | None = Field(default=None, description="Median reply time.", examples=[3])
     p95_s: PositiveSeconds | None = Field(
-        default=None, description="95th percentile of the reply time (needs 100 replies)."
+        default=None, description="95th percentile of the reply time (needs 100 replies).", examples=[6]
     )
 
 
@@ -27,27 +29,44 @@ class PipelineSpec(Spec):
     """A named agent graph with its arrivals and its path."""
 
     path: Literal["batch", "interactive"] = Field(
-        description="`batch`: throughput matters; `interactive`: a person waits."
+        description="`batch`: throughput matters; `interactive`: a person waits.", examples=["batch"]
     )
     jobs: PositiveInt | None = Field(
         default=None,
         le=100_000,
         description="How many jobs in all, turns of conversations included; `at_s` and `trace` need none.",
+        examples=[3],
     )
     while_: Name | None = Field(
-        default=None, alias="while", description="Keep starting jobs until that pipeline has ended."
+        default=None,
+        alias="while",
+        description="Keep starting jobs until that pipeline has ended.",
+        examples=["digest"],
     )
     after: Name | None = Field(
-        default=None, description="Start when that pipeline has ended; its arrival times count from there."
+        default=None,
+        description="Start when that pipeline has ended; its arrival times count from there.",
+        examples=["digest"],
     )
-    arrival: Arrival = Field(default=Every(every_s=0), description="When jobs start.")
+    arrival: Arrival = Field(
+        default=Every(every_s=0), description="When jobs start.", examples=[{"closed": 1, "think_s": 2}]
+    )
     session: Session | None = Field(
         default=None,
         description="Each arrival opens a conversation.",
         examples=[{"turns": 6, "think_s": 5, "reuse_prefix": True}],
     )
-    goal: Goal | None = Field(default=None, description="Interactive paths: what is wanted.")
-    nodes: Table[NodeSpec] = Field(min_length=1, description="The graph: a node starts when all of `after` are done.")
+    goal: Goal | None = Field(
+        default=None, description="Interactive paths: what is wanted.", examples=[{"first_token_s": 1.0, "p95_s": 6}]
+    )
+    priority: Priority = Field(
+        default=0, description="Of its nodes, unless they have one: higher goes first on a server.", examples=[1]
+    )
+    nodes: Table[NodeSpec] = Field(
+        min_length=1,
+        description="The graph: a node starts when all of `after` are done.",
+        examples=[{"reply": {"agent": "chat"}}],
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> PipelineSpec:

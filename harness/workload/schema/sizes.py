@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveIn
 from harness.core.sizes import Distribution
 from harness.errors import WorkloadError
 from harness.workload.numbers import MAX_NUMBERS, read_numbers
-from harness.workload.schema.base import PositiveSeconds, Seconds, Spec, mistake
+from harness.workload.schema.base import FrozenDict, PositiveSeconds, Seconds, Spec, mistake
 
 __all__ = [
     "Amount",
@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 Positive = PositiveSeconds
-Most = Annotated[Positive | None, Field(description="Cut at the top: what is drawn above this becomes this.")]
+Most = Annotated[
+    Positive | None, Field(description="Cut at the top: what is drawn above this becomes this.", examples=[200])
+]
 
 
 class LognormalShape(Spec):
@@ -162,10 +164,9 @@ _FORM = Discriminator(
     _form,
     custom_error_type="one_key_of",
     custom_error_message="expected {instead}a mapping with exactly one of {keys}",
-    custom_error_context={
-        "keys": ", ".join(f"`{key}`" for key in _KEYS),
-        "instead": "a number, a range [low, high] or ",
-    },
+    custom_error_context=FrozenDict(
+        {"keys": ", ".join(f"`{key}`" for key in _KEYS), "instead": "a number, a range [low, high] or "}
+    ),
 )
 
 Amount = Annotated[

@@ -1,0 +1,104 @@
+"""What decides which way a job goes, in words: branches, loops, lists, fan-in, tools, retries, priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from harness.core.sizes import Distribution
+from harness.units import count, percent, seconds
+from harness.workload.schema import FirstWord, JsonIs, Regex, Rule
+
+if TYPE_CHECKING:
+    from harness.workload.load import Loaded
+
+__all__ = ["control_of", "rule_words", "size_words"]
+
+
+def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
+    """Return (branch, loop, list, need, sizes, retry or first; words) for all that a graph has of these."""
+    return tuple(line for name in graph for line in _of(graph, name, loaded))
+
+
+def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str]]:
+    node = graph.nodes[name]
+    if node["labels"]:
+        spec = loaded.node(graph.name, name)
+        ways = [
+            f"{label} {percent(share)} ({rule_words(spec.rule(label))})"
+            if _by_model(loaded)
+            else f"{label} {percent(share)}"
+            for label, share in zip(node["labels"], node["shares"], strict=True)
+        ]
+        yield "branch", f"{name}: {', '.join(ways)}"
+    if node["kind"] == "until" and node["body"]:
+        yield "loop", f"{name.removesuffix('/until')}: {_loop(node, loaded, graph.name, name)}"
+    if node["over_node"] is not None:
+        items = f"{size_words(node['items'])} items of what {node['over_node']} answers, at most {node['width']}"
+        yield "list", f"{name}: {items}"
+    before = sorted(graph.predecessors(name), key=list(graph).index)
+    left = "the others are left to run" if node["losers"] == "run" else "the others are cancelled"
+    if node["need"] is not None and node["need"] < len(before):
+        yield "need", f"{name}: {node['need']} of {', '.join(before)}; {left}"
+    if node["enough"] is not None:
+        yield "need", f"{name}: {node['enough']} of its {node['width']} calls; {left}"
+    if node["delay"] is not None:
+        yield "sizes", f"{name}: {size_words(node['delay'], 's')}, {seconds(node['delay_s'])} on average"
+    if node["output"] is not None:
+        yield "sizes", f"{name}: {size_words(node['output'])} output tokens, {node['output_tokens']} on average"
+    if node["retries"]:
+        wait = f", the first {seconds(node['backoff_s'])} after a failure" if node["backoff_s"] else ""
+        yield "retry", f"{name}: {count(node['retries'], 'more attempt')}{wait}"
+    usual = loaded.workload.pipelines[graph.name].priority
+    if node["kind"] == "agent" and node["priority"] != usual:
+        yield "first", f"{name}: priority {node['priority']}"
+
+
+def _by_model(loaded: Loaded) -> bool:
+    return loaded.workload.control == "model"
+
+
+def _loop(node: dict[str, Any], loaded: Loaded, pipeline: str, name: str) -> str:
+    most = node["max_iterations"]
+    if not node["end_share"]:
+        return count(most, "pass", "passes")
+    mean = float((1 - (1 - node["end_share"]) ** most) / node["end_share"])
+    text = f"at most {count(most, 'pass', 'passes')}, {mean:.3g} on average ({percent(node['end_share'])} end it)"
+    until = loaded.until(pipeline, name)
+    if _by_model(loaded) and until is not None and node["decides"]:
+        text += f"; until {node['decides']} answers so: {rule_words(until.rule)}"
+    return text
+
+
+def rule_words(rule: Rule) -> str:
+    """Say a rule in a few words."""
+    match rule:
+        case Regex(regex=pattern):
+            return f"matches {pattern}"
+        case FirstWord(first_word=word):
+            return f"begins with {word}"
+        case JsonIs(json_=path, is_=value):
+            shown = (
+                str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
+            )
+            return f"{path} is {shown}"
+    return "otherwise"
+
+
+def size_words(size: Distribution, unit: str = "") -> str:
+    """Say a distribution in a few words: `2 to 5`, `lognormal around 60`."""
+    after = f" {unit}" if unit else ""
+    first = size.values[0]
+    match size.kind:
+        case "fixed":
+            return f"{first:g}{after}"
+        case "uniform":
+            return f"{first:g} to {size.values[1]:g}{after}"
+        case "empirical":
+            low, high = min(size.values), max(size.values)
+            return f"one of {count(len(size.values), 'observed value')} ({low:g} to {high:g}{after})"
+        case "lognormal":
+            return f"lognormal around {first:g}{after}"
+    return f"{size.kind}, mean {first:g}{after}"

@@ -1,0 +1,67 @@
+"""How long prompts will be, before anything has run: an estimate from the texts and the limits of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import networkx as nx
+
+from harness.workload.checks import Resolved
+from harness.workload.inline import Inlined, Loop, Reads, Use
+from harness.workload.prompts import estimate_tokens
+
+__all__ = ["answer_tokens", "estimate_prompts"]
+
+NUMBERING_TOKENS = 3  # "7", "." and the end of the line, where several answers are filled in
+
+
+def estimate_prompts(
+    inlined: Inlined, resolved: Mapping[str, Resolved], item_tokens: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Set `prompt_tokens` and `system_tokens` of every agent node.
+
+    Text counts by its length, an item by the mean of its input, an answer by its mean limit.
+
+    Args:
+        resolved: the agents by node of the graph.
+    """
+    graph = inlined.graph
+    for name, agent in resolved.items():
+        node = graph.nodes[name]
+        answers = answer_tokens(graph, inlined.uses[name], inlined.loops)
+        total = 0.0
+        for part in (*agent.prompt.template, *(agent.prompt.system or ())):
+            if isinstance(part, str):
+                total += estimate_tokens(part)
+            elif part.name == "item":
+                total += _item(graph, node["over_node"], item_tokens.get(node["over"], ()))
+            elif part.name in answers:
+                total += answers[part.name]
+            else:
+                total += sum(item_tokens.get(part.name, ()))
+        node["prompt_tokens"] = round(total)
+        system = [part for part in agent.prompt.system or () if isinstance(part, str)]
+        node["system_tokens"] = sum(estimate_tokens(text) for text in system)
+
+
+def answer_tokens(graph: nx.DiGraph, use: Use, loops: Mapping[str, Loop]) -> dict[str, float]:
+    """Return the tokens of what each node, `input` and `previous` are filled in as, by the name in a template."""
+    answers = {name: _tokens(graph, reads) for name, reads in use.names.items()}
+    if "input" in use.names:
+        answers["previous"] = _tokens(graph, loops[use.loop].result) if use.loop else answers["input"]
+    return answers
+
+
+def _tokens(graph: nx.DiGraph, reads: Reads) -> float:
+    nodes = [graph.nodes[name] for result in reads for name in result.main or result.otherwise]
+    count = sum(node["mean_width"] for node in nodes)
+    numbering = NUMBERING_TOKENS if count > 1 else 0
+    return float(sum(node["mean_width"] * (node["output_tokens"] + numbering) for node in nodes))
+
+
+def _item(graph: nx.DiGraph, over_node: str | None, items: tuple[int, ...]) -> float:
+    """Return the mean tokens of an item: of an input, or of the list that a node answers."""
+    if over_node is None:
+        return sum(items) / len(items) if items else 0.0
+    longest = max((graph.nodes[name]["mean_width"] for name in graph.successors(over_node)), default=1.0)
+    return float(graph.nodes[over_node]["output_tokens"] / max(1.0, longest))

@@ -1,0 +1,403 @@
+"""Write sub-pipelines and loops out: one flat graph for each pipeline, and which texts each of its nodes can name.
+
+A node of a sub-pipeline is called `refine/critic`. A loop ends in a node `refine/until` that takes no time: it ends the
+loop or begins its next pass. Where a sub-pipeline without a loop can end in several places, a node of that name joins
+them, so that whoever comes after it waits for one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import networkx as nx
+
+from harness.workload.checks import Definition, Resolved, deciding
+from harness.workload.mistakes import Mistakes
+from harness.workload.prompts import Slot
+from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed
+from harness.workload.source import Loc
+
+__all__ = ["DEFAULTS", "Inlined", "Loop", "Reads", "Result", "Use", "inline"]
+
+# What every node of an agent graph has; networkx keeps it as attributes.
+DEFAULTS: Mapping[str, Any] = {
+    "kind": "agent",
+    "width": 1,  # calls at once, at most
+    "mean_width": 1.0,
+    "delay_s": 0.0,  # of a tool, the mean
+    "delay": None,  # its distribution, where it varies
+    "agent": "",
+    "model": "",
+    "timeout_s": None,
+    "over": None,  # the input or the node
+    "over_node": None,  # the node alone
+    "items": None,
+    "prompt_tokens": 0,  # of one call, an estimate; of a conversation's first turn
+    "system_tokens": 0,  # of these, the ones that a conversation has once and not in every turn
+    "output_tokens": 0,  # of one call, the mean
+    "output": None,  # its distribution, where it varies
+    "need": None,
+    "enough": None,
+    "losers": "cancel",
+    "labels": (),
+    "shares": (),
+    "retries": 0,
+    "backoff_s": 0.0,
+    "priority": 0,
+    "body": (),  # of an until node: what runs again
+    "end_share": 0.0,
+    "max_iterations": 1,
+    "decides": None,
+    "passes": 1.0,  # how often it runs where it runs at all, the mean
+}
+
+
+class Result(NamedTuple):
+    """Whose answers a text is made of: those of `main` that there are, or else those of `otherwise`."""
+
+    main: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
+
+
+Reads = tuple[Result, ...]  # one after the other
+
+
+class Loop(NamedTuple):
+    """What runs again, and what one pass gives."""
+
+    body: frozenset[str]
+    result: Reads
+
+
+class Use(NamedTuple):
+    """What the templates of one agent node can name."""
+
+    names: Mapping[str, Reads]  # nodes, and `input`
+    loop: str  # the loop whose last pass `previous` is; "" = none, and it is the input
+    starts: bool  # a call of this node begins a pass of that loop
+
+
+class Inlined(NamedTuple):
+    """A pipeline written out."""
+
+    graph: nx.DiGraph
+    uses: Mapping[str, Use]
+    loops: Mapping[str, Loop]
+    written: Mapping[str, Loc]  # where each node stands in the file; an `until` where what it ends does
+
+
+class Edge(NamedTuple):
+    """Where a node comes from: another node, or one label of its branch."""
+
+    source: str
+    label: str | None = None
+
+
+class _Frame:
+    """One use of a graph: a pipeline, or a sub-pipeline as a node."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        prefix: str = "",
+        entry: tuple[Edge, ...] = (),
+        node: NodeSpec | None = None,  # that uses it
+        came_in: Reads = (),
+        loop: str = "",
+        passes: float = 1.0,
+        priority: int = 0,
+    ) -> None:
+        self.definition, self.prefix, self.entry, self.node = definition, prefix, entry, node
+        self.came_in, self.loop, self.passes, self.priority = came_in, loop, passes, priority
+        self.before: nx.DiGraph = nx.DiGraph()
+        self.before.add_nodes_from(definition.nodes)
+        for name, spec in definition.nodes.items():
+            self.before.add_edges_from((before.partition(".")[0], name) for before in spec.after)
+
+
+class _Inliner:
+    def __init__(
+        self,
+        workload: Workload,
+        resolved: Mapping[Loc, Resolved],
+        item_counts: Mapping[str, int],
+        mistakes: Mistakes,
+    ) -> None:
+        self.workload, self.resolved, self.item_counts, self.mistakes = workload, resolved, item_counts, mistakes
+        self.graph: Any = nx.DiGraph()
+        self.order: list[str] = []  # as written; an edge may name a node before it comes
+        self.uses: dict[str, Use] = {}
+        self.loops: dict[str, Loop] = {}
+        self.written: dict[str, Loc] = {}
+
+    def definition(self, name: str) -> Definition:
+        nodes = self.workload.subpipelines[name].nodes
+        return Definition(f'sub-pipeline "{name}"', ("subpipelines", name, "nodes"), nodes, inside=True)
+
+    # --- how a graph ends, from its text alone ---
+
+    def ends(self, definition: Definition, prefix: str) -> list[Edge]:
+        """Return where a graph can end: nodes that nobody waits for, and labels that nobody takes."""
+        found: list[Edge] = []
+        for name, spec in definition.nodes.items():
+            taken = {before.partition(".")[::2] for other in definition.nodes.values() for before in other.after}
+            labels = {label for before, label in taken if before == name}
+            if not labels:
+                found.append(self.end(name, spec, prefix))
+            elif "" not in labels:
+                found += [Edge(prefix + name, label) for label in spec.labels if label not in labels]
+        return found
+
+    def end(self, name: str, spec: NodeSpec, prefix: str) -> Edge:
+        """Return what somebody who comes after a node waits for."""
+        if spec.repeat is not None:
+            return Edge(f"{prefix}{name}/until")
+        if spec.pipeline is None:
+            return Edge(prefix + name)
+        ends = self.ends(self.definition(spec.pipeline), f"{prefix}{name}/")
+        return ends[0] if len(ends) == 1 else Edge(f"{prefix}{name}/until")
+
+    def result(self, name: str, spec: NodeSpec, prefix: str) -> Result:
+        """Return whose answers are the result of a node."""
+        if spec.pipeline is None:
+            return Result(() if spec.tool is not None else (prefix + name,))
+        return self.results(self.definition(spec.pipeline), f"{prefix}{name}/")
+
+    def results(self, definition: Definition, prefix: str) -> Result:
+        main: list[str] = []
+        otherwise: list[str] = []
+        awaited = {before.partition(".")[0] for other in definition.nodes.values() for before in other.after}
+        for name, spec in definition.nodes.items():
+            if name not in awaited:
+                inner = self.result(name, spec, prefix)
+                main += inner.main
+                otherwise += inner.otherwise
+        otherwise += [edge.source for edge in self.ends(definition, prefix) if edge.label is not None]
+        return Result(tuple(main), tuple(dict.fromkeys(otherwise)))
+
+    # --- writing it out ---
+
+    def expand(self, frame: _Frame) -> None:
+        for name, spec in frame.definition.nodes.items():
+            flat = frame.prefix + name
+            edges = self.edges(frame, spec)
+            came_in = self.came_in(frame, spec)
+            passes = frame.passes * (expected_passes(spec.repeat) if spec.repeat else 1.0)
+            priority = frame.priority if spec.priority is None else spec.priority
+            # Nodes without `after` of a sub-pipeline wait as the node that uses it does.
+            waits = spec if spec.after or frame.node is None else frame.node
+            if spec.pipeline is not None:
+                inner = _Frame(
+                    self.definition(spec.pipeline),
+                    prefix=f"{flat}/",
+                    entry=edges,
+                    node=waits,
+                    came_in=came_in,
+                    loop=flat if spec.repeat else frame.loop,
+                    passes=passes,
+                    priority=priority,
+                )
+                self.expand(inner)
+                ends = self.ends(inner.definition, inner.prefix)
+                result = self.results(inner.definition, inner.prefix)
+                body = [other for other in self.order if other.startswith(inner.prefix)]
+            else:
+                self.add(frame, name, spec, edges, waits, passes, priority)
+                self.use(frame, name, spec, came_in)
+                ends, result, body = [Edge(flat)], Result((flat,)), [flat]
+            if spec.repeat is not None:
+                self.loops[flat] = Loop(frozenset(body), (result,))
+                self.add_until(frame, name, spec, ends, body, passes)
+            elif len(ends) > 1:
+                self.add_join(frame, name, ends, passes)
+
+    def edges(self, frame: _Frame, spec: NodeSpec) -> tuple[Edge, ...]:
+        if not spec.after:
+            return frame.entry
+        edges = []
+        for before in spec.after:
+            name, _, label = before.partition(".")
+            end = self.end(name, frame.definition.nodes[name], frame.prefix)
+            edges.append(Edge(end.source, label) if label else end)
+        return tuple(edges)
+
+    def came_in(self, frame: _Frame, spec: NodeSpec) -> Reads:
+        if not spec.after:
+            return frame.came_in
+        names = dict.fromkeys(before.partition(".")[0] for before in spec.after)
+        found = (self.result(name, frame.definition.nodes[name], frame.prefix) for name in names)
+        return tuple(result for result in found if result.main or result.otherwise)
+
+    def connect(self, flat: str, edges: tuple[Edge, ...]) -> None:
+        """Add the edges into a node."""
+        labels: dict[str, list[str] | None] = {}
+        for source, label in edges:
+            if label is None:
+                labels[source] = None
+            elif (known := labels.setdefault(source, [])) is not None:
+                known.append(label)
+        for source, taken in labels.items():
+            self.graph.add_edge(source, flat, labels=tuple(taken or ()))
+
+    def add(
+        self,
+        frame: _Frame,
+        name: str,
+        spec: NodeSpec,
+        edges: tuple[Edge, ...],
+        waits: NodeSpec,
+        passes: float,
+        priority: int,
+    ) -> None:
+        flat, at = frame.prefix + name, (*frame.definition.at, name)
+        self.written[flat] = at
+        self.order.append(flat)
+        attributes: dict[str, Any] = {**DEFAULTS, "passes": passes, "priority": priority}
+        attributes["need"] = 1 if waits.need == "any" else None if waits.need == "all" else waits.need
+        attributes["losers"] = spec.losers if spec.enough is not None else waits.losers
+        if spec.tool is not None:
+            delay = distribution(spec.tool.delay_s)
+            attributes |= {"kind": "tool", "delay_s": float(delay.mean)}
+            attributes["delay"] = None if is_fixed(spec.tool.delay_s) else delay
+        else:
+            attributes |= self.agent(at, spec)
+            if spec.over in frame.definition.nodes:
+                attributes["over_node"] = frame.prefix + (spec.over or "")
+        self.graph.add_node(flat, **attributes)
+        self.connect(flat, edges)
+
+    def agent(self, at: Loc, spec: NodeSpec) -> dict[str, Any]:
+        resolved = self.resolved.get(at)
+        attributes: dict[str, Any] = {
+            "timeout_s": spec.timeout_s or self.workload.timeout_s,
+            "over": spec.over,
+            "enough": spec.enough,
+            "labels": tuple(spec.labels),
+            "shares": tuple(label.p for label in spec.labels.values()),
+        }
+        if resolved is not None:
+            output = distribution(resolved.spec.output_tokens, whole=True)
+            attributes |= {"agent": resolved.name, "model": resolved.spec.model or ""}
+            attributes["output_tokens"] = max(1, round(output.mean))
+            attributes["output"] = None if is_fixed(resolved.spec.output_tokens) else output
+        if spec.retry is not None:
+            attributes |= {"retries": spec.retry.times, "backoff_s": spec.retry.backoff_s}
+        if spec.items is not None:
+            count = distribution(spec.items.count, whole=True)
+            most = spec.items.max or count.highest
+            if most is not None:
+                items = count._replace(most=float(most))
+                attributes |= {"items": items, "width": int(most), "mean_width": items.mean}
+        elif spec.over is not None:
+            width = self.item_counts.get(spec.over, 0)
+            attributes |= {"width": width, "mean_width": float(width)}
+        return attributes
+
+    def add_until(
+        self, frame: _Frame, name: str, spec: NodeSpec, ends: list[Edge], body: list[str], passes: float
+    ) -> None:
+        flat = frame.prefix + name
+        assert spec.repeat is not None
+        until = spec.repeat.ends
+        decides = None
+        if until is not None and spec.pipeline is None:
+            decides = flat
+        elif until is not None and spec.pipeline is not None:
+            inner = until.node or deciding(spec.pipeline, self.workload)
+            decides = None if inner is None else f"{flat}/{inner}"
+        self.order.append(f"{flat}/until")
+        self.written[f"{flat}/until"] = (*frame.definition.at, name)
+        self.graph.add_node(
+            f"{flat}/until",
+            **{
+                **DEFAULTS,
+                "kind": "until",
+                "body": tuple(body),
+                "end_share": 0.0 if until is None else until.p,
+                "max_iterations": spec.repeat.max,
+                "decides": decides,
+                "passes": passes,
+            },
+        )
+        self.connect(f"{flat}/until", tuple(ends))
+
+    def add_join(self, frame: _Frame, name: str, ends: list[Edge], passes: float) -> None:
+        """Add a loop of one pass: a node that takes no time."""
+        flat = frame.prefix + name
+        self.written[f"{flat}/until"] = (*frame.definition.at, name)
+        attributes = {**DEFAULTS, "kind": "until", "end_share": 1.0, "passes": passes}
+        self.order.append(f"{flat}/until")
+        self.graph.add_node(f"{flat}/until", **attributes)
+        self.connect(f"{flat}/until", tuple(ends))
+
+    def use(self, frame: _Frame, name: str, spec: NodeSpec, came_in: Reads) -> None:
+        if spec.agent is None:
+            return
+        flat, nodes = frame.prefix + name, frame.definition.nodes
+        before = nx.ancestors(frame.before, name)
+        names: dict[str, Reads] = {
+            other: (self.result(other, nodes[other], frame.prefix),) for other in nodes if other in before
+        }
+        if spec.repeat is not None:
+            names["input"] = came_in
+        elif frame.definition.inside:
+            names["input"] = frame.came_in
+        self.uses[flat] = Use(names, flat if spec.repeat is not None else frame.loop, starts=False)
+        self.check_texts(frame, name, names)
+
+    def check_texts(self, frame: _Frame, name: str, names: Mapping[str, Reads]) -> None:
+        """Note templates that name what has no text, in this use of the graph at least."""
+        agent = self.resolved.get((*frame.definition.at, name))
+        for is_system, template in (
+            () if agent is None else ((False, agent.prompt.template), (True, agent.prompt.system or ()))
+        ):
+            for slot in template:
+                if not isinstance(slot, Slot) or any(of.main or of.otherwise for of in names.get(slot.name, (_SOME,))):
+                    continue
+                if slot.name == "input":
+                    why = f'node "{frame.prefix.rstrip("/") or name}" comes after nothing that has a text; add `after`'
+                else:
+                    why = "that node ends in a tool and has no text"
+                assert agent is not None
+                place = f'agent "{agent.name}" in node "{name}" of {frame.definition.title} names {{{slot.name}}}'
+                self.mistakes.add_at(agent.where[is_system, slot.offset], f"{place}: {why}")
+
+    def finished(self, pipeline: str) -> Inlined:
+        """Return the whole, its nodes in the order in which they were written out."""
+        graph: Any = nx.DiGraph(name=pipeline)
+        graph.add_nodes_from((name, self.graph.nodes[name]) for name in self.order)
+        for source, after, data in self.graph.edges(data=True):
+            every = len(data["labels"]) == len(graph.nodes[source]["labels"])  # every label: it does not matter which
+            graph.add_edge(source, after, labels=() if every else data["labels"])
+        uses = {}
+        for name, use in self.uses.items():
+            body = self.loops[use.loop].body if use.loop else frozenset[str]()
+            before = nx.ancestors(graph, name) & body
+            starts = bool(use.loop) and all(graph.nodes[other]["kind"] == "tool" for other in before)
+            uses[name] = use._replace(starts=starts)
+        return Inlined(graph, uses, self.loops, self.written)
+
+
+_SOME = Result(("",))  # a name that is an input's, or the item: it has a text
+
+
+def expected_passes(repeat: RepeatSpec) -> float:
+    """Return the mean number of passes: each but the last of `max` is the last with the same chance."""
+    share = 0.0 if repeat.ends is None else repeat.ends.p
+    return float(repeat.max) if share == 0 else float((1 - (1 - share) ** repeat.max) / share)
+
+
+def inline(
+    pipeline: str,
+    workload: Workload,
+    resolved: Mapping[Loc, Resolved],
+    item_counts: Mapping[str, int],
+    mistakes: Mistakes,
+) -> Inlined:
+    """Write one pipeline out; it has been checked (`harness.workload.checks`)."""
+    spec = workload.pipelines[pipeline]
+    definition = Definition(f'pipeline "{pipeline}"', ("pipelines", pipeline, "nodes"), spec.nodes, inside=False)
+    inliner = _Inliner(workload, resolved, item_counts, mistakes)
+    inliner.expand(_Frame(definition, priority=spec.priority))
+    return inliner.finished(pipeline)
