@@ -172,7 +172,7 @@ class ModelledServers:
                 self._at(now_s + after_s, sent)
             else:
                 del self._open[sent.call]
-                events.append(_new(Done, (sent.call, _reply(sent, 0.0))))
+                events.append(_new(Done, (sent.call, _reply(sent, 0.0), None)))
         return now_s
 
     def _happens(self, thing: _Sent | Event | int, now_s: float, events: list[Event]) -> None:
@@ -192,7 +192,7 @@ class ModelledServers:
             self._models[sent.lane].submit(sent, now_s)
         else:
             del self._open[sent.call]
-            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]))))
+            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]), None)))
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s

@@ -15,6 +15,7 @@ from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.history import last_score
+from harness.predict.turns import drawn, thread_of
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
@@ -43,7 +44,7 @@ def forecast(loaded: Loaded) -> TokensOf:
     def tokens(call: Call) -> tuple[int, int]:
         return lengths[call.pipeline][call.node]
 
-    return lambda candidate, repeat: tokens
+    return lambda candidate, repeat: drawn(loaded, repeat, tokens)
 
 
 def predict(
@@ -139,6 +140,7 @@ def _servers(
             for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
         ],
         tokens,
+        thread_of(loaded),
     )
 
 
