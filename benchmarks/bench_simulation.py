@@ -3,6 +3,8 @@
 - pipeline: one node, 512 prompt and 128 output tokens, Poisson arrivals, 32 slots, about 16 of them busy.
 - graph: six nodes and a fan-out (eight calls a job) in three pipelines on three servers with three routing policies.
 - SimPy: the pipeline's queue as 32 servers of constant speed, without prompts and batches: less than the same work.
+- floors of the pipeline in this interpreter: its records and two heap operations a call, with nothing decided; and the
+  server model alone, without engine, driver and records.
 
 Run it on an idle machine: python benchmarks/bench_simulation.py
 """
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from heapq import heappop, heappush
 from statistics import median
 from typing import Any
 
@@ -28,8 +31,8 @@ from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Lane, Plan
 from harness.core.record_log import Records
-from harness.core.records import CallRecord
-from harness.core.server_model import ServerModel
+from harness.core.records import CallRecord, JobRecord, Reply
+from harness.core.server_model import Request, ServerModel
 from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
@@ -117,12 +120,45 @@ def in_simpy(calls: int, records: list[Any]) -> None:
     env.run()
 
 
+def records_alone(calls: int, records: list[Any]) -> None:
+    """An arrival and an end through a heap, and the two records of every call: no engine, no server."""
+    agenda: list[tuple[float, int]] = []
+    for number, due_s in enumerate(poisson(calls, 3.6, 1).due_s):
+        heappush(agenda, (due_s, number))
+        at_s, _ = heappop(agenda)
+        heappush(agenda, (at_s + 4.4, number))
+        end_s, _ = heappop(agenda)
+        took_s = end_s - at_s
+        reply = tuple.__new__(
+            Reply,
+            ("ok", at_s, at_s, end_s, None, "length", 512, 128, took_s, 0.0, at_s - due_s, took_s, at_s - due_s, None),
+        )
+        call = ("one", 0, "predicted", "p", "batch", number, "answer", 0, 0, 0, number, "a", "", "s", at_s, at_s, reply)
+        records.append(tuple.__new__(CallRecord, call))
+        job = ("one", 0, "predicted", "p", "batch", number, due_s, at_s, end_s, "ok", 1, None, 0, None)
+        records.append(tuple.__new__(JobRecord, job))
+
+
+def server_alone(calls: int, records: list[Any]) -> None:
+    """The pipeline's calls on its server model and nothing else."""
+    model = ServerModel(PIPELINE)
+    for number, due_s in enumerate(poisson(calls, 3.6, 1).due_s):
+        while model.run(due_s):
+            pass
+        model.submit(Request(number, 512, 128, due_s), due_s)
+    while model.run(float("inf")):
+        pass
+
+
 def calls_per_cpu_s(run: Run) -> tuple[float, list[Any]]:
     records: list[Any] = []
     gc.collect()
+    gc.disable()  # as a simulation does for itself; the others are to have it too
     before_s = time.process_time()
     run(CALLS, records)
-    return CALLS / (time.process_time() - before_s), records
+    took_s = time.process_time() - before_s
+    gc.enable()
+    return CALLS / took_s, records
 
 
 def mean_batch(records: list[Any]) -> float:
@@ -137,8 +173,14 @@ def peak_bytes(name: str, kept: str) -> int:
     return int(done.stdout)
 
 
-RUNS: dict[str, Run] = {"pipeline": pipeline, "graph": graph, "SimPy": in_simpy}
-TARGETS = {"pipeline": "250,000", "graph": "100,000", "SimPy": ""}
+RUNS: dict[str, Run] = {
+    "pipeline": pipeline,
+    "graph": graph,
+    "SimPy": in_simpy,
+    "floor: records": records_alone,
+    "floor: server": server_alone,
+}
+TARGETS = {"pipeline": "250,000", "graph": "100,000"}
 
 
 def main() -> None:
@@ -155,13 +197,13 @@ def main() -> None:
         table.add_column(column, justify="right")
     for name, rates in figures.items():
         low, middle, high = min(rates), median(rates), max(rates)
-        table.add_row(name, f"{middle:,.0f}", f"{low:,.0f}", f"{high:,.0f}", TARGETS[name])
+        table.add_row(name, f"{middle:,.0f}", f"{low:,.0f}", f"{high:,.0f}", TARGETS.get(name, ""))
     console = Console()
     console.print(table)
     for name in ("pipeline", "graph"):
         log, objects = (peak_bytes(name, kept) / 1e6 for kept in ("log", "list"))
         console.print(
-            f"Peak memory of a million calls, {name}: {log:.0f} MB with the records kept as a prediction keeps them (target 600), "
+            f"Peak memory of a million calls, {name}: {log:.0f} MB kept as a prediction keeps them (target 600), "
             f"{objects:.0f} MB as a list of objects.",
             highlight=False,
         )

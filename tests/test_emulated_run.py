@@ -93,7 +93,10 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
     notes = " ".join(run.notes)
     assert 'Server "one", not from the profile: prefill_s_per_token = 0.001 is given' in notes
     assert 'Server "two": all its times are those of its profile divided by 4.' in notes
-    assert "Simulated servers do not slow each other, as servers on one machine do: split would be slower" in notes
+    assert (
+        "How much these simulated servers would slow each other on one machine is not known: split would be slower"
+        in notes
+    )
 
     for call in run.calls:  # the server's times, a quarter of the profile's
         reply = call.reply
@@ -147,7 +150,7 @@ def test_a_value_that_nobody_gave_stops_the_run_at_once(workload: Path, tmp_path
     [
         ("profile: toy, slots: 1", "profile: tyo, slots: 1", r':20:35: server "one": no profile "tyo"; did'),
         ("speed_up: 4}", "speed_up: 0}", r"servers\.one\.speed_up: expected more than 0, found 0"),
-        ("speed_up: 4}", "threads: 2}", r'unknown key "threads" in servers\.one'),
+        ("speed_up: 4}", "batch_tokens: 2}", r'unknown key "batch_tokens" in servers\.one'),
         ("speed_up: 4}", "faults: {cutt: 0.1}}", r'no fault "cutt"; did you mean "cut"'),
         ("speed_up: 4}", "faults: {cut: 1.5}}", r"faults\.cut: expected at most 1, found 1\.5"),
         ("speed_up: 4}", "faults: {cut: 0.7, 503: 0.7}}", r"expected shares that add up to 1 at most, found 1\.4"),

@@ -50,6 +50,13 @@ def test_a_real_server_becomes_a_profile(tmp_path: Path) -> None:
     assert profile.memory.model_bytes and profile.memory.slot_bytes
     assert {row.slots for row in profile.rows} == {1, 2}
     assert profile.contention is not None and profile.contention["2"] >= 0.5
+    assert profile.model_id == "smollm2-135m"
+    assert profile.text is not None and profile.text.held_out.worst_error < 0.15
+    assert 0.9 < profile.text.tokens_per_piece < 1.2
+    # SmolLM2's template has a system message of its own, which the given one replaces
+    assert 30 < profile.text.template_tokens < 50
+    assert 15 < profile.text.system_template_tokens < 35
+    assert 0 <= (profile.slots["2"].gap_s or 0.0) < 1
     assert min(compile_costs(again, 2).costs.decode_s[1:]) > 0
     fitted = [compile_costs(again, 1, threads="half")] * 2
     assert len(server_models(again, [fit.costs for fit in fitted], half=[fit.half for fit in fitted])) == 2

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "analysis": {"core", "runs", "workload", "errors", "units"},
     "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
     "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
+    "imports": {"workload", "errors", "units"},
     "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}

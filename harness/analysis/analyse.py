@@ -43,7 +43,7 @@ def analyse(run: Run) -> Analysis:
         choice,
         candidates,
         ladders_of(run, pinned_tokens(run)),
-        _method(paths),
+        (*_method(paths), *_resampling(run)),
     )
 
 
@@ -66,6 +66,16 @@ def _method(paths: Sequence[PathVerdict]) -> tuple[str, ...]:
             f"{100 * (1 - 0.05 / most):.1f} % (Bonferroni)."
         )
     return tuple(method)
+
+
+def _resampling(run: Run) -> tuple[str, ...]:
+    if run.resampled is None or not run.resampled.factors:
+        return ()
+    return (
+        "The profile's interval goes by how each figure changes, on the same draws, when the profile is replaced by "
+        f"one as it might have come out ({run.resampled.source}); a difference between candidates counts where it is "
+        "larger than both intervals of their ratio together.",
+    )
 
 
 def _shown(value: object) -> str:

@@ -70,6 +70,7 @@ class ServerUse(NamedTuple):
     order: str
     in_flight: int | None  # the most calls sent at once; None: unbounded
     threads: int | None = None  # of the engine, where it was not given every core
+    extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
 
 
 class GoalResult(NamedTuple):
@@ -90,6 +91,7 @@ class PipelineSummary(NamedTuple):
     server: str  # the one that its calls went to; several joined by " + "
     time: Estimate | None  # pipeline time, on interactive paths the reply time: per repeat the median over jobs
     time_by_repeat: tuple[tuple[int, float], ...]
+    time_by_profile: tuple[float, ...]  # predicted: the factor on the time under each resampled profile
     first_token: Estimate | None  # from the job's intended start; interactive only
     all_done: Estimate | None  # first intended start to last end of the pipeline's jobs
     p95_s: float | None  # None below 100 values

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary, Notice
 from harness.analysis.timesplit import is_load_event
+from harness.core.records import JobRecord
 from harness.runs.model import Run
 from harness.units import count, percent, safe_url, seconds
+from harness.workload.schema import AtTimes, Closed
 
 __all__ = ["notices_of"]
 
 _LOOP_LAG_S = 0.020  # p99 of the client's event loop; above it times hold the client's own lateness (reference 7)
 _CLIENT_SHARE = 0.05
+_OTHER_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 _LONGEST_ERROR = 160
+_FEWEST_JOBS = 20  # of a trial; with fewer nothing can be said of rates
+# A queue that grows: more than this share of the jobs is under way when the last one comes, and the last quarter takes
+# so much longer than the second one. In a steady state they take equally long; in a growing queue 2.3 times as long.
+_LATE_SHARE, _GROWTH = 0.2, 1.5
 
 
 def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index) -> tuple[Notice, ...]:
@@ -40,6 +47,7 @@ def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, i
             notices.append(
                 Notice("slots", f"{server.name}: its slots were not probed; {server.slots_asked} is what was asked.")
             )
+    notices += _overload(run, index)
     notices += _client(run, candidates)
     notices += _short_answers(candidates)
     notices += _waits(run, candidates, index)
@@ -91,6 +99,40 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
     return notices
 
 
+def _overload(run: Run, index: Index) -> list[Notice]:
+    """Say where jobs came faster than they went: their times depend on how many there were."""
+    notices = []
+    for name in run.candidates:
+        for pipeline, spec in run.workload.pipelines.items():
+            if isinstance(spec.arrival, AtTimes | Closed):
+                continue
+            trials: dict[int, list[JobRecord]] = defaultdict(list)
+            for job in index.jobs.get((name, pipeline), ()):
+                trials[job.repeat].append(job)
+            came = went = 0
+            window_s = early_s = end_s = 0.0
+            for jobs in trials.values():
+                jobs.sort(key=lambda job: job.due_s)
+                quarter = len(jobs) // 4
+                came += len(jobs)
+                went += sum(job.end_s <= jobs[-1].due_s for job in jobs)
+                window_s += jobs[-1].due_s - jobs[0].due_s
+                early_s += sum(job.pipeline_time_s for job in jobs[quarter : 2 * quarter])
+                end_s += sum(job.pipeline_time_s for job in jobs[-quarter:] if quarter)
+            growing = came - went > _LATE_SHARE * came and end_s > _GROWTH * early_s
+            if window_s > 0 and came >= _FEWEST_JOBS * len(trials) and growing:
+                notices.append(
+                    Notice(
+                        "overload",
+                        f'{name}: jobs of "{pipeline}" came at {came / window_s:.3g} a second and ended at '
+                        f"{went / window_s:.3g} a second, which is about what it sustains; "
+                        f"{percent(1 - went / came)} had not ended when the last one came. Each waits longer than the "
+                        "one before, so these times depend on how many there are.",
+                    )
+                )
+    return notices
+
+
 def _client(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
     notices = []
     late: dict[str, float] = {}
@@ -104,6 +146,18 @@ def _client(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
                 "client",
                 f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
                 f"{seconds(_LOOP_LAG_S)} is the limit), and that is in the times.",
+            )
+        )
+    disturbed = [trial for trial in run.trials if (trial.other_cores or 0) > _OTHER_CORES]
+    if disturbed:
+        most = max(trial.other_cores or 0 for trial in disturbed)
+        where = ", ".join(f"{n} of {name}" for name, n in Counter(trial.candidate for trial in disturbed).items())
+        notices.append(
+            Notice(
+                "busy machine",
+                f"{len(disturbed)} of {count(len(run.trials), 'trial')} ran while other programs kept up to {most:.1f} "
+                f"cores busy ({where}). An engine that spreads over all cores waits for them in every step, so those "
+                "times are too long: measure again on an idle machine.",
             )
         )
     shares = {}

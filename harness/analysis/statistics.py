@@ -18,6 +18,7 @@ from harness.core.records import Origin
 __all__ = [
     "CONFIDENCE",
     "EQUIVALENCE",
+    "LEAST_PROFILES",
     "P95_NEEDS",
     "Comparison",
     "Estimate",
@@ -33,23 +34,34 @@ USELESS = 100.0  # an interval whose ends lie further apart than this factor say
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised
 _MOST_REPEATS = 1000
+LEAST_PROFILES = 5  # fewer resampled profiles say too little of how far they spread
 
 Relation = Literal["better", "worse", "equivalent", "unresolved"]
 
 
 class Estimate(NamedTuple):
-    """A positive quantity over n repeats: geometric mean and its 95 % interval. One repeat has no interval."""
+    """A positive quantity over n repeats: geometric mean and its 95 % interval. One repeat has no interval.
+
+    A predicted one has a second interval, over resampled calibrations of its profile, where that is known.
+    """
 
     value: float
     low: float | None
     high: float | None
     n: int
     origin: Origin
+    profile_low: float | None = None
+    profile_high: float | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The interval where there is one that says something."""
         return _telling(self.low, self.high)
+
+    @property
+    def profile_interval(self) -> tuple[float, float] | None:
+        """The interval over the profile where there is one that says something."""
+        return _telling(self.profile_low, self.profile_high)
 
 
 class Comparison(NamedTuple):
@@ -64,14 +76,20 @@ class Comparison(NamedTuple):
     n: int
     comparisons: int  # how many were made beside this one: the interval's error is shared among them (Bonferroni)
     relation: Relation
-    repeats_needed: (
-        int | None
-    )  # about this many would tell; None where it is resolved, or more than 1000 would be needed
+    repeats_needed: int | None  # about this many would tell; None where it is resolved, or no number up to 1000 would
+    profile_low: float | None = None  # over resampled calibrations, on the same draws; widened alike
+    profile_high: float | None = None
+    unresolved_by: Literal["draws", "profile"] | None = None  # profile: however many repeats would not tell
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The interval where there is one that says something."""
         return _telling(self.low, self.high)
+
+    @property
+    def profile_interval(self) -> tuple[float, float] | None:
+        """The interval over the profile where there is one that says something."""
+        return _telling(self.profile_low, self.profile_high)
 
 
 def _telling(low: float | None, high: float | None) -> tuple[float, float] | None:
@@ -79,14 +97,33 @@ def _telling(low: float | None, high: float | None) -> tuple[float, float] | Non
     return None if low is None or high is None or high > USELESS * low else (low, high)
 
 
-def estimate(values: Sequence[float], origin: Origin) -> Estimate | None:
-    """Estimate a quantity from one positive value per repeat; None where there is none or one is not positive."""
+def estimate(values: Sequence[float], origin: Origin, by_profile: Sequence[float] = ()) -> Estimate | None:
+    """Estimate a quantity from one positive value per repeat; None where there is none or one is not positive.
+
+    `by_profile`: the factor on it under each resampled profile.
+    """
     if not values or min(values) <= 0:
         return None
     mean, half_width, _ = _t_interval(np.log(values), 1 - CONFIDENCE)
-    if half_width is None:
-        return Estimate(math.exp(mean), None, None, len(values), origin)
-    return Estimate(math.exp(mean), math.exp(mean - half_width), math.exp(mean + half_width), len(values), origin)
+    low, high = (None, None) if half_width is None else _around(mean, half_width)
+    spread = _profile_half_width(by_profile, 1 - CONFIDENCE)
+    profile_low, profile_high = (None, None) if spread is None else _around(mean, spread)
+    return Estimate(math.exp(mean), low, high, len(values), origin, profile_low, profile_high)
+
+
+def _around(mean_log: float, half_width: float) -> tuple[float, float]:
+    return math.exp(mean_log - half_width), math.exp(mean_log + half_width)
+
+
+def _profile_half_width(factors: Sequence[float], error: float) -> float | None:
+    """Half-width of the two-sided t interval around the fitted profile, whose own factor is 1; None from fewer than 5.
+
+    A percentile of 20 resampled calibrations would hang on the outermost of them.
+    """
+    if len(factors) < LEAST_PROFILES:
+        return None
+    rms = math.sqrt(math.fsum(math.log(factor) ** 2 for factor in factors) / len(factors))
+    return float(stdtrit(len(factors), 1 - error / 2)) * rms
 
 
 def compare(
@@ -96,11 +133,15 @@ def compare(
     other: Mapping[int, float],
     comparisons: int = 1,
     lower_is_better: bool = True,
+    by_profile: Sequence[float] = (),
 ) -> Comparison | None:
     """Compare two candidates by their values per repeat; None where no repeat is common to both.
 
     Equivalent: the whole interval lies within 5 % of equal (two one-sided tests, at this interval's confidence).
     Better or worse: the interval excludes equal. Otherwise unresolved, as is everything known from one repeat.
+
+    `by_profile` is the factor on their ratio under each resampled profile. The interval that decides has the half-width
+    of draws and profile together, whose errors are independent.
     """
     common = sorted(values.keys() & other.keys())
     if not common:
@@ -111,27 +152,37 @@ def compare(
         return Comparison(
             name, other_name, math.exp(mean), None, None, None, len(common), comparisons, "unresolved", None
         )
-    low, high = mean - half_width, mean + half_width
-    margin = math.log(EQUIVALENCE)
-    relation: Relation
-    if -margin < low and high < margin:
-        relation = "equivalent"
-    elif low > 0 or high < 0:
-        relation = "better" if (high < 0) == lower_is_better else "worse"
-    else:
-        relation = "unresolved"
+    spread = _profile_half_width(by_profile, (1 - CONFIDENCE) / comparisons)
+    relation = _relation(mean, math.hypot(half_width, spread or 0.0), lower_is_better)
+    unresolved_by: Literal["draws", "profile"] | None = None
+    if relation == "unresolved":
+        more_repeats_help = _relation(mean, spread or 0.0, lower_is_better) != "unresolved"
+        unresolved_by = "draws" if more_repeats_help or spread is None else "profile"
+    profile_low, profile_high = (None, None) if spread is None else _around(mean, spread)
     return Comparison(
         name,
         other_name,
         math.exp(mean),
-        math.exp(low),
-        math.exp(high),
+        *_around(mean, half_width),
         _p_value(mean, sd, len(common)),
         len(common),
         comparisons,
         relation,
-        repeats_needed(mean, sd, len(common), comparisons) if relation == "unresolved" else None,
+        repeats_needed(mean, sd, len(common), comparisons) if unresolved_by == "draws" else None,
+        profile_low,
+        profile_high,
+        unresolved_by,
     )
+
+
+def _relation(mean_log: float, half_width: float, lower_is_better: bool) -> Relation:
+    low, high = mean_log - half_width, mean_log + half_width
+    margin = math.log(EQUIVALENCE)
+    if -margin < low and high < margin:
+        return "equivalent"
+    if low > 0 or high < 0:
+        return "better" if (high < 0) == lower_is_better else "worse"
+    return "unresolved"
 
 
 def repeats_needed(mean_log: float, sd_log: float, n: int, comparisons: int = 1) -> int | None:

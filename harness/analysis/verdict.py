@@ -58,7 +58,7 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
     verdicts = []
     for standing in standings:
         other = next((other for other in standings if other is not standing), None)
-        price = _price(standing, other) if other else None
+        price = _price(standing, other, by_name) if other else None
         verdict = PathVerdict(
             path=standing.path,
             pipelines=standing.pipelines,
@@ -98,7 +98,15 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
     fastest = min(able, key=lambda candidate: (level(candidate), simplicity(candidate)))
     others = [candidate for candidate in able if candidate is not fastest]
     compared = [
-        compare(other.name, values[other.name], fastest.name, values[fastest.name], len(others)) for other in others
+        compare(
+            other.name,
+            values[other.name],
+            fastest.name,
+            values[fastest.name],
+            len(others),
+            by_profile=_ratio_by_profile(other, fastest, pipelines),
+        )
+        for other in others
     ]
     comparisons = tuple(comparison for comparison in compared if comparison is not None)
     if not others:
@@ -128,11 +136,26 @@ def _failed(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> bool:
     return any(summary.jobs_failed for summary in candidate.pipelines if summary.pipeline in pipelines)
 
 
-def _price(mine: PathStandings, other: PathStandings) -> Comparison | None:
+def _price(mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]) -> Comparison | None:
     """Compare this path's choice with the other path's own, on the other path."""
     if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
         return None
-    return compare(mine.chosen, other.values[mine.chosen], other.chosen, other.values[other.chosen])
+    factors = _ratio_by_profile(by_name[mine.chosen], by_name[other.chosen], other.pipelines)
+    values = other.values
+    return compare(mine.chosen, values[mine.chosen], other.chosen, values[other.chosen], by_profile=factors)
+
+
+def _ratio_by_profile(
+    candidate: CandidateSummary, against: CandidateSummary, pipelines: tuple[str, ...]
+) -> tuple[float, ...]:
+    """Return the factor on the ratio of a path's measures under each resampled profile: what both share cancels."""
+    pairs = [
+        (mine.time_by_profile, theirs.time_by_profile)
+        for mine, theirs in zip(candidate.pipelines, against.pipelines, strict=True)
+        if mine.pipeline in pipelines
+    ]
+    ratios = [[a / b for a, b in zip(mine, theirs, strict=False)] for mine, theirs in pairs]
+    return tuple(math.prod(factors) ** (1 / len(factors)) for factors in zip(*ratios, strict=False))
 
 
 def _choose(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.model import CandidateSummary, ChoiceKind, PathVerdict, PipelineSummary
 from harness.analysis.statistics import P95_NEEDS, Comparison, Estimate
@@ -10,22 +10,33 @@ from harness.analysis.timesplit import LABELS, Parts
 from harness.core.records import Path
 from harness.units import count, seconds
 
-__all__ = ["choice_sentences", "estimate_text", "path_headline", "path_sentences", "ratio_text"]
+__all__ = ["both_text", "choice_sentences", "estimate_text", "path_headline", "path_sentences", "ratio_text"]
 
 _GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
 _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
 
 
 def estimate_text(found: Estimate) -> str:
-    """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`."""
+    """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`, or both: `13.1 s (±20 ms draws, ±0.3 s profile)`."""
+    if found.profile_interval is not None:
+        return f"{seconds(found.value)} ({', '.join(both_text(found, seconds))})"
     if found.interval is None:
         return f"{seconds(found.value)} ({_no_interval(found.n)})"
     low, high = found.interval
     return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
 
 
+def both_text(found: Estimate, shown: Callable[[float], str]) -> tuple[str, ...]:
+    """Write half of each interval, over draws and over the profile: `±20 ms draws`, `±0.3 s profile`."""
+    intervals = (("draws", found.interval), ("profile", found.profile_interval))
+    return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in intervals if ends is not None)
+
+
 def ratio_text(found: Comparison) -> str:
-    """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`."""
+    """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`; predicted: over draws, then over the profile."""
+    if found.interval is not None and found.profile_interval is not None:
+        draws, profile = (f"{low:.2f} to {high:.2f}" for low, high in (found.interval, found.profile_interval))
+        return f"{found.ratio:.2f} times ({draws} over draws, {profile} over the profile)"
     if found.interval is None:
         return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
     low, high = found.interval
@@ -51,10 +62,8 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
     if verdict.standing == "equivalent":
         return f"{where}: {tied} are equal within 5 %. Take the simplest: run it {mode}, with {how}."
     repeats = max(comparison.n for comparison in verdict.comparisons)
-    return (
-        f"{where}: not resolvable between {tied} from {count(repeats, 'repeat')}. "
-        f"Take the simplest: run it {mode}, with {how}."
-    )
+    on_what = "on this profile" if _by_profile(verdict) else f"from {count(repeats, 'repeat')}"
+    return f"{where}: not resolvable between {tied} {on_what}. Take the simplest: run it {mode}, with {how}."
 
 
 def path_sentences(
@@ -126,7 +135,8 @@ def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
     for use in candidate.uses_for(pipelines):
         limit = "no limit on calls" if use.in_flight is None else f"at most {count(use.in_flight, 'call')}"
         order = "" if use.order == "fifo" else f", {use.order}"
-        texts.append(f"{use.server}: {count(use.slots, 'slot')}, {limit} in flight, {use.cap}{order}")
+        slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.cap}{order}")
     return "; ".join(texts)
 
 
@@ -163,10 +173,19 @@ def _would_tell(verdict: PathVerdict) -> str:
         return ""
     if verdict.standing == "one repeat":
         return "Run at least 5 repeats for a verdict."
+    if _by_profile(verdict):
+        return (
+            "More repeats would not tell: the profile is not known well enough. `slotwise calibrate --thorough` or a "
+            "real run would."
+        )
     if any(c.repeats_needed is None for c in unresolved):
         return "Not even 1000 repeats would tell."
     needed = max(c.repeats_needed or 0 for c in unresolved)
     return f"About {needed} repeats would tell (--repeats {needed})."
+
+
+def _by_profile(verdict: PathVerdict) -> bool:
+    return any(c.unresolved_by == "profile" for c in verdict.comparisons)
 
 
 def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[str]:
@@ -232,7 +251,17 @@ def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSu
         return f"Goal not judged: {label}; a 95th percentile needs {P95_NEEDS} replies, there are {summary.values}."
     if found_s is None:
         return f"Goal not judged: {label}; it was not measured."
-    return f"Goal {'met' if found_s <= wanted_s else 'missed'}: {label}, found {seconds(found_s)}."
+    text = f"Goal {'met' if found_s <= wanted_s else 'missed'}: {label}, found {seconds(found_s)}"
+    estimate = {"first_token_s": summary.first_token, "p50_s": summary.time}.get(goal)
+    if estimate is None:
+        return f"{text}."
+    low, high = estimate.profile_interval or (found_s, found_s)
+    if low < wanted_s < high:
+        return f"{text}, which is not certain: the profile allows {seconds(low)} to {seconds(high)}."
+    if estimate.low is not None and estimate.high is not None and estimate.low < wanted_s < estimate.high:
+        interval = f"{seconds(estimate.low)} to {seconds(estimate.high)}"
+        text += f", which is not certain: its interval over the repeats is {interval}"
+    return f"{text}."
 
 
 def _stands(verdict: PathVerdict, name: str) -> str:

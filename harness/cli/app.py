@@ -17,6 +17,8 @@ from harness import __version__
 from harness.cli.calibrate import calibrate
 from harness.cli.check import check
 from harness.cli.doctor import doctor
+from harness.cli.export import export
+from harness.cli.import_ import app as import_
 from harness.cli.init import init
 from harness.cli.models import app as models
 from harness.cli.probe import probe
@@ -46,8 +48,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, score, calibrate, check, probe, serve, report, init, doctor):
+for command in (run, simulate, score, calibrate, check, probe, serve, report, export, init, doctor):
     app.command()(command)
+app.add_typer(import_, name="import")
 app.add_typer(models, name="models")
 
 

@@ -19,7 +19,7 @@ from harness.errors import UserError
 from harness.predict.history import remember
 from harness.predict.score import Score, replay
 from harness.predict.score import score as join
-from harness.predict.simulation import forecast, predict
+from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.report.progress import progress_for
 from harness.report.score import score_report
@@ -53,7 +53,7 @@ def score_workload(file: Path, options: Options) -> int:
     profile = load_profile(options.profile, file.parent)
     given = given_values(options.assume)
     # What cannot be predicted shows now, before anything is measured.
-    predict(loaded, profile, repeats=1, tokens_of=forecast(loaded), given=given, extrapolate=options.extrapolate)
+    predict(loaded, profile, repeats=1, given=given, extrapolate=options.extrapolate)
 
     folder, code = options.run, 0
     if folder is None:
@@ -68,7 +68,7 @@ def score_workload(file: Path, options: Options) -> int:
         loaded,
         profile,
         repeats=max((trial.repeat for trial in measured_run.trials), default=0) + 1,
-        tokens_of=forecast(loaded) if options.forecast else replay(measured_run, loaded.pipelines),
+        tokens_of=None if options.forecast else replay(measured_run, loaded.pipelines),
         given=given,
         extrapolate=options.extrapolate,
     )

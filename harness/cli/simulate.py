@@ -14,6 +14,9 @@ def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
     repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
+    resamples: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Simulate only this candidate (may be repeated).")] = None,
     scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
@@ -29,5 +32,18 @@ def simulate(
     """Predict every candidate of a workload on a profile, without running anything."""
     from harness.cli.simulating import Options, simulate_workload
 
-    options = Options(profile, repeats, tuple(only or ()), scale, seed, tuple(assume or ()), extrapolate, out, as_json)
-    simulate_workload(file, options)
+    simulate_workload(
+        file,
+        Options(
+            profile=profile,
+            repeats=repeats,
+            resamples=resamples,
+            only=tuple(only or ()),
+            scale=scale,
+            seed=seed,
+            assume=tuple(assume or ()),
+            extrapolate=extrapolate,
+            out=out,
+            as_json=as_json,
+        ),
+    )

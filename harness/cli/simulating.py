@@ -12,7 +12,9 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.errors import UserError
-from harness.predict.simulation import forecast, predict
+from harness.predict.forecast import forecast
+from harness.predict.resampling import with_resampling
+from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
@@ -28,6 +30,7 @@ class Options(NamedTuple):
 
     profile: str
     repeats: int
+    resamples: int | None
     only: tuple[str, ...]
     scale: int
     seed: int | None
@@ -41,15 +44,24 @@ def simulate_workload(file: Path, options: Options) -> None:
     """Predict, analyse, and print; write a run folder where one is asked for."""
     loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
     profile = load_profile(options.profile, file.parent)
+    tokens_of, given = forecast(loaded, profile.text), given_values(options.assume)
     prediction = predict(
         loaded,
         profile,
         repeats=options.repeats,
-        tokens_of=forecast(loaded),
-        given=given_values(options.assume),
+        given=given,
         extrapolate=options.extrapolate,
     )
-    run = prediction.run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
+    run = with_resampling(
+        prediction.run,
+        loaded,
+        profile,
+        profiles=options.resamples,
+        tokens_of=tokens_of,
+        given=given,
+        extrapolate=options.extrapolate,
+    )
+    run = run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
     analysis = analyse(run)
     if options.as_json:
         print(summary_text(analysis), end="")

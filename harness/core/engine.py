@@ -23,7 +23,6 @@ from harness.core.events import (
     At,
     Call,
     Cancel,
-    Cancelled,
     Done,
     Event,
     Record,
@@ -101,7 +100,8 @@ class Engine:
             )
             for pipeline, place, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
         )
-        self._flights: dict[int, tuple[Call, Job, Place, float]] = {}  # calls on a server, by id; when they were let go
+        # Calls on a server, by id; when they were let go.
+        self._flights: dict[int, tuple[Call, Job, Place, float]] = {}
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._lost: dict[int, bool] = {}  # those that nobody needs any more: whether they are let run
         self._cancels: list[int] = []  # of these, those to be cancelled unless they end at this very instant
@@ -143,14 +143,13 @@ class Engine:
             raise ValueError(f"time can't go backwards: {now_s!r} after {self._now_s!r}")
         self._now_s = now_s
         for event in sorted(events, key=rank) if len(events) > 1 else events:
-            kind = event.__class__
-            if kind is Done:
-                self._call_ended(event[0], event[1], event[2])  # type: ignore[arg-type, misc]
+            if isinstance(event, Done):
+                self._call_ended(event[0], event[1], event[2])
             elif isinstance(event, Arrive):
                 self._arrive(event)
             elif isinstance(event, Timer):
                 self._timer(event.id)
-            elif isinstance(event, Cancelled):
+            else:
                 self._call_ended(event.call, event.reply._replace(outcome="cancelled"), None)
         if self._cancels:
             self._actions += [Cancel(call_id) for call_id in sorted(self._cancels) if call_id in self._flights]
@@ -189,25 +188,14 @@ class Engine:
         if place.tool:
             self._begin_delay(job, place, iteration)
             return
-        pipeline, number, session, index, lane, now_s, ids = (
-            job.pipeline,
-            job.number,
-            job.session,
-            place.index,
-            place.lane,
-            self._now_s,
-            self._call_ids,
-        )
-        path = place.names[0][4]
-        add = place.state.add
-        calls = [
-            _new(Call, (next(ids), pipeline, number, index, item, 0, lane, now_s, iteration, session))
-            for item in range(width)
-        ]
-        for call in calls:
+        add, ids, path, noted = place.state.add, self._call_ids, place.names[0][4], job.open
+        which = (job.pipeline, job.number, place.index)
+        how = (0, place.lane, self._now_s, iteration, job.session)
+        for item in range(width):
+            call = _new(Call, (next(ids), *which, item, *how))
             add(call, path, job)
-        if job.open is not None:
-            job.open |= {call[0]: call for call in calls}
+            if noted is not None:
+                noted[call[0]] = call
 
     def _item_done(self, job: Job, place: Place, says: Says | None) -> None:
         if job.flow is not None:
@@ -236,10 +224,8 @@ class Engine:
         assert job.open is not None and job.delays is not None
         let_run = dict(lost)
         dropped: set[int] = set()
-        for call_id, call in list(job.open.items()):
-            run = let_run.get(call[3])
-            if run is None:
-                continue
+        for call_id, call in [each for each in job.open.items() if each[1][3] in let_run]:
+            run = let_run[call[3]]
             del job.open[call_id]
             if call_id in self._flights:
                 job.in_flight -= 1

@@ -14,6 +14,7 @@ The rules, in terms of one pass through the graph; all of one instant happens in
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from heapq import heappop, heappush
 from itertools import accumulate
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from harness.core.graph import Graph, Node
 __all__ = ["FlowShape", "FlowWalk", "Lost", "Ready", "Step", "is_plain"]
 
 _WAITING, _RUNNING, _DONE, _DEAD = range(4)  # dead: skipped or dropped
+_new = tuple.__new__
 _ALL = 1 << 62  # more predecessors, or items, than there ever are
 
 Taken = tuple[int, int | None]  # the other end of an edge, and the label that it needs (None: any)
@@ -78,6 +80,7 @@ class FlowShape:
         self.key = (seed, repeat, pipeline)
         self.predecessors = [len(node.predecessors) for node in nodes]
         self.sources = [index for index, node in enumerate(nodes) if not node.predecessors]
+        self.widths = [None if node.kind == "until" or node.over is not None else node.width for node in nodes]
         self.need = [_ALL if node.need is None else node.need for node in nodes]
         self.enough = [_ALL if node.enough is None else node.enough for node in nodes]
         self.edges: list[tuple[Taken, ...]] = [
@@ -134,7 +137,9 @@ class FlowWalk:
         """Start the nodes that wait for nothing."""
         for node in self._shape.sources:
             self._run(node)
-        return self._settle()
+        while self._resolved:
+            self._follow(heappop(self._resolved))
+        return self._step()
 
     def item_done(self, node: int, says: Says | None = None) -> Step | None:
         """Note that one item of `node` is done; return what follows, if anything."""
@@ -143,45 +148,55 @@ class FlowWalk:
         self._items_left[node] -= 1
         if self._items_left[node]:
             return None
-        if self._width[node] > self._shape.enough[node]:
-            self._lost.append(Lost(node, self._shape.nodes[node].losers == "run"))
-        self._resolve(node, _DONE)
-        return self._settle()
+        shape = self._shape
+        if self._width[node] > shape.enough[node]:
+            self._lost.append(Lost(node, shape.nodes[node].losers == "run"))
+        self._state[node] = _DONE
+        self.nodes_left -= 1
+        self._follow(node)
+        while self._resolved:  # in graph order
+            self._follow(heappop(self._resolved))
+        return self._step()
 
     def is_running(self, node: int, iteration: int) -> bool:
         """Whether this run of the node is under way: not done and not dropped."""
         return self._state[node] == _RUNNING and self._runs[node] == iteration + 1
 
-    def _settle(self) -> Step:
-        """Follow the edges of everything that is resolved, in graph order, until nothing more follows."""
+    def _follow(self, node: int) -> None:
+        """Follow the edges of a node that is resolved."""
         shape, state, waiting, alive = self._shape, self._state, self._waiting, self._alive
-        while self._resolved:
-            node = heappop(self._resolved)
-            done = state[node] == _DONE
-            label = self._branch(node) if done and shape.shares[node] else None
-            for after, takes in shape.edges[node]:
-                if state[after] != _WAITING:
-                    continue  # others were enough, or it is dropped
-                waiting[after] -= 1
-                if done and (takes is None or takes == label):
-                    alive[after] += 1
-                    if not waiting[after]:
-                        self._run(after)
-                    elif alive[after] == shape.need[after]:
-                        self._run(after)
-                        self._drop_losers(after)
-                elif not waiting[after]:
-                    if alive[after]:
-                        self._run(after)
-                    else:
-                        self._resolve(after, _DEAD)
+        done = state[node] == _DONE
+        label = self._branch(node) if done and shape.shares[node] else None
+        for after, takes in shape.edges[node]:
+            if state[after]:  # it waits no more: others were enough, or it is dropped
+                continue
+            waiting[after] -= 1
+            if done and (takes is None or takes == label):
+                alive[after] += 1
+                if not waiting[after]:
+                    self._run(after)
+                elif alive[after] == shape.need[after]:
+                    self._run(after)
+                    self._drop_losers(after)
+            elif not waiting[after]:
+                if alive[after]:
+                    self._run(after)
+                else:
+                    self._resolve(after, _DEAD)
+
+    def _step(self) -> Step:
+        nodes, runs, lost = self._ready, self._runs, self._lost
+        if len(nodes) > 1:
+            nodes.sort()
         ready = []
-        for node in sorted(self._ready) if len(self._ready) > 1 else self._ready:
-            ready.append(Ready(node, self._runs[node], self._width[node]))
-            self._runs[node] += 1
-        step = Step(sorted(self._lost), ready)
-        self._ready, self._lost = [], []
-        return step
+        for node in nodes:
+            ready.append(_new(Ready, (node, runs[node], self._width[node])))
+            runs[node] += 1
+        nodes.clear()
+        if lost:
+            self._lost = []
+            lost.sort()
+        return _new(Step, (lost, ready))
 
     def _resolve(self, node: int, state: int) -> None:
         self._state[node] = state
@@ -190,19 +205,23 @@ class FlowWalk:
 
     def _run(self, index: int) -> None:
         """Let a node go. Its number of runs goes up when it is handed out: it may still be dropped at this instant."""
-        node = self._shape.nodes[index]
-        if node.kind == "until":
-            self._end_pass(index, node)
-            return
-        width = node.width if node.over is None else self._items(index, node)
-        if width:
-            self._state[index] = _RUNNING
-            self._width[index] = width
-            self._items_left[index] = min(width, self._shape.enough[index])
-            self._ready.append(index)
-        else:
-            self._runs[index] += 1
-            self._resolve(index, _DONE)
+        shape = self._shape
+        width = shape.widths[index]
+        if width is None:
+            node = shape.nodes[index]
+            if node.kind == "until":
+                self._end_pass(index, node)
+                return
+            width = self._items(index, node)
+            if not width:
+                self._runs[index] += 1
+                self._resolve(index, _DONE)
+                return
+        self._state[index] = _RUNNING
+        self._width[index] = width
+        enough = shape.enough[index]
+        self._items_left[index] = width if width < enough else enough
+        self._ready.append(index)
 
     def _end_pass(self, index: int, node: Node) -> None:
         iteration = self._runs[index]
@@ -253,7 +272,7 @@ class FlowWalk:
         draw, shares = self._shape.draws[node], self._shape.shares[node]
         assert draw is not None
         drawn = draw(self._job, self._runs[node] - 1)
-        return next((label for label, upto in enumerate(shares) if drawn < upto), len(shares) - 1)
+        return min(bisect_right(shares, drawn), len(shares) - 1)
 
     def _stops(self, index: int, node: Node, iteration: int) -> bool:
         says = self._said.get(node.decides) if self._said and node.decides is not None else None

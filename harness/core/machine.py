@@ -13,6 +13,7 @@ from harness.core.server_model import Request, ServerModel
 
 __all__ = ["Machine", "SharedServer"]
 
+ROUNDING_S = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
 NEVER_S = float("inf")
 
 
@@ -43,7 +44,7 @@ class Machine:
 
     def next_s(self) -> float:
         """Return when something happens on any of the servers."""
-        return self._to_real(min(server.model.next_s() for server in self.servers))
+        return self.real_s(min(server.model.next_s() for server in self.servers))
 
     def run(self, until_s: float) -> list[Request]:
         """Go on to the first event at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
@@ -65,7 +66,7 @@ class Machine:
         """Return the work time of the next event, where that is not after `until_s`."""
         work_s = min([server.model.next_s() for server in self.servers])
         assert until_s is not None  # who has ended has a time
-        return None if work_s == NEVER_S or self._to_real(work_s) > until_s else work_s
+        return None if work_s == NEVER_S or self.real_s(work_s) > until_s else work_s
 
     def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
         """Go on to one event."""
@@ -79,15 +80,20 @@ class Machine:
         """Return the work time at `now_s`, which must not lie before the last event."""
         return max(self._work_s[-1], self._work_s[-1] + (now_s - self._real_s[-1]) / self._rates[-1])
 
+    def real_s(self, work_s: float) -> float:
+        """Return the real time at a work time; of a future one: as long as nothing changes."""
+        index = -1 if work_s >= self._work_s[-1] else bisect_right(self._work_s, work_s) - 1
+        return self._real_s[index] + (work_s - self._work_s[index]) * self._rates[index]
+
     def date(self, request: Request) -> None:
         """Turn a request's work times into real ones."""
-        request.queued_s = self._to_real(request.queued_s)
+        request.queued_s = self.real_s(request.queued_s)
         if request.prompt_s is not None:
-            request.prompt_s = self._to_real(request.prompt_s)
+            request.prompt_s = self.real_s(request.prompt_s)
         if request.first_token_s is not None:
-            request.first_token_s = self._to_real(request.first_token_s)
+            request.first_token_s = self.real_s(request.first_token_s)
         if request.end_s is not None:
-            request.end_s = self._to_real(request.end_s)
+            request.end_s = self.real_s(request.end_s)
 
     def look(self, now_s: float) -> None:
         """Note that the number of busy servers may have changed at `now_s`."""
@@ -98,16 +104,12 @@ class Machine:
         stretch = self._stretches[busy]
         if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
             return
-        real_s = self._to_real(work_s) if now_s is None else now_s
+        real_s = self.real_s(work_s) if now_s is None else now_s
         if not busy:
             self._work_s, self._real_s, self._rates = [], [], []  # nobody is left who could ask for the past
         self._work_s.append(work_s)
         self._real_s.append(real_s)
         self._rates.append(stretch)
-
-    def _to_real(self, work_s: float) -> float:
-        index = -1 if work_s >= self._work_s[-1] else bisect_right(self._work_s, work_s) - 1
-        return self._real_s[index] + (work_s - self._work_s[index]) * self._rates[index]
 
 
 class SharedServer:
@@ -122,6 +124,15 @@ class SharedServer:
     def waiting(self) -> int:
         """How many calls stand in its queue."""
         return self.model.waiting
+
+    def tokens_of(self, request: Request) -> int:
+        """Return how many tokens of it had been generated at the last boundary."""
+        return self.model.tokens_of(request)
+
+    def steps_by(self, now_s: float) -> tuple[int, float]:
+        """Return how many steps of the segment under way have ended, and when the next will; see `ServerModel`."""
+        ended, work_s = self.model.steps_by(self.machine.work_s(now_s) + ROUNDING_S)
+        return ended, self.machine.real_s(work_s)
 
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""

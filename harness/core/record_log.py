@@ -61,7 +61,7 @@ class RecordLog(Sequence[R], Generic[R]):
         self._open.append(record)
         if len(self._open) == BLOCK:
             columns = list(zip(*self._open, strict=True))
-            replies = list(zip(*columns.pop(), strict=True)) if self._kind is CallRecord else []
+            replies: list[tuple[Any, ...]] = list(zip(*columns.pop(), strict=True)) if self._kind is CallRecord else []
             self._blocks.append(([_packed(column) for column in columns], [_packed(column) for column in replies]))
             self._open = []
 

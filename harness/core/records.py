@@ -190,3 +190,4 @@ class TrialRecord(NamedTuple):
     makespan_s: float  # first intended start to last end
     loop_lag_p99_s: float | None  # lateness of the client's own event loop; None where there is none
     complete: bool  # every job that was due has ended
+    other_cores: float | None = None  # cores that programs other than this run's own kept busy; None = not known

@@ -397,10 +397,9 @@ class ServerModel:
         """End the segment at the first step boundary that is not before `now_s`: there the tasks are looked at."""
         if now_s <= self._begin_s:  # the step that begins now can still be joined
             self._planned = False
-            if self._last is not None:  # who comes now may have a lower slot, and so be read before the others
-                for request, _ in self._pieces:
-                    if request.prompt_done == request.cached_tokens:
-                        request.prompt_s = None
+            for request, _ in self._pieces:
+                if request.prompt_done == request.cached_tokens:
+                    request.prompt_s = None  # another may take its place in the step
             self._pieces.clear()
             return
         if self._steps == 1:

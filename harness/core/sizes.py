@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from harness.core.draws import uniform
 
-__all__ = ["Distribution", "Kind", "call_tokens", "fixed"]
+__all__ = ["Distribution", "Kind", "fixed"]
 
 Kind = Literal["fixed", "uniform", "lognormal", "gamma", "exponential", "empirical"]
 
@@ -63,13 +63,6 @@ class Distribution(NamedTuple):
 def fixed(value: float) -> Distribution:
     """Return the distribution that is always `value`."""
     return Distribution("fixed", (value,))
-
-
-def call_tokens(
-    size: Distribution, seed: int, repeat: int, pipeline: str, job: int, node: str, item: int, iteration: int
-) -> int:
-    """Draw how many tokens the answer to one call has, at least 1; every attempt at it is as long."""
-    return max(1, int(size.draw(seed, repeat, pipeline, job, node, item, iteration, "output_tokens")))
 
 
 Key = tuple[int | str, ...]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Prefill", "StepCosts", "prefill_s", "prompt_attention"]
+__all__ = ["Prefill", "StepCosts", "prefill_s", "prompt_attention", "sped_up"]
 
 
 class StepCosts(NamedTuple):
@@ -28,6 +28,7 @@ class StepCosts(NamedTuple):
     batch_tokens: int = 2048  # n_batch: tokens in one step at most, generated ones included
     before_s: float = 0.0  # sent by the client until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
+    gap_s: float = 0.0  # of calls that a client starts at one instant, each stands in the queue so much after the last
 
     @property
     def slots(self) -> int:
@@ -42,11 +43,24 @@ class StepCosts(NamedTuple):
             raise ValueError(f"expected no cost where nobody generates, found {self.decode_s[0]!r} s")
         if self.batch_tokens <= self.slots:
             raise ValueError(f"expected room for a prompt beside {self.slots} slots, found {self.batch_tokens} tokens")
-        numbers = (*self.decode_s, *(s for _, s in self.prefill), *self[2:6], self.before_s, self.after_s)
+        numbers = (*self.decode_s, *(s for _, s in self.prefill), *self[2:6], self.before_s, self.after_s, self.gap_s)
         if min(numbers) < 0 or not all(number < float("inf") for number in numbers):
             raise ValueError(f"expected costs of 0 s or more, found {min(numbers)!r}")
         if not self.prefill or [n for n, _ in self.prefill] != sorted({n for n, _ in self.prefill if n > 0}):
             raise ValueError(f"expected a rising table of prompt tokens, found {self.prefill!r}")
+
+
+def sped_up(costs: StepCosts, factor: float) -> StepCosts:
+    """Return costs that are `factor` times less; how far apart a client sends is not the server's doing."""
+    return costs._replace(
+        decode_s=tuple(s / factor for s in costs.decode_s),
+        prefill=tuple((tokens, s / factor) for tokens, s in costs.prefill),
+        prompt_step_s=costs.prompt_step_s / factor,
+        prompt_context_s=costs.prompt_context_s / factor,
+        context_s_per_token=costs.context_s_per_token / factor,
+        before_s=costs.before_s / factor,
+        after_s=costs.after_s / factor,
+    )
 
 
 def prefill_s(table: tuple[tuple[int, float], ...], prompt_tokens: int) -> float:

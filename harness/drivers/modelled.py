@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.draws import shuffled
 from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import Machine, SharedServer
 from harness.core.records import Reply
@@ -31,6 +32,7 @@ class ModelledServer(NamedTuple):
     before_s: float = 0.0  # sent until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
+    gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
 
 
 class _Sent(Request):
@@ -64,9 +66,18 @@ class ModelledServers:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
         thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
+        seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
-    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens, thread: Thread | None = None) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[ModelledServer],
+        tokens: Tokens,
+        thread: Thread | None = None,
+        *,
+        seed: int = 0,
+        repeat: int = 0,
+    ) -> None:
         self._lanes = tuple(lanes)
         self._models = tuple(lane.model for lane in lanes)
         # What goes on by itself: a server, or the machine that several servers share.
@@ -74,7 +85,7 @@ class ModelledServers:
         self._units: tuple[ServerModel | Machine, ...] = tuple(dict.fromkeys(hosts))
         self._unit_of = tuple(self._units.index(host) for host in hosts)
         self._due_s = [NEVER_S] * len(self._units)  # when each must be looked at
-        self._direct = tuple(not lane.before_s and lane.starts_per_s is None for lane in lanes)
+        self._direct = tuple(not lane.before_s and not lane.gap_s and lane.starts_per_s is None for lane in lanes)
         self._after_s = tuple(lane.after_s for lane in lanes)
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
@@ -84,6 +95,9 @@ class ModelledServers:
         # or a lane whose pace lets the next call go).
         self._later: list[tuple[float, int, _Sent | Event | int]] = []
         self._serial = 0
+        self._apart = any(lane.gap_s for lane in lanes)
+        self._burst: list[_Sent] = []  # sent at this instant, where calls come apart
+        self._seed, self._repeat = seed, repeat
 
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
@@ -132,6 +146,8 @@ class ModelledServers:
         due_s, units, later = self._due_s, self._units, self._later
         events: list[Event] = []
         while True:
+            if self._burst:
+                self._send_burst()
             now_s = later[0][0] if later and later[0][0] < until_s else until_s
             stopped: list[int] = []  # units with a call that ended: what is done about that comes before they go on
             while (at_s := min(due_s)) <= now_s and at_s < NEVER_S:
@@ -196,7 +212,21 @@ class ModelledServers:
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s
-        self._at(now_s + self._lanes[sent.lane].before_s, sent)
+        if self._apart:
+            self._burst.append(sent)
+        else:
+            self._at(now_s + self._lanes[sent.lane].before_s, sent)
+
+    def _send_burst(self) -> None:
+        """All calls of this instant are known: they come to their servers one by one, in an order of chance."""
+        burst = tuple(self._burst)
+        self._burst.clear()
+        if len(burst) > 1:
+            burst = shuffled(burst, self._seed, self._repeat, burst[0].call, "burst")
+        for number, sent in enumerate(burst):
+            lane = self._lanes[sent.lane]
+            assert sent.sent_s is not None
+            self._at(sent.sent_s + lane.before_s + number * lane.gap_s, sent)
 
     def _next_of(self, lane: int, now_s: float) -> None:
         """A paced lane's time has come: send the first that still wants to go."""

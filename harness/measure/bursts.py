@@ -66,6 +66,7 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
                 record.wall_s,
                 reply.load_s or 0.0,
                 int(record.pipeline),
+                reply.total_s,
             )
         )
     return observed

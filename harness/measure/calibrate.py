@@ -30,18 +30,22 @@ from harness.measure.machine import machine_facts
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
-from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
+from harness.measure.texts import PROMPTS, count_tokens
+from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, gap_of, held_out, setting_of, summary
+from harness.profiles.model_id import model_id
 from harness.profiles.replay import Observed
-from harness.profiles.schema import MemoryUse, Profile, Row, SlotSetting
+from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
+from harness.profiles.text import fit_text
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds, size
 from harness.workload.schema import ServerSpec
 
 __all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]
 
-DRIFT_BOUND = 0.05  # beyond it the profile and the terminal say so
 TIMING = Burst("timing", (Group(1, 128, 16),))
 TIMED = 2
+APART = Burst("apart", tuple(Group(1, 1, 1 + n) for n in range(8)))  # they end one after the other
+APART_KEY = -3  # and below: of prompts that no other burst has
 START_S = 5.0  # about what starting a server and warming it up takes
 
 
@@ -61,6 +65,7 @@ class Experiment(NamedTuple):
     observed: tuple[Observed, ...]
     first_s: float
     last_s: float
+    gap_s: float | None = None  # between calls that were sent together
 
     @property
     def fitted(self) -> tuple[Observed, ...]:
@@ -88,6 +93,7 @@ class _Calibrated(NamedTuple):
     experiment: Experiment
     fit: Fit
     setting: SlotSetting
+    text: TextTokens | None  # of the first server: the model is the same
 
 
 async def experiment(
@@ -115,7 +121,11 @@ async def experiment(
     progress.say(
         f"{name}: about {seconds(about_s)} ({count(repetitions, 'repetition')} of {count(len(bursts), 'burst')})"
     )
-    return await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+    seen = await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+    apart = [
+        call for key in range(effort.references) for call in observe(await carry(APART, APART_KEY - key), APART, key)
+    ]
+    return seen._replace(gap_s=gap_of(apart))
 
 
 async def pair_experiment(
@@ -186,7 +196,7 @@ async def calibrate(
         f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
         f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a slow machine"
     )
-    done = [await _calibrate_one(one, effort, progress) for one in wanted]
+    done = [await _calibrate_one(one, effort, progress, text=not number) for number, one in enumerate(wanted)]
     contention, together = None, None
     if pair:
         contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
@@ -200,7 +210,7 @@ def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
     return halves[0], halves[-1]
 
 
-async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> _Calibrated:
+async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, text: bool) -> _Calibrated:
     async with opened(wanted.name, wanted.spec, progress) as endpoint:
         server = endpoint.server
         bursts = LiveBursts([endpoint])
@@ -213,6 +223,10 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> 
                 f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
                 "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
             )
+        counted = []
+        if text:
+            progress.say(f"{wanted.name}: counting the tokens of {count(len(PROMPTS), 'prompt')}")
+            counted = await count_tokens(endpoint)
         context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
         seen = await experiment(
             bursts, slots, effort, progress, name=wanted.name, context_tokens=context_tokens, seed=slots
@@ -221,7 +235,7 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> 
     threads = server.details.get("threads")
     batch_tokens = None if batch is None else int(batch)
     try:
-        fit = fit_setting(seen.fitted, levels(slots), batch_tokens)
+        fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=wanted.name)
     except ValueError as error:
         raise ServerFailure(f"{wanted.name}: nothing can be fitted: {error}") from None
     setting = setting_of(
@@ -230,8 +244,9 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress) -> 
         threads=None if threads is None else int(threads),
         drift=seen.drift,
         errors=held_out(seen.held_out, [fit.costs]),
+        gap_s=seen.gap_s,
     )
-    return _Calibrated(wanted, server, seen, fit, setting)
+    return _Calibrated(wanted, server, seen, fit, setting, fit_text(counted) if counted else None)
 
 
 async def _calibrate_pair(
@@ -245,7 +260,8 @@ async def _calibrate_pair(
         bursts = LiveBursts(endpoints)
         await bursts.prepare()
         seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
-    return fit_contention(seen.fitted, costs), seen
+    replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
+    return fit_contention(seen.fitted, costs, replicates), seen
 
 
 def _profile(
@@ -271,10 +287,13 @@ def _profile(
         machine=machine or _machine(),
         engine=server.version,
         model=_model(server),
+        model_id=model_id(done[0].wanted.spec.model),
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
+        **({"contention_replicates": {"2": contention.replicates}} if contention else {}),
         memory=_memory(server),
+        text=done[0].text,
         held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),

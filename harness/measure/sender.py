@@ -10,9 +10,9 @@ from asyncio_throttle import Throttler
 from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
+from harness.core.outputs import output_tokens
 from harness.core.plan import Plan
 from harness.core.records import Origin, Reply
-from harness.core.sizes import call_tokens
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations
@@ -109,7 +109,7 @@ class Sender:
     async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
         pipeline = self._pipelines[call.pipeline]
-        node, size = pipeline.graph.nodes[call.node].name, pipeline.graph.nodes[call.node].output_tokens
+        node = pipeline.graph.nodes[call.node].name
         endpoint = self._endpoints[call.lane]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
@@ -129,10 +129,7 @@ class Sender:
             history = ((unique + history[0][0], history[0][1]), *history[1:])
         else:
             user = unique + user
-        length = None
-        if size is not None:  # every attempt at a call is as long
-            drawn_for = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration)
-            length = call_tokens(size, self._seed, *drawn_for)
+        length = output_tokens(pipeline, call, self._seed, self._repeat)
         options = options_for(
             endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length, reuse_prefix=reuse
         )

@@ -27,7 +27,8 @@ from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.folder import RunFolder
 from harness.runs.model import Run, ServerFacts
-from harness.servers.launch import launched
+from harness.servers.launch import launched, simulated
+from harness.servers.machine import cpu_use, other_cores
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
@@ -47,16 +48,23 @@ class _Trial(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    name: str, spec: ServerSpec, progress: Progress, timeout_s: float = 300.0, near: Path | None = None
+    name: str,
+    spec: ServerSpec,
+    progress: Progress,
+    timeout_s: float = 300.0,
+    near: Path | None = None,
+    played: Mapping[str, RunningServer] | None = None,
 ) -> AsyncIterator[Endpoint]:
     """Start (or find) a server and open the client to it; close both afterwards.
 
     `timeout_s` bounds every call to it, and how long a server that we did not start may take to load the model. `near`
-    is the workload's folder.
+    is the workload's folder, `played` the simulated servers that have been started already.
     """
     clock = asyncio.get_running_loop().time
     say, progressing = progress.say, progress.download
-    async with launched(name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near) as server:
+    async with launched(
+        name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near, played=played
+    ) as server:
         chat = Chat(server.url, server.model, clock, keep_alive=-1 if server.managed else None)
         try:
             yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s)
@@ -75,8 +83,10 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
     """
     async with AsyncExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
+        near = loaded.path.parent
+        played = await stack.enter_async_context(simulated(loaded.servers, say=progress.say, near=near))
         for name, spec in loaded.servers.items():
-            server = opened(name, spec, progress, loaded.workload.timeout_s, loaded.path.parent)
+            server = opened(name, spec, progress, loaded.workload.timeout_s, near, played)
             endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
@@ -159,9 +169,12 @@ async def _measure_trial(
         decisions=loaded.decisions(),
         conversations=conversations,
     )
+    before = cpu_use()
     stats: LiveStats = await drive(
         engine, sender, keep, start_s=zero_s, on_change=lambda engine: progress.calls(engine, ended)
     )
+    # The CPU time of a server that is not ours cannot be told from that of any other program.
+    alone = all(endpoints[lane.server].server.managed for lane in plan.lanes)
     if repeat >= 0:
         record = TrialRecord(
             candidate=plan.name,
@@ -172,6 +185,7 @@ async def _measure_trial(
             makespan_s=stats.end_s - min(first_due_s, default=0.0),
             loop_lag_p99_s=stats.loop_lag_p99_s,
             complete=True,
+            other_cores=other_cores(before, cpu_use()) if alone else None,
         )
         folder.add_trial(record)
     return list(failed)
@@ -253,11 +267,17 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str
         factor = server.details.get("speed_up", 1)
         if factor != 1:
             notes.append(f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.')
-    simulated = {server.name for server in servers if server.emulated}
-    together = [plan.name for plan in plans if len(simulated & {lane.server for lane in plan.lanes}) > 1]
+    # Up to how many busy servers each of them slows as the profile says; one that was met by URL is alone.
+    known = {server.name: int(server.details.get("contention", 1)) for server in servers if server.emulated}
+    together = [
+        plan.name
+        for plan in plans
+        for here in [known.keys() & {lane.server for lane in plan.lanes}]
+        if len(here) > min((known[name] for name in here), default=1)
+    ]
     if together:
         notes.append(
-            f"Simulated servers do not slow each other, as servers on one machine do: {', '.join(together)} "
-            "would be slower there."
+            "How much these simulated servers would slow each other on one machine is not known: "
+            f"{', '.join(together)} would be slower there."
         )
     return notes

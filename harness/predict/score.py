@@ -14,7 +14,7 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.records import CallRecord
 from harness.drivers.modelled import Tokens
-from harness.predict.simulation import TokensOf
+from harness.predict.forecast import TokensOf
 from harness.runs.model import Run
 
 __all__ = ["Score", "ScoreRow", "replay", "score"]

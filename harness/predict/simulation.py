@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Call
 from harness.core.plan import Plan
 from harness.core.record_log import Records
-from harness.core.records import TrialRecord
+from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
+from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
-from harness.predict.turns import drawn, thread_of
+from harness.predict.turns import thread_of
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models
-from harness.profiles.schema import Profile
+from harness.profiles.model_id import model_id
+from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Run, ServerFacts
-from harness.units import percent
+from harness.units import count, percent
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Prediction", "TokensOf", "forecast", "predict"]
+__all__ = ["Given", "Keep", "Prediction", "TokensOf", "fitted_lanes", "forecast", "predict", "simulate_trial"]
 
-# The token counts of one repeat: (candidate, repeat) -> call -> (prompt tokens, output tokens).
-TokensOf = Callable[[str, int], Tokens]
+Given = Mapping[str, float] | None  # what the profile does not know; see `harness.profiles.compile.compile_costs`
+Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
 
 class Prediction(NamedTuple):
@@ -36,24 +38,13 @@ class Prediction(NamedTuple):
     refused: Mapping[str, str]
 
 
-def forecast(loaded: Loaded) -> TokensOf:
-    """Return the lengths that a designer knows beforehand: estimated prompts, pinned or most output tokens."""
-    nodes = tuple(pipeline.graph.nodes for pipeline in loaded.pipelines)
-    lengths = [[(n.expected_prompt_tokens or 1, n.expected_output_tokens or 1) for n in graph] for graph in nodes]
-
-    def tokens(call: Call) -> tuple[int, int]:
-        return lengths[call.pipeline][call.node]
-
-    return lambda candidate, repeat: drawn(loaded, repeat, tokens)
-
-
 def predict(
     loaded: Loaded,
     profile: Profile,
     *,
     repeats: int,
-    tokens_of: TokensOf,
-    given: Mapping[str, float] | None = None,
+    tokens_of: TokensOf | None = None,
+    given: Given = None,
     extrapolate: bool = False,
 ) -> Prediction:
     """Simulate every candidate of a workload.
@@ -62,7 +53,7 @@ def predict(
         loaded: the workload.
         profile: of the machine; every server of the workload is taken to stand on it.
         repeats: how often, with other draws each time.
-        tokens_of: lengths of the calls, as forecast or as observed.
+        tokens_of: lengths of the calls as observed; None = as forecast.
         given, extrapolate: see `harness.profiles.compile.compile_costs`.
 
     Raises:
@@ -72,26 +63,20 @@ def predict(
     records = Records()
     refused: dict[str, str] = {}
     notes: dict[str, None] = {}
+    if tokens_of is None:
+        tokens_of = forecast(loaded, profile.text)
+        notes |= dict.fromkeys(forecast_assumes(loaded, profile))
 
     for plan in loaded.plans:
         try:
-            fitted = [_fitted(profile, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
+            fitted = fitted_lanes(loaded, profile, plan, given, extrapolate)
             _servers(loaded, profile, plan, fitted, 0, tokens_of(plan.name, 0))  # refused before anything is simulated
         except UserError as error:
             refused[plan.name] = str(error)
             continue
         notes |= dict.fromkeys(note for fit in fitted for note in fit.notes)
         for repeat in range(repeats):
-            engine = Engine(
-                loaded.pipelines,
-                plan,
-                origin="predicted",
-                seed=loaded.workload.seed,
-                repeat=repeat,
-                timeout_s=loaded.workload.timeout_s,
-            )
-            backend = _servers(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat))
-            end_s = simulate(engine, backend, records.append)
+            end_s = simulate_trial(loaded, profile, plan, fitted, repeat, tokens_of(plan.name, repeat), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
@@ -116,16 +101,88 @@ def predict(
     return Prediction(run, refused)
 
 
-def _fitted(profile: Profile, spec: ServerSpec, given: Mapping[str, float] | None, extrapolate: bool) -> Fitted:
-    return compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+def fitted_lanes(loaded: Loaded, profile: Profile, plan: Plan, given: Given, extrapolate: bool) -> list[Fitted]:
+    """Compile the costs of the servers of a candidate; see `harness.profiles.compile.compile_costs` for errors."""
+    return [_fitted(profile, lane.server, loaded.servers[lane.server], given, extrapolate) for lane in plan.lanes]
+
+
+def simulate_trial(
+    loaded: Loaded,
+    profile: Profile,
+    plan: Plan,
+    fitted: Sequence[Fitted],
+    repeat: int,
+    tokens: Tokens,
+    keep: Keep,
+) -> float:
+    """Simulate one candidate once, with the draws of that repeat, and return its end.
+
+    Raises:
+        CannotEnd: jobs come faster than they go.
+    """
+    engine = Engine(
+        loaded.pipelines,
+        plan,
+        origin="predicted",
+        seed=loaded.workload.seed,
+        repeat=repeat,
+        timeout_s=loaded.workload.timeout_s,
+    )
+    return simulate(engine, _servers(loaded, profile, plan, fitted, repeat, tokens), keep)
+
+
+def _fitted(profile: Profile, name: str, spec: ServerSpec, given: Given, extrapolate: bool) -> Fitted:
+    """Compile the costs of one server, with notes on all that is not as it was calibrated."""
+    if isinstance(spec, SimulatedServer):
+        extrapolate = extrapolate or spec.extrapolate
+        given = {**spec.assume, **(given or {})}
+    notes = [*_other_model(profile, name, spec, extrapolate)]
+    fit = compile_costs(profile, spec.slots, threads=_threads(spec), given=given, extrapolate=extrapolate)
+    if isinstance(spec, SimulatedServer):
+        if spec.speed_up != 1:
+            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
+            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
+    elif spec.batch_tokens != fit.costs.batch_tokens:
+        notes.append(
+            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
+            f"{fit.costs.batch_tokens}"
+        )
+    known = profile.memory.context_tokens
+    if known is not None and spec.context_tokens > known:
+        notes.append(
+            f'"{name}" has a context of {spec.context_tokens} tokens, the profile was fitted with {known}: longer '
+            "contexts are taken to cost on in the same way"
+        )
+    return fit._replace(notes=(*fit.notes, *notes))
+
+
+def _other_model(profile: Profile, name: str, spec: ServerSpec, extrapolate: bool) -> tuple[str, ...]:
+    """Return a note where the server has, or may have, another model than the profile; UserError unless asked for."""
+    if isinstance(spec, SimulatedServer):
+        known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
+        mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
+    elif profile.model_id is None:
+        return (
+            f'the model of profile "{profile.name}" ({profile.model}) is that of the workload; the profile has no '
+            "`model_id` to compare",
+        )
+    else:
+        known, wanted = profile.model_id, model_id(spec.model)
+        is_same = model_id(profile.model_id) == wanted
+        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
+    if is_same:
+        return ()
+    if extrapolate:
+        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
+    raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
 
 
 def _threads(spec: ServerSpec) -> int | Literal["half"] | None:
-    return spec.threads if isinstance(spec, EngineServer) else None
+    return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None
 
 
 def _servers(
-    loaded: Loaded, profile: Profile, plan: Plan, fitted: list[Fitted], repeat: int, tokens: Tokens
+    loaded: Loaded, profile: Profile, plan: Plan, fitted: Sequence[Fitted], repeat: int, tokens: Tokens
 ) -> ModelledServers:
     seed = loaded.workload.seed
     noises = []
@@ -136,17 +193,27 @@ def _servers(
     models = server_models(profile, [fit.costs for fit in fitted], noises=noises, half=[fit.half for fit in fitted])
     return ModelledServers(
         [
-            ModelledServer(model, fit.costs.before_s, fit.costs.after_s, loaded.servers[lane.server].starts_per_s)
+            ModelledServer(
+                model,
+                fit.costs.before_s,
+                fit.costs.after_s,
+                loaded.servers[lane.server].starts_per_s,
+                fit.costs.gap_s,
+            )
             for model, fit, lane in zip(models, fitted, plan.lanes, strict=True)
         ],
         tokens,
         thread_of(loaded),
+        seed=seed,
+        repeat=repeat,
     )
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     url = spec.url or "" if isinstance(spec, OllamaServer) else ""
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
+    if str(spec.slots) not in profile.family(_threads(spec)):
+        details["extrapolated"] = 1
     if isinstance(spec, EngineServer):
         details["batch_tokens"] = spec.batch_tokens
     return ServerFacts(
@@ -163,6 +230,16 @@ def _about(profile: Profile) -> tuple[str, ...]:
         lines[0] += (
             f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
             f"{percent(held.worst_error)} at worst."
+        )
+    drifted = [
+        f"{setting.drift:+.0%} with {count(int(slots), 'slot')}"
+        for family in (profile.slots, profile.half or {})
+        for slots, setting in family.items()
+        if setting.drift is not None and abs(setting.drift) > DRIFT_BOUND
+    ]
+    if drifted:
+        lines.append(
+            f"The machine changed speed while the profile was made ({', '.join(drifted)}): expect errors of that size."
         )
     if last and last.get("median_error") is not None:
         lines.append(

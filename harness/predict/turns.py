@@ -1,4 +1,4 @@
-"""Lengths that are drawn for every call, and prompts that grow from turn to turn: on top of any forecast."""
+"""Prompts that grow from turn to turn: on top of any forecast."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Hashable
 from harness.core.arrivals import turns_of
 from harness.core.events import Call
 from harness.core.graph import Node, Pipeline
-from harness.core.sizes import call_tokens
 from harness.drivers.modelled import Thread, Tokens
 from harness.workload.load import Loaded
 
-__all__ = ["drawn", "thread_of"]
+__all__ = ["growing", "thread_of"]
 
 Who = tuple[int, int, int, int]  # pipeline, conversation, node, item: whose prompts go on where the last one ended
 
@@ -28,8 +27,8 @@ class _Grown:
         self.turns = 0  # begun
 
 
-def drawn(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
-    """Return the lengths of one trial: answers as they are drawn, prompts with the turns before them.
+def growing(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
+    """Return the lengths of one trial, prompts with the turns before them.
 
     The calls of a conversation must be asked for in the order of its turns, as every driver does. Later turns hold the
     last pass of a loop.
@@ -37,23 +36,20 @@ def drawn(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
     Args:
         loaded: the workload.
         repeat: key of the draws.
-        first: the lengths of first turns, and of answers that do not vary.
+        first: the lengths as if every turn were the first.
     """
     pipelines, seed = loaded.pipelines, loaded.workload.seed
-    if not any(p.session or any(node.output_tokens for node in p.graph.nodes) for p in pipelines):
+    if not any(pipeline.session for pipeline in pipelines):
         return first
     grown: dict[Who, _Grown] = {}
 
     def tokens(call: Call) -> tuple[int, int]:
-        pipeline = pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node]
         prompt, output = first(call)
-        if node.output_tokens is not None:
-            key = (pipeline.name, call.job, node.name, call.item, call.iteration)
-            output = call_tokens(node.output_tokens, seed, repeat, *key)
         if call.session < 0:
             return prompt, output
         who = (call.pipeline, call.session, call.node, call.item)
+        pipeline = pipelines[call.pipeline]
+        node = pipeline.graph.nodes[call.node]
         state = grown.get(who)
         if state is None:
             state = grown[who] = _Grown()

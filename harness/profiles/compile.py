@@ -13,6 +13,7 @@ from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
+from harness.units import count
 
 __all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "unknowns"]
 
@@ -49,6 +50,7 @@ ASSUMPTIONS = {
         Assumption("mixed_factor", 1.0, "factor on prompt tokens in a step in which others generate"),
         Assumption("before_s", 0.0, "overhead of a call before the queue"),
         Assumption("after_s", 0.0, "overhead of a call after its last token"),
+        Assumption("gap_s", 0.0, "seconds between two calls in the queue that were sent together"),
     )
 }
 
@@ -123,6 +125,7 @@ def compile_costs(
         batch_tokens=int(values["prefill_batch_tokens"]),
         before_s=values["before_s"],
         after_s=values["after_s"],
+        gap_s=values["gap_s"],
     )
     half = threads is not None and profile.family(threads) is profile.half
     return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)
@@ -188,8 +191,8 @@ def _value(setting: SlotSetting, key: str) -> float | None:
 
 def _words(slots: int, threads: Threads) -> str:
     if threads is None:
-        return f"{slots} slots"
-    return f"{slots} slots with {'half of the cores' if threads == 'half' else f'{threads} threads'}"
+        return count(slots, "slot")
+    return f"{count(slots, 'slot')} with {'half of the cores' if threads == 'half' else f'{threads} threads'}"
 
 
 def _setting(profile: Profile, slots: int, threads: Threads, extrapolate: bool) -> tuple[int, SlotSetting, bool]:

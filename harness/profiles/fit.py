@@ -13,12 +13,26 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.core.draws import uniform
 from harness.core.step_costs import StepCosts
 from harness.profiles.replay import Observed, Predicted, replay
 from harness.profiles.schema import HeldOut, SlotSetting
-from harness.profiles.solve import Vector, solve
+from harness.profiles.solve import Solution, Vector, solve
 
-__all__ = ["Contention", "Fit", "fit_contention", "fit_setting", "held_out", "noise_of", "setting_of"]
+__all__ = [
+    "REPLICATES",
+    "Contention",
+    "Fit",
+    "fit_contention",
+    "fit_setting",
+    "gap_of",
+    "held_out",
+    "noise_of",
+    "setting_of",
+    "summary",
+]
+
+REPLICATES = 20  # resampled calibrations that a profile keeps
 
 # Values that are left at what costs nothing where the data do not resolve them: |value - null| below RESOLVED errors.
 NULLS = {"prompt_step_s": 0.0, "prompt_context_s": 0.0, "context_s_per_token": 0.0, "mixed_factor": 1.0}
@@ -38,6 +52,14 @@ class Fit(NamedTuple):
     unresolved: tuple[str, ...]  # of `NULLS`: the data do not tell them from what costs nothing
     noise: float | None
     knots: tuple[int, ...]  # numbers of generating slots whose step time was fitted; others are interpolated
+    replicates: tuple[Replicate, ...]
+
+
+class Replicate(NamedTuple):
+    """What a resampled calibration gives: the values that were fitted, and the costs that they make."""
+
+    values: Mapping[str, float]
+    costs: StepCosts
 
 
 class Contention(NamedTuple):
@@ -45,9 +67,12 @@ class Contention(NamedTuple):
 
     factor: float
     error: float
+    replicates: tuple[float, ...] = ()
 
 
-def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None = None) -> Fit:
+def fit_setting(
+    observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None = None, *, label: str = ""
+) -> Fit:
     """Fit one server's costs.
 
     The overhead of a call is known as a whole: what lies before the server's queue and what after its last token cannot
@@ -57,6 +82,7 @@ def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens
         observed: calls on one server alone, among them lone calls (bursts of one) of at least two prompt lengths.
         knots: numbers of generating slots, from 1 to all, that the bursts reach.
         batch_tokens: of the server; None = not known.
+        label: of the server; resampled calibrations of different ones are independent.
 
     Raises:
         ValueError: there are no lone calls to begin with.
@@ -80,6 +106,7 @@ def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens
             np.array([_scale(name, start) for name in names]),
             np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
             clusters,
+            _resample(max(clusters) + 1, label),
         )
         values = {name: float(value) for name, value in zip(names, solution.values, strict=True)}
         errors = {name: float(error) for name, error in zip(names, solution.errors, strict=True)}
@@ -95,27 +122,43 @@ def fit_setting(observed: Sequence[Observed], knots: Sequence[int], batch_tokens
         start |= values
     costs = costs_of(solution.values)
     unresolved = tuple(name for name in NULLS if name in fixed and (slots > 1 or name != "mixed_factor"))
-    return Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)))
+    replicates = tuple(
+        Replicate(dict(zip(names, row.tolist(), strict=True)), costs_of(row)) for row in solution.replicates
+    )
+    return Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)), replicates)
 
 
-def fit_contention(observed: Sequence[Observed], costs: Sequence[StepCosts]) -> Contention:
+def fit_contention(
+    observed: Sequence[Observed], costs: Sequence[StepCosts], replicates: Sequence[Sequence[StepCosts]] = ()
+) -> Contention:
     """Fit how much longer every step takes while both servers are busy, from bursts that both served at the same time.
 
     Args:
         observed: calls with `server` 0 or 1.
         costs: of these servers, each fitted while it was alone.
+        replicates: of these costs; each gives a replicate of the factor, with the bursts resampled.
     """
     bursts = [_joined(burst) for burst in _bursts(observed)]
-    one = np.array([1.0])
-    solution = solve(
-        lambda values: _times(bursts, costs, float(values[0])),
-        _measured(bursts),
-        one,
-        one,
-        np.array([0.5]),
-        _clusters(bursts),
-    )
-    return Contention(float(solution.values[0]), float(solution.errors[0]))
+    one, clusters = np.array([1.0]), _clusters(bursts)
+
+    def solution_with(costs: Sequence[StepCosts], start: Vector, resample: Vector | None = None) -> Solution:
+        return solve(
+            lambda values: _times(bursts, costs, float(values[0])),
+            _measured(bursts),
+            start,
+            one,
+            np.array([0.5]),
+            clusters,
+            resample,
+        )
+
+    solution = solution_with(costs, one)
+    weights = _resample(max(clusters) + 1, "contention")
+    found = [
+        float(solution_with(drawn, solution.values, weights[i : i + 1]).replicates[0, 0])
+        for i, drawn in enumerate(replicates)
+    ]
+    return Contention(float(solution.values[0]), float(solution.errors[0]), tuple(found))
 
 
 def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
@@ -150,8 +193,27 @@ def noise_of(observed: Sequence[Observed]) -> float | None:
     return PER_DIFFERENCE * median(differences)
 
 
+def gap_of(observed: Sequence[Observed]) -> float | None:
+    """Return the median time between two calls in a server's queue that were started at one instant.
+
+    When a call came in is its end less the time that the server says it had it, so they must not end together: the
+    client hears of one end after the other. None: the server does not tell, or no burst has two calls.
+    """
+    gaps: list[float] = []
+    for burst in _bursts(observed):
+        came_s = sorted(call.sent_s + call.wall_s - call.total_s for call in burst if call.total_s is not None)
+        gaps += [later - earlier for earlier, later in pairwise(came_s)]
+    return max(0.0, median(gaps)) if gaps else None
+
+
 def setting_of(
-    fit: Fit, *, batch_tokens: int | None, threads: int | None, drift: float | None, errors: Sequence[float]
+    fit: Fit,
+    *,
+    batch_tokens: int | None,
+    threads: int | None,
+    drift: float | None,
+    errors: Sequence[float],
+    gap_s: float | None = None,
 ) -> SlotSetting:
     """Write a fit as the slot setting of a profile, to six digits.
 
@@ -160,6 +222,7 @@ def setting_of(
         batch_tokens, threads: as far as they are known.
         drift: of the reference call.
         errors: on held-out calls.
+        gap_s: between calls that were sent together.
     """
     costs, values = fit.costs, fit.values
     standard = {
@@ -177,9 +240,14 @@ def setting_of(
         mixed_factor=_digits(costs.mixed_factor),
         before_s=_digits(costs.before_s),
         after_s=_digits(costs.after_s),
+        gap_s=None if gap_s is None else _digits(gap_s, 3),
         noise=None if fit.noise is None else _digits(fit.noise, 3),
         threads=threads,
         standard_error=standard,
+        replicates={
+            name: tuple(_digits(replicate.values[name]) for replicate in fit.replicates)
+            for name in (fit.replicates[0].values if fit.replicates else ())
+        },
         drift=None if drift is None else _digits(drift, 3),
         held_out=summary(errors),
     )
@@ -190,6 +258,18 @@ def summary(errors: Sequence[float]) -> HeldOut | None:
     if not errors:
         return None
     return HeldOut(calls=len(errors), median_error=_digits(median(errors), 3), worst_error=_digits(max(errors), 3))
+
+
+def _resample(bursts: int, label: str) -> Vector:
+    """Draw weights of the bursts for every resampled calibration: exponential, as in the Bayesian bootstrap.
+
+    Unlike drawing with replacement it leaves no cell of the design empty, of which a calibration repeats each only a
+    few times.
+    """
+    drawn = [[uniform(0, label, "resample", r, burst) for burst in range(bursts)] for r in range(REPLICATES)]
+    weights: Vector = -np.log1p(-np.array(drawn))
+    weights /= weights.mean(axis=1, keepdims=True)
+    return weights
 
 
 def _bursts(observed: Sequence[Observed]) -> list[list[Observed]]:

@@ -28,6 +28,7 @@ class Observed(NamedTuple):
     wall_s: float
     load_s: float = 0.0
     group: int = 0  # calls of one group were sent at the same time
+    total_s: float | None = None  # as the server tells: from its looking at the request until the end
 
 
 class Predicted(NamedTuple):

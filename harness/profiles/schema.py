@@ -11,16 +11,28 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting"]
+__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens"]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
 Cost = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Stretch = Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 V = TypeVar("V")
+DRIFT_BOUND = 0.05  # beyond it the profile, the terminal and every prediction say so
+# Fitted values besides the step times; the overhead is that of `before_s` and `after_s` together.
+FITTED = (
+    "prefill_s_per_token",
+    "prompt_step_s",
+    "prompt_context_s",
+    "context_s_per_token",
+    "mixed_factor",
+    "overhead_s",
+)
 ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
 
@@ -73,10 +85,17 @@ class SlotSetting(Spec):
     )
     before_s: Cost | None = Field(description="Overhead of a call from sending until it stands in the queue.")
     after_s: Cost | None = Field(description="Overhead from a token's end of step until the client has it.")
+    gap_s: Cost | None = Field(
+        default=None, description="Seconds between two calls in the queue that the client started at one instant."
+    )
     noise: Ratio | None = Field(default=None, description="Relative standard deviation of a segment's cost.")
     threads: PositiveInt | None = Field(default=None, description="Engine threads that it was measured with.")
     standard_error: ByName[Ratio] = Field(
         default=FrozenDict(), description="Relative standard error of each fitted value; step times as step_s.4."
+    )
+    replicates: ByName[tuple[Cost, ...]] = Field(
+        default=FrozenDict(),
+        description="Each fitted value under the 1st, 2nd, ... resampled calibration; one place, one calibration.",
     )
     drift: Annotated[float, Field(gt=-1, allow_inf_nan=False)] | None = Field(
         default=None, description="Relative change of one and the same call between begin and end of the calibration."
@@ -94,7 +113,18 @@ class SlotSetting(Spec):
             if not self.prefill_table_s:
                 raise _mistake("expected at least one number of prompt tokens", "prefill_table_s")
             _check_numbers("prefill_table_s", self.prefill_table_s, "a number of prompt tokens")
+        self._check_replicates()
         return self
+
+    def _check_replicates(self) -> None:
+        known = [*(f"step_s.{n}" for n in self.step_s), *FITTED]
+        lengths = {len(values) for values in self.replicates.values()}
+        for name, values in self.replicates.items():
+            if name not in known:
+                raise _mistake(f'no fitted value "{name}"; expected one of {", ".join(known)}', "replicates", name)
+            if len(values) != max(lengths):
+                message = f"expected {max(lengths)} values as the others have, found {len(values)}"
+                raise _mistake(message, "replicates", name)
 
 
 class MemoryUse(Spec):
@@ -103,6 +133,23 @@ class MemoryUse(Spec):
     model_bytes: NonNegativeInt | None = None
     slot_bytes: NonNegativeInt | None = Field(default=None, description="Of each slot, at `context_tokens`.")
     context_tokens: PositiveInt | None = None
+
+
+class TextTokens(Spec):
+    """How many tokens of its model a prompt has, by its text. Counted by the server, whatever its speed."""
+
+    tokens_per_piece: Ratio = Field(description="Of a word, a digit, a punctuation mark or a line break.")
+    tokens_per_long_letter: Ratio = Field(description="Besides, of each letter of a word from the seventh on.")
+    template_tokens: Ratio = Field(
+        description="Of the chat template and the number in brackets that begins each prompt, without system message."
+    )
+    system_template_tokens: Ratio = Field(description="The same of a call with a system message.")
+    held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
+
+    def count(self, text: str) -> float:
+        """Return about how many tokens a text has, the template apart."""
+        wording = Wording.of(text)
+        return self.tokens_per_piece * wording.pieces + self.tokens_per_long_letter * wording.long_letters
 
 
 class Row(Spec):
@@ -128,17 +175,25 @@ class Profile(Spec):
     machine: Text = Field(description="The machine.")
     engine: Text = Field(description="The engine and its version.")
     model: Text = Field(description="The model that was served.")
+    model_id: Text | None = Field(
+        default=None,
+        description="The same to be compared: a built-in model's name, or a file's or Ollama's in lower case.",
+    )
     slots: ByNumber[SlotSetting] = Field(
         description="By the number of slots that the server was started with; it has the machine's cores to itself."
     )
     half: ByNumber[SlotSetting] | None = Field(
         default=None, description="The same for servers with half of the cores (`threads: half`)."
     )
-    contention: ByNumber[Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]] | None = Field(
+    contention: ByNumber[Stretch] | None = Field(
         description="Factor on every step by how many servers on the machine are busy, from 2; null = not known. "
         "Where there are `half` settings it is theirs."
     )
+    contention_replicates: ByNumber[tuple[Stretch, ...]] | None = Field(
+        default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
+    )
     memory: MemoryUse = MemoryUse()
+    text: TextTokens | None = Field(default=None, description="Tokens of prompts; null = four characters are taken.")
     held_out: HeldOut | None = None
     notes: tuple[Text, ...] = Field(default=(), description="What a reader of its numbers must know, drift above all.")
     rows: tuple[Row, ...] = ()
@@ -163,6 +218,9 @@ class Profile(Spec):
                     raise _mistake(message, family, slots, "prefill_batch_tokens")
         if self.contention is not None:
             _check_numbers("contention", self.contention, "a number of busy servers", least=2)
+        for busy in self.contention_replicates or {}:
+            if busy not in (self.contention or {}):
+                raise _mistake(f"there is no contention of {busy} servers", "contention_replicates", busy)
         return self
 
     @property

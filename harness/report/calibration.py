@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.profiles.schema import HeldOut, Profile, SlotSetting
+from harness.profiles.schema import HeldOut, Profile, SlotSetting, TextTokens
 from harness.report.text import plain
 from harness.units import count, percent, rate, seconds
 
@@ -27,6 +27,8 @@ def calibration_report(profile: Profile, path: str) -> Group:
     if profile.contention:
         factor = profile.contention["2"]
         parts += ["", Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times.")]
+    if profile.text is not None:
+        parts += ["", *(Text(line) for line in _text(profile.text))]
     parts += ["", Text(f"On calls that were not fitted: {_error(profile.held_out)}.")]
     parts += [Text(plain(note), style="yellow" if "changed speed" in note else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
@@ -52,6 +54,8 @@ def _lines(setting: SlotSetting) -> list[str]:
         lines.append(f"prompts     {rate(1 / setting.prefill_s_per_token)}, {_extra(setting)}")
     if setting.before_s is not None and setting.after_s is not None:
         lines.append(f"overhead    {seconds(setting.before_s + setting.after_s)} a call, outside the steps")
+    if setting.gap_s is not None:
+        lines.append(f"bursts      calls sent together come {seconds(setting.gap_s)} apart (median)")
     if setting.context_s_per_token is not None:
         per_1000 = setting.context_s_per_token * 1000
         lines.append(f"context     {seconds(per_1000)} a step for each 1000 tokens of context")
@@ -61,6 +65,16 @@ def _lines(setting: SlotSetting) -> list[str]:
     if setting.drift is not None:
         lines.append(f"drift       {setting.drift:+.1%} between beginning and end")
     return lines
+
+
+def _text(text: TextTokens) -> list[str]:
+    error = text.held_out
+    return [
+        f"Prompts: {text.tokens_per_piece:.2f} tokens a word, digit or punctuation mark; the chat template adds "
+        f"{text.template_tokens:.0f}, with a system message {text.system_template_tokens:.0f}.",
+        f"On prompts that were not fitted: off by {percent(error.median_error)} (median), "
+        f"{percent(error.worst_error)} at worst ({count(error.calls, 'prompt')}).",
+    ]
 
 
 def _extra(setting: SlotSetting) -> str:

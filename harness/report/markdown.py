@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
-from harness.analysis.words import estimate_text
+from harness.analysis.words import both_text, estimate_text
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds, size
@@ -71,11 +71,17 @@ def _finalize(value: Any) -> Any:
 def _rate(found: Estimate | None) -> str:
     if found is None:
         return "-"
+    if found.profile_interval is not None:
+        return f"{found.value:.1f} ({', '.join(both_text(found, '{:.2g}'.format))})"
     return f"{found.value:.1f}" + (" ({:.1f} to {:.1f})".format(*found.interval) if found.interval else "")
 
 
 def _servers(candidate: CandidateSummary) -> str:
-    return "; ".join(f"{use.server}: {count(use.slots, 'slot')}, {use.cap}, {use.order}" for use in candidate.servers)
+    texts = []
+    for use in candidate.servers:
+        slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        texts.append(f"{use.server}: {slots}, {use.cap}, {use.order}")
+    return "; ".join(texts)
 
 
 def _fact(pair: tuple[str, object]) -> str:

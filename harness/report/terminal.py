@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from rich.text import Text
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
+from harness.analysis.words import both_text
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.ladder import ladder_report
 from harness.report.text import plain
@@ -35,9 +37,14 @@ class _Column(NamedTuple):
 
 def print_report(analysis: Analysis, console: Console) -> None:
     """Print the whole report."""
-    for block in _blocks(analysis, console.options.ascii_only):
-        # Soft wrap is for lines to be copied: a command that was broken in two cannot be.
-        console.print(block, soft_wrap=isinstance(block, Text))
+    ascii_only = console.options.ascii_only
+    with console.capture() if ascii_only else nullcontext() as captured:
+        for block in _blocks(analysis, ascii_only):
+            # Soft wrap is for lines to be copied: a command that was broken in two cannot be.
+            console.print(block, soft_wrap=isinstance(block, Text))
+    if captured is not None:
+        text = captured.get().replace("  ±", " +-").replace("±", "+-")  # columns stay where they are
+        console.file.write(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
 def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
@@ -110,7 +117,9 @@ def _candidates(analysis: Analysis) -> Group:
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
     tables = [_table(analysis, columns[start : start + _COLUMNS]) for start in range(0, len(columns), _COLUMNS)]
-    caption = f"Candidates ({analysis.run.origin}; below each number its 95 % interval)"
+    both = any(s.time_by_profile for candidate in analysis.candidates for s in candidate.pipelines)
+    below = "95 % intervals over draws and profile" if both else "its 95 % interval"
+    caption = f"Candidates ({analysis.run.origin}; below each number {below})"
     return Group(_heading(caption), *(Padding(table, (int(n > 0), 0, 0, 0)) for n, table in enumerate(tables)))
 
 
@@ -124,6 +133,8 @@ def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
         name = Text(plain(candidate.name), style="bold" if candidate.name in chosen else "")
         slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
         name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
+        if any(use.extrapolated for use in candidate.servers):
+            name.append("\nextrapolated", style="dim")
         table.add_row(name, *(column.cell(candidate) for column in columns))
     return table
 
@@ -190,6 +201,8 @@ def _estimate(found: Estimate | None) -> Text:
     if found is None:
         return Text("-")
     text = Text(seconds(found.value))
+    if found.profile_interval is not None:
+        return text.append("\n" + "\n".join(both_text(found, seconds)), style="dim")
     if found.interval is not None:
         low, high = found.interval
         text.append(f"\n{_brief(seconds(low), seconds(high))}", style="dim")
@@ -200,6 +213,8 @@ def _rate(found: Estimate | None) -> Text:
     if found is None:
         return Text("-")
     text = Text(f"{found.value:.1f}")
+    if found.profile_interval is not None:
+        return text.append("\n" + "\n".join(both_text(found, "{:.2g}".format)), style="dim")
     if found.interval is not None:
         low, high = found.interval
         text.append(f"\n{low:.1f} to {high:.1f}", style="dim")

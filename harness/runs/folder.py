@@ -95,6 +95,7 @@ class RunFolder:
             "machine": run.machine,
             "servers": [_server_to_json(server) for server in run.servers],
             "output_tokens": dict(run.output_tokens),
+            "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
             "notes": run.notes,
             "partial": run.partial,
         }

@@ -9,7 +9,7 @@ from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
 from harness.workload.schema import Workload
 
-__all__ = ["Baseline", "Run", "ServerFacts"]
+__all__ = ["Baseline", "Run", "ServerFacts", "UnderResampling"]
 
 
 class Baseline(NamedTuple):
@@ -35,6 +35,15 @@ class ServerFacts(NamedTuple):
     details: dict[str, str | int | float]
 
 
+class UnderResampling(NamedTuple):
+    """What a prediction becomes where the calibration of its profile is resampled, on the same draws."""
+
+    source: str  # resampled calibration, standard errors or unknown
+    draws: int  # repeats on which it was looked at
+    # By "candidate/pipeline/figure": the factor on that figure under each resampled profile.
+    factors: Mapping[str, tuple[float, ...]] = {}
+
+
 class Run(NamedTuple):
     """One run. `notes` are the warnings that belong at the top of every report, worst first.
 
@@ -57,4 +66,5 @@ class Run(NamedTuple):
     plans: tuple[Plan, ...] = ()  # lanes and placement of every candidate, as they were run
     command: str = ""  # what to type to do it again; without credentials
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
+    resampled: UnderResampling | None = None  # of a predicted run: what its profile is worth
     output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted

@@ -1,6 +1,7 @@
-"""A front in a process of its own: `python -m harness.servers.child`, its orders one line of JSON on stdin.
+"""Fronts in a process of their own: `python -m harness.servers.child`, its orders one line of JSON on stdin.
 
-It says one line of JSON on stdout when it is ready (or why not), and then nothing more. It holds the read
+One engine; or several simulated ones, which then stand on one machine. It says one line of JSON on stdout when all are
+ready (or why not), and then nothing more. It holds the read
 end of a pipe whose other end only the parent has: when that closes, however the parent died, the process is
 gone at once. That works on every Unix and needs no help from the parent's last moments.
 """
@@ -23,6 +24,7 @@ from harness.servers.fine_loop import fine_loop
 from harness.servers.front.engine import Engine
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
 __all__ = ["main"]
@@ -68,21 +70,27 @@ AROUND: dict[str, Callable[[ASGIApp, dict[str, Any]], ASGIApp]] = {"simulated": 
 
 def main() -> NoReturn:
     """Serve until told to stop (SIGTERM) or until the parent is gone."""
+    from harness.servers.front.app import create_app
+
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever native code prints goes to the log
     orders = json.loads(sys.stdin.buffer.readline())
+    kind, configs = orders["kind"], orders["configs"]
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        listener = listen(orders["host"], orders["port"])
-        engine = ENGINES[orders["kind"]](orders["config"])
+        listeners = [listen(orders["host"], orders["port"] if not i else 0) for i in range(len(configs))]
+        engines = [ENGINES[kind](config) for config in configs]
     except SlotwiseError as error:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
         os._exit(error.exit_code)
-    kind = orders["kind"]
-    around = AROUND.get(kind, lambda app, _: app)
+    if orders["contention"]:
+        _share(engines, {int(busy): factor for busy, factor in orders["contention"].items()})
+    apps: list[ASGIApp] = [create_app(engine) for engine in engines]
+    if around := AROUND.get(kind):
+        apps = [around(app, config) for app, config in zip(apps, configs, strict=True)]
     loop = fine_loop if kind == "simulated" else asyncio.SelectorEventLoop
-    _serve(engine, around, orders["config"], loop, listener, answer)
+    _serve(list(zip(engines, apps, listeners, strict=True)), loop, answer)
     os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
 
 
@@ -106,44 +114,62 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _share(engines: list[Engine], stretch: dict[int, float]) -> None:
+    from harness.servers.simulated import SimulatedEngine
+
+    SimulatedEngine.share([engine for engine in engines if isinstance(engine, SimulatedEngine)], stretch)
+
+
 def _serve(
-    engine: Engine,
-    around: Callable[[ASGIApp, dict[str, Any]], ASGIApp],
-    config: dict[str, Any],
-    loop: Callable[[], asyncio.AbstractEventLoop],
-    listener: socket.socket,
-    answer: Any,
+    fronts: list[tuple[Engine, ASGIApp, socket.socket]], loop: Callable[[], asyncio.AbstractEventLoop], answer: Any
 ) -> None:
     import uvicorn
 
-    from harness.servers.front.app import create_app
+    waited_for = len(fronts)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             signal.signal(signal.SIGTERM, _leave)  # uvicorn's own handler would wait for running calls
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to handle
-            host, port = listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            model = engine.model
-            ready = {
-                "url": f"http://{shown}:{port}",
-                "pid": os.getpid(),
-                "model": model.name,
-                "version": engine.version,
-                "slots": engine.slots,
-                "context_tokens": engine.context_tokens,
-                "model_bytes": model.file_bytes,
-                "size_bytes": model.memory_bytes,
-                "size_vram_bytes": model.vram_bytes,
-                "quantization": model.quantization,
-                "digest": model.digest,
-            }
-            print(json.dumps(ready), file=answer, flush=True)
-            answer.close()
+            nonlocal waited_for
+            waited_for -= 1
+            if not waited_for:
+                ready = [_about(engine, listener) for engine, _, listener in fronts]
+                print(json.dumps(ready), file=answer, flush=True)
+                answer.close()
 
-    settings = uvicorn.Config(
-        around(create_app(engine), config),
+    async def serve() -> None:
+        await asyncio.gather(*(Server(_settings(app)).serve(sockets=[listener]) for _, app, listener in fronts))
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(serve())
+
+
+def _about(engine: Engine, listener: socket.socket) -> dict[str, Any]:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    model = engine.model
+    return {
+        "url": f"http://{shown}:{port}",
+        "pid": os.getpid(),
+        "model": model.name,
+        "version": engine.version,
+        "slots": engine.slots,
+        "context_tokens": engine.context_tokens,
+        "model_bytes": model.file_bytes,
+        "size_bytes": model.memory_bytes,
+        "size_vram_bytes": model.vram_bytes,
+        "quantization": model.quantization,
+        "digest": model.digest,
+    }
+
+
+def _settings(app: ASGIApp) -> uvicorn.Config:
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -154,8 +180,6 @@ def _serve(
         date_header=False,
         timeout_keep_alive=300,
     )
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(Server(settings).serve(sockets=[listener]))
 
 
 def _die_with_parent() -> None:

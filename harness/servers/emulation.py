@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.core.step_costs import sped_up
 from harness.errors import UserError
 from harness.profiles.compile import compile_costs
 from harness.profiles.load import load_profile
-from harness.profiles.schema import MemoryUse
-from harness.servers.simulated import SimulatedConfig, sped_up
+from harness.profiles.schema import MemoryUse, Profile
+from harness.servers.simulated import SimulatedConfig
 from harness.workload.schema import FAULTS, SimulatedServer
 
-__all__ = ["emulation"]
+__all__ = ["contention", "emulation", "profile_of"]
 
 HOW = "in a workload these are keys of the server: `assume: {...}`, `extrapolate: true`"
 
@@ -31,10 +32,11 @@ def emulation(
         UserError: no such profile; or it lacks the slots or a value, and `spec` does not say what to take.
         WorkloadError: the profile has mistakes, a line each.
     """
-    path = None if near is None else near / spec.profile
-    profile = load_profile(str(path) if path is not None and path.is_file() else spec.profile, near)
+    profile = profile_of(spec, near)
     try:
-        fitted = compile_costs(profile, spec.slots, given=spec.assume, extrapolate=spec.extrapolate)
+        fitted = compile_costs(
+            profile, spec.slots, threads=spec.threads, given=spec.assume, extrapolate=spec.extrapolate
+        )
     except UserError as error:
         raise UserError(f"{name}: {error}; {HOW}") from None
     config = SimulatedConfig(
@@ -44,6 +46,9 @@ def emulation(
         context_tokens=spec.context_tokens,
         model_bytes=profile.memory.model_bytes or 0,
         memory_bytes=_memory_bytes(profile.memory, spec),
+        noise=fitted.noise,
+        noise_seed=spec.fault_seed,
+        noise_key=name,
     )
     details: dict[str, str | int | float] = {
         "profile": profile.name,
@@ -51,6 +56,10 @@ def emulation(
         "batch_tokens": fitted.costs.batch_tokens,
         "context_tokens": spec.context_tokens,
     }
+    if profile.contention and (fitted.half or not profile.half):
+        details["contention"] = max(int(busy) for busy in profile.contention)  # servers that slow each other as known
+    if fitted.half:
+        details["cores"] = "half"
     if fitted.notes:
         details["assumed"] = "; ".join(fitted.notes)
     rates = {fault: spec.faults[fault] for fault in FAULTS if spec.faults.get(fault)}
@@ -60,6 +69,26 @@ def emulation(
         shares = ", ".join(f"{fault} {rate:g}" for fault, rate in rates.items())
         details["faults"] = f"{shares}, seed {spec.fault_seed}"
     return {"engine": config.to_json(), "faults": faults}, details
+
+
+def profile_of(spec: SimulatedServer, near: Path | None = None) -> Profile:
+    """Load the profile of a simulated server; see `load_profile` for errors."""
+    path = None if near is None else near / spec.profile
+    return load_profile(str(path) if path is not None and path.is_file() else spec.profile, near)
+
+
+def contention(profile: Profile, servers: int) -> dict[int, float] | None:
+    """Return the factor on every step by how many of so many servers are busy; None where nothing is known of it.
+
+    Beyond what the profile knows the factor stays as it was; whoever runs such a candidate is told.
+    """
+    if not profile.contention or servers < 2:
+        return None
+    known = {int(busy): factor for busy, factor in profile.contention.items()}
+    factors, last = {}, 1.0
+    for busy in range(2, servers + 1):
+        factors[busy] = last = known.get(busy, last)
+    return factors
 
 
 def _memory_bytes(memory: MemoryUse, spec: SimulatedServer) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +14,14 @@ import httpx
 from harness import units
 from harness.errors import ServerFailure, UserError
 from harness.servers import models, ollama
-from harness.servers.emulation import emulation
+from harness.servers.emulation import contention, emulation, profile_of
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import cores
 from harness.servers.process import Started, last_lines, log_text, our_python, start, stop
 from harness.servers.spec import RunningServer
 from harness.workload.schema import EngineServer, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["launched", "load"]
+__all__ = ["child", "children", "launched", "load", "simulated"]
 
 Say = Callable[[str], None]
 
@@ -40,15 +40,16 @@ async def launched(
     port: int = 0,
     patience_s: float | None = None,
     near: Path | None = None,
+    played: Mapping[str, RunningServer] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Yield the server that `spec` describes, loaded and ready; whatever was started for it is stopped after.
 
     `progress` is called with bytes while a model is fetched. `host` and `port` are where an embedded or simulated
     server listens; port 0 takes a free one. `patience_s` is how long a server that was not started here may take to
     load its model (at least half a minute); one of ours dies rather than hang. `near` is the workload's folder, where
-    profiles are looked for first.
+    profiles are looked for first. `played` are simulated servers that have been started already, see `simulated`.
     """
-    async with KINDS[spec.kind](name, spec, Around(say, progress, host, port, near)) as server:
+    async with KINDS[spec.kind](name, spec, Around(say, progress, host, port, near, played or {})) as server:
         limit_s = LOAD_S if server.managed or patience_s is None else min(LOAD_S, max(patience_s, 30.0))
         if not server.managed:
             say(f"{name}: asking {units.safe_url(server.url)} to load {server.model}, up to {units.seconds(limit_s)}")
@@ -63,6 +64,7 @@ class Around(NamedTuple):
     host: str
     port: int
     near: Path | None
+    played: Mapping[str, RunningServer]
 
 
 @asynccontextmanager
@@ -115,8 +117,28 @@ async def _llamacpp(name: str, spec: LlamaCppServer, around: Around) -> AsyncIte
 async def child(
     name: str, kind: str, config: dict[str, Any], *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield the ready line of a front with that engine in a process of its own (harness/servers/child.py)."""
-    orders = json.dumps({"kind": kind, "config": config, "host": host, "port": port})
+    """Yield what a front with that engine in a process of its own says of itself (harness/servers/child.py)."""
+    async with children(name, kind, [config], host=host, port=port) as (ready,):
+        yield ready
+
+
+@asynccontextmanager
+async def children(
+    name: str,
+    kind: str,
+    configs: Sequence[dict[str, Any]],
+    *,
+    among: Mapping[int, float] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield what several fronts in one process say of themselves, in order; the first takes the port.
+
+    `among`: how these slow each other, see `harness.servers.emulation.contention`.
+    """
+    orders = json.dumps(
+        {"kind": kind, "configs": list(configs), "contention": among and dict(among), "host": host, "port": port}
+    )
     started = start(our_python("harness.servers.child"), first_line=orders.encode())
     try:
         yield await _ready(name, started)
@@ -124,7 +146,7 @@ async def child(
         stop(started)
 
 
-async def _ready(name: str, started: Started) -> dict[str, Any]:
+async def _ready(name: str, started: Started) -> list[dict[str, Any]]:
     assert started.process.stdout is not None
     # the thread ends when the process does, and `stop` sees to that
     reading = asyncio.get_running_loop().run_in_executor(None, started.process.stdout.readline)
@@ -137,8 +159,8 @@ async def _ready(name: str, started: Started) -> dict[str, Any]:
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
         said = last_lines(log_text(started)) or "  (it said nothing)"
         raise ServerFailure(f"{name}: the engine's process ended before it was ready ({how}); it last said:\n{said}")
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
+    answer: list[dict[str, Any]] | dict[str, Any] = json.loads(line)
+    if isinstance(answer, dict):
         kind = UserError if answer["exit_code"] == UserError.exit_code else ServerFailure
         raise kind(f"{name}: {answer['error']}")
     return answer
@@ -159,25 +181,57 @@ def _threads(spec: EngineServer) -> int:
 
 @asynccontextmanager
 async def _simulated(name: str, spec: SimulatedServer, around: Around) -> AsyncIterator[RunningServer]:
-    config, details = emulation(name, spec, around.near)
-    around.say(
-        f"{name}: simulating {spec.model}, {units.count(spec.slots, 'slot')} of {spec.context_tokens} tokens"
-        + (f", {spec.speed_up:g} times as fast" if spec.speed_up != 1 else "")
-    )
-    async with child(name, "simulated", config, host=around.host, port=around.port) as ready:
-        yield RunningServer(
-            name=name,
-            kind="simulated",
-            url=ready["url"],
-            model=ready["model"],
-            slots_asked=spec.slots,
-            managed=True,
-            version=ready["version"],
-            exact_queue=True,
-            can_pin_output=True,
-            details=details,
-            emulated=True,
-        )
+    if name in around.played:
+        yield around.played[name]
+        return
+    async with simulated({name: spec}, say=around.say, host=around.host, port=around.port, near=around.near) as played:
+        yield played[name]
+
+
+@asynccontextmanager
+async def simulated(
+    servers: Mapping[str, ServerSpec],
+    *,
+    say: Say,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    near: Path | None = None,
+) -> AsyncIterator[dict[str, RunningServer]]:
+    """Yield those of the servers that are simulated, by name, running; stopped after.
+
+    Those with one profile stand on one machine: one process plays them, and they slow each other as the profile says.
+    """
+    machines: dict[str, dict[str, SimulatedServer]] = {}
+    for name, spec in servers.items():
+        if isinstance(spec, SimulatedServer):
+            machines.setdefault(spec.profile, {})[name] = spec
+    running: dict[str, RunningServer] = {}
+    async with AsyncExitStack() as stack:
+        for specs in machines.values():
+            planned = {name: emulation(name, spec, near) for name, spec in specs.items()}
+            for name, spec in specs.items():
+                say(
+                    f"{name}: simulating {spec.model}, {units.count(spec.slots, 'slot')} of {spec.context_tokens} "
+                    f"tokens{f', {spec.speed_up:g} times as fast' if spec.speed_up != 1 else ''}"
+                )
+            among = contention(profile_of(next(iter(specs.values())), near), len(specs))
+            configs = [config for config, _ in planned.values()]
+            started = children(", ".join(specs), "simulated", configs, among=among, host=host, port=port)
+            for name, ready in zip(specs, await stack.enter_async_context(started), strict=True):
+                running[name] = RunningServer(
+                    name=name,
+                    kind="simulated",
+                    url=ready["url"],
+                    model=ready["model"],
+                    slots_asked=specs[name].slots,
+                    managed=True,
+                    version=ready["version"],
+                    exact_queue=True,
+                    can_pin_output=True,
+                    details=planned[name][1],
+                    emulated=True,
+                )
+        yield running
 
 
 KINDS: dict[str, Callable[..., AbstractAsyncContextManager[RunningServer]]] = {

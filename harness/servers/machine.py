@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Memory", "busy_cores", "cores", "memory"]
+__all__ = ["CpuUse", "Memory", "busy_cores", "cores", "cpu_use", "memory", "other_cores"]
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -61,6 +61,49 @@ def busy_cores(window_s: float = 0.5) -> float | None:
     if after is None:
         return None
     return max(0, after - before) / os.sysconf("SC_CLK_TCK") / elapsed
+
+
+class CpuUse(NamedTuple):
+    """CPU seconds used so far."""
+
+    machine_s: float  # by everybody, on all cores; what a hypervisor took away is in it
+    own_s: float  # by this process and its descendants
+    at_s: float  # monotonic clock
+
+
+def cpu_use() -> CpuUse | None:
+    """Return what has been used so far; None where that cannot be known (macOS says it only for oneself)."""
+    ticks = _busy_ticks()
+    if ticks is None:
+        return None
+    parents: dict[int, int] = {}
+    used: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError, ValueError, IndexError):  # it ended meanwhile
+                # pid (name) state ppid ...; a name can hold anything, so count from its last parenthesis
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+                used[int(entry.name)] = sum(int(field) for field in fields[11:15])  # utime stime cutime cstime
+    own = [pid for pid in used if os.getpid() in _line(pid, parents)]
+    per_s = os.sysconf("SC_CLK_TCK")
+    return CpuUse(ticks / per_s, sum(used[pid] for pid in own) / per_s, time.monotonic())
+
+
+def other_cores(before: CpuUse | None, after: CpuUse | None) -> float | None:
+    """Return how many cores others kept busy between two looks; None where it is not known."""
+    if before is None or after is None or after.at_s <= before.at_s:
+        return None
+    others_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
+    return max(0.0, others_s) / (after.at_s - before.at_s)
+
+
+def _line(pid: int, parents: dict[int, int]) -> list[int]:
+    """Return a process and those that it descends from."""
+    line = [pid]
+    while line[-1] in parents and len(line) < 1000:
+        line.append(parents[line[-1]])
+    return line
 
 
 def _busy_ticks() -> int | None:

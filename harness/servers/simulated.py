@@ -1,7 +1,7 @@
 """A simulated engine behind the front: a `ServerModel` on the event loop's clock, with plausible text.
 
 The model's seconds are the loop's, so a client's times and the durations that it is told fit together. A speed-up is
-in the costs (`sped_up`): everything takes less time, and is reported as it was.
+in the costs (`step_costs.sped_up`): everything takes less time, and is reported as it was.
 
 The front's FIFO never lets more calls in than there are slots, so the model's own queue is empty but for an instant.
 What is left of a wait in the model is the rest of the step that runs: a new call is looked at between steps only.
@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import Request, ServerModel
 from harness.core.step_costs import StepCosts
+from harness.profiles.compile import noise
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
 from harness.servers.simulated_text import words
 from harness.workload.prompts import estimate_tokens
 
-__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "sped_up", "truth_log"]
+__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
 
 ENDS_BY_ITSELF = 128  # tokens of an answer whose length nobody asked for
 NEVER_S = float("inf")
@@ -40,6 +42,9 @@ class SimulatedConfig(NamedTuple):
     context_tokens: int  # of one slot
     model_bytes: int = 0
     memory_bytes: int = 0
+    noise: float | None = None  # relative standard deviation of a segment's cost
+    noise_seed: int = 0
+    noise_key: str = ""  # servers of one seed have noise of their own
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` reads."""
@@ -88,19 +93,6 @@ def read_truth(path: Path) -> list[Truth]:
     return [Truth(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def sped_up(costs: StepCosts, factor: float) -> StepCosts:
-    """Return costs that are `factor` times less."""
-    return costs._replace(
-        decode_s=tuple(s / factor for s in costs.decode_s),
-        prefill=tuple((tokens, s / factor) for tokens, s in costs.prefill),
-        prompt_step_s=costs.prompt_step_s / factor,
-        prompt_context_s=costs.prompt_context_s / factor,
-        context_s_per_token=costs.context_s_per_token / factor,
-        before_s=costs.before_s / factor,
-        after_s=costs.after_s / factor,
-    )
-
-
 class _Call(Request):
     """A request with whoever waits for its tokens."""
 
@@ -131,11 +123,22 @@ class SimulatedEngine:
         self.version = f"simulated {config.profile}"
         self.emulated = True
         self.model = _model(config)
-        self._server = ServerModel(config.costs)
+        played = noise(config.noise, config.noise_seed, config.noise_key) if config.noise else None
+        self._model = ServerModel(config.costs, noise=played)
+        self._server: ServerModel | SharedServer = self._model
+        self._beside: tuple[SimulatedEngine, ...] = ()  # on the same machine
         self._open: dict[int, _Call] = {}
         self._calls = 0
         self._timer: asyncio.TimerHandle | None = None
         self._on_truth = on_truth
+
+    @staticmethod
+    def share(engines: Sequence[SimulatedEngine], stretch: Mapping[int, float]) -> None:
+        """Put fresh engines on one machine, where they slow each other; see `harness.core.machine.Machine`."""
+        machine = Machine([engine._model for engine in engines], stretch)
+        for engine, server in zip(engines, machine.servers, strict=True):
+            engine._server = server
+            engine._beside = tuple(other for other in engines if other is not engine)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
         """Yield a word a token at the time the model says, or all of them at the end; then the model's timings."""
@@ -149,7 +152,7 @@ class SimulatedEngine:
         self._advance(slot_s)
         self._open[call.call] = call
         self._server.submit(call, slot_s)
-        self._arm(loop, slot_s)
+        self._changed(loop, slot_s)
         said = 0
         try:
             while True:
@@ -203,7 +206,14 @@ class SimulatedEngine:
         self._timer = None
         now_s = loop.time()
         self._advance(now_s)
-        self._arm(loop, now_s)
+        self._changed(loop, now_s)
+
+    def _changed(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
+        """Set the alarms anew: what happens here changes the pace of every server on the machine."""
+        for other in self._beside:
+            other._advance(now_s)
+        for engine in (self, *self._beside):
+            engine._arm(loop, now_s)
 
     def _advance(self, now_s: float) -> None:
         """Let the model go on to now; tell those who have new tokens."""
@@ -237,7 +247,7 @@ class SimulatedEngine:
             self._advance(now_s)
             if call.end_s is None and self._server.cancel(call, now_s):
                 self._open.pop(call.call)
-            self._arm(loop, now_s)
+            self._changed(loop, now_s)
         while call.end_s is None:
             call.news.clear()
             await call.news.wait()

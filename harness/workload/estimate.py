@@ -8,11 +8,9 @@ import networkx as nx
 
 from harness.workload.checks import Resolved
 from harness.workload.inline import Inlined, Loop, Reads, Use
-from harness.workload.prompts import estimate_tokens
+from harness.workload.prompts import NUMBERING_TOKENS, estimate_tokens, prompt_tokens
 
-__all__ = ["answer_tokens", "estimate_prompts"]
-
-NUMBERING_TOKENS = 3  # "7", "." and the end of the line, where several answers are filled in
+__all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens"]
 
 
 def estimate_prompts(
@@ -26,20 +24,15 @@ def estimate_prompts(
         resolved: the agents by node of the graph.
     """
     graph = inlined.graph
+    inputs = {name: float(sum(items)) for name, items in item_tokens.items()}
     for name, agent in resolved.items():
         node = graph.nodes[name]
+        items = item_tokens.get(node["over"], ())
+        item = sum(items) / len(items) if items else 0.0
+        if node["over_node"] is not None:
+            item = listed_item_tokens(graph, node["over_node"])
         answers = answer_tokens(graph, inlined.uses[name], inlined.loops)
-        total = 0.0
-        for part in (*agent.prompt.template, *(agent.prompt.system or ())):
-            if isinstance(part, str):
-                total += estimate_tokens(part)
-            elif part.name == "item":
-                total += _item(graph, node["over_node"], item_tokens.get(node["over"], ()))
-            elif part.name in answers:
-                total += answers[part.name]
-            else:
-                total += sum(item_tokens.get(part.name, ()))
-        node["prompt_tokens"] = round(total)
+        node["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
         system = [part for part in agent.prompt.system or () if isinstance(part, str)]
         node["system_tokens"] = sum(estimate_tokens(text) for text in system)
 
@@ -52,16 +45,14 @@ def answer_tokens(graph: nx.DiGraph, use: Use, loops: Mapping[str, Loop]) -> dic
     return answers
 
 
+def listed_item_tokens(graph: nx.DiGraph, over_node: str) -> float:
+    """Return the mean tokens of an item of the list that a node answers."""
+    longest = max((graph.nodes[name]["mean_width"] for name in graph.successors(over_node)), default=1.0)
+    return float(graph.nodes[over_node]["output_tokens"] / max(1.0, longest))
+
+
 def _tokens(graph: nx.DiGraph, reads: Reads) -> float:
     nodes = [graph.nodes[name] for result in reads for name in result.main or result.otherwise]
     count = sum(node["mean_width"] for node in nodes)
     numbering = NUMBERING_TOKENS if count > 1 else 0
     return float(sum(node["mean_width"] * (node["output_tokens"] + numbering) for node in nodes))
-
-
-def _item(graph: nx.DiGraph, over_node: str | None, items: tuple[int, ...]) -> float:
-    """Return the mean tokens of an item: of an input, or of the list that a node answers."""
-    if over_node is None:
-        return sum(items) / len(items) if items else 0.0
-    longest = max((graph.nodes[name]["mean_width"] for name in graph.successors(over_node)), default=1.0)
-    return float(graph.nodes[over_node]["output_tokens"] / max(1.0, longest))

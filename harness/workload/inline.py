@@ -259,6 +259,7 @@ class _Inliner:
         if spec.tool is not None:
             delay = distribution(spec.tool.delay_s)
             attributes |= {"kind": "tool", "delay_s": float(delay.mean)}
+            attributes |= {"labels": tuple(spec.labels), "shares": tuple(label.p for label in spec.labels.values())}
             attributes["delay"] = None if is_fixed(spec.tool.delay_s) else delay
         else:
             attributes |= self.agent(at, spec)

@@ -7,11 +7,25 @@ are braces.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["Prompt", "Slot", "Template", "TemplateError", "estimate_tokens", "parse", "render"]
+__all__ = [
+    "Prompt",
+    "Slot",
+    "Template",
+    "TemplateError",
+    "Wording",
+    "estimate_tokens",
+    "parse",
+    "prompt_tokens",
+    "render",
+]
 
+NUMBERING_TOKENS = 3  # "7", "." and the end of the line, where several answers are filled in
+LONG_WORD = 6  # letters; a tokenizer knows most words up to that many as one token
+
+_PIECE = re.compile(r"([^\W\d_]+)|\d|_|[^\w\s]|\n+")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_-]*)\}|[{}]")
 
 
@@ -93,6 +107,46 @@ def _fill(
             return texts[0].strip()
         return "\n".join(f"{i}. {text.strip()}" for i, text in enumerate(texts, start=1))
     return "\n\n".join(inputs[name])
+
+
+class Wording(NamedTuple):
+    """What of a text decides how many tokens it has: tokenizers split at words, digits and punctuation first."""
+
+    pieces: int  # words, digits, punctuation marks, (groups of) line breaks
+    long_letters: int  # beyond `LONG_WORD` in words
+
+    @classmethod
+    def of(cls, text: str) -> Wording:
+        """Look at a text."""
+        words = [match[1] for match in _PIECE.finditer(text)]
+        return cls(len(words), sum(len(word) - LONG_WORD for word in words if word and len(word) > LONG_WORD))
+
+
+def prompt_tokens(
+    prompt: Prompt,
+    count: Callable[[str], float],
+    item: float,
+    inputs: Mapping[str, float],
+    answers: Mapping[str, float],
+) -> float:
+    """Add up the tokens of one call's prompt and system message, the chat template apart.
+
+    Args:
+        prompt: the node's.
+        count: tokens of the templates' own text.
+        item: tokens of the call's item.
+        inputs: tokens of all items of an input, by its name.
+        answers: tokens of what a node's answers are filled in as, by its name; a name in neither has none.
+    """
+    total = 0.0
+    for part in (*prompt.template, *(prompt.system or ())):
+        if isinstance(part, str):
+            total += count(part)
+        elif part.name == "item":
+            total += item
+        else:
+            total += inputs.get(part.name, 0.0) + answers.get(part.name, 0.0)
+    return total
 
 
 def estimate_tokens(text: str) -> int:

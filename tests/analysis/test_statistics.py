@@ -113,3 +113,28 @@ def test_repeats_needed_grows_with_the_spread_and_ends() -> None:
 def test_p95_needs_a_hundred_values() -> None:
     assert p95(list(range(99))) is None
     assert p95(list(range(101))) == 95.0
+
+
+def test_draws_and_profile_together_decide() -> None:
+    """Half-widths add as independent errors do; each interval is still its own."""
+    b = {repeat: value * 1.12 for repeat, value in A.items()}
+    quiet = {repeat: value * (1.12 + 0.001 * (-1) ** repeat) for repeat, value in A.items()}
+    factors = [1.02, 0.98, 1.01, 0.99, 1.03, 0.97]
+    alone, found = compare("a", A, "b", quiet), compare("a", A, "b", quiet, by_profile=factors)
+    assert alone is not None and found is not None and found.profile_low is not None and found.profile_high is not None
+    assert (found.low, found.high, found.relation) == (alone.low, alone.high, "better")
+    spread = stats.t.ppf(0.975, 6) * math.sqrt(np.mean(np.log(factors) ** 2))
+    assert math.log(found.profile_high / found.ratio) == pytest.approx(spread)
+    assert math.log(found.ratio / found.profile_low) == pytest.approx(spread)
+    wide = compare("a", A, "b", b, by_profile=[factor**3 for factor in factors])
+    assert wide is not None
+    assert (wide.relation, wide.unresolved_by, wide.repeats_needed) == ("unresolved", "profile", None)
+    assert compare("a", A, "b", b, by_profile=factors[:4]) == compare("a", A, "b", b)  # too few to say anything
+
+
+def test_more_repeats_are_advised_only_where_they_would_help() -> None:
+    noisy = {repeat: value * (1.1 + 0.15 * (-1) ** repeat) for repeat, value in A.items()}
+    found = compare("a", A, "b", noisy, by_profile=[1.001, 0.999] * 3)
+    assert found is not None
+    assert (found.relation, found.unresolved_by) == ("unresolved", "draws")
+    assert found.repeats_needed is not None

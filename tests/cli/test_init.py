@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,3 +83,36 @@ def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written: not a directory"):
         init(tmp_path / "file")
+
+
+def test_the_list_names_every_starting_point_and_its_question(capsys: pytest.CaptureFixture[str]) -> None:
+    init(list_=True)
+    shown = capsys.readouterr().out
+    assert [line.split()[1] for line in shown.splitlines() if line[:3].strip()] == NAMES
+    assert max(map(len, shown.splitlines())) <= 79
+    assert shown.count("?") >= len(NAMES)  # each asks something
+
+
+@pytest.mark.parametrize("answer", ["chat-only", str(NAMES.index("chat-only") + 1), ""])
+def test_a_person_chooses_by_number_or_name(answer: str, tmp_path: Path) -> None:
+    """On a real terminal: a pseudo-terminal, and what is typed into it."""
+    child, fd = pty.fork()
+    if child == 0:  # pragma: no cover  in the child
+        os.execv(sys.executable, [sys.executable, "-m", "harness", "init", str(tmp_path)])
+    os.write(fd, answer.encode() + b"\n")
+    shown = b""
+    with suppress(OSError):  # Linux says EIO at the end
+        while chunk := os.read(fd, 4096):
+            shown += chunk
+    os.close(fd)
+    assert os.waitpid(child, 0)[1] == 0, shown
+    chosen = "chat-only" if answer else "research-digest"
+    assert (tmp_path / "workloads" / f"{chosen}.yaml").is_file(), shown
+
+
+def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "init", str(tmp_path)], stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "workloads" / "research-digest.yaml").is_file()

@@ -26,10 +26,11 @@ Exits = list[tuple[int, int | None]]  # nodes to come after, each with the label
 class _Builder:
     """Adds nodes in topological order, loops inlined."""
 
-    def __init__(self, draw: st.DrawFn, most_nodes: int, delays: Distribution) -> None:
+    def __init__(self, draw: st.DrawFn, most_nodes: int, delays: Distribution, backoff_s: float) -> None:
         self.draw = draw
         self.most_nodes = most_nodes
         self.delays = delays
+        self.backoff_s = backoff_s
         self.nodes: list[Node] = []
 
     def block(self, entry: Exits, entry_need: int | None, depth: int) -> list[int]:
@@ -102,7 +103,7 @@ class _Builder:
             "need": need,
             "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
             "retries": draw(st.sampled_from([0, 2, 3])),
-            "backoff_s": draw(st.sampled_from([0.0, 3 * TICK_S, 2.0**19])),
+            "backoff_s": draw(st.sampled_from([0.0, self.backoff_s])),
         }
         kind = draw(st.sampled_from(["plain", "plain", "branch", "fan", "list"]))
         if kind == "branch":
@@ -119,15 +120,17 @@ class _Builder:
 
 
 @st.composite
-def pipelines(draw: st.DrawFn, delays: Distribution, most_nodes: int = 12, apart: bool = False) -> tuple[Pipeline, ...]:
-    """One to three pipelines; tools take what `delays` says.
+def pipelines(
+    draw: st.DrawFn, delays: Distribution, backoff_s: float, most_nodes: int = 12, apart: bool = False
+) -> tuple[Pipeline, ...]:
+    """One to three pipelines; tools take what `delays` says, the first retry of some nodes waits `backoff_s`.
 
     `apart`: no graph has both lists and `need`. An empty list takes no time, and whether its node is done or dropped
     at the instant at which others are enough depends on the order of the nodes: not what `reference` knows.
     """
     made = []
     for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
-        builder = _Builder(draw, most_nodes, delays)
+        builder = _Builder(draw, most_nodes, delays, backoff_s)
         builder.block([], None, 0)
         if apart and any(node.need is not None for node in builder.nodes):
             builder.nodes = [node._replace(over=None, items=None) for node in builder.nodes]

@@ -3,62 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
+from core.bench import OK, Bench
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
 
-from harness.core.engine import Engine
-from harness.core.events import Action, Arrive, At, Cancel, Cancelled, Done, Event, Record, Start, Timer
-from harness.core.graph import Arrival, Pipeline
-from harness.core.plan import Lane
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-
-OK = Reply("ok")
-
-
-class Bench:
-    """An engine on a bench: shows what it starts, keeps what it records, hands timers back when asked."""
-
-    def __init__(self, *pipelines: Pipeline, timeout_s: float | None = None, **lane: object) -> None:
-        plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]
-        self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
-        self.records: list[CallRecord | JobRecord | DelayRecord] = []
-        self.agenda: list[At] = []
-        self.cancels: list[int] = []
-        self.take(self.engine.begin())
-
-    def take(self, actions: list[Action]) -> list[str]:
-        started = []
-        for action in actions:
-            match action:
-                case Start(call):
-                    p = self.engine.pipelines[call.pipeline]
-                    started.append(f"{p.name}{call.job}.{p.graph.nodes[call.node].name}{call.item}#{call.id}")
-                case At():
-                    self.agenda.append(action)
-                case Cancel(call):
-                    self.cancels.append(call)
-                case Record(record):
-                    self.records.append(record)
-        return started
-
-    def due(self, now_s: float) -> list[str]:
-        """Hand back everything that is due at `now_s`."""
-        events: list[Event] = [at.event for at in self.agenda if at.at_s <= now_s]
-        self.agenda = [at for at in self.agenda if at.at_s > now_s]
-        return self.take(self.engine.handle(events, now_s))
-
-    def done(self, now_s: float, *calls: int, reply: Reply = OK) -> list[str]:
-        return self.take(self.engine.handle([Done(c, reply) for c in calls], now_s))
-
-    def finished(self) -> bool:
-        return self.engine.finished
-
-    @property
-    def jobs(self) -> list[JobRecord]:
-        return [r for r in self.records if isinstance(r, JobRecord)]
-
-    @property
-    def calls(self) -> list[CallRecord]:
-        return [r for r in self.records if isinstance(r, CallRecord)]
+from harness.core.events import Arrive, Cancelled, Done, Event, Timer
+from harness.core.graph import Arrival
+from harness.core.records import DelayRecord, Reply
 
 
 def test_a_window_is_filled_and_refilled_and_the_merge_waits_for_all() -> None:

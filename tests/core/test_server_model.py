@@ -78,6 +78,24 @@ def test_a_call_alone() -> None:
     assert by_model(ServerModel(COSTS), [Given(2.0, 4, 3)]) == [Seen(2.0, 3.0, 5.0, False)]
 
 
+def test_a_prompt_that_is_pushed_out_of_a_step_has_not_begun_in_it() -> None:
+    """At 2 s begins the step that takes B's prompt up; at that instant A is given up, and C, in A's slot, fills it."""
+    model = ServerModel(COSTS)
+    a, b, c = Request(0, 4, 10), Request(1, 8, 2), Request(2, 8, 2)
+    model.submit(a, 0.0)
+    model.advance(2.0)
+    model.submit(b, 2.0)
+    model.submit(c, 2.0)
+    assert model.next_s() == 2.0
+    model.advance(2.0)
+    model.next_s()  # looks at the tasks: B is in the step
+    assert model.cancel(a, 2.0)
+    while (at_s := model.next_s()) < float("inf"):
+        model.advance(at_s)
+    assert (c.prompt_s, c.first_token_s) == (2.0, 4.0)
+    assert (b.prompt_s, b.first_token_s) == (4.0, 7.0)  # 7 tokens beside C's second one, then its last
+
+
 def test_a_prompt_delays_the_slot_that_generates() -> None:
     """The second comes within a step, is looked at at its end, and its prompt stretches the next one."""
     one, two = by_model(ServerModel(COSTS), [Given(0.0, 4, 5), Given(1.5, 4, 2)])

@@ -81,7 +81,7 @@ def live(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: floa
 
 
 @SLOW
-@given(st.data(), pipelines(FEW), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([None, 40 * TICK_S]))
+@given(st.data(), pipelines(FEW, 3 * TICK_S), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([None, 40 * TICK_S]))
 def test_both_drivers_make_equal_records(
     data: st.DataObject, some: tuple[Pipeline, ...], failing: float, timeout_s: float | None
 ) -> None:
@@ -93,7 +93,7 @@ def test_both_drivers_make_equal_records(
 
 
 @SLOW
-@given(st.data(), pipelines(MANY, apart=True), st.sampled_from([0.0, 0.05, 0.3]))
+@given(st.data(), pipelines(MANY, 2.0**19, apart=True), st.sampled_from([0.0, 0.05, 0.3]))
 def test_what_ran_is_what_the_graph_says(data: st.DataObject, some: tuple[Pipeline, ...], failing: float) -> None:
     plan = data.draw(plans(some))
     made = virtual(some, plan, Served(2**30, failing), None)

@@ -7,11 +7,12 @@ from core.by_step import Given, reference
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
 
 from harness.core.engine import Engine
+from harness.core.events import Call
 from harness.core.graph import Arrival, Pipeline
 from harness.core.machine import Machine
 from harness.core.plan import Lane
 from harness.core.records import CallRecord, JobRecord
-from harness.core.server_model import ServerModel
+from harness.core.server_model import Request, ServerModel
 from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import CannotEnd, Limits, simulate
@@ -26,6 +27,7 @@ def run(
     servers: list[ModelledServer] | None = None,
     timeout_s: float | None = None,
     limits: Limits | None = None,
+    seed: int = 0,
     **lane: float,
 ) -> tuple[list[CallRecord], list[JobRecord]]:
     """Four prompt and three output tokens in every call: 1 s of prefill, 2 s of decoding when alone."""
@@ -39,7 +41,7 @@ def run(
             jobs.append(record)
 
     engine = Engine(pipelines, plan_of("v", lanes, pipelines, place), origin="predicted", timeout_s=timeout_s)
-    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3))
+    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3), seed=seed)
     simulate(engine, backend, keep, limits)
     return calls, jobs
 
@@ -67,6 +69,26 @@ def test_overheads_lie_outside_the_server() -> None:
     assert (reply.total_s, reply.prefill_s, reply.decode_s, reply.queue_s) == (3.0, 1.0, 2.0, 0.0)
     assert call.client_s == 0.75
     assert job.end_s == 4.75
+
+
+def test_calls_of_one_instant_come_apart_in_an_order_of_chance() -> None:
+    """The first one's prompt makes a step of its own, the second's is in the next; a call alone is not late."""
+    firsts = set()
+    for seed in range(12):
+        calls, _ = run(at(0.0, 0.0, 9.0), seed=seed, gap_s=0.125, before_s=0.25)
+        one, two = sorted(calls[:2], key=lambda call: call.reply.first_token_s or 0.0)
+        firsts.add(one.call)
+        assert [call.reply.sent_s for call in calls] == [0.0, 0.0, 9.0]
+        # comes at 0.25: prompt until 1.25, then a step of 1 + 1 s with the other's prompt, then one of 1.5 s
+        assert (one.reply.first_token_s, one.reply.end_s, one.reply.total_s) == (1.25, 4.75, 4.5)
+        assert (two.reply.queue_s, two.reply.first_token_s, two.reply.end_s) == (0.875, 3.25, 5.75)
+        assert (calls[2].reply.first_token_s, calls[2].reply.end_s) == (10.25, 12.25)
+    assert firsts == {0, 1}
+
+
+def test_a_call_given_up_before_it_comes_is_not_served() -> None:
+    calls, _ = run(at(0.0, 0.0, 0.0), timeout_s=0.5, gap_s=1.0)
+    assert sorted((c.outcome, c.reply.end_s) for c in calls) == [("timeout", 0.5), ("timeout", 0.5), ("timeout", 1.0)]
 
 
 def test_a_paced_server_lets_one_call_go_at_a_time() -> None:
@@ -134,11 +156,15 @@ def test_tool_delays_and_closed_loops_run_in_virtual_time() -> None:
     ]
 
 
-class OneBoundaryAtATime(ModelledServers):
-    """Servers that never run ahead of the driver."""
+class OneBoundaryAtATime(ServerModel):
+    """A server that never runs ahead."""
 
-    def next_s(self, quiet_until_s: float) -> float:
-        return super().next_s(-1.0)
+    passed = 0
+
+    def run(self, until_s: float) -> list[Request]:
+        end_s = self.next_s()
+        OneBoundaryAtATime.passed += end_s <= until_s
+        return self.advance(end_s) if end_s <= until_s else []
 
 
 @pytest.mark.parametrize("caps", [("unbounded",), ("window", "waves"), ("unbounded", "serial", "waves")])
@@ -146,7 +172,7 @@ class OneBoundaryAtATime(ModelledServers):
 def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float | None) -> None:
     """A server passes boundaries of its own at which nobody ends, as long as nothing can come from elsewhere."""
 
-    def records(backend: type[ModelledServers]) -> list[object]:
+    def records(model: type[ServerModel]) -> list[object]:
         made: list[object] = []
         lanes = tuple(Lane(f"s{i}", 3, cap, max_wait_s=2.0) for i, cap in enumerate(caps))
         some = (
@@ -157,12 +183,15 @@ def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float |
         )
         plan = plan_of("ahead", lanes, some, tuple(i % len(caps) for i in range(4)))
         costs = StepCosts((0.0, 0.5, 0.625, 0.75), ((1, 0.0625),), context_s_per_token=1 / 1024, batch_tokens=16)
-        servers = [ModelledServer(ServerModel(costs), before_s=0.125 * i) for i in range(len(caps))]
+        servers = [ModelledServer(model(costs), before_s=0.125 * i) for i in range(len(caps))]
         engine = Engine(some, plan, origin="predicted", timeout_s=timeout_s)
-        simulate(engine, backend(servers, lambda call: (5 + 7 * call.node, 1 + 2 * call.item)), made.append)
+        simulate(engine, ModelledServers(servers, lambda call: (5 + 7 * call.node, 1 + 2 * call.item)), made.append)
         return made
 
-    assert records(ModelledServers) == records(OneBoundaryAtATime)
+    before = OneBoundaryAtATime.passed
+    stepwise = records(OneBoundaryAtATime)
+    assert OneBoundaryAtATime.passed > before  # it was asked
+    assert records(ServerModel) == stepwise
 
 
 def test_a_rate_above_capacity_is_told_with_the_rate_that_would_do() -> None:
@@ -183,3 +212,16 @@ def test_a_simulation_that_lasts_too_long_is_given_up() -> None:
     endless = pipeline("e", *SINGLE, jobs=10**6, arrival=Arrival(users=1, think_s=1.0))
     with pytest.raises(CannotEnd, match=r"beyond its limit of 5000 s: .* bound its jobs"):
         run(chat, endless, limits=Limits(virtual_s=5000))
+
+
+def test_a_call_that_takes_no_time_on_a_shared_machine_is_told_at_once() -> None:
+    """It ends while another call of the same instant is being sent to the server beside it."""
+    free = StepCosts((0.0, 1.0), ((1, 0.0),))
+    machine = Machine([ServerModel(free), ServerModel(free)], {2: 1.5})
+    servers = ModelledServers([ModelledServer(server) for server in machine.servers], lambda call: (4, 1 + 2 * call.id))
+    servers.start(Call(0, 0, 0, 0, 0, 0, 0, 5.0), 5.0)
+    servers.start(Call(1, 1, 0, 0, 0, 0, 1, 5.0), 5.0)
+    now_s, events = servers.advance(float("inf"))
+    assert (now_s, [event[0] for event in events]) == (5.0, [0])
+    now_s, events = servers.advance(float("inf"))
+    assert (now_s, [event[0] for event in events]) == (7.0, [1])

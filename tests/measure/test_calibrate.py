@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import statistics
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -22,7 +24,7 @@ from harness.measure.bursts import engine_of, observe
 from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_experiment
 from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
 from harness.profiles.compile import noise
-from harness.profiles.fit import fit_contention, fit_setting, held_out, noise_of, setting_of
+from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
 
 QUICK = EFFORTS["quick"]
@@ -77,7 +79,7 @@ class Virtual:
         shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
         servers: Sequence[ServerModel | SharedServer] = shared or models
         lanes = [
-            ModelledServer(server, cost.before_s, cost.after_s)
+            ModelledServer(server, cost.before_s, cost.after_s, gap_s=cost.gap_s)
             for server, cost in zip(servers, self.costs, strict=True)
         ]
         records: list[CallRecord] = []
@@ -213,6 +215,38 @@ def test_noise_is_found_and_the_rest_is_right_within_its_standard_error() -> Non
     assert 0.001 < errors[len(errors) // 2] < 0.03
 
 
+def test_replicates_spread_as_the_standard_errors_do_and_keep_correlations() -> None:
+    result = seen(Virtual([EMBEDDED], noise_sd=0.02), 4, "default")
+    fit = fit_setting(result.fitted, levels(4), 512, label="s")
+    assert len(fit.replicates) == REPLICATES
+    for name, error in fit.errors.items():
+        off = [replicate.values[name] - fit.values[name] for replicate in fit.replicates]
+        rms = math.sqrt(sum(d * d for d in off) / REPLICATES)
+        assert 0.6 < rms / error < 1.6, name  # the error of 20: a chi with 20 degrees of freedom is 0.7 to 1.3 of it
+    steps, contexts = (
+        [replicate.values[name] for replicate in fit.replicates] for name in ("step_s.1", "context_s_per_token")
+    )
+    assert statistics.correlation(steps, contexts) < -0.3  # the same calls tell both: more of one is less of the other
+    again = fit_setting(result.fitted, levels(4), 512, label="s")
+    assert again.replicates == fit.replicates
+    assert fit_setting(result.fitted, levels(4), 512, label="other").replicates != fit.replicates
+
+    setting = setting_of(fit, batch_tokens=512, threads=None, drift=0.0, errors=())
+    assert set(setting.replicates) == set(fit.errors)
+    assert setting.replicates["step_s.4"][2] == pytest.approx(fit.replicates[2].values["step_s.4"], rel=1e-5)
+
+
+def test_the_contention_has_a_replicate_for_each_of_its_servers() -> None:
+    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
+    carry = Virtual([one, EMBEDDED], stretch=1.17, noise_sd=0.01)
+    result = asyncio.run(pair_experiment(carry, [one, EMBEDDED], QUICK, Quiet(), name="both"))
+    slower = [c._replace(decode_s=tuple(s * 1.05 for s in c.decode_s)) for c in (one, EMBEDDED)]
+    found = fit_contention(result.fitted, [one, EMBEDDED], [(one, EMBEDDED), slower])
+    assert len(found.replicates) == 2
+    assert abs(found.replicates[0] - found.factor) < 5 * found.error
+    assert found.replicates[1] < found.replicates[0] - 0.005  # slower alone: less of the time is contention
+
+
 def test_one_hiccup_changes_little() -> None:
     carry = Virtual([EMBEDDED], noise_sd=0.01)
     carry.speed_at = lambda number: 3.0 if number == 9 else 1.0
@@ -243,7 +277,8 @@ def test_drift_is_seen() -> None:
 def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
     carry, progress = Virtual([EMBEDDED]), Quiet()
     seen(carry, 4, "default", progress)
-    names = [burst.name for burst in carry.bursts[2:]]
+    names = [burst.name for burst in carry.bursts[2:-3]]
+    assert [burst.name for burst in carry.bursts[-3:]] == ["apart"] * 3
     assert names[:3] == names[-3:] == [REFERENCE] * 3
     middle = names[3:-3]
     each = len(set(middle))
@@ -271,6 +306,20 @@ def test_prompts_fit_into_the_context() -> None:
         for burst in design(4, context_tokens, EFFORTS["thorough"], Speed(0.001, 0.0001)):
             for group in burst.groups:
                 assert group.prompt_tokens + group.output_tokens < context_tokens
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.001953125])
+def test_how_far_apart_calls_come_that_are_sent_together(gap_s: float) -> None:
+    """Eight calls at once, each a token longer than the last, on one slot and on four."""
+    for slots in (1, 4):
+        carry = Virtual([EMBEDDED._replace(decode_s=EMBEDDED.decode_s[: slots + 1], gap_s=gap_s)])
+        assert seen(carry, slots).gap_s == pytest.approx(gap_s, abs=1e-9)
+
+
+def test_a_server_that_tells_no_duration_knows_no_gap() -> None:
+    calls = [call._replace(total_s=None) for call in seen(Virtual([EMBEDDED]), 4).observed]
+    assert gap_of(calls) is None
+    assert gap_of([call for call in seen(Virtual([EMBEDDED]), 4).observed if call.burst == REFERENCE]) is None
 
 
 def test_contention_comes_back() -> None:

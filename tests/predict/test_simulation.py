@@ -12,7 +12,7 @@ from harness.cli.app import _main
 from harness.errors import UserError
 from harness.predict.history import last_score, remember
 from harness.predict.score import replay, score
-from harness.predict.simulation import Prediction, forecast, predict
+from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import read_run
 from harness.workload.load import Loaded, load_workload
@@ -69,7 +69,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predicted(files: Path, repeats: int = 2) -> tuple[Loaded, Prediction]:
     loaded = load_workload(files / "paper.yaml")
     profile = load_profile(str(files / "dyadic.yaml"))
-    return loaded, predict(loaded, profile, repeats=repeats, tokens_of=forecast(loaded))
+    return loaded, predict(loaded, profile, repeats=repeats)
 
 
 def test_times_by_hand(files: Path) -> None:
@@ -177,3 +177,45 @@ def test_damaged_history_is_passed_over(files: Path) -> None:
         file.write('{"profile": "p", "work')
     assert last_score("p") == {"profile": "p", "workload": "w"}
     assert last_score("q") is None
+
+
+def test_jobs_that_come_faster_than_they_go_are_said_with_the_rate_that_would_do(files: Path) -> None:
+    """A lone call takes 0.625 s on one slot, so 1.6 a second are sustainable; in the steady case nothing is said."""
+    text = """
+version: 1
+name: rate
+pipelines:
+  ask:
+    path: interactive
+    jobs: 200
+    arrival: {every_s: PACE}
+    nodes: {reply: {agent: {prompt: "TEXT", output_tokens: 5}}}
+servers: {one: {kind: llamacpp, slots: 1}}
+compare: {serial: {place: one, cap: serial}}
+""".replace("TEXT", "0123456789abcdef" * 4)
+    profile = load_profile(str(files / "dyadic.yaml"))
+
+    def notices(pace: str) -> list[str]:
+        (files / "rate.yaml").write_text(text.replace("PACE", pace), encoding="utf-8")
+        loaded = load_workload(files / "rate.yaml")
+        run = predict(loaded, profile, repeats=2).run
+        return [notice.text for notice in analyse(run).notices if notice.kind == "overload"]
+
+    (said,) = notices("0.25")
+    assert 'serial: jobs of "ask" came at 4.02 a second and ended at 1.59 a second, which is about what' in said
+    assert notices("0.625") == notices("1") == []
+
+
+def test_an_extrapolated_candidate_and_a_drift_are_marked(files: Path) -> None:
+    (files / "paper.yaml").write_text(WORKLOAD.replace("slots: 2", "slots: 3"), encoding="utf-8")
+    drifted = PROFILE.replace("1: {step_s", "1: {drift: -0.12, step_s", 1)
+    (files / "dyadic.yaml").write_text(drifted, encoding="utf-8")
+    loaded, profile = load_workload(files / "paper.yaml"), load_profile(str(files / "dyadic.yaml"))
+    run = predict(loaded, profile, repeats=2, extrapolate=True).run
+    analysis = analyse(run)
+    assert [[use.extrapolated for use in candidate.servers] for candidate in analysis.candidates] == [[False], [True]]
+    assert "two: 3 slots (extrapolated)" in analysis.paths[0].headline
+    assert (
+        "The machine changed speed while the profile was made (-12% with 1 slot): expect errors of that size."
+        in run.notes
+    )

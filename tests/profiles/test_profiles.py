@@ -32,7 +32,11 @@ slots:
     before_s: 0.002
     after_s: 0.001
     noise: 0.02
+    gap_s: 0.0005
 contention: {2: 1.5}
+model_id: smollm2-135m
+text: {tokens_per_piece: 1.0, tokens_per_long_letter: 0.25, template_tokens: 20, system_template_tokens: 10,
+  held_out: {calls: 12, median_error: 0.02, worst_error: 0.1}}
 """
 
 
@@ -49,7 +53,7 @@ def test_a_profile_becomes_costs(tmp_path: Path) -> None:
     assert costs.decode_s == pytest.approx((0.0, 0.009, 0.018, 0.021, 0.024))
     assert costs.prefill == ((1, 0.004),)
     assert (costs.batch_tokens, costs.context_s_per_token, costs.mixed_factor) == (512, 1e-6, 0.9)
-    assert (costs.before_s, costs.after_s) == (0.002, 0.001)
+    assert (costs.before_s, costs.after_s, costs.gap_s) == (0.002, 0.001, 0.0005)
     assert (notes, extrapolated, sd, half) == ((), False, 0.02, False)
 
 
@@ -81,6 +85,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ("prefill_batch_tokens: 512", "prefill_batch_tokens: 4", "expected more tokens than the 4 slots, found 4"),
         ("    after_s: 0.001\n", "", "p.yaml:10:3: slots.4.after_s is missing"),
         ("{2: 1.5}", "{1: 1.5}", 'expected a number of busy servers, 2 or more, found "1"'),
+        ("    gap_s: 0.0005", "    gap_s: -1", "slots.4.gap_s: expected 0 or more, found -1"),
+        ("template_tokens: 20, ", "", "text.template_tokens is missing"),
         ("measured", "guessed", 'p.yaml:3:9: origin: expected "measured", "published" or "assumed", found "guessed"'),
     ],
 )
@@ -88,6 +94,14 @@ def test_mistakes_say_where_and_what(tmp_path: Path, old: str, new: str, message
     with pytest.raises(WorkloadError) as caught:
         load(tmp_path, GOOD.replace(old, new, 1))
     assert message in str(caught.value)
+
+
+def test_a_text_has_tokens_by_its_words(tmp_path: Path) -> None:
+    text = load(tmp_path, GOOD).text
+    assert text is not None
+    assert text.count("") == 0
+    assert text.count("The cat sat.") == 4
+    assert text.count("Configuration: 12\n\n- a") == 1 + 7 * 0.25 + 1 + 2 + 1 + 1 + 1  # 7 letters beyond six
 
 
 def test_an_unknown_profile_is_named_with_what_there_is() -> None:
@@ -102,6 +116,7 @@ def test_what_is_not_known_must_be_given_or_is_assumed_openly() -> None:
         "prefill_batch_tokens",
         "context_s_per_token",
         "mixed_factor",
+        "gap_s",
     ]
     with pytest.raises(UserError, match=r'"m1-published" does not know prefill_s_per_token .* --assume prefill_s_per'):
         compile_costs(profile, 4)
@@ -171,7 +186,7 @@ def test_servers_with_half_of_the_cores_have_settings_of_their_own(tmp_path: Pat
     assert len(server_models(both, [half.costs] * 2, half=[True, True])) == 2
     with pytest.raises(UserError, match=r"is that of servers with half of the cores each; .* `threads: half` on both"):
         server_models(both, [half.costs, every.costs], half=[True, False])
-    with pytest.raises(WorkloadError, match=r"p.yaml:21:5: a server with 4 slots has no step with 5"):
+    with pytest.raises(WorkloadError, match=r"p.yaml:22:5: a server with 4 slots has no step with 5"):
         load(tmp_path, GOOD.replace("contention:", HALF.replace("4: 0.040", "4: 0.040, 5: 0.05")))
 
 

@@ -131,7 +131,8 @@ def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
     found = analysis.candidates[0].pipelines[0].time
     assert found is not None
     assert read["candidates"][0]["pipelines"][0]["time"] == {
-        "value": found.value, "low": found.low, "high": found.high, "n": 5, "origin": "measured"
+        "value": found.value, "low": found.low, "high": found.high, "n": 5, "origin": "measured",
+        "profile_low": None, "profile_high": None,
     }  # fmt: skip
 
 

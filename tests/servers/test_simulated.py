@@ -19,14 +19,15 @@ from servers.asgi import AppTransport
 from starlette.types import ASGIApp
 
 from harness.core.records import Reply
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import StepCosts, sped_up
 from harness.drivers.chat import Chat, Request
 from harness.errors import UserError, WorkloadError
-from harness.servers.emulation import emulation
+from harness.profiles.compile import noise
+from harness.servers.emulation import contention, emulation, profile_of
 from harness.servers.faults import Faults, Faulty, fault_of
 from harness.servers.front.app import create_app
-from harness.servers.launch import child, launched
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth, sped_up
+from harness.servers.launch import child, children, launched, simulated
+from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth
 from harness.workload.schema import FAULTS, SimulatedServer
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
@@ -37,6 +38,25 @@ QUICK = sped_up(COSTS, 1000)
 PUBLISHED = SimulatedServer(
     kind="simulated", profile="m1-published", slots=4, assume={"prefill_s_per_token": 0.001}, speed_up=500
 )
+
+
+PAIR = """
+version: 1
+name: pair
+origin: assumed
+source: made up
+date: null
+machine: none
+engine: none
+model: none
+slots:
+  1: {step_s: {1: 0.01}, prefill_s_per_token: 0.001, prefill_batch_tokens: 64, context_s_per_token: 0.0,
+      before_s: 0.002, after_s: 0.001}
+half:
+  1: {step_s: {1: 0.02}, prefill_s_per_token: 0.002, prefill_batch_tokens: 64, context_s_per_token: 0.0,
+      before_s: 0.002, after_s: 0.001, noise: 0.05}
+contention: {2: 1.5}
+"""
 
 
 def engine(costs: StepCosts = COSTS, context_tokens: int = 1024) -> SimulatedEngine:
@@ -112,6 +132,72 @@ def test_json_where_json_is_asked_for(run_virtual: RunVirtual, tokens: int) -> N
     said = json.loads(body["message"]["content"])
     assert len(said.get("text", "").split()) == max(0, tokens - 2)
     assert body["eval_count"] == tokens
+
+
+def test_noise_is_played_and_is_that_of_its_seed(run_virtual: RunVirtual) -> None:
+    """Each prompt and each stretch of decoding has a factor of its own, those of the seed and the server's name."""
+
+    def took(seed: int) -> list[float]:
+        async def main(loop: VirtualLoop) -> list[float]:
+            config = SimulatedConfig("sim", "test", COSTS, 1024, noise=0.1, noise_seed=seed, noise_key="s")
+            app = create_app(SimulatedEngine(config), lambda: round(loop.time() * 1e9))
+            async with httpx.AsyncClient(transport=AppTransport(app), base_url="http://front") as client:
+                times = []
+                options = {"num_predict": 5, "prompt_tokens": 8, "cache_prompt": False}
+                for _ in range(3):
+                    began_s = loop.time()
+                    body = {"model": "sim", "stream": False, **chat(options=options)}
+                    await client.post("/api/chat", json=body)
+                    times.append(loop.time() - began_s)
+                return times
+
+        times: list[float] = run_virtual(main)
+        return times
+
+    first = took(1)
+    drawn = [noise(0.1, 1, "s")(segment) for segment in range(6)]
+    assert first == pytest.approx(
+        [prompt * 1.0 + decode * 2.0 for prompt, decode in zip(drawn[::2], drawn[1::2], strict=True)]
+    )
+    assert took(1) == first
+    assert took(2) != first
+
+
+def test_a_server_on_half_of_the_cores_and_one_machine_for_all(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/pair.yaml").write_text(PAIR, encoding="utf-8")
+    half = SimulatedServer(kind="simulated", profile="pair", slots=1, threads="half")
+    config, details = emulation("one-half", half, tmp_path)
+    assert SimulatedConfig.from_json(config["engine"]).costs.decode_s == (0.0, 0.02)
+    assert config["engine"]["noise"] == 0.05
+    assert (details["cores"], details["contention"]) == ("half", 2)
+    whole = half.model_copy(update={"threads": None})
+    config, details = emulation("one", whole, tmp_path)
+    assert SimulatedConfig.from_json(config["engine"]).costs.decode_s == (0.0, 0.01)
+    assert "contention" not in details  # that of the profile is for servers with half of the cores
+    profile = profile_of(half, tmp_path)
+    assert contention(profile, 1) is None
+    assert contention(profile, 3) == {2: 1.5, 3: 1.5}
+
+    async def steps() -> list[str]:
+        others = {"a": half, "b": half, "c": PUBLISHED}
+        async with simulated(others, say=lambda _: None, near=tmp_path) as running:
+            async with launched("a", half, say=lambda _: None, near=tmp_path, played=running) as server:
+                assert server.url == running["a"].url
+            assert len({server.url for server in running.values()}) == 3
+            return [server.version for server in running.values()]
+
+    assert asyncio.run(steps()) == ["simulated pair", "simulated pair", "simulated m1-published"]
+
+
+def test_fronts_of_one_machine_are_one_process() -> None:
+    async def steps() -> set[int]:
+        config = {"engine": SimulatedConfig("sim", "test", QUICK, 1024).to_json(), "faults": None}
+        async with children("two", "simulated", [config, config], among={2: 1.5}) as ready:
+            assert len({front["url"] for front in ready}) == 2
+            return {front["pid"] for front in ready}
+
+    assert len(asyncio.run(steps())) == 1
 
 
 def test_a_speed_up_divides_every_time(run_virtual: RunVirtual) -> None:

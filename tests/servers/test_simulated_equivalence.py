@@ -7,7 +7,7 @@ every time. The wall-clock side is the whole stack: ChatOllama, HTTP messages, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -21,6 +21,7 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Session
+from harness.core.machine import Machine, SharedServer
 from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.routing import CAPS
@@ -74,9 +75,13 @@ def thread(call: Call) -> str | None:
     return None if call.session < 0 else f"{call.pipeline}/{call.session}"
 
 
-def virtual(costs: tuple[StepCosts, ...], plan: Plan, timeout_s: float | None) -> list[AnyRecord]:
+def virtual(
+    costs: tuple[StepCosts, ...], plan: Plan, timeout_s: float | None, stretch: float | None = None
+) -> list[AnyRecord]:
     records: list[AnyRecord] = []
-    servers = [ModelledServer(ServerModel(c), c.before_s, c.after_s) for c in costs]
+    alone = [ServerModel(c) for c in costs]
+    models: Sequence[ServerModel | SharedServer] = alone if stretch is None else Machine(alone, {2: stretch}).servers
+    servers = [ModelledServer(model, c.before_s, c.after_s) for model, c in zip(models, costs, strict=True)]
     simulate(
         Engine(PIPELINES[: len(plan.place)], plan, origin="emulated", timeout_s=timeout_s),
         ModelledServers(servers, tokens, thread),
@@ -86,12 +91,19 @@ def virtual(costs: tuple[StepCosts, ...], plan: Plan, timeout_s: float | None) -
 
 
 async def live(
-    loop: VirtualLoop, costs: tuple[StepCosts, ...], plan: Plan, timeout_s: float | None, truths: list[Truth]
+    loop: VirtualLoop,
+    costs: tuple[StepCosts, ...],
+    plan: Plan,
+    timeout_s: float | None,
+    truths: list[Truth],
+    stretch: float | None = None,
 ) -> list[AnyRecord]:
     records: list[AnyRecord] = []
     chats = []
-    for cost in costs:
-        engine = SimulatedEngine(SimulatedConfig("sim", "test", cost, 4096), truths.append)
+    engines = [SimulatedEngine(SimulatedConfig("sim", "test", cost, 4096), truths.append) for cost in costs]
+    if stretch is not None:
+        SimulatedEngine.share(engines, {2: stretch})
+    for engine, cost in zip(engines, costs, strict=True):
         app = Distant(create_app(engine, lambda: round(loop.time() * 1e9)), cost.before_s, cost.after_s)
         chats.append(Chat("http://front:80", "sim", loop.time, transport=AppTransport(app)))
 
@@ -161,6 +173,26 @@ def test_the_same_records_on_both_clocks(
     assert sum(tokens == 0 for tokens in cached) > 5  # first turns, and those that others evicted
     assert sum(tokens is not None and tokens > 0 for tokens in cached) >= 2
     assert caps != ("unbounded",) or any((call.reply.queue_s or 0) > 0.5 for call in calls)  # and waits
+
+
+@pytest.mark.parametrize("timeout_s", [None, 2.0], ids=["patient", "impatient"])
+@pytest.mark.parametrize("costs", [BATCHED, FAR], ids=["batched", "far"])
+def test_servers_on_one_machine_slow_each_other_on_both_clocks(
+    costs: StepCosts, timeout_s: float | None, run_virtual: Callable[[Any], Any]
+) -> None:
+    """A factor of two is exact in floats. Each server hears at once of what changes on the other."""
+    each, plan = (costs, costs), plan_of(("unbounded", "window"), (costs, costs))
+    if timeout_s is not None:
+        plan = plan._replace(place=plan.place[:4])
+    expected = virtual(each, plan, timeout_s, 2.0)
+    truths: list[Truth] = []
+    records = run_virtual(lambda loop: live(loop, each, plan, timeout_s, truths, 2.0))
+    if timeout_s is None:
+        assert told_by(records, {truth.seed: truth for truth in truths}) == expected
+    else:
+        assert any(truth.cancelled for truth in truths)
+        assert without_detail(records) == without_detail(expected)
+    assert without_detail(expected) != without_detail(virtual(each, plan, timeout_s))
 
 
 @pytest.mark.parametrize("cap", ["unbounded", "window"])

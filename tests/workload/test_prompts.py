@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.workload.prompts import Slot, TemplateError, estimate_tokens, parse, render
+from harness.workload.prompts import (
+    Prompt,
+    Slot,
+    TemplateError,
+    Wording,
+    estimate_tokens,
+    parse,
+    prompt_tokens,
+    render,
+)
 
 
 def test_parse_splits_once() -> None:
@@ -68,6 +77,28 @@ def test_parse_answers_or_refuses(text: str) -> None:
         doubled = text.count("{{") + text.count("}}")
         names = sum(len(part.name) + 2 for part in parts if isinstance(part, Slot))
         assert literals + names <= len(text) <= literals + names + 2 * doubled
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "long_letters"),
+    [
+        ("", 0, 0),
+        ("a cat, a dog", 5, 0),
+        ("letter letters", 2, 1),
+        ("Größenordnung", 1, 7),
+        ("07:45", 5, 0),
+        ("one\n\ntwo\n- three", 6, 0),
+        ("snake_case", 3, 0),
+    ],
+)
+def test_wording(text: str, pieces: int, long_letters: int) -> None:
+    assert Wording.of(text) == (pieces, long_letters)
+
+
+def test_tokens_of_a_prompt_are_those_of_its_parts() -> None:
+    prompt = Prompt(parse("ab {item} cd {all} {node} {gone}"), parse("ef {item}"))
+    count = {"ab ": 1.0, " cd ": 10.0, " ": 0.5, "ef ": 100.0}.__getitem__
+    assert prompt_tokens(prompt, count, 1000.0, {"all": 10_000.0}, {"node": 100_000.0}) == 112_112.0
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("abc", 1), ("abcd", 1), ("abcde", 2)])

@@ -204,7 +204,8 @@ class NodeSpec(Spec):
     )
     branch: Branch | None = Field(
         default=None,
-        description="Labels, one of which is taken: a share each (adding up to 1), and a rule where wanted.",
+        description="Labels, one of which is taken: a share each (adding up to 1), and a rule where wanted. "
+        "A tool's branch is always drawn.",
         examples=[{"billing": 0.6, "other": {"p": 0.4, "when": {"otherwise": True}}}],
     )
     repeat: RepeatSpec | None = Field(
@@ -241,7 +242,16 @@ class NodeSpec(Spec):
             raise mistake(f"a node has either `{kinds[0]}` or `{kinds[1]}`, found both", kinds[1])
         for key in ("over", "branch", "timeout_s", "retry"):
             if getattr(self, key) is not None and self.agent is None:
+                if key == "branch" and self.tool is not None:  # plain code decides: always drawn
+                    continue
                 raise mistake(f"`{key}` goes with `agent`, not with `{kinds[0]}`{_elsewhere(key, kinds[0])}", key)
+        for label, of in self.labels.items() if self.tool is not None else ():
+            if of.when is not None:
+                raise mistake(
+                    "a tool answers no text that a rule could look at, so its branch is always drawn; remove `when`",
+                    "branch",
+                    label,
+                )
         for key in ("repeat", "priority"):
             if getattr(self, key) is not None and self.tool is not None:
                 raise mistake(f"`{key}` goes with `agent` or `pipeline`, not with `tool`", key)

@@ -34,19 +34,19 @@ class ServerBase(Spec):
     )
 
 
+Threads = Annotated[
+    Annotated[int, Field(ge=1, le=512), Tag("<number>")] | Annotated[Literal["half"], Tag("<text>")],
+    Discriminator(lambda value: "<text>" if isinstance(value, str) else "<number>"),
+]
+
+
 class EngineServer(ServerBase):
     """What every kind of server with a real engine has."""
 
     batch_tokens: PositiveInt = Field(
         default=512, le=4096, description="Prompt tokens of one engine step; pinned.", examples=[512]
     )
-    threads: (
-        Annotated[
-            Annotated[int, Field(ge=1, le=512), Tag("<number>")] | Annotated[Literal["half"], Tag("<text>")],
-            Discriminator(lambda value: "<text>" if isinstance(value, str) else "<number>"),
-        ]
-        | None
-    ) = Field(
+    threads: Threads | None = Field(
         default=None,
         description="Engine threads; `half` of the cores for servers that work side by side; left out: every core.",
         examples=[4, "half"],
@@ -107,6 +107,11 @@ class SimulatedServer(ServerBase):
         description="Derive a number of slots that the profile lacks from the nearest that it has.",
         examples=[True],
     )
+    threads: Threads | None = Field(
+        default=None,
+        description="Which of the profile's servers: `half` of the cores, or measured with so many.",
+        examples=["half"],
+    )
     speed_up: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
         default=1.0, description="Divide all the server's times by this.", examples=[10]
     )
@@ -116,7 +121,9 @@ class SimulatedServer(ServerBase):
         examples=[{"503": 0.1, "cut": 0.05}],
         json_schema_extra={"propertyNames": {"enum": list(FAULTS)}},
     )
-    fault_seed: int = Field(default=0, description="Seed of who meets a fault.", examples=[7])
+    fault_seed: int = Field(
+        default=0, description="Seed of who meets a fault, and of the profile's noise.", examples=[7]
+    )
     fault_delay_s: Seconds = Field(default=5.0, description="How long `delay` holds a call up.", examples=[5])
 
     @property

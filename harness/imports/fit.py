@@ -1,0 +1,77 @@
+"""Measured sizes and times as distributions of the workload language; says which it chose and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import exp, log, sqrt
+from statistics import NormalDist, fmean, median, pstdev
+from typing import Any, NamedTuple
+
+__all__ = ["Fit", "fit", "gaps_are_poisson"]
+
+FEW = 12  # so many values can stand in the file itself
+ENOUGH = 50  # fewer say too little about the shape of a distribution
+
+
+class Fit(NamedTuple):
+    """A distribution as it stands in the file, what it is called, and the values that go into a file of their own."""
+
+    spec: Any
+    words: str
+    values: tuple[float, ...] = ()  # where they are too many: `spec` is then to be `{empirical: FILE}`
+
+
+def fit(values: Sequence[float], *, whole: bool) -> Fit:
+    """Choose the simplest distribution that the values do not speak against.
+
+    One number where all are equal; lognormal where there are 50 values or more and the largest distance between its
+    distribution function and theirs (Kolmogorov-Smirnov) is at most 0.05 or what chance alone exceeds once in twenty
+    times (1.36 / sqrt(n)), whichever is more; else the values themselves (empirical). `values` must not be empty.
+    """
+    low, high = min(values), max(values)
+    if low == high:
+        return Fit(_number(low, whole), f"always {_number(low, whole)}")
+    n = len(values)
+    if n >= ENOUGH and low > 0:
+        logs = sorted(log(value) for value in values)
+        mean, sigma = fmean(logs), pstdev(logs)
+        if _distance(logs, NormalDist(mean, sigma)) <= max(0.05, 1.36 / sqrt(n)):
+            spec = {"median": _rounded(exp(mean)), "sigma": _rounded(sigma), "max": _number(high, whole)}
+            return Fit({"lognormal": spec}, f"lognormal, fitted to {n} values")
+    shown = f"{n} values as they were (median {_rounded(median(values)):g})"
+    if n <= FEW:
+        return Fit({"empirical": [_number(value, whole) for value in values]}, shown)
+    return Fit(None, shown, tuple(_number(value, whole) for value in values))
+
+
+def _distance(logs: list[float], normal: NormalDist) -> float:
+    n = len(logs)
+    return max(
+        max(abs(normal.cdf(value) - i / n), abs((i + 1) / n - normal.cdf(value))) for i, value in enumerate(logs)
+    )
+
+
+def gaps_are_poisson(starts_s: Sequence[float]) -> bool:
+    """Tell whether the gaps between so many starts look exponential: their Kolmogorov-Smirnov distance, as above.
+
+    Where the mean is fitted too, chance alone exceeds 1.08 / sqrt(n) once in twenty times (Lilliefors, 1969).
+    """
+    gaps = sorted(b - a for a, b in pairwise(starts_s))
+    n = len(gaps)
+    if n < 20 or gaps[-1] <= 0:
+        return False
+    mean = fmean(gaps)
+    distance = max(
+        max(abs(1 - exp(-gap / mean) - i / n), abs((i + 1) / n - 1 + exp(-gap / mean))) for i, gap in enumerate(gaps)
+    )
+    return distance <= 1.08 / sqrt(n)
+
+
+def _number(value: float, whole: bool) -> float:
+    return round(value) if whole else _rounded(value)
+
+
+def _rounded(value: float) -> float:
+    """Keep four significant figures."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,129 @@
+"""What a prediction owes to its calibration: every candidate again, under profiles as they might have come out.
+
+The draws are those of the prediction's first repeats, so that only the profile differs (common random numbers); the
+factor between both runs is kept for every figure. Ratios of such factors, profile by profile, are what two candidates
+can be compared by: an error that both share cancels there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from harness.analysis.measures import figures_by_repeat
+from harness.analysis.statistics import LEAST_PROFILES
+from harness.core.record_log import Records
+from harness.core.records import TrialRecord
+from harness.drivers.virtual import CannotEnd
+from harness.predict.simulation import Given, TokensOf, fitted_lanes, simulate_trial
+from harness.profiles.resample import resampled
+from harness.profiles.schema import Profile
+from harness.runs.model import Run, UnderResampling
+from harness.units import count
+from harness.workload.load import Loaded
+
+__all__ = ["with_resampling"]
+
+PROFILES = 20
+MOST_DRAWS = 5
+REPEATS_PER_DRAW = 40  # so that all of it stays below half of the simulation itself
+SMALL_CALLS = 20_000  # a simulation of so many calls takes no time to speak of
+TOO_LARGE = (
+    "The uncertainty of the profile is left out, as this simulation is large: --resamples 20 shows it, more repeats "
+    "do too."
+)
+
+
+def with_resampling(
+    run: Run,
+    loaded: Loaded,
+    profile: Profile,
+    *,
+    profiles: int | None,
+    tokens_of: TokensOf,
+    given: Given = None,
+    extrapolate: bool = False,
+) -> Run:
+    """Return a predicted run with what its figures become under resampled profiles, and a note that says which.
+
+    Args:
+        run: predicted on this profile.
+        loaded, profile, tokens_of, given, extrapolate: as for the prediction.
+        profiles: how many; 0 leaves it out. None = 20, or as many as take half of the prediction's own time.
+    """
+    if profiles == 0:
+        return run
+    repeats = len({trial.repeat for trial in run.trials})
+    draws = min(MOST_DRAWS, max(1, repeats // REPEATS_PER_DRAW))
+    first = _first(run, draws)
+    if profiles is None:
+        profiles = min(PROFILES, max(SMALL_CALLS, len(run.calls) // 2) // max(1, len(first.calls)))
+        if profiles < LEAST_PROFILES:
+            return run._replace(notes=(*run.notes, TOO_LARGE))
+    source, drawn = resampled(profile, profiles, loaded.workload.seed)
+    usual = figures_by_repeat(first)
+    predicted = {trial.candidate for trial in run.trials}
+    plans = [plan for plan in loaded.plans if plan.name in predicted]
+    endless: dict[str, int] = dict.fromkeys((plan.name for plan in plans), 0)
+    under: list[dict[str, dict[int, float]]] = []
+    for other in drawn:
+        trials: list[TrialRecord] = []
+        records = Records()
+        for plan in plans:
+            fitted = fitted_lanes(loaded, other, plan, given, extrapolate)
+            try:
+                for repeat in range(draws):
+                    tokens = tokens_of(plan.name, repeat)
+                    end_s = simulate_trial(loaded, other, plan, fitted, repeat, tokens, records.append)
+                    trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
+            except CannotEnd:
+                endless[plan.name] += 1
+        under.append(
+            figures_by_repeat(run._replace(trials=tuple(trials), calls=records.calls, jobs=records.jobs, delays=()))
+        )
+    factors = {
+        key: found for key, values in usual.items() if (found := tuple(_factor(one[key], values) for one in under))
+    }
+    kept = {key: found for key, found in factors.items() if all(factor > 0 for factor in found)}
+    return run._replace(
+        resampled=UnderResampling(source, draws, kept),
+        notes=(*run.notes, *_about(source, len(drawn), draws), *_endless(endless, len(drawn))),
+    )
+
+
+def _first(run: Run, draws: int) -> Run:
+    return run._replace(
+        trials=tuple(trial for trial in run.trials if trial.repeat < draws),
+        calls=tuple(call for call in run.calls if call.repeat < draws),
+        jobs=tuple(job for job in run.jobs if job.repeat < draws),
+        delays=(),
+    )
+
+
+def _factor(values: Mapping[int, float], usual: Mapping[int, float]) -> float:
+    """Return the geometric mean of the ratios over the repeats that both have; 0 where that is none."""
+    common = [repeat for repeat in values.keys() & usual.keys() if values[repeat] > 0 and usual[repeat] > 0]
+    if not common:
+        return 0.0
+    return math.exp(math.fsum(math.log(values[repeat] / usual[repeat]) for repeat in common) / len(common))
+
+
+def _about(source: str, profiles: int, draws: int) -> tuple[str, ...]:
+    if source == "unknown":
+        return ("The uncertainty of the profile is not known: intervals are over draws alone.",)
+    each = f"{profiles} of them, {count(draws, 'draw')} each"
+    if source == "standard errors":
+        return (
+            "The profile keeps no resampled calibrations: its uncertainty is drawn from the standard errors of its "
+            f"values as if they were independent ({each}).",
+        )
+    return (f"The uncertainty of the profile is that of resampled calibrations ({each}).",)
+
+
+def _endless(endless: Mapping[str, int], profiles: int) -> tuple[str, ...]:
+    return tuple(
+        f'Under {n} of {profiles} resampled profiles "{name}" cannot end: its load is at the edge of what the servers '
+        "sustain."
+        for name, n in endless.items()
+        if n
+    )

@@ -1,0 +1,102 @@
+"""Profiles as they might have come out: what a prediction runs on to show how much the calibration itself is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp, log1p, sqrt
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+from harness.core.draws import uniform
+from harness.profiles.schema import Profile, SlotSetting
+
+__all__ = ["Resampled", "Source", "resampled"]
+
+Source = Literal["resampled calibration", "standard errors", "unknown"]
+
+
+class Resampled(NamedTuple):
+    """Profiles as likely as the one that they were made from."""
+
+    source: Source
+    profiles: tuple[Profile, ...]  # none where the source is unknown
+
+
+def resampled(profile: Profile, wanted: int, seed: int = 0) -> Resampled:
+    """Return up to `wanted` profiles: the resampled calibrations that it keeps, else draws from its standard errors.
+
+    Values drawn from standard errors are log-normal and independent, which those of one fit are not: what depends on
+    several of them is then shown as less certain than it is, or as more.
+    """
+    settings = [*profile.slots.values(), *(profile.half or {}).values()]
+    if all(setting.replicates for setting in settings):
+        kept = min(len(values) for setting in settings for values in setting.replicates.values())
+        return Resampled("resampled calibration", tuple(_kept(profile, i) for i in range(min(wanted, kept))))
+    if any(setting.standard_error or setting.replicates for setting in settings):
+        return Resampled("standard errors", tuple(_drawn(profile, seed, i) for i in range(wanted)))
+    return Resampled("unknown", ())
+
+
+def _kept(profile: Profile, i: int) -> Profile:
+    changed = {
+        family: {
+            slots: _with(setting, {name: values[i] for name, values in setting.replicates.items()})
+            for slots, setting in settings.items()
+        }
+        for family, settings in _families(profile).items()
+    }
+    known = {busy: factors[i] for busy, factors in (profile.contention_replicates or {}).items() if i < len(factors)}
+    contention = {**profile.contention, **known} if profile.contention is not None else None
+    return profile.model_copy(update={**changed, "contention": contention})
+
+
+def _drawn(profile: Profile, seed: int, i: int) -> Profile:
+    normal = NormalDist()
+
+    def factor(error: float, *key: int | str) -> float:
+        sd = sqrt(log1p(error * error))  # of the logarithm
+        return exp(sd * normal.inv_cdf(max(uniform(seed, *key, "profile", i), 1e-12)))
+
+    changed = {
+        family: {
+            slots: _with(
+                setting,
+                {
+                    name: value * factor(error, family, slots, name)
+                    for name, error in setting.standard_error.items()
+                    if (value := _value(setting, name)) is not None
+                },
+            )
+            for slots, setting in settings.items()
+        }
+        for family, settings in _families(profile).items()
+    }
+    return profile.model_copy(update=changed)
+
+
+def _families(profile: Profile) -> dict[str, Mapping[str, SlotSetting]]:
+    return {"slots": profile.slots} | ({"half": profile.half} if profile.half else {})
+
+
+def _value(setting: SlotSetting, name: str) -> float | None:
+    """Return what a profile knows under the name of a fitted value."""
+    if name.startswith("step_s."):
+        return setting.step_s.get(name.removeprefix("step_s."))
+    if name == "overhead_s":
+        return None if setting.before_s is None or setting.after_s is None else setting.before_s + setting.after_s
+    value: float | None = getattr(setting, name, None)
+    return value
+
+
+def _with(setting: SlotSetting, values: Mapping[str, float]) -> SlotSetting:
+    """Return the setting with other fitted values; an overhead is split as it was."""
+    changed: dict[str, object] = {name: value for name, value in values.items() if "step_s." not in name}
+    steps = {name.removeprefix("step_s."): value for name, value in values.items() if "step_s." in name}
+    changed["step_s"] = {**setting.step_s, **steps}
+    overhead_s = values.get("overhead_s")
+    if overhead_s is not None:
+        del changed["overhead_s"]
+        known_s = _value(setting, "overhead_s")
+        share = (setting.before_s or 0.0) / known_s if known_s else 0.5
+        changed |= {"before_s": overhead_s * share, "after_s": overhead_s * (1 - share)}
+    return setting.model_copy(update=changed)

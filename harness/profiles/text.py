@@ -1,0 +1,71 @@
+"""Fit how many tokens a prompt has to prompts that a server counted. docs/calibration.md describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.profiles.schema import HeldOut, TextTokens
+from harness.workload.prompts import Wording
+
+__all__ = ["Counted", "fit_text"]
+
+
+class Counted(NamedTuple):
+    """One prompt. `text` is all of it, a system message included, without the number that begins it."""
+
+    text: str
+    system: bool
+    tokens: int  # as the server counted, chat template and number included
+
+
+def fit_text(counted: Sequence[Counted]) -> TextTokens:
+    """Fit tokens by words and letters, and what the chat template adds: least squares on relative errors.
+
+    Args:
+        counted: prompts of several kinds and lengths, with and without system messages, of 16 tokens or more.
+
+    Raises:
+        ValueError: too few of either to fit anything and test it.
+    """
+    if min(sum(one.system for one in counted), sum(not one.system for one in counted)) < 3:
+        raise ValueError(f"expected three prompts with and three without system message, found {len(counted)} in all")
+    rows = np.array([_row(one) for one in counted])
+    tokens = np.array([one.tokens for one in counted], dtype=float)
+    errors = []
+    for i in range(len(counted)):
+        others = np.arange(len(counted)) != i
+        errors.append(abs(float(rows[i] @ _solve(rows[others], tokens[others])) / tokens[i] - 1))
+    values = [float(f"{value:.4g}") for value in _solve(rows, tokens)]
+    return TextTokens(
+        tokens_per_piece=values[0],
+        tokens_per_long_letter=values[1],
+        template_tokens=values[2],
+        system_template_tokens=values[3],
+        held_out=HeldOut(
+            calls=len(errors),
+            median_error=float(f"{median(errors):.3g}"),
+            worst_error=float(f"{max(errors):.3g}"),
+        ),
+    )
+
+
+def _row(one: Counted) -> list[float]:
+    pieces, long_letters = Wording.of(one.text)
+    return [pieces, long_letters, not one.system, one.system]
+
+
+def _solve(rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Least squares on relative errors; no value is negative."""
+    kept = list(range(rows.shape[1]))
+    while True:
+        found = np.linalg.lstsq(rows[:, kept] / tokens[:, None], np.ones(len(tokens)), rcond=None)[0]
+        if found.min() >= 0:
+            break
+        del kept[int(found.argmin())]
+    values = np.zeros(rows.shape[1])
+    values[kept] = found
+    return values

@@ -1,0 +1,45 @@
+"""docs/import.md as it stands: its module is saved, its commands are typed, and the files say what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness.cli.app import _main
+from harness.content import shipped
+
+PAGE = (Path(__file__).parent.parent / "docs" / "import.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_does_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("langgraph.graph", reason="LangGraph is not installed (pip install --group dev)")
+    monkeypatch.chdir(tmp_path)
+
+    def typed(line: str) -> None:
+        monkeypatch.setattr("sys.argv", shlex.split(line))
+        assert _main() == 0, (line, capsys.readouterr().err)
+
+    workload = shipped() / "workloads" / "review-panel.yaml"
+    (tmp_path / "workload.yaml").write_bytes(workload.read_bytes())
+    typed("slotwise simulate workload.yaml --profile epyc-2core --repeats 1 --out runs")
+    (run,) = (tmp_path / "runs").iterdir()
+    typed(f"slotwise export {run} -o spans.jsonl")  # of some application
+    written = ""
+    for kind, text in BLOCKS:
+        if kind == "python":
+            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
+        elif kind == "yaml":
+            assert text in written, text
+        else:
+            for line in text.splitlines():
+                if "RUN -o" in line:
+                    (tmp_path / "spans.jsonl").unlink()
+                typed(line.replace("RUN", str(run)))
+        if (tmp_path / "writer.yaml").exists():
+            written = (tmp_path / "writer.yaml").read_text()
