@@ -56,6 +56,7 @@ class _State:
         "ended",
         "given",
         "jobs",
+        "plain",
         "rounds",
         "running",
         "started",
@@ -68,6 +69,7 @@ class _State:
         self.jobs = NEVER if pipeline.jobs is None else pipeline.jobs
         self.users = pipeline.arrival.users
         self.times: Iterator[float] = iter(())  # of an open loop, from when it was opened
+        self.plain = pipeline.session is None and pipeline.arrival.think is None
         self.given = 0  # numbers given to jobs: those started, and turns to come
         self.started = 0
         self.running = 0
@@ -130,13 +132,20 @@ class Arrivals:
             return [Admitted(under_way.first + turn, due_s, user, under_way.session, turn)], None
         following_s: float | None = due_s
         while following_s is not None and following_s <= now_s and state.given < state.jobs:
-            admitted.append(self._begun(pipeline, user, following_s))
+            if state.plain:
+                admitted.append(tuple.__new__(Admitted, (state.given, following_s, user, -1, 0)))
+                state.given += 1
+            else:
+                admitted.append(self._begun(pipeline, user, following_s))
             following_s = None if state.users else next(state.times, None)
-        state.started += len(admitted)
-        state.running += len(admitted)
-        if following_s is None and not state.users and state.given < state.jobs:
-            state.jobs = state.given  # the list of times has come to its end
-        if following_s is None or state.given >= state.jobs:
+        number = len(admitted)
+        state.started += number
+        state.running += number
+        if following_s is None:
+            if not state.users and state.given < state.jobs:
+                state.jobs = state.given  # the list of times has come to its end
+            return admitted, None
+        if state.given >= state.jobs:
             return admitted, None
         return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
 
@@ -163,9 +172,8 @@ class Arrivals:
         number = state.given
         if spec.session is None:
             state.given += 1
-            if spec.arrival.think is not None:
-                state.rounds[user] = state.rounds.get(user, 0) + 1
-            return tuple.__new__(Admitted, (number, due_s, user, -1, 0))
+            state.rounds[user] = state.rounds.get(user, 0) + 1
+            return Admitted(number, due_s, user)
         # Which conversation a user's next one is does not depend on how fast the others' are: common random numbers.
         ordinal = state.rounds.get(user, 0)
         state.rounds[user] = ordinal + 1
