@@ -71,7 +71,7 @@ class Engine:
         self.plan = plan
         self._seed = seed
         self._now_s = 0.0
-        self._arrivals = Arrivals(pipelines)
+        self._arrivals = Arrivals(pipelines, seed, repeat)
         self._lanes: tuple[LaneState[Job], ...] = tuple(
             LaneState(lane, _priorities(pipelines, plan, index)) for index, lane in enumerate(plan.lanes)
         )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.arrivals import turns_of
 from harness.core.draws import shuffled
 from harness.core.engine import Engine
 from harness.core.plan import Plan
@@ -20,6 +21,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
+from harness.measure.conversations import Conversations
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
@@ -131,6 +133,8 @@ async def _measure_trial(
     engine = Engine(
         loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
     )
+    conversations = Conversations()
+    by_name = {pipeline.name: pipeline for pipeline in loaded.pipelines}
     ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
@@ -146,6 +150,9 @@ async def _measure_trial(
         elif isinstance(record, JobRecord):
             first_due_s.append(record.due_s)
             texts.forget(record.pipeline, record.job)
+            if record.session is not None:
+                turns = turns_of(by_name[record.pipeline], record.session, workload.seed, repeat)
+                conversations.turn_ended(record.pipeline, record.session, record.job, last=record.turn + 1 >= turns)
             if repeat >= 0:
                 folder.add_job(record)
         elif repeat >= 0:
@@ -164,6 +171,7 @@ async def _measure_trial(
         seed=workload.seed,
         repeat=repeat,
         decisions=loaded.decisions(),
+        conversations=conversations,
     )
     before = cpu_use()
     stats: LiveStats = await drive(

@@ -12,6 +12,7 @@ from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
+from harness.predict.turns import thread_of
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models, stretch_of, unknowns
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
@@ -90,7 +91,9 @@ class Modelled(NamedTuple):
             which = _models_of_nodes(self.loaded, lane)
             gap_s = fmean(fit.costs.gap_s for fit in fits)
             only = ModelledServer(swaps, before_s, after_s, lane.spec.starts_per_s, gap_s, which)
-            return ModelledServers([only], tokens, seed=self.loaded.workload.seed, repeat=repeat)
+            return ModelledServers(
+                [only], tokens, thread_of(self.loaded), seed=self.loaded.workload.seed, repeat=repeat
+            )
         models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
         return ModelledServers(
             [
@@ -98,6 +101,7 @@ class Modelled(NamedTuple):
                 for model, fit, lane in zip(models, fits, self.lanes, strict=True)
             ],
             tokens,
+            thread_of(self.loaded),
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )

@@ -227,9 +227,8 @@ def _keys(model: type[BaseModel], loc: Loc) -> list[str]:
     place: Any = model
     for step in loc:
         place = _descend(place, step)
-    if not (isinstance(place, type) and issubclass(place, BaseModel)):
-        return []
-    return [field.alias or name for name, field in place.model_fields.items()]
+    models = [member for member in _members(place) if isinstance(member, type) and issubclass(member, BaseModel)]
+    return [field.alias or name for member in models for name, field in member.model_fields.items()]
 
 
 def _wanted(model: type[BaseModel], loc: Loc) -> str:

@@ -192,11 +192,13 @@ CASES = {
     "unknown arrival": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {evry_s: 2}"),
         "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
+        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
         'found `evry_s`; did you mean "every_s"?',
     ),
     "two arrivals": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {every_s: 2, closed: 1}"),
         "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
+        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
         "found `every_s`, `closed`",
     ),
     "unknown agent": (
@@ -293,8 +295,8 @@ CASES = {
     ),
     "while without a pace": (
         HEAD.replace("jobs: 1", "while: q"),
-        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace: expected an `arrival` with `closed` or with "
-        "`every_s` above 0, found every_s 0 (jobs without end at once)",
+        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace: expected an `arrival` with `closed`, with a "
+        "rate or with `every_s` above 0, found every_s 0 (jobs without end at once)",
     ),
     "a circle of while and after": (
         pipelines(

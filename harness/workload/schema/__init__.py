@@ -6,7 +6,7 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 from __future__ import annotations
 
 from harness.workload.schema.agents import AgentSpec
-from harness.workload.schema.arrivals import Arrival, AtTimes, Closed, Every
+from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
@@ -41,6 +41,7 @@ __all__ = [
     "Amount",
     "Arrival",
     "AtTimes",
+    "Bursts",
     "Candidate",
     "CapName",
     "Closed",
@@ -64,6 +65,8 @@ __all__ = [
     "OrderName",
     "Otherwise",
     "PipelineSpec",
+    "Poisson",
+    "Ramp",
     "Regex",
     "RepeatSpec",
     "RetrySpec",
@@ -71,11 +74,13 @@ __all__ = [
     "Rule",
     "ServerBase",
     "ServerSpec",
+    "Session",
     "SimulatedServer",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
+    "Trace",
     "UntilSpec",
     "Workload",
     "distribution",
