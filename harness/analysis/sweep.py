@@ -174,14 +174,16 @@ def row_of(
     """Sum up the rounds of one slot count."""
     each = [one.per_call_tokens_per_s for one in rounds if one.per_call_tokens_per_s is not None]
     first_s = [one.first_token_s for one in rounds if one.first_token_s is not None]
+    throughput = estimate([one.tokens_per_s for one in rounds], origin)
+    known = throughput is not None and before is not None and before.throughput is not None
     return SweepRow(
         slots=slots,
         rounds=tuple(rounds),
-        throughput=estimate([one.tokens_per_s for one in rounds], origin),
+        throughput=throughput,
         per_call_tokens_per_s=median(each) if each else None,
         first_token_s=median(first_s) if first_s else None,
         together=max((one.together for one in rounds), default=None),
-        gain=gain_of(rounds, before.rounds) if rounds and before is not None and before.rounds else None,
+        gain=gain_of(rounds, before.rounds) if known and before is not None else None,
         needed_bytes=needed_bytes,
         rss_bytes=rss_bytes,
         size_bytes=size_bytes,
@@ -231,7 +233,7 @@ def saturation(sweep: Sweep) -> SweepRow | None:
 
 
 def _flat_from(rows: Sequence[SweepRow]) -> int | None:
-    if len(rows) <= _DOUBLINGS or not all(row.rounds for row in rows[-_DOUBLINGS - 1 :]):
+    if len(rows) <= _DOUBLINGS or any(row.throughput is None for row in rows[-_DOUBLINGS - 1 :]):
         return None
     base = rows[-_DOUBLINGS - 1]
     flat = all(gain_of(row.rounds, base.rounds).none for row in rows[-_DOUBLINGS:])

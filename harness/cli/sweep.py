@@ -25,11 +25,11 @@ def sweep(
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead.")] = False,
-) -> int:
+) -> None:
     """Try 1, 2, 4, 8, ... slots until throughput is flat, memory is full, or the server does not start."""
     from harness.cli.sweeping import sweep_model
 
-    return sweep_model(
+    code = sweep_model(
         tuple(model or ()),
         engine=engine,
         context_tokens=context,
@@ -39,3 +39,4 @@ def sweep(
         rounds=rounds,
         as_json=as_json,
     )
+    raise typer.Exit(code)

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -104,14 +105,14 @@ async def _sweep(wanted: Sequence[Wanted], server: str | None, progress: Progres
     """One model after the other; all that can be told from their files is told before anything is started."""
     if server is not None:
         for one in wanted:
-            await sweep_calls(one, server, progress, lambda sweep, key=one.model: found.update({key: sweep}))
+            await sweep_calls(one, server, progress, partial(found.__setitem__, one.model))
         return
     footprints = [await footprint_of(one, progress) for one in wanted]
     available = memory().available_bytes
     for one, footprint in zip(wanted, footprints, strict=True):
         check_memory(one, footprint, available)
     for one, footprint in zip(wanted, footprints, strict=True):
-        await sweep_slots(one, footprint, progress, lambda sweep, key=one.model: found.update({key: sweep}))
+        await sweep_slots(one, footprint, progress, partial(found.__setitem__, one.model))
 
 
 def _show(sweeps: Sequence[Sweep], as_json: bool) -> None:
