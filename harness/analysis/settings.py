@@ -43,7 +43,9 @@ def settings_for(candidate: CandidateSummary) -> Settings:
         placed = "; ".join(f"{summary.pipeline} to {_ports(summary.server, places)}" for summary in candidate.pipelines)
         remarks.append(f"Send {placed}.")
     shell = tuple(_serve(place) for place in places)
-    return Settings(candidate.name, shell, tuple(_limit(place) for place in places), tuple(remarks), _texts(places, shell))
+    return Settings(
+        candidate.name, shell, tuple(_limit(place) for place in places), tuple(remarks), _texts(places, shell)
+    )
 
 
 def _texts(places: Sequence[Place], shell: Sequence[str]) -> tuple[SettingsText, ...]:

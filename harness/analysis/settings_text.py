@@ -76,10 +76,13 @@ def systemd_texts(places: Sequence[Place]) -> tuple[tuple[str, str], ...]:
         path = f"/etc/systemd/system/{place.unit}.service.d/override.conf"
         lines = [f"# {path}"]
         if place.unit != "ollama":
-            lines.append(f"# before it: sudo cp /etc/systemd/system/ollama.service /etc/systemd/system/{place.unit}.service")
+            lines += [
+                f"# first: sudo cp /etc/systemd/system/ollama.service /etc/systemd/system/{place.unit}.service",
+                "# and: sudo systemctl daemon-reload",
+            ]
         lines += [
-            f"# after it: sudo systemctl daemon-reload && sudo systemctl enable {place.unit} && "
-            f"sudo systemctl restart {place.unit}",
+            f"# write it: sudo systemctl edit {place.unit}.service",
+            f"# then: sudo systemctl enable {place.unit} && sudo systemctl restart {place.unit}",
             "[Service]",
         ]
         environment = ({"OLLAMA_HOST": f"127.0.0.1:{place.port}"} if place.several else {}) | place.environment
@@ -180,7 +183,11 @@ def _ask_all(place: Place, at_once: str, of_a_wave: str) -> list[str]:
     """Return the function that asks for all of a list; `of_a_wave` has a %s for the part of it that goes together."""
     head = f"async def ask_all_{place.identifier}(prompts):"
     if place.wave is None:
-        how = "all at once: the server's own queue decides" if place.use.in_flight is None else "the next as soon as one ends"
+        how = (
+            "all at once: the server's own queue decides"
+            if place.use.in_flight is None
+            else "the next as soon as one ends"
+        )
         return [head, f'    """Ask {_whom(place)} for each prompt, {how}."""', f"    return {at_once}"]
     return [
         head,

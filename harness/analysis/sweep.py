@@ -249,7 +249,9 @@ def sentences(sweep: Sweep) -> tuple[str, ...]:
     fewer = [row for row in sweep.measured if row.together is not None and row.together < row.slots]
     if sweep.varied == "slots" and fewer and sweep.ended != "held":
         found = ", ".join(f"{row.together} of {row.slots}" for row in fewer)
-        said.append(f"Not all {what} were seen busy at the same time ({found}): other programs may have been in the way.")
+        said.append(
+            f"Not all {what} were seen busy at the same time ({found}): other programs may have been in the way."
+        )
     short = sum(one.short_answers for row in sweep.measured for one in row.rounds)
     if short:
         said.append(f"{count(short, 'answer')} stopped before the pinned length; rates go by the tokens really made.")
@@ -268,7 +270,8 @@ def _where(sweep: Sweep) -> str:
         rises = "still rises" if rising else "is not shown to be flat"
         return f"Throughput {rises} where this ended: at most {_rates(best)} with {count(best.slots, what)}."
     gains = [
-        f"{row.slots} {_percent(gain_of(row.rounds, found.rounds))}" for row in sweep.rows[sweep.rows.index(found) + 1 :]
+        f"{row.slots} {_percent(gain_of(row.rounds, found.rounds))}"
+        for row in sweep.rows[sweep.rows.index(found) + 1 :]
     ]
     with_ = "" if sweep.varied == "slots" else " at once"
     return (
@@ -326,8 +329,13 @@ def _memory(sweep: Sweep) -> str:
     print_, context, slots = sweep.footprint, sweep.context_tokens, sweep.memory_slots
     if print_ is None or context is None or not print_.kv_bytes_per_token or print_.weights_bytes is None:
         return "Its memory cannot be predicted: the server does not tell the size of weights and KV cache."
-    each = f"weights {size(print_.weights_bytes)}, each slot of {context} tokens {size(context * print_.kv_bytes_per_token)}"
-    how = "at f16, from the header; less, since some layers keep a window only" if print_.slides else "f16, from the header"
+    slot_bytes = context * print_.kv_bytes_per_token
+    each = f"weights {size(print_.weights_bytes)}, each slot of {context} tokens {size(slot_bytes)}"
+    how = (
+        "at f16, from the header; less, since some layers keep a window only"
+        if print_.slides
+        else "f16, from the header"
+    )
     if slots is None or sweep.available_bytes is None:
         return f"Memory: {each} ({how})."
     bound = "at least" if print_.slides else "at most"

@@ -20,7 +20,8 @@ def sweep(
     ] = None,
     most: Annotated[int, typer.Option(min=1, max=64, help="Try no more slots than this.")] = 64,
     server: Annotated[
-        str | None, typer.Option(metavar="URL", help="A running server instead: so many calls at once, its slots as they are.")
+        str | None,
+        typer.Option(metavar="URL", help="A running server instead: so many calls at once, its slots as they are."),
     ] = None,
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,

@@ -96,7 +96,14 @@ def _wanted(
     if engine == "ollama" and not models:
         raise UserError("--engine ollama: which model? Name one with --model")
     return [
-        Wanted(model, "ollama" if engine == "ollama" else "llamacpp", context_tokens or CONTEXT_TOKENS, most, tokens, rounds)
+        Wanted(
+            model,
+            "ollama" if engine == "ollama" else "llamacpp",
+            context_tokens or CONTEXT_TOKENS,
+            most,
+            tokens,
+            rounds,
+        )
         for model in dict.fromkeys(models or (DEFAULT_MODEL,))
     ]
 

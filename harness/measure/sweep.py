@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import httpx
 
-from harness.analysis.sweep import Footprint, Round, Sweep, SweepRow, ending, round_of, row_of
+from harness.analysis.sweep import Footprint, Round, Sweep, ending, round_of, row_of
 from harness.core.records import Origin
 from harness.errors import ServerFailure, UserError
 from harness.measure.probe import WARM_CALLS, burst, find_slots
@@ -24,7 +24,19 @@ from harness.servers.spec import RunningServer
 from harness.units import count, rate, size
 from harness.workload.schema import LlamaCppServer, OllamaServer
 
-__all__ = ["Died", "Keep", "Look", "Seen", "Wanted", "check_memory", "footprint_of", "slot_counts", "sweep_calls", "sweep_slots", "walk"]
+__all__ = [
+    "Died",
+    "Keep",
+    "Look",
+    "Seen",
+    "Wanted",
+    "check_memory",
+    "footprint_of",
+    "slot_counts",
+    "sweep_calls",
+    "sweep_slots",
+    "walk",
+]
 
 ASK_S = 30.0
 BURST_KEY = 5000  # and above: prompts that no other burst has

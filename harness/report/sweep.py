@@ -46,23 +46,19 @@ def _head(sweep: Sweep) -> Text:
 
 
 def _table(sweep: Sweep) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    table.add_column("slots" if sweep.varied == "slots" else "calls\nat once", justify="right", no_wrap=True)
-    for title in ("all\ntok/s", "gain over\nthe row above", "each\ntok/s", "first\ntoken"):
-        table.add_column(title, justify="right", no_wrap=True)
     accelerated = any(row.accelerated for row in sweep.rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("slots" if sweep.varied == "slots" else "calls\nat once", justify="right", no_wrap=True)
+    for title in ("all\ntok/s", "gain over\nrow above", "each\ntok/s", "first\ntoken"):
+        table.add_column(title, justify="right", no_wrap=True)
     if sweep.varied == "slots":
         table.add_column("memory\npredicted", justify="right", no_wrap=True)
-        table.add_column("memory\nfound", justify="right", no_wrap=True)
-    if accelerated:
-        table.add_column("on accel-\nerator", justify="right", no_wrap=True)
+        table.add_column("memory,\non accel." if accelerated else "memory\nfound", justify="right", no_wrap=True)
     for row in sweep.rows:
         cells = [str(row.slots), _throughput(row), _gain(row), _number(row.per_call_tokens_per_s)]
         cells.append("-" if row.first_token_s is None else seconds(row.first_token_s))
         if sweep.varied == "slots":
-            cells += [_size(row.needed_bytes), _size(_found(row))]
-        if accelerated:
-            cells.append("-" if row.accelerated is None else percent(row.accelerated))
+            cells += [_size(row.needed_bytes), _found(row)]
         table.add_row(*cells)
     return table
 
@@ -94,7 +90,8 @@ def _throughput(row: SweepRow) -> str:
     found = row.throughput
     if found is None:
         return "-"
-    return f"{found.value:.1f}" + ("\n{:.1f} to {:.1f}".format(*found.interval) if found.interval else "")
+    between = " to ".join(_number(end) for end in found.interval) if found.interval else ""
+    return f"{_number(found.value)}\n{between}".rstrip()
 
 
 def _gain(row: SweepRow) -> str:
@@ -106,9 +103,11 @@ def _gain(row: SweepRow) -> str:
     return f"{signed(gain.ratio)}\n{(gain.low - 1) * 100:+.1f} to {signed(gain.high)}"
 
 
-def _found(row: SweepRow) -> int | None:
+def _found(row: SweepRow) -> str:
     """What the processes hold; on an accelerator what the server says, since its memory is none of theirs."""
-    return row.size_bytes if row.accelerated else row.rss_bytes
+    if row.accelerated:
+        return f"{_size(row.size_bytes)}\n{percent(row.accelerated)}"
+    return _size(row.rss_bytes)
 
 
 def _size(n_bytes: int | None) -> str:
@@ -116,4 +115,6 @@ def _size(n_bytes: int | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.1f}"
+    if value is None or value != value:
+        return "-"
+    return f"{value:.1f}" if value < 999.95 else f"{value:.0f}"

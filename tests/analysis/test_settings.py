@@ -19,8 +19,11 @@ from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.cli.settings import settings_text
 from harness.errors import UserError
 
+
 def split(**changes: Any) -> Settings:
-    return settings_for(candidate(ONE._replace(server="one-slot", slots=1, in_flight=1, cap="serial"), ONE._replace(**changes)))
+    return settings_for(
+        candidate(ONE._replace(server="one-slot", slots=1, in_flight=1, cap="serial"), ONE._replace(**changes))
+    )
 
 
 def environment(line: str) -> dict[str, str]:
@@ -76,7 +79,10 @@ def test_two_servers_have_a_port_each_in_every_form() -> None:
     volumes = yaml.safe_load(found.whole("compose"))["volumes"]
     assert all(service["volumes"][0].split(":")[0] in volumes for service in services.values())
     for kind in ("asyncio", "langchain", "langgraph"):
-        assert re.findall(r'"(http://[^"]*)"', found.whole(kind)) == ["http://127.0.0.1:11434", "http://127.0.0.1:11435"]
+        assert re.findall(r'"(http://[^"]*)"', found.whole(kind)) == [
+            "http://127.0.0.1:11434",
+            "http://127.0.0.1:11435",
+        ]
 
 
 @pytest.mark.parametrize("name", ["ollama", "class", "asyncio", "MODEL", "a-b"])
@@ -84,7 +90,9 @@ def test_two_servers_have_a_port_each_in_every_form() -> None:
 def test_a_servers_name_shadows_nothing(name: str, kind: str) -> None:
     found = split(server=name)
     (text,) = (text.text for text in found.texts if text.kind == kind)
-    made = [node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    made = [
+        node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
     imported = {"asyncio", "ollama", "ChatOllama"}
     assert not imported & set(made)
     assert made.count("MODEL") == 1
@@ -112,7 +120,9 @@ def test_which_candidates() -> None:
     one = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
     assert settings_text(one, "serve") == "OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve\n"
     assert settings_text(one, "serve", "serial").startswith("OLLAMA_NUM_PARALLEL=1 ")
-    with pytest.raises(UserError, match=r"several are recommended, each for a path: .*--candidate NAME \(batched, split\)"):
+    with pytest.raises(
+        UserError, match=r"several are recommended, each for a path: .*--candidate NAME \(batched, split\)"
+    ):
         settings_text(analyse(scenario(*TRADE)), "systemd")
 
 

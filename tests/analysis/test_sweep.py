@@ -51,7 +51,8 @@ def test_a_gain_has_welchs_interval() -> None:
     logs = [np.log([one.tokens_per_s for one in some]) for some in (after, before)]
     interval = stats.ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
     assert gain.ratio == pytest.approx(math.exp(logs[0].mean() - logs[1].mean()))
-    assert (gain.low, gain.high) == (pytest.approx(math.exp(interval.low)), pytest.approx(math.exp(interval.high)))
+    assert gain.low == pytest.approx(math.exp(interval.low))
+    assert gain.high == pytest.approx(math.exp(interval.high))
 
 
 def test_a_gain_of_one_round_has_no_interval_and_one_without_noise_no_width() -> None:
@@ -175,7 +176,7 @@ def test_a_round_is_summed_up_from_records() -> None:
         make.call(item=1, prefill=0.25, decode=1.0, tokens=32, queue=0.5),
     ]
     found = round_of(calls, tokens=33)
-    assert found == Round(65 / 1.75, pytest.approx((32 + 31) / 2), 0.5, 2, 1)
+    assert found == Round(65 / 1.75, (32 + 31) / 2, 0.5, 2, 1)
 
 
 def test_what_tells_no_tokens_has_no_throughput_and_no_gain() -> None:

@@ -62,7 +62,9 @@ def test_no_memory_is_said_before_anything_starts(
     monkeypatch.setattr(sweeping, "memory", lambda: Memory(10**9, 10**8))
     monkeypatch.setattr(sweeping, "sweep_slots", never)
     assert slotwise(monkeypatch) == 2
-    assert "one slot of 2048 tokens needs 1.0 GB (weights 1.0 GB, KV cache 20.5 MB), 100.0 MB" in capsys.readouterr().err
+    assert (
+        "one slot of 2048 tokens needs 1.0 GB (weights 1.0 GB, KV cache 20.5 MB), 100.0 MB" in capsys.readouterr().err
+    )
 
 
 @pytest.fixture

@@ -56,11 +56,11 @@ def empty(**changes: Any) -> Sweep:
     return made._replace(**changes)
 
 
-def looking(rates: dict[int, float | Exception], tried: list[int], **seen: Any) -> Look:
+def looking(rates: dict[int, float | BaseException], tried: list[int], **seen: Any) -> Look:
     async def look(slots: int) -> Seen:
         tried.append(slots)
         rate = rates[slots]
-        if isinstance(rate, Exception):
+        if isinstance(rate, BaseException):
             raise rate
         rounds = tuple(Round(rate * factor, rate / slots, 0.1, slots, 0) for factor in NOISE)
         return Seen(rounds, "e 1", 2048, "measured", rss_bytes=slots, **seen)
@@ -69,7 +69,8 @@ def looking(rates: dict[int, float | Exception], tried: list[int], **seen: Any) 
 
 
 def swept(sweep: Sweep, look: Look, kept: list[Sweep] | None = None) -> Sweep:
-    return asyncio.run(walk(sweep, look, Quiet(), [].append if kept is None else kept.append))
+    keep = [] if kept is None else kept
+    return asyncio.run(walk(sweep, look, Quiet(), keep.append))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,9 @@ def test_it_goes_on_until_two_doublings_gain_nothing() -> None:
 
 def test_a_server_that_does_not_start_is_an_answer() -> None:
     tried: list[int] = []
-    failure = ServerFailure("llamacpp-4: the engine's process ended before it was ready (signal 9); it last said:\n  x.")
+    failure = ServerFailure(
+        "llamacpp-4: the engine's process ended before it was ready (signal 9); it last said:\n  x."
+    )
     found = swept(empty(), looking({1: 100, 2: 130, 4: failure}, tried))
     assert (tried, found.ended) == ([1, 2, 4], "failed")
     assert found.rows[-1].failure == (
@@ -136,8 +139,8 @@ def test_what_the_server_tells_is_taken_where_there_is_no_header() -> None:
 
 def test_an_interrupt_leaves_what_was_kept() -> None:
     kept: list[Sweep] = []
-    with pytest.raises(KeyboardInterrupt):
-        swept(empty(), looking({1: 100, 2: KeyboardInterrupt()}, []), kept)  # type: ignore[dict-item]
+    with pytest.raises(asyncio.CancelledError):  # what a Ctrl-C is to whatever is being awaited
+        swept(empty(), looking({1: 100, 2: asyncio.CancelledError()}, []), kept)
     assert ([row.slots for row in kept[-1].rows], kept[-1].ended) == ([1], "interrupted")
 
 
@@ -163,7 +166,7 @@ META: dict[str, object] = {
 }
 
 
-def test_the_header_of_a_file(tmp_path: Path, gguf_bytes: Callable[..., bytes]) -> None:  # noqa: F811
+def test_the_header_of_a_file(tmp_path: Path, gguf_bytes: Callable[..., bytes]) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(gguf_bytes(META, {"a": (8, 8)}) + bytes(512))
     wanted = WANTED._replace(model=str(path), context_tokens=1024)

@@ -55,7 +55,7 @@ def test_others_text_does_nothing() -> None:
 
 
 def test_side_by_side() -> None:
-    two = printed(sweep(rows(100, 101, 102, 101)), sweep(rows(50, 90, 91, 90), model="other"))
+    two = printed(sweep(rows(100, 101, 102)), sweep(rows(50, 90, 91, 90), model="other"))
     table = two.split("Side by side")[1]
     cells = [line.split() for line in table.splitlines() if line.split()]
     assert ["1", "100.0", "*", "50.0"] in cells

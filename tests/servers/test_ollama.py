@@ -93,7 +93,14 @@ def test_settings_to_copy_are_what_a_managed_one_gets(fake: Callable[[], list[di
     env = fake()[0]["env"]
     assert {key: env.get(key) for key in told} == told
     # Left out on purpose: where it listens, where models lie, and what keeps a measurement undisturbed.
-    kept_back = {"OLLAMA_HOST", "OLLAMA_MODELS", "OLLAMA_KEEP_ALIVE", "OLLAMA_NOPRUNE", "OLLAMA_NO_CLOUD", "OLLAMA_DEBUG"}
+    kept_back = {
+        "OLLAMA_HOST",
+        "OLLAMA_MODELS",
+        "OLLAMA_KEEP_ALIVE",
+        "OLLAMA_NOPRUNE",
+        "OLLAMA_NO_CLOUD",
+        "OLLAMA_DEBUG",
+    }
     assert set(env) - set(told) == kept_back
 
 

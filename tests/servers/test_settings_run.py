@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -22,7 +23,7 @@ from harness.servers.simulated import SimulatedConfig, SimulatedEngine
 RunVirtual = Callable[[Callable[[VirtualLoop], Any]], Any]
 
 COSTS = StepCosts(decode_s=(0.0, *(0.5 + n / 16 for n in range(16))), prefill=((1, 0.125),))
-PROMPTS = ["word " * n for n in (40, 4, 20, 8, 4, 4, 4, 4, 4, 4)]  # so that calls end at different times
+PROMPTS = [f"Say {n}." for n in range(10)]
 
 
 class Counted:
@@ -43,6 +44,7 @@ class Counted:
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         try:
+            await asyncio.sleep(len(self.spans) % 4)  # so that calls which began together end one by one
             await self._app(scope, receive, send)
         finally:
             self.in_flight -= 1
@@ -66,10 +68,7 @@ def copied(kind: str, *uses: ServerUse) -> tuple[dict[str, Any], dict[str, Count
 def in_waves(server: Counted, size: int) -> bool:
     """Nothing of a wave began before all of the wave before it had ended."""
     waves = [server.spans[start : start + size] for start in range(0, len(server.spans), size)]
-    return all(
-        max(end for _, end in before) <= min(begin for begin, _ in wave)
-        for before, wave in zip(waves, waves[1:], strict=False)
-    )
+    return all(max(end for _, end in before) <= min(begin for begin, _ in wave) for before, wave in pairwise(waves))
 
 
 CAPS = {
