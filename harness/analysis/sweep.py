@@ -295,7 +295,8 @@ def _percent(gain: Gain) -> str:
 
 def signed(ratio: float) -> str:
     """Format a ratio as what it adds: `+33.1 %`."""
-    return f"{(ratio - 1) * 100:+.1f} %"
+    more = (ratio - 1) * 100
+    return f"{more:+.1f} %" if abs(more) < 100 else f"{more:+.0f} %"
 
 
 def _why(sweep: Sweep) -> str:

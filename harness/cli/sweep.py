@@ -25,6 +25,7 @@ def sweep(
     ] = None,
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
+    threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead.")] = False,
 ) -> None:
     """Try 1, 2, 4, 8, ... slots until throughput is flat, memory is full, or the server does not start."""
@@ -38,6 +39,7 @@ def sweep(
         server=server,
         tokens=tokens,
         rounds=rounds,
+        threads=threads,
         as_json=as_json,
     )
     raise typer.Exit(code)

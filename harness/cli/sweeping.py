@@ -40,13 +40,14 @@ def sweep_model(
     server: str | None = None,
     tokens: int = 48,
     rounds: int = 5,
+    threads: int | None = None,
     as_json: bool = False,
 ) -> int:
     """Sweep slot counts for each model, show what was found, and return the exit code.
 
     Ctrl-C shows what there is and returns 130. Mistakes and servers that give no figure at all are raised.
     """
-    wanted = _wanted(models, engine, context_tokens, most, server, tokens, rounds)
+    wanted = _wanted(models, engine, context_tokens, most, server, tokens, rounds, threads)
     found: dict[str, Sweep] = {}
     failure: SlotwiseError | None = None
     code = 0
@@ -83,6 +84,7 @@ def _wanted(
     server: str | None,
     tokens: int,
     rounds: int,
+    threads: int | None,
 ) -> list[Wanted]:
     if engine not in ENGINES:
         raise UserError(f'--engine: expected llamacpp or ollama, found "{engine}"{did_you_mean(engine, ENGINES)}')
@@ -91,8 +93,9 @@ def _wanted(
             raise UserError(f'--server: expected a URL such as http://127.0.0.1:11434, found "{safe_url(server)}"')
         if not models:
             raise UserError(f"{safe_url(server)}: which model? Name one that the server has with --model")
-        if context_tokens is not None:
-            raise UserError(f"{safe_url(server)}: a running server has the context that it has; leave --context out")
+        if context_tokens is not None or threads is not None:
+            given = "context" if context_tokens is not None else "threads"
+            raise UserError(f"{safe_url(server)}: a running server has the {given} that it has; leave --{given} out")
     if engine == "ollama" and not models:
         raise UserError("--engine ollama: which model? Name one with --model")
     return [
@@ -103,6 +106,7 @@ def _wanted(
             most,
             tokens,
             rounds,
+            threads,
         )
         for model in dict.fromkeys(models or (DEFAULT_MODEL,))
     ]

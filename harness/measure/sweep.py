@@ -51,10 +51,12 @@ class Wanted(NamedTuple):
     most: int
     tokens: int  # of every answer
     rounds: int
+    threads: int | None = None  # of the engine; None: every core
 
     def spec(self, slots: int) -> LlamaCppServer | OllamaServer:
         """Return the server with so many slots."""
         options: dict[str, Any] = {"model": self.model, "slots": slots, "context_tokens": self.context_tokens}
+        options |= {"threads": self.threads} if self.threads is not None else {}
         return (
             LlamaCppServer(kind="llamacpp", **options)
             if self.engine == "llamacpp"

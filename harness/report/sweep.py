@@ -100,7 +100,7 @@ def _gain(row: SweepRow) -> str:
         return "-"
     if gain.low is None or gain.high is None:
         return signed(gain.ratio)
-    return f"{signed(gain.ratio)}\n{(gain.low - 1) * 100:+.1f} to {signed(gain.high)}"
+    return f"{signed(gain.ratio)}\n{signed(gain.low).removesuffix(' %')} to {signed(gain.high)}"
 
 
 def _found(row: SweepRow) -> str:

@@ -35,6 +35,7 @@ def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["--server", "localhost"], '--server: expected a URL such as http://127.0.0.1:11434, found "localhost"'),
         (["--server", "http://me:secret@h"], "http://h: which model?"),
         (["--server", "http://h", "--model", "m", "--context", "512"], "leave --context out"),
+        (["--server", "http://h", "--model", "m", "--threads", "2"], "leave --threads out"),
         (["--model", "smolm2-135m"], 'did you mean "smollm2-135m"?'),
         (["--model", "nowhere/none.gguf"], "nowhere/none.gguf: no such model file"),
     ],
@@ -121,7 +122,7 @@ def test_both_built_in_models_on_the_real_engine() -> None:
     """One and two slots: a figure for each, memory found beside memory predicted, both models in one table."""
     there = [name for name in models.BUILTIN if models.fetched(name)]
     asked = [word for name in there for word in ("--model", name)]
-    options = ("--most", "2", "--rounds", "2", "--tokens", "8", "--context", "256", "--json")
+    options = ("--most", "2", "--rounds", "2", "--tokens", "8", "--context", "256", "--threads", "1", "--json")
     done = subprocess.run(command(*asked, *options), capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)["sweeps"]
@@ -144,7 +145,7 @@ def test_both_built_in_models_on_the_real_engine() -> None:
 def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
     with (tmp_path / "err").open("w+") as err:
         run = subprocess.Popen(
-            command("--rounds", "2", "--tokens", "2", "--context", "256"),
+            command("--rounds", "2", "--tokens", "2", "--context", "256", "--threads", "1"),
             stdout=subprocess.PIPE, stderr=err, text=True,
         )  # fmt: skip
         deadline = time.monotonic() + 240

@@ -49,6 +49,11 @@ def test_it_fits_80_columns() -> None:
     assert all(len(line) <= 80 for line in printed(sweep(accelerated)).splitlines())
 
 
+def test_a_wide_interval_keeps_its_column() -> None:
+    noisy = printed(sweep(rows(1, 4, noise=(1.0, 7.0, 0.3))))
+    assert "…" not in noisy and all(len(line) <= 80 for line in noisy.splitlines())
+
+
 def test_others_text_does_nothing() -> None:
     text = printed(full(model=NASTY, engine=NASTY))
     assert "\x1b" not in text and "[bold]<script>" in text
