@@ -40,7 +40,8 @@ WORTH = EQUIVALENCE  # a gain below this is none
 _DOUBLINGS = 2  # in a row without a gain: flat
 
 # Why a sweep went no further. `held`: the server was asked for more slots and gave fewer.
-Ending = Literal["flat", "most", "memory", "accelerator", "held", "failed", "interrupted"]
+# `queue`: a running server has half as many slots as calls were sent, or fewer.
+Ending = Literal["flat", "most", "memory", "accelerator", "held", "queue", "failed", "interrupted"]
 
 
 class Footprint(NamedTuple):
@@ -211,23 +212,30 @@ def gain_of(rounds: Sequence[Round], before: Sequence[Round]) -> Gain:
     return Gain(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
 
 
-def ending(rows: Sequence[SweepRow], most: int, varied: Literal["slots", "calls"] = "slots") -> Ending | None:
+def ending(sweep: Sweep) -> Ending | None:
     """Tell whether a sweep ends with its last row, and why; None: the next count is tried."""
-    last = rows[-1]
+    rows, last = sweep.rows, sweep.rows[-1]
     if last.failure:
         return "failed"
     share = last.accelerated
     if share is not None and share < 1 and any((row.accelerated or 0) > 0 for row in rows):
         return "accelerator"
-    if varied == "slots" and last.together is not None and 2 * last.together <= last.slots and last.slots > 1:
+    if sweep.varied == "slots" and last.together is not None and 2 * last.together <= last.slots and last.slots > 1:
         return "held"  # half of them or fewer: a busy machine hides one or two, not that many
     if _flat_from(rows) is not None:
         return "flat"
-    return "most" if last.slots >= most else None
+    if sweep.varied == "calls" and sweep.slots_found is not None and last.slots >= 2 * sweep.slots_found:
+        return "queue"
+    return "most" if last.slots >= sweep.most else None
 
 
 def saturation(sweep: Sweep) -> SweepRow | None:
-    """Return the row from which more slots gained nothing, None where throughput still rose (or cannot be told)."""
+    """Return the row from which more slots gained nothing, None where throughput still rose (or cannot be told).
+
+    On a running server that is the last one within its slots: what comes on top of them only waits there.
+    """
+    if sweep.ended == "queue":
+        return [row for row in sweep.rows if row.slots <= (sweep.slots_found or 1)][-1]
     at = _flat_from(sweep.rows)
     return None if at is None else sweep.rows[at]
 
@@ -269,6 +277,9 @@ def _where(sweep: Sweep) -> str:
         rising = best is sweep.measured[-1] and last is not None and last.low is not None and last.low > 1
         rises = "still rises" if rising else "is not shown to be flat"
         return f"Throughput {rises} where this ended: at most {_rates(best)} with {count(best.slots, what)}."
+    if sweep.ended == "queue":
+        over = sweep.rows[-1]
+        return f"At {count(found.slots, what)} at once: {_rates(found)}. With {over.slots}: {_rates(over)}."
     gains = [
         f"{row.slots} {_percent(gain_of(row.rounds, found.rounds))}"
         for row in sweep.rows[sweep.rows.index(found) + 1 :]
@@ -306,6 +317,8 @@ def _why(sweep: Sweep) -> str:
             return "Interrupted: more was to come."
         case "flat":
             return ""
+        case "queue":
+            return f"More calls than {count(sweep.slots_found or 0, 'slot')} only wait for a turn there."
         case "most":
             return f"It ended at {sweep.most}, the most that was asked for (--most)."
     assert last is not None

@@ -255,7 +255,7 @@ async def walk(sweep: Sweep, look: Look, progress: Progress, keep: Keep) -> Swee
             if row.throughput is not None:
                 progress.say(f"{sweep.model}: {_what(sweep, slots)}: {rate(row.throughput.value)} in all")
         sweep = sweep._replace(rows=(*sweep.rows, row))
-        ended = ending(sweep.rows, sweep.most, sweep.varied)
+        ended = ending(sweep)
         sweep = sweep._replace(ended=ended or "interrupted")
         keep(sweep)
         if ended is not None:

@@ -75,18 +75,18 @@ def test_a_gain_of_one_round_has_no_interval_and_one_without_noise_no_width() ->
 )
 def test_flat_is_two_doublings_without_a_gain(rates: tuple[float, ...], flat_from: int | None) -> None:
     found = rows(*rates)
-    assert ending(found, 64) == (None if flat_from is None else "flat")
+    assert ending(sweep(found)) == (None if flat_from is None else "flat")
     row = saturation(sweep(found))
     assert (row and row.slots) == flat_from
 
 
 def test_a_noisy_flat_is_not_called_flat() -> None:
-    assert ending(rows(100, 100, 100, noise=(1.0, 1.3, 0.8)), 64) is None
+    assert ending(sweep(rows(100, 100, 100, noise=(1.0, 1.3, 0.8)))) is None
 
 
 def test_the_most_ends_it() -> None:
-    assert ending(rows(100, 130), 2) == "most"
-    assert ending(rows(100, 130), 4) is None
+    assert ending(sweep(rows(100, 130), most=2)) == "most"
+    assert ending(sweep(rows(100, 130), most=4)) is None
 
 
 def on(share: float, slots: int, before: SweepRow | None = None) -> SweepRow:
@@ -94,11 +94,11 @@ def on(share: float, slots: int, before: SweepRow | None = None) -> SweepRow:
 
 
 def test_leaving_the_accelerator_ends_it_and_having_none_does_not() -> None:
-    assert ending((on(1, 1),), 64) is None
-    assert ending((on(1, 1), on(0.75, 2)), 64) == "accelerator"
-    assert ending((on(1, 1), on(0, 2)), 64) == "accelerator"
-    assert ending((on(0.4, 1),), 64) == "accelerator"
-    assert ending((on(0, 1), on(0, 2)), 64) is None
+    assert ending(sweep((on(1, 1),))) is None
+    assert ending(sweep((on(1, 1), on(0.75, 2)))) == "accelerator"
+    assert ending(sweep((on(1, 1), on(0, 2)))) == "accelerator"
+    assert ending(sweep((on(0.4, 1),))) == "accelerator"
+    assert ending(sweep((on(0, 1), on(0, 2)))) is None
     said = sentences(sweep((on(1, 1), on(0.75, 2)), ended="accelerator"))
     assert "With 2 slots only 75 % of the model is on the accelerator (750 B of 1.0 kB)." in said
 
@@ -107,10 +107,10 @@ def test_fewer_than_asked_ends_it_where_it_cannot_be_chance() -> None:
     def held(together: int, slots: int) -> SweepRow:
         return row_of(slots, rounds(100, together), None, "measured")
 
-    assert ending((held(1, 2),), 64) == "held"
-    assert ending((held(2, 4),), 64) == "held"
-    assert ending((held(3, 4),), 64) is None
-    assert ending((held(1, 2),), 64, "calls") is None  # a running server has the slots that it has
+    assert ending(sweep((held(1, 2),))) == "held"
+    assert ending(sweep((held(2, 4),))) == "held"
+    assert ending(sweep((held(3, 4),))) is None
+    assert ending(sweep((held(1, 2),), varied="calls")) is None  # a running server has the slots that it has
     assert "2 slots asked, 1 generated at the same time: the server does not give more." in sentences(
         sweep((held(1, 2),), ended="held")
     )
@@ -119,7 +119,7 @@ def test_fewer_than_asked_ends_it_where_it_cannot_be_chance() -> None:
 
 def test_a_failure_ends_it_and_is_said() -> None:
     found = (*rows(100, 130), row_of(4, (), None, "measured", failure="did not start: no memory"))
-    assert ending(found, 64) == "failed"
+    assert ending(sweep(found)) == "failed"
     assert sentences(sweep(found, ended="failed")) == (
         "Throughput still rises where this ended: at most 130 tok/s in all, 65.0 tok/s each, first token after 100 ms "
         "with 2 slots.",
@@ -141,6 +141,21 @@ def test_what_is_said_of_one_that_cannot_be_told() -> None:
     found = sweep(rows(100, 101, noise=(1.0, 1.3, 0.8)), ended="most", most=2)
     assert sentences(found)[0].startswith("Throughput is not shown to be flat where this ended: at most ")
     assert sentences(found)[1] == "It ended at 2, the most that was asked for (--most)."
+
+
+def test_a_running_server_is_left_where_calls_only_wait() -> None:
+    found = sweep(rows(100, 130, 150), varied="calls", slots_found=2, footprint=None)
+    assert ending(found._replace(rows=found.rows[:2])) is None
+    assert ending(found) == "queue"
+    ended = found._replace(ended="queue")
+    row = saturation(ended)
+    assert row is not None and row.slots == 2
+    assert sentences(ended)[1:3] == (
+        "At 2 calls at once: 130 tok/s in all, 65.0 tok/s each, first token after 100 ms. "
+        "With 4: 150 tok/s in all, 37.5 tok/s each, first token after 100 ms.",
+        "More calls than 2 slots only wait for a turn there.",
+    )
+    assert ending(found._replace(slots_found=3)) is None
 
 
 def test_what_is_said_of_a_running_server_and_of_short_answers() -> None:
@@ -182,4 +197,4 @@ def test_a_round_is_summed_up_from_records() -> None:
 def test_what_tells_no_tokens_has_no_throughput_and_no_gain() -> None:
     silent = row_of(2, (Round(0.0, None, None, 0, 0),) * 2, rows(100)[0], "measured")
     assert (silent.throughput, silent.gain) == (None, None)
-    assert ending((silent, silent, silent), 64) == "held"
+    assert ending(sweep((silent, silent, silent))) == "held"
