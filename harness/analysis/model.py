@@ -30,6 +30,8 @@ __all__ = [
     "RunHead",
     "ServerUse",
     "Settings",
+    "SettingsKind",
+    "SettingsText",
     "Standing",
 ]
 
@@ -157,13 +159,29 @@ class PathVerdict(NamedTuple):
     sentences: tuple[str, ...]
 
 
+SettingsKind = Literal["serve", "systemd", "compose", "asyncio", "langchain", "langgraph"]
+
+
+class SettingsText(NamedTuple):
+    """Something to copy as it is; `path` is where it goes, "" where that is the reader's to say."""
+
+    kind: SettingsKind
+    path: str
+    text: str
+
+
 class Settings(NamedTuple):
-    """What to copy for one candidate."""
+    """What to copy for one candidate: in short, and whole."""
 
     candidate: str
     shell: tuple[str, ...]
     code: tuple[str, ...]
     remarks: tuple[str, ...]
+    texts: tuple[SettingsText, ...] = ()
+
+    def whole(self, kind: SettingsKind) -> str:
+        """Return everything of one kind."""
+        return "\n".join(text.text for text in self.texts if text.kind == kind)
 
 
 class Choice(NamedTuple):

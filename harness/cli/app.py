@@ -27,6 +27,7 @@ from harness.cli.run import run
 from harness.cli.score import score
 from harness.cli.serve import serve
 from harness.cli.simulate import simulate
+from harness.cli.sweep import sweep
 from harness.errors import SlotwiseError
 from harness.report.text import plain
 from harness.units import safe_url
@@ -48,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, score, calibrate, check, probe, serve, report, export, init, doctor):
+for command in (run, simulate, score, calibrate, check, probe, sweep, serve, report, export, init, doctor):
     app.command()(command)
 app.add_typer(import_, name="import")
 app.add_typer(models, name="models")

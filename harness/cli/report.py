@@ -7,14 +7,29 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import UserError
+
 __all__ = ["report"]
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of the report.")] = False,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Print settings to copy, whole, and nothing else: serve, systemd, compose, asyncio, langchain or "
+            "langgraph.",
+        ),
+    ] = None,
+    candidate: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose --settings; default: the recommended one's.")
+    ] = None,
 ) -> None:
     """Render a run again: to the terminal, and report.md, summary.json and the charts in its folder."""
+    if candidate is not None and settings is None:
+        raise UserError("--candidate says whose --settings to print; say also which: --settings systemd")
     from rich.console import Console
 
     from harness.analysis.analyse import analyse
@@ -24,6 +39,11 @@ def report(
     from harness.runs.folder import read_run
 
     analysis = analyse(read_run(folder))
+    if settings is not None:
+        from harness.cli.settings import settings_text
+
+        typer.echo(settings_text(analysis, settings, candidate), nl=False)
+        return
     # Printed first: a folder that cannot be written can still be read.
     if json:
         typer.echo(summary_text(analysis), nl=False)

@@ -48,6 +48,17 @@ def test_json_is_the_summary(folder: Path) -> None:
     assert json.loads(result.output) == json.loads((folder / "summary.json").read_text())
 
 
+def test_settings_are_printed_whole_and_nothing_is_written(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--settings", "serve", "--candidate", "serial"])
+    assert result.output == "OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 ollama serve\n"
+    assert not (folder / "report.md").exists()
+
+
+def test_a_candidate_is_for_settings(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--candidate", "serial"])
+    assert isinstance(result.exception, UserError)
+
+
 def test_what_is_no_run_is_a_users_mistake(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path)])
     assert isinstance(result.exception, UserError)
