@@ -11,6 +11,13 @@ from harness.units import count
 __all__ = ["engine_remarks", "settings_for"]
 
 _FIRST_PORT = 11434  # Ollama's own
+_WHO_IS_FIRST = {
+    "interactive-first": "interactive calls overtake waiting batch calls",
+    "oldest-job-first": "calls of the job that began first go first",
+    "least-served-first": "calls of the job that has been served least go first",
+    "shortest-first": "calls that are to write least go first",
+    "critical-path-first": "calls with the longest way to the end of their job go first",
+}
 
 
 def settings_for(candidate: CandidateSummary) -> Settings:
@@ -25,10 +32,10 @@ def settings_for(candidate: CandidateSummary) -> Settings:
         label = f"  # {use.server}" if several else ""
         shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{room}{threads}ollama serve{label}")
         code.append(_limit(use))
-        if use.order == "interactive-first":
+        if use.order in _WHO_IS_FIRST:
             remarks.append(
-                f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
-                "served, so put a priority queue before it."
+                f"{use.server}: {_WHO_IS_FIRST[use.order]}; a plain semaphore is first come, first served, so put a "
+                "priority queue before it."
             )
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
@@ -63,6 +70,11 @@ def _limit(use: ServerUse) -> str:
     if use.cap == "waves" and use.in_flight > 1:
         n = use.in_flight
         return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
+    if use.batch_in_flight is not None:
+        return (
+            f"{name}, {name}_batch = asyncio.Semaphore({use.in_flight}), asyncio.Semaphore({use.batch_in_flight})  "
+            f"# batch calls take {name}_batch first, then {name} as all do"
+        )
     return f"{name} = asyncio.Semaphore({use.in_flight})  # LangChain: config={{'max_concurrency': {use.in_flight}}}"
 
 
