@@ -28,8 +28,8 @@ class Place:
         "feeds",
         "index",
         "lane",
+        "length",
         "names",
-        "output_tokens",
         "path",
         "pool",
         "priority",
@@ -48,7 +48,7 @@ class Place:
         at: int | Pool,
         lanes: tuple[State, ...],
         feeds: tuple[State, ...],
-        ahead: float,
+        shares: tuple[float, float],
         timeout_s: float | None,
         names: tuple[Prefix, str, tuple[str, str, str]],
     ) -> None:
@@ -61,8 +61,7 @@ class Place:
         self.backoff_s = node.backoff_s
         self.priority = node.priority
         self.path = names[0][4]
-        self.output_tokens = float("inf") if node.expected_output_tokens is None else node.expected_output_tokens
-        self.ahead = ahead  # for critical-path-first: its expected remaining path, as a share of the longest
+        self.length, self.ahead = shares  # of the longest call, and of the longest path: see `Asks`
         self.pool = at if isinstance(at, Pool) else None
         self.lane = lanes_of(at)[0]  # with a pool not yet that to which calls will go
         self.states = tuple(lanes[lane] for lane in lanes_of(at))
@@ -161,7 +160,7 @@ def places_of(
     timeout_s: float | None,
 ) -> tuple[tuple[Place, ...], ...]:
     """Return what the engine has to know of every node of every pipeline."""
-    aheads = _aheads(pipelines, plan)
+    all_shares = _shares(pipelines, plan)
     return tuple(
         tuple(
             Place(
@@ -170,15 +169,15 @@ def places_of(
                 at,
                 lanes,
                 tuple(lanes[fed] for fed in feeds),
-                ahead,
+                shares,
                 timeout_s if node.timeout_s is None else node.timeout_s,
                 (prefix, node.name, (node.agent, node.model, plan.lanes[lanes_of(at)[0]].server)),
             )
-            for index, (node, at, feeds, ahead) in enumerate(
-                zip(pipeline.graph.nodes, place, _feeds_of(pipeline, place, plan), share, strict=True)
+            for index, (node, at, feeds, shares) in enumerate(
+                zip(pipeline.graph.nodes, place, _feeds_of(pipeline, place, plan), of_nodes, strict=True)
             )
         )
-        for pipeline, place, prefix, share in zip(pipelines, plan.place, prefixes, aheads, strict=True)
+        for pipeline, place, prefix, of_nodes in zip(pipelines, plan.place, prefixes, all_shares, strict=True)
     )
 
 
@@ -212,10 +211,17 @@ def _prioritised(pipelines: tuple[Pipeline, ...], plan: Plan, lane: int) -> bool
     )
 
 
-def _aheads(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[tuple[float, ...]]:
-    """Return the remaining path of every node as a share of the longest, where an order asks for it."""
-    if all(lane.order != "critical-path-first" for lane in plan.lanes):
-        return [(0.0,) * len(pipeline.graph.nodes) for pipeline in pipelines]
-    found = [remaining_tokens(pipeline.graph) for pipeline in pipelines]
-    longest = max((tokens for of in found for tokens in of), default=0.0) or 1.0
-    return [tuple(tokens / longest for tokens in of) for of in found]
+def _shares(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[list[tuple[float, float]]]:
+    """Return the length and the remaining path of every node as shares of the longest; 0 where no order asks."""
+    nothing = [[0.0] * len(pipeline.graph.nodes) for pipeline in pipelines]
+    orders = {lane.order for lane in plan.lanes}
+    lengths = aheads = nothing
+    if "shortest-first" in orders:
+        tokens = [[node.expected_output_tokens for node in pipeline.graph.nodes] for pipeline in pipelines]
+        most = max((length for of in tokens for length in of if length is not None), default=0) or 1
+        lengths = [[1.0 if length is None else length / most for length in of] for of in tokens]
+    if "critical-path-first" in orders:
+        paths = [remaining_tokens(pipeline.graph) for pipeline in pipelines]
+        longest = max((ahead for of in paths for ahead in of), default=0.0) or 1.0
+        aheads = [[ahead / longest for ahead in of] for of in paths]
+    return [list(zip(*of, strict=True)) for of in zip(lengths, aheads, strict=True)]

@@ -24,7 +24,7 @@ class Asks(Protocol):
 
     path: Path
     priority: int
-    output_tokens: float  # expected, of one call; infinite where nobody said
+    length: float  # expected output tokens of one call, as a share of the most in the workload; 1 where nobody said
     ahead: float  # its expected remaining path, as a share of the longest in the workload
 
 
@@ -64,19 +64,19 @@ def _least_served_first(call: Call, node: Asks, job: Owner, lane: Lane) -> float
     """A call of the job that has had least service so far: the seconds in flight of its calls that have ended.
 
     Least attained service (foreground-background; Kleinrock, "Queueing Systems" II, 1976) by job: PLAS in Luo et al.,
-    "Autellix" (2025), without its discrete levels. Needs no knowledge of lengths. A job keeps its service while it
-    waits, so under steady overload long jobs starve.
+    "Autellix" (2025), without its discrete levels. Needs no knowledge of lengths. Ageing: a second of waiting makes up
+    for a second of service (Autellix promotes by that ratio); without it users who keep coming starve every long job.
     """
-    return job.served_s
+    return call[7] + job.served_s
 
 
 def _shortest_first(call: Call, node: Asks, job: Owner, lane: Lane) -> float:
     """The call with the fewest expected output tokens (of its agent; not as drawn).
 
-    Shortest expected job first (Conway, Maxwell and Miller, "Theory of Scheduling", 1967). No ageing: under steady
-    overload long calls starve.
+    Shortest expected job first (Conway, Maxwell and Miller, "Theory of Scheduling", 1967). Ageing as a head start: a
+    call of no tokens has `ageing_s` before the longest of the workload, one of half as many half of that.
     """
-    return node.output_tokens
+    return call[7] + lane.ageing_s * node.length
 
 
 def _critical_path_first(call: Call, node: Asks, job: Owner, lane: Lane) -> float:

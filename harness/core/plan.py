@@ -16,7 +16,7 @@ class Lane(NamedTuple):
     order: str = "fifo"  # a key of routing.ORDERS
     max_in_flight: int | None = None  # window, reserve: instead of `slots`
     max_wait_s: float = 1.0  # waves
-    ageing_s: float = 30.0  # interactive-first, critical-path-first
+    ageing_s: float = 30.0  # interactive-first, shortest-first, critical-path-first
     reserve: int = 1  # reserve: slots that batch calls leave to interactive ones
 
 

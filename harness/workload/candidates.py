@@ -28,7 +28,7 @@ from harness.workload.source import Loc
 __all__ = ["Plans", "check_compare", "check_models", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
-AGEING = {"interactive-first", "critical-path-first"}  # the orders that know it
+AGEING = {"interactive-first", "shortest-first", "critical-path-first"}  # the orders that know it
 _NUMBERS = {
     1: "one",
     2: "two",
@@ -294,7 +294,7 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
             ("max_in_flight", "cap: window or reserve", bool(caps & {"window", "reserve"})),
             ("max_wait_s", "cap: waves", "waves" in caps),
             ("reserve", "cap: reserve", "reserve" in caps),
-            ("ageing_s", "order: interactive-first or critical-path-first", bool(orders & AGEING)),
+            ("ageing_s", "order: interactive-first, shortest-first or critical-path-first", bool(orders & AGEING)),
         ):
             if key in candidate.model_fields_set and not present:
                 mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)

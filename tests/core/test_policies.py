@@ -117,6 +117,17 @@ def test_least_served_first_sees_no_service_before_it_has_ended() -> None:
     assert bench.done(5, 0) == ["a0.n2#3"]
 
 
+def test_least_served_first_counts_a_second_of_waiting_for_a_second_of_service() -> None:
+    """Or users who come back again and again, each time with a new job, would keep long jobs waiting for ever."""
+    chats = pipeline("c", *SINGLE, jobs=2, arrival=Arrival(due_s=(2.0, 3.5)))
+    bench = Bench(pipeline("a", node("n", width=2)), chats, cap="serial", order="least-served-first")
+    assert bench.due(0) == ["a0.n0#0"]
+    assert bench.due(2) == []
+    assert bench.done(3, 0) == ["c0.only0#2"]  # 2 + 0 before 0 + 3
+    assert bench.due(3.5) == []
+    assert bench.done(4, 2) == ["a0.n1#1"]  # 0 + 3 before 3.5 + 0
+
+
 def test_shortest_first_goes_by_the_expected_output() -> None:
     def one(name: str, tokens: int | None, due_s: float = 0.0) -> Pipeline:
         return pipeline(name, node("n", expected_output_tokens=tokens), arrival=Arrival(due_s=(due_s,)))
@@ -127,8 +138,18 @@ def test_shortest_first_goes_by_the_expected_output() -> None:
     assert bench.due(0.5) == []
     assert bench.done(1, 2) == ["tiny0.n0#4"]
     assert bench.done(2, 4) == ["mid0.n0#3"]
-    assert bench.done(3, 3) == ["long0.n0#1"]
-    assert bench.done(4, 1) == ["unknown0.n0#0"]
+    assert bench.done(3, 3) == ["unknown0.n0#0"]  # as long as the longest, and first come
+    assert bench.done(4, 0) == ["long0.n0#1"]
+
+
+@pytest.mark.parametrize(("due_s", "first"), [(26.0, "short0.a0#2"), (28.0, "long0.a0#1")])
+def test_shortest_first_ages(due_s: float, first: str) -> None:
+    """Keys: the long call 0 + 30, the short one when it is due + 30 / 10."""
+    some = (chain("now", 1), chain("long", 10), chain("short", 1, due_s=due_s))
+    bench = Bench(*some, cap="serial", order="shortest-first")
+    assert bench.due(0) == ["now0.a0#0"]
+    assert bench.due(due_s) == []
+    assert bench.done(40, 0) == [first]
 
 
 def chain(name: str, *tokens: int, due_s: float = 0.0, path: Path = "batch") -> Pipeline:
@@ -356,6 +377,7 @@ def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], ord
     nodes = {(p.name, n.name): n for p in some for n in p.graph.nodes}
     ahead = {(p.name, n.name): max(paths(p.graph, i)) for p in some for i, n in enumerate(p.graph.nodes)}
     longest = max(ahead.values()) or 1.0
+    most = max((n.expected_output_tokens or 0 for n in nodes.values()), default=0) or 1
     due_s = {(job.pipeline, job.job): job.due_s for job in jobs}
 
     def key(call: CallRecord, now_s: float) -> tuple[Any, ...]:
@@ -365,10 +387,9 @@ def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], ord
             "fifo": call.ready_s,
             "interactive-first": call.ready_s - (2.0 if call.path == "interactive" else 0.0),
             "oldest-job-first": (due_s[whose], number[call.pipeline], call.job),
-            "least-served-first": sum(
-                ended(c) - started(c) for c in calls if (c.pipeline, c.job) == whose and ended(c) <= now_s
-            ),
-            "shortest-first": float("inf") if length is None else length,
+            "least-served-first": call.ready_s
+            + sum(ended(c) - started(c) for c in calls if (c.pipeline, c.job) == whose and ended(c) <= now_s),
+            "shortest-first": call.ready_s + 2.0 * (1.0 if length is None else length / most),
             "critical-path-first": call.ready_s - 2.0 * (ahead[which] / longest),
         }
         return -nodes[which].priority, of_order[order], call.call

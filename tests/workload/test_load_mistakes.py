@@ -225,8 +225,9 @@ CASES = {
         'w.yaml:9:28: candidate "c": `max_in_flight` goes with cap: window or reserve; remove it',
     ),
     "ageing where nothing ages": (
-        HEAD + "compare: {c: {order: shortest-first, ageing_s: 3}}\n",
-        'w.yaml:9:38: candidate "c": `ageing_s` goes with order: interactive-first or critical-path-first; remove it',
+        HEAD + "compare: {c: {order: oldest-job-first, ageing_s: 3}}\n",
+        'w.yaml:9:40: candidate "c": `ageing_s` goes with order: interactive-first, shortest-first or '
+        "critical-path-first; remove it",
     ),
     "reserve without its cap": (
         HEAD + "compare: {c: {reserve: 2}}\n",

@@ -163,8 +163,8 @@ class Routing(Spec):
     ageing_s: Seconds = Field(
         default=30.0,
         description=(
-            "`interactive-first`: a batch call that waited this much longer goes first. `critical-path-first`: what "
-            "the longest path of the workload is worth in seconds of waiting."
+            "`interactive-first`: a batch call that waited this much longer goes first. `shortest-first`, "
+            "`critical-path-first`: what the longest call or path of the workload is worth in seconds of waiting."
         ),
         examples=[20],
     )
