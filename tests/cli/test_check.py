@@ -54,7 +54,8 @@ def test_places_over_several_servers(tmp_path: Path, capsys: pytest.CaptureFixtu
     check([path])
     assert (
         "  c  p.b on left: reserve, 1 for interactive calls; right: window,\n"
-        "     shortest-first; p.a: least-loaded of left, right; q: affinity of right, left\n"
+        "     shortest-first; p.a: least-loaded of left, right; q: affinity of right,\n"
+        "     left\n"
     ) in capsys.readouterr().out
     check([path], json_=True)
     (answer,) = json.loads(capsys.readouterr().out)

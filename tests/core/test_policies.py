@@ -407,7 +407,9 @@ def test_no_slot_is_free_while_a_call_waits_that_could_have_it(data: st.DataObje
     caps = st.sampled_from(sorted(set(CAPS) - {"waves"}))
     orders = st.sampled_from(sorted(ORDERS))
     lanes = tuple(Lane(f"s{i}", data.draw(st.integers(1, 3)), data.draw(caps), data.draw(orders)) for i in range(3))
-    where = st.sampled_from([0, 1, 2, Pool("least-loaded", (0, 1)), Pool("least-loaded", (2, 1, 0))])
+    where: st.SearchStrategy[int | Pool] = st.sampled_from(
+        [0, 1, 2, Pool("least-loaded", (0, 1)), Pool("least-loaded", (2, 1, 0))]
+    )
     plan = Plan("three", lanes, tuple(tuple(data.draw(where) for _ in p.graph.nodes) for p in some))
     calls, _ = run(some, plan)
     at = {
