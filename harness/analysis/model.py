@@ -76,6 +76,7 @@ class ServerUse(NamedTuple):
     extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
     models: tuple[str, ...] = ()  # as agents name them, where there are several
     most_loaded: int | None = None  # of these at the same time, where it was set
+    batch_in_flight: int | None = None  # `reserve`: the most batch calls among them
 
 
 class GoalResult(NamedTuple):

@@ -22,15 +22,23 @@ __all__ = ["SETTINGS_KINDS", "engine_remarks", "settings_for"]
 
 SETTINGS_KINDS: tuple[SettingsKind, ...] = get_args(SettingsKind)
 
+_WHO_IS_FIRST = {
+    "interactive-first": "interactive calls overtake waiting batch calls",
+    "oldest-job-first": "calls of the job that began first go first",
+    "least-served-first": "calls of the job that has been served least go first",
+    "shortest-first": "calls that are to write least go first",
+    "critical-path-first": "calls with the longest way to the end of their job go first",
+}
+
 
 def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands, files and code; two servers get a port each."""
     places = places_of(candidate)
     remarks = [
-        f"{place.use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
-        "served, so put a priority queue before it."
+        f"{place.use.server}: {_WHO_IS_FIRST[place.use.order]}; a plain semaphore is first come, first served, so put "
+        "a priority queue before it."
         for place in places
-        if place.use.order == "interactive-first"
+        if place.use.order in _WHO_IS_FIRST
     ]
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
@@ -85,6 +93,12 @@ def _limit(place: Place) -> str:
         return f"# {use.server}: no limit in code; the server's own queue decides"
     if place.wave is not None:
         return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
+    if use.batch_in_flight is not None:
+        name = place.identifier
+        return (
+            f"{name}, {name}_batch = asyncio.Semaphore({n}), asyncio.Semaphore({use.batch_in_flight})  "
+            f"# batch calls take {name}_batch first, then {name} as all do"
+        )
     return f"{place.identifier} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"
 
 

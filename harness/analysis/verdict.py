@@ -3,8 +3,9 @@
 The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs (on
 an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
 compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
-it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before waves
-before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one failed some.
+it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before reserve
+before waves before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one
+failed some.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from harness.core.records import Origin, Path
 
 __all__ = ["PathStandings", "decide", "path_standings", "simplicity"]
 
-_CAP_RANK = {"serial": 0, "window": 1, "waves": 2, "unbounded": 3}
+_CAP_RANK = {"serial": 0, "window": 1, "reserve": 2, "waves": 3, "unbounded": 4}
 
 
 class PathStandings(NamedTuple):

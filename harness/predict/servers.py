@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from harness.core.model_swaps import ModelSwaps
-from harness.core.plan import Plan
+from harness.core.plan import Plan, lanes_of
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
@@ -182,7 +182,7 @@ def _models_on(loaded: Loaded, plan: Plan, lane: int) -> tuple[str, ...]:
         own if not node.model or same_model(node.model, own) else node.model
         for pipeline, places in zip(loaded.pipelines, plan.place, strict=True)
         for node, place in zip(pipeline.graph.nodes, places, strict=True)
-        if node.kind == "agent" and place == lane
+        if node.kind == "agent" and lane in lanes_of(place)
     }
     return tuple(sorted(asked, key=lambda model: (model != own, model)))
 

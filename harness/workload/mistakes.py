@@ -171,7 +171,7 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
         else:
             mistakes.add(loc, f"{prefix}expected a mapping, found {found(value)}")
     elif kind == "one_key_of":
-        shown, keys = found(value), re.findall(r"`(\w+)`", context["keys"])
+        shown, keys = found(value), re.findall(r"`([\w-]+)`", context["keys"])
         hint = ""
         if isinstance(value, dict) and value:
             shown = ", ".join(f"`{key}`" for key in value)

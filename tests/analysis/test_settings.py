@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import configparser
 import re
 import shlex
@@ -17,6 +18,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Settings
 from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.cli.settings import settings_text
+from harness.core.orders import ORDERS
 from harness.errors import UserError
 
 
@@ -136,3 +138,20 @@ def test_which_candidates() -> None:
 def test_mistakes(kind: str, name: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         settings_text(analyse(scenario({"serial": steady(16), "batched": steady(13)})), kind, name)
+
+
+def test_reserve_is_two_semaphores() -> None:
+    (line,) = settings_for(
+        candidate(ONE._replace(server="four-slot", cap="reserve", in_flight=4, batch_in_flight=3))
+    ).code
+    names: dict[str, object] = {}
+    exec(line, {"asyncio": asyncio}, names)
+    every, batch = names["four_slot"], names["four_slot_batch"]
+    assert isinstance(every, asyncio.Semaphore) and isinstance(batch, asyncio.Semaphore)
+    assert (every._value, batch._value) == (4, 3)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(order: str) -> None:
+    remarks = settings_for(candidate(ONE._replace(order=order))).remarks
+    assert any("priority queue" in remark for remark in remarks) == (order != "fifo")

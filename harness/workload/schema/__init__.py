@@ -21,7 +21,16 @@ from harness.workload.schema.nodes import (
     UntilSpec,
 )
 from harness.workload.schema.pipelines import Goal, PipelineSpec
-from harness.workload.schema.routing import Candidate, CapName, OrderName, Routing
+from harness.workload.schema.routing import (
+    Affinity,
+    Candidate,
+    CapName,
+    LeastLoaded,
+    OrderName,
+    PlaceName,
+    Routing,
+    Where,
+)
 from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
 from harness.workload.schema.servers import (
     FAULTS,
@@ -37,6 +46,7 @@ from harness.workload.schema.sizes import Amount, Duration, distribution, is_fix
 
 __all__ = [
     "FAULTS",
+    "Affinity",
     "AgentSpec",
     "Amount",
     "Arrival",
@@ -57,6 +67,7 @@ __all__ = [
     "ItemsSpec",
     "JsonIs",
     "LabelSpec",
+    "LeastLoaded",
     "ListInput",
     "LlamaCppServer",
     "MeasureSpec",
@@ -65,6 +76,7 @@ __all__ = [
     "OrderName",
     "Otherwise",
     "PipelineSpec",
+    "PlaceName",
     "Poisson",
     "Ramp",
     "Regex",
@@ -82,6 +94,7 @@ __all__ = [
     "ToolSpec",
     "Trace",
     "UntilSpec",
+    "Where",
     "Workload",
     "distribution",
     "is_fixed",
