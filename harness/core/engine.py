@@ -33,7 +33,7 @@ from harness.core.events import (
 )
 from harness.core.flow import FlowShape, Lost, Step, is_plain
 from harness.core.graph import Pipeline
-from harness.core.jobs import FlowJob, Job, Place, lane_states, places_of
+from harness.core.jobs import FlowJob, Job, Place, has_pools, lane_states, places_of
 from harness.core.places import Offers
 from harness.core.plan import Plan
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
@@ -75,6 +75,7 @@ class Engine:
         self._arrivals = Arrivals(pipelines, seed, repeat)
         self._lanes = lane_states(pipelines, plan)
         self._selective = any(isinstance(lane, SelectiveLane) for lane in self._lanes)
+        self._shared = has_pools(plan)
         self._offers = Offers()
         # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
@@ -107,7 +108,7 @@ class Engine:
     @property
     def queued(self) -> int:
         """Calls ready and not yet started."""
-        if not self._selective:
+        if not self._shared:
             return sum(lane.ready for lane in self._lanes)
         return len({item[1] for lane in self._lanes for item in lane.waiting()})
 
@@ -141,11 +142,11 @@ class Engine:
         if self._cancels:
             self._actions += [Cancel(call_id) for call_id in sorted(self._cancels) if call_id in self._flights]
             self._cancels.clear()
-        if self._selective:
+        if self._shared:
             self._dispatch(now_s)
         else:
             for lane in self._lanes:
-                if lane.heap:
+                if lane.heap or lane.batch_heap:
                     for _, _, call, job, place in lane.take(now_s):
                         self._start(call, job, place)
                     if lane.wakes and (wake_s := lane.wake_s()) is not None:
@@ -281,7 +282,7 @@ class Engine:
             job.error,
         )
         self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[pipeline] + fields),)))
-        if self._selective:
+        if self._shared:
             self._offers.ended(job)
         for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
             self._actions.append(At(arrive.due_s, arrive))

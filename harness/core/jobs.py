@@ -12,7 +12,7 @@ from harness.core.records import Origin, Outcome, Path
 from harness.core.routing import LaneState, SelectiveLane
 from harness.core.walk import Shape, Walk
 
-__all__ = ["FlowJob", "Job", "Place", "State", "lane_states", "places_of"]
+__all__ = ["FlowJob", "Job", "Place", "State", "has_pools", "lane_states", "places_of"]
 
 Prefix = tuple[str, int, Origin, str, Path]  # what all records of a pipeline have in common
 
@@ -145,11 +145,16 @@ class FlowJob(Job):
 
 def lane_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ...]:
     """Return a fresh queue for every server: selective ones where any of them has to be, as calls may be in several."""
-    selective = any(lane.cap == "reserve" or lane.order in MOVING for lane in plan.lanes) or any(
-        isinstance(at, Pool) for place in plan.place for at in place
-    )
-    kind: type[State] = SelectiveLane if selective else LaneState
-    return tuple(kind(lane, _prioritised(pipelines, plan, index)) for index, lane in enumerate(plan.lanes))
+    shared = has_pools(plan)
+    prioritised = [_prioritised(pipelines, plan, index) for index in range(len(plan.lanes))]
+    if shared or any(lane.cap == "reserve" or lane.order in MOVING for lane in plan.lanes):
+        return tuple(SelectiveLane(lane, has, shared) for lane, has in zip(plan.lanes, prioritised, strict=True))
+    return tuple(LaneState(lane, has) for lane, has in zip(plan.lanes, prioritised, strict=True))
+
+
+def has_pools(plan: Plan) -> bool:
+    """Return whether any call may go to one of several servers."""
+    return any(isinstance(at, Pool) for place in plan.place for at in place)
 
 
 def places_of(

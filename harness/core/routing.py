@@ -27,7 +27,7 @@ Item = tuple[Any, int, Call, J, P]
 class LaneState(Generic[J, P]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_cap", "_key", "_prioritised", "feeding", "heap", "in_flight", "lane", "wakes")
+    __slots__ = ("_cap", "_key", "_prioritised", "batch_heap", "feeding", "heap", "in_flight", "lane", "wakes")
 
     def __init__(self, lane: Lane, prioritised: bool = False) -> None:
         self.lane = lane
@@ -38,6 +38,7 @@ class LaneState(Generic[J, P]):
         self._key = ORDERS[lane.order]
         self.wakes = lane.cap == "waves"  # whether `wake_s` can ever have an answer
         self.heap: list[Item[J, P]] = []
+        self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
@@ -91,32 +92,34 @@ class LaneState(Generic[J, P]):
 
 
 class SelectiveLane(LaneState[J, P]):
-    """A queue whose first call need not be the next to start, so that one starts at a time (a wave at once).
+    """A queue whose first call need not be the next to start.
 
     Another server may have taken a call that waits here too; batch calls may have to leave slots to interactive ones;
     keys may have grown. A key is put right when its call comes to the front: as none ever shrinks, the call in front
     is the first as soon as its own key is right.
+
+    Where calls may wait on several servers (`shared`), one is taken at a time, or a whole wave.
     """
 
-    __slots__ = ("_batch", "_batch_heap", "_batch_limit", "_gone", "_moves")
+    __slots__ = ("_batch", "_batch_limit", "_gone", "_moves", "_one_by_one")
 
-    def __init__(self, lane: Lane, prioritised: bool = False) -> None:
+    def __init__(self, lane: Lane, prioritised: bool = False, shared: bool = False) -> None:
         super().__init__(lane, prioritised)
+        self._one_by_one = shared and lane.cap != "waves"
         self._moves = lane.order in MOVING
         self._gone: set[int] = set()  # calls in the heap that another server has taken
         self._batch_limit = batch_limit(lane)
         self._batch = 0  # batch calls in flight
-        self._batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
         heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
 
     def take(self, now_s: float) -> list[Item[J, P]]:
-        """Take the call that starts next (or a wave), and count it as in flight; nothing where none may start."""
-        number = min(self._cap(self, now_s), self.ready)
-        if self.lane.cap != "waves":
-            number = min(number, 1)
+        """Take what starts now, who goes first first, and count it as in flight; nothing where none may start."""
+        number = self._cap(self, now_s)
+        if self._one_by_one and number > 1:
+            number = 1
         taken: list[Item[J, P]] = []
         while len(taken) < number and (item := self._first()) is not None:
             heappop(self._heap_of(item[4]))
@@ -137,14 +140,14 @@ class SelectiveLane(LaneState[J, P]):
     @property
     def ready(self) -> int:
         """How many calls wait here."""
-        return len(self.heap) + len(self._batch_heap) - len(self._gone)
+        return len(self.heap) + len(self.batch_heap) - len(self._gone)
 
     def waiting(self) -> Iterable[Item[J, P]]:
         """Return what waits here, in no order."""
-        return [item for heap in (self.heap, self._batch_heap) for item in heap if item[1] not in self._gone]
+        return [item for heap in (self.heap, self.batch_heap) for item in heap if item[1] not in self._gone]
 
     def _heap_of(self, node: P) -> list[Item[J, P]]:
-        return self.heap if self._batch_limit is None or node.path == "interactive" else self._batch_heap
+        return self.heap if self._batch_limit is None or node.path == "interactive" else self.batch_heap
 
     def _key_of(self, call: Call, node: P, job: J) -> Any:
         key = self._key(call, node, job, self.lane)
@@ -154,7 +157,7 @@ class SelectiveLane(LaneState[J, P]):
         """Return the first of those that may start."""
         first = self._head(self.heap)
         if self._batch_limit is not None and self._batch < self._batch_limit:
-            batch = self._head(self._batch_heap)
+            batch = self._head(self.batch_heap)
             if first is None or (batch is not None and batch < first):
                 return batch
         return first
@@ -177,6 +180,6 @@ class SelectiveLane(LaneState[J, P]):
         gone = calls | self._gone
         self._gone.clear()
         self.heap = [item for item in self.heap if item[1] not in gone]
-        self._batch_heap = [item for item in self._batch_heap if item[1] not in gone]
+        self.batch_heap = [item for item in self.batch_heap if item[1] not in gone]
         heapify(self.heap)
-        heapify(self._batch_heap)
+        heapify(self.batch_heap)
