@@ -3,7 +3,7 @@
     python benchmarks/bench_history.py            writing and the index
     python benchmarks/bench_history.py --kills    also a hundred real SIGKILLs of a writing process, each resumed
 
-Targets: under 30 microseconds of CPU a call for its record; `slotwise runs` under 0.3 s from the shell with 10,000 runs.
+Targets: under 30 microseconds of CPU a call for its record; `slotwise runs` under 0.3 s from the shell with 10,000.
 CPU times hold on a busy machine too; times from the shell want an idle one.
 """
 
@@ -96,7 +96,8 @@ def kills(parent: Path) -> tuple[int, int]:
             "with RunFolder.create(Path(sys.argv[1]), 'killed', datetime.now(UTC)) as folder:\n"
             "    folder.write_header(header())\n"
             "    for n in range(10**9):\n"
-            "        folder.add_call(CALL._replace(call=n))\n        sys.stdout.write(f'{n}\\n')\n        sys.stdout.flush()\n"
+            "        folder.add_call(CALL._replace(call=n))\n"
+            "        print(n, flush=True)\n"
         )
         here = parent / str(number)
         command = [sys.executable, "-c", code, str(here), str(Path(__file__).parent)]

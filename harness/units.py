@@ -6,8 +6,9 @@ import re
 
 __all__ = ["count", "percent", "rate", "safe_text", "safe_url", "seconds", "size"]
 
-_CREDENTIALS = re.compile(r"(?<=//)[^/\s?#]*@")
-_QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*")  # a key may stand there
+# One slash is what becomes of a URL that somebody types where a path belongs.
+_CREDENTIALS = re.compile(r"(//|\w:/)[^/\s?#]*@")
+_QUERY = re.compile(r"(https?://?[^\s?#]*)[?#]\S*")  # a key may stand there
 # What a server or a library may say back to us: a header with its value, a key by its name, a key by its shape.
 _NAMED = re.compile(
     r"""(?i)\b((?:proxy-)?authorization|(?:x-)?(?:api|auth|access)[-_ ]?(?:key|token)|secret[-_]?key|password)\b"""
@@ -60,7 +61,7 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 
 def safe_url(text: str) -> str:
     """Strip `user:password@`, query and fragment from every URL in a text: secrets belong in no record or message."""
-    return _QUERY.sub(r"\1", _CREDENTIALS.sub("", text))
+    return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
 
 
 def safe_text(text: str) -> str:

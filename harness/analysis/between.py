@@ -114,7 +114,8 @@ def read_summary(plain: object, name: str) -> Summary:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise UserError(
-            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1); {where}: {problem['msg'].lower()}"
+            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1); {where}: "
+            f"{problem['msg'].lower()}"
         ) from None
 
 
@@ -154,7 +155,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
 
 
 def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> list[str]:
-    """Raise where the work is another; return what has to be said where that is not known, or numbers differ in kind."""
+    """Raise where the work is another; return what to say where that is not known, or where numbers differ in kind."""
     notices = []
     if before.run.work and now.run.work:
         parts = dict.fromkeys((*before.run.work, *now.run.work))
@@ -199,9 +200,9 @@ def _row(
     )
     failed = (_failed(old, path), _failed(new, path))
     verdict: RowVerdict
-    if failed[1] and not failed[0] or (was and not is_):
+    if (failed[1] and not failed[0]) or (was and not is_):
         verdict = "now fails"
-    elif failed[0] and not failed[1] or (is_ and not was):
+    elif (failed[0] and not failed[1]) or (is_ and not was):
         verdict = "now works"
     elif found is None:
         verdict = "no data"

@@ -59,13 +59,13 @@ def resume_run(folder: Path, file: Path | None, options: Options) -> int:
 
 def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loaded:
     """Load the workload as it was loaded for the run: its options are part of it."""
-    given = options._replace(out=Path(), servers=(), fail_on=(), as_json=False, scale=options.scale - 1)
-    if any(value not in (None, 0, (), False, Path()) for value in given):
+    given = options._replace(servers=(), fail_on=(), as_json=False)
+    if given != Options(Path("reports"), None, None, 1, (), None, None, (), None, (), False):
         raise UserError(
             "--resume goes on with the options of the run; beside it only --server, --fail-on and --json can be given"
         )
     path = file or Path(head.file)
-    if not head.file and file is None or not path.exists():
+    if (not head.file and file is None) or not path.exists():
         raise UserError(
             f"{folder}: its workload file {head.file or ''} is not there; name it: slotwise run FILE --resume {folder}"
         )
@@ -101,8 +101,8 @@ def _notes(
     )
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     resumed = (
-        f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, with "
-        f"the same draws and in the same order.{again}{apart}"
+        f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, "
+        f"with the same draws and in the same order.{again}{apart}"
     )
     changed = [f"Since the run was begun: {change}." for change in changes(head.machine, machine_facts())]
     return [resumed, *changed]

@@ -59,7 +59,7 @@ def _schema(of: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"enum": list(parts)}
     if origin in (Union, types.UnionType):
         return _either([_schema(part, definitions) for part in parts])
-    if origin is tuple and len(parts) == 2 and parts[1] is Ellipsis or origin in (list, Sequence):
+    if (origin is tuple and len(parts) == 2 and parts[1] is Ellipsis) or origin in (list, Sequence):
         return {"type": "array", "items": _schema(parts[0], definitions)}
     if origin is tuple:
         items = [_schema(part, definitions) for part in parts]

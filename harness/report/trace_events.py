@@ -1,8 +1,8 @@
 """A run as Chrome trace events, which Perfetto and chrome://tracing open: slots as tracks, queues as counters.
 
 Format: "Trace Event Format", the JSON object form
-(https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU). Times are microseconds. Trials lie one
-after another, a second apart, whatever the time between them was.
+(https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU). Times are microseconds. Trials lie
+one after another, a second apart, whatever the time between them was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The index of a folder of runs: one SQLite file in it that makes ten thousand runs listable at once.
 
-The run folders are the truth and the index is a cache of them: every look compares it with what is there, by two `stat`s a
-folder, and mends it. Deleting it costs nothing but the time of the next look. It lies beside the runs, so it moves
-with them and knows no other place.
+The run folders are the truth and the index is a cache of them: every look compares it with what is there, by two
+`stat`s a folder, and mends it. Deleting it costs nothing but the time of the next look. It lies beside the runs, so it
+moves with them and knows no other place.
 
 Nothing heavy is imported here: a list has to be there at once.
 """
@@ -69,7 +69,7 @@ CREATE TABLE runs ({_COLUMNS}, started_s REAL, stamp TEXT, PRIMARY KEY (folder))
 CREATE INDEX by_start ON runs (started_s);
 PRAGMA user_version = {INDEX_VERSION};
 """
-_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(Row._fields) + 2))})"
+_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
 
 
 def find_runs(root: Path, filters: Filters = Filters(), limit: int | None = None) -> tuple[list[Row], int]:  # noqa: B008
@@ -214,8 +214,7 @@ def _read(root: Path, name: str) -> tuple[Any, ...] | None:
     stamp = _stamp(os.fspath(folder), partial=partial)  # before the rest is read: a change meanwhile shows next time
     summary = _json(folder / "summary.json")
     choice = summary.get("choice") if isinstance(summary, dict) else None
-    machine = header.get("machine") if isinstance(header.get("machine"), dict) else {}
-    options = header.get("options") if isinstance(header.get("options"), dict) else {}
+    machine, options = _dict(header.get("machine")), _dict(header.get("options"))
     servers = [server for server in _list(header.get("servers")) if isinstance(server, dict)]
     models = [server.get("model") for server in servers]
     models += [of.get("model") for server in servers for of in _list(server.get("models")) if isinstance(of, dict)]
@@ -258,6 +257,10 @@ def _lines(path: Path) -> int:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _whole(value: Any) -> int | None:

@@ -48,7 +48,8 @@ def _set_aside(path: Path, whole: Collection[Trial]) -> None:
     # A trial's mark goes first: should this be the last thing that happens, its records are those of a cut trial.
     for kind in reversed(RECORD_FILES):
         file = path / f"{kind}.jsonl"
-        kept, cut = [], []
+        kept: list[bytes] = []
+        cut: list[bytes] = []
         for line in file.read_bytes().split(b"\n") if file.exists() else ():
             if line:
                 (kept if _trial_of(line) in whole else cut).append(line + b"\n")

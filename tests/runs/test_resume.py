@@ -1,4 +1,4 @@
-"""Killed at any moment, a run loses what was in flight and nothing else; resumed, it ends as if nothing had happened."""
+"""Killed at any moment, a run loses what was in flight and nothing else; resumed, it ends as if undisturbed."""
 
 from __future__ import annotations
 
