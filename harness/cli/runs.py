@@ -21,14 +21,14 @@ def runs(
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Begun since: 2026-11-01, 2026-11-01T09:30, or 12h, 7d, 4w ago.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Show the latest so many; 0 shows all.")] = 30,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all that the index knows as JSON, without limit.")
-    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="The latest so many: 30, as JSON all; 0 for all.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that the index knows as JSON.")] = False,
 ) -> None:
     """List the runs of a folder, the latest first."""
     from harness.cli.listing import list_runs, moment
     from harness.runs.index import Filters
 
     wanted = Filters(name, machine, model, origin, None if since is None else moment(since))
-    list_runs(folder, wanted, limit or None, as_json=as_json)
+    list_runs(folder, wanted, limit, as_json=as_json)

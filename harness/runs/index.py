@@ -1,7 +1,7 @@
 """The index of a folder of runs: one SQLite file in it that makes ten thousand runs listable at once.
 
-The run folders are the truth and the index is a cache of them: every look compares it with what is there, by two
-`stat`s a folder, and mends it. Deleting it costs nothing but the time of the next look. It lies beside the runs, so it
+The run folders are the truth and the index is a cache of them: every look compares it with what is there, by a
+`stat` a folder, and mends it. Deleting it costs nothing but the time of the next look. It lies beside the runs, so it
 moves with them and knows no other place.
 
 Nothing heavy is imported here: a list has to be there at once.
@@ -56,11 +56,6 @@ class Filters(NamedTuple):
     model: str | None = None
     origin: str | None = None  # exactly
     since: datetime | None = None  # with a time zone
-
-
-class _Known(NamedTuple):
-    stamp: str
-    state: str
 
 
 _COLUMNS = ", ".join(Row._fields)
@@ -158,9 +153,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _mend(index: sqlite3.Connection, root: Path) -> None:
     """Bring the index to what is there; what it holds of folders that are gone, moved or older goes."""
-    known = {folder: _Known(*row) for folder, *row in index.execute("SELECT folder, stamp, state FROM runs")}
-    stamps = dict(_stamps(root, known))
-    stale = [name for name, stamp in stamps.items() if name not in known or known[name].stamp != stamp]
+    rows_there = index.execute("SELECT folder, stamp, state = 'complete' AND chosen IS NOT NULL FROM runs")
+    known = {folder: (stamp, bool(settled)) for folder, stamp, settled in rows_there}
+    stamps = _stamps(root, known)
+    stale = [name for name, stamp in stamps.items() if name not in known or known[name][0] != stamp]
     gone = known.keys() - stamps.keys()
     if not stale and not gone:
         return
@@ -173,45 +169,52 @@ def _mend(index: sqlite3.Connection, root: Path) -> None:
     index.commit()
 
 
-def _stamps(root: Path, known: dict[str, _Known]) -> Iterator[tuple[str, str]]:
-    """Yield every run folder with what changes when it does."""
-    base = os.fspath(root)
+def _stamps(root: Path, known: dict[str, tuple[str, bool]]) -> dict[str, str]:
+    """Return every run folder with what changes when it does."""
     try:
-        entries = list(os.scandir(base))
+        names = os.listdir(root)  # noqa: PTH208
+        at = os.open(root, os.O_RDONLY)  # names relative to it are found in half of the time
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror or error}") from error
-    for entry in entries:
-        name = entry.name
-        if not name.startswith("."):
-            partial = name in known and known[name].state == "partial"
-            stamp = _stamp(f"{base}/{name}", partial=partial)
-            if stamp is not None:
-                yield name, stamp
+    new = ("", False)
+    found = {}
+    try:
+        for name in names:
+            if not name.startswith("."):
+                stamp = _stamp(at, name, settled=known.get(name, new)[1])
+                if stamp is not None:
+                    found[name] = stamp
+    finally:
+        os.close(at)
+    return found
 
 
-def _stamp(folder: str, *, partial: bool) -> str | None:
+def _stamp(at: int, name: str, *, settled: bool) -> str | None:
     """Return what changes when a run does; None where it is no run.
 
-    Its header and its report are written beside the old ones and renamed, which the folder's own time shows; an editor
-    may write in place, which the header's shows. Of a run that goes on, or was cut, also its trials.
+    Of a run that is settled that is its header, which is written beside the old one and renamed; an editor may write in
+    place. Of one that goes on, was cut, or has no report yet it is also its trials and whatever appears in it.
     """
     try:
-        header = os.stat(f"{folder}/environment.json")  # noqa: PTH116  a third of the time of Path.stat
-        own = os.stat(folder)  # noqa: PTH116
-        trials = os.stat(f"{folder}/trials.jsonl").st_size if partial else 0  # noqa: PTH116
+        header = os.stat(f"{name}/environment.json", dir_fd=at)
+        stamp = f"{header.st_ino}.{header.st_mtime_ns}.{header.st_size}"
+        if settled:
+            return stamp
+        return f"{stamp}.{os.stat(name, dir_fd=at).st_mtime_ns}.{os.stat(f'{name}/trials.jsonl', dir_fd=at).st_size}"
+    except FileNotFoundError as error:
+        return stamp if str(error.filename).endswith("trials.jsonl") else None
     except OSError:
         return None
-    return f"{own.st_ino}.{own.st_mtime_ns}.{header.st_mtime_ns}.{header.st_size}.{trials}"
 
 
 def _read(root: Path, name: str) -> tuple[Any, ...] | None:
     """Read a run folder into the columns of the table; None where its header cannot be read."""
     folder = root / name
+    before = _stamps_of(root, name)  # first: what changes while it is read shows at the next look
     header = _json(folder / "environment.json")
     if not isinstance(header, dict) or not isinstance(header.get("name"), str):
         return None
     partial = bool(header.get("partial"))
-    stamp = _stamp(os.fspath(folder), partial=partial)  # before the rest is read: a change meanwhile shows next time
     summary = _json(folder / "summary.json")
     choice = summary.get("choice") if isinstance(summary, dict) else None
     machine, options = _dict(header.get("machine")), _dict(header.get("options"))
@@ -236,7 +239,16 @@ def _read(root: Path, name: str) -> tuple[Any, ...] | None:
         chosen=str(choice["candidate"]) if isinstance(choice, dict) and choice.get("candidate") else None,
     )
     plain = (safe_text(value) if isinstance(value, str) and at else value for at, value in enumerate(row))
-    return (*plain, _seconds(started_at), stamp)
+    return (*plain, _seconds(started_at), before[row.state == "complete" and row.chosen is not None])
+
+
+def _stamps_of(root: Path, name: str) -> tuple[str | None, str | None]:
+    """Return the stamps of a run that is not settled and of one that is."""
+    at = os.open(root, os.O_RDONLY)
+    try:
+        return _stamp(at, name, settled=False), _stamp(at, name, settled=True)
+    finally:
+        os.close(at)
 
 
 def _json(path: Path) -> Any:
