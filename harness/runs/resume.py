@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.runs.folder import RECORD_FILES, RunFolder, without_credentials
+from harness.runs.folder import RECORD_FILES, RunFolder, read_run, without_credentials
 from harness.runs.model import Run
 from harness.workload.load import Loaded
 from harness.workload.schema import Workload
@@ -38,10 +38,16 @@ def reopen(path: Path, whole: Collection[Trial]) -> RunFolder:
     """Open the folder of a run to append the trials that are not in `whole`; what there is of those is set aside.
 
     Raises:
-        UserError: another process is writing the run, or the folder cannot be written. Nothing was changed then that a
-            second attempt would not do again.
+        UserError: another process is writing the run, or has just ended it, or the folder cannot be written. Nothing
+            was changed then that a second attempt would not do again.
     """
-    return RunFolder(path, before=lambda folder: _set_aside(folder, whole))
+
+    def set_aside(folder: Path) -> None:
+        if whole_trials(read_run(folder)) != frozenset(whole):  # nobody else can write any more, but could until now
+            raise UserError(f"{path}: another process has just gone on with this run; look again, it may be complete")
+        _set_aside(folder, whole)
+
+    return RunFolder(path, before=set_aside)
 
 
 def _set_aside(path: Path, whole: Collection[Trial]) -> None:

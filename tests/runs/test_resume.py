@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from harness.runs.model import Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.workload.load import Overrides, load_workload
 
-MOMENTS = 12
+# More of them: SLOTWISE_KILLS=100 pytest tests/runs/test_resume.py
+MOMENTS = int(os.environ.get("SLOTWISE_KILLS", "12"))
 
 
 @pytest.fixture
@@ -99,6 +101,13 @@ def test_a_line_without_its_end_is_whole(tmp_path: Path, undisturbed: Path) -> N
         pass
     assert (path / "trials.jsonl").read_bytes() == before
     assert not (path / "cut").exists()
+
+
+def test_a_run_that_somebody_else_went_on_with_is_left_alone(undisturbed: Path) -> None:
+    before = lines(undisturbed)
+    with pytest.raises(UserError, match="another process has just gone on with this run"):
+        reopen(undisturbed, {("serial", 0)})  # as it was a moment ago
+    assert lines(undisturbed) == before
 
 
 @pytest.mark.parametrize("kind", ["calls", "jobs", "trials"])
