@@ -59,6 +59,8 @@ class RunHead(NamedTuple):
     servers: tuple[ServerFacts, ...]
     options: tuple[tuple[str, str], ...]
     command: str
+    control: Literal["draws", "model"] = "draws"  # what decided which way jobs went
+    work: tuple[tuple[str, str], ...] = ()  # digests of what was done, by part; empty: an older run
 
 
 class ServerUse(NamedTuple):

@@ -20,7 +20,7 @@ from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.records import Origin, Path
 
-__all__ = ["PathStandings", "decide", "path_standings", "simplicity"]
+__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
 
 _CAP_RANK = {"serial": 0, "window": 1, "reserve": 2, "waves": 3, "unbounded": 4}
 
@@ -126,7 +126,11 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
     """Return the path's measure by repeat: the geometric mean of its pipelines' median times."""
-    tables = [dict(s.time_by_repeat) for s in candidate.pipelines if s.pipeline in pipelines]
+    return path_measure([dict(s.time_by_repeat) for s in candidate.pipelines if s.pipeline in pipelines])
+
+
+def path_measure(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the geometric mean of several pipelines' times by repeat, over the repeats that all of them have."""
     if not tables:
         return {}
     common = set.intersection(*(set(table) for table in tables))

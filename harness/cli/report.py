@@ -37,6 +37,7 @@ def report(
     from harness.report.summary import summary_text
     from harness.report.terminal import print_report
     from harness.runs.folder import read_run
+    from harness.runs.index import note_run
 
     analysis = analyse(read_run(folder))
     if settings is not None:
@@ -50,3 +51,4 @@ def report(
     else:
         print_report(analysis, Console(highlight=False))
     write_report(folder, analysis)
+    note_run(folder)

@@ -21,6 +21,7 @@ from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import note_run
 from harness.units import safe_url
 from harness.workload.load import Loaded, Overrides, load_workload
 
@@ -85,6 +86,7 @@ def simulate_workload(file: Path, options: Options) -> None:
             folder.write_header(run)
             folder.add_records(run)
         write_report(folder.path, analysis)
+        note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
 
 
