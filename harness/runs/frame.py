@@ -27,10 +27,14 @@ def frame(run: Run, library: Literal["pandas", "polars"] | None = None) -> Any:
         except ImportError:
             continue
         rows = list(call_rows(run))
-        columns = {name: [row[name] for row in rows] for name in COLUMNS}
-        return module.DataFrame(columns)
+        return module.DataFrame({name: [_cell(name, row[name]) for row in rows] for name in COLUMNS})
     wanted = library or "pandas or polars"
     raise UserError(f"to_frame: {wanted} is not installed; install it, or use `slotwise export RUN --as csv`")
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Seconds and rates are floats, also where they are whole: polars takes no mixture."""
+    return float(value) if name.endswith("_s") and value is not None else value
 
 
 def html(run: Run) -> str:
