@@ -65,9 +65,10 @@ def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loade
             "--resume goes on with the options of the run; beside it only --server, --fail-on and --json can be given"
         )
     path = file or Path(head.file)
-    if (not head.file and file is None) or not path.exists():
+    if (file is None and not head.file) or not path.is_file():
+        named = str(file or head.file) or "(this older run names none)"
         raise UserError(
-            f"{folder}: its workload file {head.file or ''} is not there; name it: slotwise run FILE --resume {folder}"
+            f"{folder}: its workload file {named} is not there; name it: slotwise run FILE --resume {folder}"
         )
     was = dict(head.options)
     asked = Options(

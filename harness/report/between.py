@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -52,7 +53,8 @@ def _lines(one: Between) -> Iterator[str]:
     yield "| candidate | path | before | now | ratio | verdict |"
     yield "|---|---|---:|---:|---:|---|"
     for row in one.rows:
-        yield f"| {markdown(row.candidate)} | {' | '.join(cell.replace(chr(10), ' ') for cell in _cells(row))} |"
+        cells = (re.sub(r"\n(.*)", r" (\1)", cell) for cell in _cells(row))
+        yield f"| {markdown(row.candidate)} | {' | '.join(cells)} |"
     yield ""
     if one.changed:
         yield from ("Changed since:", "", *(f"- {markdown(change)}" for change in one.changed), "")

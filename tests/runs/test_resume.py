@@ -110,6 +110,23 @@ def test_a_run_that_somebody_else_went_on_with_is_left_alone(undisturbed: Path) 
     assert lines(undisturbed) == before
 
 
+def test_a_full_disk_while_setting_aside_loses_nothing(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (undisturbed / "trials.jsonl").write_bytes(b"".join(lines(undisturbed)["trials"][:2]))
+    before = lines(undisturbed)
+    whole = whole_trials(read_run(undisturbed))
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match="No space left on device"):
+            reopen(undisturbed, whole)
+    assert lines(undisturbed) == before
+    virtual.resume(undisturbed)
+    assert not read_run(undisturbed).notes and len(read_run(undisturbed).trials) == 4
+
+
 @pytest.mark.parametrize("kind", ["calls", "jobs", "trials"])
 def test_a_trial_that_lost_a_record_is_measured_again(tmp_path: Path, undisturbed: Path, kind: str) -> None:
     file = undisturbed / f"{kind}.jsonl"
