@@ -13,8 +13,9 @@ __all__ = ["report"]
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of the report.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Print where report.html is instead of the report.")] = False,
 ) -> None:
-    """Render a run again: to the terminal, and report.md, summary.json and the charts in its folder."""
+    """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
     from rich.console import Console
 
     from harness.analysis.analyse import analyse
@@ -23,10 +24,13 @@ def report(
     from harness.report.terminal import print_report
     from harness.runs.folder import read_run
 
-    analysis = analyse(read_run(folder))
+    run = read_run(folder)
+    analysis = analyse(run)
     # Printed first: a folder that cannot be written can still be read.
     if json:
         typer.echo(summary_text(analysis), nl=False)
-    else:
+    elif not html:
         print_report(analysis, Console(highlight=False))
-    write_report(folder, analysis)
+    write_report(folder, analysis, run)
+    if html and not json:
+        typer.echo(str(folder / "report.html"))

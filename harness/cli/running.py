@@ -57,7 +57,7 @@ def run_workload(loaded: Loaded, options: Options) -> int:
     analysis = analyse(run)
     show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
     try:
-        write_report(done.folder, analysis)
+        write_report(done.folder, analysis, run)
         print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)

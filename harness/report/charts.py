@@ -1,4 +1,7 @@
-"""Charts as SVG, made without a browser. Every one names its units and the origin of its numbers."""
+"""Charts of the analysis: one Altair specification each, drawn without a browser as SVG and PNG.
+
+Every one names its units and the origin of its numbers.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.report.bars import COLOURS, KINDS
 from harness.report.text import plain
 
-__all__ = ["charts_of", "ladder_chart", "to_svg"]
+__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "ladder_chart", "styled", "to_png", "to_svg"]
 
-_WIDTH = 520
-_ROW = 34  # height of one candidate
+WIDTH = 520
+ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
+_SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
 def charts_of(analysis: Analysis) -> dict[str, alt.TopLevelMixin]:
@@ -39,6 +43,13 @@ def to_svg(chart: alt.TopLevelMixin) -> str:
     text = io.StringIO()
     chart.save(text, format="svg")
     return text.getvalue()
+
+
+def to_png(svg: str) -> bytes:
+    """Draw a chart's SVG as PNG, twice as fine as a screen's pixels."""
+    import vl_convert
+
+    return bytes(vl_convert.svg_to_png(svg, scale=2))
 
 
 def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
@@ -72,12 +83,12 @@ def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
                     scale=alt.Scale(domain=[0, 1.05 * max(rungs, default=1)]),
                 ),
                 y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
-                color=_colour("server", names),
+                color=colour_of("server", names),
                 shape=alt.Shape("server:N", sort=names, legend=None),
             )
-            .properties(width=_WIDTH // 2, height=_SMALL_HEIGHT, title=title)
+            .properties(width=WIDTH // 2, height=_SMALL_HEIGHT, title=title)
         )
-    return _styled(alt.hconcat(*panels))
+    return styled(alt.hconcat(*panels))
 
 
 def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLevelMixin | None:
@@ -112,19 +123,23 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
                 dot.encode(x=x, y=rows, color=colour),
                 mean.encode(x=x, y=rows, color=colour),
             ).properties(
-                width=_WIDTH,
-                height=_ROW * len(order),
+                width=WIDTH,
+                height=ROW * len(order),
                 title=alt.TitleParams(
                     f"{what} of {plain(pipeline)} ({analysis.run.origin})",
                     subtitle="dots: repeats (median over jobs); tick and bar: mean and 95 % interval",
                 ),
             )
         )
-    return _styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels)) if panels else None
 
 
 def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
-    """Chart what each server made while so many calls were in flight: time-weighted, over all repeats."""
+    """Chart what each server made while so many calls were in flight, and what that was for one of them.
+
+    Time-weighted, over all repeats. `in_flight` calls share a rate, so that 100 tokens of one of them take
+    100 in_flight / rate seconds (Little's law), waits and prompts included.
+    """
     rows = []
     names = []
     for candidate in analysis.candidates:
@@ -133,38 +148,42 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
             names.append(name)
             total_s = sum(row.time_s for row in at)
             rows += [
-                {"series": name, "in flight": row.in_flight, "rate": row.tokens_per_s, "share": row.time_s / total_s}
+                {
+                    "series": name,
+                    "in flight": row.in_flight,
+                    "tokens per second": row.tokens_per_s,
+                    "seconds": 100 * row.in_flight / row.tokens_per_s if row.tokens_per_s > 0 else None,
+                    "share": row.time_s / total_s,
+                }
                 for row in at
                 if row.time_s > 0.01 * total_s  # an instant between two calls says nothing about a rate
             ]
     if not rows:
         return None
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(
-            "in flight:Q",
-            title="calls in flight on the server",
-            axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-            scale=alt.Scale(domainMin=0),
-        ),
-        y=alt.Y("rate:Q", title="tokens per second", scale=alt.Scale(zero=True)),
-        color=_colour("series", names),
-    )
-    chart = alt.layer(
-        base.mark_line(strokeWidth=2),
-        base.mark_circle(opacity=0.9).encode(
-            size=alt.Size(
-                "share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=alt.Legend(format="%")
+    panels = []
+    for field, title, subtitle in (
+        ("tokens per second", "Aggregate throughput", "all calls; no tokens come while a prompt is processed"),
+        ("seconds", "Wall-clock of 100 tokens", "of one call, its waits and prompt included"),
+    ):
+        base = alt.Chart(alt.InlineData(values=rows)).encode(
+            x=alt.X(
+                "in flight:Q",
+                title="calls in flight on the server",
+                axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                scale=alt.Scale(domainMin=0),
+            ),
+            y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
+            color=colour_of("series", names),
+        )
+        size = alt.Size("share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=_SHARES)
+        panels.append(
+            alt.layer(base.mark_line(strokeWidth=2), base.mark_circle(opacity=0.9).encode(size=size)).properties(
+                width=WIDTH // 2 - 20,
+                height=_SMALL_HEIGHT,
+                title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle),
             )
-        ),
-    ).properties(
-        width=_WIDTH,
-        height=_SMALL_HEIGHT,
-        title=alt.TitleParams(
-            f"Aggregate throughput by calls in flight ({analysis.run.origin})",
-            subtitle="prompts included: while a prompt is processed no tokens come",
-        ),
-    )
-    return _styled(chart)
+        )
+    return styled(alt.hconcat(*panels))
 
 
 def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
@@ -199,15 +218,15 @@ def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
                 order=alt.Order("n:Q"),
             )
             .properties(
-                width=_WIDTH,
-                height=_ROW * len(order),
+                width=WIDTH,
+                height=ROW * len(order),
                 title=alt.TitleParams(
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
                     subtitle="means along the critical path",
                 ),
             )
         )
-    return _styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels)) if panels else None
 
 
 def _occurs(analysis: Analysis, field: str) -> bool:
@@ -232,7 +251,7 @@ def _labels(ladders: Sequence[Ladder]) -> list[str]:
     return labels
 
 
-def _colour(field: str, names: Sequence[str]) -> alt.Color:
+def colour_of(field: str, names: Sequence[str]) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
     return alt.Color(f"{field}:N", title=None, scale=scale)
 
@@ -241,7 +260,7 @@ def _finite(value: float) -> float | None:
     return value if value == value else None
 
 
-def _styled(chart: Any) -> alt.TopLevelMixin:
+def styled(chart: Any) -> alt.TopLevelMixin:
     styled: alt.TopLevelMixin = (
         chart.configure_view(stroke=None)
         .configure_axis(
