@@ -1,4 +1,4 @@
-"""What a page can show and a table cannot: distributions, nodes, graphs with slack, timelines. From records, in one pass.
+"""What a page can show and a table cannot: distributions, nodes, graphs with slack, timelines. One pass over records.
 
 Everything here is aggregated for the eye: a hundred thousand calls make a few hundred points. The raw records lie
 beside the report.
@@ -92,7 +92,9 @@ def details(run: Run, analysis: Analysis) -> Details:
             node = (call.candidate, call.pipeline, call.node)
             counts[node] += 1
             before = sums.get(node)
-            sums[node] = list(split.parts) if before is None else [a + b for a, b in zip(before, split.parts, strict=True)]
+            sums[node] = (
+                list(split.parts) if before is None else [a + b for a, b in zip(before, split.parts, strict=True)]
+            )
     delays: dict[tuple[str, int, str, int], list[DelayRecord]] = defaultdict(list)
     for delay in run.delays:
         if (delay.candidate, delay.repeat) in complete:

@@ -1,4 +1,4 @@
-"""Candidates between two paths: what each costs the batch path and the interactive one, and which no other one beats."""
+"""Candidates between two paths: what each costs either path, and which no other one beats."""
 
 from __future__ import annotations
 

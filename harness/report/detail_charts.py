@@ -1,4 +1,4 @@
-"""Charts of what lies behind the analysis: distributions, nodes, the front between two paths, predicted against measured."""
+"""Charts of what lies behind the analysis: distributions, nodes, one path against the other, the score."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _score(analysis: Analysis, score: tuple[ScoreRow, ...]) -> alt.TopLevelMixin
     names = [plain(name) for name in dict.fromkeys(row.candidate for row in score)]
     rows = [
         {
-            "figure": f"{plain(row.pipeline)}: {row.figure}" if row.pipeline else row.figure,
+            "figure": plain(f"{row.pipeline}: {row.figure}" if row.pipeline else row.figure),
             "candidate": plain(row.candidate),
             "error": row.error,
             "low": -(row.noise or 0.0),
@@ -184,7 +184,9 @@ def _score(analysis: Analysis, score: tuple[ScoreRow, ...]) -> alt.TopLevelMixin
     y = alt.Y("candidate:N", sort=names, title=None)
     chart = alt.layer(
         base.mark_bar(color="#E6E6E6", height=14).encode(
-            x=alt.X("low:Q", title=f"predicted over {analysis.run.origin}, less one", axis=alt.Axis(format="+%")), x2="high:Q", y=y
+            x=alt.X("low:Q", title=f"predicted over {analysis.run.origin}, less one", axis=alt.Axis(format="+%")),
+            x2="high:Q",
+            y=y,
         ),
         base.mark_rule(color="#888888").encode(x=alt.datum(0)),
         base.mark_circle(size=80, opacity=1).encode(x="error:Q", y=y, color=_no_legend(names)),

@@ -39,7 +39,9 @@ def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
     score = read_score(folder)
     made = charts_of(analysis) | detail_charts(analysis, more, score.rows if score else ())
     charts = {name: made[name] for name in _TITLES if name in made}
-    write_text(folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", _TITLES[name]) for name in charts]))
+    write_text(
+        folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", _TITLES[name]) for name in charts])
+    )
     svgs = {name: to_svg(chart) for name, chart in charts.items()}
     write_text(folder, "report.html", html_report(analysis, more, svgs, score))
     for name, svg in svgs.items():

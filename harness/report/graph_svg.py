@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import networkx as nx
 from jinja2 import Environment, StrictUndefined
 
+from harness.analysis.critical_path import NodeSlack
 from harness.analysis.details import JobGraph
+from harness.report.text import plain
 from harness.units import seconds
 from harness.workload.draw import label, layered, row_of
 
@@ -66,7 +69,7 @@ def graph_svg(job: JobGraph) -> str:
     column = {node: i for i, level in enumerate(levels) for node in level}
     found = {of.node: of for of in job.slack}
     on_path = [step.node for step in job.path.steps]
-    pairs = set(zip(on_path, on_path[1:], strict=False))
+    pairs = set(pairwise(on_path))
 
     boxes = []
     for name in graph:
@@ -79,7 +82,7 @@ def graph_svg(job: JobGraph) -> str:
                 _y(rows[name]),
                 name,
                 text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…",
-                "did not run" if of is None else f"{seconds(of.end_s - of.start_s)} from {seconds(of.start_s)}",
+                _time(of, bool(job.slack)),
                 "critical" if critical else "" if of is None else f"slack {seconds(of.slack_s)}",
                 critical,
                 of is not None or critical,
@@ -93,7 +96,9 @@ def graph_svg(job: JobGraph) -> str:
     ]
     bottom = max(rows.values())
     backs = any(again for *_, again in graph.edges(data="again"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=lambda value: plain(str(value))
+    )
     return environment.from_string(_TEMPLATE).render(
         width=_x(len(levels) - 1) + _WIDTH + 8,
         height=_y(bottom) + _HEIGHT + (30 if backs else 8),
@@ -103,6 +108,12 @@ def graph_svg(job: JobGraph) -> str:
         box_height=_HEIGHT,
         summary=f"Agent graph of {job.path.pipeline}; its critical path is {', then '.join(dict.fromkeys(on_path))}",
     )
+
+
+def _time(of: NodeSlack | None, known: bool) -> str:
+    if of is None:
+        return "did not run" if known else "too many calls to look at"
+    return f"{seconds(of.end_s - of.start_s)} from {seconds(of.start_s)}"
 
 
 def _x(column: int) -> float:

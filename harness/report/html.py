@@ -137,7 +137,8 @@ def _finalize(value: Any) -> Any:
 
 def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    allowed = f"script-src 'sha256-{digest}'; style-src 'unsafe-inline'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def _json(value: Any) -> Markup:
@@ -166,6 +167,8 @@ def _chart_colours() -> str:
 def _lead(analysis: Analysis) -> tuple[str, ...]:
     """Return the recommendation: two sentences, or as many as it takes to say what the trade is."""
     choice = analysis.choice
+    if choice.kind == "trade":  # the alternatives follow, side by side
+        return choice.sentences[:3]
     if len(choice.sentences) > 1:
         return choice.sentences[:2]
     return (*choice.sentences, *(verdict.headline for verdict in analysis.paths))[:2]
@@ -201,7 +204,9 @@ def _cell(found: Estimate | None, shown: Callable[[float], str]) -> Cell:
     if found.interval is not None:
         low, high = found.interval
         return Cell(shown(found.value), (f"{shown(low)} to {shown(high)}",))
-    return Cell(shown(found.value), ("one repeat, no interval" if found.n == 1 else f"no useful interval from {found.n}",))
+    return Cell(
+        shown(found.value), ("one repeat, no interval" if found.n == 1 else f"no useful interval from {found.n}",)
+    )
 
 
 def _servers(candidate: CandidateSummary) -> list[str]:

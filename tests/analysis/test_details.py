@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from itertools import pairwise
 
 import networkx as nx
 import pytest
@@ -30,7 +31,8 @@ def test_the_distribution_is_the_share_of_values_at_most_so_large() -> None:
 
 @pytest.mark.parametrize("n", [199, 200, 201, 12_345])
 def test_many_values_make_few_points_that_all_lie_on_the_distribution(n: int) -> None:
-    values = [random.Random(n).expovariate(1) for _ in range(n)]
+    draw = random.Random(n)
+    values = [draw.expovariate(1) for _ in range(n)]
     points = ecdf(values)
     assert len(points) == min(n, 200)
     assert points[0][0] == min(values)
@@ -88,7 +90,7 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
         lanes[bar.lane].append((bar.slot_s, bar.end_s))
     assert set(lanes) == {0, 1, 2}
     for intervals in lanes.values():
-        assert all(before[1] <= after[0] for before, after in zip(intervals, intervals[1:], strict=False))
+        assert all(before[1] <= after[0] for before, after in pairwise(intervals))
 
 
 def test_of_a_long_trial_the_first_calls_are_shown_and_the_rest_is_said() -> None:
