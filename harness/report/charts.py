@@ -18,7 +18,7 @@ from harness.report.text import plain
 
 __all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "ladder_chart", "styled", "to_png", "to_svg"]
 
-WIDTH = 520
+WIDTH = 640
 ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
 _SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
@@ -160,9 +160,9 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
             ]
     if not rows:
         return None
-    panels = []
+    panels, most = [], max(row["in flight"] for row in rows)
     for field, title, subtitle in (
-        ("tokens per second", "Aggregate throughput", "all calls; no tokens come while a prompt is processed"),
+        ("tokens per second", "Aggregate throughput", "all calls; none comes while a prompt is processed"),
         ("seconds", "Wall-clock of 100 tokens", "of one call, its waits and prompt included"),
     ):
         base = alt.Chart(alt.InlineData(values=rows)).encode(
@@ -170,7 +170,7 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
                 "in flight:Q",
                 title="calls in flight on the server",
                 axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-                scale=alt.Scale(domainMin=0),
+                scale=alt.Scale(domain=[0, 1.06 * most]),
             ),
             y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
             color=colour_of("series", names),
@@ -178,7 +178,7 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
         size = alt.Size("share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=_SHARES)
         panels.append(
             alt.layer(base.mark_line(strokeWidth=2), base.mark_circle(opacity=0.9).encode(size=size)).properties(
-                width=WIDTH // 2 - 20,
+                width=WIDTH // 2 - 10,
                 height=_SMALL_HEIGHT,
                 title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle),
             )

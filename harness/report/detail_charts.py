@@ -71,7 +71,9 @@ def _latency(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
 def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
     """Draw the mean call of each node, of the candidates that are recommended."""
     shown = {settings.candidate for settings in analysis.choice.settings}
-    used = [kind for kind in KINDS if any(getattr(of.parts, kind.field) > 0 for of in details.nodes)]
+    mine = [of for of in details.nodes if of.candidate in shown]
+    used = [kind for kind in KINDS if any(getattr(of.parts, kind.field) > 0.005 * of.parts.total_s for of in mine)]
+    room = min(220, max((7 * len(of.node) + 10 for of in mine), default=0))  # the same in all panels
     panels = []
     for candidate, pipeline in dict.fromkeys((of.candidate, of.pipeline) for of in details.nodes):
         mine = [of for of in details.nodes if (of.candidate, of.pipeline) == (candidate, pipeline)]
@@ -91,7 +93,7 @@ def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | Non
             .mark_bar(stroke="white", strokeWidth=0.5)
             .encode(
                 x=alt.X("seconds:Q", title="seconds", stack="zero"),
-                y=alt.Y("node:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13, labelLimit=220)),
+                y=alt.Y("node:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13, labelLimit=220, minExtent=room)),
                 color=alt.Color(
                     "kind:N",
                     title="kind of time",
@@ -170,34 +172,35 @@ def _score(analysis: Analysis, score: tuple[ScoreRow, ...]) -> alt.TopLevelMixin
     if not score:
         return None
     names = [plain(name) for name in dict.fromkeys(row.candidate for row in score)]
-    rows = [
-        {
-            "figure": plain(f"{row.pipeline}: {row.figure}" if row.pipeline else row.figure),
-            "candidate": plain(row.candidate),
-            "error": row.error,
-            "low": -(row.noise or 0.0),
-            "high": row.noise or 0.0,
-        }
-        for row in score
-    ]
-    base = alt.Chart(alt.InlineData(values=rows))
-    y = alt.Y("candidate:N", sort=names, title=None)
-    chart = alt.layer(
-        base.mark_bar(color="#E6E6E6", height=14).encode(
-            x=alt.X("low:Q", title=f"predicted over {analysis.run.origin}, less one", axis=alt.Axis(format="+%")),
-            x2="high:Q",
-            y=y,
-        ),
-        base.mark_rule(color="#888888").encode(x=alt.datum(0)),
-        base.mark_circle(size=80, opacity=1).encode(x="error:Q", y=y, color=_no_legend(names)),
-    ).properties(width=WIDTH, height=24 * len(names))
-    return styled(
-        chart.facet(
-            row=alt.Row("figure:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top"))
-        ).properties(
-            title=alt.TitleParams(
-                f"Predicted against {analysis.run.origin}",
-                subtitle="dot: error of the prediction; grey: noise of the measurement (half of its 95 % interval)",
+    furthest = 1.05 * max(max(abs(row.error), row.noise or 0.0) for row in score) or 0.01
+    scale = alt.Scale(domain=[-furthest, furthest])
+    panels = []
+    for pipeline, figure in dict.fromkeys((row.pipeline, row.figure) for row in score):
+        mine = [row for row in score if (row.pipeline, row.figure) == (pipeline, figure)]
+        rows = [
+            {
+                "candidate": plain(row.candidate),
+                "error": row.error,
+                "low": -(row.noise or 0.0),
+                "high": row.noise or 0.0,
+            }
+            for row in mine
+        ]
+        base = alt.Chart(alt.InlineData(values=rows))
+        y = alt.Y("candidate:N", sort=names, title=None, axis=alt.Axis(labelFontSize=13))
+        x = alt.X("low:Q", title=None, axis=alt.Axis(format="+.0%"), scale=scale)
+        panels.append(
+            alt.layer(
+                base.mark_bar(color="#E6E6E6", height=14).encode(x=x, x2="high:Q", y=y),
+                base.mark_rule(color="#888888").encode(x=alt.datum(0)),
+                base.mark_circle(size=80, opacity=1).encode(x="error:Q", y=y, color=_no_legend(names)),
+            ).properties(
+                width=WIDTH,
+                height=24 * len(rows),
+                title=alt.TitleParams(
+                    plain(f"{figure} of {pipeline}" if pipeline else f"{figure}, all calls").capitalize(),
+                    subtitle=f"predicted over {analysis.run.origin}, less one; grey: noise of the measurement",
+                ),
             )
         )
-    )
+    return styled(alt.vconcat(*panels))

@@ -12,7 +12,7 @@ from harness.analysis.critical_path import NodeSlack
 from harness.analysis.details import JobGraph
 from harness.report.text import plain
 from harness.units import seconds
-from harness.workload.draw import label, layered, row_of
+from harness.workload.draw import layered, row_of
 
 __all__ = ["graph_svg"]
 
@@ -75,7 +75,7 @@ def graph_svg(job: JobGraph) -> str:
     for name in graph:
         of = found.get(name)
         critical = name in on_path
-        text = label(name, graph.nodes[name])
+        text = f"{name} ×{of.steps}" if of is not None and of.steps > 1 else name
         boxes.append(
             _Box(
                 _x(column[name]),

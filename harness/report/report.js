@@ -251,7 +251,7 @@
       ["outcome", text(call.outcome_text)],
       ["ready at", seconds(call.ready_s)],
       ["waits for the router", call.started_s === null ? "never let go" : seconds(call.started_s - call.ready_s)],
-      ...(sent !== null && call.started_s !== null && sent - call.started_s > 5e-4 ? [["paced by the throttle", seconds(sent - call.started_s)]] : []),
+      ...(sent !== null && call.started_s !== null && sent - call.started_s > 5e-4 ? [["until sent", seconds(sent - call.started_s)]] : []),
       ...(call.lane === null ? [] : [
         ["waits in the server", seconds(call.slot_s - sent)],
         ["load and admission", seconds(call.prefill_s - call.slot_s)],
@@ -267,6 +267,7 @@
     ];
     const list = element("dl");
     for (const [name, value] of rows) {
+      if (value === "") continue;
       const row = element("div");
       row.append(element("dt", {}, name), element("dd", {}, value));
       list.appendChild(row);
