@@ -16,6 +16,8 @@ def report(
     html: Annotated[bool, typer.Option("--html", help="Print where report.html is instead of the report.")] = False,
 ) -> None:
     """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
+    import gc
+
     from rich.console import Console
 
     from harness.analysis.analyse import analyse
@@ -25,6 +27,7 @@ def report(
     from harness.runs.folder import read_run
 
     run = read_run(folder)
+    gc.freeze()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
     analysis = analyse(run)
     # Printed first: a folder that cannot be written can still be read.
     if json:

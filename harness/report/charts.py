@@ -21,6 +21,7 @@ __all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "ladder_chart", "styled", "
 WIDTH = 640
 ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
+_DOTS = 100  # of one candidate
 _SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
@@ -96,11 +97,14 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
     panels = []
     order = [plain(candidate.name) for candidate in analysis.candidates]
     for pipeline in pipelines:
-        dots, bars = [], []
+        dots, bars, most = [], [], 0
         for candidate in analysis.candidates:
             summary = _of(candidate, pipeline)
             name = plain(candidate.name)
-            dots += [{"candidate": name, "seconds": value, "repeat": n + 1} for n, value in summary.time_by_repeat]
+            most = max(most, len(summary.time_by_repeat))
+            dots += [
+                {"candidate": name, "seconds": value, "repeat": n + 1} for n, value in _some(summary.time_by_repeat)
+            ]
             if summary.time is not None:
                 found = summary.time
                 low = found.value if found.low is None else found.low
@@ -127,11 +131,23 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
                 height=ROW * len(order),
                 title=alt.TitleParams(
                     f"{what} of {plain(pipeline)} ({analysis.run.origin})",
-                    subtitle="dots: repeats (median over jobs); tick and bar: mean and 95 % interval",
+                    subtitle=f"dots: {_which(most)} (median over jobs); tick and bar: mean and 95 % interval",
                 ),
             )
         )
     return styled(alt.vconcat(*panels)) if panels else None
+
+
+def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Return the repeats, of many as many as can be told apart: at equal steps from the quickest to the slowest."""
+    if len(by_repeat) <= _DOTS:
+        return by_repeat
+    ordered = sorted(by_repeat, key=lambda of: of[1])
+    return [ordered[round(i * (len(ordered) - 1) / (_DOTS - 1))] for i in range(_DOTS)]
+
+
+def _which(repeats: int) -> str:
+    return "repeats" if repeats <= _DOTS else f"{_DOTS} of {repeats} repeats, from the quickest to the slowest"
 
 
 def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
@@ -140,7 +156,7 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
     Time-weighted, over all repeats. `in_flight` calls share a rate, so that 100 tokens of one of them take
     100 in_flight / rate seconds (Little's law), waits and prompts included.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     names = []
     for candidate in analysis.candidates:
         for server, at in candidate.concurrency:

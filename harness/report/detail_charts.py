@@ -74,6 +74,7 @@ def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | Non
     mine = [of for of in details.nodes if of.candidate in shown]
     used = [kind for kind in KINDS if any(getattr(of.parts, kind.field) > 0.005 * of.parts.total_s for of in mine)]
     room = min(220, max((7 * len(of.node) + 10 for of in mine), default=0))  # the same in all panels
+    axis = alt.Axis(labelFontSize=13, labelLimit=220, minExtent=room)
     panels = []
     for candidate, pipeline in dict.fromkeys((of.candidate, of.pipeline) for of in details.nodes):
         mine = [of for of in details.nodes if (of.candidate, of.pipeline) == (candidate, pipeline)]
@@ -93,7 +94,7 @@ def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | Non
             .mark_bar(stroke="white", strokeWidth=0.5)
             .encode(
                 x=alt.X("seconds:Q", title="seconds", stack="zero"),
-                y=alt.Y("node:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13, labelLimit=220, minExtent=room)),
+                y=alt.Y("node:N", sort=order, title=None, axis=axis),
                 color=alt.Color(
                     "kind:N",
                     title="kind of time",

@@ -173,7 +173,9 @@
     if (decode) {
       shape("rect", { x: decode[0], y, width: decode[1], height: LANE, fill: colour(call) }, group);
       const name = label(call);
-      if (decode[1] > 6.2 * name.length + 8) shape("text", { x: decode[0] + 5, y: y + 14 }, group, name);
+      const room = 6.2 * name.length + 8;
+      if (decode[1] > room) shape("text", { x: decode[0] + 5, y: y + 14 }, group, name);
+      else if (decode[0] - whole[0] > room) shape("text", { x: whole[0] + 5, y: y + 14, class: "on-pale" }, group, name);
     }
     if (whole[1] > 2) shape("rect", { x: whole[0] + whole[1] - 1, y, width: 1, height: LANE, fill: "var(--paper)" }, group);
   }
@@ -198,12 +200,15 @@
       if (steps.length && steps[steps.length - 1][0] === time) steps.pop();
       steps.push([time, router, inside]);
     }
-    for (const step of steps) most = Math.max(most, step[1] + step[2]);
+    const least = endOf(current()) / 500; // an instant between two events is no queue
+    steps.forEach((step, i) => {
+      if ((i + 1 < steps.length ? steps[i + 1][0] : Infinity) - step[0] > least) most = Math.max(most, step[1] + step[2]);
+    });
     shape("text", { x: 0, y: base - 10 }, view, "waiting");
     shape("text", { x: 0, y: base + 3 }, view, most ? `up to ${most}` : "none");
     shape("line", { x1: LEFT, x2: width - RIGHT, y1: base, y2: base, class: "tick" }, view);
     if (!most) return;
-    const high = (n) => base - ((QUEUE - 8) * n) / most;
+    const high = (n) => base - ((QUEUE - 8) * Math.min(n, most)) / most;
     const area = (value, name) => {
       let path = "";
       for (const step of steps) {

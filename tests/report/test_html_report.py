@@ -37,7 +37,7 @@ def _nasty_run() -> Run:
     for serial, call in enumerate(run.calls):
         calls.append(call._replace(agent=NASTY, model=NASTY, call=serial))
     broken = make.call("merge", pipeline="digest", path="batch", candidate="batched", job=9, outcome="error", ready=1.0)
-    calls.append(broken._replace(reply=broken.reply._replace(error=NASTY), repeat=2))
+    calls.append(broken._replace(reply=broken.reply._replace(error=NASTY)))
     return run._replace(
         calls=tuple(calls),
         servers=tuple(s._replace(model=NASTY, version=NASTY, details={NASTY: NASTY}) for s in run.servers),
