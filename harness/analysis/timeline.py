@@ -6,14 +6,17 @@ slots, each into the first that is free: who generated together with whom is tru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from harness.core.records import CallRecord, TrialRecord
 
-__all__ = ["MOST_CALLS", "Bar", "ServerLanes", "Timeline", "median_trial", "timeline"]
+__all__ = ["MOST_CALLS", "Bar", "ServerLanes", "Timeline", "Waiting", "median_trial", "timeline"]
 
 MOST_CALLS = 2000  # of a trial; an eye sees no more, and a page grows by 150 bytes a call
+_MOST_STEPS = 400  # of a queue
 
 
 class Bar(NamedTuple):
@@ -27,6 +30,14 @@ class Bar(NamedTuple):
     end_s: float
 
 
+class Waiting(NamedTuple):
+    """So many calls waited from `time_s` on, until the next of these: means where there were more than can be seen."""
+
+    time_s: float
+    router: float  # ready, not sent
+    server: float  # sent, no slot yet
+
+
 class ServerLanes(NamedTuple):
     """One server: `lanes` is its slots, or as many as were in use where the slots are not known."""
 
@@ -34,6 +45,7 @@ class ServerLanes(NamedTuple):
     lanes: int
     slots: int | None
     bars: tuple[Bar, ...]  # in the order of `slot_s`
+    waiting: tuple[Waiting, ...]  # of all calls, not only of those that have a bar
 
 
 class Timeline(NamedTuple):
@@ -44,7 +56,7 @@ class Timeline(NamedTuple):
     makespan_s: float
     calls: int  # of the whole trial
     shown: int
-    until_s: float | None  # all calls that were ready before it are shown; None: all of the trial
+    until_s: float | None  # all calls that had a slot before it are shown; None: all of the trial
     servers: tuple[ServerLanes, ...]
 
 
@@ -57,23 +69,58 @@ def median_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
 def timeline(
     trial: TrialRecord, calls: Sequence[CallRecord], slots: Mapping[str, int], most: int = MOST_CALLS
 ) -> Timeline:
-    """Lay the calls of a trial out. `slots` maps servers to theirs; of more than `most` calls the first ready ones."""
-    ordered = sorted(calls, key=lambda call: (call.ready_s, call.call))
-    shown, until_s = ordered[:most], ordered[most].ready_s if len(ordered) > most else None
-    names = sorted({call.server for call in shown})
+    """Lay the calls of a trial out, of more than `most` those served first. `slots` maps servers to theirs."""
+    bars = sorted((_bar(call) for call in calls), key=lambda bar: (bar.slot_s, bar.call.call))
+    until_s = bars[most].slot_s if len(bars) > most else None
+    servers = []
+    for name in sorted({bar.call.server for bar in bars}):
+        mine = [bar for bar in bars if bar.call.server == name]
+        shown = [bar for bar in bars[:most] if bar.call.server == name]
+        servers.append(_lanes(name, shown, slots.get(name), _waiting(mine, until_s)))
     return Timeline(
-        trial.candidate,
-        trial.repeat,
-        trial.makespan_s,
-        len(ordered),
-        len(shown),
-        until_s,
-        tuple(_lanes(name, [call for call in shown if call.server == name], slots.get(name)) for name in names),
+        trial.candidate, trial.repeat, trial.makespan_s, len(bars), len(bars[:most]), until_s, tuple(servers)
     )
 
 
-def _lanes(server: str, calls: Sequence[CallRecord], slots: int | None) -> ServerLanes:
-    bars = sorted((_bar(call) for call in calls), key=lambda bar: (bar.slot_s, bar.call.call))
+def _waiting(bars: Sequence[Bar], until_s: float | None) -> tuple[Waiting, ...]:
+    changes: list[tuple[float, int, int]] = []
+    for bar in bars:
+        sent_s = bar.end_s if bar.call.reply.sent_s is None else bar.call.reply.sent_s
+        changes += [(bar.call.ready_s, 1, 0), (sent_s, -1, 0)]
+        if bar.lane is not None:
+            changes += [(sent_s, 0, 1), (bar.slot_s, 0, -1)]
+    changes.sort()
+    steps: list[Waiting] = []
+    router = server = 0
+    for time_s, more_router, more_server in changes:
+        if until_s is not None and time_s > until_s:
+            break
+        router, server = router + more_router, server + more_server
+        if steps and steps[-1].time_s == time_s:
+            steps.pop()
+        steps.append(Waiting(time_s, router, server))
+    return tuple(steps) if len(steps) <= _MOST_STEPS else _means(steps)
+
+
+def _means(steps: Sequence[Waiting]) -> tuple[Waiting, ...]:
+    """Average over equal pieces of the whole time."""
+    start_s, end_s = steps[0].time_s, steps[-1].time_s
+    piece_s = (end_s - start_s) / _MOST_STEPS
+    router, server = [0.0] * _MOST_STEPS, [0.0] * _MOST_STEPS
+    for step, after in pairwise(steps):
+        from_s = step.time_s
+        while from_s < after.time_s:
+            piece = min(_MOST_STEPS - 1, int((from_s - start_s) / piece_s))
+            to_s = after.time_s if piece == _MOST_STEPS - 1 else min(after.time_s, start_s + (piece + 1) * piece_s)
+            to_s = max(to_s, math.nextafter(from_s, math.inf))  # rounding must not stop it
+            router[piece] += step.router * (to_s - from_s) / piece_s
+            server[piece] += step.server * (to_s - from_s) / piece_s
+            from_s = to_s
+    pieces = [Waiting(start_s + i * piece_s, router[i], server[i]) for i in range(_MOST_STEPS)]
+    return (*pieces, steps[-1])
+
+
+def _lanes(server: str, bars: Sequence[Bar], slots: int | None, waiting: tuple[Waiting, ...]) -> ServerLanes:
     free_s: list[float] = []  # of each lane: the end of its last call
     placed = []
     for bar in bars:
@@ -88,7 +135,7 @@ def _lanes(server: str, calls: Sequence[CallRecord], slots: int | None) -> Serve
             lane = min(range(len(free_s)), key=free_s.__getitem__)
         free_s[lane] = max(free_s[lane], bar.end_s)
         placed.append(bar._replace(lane=lane))
-    return ServerLanes(server, slots or len(free_s), slots, tuple(placed))
+    return ServerLanes(server, slots or len(free_s), slots, tuple(placed), waiting)
 
 
 def _bar(call: CallRecord) -> Bar:

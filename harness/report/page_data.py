@@ -55,7 +55,15 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
                 "until_s": _time(of.until_s),
                 "calls_of_trial": of.calls,
                 "servers": [
-                    {"name": text(server.server), "lanes": server.lanes, "slots": server.slots} for server in of.servers
+                    {
+                        "name": text(server.server),
+                        "lanes": server.lanes,
+                        "slots": server.slots,
+                        "waiting": [
+                            [_time(at.time_s), round(at.router, 2), round(at.server, 2)] for at in server.waiting
+                        ],
+                    }
+                    for server in of.servers
                 ],
                 "calls": [_row(bar, number, text) for number, server in enumerate(of.servers) for bar in server.bars],
             }

@@ -185,27 +185,14 @@
   function queue(server, number) {
     const top = laneY(number, 0) + lanesOf(server, number) * (LANE + GAP) + 4;
     const base = top + QUEUE - 6;
-    const changes = [];
-    for (const call of current().calls) {
-      if (call.server !== number) continue;
-      const sent = call.sent_s ?? call.end_s;
-      changes.push([call.ready_s, 1, 0], [sent, -1, 0]);
-      if (call.lane !== null) changes.push([sent, 0, 1], [call.slot_s, 0, -1]);
-    }
-    changes.sort((a, b) => a[0] - b[0]);
-    const steps = [];
-    let router = 0, inside = 0, most = 0;
-    for (const [time, a, b] of changes) {
-      router += a; inside += b;
-      if (steps.length && steps[steps.length - 1][0] === time) steps.pop();
-      steps.push([time, router, inside]);
-    }
+    const steps = server.waiting;
+    let most = 0;
     const least = endOf(current()) / 500; // an instant between two events is no queue
     steps.forEach((step, i) => {
       if ((i + 1 < steps.length ? steps[i + 1][0] : Infinity) - step[0] > least) most = Math.max(most, step[1] + step[2]);
     });
     shape("text", { x: 0, y: base - 10 }, view, "waiting");
-    shape("text", { x: 0, y: base + 3 }, view, most ? `up to ${most}` : "none");
+    shape("text", { x: 0, y: base + 3 }, view, most ? `up to ${Math.ceil(most)}` : "none");
     shape("line", { x1: LEFT, x2: width - RIGHT, y1: base, y2: base, class: "tick" }, view);
     if (!most) return;
     const high = (n) => base - ((QUEUE - 8) * Math.min(n, most)) / most;
@@ -216,7 +203,7 @@
         const y = high(value(step)).toFixed(1);
         path += path ? `H${at}V${y}` : `M${at} ${base}V${y}`;
       }
-      shape("path", { d: `${path}V${base}Z`, class: name }, view);
+      shape("path", { d: `${path}H${width - RIGHT}V${base}Z`, class: name }, view);
     };
     area((step) => step[1] + step[2], "waiting-router");
     area((step) => step[2], "waiting-server");
@@ -307,7 +294,7 @@
     [...byId("timeline-candidates").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === number)));
     const part = of.until_s === null
       ? `${of.calls_of_trial} calls`
-      : `the first ${of.calls.length} of ${of.calls_of_trial} calls, all that were ready within ${seconds(of.until_s)}`;
+      : `the first ${of.calls.length} of ${of.calls_of_trial} calls, all that began within ${seconds(of.until_s)}`;
     byId("timeline-about").textContent = `${text(of.candidate)}, repeat ${of.repeat + 1}: ${part}; makespan ${seconds(of.makespan_s)}`;
     choose(-1);
     draw();

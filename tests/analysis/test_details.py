@@ -15,7 +15,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.critical_path import slack_of
 from harness.analysis.details import details, ecdf
 from harness.analysis.front import front_of
-from harness.analysis.timeline import median_trial, timeline
+from harness.analysis.timeline import Waiting, median_trial, timeline
 
 
 def _graph(*edges: tuple[str, str]) -> nx.DiGraph[str]:
@@ -94,9 +94,32 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
 
 
 def test_of_a_long_trial_the_first_calls_are_shown_and_the_rest_is_said() -> None:
-    calls = [make.call(serial=n, ready=float(n)) for n in range(50)]
+    calls = [make.call(serial=n, queue=float(n)) for n in range(50)]  # all ready at once
     of = timeline(make.trial(), calls, {}, most=20)
     assert (of.calls, of.shown, of.until_s) == (50, 20, 20.0)
+    assert of.servers[0].waiting[:2] == (Waiting(0.0, 0, 49), Waiting(1.0, 0, 48))  # of all of them
+    assert of.servers[0].waiting[-1] == Waiting(20.0, 0, 29)
+
+
+def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
+    """What lies under the curve is the sum of all waits."""
+    draw = random.Random(5)
+    calls = [
+        make.call(
+            serial=n, ready=draw.randrange(4096) / 64, router=draw.randrange(64) / 64, queue=draw.randrange(64) / 64
+        )
+        for n in range(2000)
+    ]
+    (server,) = timeline(make.trial(), calls, {}).servers
+    steps = server.waiting
+    assert len(steps) == 401
+    pieces = [(after.time_s - step.time_s, step) for step, after in pairwise(steps)]
+    assert sum(piece_s * step.router for piece_s, step in pieces) == pytest.approx(
+        sum(c.router_wait_s or 0 for c in calls)
+    )
+    assert sum(piece_s * step.server for piece_s, step in pieces) == pytest.approx(
+        sum(c.reply.queue_s or 0 for c in calls)
+    )
 
 
 def test_a_call_that_failed_has_no_slot() -> None:
