@@ -44,7 +44,7 @@ class ServerLanes(NamedTuple):
     server: str
     lanes: int
     slots: int | None
-    bars: tuple[Bar, ...]  # in the order of `slot_s`
+    bars: tuple[Bar, ...]  # in the order in which their turns came
     waiting: tuple[Waiting, ...]  # of all calls, not only of those that have a bar
 
 
@@ -56,7 +56,7 @@ class Timeline(NamedTuple):
     makespan_s: float
     calls: int  # of the whole trial
     shown: int
-    until_s: float | None  # all calls that had a slot before it are shown; None: all of the trial
+    until_s: float | None  # all calls whose turn came before it are shown; None: all of the trial
     servers: tuple[ServerLanes, ...]
 
 
@@ -70,8 +70,8 @@ def timeline(
     trial: TrialRecord, calls: Sequence[CallRecord], slots: Mapping[str, int], most: int = MOST_CALLS
 ) -> Timeline:
     """Lay the calls of a trial out, of more than `most` those served first. `slots` maps servers to theirs."""
-    bars = sorted((_bar(call) for call in calls), key=lambda bar: (bar.slot_s, bar.call.call))
-    until_s = bars[most].slot_s if len(bars) > most else None
+    bars = sorted((_bar(call) for call in calls), key=lambda bar: (_turn_s(bar), bar.call.call))
+    until_s = _turn_s(bars[most]) if len(bars) > most else None
     servers = []
     for name in sorted({bar.call.server for bar in bars}):
         mine = [bar for bar in bars if bar.call.server == name]
@@ -80,6 +80,11 @@ def timeline(
     return Timeline(
         trial.candidate, trial.repeat, trial.makespan_s, len(bars), len(bars[:most]), until_s, tuple(servers)
     )
+
+
+def _turn_s(bar: Bar) -> float:
+    """When it was a call's turn: of one that failed, the end of its waiting for one."""
+    return bar.end_s if bar.lane is None else bar.slot_s
 
 
 def _waiting(bars: Sequence[Bar], until_s: float | None) -> tuple[Waiting, ...]:
