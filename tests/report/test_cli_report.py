@@ -48,6 +48,12 @@ def test_json_is_the_summary(folder: Path) -> None:
     assert json.loads(result.output) == json.loads((folder / "summary.json").read_text())
 
 
+def test_html_says_where_the_page_is(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--html"])
+    assert result.output == f"{folder / 'report.html'}\n"
+    assert "research-digest" in (folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_is_no_run_is_a_users_mistake(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path)])
     assert isinstance(result.exception, UserError)

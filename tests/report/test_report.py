@@ -127,6 +127,14 @@ def test_charts_are_well_formed_and_name_unit_and_origin(analysis: Analysis) -> 
         assert word in words
 
 
+def test_of_many_repeats_a_hundred_dots_are_drawn_and_it_is_said() -> None:
+    many = analyse(scenario({"serial": [10 + n / 1000 for n in range(1000)]}, jobs=1))
+    svg = to_svg(charts_of(many)["pipeline-time"])
+    root = ElementTree.fromstring(svg)
+    assert sum(element.get("aria-roledescription") == "circle" for element in root.iter()) == 100
+    assert "100 of 1000 repeats" in " ".join(element.text or "" for element in root.iter())
+
+
 def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
     read = json.loads(summary_text(analysis))
     assert read == json.loads(json.dumps(summary(analysis)))
