@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["count", "percent", "rate", "safe_url", "seconds", "size"]
+__all__ = ["count", "percent", "rate", "safe_text", "safe_url", "seconds", "size"]
 
-_CREDENTIALS = re.compile(r"(?<=//)[^/\s?#]*@")
-_QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*")  # a key may stand there
+# One slash is what becomes of a URL that somebody types where a path belongs.
+_CREDENTIALS = re.compile(r"(//|\w:/)[^/\s?#]*@")
+_QUERY = re.compile(r"(https?://?[^\s?#]*)[?#]\S*")  # a key may stand there
+# What a server or a library may say back to us: a header with its value, a key by its name, a key by its shape.
+_NAMED = re.compile(
+    r"""(?i)\b((?:proxy-)?authorization|(?:x-)?(?:api|auth|access)[-_ ]?(?:key|token)|secret[-_]?key|password)\b"""
+    r"""(["']?\s*[:=]\s*["']?)(?:(?:bearer|basic|token)\s+)?[^\s"',;}\])]+"""
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+(?=[^\s]*[\d=._~+/-])[A-Za-z0-9._~+/=-]{8,}")
+_KEY = re.compile(r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\b(?:ghp|gho|hf)_[A-Za-z0-9]{16,}")
 
 
 def seconds(value_s: float) -> str:
@@ -53,4 +61,13 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 
 def safe_url(text: str) -> str:
     """Strip `user:password@`, query and fragment from every URL in a text: secrets belong in no record or message."""
-    return _QUERY.sub(r"\1", _CREDENTIALS.sub("", text))
+    return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
+
+
+def safe_text(text: str) -> str:
+    """Return somebody else's words without secrets: those in URLs, `Authorization` values, tokens and API keys.
+
+    For what servers and libraries say, which may repeat what they were sent. Prompts and answers are not searched.
+    """
+    text = _NAMED.sub(r"\1\2***", safe_url(text))
+    return _KEY.sub("***", _BEARER.sub(r"\1 ***", text))

@@ -34,6 +34,8 @@ def analyse(run: Run) -> Analysis:
         servers=run.servers,
         options=tuple((key, _shown(value)) for key, value in run.options.items()),
         command=run.command,
+        control=run.workload.control,
+        work=tuple(run.work.items()),
     )
     return Analysis(
         ANALYSIS_VERSION,

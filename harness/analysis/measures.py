@@ -15,6 +15,7 @@ from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
+from harness.core.caps import batch_limit, limit
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
@@ -304,7 +305,8 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             batch_tokens=int(details.get("batch_tokens", 0)),
             cap=lane.cap,
             order=lane.order,
-            in_flight={"serial": 1, "window": lane.max_in_flight or lane.slots, "waves": lane.slots}.get(lane.cap),
+            in_flight=limit(lane),
+            batch_in_flight=batch_limit(lane),
             threads=threads if isinstance(cores, int) and 0 < threads < cores else None,
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(of.model for of in known.models) if known else (),

@@ -30,6 +30,8 @@ __all__ = [
     "RunHead",
     "ServerUse",
     "Settings",
+    "SettingsKind",
+    "SettingsText",
     "Standing",
 ]
 
@@ -57,6 +59,8 @@ class RunHead(NamedTuple):
     servers: tuple[ServerFacts, ...]
     options: tuple[tuple[str, str], ...]
     command: str
+    control: Literal["draws", "model"] = "draws"  # what decided which way jobs went
+    work: tuple[tuple[str, str], ...] = ()  # digests of what was done, by part; empty: an older run
 
 
 class ServerUse(NamedTuple):
@@ -74,6 +78,7 @@ class ServerUse(NamedTuple):
     extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
     models: tuple[str, ...] = ()  # as agents name them, where there are several
     most_loaded: int | None = None  # of these at the same time, where it was set
+    batch_in_flight: int | None = None  # `reserve`: the most batch calls among them
 
 
 class GoalResult(NamedTuple):
@@ -157,13 +162,29 @@ class PathVerdict(NamedTuple):
     sentences: tuple[str, ...]
 
 
+SettingsKind = Literal["serve", "systemd", "compose", "asyncio", "langchain", "langgraph"]
+
+
+class SettingsText(NamedTuple):
+    """Something to copy as it is; `path` is where it goes, "" where that is the reader's to say."""
+
+    kind: SettingsKind
+    path: str
+    text: str
+
+
 class Settings(NamedTuple):
-    """What to copy for one candidate."""
+    """What to copy for one candidate: in short, and whole."""
 
     candidate: str
     shell: tuple[str, ...]
     code: tuple[str, ...]
     remarks: tuple[str, ...]
+    texts: tuple[SettingsText, ...] = ()
+
+    def whole(self, kind: SettingsKind) -> str:
+        """Return everything of one kind."""
+        return "\n".join(text.text for text in self.texts if text.kind == kind)
 
 
 class Choice(NamedTuple):

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
-from harness.analysis.model import CandidateSummary, ServerUse, Settings
+from harness.analysis.model import CandidateSummary, Settings, SettingsKind, SettingsText
+from harness.analysis.settings_text import (
+    Place,
+    asyncio_text,
+    compose_text,
+    langchain_text,
+    langgraph_text,
+    places_of,
+    systemd_texts,
+)
 from harness.core.records import Origin
 from harness.units import count
 
-__all__ = ["engine_remarks", "settings_for"]
+__all__ = ["SETTINGS_KINDS", "engine_remarks", "settings_for"]
 
-_FIRST_PORT = 11434  # Ollama's own
+SETTINGS_KINDS: tuple[SettingsKind, ...] = get_args(SettingsKind)
+
+_WHO_IS_FIRST = {
+    "interactive-first": "interactive calls overtake waiting batch calls",
+    "oldest-job-first": "calls of the job that began first go first",
+    "least-served-first": "calls of the job that has been served least go first",
+    "shortest-first": "calls that are to write least go first",
+    "critical-path-first": "calls with the longest way to the end of their job go first",
+}
 
 
 def settings_for(candidate: CandidateSummary) -> Settings:
-    """Write down a candidate as commands and code; two servers get a port each."""
-    several = len(candidate.servers) > 1
-    shell, code, remarks = [], [], []
-    for number, use in enumerate(candidate.servers):
-        host = f"OLLAMA_HOST=127.0.0.1:{_FIRST_PORT + number} " if several else ""
-        context = f"OLLAMA_CONTEXT_LENGTH={use.context_tokens} " if use.context_tokens else ""
-        room = f"OLLAMA_MAX_LOADED_MODELS={use.most_loaded} " if use.most_loaded else ""
-        threads = f"LLAMA_ARG_THREADS={use.threads} " if use.threads else ""
-        label = f"  # {use.server}" if several else ""
-        shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{room}{threads}ollama serve{label}")
-        code.append(_limit(use))
-        if use.order == "interactive-first":
-            remarks.append(
-                f"{use.server}: interactive calls overtake waiting batch calls; a plain semaphore is first come, first "
-                "served, so put a priority queue before it."
-            )
+    """Write down a candidate as commands, files and code; two servers get a port each."""
+    places = places_of(candidate)
+    remarks = [
+        f"{place.use.server}: {_WHO_IS_FIRST[place.use.order]}; a plain semaphore is first come, first served, so put "
+        "a priority queue before it."
+        for place in places
+        if place.use.order in _WHO_IS_FIRST
+    ]
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
             "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
@@ -37,12 +47,33 @@ def settings_for(candidate: CandidateSummary) -> Settings:
         )
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
-    if several:
-        placed = "; ".join(
-            f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines
-        )
+    if len(places) > 1:
+        placed = "; ".join(f"{summary.pipeline} to {_ports(summary.server, places)}" for summary in candidate.pipelines)
         remarks.append(f"Send {placed}.")
-    return Settings(candidate.name, tuple(shell), tuple(code), tuple(remarks))
+    shell = tuple(_serve(place) for place in places)
+    return Settings(
+        candidate.name, shell, tuple(_limit(place) for place in places), tuple(remarks), _texts(places, shell)
+    )
+
+
+def _texts(places: Sequence[Place], shell: Sequence[str]) -> tuple[SettingsText, ...]:
+    if not places:
+        return ()
+    together = ["# each in a terminal of its own"] if len(places) > 1 else []
+    return (
+        SettingsText("serve", "", "\n".join([*together, *shell]) + "\n"),
+        *(SettingsText("systemd", path, text) for path, text in systemd_texts(places)),
+        SettingsText("compose", "compose.yaml", compose_text(places)),
+        SettingsText("asyncio", "", asyncio_text(places)),
+        SettingsText("langchain", "", langchain_text(places)),
+        SettingsText("langgraph", "", langgraph_text(places)),
+    )
+
+
+def _serve(place: Place) -> str:
+    host = {"OLLAMA_HOST": f"127.0.0.1:{place.port}"} if place.several else {}
+    variables = " ".join(f"{key}={value}" for key, value in (host | place.environment).items())
+    return f"{variables} ollama serve" + (f"  # {place.use.server}" if place.several else "")
 
 
 def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
@@ -56,18 +87,23 @@ def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tu
     )
 
 
-def _limit(use: ServerUse) -> str:
-    name = use.server.replace("-", "_").lower()
-    if use.in_flight is None:
+def _limit(place: Place) -> str:
+    use, n = place.use, place.use.in_flight
+    if n is None:
         return f"# {use.server}: no limit in code; the server's own queue decides"
-    if use.cap == "waves" and use.in_flight > 1:
-        n = use.in_flight
+    if place.wave is not None:
         return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
-    return f"{name} = asyncio.Semaphore({use.in_flight})  # LangChain: config={{'max_concurrency': {use.in_flight}}}"
+    if use.batch_in_flight is not None:
+        name = place.identifier
+        return (
+            f"{name}, {name}_batch = asyncio.Semaphore({n}), asyncio.Semaphore({use.batch_in_flight})  "
+            f"# batch calls take {name}_batch first, then {name} as all do"
+        )
+    return f"{place.identifier} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"
 
 
-def _port_of(server: str, candidate: CandidateSummary) -> str:
-    ports = {use.server: _FIRST_PORT + number for number, use in enumerate(candidate.servers)}
+def _ports(server: str, places: Sequence[Place]) -> str:
+    ports = {place.use.server: place.port for place in places}
     names = server.split(" + ")  # a pipeline whose nodes are on several
     if any(name not in ports for name in names):
         return server

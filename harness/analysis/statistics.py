@@ -23,6 +23,7 @@ __all__ = [
     "Comparison",
     "Estimate",
     "compare",
+    "compare_unpaired",
     "estimate",
     "p95",
     "repeats_needed",
@@ -173,6 +174,35 @@ def compare(
         profile_high,
         unresolved_by,
     )
+
+
+def compare_unpaired(
+    name: str, values: Sequence[float], other_name: str, other: Sequence[float], comparisons: int = 1
+) -> Comparison | None:
+    """Compare times that have no repeat in common: Welch's t on logarithms; None where one side has none.
+
+    `n` is the smaller of both numbers. Wider than the paired interval, since what the draws do to both does not cancel.
+    Degrees of freedom: B. L. Welch, Biometrika 34 (1947); F. E. Satterthwaite, Biometrics Bulletin 2 (1946).
+    """
+    if not values or not other:
+        return None
+    mine, theirs = np.log(values), np.log(other)
+    mean, n = float(np.mean(mine) - np.mean(theirs)), min(len(mine), len(theirs))
+    if n < 2:
+        return Comparison(name, other_name, math.exp(mean), None, None, None, n, comparisons, "unresolved", None)
+    parts = [float(np.var(logs, ddof=1)) / len(logs) for logs in (mine, theirs)]
+    error = math.sqrt(sum(parts))
+    if error == 0:
+        p, half_width = (1.0 if mean == 0 else 0.0), 0.0
+    else:
+        freedom = sum(parts) ** 2 / sum(
+            part**2 / (len(logs) - 1) for part, logs in zip(parts, (mine, theirs), strict=True)
+        )
+        p = float(2 * stdtr(freedom, -abs(mean) / error))
+        half_width = float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / comparisons / 2)) * error
+    relation = _relation(mean, half_width, True)
+    around = _around(mean, half_width)
+    return Comparison(name, other_name, math.exp(mean), *around, p, n, comparisons, relation, None)
 
 
 def _relation(mean_log: float, half_width: float, lower_is_better: bool) -> Relation:

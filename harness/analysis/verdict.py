@@ -3,8 +3,9 @@
 The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs (on
 an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
 compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
-it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before waves
-before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one failed some.
+it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before reserve
+before waves before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one
+failed some.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.records import Origin, Path
 
-__all__ = ["PathStandings", "decide", "path_standings", "simplicity"]
+__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
 
-_CAP_RANK = {"serial": 0, "window": 1, "waves": 2, "unbounded": 3}
+_CAP_RANK = {"serial": 0, "window": 1, "reserve": 2, "waves": 3, "unbounded": 4}
 
 
 class PathStandings(NamedTuple):
@@ -125,7 +126,11 @@ def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathSt
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
     """Return the path's measure by repeat: the geometric mean of its pipelines' median times."""
-    tables = [dict(s.time_by_repeat) for s in candidate.pipelines if s.pipeline in pipelines]
+    return path_measure([dict(s.time_by_repeat) for s in candidate.pipelines if s.pipeline in pipelines])
+
+
+def path_measure(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the geometric mean of several pipelines' times by repeat, over the repeats that all of them have."""
     if not tables:
         return {}
     common = set.intersection(*(set(table) for table in tables))

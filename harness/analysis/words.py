@@ -136,7 +136,8 @@ def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
         limit = "no limit on calls" if use.in_flight is None else f"at most {count(use.in_flight, 'call')}"
         order = "" if use.order == "fifo" else f", {use.order}"
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.cap}{order}")
+        kept = "" if use.batch_in_flight is None else f" (at most {count(use.batch_in_flight, 'batch call')})"
+        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.cap}{kept}{order}")
     return "; ".join(texts)
 
 

@@ -16,6 +16,7 @@ import typer
 from harness import __version__
 from harness.cli.calibrate import calibrate
 from harness.cli.check import check
+from harness.cli.compare import compare
 from harness.cli.doctor import doctor
 from harness.cli.export import export
 from harness.cli.import_ import app as import_
@@ -24,12 +25,14 @@ from harness.cli.models import app as models
 from harness.cli.probe import probe
 from harness.cli.report import report
 from harness.cli.run import run
+from harness.cli.runs import runs
 from harness.cli.score import score
 from harness.cli.serve import serve
 from harness.cli.simulate import simulate
+from harness.cli.sweep import sweep
 from harness.errors import SlotwiseError
 from harness.report.text import plain
-from harness.units import safe_url
+from harness.units import safe_text
 
 try:
     from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
@@ -48,7 +51,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, score, calibrate, check, probe, serve, report, export, init, doctor):
+for command in (
+    run,
+    simulate,
+    score,
+    calibrate,
+    check,
+    probe,
+    sweep,
+    serve,
+    report,
+    runs,
+    compare,
+    export,
+    init,
+    doctor,
+):
     app.command()(command)
 app.add_typer(import_, name="import")
 app.add_typer(models, name="models")
@@ -81,7 +99,7 @@ def _main() -> int:
         code = app(standalone_mode=False)
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
-        lines = [plain(safe_url(line)) for line in f"slotwise: {error}".splitlines()]
+        lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
         print("\n".join(lines), file=sys.stderr)
         return error.exit_code
     except ClickException as error:

@@ -10,7 +10,7 @@ import typer
 from harness.errors import UserError, WorkloadError
 
 if TYPE_CHECKING:
-    from harness.core.plan import Plan
+    from harness.core.plan import Plan, Pool
     from harness.workload.describe import Description, PipelineFacts
     from harness.workload.load import Loaded
 
@@ -169,21 +169,41 @@ def _routing(loaded: Loaded, plan: Plan) -> str:
     parts = []
     for i, lane in enumerate(plan.lanes):
         placed = _placed_on(loaded, plan, i)
-        who = f"{', '.join(placed)} on " if len(plan.lanes) > 1 else ""
+        who = f"{', '.join(placed)} on " if placed and len(plan.lanes) > 1 else ""
         limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
+        kept = f", {lane.reserve} for interactive calls" if lane.cap == "reserve" else ""
         order = "" if lane.order == "fifo" else f", {lane.order}"
-        parts.append(f"{who}{lane.server}: {lane.cap}{limit}{order}")
+        parts.append(f"{who}{lane.server}: {lane.cap}{limit}{kept}{order}")
+    for pool in _pools(plan):
+        servers = ", ".join(plan.lanes[lane].server for lane in pool.lanes)
+        parts.append(f"{', '.join(_placed_on(loaded, plan, pool))}: {pool.choice} of {servers}")
     return "; ".join(parts)
 
 
-def _placed_on(loaded: Loaded, plan: Plan, lane: int) -> list[str]:
-    """Name what is on a lane: pipelines, or PIPELINE.NODE where a pipeline is on several."""
+def _pools(plan: Plan) -> list[Pool]:
+    """Return the pools of a plan, each once."""
+    return list(dict.fromkeys(at for place in plan.place for at in place if not isinstance(at, int)))
+
+
+def _placed_on(loaded: Loaded, plan: Plan, lane: int | Pool) -> list[str]:
+    """Name what is on a lane or a pool: pipelines, or PIPELINE.NODE where a pipeline is on several."""
     names = []
     for pipeline, place in zip(loaded.pipelines, plan.place, strict=True):
         at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
         here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == lane]
         names += here if len(set(at.values())) > 1 else [pipeline.name] if here else []
     return names
+
+
+def _place(loaded: Loaded, plan: Plan) -> dict[str, Any]:
+    """Return where everything goes, as it may be written in a workload."""
+    place: dict[str, Any] = {
+        name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed_on(loaded, plan, i)
+    }
+    for pool in _pools(plan):
+        servers = [plan.lanes[lane].server for lane in pool.lanes]
+        place |= {name: {pool.choice: servers} for name in _placed_on(loaded, plan, pool)}
+    return place
 
 
 def _servers(loaded: Loaded) -> list[str]:
@@ -261,9 +281,7 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
             {
                 "name": plan.name,
                 "lanes": [lane._asdict() for lane in plan.lanes],
-                "place": {
-                    name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed_on(loaded, plan, i)
-                },
+                "place": _place(loaded, plan),
             }
             for plan in loaded.plans
         ],

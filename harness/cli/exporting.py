@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,12 +19,20 @@ from harness.workload.load import Loaded, load_workload
 if TYPE_CHECKING:
     from harness.runs.model import Run
 
-__all__ = ["export_graph", "export_spans"]
+__all__ = ["export_graph", "export_records"]
 
 
-def export_spans(folder: Path, out: Path | None, force: bool, only: tuple[str, ...]) -> None:
-    """Write the spans of a run: a line of OTLP JSON for each trial."""
+def export_records(
+    folder: Path,
+    kind: Literal["otlp", "perfetto", "csv", "jsonl"],
+    out: Path | None,
+    force: bool,
+    only: tuple[str, ...],
+) -> None:
+    """Write the records of a run in somebody else's format."""
     from harness.report.otlp import otlp_lines
+    from harness.report.tables import csv_lines, json_lines
+    from harness.report.trace_events import trace_lines
 
     if folder.is_file():
         raise UserError(f"{folder}: expected the folder of a run, found a file; a workload has no calls to export")
@@ -33,7 +41,13 @@ def export_spans(folder: Path, out: Path | None, force: bool, only: tuple[str, .
         if name not in run.candidates:
             hint = did_you_mean(name, run.candidates) or f"; there is: {', '.join(run.candidates)}"
             raise UserError(f'--only {name}: {folder} has no candidate "{name}"{hint}')
-    _write(otlp_lines(run, only or None), out, force)
+    render: Callable[[Run, Iterable[str] | None], Iterable[str]] = {
+        "otlp": otlp_lines,
+        "perfetto": trace_lines,
+        "csv": csv_lines,
+        "jsonl": json_lines,
+    }[kind]
+    _write(render(run, only or None), out, force)
 
 
 def export_graph(path: Path, kind: Literal["mermaid", "dot"], out: Path | None, force: bool) -> None:

@@ -11,7 +11,7 @@ __all__ = ["run"]
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
+    file: Annotated[Path | None, typer.Argument(help="The workload, a YAML file.", show_default=False)] = None,
     out: Annotated[Path, typer.Option(help="Folder for the run's own folder.")] = Path("reports"),
     repeats: Annotated[int | None, typer.Option(min=1, help="Recorded repeats of every candidate.")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
@@ -24,10 +24,17 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
     fail_on: Annotated[list[str] | None, typer.Option(help='Exit with 1 on "goals" missed or "failures".')] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Go on with this run: measure what is missing or was cut.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
     from harness.cli.options import Options, check_fail_on, overrides_of
+    from harness.errors import UserError
     from harness.units import count
     from harness.workload.load import load_workload
 
@@ -45,6 +52,12 @@ def run(
         as_json=as_json,
     )
     check_fail_on(options.fail_on)
+    if resume is not None:
+        from harness.cli.resuming import resume_run
+
+        raise typer.Exit(resume_run(resume, file, options))
+    if file is None:
+        raise UserError("name a workload file, such as workloads/research-digest.yaml, or a run to --resume")
     loaded = load_workload(file, overrides_of(options))  # a mistake shows at once: langchain is not loaded yet
     often = loaded.workload.measure
     typer.echo(

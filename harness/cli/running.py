@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +26,13 @@ from harness.report.progress import progress_for
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import note_run
 from harness.runs.model import Run
 from harness.servers.machine import busy_cores
 from harness.units import safe_url
 from harness.workload.load import Loaded
 
-__all__ = ["Done", "measure_into_folder", "run_workload"]
+__all__ = ["Done", "conclude", "machine_notes", "measure_in", "measure_into_folder", "run_workload"]
 
 INTERRUPTED = 130
 BUSY_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
@@ -48,9 +50,15 @@ def run_workload(loaded: Loaded, options: Options) -> int:
     """Measure, report, and return the exit code."""
     with progress_for(sys.stderr) as progress:
         done = measure_into_folder(loaded, options, progress)
+    return conclude(done, options)
+
+
+def conclude(done: Done, options: Options) -> int:
+    """Analyse and report what a folder holds, and return the exit code."""
     run = read_run(done.folder)
-    if not run.calls:  # there is nothing to show, and nothing to keep
-        shutil.rmtree(done.folder, ignore_errors=True)
+    if not run.calls:  # there is nothing to show
+        if not (done.folder / "cut").exists():  # and nothing to keep
+            shutil.rmtree(done.folder, ignore_errors=True)
         if done.failure is not None:
             raise done.failure
         return done.code
@@ -58,7 +66,10 @@ def run_workload(loaded: Loaded, options: Options) -> int:
     show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
     try:
         write_report(done.folder, analysis, run)
+        note_run(done.folder)
         print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
+        if run.partial:
+            print(f"slotwise run --resume {shlex.quote(str(done.folder))} measures what is missing", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)
         return INTERRUPTED
@@ -72,20 +83,27 @@ def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) ->
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
+        return measure_in(folder, loaded, header, progress)
+
+
+def measure_in(
+    folder: RunFolder, loaded: Loaded, header: Run, progress: Progress, done: Collection[tuple[str, int]] = ()
+) -> Done:
+    """Measure into an open run folder what is not in `done`. What was measured is kept, however it ended."""
+    folder.write_header(header)
+    progress.say(f"run folder: {folder.path}")
+    # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        header = asyncio.run(measure(loaded, folder, header, progress, done))
         folder.write_header(header)
-        progress.say(f"run folder: {folder.path}")
-        # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            header = asyncio.run(measure(loaded, folder, header, progress))
-            folder.write_header(header)
-        except KeyboardInterrupt:
-            progress.say("interrupted: servers stopped, what was measured is kept")
-            return Done(folder.path, INTERRUPTED, None)
-        except SlotwiseError as error:
-            return Done(folder.path, error.exit_code, error)
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    except KeyboardInterrupt:
+        progress.say("interrupted: servers stopped, what was measured is kept")
+        return Done(folder.path, INTERRUPTED, None)
+    except SlotwiseError as error:
+        return Done(folder.path, error.exit_code, error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return Done(folder.path, 0, None)
 
 
@@ -106,7 +124,8 @@ def _named(fail_on: tuple[str, ...], analysis: Analysis) -> bool:
     return ("failures" in fail_on and failed) or ("goals" in fail_on and missed)
 
 
-def _notes() -> tuple[str, ...]:
+def machine_notes() -> tuple[str, ...]:
+    """Say where other programs keep the machine busy as a measurement begins."""
     busy = busy_cores()
     if busy is None or busy < BUSY_CORES:
         return ()
@@ -130,7 +149,7 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=_notes(),
+        notes=machine_notes(),
         partial=True,
         trials=(),
         calls=(),
@@ -144,4 +163,6 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
             for (pipeline, node), agent in loaded.agents.items()
             if agent.exact_output and isinstance(agent.output_tokens, int)
         },
+        work=loaded.work(),
+        file=str(loaded.path),
     )

@@ -33,6 +33,9 @@ def simulate(
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Derive slot settings that the profile lacks; marked.")
     ] = False,
+    lengths: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write a run folder with every record below this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
 ) -> None:
@@ -50,6 +53,7 @@ def simulate(
             seed=seed,
             assume=tuple(assume or ()),
             extrapolate=extrapolate,
+            lengths=lengths,
             out=out,
             as_json=as_json,
         ),

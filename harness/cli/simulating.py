@@ -12,15 +12,18 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.errors import UserError
+from harness.predict.forecast import TokensOf
 from harness.predict.resampling import with_resampling
+from harness.predict.score import replay
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
-from harness.runs.folder import RunFolder
+from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import note_run
 from harness.units import safe_url
-from harness.workload.load import Overrides, load_workload
+from harness.workload.load import Loaded, Overrides, load_workload
 
 __all__ = ["Options", "given_values", "simulate_workload"]
 
@@ -36,6 +39,7 @@ class Options(NamedTuple):
     seed: int | None
     assume: tuple[str, ...]
     extrapolate: bool
+    lengths: Path | None
     out: Path | None
     as_json: bool
 
@@ -45,10 +49,12 @@ def simulate_workload(file: Path, options: Options) -> None:
     loaded = load_workload(file, Overrides(scale=options.scale, seed=options.seed, only=options.only))
     profile, by_model = _profiles(options.profiles, file.parent)
     given = given_values(options.assume)
+    tokens_of = None if options.lengths is None else _measured(options.lengths, loaded)
     prediction = predict(
         loaded,
         profile,
         repeats=options.repeats,
+        tokens_of=tokens_of,
         given=given,
         extrapolate=options.extrapolate,
         by_model=by_model,
@@ -58,10 +64,15 @@ def simulate_workload(file: Path, options: Options) -> None:
         loaded,
         profile,
         profiles=options.resamples,
+        tokens_of=tokens_of,
         given=given,
         extrapolate=options.extrapolate,
         by_model=by_model,
     )
+    if options.lengths is not None:
+        run = run._replace(
+            notes=(*run.notes, f"Lengths of prompts and answers are those measured in {options.lengths}.")
+        )
     run = run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
     analysis = analyse(run)
     if options.as_json:
@@ -75,7 +86,21 @@ def simulate_workload(file: Path, options: Options) -> None:
             folder.write_header(run)
             folder.add_records(run)
         write_report(folder.path, analysis, run)
+        note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
+
+
+def _measured(folder: Path, loaded: Loaded) -> TokensOf:
+    """Return the lengths that a run of this workload really had."""
+    run = read_run(folder)
+    if run.origin == "predicted":
+        raise UserError(f"{folder}: expected a measured run, found a predicted one; its lengths are a forecast too")
+    mine = {(pipeline.name, node.name) for pipeline in loaded.pipelines for node in pipeline.graph.nodes}
+    if not mine & {(call.pipeline, call.node) for call in run.calls if call.outcome == "ok"}:
+        raise UserError(
+            f'{folder}: expected a run of "{loaded.workload.name}", found none of its nodes in "{run.name}"'
+        )
+    return replay(run, loaded.pipelines)
 
 
 def _profiles(asked: tuple[str, ...], near: Path) -> tuple[Profile, dict[str, Profile]]:

@@ -1,16 +1,22 @@
-"""Who starts when: open and closed loops, `while` and `after`, as counts. It knows no clock either."""
+"""Who starts when: open and closed loops, conversations, `while` and `after`. It knows no clock either.
+
+An arrival opens a conversation of so many turns, a job each, or starts one job where a pipeline has no `session`. What
+follows is known one step ahead: the next opening of an open loop, the next turn of every conversation under way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from harness.core.arrival_times import arrival_times
 from harness.core.events import Arrive
 from harness.core.graph import Pipeline
 
-__all__ = ["Admitted", "Arrivals"]
-
+__all__ = ["Admitted", "Arrivals", "turns_of"]
 
 NEVER = 1 << 62  # more jobs than any pipeline ever starts
+OPENS = -1  # the `user` of an arrival that opens a conversation of an open loop
 
 
 class Admitted(NamedTuple):
@@ -23,40 +29,74 @@ class Admitted(NamedTuple):
     turn: int = 0
 
 
+def turns_of(pipeline: Pipeline, session: int, seed: int, repeat: int) -> int:
+    """Return how many turns a conversation has, unless `jobs` ends it before; 1 without sessions."""
+    if pipeline.session is None:
+        return 1
+    return max(1, round(pipeline.session.turns.draw(seed, repeat, pipeline.name, session, "turns")))
+
+
+class _Conversation:
+    """Where one conversation stands. Its jobs are numbered one after the other, whatever others do meanwhile."""
+
+    __slots__ = ("first", "session", "turn", "turns")
+
+    def __init__(self, session: int, first: int, turns: int) -> None:
+        self.session = session
+        self.first = first
+        self.turns = turns
+        self.turn = 0
+
+
 class _State:
     """How far one pipeline is."""
 
-    __slots__ = ("base_s", "due_s", "ended", "every_s", "jobs", "running", "started", "stopped", "users")
+    __slots__ = (
+        "conversations",
+        "ended",
+        "given",
+        "jobs",
+        "plain",
+        "rounds",
+        "running",
+        "started",
+        "stopped",
+        "times",
+        "users",
+    )
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.jobs = NEVER if pipeline.jobs is None else pipeline.jobs
         self.users = pipeline.arrival.users
-        self.every_s = pipeline.arrival.every_s
-        self.due_s = pipeline.arrival.due_s
-        self.base_s = 0.0  # when it was opened: arrivals count from here
+        self.times: Iterator[float] = iter(())  # of an open loop, from when it was opened
+        self.plain = pipeline.session is None and pipeline.arrival.think is None
+        self.given = 0  # numbers given to jobs: those started, and turns to come
         self.started = 0
         self.running = 0
+        self.conversations: dict[int, _Conversation] = {}  # under way, by user
+        self.rounds: dict[int, int] = {}  # closed loop: conversations, or jobs, that a user has begun
         self.stopped = False  # the pipeline it runs beside has ended: nothing new starts
         self.ended = False
 
-    def due(self, number: int) -> float | None:
-        """When job `number` of an open loop is intended to start; None when there is no such job."""
-        if number < len(self.due_s):
-            return self.base_s + self.due_s[number]
-        if self.every_s is None or self.users:
-            return None
-        return self.base_s + number * self.every_s
-
 
 class Arrivals:
-    """The arrivals of all pipelines of one trial."""
+    """The arrivals of all pipelines of one trial.
 
-    def __init__(self, pipelines: tuple[Pipeline, ...]) -> None:
+    Args:
+        pipelines: with their arrivals and sessions.
+        seed, repeat: keys of the draws.
+    """
+
+    def __init__(self, pipelines: tuple[Pipeline, ...], seed: int = 0, repeat: int = 0) -> None:
         for pipeline in pipelines:
-            if pipeline.jobs is None and not pipeline.arrival.users and not pipeline.arrival.every_s:
-                raise ValueError(f"pipeline {pipeline.name!r} has no end: jobs, users or every_s > 0 is needed")
+            when = pipeline.arrival
+            paced = when.users or when.every_s or when.poisson_per_s or when.ramp or when.bursts or when.due_s
+            if pipeline.jobs is None and not paced:
+                raise ValueError(f"pipeline {pipeline.name!r} has no end: jobs, users or a pace is needed")
         self._pipelines = pipelines
         self._states = tuple(_State(pipeline) for pipeline in pipelines)
+        self._seed = seed
+        self._repeat = repeat
         self._left = len(pipelines)
 
     @property
@@ -81,37 +121,85 @@ class Arrivals:
         pipeline, user, due_s = event
         state = self._states[pipeline]
         admitted: list[Admitted] = []
+        if state.stopped:
+            return admitted, None
+        if due_s > now_s:  # a clock that is read a little early
+            return admitted, event
+        if state.conversations and (under_way := state.conversations.get(user)) is not None:
+            state.started += 1
+            state.running += 1
+            turn = under_way.turn
+            return [Admitted(under_way.first + turn, due_s, user, under_way.session, turn)], None
         following_s: float | None = due_s
-        if not state.stopped:
-            first = number = state.started
-            while following_s is not None and following_s <= now_s and number < state.jobs:
-                admitted.append(tuple.__new__(Admitted, (number, following_s, user, -1, 0)))
-                number += 1
-                following_s = state.due(number)
-            state.running += number - first
-            state.started = number
-            if following_s is not None and number < state.jobs:
-                return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
-        return admitted, None
+        while following_s is not None and following_s <= now_s and state.given < state.jobs:
+            if state.plain:
+                admitted.append(tuple.__new__(Admitted, (state.given, following_s, user, -1, 0)))
+                state.given += 1
+            else:
+                admitted.append(self._begun(pipeline, user, following_s))
+            following_s = None if state.users else next(state.times, None)
+        number = len(admitted)
+        state.started += number
+        state.running += number
+        if following_s is None:
+            if not state.users and state.given < state.jobs:
+                state.jobs = state.given  # the list of times has come to its end
+            return admitted, None
+        if state.given >= state.jobs:
+            return admitted, None
+        return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
 
     def ended(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it."""
         state = self._states[pipeline]
         state.running -= 1
-        if state.started < state.jobs and not state.stopped:
-            if not state.users:
-                return []
-            return [Arrive(pipeline, user, now_s + self._pipelines[pipeline].arrival.think_s)]
+        if state.conversations and not state.stopped:
+            conversation = state.conversations[user]
+            spec = self._pipelines[pipeline]
+            conversation.turn += 1
+            if conversation.turn < conversation.turns:
+                assert spec.session is not None
+                key = (self._repeat, spec.name, conversation.session, conversation.turn, "think")
+                return [Arrive(pipeline, user, now_s + spec.session.think.draw(self._seed, *key))]
+            del state.conversations[user]
+        if state.given < state.jobs and not state.stopped:
+            return [Arrive(pipeline, user, now_s + self._think_s(pipeline, user))] if state.users else []
         return self._close(pipeline, now_s)
 
+    def _begun(self, pipeline: int, user: int, due_s: float) -> Admitted:
+        """Give out the next number: a job's, or those of all turns of a conversation that opens."""
+        state, spec = self._states[pipeline], self._pipelines[pipeline]
+        number = state.given
+        if spec.session is None:
+            state.given += 1
+            state.rounds[user] = state.rounds.get(user, 0) + 1
+            return Admitted(number, due_s, user)
+        # Which conversation a user's next one is does not depend on how fast the others' are: common random numbers.
+        ordinal = state.rounds.get(user, 0)
+        state.rounds[user] = ordinal + 1
+        session = ordinal * state.users + user if state.users else ordinal
+        turns = min(turns_of(spec, session, self._seed, self._repeat), state.jobs - number)
+        state.given += turns
+        who = user if state.users else session
+        state.conversations[who] = _Conversation(session, number, turns)
+        return Admitted(number, due_s, who, session)
+
+    def _think_s(self, pipeline: int, user: int) -> float:
+        """Draw how long a user of a closed loop waits before the next job, or the next conversation."""
+        state, spec = self._states[pipeline], self._pipelines[pipeline]
+        if spec.arrival.think is None:
+            return spec.arrival.think_s
+        following = state.rounds[user] * state.users + user
+        return spec.arrival.think.draw(self._seed, self._repeat, spec.name, following, 0, "think")
+
     def _open(self, pipeline: int, now_s: float) -> list[Arrive]:
-        self._states[pipeline].base_s = now_s
-        spec = self._pipelines[pipeline]
-        if spec.arrival.users:
-            users = spec.arrival.users if spec.jobs is None else min(spec.arrival.users, spec.jobs)
+        spec, state = self._pipelines[pipeline], self._states[pipeline]
+        if state.users:
+            users = state.users if spec.jobs is None else min(state.users, spec.jobs)
             return [Arrive(pipeline, user, now_s) for user in range(users)]
-        due_s = self._states[pipeline].due(0)
-        return [] if due_s is None else [Arrive(pipeline, 0, due_s)]
+        state.times = arrival_times(spec.arrival, now_s, self._seed, self._repeat, spec.name)
+        due_s = next(state.times, None)
+        return [] if due_s is None else [Arrive(pipeline, 0 if spec.session is None else OPENS, due_s)]
 
     def _close(self, pipeline: int, now_s: float) -> list[Arrive]:
         """End the pipeline if nothing of it can come any more, and tell those that waited for that."""

@@ -33,10 +33,11 @@ from harness.core.events import (
 )
 from harness.core.flow import FlowShape, Lost, Step, is_plain
 from harness.core.graph import Pipeline
-from harness.core.jobs import FlowJob, Job, Place, feeds_of
+from harness.core.jobs import FlowJob, Job, Place, has_pools, lane_states, places_of
+from harness.core.places import Offers
 from harness.core.plan import Plan
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
-from harness.core.routing import LaneState
+from harness.core.routing import SelectiveLane
 from harness.core.walk import Shape
 
 __all__ = ["Engine"]
@@ -71,10 +72,11 @@ class Engine:
         self.plan = plan
         self._seed = seed
         self._now_s = 0.0
-        self._arrivals = Arrivals(pipelines)
-        self._lanes: tuple[LaneState[Job], ...] = tuple(
-            LaneState(lane, _priorities(pipelines, plan, index)) for index, lane in enumerate(plan.lanes)
-        )
+        self._arrivals = Arrivals(pipelines, seed, repeat)
+        self._lanes = lane_states(pipelines, plan)
+        self._selective = any(isinstance(lane, SelectiveLane) for lane in self._lanes)
+        self._shared = has_pools(plan)
+        self._offers = Offers()
         # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
         self._shapes = tuple(
@@ -83,23 +85,7 @@ class Engine:
             else FlowShape(pipeline.graph, seed, repeat, pipeline.name)
             for pipeline in pipelines
         )
-        self._places = tuple(
-            tuple(
-                Place(
-                    index,
-                    node,
-                    lane,
-                    self._lanes[lane],
-                    tuple(self._lanes[fed] for fed in feeds),
-                    timeout_s if node.timeout_s is None else node.timeout_s,
-                    (prefix, node.name, (node.agent, node.model, plan.lanes[lane].server)),
-                )
-                for index, (node, lane, feeds) in enumerate(
-                    zip(pipeline.graph.nodes, place, feeds_of(pipeline, place, plan), strict=True)
-                )
-            )
-            for pipeline, place, prefix in zip(pipelines, plan.place, self._prefixes, strict=True)
-        )
+        self._places = places_of(pipelines, plan, self._lanes, self._prefixes, timeout_s)
         # Calls on a server, by id; when they were let go.
         self._flights: dict[int, tuple[Call, Job, Place, float]] = {}
         self._expired: set[int] = set()  # those cancelled because their time was up
@@ -122,7 +108,9 @@ class Engine:
     @property
     def queued(self) -> int:
         """Calls ready and not yet started."""
-        return sum(lane.ready for lane in self._lanes)
+        if not self._shared:
+            return sum(lane.ready for lane in self._lanes)
+        return len({item[1] for lane in self._lanes for item in lane.waiting()})
 
     def jobs(self) -> list[tuple[int, int]]:
         """Return how many jobs of every pipeline have started, and how many of those have ended."""
@@ -154,17 +142,38 @@ class Engine:
         if self._cancels:
             self._actions += [Cancel(call_id) for call_id in sorted(self._cancels) if call_id in self._flights]
             self._cancels.clear()
-        for lane in self._lanes:
-            if lane.heap:
-                for _, _, call, job in lane.take(now_s):
-                    self._start(call, job)
-                if lane.wakes and (wake_s := lane.wake_s()) is not None:
-                    self._arm(wake_s)
+        if self._shared:
+            self._dispatch(now_s)
+        else:
+            for lane in self._lanes:
+                if lane.heap or lane.batch_heap:
+                    for _, _, call, job, place in lane.take(now_s):
+                        self._start(call, job, place)
+                    if lane.wakes and (wake_s := lane.wake_s()) is not None:
+                        self._arm(wake_s)
         deadlines = self._deadlines
         if deadlines and (self._alarm is None or deadlines[0][0] < self._alarm[0]):
             self._arm(deadlines[0][0])
         actions, self._actions = self._actions, []
         return actions
+
+    def _dispatch(self, now_s: float) -> None:
+        """Start what may start, each time on the server with most free slots: one call, or a wave at once."""
+        states = self._lanes
+        able = [lane for lane, state in enumerate(states) if state.ready]
+        while able:
+            lane = max(able, key=lambda lane: states[lane].lane.slots - states[lane].in_flight)  # the first of equals
+            taken = states[lane].take(now_s)
+            if not taken:  # and it will have no more at this instant: every start leaves it less
+                able.remove(lane)
+            for _, _, call, job, place in taken:
+                if place.pool is not None:
+                    self._offers.taken(call, place, states[lane])
+                    call = call._replace(lane=lane)
+                self._start(call, job, place)
+        for state in states:
+            if (wake_s := state.wake_s()) is not None:
+                self._arm(wake_s)
 
     # --- jobs ---
 
@@ -188,12 +197,12 @@ class Engine:
         if place.tool:
             self._begin_delay(job, place, iteration)
             return
-        add, ids, path, noted = place.state.add, self._call_ids, place.names[0][4], job.open
+        add, ids, noted = place.state.add if place.pool is None else self._offers.offer, self._call_ids, job.open
         which = (job.pipeline, job.number, place.index)
         how = (0, place.lane, self._now_s, iteration, job.session)
         for item in range(width):
             call = _new(Call, (next(ids), *which, item, *how))
-            add(call, path, job)
+            add(call, place, job)
             if noted is not None:
                 noted[call[0]] = call
 
@@ -245,8 +254,9 @@ class Engine:
 
     def _drop(self, job: Job, calls: set[int] | None, reason: str) -> None:
         """Take calls of a job out of the queues (None: all of them)."""
-        states = dict.fromkeys(place.state for place in job.places)
-        for call in sorted(call for state in states for call in state.drop(job, calls)):
+        states = dict.fromkeys(state for place in job.places for state in place.states)
+        for call in sorted({call for state in states for call in state.drop(job, calls)}):
+            self._offers.dropped(call)
             self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error=reason))
 
     def _fail(self, job: Job, outcome: Outcome) -> None:
@@ -272,15 +282,16 @@ class Engine:
             job.error,
         )
         self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[pipeline] + fields),)))
+        if self._shared:
+            self._offers.ended(job)
         for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
             self._actions.append(At(arrive.due_s, arrive))
         self.finished = self._arrivals.finished and not self._flights
 
     # --- calls ---
 
-    def _start(self, call: Call, job: Job) -> None:
+    def _start(self, call: Call, job: Job, place: Place) -> None:
         call_id, now_s = call[0], self._now_s
-        place = job.places[call[3]]
         job.in_flight += 1
         self._flights[call_id] = (call, job, place, now_s)
         if place.feeds:
@@ -298,7 +309,11 @@ class Engine:
             if reply.outcome == "cancelled":
                 timeout_s = self._now_s - started_s
                 reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
-        place.state.in_flight -= 1
+        if self._selective:
+            self._lanes[call[6]].left(place)
+            job.served_s += self._now_s - started_s
+        else:
+            place.state.in_flight -= 1
         if place.feeds:
             _feed(place, -1)
         if self._lost and self._lost.pop(call_id, None) is not None:
@@ -345,14 +360,19 @@ class Engine:
         if job.outcome != "ok" or (flow is not None and not flow.is_running(failed.node, failed.iteration)):
             return
         call = failed._replace(id=next(self._call_ids), attempt=failed.attempt + 1, ready_s=self._now_s)
-        place.state.add(call, place.names[0][4], job)
+        if place.pool is None:
+            place.state.add(call, place, job)
+        else:
+            self._offers.offer(call, place, job)
         if job.open is not None:
             job.open[call.id] = call
 
     def _record_call(self, job: Job, place: Place, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, _, ready_s, iteration, _ = call
+        call_id, _, number, _, item, attempt, lane, ready_s, iteration, _ = call
         prefix, node, labels = place.names
+        if place.pool is not None:  # one that was never sent keeps the first server that it could have gone to
+            labels = (labels[0], labels[1], self.plan.lanes[lane].server)
         fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
         self._actions.append(_new(Record, (_new(CallRecord, fields),)))
 
@@ -422,14 +442,3 @@ class Engine:
 def _feed(place: Place, change: int) -> None:
     for lane in place.feeds:
         lane.feeding += change
-
-
-def _priorities(pipelines: tuple[Pipeline, ...], plan: Plan, lane: int) -> tuple[tuple[int, ...], ...] | None:
-    """Return the priority of every node, or None where nothing that is placed on this lane has one."""
-    priorities = tuple(tuple(node.priority for node in pipeline.graph.nodes) for pipeline in pipelines)
-    used = any(
-        priority and at == lane
-        for each, place in zip(priorities, plan.place, strict=True)
-        for priority, at in zip(each, place, strict=True)
-    )
-    return priorities if used else None

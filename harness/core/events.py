@@ -72,7 +72,10 @@ class Timer(NamedTuple):
 
 
 class Arrive(NamedTuple):
-    """A job is to start. `due_s` is when it was intended to, however late the event is handled."""
+    """A job is to start. `due_s` is when it was intended to, however late the event is handled.
+
+    `user` says whose: a user of a closed loop; in an open one a conversation whose next turn it is, or -1 to open one.
+    """
 
     pipeline: int
     user: int

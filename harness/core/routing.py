@@ -1,58 +1,60 @@
-"""Routing: how many calls are in flight on a server (cap) and who goes first (order).
+"""Routing: the queue of one server, from which its cap lets so many calls go and its order says which.
 
-A cap is a function of a lane's state to the number of calls that may start now; an order is a function of a ready call
-to a sort key, smallest first. Both see only what the harness really knows: its own counts and finished calls.
-To add one: write the function with its definition as docstring, and name it in the dict.
+Where a call may go is the third choice (`harness.core.places`). All see only what the harness really knows: its own
+counts, finished calls, and what the workload expects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
+from harness.core.caps import CAPS, batch_limit
 from harness.core.events import Call
+from harness.core.orders import MOVING, ORDERS, Asks, Owner
 from harness.core.plan import Lane
-from harness.core.records import Path
 
-__all__ = ["CAPS", "ORDERS", "LaneState"]
+__all__ = ["CAPS", "ORDERS", "Item", "LaneState", "SelectiveLane"]
 
-J = TypeVar("J")  # whatever stands for a job; never looked into
+J = TypeVar("J", bound=Owner)  # what stands for a job; only its order looks into it
+P = TypeVar("P", bound=Asks)  # and for a node
+
+# (order key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, order key).
+Item = tuple[Any, int, Call, J, P]
 
 
-class LaneState(Generic[J]):
+class LaneState(Generic[J, P]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_cap", "_key", "_priorities", "feeding", "heap", "in_flight", "lane", "wakes")
+    __slots__ = ("_cap", "_key", "_prioritised", "batch_heap", "feeding", "heap", "in_flight", "lane", "wakes")
 
-    def __init__(self, lane: Lane, priorities: tuple[tuple[int, ...], ...] | None = None) -> None:
+    def __init__(self, lane: Lane, prioritised: bool = False) -> None:
         self.lane = lane
-        self._priorities = priorities  # by pipeline and node; None where all are 0
+        self._prioritised = prioritised  # whether any node that is placed here has a priority
         self.in_flight = 0  # started and not yet known to have left the server
         self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here; for waves only
         self._cap = CAPS[lane.cap]
         self._key = ORDERS[lane.order]
         self.wakes = lane.cap == "waves"  # whether `wake_s` can ever have an answer
-        # (order key, id, call, job): ties are first-in-first-out. With priorities the key is (-priority, order key).
-        self.heap: list[tuple[Any, int, Call, J]] = []
+        self.heap: list[Item[J, P]] = []
+        self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
-    def add(self, call: Call, path: Path, job: J) -> None:
+    def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
-        key: Any = self._key(call, path, self.lane)
-        if self._priorities is not None:
-            key = (-self._priorities[call[1]][call[3]], key)
-        heappush(self.heap, (key, call[0], call, job))
+        key: Any = self._key(call, node, job, self.lane)
+        if self._prioritised:
+            key = (-node.priority, key)
+        heappush(self.heap, (key, call[0], call, job, node))
 
     def drop(self, job: J, calls: set[int] | None) -> list[Call]:
         """Take a job's calls (None: all of them) out of the queue without starting them; return them."""
-        dropped = [item for item in self.heap if item[3] is job and (calls is None or item[1] in calls)]
+        dropped = [item for item in self.waiting() if item[3] is job and (calls is None or item[1] in calls)]
         if dropped:
-            gone = {item[1] for item in dropped}
-            self.heap = [item for item in self.heap if item[1] not in gone]
-            heapify(self.heap)
+            self._remove({item[1] for item in dropped})
         return [item[2] for item in dropped]
 
-    def take(self, now_s: float) -> list[tuple[Any, int, Call, J]]:
+    def take(self, now_s: float) -> list[Item[J, P]]:
         """Take what starts now, who goes first first, and count it as in flight; not to be asked where none waits."""
         heap = self.heap
         number = self._cap(self, now_s)
@@ -65,59 +67,119 @@ class LaneState(Generic[J]):
             return [heappop(heap)]
         return [heappop(heap) for _ in range(number)]
 
+    def left(self, node: P) -> None:
+        """Note that a call of this node has left the server."""
+        self.in_flight -= 1
+
     @property
     def ready(self) -> int:
         """How many calls wait here."""
         return len(self.heap)
 
+    def waiting(self) -> Iterable[Item[J, P]]:
+        """Return what waits here, in no order."""
+        return self.heap
+
     def wake_s(self) -> float | None:
         """When this lane must be looked at again even if nothing happens; None for never."""
-        if not self.wakes or not self.heap or self.in_flight:
+        if not self.wakes or self.in_flight or not self.ready:
             return None
-        return min(item[2].ready_s for item in self.heap) + self.lane.max_wait_s
+        return min(item[2].ready_s for item in self.waiting()) + self.lane.max_wait_s
+
+    def _remove(self, calls: set[int]) -> None:
+        self.heap = [item for item in self.heap if item[1] not in calls]
+        heapify(self.heap)
 
 
-Cap = Callable[[LaneState[Any], float], int]
-Order = Callable[[Call, Path, Lane], float]
+class SelectiveLane(LaneState[J, P]):
+    """A queue whose first call need not be the next to start.
 
+    Another server may have taken a call that waits here too; batch calls may have to leave slots to interactive ones;
+    keys may have grown. A key is put right when its call comes to the front: as none ever shrinks, the call in front
+    is the first as soon as its own key is right.
 
-def _serial(state: LaneState[Any], now_s: float) -> int:
-    """One call in flight on the server, whoever it belongs to."""
-    return 1 - state.in_flight
-
-
-def _window(state: LaneState[Any], now_s: float) -> int:
-    """At most `slots` in flight (or `max_in_flight`), refilled as calls end."""
-    return (state.lane.max_in_flight or state.lane.slots) - state.in_flight
-
-
-def _waves(state: LaneState[Any], now_s: float) -> int:
-    """Start a wave when nothing is in flight here and `slots` calls are ready, or nothing that runs leads here, or the
-    oldest has waited `max_wait_s`. Queued calls, arrivals and think times do not hold a wave back."""
-    if state.in_flight:
-        return 0
-    wake_s = state.wake_s()
-    overdue = wake_s is not None and now_s >= wake_s
-    return state.lane.slots if state.ready >= state.lane.slots or not state.feeding or overdue else 0
-
-
-def _unbounded(state: LaneState[Any], now_s: float) -> int:
-    """Send everything at once; the server's own queue decides (what most frameworks do by default)."""
-    return state.ready
-
-
-def _fifo(call: Call, path: Path, lane: Lane) -> float:
-    """The call that became ready first."""
-    return call.ready_s
-
-
-def _interactive_first(call: Call, path: Path, lane: Lane) -> float:
-    """Interactive calls overtake waiting batch calls, unless one of those has waited `ageing_s` longer.
-
-    Ageing as a head start keeps the key constant, so the queue is a heap and never re-sorted.
+    Where calls may wait on several servers (`shared`), one is taken at a time, or a whole wave.
     """
-    return call.ready_s - (lane.ageing_s if path == "interactive" else 0.0)
 
+    __slots__ = ("_batch", "_batch_limit", "_gone", "_moves", "_one_by_one")
 
-CAPS: dict[str, Cap] = {"serial": _serial, "window": _window, "waves": _waves, "unbounded": _unbounded}
-ORDERS: dict[str, Order] = {"fifo": _fifo, "interactive-first": _interactive_first}
+    def __init__(self, lane: Lane, prioritised: bool = False, shared: bool = False) -> None:
+        super().__init__(lane, prioritised)
+        self._one_by_one = shared and lane.cap != "waves"
+        self._moves = lane.order in MOVING
+        self._gone: set[int] = set()  # calls in the heap that another server has taken
+        self._batch_limit = batch_limit(lane)
+        self._batch = 0  # batch calls in flight
+
+    def add(self, call: Call, node: P, job: J) -> None:
+        """Queue a call of a job that became ready."""
+        heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
+
+    def take(self, now_s: float) -> list[Item[J, P]]:
+        """Take what starts now, who goes first first, and count it as in flight; nothing where none may start."""
+        number = self._cap(self, now_s)
+        if self._one_by_one and number > 1:
+            number = 1
+        taken: list[Item[J, P]] = []
+        while len(taken) < number and (item := self._first()) is not None:
+            heappop(self._heap_of(item[4]))
+            self.in_flight += 1
+            self._batch += item[4].path == "batch"
+            taken.append(item)
+        return taken
+
+    def left(self, node: P) -> None:
+        """Note that a call of this node has left the server."""
+        self.in_flight -= 1
+        self._batch -= node.path == "batch"
+
+    def withdraw(self, call: int) -> None:
+        """Forget a call that waits here: another server has taken it."""
+        self._gone.add(call)
+
+    @property
+    def ready(self) -> int:
+        """How many calls wait here."""
+        return len(self.heap) + len(self.batch_heap) - len(self._gone)
+
+    def waiting(self) -> Iterable[Item[J, P]]:
+        """Return what waits here, in no order."""
+        return [item for heap in (self.heap, self.batch_heap) for item in heap if item[1] not in self._gone]
+
+    def _heap_of(self, node: P) -> list[Item[J, P]]:
+        return self.heap if self._batch_limit is None or node.path == "interactive" else self.batch_heap
+
+    def _key_of(self, call: Call, node: P, job: J) -> Any:
+        key = self._key(call, node, job, self.lane)
+        return (-node.priority, key) if self._prioritised else key
+
+    def _first(self) -> Item[J, P] | None:
+        """Return the first of those that may start."""
+        first = self._head(self.heap)
+        if self._batch_limit is not None and self._batch < self._batch_limit:
+            batch = self._head(self.batch_heap)
+            if first is None or (batch is not None and batch < first):
+                return batch
+        return first
+
+    def _head(self, heap: list[Item[J, P]]) -> Item[J, P] | None:
+        """Return the first of a heap that is still to be had, its key put right."""
+        while heap:
+            item = heap[0]
+            key, call_id, call, job, node = item
+            if call_id in self._gone:
+                self._gone.discard(call_id)
+                heappop(heap)
+            elif self._moves and (now := self._key_of(call, node, job)) != key:
+                heapreplace(heap, (now, call_id, call, job, node))
+            else:
+                return item
+        return None
+
+    def _remove(self, calls: set[int]) -> None:
+        gone = calls | self._gone
+        self._gone.clear()
+        self.heap = [item for item in self.heap if item[1] not in gone]
+        self.batch_heap = [item for item in self.batch_heap if item[1] not in gone]
+        heapify(self.heap)
+        heapify(self.batch_heap)

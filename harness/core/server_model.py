@@ -3,12 +3,15 @@
 The rules are those of llama.cpp's server loop, which Ollama runs too:
 
 1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
-   is FIFO; a call takes the free slot with the lowest number.
+   is FIFO; a call takes the free slot with the lowest number (but see 5).
 2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
    until the batch is full. It costs what `step_costs` says, whoever is in it.
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
+5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
+   prompt, and reads only the rest, at least one token. From the first turn of all on, every other call takes the slot
+   that was free longest, and so evicts what is there.
 
 Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
 ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
@@ -18,19 +21,24 @@ cost grows with calls and not with tokens. `max_steps=1` walks step by step by t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 
 from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
-__all__ = ["Request", "ServerModel"]
+__all__ = ["Request", "ServerModel", "Turn"]
 
 NEVER_S = float("inf")
 UNLIMITED = 1 << 62  # steps
+SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
 
 
 class Request:
     """One call on its way through a server; the model fills in the times as they come to be."""
+
+    # Slots in `Turn`: only turns of conversations pay for them.
+    thread: Hashable | None = None
+    cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
 
     __slots__ = (
         "call",
@@ -64,6 +72,19 @@ class Request:
         self.slot = -1
 
 
+class Turn(Request):
+    """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
+
+    __slots__ = ("cached_tokens", "thread")
+
+    def __init__(
+        self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0, *, thread: Hashable
+    ) -> None:
+        Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
+        self.thread = thread
+        self.cached_tokens = 0
+
+
 class ServerModel:
     """One server. `now_s` never decreases; at one instant, `advance` comes before `submit` and `cancel`.
 
@@ -86,6 +107,7 @@ class ServerModel:
         "_first_s",
         "_free",
         "_growth_s",
+        "_last",
         "_max_steps",
         "_noise",
         "_now_s",
@@ -120,6 +142,7 @@ class ServerModel:
         self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
+        self._last: list[Request | None] | None = None  # who was last in each slot; None while nobody reuses anything
         # The segment under way: `steps` steps from begin_s, the first costs first_s, each next one growth_s more.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned = False
@@ -175,6 +198,8 @@ class ServerModel:
         """Put a call in the queue."""
         request.queued_s = now_s
         self._queue.append(request)
+        if request.thread is not None and self._last is None:
+            self._remember()
         if self._planned:
             if self._free:
                 self._cut(now_s)
@@ -235,7 +260,7 @@ class ServerModel:
         while queue and free:
             request = queue.popleft()
             if not request.cancelled:
-                request.slot = heappop(free)
+                request.slot = heappop(free) if self._last is None else self._seat(request, self._last)
                 prompts.append(request)
         ends = self._ends
         generating = len(ends)
@@ -265,6 +290,29 @@ class ServerModel:
         self._begin_s = begin_s = self._now_s
         self._end_s = begin_s + cost_s
         self._planned = True
+
+    def _remember(self) -> None:
+        """Begin to remember what is in the slots; what was there before counts as oldest."""
+        last = self._last = [None] * self._costs.slots
+        for request in (*self._prompts, *(end[2] for end in self._ends)):
+            last[request.slot] = request
+
+    def _seat(self, request: Request, last: list[Request | None]) -> int:
+        """Choose a slot as llama.cpp does, and note what of the prompt it holds."""
+        free = self._free  # no longer in order: nobody asks for the lowest number any more
+        slot, held = -1, SIMILAR * request.prompt_tokens
+        if request.thread is not None:
+            for number in free:
+                tokens = _held(last[number], request)
+                if tokens > held or (tokens == held and number < slot):
+                    slot, held = number, tokens
+        if slot < 0:
+            slot = min(free, key=lambda number: (_left_s(last[number]), number))
+        if request.thread is not None:  # so it has the slots of `Turn`
+            request.cached_tokens = request.prompt_done = _held(last[slot], request)  # type: ignore[misc]
+        free.remove(slot)
+        last[slot] = request
+        return slot
 
     def _prompt_step_s(self, generating: int) -> float:
         """Fill the batch of the next step with prompt tokens; return what the step costs."""
@@ -350,7 +398,7 @@ class ServerModel:
         if now_s <= self._begin_s:  # the step that begins now can still be joined
             self._planned = False
             for request, _ in self._pieces:
-                if not request.prompt_done:
+                if request.prompt_done == request.cached_tokens:
                     request.prompt_s = None  # another may take its place in the step
             self._pieces.clear()
             return
@@ -389,3 +437,15 @@ class ServerModel:
 
 def _slot(request: Request) -> int:
     return request.slot
+
+
+def _held(last: Request | None, request: Request) -> int:
+    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
+    if last is None or last.thread is None or last.thread != request.thread:
+        return 0
+    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+    return min(tokens, request.prompt_tokens - 1)
+
+
+def _left_s(last: Request | None) -> float:
+    return -NEVER_S if last is None or last.end_s is None else last.end_s

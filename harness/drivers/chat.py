@@ -14,16 +14,18 @@ from json import JSONDecodeError
 from typing import Any, NamedTuple
 
 import httpx
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_ollama import ChatOllama
 from ollama import ResponseError
 
 from harness.core.records import Outcome, Reply
 
-__all__ = ["QUEUE_HEADER", "Chat", "Request"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "Chat", "Request"]
 
-QUEUE_HEADER = "x-slotwise-queue-ns"  # our own front tells the exact wait for a slot
-_queue_s: ContextVar[list[float] | None] = ContextVar("queue_s", default=None)
+# What our own front tells: the exact wait for a slot, and the prompt tokens that were in its cache.
+QUEUE_HEADER = "x-slotwise-queue-ns"
+CACHED_HEADER = "x-slotwise-cached-tokens"
+_told: ContextVar[dict[str, int] | None] = ContextVar("told", default=None)
 
 
 class Request(NamedTuple):
@@ -34,6 +36,7 @@ class Request(NamedTuple):
     options: Mapping[str, Any]  # complete: nothing is added to it
     stream: bool  # wanted where the time of the first token is
     format: str | None = None
+    history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
 
 
 class Chat:
@@ -59,7 +62,7 @@ class Chat:
             "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
             "timeout": None,  # the engine owns timeouts
             "trust_env": False,  # a proxy between us and a local server would be measured with it
-            "event_hooks": {"response": [_note_queue]},
+            "event_hooks": {"response": [_note]},
         }
         if transport is not None:
             client["transport"] = transport
@@ -84,14 +87,15 @@ class Chat:
 
         Raises nothing but CancelledError: what a server or the transport does wrong is an outcome.
         """
-        messages: list[BaseMessage] = [HumanMessage(request.user)]
-        if request.system is not None:
-            messages.insert(0, SystemMessage(request.system))
+        messages: list[BaseMessage] = [] if request.system is None else [SystemMessage(request.system)]
+        for user, said in request.history:
+            messages += [HumanMessage(user), AIMessage(said)]
+        messages.append(HumanMessage(request.user))
         arguments: dict[str, Any] = {"options": dict(request.options)}
         if request.format is not None:
             arguments["format"] = request.format
-        queue_s: list[float] = []
-        _queue_s.set(queue_s)
+        told: dict[str, int] = {}
+        _told.set(told)
         sent_s, first_s = self._clock() - zero_s, None
         try:
             if request.stream:
@@ -127,15 +131,18 @@ class Chat:
             load_s=_from_ns(metadata.get("load_duration")),
             prefill_s=_from_ns(metadata.get("prompt_eval_duration")),
             decode_s=_from_ns(metadata.get("eval_duration")),
-            queue_s=queue_s[0] if queue_s else None,
+            queue_s=_from_ns(told.get(QUEUE_HEADER)),
+            cached_tokens=told.get(CACHED_HEADER),
         )
         return reply, text
 
 
-async def _note_queue(response: httpx.Response) -> None:
-    value, noted = response.headers.get(QUEUE_HEADER), _queue_s.get()
-    if noted is not None and value is not None and value.isdigit():
-        noted.append(int(value) / 1e9)
+async def _note(response: httpx.Response) -> None:
+    told = _told.get()
+    for name in (QUEUE_HEADER, CACHED_HEADER):
+        value = response.headers.get(name)
+        if told is not None and value is not None and value.isdigit():
+            told[name] = int(value)
 
 
 def _from_ns(value: int | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from harness.core.model_swaps import ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import Request, ServerModel
 
-__all__ = ["ModelledServer", "ModelledServers", "Tokens"]
+__all__ = ["ModelledServer", "ModelledServers", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
@@ -23,6 +23,7 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 
 # How long a call is: (prompt tokens, output tokens). As observed (replay) or drawn (forecast).
 Tokens = Callable[[Call], tuple[int, int]]
+Thread = Callable[[Call], Hashable | None]
 
 
 class ModelledServer(NamedTuple):
@@ -45,6 +46,12 @@ class _Sent(ModelRequest):
     outside: bool  # paced, or on its way there or back: its server does not know it, or no more
 
 
+class _SentTurn(_Sent):
+    """What `Turn` is to `Request`."""
+
+    __slots__ = ("cached_tokens", "thread")
+
+
 class _Pace:
     """Lets one call go per 1/rate seconds, first come first served."""
 
@@ -60,10 +67,19 @@ class ModelledServers:
     Args:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
+        thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
         seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
-    def __init__(self, lanes: Sequence[ModelledServer], tokens: Tokens, *, seed: int = 0, repeat: int = 0) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[ModelledServer],
+        tokens: Tokens,
+        thread: Thread | None = None,
+        *,
+        seed: int = 0,
+        repeat: int = 0,
+    ) -> None:
         self._lanes = tuple(lanes)
         self._models = tuple(lane.model for lane in lanes)
         # What goes on by itself: a server, or the machine that several servers share.
@@ -76,6 +92,7 @@ class ModelledServers:
         self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
         self._tokens = tokens
         self._which = {number: lane.models for number, lane in enumerate(lanes) if lane.models}
+        self._thread = thread
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -88,8 +105,14 @@ class ModelledServers:
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        call_id, lane = call[0], call[6]
-        self._open[call_id] = sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
+        call_id, _, _, _, _, _, lane, _, _, _ = call
+        thread = None if self._thread is None else self._thread(call)
+        if thread is None:
+            sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
+        else:
+            sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
+            sent.thread, sent.cached_tokens = thread, 0
+        self._open[call_id] = sent
         sent.lane = lane
         sent.load_s = 0.0
         if self._which:
@@ -249,6 +272,6 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
             first_s - prompt_s,
             end_s - first_s,
             prompt_s - queued_s,
-            None,
+            sent.cached_tokens,
         ),
     )

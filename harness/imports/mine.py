@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from harness.imports.draft import Names
 from harness.imports.steps import Step
 
 __all__ = ["Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
@@ -358,11 +359,9 @@ def _graph(
 def _named(outcomes: Mapping[frozenset[Label], int]) -> dict[frozenset[Label], str]:
     """Give each outcome of a node a name: what only it leads to."""
     always = frozenset.intersection(*outcomes)
+    free = Names()
     names: dict[frozenset[Label], str] = {}
     for targets in sorted(outcomes, key=lambda of: (-outcomes[of], sorted(of))):
         leads = (f"{label[1]}-loop" if label[0] == LOOP else label[1] for label in sorted(targets - always))
-        name = "-and-".join(leads)[:40] or "end"
-        while name in names.values():
-            name += "-too"
-        names[targets] = name
+        names[targets] = free("-and-".join(leads)[:40] or "end", "way")
     return names

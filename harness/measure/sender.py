@@ -15,6 +15,7 @@ from harness.core.plan import Plan
 from harness.core.records import Origin, Reply
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import Answered
+from harness.measure.conversations import Conversations
 from harness.servers.spec import RunningServer
 from harness.workload.rules import Decisions, what_it_says
 from harness.workload.schema import AgentSpec
@@ -59,10 +60,13 @@ def origin_of(servers: Iterable[RunningServer]) -> Origin:
     return "emulated" if any(server.emulated for server in servers) else "measured"
 
 
-def options_for(server: RunningServer, agent: AgentSpec, seed: int, output_tokens: int | None = None) -> dict[str, Any]:
+def options_for(
+    server: RunningServer, agent: AgentSpec, seed: int, output_tokens: int | None = None, *, reuse_prefix: bool = False
+) -> dict[str, Any]:
     """Return the complete options of a request: `options=` replaces all that ChatOllama would send.
 
-    `output_tokens` is this call's length, where the agent's varies.
+    `output_tokens` is this call's length, where the agent's varies. `reuse_prefix`: the server may look for the
+    beginning of the prompt in its cache; Ollama always does.
 
     Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
     server that we did not start keeps the ones that it has.
@@ -72,7 +76,7 @@ def options_for(server: RunningServer, agent: AgentSpec, seed: int, output_token
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
     if server.can_pin_output:
-        options |= {"ignore_eos": agent.exact_output, "cache_prompt": False}
+        options |= {"ignore_eos": agent.exact_output, "cache_prompt": reuse_prefix}
     return options
 
 
@@ -87,6 +91,7 @@ class Sender:
         zero_s: the clock's time at which the trial began.
         seed, repeat: keys of the draws.
         decisions: by (pipeline, node): what its answer decides, where the model is in control.
+        conversations: what was said before in each.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Sender:
         seed: int,
         repeat: int,
         decisions: Mapping[tuple[str, str], Decisions] | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
@@ -111,6 +117,7 @@ class Sender:
         self._seed = seed
         self._repeat = repeat
         self._decisions = decisions or {}
+        self._conversations = conversations or Conversations()
 
     async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
@@ -120,20 +127,33 @@ class Sender:
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
         system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration)
+        session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
+        talk = None if session is None else (pipeline.name, call.session, node, call.item)
+        history = () if talk is None else self._conversations.history(*talk)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
-        # the candidate in the key. Six digits are the same number of tokens in every call.
-        unique = f"[{integer(1_000_000, self._seed, *key, self._plan.name, 'prefix'):06d}] "
-        if system is None:
-            user = unique + user
-        else:
+        # the candidate in the key. Six digits are the same number of tokens in every call. A conversation that may be
+        # found again begins alike in all its turns.
+        begins = (self._repeat, *talk, "turns") if reuse and talk else key
+        unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
+        asked = user
+        if system is not None:
             system = unique + system
+        elif history:
+            history = ((unique + history[0][0], history[0][1]), *history[1:])
+        else:
+            user = unique + user
         length = output_tokens(pipeline, call, self._seed, self._repeat)
-        options = options_for(endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length)
-        request = Request(system, user, options, stream=pipeline.path == "interactive", format=agent.format)
+        options = options_for(
+            endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length, reuse_prefix=reuse
+        )
+        stream = pipeline.path == "interactive"
+        request = Request(system, user, options, stream, agent.format, history)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
+        if talk is not None and reply.outcome == "ok":
+            reply = self._conversations.keep(*talk, call.job, asked, text, reply)
         if reply.outcome == "ok":
             self._texts.keep(pipeline.name, call.job, node, call.item, text, call.iteration)
             if decides := self._decisions.get((pipeline.name, node)):

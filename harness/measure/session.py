@@ -7,12 +7,13 @@ its calls are sent. The order of the candidates is drawn anew for every repeat: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.arrivals import turns_of
 from harness.core.draws import shuffled
 from harness.core.engine import Engine
 from harness.core.plan import Plan
@@ -20,9 +21,11 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
+from harness.measure.conversations import Conversations
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
+from harness.runs.changes import server_changes
 from harness.runs.folder import RunFolder
 from harness.runs.model import ModelFacts, Run, ServerFacts
 from harness.servers.launch import launched, simulated
@@ -74,11 +77,15 @@ async def opened(
                 await one.close()
 
 
-async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Progress) -> Run:
+async def measure(
+    loaded: Loaded, folder: RunFolder, header: Run, progress: Progress, done: Collection[tuple[str, int]] = ()
+) -> Run:
     """Measure every candidate of a workload, writing records as calls end.
 
     Args:
-        header: the run without records; `servers` and `notes` are filled in here.
+        header: the run without records; `servers` and `notes` are filled in here. Of a run that is resumed it holds the
+            servers as they were, and what is another now becomes a note.
+        done: the (candidate, repeat) that need not be measured; the others keep their order and their draws.
 
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
@@ -92,16 +99,16 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
             endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
-        header = header._replace(
-            origin=origin_of(servers), servers=tuple(facts), notes=(*header.notes, *_emulated(servers, loaded.plans))
-        )
+        changed = [f"Since the run was begun: {change}." for change in server_changes(header.servers, facts)]
+        notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans)))
+        header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 
-        order = _order(loaded)
+        order = [(at, trial) for at, trial in enumerate(_order(loaded)) if (trial.plan.name, trial.repeat) not in done]
         progress.trials(len(order))
-        for position, trial in enumerate(order):
+        for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
-            progress.trial(position + 1, trial.plan.name, label)
+            progress.trial(number, trial.plan.name, label)
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
@@ -131,6 +138,8 @@ async def _measure_trial(
     engine = Engine(
         loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
     )
+    conversations = Conversations()
+    by_name = {pipeline.name: pipeline for pipeline in loaded.pipelines}
     ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
@@ -146,6 +155,9 @@ async def _measure_trial(
         elif isinstance(record, JobRecord):
             first_due_s.append(record.due_s)
             texts.forget(record.pipeline, record.job)
+            if record.session is not None:
+                turns = turns_of(by_name[record.pipeline], record.session, workload.seed, repeat)
+                conversations.turn_ended(record.pipeline, record.session, record.job, last=record.turn + 1 >= turns)
             if repeat >= 0:
                 folder.add_job(record)
         elif repeat >= 0:
@@ -164,6 +176,7 @@ async def _measure_trial(
         seed=workload.seed,
         repeat=repeat,
         decisions=loaded.decisions(),
+        conversations=conversations,
     )
     before = cpu_use()
     stats: LiveStats = await drive(
@@ -183,6 +196,7 @@ async def _measure_trial(
             complete=True,
             other_cores=other_cores(before, cpu_use()) if alone else None,
         )
+        folder.sync()
         folder.add_trial(record)
     return list(failed)
 

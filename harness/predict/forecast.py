@@ -10,6 +10,7 @@ from harness.core.events import Call
 from harness.core.graph import Node
 from harness.core.outputs import output_tokens
 from harness.drivers.modelled import Tokens
+from harness.predict.turns import growing
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
 from harness.workload.estimate import answer_tokens, listed_item_tokens
@@ -54,7 +55,7 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
             prompt, output = fixed(call)
             return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
 
-        return drawn if varies else fixed
+        return growing(loaded, repeat, drawn if varies else fixed)
 
     return of_trial
 

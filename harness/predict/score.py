@@ -52,12 +52,13 @@ def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:
 
     A call that was not made in the measured trial (a closed loop went round more often) takes the medians of its node.
     """
-    exact: dict[tuple[str, int, str, int, str, int], tuple[int, int]] = {}
+    exact: dict[tuple[str, int, str, int, str, int, int], tuple[int, int]] = {}
     of_node: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for call in run.calls:
         prompt, output = call.reply.prompt_tokens, call.reply.output_tokens
         if call.outcome == "ok" and prompt and output:
-            exact[call.candidate, call.repeat, call.pipeline, call.job, call.node, call.item] = (prompt, output)
+            key = (call.candidate, call.repeat, call.pipeline, call.job, call.node, call.item, call.iteration)
+            exact[key] = (prompt, output)
             of_node[call.pipeline, call.node].append((prompt, output))
     usual = {
         key: (round(median(p for p, _ in seen)), round(median(o for _, o in seen))) for key, seen in of_node.items()
@@ -67,7 +68,7 @@ def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:
         def tokens(call: Call) -> tuple[int, int]:
             pipeline = pipelines[call.pipeline]
             node = pipeline.graph.nodes[call.node]
-            found = exact.get((candidate, repeat, pipeline.name, call.job, node.name, call.item))
+            found = exact.get((candidate, repeat, pipeline.name, call.job, node.name, call.item, call.iteration))
             return found or usual.get((pipeline.name, node.name)) or _guess(node.expected_prompt_tokens)
 
         return tokens

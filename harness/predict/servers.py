@@ -7,11 +7,12 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from harness.core.model_swaps import ModelSwaps
-from harness.core.plan import Plan
+from harness.core.plan import Plan, lanes_of
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
+from harness.predict.turns import thread_of
 from harness.profiles.compile import Fitted, compile_costs, noise, server_models, stretch_of, unknowns
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
@@ -90,7 +91,9 @@ class Modelled(NamedTuple):
             which = _models_of_nodes(self.loaded, lane)
             gap_s = fmean(fit.costs.gap_s for fit in fits)
             only = ModelledServer(swaps, before_s, after_s, lane.spec.starts_per_s, gap_s, which)
-            return ModelledServers([only], tokens, seed=self.loaded.workload.seed, repeat=repeat)
+            return ModelledServers(
+                [only], tokens, thread_of(self.loaded), seed=self.loaded.workload.seed, repeat=repeat
+            )
         models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
         return ModelledServers(
             [
@@ -98,6 +101,7 @@ class Modelled(NamedTuple):
                 for model, fit, lane in zip(models, fits, self.lanes, strict=True)
             ],
             tokens,
+            thread_of(self.loaded),
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )
@@ -178,7 +182,7 @@ def _models_on(loaded: Loaded, plan: Plan, lane: int) -> tuple[str, ...]:
         own if not node.model or same_model(node.model, own) else node.model
         for pipeline, places in zip(loaded.pipelines, plan.place, strict=True)
         for node, place in zip(pipeline.graph.nodes, places, strict=True)
-        if node.kind == "agent" and place == lane
+        if node.kind == "agent" and lane in lanes_of(place)
     }
     return tuple(sorted(asked, key=lambda model: (model != own, model)))
 

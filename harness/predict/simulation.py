@@ -108,6 +108,8 @@ def predict(
         delays=records.delays,
         plans=loaded.plans,
         options={"repeats": repeats},
+        work=loaded.work(),
+        file=str(loaded.path),
     )
     return Prediction(run, refused)
 

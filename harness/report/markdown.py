@@ -18,6 +18,15 @@ from harness.units import count, percent, seconds, size
 __all__ = ["markdown_report"]
 
 
+_SETTINGS = {
+    "systemd": "As a systemd override",
+    "compose": "With Docker",
+    "asyncio": "The limit in asyncio",
+    "langchain": "The limit in LangChain",
+    "langgraph": "The limit in LangGraph",
+}
+
+
 class _Raw(str):
     """Text that is Markdown already."""
 
@@ -60,6 +69,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
             if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1
         ],
         charts=charts,
+        titles=_SETTINGS,
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
     )
 

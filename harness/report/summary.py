@@ -20,6 +20,7 @@ def summary(analysis: Analysis) -> dict[str, Any]:
     del plain["version"]
     plain["run"]["machine"] = dict(analysis.run.machine)
     plain["run"]["options"] = dict(analysis.run.options)
+    plain["run"]["work"] = dict(analysis.run.work)
     return {"summary_version": SUMMARY_VERSION, **plain}
 
 

@@ -101,6 +101,8 @@ def _settings(choice: Choice) -> Iterator[RenderableType]:
         yield from (Text("  " + plain(line), style="cyan") for line in (*one.shell, *one.code))
         yield from (_item(remark) for remark in one.remarks)
     yield from (_item(remark) for remark in choice.remarks)
+    if kinds := dict.fromkeys(text.kind for one in choice.settings for text in one.texts):
+        yield _item(f"Whole, in report.md or by `slotwise report DIR --settings KIND`: {', '.join(kinds)}.")
     if choice.settings:
         yield ""
 

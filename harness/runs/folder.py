@@ -4,6 +4,7 @@
     environment.json    what was run, on what, with which options; the version of this format
     calls.jsonl         one line per call, appended and flushed as it ends
     jobs.jsonl, delays.jsonl, trials.jsonl
+    cut/                records of trials that were cut and measured again (harness.runs.resume)
     summary.json, report.md, charts/    rendered from the above (harness.report)
 
 A trial's line is written when it has ended, so a run that was killed holds everything up to that instant, and what is
@@ -12,50 +13,69 @@ missing shows. Nothing in the folder names the folder: it may be moved.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.errors import UserError
+from harness.runs.lines import known, leave_out, read_lines
 from harness.runs.model import Run, ServerFacts
-from harness.units import count, safe_url
+from harness.units import safe_text, safe_url
 from harness.workload.schema import Workload
 
-__all__ = ["SCHEMA_VERSION", "RunFolder", "read_run", "write_bytes", "write_text"]
+__all__ = [
+    "RECORD_FILES",
+    "SCHEMA_VERSION",
+    "RunFolder",
+    "read_head",
+    "read_run",
+    "without_credentials",
+    "write_bytes",
+    "write_text",
+]
 
 SCHEMA_VERSION = 1
 _ROOM_BYTES = 1 << 20  # a run folder that cannot take this much at the start will not last
 _LARGEST_FILE_BYTES = 16 << 20  # of workload.yaml and environment.json; a larger one is not ours
-_RECORD_FILES = ("calls", "jobs", "delays", "trials")
+RECORD_FILES = ("calls", "jobs", "delays", "trials")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-T = TypeVar("T")
 
 
 class RunFolder:
-    """The folder of one run, open for writing. Use as a context manager, or call `close`.
+    """The folder of one run, open for writing by this process alone. Use as a context manager, or call `close`.
 
     Every `add_*` appends one line and hands it to the operating system before it returns. They raise UserError where
     that fails (a full disk): what was written before stays readable.
+
+    Args:
+        before: called with the folder locked and before anything is appended.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Callable[[Path], None] = lambda path: None) -> None:
         self.path = path
         self._files: dict[str, FileIO] = {}
+        self._lock: int | None = None
         try:
-            for kind in _RECORD_FILES:
+            self._lock = _locked(path)
+            before(path)
+            for kind in RECORD_FILES:
                 self._files[kind] = FileIO(path / f"{kind}.jsonl", "a")
         except OSError as error:
             self.close()
             raise _cannot_write(path, error) from error
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(cls, parent: Path, workload_name: str, started_at: datetime) -> RunFolder:
@@ -88,7 +108,7 @@ class RunFolder:
             "origin": run.origin,
             "started_at": run.started_at,
             "seed": run.workload.seed,
-            "command": safe_url(run.command),
+            "command": safe_text(run.command),
             "options": _masked(dict(run.options)),
             "candidates": run.candidates,
             "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
@@ -96,10 +116,12 @@ class RunFolder:
             "servers": [_server_to_json(server) for server in run.servers],
             "output_tokens": dict(run.output_tokens),
             "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
-            "notes": run.notes,
+            "notes": [safe_text(note) for note in run.notes],
             "partial": run.partial,
+            "work": dict(run.work),
+            "file": run.file,
         }
-        plain = _without_credentials(run.workload.to_plain())
+        plain = without_credentials(run.workload.to_plain())
         self.write_text("workload.yaml", yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True))
         self.write_text("environment.json", json.dumps(header, indent=2) + "\n")
 
@@ -107,12 +129,15 @@ class RunFolder:
         """Append one call."""
         flat = record.to_json()
         if flat["error"] is not None:
-            flat["error"] = safe_url(flat["error"])
+            flat["error"] = safe_text(flat["error"])
         self._append("calls", flat)
 
     def add_job(self, record: JobRecord) -> None:
         """Append one job."""
-        self._append("jobs", record._asdict())
+        flat = record._asdict()
+        if flat["error"] is not None:
+            flat["error"] = safe_text(flat["error"])
+        self._append("jobs", flat)
 
     def add_delay(self, record: DelayRecord) -> None:
         """Append one tool delay."""
@@ -121,6 +146,14 @@ class RunFolder:
     def add_trial(self, record: TrialRecord) -> None:
         """Append one trial: the mark that everything of it has been written."""
         self._append("trials", record._asdict())
+
+    def sync(self) -> None:
+        """Have all that was written carried to the disk: what a trial's mark stands for survives a loss of power."""
+        try:
+            for file in self._files.values():
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
 
     def add_records(self, run: Run) -> None:
         """Append all records of a run that happened elsewhere: in virtual time."""
@@ -141,6 +174,9 @@ class RunFolder:
         """Close the record files; writing is over."""
         for file in self._files.values():
             file.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> RunFolder:
         return self
@@ -179,22 +215,27 @@ def write_bytes(folder: Path, name: str, data: bytes) -> None:
         raise _cannot_write(folder, error) from error
 
 
+def read_head(folder: Path) -> Run:
+    """Read everything of a run but its records. Raises UserError like `read_run`."""
+    header = _read_header(folder / "environment.json")
+    return _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
+
+
 def read_run(folder: Path) -> Run:
     """Read a run back, complete or not.
 
     Lines that cannot be read (a process that was killed leaves half a line) are left out and named in the run's notes.
     Raises UserError where the folder is not a run or was written in another version of this format.
     """
-    header = _read_header(folder / "environment.json")
-    run = _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
-    calls = _read_lines(folder / "calls.jsonl", _call)
-    jobs = _read_lines(folder / "jobs.jsonl", lambda flat: _JOB.validate_python(_known(flat, JobRecord)))
-    delays = _read_lines(folder / "delays.jsonl", lambda flat: _DELAY.validate_python(_known(flat, DelayRecord)))
-    trials = _read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(_known(flat, TrialRecord)))
-    known = {(name, node) for name, spec in run.workload.pipelines.items() for node in spec.nodes}
+    run = read_head(folder)
+    calls = read_lines(folder / "calls.jsonl", _call)
+    jobs = read_lines(folder / "jobs.jsonl", lambda flat: _JOB.validate_python(known(flat, JobRecord)))
+    delays = read_lines(folder / "delays.jsonl", lambda flat: _DELAY.validate_python(known(flat, DelayRecord)))
+    trials = read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(known(flat, TrialRecord)))
+    nodes = {(name, node) for name, spec in run.workload.pipelines.items() for node in spec.nodes}
     for lines in (calls, delays):
-        _leave_out(lines, "node", lambda record: (record.pipeline, record.node) in known)
-    _leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
+        leave_out(lines, "node", lambda record: (record.pipeline, record.node) in nodes)
+    leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     return run._replace(
         notes=(*run.notes, *notes),
@@ -213,6 +254,19 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, _: object) -> bool:
         return True
+
+
+def _locked(path: Path) -> int:
+    """Lock a run's folder until the returned descriptor is closed, or this process is gone in whatever way."""
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UserError(f"{path}: another process is writing this run; wait for it, or end it") from None
+    except OSError:
+        pass  # a file system without locks
+    return lock
 
 
 def _new_folder(parent: Path, stem: str) -> Path:
@@ -248,6 +302,8 @@ def _cannot_write(path: Path, error: OSError) -> UserError:
 def _server_to_json(server: ServerFacts) -> dict[str, Any]:
     flat = server._asdict()
     flat["url"] = safe_url(server.url)
+    flat["version"] = safe_text(server.version)
+    flat["details"] = _masked(server.details)
     flat["baseline"] = server.baseline._asdict() if server.baseline else None
     flat["models"] = [
         {**of._asdict(), "baseline": of.baseline._asdict() if of.baseline else None} for of in server.models
@@ -261,14 +317,14 @@ def _masked(value: Any) -> Any:
         return {key: _masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
-    return safe_url(value) if isinstance(value, str) else value
+    return safe_text(value) if isinstance(value, str) else value
 
 
-def _without_credentials(value: Any) -> Any:
+def without_credentials(value: Any) -> Any:
     """Strip credentials from every `url:` of the workload; prompts and the like stay word for word."""
     if isinstance(value, dict):
         return {
-            key: safe_url(item) if key == "url" and isinstance(item, str) else _without_credentials(item)
+            key: safe_url(item) if key == "url" and isinstance(item, str) else without_credentials(item)
             for key, item in value.items()
         }
     return value
@@ -283,20 +339,6 @@ _TRIAL = TypeAdapter(TrialRecord)
 _RUN = TypeAdapter(Run)
 
 
-class _Lines(NamedTuple):
-    records: list[Any]
-    notes: list[str]
-
-
-def _leave_out(lines: _Lines, what: str, is_known: Callable[[Any], bool]) -> None:
-    """Take out, and say so, what the workload does not know: an edited or a mixed-up folder."""
-    kept = [record for record in lines.records if is_known(record)]
-    if len(kept) < len(lines.records):
-        left = count(len(lines.records) - len(kept), "record")
-        lines.notes.append(f"{left} left out: the workload has no {what} of that name.")
-        lines.records[:] = kept
-
-
 class _NoAliases(yaml.SafeLoader):
     """A run folder may come from elsewhere: no aliases means that nothing in it can expand."""
 
@@ -308,35 +350,6 @@ class _NoAliases(yaml.SafeLoader):
 
 def _call(flat: dict[str, Any]) -> CallRecord:
     return _CALL.validate_python(CallRecord.from_json(flat))
-
-
-def _known(flat: dict[str, Any], record: Any) -> dict[str, Any]:
-    """The fields of a record; what older runs don't have keeps its default."""
-    return {name: flat[name] for name in record._fields if name in flat or name not in record._field_defaults}
-
-
-def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> _Lines:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return _Lines([], [f"{path.name} is missing: its records are not in this report."])
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    records: list[T] = []
-    damaged: list[int] = []
-    lines = raw.splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            damaged.append(number)
-    if not damaged:
-        return _Lines(records, [])
-    if damaged == [len(lines)]:
-        return _Lines(records, [f"{path.name}: the last line is damaged and was left out; the run was cut there."])
-    first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
-    lost = f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first})."
-    return _Lines(records, [lost])
 
 
 def _read_small(path: Path) -> str:

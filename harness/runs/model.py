@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
@@ -77,3 +77,20 @@ class Run(NamedTuple):
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
     resampled: UnderResampling | None = None  # of a predicted run: what its profile is worth
     output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted
+    work: Mapping[str, str] = {}  # digests of what was done, by part (`Loaded.work`); empty: an older run
+    file: str = ""  # the workload file as it was named
+
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """Return the calls as a data frame, a row each, of whichever of pandas and polars is installed.
+
+        Raises UserError where neither is.
+        """
+        from harness.runs.frame import frame
+
+        return frame(self, library)
+
+    def _repr_html_(self) -> str:
+        """Show the run in Jupyter: what was run on what, and how many trials and calls there are."""
+        from harness.runs.frame import html
+
+        return html(self)

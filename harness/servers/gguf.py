@@ -11,12 +11,13 @@ import hashlib
 import math
 import mmap
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import UserError
 
-__all__ = ["Gguf", "read_gguf"]
+__all__ = ["Gguf", "kv_bytes_per_token", "read_gguf"]
 
 MAGIC = b"GGUF"
 KEYS_MAX = 10_000
@@ -105,15 +106,18 @@ def _parse(path: Path, data: mmap.mmap) -> Gguf:
         quantization=FILE_TYPES.get(metadata.get("general.file_type", -1), ""),
         parameters=sum(elements for elements, _ in found),
         context_tokens=int(metadata.get(f"{architecture}.context_length", 0)),
-        kv_bytes_per_token=_kv_bytes_per_token(metadata, architecture),
+        kv_bytes_per_token=kv_bytes_per_token(metadata, architecture),
         chat_template=template if isinstance(template, str) else "",
         file_bytes=len(data),
         digest=hashlib.sha256(len(data).to_bytes(8, "little") + data[:DIGEST_BYTES]).hexdigest(),
     )
 
 
-def _kv_bytes_per_token(metadata: dict[str, Any], architecture: str) -> int:
-    """Return 2 bytes x layers x KV heads x (key length + value length): one token of the KV cache at f16."""
+def kv_bytes_per_token(metadata: Mapping[str, Any], architecture: str) -> int:
+    """Return 2 bytes x layers x KV heads x (key length + value length): one token of the KV cache at f16.
+
+    0 where the metadata (of a header, or of `/api/show`) do not say.
+    """
 
     def number(key: str) -> Any:
         return metadata.get(f"{architecture}.{key}", 0)

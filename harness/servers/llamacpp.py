@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import ServerFailure
-from harness.servers.front.engine import EngineError, Final, GenerateRequest, Model, Piece, Thought
+from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
 from harness.servers.gguf import Gguf, read_gguf
 
 __all__ = ["LlamaCppConfig", "LlamaCppEngine", "describe"]
@@ -166,6 +166,7 @@ class _Run:
         self._thoughts: list[str] = []
         self._reason = "stop"
         self._ended = False
+        self._told_cached = False
 
     def __call__(self, server: Any) -> None:
         if self.cancelled:
@@ -195,6 +196,10 @@ class _Run:
         if error:
             self._fail(int(error.get("code", 500)), str(error.get("message", error)))
             return True
+        progress = chunk.get("prompt_progress")
+        if progress and not self._told_cached:
+            self._told_cached = True
+            self._push(Cached(progress["cache"]))
         choices = chunk.get("choices")
         if choices:
             choice = choices[0]
@@ -243,6 +248,7 @@ def _body(request: GenerateRequest) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         "ignore_eos": request.ignore_eos,
         "cache_prompt": request.cache_prompt,
+        "return_progress": request.stream and request.cache_prompt,  # tells what was cached before the first token
     }
     if request.messages is None:
         body["prompt"] = request.prompt

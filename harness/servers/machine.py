@@ -8,7 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["CpuUse", "Memory", "busy_cores", "cores", "cpu_use", "memory", "other_cores"]
+__all__ = [
+    "CpuUse",
+    "Memory",
+    "busy_cores",
+    "cores",
+    "cpu_use",
+    "descendants_rss_bytes",
+    "memory",
+    "other_cores",
+]
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -44,6 +53,23 @@ def memory() -> Memory:
         used = int((CGROUP / "memory.current").read_text())
         total, available = min(total, limit), min(available, max(0, limit - used))
     return Memory(total, available)
+
+
+def descendants_rss_bytes() -> int | None:
+    """Return the resident memory of all processes below this one; None where that cannot be known (macOS)."""
+    parents: dict[int, int] = {}
+    pages: dict[int, int] = {}
+    with suppress(OSError):
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with suppress(OSError, ValueError, IndexError):  # it ended meanwhile
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    parents[int(entry.name)] = int(fields[1])
+                    pages[int(entry.name)] = int(fields[21])
+    if not parents:
+        return None
+    below = [pid for pid in pages if os.getpid() in _line(pid, parents)[1:]]
+    return sum(pages[pid] for pid in below) * os.sysconf("SC_PAGE_SIZE")
 
 
 def busy_cores(window_s: float = 0.5) -> float | None:

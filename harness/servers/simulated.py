@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import Request, ServerModel
 from harness.core.step_costs import StepCosts
 from harness.profiles.compile import noise
-from harness.servers.front.engine import EngineError, Final, GenerateRequest, Model, Piece
+from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
 from harness.servers.simulated_text import words
 from harness.workload.prompts import estimate_tokens
 
@@ -96,10 +96,14 @@ def read_truth(path: Path) -> list[Truth]:
 class _Call(Request):
     """A request with whoever waits for its tokens."""
 
-    __slots__ = ("news", "stream", "tokens")
+    __slots__ = ("cached_tokens", "news", "stream", "thread", "tokens")
 
-    def __init__(self, number: int, prompt_tokens: int, output_tokens: int, stream: bool) -> None:
+    def __init__(
+        self, number: int, prompt_tokens: int, output_tokens: int, stream: bool, thread: Hashable | None
+    ) -> None:
         super().__init__(number, prompt_tokens, output_tokens)
+        self.thread = thread
+        self.cached_tokens = 0
         self.stream = stream
         self.tokens = 0  # there by now; kept up where they are streamed
         self.news = asyncio.Event()
@@ -141,7 +145,7 @@ class SimulatedEngine:
         loop = asyncio.get_running_loop()
         prompt_tokens, output_tokens = self._lengths(request)
         self._calls += 1
-        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream)
+        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, _thread(request))
         text = words(request, output_tokens)
         slot_s = loop.time()
         first_sent_s = last_sent_s = None
@@ -156,6 +160,8 @@ class SimulatedEngine:
                 there = call.tokens if call.end_s is None else output_tokens
                 while request.stream and said < there:
                     if not said:
+                        if call.thread is not None:
+                            yield Cached(call.cached_tokens)
                         first_sent_s = loop.time()
                     yield next(text)
                     said += 1
@@ -169,7 +175,7 @@ class SimulatedEngine:
             yield Final(
                 reason="stop" if self._unasked(request) else "length",
                 prompt_tokens=prompt_tokens,
-                cached_tokens=0,
+                cached_tokens=call.cached_tokens,
                 prompt_ns=round((call.first_token_s - call.prompt_s) * 1e9),
                 output_tokens=output_tokens,
                 output_ns=round((call.end_s - call.first_token_s) * 1e9),
@@ -245,6 +251,23 @@ class SimulatedEngine:
         while call.end_s is None:
             call.news.clear()
             await call.news.wait()
+
+
+def _thread(request: GenerateRequest) -> Hashable | None:
+    """Return what tells one conversation from others: how it began. None where the cache must not be used.
+
+    Real servers compare tokens. Of prompts that begin alike and then part, this takes more to be cached than is.
+    """
+    if not request.cache_prompt:
+        return None
+    if request.messages is None:
+        return request.prompt
+    begun = []
+    for message in request.messages:
+        begun.append(f"{message['role']}:{message['content']}")
+        if message["role"] == "user":
+            break
+    return hashlib.sha256("\0".join(begun).encode()).digest()
 
 
 def _truth(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import networkx as nx
 
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane, Plan, Pool
 from harness.workload.mistakes import Mistakes, unknown
-from harness.workload.placement import Lacking, Models, has_model, models_by_server, node_servers
+from harness.workload.placement import Goes, Lacking, Models, goes, has_model, models_by_server, node_servers
 from harness.workload.schema import (
     CapName,
     EngineServer,
     LlamaCppServer,
     OllamaServer,
+    PlaceName,
     Routing,
     ServerBase,
     ServerSpec,
@@ -27,6 +28,7 @@ from harness.workload.source import Loc
 __all__ = ["Plans", "check_compare", "check_models", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
+AGEING = {"interactive-first", "shortest-first", "critical-path-first"}  # the orders that know it
 _NUMBERS = {
     1: "one",
     2: "two",
@@ -84,7 +86,7 @@ def plans(
         twin = _twins(known)
     wanted = set(only) if only and set(only) <= set(routings) else set(routings)
     resolved: list[Plan] = []
-    placed: list[dict[tuple[str, str], str]] = []
+    placed: list[dict[tuple[str, str], Goes]] = []
     lacking: list[Lacking] = []
     for name, routing in routings.items():
         if name not in wanted:
@@ -188,10 +190,11 @@ def _plan(
     name: str,
     routing: Routing,
     pipelines: Sequence[Pipeline],
-    where: Mapping[tuple[str, str], str],
+    where: Mapping[tuple[str, str], Goes],
     known: Mapping[str, ServerSpec],
 ) -> Plan:
-    used = [server for server in known if server in where.values()]
+    named = {server for goes_to in where.values() for server in goes_to.servers}
+    used = [server for server in known if server in named]
     lanes = tuple(
         Lane(
             server=server,
@@ -201,17 +204,23 @@ def _plan(
             max_in_flight=routing.max_in_flight,
             max_wait_s=routing.max_wait_s,
             ageing_s=routing.ageing_s,
+            reserve=routing.reserve,
         )
         for server in used
     )
     # The lane of a node that makes no call is read by nobody.
     place = tuple(
         tuple(
-            used.index(where[pipeline.name, node.name]) if node.kind == "agent" else 0 for node in pipeline.graph.nodes
+            _lane(where[pipeline.name, node.name], used) if node.kind == "agent" else 0 for node in pipeline.graph.nodes
         )
         for pipeline in pipelines
     )
     return Plan(name, lanes, place)
+
+
+def _lane(where: Goes, used: Sequence[str]) -> int | Pool:
+    lanes = tuple(used.index(server) for server in where.servers)
+    return lanes[0] if where.choice is None else Pool(where.choice, lanes)
 
 
 def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
@@ -246,26 +255,30 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
     models: Models = {
         name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
     }
-    for name, candidate in workload.compare.items():
-        if isinstance(candidate, str):
-            continue
+    for name, written_as in workload.compare.items():
+        candidate = Routing(cap=written_as) if isinstance(written_as, str) else written_as
         at: Loc = ("compare", name)
         place = candidate.place
-        written = {"": place} if isinstance(place, str) else dict(place or {})
-        for what, server in written.items():
+        written = dict(place) if isinstance(place, Mapping) else {} if place is None else {"": place}
+        for what, where in written.items():
             loc: Loc = (*at, "place", what) if what else (*at, "place")
             pipeline, _, node = what.partition(".")
             hint = ""
             if what and pipeline not in workload.pipelines:
                 hint = unknown("pipeline", pipeline, workload.pipelines)
+                if what in get_args(PlaceName):
+                    hint = f"{what} goes with several servers: [{goes(where).servers[0]}, ...]"
             elif node and pipeline in graphs:
                 hint = _wrong_node(node, graphs[pipeline])
             if hint:
                 mistakes.add(loc, f'candidate "{name}" places "{what}": {hint}', key=True)
-            if server not in servers and server != default:
-                mistakes.add(loc, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = set(node_servers(models, place, default, known).servers.values())
-        used |= set() if graphs else {default, *written.values()}
+            of = goes(where)
+            for i, server in enumerate(of.servers):
+                if server not in servers and server != default:
+                    at_server: Loc = loc if of.choice is None else (*loc, of.choice, i)
+                    mistakes.add(at_server, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
+        used = {one for to in node_servers(models, place, default, known).servers.values() for one in to.servers}
+        used |= set() if graphs else {default, *(one for where in written.values() for one in goes(where).servers)}
         for key in ("cap", "order"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -278,12 +291,21 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
         caps = {candidate.cap} if isinstance(candidate.cap, str) else _caps(candidate.cap, used)
         orders = {candidate.order} if isinstance(candidate.order, str) else set(candidate.order.values())
         for key, needs, present in (
-            ("max_in_flight", "cap: window", "window" in caps),
+            ("max_in_flight", "cap: window or reserve", bool(caps & {"window", "reserve"})),
             ("max_wait_s", "cap: waves", "waves" in caps),
-            ("ageing_s", "order: interactive-first", "interactive-first" in orders),
+            ("reserve", "cap: reserve", "reserve" in caps),
+            ("ageing_s", "order: interactive-first, shortest-first or critical-path-first", bool(orders & AGEING)),
         ):
             if key in candidate.model_fields_set and not present:
                 mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
+        for server in sorted(used & servers.keys()):
+            cap = candidate.cap if isinstance(candidate.cap, str) else candidate.cap.get(server)
+            most = candidate.max_in_flight or servers[server].slots
+            if cap == "reserve" and most <= candidate.reserve:
+                calls = "call" if most == 1 else "calls"
+                message = f'candidate "{name}" lets at most {most} {calls} go to "{server}" and reserves '
+                message += f"{candidate.reserve} of them; batch calls need at least one"
+                mistakes.add((*at, "reserve") if "reserve" in candidate.model_fields_set else at, message, key=True)
 
 
 def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.core.graph import Pipeline
-from harness.core.sizes import Distribution
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.schema import OllamaServer
+from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
 __all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weight_antichain", "span_of"]
 
@@ -54,7 +54,7 @@ class PipelineFacts(NamedTuple):
     name: str
     path: str
     arrivals: str
-    jobs: int | None
+    jobs: int | None  # None as well where a list of times opens conversations of drawn length
     width: int  # most calls of one job that could ever run together
     width_all_jobs: int | None  # the same over all its jobs; None: no bound (open arrivals without an end)
     span: Span
@@ -85,16 +85,13 @@ def describe(loaded: Loaded) -> Description:
 def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
     graph = loaded.graphs[pipeline.name]
     ways = scenarios(graph)
-    work = work_of(ways)
+    work = work_of(ways, pipeline)
     width = widest(graph, ways)
-    at_once: int | None = pipeline.jobs
-    if pipeline.arrival.users:
-        users = pipeline.arrival.users
-        at_once = users if pipeline.jobs is None else min(users, pipeline.jobs)
+    at_once = jobs_at_once(pipeline)
     return PipelineFacts(
         name=pipeline.name,
         path=pipeline.path,
-        arrivals=_arrivals(loaded.pipelines, pipeline),
+        arrivals=arrivals_in_words(loaded.pipelines, pipeline),
         jobs=pipeline.jobs,
         width=width,
         width_all_jobs=None if at_once is None else at_once * width,
@@ -116,7 +113,7 @@ def _tidy(value: float) -> Any:
     return round(value) if abs(value - round(value)) < 1e-9 else round(value, 1)
 
 
-def work_of(ways: Sequence[Scenario]) -> Work:
+def work_of(ways: Sequence[Scenario], pipeline: Pipeline) -> Work:
     """Return the mean work of a job."""
     calls = prompt = output = 0.0
     for share, graph in ways:
@@ -124,7 +121,7 @@ def work_of(ways: Sequence[Scenario]) -> Work:
             if node["kind"] == "agent":
                 made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
                 calls += made
-                prompt += made * node["prompt_tokens"]
+                prompt += made * (node["prompt_tokens"] + history_tokens(pipeline, node))
                 output += made * node["output_tokens"]
     return Work(_tidy(calls), round(prompt), round(output))
 
@@ -239,25 +236,6 @@ def _width_of_all(pipelines: tuple[Pipeline, ...], facts: tuple[PipelineFacts, .
     return sum(max_weight_antichain(order, {fact.name: fact.width_all_jobs or 0 for fact in facts}).values())
 
 
-def _arrivals(pipelines: tuple[Pipeline, ...], pipeline: Pipeline) -> str:
-    when = pipeline.arrival
-    jobs = "1 job" if pipeline.jobs == 1 else f"{pipeline.jobs} jobs"
-    until = "" if pipeline.until is None else f" until {pipelines[pipeline.until].name} has ended"
-    if when.users:
-        users = "1 user" if when.users == 1 else f"{when.users} users"
-        text = f"{users}, {when.think_s:g} s between reply and next request{until or ', ' + jobs}"
-    elif when.every_s is not None:
-        text = f"a job every {when.every_s:g} s{until}"
-    elif len(when.due_s) == 1:
-        text = "1 job" if when.due_s[0] == 0 else f"1 job at {when.due_s[0]:g} s"
-    elif when.due_s[-1] == 0:
-        text = f"{jobs} at once"
-    else:
-        shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if len(when.due_s) > 4 else "")
-        text = f"{jobs}, at {shown} s"
-    return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
-
-
 def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None) -> tuple[str, ...]:
     hints = []
     if widest is not None:
@@ -276,14 +254,14 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 f"{fact.name}: about {fact.work.prompt_tokens / fact.work.output_tokens:.0f} prompt tokens "
                 "for each output token; batching shares the writing, not the reading."
             )
-    for (pipeline, node), needed in _needs(loaded).items():
-        for name, spec in loaded.servers.items():
-            running = isinstance(spec, OllamaServer) and spec.url is not None
-            if needed > spec.context_tokens and not running:
-                hints.append(
-                    f"{pipeline}.{node} needs about {needed} tokens; {name} holds {spec.context_tokens} a "
-                    "slot: raise context_tokens or shorten the prompt."
-                )
+    for pipeline in loaded.pipelines:
+        for node, attributes in loaded.graphs[pipeline.name].nodes(data=True):
+            for name, spec in loaded.servers.items():
+                running = isinstance(spec, OllamaServer) and spec.url is not None
+                if attributes["kind"] != "agent" or running:
+                    continue
+                if needed_tokens(pipeline, attributes) > spec.context_tokens:
+                    hints.append(too_long(pipeline, node, attributes, name, spec.context_tokens))
     used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
@@ -295,19 +273,3 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}.")
     return tuple(hints)
-
-
-def _needs(loaded: Loaded) -> dict[tuple[str, str], int]:
-    """Return the context that one call of each agent node needs, an estimate in tokens."""
-    return {
-        (pipeline, name): node["prompt_tokens"]
-        + round((node["output"] and node["output"].highest) or node["output_tokens"])
-        for pipeline, graph in loaded.graphs.items()
-        for name, node in graph.nodes.items()
-        if node["kind"] == "agent"
-    }
-
-
-def _most(size: Distribution | None) -> int:
-    """Return the most that a size can be; 0 where it does not vary, or nothing bounds it."""
-    return 0 if size is None else round(size.highest or 0)

@@ -16,7 +16,7 @@ __all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens"]
 def estimate_prompts(
     inlined: Inlined, resolved: Mapping[str, Resolved], item_tokens: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Set `prompt_tokens` of every agent node.
+    """Set `prompt_tokens` and `system_tokens` of every agent node.
 
     Text counts by its length, an item by the mean of its input, an answer by its mean limit.
 
@@ -33,6 +33,8 @@ def estimate_prompts(
             item = listed_item_tokens(graph, node["over_node"])
         answers = answer_tokens(graph, inlined.uses[name], inlined.loops)
         node["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
+        system = [part for part in agent.prompt.system or () if isinstance(part, str)]
+        node["system_tokens"] = sum(estimate_tokens(text) for text in system)
 
 
 def answer_tokens(graph: nx.DiGraph, use: Use, loops: Mapping[str, Loop]) -> dict[str, float]:

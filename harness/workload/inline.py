@@ -33,7 +33,8 @@ DEFAULTS: Mapping[str, Any] = {
     "over": None,  # the input or the node
     "over_node": None,  # the node alone
     "items": None,
-    "prompt_tokens": 0,  # of one call, an estimate
+    "prompt_tokens": 0,  # of one call, an estimate; of a conversation's first turn
+    "system_tokens": 0,  # of these, the ones that a conversation has once and not in every turn
     "output_tokens": 0,  # of one call, the mean
     "output": None,  # its distribution, where it varies
     "need": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,29 @@ class Loaded(NamedTuple):
             if isinstance((spec := self.node(*key)).agent, str) and key in self.agents
         }
         return self.workload.model_copy(update={"agents": FrozenDict({**self.workload.agents, **named})})
+
+    def work(self) -> dict[str, str]:
+        """Return a digest of each part of what is done: where all are equal, two runs did the same work.
+
+        Servers, candidates, repeats, goals and the seed are no part of it: those are what may differ between runs that
+        are compared. The text of documents is.
+        """
+        plain = self.resolved().model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        pipelines = {
+            name: {key: value for key, value in spec.items() if key != "goal"}
+            for name, spec in plain["pipelines"].items()
+        }
+        inputs = {
+            name: plain["inputs"][name] if isinstance(spec, SyntheticInput) else self.inputs[name]
+            for name, spec in self.workload.inputs.items()
+        }
+        parts = {
+            "pipelines": [pipelines, plain.get("subpipelines")],
+            "agents": plain.get("agents"),
+            "inputs": inputs,
+            "control": [self.workload.control, self.workload.timeout_s],
+        }
+        return {name: _digest(part) for name, part in parts.items()}
 
     def node(self, pipeline: str, node: str) -> NodeSpec:
         """Return what was written of a node of a graph; one of a sub-pipeline is `refine/critic`."""
@@ -179,6 +203,10 @@ def _check_profiles(workload: Workload, folder: Path, mistakes: Mistakes) -> Non
         if find("profiles", f"{spec.profile}.yaml", folder) is None:
             known = available("profiles", ".yaml", folder)
             mistakes.add(("servers", name, "profile"), f'server "{name}": {unknown("profile", spec.profile, known)}')
+
+
+def _digest(plain: object) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _default_server(asked: Overrides) -> ServerSpec:

@@ -171,7 +171,7 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
         else:
             mistakes.add(loc, f"{prefix}expected a mapping, found {found(value)}")
     elif kind == "one_key_of":
-        shown, keys = found(value), re.findall(r"`(\w+)`", context["keys"])
+        shown, keys = found(value), re.findall(r"`([\w-]+)`", context["keys"])
         hint = ""
         if isinstance(value, dict) and value:
             shown = ", ".join(f"`{key}`" for key in value)
@@ -227,9 +227,8 @@ def _keys(model: type[BaseModel], loc: Loc) -> list[str]:
     place: Any = model
     for step in loc:
         place = _descend(place, step)
-    if not (isinstance(place, type) and issubclass(place, BaseModel)):
-        return []
-    return [field.alias or name for name, field in place.model_fields.items()]
+    models = [member for member in _members(place) if isinstance(member, type) and issubclass(member, BaseModel)]
+    return [field.alias or name for member in models for name, field in member.model_fields.items()]
 
 
 def _wanted(model: type[BaseModel], loc: Loc) -> str:

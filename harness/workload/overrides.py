@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Workload
+from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Trace, Workload
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -19,7 +19,7 @@ class Overrides(NamedTuple):
     server_urls: dict[str, str] = {}  # noqa: RUF012  that server becomes the running Ollama at this address
     repeats: int | None = None
     warmup: int | None = None
-    scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s stays)
+    scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s and trace stay)
     seed: int | None = None
     only: tuple[str, ...] = ()  # candidates to keep, by name
 
@@ -45,7 +45,7 @@ def override(workload: Workload, asked: Overrides) -> Workload:
             raise UserError(f"--scale: expected more than 0, up to 10000, found {asked.scale:g}")
         changes["pipelines"] = {
             name: spec
-            if spec.jobs is None or isinstance(spec.arrival, AtTimes)
+            if spec.jobs is None or isinstance(spec.arrival, AtTimes | Trace)
             else spec.model_copy(update={"jobs": min(100_000, max(1, round(spec.jobs * asked.scale)))})
             for name, spec in workload.pipelines.items()
         }

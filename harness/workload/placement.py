@@ -1,13 +1,13 @@
-"""Which server every node goes to: where `place` puts it, unless its agent names a model that is not there."""
+"""Which servers every node goes to: where `place` puts it, unless its agent names a model that is not there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.workload.schema import LlamaCppServer, ServerSpec
+from harness.workload.schema import LlamaCppServer, PlaceName, ServerSpec, Where
 
-__all__ = ["Lacking", "Models", "Placed", "has_model", "models_by_server", "node_servers", "same_model"]
+__all__ = ["Goes", "Lacking", "Models", "Placed", "goes", "has_model", "models_by_server", "node_servers", "same_model"]
 
 # The model that each agent node of each pipeline asks for, in the walk's order; "" = whatever its server has.
 Models = Mapping[str, Mapping[str, str]]
@@ -31,10 +31,25 @@ class Lacking(NamedTuple):
         )
 
 
-class Placed(NamedTuple):
-    """The server of every (pipeline, node), and the nodes that find their model nowhere."""
+class Goes(NamedTuple):
+    """Where calls go: to one server, or to one of several."""
 
-    servers: dict[tuple[str, str], str]
+    servers: tuple[str, ...]
+    choice: PlaceName | None = None  # how one of several is chosen
+
+
+def goes(where: Where) -> Goes:
+    """Return what was written as servers and a choice."""
+    if isinstance(where, str):
+        return Goes((where,))
+    choice, servers = where.choice()
+    return Goes(servers, choice)
+
+
+class Placed(NamedTuple):
+    """The servers of every (pipeline, node), and the nodes that find their model nowhere."""
+
+    servers: dict[tuple[str, str], Goes]
     lacking: tuple[Lacking, ...]
 
 
@@ -54,40 +69,44 @@ def has_model(spec: ServerSpec, model: str) -> bool:
 
 def node_servers(
     models: Models,
-    place: str | Mapping[str, str] | None,
+    place: Where | Mapping[str, Where] | None,
     default: str,
     servers: Mapping[str, ServerSpec],
     twin: Callable[[str, str], str] | None = None,
     candidate: str = "",
 ) -> Placed:
-    """Return the server of every (pipeline, node) under a candidate.
+    """Return the servers of every (pipeline, node) under a candidate.
 
     A node that `place` names itself (PIPELINE.NODE; of a sub-pipeline also by the node that uses it) goes there and
     nowhere else. Any other goes where its pipeline is
     placed if that server has its model, else to the server of the file that has it: the one most like the server that
     it was placed on (kind, then slots), the first of equals. `twin(found, placed)` may put a like of it in its place.
+    Of several servers those count that have its model; where none has, the first is the one that it was placed on.
     """
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], Goes] = {}
     lacking = []
     have = ", ".join(f'"{name}" has {spec.model}' for name, spec in servers.items())
     for pipeline, nodes in models.items():
         for node, model in nodes.items():
             itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
-            server = itself or (place if isinstance(place, str) else (place or {}).get(pipeline, default))
-            if server in servers and not has_model(servers[server], model):
-                like = servers[server]
+            where = goes(itself or (place.get(pipeline, default) if isinstance(place, Mapping) else place or default))
+            able = tuple(name for name in where.servers if name not in servers or has_model(servers[name], model))
+            if able:
+                where = Goes(able, where.choice if len(able) > 1 else None)
+            else:
+                server, like = where.servers[0], servers[where.servers[0]]
                 others = [name for name, spec in servers.items() if same_model(model, spec.model)]
                 if itself or not others:
                     lacking.append(Lacking(candidate, pipeline, node, model, have))
                 else:
                     # max keeps the first of equals
                     other = max(others, key=lambda name: _likeness(servers[name], like))
-                    server = twin(other, server) if twin else other
-            found[pipeline, node] = server
+                    where = Goes((twin(other, server) if twin else other,))
+            found[pipeline, node] = where
     return Placed(found, tuple(lacking))
 
 
-def _placed_itself(place: Mapping[str, str], pipeline: str, node: str) -> str | None:
+def _placed_itself(place: Mapping[str, Where], pipeline: str, node: str) -> Where | None:
     while node:
         server = place.get(f"{pipeline}.{node}")
         if server is not None:
@@ -101,12 +120,12 @@ def _likeness(spec: ServerSpec, like: ServerSpec) -> tuple[bool, bool, int]:
 
 
 def models_by_server(
-    models: Models, placed: Sequence[Mapping[tuple[str, str], str]], servers: Mapping[str, ServerSpec]
+    models: Models, placed: Sequence[Mapping[tuple[str, str], Goes]], servers: Mapping[str, ServerSpec]
 ) -> dict[str, tuple[str, ...]]:
     """Return the models that are asked for on each server, its own first where it is among them."""
     asked: dict[str, dict[str, None]] = {}
     for places in placed:
-        for (pipeline, node), server in places.items():
+        for (pipeline, node), server in ((key, server) for key, where in places.items() for server in where.servers):
             own = servers[server].model
             model = models[pipeline][node] or own
             of = asked.setdefault(server, {})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.analysis.statistics import compare, estimate, p95, repeats_needed
+from harness.analysis.statistics import compare, compare_unpaired, estimate, p95, repeats_needed
 
 A = {0: 4.1, 1: 4.4, 2: 3.9, 3: 4.6, 4: 4.2}
 B = {0: 5.0, 1: 5.6, 2: 4.9, 3: 5.5, 4: 5.3}
@@ -138,3 +138,26 @@ def test_more_repeats_are_advised_only_where_they_would_help() -> None:
     assert found is not None
     assert (found.relation, found.unresolved_by) == ("unresolved", "draws")
     assert found.repeats_needed is not None
+
+
+def test_unpaired_is_welchs_t_on_logarithms() -> None:
+    mine, theirs = [10.0, 11.0, 10.5, 10.2], [9.0, 9.9, 9.2, 9.1, 9.5, 9.3]
+    found = compare_unpaired("a", mine, "b", theirs)
+    assert found is not None and found.low is not None and found.high is not None
+    t = stats.ttest_ind(np.log(mine), np.log(theirs), equal_var=False)
+    interval = t.confidence_interval(0.95)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((interval.low, interval.high))
+    assert found.p == pytest.approx(t.pvalue)
+    assert found.ratio == pytest.approx(stats.gmean(mine) / stats.gmean(theirs))
+    assert (found.relation, found.n) == ("worse", 4)
+    shared = compare_unpaired("a", mine, "b", theirs, comparisons=5)
+    assert shared is not None and shared.low is not None
+    assert math.log(shared.low) == pytest.approx(t.confidence_interval(0.99).low)
+
+
+def test_unpaired_without_values_or_spread() -> None:
+    assert compare_unpaired("a", [], "b", [1.0]) is None
+    one = compare_unpaired("a", [2.0], "b", [1.0, 1.0])
+    assert one is not None and (one.ratio, one.low, one.relation) == (2.0, None, "unresolved")
+    same = compare_unpaired("a", [2.0, 2.0], "b", [2.0, 2.0])
+    assert same is not None and (same.relation, same.p) == ("equivalent", 1.0)

@@ -34,6 +34,38 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["servers"]["four-slot"]["slots"] == 4
 
 
+PLACED = """version: 1
+name: w
+pipelines:
+  p: {path: batch, jobs: 1, nodes: {a: {agent: chat}, b: {agent: chat, after: [a]}}}
+  q: {path: interactive, jobs: 1, nodes: {a: {agent: chat}}}
+servers: {left: {kind: llamacpp, slots: 2}, right: {kind: llamacpp, slots: 2}}
+compare:
+  c:
+    place: {p: {least-loaded: [left, right]}, p.b: left, q: {affinity: [right, left]}}
+    cap: {left: reserve}
+    order: {right: shortest-first}
+"""
+
+
+def test_places_over_several_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(PLACED)
+    check([path])
+    assert (
+        "  c  p.b on left: reserve, 1 for interactive calls; right: window,\n"
+        "     shortest-first; p.a: least-loaded of left, right; q: affinity of right,\n"
+        "     left\n"
+    ) in capsys.readouterr().out
+    check([path], json_=True)
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["candidates"][0]["place"] == {
+        "p.b": "left",
+        "p.a": {"least-loaded": ["left", "right"]},
+        "q": {"affinity": ["right", "left"]},
+    }
+
+
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
     check(schema=True)
     assert json.loads(capsys.readouterr().out) == json_schema()

@@ -75,8 +75,10 @@ def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
 
 def test_unknown_name(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        init(tmp_path, "chat")
-    assert str(caught.value) == f'no shipped workload "chat"; did you mean "chat-only"? there is: {", ".join(NAMES)}'
+        init(tmp_path, "chat-onyl")
+    assert (
+        str(caught.value) == f'no shipped workload "chat-onyl"; did you mean "chat-only"? there is: {", ".join(NAMES)}'
+    )
 
 
 def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:

@@ -7,17 +7,24 @@ from core.graphs import plan_of
 from harness.core.engine import Engine
 from harness.core.events import Action, At, Cancel, Done, Event, Record, Start
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane
+from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 OK = Reply("ok")
 
 
 class Bench:
-    """An engine on a bench: shows what it starts, keeps what it records, hands timers back when asked."""
+    """An engine on a bench: shows what it starts, keeps what it records, hands timers back when asked.
 
-    def __init__(self, *pipelines: Pipeline, timeout_s: float | None = None, **lane: object) -> None:
-        plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]
+    One server with the settings of `lane`, or those of a plan, and then what starts is shown with its server.
+    """
+
+    def __init__(
+        self, *pipelines: Pipeline, timeout_s: float | None = None, plan: Plan | None = None, **lane: object
+    ) -> None:
+        self.named = plan is not None
+        if plan is None:
+            plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]
         self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
         self.records: list[CallRecord | JobRecord | DelayRecord] = []
         self.agenda: list[At] = []
@@ -30,7 +37,8 @@ class Bench:
             match action:
                 case Start(call):
                     p = self.engine.pipelines[call.pipeline]
-                    started.append(f"{p.name}{call.job}.{p.graph.nodes[call.node].name}{call.item}#{call.id}")
+                    server = f" on {self.engine.plan.lanes[call.lane].server}" if self.named else ""
+                    started.append(f"{p.name}{call.job}.{p.graph.nodes[call.node].name}{call.item}#{call.id}{server}")
                 case At():
                     self.agenda.append(action)
                 case Cancel(call):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import Request, ServerModel, Turn
 from harness.core.step_costs import StepCosts
 
 
@@ -15,6 +15,7 @@ class Given(NamedTuple):
     prompt_tokens: int
     output_tokens: int
     cancel_s: float | None = None
+    thread: int | None = None  # whose prompt its own goes on with
 
 
 class Seen(NamedTuple):
@@ -24,6 +25,7 @@ class Seen(NamedTuple):
     first_token_s: float | None
     end_s: float | None
     cancelled: bool
+    cached_tokens: int = 0
 
 
 class _Slot:
@@ -34,6 +36,31 @@ class _Slot:
         self.generated = 0
         self.prompt_s: float | None = None
         self.first_token_s: float | None = None
+        self.cached_tokens = 0
+
+
+class _Left(NamedTuple):
+    """What was last in a slot."""
+
+    thread: int | None = None
+    tokens: int = 0  # read there: the prompt, and what was generated but for the last token, which was never read
+    left_s: float = -1.0
+
+
+def _cached(left: _Left, call: Given) -> int:
+    if call.thread is None or left.thread != call.thread:
+        return 0
+    return min(left.tokens, call.prompt_tokens - 1)
+
+
+def _choose(free: list[int], left: list[_Left], call: Given, threads: bool) -> int:
+    """llama.cpp's choice; without conversations simply the first slot. Turns, if any, come first of all calls."""
+    if not threads:
+        return free[0]
+    best = max(free, key=lambda slot: (_cached(left[slot], call), -slot))
+    if 10 * _cached(left[best], call) > call.prompt_tokens:
+        return best
+    return min(free, key=lambda slot: (left[slot].left_s, slot))
 
 
 def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
@@ -43,6 +70,8 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
     queue: list[int] = []
     slots: list[int | None] = [None] * costs.slots
     states = {i: _Slot(i) for i in order}
+    left = [_Left() for _ in slots]
+    threads = any(call.thread is not None for call in calls)
     now_s = 0.0
     while len(seen) < len(calls):
         while order and calls[order[0]].at_s <= now_s:
@@ -56,12 +85,17 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
             if taken is not None:
                 cancel_s = calls[taken].cancel_s
                 if cancel_s is not None and cancel_s <= now_s:
-                    seen[taken] = Seen(states[taken].prompt_s, states[taken].first_token_s, now_s, True)
+                    state = states[taken]
+                    seen[taken] = Seen(state.prompt_s, state.first_token_s, now_s, True, state.cached_tokens)
+                    left[index] = _Left(calls[taken].thread, state.prompt_done + max(0, state.generated - 1), now_s)
                     slots[index] = None
-        for index, taken in enumerate(slots):
-            if taken is None and queue:
-                slots[index] = queue.pop(0)
-                states[slots[index]].prompt_left = calls[slots[index]].prompt_tokens  # type: ignore[index]
+        while queue and None in slots:
+            number = queue.pop(0)
+            index = _choose([i for i, taken in enumerate(slots) if taken is None], left, calls[number], threads)
+            slots[index] = number
+            state = states[number]
+            state.cached_tokens = state.prompt_done = _cached(left[index], calls[number])
+            state.prompt_left = calls[number].prompt_tokens - state.prompt_done
         busy = [(index, number) for index, number in enumerate(slots) if number is not None]
         if not busy:
             if not order:
@@ -99,7 +133,9 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 states[number].first_token_s = now_s
         for index, number in busy:
             if states[number].generated == calls[number].output_tokens:
-                seen[number] = Seen(states[number].prompt_s, states[number].first_token_s, now_s, False)
+                state = states[number]
+                seen[number] = Seen(state.prompt_s, state.first_token_s, now_s, False, state.cached_tokens)
+                left[index] = _Left(calls[number].thread, state.prompt_done + state.generated - 1, now_s)
                 slots[index] = None
     return [seen[i] for i in range(len(calls))]
 
@@ -115,7 +151,12 @@ def _line(table: tuple[tuple[int, float], ...], tokens: int) -> float:
 
 def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
     """Feed the same calls to the server model, as a driver would."""
-    requests = [Request(i, call.prompt_tokens, call.output_tokens) for i, call in enumerate(calls)]
+    requests = [
+        Request(i, call.prompt_tokens, call.output_tokens)
+        if call.thread is None
+        else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread)
+        for i, call in enumerate(calls)
+    ]
     events = [(call.at_s, 0, i) for i, call in enumerate(calls)]
     events += [(call.cancel_s, 1, i) for i, call in enumerate(calls) if call.cancel_s is not None]
     events.sort()
@@ -130,4 +171,4 @@ def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
                 model.submit(requests[number], now_s)
             elif requests[number].end_s is None:
                 model.cancel(requests[number], now_s)
-    return [Seen(r.prompt_s, r.first_token_s, r.end_s, r.cancelled) for r in requests]
+    return [Seen(r.prompt_s, r.first_token_s, r.end_s, r.cancelled, r.cached_tokens) for r in requests]

@@ -11,7 +11,8 @@ from core.graphs import graph
 from hypothesis import strategies as st
 
 from harness.core.graph import Arrival, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.places import PLACES
+from harness.core.plan import Lane, Plan, Pool
 from harness.core.records import Path
 from harness.core.routing import CAPS, ORDERS
 from harness.core.sizes import Distribution
@@ -104,6 +105,7 @@ class _Builder:
             "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
             "retries": draw(st.sampled_from([0, 2, 3])),
             "backoff_s": draw(st.sampled_from([0.0, self.backoff_s])),
+            "expected_output_tokens": draw(st.sampled_from([None, 8, 16, 64])),
         }
         kind = draw(st.sampled_from(["plain", "plain", "branch", "fan", "list"]))
         if kind == "branch":
@@ -145,7 +147,7 @@ def pipelines(
 
 @st.composite
 def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
-    """One to three lanes with any cap and order, every node on any of them."""
+    """One to three lanes with any cap and order, every node on any of them, or on several in any way."""
     lanes = tuple(
         Lane(
             f"s{i}",
@@ -154,8 +156,14 @@ def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
             draw(st.sampled_from(sorted(ORDERS))),
             max_wait_s=64 * TICK_S,
             ageing_s=128 * TICK_S,
+            reserve=draw(st.integers(1, 2)),
         )
         for i in range(draw(st.integers(1, 3)))
     )
-    place = tuple(tuple(draw(st.integers(0, len(lanes) - 1)) for _ in p.graph.nodes) for p in of)
-    return Plan("random", lanes, place)
+    numbers = st.integers(0, len(lanes) - 1)
+    where: st.SearchStrategy[int | Pool] = numbers
+    if len(lanes) > 1 and draw(st.booleans()):
+        several = st.lists(numbers, min_size=2, max_size=len(lanes), unique=True).map(tuple)
+        pools = draw(st.lists(st.builds(Pool, st.sampled_from(sorted(PLACES)), several), min_size=1, max_size=2))
+        where = numbers | st.sampled_from(pools)
+    return Plan("random", lanes, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in of))

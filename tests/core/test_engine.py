@@ -196,7 +196,7 @@ def test_time_cannot_go_backwards() -> None:
 
 def test_a_pipeline_without_an_end_is_refused() -> None:
     endless = pipeline("p", *SINGLE, jobs=None, arrival=Arrival(every_s=0.0), until=0)
-    with pytest.raises(ValueError, match=r"^pipeline 'p' has no end: jobs, users or every_s > 0 is needed$"):
+    with pytest.raises(ValueError, match=r"^pipeline 'p' has no end: jobs, users or a pace is needed$"):
         Bench(endless)
 
 

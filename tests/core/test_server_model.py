@@ -50,6 +50,17 @@ def test_jumps_equal_single_steps(costs: StepCosts, batch: list[Given], max_step
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
 
+@settings(max_examples=400, deadline=None)
+@given(st.data(), dyadic_costs(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]))
+def test_jumps_equal_single_steps_with_conversations(
+    data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None
+) -> None:
+    """Three conversations and calls of none: which slot, what it holds, and what is left to read."""
+    threads = st.sampled_from([None, 0, 0, 1, 2])
+    batch = [Given(0.0, 5, 3, None, 0), *(call._replace(thread=data.draw(threads)) for call in batch)]
+    assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
+
+
 @settings(max_examples=200, deadline=None)
 @given(dyadic_costs(), calls(st.floats(0, 2)), st.floats(0.3, 1.7))
 def test_jumps_equal_single_steps_for_any_numbers(costs: StepCosts, batch: list[Given], factor: float) -> None:
@@ -128,6 +139,43 @@ def test_a_cancelled_call_keeps_its_slot_until_the_step_ends() -> None:
 
 def test_a_cancelled_call_whose_last_step_it_was_has_ended() -> None:
     assert by_model(ServerModel(COSTS), [Given(0.0, 4, 2, 1.5)]) == [Seen(0.0, 1.0, 2.0, False)]
+
+
+def test_a_turn_reads_only_what_its_slot_does_not_hold() -> None:
+    """The first turn leaves 4 + 3 - 1 tokens behind: its last one was never read. Two of eight are left to read."""
+    turns = [Given(0.0, 4, 3, None, 1), Given(5.0, 8, 2, None, 1)]
+    assert by_model(ServerModel(COSTS), turns) == [Seen(0.0, 1.0, 3.0, False, 0), Seen(5.0, 5.5, 6.5, False, 6)]
+
+
+def test_at_least_one_token_of_a_prompt_is_read() -> None:
+    again = [Given(0.0, 4, 3, None, 1), Given(5.0, 4, 1, None, 1)]
+    assert by_model(ServerModel(COSTS), again)[1] == Seen(5.0, 5.25, 5.25, False, 3)
+
+
+def test_any_other_call_in_its_slot_evicts_a_conversation() -> None:
+    one_slot = ServerModel(COSTS._replace(decode_s=(0.0, 1.0)))
+    turns = [Given(0.0, 4, 3, None, 1), Given(4.0, 4, 1), Given(6.0, 8, 1, None, 1)]
+    assert [seen.cached_tokens for seen in by_model(one_slot, turns)] == [0, 0, 0]
+    # With a second slot the other call goes where nothing was, and the conversation stays.
+    assert [seen.cached_tokens for seen in by_model(ServerModel(COSTS), turns)] == [0, 0, 6]
+
+
+def test_other_calls_take_the_slot_that_was_free_longest() -> None:
+    costs = COSTS._replace(decode_s=(0.0, 1.0, 1.0, 1.0), batch_tokens=64)
+    a, b, c = (Given(at_s, 8, 1, None, thread) for thread, at_s in ((1, 0.0), (2, 3.0), (3, 6.0)))
+    other = Given(9.0, 4, 1)  # evicts the first conversation
+    back = [Given(at_s, 10, 1, None, thread) for thread, at_s in ((3, 20.0), (2, 23.0), (1, 26.0))]
+    assert [seen.cached_tokens for seen in by_model(ServerModel(costs), [a, b, c, other, *back])][4:] == [8, 8, 0]
+
+
+def test_a_tenth_of_a_prompt_is_not_worth_a_certain_slot() -> None:
+    costs = COSTS._replace(batch_tokens=512)
+    first = [Given(0.0, 8, 1, None, 1), Given(5.0, 4, 1)]  # in slots 0 and 1
+    later = Given(9.0, 81, 1, None, 1)
+    assert by_model(ServerModel(costs), [*first, later])[2].cached_tokens == 8  # but it was free longest
+    busy = [Given(0.0, 8, 1, None, 1), Given(5.0, 4, 1), Given(8.0, 8, 1, None, 1), later._replace(at_s=20.0)]
+    assert by_model(ServerModel(costs), busy)[3].cached_tokens == 0  # slot 1 was free longer
+    assert by_model(ServerModel(costs), [*busy[:3], Given(20.0, 79, 1, None, 1)])[3].cached_tokens == 8
 
 
 def test_cost_grows_with_calls_and_not_with_tokens() -> None:

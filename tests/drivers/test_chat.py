@@ -13,7 +13,7 @@ from conftest import VirtualLoop
 from drivers.fake_ollama import FakeOllama
 
 from harness.core.records import Reply
-from harness.drivers.chat import QUEUE_HEADER, Chat, Request
+from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, Chat, Request
 
 REQUEST = Request("be brief", "hello", {"num_predict": 2, "num_ctx": 512}, stream=False)
 STREAMED = REQUEST._replace(stream=True)
@@ -70,6 +70,8 @@ def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: Request
 def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual: Run) -> None:
     transport = _answer(200, _final(done=True, done_reason="stop"), {QUEUE_HEADER: "1250000000"})
     assert _ask(run_virtual, transport, REQUEST).queue_s == 1.25
+    transport = _answer(200, _final(done=True, done_reason="stop"), {CACHED_HEADER: "37"})
+    assert _ask(run_virtual, transport, REQUEST).cached_tokens == 37
     transport = _answer(200, _final(done=True, done_reason="stop"))
     assert _ask(run_virtual, transport, REQUEST).queue_s is None
 

@@ -21,7 +21,8 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.places import PLACES
+from harness.core.plan import Lane, Plan, Pool
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
 from harness.core.routing import CAPS, ORDERS
 from harness.drivers.chat import Chat, Request
@@ -94,6 +95,18 @@ def test_both_drivers_make_equal_records(caps: tuple[str, ...], order: str, run_
         assert len(set(ends)) < len(ends)  # there were ties
 
 
+@pytest.mark.parametrize("choice", PLACES)
+@pytest.mark.parametrize("caps", [(cap, cap) for cap in CAPS] + [("waves", "serial")], ids="+".join)
+def test_both_drivers_agree_on_places(caps: tuple[str, str], choice: str, run_virtual: Callable[[Any], Any]) -> None:
+    """Some nodes may go to two servers, some to one of these."""
+    each = tuple(Lane(f"s{i}", 2, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
+    pool = Pool(choice, (0, 1))
+    plan = Plan("eq", each, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
+    expected = virtual(PIPELINES, plan)
+    assert run_virtual(lambda loop: live(loop, PIPELINES, plan)) == expected
+    assert {r.server for r in expected if isinstance(r, CallRecord)} == {"s0", "s1"}
+
+
 def test_both_drivers_agree_on_timeouts(run_virtual: Callable[[Any], Any]) -> None:
     """A third of the calls is given up; a call that ends at the very instant of its timeout has ended."""
     plan = lanes("window")
@@ -151,7 +164,7 @@ def test_every_call_is_made_once_in_order_and_within_the_cap(
         ready_s = max((ends[call.pipeline, call.job, nodes[p].name] for p in me.predecessors), default=0.0)
         assert call.ready_s == ready_s  # in dependency order, and no later than that
         assert call.started_s is not None and call.started_s >= ready_s
-    limit = {"serial": 1, "window": slots, "waves": slots, "unbounded": len(calls)}[cap]
+    limit = {"serial": 1, "window": slots, "waves": slots, "reserve": slots, "unbounded": len(calls)}[cap]
     times = sorted({c.started_s for c in calls if c.started_s is not None})
     for now_s in times:
         running = sum(1 for c in calls if (c.started_s or 0) <= now_s < (c.reply.end_s or 0))

@@ -16,7 +16,7 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Pipeline
-from harness.core.plan import Plan
+from harness.core.plan import Plan, Pool, lanes_of
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.live import drive
@@ -90,6 +90,7 @@ def test_both_drivers_make_equal_records(
     expected = virtual(some, plan, served, timeout_s)
     assert live(some, plan, served, timeout_s) == expected
     check_slots(expected, plan)
+    check_places(expected, some, plan)
 
 
 @SLOW
@@ -129,11 +130,28 @@ def check_slots(made: list[Any], plan: Plan) -> None:
     """A cancelled call holds its slot until the server has let go of it."""
     calls = [record for record in made if isinstance(record, CallRecord) and record.started_s is not None]
     for lane in plan.lanes:
-        limit = {"serial": 1, "window": lane.slots, "waves": lane.slots}.get(lane.cap)
-        if limit is None:
+        most = {"serial": 1, "window": lane.slots, "waves": lane.slots, "reserve": lane.slots}.get(lane.cap)
+        if most is None:
             continue
         mine = [call for call in calls if call.server == lane.server]
         for moment in {call.started_s for call in mine}:
             assert moment is not None
-            running = sum((c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0) for c in mine)
-            assert running <= limit
+            running = [c.path for c in mine if (c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0)]
+            assert len(running) <= most
+            assert lane.cap != "reserve" or running.count("batch") <= max(1, most - lane.reserve)
+
+
+def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> None:
+    """Every call that was sent went to a server of its node; with affinity all of a job to one."""
+    homes: dict[tuple[Pool, str, int], str] = {}
+    nodes = {
+        (pipeline.name, node.name): at
+        for pipeline, place in zip(some, plan.place, strict=True)
+        for node, at in zip(pipeline.graph.nodes, place, strict=True)
+    }
+    for call in made:
+        if isinstance(call, CallRecord) and call.started_s is not None:
+            at = nodes[call.pipeline, call.node]
+            assert call.server in {plan.lanes[lane].server for lane in lanes_of(at)}
+            if isinstance(at, Pool) and at.choice == "affinity":
+                assert homes.setdefault((at._replace(choice=""), call.pipeline, call.job), call.server) == call.server

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness.analysis.analyse import analyse
 from harness.cli.app import _main
+from harness.core.records import CallRecord, Origin
 from harness.errors import UserError
 from harness.predict.history import last_score, remember
 from harness.predict.score import replay, score
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
-from harness.runs.folder import read_run
+from harness.runs.folder import RunFolder, read_run
 from harness.workload.load import Loaded, load_workload
 
 PROFILE = """
@@ -154,6 +157,35 @@ def test_the_command_writes_a_run_folder_that_reads_back(
     assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
     _, prediction = predicted(files)
     assert any(note.startswith("Last scored against a real run of paper") for note in prediction.run.notes)
+
+
+def test_lengths_of_a_measured_run(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forecast with the lengths that a run really had; those of a prediction are a forecast too."""
+    _, prediction = predicted(files)
+    run = prediction.run
+
+    def longer(call: CallRecord) -> CallRecord:
+        return call._replace(origin="emulated", reply=call.reply._replace(prompt_tokens=77, output_tokens=5))
+
+    folders = []
+    for origin, calls in (("emulated", tuple(longer(call) for call in run.calls)), ("predicted", tuple(run.calls))):
+        with RunFolder.create(files / origin, run.name, datetime(2026, 3, 4)) as folder:
+            one = run._replace(origin=cast(Origin, origin), calls=calls)
+            folder.write_header(one)
+            folder.add_records(one)
+        folders.append(folder.path)
+    arguments = ["slotwise", "simulate", "paper.yaml", "--profile", "dyadic.yaml", "--repeats", "3", "--out", "again"]
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("sys.argv", [*arguments, "--lengths", str(folders[0])])
+    assert _main() == 0
+    assert "Lengths of prompts and answers are those measured in" in " ".join(capsys.readouterr().out.split())
+    (again,) = (files / "again").iterdir()
+    assert {(c.reply.prompt_tokens, c.reply.output_tokens) for c in read_run(again).calls} == {(77, 5)}
+    monkeypatch.setattr("sys.argv", [*arguments, "--lengths", str(folders[1])])
+    assert _main() == 2
+    assert "expected a measured run, found a predicted one" in capsys.readouterr().err
 
 
 def test_a_run_of_another_workload_is_not_scored(

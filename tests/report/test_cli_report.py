@@ -54,6 +54,17 @@ def test_html_says_where_the_page_is(folder: Path) -> None:
     assert "research-digest" in (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_settings_are_printed_whole_and_nothing_is_written(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--settings", "serve", "--candidate", "serial"])
+    assert result.output == "OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 ollama serve\n"
+    assert not (folder / "report.md").exists()
+
+
+def test_a_candidate_is_for_settings(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--candidate", "serial"])
+    assert isinstance(result.exception, UserError)
+
+
 def test_what_is_no_run_is_a_users_mistake(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path)])
     assert isinstance(result.exception, UserError)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from analysis import records as make
 
+from harness.core.plan import Lane, Plan, Pool
 from harness.errors import UserError
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
@@ -53,6 +54,12 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
     path = write(tmp_path, run)
     assert path.name == "research-digest-20260304-050607"
     assert read_run(path) == run
+
+
+def test_plans_over_several_servers_are_read_back_equal(tmp_path: Path) -> None:
+    plan = Plan("c", (Lane("a", 1), Lane("b", 2, "reserve", reserve=1)), ((0, Pool("affinity", (0, 1))), (1,)))
+    run = full_run()._replace(plans=(plan,))
+    assert read_run(write(tmp_path, run)).plans == (plan,)
 
 
 def test_a_moved_folder_reads_the_same(tmp_path: Path) -> None:

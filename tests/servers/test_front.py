@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from harness.servers.front.app import QUEUE_HEADER, create_app
+from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
 from harness.servers.front.canned import CannedEngine
 
 Serve = Callable[[Starlette], AbstractAsyncContextManager[str]]
@@ -69,6 +69,7 @@ def test_chat_in_one_piece(name: str) -> None:
     assert RFC3339_NS.match(body.pop("created_at"))
     total, load = body.pop("total_duration"), body.pop("load_duration")
     queue = int(response.headers[QUEUE_HEADER])
+    assert response.headers[CACHED_HEADER] == "0"
     assert isinstance(total, int)
     assert isinstance(load, int)
     assert total >= load + queue

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import SlotwiseError
 from harness.servers import models
-from harness.servers.front.app import QUEUE_HEADER
+from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER
 from harness.servers.launch import launched
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer
@@ -115,6 +115,37 @@ def test_one_server_many_questions(model: str) -> None:
                 body = reply.json()
                 busy = sum(body[key] for key in parts) + int(reply.headers[QUEUE_HEADER])
                 assert body["total_duration"] >= busy
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_slot_keeps_a_conversation_until_another_call_takes_it(model: str, stream: bool) -> None:
+    """Exactly the tokens that the server model counts: the whole last prompt, and its answer but for one token."""
+
+    async def steps() -> None:
+        async with engine(model, 1) as (_, ask):
+            options = {"num_predict": 8, "ignore_eos": True}
+            messages = [{"role": "user", "content": "[1] " + "The river runs slow. " * 8}]
+
+            async def turn() -> tuple[int, int, int]:
+                response = await ask("", messages=messages, options=options, stream=stream)
+                lines = [json.loads(line) for line in response.text.splitlines()]
+                text = "".join(line["message"]["content"] for line in lines)
+                messages.extend(({"role": "assistant", "content": text}, {"role": "user", "content": "Go on."}))
+                last = lines[-1]
+                held = last["prompt_eval_count"] + last["eval_count"] - 1
+                return int(response.headers[CACHED_HEADER]), last["prompt_eval_count"], held
+
+            cached, first, held = await turn()
+            assert cached < 40  # the beginning that the template gives every prompt, from the warm-up
+            cached, second, held_then = await turn()
+            assert cached == held > first
+            other = await ask("[2] Something else", options=options | {"cache_prompt": False})
+            assert other.headers[CACHED_HEADER] == "0"
+            cached, third, _ = await turn()
+            assert cached < 40 < second < third
+            assert held_then > second
 
     asyncio.run(steps())
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from analysis.uses import ONE, candidate
 
+from harness.analysis.settings import settings_for
 from harness.errors import ServerFailure, SlotwiseError, UserError
 from harness.servers import models, ollama
 from harness.servers.launch import child, launched
@@ -79,6 +82,26 @@ def test_managed_with_a_model_it_has(fake: Callable[[], list[dict[str, Any]]], e
     assert len(pids) == 2
     assert all(ends(pid) for pid in pids)
     assert server.details["slots_logged"] == 3
+
+
+def test_settings_to_copy_are_what_a_managed_one_gets(fake: Callable[[], list[dict[str, Any]]]) -> None:
+    """The report says what was measured: the same variables, with the same values."""
+    use(spec(slots=3, context_tokens=512, max_loaded_models=2), threads=2)
+    mine = ONE._replace(slots=3, context_tokens=512, most_loaded=2, models=("mine", "other"), threads=2)
+    words = shlex.split(settings_for(candidate(mine)).shell[0])
+    told = dict(word.split("=", 1) for word in words[:-2])
+    env = fake()[0]["env"]
+    assert {key: env.get(key) for key in told} == told
+    # Left out on purpose: where it listens, where models lie, and what keeps a measurement undisturbed.
+    kept_back = {
+        "OLLAMA_HOST",
+        "OLLAMA_MODELS",
+        "OLLAMA_KEEP_ALIVE",
+        "OLLAMA_NOPRUNE",
+        "OLLAMA_NO_CLOUD",
+        "OLLAMA_DEBUG",
+    }
+    assert set(env) - set(told) == kept_back
 
 
 def test_managed_creates_a_gguf_in_a_store_of_ours(fake: Callable[[], list[dict[str, Any]]], tmp_path: Path) -> None:

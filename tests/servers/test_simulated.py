@@ -143,9 +143,10 @@ def test_noise_is_played_and_is_that_of_its_seed(run_virtual: RunVirtual) -> Non
             app = create_app(SimulatedEngine(config), lambda: round(loop.time() * 1e9))
             async with httpx.AsyncClient(transport=AppTransport(app), base_url="http://front") as client:
                 times = []
+                options = {"num_predict": 5, "prompt_tokens": 8, "cache_prompt": False}
                 for _ in range(3):
                     began_s = loop.time()
-                    body = {"model": "sim", "stream": False, **chat(options={"num_predict": 5, "prompt_tokens": 8})}
+                    body = {"model": "sim", "stream": False, **chat(options=options)}
                     await client.post("/api/chat", json=body)
                     times.append(loop.time() - began_s)
                 return times

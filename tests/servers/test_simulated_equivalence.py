@@ -20,12 +20,13 @@ from servers.asgi import AppTransport
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival
+from harness.core.graph import Arrival, Session
 from harness.core.machine import Machine, SharedServer
 from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.routing import CAPS
 from harness.core.server_model import ServerModel
+from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
@@ -49,19 +50,29 @@ BATCHED = StepCosts(
 PLAIN = StepCosts(decode_s=(0.0, 8 * UNIT_S, 8 * UNIT_S), prefill=((1, 4 * UNIT_S),), batch_tokens=512)
 FAR = PLAIN._replace(before_s=16 * UNIT_S, after_s=4 * UNIT_S)
 
+TALK = Session(fixed(3), fixed(0.125), reuse_prefix=True)
 TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
 PIPELINES = (
     pipeline("fan", *FAN, jobs=3),
     pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
     pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
     pipeline("late", *DIAMOND, jobs=2, after=1),
+    # Conversations: among others, who evict them, and alone.
+    pipeline("talk", *SINGLE, jobs=6, arrival=Arrival(due_s=(0.0, 0.5)), session=TALK),
+    pipeline("calm", *SINGLE, jobs=9, arrival=Arrival(due_s=(0.0, 0.5, 0.5)), session=TALK, after=3),
 )
 
 
 def tokens(call: Call) -> tuple[int, int]:
     """Few different lengths, so that ties are common; one of the answers is one token."""
     key = (7, call.pipeline, call.job, call.node, call.item)
+    if call.session >= 0:
+        return 8 + 24 * (call.job % 3) + 4 * integer(2, *key, "prompt"), 4
     return 4 + 4 * integer(8, *key, "prompt"), 1 + 3 * integer(5, *key, "output")
+
+
+def thread(call: Call) -> str | None:
+    return None if call.session < 0 else f"{call.pipeline}/{call.session}"
 
 
 def virtual(
@@ -72,8 +83,8 @@ def virtual(
     models: Sequence[ServerModel | SharedServer] = alone if stretch is None else Machine(alone, {2: stretch}).servers
     servers = [ModelledServer(model, c.before_s, c.after_s) for model, c in zip(models, costs, strict=True)]
     simulate(
-        Engine(PIPELINES, plan, origin="emulated", timeout_s=timeout_s),
-        ModelledServers(servers, tokens),
+        Engine(PIPELINES[: len(plan.place)], plan, origin="emulated", timeout_s=timeout_s),
+        ModelledServers(servers, tokens, thread),
         records.append,
     )
     return records
@@ -99,11 +110,13 @@ async def live(
     async def send(call: Call) -> Reply:
         prompt_tokens, output_tokens = tokens(call)
         options = {"seed": call.id, "num_predict": output_tokens, "prompt_tokens": prompt_tokens}
-        reply, text = await chats[call.lane].ask(Request(None, "hello", options, stream=True))
+        options["cache_prompt"] = call.session >= 0
+        request = Request(None, thread(call) or "hello", options, stream=True)
+        reply, text = await chats[call.lane].ask(request)
         assert reply.outcome != "ok" or len(text.split()) == output_tokens
         return reply
 
-    driven = Engine(PIPELINES, plan, origin="emulated", timeout_s=timeout_s)
+    driven = Engine(PIPELINES[: len(plan.place)], plan, origin="emulated", timeout_s=timeout_s)
     await drive(driven, send, records.append, start_s=0.0, settle=loop.idle)
     for chat in chats:
         await chat.close()
@@ -136,7 +149,7 @@ def without_detail(records: list[AnyRecord]) -> list[AnyRecord]:
 
 
 def plan_of(caps: tuple[str, ...], costs: tuple[StepCosts, ...]) -> Plan:
-    place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
+    place = {1: (0,) * 6, 2: (0, 0, 1, 1, 0, 1)}[len(caps)]
     lanes = tuple(Lane(f"s{i}", costs[i].slots, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
     return placed("eq", lanes, PIPELINES, place)
 
@@ -156,6 +169,9 @@ def test_the_same_records_on_both_clocks(
     assert len(truths) == len(calls) and {call.outcome for call in calls} == {"ok"}
     ends = [call.reply.end_s for call in calls]
     assert caps == ("serial",) or len(set(ends)) < len(ends)  # there were ties
+    cached = [call.reply.cached_tokens for call in calls if call.pipeline in ("talk", "calm")]
+    assert sum(tokens == 0 for tokens in cached) > 5  # first turns, and those that others evicted
+    assert sum(tokens is not None and tokens > 0 for tokens in cached) >= 2
     assert caps != ("unbounded",) or any((call.reply.queue_s or 0) > 0.5 for call in calls)  # and waits
 
 
@@ -166,6 +182,8 @@ def test_servers_on_one_machine_slow_each_other_on_both_clocks(
 ) -> None:
     """A factor of two is exact in floats. Each server hears at once of what changes on the other."""
     each, plan = (costs, costs), plan_of(("unbounded", "window"), (costs, costs))
+    if timeout_s is not None:
+        plan = plan._replace(place=plan.place[:4])
     expected = virtual(each, plan, timeout_s, 2.0)
     truths: list[Truth] = []
     records = run_virtual(lambda loop: live(loop, each, plan, timeout_s, truths, 2.0))
@@ -181,6 +199,7 @@ def test_servers_on_one_machine_slow_each_other_on_both_clocks(
 def test_the_same_calls_are_given_up(cap: str, run_virtual: Callable[[Any], Any]) -> None:
     """Wherever they are; a slot that was given up is free at the end of its step on both clocks."""
     plan = plan_of((cap,), (BATCHED,))
+    plan = plan._replace(place=plan.place[:4])
     expected = virtual((BATCHED,), plan, 1.0)
     outcomes = {record.outcome for record in expected if isinstance(record, CallRecord)}
     assert outcomes >= {"ok", "timeout"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane, Plan, Pool, lanes_of
 from harness.workload import candidates
 from harness.workload.candidates import Plans
 from harness.workload.schema import LlamaCppServer, OllamaServer, Workload
@@ -140,7 +140,7 @@ CASCADE = {"draft": "", "answer": "l.gguf"}
 def where(found: Plans, name: str) -> list[list[str]]:
     """Return the servers of the nodes of every pipeline under a candidate."""
     plan = next(plan for plan in found.plans if plan.name == name)
-    return [[plan.lanes[plan.place[p][n]].server for n in range(len(lanes))] for p, lanes in enumerate(plan.place)]
+    return [[plan.lanes[lanes_of(at)[0]].server for at in place] for place in plan.place]
 
 
 def test_a_node_goes_to_the_server_that_has_its_model() -> None:
@@ -196,3 +196,55 @@ def test_a_node_that_is_placed_itself_goes_nowhere_else() -> None:
     compare: dict[str, Any] = {"c": {"place": {"digest": "small", "digest.answer": "small"}}}
     found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
     assert [(lacking.node, lacking.model) for lacking in found.lacking] == [("answer", "l.gguf")]
+
+
+# --- several servers ----------------------------------------------------------------------------------------
+
+
+def test_least_loaded_and_affinity_are_pools_of_lanes() -> None:
+    place = {"digest": {"least-loaded": ["six", "one"]}, "chat": {"affinity": ["one", "four"]}}
+    compare = {"c": {"place": place, "cap": {"six": "reserve"}, "reserve": 2}}
+    found = plans(workload(BOTH, servers=SERVERS, compare=compare))
+    lanes = (Lane("one", 1, reserve=2), Lane("four", 4, reserve=2), Lane("six", 6, "reserve", reserve=2))
+    assert found.plans == (Plan("c", lanes, ((Pool("least-loaded", (2, 0)),), (Pool("affinity", (0, 1)),))),)
+    assert set(found.servers) == {"one", "four", "six"}
+
+
+def test_a_pool_for_everything() -> None:
+    compare = {"c": {"place": {"least-loaded": ["one", "four"]}}}
+    (plan,) = plans(workload(BOTH, servers=SERVERS, compare=compare)).plans
+    assert plan.place == ((Pool("least-loaded", (0, 1)),),) * 2
+
+
+def test_a_pipeline_may_be_called_as_a_choice_is() -> None:
+    paths = {"affinity": "batch", "least-loaded": "batch"}
+    compare: dict[str, Any] = {"c": {"place": {"affinity": "one"}}, "d": {"place": {"least-loaded": "one"}}}
+    found = plans(workload(paths, servers=SERVERS, compare=compare))
+    assert where(found, "c") == [["one"], ["six"]]
+    assert where(found, "d") == [["six"], ["one"]]
+
+
+def test_of_several_servers_those_count_that_have_the_model() -> None:
+    servers = TWO | {"large-2": TWO["large"]}
+    compare: dict[str, Any] = {"c": {"place": {"least-loaded": ["small", "large", "large-2"]}}}
+    nodes = {"digest": {"draft": "", "short": "s.gguf", "answer": "l.gguf"}}
+    (plan,) = plans(workload({"digest": "batch"}, servers=servers, compare=compare), **nodes).plans
+    assert plan.place == ((Pool("least-loaded", (0, 1, 2)), 0, Pool("least-loaded", (1, 2))),)
+
+
+def test_where_none_of_several_has_the_model_another_server_has_it() -> None:
+    servers = TWO | {"small-2": TWO["small"]}
+    compare: dict[str, Any] = {"c": {"place": {"digest": {"least-loaded": ["small", "small-2"]}}}}
+    found = plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest={"answer": "l.gguf"})
+    assert where(found, "c") == [["large"]]
+    compare = {"c": {"place": {"digest.answer": {"least-loaded": ["small", "small-2"]}}}}
+    found = plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest={"answer": "l.gguf"})
+    assert [lacking.node for lacking in found.lacking] == ["answer"]
+
+
+def test_a_choice_survives_being_written_down() -> None:
+    place = {"digest": {"least-loaded": ["six", "one"]}, "chat": "four"}
+    some = workload(
+        BOTH, servers=SERVERS, compare={"c": {"place": place}, "d": {"place": {"affinity": ["one", "six"]}}}
+    )
+    assert Workload.model_validate(some.model_dump(mode="json", by_alias=True, exclude_none=True)) == some

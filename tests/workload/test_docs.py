@@ -93,6 +93,8 @@ def test_language_page(page: Path, tmp_path: Path) -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
     assert examples, "a page without an example"
     (tmp_path / "lengths.txt").write_text("12\n40\n")
+    for name, table in re.findall(r"^```csv (\S+)\n(.*?)^```$", text, re.M | re.S):
+        (tmp_path / name).write_text(table)
     for example in examples:
         path = tmp_path / "example.yaml"
         path.write_text(example, encoding="utf-8")

@@ -11,6 +11,7 @@ from harness.cli.check import lines
 from harness.core.engine import Engine
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node
+from harness.core.plan import lanes_of
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
@@ -309,7 +310,7 @@ def test_place_per_node(tmp_path: Path) -> None:
     loaded = load_workload(path)
     (plan,) = loaded.plans
     at = {
-        node.name: plan.lanes[lane].server
+        node.name: plan.lanes[lanes_of(lane)[0]].server
         for node, lane in zip(loaded.pipelines[0].graph.nodes, plan.place[0], strict=True)
         if node.kind == "agent"
     }

@@ -63,7 +63,7 @@ def test_pipelines_are_compiled(loaded: Loaded) -> None:
     # "Join: " 2 + " " 1 + documents 3 + two numbered answers of 7 tokens
     merge = Node("merge", "agent", (0, 1), (), 1, 0.0, "merge", "smollm2-135m", 5.0, 26, 9)
     assert loaded.pipelines == (
-        Pipeline("digest", "batch", Graph((part, wait, merge)), Arrival(due_s=(0.0, 1.5)), 2),
+        Pipeline("digest", "batch", Graph((part, wait, merge)), Arrival(every_s=1.5), 2),
         Pipeline(
             "chat",
             "interactive",
@@ -110,7 +110,7 @@ def test_description(loaded: Loaded) -> None:
     assert (chat.width, chat.width_all_jobs, chat.total) == (1, 3, None)
     assert (late.width_all_jobs, late.jobs) == (2, 2)
     assert (digest.arrivals, chat.arrivals, late.arrivals) == (
-        "2 jobs, at 0, 1.5 s",
+        "a job every 1.5 s, 2 jobs",
         "3 users, 2 s between reply and next request until digest has ended",
         "2 jobs, at 0, 4 s, when digest has ended",
     )

@@ -173,12 +173,12 @@ CASES = {
     ),
     "unknown cap as a word": (
         HEAD + "compare: {c: serail}\n",
-        'w.yaml:9:14: compare.c: expected "serial", "window", "waves" or "unbounded", found "serail"; '
+        'w.yaml:9:14: compare.c: expected "serial", "window", "waves", "unbounded" or "reserve", found "serail"; '
         'did you mean "serial"?',
     ),
     "unknown cap": (
         HEAD + "compare: {c: {cap: wave}}\n",
-        'w.yaml:9:20: compare.c.cap: expected "serial", "window", "waves" or "unbounded", found "wave"; '
+        'w.yaml:9:20: compare.c.cap: expected "serial", "window", "waves", "unbounded" or "reserve", found "wave"; '
         'did you mean "waves"?',
     ),
     "cap of the wrong type": (
@@ -187,16 +187,19 @@ CASES = {
     ),
     "unknown order": (
         HEAD + "compare: {c: {order: lifo}}\n",
-        'w.yaml:9:22: compare.c.order: expected "fifo" or "interactive-first", found "lifo"; did you mean "fifo"?',
+        'w.yaml:9:22: compare.c.order: expected "fifo", "interactive-first", "oldest-job-first", "least-served-first", '
+        '"shortest-first" or "critical-path-first", found "lifo"; did you mean "fifo"?',
     ),
     "unknown arrival": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {evry_s: 2}"),
         "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
+        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
         'found `evry_s`; did you mean "every_s"?',
     ),
     "two arrivals": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {every_s: 2, closed: 1}"),
         "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
+        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
         "found `every_s`, `closed`",
     ),
     "unknown agent": (
@@ -221,7 +224,58 @@ CASES = {
     ),
     "a setting without effect": (
         HEAD + "compare: {c: {cap: serial, max_in_flight: 3}}\n",
-        'w.yaml:9:28: candidate "c": `max_in_flight` goes with cap: window; remove it',
+        'w.yaml:9:28: candidate "c": `max_in_flight` goes with cap: window or reserve; remove it',
+    ),
+    "ageing where nothing ages": (
+        HEAD + "compare: {c: {order: oldest-job-first, ageing_s: 3}}\n",
+        'w.yaml:9:40: candidate "c": `ageing_s` goes with order: interactive-first, shortest-first or '
+        "critical-path-first; remove it",
+    ),
+    "reserve without its cap": (
+        HEAD + "compare: {c: {reserve: 2}}\n",
+        'w.yaml:9:15: candidate "c": `reserve` goes with cap: reserve; remove it',
+    ),
+    "nothing left for batch calls": (
+        HEAD + "servers: {s: {kind: llamacpp, slots: 2}}\ncompare: {c: {cap: reserve, reserve: 2}}\n",
+        'w.yaml:10:29: candidate "c" lets at most 2 calls go to "s" and reserves 2 of them; batch calls need at least '
+        "one",
+    ),
+    "a slot reserved of one": (
+        HEAD + "servers: {s: {kind: llamacpp, slots: 1}}\ncompare: {c: reserve}\n",
+        'w.yaml:10:11: candidate "c" lets at most 1 call go to "s" and reserves 1 of them; batch calls need at least '
+        "one",
+    ),
+    "an unknown choice of servers": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: {least-laoded: [s, s]}}}}\n",
+        "w.yaml:10:26: compare.c.place.p: expected a server's name or a mapping with one of `least-loaded`, "
+        '`affinity`, found `least-laoded`; did you mean "least-loaded"?',
+    ),
+    "an unknown choice of servers for all": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {afinity: [s, s]}}}\n",
+        "w.yaml:10:22: compare.c.place: expected a server's name, a server per pipeline or node (digest: four-slot, "
+        "digest.merge: one-slot) or a mapping with one of `least-loaded`, `affinity`, found `afinity`; did you mean "
+        '"affinity"?',
+    ),
+    "a list of servers without a choice": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: [s, s]}}}\n",
+        "w.yaml:10:26: compare.c.place.p: expected a server's name or a mapping with one of `least-loaded`, "
+        "`affinity`, found a list",
+    ),
+    "a choice of one server": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {least-loaded: s}}}\n",
+        'w.yaml:10:23: candidate "c" places "least-loaded": least-loaded goes with several servers: [s, ...]',
+    ),
+    "a choice of a list of one": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {affinity: [s]}}}\n",
+        'w.yaml:10:34: compare.c.place: expected at least two servers, found "s"; write the one without affinity',
+    ),
+    "the same server twice": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: {affinity: [s, s]}}}}\n",
+        'w.yaml:10:41: compare.c.place.p: server "s" stands twice',
+    ),
+    "an unknown server of several": (
+        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\ncompare: {c: {place: {affinity: [s, u]}}}\n",
+        'w.yaml:10:37: candidate "c" is placed: no server "u"; there is: s, t',
     ),
     "unknown input": (
         nodes(f"a: {INLINE}, over: docs}}") + "inputs: {documents: {list: [x]}, doc: {list: [y]}}\n",
@@ -293,8 +347,8 @@ CASES = {
     ),
     "while without a pace": (
         HEAD.replace("jobs: 1", "while: q"),
-        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace: expected an `arrival` with `closed` or with "
-        "`every_s` above 0, found every_s 0 (jobs without end at once)",
+        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace: expected an `arrival` with `closed`, with a "
+        "rate or with `every_s` above 0, found every_s 0 (jobs without end at once)",
     ),
     "a circle of while and after": (
         pipelines(

@@ -2,7 +2,8 @@
 
 Timings are taken on one monotonic clock. `total_duration` runs from the entry of the handler to the engine's
 last event, `load_duration` up to the moment the call joins the queue for a slot. The wait in that queue has
-no field of its own (as on Ollama), but here the response header `x-slotwise-queue-ns` tells it.
+no field of its own (as on Ollama), but here the response header `x-slotwise-queue-ns` tells it, as
+`x-slotwise-cached-tokens` tells how much of the prompt was found in the cache.
 
 Keep-alive: the engine's memory is never freed while the server runs. `keep_alive` moves `expires_at` in
 /api/ps, and a model that has expired (or was sent away with 0) is no longer listed there until the next call,
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -25,14 +26,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from harness.servers.front.engine import Engine, EngineError, Final
+from harness.servers.front.engine import Cached, Engine, EngineError, Final
 from harness.servers.front.reply import Reply, details, error_line, listing, shown
 from harness.servers.front.request import ApiError, Call, parse_chat, parse_generate, parse_json, same_model
 from harness.servers.front.slots import Slots
 
-__all__ = ["QUEUE_HEADER", "create_app"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "create_app"]
 
 QUEUE_HEADER = "x-slotwise-queue-ns"
+CACHED_HEADER = "x-slotwise-cached-tokens"  # prompt tokens found in the cache
 OLLAMA_VERSION = "0.33.0"  # the version of the protocol; some clients refuse servers that look old
 BODY_BYTES_MAX = 64 * 1024 * 1024
 NDJSON = b"application/x-ndjson"
@@ -183,7 +185,9 @@ class Completion:
         slot_ns = self._clock_ns()
         queued_ns = client.queued_ns
         reply = Reply(self._kind, call.model)
-        header = (QUEUE_HEADER.encode(), str(slot_ns - queued_ns).encode())
+        headers = {QUEUE_HEADER: slot_ns - queued_ns}
+        if not call.request.cache_prompt:
+            headers[CACHED_HEADER] = 0
         stream = self._engine.generate(call.request)
         started = False
         texts: list[str] = []
@@ -193,7 +197,11 @@ class Completion:
             async for piece in stream:
                 if isinstance(piece, Final):
                     final = piece
+                    headers[CACHED_HEADER] = piece.cached_tokens
                     break
+                if isinstance(piece, Cached):
+                    headers[CACHED_HEADER] = piece.tokens
+                    continue
                 if not call.stream:
                     if isinstance(piece, str):
                         texts.append(piece)
@@ -203,14 +211,14 @@ class Completion:
                 line = reply.chunk(piece) if isinstance(piece, str) else reply.thought(piece.text)
                 if not started:
                     started = True
-                    await _start(send, 200, NDJSON, header)
+                    await _start(send, 200, NDJSON, headers)
                 await send({"type": "http.response.body", "body": line, "more_body": True})
             if final is None:
                 raise EngineError(500, "the engine ended without a result")
         except EngineError as error:
             line = error_line(error.message)
             if not started:
-                await _start(send, error.status, JSON, header)
+                await _start(send, error.status, JSON, headers)
             await send({"type": "http.response.body", "body": line})
             return
         finally:
@@ -219,7 +227,7 @@ class Completion:
         line = reply.last("".join(texts), "".join(thoughts), final, total_ns, queued_ns - entered_ns)
         client.expected()
         if not started:
-            await _start(send, 200, NDJSON if call.stream else JSON, header)
+            await _start(send, 200, NDJSON if call.stream else JSON, headers)
         await send({"type": "http.response.body", "body": line})
 
 
@@ -268,12 +276,13 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _start(send: Send, status: int, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]})
+async def _start(send: Send, status: int, kind: bytes, numbers: Mapping[str, int]) -> None:
+    headers = [(b"content-type", kind), *((name.encode(), str(number).encode()) for name, number in numbers.items())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 async def _send(send: Send, status: int, kind: bytes, body: bytes) -> None:
-    await _start(send, status, kind, (b"content-length", str(len(body)).encode()))
+    await _start(send, status, kind, {"content-length": len(body)})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Literal, NamedTuple, Protocol
 
-__all__ = ["Engine", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "Thought"]
+__all__ = ["Cached", "Engine", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "Thought"]
 
 
 class Model(NamedTuple):
@@ -49,6 +49,12 @@ class Thought(NamedTuple):
     text: str
 
 
+class Cached(NamedTuple):
+    """How much of the prompt was in the cache: before any text, where a request may use the cache and is streamed."""
+
+    tokens: int
+
+
 class Final(NamedTuple):
     """The end of a call: counts in tokens, durations in integer nanoseconds on the engine's clock."""
 
@@ -60,7 +66,7 @@ class Final(NamedTuple):
     output_ns: int  # from the first output token to the last
 
 
-Piece = str | Thought | Final
+Piece = str | Thought | Cached | Final
 
 
 class EngineError(Exception):
@@ -82,7 +88,9 @@ class Engine(Protocol):
     emulated: bool  # nothing is computed: what a client times is a model's, and must not be called measured
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
-        """Yield pieces of text and then one `Final`; raise `EngineError` instead where the call fails.
+        """Yield pieces of text, and then one `Final`; raise `EngineError` instead where the call fails.
+
+        Before the text comes `Cached`, where the request may use the cache and is streamed.
 
         Never called more than `slots` times at once. When the generator is closed early its `aclose` returns
         only after the engine has freed the slot.

@@ -6,7 +6,7 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 from __future__ import annotations
 
 from harness.workload.schema.agents import AgentSpec
-from harness.workload.schema.arrivals import Arrival, AtTimes, Closed, Every
+from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
@@ -21,7 +21,16 @@ from harness.workload.schema.nodes import (
     UntilSpec,
 )
 from harness.workload.schema.pipelines import Goal, PipelineSpec
-from harness.workload.schema.routing import Candidate, CapName, OrderName, Routing
+from harness.workload.schema.routing import (
+    Affinity,
+    Candidate,
+    CapName,
+    LeastLoaded,
+    OrderName,
+    PlaceName,
+    Routing,
+    Where,
+)
 from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
 from harness.workload.schema.servers import (
     FAULTS,
@@ -37,10 +46,12 @@ from harness.workload.schema.sizes import Amount, Duration, distribution, is_fix
 
 __all__ = [
     "FAULTS",
+    "Affinity",
     "AgentSpec",
     "Amount",
     "Arrival",
     "AtTimes",
+    "Bursts",
     "Candidate",
     "CapName",
     "Closed",
@@ -56,6 +67,7 @@ __all__ = [
     "ItemsSpec",
     "JsonIs",
     "LabelSpec",
+    "LeastLoaded",
     "ListInput",
     "LlamaCppServer",
     "MeasureSpec",
@@ -64,6 +76,9 @@ __all__ = [
     "OrderName",
     "Otherwise",
     "PipelineSpec",
+    "PlaceName",
+    "Poisson",
+    "Ramp",
     "Regex",
     "RepeatSpec",
     "RetrySpec",
@@ -71,12 +86,15 @@ __all__ = [
     "Rule",
     "ServerBase",
     "ServerSpec",
+    "Session",
     "SimulatedServer",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
+    "Trace",
     "UntilSpec",
+    "Where",
     "Workload",
     "distribution",
     "is_fixed",

@@ -1,15 +1,32 @@
-"""When jobs start."""
+"""When jobs start, and conversations."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, ValidationInfo, model_validator
 
-from harness.workload.schema.base import Seconds, Spec, mistake, one_key_of
+from harness.errors import WorkloadError
+from harness.workload.arrival_file import MAX_ARRIVALS, read_arrivals
+from harness.workload.schema.base import PositiveSeconds, Seconds, Spec, mistake, one_key_of
+from harness.workload.schema.sizes import Amount, Duration
 
-__all__ = ["Arrival", "AtTimes", "Closed", "Every"]
+__all__ = [
+    "Arrival",
+    "AtTimes",
+    "Bursts",
+    "BurstsShape",
+    "Closed",
+    "Every",
+    "Poisson",
+    "Ramp",
+    "RampShape",
+    "Session",
+    "Trace",
+]
+
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Every(Spec):
@@ -36,16 +53,117 @@ class AtTimes(Spec):
         return self
 
 
+class Poisson(Spec):
+    """Jobs start independently of one another, so many a second on average: people who do not know of each other."""
+
+    poisson_per_s: Rate = Field(description="Jobs a second, on average.", examples=[0.2])
+
+
+class RampShape(Spec):
+    """Poisson arrivals whose rate changes in a straight line and then stays."""
+
+    from_per_s: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        description="Jobs a second at the beginning; may be 0.", examples=[0.1]
+    )
+    to_per_s: Rate = Field(description="Jobs a second at the end of the ramp, and from then on.", examples=[2])
+    over_s: PositiveSeconds = Field(description="Seconds from one to the other.", examples=[60])
+
+
+class Ramp(Spec):
+    """Poisson arrivals that become more, or fewer: where does it stop to keep up?"""
+
+    ramp: RampShape = Field(
+        description="From one rate to another.", examples=[{"from_per_s": 0.1, "to_per_s": 2, "over_s": 60}]
+    )
+
+
+class BurstsShape(Spec):
+    """So many jobs at once, every so often."""
+
+    size: PositiveInt = Field(le=10_000, description="Jobs that start together.", examples=[8])
+    every_s: PositiveSeconds = Field(description="Seconds from one burst to the next.", examples=[30])
+
+
+class Bursts(Spec):
+    """Jobs come in bursts: a scheduler's tick, a batch that was uploaded."""
+
+    bursts: BurstsShape = Field(description="Bursts.", examples=[{"size": 8, "every_s": 30}])
+
+
+def _read(value: tuple[float, ...] | str, info: ValidationInfo) -> tuple[float, ...] | str:
+    """Put the file's times in place of its name, so that what is loaded needs no other file."""
+    if not isinstance(value, str):
+        return value
+    folder = (info.context or {}).get("folder")
+    if folder is None:
+        raise mistake("a file of arrivals can be named in a workload file only; write `at_s` here")
+    try:
+        return read_arrivals(value, folder)
+    except WorkloadError as error:
+        raise mistake(str(error)) from None
+
+
+def _text_or_list(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<list>" if isinstance(value, (list, tuple)) else None
+
+
+class Trace(Spec):
+    """Jobs start as somebody recorded it."""
+
+    trace: Annotated[
+        Annotated[
+            Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=MAX_ARRIVALS), Tag("<list>")]
+            | Annotated[str, Tag("<text>")],
+            Discriminator(
+                _text_or_list,
+                custom_error_type="shape",
+                custom_error_message="expected the name of a file of arrival times",
+            ),
+        ],
+        AfterValidator(_read),
+    ] = Field(
+        description="A file of times below the workload's folder: CSV, one time a line, or JSON lines; "
+        "seconds, or dates that are counted from the first.",
+        examples=["arrivals.csv"],
+    )
+
+
 class Closed(Spec):
     """A closed loop: each user starts the next job `think_s` after the last one ended."""
 
     closed: PositiveInt = Field(le=10_000, description="How many users.", examples=[1])
-    think_s: Seconds = Field(
-        default=0.0, description="Seconds between a reply and the user's next request.", examples=[2]
+    think_s: Duration = Field(
+        default=0.0,
+        description="Seconds between a reply and the user's next request; with `session`, between two conversations.",
+        examples=[2, {"exponential": {"mean": 5}}],
     )
 
 
 Arrival = Annotated[
-    Annotated[Every, Tag("<every_s>")] | Annotated[AtTimes, Tag("<at_s>")] | Annotated[Closed, Tag("<closed>")],
-    one_key_of(("every_s", "at_s", "closed")),
+    Annotated[Every, Tag("<every_s>")]
+    | Annotated[AtTimes, Tag("<at_s>")]
+    | Annotated[Closed, Tag("<closed>")]
+    | Annotated[Poisson, Tag("<poisson_per_s>")]
+    | Annotated[Ramp, Tag("<ramp>")]
+    | Annotated[Bursts, Tag("<bursts>")]
+    | Annotated[Trace, Tag("<trace>")],
+    one_key_of(("every_s", "at_s", "closed", "poisson_per_s", "ramp", "bursts", "trace")),
 ]
+
+
+class Session(Spec):
+    """Conversations: each arrival opens one; in every turn an agent sees its own turns before it."""
+
+    turns: Amount = Field(description="Turns of a conversation, a job each.", examples=[6, [2, 10]])
+    think_s: Duration = Field(
+        default=0.0,
+        description="Seconds from the end of a turn to the start of the next.",
+        examples=[5, {"lognormal": {"median": 8, "sigma": 0.7}}],
+    )
+    reuse_prefix: bool = Field(
+        default=False,
+        description="Let the server keep the conversation in its prompt cache; otherwise every turn reads all of it.",
+        examples=[True],
+    )

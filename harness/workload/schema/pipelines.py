@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from harness.workload.schema.arrivals import Arrival, AtTimes, Every
+from harness.workload.schema.arrivals import Arrival, AtTimes, Every, Session, Trace
 from harness.workload.schema.base import Name, PositiveSeconds, Spec, Table, mistake
 from harness.workload.schema.nodes import NodeSpec, Priority
 
@@ -32,7 +32,10 @@ class PipelineSpec(Spec):
         description="`batch`: throughput matters; `interactive`: a person waits.", examples=["batch"]
     )
     jobs: PositiveInt | None = Field(
-        default=None, le=100_000, description="How many jobs in all; `at_s` needs none.", examples=[3]
+        default=None,
+        le=100_000,
+        description="How many jobs in all, turns of conversations included; `at_s` and `trace` need none.",
+        examples=[3],
     )
     while_: Name | None = Field(
         default=None,
@@ -48,6 +51,11 @@ class PipelineSpec(Spec):
     arrival: Arrival = Field(
         default=Every(every_s=0), description="When jobs start.", examples=[{"closed": 1, "think_s": 2}]
     )
+    session: Session | None = Field(
+        default=None,
+        description="Each arrival opens a conversation.",
+        examples=[{"turns": 6, "think_s": 5, "reuse_prefix": True}],
+    )
     goal: Goal | None = Field(
         default=None, description="Interactive paths: what is wanted.", examples=[{"first_token_s": 1.0, "p95_s": 6}]
     )
@@ -62,25 +70,29 @@ class PipelineSpec(Spec):
 
     @model_validator(mode="after")
     def _bounded(self) -> PipelineSpec:
-        times = len(self.arrival.at_s) if isinstance(self.arrival, AtTimes) else None
+        times, key = None, ""
+        if isinstance(self.arrival, AtTimes):
+            times, key = len(self.arrival.at_s), "at_s"
+        elif isinstance(self.arrival, Trace):
+            times, key = len(self.arrival.trace), "trace"
         if self.while_ is not None:
             if self.jobs is not None:
                 raise mistake("a pipeline has either `jobs` or `while`, found both", "while")
             if times is not None:
-                raise mistake("`at_s` says how many jobs there are, so `while` cannot go with it", "while")
+                raise mistake(f"`{key}` says how many jobs there are, so `while` cannot go with it", "while")
             if self.after is not None:
                 raise mistake("a pipeline has either `while` or `after`, found both", "after")
             if isinstance(self.arrival, Every) and self.arrival.every_s == 0:
                 raise mistake(
-                    "with `while` jobs need a pace: expected an `arrival` with `closed` or with `every_s` "
-                    "above 0, found every_s 0 (jobs without end at once)",
+                    "with `while` jobs need a pace: expected an `arrival` with `closed`, with a rate or with "
+                    "`every_s` above 0, found every_s 0 (jobs without end at once)",
                     "arrival",
                 )
         elif times is None and self.jobs is None:
             raise mistake("expected `jobs: NUMBER` or `while: PIPELINE`, found neither")
-        elif times is not None and self.jobs not in (None, times):
+        elif times is not None and self.session is None and self.jobs not in (None, times):
             raise mistake(
-                f"`at_s` lists {times} starts, so `jobs` must be {times} or left out, found {self.jobs}",
+                f"`{key}` lists {times} starts, so `jobs` must be {times} or left out, found {self.jobs}",
                 "jobs",
             )
         if self.goal is not None and self.path == "batch":

@@ -1,0 +1,220 @@
+"""A candidate as text to copy: systemd, compose, and the limit in code for asyncio, LangChain and LangGraph.
+
+All of it is made of the same environment and the same limit. Python names always have a prefix or a suffix, so that a
+server called `ollama` or `class` shadows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from harness.analysis.model import CandidateSummary, ServerUse
+from harness.units import count
+
+__all__ = ["Place", "asyncio_text", "compose_text", "langchain_text", "langgraph_text", "places_of", "systemd_texts"]
+
+FIRST_PORT = 11434  # Ollama's own
+MODEL = 'MODEL = "llama3.2"  # yours, as `ollama list` names it'
+
+
+class Place(NamedTuple):
+    """A server of a candidate, and where it listens."""
+
+    use: ServerUse
+    port: int
+    identifier: str  # a part of Python names
+    pipelines: str  # whose calls go there, comma-separated
+    several: bool  # the candidate has others
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that `ollama serve` reads, apart from its address."""
+        use = self.use
+        found = {"OLLAMA_NUM_PARALLEL": str(use.slots)}
+        if use.context_tokens:
+            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_tokens)
+        if use.most_loaded:
+            found["OLLAMA_MAX_LOADED_MODELS"] = str(use.most_loaded)
+        if use.threads:
+            found["LLAMA_ARG_THREADS"] = str(use.threads)
+        return found
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def unit(self) -> str:
+        """What the service is called: Ollama's own where there is one server or this is the first."""
+        return "ollama" if self.port == FIRST_PORT else f"ollama-{self.use.server}"
+
+    @property
+    def wave(self) -> int | None:
+        """Calls of a wave; None where calls are not sent in waves."""
+        return self.use.in_flight if self.use.cap == "waves" and (self.use.in_flight or 0) > 1 else None
+
+
+def places_of(candidate: CandidateSummary) -> tuple[Place, ...]:
+    """Give each server of a candidate a port, from Ollama's own upwards."""
+    places: list[Place] = []
+    for number, use in enumerate(candidate.servers):
+        name = use.server.replace("-", "_").lower()
+        if any(place.identifier == name for place in places):
+            name += f"_{number}"
+        sent = [s.pipeline for s in candidate.pipelines if use.server in s.server.split(" + ")]
+        places.append(Place(use, FIRST_PORT + number, name, ", ".join(sent), len(candidate.servers) > 1))
+    return tuple(places)
+
+
+def systemd_texts(places: Sequence[Place]) -> tuple[tuple[str, str], ...]:
+    """Return (path, text) of a drop-in for each server; a second server is a copy of Ollama's own unit."""
+    texts = []
+    for place in places:
+        path = f"/etc/systemd/system/{place.unit}.service.d/override.conf"
+        lines = [f"# {path}"]
+        if place.unit != "ollama":
+            lines += [
+                f"# first: sudo cp /etc/systemd/system/ollama.service /etc/systemd/system/{place.unit}.service",
+                "# and: sudo systemctl daemon-reload",
+            ]
+        lines += [
+            f"# write it: sudo systemctl edit {place.unit}.service",
+            f"# then: sudo systemctl enable {place.unit} && sudo systemctl restart {place.unit}",
+            "[Service]",
+        ]
+        environment = ({"OLLAMA_HOST": f"127.0.0.1:{place.port}"} if place.several else {}) | place.environment
+        # One line: a key that occurs twice is an error to most readers of INI files, though not to systemd.
+        lines.append("Environment=" + " ".join(f'"{key}={value}"' for key, value in environment.items()))
+        texts.append((path, _text(lines)))
+    return tuple(texts)
+
+
+def compose_text(places: Sequence[Place]) -> str:
+    """Return a compose file: a service for each server, one volume of models, nothing beyond the loopback."""
+    lines = ["# compose.yaml; then: docker compose up -d", "services:"]
+    for place in places:
+        lines += [
+            f"  {place.unit}:",
+            "    image: ollama/ollama",
+            "    restart: unless-stopped",
+            f'    ports: ["127.0.0.1:{place.port}:11434"]',
+            "    environment:",
+            *(f'      {key}: "{value}"' for key, value in place.environment.items()),
+            '    volumes: ["ollama:/root/.ollama"]',
+            "    # gpus: all    # with an NVIDIA GPU and its container toolkit",
+        ]
+    return _text([*lines, "volumes:", "  ollama: {}"])
+
+
+def asyncio_text(places: Sequence[Place]) -> str:
+    """Return the limit for plain asyncio and Ollama's own client."""
+    blocks = [["import asyncio", "", "import ollama", "", MODEL]]
+    for place in places:
+        n, name = place.use.in_flight, place.identifier
+        limited = n is not None and place.wave is None
+        setup = [f'{name}_server = ollama.AsyncClient(host="{place.url}")']
+        if limited:
+            setup.append(f"{name}_limit = asyncio.Semaphore({n})  # {count(n or 0, 'call')} in flight at most")
+        chat = f'{name}_server.chat(model=MODEL, messages=[{{"role": "user", "content": prompt}}])'
+        ask = [f"async def ask_{name}(prompt):", f'    """Ask {_whom(place)}."""']
+        if limited:
+            ask += [f"    async with {name}_limit:", f"        reply = await {chat}"]
+        else:
+            ask.append(f"    reply = await {chat}")
+        ask.append("    return reply.message.content")
+        together = f"await asyncio.gather(*(ask_{name}(prompt) for prompt in "
+        blocks += [setup, ask, _ask_all(place, f"{together}prompts))", f"{together}%s))")]
+    return _joined(blocks)
+
+
+def langchain_text(places: Sequence[Place]) -> str:
+    """Return the limit for LangChain: `max_concurrency` of a batch."""
+    blocks = [["from langchain_ollama import ChatOllama", "", MODEL]]
+    for place in places:
+        n, model = place.use.in_flight, f"{place.identifier}_model"
+        setup = [f'{model} = ChatOllama(model=MODEL, base_url="{place.url}")']
+        limited = n is not None and place.wave is None
+        if limited:
+            setup += [
+                "# Each batch counts for itself: where several may run at the same time, put one",
+                f"# asyncio.Semaphore({n}) around every {model}.ainvoke instead.",
+            ]
+        config = f', config={{"max_concurrency": {n}}}' if limited else ""
+        blocks += [
+            setup,
+            _ask_all(place, f"await {model}.abatch(prompts{config})", f"await {model}.abatch(%s)"),
+        ]
+    return _joined(blocks)
+
+
+def langgraph_text(places: Sequence[Place]) -> str:
+    """Return the limit for LangGraph: `max_concurrency` of an invocation, and one that holds for all of them."""
+    limited = any(place.use.in_flight is not None for place in places)
+    blocks = [[*(["import asyncio", ""] if limited else []), "from langchain_ollama import ChatOllama", "", MODEL]]
+    for place in places:
+        n, name = place.use.in_flight, place.identifier
+        setup = [f'{name}_model = ChatOllama(model=MODEL, base_url="{place.url}")']
+        call = [f"async def call_{name}(prompt):", f'    """Call {_whom(place)} from a node."""']
+        if n is None:
+            call.append(f"    return await {name}_model.ainvoke(prompt)")
+        else:
+            setup.append(f"{name}_limit = asyncio.Semaphore({n})  # over all nodes, graphs and invocations")
+            call += [f"    async with {name}_limit:", f"        return await {name}_model.ainvoke(prompt)"]
+        blocks += [setup, call]
+    (place, *others) = places
+    n = place.use.in_flight
+    if others or n is None:
+        why = "count the nodes of all servers together" if others else "hold back what need not be"
+        run = [f"    # No max_concurrency: it would {why}.", "    return await graph.ainvoke(state)"]
+    else:
+        run = [
+            "    # So many nodes at once, in this invocation; enough by itself where there is one at a time and nodes",
+            "    # do nothing but call.",
+            f'    return await graph.ainvoke(state, config={{"max_concurrency": {n}}})',
+        ]
+    blocks.append(["async def run(graph, state):", '    """Run a compiled graph once."""', *run])
+    return _joined(blocks)
+
+
+def _ask_all(place: Place, at_once: str, of_a_wave: str) -> list[str]:
+    """Return the function that asks for all of a list; `of_a_wave` has a %s for the part of it that goes together."""
+    head = f"async def ask_all_{place.identifier}(prompts):"
+    if place.wave is None:
+        how = (
+            "all at once: the server's own queue decides"
+            if place.use.in_flight is None
+            else "the next as soon as one ends"
+        )
+        return [head, f'    """Ask {_whom(place)} for each prompt, {how}."""', f"    return {at_once}"]
+    return [
+        head,
+        f'    """Ask {_whom(place)} for each prompt, {place.wave} together, and wait for all of them."""',
+        "    replies = []",
+        f"    for start in range(0, len(prompts), {place.wave}):",
+        f"        replies += {of_a_wave % f'prompts[start : start + {place.wave}]'}",
+        "    return replies",
+    ]
+
+
+def _whom(place: Place) -> str:
+    return f"{place.use.server} ({place.pipelines})" if place.pipelines else place.use.server
+
+
+def _joined(blocks: Sequence[Sequence[str]]) -> str:
+    """Put two blank lines around functions and one between the rest."""
+    text = ""
+    for before, block in pairwise([[], *blocks]):
+        gap = 0 if not before else 2 if _defines(before) or _defines(block) else 1
+        text += "\n" * gap + _text(block)
+    return text
+
+
+def _defines(block: Sequence[str]) -> bool:
+    return block[0].startswith("async def ")
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,38 @@
+"""What `slotwise report --settings` prints."""
+
+from __future__ import annotations
+
+from harness.analysis.model import Analysis, Settings
+from harness.analysis.settings import SETTINGS_KINDS, settings_for
+from harness.errors import UserError, did_you_mean
+
+__all__ = ["settings_text"]
+
+
+def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -> str:
+    """Return the settings of one kind, whole: of a candidate, left out: of the recommended one.
+
+    Raises:
+        UserError: no such kind or candidate, or none or several are recommended.
+    """
+    found = next((known for known in SETTINGS_KINDS if known == kind), None)
+    if found is None:
+        hint = did_you_mean(kind, SETTINGS_KINDS)
+        raise UserError(f'--settings: expected {", ".join(SETTINGS_KINDS)}, found "{kind}"{hint}')
+    return _whose(analysis, candidate).whole(found)
+
+
+def _whose(analysis: Analysis, name: str | None) -> Settings:
+    by_name = {candidate.name: candidate for candidate in analysis.candidates}
+    if name is not None:
+        if name not in by_name:
+            raise UserError(
+                f'--candidate: expected one of {", ".join(by_name)}, found "{name}"{did_you_mean(name, by_name)}'
+            )
+        return settings_for(by_name[name])
+    recommended = analysis.choice.settings
+    if len(recommended) != 1:
+        said = "several are recommended, each for a path" if recommended else "none is recommended"
+        names = ", ".join(one.candidate for one in recommended) or ", ".join(by_name)
+        raise UserError(f"{said}: choose with --candidate NAME ({names})")
+    return recommended[0]

@@ -1,0 +1,76 @@
+"""Comparisons between runs, for the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.between import Between, BetweenRow
+from harness.report.text import markdown, plain
+from harness.units import seconds
+
+__all__ = ["between_markdown", "between_report"]
+
+
+def between_report(found: Sequence[Between]) -> Group:
+    """Return what `slotwise compare` prints: 80 columns, readable without colour."""
+    return Group(*(block for one in found for block in _blocks(one)))
+
+
+def between_markdown(found: Sequence[Between]) -> str:
+    """Return the same as Markdown."""
+    return "\n".join(line for one in found for line in _lines(one))
+
+
+def _blocks(one: Between) -> Iterator[RenderableType]:
+    yield Text(plain(one.sentence), style="bold")
+    yield from (Text(f"- {plain(notice)}", style="yellow") for notice in one.notices)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in ("candidate", "path"):
+        table.add_column(title)
+    for title in ("before", "now", "ratio"):
+        table.add_column(title, justify="right")
+    table.add_column("verdict")
+    for row in one.rows:
+        table.add_row(Text(plain(row.candidate)), *_cells(row))
+    yield from (table, Text(""))
+    if one.changed:
+        yield Text("Changed since")
+        yield from (Text(f"- {plain(change)}") for change in one.changed)
+    yield from (Text(plain(one.method), style="dim"), Text(""))
+
+
+def _lines(one: Between) -> Iterator[str]:
+    yield from (f"# {markdown(one.now)} against {markdown(one.before)}", "", markdown(one.sentence), "")
+    yield from (f"- {markdown(notice)}" for notice in one.notices)
+    if one.notices:
+        yield ""
+    yield "| candidate | path | before | now | ratio | verdict |"
+    yield "|---|---|---:|---:|---:|---|"
+    for row in one.rows:
+        yield f"| {markdown(row.candidate)} | {' | '.join(cell.replace(chr(10), ' ') for cell in _cells(row))} |"
+    yield ""
+    if one.changed:
+        yield from ("Changed since:", "", *(f"- {markdown(change)}" for change in one.changed), "")
+    yield from (markdown(one.method), "")
+
+
+def _cells(row: BetweenRow) -> tuple[str, ...]:
+    failed = row.failed_now or row.failed_before
+    verdict = f"{row.verdict} (failed jobs: {row.failed_before}, now {row.failed_now})" if failed else row.verdict
+    return (row.path, _time(row.before_s), _time(row.now_s), _ratio(row), verdict)
+
+
+def _time(value_s: float | None) -> str:
+    return "-" if value_s is None else seconds(value_s)
+
+
+def _ratio(row: BetweenRow) -> str:
+    if row.comparison is None:
+        return "-"
+    interval = row.comparison.interval
+    return f"{row.comparison.ratio:.3f}" + ("" if interval is None else "\n{:.3f} to {:.3f}".format(*interval))

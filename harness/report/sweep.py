@@ -1,0 +1,120 @@
+"""What `slotwise sweep` prints: a table for each model, what it says, and several models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.sweep import Sweep, SweepRow, saturation, sentences, signed
+from harness.report.text import plain
+from harness.units import count, percent, seconds, size
+
+__all__ = ["sweep_report"]
+
+_SIDE_BY_SIDE = 4  # models in one table: more do not fit into 80 columns
+_LONGEST_NAME = 16
+
+
+def sweep_report(sweeps: Sequence[Sweep]) -> Group:
+    """Return the whole answer; it fits 80 columns."""
+    parts: list[RenderableType] = []
+    for sweep in sweeps:
+        parts += [_head(sweep), _table(sweep)]
+        parts += [Text(plain(f"- {sentence}")) for sentence in sentences(sweep)]
+        parts.append("")
+    with_figures = [sweep for sweep in sweeps if sweep.measured]
+    if len(with_figures) > 1:
+        parts.append(Text("Side by side: tokens per second in all, * where it saturates", style="bold"))
+        for start in range(0, len(with_figures), _SIDE_BY_SIDE):
+            parts += [_side_by_side(with_figures[start : start + _SIDE_BY_SIDE]), ""]
+    parts.append(Text("Below each number its 95 % interval over the rounds.", style="dim"))
+    return Group(*parts)
+
+
+def _head(sweep: Sweep) -> Text:
+    head = Text(plain(sweep.model), style="bold")
+    facts = [sweep.engine] if sweep.engine else []
+    if sweep.context_tokens is not None:
+        facts.append(f"{sweep.context_tokens} tokens a slot")
+    if sweep.measured:
+        facts.append(f"{sweep.origin}, {count(len(sweep.measured[0].rounds), 'round')}")
+    return head.append(plain(f"  {'; '.join(facts)}"), style="not bold")
+
+
+def _table(sweep: Sweep) -> Table:
+    accelerated = any(row.accelerated for row in sweep.rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("slots" if sweep.varied == "slots" else "calls\nat once", justify="right", no_wrap=True)
+    for title in ("all\ntok/s", "gain over\nrow above", "each\ntok/s", "first\ntoken"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if sweep.varied == "slots":
+        table.add_column("memory\npredicted", justify="right", no_wrap=True)
+        table.add_column("memory,\non accel." if accelerated else "memory\nfound", justify="right", no_wrap=True)
+    for row in sweep.rows:
+        cells = [str(row.slots), _throughput(row), _gain(row), _number(row.per_call_tokens_per_s)]
+        cells.append("-" if row.first_token_s is None else seconds(row.first_token_s))
+        if sweep.varied == "slots":
+            cells += [_size(row.needed_bytes), _found(row)]
+        table.add_row(*cells)
+    return table
+
+
+def _side_by_side(sweeps: Sequence[Sweep]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table.add_column("slots" if all(s.varied == "slots" for s in sweeps) else "calls\nat once", justify="right")
+    for sweep in sweeps:
+        name = plain(sweep.model)
+        title = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        table.add_column(Text(title), justify="right", no_wrap=True)
+    for slots in sorted({row.slots for sweep in sweeps for row in sweep.rows}):
+        cells = [str(slots)]
+        for sweep in sweeps:
+            row = next((row for row in sweep.rows if row.slots == slots), None)
+            mark = " *" if row is not None and row == saturation(sweep) else "  "
+            cells.append(f"{_number(row.throughput.value if row and row.throughput else None)}{mark}")
+        table.add_row(*cells)
+    memory = ["memory"]
+    for sweep in sweeps:
+        bound = ">=" if sweep.footprint is not None and sweep.footprint.slides else "<="
+        memory.append("-  " if sweep.memory_slots is None else f"{bound} {sweep.memory_slots}  ")
+    table.add_section()
+    table.add_row(*memory)
+    return table
+
+
+def _throughput(row: SweepRow) -> str:
+    found = row.throughput
+    if found is None:
+        return "-"
+    between = " to ".join(_number(end) for end in found.interval) if found.interval else ""
+    return f"{_number(found.value)}\n{between}".rstrip()
+
+
+def _gain(row: SweepRow) -> str:
+    gain = row.gain
+    if gain is None:
+        return "-"
+    if gain.low is None or gain.high is None:
+        return signed(gain.ratio)
+    return f"{signed(gain.ratio)}\n{signed(gain.low).removesuffix(' %')} to {signed(gain.high)}"
+
+
+def _found(row: SweepRow) -> str:
+    """What the processes hold; on an accelerator what the server says, since its memory is none of theirs."""
+    if row.accelerated:
+        return f"{_size(row.size_bytes)}\n{percent(row.accelerated)}"
+    return _size(row.rss_bytes)
+
+
+def _size(n_bytes: int | None) -> str:
+    return "-" if n_bytes is None else size(n_bytes)
+
+
+def _number(value: float | None) -> str:
+    if value is None or value != value:
+        return "-"
+    return f"{value:.1f}" if value < 999.95 else f"{value:.0f}"

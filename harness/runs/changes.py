@@ -1,0 +1,56 @@
+"""What differs between two machines, or between two lists of servers: said where records of both stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.runs.model import ServerFacts
+
+__all__ = ["changes", "server_changes"]
+
+# Of a server; its address and what was measured of it are not what it is.
+_FACTS = ("kind", "model", "slots_asked", "slots_found", "version", "details")
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> list[str]:
+    """Return a sentence without its full stop for every key whose value differs; what both lack or share is left out.
+
+    Packages may be a mapping or, as a summary has them, one text.
+    """
+    found = []
+    for key in dict.fromkeys((*before, *now)):
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        of = f"{name} {key}".strip()
+        if key == "packages" or isinstance(old, Mapping) or isinstance(new, Mapping):
+            found += changes(_mapping(old), _mapping(new), "" if key in ("packages", "details") else of)
+        else:
+            found.append(f"{of.replace('_', ' ')} was {_shown(old)}, now {_shown(new)}")
+    return found
+
+
+def server_changes(before: Iterable[ServerFacts], now: Iterable[ServerFacts]) -> list[str]:
+    """Return what differs between servers of the same name."""
+    old = {server.name: _facts(server) for server in before}
+    found = []
+    for server in now:
+        if server.name in old:
+            found += [f"{server.name}: {change}" for change in changes(old[server.name], _facts(server))]
+    return found
+
+
+def _facts(server: ServerFacts) -> dict[str, Any]:
+    return {name: getattr(server, name) for name in _FACTS}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Return what may be a text of "name version, name version" as a mapping."""
+    if isinstance(value, str):
+        return {name: version for name, _, version in (part.rpartition(" ") for part in value.split(", "))}
+    return value if isinstance(value, Mapping) else {}
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else str(value)

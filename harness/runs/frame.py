@@ -1,0 +1,61 @@
+"""A run in a notebook: as a data frame, and as a few lines of HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import UserError
+from harness.runs.rows import COLUMNS, call_rows
+from harness.units import count, safe_text
+
+if TYPE_CHECKING:
+    from harness.runs.model import Run
+
+__all__ = ["frame", "html"]
+
+
+def frame(run: Run, library: Literal["pandas", "polars"] | None = None) -> Any:
+    """Return the calls as a data frame of the library asked for, or of the first one that is installed.
+
+    Raises UserError where there is none: neither is a dependency.
+    """
+    for name in (library,) if library else ("pandas", "polars"):
+        try:
+            module = import_module(name)
+        except ImportError:
+            continue
+        rows = list(call_rows(run))
+        return module.DataFrame({name: [_cell(name, row[name]) for row in rows] for name in COLUMNS})
+    wanted = library or "pandas or polars"
+    raise UserError(f"to_frame: {wanted} is not installed; install it, or use `slotwise export RUN --as csv`")
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Seconds and rates are floats, also where they are whole: polars takes no mixture."""
+    return float(value) if name.endswith("_s") and value is not None else value
+
+
+def html(run: Run) -> str:
+    """Return the run in a few lines of HTML. Everything that comes from outside is escaped."""
+    rows = [
+        ("workload", run.workload.name),
+        ("origin", run.origin + (", partial" if run.partial else "")),
+        ("started", run.started_at),
+        ("machine", str(run.machine.get("cpu", "not known"))),
+        *(("server", _server(server)) for server in run.servers),
+        ("candidates", ", ".join(run.candidates)),
+        (
+            "records",
+            f"{count(len(run.trials), 'trial')}, {count(len(run.jobs), 'job')}, {count(len(run.calls), 'call')}",
+        ),
+        *(("note", note) for note in run.notes),
+    ]
+    cells = "".join(f"<tr><th>{title}</th><td>{escape(safe_text(text))}</td></tr>" for title, text in rows)
+    return f"<table><caption>{escape(safe_text(run.name))}</caption>{cells}</table>"
+
+
+def _server(server: Any) -> str:
+    slots = "not probed" if server.slots_found is None else f"{count(server.slots_found, 'slot')} found"
+    return f"{server.name}: {server.kind} {server.version}, {server.model}, {slots}"

@@ -1,0 +1,61 @@
+"""The record files of a run, line by line: what can be read is used, what cannot is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from harness.errors import UserError
+from harness.units import count
+
+__all__ = ["Lines", "known", "leave_out", "read_lines"]
+
+T = TypeVar("T")
+
+
+class Lines(NamedTuple):
+    """The records of one file, and what has to be said of it."""
+
+    records: list[Any]
+    notes: list[str]
+
+
+def leave_out(lines: Lines, what: str, is_known: Callable[[Any], bool]) -> None:
+    """Take out, and say so, what the workload does not know: an edited or a mixed-up folder."""
+    kept = [record for record in lines.records if is_known(record)]
+    if len(kept) < len(lines.records):
+        left = count(len(lines.records) - len(kept), "record")
+        lines.notes.append(f"{left} left out: the workload has no {what} of that name.")
+        lines.records[:] = kept
+
+
+def known(flat: dict[str, Any], record: Any) -> dict[str, Any]:
+    """The fields of a record; what older runs don't have keeps its default."""
+    return {name: flat[name] for name in record._fields if name in flat or name not in record._field_defaults}
+
+
+def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
+    """Read a file of JSON lines; lines that cannot be parsed are left out and named in a note."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Lines([], [f"{path.name} is missing: its records are not in this report."])
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    records: list[T] = []
+    damaged: list[int] = []
+    lines = raw.splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(parse(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            damaged.append(number)
+    if not damaged:
+        return Lines(records, [])
+    if damaged == [len(lines)]:
+        return Lines(records, [f"{path.name}: the last line is damaged and was left out; the run was cut there."])
+    first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
+    lost = f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first})."
+    return Lines(records, [lost])

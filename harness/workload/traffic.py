@@ -1,0 +1,133 @@
+"""Arrivals and conversations of a pipeline, in words and in figures: what is known of them before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.core.graph import Arrival, Pipeline
+from harness.core.sizes import Distribution
+
+__all__ = [
+    "arrivals_in_words",
+    "history_tokens",
+    "jobs_at_once",
+    "most_turns",
+    "needed_tokens",
+    "too_long",
+    "turn_tokens",
+]
+
+
+def turn_tokens(node: Mapping[str, Any]) -> int:
+    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
+    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"])
+
+
+def jobs_at_once(pipeline: Pipeline) -> int | None:
+    """Return the most jobs that can be under way together; of a conversation it is one."""
+    if pipeline.arrival.users:
+        users = pipeline.arrival.users
+        return users if pipeline.jobs is None else min(users, pipeline.jobs)
+    session = pipeline.session
+    if session is None:
+        return pipeline.jobs
+    if pipeline.arrival.due_s:
+        opened = len(pipeline.arrival.due_s)
+        return opened if pipeline.jobs is None else min(opened, pipeline.jobs)
+    if pipeline.jobs is None or session.turns.kind != "fixed":
+        return pipeline.jobs
+    return -(-pipeline.jobs // max(1, int(session.turns.mean)))
+
+
+def history_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> float:
+    """Return how many tokens of the turns before it a prompt holds, on average over a conversation."""
+    if pipeline.session is None:
+        return 0.0
+    return (pipeline.session.turns.mean - 1) / 2 * turn_tokens(node)
+
+
+def most_turns(pipeline: Pipeline) -> int:
+    """Return how many turns a conversation has at most, or on average where nothing bounds them."""
+    if pipeline.session is None:
+        return 1
+    turns = pipeline.session.turns
+    most = int(turns.mean if turns.highest is None else turns.highest)
+    return max(1, most if pipeline.jobs is None else min(most, pipeline.jobs))
+
+
+def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
+    """Return the context that one call needs, of a conversation in its last turn; an estimate."""
+    longest = round((node["output"] and node["output"].highest) or node["output_tokens"])
+    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * turn_tokens(node) + longest)
+
+
+def too_long(pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str, context_tokens: int) -> str:
+    """Say that a call of this node does not fit a slot; of conversations, how many turns do."""
+    where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
+    if turns == 1:
+        return (
+            f"{where} needs about {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens or "
+            "shorten the prompt."
+        )
+    grows = max(1, turn_tokens(node))
+    fits = turns - -(-(needed - context_tokens) // grows)
+    about = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
+    return (
+        f"{where}: a conversation of {turns} turns needs about {needed} tokens; {server} holds {context_tokens} a "
+        f"slot, {about}, and the turns after that fail: raise context_tokens, or have fewer or shorter turns."
+    )
+
+
+def arrivals_in_words(pipelines: tuple[Pipeline, ...], pipeline: Pipeline) -> str:
+    """Say in words when jobs start, and how many there are."""
+    text = _pace(pipeline.arrival, pipeline.session is not None, pipeline.jobs)
+    if pipeline.session is not None:
+        turns, think = pipeline.session.turns, pipeline.session.think
+        text += f", {_spoken(turns)} turns each with {_spoken(think)} s between them"
+    if pipeline.until is not None:
+        text += f" until {pipelines[pipeline.until].name} has ended"
+    elif pipeline.jobs is not None and (pipeline.session is not None or not _counted(pipeline.arrival)):
+        text += f", {'1 job' if pipeline.jobs == 1 else f'{pipeline.jobs} jobs'}"
+    return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
+
+
+def _counted(when: Arrival) -> bool:
+    """Tell whether the words for the pace name the number of jobs."""
+    return bool(when.due_s) or when.every_s == 0
+
+
+def _pace(when: Arrival, sessions: bool, jobs: int | None) -> str:
+    what = "conversation" if sessions else "job"
+    if when.users:
+        users = "1 user" if when.users == 1 else f"{when.users} users"
+        think = f"{when.think_s:g}" if when.think is None else _spoken(when.think)
+        return f"{users}, {think} s between {'conversations' if sessions else 'reply and next request'}"
+    if when.poisson_per_s is not None:
+        return f"{when.poisson_per_s:g} {what}s a second at random (Poisson)"
+    if when.ramp is not None:
+        first, last, over_s = when.ramp
+        return f"{first:g} to {last:g} {what}s a second at random (Poisson), over {over_s:g} s"
+    if when.bursts is not None:
+        return f"{when.bursts.size} {what}s at once every {when.bursts.every_s:g} s"
+    if when.every_s:
+        return f"a {what} every {when.every_s:g} s"
+    number = len(when.due_s) or jobs or 0
+    counted = f"1 {what}" if number == 1 else f"{number} {what}s"
+    if not when.due_s or when.due_s[-1] == 0:
+        if sessions and not when.due_s:
+            return "conversations, all at once"
+        return counted if number == 1 else f"{counted} at once"
+    if number == 1:
+        return f"{counted} at {when.due_s[0]:g} s"
+    shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if number > 4 else "")
+    return f"{counted}, at {shown} s"
+
+
+def _spoken(size: Distribution) -> str:
+    """Write `6`, `2 to 10`, `about 4.5 (lognormal)`."""
+    if size.kind == "fixed":
+        return f"{size.values[0]:g}"
+    if size.kind == "uniform":
+        return f"{size.values[0]:g} to {size.values[1]:g}"
+    return f"about {size.mean:.3g} ({size.kind})"

@@ -1,0 +1,151 @@
+"""One run against another: what may be compared, how, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from analysis.scenarios import FIVE, scenario, steady
+
+from harness.analysis.analyse import analyse
+from harness.analysis.between import Between, Summary, compare_runs, read_summary
+from harness.analysis.statistics import compare
+from harness.errors import UserError
+from harness.report.between import between_markdown, between_report
+from harness.report.summary import summary
+from harness.runs.model import Run
+
+WORK = {"pipelines": "p1", "agents": "a1", "inputs": "i1", "control": "c1"}
+WOBBLE = (0.0, 0.002, -0.002, 0.001, -0.001)
+
+
+def made(run: Run, **changes: Any) -> Summary:
+    return read_summary(summary(analyse(run._replace(**{"work": WORK, **changes}))), "x")
+
+
+def run(serial: float = 16.0, batched: float = 13.0, noise: tuple[float, ...] = (0.0,) * 5) -> Run:
+    times = {"serial": steady(serial, noise=noise), "batched": steady(batched, noise=noise)}
+    return scenario(times, {"serial": steady(2.0), "batched": steady(1.0)})
+
+
+def verdicts(found: Between) -> dict[tuple[str, str], str]:
+    return {(row.candidate, row.path): row.verdict for row in found.rows}
+
+
+def test_slower_and_faster_are_told_apart_per_candidate_and_path() -> None:
+    found = compare_runs(made(run()), made(run(17.6, 11.0, WOBBLE)), ("a", "b"))
+    assert verdicts(found) == {
+        ("serial", "batch"): "slower",
+        ("serial", "interactive"): "equal",
+        ("batched", "batch"): "faster",
+        ("batched", "interactive"): "equal",
+    }
+    assert found.verdict == "mixed"
+    assert found.sentence == (
+        "b is better than a in some and worse in other respects: slower serial (batch); faster batched (batch)."
+    )
+    assert found.paired
+
+
+def test_paired_is_the_comparison_of_verdicts_over_all_rows() -> None:
+    found = compare_runs(made(run()), made(run(17.6, noise=WOBBLE)), ("a", "b"))
+    was = dict(enumerate(steady(16.0)))
+    now = dict(enumerate(steady(17.6, noise=WOBBLE)))
+    assert found.rows[0].comparison == compare("b", now, "a", was, comparisons=4)
+
+
+def test_a_run_against_itself_is_equal() -> None:
+    found = compare_runs(made(run()), made(run()), ("a", "b"))
+    assert (found.verdict, found.changed, found.notices) == ("equal", (), ())
+
+
+def test_other_draws_are_not_paired_and_it_is_said() -> None:
+    other = run()._replace(workload=run().workload.model_copy(update={"seed": 8}))
+    found = compare_runs(made(run()), made(other), ("a", "b"))
+    assert not found.paired
+    assert "their seeds differ (7 and 8)" in found.method and "Welch" in found.method
+    assert "seed was 7, now 8" in found.changed
+
+
+def test_other_work_is_refused_by_its_parts() -> None:
+    with pytest.raises(UserError, match=r"did not do the same work\..*differ in their agents and inputs\."):
+        compare_runs(made(run()), made(run(), work={**WORK, "agents": "a2", "inputs": "i2"}), ("a", "b"))
+
+
+def test_an_older_run_is_compared_by_name_and_it_is_said() -> None:
+    found = compare_runs(made(run(), work={}), made(run()), ("a", "b"))
+    assert not found.paired
+    assert "does not say what its work was" in found.notices[0]
+
+
+def test_nothing_in_common_is_refused() -> None:
+    one = scenario({"serial": steady(16.0)}, {"serial": steady(2.0)})
+    other = scenario({"batched": steady(16.0)}, {"batched": steady(2.0)})
+    with pytest.raises(UserError, match=r"no candidate in common \(serial there, batched here\)"):
+        compare_runs(made(one), made(other), ("a", "b"))
+
+
+def test_a_candidate_that_only_one_has_is_named() -> None:
+    one = scenario({"serial": steady(16.0)}, {"serial": steady(2.0)})
+    found = compare_runs(made(run()), made(one), ("a", "b"))
+    assert found.notices == ("Candidates only before, and so not compared: batched.",)
+    found = compare_runs(made(one), made(run()), ("a", "b"))
+    assert found.notices == ("Candidates only now, and so not compared: batched.",)
+
+
+def test_one_repeat_resolves_nothing() -> None:
+    single = scenario({"serial": [20.0]}, {"serial": [2.0]})
+    found = compare_runs(made(run()), made(single), ("a", "b"))
+    assert set(verdicts(found).values()) == {"one repeat"}
+    assert found.verdict == "not resolvable"
+
+
+def test_jobs_that_begin_to_fail_are_a_regression() -> None:
+    whole = run()
+    broken = whole._replace(
+        jobs=tuple(job._replace(outcome="error") if not n else job for n, job in enumerate(whole.jobs))
+    )
+    found = compare_runs(made(whole), made(broken), ("a", "b"))
+    assert verdicts(found)["serial", "batch"] == "now fails"
+    assert found.verdict == "regression"
+    assert compare_runs(made(broken), made(whole), ("a", "b")).verdict == "improvement"
+
+
+def test_what_changed_is_listed() -> None:
+    before = run()
+    servers = (before.servers[0]._replace(version="llama.cpp b2", slots_found=3), before.servers[1])
+    machine = {**before.machine, "cpu": "Another", "packages": {"networkx": "3.7", "new": "1"}}
+    found = compare_runs(made(before), made(before._replace(servers=servers, machine=machine)), ("a", "b"))
+    assert found.changed[:5] == (
+        "cpu was A quiet processor, now Another",
+        "networkx was 3.6, now 3.7",
+        "new was not there, now 1",
+        "one-slot: version was llama.cpp b1, now llama.cpp b2",
+        "one-slot: slots found was 1, now 3",
+    )
+    assert found.changed[5].startswith('"serial" was one-slot: 1 slots, serial, fifo, now one-slot: 3 slots')
+
+
+def test_other_origins_are_said() -> None:
+    found = compare_runs(made(run()), made(run(), origin="predicted"), ("a", "b"))
+    assert found.notices == ("a is measured and b is predicted: no like with like.",)
+
+
+@pytest.mark.parametrize("plain", [[], {}, {"summary_version": 2}, {"summary_version": 1, "run": {}, "candidates": 3}])
+def test_what_is_no_summary_is_a_users_mistake(plain: object) -> None:
+    with pytest.raises(UserError, match=r"base\.json: expected a summary\.json that Slotwise wrote"):
+        read_summary(plain, "base.json")
+
+
+def test_names_are_shown_as_text() -> None:
+    from rich.console import Console
+
+    found = compare_runs(made(run()), made(run()), ("a", "<script>[red]\x1b[31m"))
+    console = Console(width=80, record=True, file=None, highlight=False)
+    with console.capture() as captured:
+        console.print(between_report([found]))
+    assert "\x1b[31m" not in captured.get() and "[red]" in captured.get()
+    text = between_markdown([found])
+    assert "<script>" not in text and "\\<script\\>" in text
+    assert all(len(line) <= 80 for line in captured.get().splitlines())
+    assert FIVE

@@ -1,0 +1,157 @@
+"""Settings to copy: every form says the same, and is what its reader takes."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import configparser
+import re
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+from analysis.scenarios import scenario, steady
+from analysis.uses import ONE, candidate
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Settings
+from harness.analysis.settings import SETTINGS_KINDS, settings_for
+from harness.cli.settings import settings_text
+from harness.core.orders import ORDERS
+from harness.errors import UserError
+
+
+def split(**changes: Any) -> Settings:
+    return settings_for(
+        candidate(ONE._replace(server="one-slot", slots=1, in_flight=1, cap="serial"), ONE._replace(**changes))
+    )
+
+
+def environment(line: str) -> dict[str, str]:
+    """The variables before `ollama serve`."""
+    words = shlex.split(line, comments=True)
+    assert words[-2:] == ["ollama", "serve"]
+    return dict(word.split("=", 1) for word in words[:-2])
+
+
+def unit(text: str) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    assert parser.sections() == ["Service"]
+    assert set(parser["Service"]) == {"Environment"}
+    return dict(word.split("=", 1) for word in shlex.split(parser["Service"]["Environment"]))
+
+
+def test_one_server_needs_no_address() -> None:
+    found = settings_for(candidate(ONE._replace(threads=2, most_loaded=2, models=("a", "b"))))
+    env = {
+        "OLLAMA_NUM_PARALLEL": "4",
+        "OLLAMA_CONTEXT_LENGTH": "2048",
+        "OLLAMA_MAX_LOADED_MODELS": "2",
+        "LLAMA_ARG_THREADS": "2",
+    }
+    assert environment(found.shell[0]) == env
+    assert found.whole("serve") == f"{found.shell[0]}\n"
+    (systemd,) = (text for text in found.texts if text.kind == "systemd")
+    assert systemd.path == "/etc/systemd/system/ollama.service.d/override.conf"
+    assert unit(systemd.text) == env
+    compose = yaml.safe_load(found.whole("compose"))
+    assert list(compose["services"]) == ["ollama"]
+    assert compose["services"]["ollama"]["environment"] == env
+    assert compose["services"]["ollama"]["ports"] == ["127.0.0.1:11434:11434"]
+
+
+def test_two_servers_have_a_port_each_in_every_form() -> None:
+    found = split()
+    assert [environment(line)["OLLAMA_HOST"] for line in found.shell] == ["127.0.0.1:11434", "127.0.0.1:11435"]
+    assert found.remarks[-1] == "Send digest to port 11435; chat to port 11434."
+    units = [text for text in found.texts if text.kind == "systemd"]
+    assert [text.path.split("/")[4] for text in units] == ["ollama.service.d", "ollama-four-slot.service.d"]
+    assert [unit(text.text) for text in units] == [environment(line) for line in found.shell]
+    assert "sudo cp /etc/systemd/system/ollama.service /etc/systemd/system/ollama-four-slot.service" in units[1].text
+    services = yaml.safe_load(found.whole("compose"))["services"]
+    assert {name: service["ports"] for name, service in services.items()} == {
+        "ollama": ["127.0.0.1:11434:11434"],
+        "ollama-four-slot": ["127.0.0.1:11435:11434"],
+    }
+    # Inside a container the address stays what the image says.
+    assert all("OLLAMA_HOST" not in service["environment"] for service in services.values())
+    volumes = yaml.safe_load(found.whole("compose"))["volumes"]
+    assert all(service["volumes"][0].split(":")[0] in volumes for service in services.values())
+    for kind in ("asyncio", "langchain", "langgraph"):
+        assert re.findall(r'"(http://[^"]*)"', found.whole(kind)) == [
+            "http://127.0.0.1:11434",
+            "http://127.0.0.1:11435",
+        ]
+
+
+@pytest.mark.parametrize("name", ["ollama", "class", "asyncio", "MODEL", "a-b"])
+@pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
+def test_a_servers_name_shadows_nothing(name: str, kind: str) -> None:
+    found = split(server=name)
+    (text,) = (text.text for text in found.texts if text.kind == kind)
+    made = [
+        node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
+    imported = {"asyncio", "ollama", "ChatOllama"}
+    assert not imported & set(made)
+    assert made.count("MODEL") == 1
+
+
+def test_two_names_that_are_one_in_python_stay_apart() -> None:
+    found = settings_for(candidate(ONE._replace(server="a-b"), ONE._replace(server="a_b")))
+    assert "a_b_limit" in found.whole("asyncio")
+    assert "a_b_1_limit" in found.whole("asyncio")
+
+
+def test_every_kind_has_a_text_and_ends_in_a_line() -> None:
+    found = split()
+    assert {text.kind for text in found.texts} == set(SETTINGS_KINDS)
+    for text in found.texts:
+        assert text.text.endswith("\n") and not text.text.endswith("\n\n")
+        assert all(len(line) <= 120 for line in text.text.splitlines() if not line.startswith("#"))
+
+
+TRADE = ({"serial": steady(16), "batched": steady(13), "split": steady(14.5, noise=(0.01, -0.01, 0.005, 0.0, 0.0))},
+         {"serial": steady(3), "batched": steady(2), "split": steady(1)})  # fmt: skip
+
+
+def test_which_candidates() -> None:
+    one = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
+    assert settings_text(one, "serve") == "OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve\n"
+    assert settings_text(one, "serve", "serial").startswith("OLLAMA_NUM_PARALLEL=1 ")
+    with pytest.raises(
+        UserError, match=r"several are recommended, each for a path: .*--candidate NAME \(batched, split\)"
+    ):
+        settings_text(analyse(scenario(*TRADE)), "systemd")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("sytemd", None, r'--settings: expected serve, systemd, .*, found "sytemd"; did you mean "systemd"\?'),
+        ("serve", "batch", r'--candidate: expected one of serial, batched, found "batch"; did you mean "batched"\?'),
+    ],
+)
+def test_mistakes(kind: str, name: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        settings_text(analyse(scenario({"serial": steady(16), "batched": steady(13)})), kind, name)
+
+
+def test_reserve_is_two_semaphores() -> None:
+    (line,) = settings_for(
+        candidate(ONE._replace(server="four-slot", cap="reserve", in_flight=4, batch_in_flight=3))
+    ).code
+    names: dict[str, object] = {}
+    exec(line, {"asyncio": asyncio}, names)
+    every, batch = names["four_slot"], names["four_slot_batch"]
+    assert isinstance(every, asyncio.Semaphore) and isinstance(batch, asyncio.Semaphore)
+    assert (every._value, batch._value) == (4, 3)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(order: str) -> None:
+    remarks = settings_for(candidate(ONE._replace(order=order))).remarks
+    assert any("priority queue" in remark for remark in remarks) == (order != "fifo")
