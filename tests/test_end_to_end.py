@@ -62,7 +62,7 @@ def test_from_a_workload_to_a_verdict(workload: Path, tmp_path: Path) -> None:
     (folder,) = (tmp_path / "reports").iterdir()
     for name in ("workload.yaml", "environment.json", "calls.jsonl", "summary.json", "report.md"):
         assert (folder / name).stat().st_size, name
-    assert {chart.suffix for chart in (folder / "charts").iterdir()} == {".svg"}
+    assert {chart.suffix for chart in (folder / "charts").iterdir()} == {".svg", ".png"}
 
     run = read_run(folder)
     assert not run.partial

@@ -16,7 +16,9 @@ from harness.analysis.timesplit import Parts, add_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Baseline
 
-__all__ = ["CriticalPath", "Step", "critical_path", "median_job"]
+__all__ = ["CriticalPath", "NodeSlack", "Step", "critical_path", "median_job", "slack_of"]
+
+_MOST_STEPS = 2000  # of one job: every pair of them is looked at
 
 
 class Step(NamedTuple):
@@ -39,6 +41,16 @@ class CriticalPath(NamedTuple):
     pipeline_time_s: float
     steps: tuple[Step, ...]
     parts: Parts
+
+
+class NodeSlack(NamedTuple):
+    """How one node went in one job, over all of its calls."""
+
+    node: str
+    start_s: float  # the first of them was ready, on the trial's clock
+    end_s: float  # the last one ended
+    slack_s: float  # the least of them: so much later could it have ended, and the job at the same time
+    steps: int
 
 
 def critical_path(
@@ -94,6 +106,51 @@ def _before(graph: nx.DiGraph[str], step: Step, ended: Mapping[str, list[Step]])
     steps = [other for node in graph.predecessors(step.node) for other in ended.get(node, ())]
     steps += [other for other in ended[step.node] if other.item == step.item]
     return [other for other in steps if other.end_s <= step.start_s]
+
+
+def slack_of(
+    job: JobRecord,
+    calls: Sequence[CallRecord],
+    delays: Sequence[DelayRecord],
+    graph: nx.DiGraph[str],
+    baselines: Mapping[str, Baseline | None],
+) -> tuple[NodeSlack, ...]:
+    """Return the slack of every node that ran, in the order of their starts; none where a job has thousands of calls.
+
+    What came later is held as it happened: a call that ends later would also keep its slot for longer, and that is
+    not in here. Calls that were still running when the job ended are left out, nobody waited for them.
+    """
+    made = [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]
+    steps = [step for step in made if step is not None and step.end_s <= job.end_s]
+    if len(steps) > _MOST_STEPS:
+        return ()
+    slack_s: dict[int, float] = {}
+    later = sorted(range(len(steps)), key=lambda i: (-steps[i].end_s, -steps[i].start_s))
+    for i in later:
+        step = steps[i]
+        slack_s[i] = min(
+            (
+                steps[j].start_s - step.end_s + known_s
+                for j, known_s in slack_s.items()
+                if steps[j].start_s >= step.end_s
+                and (graph.has_edge(step.node, steps[j].node) or steps[j][:2] == step[:2])
+            ),
+            default=job.end_s - step.end_s,
+        )
+    by_node: dict[str, list[int]] = {}
+    for i, step in enumerate(steps):
+        by_node.setdefault(step.node, []).append(i)
+    found = [
+        NodeSlack(
+            node,
+            min(steps[i].start_s for i in mine),
+            max(steps[i].end_s for i in mine),
+            min(slack_s[i] for i in mine),
+            len(mine),
+        )
+        for node, mine in by_node.items()
+    ]
+    return tuple(sorted(found, key=lambda of: of.start_s))
 
 
 def median_job(jobs: Sequence[JobRecord]) -> JobRecord:

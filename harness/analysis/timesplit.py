@@ -77,21 +77,29 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
     queue_s, source = _queue(call, baseline)
     if source == "residual" and baseline is not None and not is_load_event(call, baseline):
         load_s = min(load_s, baseline.load_s)
-    known = Parts(
-        router_wait_s=call.started_s - call.ready_s,
-        throttle_wait_s=reply.sent_s - call.started_s,
-        queue_wait_s=queue_s,
-        load_s=load_s,
-        prefill_s=reply.prefill_s or 0.0,
-        decode_s=reply.decode_s or 0.0,
-        client_s=call.client_s or 0.0,
+    router_wait_s, throttle_wait_s = call.started_s - call.ready_s, reply.sent_s - call.started_s
+    prefill_s, decode_s, client_s = reply.prefill_s or 0.0, reply.decode_s or 0.0, call.client_s or 0.0
+    # By subtraction, so that the parts add up whatever the server told. Spelled out: this runs for every call there is.
+    rest_s = math.fsum(
+        (
+            reply.end_s, -call.ready_s, -router_wait_s, -throttle_wait_s, -queue_s, -load_s, -prefill_s, -decode_s,
+            -client_s,
+        )
+    )  # fmt: skip
+    # Exact: all that is left of the server's total is admission, it says itself what the queue was.
+    admission_s = max(0.0, min(rest_s, reply.total_s or 0.0)) if source == "exact" else 0.0
+    parts = Parts(
+        router_wait_s,
+        throttle_wait_s,
+        queue_s,
+        load_s,
+        admission_s,
+        prefill_s,
+        decode_s,
+        client_s,
+        unexplained_s=rest_s - admission_s,
     )
-    # By subtraction, so that the parts add up whatever the server told.
-    rest_s = math.fsum((reply.end_s, -call.ready_s, *(-part for part in known)))
-    if source == "exact":  # all that is left of the server's total: it says itself what the queue was
-        admission_s = max(0.0, min(rest_s, reply.total_s or 0.0))
-        return TimeSplit(known._replace(admission_s=admission_s, unexplained_s=rest_s - admission_s), source)
-    return TimeSplit(known._replace(unexplained_s=rest_s), source)
+    return TimeSplit(parts, source)
 
 
 def is_load_event(call: CallRecord, baseline: Baseline | None) -> bool:

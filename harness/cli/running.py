@@ -65,7 +65,7 @@ def conclude(done: Done, options: Options) -> int:
     analysis = analyse(run)
     show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
     try:
-        write_report(done.folder, analysis)
+        write_report(done.folder, analysis, run)
         note_run(done.folder)
         print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
         if run.partial:

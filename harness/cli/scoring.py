@@ -21,8 +21,10 @@ from harness.predict.score import Score, replay
 from harness.predict.score import score as join
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
+from harness.report.files import write_report
 from harness.report.progress import progress_for
 from harness.report.score import score_report
+from harness.report.score_file import SavedScore, score_json, write_score
 from harness.runs.folder import read_run
 from harness.runs.model import Run
 from harness.workload.load import Loaded, load_workload
@@ -72,16 +74,21 @@ def score_workload(file: Path, options: Options) -> int:
         given=given,
         extrapolate=options.extrapolate,
     )
-    result = join(analyse(measured_run), analyse(predicted.run), measured_run, predicted.run)
+    analysis = analyse(measured_run)
+    result = join(analysis, analyse(predicted.run), measured_run, predicted.run)
     if not result.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     lengths = "forecast" if options.forecast else "as observed"
     if measured_run.origin != "emulated":  # against a simulated server it says nothing of the machine
         remember(_entry(profile.name, loaded, result, measured_run, lengths))
     if options.as_json:
-        print(json.dumps({"against": measured_run.origin, **_plain(result)}, indent=2))
+        print(json.dumps(score_json(result, measured_run.origin), indent=2))
     else:
         Console(highlight=False).print(score_report(result, predicted.run.notes, lengths, measured_run.origin))
+    saved = SavedScore(profile.name, lengths, result.rows, predicted.run.notes)
+    write_score(folder, result, measured_run.origin, saved)
+    write_report(folder, analysis, measured_run)
+    print(f"\nReport with the score: {folder / 'report.html'}", file=sys.stderr)
     return code
 
 
@@ -102,14 +109,4 @@ def _entry(profile: str, loaded: Loaded, result: Score, run: Run, lengths: str) 
         "cells": len(times),
         "median_error": median(times) if times else None,
         "worst_error": times[-1] if times else None,
-    }
-
-
-def _plain(result: Score) -> dict[str, object]:
-    return {
-        "rows": [{**row._asdict(), "error": row.error} for row in result.rows],
-        "ratios": [
-            {"pipeline": pipeline, "candidate": candidate, "against": against, "error": error}
-            for pipeline, candidate, against, error in result.ratio_errors
-        ],
     }

@@ -85,7 +85,7 @@ def simulate_workload(file: Path, options: Options) -> None:
         with RunFolder.create(options.out, run.name, datetime.now()) as folder:
             folder.write_header(run)
             folder.add_records(run)
-        write_report(folder.path, analysis)
+        write_report(folder.path, analysis, run)
         note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
 

@@ -1,4 +1,7 @@
-"""Charts as SVG, made without a browser. Every one names its units and the origin of its numbers."""
+"""Charts of the analysis: one Altair specification each, drawn without a browser as SVG and PNG.
+
+Every one names its units and the origin of its numbers.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.report.bars import COLOURS, KINDS
 from harness.report.text import plain
 
-__all__ = ["charts_of", "ladder_chart", "to_svg"]
+__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "ladder_chart", "styled", "to_png", "to_svg"]
 
-_WIDTH = 520
-_ROW = 34  # height of one candidate
+WIDTH = 640
+ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
+_DOTS = 100  # of one candidate
+_SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
 def charts_of(analysis: Analysis) -> dict[str, alt.TopLevelMixin]:
@@ -39,6 +44,13 @@ def to_svg(chart: alt.TopLevelMixin) -> str:
     text = io.StringIO()
     chart.save(text, format="svg")
     return text.getvalue()
+
+
+def to_png(svg: str) -> bytes:
+    """Draw a chart's SVG as PNG, twice as fine as a screen's pixels."""
+    import vl_convert
+
+    return bytes(vl_convert.svg_to_png(svg, scale=2))
 
 
 def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
@@ -72,12 +84,12 @@ def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
                     scale=alt.Scale(domain=[0, 1.05 * max(rungs, default=1)]),
                 ),
                 y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
-                color=_colour("server", names),
+                color=colour_of("server", names),
                 shape=alt.Shape("server:N", sort=names, legend=None),
             )
-            .properties(width=_WIDTH // 2, height=_SMALL_HEIGHT, title=title)
+            .properties(width=WIDTH // 2, height=_SMALL_HEIGHT, title=title)
         )
-    return _styled(alt.hconcat(*panels))
+    return styled(alt.hconcat(*panels))
 
 
 def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLevelMixin | None:
@@ -85,11 +97,14 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
     panels = []
     order = [plain(candidate.name) for candidate in analysis.candidates]
     for pipeline in pipelines:
-        dots, bars = [], []
+        dots, bars, most = [], [], 0
         for candidate in analysis.candidates:
             summary = _of(candidate, pipeline)
             name = plain(candidate.name)
-            dots += [{"candidate": name, "seconds": value, "repeat": n + 1} for n, value in summary.time_by_repeat]
+            most = max(most, len(summary.time_by_repeat))
+            dots += [
+                {"candidate": name, "seconds": value, "repeat": n + 1} for n, value in _some(summary.time_by_repeat)
+            ]
             if summary.time is not None:
                 found = summary.time
                 low = found.value if found.low is None else found.low
@@ -112,20 +127,36 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
                 dot.encode(x=x, y=rows, color=colour),
                 mean.encode(x=x, y=rows, color=colour),
             ).properties(
-                width=_WIDTH,
-                height=_ROW * len(order),
+                width=WIDTH,
+                height=ROW * len(order),
                 title=alt.TitleParams(
                     f"{what} of {plain(pipeline)} ({analysis.run.origin})",
-                    subtitle="dots: repeats (median over jobs); tick and bar: mean and 95 % interval",
+                    subtitle=f"dots: {_which(most)} (median over jobs); tick and bar: mean and 95 % interval",
                 ),
             )
         )
-    return _styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels)) if panels else None
+
+
+def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Return the repeats, of many as many as can be told apart: at equal steps from the quickest to the slowest."""
+    if len(by_repeat) <= _DOTS:
+        return by_repeat
+    ordered = sorted(by_repeat, key=lambda of: of[1])
+    return [ordered[round(i * (len(ordered) - 1) / (_DOTS - 1))] for i in range(_DOTS)]
+
+
+def _which(repeats: int) -> str:
+    return "repeats" if repeats <= _DOTS else f"{_DOTS} of {repeats} repeats, from the quickest to the slowest"
 
 
 def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
-    """Chart what each server made while so many calls were in flight: time-weighted, over all repeats."""
-    rows = []
+    """Chart what each server made while so many calls were in flight, and what that was for one of them.
+
+    Time-weighted, over all repeats. `in_flight` calls share a rate, so that 100 tokens of one of them take
+    100 in_flight / rate seconds (Little's law), waits and prompts included.
+    """
+    rows: list[dict[str, Any]] = []
     names = []
     for candidate in analysis.candidates:
         for server, at in candidate.concurrency:
@@ -133,38 +164,42 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
             names.append(name)
             total_s = sum(row.time_s for row in at)
             rows += [
-                {"series": name, "in flight": row.in_flight, "rate": row.tokens_per_s, "share": row.time_s / total_s}
+                {
+                    "series": name,
+                    "in flight": row.in_flight,
+                    "tokens per second": row.tokens_per_s,
+                    "seconds": 100 * row.in_flight / row.tokens_per_s if row.tokens_per_s > 0 else None,
+                    "share": row.time_s / total_s,
+                }
                 for row in at
                 if row.time_s > 0.01 * total_s  # an instant between two calls says nothing about a rate
             ]
     if not rows:
         return None
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(
-            "in flight:Q",
-            title="calls in flight on the server",
-            axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-            scale=alt.Scale(domainMin=0),
-        ),
-        y=alt.Y("rate:Q", title="tokens per second", scale=alt.Scale(zero=True)),
-        color=_colour("series", names),
-    )
-    chart = alt.layer(
-        base.mark_line(strokeWidth=2),
-        base.mark_circle(opacity=0.9).encode(
-            size=alt.Size(
-                "share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=alt.Legend(format="%")
+    panels, most = [], max(row["in flight"] for row in rows)
+    for field, title, subtitle in (
+        ("tokens per second", "Aggregate throughput", "all calls; none comes while a prompt is processed"),
+        ("seconds", "Wall-clock of 100 tokens", "of one call, its waits and prompt included"),
+    ):
+        base = alt.Chart(alt.InlineData(values=rows)).encode(
+            x=alt.X(
+                "in flight:Q",
+                title="calls in flight on the server",
+                axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                scale=alt.Scale(domain=[0, 1.06 * most]),
+            ),
+            y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
+            color=colour_of("series", names),
+        )
+        size = alt.Size("share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=_SHARES)
+        panels.append(
+            alt.layer(base.mark_line(strokeWidth=2), base.mark_circle(opacity=0.9).encode(size=size)).properties(
+                width=WIDTH // 2 - 10,
+                height=_SMALL_HEIGHT,
+                title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle),
             )
-        ),
-    ).properties(
-        width=_WIDTH,
-        height=_SMALL_HEIGHT,
-        title=alt.TitleParams(
-            f"Aggregate throughput by calls in flight ({analysis.run.origin})",
-            subtitle="prompts included: while a prompt is processed no tokens come",
-        ),
-    )
-    return _styled(chart)
+        )
+    return styled(alt.hconcat(*panels))
 
 
 def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
@@ -199,15 +234,15 @@ def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
                 order=alt.Order("n:Q"),
             )
             .properties(
-                width=_WIDTH,
-                height=_ROW * len(order),
+                width=WIDTH,
+                height=ROW * len(order),
                 title=alt.TitleParams(
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
                     subtitle="means along the critical path",
                 ),
             )
         )
-    return _styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels)) if panels else None
 
 
 def _occurs(analysis: Analysis, field: str) -> bool:
@@ -232,7 +267,7 @@ def _labels(ladders: Sequence[Ladder]) -> list[str]:
     return labels
 
 
-def _colour(field: str, names: Sequence[str]) -> alt.Color:
+def colour_of(field: str, names: Sequence[str]) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
     return alt.Color(f"{field}:N", title=None, scale=scale)
 
@@ -241,7 +276,7 @@ def _finite(value: float) -> float | None:
     return value if value == value else None
 
 
-def _styled(chart: Any) -> alt.TopLevelMixin:
+def styled(chart: Any) -> alt.TopLevelMixin:
     styled: alt.TopLevelMixin = (
         chart.configure_view(stroke=None)
         .configure_axis(

@@ -1,33 +1,49 @@
-"""Everything that is rendered into a run folder: summary.json, report.md, charts/*.svg."""
+"""Everything that is rendered into a run folder: summary.json, report.md, report.html, charts/*.svg and *.png."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from harness.analysis.details import details
 from harness.analysis.model import Analysis
-from harness.report.charts import charts_of, to_svg
+from harness.report.charts import charts_of, to_png, to_svg
+from harness.report.detail_charts import detail_charts
+from harness.report.html import html_report
 from harness.report.markdown import markdown_report
+from harness.report.score_file import read_score
 from harness.report.summary import summary_text
-from harness.runs.folder import write_text
+from harness.runs.folder import write_bytes, write_text
+from harness.runs.model import Run
 
 __all__ = ["write_report"]
 
 _TITLES = {
     "pipeline-time": "Pipeline time by candidate",
     "reply-time": "Reply time by candidate",
-    "throughput": "Aggregate throughput by concurrency",
+    "trade": "One path against the other",
+    "throughput": "Throughput and wall-clock by concurrency",
+    "latency": "Distribution of the jobs' times",
     "time-split": "Where the time goes, by candidate",
+    "node-split": "Where the time goes, by node",
+    "score": "Predicted against measured",
 }
 
 
-def write_report(folder: Path, analysis: Analysis) -> None:
+def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
     """Write the report's files; raises UserError where the folder cannot be written.
 
     The numbers go first: charts take a second, and an impatient Ctrl-C should leave the rest behind.
     """
     write_text(folder, "summary.json", summary_text(analysis))
-    charts = charts_of(analysis)
-    links = [(f"charts/{name}.svg", _TITLES[name]) for name in charts]
-    write_text(folder, "report.md", markdown_report(analysis, links))
-    for name, chart in charts.items():
-        write_text(folder, f"charts/{name}.svg", to_svg(chart))
+    more = details(run, analysis)
+    score = read_score(folder)
+    made = charts_of(analysis) | detail_charts(analysis, more, score.rows if score else ())
+    charts = {name: made[name] for name in _TITLES if name in made}
+    write_text(
+        folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", _TITLES[name]) for name in charts])
+    )
+    svgs = {name: to_svg(chart) for name, chart in charts.items()}
+    write_text(folder, "report.html", html_report(analysis, more, svgs, score))
+    for name, svg in svgs.items():
+        write_text(folder, f"charts/{name}.svg", svg)
+        write_bytes(folder, f"charts/{name}.png", to_png(svg))

@@ -32,7 +32,16 @@ from harness.runs.model import Run, ServerFacts
 from harness.units import safe_text, safe_url
 from harness.workload.schema import Workload
 
-__all__ = ["RECORD_FILES", "SCHEMA_VERSION", "RunFolder", "read_head", "read_run", "without_credentials"]
+__all__ = [
+    "RECORD_FILES",
+    "SCHEMA_VERSION",
+    "RunFolder",
+    "read_head",
+    "read_run",
+    "without_credentials",
+    "write_bytes",
+    "write_text",
+]
 
 SCHEMA_VERSION = 1
 _ROOM_BYTES = 1 << 20  # a run folder that cannot take this much at the start will not last
@@ -190,11 +199,16 @@ def write_text(folder: Path, name: str, text: str) -> None:
 
     Raises UserError where that fails.
     """
+    write_bytes(folder, name, text.encode())
+
+
+def write_bytes(folder: Path, name: str, data: bytes) -> None:
+    """Write a file that is no text, such as `charts/throughput.png`, as `write_text` does."""
     target = folder / name
     scratch = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(exist_ok=True)
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(data)
         scratch.replace(target)
     except OSError as error:
         scratch.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import networkx as nx
 
 from harness.units import seconds
 
-__all__ = ["again", "draw", "label"]
+__all__ = ["again", "draw", "label", "layered", "row_of"]
 
 # A cell's connections: left, right, up, down.
 _LINES = {
@@ -92,8 +92,8 @@ def _place(graph: nx.DiGraph) -> dict[str, int]:
 def _diagram(graph: nx.DiGraph) -> list[str] | None:
     if any(graph.in_degree(b) > 1 for a, b in graph.edges if _taken(graph, a, b)):
         return None  # the label before a node would seem to be that of all lines into it
-    levels, edges = _layered(graph)
-    rows = _rows(levels, edges)
+    levels, edges = layered(graph)
+    rows = row_of(levels, edges)
     canvas: dict[Cell, str] = {}
     x = 0
     for depth, level in enumerate(levels):
@@ -123,7 +123,7 @@ def _diagram(graph: nx.DiGraph) -> list[str] | None:
     return ["".join(line).rstrip() for line in lines]
 
 
-def _layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]]]:
+def layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]]]:
     """Put every node on the level after its last predecessor; long edges pass others as dummies."""
     depth: dict[str, int] = {}
     for name in nx.lexicographical_topological_sort(graph, key=_place(graph).__getitem__):
@@ -143,7 +143,7 @@ def _layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node
     return levels, edges
 
 
-def _rows(levels: list[list[Node]], edges: list[tuple[Node, Node]]) -> dict[Node, int]:
+def row_of(levels: list[list[Node]], edges: list[tuple[Node, Node]]) -> dict[Node, int]:
     """Order each level by the mean row of what its nodes wait for (Sugiyama's barycentre), one node a row."""
     rows: dict[Node, int] = {}
     for level in levels:

@@ -48,6 +48,12 @@ def test_json_is_the_summary(folder: Path) -> None:
     assert json.loads(result.output) == json.loads((folder / "summary.json").read_text())
 
 
+def test_html_says_where_the_page_is(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--html"])
+    assert result.output == f"{folder / 'report.html'}\n"
+    assert "research-digest" in (folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_settings_are_printed_whole_and_nothing_is_written(folder: Path) -> None:
     result = CliRunner().invoke(app, [str(folder), "--settings", "serve", "--candidate", "serial"])
     assert result.output == "OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 ollama serve\n"

@@ -20,6 +20,7 @@ from harness.report.files import write_report
 from harness.report.markdown import markdown_report
 from harness.report.summary import summary, summary_text
 from harness.report.terminal import print_report
+from harness.runs.model import Run
 
 GOLDEN = Path(__file__).parent / "golden"
 NASTY = "\x1b[31m[bold]<script>alert(1)</script> | ![x](y) `z`"
@@ -34,22 +35,25 @@ def analysis() -> Analysis:
 
 
 @pytest.fixture(scope="module")
-def nasty() -> Analysis:
+def nasty_run() -> Run:
     """Markup and terminal escapes wherever text comes from outside."""
     run = scenario({"serial": steady(16), "batched": steady(13)}, notes=(NASTY,))
     broken = make.call("merge", pipeline="digest", path="batch", job=9, outcome="error")
     broken = broken._replace(reply=broken.reply._replace(error=NASTY))
     facts = tuple(s._replace(model=NASTY, version=NASTY, details={"x": NASTY}) for s in run.servers)
-    return analyse(
-        run._replace(
-            calls=(*run.calls, broken),
-            servers=facts,
-            machine={"cpu": NASTY, "cores": 2},
-            command=NASTY,
-            options={"model": NASTY},
-            workload=run.workload.model_copy(update={"description": NASTY}),
-        )
+    return run._replace(
+        calls=(*run.calls, broken),
+        servers=facts,
+        machine={"cpu": NASTY, "cores": 2},
+        command=NASTY,
+        options={"model": NASTY},
+        workload=run.workload.model_copy(update={"description": NASTY}),
     )
+
+
+@pytest.fixture(scope="module")
+def nasty(nasty_run: Run) -> Analysis:
+    return analyse(nasty_run)
 
 
 def terminal(analysis: Analysis, *, ascii_only: bool = False, colour: bool = False) -> str:
@@ -123,6 +127,14 @@ def test_charts_are_well_formed_and_name_unit_and_origin(analysis: Analysis) -> 
         assert word in words
 
 
+def test_of_many_repeats_a_hundred_dots_are_drawn_and_it_is_said() -> None:
+    many = analyse(scenario({"serial": [10 + n / 1000 for n in range(1000)]}, jobs=1))
+    svg = to_svg(charts_of(many)["pipeline-time"])
+    root = ElementTree.fromstring(svg)
+    assert sum(element.get("aria-roledescription") == "circle" for element in root.iter()) == 100
+    assert "100 of 1000 repeats" in " ".join(element.text or "" for element in root.iter())
+
+
 def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
     read = json.loads(summary_text(analysis))
     assert read == json.loads(json.dumps(summary(analysis)))
@@ -145,17 +157,19 @@ def test_every_key_of_the_summary_is_documented(analysis: Analysis) -> None:
 
 
 def test_an_empty_run_is_reported(tmp_path: Path) -> None:
-    empty = analyse(make.run(partial=True))
-    assert "No candidate can be recommended" in terminal(empty)
-    write_report(tmp_path, empty)
+    run = make.run(partial=True)
+    assert "No candidate can be recommended" in terminal(analyse(run))
+    write_report(tmp_path, analyse(run), run)
     assert "## Verdict" in (tmp_path / "report.md").read_text()
+    assert "No candidate can be recommended" in (tmp_path / "report.html").read_text()
 
 
-def test_the_files_of_a_report(tmp_path: Path, nasty: Analysis) -> None:
-    write_report(tmp_path, nasty)
+def test_the_files_of_a_report(tmp_path: Path, nasty: Analysis, nasty_run: Run) -> None:
+    write_report(tmp_path, nasty, nasty_run)
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert names == [
-        "charts/pipeline-time.svg", "charts/throughput.svg", "charts/time-split.svg", "report.md", "summary.json",
-    ]  # fmt: skip
-    for link in ("charts/pipeline-time.svg", "charts/throughput.svg", "charts/time-split.svg"):
-        assert f"]({link})" in (tmp_path / "report.md").read_text()
+    charts = [f"charts/{name}" for name in ("latency", "node-split", "pipeline-time", "throughput", "time-split")]
+    files = [*(f"{chart}.{kind}" for chart in charts for kind in ("png", "svg")), "report.html", "report.md"]
+    assert names == [*files, "summary.json"]
+    for chart in charts:
+        assert f"]({chart}.svg)" in (tmp_path / "report.md").read_text()
+        assert (tmp_path / f"{chart}.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,102 @@
+"""The timelines as data for the page's script: columns of numbers, and every text once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.analysis.timeline import Bar, Timeline
+from harness.report.text import plain
+
+__all__ = ["FIELDS", "timeline_data"]
+
+# What a call's row holds, in this order. Fields that end in `_text` are numbers of texts.
+FIELDS = (
+    "pipeline_text",
+    "node_text",
+    "job",
+    "item",
+    "iteration",
+    "attempt",
+    "server",
+    "lane",
+    "ready_s",
+    "started_s",
+    "sent_s",
+    "slot_s",
+    "prefill_s",
+    "decode_s",
+    "end_s",
+    "outcome_text",
+    "prompt_tokens",
+    "output_tokens",
+    "agent_text",
+    "model_text",
+    "error_text",
+)
+_DIGITS = 4  # of a second: a tenth of a millisecond
+_LONGEST_ERROR = 300
+
+
+def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
+    """Return what `report.js` draws: `{fields, texts, timelines}`."""
+    texts: dict[str, int] = {}
+
+    def text(value: str) -> int:
+        return texts.setdefault(plain(value), len(texts))
+
+    drawn = []
+    for of in timelines:
+        drawn.append(
+            {
+                "candidate": text(of.candidate),
+                "repeat": of.repeat,
+                "makespan_s": round(of.makespan_s, _DIGITS),
+                "until_s": _time(of.until_s),
+                "calls_of_trial": of.calls,
+                "servers": [
+                    {
+                        "name": text(server.server),
+                        "lanes": server.lanes,
+                        "slots": server.slots,
+                        "waiting": [
+                            [_time(at.time_s), round(at.router, 2), round(at.server, 2)] for at in server.waiting
+                        ],
+                    }
+                    for server in of.servers
+                ],
+                "calls": [_row(bar, number, text) for number, server in enumerate(of.servers) for bar in server.bars],
+            }
+        )
+    return {"fields": FIELDS, "texts": list(texts), "timelines": drawn}
+
+
+def _row(bar: Bar, server: int, text: Any) -> list[int | float | None]:
+    call, reply = bar.call, bar.call.reply
+    return [
+        text(call.pipeline),
+        text(call.node),
+        call.job,
+        call.item,
+        call.iteration,
+        call.attempt,
+        server,
+        bar.lane,
+        _time(call.ready_s),
+        _time(call.started_s),
+        _time(reply.sent_s),
+        _time(bar.slot_s),
+        _time(bar.prefill_s),
+        _time(bar.decode_s),
+        _time(bar.end_s),
+        text(reply.outcome),
+        reply.prompt_tokens,
+        reply.output_tokens,
+        text(call.agent),
+        text(call.model),
+        None if reply.error is None else text(reply.error[:_LONGEST_ERROR]),
+    ]
+
+
+def _time(value_s: float | None) -> float | None:
+    return None if value_s is None else round(value_s, _DIGITS)
