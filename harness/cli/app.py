@@ -22,6 +22,7 @@ from harness.cli.import_ import app as import_
 from harness.cli.init import init
 from harness.cli.models import app as models
 from harness.cli.probe import probe
+from harness.cli.recommend import recommend
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.score import score
@@ -48,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, simulate, score, calibrate, check, probe, serve, report, export, init, doctor):
+for command in (run, simulate, recommend, score, calibrate, check, probe, serve, report, export, init, doctor):
     app.command()(command)
 app.add_typer(import_, name="import")
 app.add_typer(models, name="models")

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,8 +68,13 @@ def run_workload(loaded: Loaded, options: Options) -> int:
     return done.code or int(_named(options.fail_on, analysis))
 
 
-def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) -> Done:
-    """Measure a workload into a new run folder. What was measured is kept, however it ended."""
+def measure_into_folder(
+    loaded: Loaded, options: Options, progress: Progress, enough: Callable[[Path], bool] | None = None
+) -> Done:
+    """Measure a workload into a new run folder. What was measured is kept, however it ended.
+
+    `enough` looks at the folder after every repeat, and may end the run.
+    """
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
@@ -77,7 +83,7 @@ def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) ->
         # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            header = asyncio.run(measure(loaded, folder, header, progress))
+            header = asyncio.run(measure(loaded, folder, header, progress, enough))
             folder.write_header(header)
         except KeyboardInterrupt:
             progress.say("interrupted: servers stopped, what was measured is kept")

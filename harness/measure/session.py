@@ -7,7 +7,7 @@ its calls are sent. The order of the candidates is drawn anew for every repeat: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,11 +74,18 @@ async def opened(
                 await one.close()
 
 
-async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Progress) -> Run:
+async def measure(
+    loaded: Loaded,
+    folder: RunFolder,
+    header: Run,
+    progress: Progress,
+    enough: Callable[[Path], bool] | None = None,
+) -> Run:
     """Measure every candidate of a workload, writing records as calls end.
 
     Args:
         header: the run without records; `servers` and `notes` are filled in here.
+        enough: looks at the folder after every repeat of all candidates, and ends the run where it says so.
 
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
@@ -105,6 +112,10 @@ async def measure(loaded: Loaded, folder: RunFolder, header: Run, progress: Prog
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
+            is_last = (position + 1) % len(loaded.plans) == 0
+            if enough is not None and trial.repeat >= 0 and is_last and enough(folder.path):
+                header = header._replace(options={**header.options, "repeats": trial.repeat + 1})
+                break
     return header._replace(partial=False)
 
 
