@@ -1,10 +1,11 @@
 """The verdict: which candidate for which path, and for the whole, by rules that are written down here.
 
-The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs (on
-an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
-compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
-it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before waves
-before unbounded, fifo before any other order, as many calls in flight as slots before any other number. Candidates whose jobs failed are chosen only where every one failed some.
+The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs
+(on an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
+compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie
+with it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before
+waves before unbounded, fifo before any other order, as many calls in flight as slots before any other number.
+Candidates whose jobs failed are chosen only where every one failed some.
 """
 
 from __future__ import annotations

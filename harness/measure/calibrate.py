@@ -38,7 +38,7 @@ from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
 from harness.servers.spec import RunningServer
-from harness.units import count, percent, seconds, size
+from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
 
 __all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]

@@ -35,7 +35,7 @@ from harness.workload.schema import EngineServer
 
 __all__ = ["Found", "finalists", "recommend", "uses_of"]
 
-MOST_FINALISTS = 6
+MOST_FINALISTS = 8
 MOST_POINTS = 8
 REPEATS = 40  # of the finalists
 FINAL_CALLS = 60_000  # simulated calls with all their records: seconds
@@ -119,7 +119,7 @@ def finalists(scores: Sequence[Score]) -> list[Candidate]:
     """Return the few that the verdict is made of: what the rules would choose, and what it has to stand beside.
 
     Per path the fastest and the choice, the choice for the whole, the simplest of all, and the best of the other kind:
-    where batches win, the best serial one, and the reverse.
+    where batches win, the best serial one, and the reverse; and the best with another number of slots.
     """
     found = pick(scores)
     able = [score for score in scores if not score.failed] or list(scores)
@@ -133,6 +133,9 @@ def finalists(scores: Sequence[Score]) -> list[Candidate]:
         unlike = [s for s in able if _batches(s.candidate) != _batches(chosen.candidate)]
         if unlike:
             wanted[min(unlike, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
+        resized = [s for s in able if s.candidate.slots != chosen.candidate.slots]
+        if resized:
+            wanted[min(resized, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
     kept = list(wanted)[:MOST_FINALISTS]
     return sorted(kept, key=lambda candidate: candidate.simplicity)
 

@@ -84,7 +84,7 @@ def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, length
     speeds = []
     for lane in plan.lanes:
         of = costs[lane.server]
-        # A table of prompts may get cheaper per token with size; between two of its knots no token is cheaper than at one.
+        # A table of prompts may get cheaper per token with size, but between two knots never cheaper than at one.
         at = {1, *(n for n, _ in of.prefill), of.batch_tokens}
         token_s = min(prefill_s(of.prefill, n) / n for n in at) * min(1.0, of.mixed_factor)
         work_s = math.fsum(prompt * token_s + (output - 1) * rate_s(of) for prompt, output in lengths)

@@ -161,8 +161,8 @@ def _doubt(
 ) -> float:
     """Bound the chance that a dropped candidate is over 5 % better on some path than the fastest that was kept.
 
-    For each: a normal tail on the paired differences of logarithms, with the spread that finalists have among each other
-    (two seeds say little of their own); the sum over all of them (the union bound), at most 1.
+    For each: a normal tail on the paired differences of logarithms, with the spread that finalists have among each
+    other (two seeds say little of their own); the sum over all of them (the union bound), at most 1.
     """
     kept = {score.candidate.number for score in finalists}
     dropped = [score for score in scored if score.candidate.number not in kept]

@@ -235,6 +235,6 @@ def _check_models(loaded: Loaded, like: ServerSpec) -> None:
     lacking = sorted(model for model in asked if not has_model(like, model))
     if lacking:
         raise UserError(
-            f"nodes ask for {', '.join(lacking)} beside {like.model}, and recommend searches the ways to run one server "
-            "that has every model; name the candidates in `compare` and use slotwise simulate, or use kind: ollama"
+            f"nodes ask for {', '.join(lacking)} beside {like.model}, and recommend searches the ways to run one "
+            "server that has every model; name candidates in `compare` and use slotwise simulate, or use kind: ollama"
         )

@@ -137,7 +137,7 @@ def goal_sentences(searched: Searched, problem: Problem, analysis: Analysis) -> 
             )
         else:
             lines.append(
-                f"A goal of {seconds(miss.found_s)} would be met; so would this one with fewer users or batch jobs at the "
-                "same time, or shorter prompts and answers."
+                f"A goal of {seconds(miss.found_s)} would be met; so might this one with fewer users or batch jobs "
+                "at the same time, or shorter prompts and answers."
             )
     return tuple(lines)

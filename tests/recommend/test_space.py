@@ -73,7 +73,9 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
 
 
 def test_a_model_that_the_server_has_not(tmp_path: Path) -> None:
-    text = chat().replace("output_tokens", "model: other, output_tokens").replace("kind: ollama", "kind: llamacpp")
-    text = text.replace("model: gemma4}", "model: smollm2-135m}\n  second: {kind: llamacpp, model: other}")
+    text = (
+        both().replace("output_tokens: 12", "model: other, output_tokens: 12").replace("kind: ollama", "kind: llamacpp")
+    )
+    text = text.replace("model: gemma4}", "slots: 4}\n  second: {kind: llamacpp, model: other}")
     with pytest.raises(UserError, match="nodes ask for other"):
         design_space(loaded_of(tmp_path, text), paper(tmp_path))
