@@ -227,20 +227,23 @@ def _undominated(run: Run, space: Space, needed: Mapping[int, int | None]) -> tu
 
 def dominated(name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]) -> bool:
     """Whether another candidate is at least as good in every time, memory and simplicity, and better in one."""
-    mine = _dimensions(name, analysis, space, needed)
-    others = (_dimensions(other.name, analysis, space, needed) for other in analysis.candidates if other.name != name)
-    return any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in others)
+    mine, my_rank = _dimensions(name, analysis, space, needed), space.find(name).simplicity
+    for other in analysis.candidates:
+        theirs, rank = _dimensions(other.name, analysis, space, needed), space.find(other.name).simplicity
+        if (
+            (theirs, rank) != (mine, my_rank)
+            and rank <= my_rank
+            and all(a <= b for a, b in zip(theirs, mine, strict=True))
+        ):
+            return True
+    return False
 
 
-def _dimensions(
-    name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]
-) -> tuple[float | tuple[int, ...], ...]:
-    candidate = space.find(name)
+def _dimensions(name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]) -> tuple[float, ...]:
     summary = next(of for of in analysis.candidates if of.name == name)
     return (
         *(_path_s(summary, verdict.pipelines) for verdict in analysis.paths),
-        float(needed[candidate.number] or 0),
-        candidate.simplicity,
+        float(needed[space.find(name).number] or 0),
     )
 
 

@@ -218,7 +218,7 @@ def _block(section: _Section, ascii_only: bool) -> Group:
     if section.table:
         table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for number, title in enumerate(section.table.header):
-            table.add_column(Text(plain(title)), justify="left" if number == 0 else "right")
+            table.add_column(Text(plain(title)), justify="left" if number == 0 else "right", overflow="fold")
         for row in section.table.rows:
             table.add_row(*(Text(plain(cell)) for cell in row))
         blocks.append(table)

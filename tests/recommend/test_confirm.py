@@ -15,13 +15,14 @@ from harness.analysis.measures import index_records, summarise
 from harness.cli.app import _main
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
-from harness.profiles.schema import FrozenDict, Profile
+from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, recommend
 from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure
 from harness.recommend.evaluate import Problem
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.runs.folder import RunFolder, read_run
+from harness.workload.schema import FrozenDict
 
 
 def found_of(folder: Path) -> tuple[Found, Profile]:

@@ -36,7 +36,7 @@ def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
 def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
     candidate = space.find("serial-on-1+window-on-4")
-    assert [space.loaded.servers[lane.server].threads for lane in candidate.plan.lanes] == ["half", "half"]  # type: ignore[union-attr]
+    assert [space.loaded.servers[lane.server].threads for lane in candidate.plan.lanes] == ["half", "half"]
     digest, talk = candidate.plan.place
     assert set(digest) == {1}
     assert set(talk) == {0}
