@@ -155,15 +155,16 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
         if name is None:
             continue
         candidate = space.find(name)
-        lanes = {
+        places = {
             candidate.plan.place[number][node]
             for number, pipeline in enumerate(space.loaded.pipelines)
             if pipeline.name in verdict.pipelines
             for node, of in enumerate(pipeline.graph.nodes)
             if of.kind == "agent"
         }
-        for index in sorted(lanes):
-            lane = candidate.plan.lanes[index]
+        for index, lane in enumerate(candidate.plan.lanes):
+            if index not in places:
+                continue
             spec = space.loaded.servers[lane.server]
             threads = str(spec.threads or "") if isinstance(spec, EngineServer) else ""
             limit = {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)

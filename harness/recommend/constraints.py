@@ -134,17 +134,16 @@ class Longest(NamedTuple):
 
 
 def longest_call(loaded: Loaded, profile: Profile) -> Longest | None:
-    """Return the call of a workload that needs most context, on its first plan's servers."""
+    """Return the call of a workload that needs most context, if it has any."""
     plan = loaded.plans[0]
+    context = loaded.servers[plan.lanes[0].server].context_tokens  # all have that of the file
     tokens = forecast(loaded, profile.text)(plan.name, 0)
     found: list[Longest] = []
     for p, pipeline in enumerate(loaded.pipelines):
         for n, node in enumerate(pipeline.graph.nodes):
             if node.kind != "agent":
                 continue
-            lane = plan.place[p][n]
-            context = loaded.servers[plan.lanes[lane].server].context_tokens
             for item in range(node.width):
-                prompt, output = tokens(Call(0, p, 0, n, item, 0, lane, 0.0, 0, -1))
+                prompt, output = tokens(Call(0, p, 0, n, item, 0, 0, 0.0))
                 found.append(Longest(pipeline.name, node.name, prompt, output, context))
     return max(found, key=lambda of: of.prompt_tokens + of.output_tokens - of.context_tokens, default=None)

@@ -28,8 +28,8 @@ __all__ = ["MOST_SLOTS", "Candidate", "LeftOut", "Space", "design_space"]
 
 MOST_SLOTS = 16  # tried with --extrapolate where nothing else is asked for
 EVERY_WINDOW = 8  # up to so many slots every number of calls in flight is tried, beyond that powers of two
-BOTH_PATHS = frozenset({"interactive-first"})  # orders that change something only where both paths share a queue
-KNOWS_SLOTS = frozenset({"waves", "reserve"})  # caps that are `serial` on one slot
+BOTH_PATHS = frozenset({"interactive-first", "reserve"})  # change something only where both paths share a queue
+SEVERAL_SLOTS = frozenset({"waves", "reserve"})  # caps that are `serial` on one slot
 
 
 class Candidate(NamedTuple):
@@ -168,7 +168,9 @@ def _ways(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
     """
     orders = [order for order in ORDERS if shared or order not in BOTH_PATHS]
     for cap in CAPS:
-        if (cap == "serial" and slots > 1 and not fixed) or (cap in KNOWS_SLOTS and slots == 1):
+        if cap == "serial" and slots > 1 and not fixed:
+            continue
+        if (cap in SEVERAL_SLOTS and slots == 1) or (cap in BOTH_PATHS and not shared):
             continue
         if cap == "unbounded":
             yield _Way(slots, cap, "fifo", None)

@@ -119,7 +119,7 @@ def on_cluster(problem: Problem, address: str) -> Iterator[Evaluate]:
                 shared = client.scatter(problem, broadcast=True, hash=False)  # again: who had it may be lost
                 sent = {client.submit(_run_alone, shared, chunk, pure=False): n for n, chunk in todo.items()}
                 try:
-                    for future in as_completed(sent):
+                    for future in as_completed(list(sent), loop=client.loop):
                         if future.status == "finished":
                             yield from future.result()
                             del todo[sent[future]]
