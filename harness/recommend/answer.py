@@ -288,6 +288,9 @@ def _bounds(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[
             continue
         for number, of in enumerate(summary.pipelines):
             span_s = found.span_s[number]
+            lone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
+            if lone and span_s and span_s < (found.batch_work_s or 0.0):
+                continue  # its work, below, says more
             if of.pipeline in verdict.pipelines and of.time and span_s:
                 what = "a reply" if verdict.path == "interactive" else "a job"
                 rows.append((of.pipeline, what, of.time.value, span_s))

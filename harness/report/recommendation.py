@@ -168,7 +168,7 @@ def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
     for point in points:
         remarks = [
             *(["chosen"] if point.chosen else []),
-            *([] if point.on_front else ["equal, simpler"]),
+            *([] if point.on_front else ["within 5 %, simpler"]),
             *([] if point.meets_goals else ["misses a goal"]),
         ]
         memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
