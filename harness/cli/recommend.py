@@ -52,7 +52,7 @@ def recommend(
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
     from harness.cli.recommending import Options, recommend_workload
 
-    recommend_workload(
+    code = recommend_workload(
         file,
         Options(
             profile=profile,
@@ -74,3 +74,4 @@ def recommend(
             as_json=as_json,
         ),
     )
+    raise typer.Exit(code)

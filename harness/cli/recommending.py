@@ -44,6 +44,7 @@ _UNITS_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB|MiB|GiB)", re.IGNORECASE)
 _UNITS_BYTES = {"mb": 10**6, "gb": 10**9, "tb": 10**12, "mib": 2**20, "gib": 2**30}
 CALIBRATED_SLOTS = "1,2,4"
+INTERRUPTED = 130
 
 
 class Options(NamedTuple):
@@ -68,8 +69,8 @@ class Options(NamedTuple):
     as_json: bool
 
 
-def recommend_workload(file: Path, options: Options) -> None:
-    """Search, confirm where asked for, and print; write a folder where one is asked for."""
+def recommend_workload(file: Path, options: Options) -> int:
+    """Search, confirm where asked for, and print; write a folder where one is asked for; return the exit code."""
     budget_s = budget_of(options.budget)
     limit_bytes = None if options.memory is None else size_of(options.memory)
     given = given_values(options.assume)
@@ -102,6 +103,7 @@ def recommend_workload(file: Path, options: Options) -> None:
         if options.measure and not found.recommendation.interrupted:
             recommendation = _confirm(found, memory, budget_s, options, progress)
     _show(recommendation, options)
+    return INTERRUPTED if recommendation.interrupted else 0
 
 
 def budget_of(text: str) -> float:
@@ -194,6 +196,10 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
     if needed_s > budget_s:
         note = too_short(budget_s, needed_s)
         return recommendation._replace(notes=(note, *recommendation.notes))
+    here, servers = machine_name(), found.space.loaded.servers.values()
+    if recommendation.machine != here and not any(isinstance(spec, SimulatedServer) for spec in servers):
+        note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
+        recommendation = recommendation._replace(notes=(note, *recommendation.notes))
     progress.say(f"measuring {', '.join(names)}: at most {seconds(budget_s)}")
     until = Until(budget_s)
     run_options = RunOptions(
@@ -214,9 +220,12 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
     except SlotwiseError as error:
         note = f"Prediction only: it could not be measured ({error})."
         return recommendation._replace(notes=(note, *recommendation.notes))
+    if done.code == INTERRUPTED:
+        recommendation = recommendation._replace(interrupted=True)
     if done.failure is not None:
         note = f"Prediction only: the measurement ended early ({done.failure})."
         return recommendation._replace(notes=(note, *recommendation.notes))
+    found = found._replace(recommendation=recommendation)
     return confirmed(found, done.folder, until)
 
 

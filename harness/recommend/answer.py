@@ -87,7 +87,6 @@ def recommend(
     chosen = [space.find(name) for name in names]
     scores = {score.candidate.name: score for score in searched.scores}
     best = tuple(scores[candidate.name] for candidate in chosen)
-    more = not searched.interrupted  # what is beside the answer is not worth waiting for after a Ctrl-C
     recommendation = Recommendation(
         version=RECOMMENDATION_VERSION,
         workload=loaded.workload.name,
@@ -100,18 +99,29 @@ def recommend(
         answer=names,
         uses=uses_of(space, analysis, names),
         analysis=analysis,
-        goals=goal_sentences(searched, problem, analysis) if more else (),
+        goals=goal_sentences(searched, problem),
         candidates=len(space.candidates),
         left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
         search=search_sentences(searched),
         front=tuple(_points(searched, best)),
-        knee=knee_of(space, chosen, judge, evaluate) if more else None,
-        changes=changes_of(space, searched, best, judge, evaluate) if more else (),
-        load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate) if more else (),
-        bounds=tuple(_bounds(problem, analysis, names)) if more else (),
+        knee=None,
+        changes=(),
+        load=(),
+        bounds=(),
         memory=memory.sentence(),
         interrupted=searched.interrupted,
     )
+    if not searched.interrupted:
+        try:
+            progress.say("looking at when the answer would change")
+            recommendation = recommendation._replace(
+                knee=knee_of(space, chosen, judge, evaluate),
+                changes=changes_of(space, searched, best, judge, evaluate),
+                load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
+                bounds=tuple(_bounds(problem, analysis, names)),
+            )
+        except KeyboardInterrupt:  # the answer is there; what is said beside it is not
+            recommendation = recommendation._replace(interrupted=True)
     return Found(recommendation, run, space, searched)
 
 

@@ -21,8 +21,8 @@ from harness.profiles.schema import Profile
 from harness.units import count
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.placement import has_model
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.placement import same_model
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
 
 __all__ = ["MOST_SLOTS", "Candidate", "LeftOut", "Space", "design_space"]
 
@@ -106,7 +106,7 @@ def design_space(
         fits: why servers do not fit into the machine together; "" where they do. None = all fit.
 
     Raises:
-        UserError: nodes ask for a model that this server has not, or nothing is left.
+        UserError: nodes ask for several models, or nothing is left.
     """
     base = most_slots(loaded.servers)
     like = loaded.servers[base]
@@ -227,16 +227,11 @@ def _halves(
 
 
 def _check_models(loaded: Loaded, like: ServerSpec) -> None:
-    """One model, or one server that has them all: to search where each model goes is another question."""
-    asked = {
-        node.model
-        for pipeline in loaded.pipelines
-        for node in pipeline.graph.nodes
-        if node.kind == "agent" and node.model
-    }
-    lacking = sorted(model for model in asked if not has_model(like, model))
-    if lacking:
+    """One model: where each of several goes is another question, with a profile for each."""
+    nodes = [node for pipeline in loaded.pipelines for node in pipeline.graph.nodes if node.kind == "agent"]
+    asked = {like.model if not node.model or same_model(node.model, like.model) else node.model for node in nodes}
+    if len(asked) > 1 and not isinstance(like, SimulatedServer):
         raise UserError(
-            f"nodes ask for {', '.join(lacking)} beside {like.model}, and recommend searches the ways to run one "
-            "server that has every model; name candidates in `compare` and use slotwise simulate, or use kind: ollama"
+            f"nodes ask for {' and '.join(sorted(asked))}, and recommend searches the ways to serve one model; name "
+            "the candidates in `compare`, and use slotwise simulate or slotwise run"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from harness.core.plan import Lane
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
@@ -113,7 +112,7 @@ def bound_sentence(pipeline: str, what: str, found_s: float, bound_s: float) -> 
     )
 
 
-def goal_sentences(searched: Searched, problem: Problem, analysis: Analysis) -> tuple[str, ...]:
+def goal_sentences(searched: Searched, problem: Problem) -> tuple[str, ...]:
     """Where no candidate meets all goals: the nearest, by how much, and what would meet them."""
     missing = any(score.missed for score in searched.scores)
     able = [score for score in searched.finalists if not score.failed] or list(searched.finalists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, answer_of, dominated, recommend
 from harness.recommend.bounds import bounds
-from harness.recommend.evaluate import Problem
+from harness.recommend.evaluate import BASE, Figures, Problem, Task
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 
@@ -132,3 +133,20 @@ def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:
     assert list(rows) == [0.5, 1.0, 1.5, 2.0]
     assert rows[0.5].spread[0] < rows[2.0].spread[0]  # at moderate load the policies hardly differ
     assert not found_of(tmp_path, chat(), load_profile("m1-published"), M1_PROMPTS).recommendation.load
+
+
+def test_interrupted_beside_the_answer_the_answer_is_kept(tmp_path: Path) -> None:
+    profile = paper(tmp_path)
+    space = design_space(loaded_of(tmp_path, fan(6)), profile)
+    problem = Problem(space.loaded, Profiles(profile))
+    evaluate = in_process(problem)
+
+    def cut(tasks: Sequence[Task]) -> Iterator[tuple[Figures, ...]]:
+        if any(task.variation != BASE for task in tasks):
+            raise KeyboardInterrupt
+        return evaluate(tasks)
+
+    whole = recommend(space, problem, profile, evaluate, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    found = recommend(space, problem, profile, cut, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    assert found.answer == whole.answer
+    assert found.changes == ()

@@ -72,10 +72,10 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
         design_space(loaded, profile, fits=memory._replace(limit_bytes=1_000_000).too_much)
 
 
-def test_a_model_that_the_server_has_not(tmp_path: Path) -> None:
+def test_several_models_are_another_question(tmp_path: Path) -> None:
     text = (
         both().replace("output_tokens: 12", "model: other, output_tokens: 12").replace("kind: ollama", "kind: llamacpp")
     )
     text = text.replace("model: gemma4}", "slots: 4}\n  second: {kind: llamacpp, model: other}")
-    with pytest.raises(UserError, match="nodes ask for other"):
+    with pytest.raises(UserError, match="nodes ask for other and smollm2-135m"):
         design_space(loaded_of(tmp_path, text), paper(tmp_path))
