@@ -73,7 +73,7 @@ def measure_into_folder(
 ) -> Done:
     """Measure a workload into a new run folder. What was measured is kept, however it ended.
 
-    `enough` looks at the folder after every repeat, and may end the run.
+    `enough` looks at the folder after every trial, and may end the run.
     """
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)

@@ -85,7 +85,7 @@ async def measure(
 
     Args:
         header: the run without records; `servers` and `notes` are filled in here.
-        enough: looks at the folder after every repeat of all candidates, and ends the run where it says so.
+        enough: looks at the folder after every trial, warm-up included, and ends the run where it says so.
 
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
@@ -112,9 +112,9 @@ async def measure(
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
-            is_last = (position + 1) % len(loaded.plans) == 0
-            if enough is not None and trial.repeat >= 0 and is_last and enough(folder.path):
-                header = header._replace(options={**header.options, "repeats": trial.repeat + 1})
+            if enough is not None and enough(folder.path):
+                whole = trial.repeat + int((position + 1) % len(loaded.plans) == 0)
+                header = header._replace(options={**header.options, "repeats": max(1, whole)})
                 break
     return header._replace(partial=False)
 

@@ -8,6 +8,7 @@ shared among the looks: look k gets 1 / (k (k + 1)) of it, which adds up to all 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -98,18 +99,19 @@ class Until:
         return self._looks
 
     def __call__(self, folder: Path) -> bool:
-        """Look at a run folder after a repeat of all its candidates."""
-        now_s = self._clock()
-        self._looks += 1
+        """Look at a run folder after a trial; the candidates are compared where another repeat of all is complete."""
+        now_s, end_s = self._clock(), self._begin_s + self._budget_s
         run = read_run(folder)
-        summaries = summarise(run, index_records(run))
-        found = comparisons_of(summaries, self._looks)
+        done = Counter(trial.candidate for trial in run.trials if trial.complete)
+        if min(done[name] for name in run.candidates) <= self._looks:
+            return now_s > end_s
+        self._looks += 1
+        found = comparisons_of(summarise(run, index_records(run)), self._looks)
         self.separated = all(c.relation != "unresolved" for c in found)
-        repeat_s = now_s - (self._begin_s if self._last_s is None else self._last_s)
-        self._last_s = now_s
         # The first repeat has the start of the servers in it, so it says nothing of how long the next one takes.
-        over = now_s + (repeat_s if self._looks > 1 else 0.0) > self._begin_s + self._budget_s
-        return over or self.separated
+        repeat_s = now_s - self._last_s if self._last_s is not None else 0.0
+        self._last_s = now_s
+        return self.separated or now_s + repeat_s > end_s
 
 
 def comparisons_of(summaries: Sequence[CandidateSummary], looks: int) -> list[Comparison]:

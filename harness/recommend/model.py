@@ -46,7 +46,7 @@ class Point(NamedTuple):
     memory_bytes: int | None
     meets_goals: bool
     chosen: bool
-    on_front: bool  # the chosen one may lie beside it: equal within 5 %, and simpler
+    on_front: bool  # the chosen one may lie beside it: within 5 % and simpler
 
 
 class KneeRow(NamedTuple):

@@ -39,7 +39,7 @@ def changes_of(
     for variation in VARIATIONS:
         found = search(space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0)
         if found.interrupted:
-            break
+            raise KeyboardInterrupt
         missing = [score.candidate for score in best if score.candidate.number not in _numbers(found.finalists)]
         extra = evaluate_all(missing, SEEDS, evaluate, variation)
         now = [judge.score(candidate, extra[candidate.number].values()) for candidate in missing]

@@ -163,13 +163,13 @@ def _settings(analysis: Analysis) -> _Section:
 
 def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
     known = any(point.memory_bytes is not None for point in points)
-    header = ("candidate", *(f"{path} path" for path in paths), *(["memory"] if known else []), "")
+    header = ("candidate", *paths, *(["memory"] if known else []), "")
     rows = []
     for point in points:
         remarks = [
             *(["chosen"] if point.chosen else []),
-            *([] if point.on_front else ["within 5 %, simpler"]),
-            *([] if point.meets_goals else ["misses a goal"]),
+            *([] if point.on_front else ["simpler"]),
+            *([] if point.meets_goals else ["misses goal"]),
         ]
         memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
         rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))

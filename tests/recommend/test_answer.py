@@ -150,3 +150,4 @@ def test_interrupted_beside_the_answer_the_answer_is_kept(tmp_path: Path) -> Non
     found = recommend(space, problem, profile, cut, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
     assert found.answer == whole.answer
     assert found.changes == ()
+    assert found.interrupted
