@@ -3,8 +3,8 @@
 Every candidate meets the same draws on a seed, so differences between candidates are much surer than their times. Each
 rung tries those that are left on more seeds and keeps the better part: of each thing that one could be chosen for
 (a path, the goals, both paths at once) the best, in turns, and of times within 5 % the simplest. What was dropped is
-held against what was kept in the end, on the seeds that both have: that gives a bound on the chance that something
-better was lost.
+held against what was kept in the end, on the seeds that both have; who might have been dropped too early is tried on
+all of them after all. The sum of the chances of the rest bounds the chance that something better was lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, median, variance
 from typing import NamedTuple
 
 from harness.analysis.statistics import EQUIVALENCE
@@ -27,6 +27,8 @@ __all__ = ["Rung", "Searched", "evaluate_all", "search"]
 SEEDS = 16
 FIRST_SEEDS = 2
 KEPT = 3  # one of so many goes on
+PRIOR = 2  # seeds' worth of what is known of spreads beforehand
+SURE = 0.05  # of having dropped nobody better: who stands in the way of it gets a second chance
 FEWEST = 12  # candidates that are always tried on every seed
 EXHAUSTIVE_CALLS = 150_000  # simulated calls that are not worth saving: seconds
 
@@ -62,6 +64,7 @@ def search(
     *,
     seeds: int = SEEDS,
     exhaustive_calls: int = EXHAUSTIVE_CALLS,
+    second_chance: bool = True,
     variation: Variation = BASE,
     say: Callable[[str], None] = lambda text: None,
 ) -> Searched:
@@ -73,6 +76,7 @@ def search(
         evaluate: who does it; must know every plan.
         seeds: on so many the last ones are tried.
         exhaustive_calls: try everything on every seed where that is at most so many simulated calls.
+        second_chance: try those that may have been dropped too early on every seed too.
         variation: of the workload.
         say: told of every rung.
     """
@@ -94,21 +98,36 @@ def search(
                 continue
             left = _kept([judge.score(one, figures[one.number].values()) for one in left])
             tried = seeds if len(left) <= FEWEST else min(seeds, 2 * tried)
+        scored, finalists, chances = _standing(candidates, figures, judge)
+        doubtful = sorted(chances, key=lambda number: (-chances[number], number))[: math.ceil(len(candidates) / KEPT)]
+        doubtful = [number for number in doubtful if chances[number] > SURE / len(chances)]
+        if second_chance and doubtful and sum(chances.values()) > SURE:
+            rungs.append(Rung(len(doubtful), seeds))
+            say(f"{count(len(doubtful), 'candidate')} that might have been dropped too early on {count(seeds, 'seed')}")
+            _extend(figures, [one for one in candidates if one.number in doubtful], seeds, evaluate, variation)
     except KeyboardInterrupt:
         interrupted = True
         say("interrupted: this is the best so far")
-    scored = [judge.score(one, figures[one.number].values()) for one in candidates if figures[one.number]]
-    most = max((score.seeds for score in scored), default=0)
-    finalists = tuple(score for score in scored if score.seeds == most and most)
+    scored, finalists, chances = _standing(candidates, figures, judge)
     return Searched(
-        tuple(scored),
+        scored,
         finalists,
         {number: tuple(of[repeat] for repeat in sorted(of)) for number, of in figures.items() if of},
         tuple(rungs),
         sum(len(of) for of in figures.values()),
         interrupted,
-        None if interrupted or not finalists else _doubt(scored, finalists, figures, judge),
+        None if interrupted or not finalists else min(1.0, sum(chances.values())),
     )
+
+
+def _standing(
+    candidates: Sequence[Candidate], figures: Mapping[int, Mapping[int, Figures]], judge: Judge
+) -> tuple[tuple[Score, ...], tuple[Score, ...], dict[int, float]]:
+    """Return all scores, those of the candidates with most seeds, and what chances the others have."""
+    scored = tuple(judge.score(one, figures[one.number].values()) for one in candidates if figures[one.number])
+    most = max((score.seeds for score in scored), default=0)
+    finalists = tuple(score for score in scored if score.seeds == most)
+    return scored, finalists, _chances(scored, finalists, figures, judge) if finalists else {}
 
 
 def evaluate_all(
@@ -153,37 +172,37 @@ def _kept(scores: Sequence[Score]) -> list[Candidate]:
     return sorted(kept, key=lambda candidate: candidate.number)
 
 
-def _doubt(
+def _chances(
     scored: Sequence[Score],
     finalists: Sequence[Score],
     figures: Mapping[int, Mapping[int, Figures]],
     judge: Judge,
-) -> float:
-    """Bound the chance that a dropped candidate is over 5 % better on some path than the fastest that was kept.
+) -> dict[int, float]:
+    """Return for each dropped candidate the chance that it is over 5 % better on some path than the fastest kept.
 
-    For each: a normal tail on the paired differences of logarithms, with the spread that finalists have among each
-    other (two seeds say little of their own); the sum over all of them (the union bound), at most 1.
+    A normal tail on the paired differences of logarithms. Two seeds say little of their spread, so the median spread of
+    the finalists is taken as if it had been seen on `PRIOR` seeds more.
     """
     kept = {score.candidate.number for score in finalists}
     dropped = [score for score in scored if score.candidate.number not in kept]
-    if not dropped:
-        return 0.0
-    total = 0.0
+    chances = dict.fromkeys((score.candidate.number for score in dropped), 0.0)
     for path in range(len(judge.paths)):
         best = min(finalists, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity))
         mine = _logs(figures[best.candidate.number], judge, path)
-        spreads = [_spread(mine, _logs(figures[s.candidate.number], judge, path)) for s in finalists if s is not best]
-        known = [spread for spread in spreads if spread is not None]
-        sd = math.sqrt(fmean(spread * spread for spread in known)) if known else 0.0
+        others = (
+            _differences(mine, _logs(figures[s.candidate.number], judge, path)) for s in finalists if s is not best
+        )
+        spreads = [variance(of) for of in others if len(of) > 1]
+        usual = median(spreads) if spreads else 0.0
         for score in dropped:
-            theirs = _logs(figures[score.candidate.number], judge, path)
-            common = mine.keys() & theirs.keys()
-            if score.failed or not common:
+            of = _differences(mine, _logs(figures[score.candidate.number], judge, path))
+            if score.failed or not of:
                 continue
-            mean = fmean(theirs[repeat] - mine[repeat] for repeat in common) + math.log(EQUIVALENCE)
-            error = sd / math.sqrt(len(common))
-            total += NormalDist().cdf(-mean / error) if error else float(mean < 0)
-    return min(1.0, total)
+            squares = variance(of) * (len(of) - 1) if len(of) > 1 else 0.0
+            error = math.sqrt((squares + PRIOR * usual) / (len(of) - 1 + PRIOR) / len(of))
+            margin = fmean(of) + math.log(EQUIVALENCE)
+            chances[score.candidate.number] += NormalDist().cdf(-margin / error) if error else float(margin < 0)
+    return chances
 
 
 def _logs(figures: Mapping[int, Figures], judge: Judge, path: int) -> dict[int, float]:
@@ -196,10 +215,5 @@ def _logs(figures: Mapping[int, Figures], judge: Judge, path: int) -> dict[int, 
     return found
 
 
-def _spread(mine: Mapping[int, float], theirs: Mapping[int, float]) -> float | None:
-    common = sorted(mine.keys() & theirs.keys())
-    if len(common) < 2:
-        return None
-    differences = [theirs[repeat] - mine[repeat] for repeat in common]
-    mean = fmean(differences)
-    return math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (len(common) - 1))
+def _differences(mine: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    return [theirs[repeat] - mine[repeat] for repeat in sorted(mine.keys() & theirs.keys())]

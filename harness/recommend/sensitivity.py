@@ -37,7 +37,9 @@ def changes_of(
     changes = []
     before = pick(searched.finalists).names
     for variation in VARIATIONS:
-        found = search(space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0)
+        found = search(
+            space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
+        )
         if found.interrupted:
             raise KeyboardInterrupt
         missing = [score.candidate for score in best if score.candidate.number not in _numbers(found.finalists)]
