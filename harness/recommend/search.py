@@ -4,7 +4,7 @@ Every candidate meets the same draws on a seed, so differences between candidate
 rung tries those that are left on more seeds and keeps the better part: of each thing that one could be chosen for
 (a path, the goals, both paths at once) the best, in turns, and of times within 5 % the simplest. What was dropped is
 held against what was kept in the end, on the seeds that both have; who might have been dropped too early is tried on
-all of them after all. The sum of the chances of the rest bounds the chance that something better was lost.
+more after all. The sum of the chances of the rest bounds the chance that something better was lost.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ FIRST_SEEDS = 2
 KEPT = 3  # one of so many goes on
 PRIOR = 2  # seeds' worth of what is known of spreads beforehand
 SURE = 0.05  # of having dropped nobody better: who stands in the way of it gets a second chance
+AT_ONCE = 200  # of those
+MOST_EVALUATIONS = 20_000  # beyond that the doubt stays, and is said
 FEWEST = 12  # candidates that are always tried on every seed
 EXHAUSTIVE_CALLS = 150_000  # simulated calls that are not worth saving: seconds
 
@@ -47,6 +49,7 @@ class Searched(NamedTuple):
     finalists: tuple[Score, ...]  # those that were tried on every seed
     figures: Mapping[int, tuple[Figures, ...]]  # by candidate
     rungs: tuple[Rung, ...]
+    again: int  # candidates that were given more seeds after they had been dropped
     evaluations: int
     interrupted: bool
     doubt: float | None  # chance, at most, that a dropped one is over 5 % better than what was kept; None = not known
@@ -76,13 +79,14 @@ def search(
         evaluate: who does it; must know every plan.
         seeds: on so many the last ones are tried.
         exhaustive_calls: try everything on every seed where that is at most so many simulated calls.
-        second_chance: try those that may have been dropped too early on every seed too.
+        second_chance: try those that may have been dropped too early on more seeds, until nobody is in doubt.
         variation: of the workload.
         say: told of every rung.
     """
     figures: dict[int, dict[int, Figures]] = {candidate.number: {} for candidate in candidates}
     left = list(candidates)
     rungs: list[Rung] = []
+    again: set[int] = set()
     interrupted, tried = False, min(FIRST_SEEDS, seeds)
     try:
         while True:
@@ -98,13 +102,17 @@ def search(
                 continue
             left = _kept([judge.score(one, figures[one.number].values()) for one in left])
             tried = seeds if len(left) <= FEWEST else min(seeds, 2 * tried)
-        scored, finalists, chances = _standing(candidates, figures, judge)
-        doubtful = sorted(chances, key=lambda number: (-chances[number], number))[: math.ceil(len(candidates) / KEPT)]
-        doubtful = [number for number in doubtful if chances[number] > SURE / len(chances)]
-        if second_chance and doubtful and sum(chances.values()) > SURE:
-            rungs.append(Rung(len(doubtful), seeds))
-            say(f"{count(len(doubtful), 'candidate')} that might have been dropped too early on {count(seeds, 'seed')}")
-            _extend(figures, [one for one in candidates if one.number in doubtful], seeds, evaluate, variation)
+        while second_chance and sum(len(of) for of in figures.values()) < MOST_EVALUATIONS:
+            _, _, chances = _standing(candidates, figures, judge)
+            doubtful = [number for number, chance in chances.items() if chance > SURE / len(chances)]
+            if not doubtful or sum(chances.values()) <= SURE:
+                break
+            doubtful = sorted(doubtful, key=lambda number: (-chances[number], number))[:AT_ONCE]
+            again |= set(doubtful)
+            say(f"{count(len(doubtful), 'candidate')} that might have been dropped too early on more seeds")
+            for tries in sorted({len(figures[number]) for number in doubtful}):
+                those = [one for one in candidates if one.number in doubtful and len(figures[one.number]) == tries]
+                _extend(figures, those, min(seeds, 2 * tries), evaluate, variation)
     except KeyboardInterrupt:
         interrupted = True
         say("interrupted: this is the best so far")
@@ -114,6 +122,7 @@ def search(
         finalists,
         {number: tuple(of[repeat] for repeat in sorted(of)) for number, of in figures.items() if of},
         tuple(rungs),
+        len(again),
         sum(len(of) for of in figures.values()),
         interrupted,
         None if interrupted or not finalists else min(1.0, sum(chances.values())),

@@ -38,7 +38,8 @@ def search_sentences(searched: Searched) -> tuple[str, ...]:
         seeds = searched.rungs[0].seeds
         return (f"All {count(n, 'candidate')} were tried on {count(seeds, 'seed')} ({evaluations}); none was dropped.",)
     steps = ", then ".join(f"{rung.candidates} on {rung.seeds}" for rung in searched.rungs)
-    lines = [f"Candidates by seeds: {steps} ({evaluations})."]
+    again = f", and {searched.again} of the dropped on more" if searched.again else ""
+    lines = [f"Candidates by seeds: {steps}{again} ({evaluations})."]
     if searched.doubt is not None:
         chance = f"at most {percent(searched.doubt)}" if searched.doubt >= SURE else f"below {percent(SURE)}"
         lines.append(
