@@ -24,7 +24,11 @@ MAY_IMPORT = {
     "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
     "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
     "imports": {"workload", "errors", "units"},
-    "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "errors", "units"},
+    "recommend": {
+        *("core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "measure", "predict"),
+        *("errors", "units"),
+    },
+    "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "recommend", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}

@@ -4,8 +4,8 @@ The fastest on a path has the lowest value of the path's measure: per repeat the
 an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
 compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
 it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before reserve
-before waves before unbounded, fifo before any other order. Candidates whose jobs failed are chosen only where every one
-failed some.
+before waves before unbounded, fifo before any other order, as many calls in flight as slots before any other number.
+Candidates whose jobs failed are chosen only where every one failed some.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.analysis.model import CandidateSummary, Choice, ChoiceKind, GoalResult, PathVerdict, Standing
+from harness.analysis.model import (
+    CandidateSummary,
+    Choice,
+    ChoiceKind,
+    GoalResult,
+    PathVerdict,
+    ServerUse,
+    Standing,
+)
 from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
+from harness.core.plan import Lane
 from harness.core.records import Origin, Path
 
-__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
+__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "rank", "simplicity"]
 
 _CAP_RANK = {"serial": 0, "window": 1, "reserve": 2, "waves": 3, "unbounded": 4}
 
@@ -39,15 +48,26 @@ class PathStandings(NamedTuple):
     near: frozenset[str]  # found within 5 % of the fastest, itself included: good enough for both paths
 
 
-def simplicity(candidate: CandidateSummary) -> tuple[int, int, int, int]:
+def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
     """Rank a candidate: the lower, the simpler to run."""
-    uses = candidate.servers
+    return rank(candidate.servers)
+
+
+def rank(uses: Sequence[ServerUse | Lane]) -> tuple[int, ...]:
+    """Rank servers with their caps and orders: the lower, the simpler to run."""
     return (
         len(uses),
         sum(use.slots for use in uses),
         max((_CAP_RANK.get(use.cap, len(_CAP_RANK)) for use in uses), default=0),
         sum(use.order != "fifo" for use in uses),
+        sum(_other_window(use) for use in uses),
     )
+
+
+def _other_window(use: ServerUse | Lane) -> bool:
+    """Whether it is given another number of calls at once than it has slots."""
+    limit = use.max_in_flight if isinstance(use, Lane) else use.in_flight if use.cap == "window" else None
+    return limit not in (None, use.slots)
 
 
 def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tuple[PathVerdict, ...], Choice]:

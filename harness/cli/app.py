@@ -23,6 +23,7 @@ from harness.cli.import_ import app as import_
 from harness.cli.init import init
 from harness.cli.models import app as models
 from harness.cli.probe import probe
+from harness.cli.recommend import recommend
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.runs import runs
@@ -54,6 +55,7 @@ app = typer.Typer(
 for command in (
     run,
     simulate,
+    recommend,
     score,
     calibrate,
     check,

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,16 +78,26 @@ def conclude(done: Done, options: Options) -> int:
     return done.code or int(_named(options.fail_on, analysis))
 
 
-def measure_into_folder(loaded: Loaded, options: Options, progress: Progress) -> Done:
-    """Measure a workload into a new run folder. What was measured is kept, however it ended."""
+def measure_into_folder(
+    loaded: Loaded, options: Options, progress: Progress, enough: Callable[[Path], bool] | None = None
+) -> Done:
+    """Measure a workload into a new run folder. What was measured is kept, however it ended.
+
+    `enough` looks at the folder after every trial, and may end the run.
+    """
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
-        return measure_in(folder, loaded, header, progress)
+        return measure_in(folder, loaded, header, progress, enough=enough)
 
 
 def measure_in(
-    folder: RunFolder, loaded: Loaded, header: Run, progress: Progress, done: Collection[tuple[str, int]] = ()
+    folder: RunFolder,
+    loaded: Loaded,
+    header: Run,
+    progress: Progress,
+    done: Collection[tuple[str, int]] = (),
+    enough: Callable[[Path], bool] | None = None,
 ) -> Done:
     """Measure into an open run folder what is not in `done`. What was measured is kept, however it ended."""
     folder.write_header(header)
@@ -95,7 +105,7 @@ def measure_in(
     # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        header = asyncio.run(measure(loaded, folder, header, progress, done))
+        header = asyncio.run(measure(loaded, folder, header, progress, done, enough))
         folder.write_header(header)
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, what was measured is kept")

@@ -27,7 +27,7 @@ from harness.measure.experiment import (
     speed_of,
 )
 from harness.measure.loads import TIMES, can_unload, measure_load
-from harness.measure.machine import machine_facts
+from harness.measure.machine import machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
@@ -38,7 +38,7 @@ from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
 from harness.servers.spec import RunningServer
-from harness.units import count, percent, seconds, size
+from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
 
 __all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]
@@ -296,7 +296,7 @@ def _profile(
         origin="assumed" if server.emulated else "measured",  # fitted to a simulation: no machine was measured
         source=f"slotwise {__version__} calibrate: {count(calls, 'call')} in {seconds(took_s)}",
         date=date.today().isoformat(),
-        machine=machine or _machine(),
+        machine=machine or machine_name(),
         engine=server.version,
         model=_model(server),
         model_id=model_id(done[0].wanted.spec.model),
@@ -358,12 +358,6 @@ def _rows(one: _Calibrated) -> list[Row]:
                 )
             )
     return rows
-
-
-def _machine() -> str:
-    facts = machine_facts()
-    memory = f", {size(facts['memory_bytes'])} of memory" if facts["memory_bytes"] else ""
-    return f"{facts['cpu']}, {count(int(facts['cores']), 'core')}{memory}, {facts['os']}"
 
 
 def _model(server: RunningServer) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from harness import __version__
 from harness.servers.machine import cores, memory
+from harness.units import count, size
 
-__all__ = ["machine_facts"]
+__all__ = ["machine_facts", "machine_name"]
 
 PACKAGES = ("langchain-ollama", "ollama", "httpx", "xllamacpp", "asyncio-throttle", "networkx")
 
@@ -26,6 +27,13 @@ def machine_facts() -> dict[str, Any]:
         "slotwise": __version__,
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def machine_name() -> str:
+    """Return what a profile of this machine says that it is: processor, cores, memory, operating system."""
+    facts = machine_facts()
+    of_memory = f", {size(facts['memory_bytes'])} of memory" if facts["memory_bytes"] else ""
+    return f"{facts['cpu']}, {count(int(facts['cores']), 'core')}{of_memory}, {facts['os']}"
 
 
 def _cpu() -> str:

@@ -7,7 +7,7 @@ its calls are sent. The order of the candidates is drawn anew for every repeat: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,7 +78,12 @@ async def opened(
 
 
 async def measure(
-    loaded: Loaded, folder: RunFolder, header: Run, progress: Progress, done: Collection[tuple[str, int]] = ()
+    loaded: Loaded,
+    folder: RunFolder,
+    header: Run,
+    progress: Progress,
+    done: Collection[tuple[str, int]] = (),
+    enough: Callable[[Path], bool] | None = None,
 ) -> Run:
     """Measure every candidate of a workload, writing records as calls end.
 
@@ -86,6 +91,7 @@ async def measure(
         header: the run without records; `servers` and `notes` are filled in here. Of a run that is resumed it holds the
             servers as they were, and what is another now becomes a note.
         done: the (candidate, repeat) that need not be measured; the others keep their order and their draws.
+        enough: looks at the folder after every trial, warm-up included, and ends the run where it says so.
 
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
@@ -112,6 +118,10 @@ async def measure(
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
+            if enough is not None and enough(folder.path):
+                whole = trial.repeat + int((position + 1) % len(loaded.plans) == 0)
+                header = header._replace(options={**header.options, "repeats": max(1, whole)})
+                break
     return header._replace(partial=False)
 
 

@@ -1,0 +1,330 @@
+"""From a workload and a profile to a recommendation, by simulation alone.
+
+The search finds who is worth looking at. Those few are predicted again, with every record, on more seeds and under
+resampled profiles, and the verdict on them is the one that a measured run gets too (`harness.analysis`): the same rules
+and the same sentences. What is chosen is never dominated in those records.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis, CandidateSummary
+from harness.measure.progress import Progress
+from harness.predict.resampling import with_resampling
+from harness.predict.servers import Given
+from harness.predict.simulation import predict
+from harness.profiles.schema import Profile
+from harness.recommend.bounds import bounds
+from harness.recommend.constraints import Longest, Memory
+from harness.recommend.evaluate import Problem
+from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
+from harness.recommend.scoring import Judge, Score, front, pick
+from harness.recommend.search import SEEDS, Searched, search
+from harness.recommend.sensitivity import changes_of, knee_of, load_of
+from harness.recommend.space import Candidate, Space
+from harness.recommend.words import bound_sentence, goal_sentences, search_sentences
+from harness.recommend.workers import Evaluate
+from harness.runs.model import Run
+from harness.units import count, percent
+from harness.workload.schema import EngineServer
+
+__all__ = ["Found", "finalists", "recommend", "uses_of"]
+
+MOST_FINALISTS = 8
+MOST_POINTS = 8
+REPEATS = 40  # of the finalists
+FINAL_CALLS = 60_000  # simulated calls with all their records: seconds
+
+
+class Found(NamedTuple):
+    """A recommendation, with what a measurement of its finalists needs."""
+
+    recommendation: Recommendation
+    run: Run  # the finalists, predicted
+    space: Space
+    searched: Searched
+
+
+def recommend(
+    space: Space,
+    problem: Problem,
+    profile: Profile,
+    evaluate: Evaluate,
+    progress: Progress,
+    *,
+    memory: Memory,
+    longest: Longest | None = None,
+    seeds: int = SEEDS,
+    given: Given = None,
+    extrapolate: bool = False,
+    resamples: int | None = None,
+) -> Found:
+    """Search, predict the finalists, and say what was found; Ctrl-C during the search ends it early.
+
+    Raises:
+        UserError: the profile cannot predict this workload.
+    """
+    loaded = space.loaded
+    needed = {
+        candidate.number: memory.needed([loaded.servers[lane.server] for lane in candidate.plan.lanes])
+        for candidate in space.candidates
+    }
+    judge = Judge.of(loaded.workload, needed)
+    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {profile.name}")
+    searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
+    if not searched.finalists:
+        raise KeyboardInterrupt  # before anything was known
+    last = finalists(searched.finalists)
+    progress.say(f"predicting the best {len(last)} with all their records")
+    run = _predicted(space, profile, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
+    run, analysis = _undominated(run, space, needed)
+    names = answer_of(analysis)
+    chosen = [space.find(name) for name in names]
+    scores = {score.candidate.name: score for score in searched.scores}
+    best = tuple(scores[candidate.name] for candidate in chosen)
+    recommendation = Recommendation(
+        version=RECOMMENDATION_VERSION,
+        workload=loaded.workload.name,
+        description=loaded.workload.description,
+        profile=profile.name,
+        machine=profile.machine,
+        paths=judge.paths,
+        origin="predicted",
+        notes=tuple(_notes(analysis, longest, searched)),
+        answer=names,
+        uses=uses_of(space, analysis, names),
+        analysis=analysis,
+        goals=goal_sentences(searched, problem),
+        candidates=len(space.candidates),
+        left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
+        search=search_sentences(searched),
+        front=tuple(_points(searched, best)),
+        knee=None,
+        changes=(),
+        load=(),
+        bounds=(),
+        memory=memory.sentence(),
+        interrupted=searched.interrupted,
+    )
+    if not searched.interrupted:
+        try:
+            progress.say("looking at when the answer would change")
+            recommendation = recommendation._replace(
+                knee=knee_of(space, chosen, judge, evaluate),
+                changes=changes_of(space, searched, best, judge, evaluate),
+                load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
+                bounds=tuple(_bounds(problem, analysis, names)),
+            )
+        except KeyboardInterrupt:  # the answer is there; what is said beside it is not
+            recommendation = recommendation._replace(interrupted=True)
+    return Found(recommendation, run, space, searched)
+
+
+def finalists(scores: Sequence[Score]) -> list[Candidate]:
+    """Return the few that the verdict is made of: what the rules would choose, and what it has to stand beside.
+
+    Per path the fastest and the choice, the choice for the whole, the simplest of all, and the best of the other kind:
+    where batches win, the best serial one, and the reverse; and the best with another number of slots.
+    """
+    found = pick(scores)
+    able = [score for score in scores if not score.failed] or list(scores)
+    wanted: dict[Candidate, None] = {}
+    if found.whole:
+        wanted[found.whole.candidate] = None
+    for of in (found.by_path, found.fastest):
+        wanted |= dict.fromkeys(score.candidate for score in of)
+    wanted[min(able, key=lambda s: s.candidate.simplicity).candidate] = None
+    for path, chosen in enumerate(found.by_path):
+        unlike = [s for s in able if _batches(s.candidate) != _batches(chosen.candidate)]
+        if unlike:
+            wanted[min(unlike, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
+        resized = [s for s in able if s.candidate.slots != chosen.candidate.slots]
+        if resized:
+            wanted[min(resized, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
+    kept = list(wanted)[:MOST_FINALISTS]
+    return sorted(kept, key=lambda candidate: candidate.simplicity)
+
+
+def answer_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return the names of the candidates to run: the choice for the whole, else that of each path."""
+    if analysis.choice.candidate:
+        return (analysis.choice.candidate,)
+    return tuple(dict.fromkeys(verdict.chosen for verdict in analysis.paths if verdict.chosen))
+
+
+def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use, ...]:
+    """Return what to do on each path."""
+    uses = []
+    for verdict in analysis.paths:
+        name = names[0] if len(names) == 1 else verdict.chosen
+        if name is None:
+            continue
+        candidate = space.find(name)
+        places = {
+            candidate.plan.place[number][node]
+            for number, pipeline in enumerate(space.loaded.pipelines)
+            if pipeline.name in verdict.pipelines
+            for node, of in enumerate(pipeline.graph.nodes)
+            if of.kind == "agent"
+        }
+        for index, lane in enumerate(candidate.plan.lanes):
+            if index not in places:
+                continue
+            spec = space.loaded.servers[lane.server]
+            threads = str(spec.threads or "") if isinstance(spec, EngineServer) else ""
+            limit = {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+            uses.append(
+                Use(
+                    verdict.path,
+                    verdict.pipelines,
+                    name,
+                    lane.server,
+                    lane.slots,
+                    lane.cap,
+                    lane.order,
+                    limit,
+                    threads,
+                )
+            )
+    return tuple(uses)
+
+
+def _batches(candidate: Candidate) -> bool:
+    return any(lane.slots > 1 and lane.cap != "serial" for lane in candidate.plan.lanes)
+
+
+def _predicted(
+    space: Space,
+    profile: Profile,
+    last: Sequence[Candidate],
+    searched: Searched,
+    *,
+    given: Given,
+    extrapolate: bool,
+    resamples: int | None,
+) -> Run:
+    used = {lane.server for candidate in last for lane in candidate.plan.lanes}
+    loaded = space.loaded._replace(
+        plans=tuple(candidate.plan for candidate in last),
+        servers={name: spec for name, spec in space.loaded.servers.items() if name in used},
+    )
+    calls = sum(fmean(of.calls for of in searched.figures[candidate.number]) for candidate in last)
+    repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
+    run = predict(loaded, profile, repeats=repeats, given=given, extrapolate=extrapolate).run
+    return with_resampling(run, loaded, profile, profiles=resamples, given=given, extrapolate=extrapolate)
+
+
+def _undominated(run: Run, space: Space, needed: Mapping[int, int | None]) -> tuple[Run, Analysis]:
+    """Analyse; where what is chosen is dominated by another in the same records, leave it out and analyse again."""
+    while True:
+        analysis = analyse(run)
+        worse = [name for name in answer_of(analysis) if dominated(name, analysis, space, needed)]
+        if not worse:
+            return run, analysis
+        run = run._replace(
+            candidates=tuple(name for name in run.candidates if name not in worse),
+            plans=tuple(plan for plan in run.plans if plan.name not in worse),
+            trials=tuple(trial for trial in run.trials if trial.candidate not in worse),
+            calls=[call for call in run.calls if call.candidate not in worse],
+            jobs=[job for job in run.jobs if job.candidate not in worse],
+            delays=[delay for delay in run.delays if delay.candidate not in worse],
+        )
+
+
+def dominated(name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]) -> bool:
+    """Whether another candidate is at least as good in every time, memory and simplicity, and better in one."""
+    mine, my_rank = _dimensions(name, analysis, space, needed), space.find(name).simplicity
+    for other in analysis.candidates:
+        theirs, rank = _dimensions(other.name, analysis, space, needed), space.find(other.name).simplicity
+        if (
+            (theirs, rank) != (mine, my_rank)
+            and rank <= my_rank
+            and all(a <= b for a, b in zip(theirs, mine, strict=True))
+        ):
+            return True
+    return False
+
+
+def _dimensions(name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]) -> tuple[float, ...]:
+    summary = next(of for of in analysis.candidates if of.name == name)
+    return (
+        *(_path_s(summary, verdict.pipelines) for verdict in analysis.paths),
+        float(needed[space.find(name).number] or 0),
+    )
+
+
+def _path_s(summary: CandidateSummary, pipelines: Sequence[str]) -> float:
+    times = [of.time.value if of.time else math.inf for of in summary.pipelines if of.pipeline in pipelines]
+    failed = any(of.jobs_failed for of in summary.pipelines)
+    return math.inf if failed else math.exp(fmean(map(math.log, times)))
+
+
+def _points(searched: Searched, best: Sequence[Score]) -> list[Point]:
+    """Return the front, thinned out where it is long, with the answer in it."""
+    on_front = front(searched.finalists)
+    names = {score.candidate.name for score in best}
+    if len(on_front) > MOST_POINTS:
+        step = (len(on_front) - 1) / (MOST_POINTS - 1)
+        kept = {round(step * number) for number in range(MOST_POINTS)}
+        on_front = [s for number, s in enumerate(on_front) if number in kept or s.candidate.name in names]
+    shown = {score.candidate.name: score for score in on_front}
+    beside = [score for score in best if score.candidate.name not in shown]
+    return [
+        Point(
+            score.candidate.name,
+            score.times_s,
+            score.memory_bytes,
+            score.meets,
+            score.candidate.name in names,
+            score.candidate.name in shown,
+        )
+        for score in sorted([*on_front, *beside], key=lambda s: s.times_s)
+    ]
+
+
+def _bounds(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[BoundRow]:
+    repeats = min(5, analysis.run.repeats)
+    found = bounds(problem, repeats)
+    rows = []
+    for verdict in analysis.paths:
+        name = names[0] if len(names) == 1 else verdict.chosen
+        summary = next((of for of in analysis.candidates if of.name == name), None)
+        if summary is None:
+            continue
+        for number, of in enumerate(summary.pipelines):
+            span_s = found.span_s[number]
+            lone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
+            if lone and span_s and span_s < (found.batch_work_s or 0.0):
+                continue  # its work, below, says more
+            if of.pipeline in verdict.pipelines and of.time and span_s:
+                what = "a reply" if verdict.path == "interactive" else "a job"
+                rows.append((of.pipeline, what, of.time.value, span_s))
+        if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
+            done = next(of.all_done for of in summary.pipelines if of.pipeline in verdict.pipelines)
+            if done:
+                rows.append((verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
+    return [BoundRow(*row, bound_sentence(*row)) for row in rows]
+
+
+def _notes(analysis: Analysis, longest: Longest | None, searched: Searched) -> list[str]:
+    notes = []
+    if searched.interrupted:
+        notes.append("Interrupted: this is the best of what had been looked at by then.")
+    if longest is not None and not longest.fits:
+        notes.append(longest.sentence())
+    names = answer_of(analysis)
+    late = max((score.late_share for score in searched.finalists if score.candidate.name in names), default=0.0)
+    if late:
+        notes.append(f"{percent(late)} of the calls are given up at the workload's timeout_s, in the answer itself.")
+    waits = [score for score in searched.scores if score.late_share > 0]
+    if waits:
+        notes.append(
+            f"{count(len(waits), 'candidate')} would lose calls to the workload's timeout_s while they wait in the "
+            f"server's queue (up to {percent(max(score.late_share for score in waits))} of them)."
+        )
+    return notes

@@ -1,0 +1,136 @@
+"""What no routing can beat on these servers: the span of a job, and the work of all of them.
+
+Span: every call alone on an idle server with the fastest setting there is, so a job takes as long as its longest chain.
+It is found by the engine itself, on the draws of each seed, with servers that never make anybody wait: whatever the
+graph does (branches, loops, k of n), the bound does too. Work: all tokens of the batch path, each at the best rate that
+any setting reaches with any number of calls together. Both hold for the model of the server; its noise, which is a
+factor on single segments, is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from harness.core.engine import Engine
+from harness.core.events import Call
+from harness.core.plan import Lane, Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.step_costs import StepCosts, prefill_s, sped_up
+from harness.drivers.modelled import Tokens
+from harness.drivers.virtual import CannotEnd, simulate
+from harness.predict.forecast import forecast
+from harness.predict.servers import threads_of
+from harness.profiles.compile import compile_costs, stretch_of
+from harness.profiles.schema import Profile
+from harness.recommend.evaluate import Problem
+from harness.workload.load import Loaded
+from harness.workload.schema import ServerSpec, SimulatedServer
+
+__all__ = ["Bounds", "bounds", "call_alone_s", "rate_s"]
+
+
+class Bounds(NamedTuple):
+    """Seconds; by pipeline, in the workload's order. None where no job ended well."""
+
+    span_s: tuple[float | None, ...]  # no median job of the pipeline is faster
+    batch_work_s: float | None  # the batch path is not all done before; None where there is none
+
+
+def bounds(problem: Problem, seeds: int) -> Bounds:
+    """Return the bounds of a workload over so many seeds, in the means that the times beside them have."""
+    loaded = problem.loaded
+    costs = {name: _costs(problem, spec) for name, spec in loaded.servers.items()}
+    tokens_of = forecast(loaded, problem.profiles.first.text)
+    plan = loaded.plans[0]
+    tokens_by = plan.name  # any will do: all their servers count tokens alike
+    one = plan._replace(
+        lanes=(Lane(plan.lanes[0].server, 1, "unbounded"),),
+        place=tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines),
+    )
+    spans: list[list[float]] = [[] for _ in loaded.pipelines]
+    works: list[float] = []
+    for repeat in range(seeds):
+        tokens = tokens_of(tokens_by, repeat)
+        batch, jobs = _never_waiting(problem, one, tokens, tuple(costs.values()), repeat)
+        for number, pipeline in enumerate(loaded.pipelines):
+            times = [job.pipeline_time_s for job in jobs if job.pipeline == pipeline.name and job.outcome == "ok"]
+            if times and median(times) > 0:
+                spans[number].append(median(times))
+        if batch:
+            works.append(min(_work_s(each, costs, problem.profiles.first, batch) for each in loaded.plans))
+    return Bounds(
+        tuple(math.exp(math.fsum(map(math.log, of)) / len(of)) if of else None for of in spans),
+        math.fsum(works) / len(works) if works and not _drops_calls(loaded) else None,
+    )
+
+
+def call_alone_s(costs: StepCosts, prompt_tokens: int, output_tokens: int) -> float:
+    """Return what one call takes at least: nobody else there, the cheapest step, prompts at their cheapest."""
+    prompt_s = prefill_s(costs.prefill, prompt_tokens) * min(1.0, costs.mixed_factor)
+    step_s = min(costs.decode_s[1:])
+    return costs.before_s + costs.after_s + prompt_s + (output_tokens - 1) * step_s
+
+
+def rate_s(costs: StepCosts) -> float:
+    """Return the seconds of one output token at the number of calls that shares its steps best."""
+    return min(step_s / calls for calls, step_s in enumerate(costs.decode_s) if calls)
+
+
+def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, lengths: Sequence[tuple[int, int]]) -> float:
+    """Return what all of these calls take at least on the servers of a plan, which never idle."""
+    speeds = []
+    for lane in plan.lanes:
+        of = costs[lane.server]
+        # A table of prompts may get cheaper per token with size, but between two knots never cheaper than at one.
+        at = {1, *(n for n, _ in of.prefill), of.batch_tokens}
+        token_s = min(prefill_s(of.prefill, n) / n for n in at) * min(1.0, of.mixed_factor)
+        work_s = math.fsum(prompt * token_s + (output - 1) * rate_s(of) for prompt, output in lengths)
+        speeds.append(1 / work_s if work_s else math.inf)
+    if len(speeds) == 1:
+        return 1 / speeds[0]
+    stretch = stretch_of(profile, len(speeds))[len(speeds)]
+    return min(1 / max(speeds), stretch / sum(speeds))  # one alone unslowed, or all of them and slowed
+
+
+def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
+    given, extrapolate = problem.given, problem.extrapolate
+    if isinstance(spec, SimulatedServer):
+        given, extrapolate = {**spec.assume, **(given or {})}, extrapolate or spec.extrapolate
+    profile = problem.profiles.first
+    costs = compile_costs(profile, spec.slots, threads=threads_of(spec), given=given, extrapolate=extrapolate).costs
+    return sped_up(costs, spec.speed_up) if isinstance(spec, SimulatedServer) else costs
+
+
+def _never_waiting(
+    problem: Problem, plan: Plan, tokens: Tokens, costs: Sequence[StepCosts], repeat: int
+) -> tuple[list[tuple[int, int]], list[JobRecord]]:
+    """Run one seed with every call alone; return the lengths of the batch path's calls, and all jobs."""
+    loaded = problem.loaded
+    batch: list[tuple[int, int]] = []
+    jobs: list[JobRecord] = []
+
+    def serve(call: Call, now_s: float) -> Reply:
+        prompt, output = tokens(call)
+        if loaded.pipelines[call.pipeline].path == "batch":
+            batch.append((prompt, output))
+        return Reply("ok", now_s, None, now_s + min(call_alone_s(of, prompt, output) for of in costs))
+
+    def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
+        if isinstance(record, JobRecord):
+            jobs.append(record)
+
+    engine = Engine(loaded.pipelines, plan, origin="predicted", seed=loaded.workload.seed, repeat=repeat)
+    try:
+        simulate(engine, serve, keep)
+    except CannotEnd:
+        return [], []
+    return batch, jobs
+
+
+def _drops_calls(loaded: Loaded) -> bool:
+    """Whether calls may be given up half done: then it depends on the routing how much work there is."""
+    nodes = [node for pipeline in loaded.pipelines for node in pipeline.graph.nodes]
+    return any(node.need is not None or node.enough is not None for node in nodes)

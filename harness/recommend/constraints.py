@@ -1,0 +1,149 @@
+"""What rules a candidate out before anything is simulated: memory, and prompts that do not fit into a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.core.events import Call
+from harness.errors import UserError
+from harness.measure.machine import machine_name
+from harness.predict.forecast import forecast
+from harness.profiles.schema import Profile
+from harness.servers.gguf import read_gguf
+from harness.servers.machine import memory
+from harness.servers.models import BUILTIN, fetched
+from harness.units import size
+from harness.workload.load import Loaded
+from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
+
+__all__ = ["Longest", "Memory", "longest_call", "memory_of"]
+
+SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
+
+
+class Memory(NamedTuple):
+    """What the servers of a workload take, and what there is. Bytes; None = not known.
+
+    A server takes its weights once and for each slot the KV cache of a whole context; a second server takes its own.
+    """
+
+    weights_bytes: int | None
+    token_bytes: float | None  # of KV cache, for each token of context
+    limit_bytes: int | None
+    source: str  # in words, where the first two come from
+    limit_source: str
+
+    @property
+    def known(self) -> bool:
+        """Whether a candidate's memory can be told."""
+        return self.weights_bytes is not None and self.token_bytes is not None
+
+    def needed(self, servers: Sequence[ServerSpec]) -> int | None:
+        """Return what these servers take together: weights and KV cache, a tenth more for buffers."""
+        if self.weights_bytes is None or self.token_bytes is None:
+            return None
+        cache = sum(spec.slots * spec.context_tokens for spec in servers) * self.token_bytes
+        return round((len(servers) * self.weights_bytes + cache) * SPARE)
+
+    def too_much(self, servers: Sequence[ServerSpec]) -> str:
+        """Say why these servers do not fit together; "" where they do, or where it is not known."""
+        needed = self.needed(servers)
+        if needed is None or self.limit_bytes is None or needed <= self.limit_bytes:
+            return ""
+        return f"more memory than the {size(self.limit_bytes)} that {self.limit_source}"
+
+    def sentence(self) -> str:
+        """Say what is known, and where from."""
+        if self.weights_bytes is None or self.token_bytes is None:
+            return f"Memory is not looked at: {self.source}."
+        text = (
+            f"Memory of a server: {size(self.weights_bytes)} of weights and {size(self.token_bytes)} for each token of "
+            f"context of each slot ({self.source}), a tenth more for buffers."
+        )
+        if self.limit_bytes is None:
+            return f"{text} Whether it fits is not looked at: {self.limit_source}."
+        return f"{text} It has to fit into the {size(self.limit_bytes)} that {self.limit_source}."
+
+
+def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None) -> Memory:
+    """Return what servers like `spec` take: by the model's own header, else by the profile.
+
+    Args:
+        spec: one server of the workload.
+        profile: of the machine; says what there is only where that is this machine.
+        limit_bytes: what there is, where it is given.
+    """
+    limit, limit_source = limit_bytes, "is given (--memory)"
+    if limit is None:
+        here = memory()
+        if profile.machine == machine_name() and here.available_bytes:
+            limit, limit_source = here.available_bytes, "is free on this machine"
+        else:
+            limit_source = (
+                f'how much memory there is on the machine of profile "{profile.name}" is not known (--memory)'
+            )
+    if (path := _model_file(spec)) is not None:
+        try:
+            header = read_gguf(path)
+        except UserError:
+            header = None  # the server will say what is wrong with it
+        if header is not None and header.kv_bytes_per_token:
+            source = "from the model's header, cache at f16"
+            return Memory(header.file_bytes, header.kv_bytes_per_token, limit, source, limit_source)
+    known = profile.memory
+    if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
+        per_token = known.slot_bytes / known.context_tokens
+        return Memory(known.model_bytes, per_token, limit, f'from profile "{profile.name}"', limit_source)
+    source = f'neither a model file here nor profile "{profile.name}" says what {spec.model} takes'
+    return Memory(None, None, limit, source, limit_source)
+
+
+def _model_file(spec: ServerSpec) -> Path | None:
+    if isinstance(spec, SimulatedServer) or not isinstance(spec, LlamaCppServer | OllamaServer):
+        return None
+    if spec.model in BUILTIN:
+        return fetched(spec.model)
+    path = Path(spec.model).expanduser()
+    return path if path.suffix.lower() == ".gguf" and path.is_file() else None
+
+
+class Longest(NamedTuple):
+    """The call that needs most of a slot's context, as far as it is known beforehand."""
+
+    pipeline: str
+    node: str
+    prompt_tokens: int
+    output_tokens: int
+    context_tokens: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether prompt and answer fit into the context of a slot."""
+        return self.prompt_tokens + self.output_tokens <= self.context_tokens
+
+    def sentence(self) -> str:
+        """Say what does not fit, and what to do."""
+        needed = self.prompt_tokens + self.output_tokens
+        return (
+            f'A call of "{self.node}" in "{self.pipeline}" needs {self.prompt_tokens} prompt and {self.output_tokens} '
+            f"answer tokens, and a slot has {self.context_tokens}: it would be cut or refused. Set context_tokens to "
+            f"{-(-needed // 256) * 256} or more; every slot then takes more memory."
+        )
+
+
+def longest_call(loaded: Loaded, profile: Profile) -> Longest | None:
+    """Return the call of a workload that needs most context, if it has any."""
+    plan = loaded.plans[0]
+    context = loaded.servers[plan.lanes[0].server].context_tokens  # all have that of the file
+    tokens = forecast(loaded, profile.text)(plan.name, 0)
+    found: list[Longest] = []
+    for p, pipeline in enumerate(loaded.pipelines):
+        for n, node in enumerate(pipeline.graph.nodes):
+            if node.kind != "agent":
+                continue
+            for item in range(node.width):
+                prompt, output = tokens(Call(0, p, 0, n, item, 0, 0, 0.0))
+                found.append(Longest(pipeline.name, node.name, prompt, output, context))
+    return max(found, key=lambda of: of.prompt_tokens + of.output_tokens - of.context_tokens, default=None)

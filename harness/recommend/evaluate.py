@@ -1,0 +1,224 @@
+"""One candidate on one seed: the smallest piece of a search, and a pure function of both.
+
+It makes the figures that analysis makes of records, from the same simulation (`harness.predict`), without keeping the
+records: a search makes tens of thousands of them, and looks at five numbers of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import NamedTuple
+
+from harness.core.events import Call
+from harness.core.graph import Pipeline
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.drivers.modelled import Tokens
+from harness.drivers.virtual import CannotEnd
+from harness.predict.forecast import TokensOf, forecast
+from harness.predict.servers import Given, Modelled, Profiles, modelled
+from harness.predict.simulation import simulate_trial
+from harness.workload.dependencies import dependencies
+from harness.workload.load import Loaded
+
+__all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "varied"]
+
+
+class Variation(NamedTuple):
+    """The workload as it might turn out to be instead."""
+
+    name: str = ""
+    answers: float = 1.0  # factor on every answer's length
+    jobs: int = 1  # factor on users and jobs: each arrival comes so often
+    rate: float = 1.0  # factor on the rate of arrivals in open loops: the same jobs in less time
+
+
+BASE = Variation()
+
+
+class Problem(NamedTuple):
+    """What a worker has to know, once; picklable. `loaded` has every candidate in it."""
+
+    loaded: Loaded
+    profiles: Profiles
+    given: Given = None
+    extrapolate: bool = False
+
+
+class Task(NamedTuple):
+    """Evaluate one candidate on some seeds."""
+
+    candidate: int  # index of its plan
+    repeats: tuple[int, ...]
+    variation: Variation = BASE
+
+
+class Figures(NamedTuple):
+    """One candidate on one seed. Seconds; None where no job ended well."""
+
+    candidate: int
+    repeat: int
+    time_s: tuple[float | None, ...]  # by pipeline: the median over its jobs
+    first_token_s: tuple[float | None, ...]
+    all_done_s: tuple[float | None, ...]  # first intended start to last end; None where a job failed
+    makespan_s: float
+    output_tokens: int
+    calls: int
+    timeouts: int
+    jobs_failed: tuple[int, ...]
+    cannot_end: str = ""  # why it was given up: jobs come faster than they go
+
+
+class _World(NamedTuple):
+    """The workload under one variation."""
+
+    loaded: Loaded
+    tokens_of: TokensOf
+
+
+class Evaluator:
+    """Evaluates candidates of one problem; keeps what does not depend on the seed."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        workload = problem.loaded.workload
+        self._sinks: list[frozenset[str]] = []
+        for pipeline in problem.loaded.pipelines:
+            graph = dependencies(workload, pipeline.name)
+            last = (node for node in graph if all(again for *_, again in graph.out_edges(node, data="again")))
+            self._sinks.append(frozenset(last) if pipeline.path == "interactive" else frozenset())
+        self._index = {pipeline.name: number for number, pipeline in enumerate(problem.loaded.pipelines)}
+        self._worlds: dict[Variation, _World] = {}
+        self._servers: dict[tuple[Variation, int], Modelled] = {}
+
+    def run(self, task: Task) -> tuple[Figures, ...]:
+        """Evaluate one candidate on the seeds of a task."""
+        return tuple(self.evaluate(task.candidate, repeat, task.variation) for repeat in task.repeats)
+
+    def evaluate(self, candidate: int, repeat: int, variation: Variation = BASE) -> Figures:
+        """Simulate one candidate once; UserError where the profile cannot say what its servers cost."""
+        world = self._world(variation)
+        servers = self._modelled(candidate, variation, world)
+        calls: list[CallRecord] = []
+        jobs: list[list[JobRecord]] = [[] for _ in self._index]
+
+        def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
+            if isinstance(record, CallRecord):
+                calls.append(record)
+            elif isinstance(record, JobRecord):
+                jobs[self._index[record.pipeline]].append(record)
+
+        tokens = world.tokens_of(servers.plan.name, repeat)
+        cannot_end, end_s = "", 0.0
+        try:
+            end_s = simulate_trial(world.loaded, servers, repeat, tokens, keep)
+        except CannotEnd as error:
+            cannot_end = str(error)
+        good = [[job for job in of if job.outcome == "ok"] for of in jobs]
+        timeouts, output_tokens, first_s = 0, 0, self._first_tokens(calls)
+        for call in calls:
+            outcome = call.reply.outcome
+            if outcome == "ok":
+                output_tokens += call.reply.output_tokens or 0
+            elif outcome == "timeout":
+                timeouts += 1
+        return Figures(
+            candidate,
+            repeat,
+            tuple(median(job.pipeline_time_s for job in of) if of else None for of in good),
+            tuple(median(of) if of else None for of in self._waited(good, first_s)),
+            tuple(
+                max(job.end_s for job in of) - min(job.due_s for job in of) if of and len(of) == len(every) else None
+                for of, every in zip(good, jobs, strict=True)
+            ),
+            end_s,
+            output_tokens,
+            len(calls),
+            timeouts,
+            tuple(len(every) - len(of) for of, every in zip(good, jobs, strict=True)),
+            cannot_end,
+        )
+
+    def _first_tokens(self, calls: list[CallRecord]) -> Mapping[tuple[str, int], float]:
+        """When the first token of a job's last node came, by (pipeline, job); of interactive pipelines."""
+        found: dict[tuple[str, int], float] = {}
+        if not any(self._sinks):
+            return found
+        for call in calls:
+            at_s = call.reply.first_token_s
+            if at_s is None or call.reply.outcome != "ok" or call.node not in self._sinks[self._index[call.pipeline]]:
+                continue
+            key = (call.pipeline, call.job)
+            found[key] = min(at_s, found.get(key, at_s))
+        return found
+
+    def _waited(self, good: list[list[JobRecord]], first_s: Mapping[tuple[str, int], float]) -> list[list[float]]:
+        return [
+            [first_s[job.pipeline, job.job] - job.due_s for job in of if (job.pipeline, job.job) in first_s]
+            for of in good
+        ]
+
+    def _world(self, variation: Variation) -> _World:
+        world = self._worlds.get(variation)
+        if world is None:
+            loaded = varied(self._problem.loaded, variation)
+            tokens_of = forecast(loaded, self._problem.profiles.first.text)
+            world = self._worlds[variation] = _World(loaded, _lengthened(tokens_of, variation.answers))
+        return world
+
+    def _modelled(self, candidate: int, variation: Variation, world: _World) -> Modelled:
+        key = (variation, candidate)
+        servers = self._servers.get(key)
+        if servers is None:
+            problem = self._problem
+            servers = self._servers[key] = modelled(
+                world.loaded,
+                problem.profiles,
+                world.loaded.plans[candidate],
+                given=problem.given,
+                extrapolate=problem.extrapolate,
+            )
+        return servers
+
+
+def varied(loaded: Loaded, variation: Variation) -> Loaded:
+    """Return the workload with the variation's users, jobs and arrivals."""
+    if variation.jobs == 1 and variation.rate == 1:
+        return loaded
+    return loaded._replace(
+        pipelines=tuple(_varied(pipeline, variation.jobs, variation.rate) for pipeline in loaded.pipelines)
+    )
+
+
+def _varied(pipeline: Pipeline, jobs: int, rate: float) -> Pipeline:
+    arrival = pipeline.arrival
+    several = jobs * rate
+    changed = arrival._replace(
+        due_s=tuple(due_s / rate for due_s in arrival.due_s for _ in range(jobs)),
+        users=arrival.users * jobs,
+        every_s=None if arrival.every_s is None else arrival.every_s / several,
+        poisson_per_s=None if arrival.poisson_per_s is None else arrival.poisson_per_s * several,
+        ramp=arrival.ramp
+        and arrival.ramp._replace(
+            from_per_s=arrival.ramp.from_per_s * several, to_per_s=arrival.ramp.to_per_s * several
+        ),
+        bursts=arrival.bursts
+        and arrival.bursts._replace(size=arrival.bursts.size * jobs, every_s=arrival.bursts.every_s / rate),
+    )
+    return pipeline._replace(arrival=changed, jobs=None if pipeline.jobs is None else pipeline.jobs * jobs)
+
+
+def _lengthened(tokens_of: TokensOf, factor: float) -> TokensOf:
+    if factor == 1:
+        return tokens_of
+
+    def of_trial(candidate: str, repeat: int) -> Tokens:
+        tokens = tokens_of(candidate, repeat)
+
+        def longer(call: Call) -> tuple[int, int]:
+            prompt, output = tokens(call)
+            return prompt, max(1, round(output * factor))
+
+        return longer
+
+    return of_trial

@@ -1,0 +1,208 @@
+"""How candidates compare in a search: the rules of the verdict (`harness.analysis.verdict`), on means over the seeds.
+
+The verdict itself, with intervals, is made of the few that are left at the end. These scores say who that is, what the
+Pareto front looks like, and what the answer would be were the workload another one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Literal, NamedTuple
+
+from harness.analysis.statistics import EQUIVALENCE
+from harness.core.records import Path
+from harness.recommend.evaluate import Figures
+from harness.recommend.space import Candidate
+from harness.workload.schema import Goal, Workload
+
+__all__ = ["Judge", "Miss", "Pick", "Score", "dominates", "front", "pick", "rankings"]
+
+NEVER = math.inf
+
+
+class Miss(NamedTuple):
+    """A goal that a candidate does not meet."""
+
+    pipeline: str
+    goal: str
+    wanted_s: float
+    found_s: float
+
+
+class Score(NamedTuple):
+    """One candidate over the seeds that it was tried on."""
+
+    candidate: Candidate
+    times_s: tuple[float, ...]  # by path: geometric mean of its pipelines' median times; infinite where none ended well
+    memory_bytes: int | None
+    missed: tuple[Miss, ...]
+    excess: float  # factor by which the worst goal is missed; 1 = met
+    failed: bool  # jobs failed, or it cannot end
+    tokens_per_s: float
+    late_share: float  # of the calls, given up at the workload's timeout
+    seeds: int
+
+    @property
+    def meets(self) -> bool:
+        """Whether nothing failed and no goal is missed."""
+        return not self.failed and not self.missed
+
+
+class Judge(NamedTuple):
+    """What a score goes by."""
+
+    paths: tuple[Path, ...]  # those that the workload has, batch first
+    members: tuple[tuple[int, ...], ...]  # indices of each path's pipelines
+    goals: tuple[tuple[int, str, Goal], ...]  # (pipeline, its name, its goal)
+    memory: Mapping[int, int | None]  # by candidate
+
+    @classmethod
+    def of(cls, workload: Workload, memory: Mapping[int, int | None]) -> Judge:
+        """Return what the scores of a workload's candidates go by."""
+        specs = list(workload.pipelines.items())
+        every: tuple[Path, ...] = ("batch", "interactive")
+        paths = tuple(path for path in every if any(spec.path == path for _, spec in specs))
+        members = tuple(tuple(n for n, (_, spec) in enumerate(specs) if spec.path == path) for path in paths)
+        goals = tuple((n, name, spec.goal) for n, (name, spec) in enumerate(specs) if spec.goal is not None)
+        return cls(paths, members, goals, memory)
+
+    def score(self, candidate: Candidate, figures: Iterable[Figures]) -> Score:
+        """Score a candidate by its figures, one for each seed."""
+        found = sorted(figures, key=lambda of: of.repeat)
+        failed = any(of.cannot_end or any(of.jobs_failed) for of in found)
+        times = tuple(
+            _mean([value for of in found if (value := _path_s(of, mine)) is not None]) for mine in self.members
+        )
+        missed = tuple(self._missed(found))
+        calls = sum(of.calls for of in found)
+        makespan_s = sum(of.makespan_s for of in found)
+        return Score(
+            candidate,
+            times,
+            self.memory.get(candidate.number),
+            missed,
+            max((miss.found_s / miss.wanted_s for miss in missed), default=1.0),
+            failed,
+            sum(of.output_tokens for of in found) / makespan_s if makespan_s else 0.0,
+            sum(of.timeouts for of in found) / calls if calls else 0.0,
+            len(found),
+        )
+
+    def _missed(self, found: Sequence[Figures]) -> Iterable[Miss]:
+        """Goals on medians; a 95th percentile needs all records, so the verdict at the end judges it."""
+        for number, name, goal in self.goals:
+            for key, wanted_s, values in (
+                ("first_token_s", goal.first_token_s, [of.first_token_s[number] for of in found]),
+                ("p50_s", goal.p50_s, [of.time_s[number] for of in found]),
+            ):
+                known = [value for value in values if value is not None]
+                if wanted_s is None or not known:
+                    continue
+                if (found_s := median(known)) > wanted_s:
+                    yield Miss(name, key, wanted_s, found_s)
+
+
+class Pick(NamedTuple):
+    """The answer as the scores give it."""
+
+    by_path: tuple[Score, ...]  # in the judge's order: of those within 5 % of the fastest the simplest
+    fastest: tuple[Score, ...]
+    whole: Score | None  # None: the paths want different ones, and nothing decides between them
+    kind: Literal["one path", "same", "both", "goals", "trade"]
+
+    @property
+    def chosen(self) -> tuple[Score, ...]:
+        """What is to be run: one candidate, or one for each path."""
+        return (self.whole,) if self.whole else self.by_path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of these."""
+        return tuple(dict.fromkeys(score.candidate.name for score in self.chosen))
+
+
+def pick(scores: Sequence[Score]) -> Pick:
+    """Choose as the verdict does: per path the simplest within 5 % of the fastest; the goals decide between paths."""
+    able = [score for score in scores if not score.failed] or list(scores)
+    paths = range(len(able[0].times_s))
+    fastest = [min(able, key=lambda s: (s.times_s[path], s.candidate.simplicity)) for path in paths]
+    near = [[s for s in able if s.times_s[path] <= EQUIVALENCE * fastest[path].times_s[path]] for path in paths]
+    by_path = tuple(
+        min(near[path] or [fastest[path]], key=lambda s: (s.candidate.simplicity, s.times_s[path])) for path in paths
+    )
+    if len(by_path) == 1:
+        return Pick(by_path, tuple(fastest), by_path[0], "one path")
+    if by_path[0] is by_path[1]:
+        return Pick(by_path, tuple(fastest), by_path[0], "same")
+    both = [score for score in near[0] if score in near[1]]
+    if both:
+        best = min(both, key=lambda s: (s.candidate.simplicity, math.prod(s.times_s)))
+        return Pick(by_path, tuple(fastest), best, "both")
+    has_goals = any(score.missed for score in able)
+    meeting = [score for score in able if score.meets]
+    if meeting and has_goals:
+        quickest_s = min(score.times_s[0] for score in meeting)
+        equal = [score for score in meeting if score.times_s[0] <= EQUIVALENCE * quickest_s]
+        best = min(equal, key=lambda s: (s.candidate.simplicity, s.times_s[0]))
+        return Pick(by_path, tuple(fastest), best, "goals")
+    return Pick(by_path, tuple(fastest), None, "trade")
+
+
+def rankings(scores: Sequence[Score]) -> list[list[Score]]:
+    """Order the candidates, best first, by everything that one could be chosen for: each path, goals, both at once."""
+    paths = range(len(scores[0].times_s))
+    orders = [sorted(scores, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity)) for path in paths]
+    if any(score.missed for score in scores):
+        orders.append(sorted(scores, key=lambda s: (s.failed, s.excess, s.times_s[0], s.candidate.simplicity)))
+    if len(paths) > 1:
+        best = [max(order[0].times_s[path], 1e-9) for path, order in zip(paths, orders, strict=False)]
+        orders.append(
+            sorted(
+                scores,
+                key=lambda s: (
+                    s.failed,
+                    max(time_s / of_best for time_s, of_best in zip(s.times_s, best, strict=True)),
+                    s.candidate.simplicity,
+                ),
+            )
+        )
+    return orders
+
+
+def dominates(one: Score, other: Score, *, simplicity: bool = True) -> bool:
+    """Whether `one` is at least as good in times, memory (and simplicity), and better in one of them."""
+    mine, theirs = _dimensions(one), _dimensions(other)
+    if simplicity and one.candidate.simplicity > other.candidate.simplicity:
+        return False
+    better = mine != theirs or (simplicity and one.candidate.simplicity < other.candidate.simplicity)
+    return one.failed <= other.failed and better and all(a <= b for a, b in zip(mine, theirs, strict=True))
+
+
+def front(scores: Sequence[Score]) -> list[Score]:
+    """Return the Pareto front of times and memory, fastest on the first path first; of equals the simplest."""
+    able = [score for score in scores if not score.failed]
+    found: dict[tuple[float, ...], Score] = {}
+    for score in sorted(able, key=lambda s: (*_dimensions(s), s.candidate.simplicity)):
+        if not any(dominates(other, score, simplicity=False) for other in found.values()):
+            found.setdefault(_dimensions(score), score)
+    return list(found.values())
+
+
+def _dimensions(score: Score) -> tuple[float, ...]:
+    return (*score.times_s, *(() if score.memory_bytes is None else (float(score.memory_bytes),)))
+
+
+def _path_s(of: Figures, members: Sequence[int]) -> float | None:
+    values = [of.time_s[number] for number in members]
+    known = [value for value in values if value is not None]
+    if of.cannot_end or len(known) < len(values):
+        return None
+    return math.prod(known) ** (1 / len(known))
+
+
+def _mean(values: Sequence[float]) -> float:
+    if not values or min(values) <= 0:
+        return NEVER
+    return math.exp(math.fsum(map(math.log, values)) / len(values))

@@ -1,0 +1,153 @@
+"""When the answer would change: another load, other answers, fewer slots, more agents at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.statistics import EQUIVALENCE
+from harness.core.graph import Pipeline
+from harness.core.plan import Lane
+from harness.recommend.evaluate import Variation
+from harness.recommend.model import Change, Knee, KneeRow, LoadRow
+from harness.recommend.scoring import Judge, Pick, Score, pick
+from harness.recommend.search import Searched, evaluate_all, search
+from harness.recommend.space import Candidate, Space
+from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence
+from harness.recommend.workers import Evaluate
+
+__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops"]
+
+SEEDS = 4  # ratios on common random numbers need few
+RATES = (0.5, 1.0, 1.5, 2.0)
+WORTH = 0.95  # of the best throughput: what comes after that only lengthens the queue
+
+VARIATIONS = (
+    Variation("answers twice as long", answers=2.0),
+    Variation("twice the users and jobs", jobs=2),
+)
+
+
+def changes_of(
+    space: Space, searched: Searched, best: Sequence[Score], judge: Judge, evaluate: Evaluate
+) -> tuple[Change, ...]:
+    """Search again under every variation, and say whether the answer stays; then look for less.
+
+    It stays where it is chosen again, or where it is within 5 % of what would be (and meets the goals where that does).
+    """
+    changes = []
+    before = pick(searched.finalists).names
+    for variation in VARIATIONS:
+        found = search(
+            space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
+        )
+        if found.interrupted:
+            raise KeyboardInterrupt
+        missing = [score.candidate for score in best if score.candidate.number not in _numbers(found.finalists)]
+        extra = evaluate_all(missing, SEEDS, evaluate, variation)
+        now = [judge.score(candidate, extra[candidate.number].values()) for candidate in missing]
+        now += [score for score in found.finalists if score.candidate.number in _numbers(best)]
+        changes.append(_change(variation.name, before, pick([*found.finalists, *now]), now))
+    smaller = [s for s in searched.scores if not s.failed and s.candidate.slots < min(b.candidate.slots for b in best)]
+    if smaller:
+        others = pick(smaller)
+        changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
+    return tuple(changes)
+
+
+def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score]) -> Change:
+    """`before`: what the same rule chooses without the change; `now`: the answer's scores with it."""
+    ratios = [
+        [score.times_s[path] / chosen.times_s[path] for path in range(len(chosen.times_s))]
+        for chosen in found.chosen
+        for score in now
+    ]
+    stays = set(found.names) in ({score.candidate.name for score in now}, set(before)) or (
+        len(now) == len(found.chosen) == 1
+        and all(ratio <= EQUIVALENCE for ratio in ratios[0])
+        and now[0].failed <= found.chosen[0].failed
+        and now[0].excess <= found.chosen[0].excess
+    )
+    names = tuple(score.candidate.name for score in now) if stays else found.names
+    return Change(what, stays, names, change_sentence(what, stays, found, now))
+
+
+def _numbers(scores: Sequence[Score]) -> set[int]:
+    return {score.candidate.number for score in scores}
+
+
+def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Knee | None:
+    """Say how many calls in flight are worth it on the server of the first path's choice."""
+    candidate = chosen[0]
+    index = len(candidate.plan.lanes) - 1  # of two servers the second is the batch path's
+    family = {_limit(other.plan.lanes[index]): other for other in reversed(_family(space, candidate, index))}
+    if len(family) < 2:
+        return None
+    figures = evaluate_all(tuple(family.values()), SEEDS, evaluate)
+    rows = []
+    for limit in sorted(family, key=lambda n: (n is None, n or 0)):
+        score = judge.score(family[limit], figures[family[limit].number].values())
+        rows.append(KneeRow(limit, family[limit].name, score.tokens_per_s, score.times_s))
+    most = max(row.tokens_per_s for row in rows)
+    knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
+    lane = candidate.plan.lanes[index]
+    return Knee(lane.server, lane.slots, tuple(rows), knee.in_flight, knee_sentence(lane, rows, knee))
+
+
+def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
+    """Return the candidates that differ only in how many calls this server is given at once; simple orders first."""
+    lane = candidate.plan.lanes[index]
+    rest = candidate.plan.lanes[:index]
+    found = [
+        other
+        for other in space.candidates
+        if other.plan.lanes[:index] == rest
+        and len(other.plan.lanes) == index + 1
+        and other.plan.lanes[index].server == lane.server
+        and other.plan.lanes[index].cap in ("serial", "window", "unbounded")
+        and other.plan.lanes[index].order in ("fifo", lane.order)
+    ]
+    return sorted(found, key=lambda other: (other.plan.lanes[index].order != lane.order, other.simplicity))
+
+
+def _limit(lane: Lane) -> int | None:
+    return {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+
+
+def open_loops(pipelines: Sequence[Pipeline]) -> bool:
+    """Whether jobs come at a rate of their own, whatever becomes of those before them."""
+    return any(
+        bool(arrival.every_s and not arrival.users)
+        or len(set(arrival.due_s)) > 1
+        or arrival.poisson_per_s is not None
+        or arrival.ramp is not None
+        or arrival.bursts is not None
+        for arrival in (pipeline.arrival for pipeline in pipelines)
+    )
+
+
+def load_of(
+    space: Space, finalists: Sequence[Score], best: Sequence[Score], judge: Judge, evaluate: Evaluate
+) -> tuple[LoadRow, ...]:
+    """Say how much the choice matters at half and at more of the rate at which jobs come; nothing for closed loops."""
+    if not open_loops(space.loaded.pipelines):
+        return ()
+    candidates = list(dict.fromkeys(score.candidate for score in [*finalists, *best]))
+    rows = []
+    for rate in RATES:
+        figures = evaluate_all(candidates, SEEDS, evaluate, Variation(rate=rate))
+        scores = [judge.score(candidate, figures[candidate.number].values()) for candidate in candidates]
+        able = [score for score in scores if not score.failed]
+        if not able:
+            continue
+        paths = range(len(judge.paths))
+        fastest = [min(score.times_s[path] for score in able) for path in paths]
+        mine = [score for score in able if score.candidate.number in _numbers(best)]
+        rows.append(
+            LoadRow(
+                rate,
+                tuple(max(score.times_s[path] for score in able) / fastest[path] for path in paths),
+                tuple(min((s.times_s[path] for s in mine), default=float("inf")) / fastest[path] for path in paths),
+                len(scores) - len(able),
+            )
+        )
+    return tuple(rows)

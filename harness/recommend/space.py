@@ -1,0 +1,237 @@
+"""The candidates that are looked at: every way to run a workload that its server, its profile and its paths leave open.
+
+A candidate is servers and a plan, named for what it does: `window3-on-4` is one server with four slots and at most
+three calls in flight; `serial-on-1+waves-on-4` is two servers, each on half of the cores, the interactive path on the
+first. What is left out is left out by a rule, and each rule that left something out is said with how many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from harness.analysis.verdict import rank
+from harness.core.plan import Lane, Plan
+from harness.core.routing import CAPS, ORDERS
+from harness.errors import UserError
+from harness.predict.servers import threads_of
+from harness.profiles.schema import Profile
+from harness.units import count
+from harness.workload.candidates import most_slots
+from harness.workload.load import Loaded
+from harness.workload.placement import same_model
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
+
+__all__ = ["MOST_SLOTS", "Candidate", "LeftOut", "Space", "design_space"]
+
+MOST_SLOTS = 16  # tried with --extrapolate where nothing else is asked for
+EVERY_WINDOW = 8  # up to so many slots every number of calls in flight is tried, beyond that powers of two
+BOTH_PATHS = frozenset({"interactive-first", "reserve"})  # change something only where both paths share a queue
+SEVERAL_SLOTS = frozenset({"waves", "reserve"})  # caps that are `serial` on one slot
+
+
+class Candidate(NamedTuple):
+    """One way to run the workload; `number` is its place in the space."""
+
+    number: int
+    plan: Plan
+    simplicity: tuple[int, ...]  # the lower, the simpler to run: decides between those that are equal
+
+    @property
+    def name(self) -> str:
+        """What it is called everywhere."""
+        return self.plan.name
+
+    @property
+    def slots(self) -> int:
+        """Of all its servers together."""
+        return sum(lane.slots for lane in self.plan.lanes)
+
+
+class LeftOut(NamedTuple):
+    """Candidates, or settings that would have made some, that were not looked at."""
+
+    what: str
+    why: str
+
+
+class Space(NamedTuple):
+    """All candidates of a workload; `loaded` is the workload with their servers and plans in it."""
+
+    loaded: Loaded
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[LeftOut, ...]
+    base: str  # the server of the file that all of them are like
+
+    def find(self, name: str) -> Candidate:
+        """Return the candidate of that name."""
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+
+class _Way(NamedTuple):
+    """How one server is used."""
+
+    slots: int
+    cap: str
+    order: str
+    max_in_flight: int | None
+
+    @property
+    def name(self) -> str:
+        window = "" if self.max_in_flight is None else str(self.max_in_flight)
+        order = "" if self.order == "fifo" else f"-{self.order}"
+        return f"{self.cap}{window}-on-{self.slots}{order}"
+
+    def lane(self, server: str) -> Lane:
+        return Lane(server, self.slots, self.cap, self.order, self.max_in_flight)
+
+
+def design_space(
+    loaded: Loaded,
+    profile: Profile,
+    *,
+    extrapolate: bool = False,
+    max_slots: int | None = None,
+    fits: Callable[[Sequence[ServerSpec]], str] | None = None,
+) -> Space:
+    """Return every candidate of a workload on a profile's machine.
+
+    Args:
+        loaded: the workload; its server with most slots is the one that all candidates' servers are like.
+        profile: says which numbers of slots are known, and whether two servers side by side are.
+        extrapolate: try numbers of slots that the profile lacks, in powers of two.
+        max_slots: the most slots of one server; None = those of the profile, with `extrapolate` 16.
+        fits: why servers do not fit into the machine together; "" where they do. None = all fit.
+
+    Raises:
+        UserError: nodes ask for several models, or nothing is left.
+    """
+    base = most_slots(loaded.servers)
+    like = loaded.servers[base]
+    _check_models(loaded, like)
+    left_out: list[LeftOut] = []
+    slots = _slot_counts(like, profile, extrapolate, max_slots, left_out)
+    paths = [pipeline.path for pipeline in loaded.pipelines]
+    both = len(set(paths)) == 2
+    servers: dict[str, ServerSpec] = {}
+    plans: list[Plan] = []
+    dropped: Counter[str] = Counter()
+
+    def add(lanes: tuple[Lane, ...], specs: Mapping[str, ServerSpec], place: tuple[tuple[int, ...], ...]) -> None:
+        name = "+".join(_named(lane) for lane in lanes)
+        why = fits([specs[lane.server] for lane in lanes]) if fits else ""
+        if why:
+            dropped[why] += 1
+            return
+        servers.update({lane.server: specs[lane.server] for lane in lanes})
+        plans.append(Plan(name, lanes, place))
+
+    fixed = isinstance(like, OllamaServer) and like.url is not None
+    everything = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
+    for n in slots:
+        server = base if fixed else f"slots-{n}"
+        spec = like.model_copy(update={"slots": n})
+        for way in _ways(n, shared=both, fixed=fixed):
+            add((way.lane(server),), {server: spec}, everything)
+    if both and not fixed:
+        apart = tuple(
+            (int(path == "batch"),) * len(pipeline.graph.nodes)
+            for path, pipeline in zip(paths, loaded.pipelines, strict=True)
+        )
+        halves, why = _halves(like, profile, slots, extrapolate)
+        if why:
+            left_out.append(LeftOut("two servers, the interactive path on one of its own", why))
+        for mine, theirs in product(halves, halves):
+            specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
+            first, second = specs
+            for one, other in product(_ways(mine.slots, shared=False), _ways(theirs.slots, shared=False)):
+                add((one.lane(first), other.lane(second)), specs, apart)
+    left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
+    if not plans:
+        reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
+        raise UserError(f"no candidate is left to look at. {reasons}")
+    asked = loaded.models.get(base) or (like.model,)
+    whole = loaded._replace(
+        servers=servers, plans=tuple(plans), derived=tuple(servers), models=dict.fromkeys(servers, tuple(asked))
+    )
+    candidates = tuple(Candidate(number, plan, rank(plan.lanes)) for number, plan in enumerate(plans))
+    return Space(whole, candidates, tuple(left_out), base)
+
+
+def _ways(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
+    """Yield every way to use a server with so many slots.
+
+    Left out is what is the same thing twice: more slots than calls in flight but for `window`, a limit that is none,
+    and orders where nothing ever waits in front of the server, or where all that waits is of one path.
+    """
+    orders = [order for order in ORDERS if shared or order not in BOTH_PATHS]
+    for cap in CAPS:
+        if cap == "serial" and slots > 1 and not fixed:
+            continue
+        if (cap in SEVERAL_SLOTS and slots == 1) or (cap in BOTH_PATHS and not shared):
+            continue
+        if cap == "unbounded":
+            yield _Way(slots, cap, "fifo", None)
+        elif cap == "window":
+            windows = [n for n in range(2, slots) if slots <= EVERY_WINDOW or n & (n - 1) == 0]
+            for order in orders:
+                yield from (_Way(slots, cap, order, n) for n in windows)
+                if slots > 1:
+                    yield _Way(slots, cap, order, None)
+            yield _Way(slots, cap, "fifo", 2 * slots)
+        else:
+            yield from (_Way(slots, cap, order, None) for order in orders)
+
+
+def _named(lane: Lane) -> str:
+    return _Way(lane.slots, lane.cap, lane.order, lane.max_in_flight).name
+
+
+def _slot_counts(
+    like: ServerSpec, profile: Profile, extrapolate: bool, max_slots: int | None, left_out: list[LeftOut]
+) -> tuple[int, ...]:
+    """Return the numbers of slots of one server with the whole machine."""
+    if isinstance(like, OllamaServer) and like.url is not None:
+        left_out.append(LeftOut(f"other numbers of slots than {like.slots}", "a running server has the slots it has"))
+        return (like.slots,)
+    known = {int(slots) for slots in profile.family(threads_of(like))}
+    if extrapolate:
+        most = max_slots or max(MOST_SLOTS, *known)
+        wanted = known | {1 << k for k in range(7) if 1 << k <= most}
+    else:
+        wanted = known
+        lacking = [n for n in (1, 2, 4, 8) if n not in known and n < (max_slots or MOST_SLOTS)]
+        if lacking:
+            text = ", ".join(map(str, lacking))
+            left_out.append(LeftOut(f"{text} slots", f'not in profile "{profile.name}" (--extrapolate tries them)'))
+    if max_slots is not None:
+        wanted = {n for n in wanted if n <= max_slots}
+    return tuple(sorted(wanted))
+
+
+def _halves(
+    like: ServerSpec, profile: Profile, slots: Sequence[int], extrapolate: bool
+) -> tuple[list[ServerSpec], str]:
+    """Return the servers that can work side by side on this machine, or why there are none."""
+    if not profile.contention or "2" not in profile.contention:
+        return [], f'profile "{profile.name}" does not know how two busy servers slow each other'
+    if profile.half is None:
+        return [like.model_copy(update={"slots": n}) for n in slots], ""
+    if like.threads not in (None, "half") if isinstance(like, EngineServer) else False:
+        return [], "the server has a number of threads of its own, and the profile knows two servers on half each"
+    known = {int(n) for n in profile.half}
+    wanted = sorted({*known, *slots} if extrapolate else known & {*slots, *known})
+    return [like.model_copy(update={"slots": n, "threads": "half"}) for n in wanted], ""
+
+
+def _check_models(loaded: Loaded, like: ServerSpec) -> None:
+    """One model: where each of several goes is another question, with a profile for each."""
+    nodes = [node for pipeline in loaded.pipelines for node in pipeline.graph.nodes if node.kind == "agent"]
+    asked = {like.model if not node.model or same_model(node.model, like.model) else node.model for node in nodes}
+    if len(asked) > 1 and not isinstance(like, SimulatedServer):
+        raise UserError(
+            f"nodes ask for {' and '.join(sorted(asked))}, and recommend searches the ways to serve one model; name "
+            "the candidates in `compare`, and use slotwise simulate or slotwise run"
+        )

@@ -1,0 +1,229 @@
+"""A recommendation for people (terminal, Markdown) and programs (JSON): the same sections in both texts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.analysis.model import Analysis
+from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use
+from harness.report.summary import summary, to_plain
+from harness.report.text import markdown, plain
+from harness.units import seconds, size
+
+__all__ = ["markdown_recommendation", "print_recommendation", "recommendation_text"]
+
+
+class _Table(NamedTuple):
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class _Section(NamedTuple):
+    title: str
+    lead: tuple[str, ...] = ()  # said first, and loud
+    table: _Table | None = None
+    items: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+
+def print_recommendation(recommendation: Recommendation, console: Console) -> None:
+    """Print it; fits 80 columns, readable without colour."""
+    ascii_only = console.options.ascii_only
+    with console.capture() if ascii_only else nullcontext() as captured:
+        console.print(Text(plain(_title(recommendation)), style="bold"))
+        console.print(Text(plain(_where(recommendation)), style="dim"))
+        for section in _sections(recommendation):
+            console.print(_block(section, ascii_only))
+            for line in section.code:
+                console.print(Text("  " + plain(line), style="cyan"), soft_wrap=True)  # to be copied: never broken
+    if captured is not None:
+        console.file.write(captured.get().encode(console.encoding, "replace").decode(console.encoding))
+
+
+def markdown_recommendation(recommendation: Recommendation) -> str:
+    """Return it as Markdown."""
+    lines = [f"# {markdown(_title(recommendation))}", "", markdown(_where(recommendation)), ""]
+    for section in _sections(recommendation):
+        lines += [f"## {markdown(section.title)}", ""]
+        for text in section.lead:
+            lines += [f"**{markdown(text)}**", ""]
+        if section.table:
+            lines += ["| " + " | ".join(markdown(cell) for cell in section.table.header) + " |"]
+            lines += ["|" + "---|" * len(section.table.header)]
+            lines += ["| " + " | ".join(markdown(cell) for cell in row) + " |" for row in section.table.rows]
+            lines += [""]
+        if section.items:
+            lines += [*(f"- {markdown(text)}" for text in section.items), ""]
+        if section.code:
+            lines += ["```", *(plain(line) for line in section.code), "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def recommendation_text(recommendation: Recommendation) -> str:
+    """Return it as JSON: raw numbers, with the whole analysis of the finalists in it."""
+    found: dict[str, Any] = to_plain(recommendation)
+    found["analysis"] = summary(recommendation.analysis)
+    if recommendation.confirmation is not None:
+        found["confirmation"]["analysis"] = summary(recommendation.confirmation.analysis)
+    return json.dumps(found, indent=2, allow_nan=False) + "\n"
+
+
+def _title(recommendation: Recommendation) -> str:
+    return f"{recommendation.workload}: recommendation ({recommendation.origin})"
+
+
+def _where(recommendation: Recommendation) -> str:
+    return f'Profile "{recommendation.profile}": {recommendation.machine}'
+
+
+def _sections(recommendation: Recommendation) -> Iterator[_Section]:
+    confirmation = recommendation.confirmation
+    analysis = confirmation.analysis if confirmation else recommendation.analysis
+    if recommendation.notes:
+        yield _Section("Notes", items=recommendation.notes)
+    yield _Section("Answer", lead=analysis.choice.sentences, table=_uses(recommendation.uses))
+    if recommendation.goals:
+        yield _Section("Goals", items=recommendation.goals)
+    if confirmation:
+        yield _confirmation(confirmation)
+    for verdict in analysis.paths:
+        yield _Section(f"The {verdict.path} path", lead=(verdict.headline,), items=verdict.sentences)
+    yield _settings(analysis)
+    if recommendation.front:
+        yield _front(recommendation.front, recommendation.paths)
+    if recommendation.knee:
+        yield _knee(recommendation.knee, recommendation.paths)
+    if recommendation.changes:
+        yield _Section("When the answer would change", items=tuple(of.sentence for of in recommendation.changes))
+    if recommendation.load:
+        yield _load(recommendation.load, recommendation.paths)
+    if recommendation.bounds:
+        yield _Section("What no routing can beat", items=tuple(of.sentence for of in recommendation.bounds))
+    looked = (*recommendation.search, *(f"Left out: {text}." for text in recommendation.left_out))
+    yield _Section("What was looked at", items=(*looked, recommendation.memory))
+    if recommendation.analysis.notices:
+        notices = tuple(notice.text for notice in recommendation.analysis.notices)
+        yield _Section("What the prediction rests on", items=(*notices, *recommendation.analysis.method))
+
+
+def _uses(uses: Sequence[Use]) -> _Table:
+    rows = []
+    for use in uses:
+        server = f"{use.server} ({'half of the cores' if use.threads == 'half' else f'{use.threads} threads'})"
+        rows.append(
+            (
+                f"{use.path} ({', '.join(use.pipelines)})",
+                server if use.threads else use.server,
+                str(use.slots),
+                use.cap,
+                "no limit" if use.in_flight is None else str(use.in_flight),
+                use.order,
+            )
+        )
+    return _Table(("path", "server", "slots", "cap", "in flight", "order"), tuple(rows))
+
+
+def _confirmation(confirmation: Confirmation) -> _Section:
+    rows = tuple(
+        (
+            of.candidate,
+            of.pipeline,
+            seconds(of.predicted_s),
+            seconds(of.measured_s),
+            f"{of.error * 100:+.1f} %",
+        )
+        for of in confirmation.differences
+    )
+    table = _Table(("candidate", "pipeline", "predicted", confirmation.origin, "error"), rows)
+    return _Section(
+        f"Confirmation ({confirmation.origin})",
+        table=table,
+        items=(*confirmation.sentences, f"Every call: {confirmation.folder}"),
+    )
+
+
+def _settings(analysis: Analysis) -> _Section:
+    lines: list[str] = []
+    remarks: list[str] = []
+    for one in analysis.choice.settings:
+        lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
+        lines += [*one.shell, *one.code]
+        remarks += one.remarks
+    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks), code=tuple(lines))
+
+
+def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
+    known = any(point.memory_bytes is not None for point in points)
+    header = ("candidate", *paths, *(["memory"] if known else []), "")
+    rows = []
+    for point in points:
+        remarks = [
+            *(["chosen"] if point.chosen else []),
+            *([] if point.on_front else ["simpler"]),
+            *([] if point.meets_goals else ["misses goal"]),
+        ]
+        memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
+        rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))
+    what = " against ".join(f"{path} time" for path in paths) + (" against memory" if known else "")
+    return _Section(f"Pareto front: {what} (means over the seeds)", table=_Table(header, tuple(rows)))
+
+
+def _knee(knee: Knee, paths: Sequence[str]) -> _Section:
+    rows = tuple(
+        (
+            "no limit" if row.in_flight is None else str(row.in_flight),
+            f"{row.tokens_per_s:.1f}",
+            *map(_time, row.times_s),
+        )
+        for row in knee.rows
+    )
+    header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
+    return _Section("How many agents are worth attaching", lead=(knee.sentence,), table=_Table(header, rows))
+
+
+def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:
+    header = (
+        "arrivals",
+        *(f"{path}: slowest" for path in paths),
+        *(f"{path}: the answer" for path in paths),
+        "failing",
+    )
+    table = tuple(
+        (f"{row.rate:g} x", *map(_ratio, row.spread), *map(_ratio, row.answer), str(row.failing)) for row in rows
+    )
+    lead = "Times of the fastest among the finalists, by the rate at which jobs come:"
+    return _Section("Load", lead=(lead,), table=_Table(header, table))
+
+
+def _time(value_s: float) -> str:
+    return seconds(value_s) if math.isfinite(value_s) else "-"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "fails"
+
+
+def _block(section: _Section, ascii_only: bool) -> Group:
+    blocks: list[RenderableType] = [Text(""), Text(plain(section.title), style="bold underline")]
+    blocks += [Text(plain(text), style="bold green" if section.title == "Answer" else "bold") for text in section.lead]
+    if section.table:
+        table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for number, title in enumerate(section.table.header):
+            table.add_column(Text(plain(title)), justify="left" if number == 0 else "right", overflow="fold")
+        for row in section.table.rows:
+            table.add_row(*(Text(plain(cell)) for cell in row))
+        blocks.append(table)
+    for text in section.items:
+        item = Table.grid(padding=(0, 1))
+        item.add_row(Text("-"), Text(plain(text)))
+        blocks.append(item)
+    return Group(*blocks)

@@ -1,0 +1,90 @@
+"""`slotwise recommend` from the outside: answers, files, mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recommend.workloads import PROFILE, both, fan
+
+from harness.cli.app import _main
+from harness.cli.recommending import budget_of, size_of
+from harness.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "fan.yaml").write_text(fan(8), encoding="utf-8")
+    (tmp_path / "both.yaml").write_text(both("p50_s: 4"), encoding="utf-8")
+    (tmp_path / "paper.yaml").write_text(PROFILE, encoding="utf-8")
+    return tmp_path
+
+
+def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["slotwise", "recommend", *arguments])
+    return _main()
+
+
+QUICK = ("--no-measure", "--workers", "1", "--seeds", "2", "--resamples", "0")
+M1 = ("--profile", "m1-published", "--assume", "prefill_s_per_token=0.0004")
+
+
+def test_the_terminal_report_fits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert slotwise(monkeypatch, "both.yaml", "--profile", "paper.yaml", *QUICK) == 0
+    text = capsys.readouterr().out
+    for title in ("Answer", "Pareto front", "When the answer would change", "What no routing can beat"):
+        assert title in text
+    commands = ("OLLAMA_", "  ")  # to be copied: not broken
+    assert all(len(line) <= 80 for line in text.splitlines() if not any(word in line for word in commands))
+
+
+def test_json_and_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    assert slotwise(monkeypatch, "fan.yaml", *M1, *QUICK, "--json", "--out", "reports") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["answer"] == ["window-on-4"]
+    assert found["origin"] == "predicted"
+    assert found["knee"]["in_flight"] == 4
+    (written,) = (folder / "reports").glob("*/recommendation.md")
+    text = written.read_text(encoding="utf-8")
+    assert text.startswith("# fan: recommendation")
+    assert "## Pareto front" in text
+    assert json.loads(written.with_suffix(".json").read_text(encoding="utf-8"))["answer"] == found["answer"]
+
+
+def test_a_budget_too_short_is_said_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = QUICK[1:]
+    assert slotwise(monkeypatch, "fan.yaml", *M1, *quick, "--budget", "1s") == 0
+    assert "Prediction only: a budget of 1.00 s is too short" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fan.yaml", *QUICK), "no profile of this machine with gemma4"),
+        (("fan.yaml", *M1, *QUICK, "--budget", "soon"), "--budget: expected a time"),
+        (("fan.yaml", *M1, *QUICK, "--memory", "much"), "--memory: expected a size"),
+        (("fan.yaml", "--profile", "m1-published", *QUICK), "prefill_s_per_token"),
+        (("none.yaml", *QUICK), "none.yaml"),
+    ],
+)
+def test_mistakes_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert slotwise(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_times_and_sizes() -> None:
+    assert [budget_of(text) for text in ("90s", "5m", "1.5h", "30")] == [90, 300, 5400, 30]
+    assert [size_of(text) for text in ("8GB", "512 MiB")] == [8 * 10**9, 512 * 2**20]
+    with pytest.raises(UserError):
+        budget_of("-1s")

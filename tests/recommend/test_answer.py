@@ -1,0 +1,153 @@
+"""The answer: against brute force, never dominated, right on the published case, and with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from recommend.workloads import M1_PROMPTS, UNKNOWN, Silent, both, chat, fan, loaded_of, paper
+
+from harness.analysis.analyse import analyse
+from harness.predict.servers import Given, Profiles
+from harness.predict.simulation import predict
+from harness.profiles.load import load_profile
+from harness.profiles.schema import Profile
+from harness.recommend.answer import Found, answer_of, dominated, recommend
+from harness.recommend.bounds import bounds
+from harness.recommend.evaluate import BASE, Figures, Problem, Task
+from harness.recommend.space import design_space
+from harness.recommend.workers import in_process
+
+
+def found_of(folder: Path, text: str, profile: Profile, given: Given = None, seeds: int = 4) -> Found:
+    space = design_space(loaded_of(folder, text), profile)
+    problem = Problem(space.loaded, Profiles(profile), given)
+    return recommend(
+        space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=seeds, given=given, resamples=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "slots", "in_flight"),
+    # A second call on its way hides the client's overhead of 0.47 s behind the first; a second slot would not pay.
+    [(fan(8), "window-on-4", 4, 4), (chat(), "serial-on-1", 1, 1), (fan(2), "window2-on-1", 1, 2)],
+    ids=["a fan-out of eight", "a chat", "two at a time"],
+)
+def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, in_flight: int) -> None:
+    found = found_of(tmp_path, text, load_profile("m1-published"), M1_PROMPTS).recommendation
+    assert found.answer == (answer,)
+    assert [(use.slots, use.in_flight) for use in found.uses] == [(slots, in_flight)]
+    (verdict,) = found.analysis.paths
+    assert any(sentence.startswith("Why: ") for sentence in verdict.sentences)
+    assert verdict.batched == (slots > 1)
+
+
+def test_the_knee_of_the_published_case(tmp_path: Path) -> None:
+    """Four slots: two at once gain nothing over one, four double it, eight only queue."""
+    knee = found_of(tmp_path, fan(8), load_profile("m1-published"), M1_PROMPTS).recommendation.knee
+    assert knee is not None
+    assert knee.in_flight == 4
+    rates = {row.in_flight: row.tokens_per_s for row in knee.rows}
+    assert rates[8] == pytest.approx(rates[4], rel=0.05)
+    assert rates[2] < 0.6 * rates[4]
+
+
+@pytest.mark.parametrize("text", [fan(3), fan(6), chat(), both(), both("p50_s: 4"), both("first_token_s: 3")])
+def test_it_is_what_brute_force_finds_and_nothing_dominates_it(tmp_path: Path, text: str) -> None:
+    profile = paper(tmp_path)
+    found = found_of(tmp_path, text, profile, seeds=8)
+    everything = analyse(predict(found.space.loaded, profile, repeats=8).run)
+    best = {verdict.path: verdict.fastest for verdict in everything.paths}
+    values = {
+        of.name: {s.pipeline: s.time.value for s in of.pipelines if s.time is not None} for of in everything.candidates
+    }
+    recommendation = found.recommendation
+    for verdict in recommendation.analysis.paths:
+        assert verdict.chosen is not None
+        (pipeline,) = verdict.pipelines
+        fastest = best[verdict.path]
+        assert fastest is not None
+        assert values[verdict.chosen][pipeline] <= 1.05 * values[fastest][pipeline]
+    assert recommendation.answer == answer_of(recommendation.analysis)
+    needed = {candidate.number: None for candidate in found.space.candidates}
+    for name in recommendation.answer:
+        assert not dominated(name, recommendation.analysis, found.space, needed)
+
+
+def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
+    profile = paper(tmp_path)
+    for text in (fan(6), both()):
+        space = design_space(loaded_of(tmp_path, text), profile)
+        problem = Problem(space.loaded, Profiles(profile))
+        found = bounds(problem, 3)
+        run = analyse(predict(space.loaded, profile, repeats=3).run)
+        for candidate in run.candidates:
+            for number, summary in enumerate(candidate.pipelines):
+                span_s = found.span_s[number]
+                assert span_s is not None
+                assert summary.time is not None
+                assert span_s <= summary.time.value * (1 + 1e-9)
+                if summary.path == "batch":
+                    assert found.batch_work_s is not None
+                    assert summary.all_done is not None
+                    assert found.batch_work_s <= summary.all_done.value * (1 + 1e-9)
+
+
+def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
+    """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt of so many tokens / 128 s."""
+    profile = paper(tmp_path)
+    space = design_space(loaded_of(tmp_path, fan(6, 16)), profile)
+    problem = Problem(space.loaded, Profiles(profile))
+    found = bounds(problem, 1)
+    serial = analyse(predict(space.loaded._replace(plans=(space.find("serial-on-1").plan,)), profile, repeats=1).run)
+    time = serial.candidates[0].pipelines[0].time
+    assert time is not None
+    assert found.span_s[0] == pytest.approx(time.value / 6)
+    # At best four calls share a step of 1/4 s; prompts share nothing.
+    prompt_s = time.value / 6 - 15 / 8
+    assert found.batch_work_s == pytest.approx(6 * (prompt_s + 15 / 16))
+
+
+def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> None:
+    recommendation = found_of(tmp_path, both("p50_s: 0.01"), paper(tmp_path)).recommendation
+    text = " ".join(recommendation.goals)
+    assert "No candidate meets every goal" in text
+    assert "Nearest is" in text
+    assert "no routing meets that goal" in text
+
+
+def test_what_would_change_the_answer(tmp_path: Path) -> None:
+    """Two calls at a time get no slots beyond one; twice the jobs make four, and those gain from four slots."""
+    recommendation = found_of(tmp_path, fan(2), load_profile("m1-published"), M1_PROMPTS).recommendation
+    changes = {change.what: change for change in recommendation.changes}
+    assert changes["answers twice as long"].stays
+    assert not changes["twice the users and jobs"].stays
+    assert "on-4" in changes["twice the users and jobs"].candidates[0]
+
+
+def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:
+    text = chat().replace("arrival: {closed: 1, think_s: 1}", "arrival: {every_s: 6}").replace("jobs: 4", "jobs: 20")
+    recommendation = found_of(tmp_path, text, load_profile("m1-published"), M1_PROMPTS).recommendation
+    rows = {row.rate: row for row in recommendation.load}
+    assert list(rows) == [0.5, 1.0, 1.5, 2.0]
+    assert rows[0.5].spread[0] < rows[2.0].spread[0]  # at moderate load the policies hardly differ
+    assert not found_of(tmp_path, chat(), load_profile("m1-published"), M1_PROMPTS).recommendation.load
+
+
+def test_interrupted_beside_the_answer_the_answer_is_kept(tmp_path: Path) -> None:
+    profile = paper(tmp_path)
+    space = design_space(loaded_of(tmp_path, fan(6)), profile)
+    problem = Problem(space.loaded, Profiles(profile))
+    evaluate = in_process(problem)
+
+    def cut(tasks: Sequence[Task]) -> Iterator[tuple[Figures, ...]]:
+        if any(task.variation != BASE for task in tasks):
+            raise KeyboardInterrupt
+        return evaluate(tasks)
+
+    whole = recommend(space, problem, profile, evaluate, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    found = recommend(space, problem, profile, cut, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    assert found.answer == whole.answer
+    assert found.changes == ()
+    assert found.interrupted

@@ -1,0 +1,145 @@
+"""Confirmation: when it may end, what it says, and that the measurement wins.
+
+What is "measured" here is a prediction on another profile, written as a run: a machine that is not what it was
+taken for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recommend.workloads import UNKNOWN, Silent, fan, loaded_of, paper
+
+from harness.analysis.measures import index_records, summarise
+from harness.cli.app import _main
+from harness.predict.servers import Profiles
+from harness.predict.simulation import predict
+from harness.profiles.schema import Profile
+from harness.recommend.answer import Found, recommend
+from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure
+from harness.recommend.evaluate import Problem
+from harness.recommend.space import design_space
+from harness.recommend.workers import in_process
+from harness.runs.folder import RunFolder, read_run
+from harness.workload.schema import FrozenDict
+
+
+def found_of(folder: Path) -> tuple[Found, Profile]:
+    profile = paper(folder)
+    space = design_space(loaded_of(folder, fan(8)), profile)
+    problem = Problem(space.loaded, Profiles(profile))
+    found = recommend(space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=2, resamples=0)
+    return found, profile
+
+
+def run_folder(folder: Path, found: Found, profile: Profile, repeats: int) -> Path:
+    loaded = to_measure(found, contenders(found, UNKNOWN))
+    run = predict(loaded, profile, repeats=repeats).run._replace(origin="measured", workload=loaded.resolved())
+    path = folder / f"run-{repeats}-{profile.name}"
+    path.mkdir()
+    with RunFolder(path) as to:
+        to.write_header(run)
+        to.add_records(run)
+    return path
+
+
+def slow_in_batches(profile: Profile) -> Profile:
+    """A machine on which steps share nothing."""
+    slots = {
+        key: setting.model_copy(update={"step_s": FrozenDict({b: 0.5 * int(b) for b in setting.step_s})})
+        for key, setting in profile.slots.items()
+        if key != "1"
+    }
+    return profile.model_copy(update={"name": "slow", "slots": FrozenDict({"1": profile.slots["1"], **slots})})
+
+
+def test_the_answer_is_measured_first_and_beside_two_to_four(tmp_path: Path) -> None:
+    found, _ = found_of(tmp_path)
+    names = contenders(found, UNKNOWN)
+    assert names[0] == found.recommendation.answer[0] == "window-on-4"
+    assert 2 <= len(names) <= 4
+    assert expected_s(found, names) >= expected_s(found, names[:2]) > 0
+    one = UNKNOWN._replace(weights_bytes=1, token_bytes=1.0, limit_bytes=1)
+    assert len(contenders(found, one)) == 1  # no room for a second
+
+
+def test_where_the_measurement_agrees(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    recommendation = confirmed(found, run_folder(tmp_path, found, profile, 3), Until(60))
+    assert recommendation.origin == "measured"
+    assert recommendation.answer == ("window-on-4",)
+    assert recommendation.confirmation is not None
+    assert not recommendation.confirmation.contradicts
+    assert all(abs(of.error) < 1e-9 for of in recommendation.confirmation.differences)
+
+
+def test_where_it_contradicts_it_wins_and_that_is_said(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    recommendation = confirmed(found, run_folder(tmp_path, found, slow_in_batches(profile), 3), Until(60))
+    assert recommendation.answer == ("serial-on-1",)
+    assert [use.slots for use in recommendation.uses] == [1]
+    assert recommendation.confirmation is not None
+    assert recommendation.confirmation.contradicts
+    assert any("The measurement counts" in text for text in recommendation.confirmation.sentences)
+    assert max(abs(of.error) for of in recommendation.confirmation.differences) > 0.3
+
+
+def test_one_repeat_confirms_nothing(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    recommendation = confirmed(found, run_folder(tmp_path, found, profile, 1), Until(60))
+    assert recommendation.origin == "predicted"
+    assert "a prediction alone" in recommendation.notes[0]
+
+
+def test_it_ends_when_they_are_told_apart_or_the_time_is_over(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    one, two = (run_folder(tmp_path, found, profile, n) for n in (1, 2))
+    now_s = 0.0
+    until = Until(1000, lambda: now_s)
+    assert not until(one)  # one repeat tells nothing apart
+    now_s = 10.0
+    assert until(two)  # without noise two do
+    assert until.separated
+    over = Until(100, lambda: now_s)
+    now_s = 70.0  # began at 10
+    assert not over(one)
+    now_s = 111.0
+    assert over(one)
+    assert not over.separated
+
+
+def test_who_looks_again_needs_a_wider_interval(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    noisy = profile.model_copy(
+        update={
+            "name": "noisy",
+            "slots": FrozenDict({k: s.model_copy(update={"noise": 0.3}) for k, s in profile.slots.items()}),
+        }
+    )
+    run = read_run(run_folder(tmp_path, found, noisy, 4))
+    summaries = summarise(run, index_records(run))
+    first, third = (comparisons_of(summaries, looks) for looks in (1, 3))
+    for one, other in zip(first, third, strict=True):
+        assert one.low is not None and one.high is not None and other.low is not None and other.high is not None
+        assert other.low < one.low <= one.high < other.high
+        assert other.comparisons == 6 * one.comparisons  # 3 x 4 over 1 x 2
+
+
+def test_a_whole_recommendation_on_simulated_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Search, measure until told apart, report: the live driver against servers that are models of the profile."""
+    paper(tmp_path)
+    text = fan(8, 40).replace(
+        "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'paper.yaml'}, speed_up: 20}}"
+    )
+    loaded_of(tmp_path, text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    options = ["--workers", "1", "--seeds", "2", "--resamples", "0", "--budget", "10m", "--max-slots", "4"]
+    monkeypatch.setattr("sys.argv", ["slotwise", "recommend", "workload.yaml", *options, "--out", "reports"])
+    assert _main() == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "Confirmation (emulated)" in out
+    assert "recommendation (emulated)" in out

@@ -1,0 +1,156 @@
+"""The search: its figures are those of analysis, halving finds what trying everything finds, whoever evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from recommend.workloads import Deadly, both, fan, on_paper
+
+from harness.analysis.measures import figure_key, figures_by_repeat
+from harness.predict.simulation import predict
+from harness.recommend.evaluate import BASE, Evaluator, Figures, Task, Variation
+from harness.recommend.scoring import Judge, dominates, front, pick
+from harness.recommend.search import search
+from harness.recommend.workers import chunks, in_process, on_cluster, on_cores
+
+
+def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
+    space, problem, profile = on_paper(tmp_path, both("first_token_s: 1"))
+    run = predict(space.loaded, profile, repeats=2).run
+    expected = figures_by_repeat(run)
+    evaluator = Evaluator(problem)
+    for candidate in space.candidates[::7]:
+        for repeat in range(2):
+            found = evaluator.evaluate(candidate.number, repeat)
+            for number, pipeline in enumerate(space.loaded.pipelines):
+                key = [figure_key(candidate.name, pipeline.name, name) for name in ("time", "first_token", "all_done")]
+                assert found.time_s[number] == expected[key[0]][repeat]
+                assert found.first_token_s[number] == expected[key[1]].get(repeat)
+                assert found.all_done_s[number] == expected[key[2]][repeat]
+
+
+def test_halving_finds_what_trying_everything_finds(tmp_path: Path) -> None:
+    for goal in ("", "p50_s: 4"):
+        space, problem, _ = on_paper(tmp_path, both(goal))
+        judge = Judge.of(space.loaded.workload, {})
+        every = search(space.candidates, judge, in_process(problem), seeds=8, exhaustive_calls=10**9)
+        halved = search(space.candidates, judge, in_process(problem), seeds=8, exhaustive_calls=0)
+        assert every.exhaustive
+        assert every.doubt == 0
+        assert len(halved.rungs) > 1
+        assert halved.evaluations < every.evaluations / 2
+        assert pick(halved.finalists).names == pick(every.finalists).names
+        assert halved.doubt is not None
+        assert 0 <= halved.doubt <= 1
+
+
+def test_doubt_grows_with_what_was_dropped_too_early(tmp_path: Path) -> None:
+    """A search that keeps almost nobody after one seed must not be sure of itself where draws decide."""
+    space, problem, _ = on_paper(tmp_path, both())
+    judge = Judge.of(space.loaded.workload, {})
+    found = search(space.candidates, judge, in_process(problem), seeds=4, exhaustive_calls=0)
+    dropped = [score for score in found.scores if score.seeds < 4]
+    assert dropped
+    every = search(space.candidates, judge, in_process(problem), seeds=4, exhaustive_calls=10**9)
+    best = min(score.times_s[0] for score in every.finalists)
+    kept = min(score.times_s[0] for score in found.finalists)
+    assert kept <= 1.05 * best or (found.doubt or 0) > 0.05
+
+
+def test_the_pick_is_never_dominated_and_the_front_is_one(tmp_path: Path) -> None:
+    space, problem, _ = on_paper(tmp_path, both())
+    memory = {candidate.number: candidate.slots for candidate in space.candidates}
+    judge = Judge.of(space.loaded.workload, memory)
+    found = search(space.candidates, judge, in_process(problem), seeds=4, exhaustive_calls=10**9)
+    scores = found.finalists
+    on_front = front(scores)
+    assert on_front
+    for one in on_front:
+        assert not any(dominates(other, one, simplicity=False) for other in scores)
+    beside = [score for score in scores if score not in on_front]
+    assert all(
+        any(dominates(other, one, simplicity=False) or other.times_s == one.times_s for other in on_front)
+        for one in beside
+    )
+
+
+def test_interrupted_it_says_what_it_has(tmp_path: Path) -> None:
+    space, problem, _ = on_paper(tmp_path, fan(4))
+    evaluate = in_process(problem)
+
+    def cut(tasks: Sequence[Task]) -> Iterator[tuple[Figures, ...]]:
+        for number, found in enumerate(evaluate(tasks)):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield found
+
+    found = search(space.candidates, Judge.of(space.loaded.workload, {}), cut, seeds=4)
+    assert found.interrupted
+    assert len(found.scores) == 5
+    assert found.doubt is None
+    assert pick(found.finalists).names
+
+
+def test_variations_change_the_work(tmp_path: Path) -> None:
+    space, problem, _ = on_paper(tmp_path, fan(4))
+    evaluator = Evaluator(problem)
+    serial = space.find("serial-on-1").number
+    base = evaluator.evaluate(serial, 0, BASE)
+    longer = evaluator.evaluate(serial, 0, Variation(answers=2.0))
+    more = evaluator.evaluate(serial, 0, Variation(jobs=2))
+    assert longer.output_tokens == 2 * base.output_tokens
+    assert longer.calls == base.calls
+    assert (more.calls, more.output_tokens) == (2 * base.calls, 2 * base.output_tokens)
+    assert more.makespan_s == 2 * base.makespan_s  # serially
+
+
+def sorted_figures(evaluate: object, tasks: list[Task]) -> list[Figures]:
+    return sorted(one for found in evaluate(tasks) for one in found)  # type: ignore[operator]
+
+
+def test_processes_give_the_same_bit_for_bit(tmp_path: Path) -> None:
+    space, problem, _ = on_paper(tmp_path, both())
+    tasks = [Task(candidate.number, (0, 1)) for candidate in space.candidates[:30]]
+    expected = sorted_figures(in_process(problem), tasks)
+    with on_cores(problem, 2) as evaluate:
+        assert sorted_figures(evaluate, tasks) == expected
+        assert sorted_figures(evaluate, tasks[:3]) == expected[:6]
+
+
+def test_a_lost_process_costs_nothing_but_time(tmp_path: Path) -> None:
+    space, problem, _ = on_paper(tmp_path, fan(4))
+    tasks = [Task(candidate.number, (0,)) for candidate in space.candidates]
+    expected = sorted_figures(in_process(problem), tasks)
+    deadly = Deadly()
+    deadly.flag = str(tmp_path / "alive")
+    Path(deadly.flag).touch()
+    with on_cores(problem._replace(given=deadly), 2) as evaluate:
+        assert sorted_figures(evaluate, tasks) == expected
+    assert not Path(deadly.flag).exists()  # somebody did die
+
+
+def test_chunks_hold_every_task_once() -> None:
+    tasks = [Task(number, (0,)) for number in range(103)]
+    assert [task for chunk in chunks(tasks, 3) for task in chunk] == tasks
+    assert chunks([], 2) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # dask's own
+def test_a_cluster_gives_the_same_bit_for_bit_also_where_it_loses_a_worker(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    space, problem, _ = on_paper(tmp_path, both())
+    tasks = [Task(candidate.number, (0, 1)) for candidate in space.candidates[:30]]
+    expected = sorted_figures(in_process(problem), tasks)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        with on_cluster(problem, cluster.scheduler_address) as evaluate:
+            assert sorted_figures(evaluate, tasks) == expected
+        deadly = Deadly()
+        deadly.flag = str(tmp_path / "alive")
+        Path(deadly.flag).touch()
+        with on_cluster(problem._replace(given=deadly), cluster.scheduler_address) as evaluate:
+            assert sorted_figures(evaluate, tasks) == expected
+        assert not Path(deadly.flag).exists()

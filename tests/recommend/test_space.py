@@ -1,0 +1,81 @@
+"""The candidates: all there are, none twice, and each one that is left out said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recommend.workloads import M1_PROMPTS, both, chat, fan, loaded_of, on_paper, paper
+
+from harness.core.routing import CAPS, ORDERS
+from harness.errors import UserError
+from harness.profiles.load import load_profile
+from harness.recommend.constraints import Memory
+from harness.recommend.space import design_space
+
+
+def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
+    space = design_space(loaded_of(tmp_path, fan(8)), load_profile("m1-published"))
+    names = [candidate.name for candidate in space.candidates]
+    assert len(set(names)) == len(names)
+    assert {"serial-on-1", "unbounded-on-1", "window2-on-4", "window3-on-4", "window-on-4", "waves-on-4"} <= set(names)
+    assert "window8-on-4" in names  # more in flight than slots: the server's own queue
+    assert "serial-on-4" not in names  # slots that nobody uses
+    assert not any("interactive-first" in name for name in names)  # there is one path
+    assert set(M1_PROMPTS)  # what this profile needs besides
+    assert [item.what for item in space.left_out] == ["2, 8 slots"]
+
+
+def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
+    space, _, _ = on_paper(tmp_path, both())
+    lanes = [lane for candidate in space.candidates for lane in candidate.plan.lanes]
+    assert {lane.cap for lane in lanes} == set(CAPS)
+    assert {lane.order for lane in lanes} == set(ORDERS)
+
+
+def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Path) -> None:
+    space, _, _ = on_paper(tmp_path, both())
+    candidate = space.find("serial-on-1+window-on-4")
+    assert [space.loaded.servers[lane.server].threads for lane in candidate.plan.lanes] == ["half", "half"]
+    digest, talk = candidate.plan.place
+    assert set(digest) == {1}
+    assert set(talk) == {0}
+
+
+def test_without_contention_there_is_no_split_and_it_is_said(tmp_path: Path) -> None:
+    space = design_space(loaded_of(tmp_path, both()), load_profile("m1-published"))
+    assert all(len(candidate.plan.lanes) == 1 for candidate in space.candidates)
+    assert any("two servers" in item.what for item in space.left_out)
+
+
+def test_simpler_is_fewer_servers_then_fewer_slots_then_the_cap(tmp_path: Path) -> None:
+    space, _, _ = on_paper(tmp_path, both())
+    order = ["serial-on-1", "window-on-2", "window-on-4", "window3-on-4", "waves-on-4", "serial-on-1+serial-on-1"]
+    ranks = [space.find(name).simplicity for name in order]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == len(ranks)
+
+
+def test_extrapolation_tries_powers_of_two(tmp_path: Path) -> None:
+    loaded = loaded_of(tmp_path, chat())
+    space = design_space(loaded, load_profile("m1-published"), extrapolate=True, max_slots=8)
+    assert {lane.slots for c in space.candidates for lane in c.plan.lanes} == {1, 2, 4, 8}
+
+
+def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
+    loaded, profile = loaded_of(tmp_path, both()), paper(tmp_path)
+    memory = Memory(1_000_000, 1000.0, 5_000_000, "made up", "is made up")  # one server: 1 MB + slots x 2 MB
+    space = design_space(loaded, profile, fits=memory.too_much)
+    assert {candidate.slots for candidate in space.candidates} == {1}
+    assert any("memory" in item.why for item in space.left_out)
+    with pytest.raises(UserError, match="no candidate is left"):
+        design_space(loaded, profile, fits=memory._replace(limit_bytes=1_000_000).too_much)
+
+
+def test_several_models_are_another_question(tmp_path: Path) -> None:
+    text = (
+        both().replace("output_tokens: 12", "model: other, output_tokens: 12").replace("kind: ollama", "kind: llamacpp")
+    )
+    text = text.replace("model: gemma4}", "slots: 4}\n  second: {kind: llamacpp, model: other}")
+    with pytest.raises(UserError, match="nodes ask for other and smollm2-135m"):
+        design_space(loaded_of(tmp_path, text), paper(tmp_path))

@@ -1,0 +1,162 @@
+"""Small workloads and a profile without noise, for the tests of the search."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from harness.predict.servers import Profiles
+from harness.profiles.load import load_profile
+from harness.profiles.schema import Profile
+from harness.recommend.constraints import Memory
+from harness.recommend.evaluate import Problem
+from harness.recommend.space import Space, design_space
+from harness.workload.load import Loaded, load_workload
+
+UNKNOWN = Memory(None, None, None, "nobody says", "nobody says")
+M1_PROMPTS = {"prefill_s_per_token": 0.0004}
+
+PROFILE = """
+version: 1
+name: paper
+origin: assumed
+source: made up for tests
+date: null
+machine: a machine on paper
+engine: none
+model: none
+slots:
+  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
+      mixed_factor: 1, before_s: 0, after_s: 0}
+  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
+      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+  4: {step_s: {1: 0.125, 2: 0.1875, 4: 0.25}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
+      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+half:
+  1: {step_s: {1: 0.1875}, prefill_s_per_token: 0.015625, prefill_batch_tokens: 512, context_s_per_token: 0,
+      mixed_factor: 1, before_s: 0, after_s: 0}
+  4: {step_s: {1: 0.1875, 4: 0.375}, prefill_s_per_token: 0.015625, prefill_batch_tokens: 512,
+      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+contention: {2: 1.25}
+"""
+
+AGENT = '{agent: {prompt: "A question of some length: {item}", output_tokens: OUT}, over: items}'
+
+FAN = f"""
+version: 1
+name: fan
+pipelines:
+  fan:
+    path: batch
+    jobs: 1
+    nodes:
+      part: {AGENT}
+inputs:
+  items: {{list: [ITEMS]}}
+servers:
+  ollama: {{kind: ollama, model: gemma4}}
+"""
+
+CHAT = """
+version: 1
+name: chat
+pipelines:
+  chat:
+    path: interactive
+    jobs: 4
+    arrival: {closed: 1, think_s: 1}
+    nodes:
+      reply: {agent: {prompt: "A question of some length.", output_tokens: OUT}}
+servers:
+  ollama: {kind: ollama, model: gemma4}
+"""
+
+BOTH = """
+version: 1
+name: both
+pipelines:
+  digest:
+    path: batch
+    jobs: 2
+    nodes:
+      part: {agent: {prompt: "Summarise this: {item}", output_tokens: [8, 24]}, over: items}
+      join: {agent: {prompt: "Join them.", output_tokens: 12}, after: [part]}
+  chat:
+    path: interactive
+    while: digest
+    arrival: {closed: 1, think_s: 1}
+    GOAL
+    nodes:
+      reply: {agent: {prompt: "A short question.", output_tokens: 10}}
+inputs:
+  items: {list: ["one", "two", "three", "four", "five"]}
+servers:
+  ollama: {kind: ollama, model: gemma4}
+"""
+
+
+def fan(items: int, tokens: int = 100) -> str:
+    """A fan-out of so many calls."""
+    return FAN.replace("ITEMS", ", ".join(f'"{n}"' for n in range(items))).replace("OUT", str(tokens))
+
+
+def chat(tokens: int = 100) -> str:
+    """One person, chatting."""
+    return CHAT.replace("OUT", str(tokens))
+
+
+def both(goal: str = "") -> str:
+    """A batch of sizes that vary beside a chat."""
+    return BOTH.replace("GOAL", f"goal: {{{goal}}}" if goal else "")
+
+
+def loaded_of(folder: Path, text: str) -> Loaded:
+    """Write a workload and load it."""
+    path = folder / "workload.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_workload(path)
+
+
+def paper(folder: Path) -> Profile:
+    """Write the profile and load it."""
+    path = folder / "paper.yaml"
+    path.write_text(PROFILE, encoding="utf-8")
+    return load_profile(str(path))
+
+
+def on_paper(folder: Path, text: str) -> tuple[Space, Problem, Profile]:
+    """A workload's space on the profile."""
+    profile = paper(folder)
+    space = design_space(loaded_of(folder, text), profile)
+    return space, Problem(space.loaded, Profiles(profile)), profile
+
+
+class Deadly(dict[str, float]):
+    """What is given beside a profile; the first process that looks into it dies, as one does that the system kills."""
+
+    flag: str = ""
+
+    def __bool__(self) -> bool:
+        if self.flag and os.path.exists(self.flag):  # noqa: PTH110
+            os.unlink(self.flag)  # noqa: PTH108
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+class Silent:
+    """Progress that shows nothing, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def download(self, done_bytes: int, total_bytes: int) -> None: ...
+
+    def trials(self, total: int) -> None: ...
+
+    def trial(self, number: int, candidate: str, label: str) -> None: ...
+
+    def calls(self, engine: object, ended: int) -> None: ...
