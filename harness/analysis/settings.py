@@ -11,6 +11,12 @@ from harness.units import count
 __all__ = ["engine_remarks", "settings_for"]
 
 _FIRST_PORT = 11434  # Ollama's own
+_WHICH_SERVER = {
+    "least-loaded": "each call goes to the server with most free slots; what finds none waits in one queue for all",
+    "affinity": (
+        "the first call of a conversation goes to the server with most free slots, all others of it to the same one"
+    ),
+}
 _WHO_IS_FIRST = {
     "interactive-first": "interactive calls overtake waiting batch calls",
     "oldest-job-first": "calls of the job that began first go first",
@@ -49,6 +55,7 @@ def settings_for(candidate: CandidateSummary) -> Settings:
             f"{summary.pipeline} to {_port_of(summary.server, candidate)}" for summary in candidate.pipelines
         )
         remarks.append(f"Send {placed}.")
+    remarks += [f"{pipeline}: {_WHICH_SERVER[choice]}." for pipeline, choice in candidate.pools]
     return Settings(candidate.name, tuple(shell), tuple(code), tuple(remarks))
 
 

@@ -11,6 +11,8 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import CandidateSummary
 from harness.analysis.settings import settings_for
 from harness.core.orders import ORDERS
+from harness.core.places import PLACES
+from harness.core.plan import Pool
 
 
 def candidate(**changes: object) -> CandidateSummary:
@@ -25,6 +27,16 @@ def test_reserve_is_two_semaphores() -> None:
     every, batch = names["four_slot"], names["four_slot_batch"]
     assert isinstance(every, asyncio.Semaphore) and isinstance(batch, asyncio.Semaphore)
     assert (every._value, batch._value) == (4, 3)
+
+
+@pytest.mark.parametrize("choice", PLACES)
+def test_several_servers_are_said_with_how_one_is_chosen(choice: str) -> None:
+    run = scenario({"batched": steady(12)})
+    (plan,) = [plan for plan in run.plans if plan.name == "batched"]
+    place = tuple(tuple(Pool(choice, (0, 0)) for _ in of) for of in plan.place)
+    found = analyse(run._replace(plans=(plan._replace(place=place),))).candidates[0]
+    assert {how for _, how in found.pools} == {choice}
+    assert any("with most free slots" in remark for remark in settings_for(found).remarks)
 
 
 @pytest.mark.parametrize("order", ORDERS)
