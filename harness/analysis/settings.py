@@ -38,6 +38,10 @@ def settings_for(candidate: CandidateSummary) -> Settings:
         label = f"  # {use.server}" if several else ""
         shell.append(f"{host}OLLAMA_NUM_PARALLEL={use.slots} {context}{room}{threads}ollama serve{label}")
         code.append(_limit(use))
+        if use.batch_in_flight is not None:
+            code.append(
+                f"{_name(use)}_batch = asyncio.Semaphore({use.batch_in_flight})  # batch calls take this one first"
+            )
         if use.order in _WHO_IS_FIRST:
             remarks.append(
                 f"{use.server}: {_WHO_IS_FIRST[use.order]}; a plain semaphore is first come, first served, so put a "
@@ -71,18 +75,18 @@ def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tu
 
 
 def _limit(use: ServerUse) -> str:
-    name = use.server.replace("-", "_").lower()
     if use.in_flight is None:
         return f"# {use.server}: no limit in code; the server's own queue decides"
     if use.cap == "waves" and use.in_flight > 1:
         n = use.in_flight
         return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
-    if use.batch_in_flight is not None:
-        return (
-            f"{name}, {name}_batch = asyncio.Semaphore({use.in_flight}), asyncio.Semaphore({use.batch_in_flight})  "
-            f"# batch calls take {name}_batch first, then {name} as all do"
-        )
-    return f"{name} = asyncio.Semaphore({use.in_flight})  # LangChain: config={{'max_concurrency': {use.in_flight}}}"
+    return (
+        f"{_name(use)} = asyncio.Semaphore({use.in_flight})  # LangChain: config={{'max_concurrency': {use.in_flight}}}"
+    )
+
+
+def _name(use: ServerUse) -> str:
+    return use.server.replace("-", "_").lower()
 
 
 def _port_of(server: str, candidate: CandidateSummary) -> str:

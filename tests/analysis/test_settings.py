@@ -21,9 +21,9 @@ def candidate(**changes: object) -> CandidateSummary:
 
 
 def test_reserve_is_two_semaphores() -> None:
-    (line,) = settings_for(candidate(cap="reserve", in_flight=4, batch_in_flight=3)).code
+    lines = settings_for(candidate(cap="reserve", in_flight=4, batch_in_flight=3)).code
     names: dict[str, object] = {}
-    exec(line, {"asyncio": asyncio}, names)
+    exec("\n".join(lines), {"asyncio": asyncio}, names)
     every, batch = names["four_slot"], names["four_slot_batch"]
     assert isinstance(every, asyncio.Semaphore) and isinstance(batch, asyncio.Semaphore)
     assert (every._value, batch._value) == (4, 3)
