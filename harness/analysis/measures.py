@@ -16,6 +16,7 @@ from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.caps import batch_limit, limit
+from harness.core.plan import Pool
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
@@ -94,6 +95,7 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
         ),
         concurrency=_concurrency(mine),
         swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
+        pools=_pools(name, run),
     )
 
 
@@ -283,6 +285,14 @@ def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcur
         rows = tuple(AtConcurrency(n, time_s[n], tokens[n], tokens[n] / time_s[n]) for n in sorted(time_s))
         found.append((server, rows))
     return tuple(found)
+
+
+def _pools(candidate: str, run: Run) -> tuple[tuple[str, str], ...]:
+    """Return the pipelines with calls that may go to several servers, and how one of these is chosen."""
+    plan = next((plan for plan in run.plans if plan.name == candidate), None)
+    placed = zip(run.workload.pipelines, plan.place if plan else (), strict=plan is not None)
+    found = ((pipeline, at.choice) for pipeline, place in placed for at in place if isinstance(at, Pool))
+    return tuple(dict.fromkeys(found))
 
 
 def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:

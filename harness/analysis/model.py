@@ -127,6 +127,7 @@ class CandidateSummary(NamedTuple):
     pipelines: tuple[PipelineSummary, ...]
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
     swaps: tuple[Swaps, ...] = ()  # of servers with several models
+    pools: tuple[tuple[str, str], ...] = ()  # (pipeline, how one of several servers is chosen for each call)
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""

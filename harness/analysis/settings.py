@@ -22,6 +22,12 @@ __all__ = ["SETTINGS_KINDS", "engine_remarks", "settings_for"]
 
 SETTINGS_KINDS: tuple[SettingsKind, ...] = get_args(SettingsKind)
 
+_WHICH_SERVER = {
+    "least-loaded": "each call goes to the server with most free slots; what finds none waits in one queue for all",
+    "affinity": (
+        "the first call of a conversation goes to the server with most free slots, all others of it to the same one"
+    ),
+}
 _WHO_IS_FIRST = {
     "interactive-first": "interactive calls overtake waiting batch calls",
     "oldest-job-first": "calls of the job that began first go first",
@@ -50,10 +56,10 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     if len(places) > 1:
         placed = "; ".join(f"{summary.pipeline} to {_ports(summary.server, places)}" for summary in candidate.pipelines)
         remarks.append(f"Send {placed}.")
+    remarks += [f"{pipeline}: {_WHICH_SERVER[choice]}." for pipeline, choice in candidate.pools]
     shell = tuple(_serve(place) for place in places)
-    return Settings(
-        candidate.name, shell, tuple(_limit(place) for place in places), tuple(remarks), _texts(places, shell)
-    )
+    code = tuple(line for place in places for line in _limits(place))
+    return Settings(candidate.name, shell, code, tuple(remarks), _texts(places, shell))
 
 
 def _texts(places: Sequence[Place], shell: Sequence[str]) -> tuple[SettingsText, ...]:
@@ -87,19 +93,18 @@ def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tu
     )
 
 
-def _limit(place: Place) -> str:
+def _limits(place: Place) -> list[str]:
     use, n = place.use, place.use.in_flight
     if n is None:
-        return f"# {use.server}: no limit in code; the server's own queue decides"
+        return [f"# {use.server}: no limit in code; the server's own queue decides"]
     if place.wave is not None:
-        return f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"
+        return [f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"]
+    lines = [f"{place.identifier} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"]
     if use.batch_in_flight is not None:
-        name = place.identifier
-        return (
-            f"{name}, {name}_batch = asyncio.Semaphore({n}), asyncio.Semaphore({use.batch_in_flight})  "
-            f"# batch calls take {name}_batch first, then {name} as all do"
+        lines.append(
+            f"{place.identifier}_batch = asyncio.Semaphore({use.batch_in_flight})  # batch calls take this one first"
         )
-    return f"{place.identifier} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"
+    return lines
 
 
 def _ports(server: str, places: Sequence[Place]) -> str:

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import UserError
+
 __all__ = ["recommend"]
 
 
 def recommend(
-    file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The workload, a YAML file; without one, how many slots --model carries.", show_default=False
+        ),
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +57,14 @@ def recommend(
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
+    if file is None:  # no workload, but a model: the question of `slotwise sweep`
+        if model is None:
+            raise UserError(
+                "name a workload, or a model with --model: slotwise recommend FILE, slotwise recommend --model M"
+            )
+        from harness.cli.sweeping import sweep_model
+
+        raise typer.Exit(sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, as_json=as_json))
     from harness.cli.recommending import Options, recommend_workload
 
     code = recommend_workload(

@@ -155,3 +155,8 @@ def test_reserve_is_two_semaphores() -> None:
 def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(order: str) -> None:
     remarks = settings_for(candidate(ONE._replace(order=order))).remarks
     assert any("priority queue" in remark for remark in remarks) == (order != "fifo")
+
+
+def test_a_choice_of_servers_is_said() -> None:
+    found = settings_for(candidate(ONE)._replace(pools=(("digest", "least-loaded"),)))
+    assert found.remarks[-1].startswith("digest: each call goes to the server with most free slots")
