@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test slow check bench clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -14,7 +14,11 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/slotwise models pull smollm2-135m
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not engine and not slow" --numprocesses 2
+	$(BIN)/pytest -m "engine and not slow"
+
+slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow --numprocesses 2
 
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done

@@ -141,11 +141,9 @@ def test_mistakes(kind: str, name: str | None, message: str) -> None:
 
 
 def test_reserve_is_two_semaphores() -> None:
-    (line,) = settings_for(
-        candidate(ONE._replace(server="four-slot", cap="reserve", in_flight=4, batch_in_flight=3))
-    ).code
+    use = ONE._replace(server="four-slot", cap="reserve", in_flight=4, batch_in_flight=3)
     names: dict[str, object] = {}
-    exec(line, {"asyncio": asyncio}, names)
+    exec("\n".join(settings_for(candidate(use)).code), {"asyncio": asyncio}, names)
     every, batch = names["four_slot"], names["four_slot_batch"]
     assert isinstance(every, asyncio.Semaphore) and isinstance(batch, asyncio.Semaphore)
     assert (every._value, batch._value) == (4, 3)

@@ -186,6 +186,7 @@ def test_a_clock_that_is_read_a_little_early_waits_for_the_arrival() -> None:
     assert following == Arrive(0, 0, 2.0)
 
 
+@pytest.mark.slow
 def test_arrivals_are_not_all_in_memory() -> None:
     arrivals = Arrivals((pipeline("p", node("n"), jobs=10**9, arrival=Arrival(poisson_per_s=1e6)),))
     (event,) = arrivals.open(0.0)

@@ -53,7 +53,15 @@ def test_the_knee_of_the_published_case(tmp_path: Path) -> None:
     assert rates[2] < 0.6 * rates[4]
 
 
-@pytest.mark.parametrize("text", [fan(3), fan(6), chat(), both(), both("p50_s: 4"), both("first_token_s: 3")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        fan(3),
+        fan(6),
+        chat(),
+        *(pytest.param(both(*goal), marks=pytest.mark.slow) for goal in ((), ("p50_s: 4",), ("first_token_s: 3",))),
+    ],
+)
 def test_it_is_what_brute_force_finds_and_nothing_dominates_it(tmp_path: Path, text: str) -> None:
     profile = paper(tmp_path)
     found = found_of(tmp_path, text, profile, seeds=8)
@@ -75,6 +83,7 @@ def test_it_is_what_brute_force_finds_and_nothing_dominates_it(tmp_path: Path, t
         assert not dominated(name, recommendation.analysis, found.space, needed)
 
 
+@pytest.mark.slow
 def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
     profile = paper(tmp_path)
     for text in (fan(6), both()):
@@ -109,6 +118,7 @@ def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
     assert found.batch_work_s == pytest.approx(6 * (prompt_s + 15 / 16))
 
 
+@pytest.mark.slow
 def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> None:
     recommendation = found_of(tmp_path, both("p50_s: 0.01"), paper(tmp_path)).recommendation
     text = " ".join(recommendation.goals)

@@ -31,6 +31,7 @@ def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
                 assert found.all_done_s[number] == expected[key[2]][repeat]
 
 
+@pytest.mark.slow
 def test_halving_finds_what_trying_everything_finds(tmp_path: Path) -> None:
     for goal in ("", "p50_s: 4"):
         space, problem, _ = on_paper(tmp_path, both(goal))
@@ -46,6 +47,7 @@ def test_halving_finds_what_trying_everything_finds(tmp_path: Path) -> None:
         assert 0 <= halved.doubt <= 1
 
 
+@pytest.mark.slow
 def test_doubt_grows_with_what_was_dropped_too_early(tmp_path: Path) -> None:
     """A search that keeps almost nobody after one seed must not be sure of itself where draws decide."""
     space, problem, _ = on_paper(tmp_path, both())
