@@ -14,11 +14,11 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/slotwise models pull smollm2-135m
-	$(BIN)/pytest -m "not engine and not slow" --numprocesses 2
+	$(BIN)/pytest -m "not engine and not slow" --numprocesses 4
 	$(BIN)/pytest -m "engine and not slow"
 
 slow: $(VENV)/.dev
-	$(BIN)/pytest -m slow --numprocesses 2
+	$(BIN)/pytest -m slow --numprocesses 4
 
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
