@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.analysis.ladder import ladders_of
@@ -15,8 +16,12 @@ from harness.runs.model import Run
 __all__ = ["analyse"]
 
 
-def analyse(run: Run) -> Analysis:
-    """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one."""
+def analyse(run: Run, folder: Path | None = None) -> Analysis:
+    """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one.
+
+    Args:
+        folder: where it lies; a run in which something is missing says then what to type.
+    """
     index = index_records(run)
     candidates = summarise(run, index)
     paths, choice = decide(candidates, run.origin)
@@ -40,7 +45,7 @@ def analyse(run: Run) -> Analysis:
     return Analysis(
         ANALYSIS_VERSION,
         head,
-        notices_of(run, candidates, repeats, index),
+        notices_of(run, candidates, repeats, index, folder),
         paths,
         choice,
         candidates,

@@ -8,6 +8,7 @@ paired; where not, it is Welch's t. All intervals of a pair of runs share the er
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -22,6 +23,7 @@ from harness.runs.changes import changes
 __all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "compare_runs", "read_summary"]
 
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
+_SENTENCE = re.compile(r"(?<=\.)\s")
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
 
@@ -71,11 +73,17 @@ class _Head(_Part):
     work: Mapping[str, str] = {}
 
 
+class _Notice(_Part):
+    kind: str
+    text: str
+
+
 class Summary(_Part):
     """What a comparison needs of a summary.json."""
 
     summary_version: Literal[1]
     run: _Head
+    notices: tuple[_Notice, ...] = ()
     candidates: tuple[_Candidate, ...]
 
 
@@ -140,6 +148,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         missing = [candidate.name for candidate in run.candidates if candidate.name not in others]
         if missing:
             notices.append(f"Candidates {what}, and so not compared: {', '.join(missing)}.")
+    notices += _own_notices(before, now, names)
     verdict = _verdict(rows)
     return Between(
         before=names[0],
@@ -177,6 +186,19 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
     if before.run.origin != now.run.origin:
         notices.append(f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like.")
     return notices
+
+
+def _own_notices(before: Summary, now: Summary, names: tuple[str, str]) -> list[str]:
+    """Return what one of the two says of itself and the other does not: partial, failures, a busy machine.
+
+    A sentence of each; the rest is in the run's report.
+    """
+    said = []
+    for name, run, other in ((names[0], before, now), (names[1], now, before)):
+        theirs = {notice.text for notice in other.notices}
+        own = [of.text for of in run.notices if of.kind not in ("origin", "one repeat") and of.text not in theirs]
+        said += [f"{name}: {_SENTENCE.split(text, maxsplit=1)[0]}" for text in own]
+    return said
 
 
 def _why_unpaired(before: Summary, now: Summary) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary, Notice
@@ -25,14 +27,16 @@ _FEWEST_JOBS = 20  # of a trial; with fewer nothing can be said of rates
 _LATE_SHARE, _GROWTH = 0.2, 1.5
 
 
-def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index) -> tuple[Notice, ...]:
-    """Collect everything that a reader must know first, worst first; the run's own notes lead."""
-    notices = [Notice("run", note) for note in run.notes]
+def notices_of(
+    run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index, folder: Path | None = None
+) -> tuple[Notice, ...]:
+    """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
+    notices = _missing(run, candidates, repeats, folder)
+    notices += [Notice("run", note) for note in run.notes]
     if run.origin == "emulated":
         notices.append(Notice("origin", "Emulated: the servers were simulated. No engine was measured."))
     if run.origin == "predicted":
         notices.append(Notice("origin", "Predicted: everything happened in virtual time. Nothing was measured."))
-    notices += _missing(run, candidates, repeats)
     notices += _failures(run, candidates)
     for server in run.servers:
         if None not in (server.slots_asked, server.slots_found) and server.slots_asked != server.slots_found:
@@ -66,12 +70,15 @@ def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, i
     return tuple(notices)
 
 
-def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int) -> list[Notice]:
+def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, folder: Path | None) -> list[Notice]:
     short = [candidate for candidate in candidates if candidate.repeats < repeats]
     notices = []
     if run.partial or short:
         have = ", ".join(f"{c.name} {c.repeats} of {repeats}" for c in candidates)
-        notices.append(Notice("partial", f"Partial: complete repeats are {have}."))
+        mend = ""
+        if folder is not None and run.origin != "predicted" and run.file:
+            mend = f" To measure what is missing: slotwise run --resume {shlex.quote(str(folder))}"
+        notices.append(Notice("partial", f"Partial: complete repeats are {have}.{mend}"))
     cut = sum(candidate.cut for candidate in candidates)
     if cut:
         notices.append(

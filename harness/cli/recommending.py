@@ -220,6 +220,7 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
     except SlotwiseError as error:
         note = f"Prediction only: it could not be measured ({error})."
         return recommendation._replace(notes=(note, *recommendation.notes))
+    _keep(done.folder, progress)
     if done.code == INTERRUPTED:
         recommendation = recommendation._replace(interrupted=True)
     if done.failure is not None:
@@ -227,6 +228,20 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
         return recommendation._replace(notes=(note, *recommendation.notes))
     found = found._replace(recommendation=recommendation)
     return confirmed(found, done.folder, until)
+
+
+def _keep(folder: Path, progress: Progress) -> None:
+    """Give the measurement its own report and its place in the index; a failure here costs the answer nothing."""
+    from harness.analysis.analyse import analyse
+    from harness.cli.running import keep_report
+    from harness.runs.folder import read_run
+
+    try:
+        run = read_run(folder)
+        if run.calls:
+            keep_report(folder, analyse(run, folder), run)
+    except SlotwiseError as error:
+        progress.say(str(error))
 
 
 def _show(recommendation: Recommendation, options: Options) -> None:

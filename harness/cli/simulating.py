@@ -83,8 +83,9 @@ def simulate_workload(file: Path, options: Options) -> None:
         from harness.report.files import write_report  # altair: a second that nobody waits for without a folder
 
         with RunFolder.create(options.out, run.name, datetime.now()) as folder:
-            folder.write_header(run)
+            folder.write_header(run._replace(partial=True))  # should this be all that is ever written
             folder.add_records(run)
+            folder.write_header(run)
         write_report(folder.path, analysis, run)
         note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)

@@ -1,0 +1,148 @@
+"""Kill -9 in a loop: a process that measures on exact durations and then reports is killed for real, and resumed.
+
+    python killed_often.py FOLDER KILLS
+
+One process imports everything and forks those that are killed, so that a kill costs milliseconds and the moments lie within
+the run and not within its imports. It prints, as JSON, how many kills hit which phase; it fails where anything is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import virtual_run as virtual
+
+from harness.analysis.analyse import analyse
+from harness.report.files import write_report
+from harness.runs.folder import RECORD_FILES, read_run
+from harness.runs.model import Run
+
+PHASES = ("before the first record", "within a trial", "between trials", "while writing the report")
+TRIALS = 4
+
+
+def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
+    """All records of each trial in the order in which they were written; when a trial began is for people only."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    for records in (run.calls, run.jobs, run.delays, [trial._replace(started_at="") for trial in run.trials]):
+        for record in records:
+            found.setdefault((record.candidate, record.repeat), []).append(record)
+    return found
+
+
+def work(parent: Path, workload: Path) -> None:
+    """Begin the run in `parent`, or go on with it, and write its report."""
+    there = [path for path in parent.glob("*") if (path / "environment.json").exists()]
+    if there:
+        (path,) = there
+        virtual.resume(path)
+    else:
+        path = virtual.begin(parent, workload)
+    run = read_run(path)
+    write_report(path, analyse(run, path), run)
+
+
+def forked(of: Callable[[], None]) -> int:
+    """Have a child do it; return its process id."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            of()
+            code = 0
+        except BaseException:  # noqa: BLE001
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def whole_lines(path: Path) -> dict[str, list[bytes]]:
+    """The lines on disk that a reader can count on, by file; those in cut/ with them."""
+    found: dict[str, list[bytes]] = {}
+    for kind in RECORD_FILES:
+        for file in (path / f"{kind}.jsonl", path / "cut" / f"{kind}.jsonl"):
+            if file.exists():
+                found.setdefault(kind, []).extend(file.read_bytes().split(b"\n")[:-1])
+    return found
+
+
+def phase_of(path: Path | None) -> str | None:
+    """Where a process was when it was killed; None where it had ended."""
+    if path is None or not (path / "environment.json").exists():
+        return PHASES[0]
+    run = read_run(path)
+    if not run.calls:
+        return PHASES[0]
+    ended = {(trial.candidate, trial.repeat) for trial in run.trials}
+    if any((call.candidate, call.repeat) not in ended for call in run.calls):
+        return PHASES[1]
+    if run.partial:
+        return PHASES[2]
+    charts = list((path / "charts").glob("*.png"))
+    whole = (path / "report.html").exists() and len(charts) == len(list((path / "charts").glob("*.svg"))) > 0
+    left = [file for file in path.rglob(".*.part")]
+    return None if whole and not left else PHASES[3]
+
+
+def only(parent: Path) -> Path | None:
+    """The run folder in `parent` that has a header, or else any."""
+    there = sorted(parent.glob("*"), key=lambda path: (path / "environment.json").exists())
+    return there[-1] if there else None
+
+
+def main(folder: Path, kills: int) -> Counter[str]:
+    """Kill so many times; raise AssertionError where a run does not end as if undisturbed."""
+    virtual.on_fakes(pytest.MonkeyPatch())
+    workload = virtual.write_workload(folder)
+    expected = by_trial(read_run(virtual.begin(folder / "undisturbed", workload)))
+    began = time.monotonic()
+    os.waitpid(forked(lambda: virtual.begin(folder / "timed", workload) and None), 0)
+    measured = time.monotonic()
+    os.waitpid(forked(lambda: work(folder / "reported", workload)), 0)
+    measuring_s, all_s = measured - began, time.monotonic() - measured
+
+    draw, hit, number = random.Random(11), Counter[str](), 0
+    while hit.total() < kills:
+        number += 1
+        parent = folder / str(number)
+        seen: list[dict[str, list[bytes]]] = []
+        for _ in range(draw.choice((1, 1, 2, 3))):
+            child = forked(lambda: work(parent, workload))  # noqa: B023
+            late = draw.random() < 0.1  # what is resumed has less to measure: more of them than that hit the report
+            time.sleep(draw.uniform(measuring_s, all_s) if late else draw.uniform(0, 0.8 * measuring_s))
+            os.kill(child, signal.SIGKILL)
+            killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+            path = only(parent)
+            phase = phase_of(path)
+            if killed and phase is not None:
+                hit[phase] += 1
+            if path is not None:
+                seen.append(whole_lines(path))
+        _, status = os.waitpid(forked(lambda: work(parent, workload)), 0)  # noqa: B023
+        assert os.waitstatus_to_exitcode(status) == 0, number
+        path = only(parent)
+        assert path is not None and phase_of(path) is None, number
+        run = read_run(path)
+        assert by_trial(run) == expected, number
+        assert len(run.trials) == TRIALS and not run.partial and not run.notes, number
+        after = whole_lines(path)
+        for before in seen:
+            for kind, lines in before.items():
+                assert not Counter(lines) - Counter(after[kind]), (number, kind)
+    return hit
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]))))
