@@ -23,8 +23,12 @@ from harness.runs.changes import changes
 __all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "compare_runs", "read_summary"]
 
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
-_SENTENCE = re.compile(r"(?<=\.)\s")
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
+
+_SENTENCE = re.compile(r"(?<=\.)\s")
+_WRONG = frozenset(("partial", "cut", "lost", "failures"))
+# Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
+_OF_EACH = _WRONG | {"run"}
 
 
 class _Part(BaseModel):
@@ -189,15 +193,18 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
 
 
 def _own_notices(before: Summary, now: Summary, names: tuple[str, str]) -> list[str]:
-    """Return what one of the two says of itself and the other does not: partial, failures, a busy machine.
+    """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself.
 
-    A sentence of each; the rest is in the run's report.
+    Of what is not wrong a sentence each; the rest is in the run's report.
     """
     said = []
     for name, run, other in ((names[0], before, now), (names[1], now, before)):
-        theirs = {notice.text for notice in other.notices}
-        own = [of.text for of in run.notices if of.kind not in ("origin", "one repeat") and of.text not in theirs]
-        said += [f"{name}: {_SENTENCE.split(text, maxsplit=1)[0]}" for text in own]
+        texts, kinds = {of.text for of in other.notices}, {of.kind for of in other.notices} - _OF_EACH | {"origin"}
+        for of in run.notices:
+            if of.kind in _WRONG:
+                said.append(f"{name}: {of.text}")
+            elif of.kind not in kinds and of.text not in texts:
+                said.append(f"{name}: {_SENTENCE.split(of.text, maxsplit=1)[0]}")
     return said
 
 
@@ -285,6 +292,8 @@ def _sentence(verdict: RunVerdict, rows: Sequence[BetweenRow], names: tuple[str,
         "equal": f"{names[1]} and {names[0]} are equal within 5 %",
         "not resolvable": f"{names[1]} and {names[0]} cannot be told apart",
     }[verdict]
+    if {row.verdict for row in rows} <= {"one repeat", "no data"}:
+        return f"{said}: that takes at least two complete repeats that both have."
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 
 

@@ -73,11 +73,11 @@ def notices_of(
 def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, folder: Path | None) -> list[Notice]:
     short = [candidate for candidate in candidates if candidate.repeats < repeats]
     notices = []
+    mend = ""
+    if folder is not None and run.origin != "predicted" and run.file:
+        mend = f" To measure what is missing: slotwise run --resume {shlex.quote(str(folder))}"
     if run.partial or short:
         have = ", ".join(f"{c.name} {c.repeats} of {repeats}" for c in candidates)
-        mend = ""
-        if folder is not None and run.origin != "predicted" and run.file:
-            mend = f" To measure what is missing: slotwise run --resume {shlex.quote(str(folder))}"
         notices.append(Notice("partial", f"Partial: complete repeats are {have}.{mend}"))
     cut = sum(candidate.cut for candidate in candidates)
     if cut:
@@ -87,9 +87,8 @@ def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, fol
     recorded = Counter((call.candidate, call.repeat, call.pipeline, call.job) for call in run.calls)
     lost = sum(recorded[job.candidate, job.repeat, job.pipeline, job.job] < job.calls for job in run.jobs)
     if lost:
-        notices.append(
-            Notice("lost", f"{count(lost, 'job')} made more calls than are recorded; their time splits are incomplete.")
-        )
+        what = f"{count(lost, 'job')} made more calls than are recorded; their time splits are incomplete."
+        notices.append(Notice("lost", f"{what}{'' if run.partial or short else mend}"))
     return notices
 
 
@@ -103,16 +102,15 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
         calls = sum(summary.calls for summary in candidate.pipelines)
         all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
         mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok"]
-        kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common())
+        kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common()) or "none"
         error = next((c.reply.error for c in mine if c.reply.error), None)
         first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""
-        notices.append(
-            Notice(
-                "failures",
-                f"{candidate.name}: {failed} of {count(calls, 'call')} failed ({kinds or 'none'}{first}). "
-                f"{jobs} of {count(all_jobs, 'job')} did not end well and are in no time below.",
-            )
+        text = f"{failed} of {count(calls, 'call')} failed ({kinds}{first}). " if failed else ""
+        them = "it is" if jobs == 1 else "they are"
+        text += f"{jobs} of {count(all_jobs, 'job')} did not end well" + (
+            f"; {them} in no time below." if jobs else "."
         )
+        notices.append(Notice("failures", f"{candidate.name}: {text}"))
     return notices
 
 

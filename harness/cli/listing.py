@@ -53,14 +53,11 @@ def list_runs(folder: Path, wanted: Filters, limit: int | None, *, as_json: bool
         return
     for line in _table(rows):
         print(line)
-    said = []
-    if total > len(rows):
-        said.append(f"the latest {len(rows)} of {count(total, 'run')}; --limit 0 shows all")
     if cut := [row for row in rows if row.state == "partial" and row.origin != "predicted"]:
         where = shlex.quote(plain(str(folder / cut[0].folder)))
-        said.append(f"partial: something is missing; slotwise run --resume {where} measures it")
-    if said:
-        print("", *said, sep="\n")
+        print(f"\npartial: something is missing. To measure it:\n  slotwise run --resume {where}")
+    if total > len(rows):
+        print(f"\nthe latest {len(rows)} of {count(total, 'run')}; --limit 0 shows all")
 
 
 def _table(rows: list[Row]) -> list[str]:

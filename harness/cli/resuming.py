@@ -13,7 +13,8 @@ from harness.errors import UserError
 from harness.measure.machine import machine_facts
 from harness.report.progress import progress_for
 from harness.runs.changes import changes
-from harness.runs.folder import read_head, read_run
+from harness.runs.folder import read_run
+from harness.runs.head import read_head
 from harness.runs.model import Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
@@ -67,8 +68,8 @@ def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loade
         )
     if file is None and not head.file:
         raise UserError(
-            f"{folder}: it names no workload file to go on with. What `slotwise recommend` measured ends by itself; of a "
-            f"run of an older Slotwise name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
+            f"{folder}: it names no workload file to go on with. What `slotwise recommend` measured ends by itself; of "
+            f"an older Slotwise's run name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
         )
     path = file or Path(head.file)
     if not path.is_file():

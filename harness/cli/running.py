@@ -72,8 +72,11 @@ def conclude(done: Done, options: Options) -> int:
     except KeyboardInterrupt:
         print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)
         return INTERRUPTED
+    except SlotwiseError:
+        if done.failure is None:
+            raise
     if done.failure is not None:
-        raise done.failure
+        raise done.failure  # a full disk, say, of which the report could only say the same
     return done.code or int(_named(options.fail_on, analysis))
 
 

@@ -98,6 +98,7 @@ def test_one_repeat_resolves_nothing() -> None:
     found = compare_runs(made(run()), made(single), ("a", "b"))
     assert set(verdicts(found).values()) == {"one repeat"}
     assert found.verdict == "not resolvable"
+    assert found.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:
@@ -108,6 +109,7 @@ def test_jobs_that_begin_to_fail_are_a_regression() -> None:
     found = compare_runs(made(whole), made(broken), ("a", "b"))
     assert verdicts(found)["serial", "batch"] == "now fails"
     assert found.verdict == "regression"
+    assert found.notices == ("b: serial: 1 of 25 jobs did not end well; it is in no time below.",)
     assert compare_runs(made(broken), made(whole), ("a", "b")).verdict == "improvement"
 
 
@@ -124,6 +126,30 @@ def test_what_changed_is_listed() -> None:
         "one-slot: slots found was 1, now 3",
     )
     assert found.changed[5].startswith('"serial" was one-slot: 1 slots, serial, fifo, now one-slot: 3 slots')
+
+
+def test_what_only_one_of_them_says_of_itself_is_said() -> None:
+    whole = run()
+    cut = whole._replace(
+        trials=tuple(trial for trial in whole.trials if trial.repeat < 3), partial=True, notes=("Busy. Very.",)
+    )
+    found = compare_runs(made(cut), made(whole, notes=("A quiet note.",)), ("a", "b"))
+    assert found.notices == (
+        "a: Partial: complete repeats are serial 3 of 5, batched 3 of 5.",
+        "a: 4 trials were cut short; nothing of them is in any number.",
+        "a: Busy.",
+        "b: A quiet note.",
+    )
+    assert {row.comparison.n for row in found.rows if row.comparison} == {3}
+    both = compare_runs(made(cut), made(cut), ("a", "b"))
+    assert [notice[:10] for notice in both.notices] == ["a: Partial", "a: 4 trial", "b: Partial", "b: 4 trial"]
+
+
+def test_what_is_different_stands_above_the_numbers() -> None:
+    newer = run()._replace(servers=tuple(of._replace(version="b2") for of in run().servers))
+    text = between_markdown([compare_runs(made(run()), made(newer), ("a", "b"))])
+    assert text.index("What else is different") < text.index("| candidate |")
+    assert "one-slot: version was llama.cpp b1, now b2" in text
 
 
 def test_other_origins_are_said() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -18,6 +20,7 @@ from harness.predict.score import replay, score
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import INDEX_NAME, find_runs
 from harness.workload.load import Loaded, load_workload
 
 PROFILE = """
@@ -151,8 +154,14 @@ def test_the_command_writes_a_run_folder_that_reads_back(
     monkeypatch.setattr(
         "sys.argv", ["slotwise", "score", "paper.yaml", "--profile", "dyadic.yaml", "--run", str(folder)]
     )
-    assert _main() == 0
-    assert "off by 0.0 %" in capsys.readouterr().out
+    find_runs(folder.parent)
+    with closing(sqlite3.connect(folder.parent / INDEX_NAME)) as index:
+        with index:
+            index.execute("DELETE FROM runs")
+        assert _main() == 0
+        assert index.execute("SELECT folder FROM runs").fetchall() == [(folder.name,)]  # listed without a look
+    out = capsys.readouterr().out
+    assert "Predicted against predicted" in out and "off by 0.0 %" in out and (folder / "score.json").exists()
     entry = last_score("dyadic")
     assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
     _, prediction = predicted(files)

@@ -22,6 +22,7 @@ from harness.recommend.evaluate import Problem
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import find_runs
 from harness.workload.schema import FrozenDict
 
 
@@ -143,3 +144,9 @@ def test_a_whole_recommendation_on_simulated_servers(
     out = capsys.readouterr().out
     assert "Confirmation (emulated)" in out
     assert "recommendation (emulated)" in out
+    (row,), _ = find_runs(tmp_path / "reports")  # what was measured is a run like any other
+    assert (row.origin, row.state) == ("emulated", "complete") and row.chosen is not None
+    assert (tmp_path / "reports" / row.folder / "report.html").exists()
+    monkeypatch.setattr("sys.argv", ["slotwise", "run", "--resume", f"reports/{row.folder}"])
+    assert _main() == 2
+    assert "What `slotwise recommend` measured ends by itself" in capsys.readouterr().err

@@ -2,8 +2,9 @@
 
     python killed_often.py FOLDER KILLS
 
-One process imports everything and forks those that are killed, so that a kill costs milliseconds and the moments lie within
-the run and not within its imports. It prints, as JSON, how many kills hit which phase; it fails where anything is lost.
+One process imports everything and forks those that are killed, so that a kill costs milliseconds and the moments lie
+within the run and not within its imports. It prints, as JSON, how many kills hit which phase, and fails where
+anything is lost.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from harness.report.files import write_report
 from harness.runs.folder import RECORD_FILES, read_run
 from harness.runs.model import Run
 
-PHASES = ("before the first record", "within a trial", "between trials", "while writing the report")
+PHASES = ("before its first record", "within a trial", "between trials", "while writing the report")
 TRIALS = 4
 
 
@@ -78,22 +79,26 @@ def whole_lines(path: Path) -> dict[str, list[bytes]]:
     return found
 
 
-def phase_of(path: Path | None) -> str | None:
-    """Where a process was when it was killed; None where it had ended."""
+def written(path: Path | None) -> int:
+    """How many whole lines there are, set aside or not."""
+    return 0 if path is None else sum(map(len, whole_lines(path).values()))
+
+
+def phase_of(path: Path | None, before: int) -> str | None:
+    """Where a process was when it was killed, there having been so many lines; None where it had ended."""
     if path is None or not (path / "environment.json").exists():
         return PHASES[0]
     run = read_run(path)
-    if not run.calls:
+    if run.partial and written(path) <= before:
         return PHASES[0]
     ended = {(trial.candidate, trial.repeat) for trial in run.trials}
     if any((call.candidate, call.repeat) not in ended for call in run.calls):
         return PHASES[1]
     if run.partial:
         return PHASES[2]
-    charts = list((path / "charts").glob("*.png"))
-    whole = (path / "report.html").exists() and len(charts) == len(list((path / "charts").glob("*.svg"))) > 0
-    left = [file for file in path.rglob(".*.part")]
-    return None if whole and not left else PHASES[3]
+    svgs, pngs = (len(list((path / "charts").glob(f"*.{kind}"))) for kind in ("svg", "png"))
+    whole = (path / "report.html").exists() and svgs == pngs > 0 and not list(path.rglob(".*.part"))
+    return None if whole else PHASES[3]
 
 
 def only(parent: Path) -> Path | None:
@@ -102,16 +107,23 @@ def only(parent: Path) -> Path | None:
     return there[-1] if there else None
 
 
+def wait(child: int, parent: Path, size: int) -> None:
+    """Wait until there are so many bytes of records, or the child has ended (it stays a zombie)."""
+    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if sum(file.stat().st_size for kind in RECORD_FILES for file in parent.glob(f"*/{kind}.jsonl")) >= size:
+            return
+
+
 def main(folder: Path, kills: int) -> Counter[str]:
     """Kill so many times; raise AssertionError where a run does not end as if undisturbed."""
     virtual.on_fakes(pytest.MonkeyPatch())
     workload = virtual.write_workload(folder)
-    expected = by_trial(read_run(virtual.begin(folder / "undisturbed", workload)))
+    undisturbed = virtual.begin(folder / "undisturbed", workload)
+    expected = by_trial(read_run(undisturbed))
+    size = sum((undisturbed / f"{kind}.jsonl").stat().st_size for kind in RECORD_FILES)
     began = time.monotonic()
-    os.waitpid(forked(lambda: virtual.begin(folder / "timed", workload) and None), 0)
-    measured = time.monotonic()
     os.waitpid(forked(lambda: work(folder / "reported", workload)), 0)
-    measuring_s, all_s = measured - began, time.monotonic() - measured
+    all_s = time.monotonic() - began
 
     draw, hit, number = random.Random(11), Counter[str](), 0
     while hit.total() < kills:
@@ -119,13 +131,20 @@ def main(folder: Path, kills: int) -> Counter[str]:
         parent = folder / str(number)
         seen: list[dict[str, list[bytes]]] = []
         for _ in range(draw.choice((1, 1, 2, 3))):
+            before = written(only(parent))
             child = forked(lambda: work(parent, workload))  # noqa: B023
-            late = draw.random() < 0.1  # what is resumed has less to measure: more of them than that hit the report
-            time.sleep(draw.uniform(measuring_s, all_s) if late else draw.uniform(0, 0.8 * measuring_s))
+            kind = draw.random()
+            if kind < 0.15:  # at the very beginning: folder, header, what was cut is set aside
+                time.sleep(draw.uniform(0, 0.02))
+            elif kind < 0.25:  # at any time: most of it is the report
+                time.sleep(draw.uniform(0, all_s))
+            else:  # at any record, or soon after it
+                wait(child, parent, round(draw.random() * size))
+                time.sleep(draw.choice((0, draw.uniform(0, 0.002))))
             os.kill(child, signal.SIGKILL)
             killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
             path = only(parent)
-            phase = phase_of(path)
+            phase = phase_of(path, before)
             if killed and phase is not None:
                 hit[phase] += 1
             if path is not None:
@@ -133,14 +152,14 @@ def main(folder: Path, kills: int) -> Counter[str]:
         _, status = os.waitpid(forked(lambda: work(parent, workload)), 0)  # noqa: B023
         assert os.waitstatus_to_exitcode(status) == 0, number
         path = only(parent)
-        assert path is not None and phase_of(path) is None, number
+        assert path is not None and phase_of(path, 0) is None, number
         run = read_run(path)
         assert by_trial(run) == expected, number
         assert len(run.trials) == TRIALS and not run.partial and not run.notes, number
         after = whole_lines(path)
-        for before in seen:
-            for kind, lines in before.items():
-                assert not Counter(lines) - Counter(after[kind]), (number, kind)
+        for earlier in seen:
+            for kind_, lines in earlier.items():
+                assert not Counter(lines) - Counter(after[kind_]), (number, kind_)
     return hit
 
 

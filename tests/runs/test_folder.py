@@ -97,8 +97,8 @@ def test_a_damaged_last_line_is_a_note_and_the_rest_is_used(tmp_path: Path) -> N
     found = read_run(path)
     assert found.calls == run.calls[:-1]
     assert found.notes == (
-        "a note",
         "calls.jsonl: the last line is damaged and was left out; the run was cut there.",
+        "a note",
     )
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path, line: str) -> N
     (path / "calls.jsonl").write_text("\n".join(lines) + "\n", errors="surrogatepass")
     found = read_run(path)
     assert found.calls == (run.calls[0], run.calls[2])
-    assert found.notes[-1] == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
+    assert found.notes[0] == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
 
 
 def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
 def test_a_missing_record_file_is_a_note(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     (path / "delays.jsonl").unlink()
-    assert read_run(path).notes[-1] == "delays.jsonl is missing: its records are not in this report."
+    assert read_run(path).notes[0] == "delays.jsonl is missing: its records are not in this report."
 
 
 def test_a_killed_run_says_that_it_is_partial(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_workload_file_is_plain_yaml(tmp_path: Path) -> None:
 
 def test_an_unusable_parent_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"the run folder cannot be written: .*choose another folder with --out"):
+    with pytest.raises(UserError, match=r"the run folder cannot be made there: .*choose another folder with --out"):
         RunFolder.create(tmp_path / "file" / "reports", "w", STARTED)
 
 

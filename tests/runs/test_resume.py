@@ -11,7 +11,8 @@ import pytest
 from runs import virtual_run as virtual
 
 from harness.errors import UserError
-from harness.runs.folder import RECORD_FILES, RunFolder, read_head, read_run
+from harness.runs.folder import RECORD_FILES, RunFolder, read_run
+from harness.runs.head import read_head
 from harness.runs.model import Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.workload.load import Overrides, load_workload

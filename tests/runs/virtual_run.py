@@ -16,7 +16,8 @@ from drivers.fake_ollama import FakeOllama
 from harness.drivers.chat import Chat
 from harness.measure import session
 from harness.measure.sender import Endpoint
-from harness.runs.folder import RunFolder, read_head, read_run
+from harness.runs.folder import RunFolder, read_run
+from harness.runs.head import read_head
 from harness.runs.model import Run, ServerFacts
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.servers.spec import RunningServer
