@@ -152,7 +152,8 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         missing = [candidate.name for candidate in run.candidates if candidate.name not in others]
         if missing:
             notices.append(f"Candidates {what}, and so not compared: {', '.join(missing)}.")
-    notices += _own_notices(before, now, names)
+    alike = "predicted" not in {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
+    notices += _own_notices(before, now, names, alike)
     verdict = _verdict(rows)
     return Between(
         before=names[0],
@@ -160,7 +161,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         paired=apart is None,
         method=_method(apart, len(pairs)),
         notices=tuple(notices),
-        changed=tuple(_changed(before, now, both)),
+        changed=tuple(_changed(before, now, both, alike)),
         rows=rows,
         verdict=verdict,
         sentence=_sentence(verdict, rows, names),
@@ -188,11 +189,13 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
             "One of the runs does not say what its work was (it is older): only the workload's name is equal."
         )
     if before.run.origin != now.run.origin:
-        notices.append(f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like.")
+        kinds = f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like."
+        off = " The ratios say how far the prediction is off; `slotwise score` says it for every figure."
+        notices.append(kinds + (off if "predicted" in (before.run.origin, now.run.origin) else ""))
     return notices
 
 
-def _own_notices(before: Summary, now: Summary, names: tuple[str, str]) -> list[str]:
+def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[str]:
     """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself.
 
     Of what is not wrong a sentence each; the rest is in the run's report.
@@ -203,7 +206,7 @@ def _own_notices(before: Summary, now: Summary, names: tuple[str, str]) -> list[
         for of in run.notices:
             if of.kind in _WRONG:
                 said.append(f"{name}: {of.text}")
-            elif of.kind not in kinds and of.text not in texts:
+            elif alike and of.kind not in kinds and of.text not in texts:
                 said.append(f"{name}: {_SENTENCE.split(of.text, maxsplit=1)[0]}")
     return said
 
@@ -297,10 +300,11 @@ def _sentence(verdict: RunVerdict, rows: Sequence[BetweenRow], names: tuple[str,
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 
 
-def _changed(before: Summary, now: Summary, both: Sequence[str]) -> list[str]:
-    found = changes(before.run.machine, now.run.machine)
+def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) -> list[str]:
+    """Return what is different; of a prediction and a measurement not what only one of them can have."""
+    found = changes(before.run.machine, now.run.machine) if alike else []
     old = {server.name: server.model_dump(exclude={"name"}) for server in before.run.servers}
-    for server in now.run.servers:
+    for server in now.run.servers if alike else ():
         if server.name in old:
             differ = changes(old[server.name], server.model_dump(exclude={"name"}))
             found += [f"{server.name}: {change}" for change in differ]

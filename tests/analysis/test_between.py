@@ -153,8 +153,20 @@ def test_what_is_different_stands_above_the_numbers() -> None:
 
 
 def test_other_origins_are_said() -> None:
-    found = compare_runs(made(run()), made(run(), origin="predicted"), ("a", "b"))
-    assert found.notices == ("a is measured and b is predicted: no like with like.",)
+    found = compare_runs(made(run()), made(run(), origin="emulated", notes=("Said.",)), ("a", "b"))
+    assert found.notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
+
+
+def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
+    facts = {"machine": {"profile": "toy"}, "notes": ("Assumed: much.",)}
+    found = compare_runs(made(run()), made(run(), origin="predicted", **facts), ("a", "b"))
+    assert found.changed == ()
+    assert found.notices == (
+        "a is measured and b is predicted: no like with like. The ratios say how far the prediction is off; "
+        "`slotwise score` says it for every figure.",
+    )
+    between_two = compare_runs(made(run(), origin="predicted"), made(run(), origin="predicted", **facts), ("a", "b"))
+    assert between_two.notices == ("b: Assumed: much.",) and "profile was not there, now toy" in between_two.changed
 
 
 @pytest.mark.parametrize("plain", [[], {}, {"summary_version": 2}, {"summary_version": 1, "run": {}, "candidates": 3}])

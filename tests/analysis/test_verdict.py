@@ -180,7 +180,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     found = analyse(run._replace(calls=(*run.calls, broken), jobs=(*run.jobs, failed)))
     assert found.notices[0].text == (
         "batched: 1 of 31 calls failed (1 error; first: HTTP 500: it broke). "
-        "1 of 11 jobs did not end well and are in no time below."
+        "1 of 11 jobs did not end well; it is in no time below."
     )
     batched = found.candidates[1].pipelines[0]
     assert (batched.values, batched.jobs_failed, batched.calls_failed) == (10, 1, 1)

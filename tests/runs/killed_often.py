@@ -19,7 +19,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from runs import virtual_run as virtual
@@ -27,19 +26,9 @@ from runs import virtual_run as virtual
 from harness.analysis.analyse import analyse
 from harness.report.files import write_report
 from harness.runs.folder import RECORD_FILES, read_run
-from harness.runs.model import Run
 
 PHASES = ("before its first record", "within a trial", "between trials", "while writing the report")
 TRIALS = 4
-
-
-def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
-    """All records of each trial in the order in which they were written; when a trial began is for people only."""
-    found: dict[tuple[str, int], list[Any]] = {}
-    for records in (run.calls, run.jobs, run.delays, [trial._replace(started_at="") for trial in run.trials]):
-        for record in records:
-            found.setdefault((record.candidate, record.repeat), []).append(record)
-    return found
 
 
 def work(parent: Path, workload: Path) -> None:
@@ -119,7 +108,7 @@ def main(folder: Path, kills: int) -> Counter[str]:
     virtual.on_fakes(pytest.MonkeyPatch())
     workload = virtual.write_workload(folder)
     undisturbed = virtual.begin(folder / "undisturbed", workload)
-    expected = by_trial(read_run(undisturbed))
+    expected = virtual.by_trial(read_run(undisturbed))
     size = sum((undisturbed / f"{kind}.jsonl").stat().st_size for kind in RECORD_FILES)
     began = time.monotonic()
     os.waitpid(forked(lambda: work(folder / "reported", workload)), 0)
@@ -154,7 +143,7 @@ def main(folder: Path, kills: int) -> Counter[str]:
         path = only(parent)
         assert path is not None and phase_of(path, 0) is None, number
         run = read_run(path)
-        assert by_trial(run) == expected, number
+        assert virtual.by_trial(run) == expected, number
         assert len(run.trials) == TRIALS and not run.partial and not run.notes, number
         after = whole_lines(path)
         for earlier in seen:

@@ -149,6 +149,15 @@ def resume(path: Path) -> None:
         _measure(folder, loaded, head, whole)
 
 
+def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
+    """All records of each trial in the order in which they were written; when a trial began is for people only."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    for records in (run.calls, run.jobs, run.delays, [trial._replace(started_at="") for trial in run.trials]):
+        for record in records:
+            found.setdefault((record.candidate, record.repeat), []).append(record)
+    return found
+
+
 def kill_after(monkeypatch: pytest.MonkeyPatch, lines: int, part: float) -> None:
     """Have the process die after so many lines of records, having written this part of the next one."""
     left = lines
