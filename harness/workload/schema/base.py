@@ -40,7 +40,7 @@ class FrozenDict(dict[str, V]):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none: it can change
         return hash(tuple(self.items()))
 
     def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
