@@ -1,4 +1,4 @@
-"""Applications traced by the real OpenTelemetry SDK on a clock of their own, and their spans as collectors write them."""
+"""Applications on a clock of their own, traced by the real OpenTelemetry SDK; their spans as collectors write them."""
 
 from __future__ import annotations
 
