@@ -43,14 +43,7 @@ def full_run() -> Run:
 def write(parent: Path, run: Run) -> Path:
     with RunFolder.create(parent, run.workload.name, STARTED) as folder:
         folder.write_header(run._replace(partial=True))
-        for call in run.calls:
-            folder.add_call(call)
-        for job in run.jobs:
-            folder.add_job(job)
-        for delay in run.delays:
-            folder.add_delay(delay)
-        for trial in run.trials:
-            folder.add_trial(trial)
+        folder.add_records(run)
         folder.write_header(run)
     return folder.path
 
