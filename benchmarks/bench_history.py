@@ -106,7 +106,7 @@ def kills(parent: Path) -> tuple[int, int]:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(draw.random() * 0.01)
+            time.sleep(draw.random() * 0.01)  # so that the kill falls at any point of a write: what is tried here
             os.kill(process.pid, signal.SIGKILL)
             told = process.stdout.read().split(b"\n")[:-1]
         (folder,) = here.iterdir()

@@ -22,7 +22,7 @@ COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?(slotwise [^`#\n]*)", re.MULTILINE
 
 
 def commands() -> dict[str, Any]:
-    return dict(typer.main.get_command(command_line()).commands)  # type: ignore[attr-defined]
+    return dict(typer.main.get_command(command_line()).commands)  # type: ignore[attr-defined]  # it is a group
 
 
 def _spoken() -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from harness.analysis.model import ANALYSIS_VERSION, Analysis, PathVerdict, RunH
 from harness.analysis.notices import notices_of
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
+from harness.workload.schema import Workload
 
 __all__ = ["analyse"]
 
@@ -24,7 +25,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     """
     index = index_records(run)
     candidates = summarise(run, index)
-    paths, choice = decide(candidates, run.origin)
+    paths, choice = decide(candidates, run.origin, _alternatives(run.workload))
     asked = run.options.get("repeats")
     repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
@@ -52,6 +53,16 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         ladders_of(run, pinned_tokens(run)),
         (*_method(paths), *_resampling(run)),
     )
+
+
+def _alternatives(workload: Workload) -> dict[str, str]:
+    """Return, for pipelines that come after another one with the same jobs, that one: two ways to do the same."""
+    found = {}
+    for name, spec in workload.pipelines.items():
+        before = workload.pipelines.get(spec.after or "")
+        if spec.after and before and (before.jobs, before.arrival) == (spec.jobs, spec.arrival):
+            found[name] = spec.after
+    return found
 
 
 def _scalar(value: Any) -> str | int | float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary, Notice
 from harness.analysis.timesplit import is_load_event
-from harness.core.records import JobRecord
+from harness.core.records import NOT_NEEDED, JobRecord
 from harness.runs.model import Run
 from harness.units import count, percent, safe_url, seconds
 from harness.workload.schema import AtTimes, Closed
@@ -101,7 +101,9 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
             continue
         calls = sum(summary.calls for summary in candidate.pipelines)
         all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
-        mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok"]
+        mine = [
+            c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok" and c.reply.error != NOT_NEEDED
+        ]
         kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common()) or "none"
         error = next((c.reply.error for c in mine if c.reply.error), None)
         first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""

@@ -209,10 +209,20 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
             (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
         )
         told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
-        text = f'Why: a {who} of {pipeline} takes {_change(sum(changes.values()))} than under "{rival}"'
         rest = _list(told) if told else "no part differs by 2 % of it"
-        sentences.append(f"{text}: {rest} (means on the critical path).")
+        difference_s = sum(changes.values())
+        text = f'a {who} of {pipeline} takes {_change(difference_s)} than under "{rival}"'
+        medians_s = [_median_s(candidate, pipeline) for candidate in (chosen, by_name[rival])]
+        if (medians_s[0] - medians_s[1]) * difference_s < 0 and told:
+            sentences.append(f"The means say otherwise, so a few must have taken long: {text}: {rest}.")
+        else:
+            sentences.append(f"Why: {text}: {rest} (means on the critical path).")
     return sentences
+
+
+def _median_s(candidate: CandidateSummary, pipeline: str) -> float:
+    time = next((s.time for s in candidate.pipelines if s.pipeline == pipeline), None)
+    return 0.0 if time is None else time.value
 
 
 def _change(difference_s: float) -> str:

@@ -22,7 +22,7 @@ from harness.units import safe_text
 try:
     from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
 except ImportError:  # pragma: no cover
-    from click.exceptions import ClickException  # type: ignore[assignment]
+    from click.exceptions import ClickException  # type: ignore[assignment]  # the same, of another package
 
 __all__ = ["command_line", "main"]
 

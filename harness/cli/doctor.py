@@ -113,7 +113,7 @@ def _ollama() -> Finding:
         advice = "Only needed for kind: ollama; https://ollama.com/download"
         return Finding("ollama", "missing", "no `ollama` on the PATH", advice, {})
     try:
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - the user's own
         # without a running server it warns first, and says the client's version then
         match = re.search(r"version is v?(\S+)", said.stdout + said.stderr)
     except (OSError, subprocess.TimeoutExpired) as error:

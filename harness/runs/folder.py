@@ -206,7 +206,8 @@ def read_run(folder: Path) -> Run:
     trials = read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(known(flat, TrialRecord)))
     nodes = {(name, node) for name, spec in run.workload.pipelines.items() for node in spec.nodes}
     for lines in (calls, delays):
-        leave_out(lines, "node", lambda record: (record.pipeline, record.node) in nodes)
+        # A node of a sub-pipeline is recorded under the name of the node that uses it: `refine/critique`.
+        leave_out(lines, "node", lambda record: (record.pipeline, record.node.split("/")[0]) in nodes)
     leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     return run._replace(

@@ -7,6 +7,8 @@ from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.core.records import NOT_NEEDED
+from harness.workload.schema import Workload
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
 WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
@@ -286,3 +288,50 @@ def test_simplicity_decides_among_equals() -> None:
     found = analyse(scenario(same, same))
     assert [verdict.chosen for verdict in found.paths] == ["serial", "serial"]
     assert found.choice.kind == "same"
+
+
+def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
+    """Two graphs for the same work: the one candidate's ratio is clear, the other's cannot be told from equal."""
+    plain = make.workload().model_dump(by_alias=True, mode="json", exclude_unset=True)
+    again = {"path": "batch", "jobs": 2, "after": "digest", "nodes": {"reply": {"agent": "chat"}}}
+    plain["pipelines"]["chat"] = again
+    times = {"serial": steady(8, noise=NOISE), "batched": steady(12, noise=WIDE)}
+    run = scenario({"serial": steady(16), "batched": steady(12)}, times)
+    second = run._replace(
+        workload=Workload.model_validate(plain),
+        calls=tuple(call._replace(path="batch") for call in run.calls),
+        jobs=tuple(job._replace(path="batch") for job in run.jobs),
+    )
+    found = analyse(second)
+    assert found.paths[0].sentences[0] == (
+        "chat against digest, which ran before it on the same servers: "
+        '0.50 times (0.49 to 0.51) under "serial"; '
+        '1.00 times (0.88 to 1.13), not to be told from equal, under "batched".'
+    )
+    assert found.choice.sentences == (
+        'Take "serial".',
+        'Under "serial", chat takes 0.50 times (0.49 to 0.51) as long as digest.',
+    )
+    assert [(s.candidate, s.comparison.relation) for s in found.paths[0].sequels] == [
+        ("serial", "better"),
+        ("batched", "unresolved"),
+    ]
+
+
+def test_calls_that_were_needed_no_more_are_no_failures() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    dropped = make.call(
+        "merge",
+        candidate="batched",
+        repeat=0,
+        pipeline="digest",
+        path="batch",
+        job=0,
+        server="four-slot",
+        outcome="cancelled",
+    )
+    dropped = dropped._replace(reply=dropped.reply._replace(error=NOT_NEEDED))
+    found = analyse(run._replace(calls=(*run.calls, dropped)))
+    batched = found.candidates[1].pipelines[0]
+    assert (batched.calls_failed, batched.calls_dropped) == (0, 1)
+    assert not [notice for notice in found.notices if notice.kind == "failures"]

@@ -132,7 +132,7 @@ def test_a_whole_recommendation_on_simulated_servers(
 ) -> None:
     """Search, measure until told apart, report: the live driver against servers that are models of the profile."""
     paper(tmp_path)
-    text = fan(8, 40).replace(
+    text = fan(4, 20).replace(
         "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'paper.yaml'}, speed_up: 20}}"
     )
     loaded_of(tmp_path, text)

@@ -10,12 +10,18 @@ import pytest
 import yaml
 from analysis import records as make
 
+from harness.content import shipped
 from harness.core.plan import Lane, Plan, Pool
 from harness.errors import UserError
+from harness.predict.simulation import predict
+from harness.profiles.load import load_profile
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Baseline, Run, ServerFacts
+from harness.workload.load import load_workload
 
+WORKLOADS = sorted((shipped() / "workloads").glob("*.yaml"))
+ONE_MODEL = [path for path in WORKLOADS if path.stem != "two-model-cascade"]  # a profile is of one model
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
@@ -37,14 +43,7 @@ def full_run() -> Run:
 def write(parent: Path, run: Run) -> Path:
     with RunFolder.create(parent, run.workload.name, STARTED) as folder:
         folder.write_header(run._replace(partial=True))
-        for call in run.calls:
-            folder.add_call(call)
-        for job in run.jobs:
-            folder.add_job(job)
-        for delay in run.delays:
-            folder.add_delay(delay)
-        for trial in run.trials:
-            folder.add_trial(trial)
+        folder.add_records(run)
         folder.write_header(run)
     return folder.path
 
@@ -54,6 +53,15 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
     path = write(tmp_path, run)
     assert path.name == "research-digest-20260304-050607"
     assert read_run(path) == run
+
+
+@pytest.mark.parametrize("path", ONE_MODEL, ids=lambda path: path.stem)
+def test_shipped_workloads_are_read_back_whole(path: Path, tmp_path: Path) -> None:
+    """Nodes of sub-pipelines, loops and fan-outs at run time among them."""
+    run = predict(load_workload(path), load_profile("epyc-2core", path.parent), repeats=1, extrapolate=True).run
+    found = read_run(write(tmp_path, run))
+    assert run.calls
+    assert (found.calls, found.jobs, found.delays, found.notes) == (run.calls, run.jobs, run.delays, run.notes)
 
 
 def test_plans_over_several_servers_are_read_back_equal(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from zlib import crc32
 import pytest
 from conftest import VirtualLoop
 from drivers.fake_ollama import FakeOllama
+from quiet import Quiet
 
 from harness.drivers.chat import Chat
 from harness.measure import session
@@ -54,16 +55,6 @@ measure: {repeats: 2, warmup: 1}
 
 class Killed(Exception):
     """The process is gone: nothing more is written."""
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def duration_s(user: str) -> float:
