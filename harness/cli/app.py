@@ -50,7 +50,7 @@ _GROUPS = {"import": "import_", "models": "models"}
 
 
 def command_line(only: str | None = None) -> typer.Typer:
-    """Return the command line with every command, or with one alone, which is there in half of the time."""
+    """Return the command line with every command, or with one alone, which is there a fifth sooner."""
     app = typer.Typer(
         name="slotwise",
         help="Decide, per machine and per pipeline, how to run agent graphs on a local LLM server.",
