@@ -221,7 +221,7 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
         ServerFailure: it no longer answers. What was measured so far is kept.
     """
     name = endpoint.server.name
-    progress.say(f"{name}: a call failed; counting slots again")
+    progress.say(f"{name}: a call failed or was cancelled; counting slots again")
     try:
         slots = min([await find_slots(view, rounds=1) for view in endpoint.models().values()])
     except ServerFailure as error:
@@ -229,7 +229,10 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     before = next(facts for facts in header.servers if facts.name == name)
     if slots == before.slots_found:
         return header
-    note = f'Server "{name}" generated {before.slots_found} calls at a time before a call failed, and {slots} after it.'
+    note = (
+        f'Server "{name}" generated {before.slots_found} calls at a time before a call failed or was cancelled, and '
+        f"{slots} after it: what was measured later has {slots}."
+    )
     servers = tuple(facts._replace(slots_found=slots) if facts.name == name else facts for facts in header.servers)
     return header._replace(servers=servers, notes=(*header.notes, note))
 

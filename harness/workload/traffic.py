@@ -18,10 +18,12 @@ __all__ = [
     "turn_tokens",
 ]
 
+TURN_TEMPLATE_TOKENS = 10  # what a chat template puts around a question and its answer: ChatML 11, Gemma 10
+
 
 def turn_tokens(node: Mapping[str, Any]) -> int:
-    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
-    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"])
+    """Return how much longer each turn makes the prompts of the next: what was asked and answered, and the template."""
+    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"]) + TURN_TEMPLATE_TOKENS
 
 
 def jobs_at_once(pipeline: Pipeline) -> int | None:

@@ -7,6 +7,7 @@ from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.core.records import NOT_NEEDED, Reply
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
 WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
@@ -188,6 +189,31 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
     assert 'Passed over, because jobs failed or none ended: "batched".' in found.paths[0].sentences
+
+
+def test_what_was_needed_no_more_is_no_failure() -> None:
+    base = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    lost = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED), started_s=None)
+    sent = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED))
+    analysis = analyse(base._replace(calls=(*base.calls, lost, sent)))
+    texts = {notice.kind: notice.text for notice in analysis.notices}
+    assert "failures" not in texts
+    assert texts["losers"] == (
+        "Given up because others were enough: serial 2 of 32 calls (1 cancelled on a server, 1 never sent)."
+    )
+
+
+def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() -> None:
+    base = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    (first, *jobs), (call, *calls) = base.jobs, base.calls
+    error = 'node "sort": no label of its branch fits; ' + "expected x; " * 20 + 'found: "maybe"'
+    failed = call._replace(reply=Reply("rejected", error="503: full", end_s=1.0, sent_s=0.0))
+    run = base._replace(
+        jobs=(first._replace(outcome="error", error=error), *jobs), calls=(failed, call._replace(attempt=1), *calls)
+    )
+    (text,) = [notice.text for notice in analyse(run).notices if notice.kind == "failures"]
+    assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
+    assert text.endswith(f"1 of 10 jobs did not end well and are in no time below. First of digest: {error}.")
 
 
 def test_a_price_that_is_not_known_is_not_none() -> None:
