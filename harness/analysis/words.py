@@ -212,7 +212,16 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
         text = f'Why: a {who} of {pipeline} takes {_change(sum(changes.values()))} than under "{rival}"'
         rest = _list(told) if told else "no part differs by 2 % of it"
         sentences.append(f"{text}: {rest} (means on the critical path).")
+        mean_s = sum(changes.values())
+        if mean_s * _median_change(chosen, by_name[rival], pipeline) < 0 and abs(mean_s) >= _WORTH_NAMING * total_s:
+            sentences[-1] += " By the medians it is the other way round: a few take much longer than the others."
     return sentences
+
+
+def _median_change(one: CandidateSummary, other: CandidateSummary, pipeline: str) -> float:
+    """Return how much longer a job of a pipeline takes under one of two, by the median; 0 where it is not known."""
+    mine, theirs = (next((s.time for s in c.pipelines if s.pipeline == pipeline), None) for c in (one, other))
+    return 0.0 if mine is None or theirs is None else mine.value - theirs.value
 
 
 def _change(difference_s: float) -> str:

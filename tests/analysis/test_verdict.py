@@ -312,3 +312,25 @@ def test_simplicity_decides_among_equals() -> None:
     found = analyse(scenario(same, same))
     assert [verdict.chosen for verdict in found.paths] == ["serial", "serial"]
     assert found.choice.kind == "same"
+
+
+def test_a_mean_that_says_the_opposite_of_the_median_is_explained() -> None:
+    """Of five chats three are quick and two very slow: the median is that of the quick ones."""
+    run = scenario(
+        {"serial": steady(16), "batched": steady(12, noise=NOISE)}, {"serial": steady(1.0), "batched": steady(2.0)}
+    )
+    calls, jobs = [], []
+    for call in run.calls:
+        slow = call.pipeline == "chat" and call.candidate == "serial" and call.job == 2
+        reply = call.reply
+        if slow:
+            reply = reply._replace(end_s=30.0, total_s=30.0, decode_s=29.5)
+        calls.append(call._replace(reply=reply))
+    for job in run.jobs:
+        slow = job.pipeline == "chat" and job.candidate == "serial" and job.job == 2
+        jobs.append(job._replace(end_s=30.0) if slow else job)
+    found = analyse(run._replace(calls=tuple(calls), jobs=tuple(jobs)))
+    (why,) = [text for text in said(found) if text.startswith("Why: a reply of chat")]
+    assert why.endswith("By the medians it is the other way round: a few take much longer than the others.")
+    (plain,) = [text for text in said(found) if text.startswith("Why: a job of digest")]
+    assert plain.endswith("(means on the critical path).")
