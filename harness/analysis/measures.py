@@ -17,7 +17,7 @@ from harness.analysis.throughput import AtConcurrency, by_concurrency, throughpu
 from harness.analysis.timesplit import mean_parts, split_call
 from harness.core.caps import batch_limit, limit
 from harness.core.plan import Pool
-from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord
+from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
@@ -145,8 +145,8 @@ def _pipeline(
         values=len(good),
         jobs_failed=len(jobs) - len(good),
         calls=len(calls),
-        calls_failed=sum(call.outcome != "ok" and call.reply.error != NOT_NEEDED for call in calls),
-        calls_dropped=sum(call.reply.error == NOT_NEEDED for call in calls),
+        calls_failed=sum(call.outcome != "ok" and not call.not_needed for call in calls),
+        calls_dropped=sum(call.not_needed for call in calls),
         short_answers=sum(
             call.outcome == "ok" and (call.reply.output_tokens or 0) < pinned.get((pipeline, call.node), 0)
             for call in calls

@@ -107,7 +107,7 @@ class PipelineSummary(NamedTuple):
     values: int  # jobs that ended well
     jobs_failed: int
     calls: int
-    calls_failed: int
+    calls_failed: int  # without those that were given up because others were enough
     short_answers: int
     call_parts: Parts  # mean over calls
     job_parts: Parts  # mean over the jobs' critical paths

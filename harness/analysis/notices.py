@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary, Notice
 from harness.analysis.timesplit import is_load_event
-from harness.core.records import NOT_NEEDED, JobRecord
+from harness.core.records import CallRecord, JobRecord
 from harness.runs.model import Run
 from harness.units import count, percent, safe_url, seconds
 from harness.workload.schema import AtTimes, Closed
@@ -21,6 +21,7 @@ _LOOP_LAG_S = 0.020  # p99 of the client's event loop; above it times hold the c
 _CLIENT_SHARE = 0.05
 _OTHER_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
 _LONGEST_ERROR = 160
+_LONGEST_RULE = 600  # what fitted no rule comes after the rules
 _FEWEST_JOBS = 20  # of a trial; with fewer nothing can be said of rates
 # A queue that grows: more than this share of the jobs is under way when the last one comes, and the last quarter takes
 # so much longer than the second one. In a steady state they take equally long; in a growing queue 2.3 times as long.
@@ -63,6 +64,7 @@ def notices_of(
                 )
             )
     notices += _client(run, candidates)
+    notices += _losers(run)
     notices += _short_answers(candidates)
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
@@ -94,6 +96,7 @@ def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, fol
 
 def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
     notices = []
+    tried_again = {(*_item(call), call.attempt - 1) for call in run.calls if call.attempt}
     for candidate in candidates:
         failed = sum(summary.calls_failed for summary in candidate.pipelines)
         jobs = sum(summary.jobs_failed for summary in candidate.pipelines)
@@ -101,19 +104,46 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
             continue
         calls = sum(summary.calls for summary in candidate.pipelines)
         all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
-        mine = [
-            c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok" and c.reply.error != NOT_NEEDED
-        ]
+        mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok" and not c.not_needed]
         kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common()) or "none"
         error = next((c.reply.error for c in mine if c.reply.error), None)
         first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""
-        text = f"{failed} of {count(calls, 'call')} failed ({kinds}{first}). " if failed else ""
+        again = sum((*_item(c), c.attempt) in tried_again for c in mine)
+        retried = f", {again} of them were tried again" if again else ""
+        told: dict[str, str] = {}  # what a rule did not fit, of each pipeline the first
+        for job in run.jobs:
+            if job.candidate == candidate.name and job.error:
+                told.setdefault(job.pipeline, safe_url(job.error)[:_LONGEST_RULE])
+        why = "".join(f" First of {pipeline}: {error}." for pipeline, error in told.items())
+        text = f"{failed} of {count(calls, 'call')} failed ({kinds}{first}){retried}. " if failed else ""
         them = "it is" if jobs == 1 else "they are"
         text += f"{jobs} of {count(all_jobs, 'job')} did not end well" + (
-            f"; {them} in no time below." if jobs else "."
+            f"; {them} in no time below.{why}" if jobs else "."
         )
         notices.append(Notice("failures", f"{candidate.name}: {text}"))
     return notices
+
+
+def _item(call: CallRecord) -> tuple[str, int, str, int, str, int, int]:
+    """Name what a call and its retries are attempts at."""
+    return (call.candidate, call.repeat, call.pipeline, call.job, call.node, call.iteration, call.item)
+
+
+def _losers(run: Run) -> list[Notice]:
+    """Say what was given up because others were enough: it is no failure, but a server may have worked on it."""
+    lost = [call for call in run.calls if call.not_needed]
+    if not lost:
+        return []
+    total = Counter(call.candidate for call in run.calls)
+    sent = Counter(call.candidate for call in lost if call.started_s is not None)
+    mine = Counter(call.candidate for call in lost)
+    each = "; ".join(
+        f"{name} {mine[name]} of {count(total[name], 'call')} ({sent[name]} cancelled on a server, "
+        f"{mine[name] - sent[name]} never sent)"
+        for name in run.candidates
+        if mine[name]
+    )
+    return [Notice("losers", f"Given up because others were enough: {each}.")]
 
 
 def _overload(run: Run, index: Index) -> list[Notice]:

@@ -210,19 +210,18 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
         )
         told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
         rest = _list(told) if told else "no part differs by 2 % of it"
-        difference_s = sum(changes.values())
-        text = f'a {who} of {pipeline} takes {_change(difference_s)} than under "{rival}"'
-        medians_s = [_median_s(candidate, pipeline) for candidate in (chosen, by_name[rival])]
-        if (medians_s[0] - medians_s[1]) * difference_s < 0 and told:
-            sentences.append(f"The means say otherwise, so a few must have taken long: {text}: {rest}.")
-        else:
-            sentences.append(f"Why: {text}: {rest} (means on the critical path).")
+        mean_s = sum(changes.values())
+        text = f'Why: a {who} of {pipeline} takes {_change(mean_s)} than under "{rival}"'
+        sentences.append(f"{text}: {rest} (means on the critical path).")
+        if mean_s * _median_change(chosen, by_name[rival], pipeline) < 0 and abs(mean_s) >= _WORTH_NAMING * total_s:
+            sentences[-1] += " By the medians it is the other way round: a few take much longer than the others."
     return sentences
 
 
-def _median_s(candidate: CandidateSummary, pipeline: str) -> float:
-    time = next((s.time for s in candidate.pipelines if s.pipeline == pipeline), None)
-    return 0.0 if time is None else time.value
+def _median_change(one: CandidateSummary, other: CandidateSummary, pipeline: str) -> float:
+    """Return how much longer a job of a pipeline takes under one of two, by the median; 0 where it is not known."""
+    mine, theirs = (next((s.time for s in c.pipelines if s.pipeline == pipeline), None) for c in (one, other))
+    return 0.0 if mine is None or theirs is None else mine.value - theirs.value
 
 
 def _change(difference_s: float) -> str:

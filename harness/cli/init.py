@@ -104,8 +104,8 @@ def _wanted(workload: Path) -> dict[Path, bytes]:
     loaded = load_workload(workload)
     text = workload.read_text(encoding="utf-8").replace(SCHEMA_LINE, SCHEMA_LINE.replace("../harness/workload/", ""))
     result = {Path("workloads") / workload.name: text.encode()}
-    for pipeline in loaded.workload.pipelines.values():
-        for node in pipeline.nodes.values():
+    for graph in (*loaded.workload.pipelines.values(), *loaded.workload.subpipelines.values()):
+        for node in graph.nodes.values():
             if isinstance(node.agent, str) and node.agent not in loaded.workload.agents:
                 card = find("agents", f"{node.agent}.md", workload.parent)
                 if card is not None:

@@ -57,7 +57,7 @@ def load_graph(target: str) -> Any:
             raise UserError(f"{target}: {todo}, found a {kind} that is not compiled; name what `.compile()` returned")
         if callable(getattr(found, "get_graph", None)):
             raise UserError(f"{target}: {todo}, found a {kind}, which has no nodes and edges to read")
-        raise UserError(f"{target}: {todo}, found a {kind}")
+        raise UserError(f"{target}: {todo}, found {'an' if kind[:1] in 'aeiou' else 'a'} {kind}")
     return found
 
 

@@ -231,7 +231,7 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
         return header
     note = (
         f'Server "{name}" generated {before.slots_found} calls at a time before a call failed or was cancelled, and '
-        f"{slots} after it."
+        f"{slots} after it: what was measured later has {slots}."
     )
     servers = tuple(facts._replace(slots_found=slots) if facts.name == name else facts for facts in header.servers)
     return header._replace(servers=servers, notes=(*header.notes, note))

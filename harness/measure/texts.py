@@ -9,7 +9,7 @@ from harness.measure.sender import Endpoint, options_for
 from harness.profiles.text import Counted
 from harness.workload.schema import AgentSpec
 
-__all__ = ["PROMPTS", "count_tokens"]
+__all__ = ["PROMPTS", "TALKS", "count_tokens"]
 
 # (system message, prompt). English, of the kinds that agents are given: requests, notes, answers, lists, figures.
 PROMPTS: tuple[tuple[str | None, str], ...] = (
@@ -85,26 +85,70 @@ PROMPTS: tuple[tuple[str | None, str], ...] = (
     ),
 )
 
+_Talk = tuple[str | None, tuple[tuple[str, str], ...], str]  # system message, turns before, prompt
+
+# Short messages: what a chat template adds for each of them is half of it.
+TALKS: tuple[_Talk, ...] = (
+    (
+        None,
+        (
+            ("Is the library open on Sunday?", "No, it opens again on Monday at ten."),
+            ("Can I bring my dog?", "Only into the garden behind the house."),
+            ("Thank you.", "You are welcome!"),
+            ("How much is a card?", "A card for one year costs 12 euros."),
+        ),
+        "Where can I park my bicycle when I come with two children?",
+    ),
+    (
+        "You help guests of a small hotel. Be brief.",
+        (
+            ("When is breakfast?", "From seven to ten in the room by the garden."),
+            ("Is there a train to the sea?", "Yes, every hour from the old station."),
+            ("And back?", "The last one leaves at 21:40."),
+            ("Do I need a ticket before?", "No, you can buy one in the train."),
+            ("Good.", "Have a nice day!"),
+        ),
+        "Which beach would you recommend to somebody who likes long walks?",
+    ),
+    (
+        None,
+        (
+            ("Name a tree.", "The oak."),
+            ("One more.", "The lime."),
+            ("And another.", "The birch."),
+            ("Which is the tallest?", "Of these three, the oak."),
+            ("Which grows fast?", "The birch, in its first ten years."),
+            ("Thanks.", "With pleasure."),
+        ),
+        "Which of them would you plant beside a narrow street, and why?",
+    ),
+)
+
 
 async def count_tokens(endpoint: Endpoint) -> list[Counted]:
-    """Let a server count the tokens of each prompt, each beginning with a number as in a run, one after the other.
+    """Let a server count the tokens of each prompt and talk, each beginning with a number as in a run, one by one.
 
     Raises:
         ServerFailure: a call failed, or it does not tell its token counts.
     """
     options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=1), seed=0)
     counted = []
-    for number, (system, user) in enumerate(PROMPTS):
+    alone: list[_Talk] = [(system, (), user) for system, user in PROMPTS]
+    for number, (system, turns, user) in enumerate((*alone, *TALKS)):
         unique = f"[{integer(1_000_000, number, 'text'):06d}] "
-        request = (
-            Request(None, unique + user, options, stream=False)
-            if system is None
-            else Request(unique + system, user, options, stream=False)
-        )
+        text = " ".join((*(said for turn in turns for said in turn), user if system is None else f"{system} {user}"))
+        with_system = system is not None
+        if system is not None:
+            system = unique + system
+        elif turns:
+            turns = ((unique + turns[0][0], turns[0][1]), *turns[1:])
+        else:
+            user = unique + user
+        request = Request(system, user, options, stream=False, history=turns)
         reply, _ = await endpoint.chat.ask(request)
         if reply.outcome != "ok" or not reply.prompt_tokens:
             raise ServerFailure(
                 f"server {endpoint.server.name!r}: {reply.error or 'it does not tell its token counts'}"
             )
-        counted.append(Counted(user if system is None else f"{system} {user}", system is not None, reply.prompt_tokens))
+        counted.append(Counted(text, with_system, reply.prompt_tokens, len(turns)))
     return counted

@@ -38,12 +38,12 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     varies = any(node.output_tokens is not None for pipeline in pipelines for node in pipeline.graph.nodes)
     plain = _lengths(loaded, None)
     fitted = plain if text is None else _lengths(loaded, text)
-    by_lane = {
-        plan.name: [
-            plain if isinstance(loaded.servers[lane.server], SimulatedServer) else fitted for lane in plan.lanes
-        ]
+    texts = {
+        plan.name: [None if isinstance(loaded.servers[lane.server], SimulatedServer) else text for lane in plan.lanes]
         for plan in loaded.plans
     }
+    by_lane = {name: [plain if of is None else fitted for of in lanes] for name, lanes in texts.items()}
+    once = {of: _once(loaded, of) for of in (None, text)}
 
     def of_trial(candidate: str, repeat: int) -> Tokens:
         lanes = by_lane[candidate]
@@ -55,7 +55,11 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
             prompt, output = fixed(call)
             return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
 
-        return growing(loaded, repeat, drawn if varies else fixed)
+        def not_again(call: Call) -> tuple[float, float]:
+            of = texts[candidate][call.lane]
+            return once[of][call.pipeline][call.node], 0.0 if of is None else of.of_turn
+
+        return growing(loaded, repeat, drawn if varies else fixed, not_again)
 
     return of_trial
 
@@ -117,6 +121,21 @@ def _items(graph: nx.DiGraph, node: Node, items: Mapping[str, list[float]]) -> l
     if over_node is not None:
         return [listed_item_tokens(graph, over_node)] * node.width
     return [0.0] if over is None else items[over]
+
+
+def _once(loaded: Loaded, text: TextTokens | None) -> list[list[float]]:
+    """Return what of a prompt later turns of its conversation do not repeat, by pipeline and node."""
+    count: Callable[[str], float] = estimate_tokens if text is None else text.count
+    return [
+        [
+            0.0
+            if node.kind != "agent"
+            else _overhead(prompt := loaded.prompts[pipeline.name, node.name], text)
+            + sum(count(part) for part in prompt.system or () if isinstance(part, str))
+            for node in pipeline.graph.nodes
+        ]
+        for pipeline in loaded.pipelines
+    ]
 
 
 def _overhead(prompt: Prompt, text: TextTokens | None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from harness.core.arrivals import turns_of
 from harness.core.events import Call
@@ -10,7 +10,11 @@ from harness.core.graph import Node, Pipeline
 from harness.drivers.modelled import Thread, Tokens
 from harness.workload.load import Loaded
 
-__all__ = ["growing", "thread_of"]
+__all__ = ["Once", "growing", "thread_of"]
+
+# Of a call: the tokens of its prompt that later turns do not repeat (system message, chat template, the number that
+# begins it), and those that the template adds for each turn before it.
+Once = Callable[[Call], tuple[float, float]]
 
 Who = tuple[int, int, int, int]  # pipeline, conversation, node, item: whose prompts go on where the last one ended
 
@@ -21,15 +25,16 @@ class _Grown:
     __slots__ = ("before", "job", "turn", "turns")
 
     def __init__(self) -> None:
-        self.before = 0  # tokens of the turns before
+        self.before = 0.0  # tokens of the turns before
         self.job = -1  # the turn under way
-        self.turn = 0  # what it adds: asked and answered
+        self.turn = 0.0  # what it adds: asked and answered, and the template around both
         self.turns = 0  # begun
 
 
-def growing(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
+def growing(loaded: Loaded, repeat: int, first: Tokens, once: Once) -> Tokens:
     """Return the lengths of one trial, prompts with the turns before them.
 
+    A chat template stands around every message of the history, what it begins and ends a prompt with stands there once.
     The calls of a conversation must be asked for in the order of its turns, as every driver does. Later turns hold the
     last pass of a loop.
 
@@ -37,6 +42,7 @@ def growing(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
         loaded: the workload.
         repeat: key of the draws.
         first: the lengths as if every turn were the first.
+        once: what of these prompts does not come again in later turns.
     """
     pipelines, seed = loaded.pipelines, loaded.workload.seed
     if not any(pipeline.session for pipeline in pipelines):
@@ -59,9 +65,9 @@ def growing(loaded: Loaded, repeat: int, first: Tokens) -> Tokens:
             state.turns += 1
             if state.turns == turns_of(pipeline, call.session, seed, repeat) and not _again(pipeline, node):
                 del grown[who]
-        asked = prompt - int(loaded.graphs[pipeline.name].nodes[node.name]["system_tokens"])
-        state.turn = max(1, asked) + output
-        return prompt + state.before, output
+        of_one, of_turn = once(call)
+        state.turn = max(0.0, prompt - of_one) + output + of_turn
+        return prompt + round(state.before), output
 
     return tokens
 

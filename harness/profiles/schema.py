@@ -144,12 +144,26 @@ class TextTokens(Spec):
         description="Of the chat template and the number in brackets that begins each prompt, without system message."
     )
     system_template_tokens: Ratio = Field(description="The same of a call with a system message.")
+    turn_template_tokens: Ratio | None = Field(
+        default=None,
+        description="Of the chat template around a question and its answer, for each turn before in a conversation.",
+    )
     held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
 
     def count(self, text: str) -> float:
         """Return about how many tokens a text has, the template apart."""
         wording = Wording.of(text)
         return self.tokens_per_piece * wording.pieces + self.tokens_per_long_letter * wording.long_letters
+
+    @property
+    def of_turn(self) -> float:
+        """Tokens that the template adds for each turn before: headers and ends of two messages.
+
+        Not counted, it is taken to be what the template adds to a system message and a question, without the number.
+        """
+        if self.turn_template_tokens is not None:
+            return self.turn_template_tokens
+        return max(0.0, min(self.template_tokens, self.system_template_tokens) - self.count("[000000]"))
 
 
 class Row(Spec):

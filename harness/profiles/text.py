@@ -20,13 +20,15 @@ class Counted(NamedTuple):
     text: str
     system: bool
     tokens: int  # as the server counted, chat template and number included
+    turns: int = 0  # questions and answers before the last question; their texts are in `text`
 
 
 def fit_text(counted: Sequence[Counted]) -> TextTokens:
     """Fit tokens by words and letters, and what the chat template adds: least squares on relative errors.
 
     Args:
-        counted: prompts of several kinds and lengths, with and without system messages, of 16 tokens or more.
+        counted: prompts of several kinds and lengths, with and without system messages, of 16 tokens or more; some with
+            turns before them, or what the template adds for these is not known.
 
     Raises:
         ValueError: too few of either to fit anything and test it.
@@ -45,6 +47,7 @@ def fit_text(counted: Sequence[Counted]) -> TextTokens:
         tokens_per_long_letter=values[1],
         template_tokens=values[2],
         system_template_tokens=values[3],
+        turn_template_tokens=values[4] if any(one.turns for one in counted) else None,
         held_out=HeldOut(
             calls=len(errors),
             median_error=float(f"{median(errors):.3g}"),
@@ -55,7 +58,7 @@ def fit_text(counted: Sequence[Counted]) -> TextTokens:
 
 def _row(one: Counted) -> list[float]:
     pieces, long_letters = Wording.of(one.text)
-    return [pieces, long_letters, not one.system, one.system]
+    return [pieces, long_letters, not one.system, one.system, one.turns]
 
 
 def _solve(rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -73,7 +73,8 @@ def _text(text: TextTokens) -> list[str]:
     error = text.held_out
     return [
         f"Prompts: {text.tokens_per_piece:.2f} tokens a word, digit or punctuation mark; the chat template adds "
-        f"{text.template_tokens:.0f}, with a system message {text.system_template_tokens:.0f}.",
+        f"{text.template_tokens:.0f}, with a system message {text.system_template_tokens:.0f}, and for each turn "
+        f"before {text.of_turn:.0f}.",
         f"On prompts that were not fitted: off by {percent(error.median_error)} (median), "
         f"{percent(error.worst_error)} at worst ({count(error.calls, 'prompt')}).",
     ]

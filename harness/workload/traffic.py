@@ -18,6 +18,8 @@ __all__ = [
     "turn_tokens",
 ]
 
+TURN_TEMPLATE_TOKENS = 10  # what a chat template puts around a question and its answer: ChatML 11, Gemma 10
+
 
 def turn_tokens(node: Mapping[str, Any]) -> int:
     """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
@@ -59,7 +61,12 @@ def most_turns(pipeline: Pipeline) -> int:
 def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
     """Return the context that one call needs, of a conversation in its last turn; an estimate."""
     longest = round((node["output"] and node["output"].highest) or node["output_tokens"])
-    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * turn_tokens(node) + longest)
+    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node) + longest)
+
+
+def _grows(node: Mapping[str, Any]) -> int:
+    """Return by how much of its context a conversation grows in a turn, the chat template included."""
+    return turn_tokens(node) + TURN_TEMPLATE_TOKENS
 
 
 def too_long(pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str, context_tokens: int) -> str:
@@ -70,7 +77,7 @@ def too_long(pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str
             f"{where} needs about {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens or "
             "shorten the prompt."
         )
-    grows = max(1, turn_tokens(node))
+    grows = _grows(node)
     fits = turns - -(-(needed - context_tokens) // grows)
     about = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
     return (

@@ -7,7 +7,7 @@ from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.core.records import NOT_NEEDED
+from harness.core.records import NOT_NEEDED, Reply
 from harness.workload.schema import Workload
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
@@ -192,6 +192,31 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     assert 'Passed over, because jobs failed or none ended: "batched".' in found.paths[0].sentences
 
 
+def test_what_was_needed_no_more_is_no_failure() -> None:
+    base = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    lost = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED), started_s=None)
+    sent = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED))
+    analysis = analyse(base._replace(calls=(*base.calls, lost, sent)))
+    texts = {notice.kind: notice.text for notice in analysis.notices}
+    assert "failures" not in texts
+    assert texts["losers"] == (
+        "Given up because others were enough: serial 2 of 32 calls (1 cancelled on a server, 1 never sent)."
+    )
+
+
+def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() -> None:
+    base = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    (first, *jobs), (call, *calls) = base.jobs, base.calls
+    error = 'node "sort": no label of its branch fits; ' + "expected x; " * 20 + 'found: "maybe"'
+    failed = call._replace(reply=Reply("rejected", error="503: full", end_s=1.0, sent_s=0.0))
+    run = base._replace(
+        jobs=(first._replace(outcome="error", error=error), *jobs), calls=(failed, call._replace(attempt=1), *calls)
+    )
+    (text,) = [notice.text for notice in analyse(run).notices if notice.kind == "failures"]
+    assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
+    assert text.endswith(f"1 of 10 jobs did not end well and are in no time below. First of digest: {error}.")
+
+
 def test_a_price_that_is_not_known_is_not_none() -> None:
     digest = {"serial": steady(16), "batched": steady(12, noise=NOISE)}
     run = scenario(digest, {"serial": steady(3), "batched": steady(2)})
@@ -318,20 +343,23 @@ def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
     ]
 
 
-def test_calls_that_were_needed_no_more_are_no_failures() -> None:
-    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
-    dropped = make.call(
-        "merge",
-        candidate="batched",
-        repeat=0,
-        pipeline="digest",
-        path="batch",
-        job=0,
-        server="four-slot",
-        outcome="cancelled",
+def test_a_mean_that_says_the_opposite_of_the_median_is_explained() -> None:
+    """Of five chats three are quick and two very slow: the median is that of the quick ones."""
+    run = scenario(
+        {"serial": steady(16), "batched": steady(12, noise=NOISE)}, {"serial": steady(1.0), "batched": steady(2.0)}
     )
-    dropped = dropped._replace(reply=dropped.reply._replace(error=NOT_NEEDED))
-    found = analyse(run._replace(calls=(*run.calls, dropped)))
-    batched = found.candidates[1].pipelines[0]
-    assert (batched.calls_failed, batched.calls_dropped) == (0, 1)
-    assert not [notice for notice in found.notices if notice.kind == "failures"]
+    calls, jobs = [], []
+    for call in run.calls:
+        slow = call.pipeline == "chat" and call.candidate == "serial" and call.job == 2
+        reply = call.reply
+        if slow:
+            reply = reply._replace(end_s=30.0, total_s=30.0, decode_s=29.5)
+        calls.append(call._replace(reply=reply))
+    for job in run.jobs:
+        slow = job.pipeline == "chat" and job.candidate == "serial" and job.job == 2
+        jobs.append(job._replace(end_s=30.0) if slow else job)
+    found = analyse(run._replace(calls=tuple(calls), jobs=tuple(jobs)))
+    (why,) = [text for text in said(found) if text.startswith("Why: a reply of chat")]
+    assert why.endswith("By the medians it is the other way round: a few take much longer than the others.")
+    (plain,) = [text for text in said(found) if text.startswith("Why: a job of digest")]
+    assert plain.endswith("(means on the critical path).")

@@ -10,7 +10,7 @@ from typing import Any
 from core.graphs import graph
 from hypothesis import strategies as st
 
-from harness.core.graph import Arrival, Node, Pipeline
+from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
 from harness.core.places import PLACES
 from harness.core.plan import Lane, Plan, Pool
 from harness.core.records import Path
@@ -21,14 +21,20 @@ __all__ = ["TICK_S", "pipelines", "plans"]
 
 TICK_S = 1 / 512
 
+TURNS = Distribution("uniform", (1, 3), True)
+LATE_S = tuple(ticks * TICK_S for ticks in (0, 16, 64))
+
 Exits = list[tuple[int, int | None]]  # nodes to come after, each with the label that is needed
 
 
 class _Builder:
     """Adds nodes in topological order, loops inlined."""
 
-    def __init__(self, draw: st.DrawFn, most_nodes: int, delays: Distribution, backoff_s: float) -> None:
+    def __init__(
+        self, draw: st.DrawFn, most_nodes: int, delays: Distribution, backoff_s: float, timeout_s: float | None
+    ) -> None:
         self.draw = draw
+        self.timeout_s = timeout_s
         self.most_nodes = most_nodes
         self.delays = delays
         self.backoff_s = backoff_s
@@ -98,12 +104,14 @@ class _Builder:
     def _node(self, after: Exits, need: int | None) -> int:
         draw = self.draw
         if draw(st.integers(0, 5)) == 0:
-            return self._add("tool", after, need=need, delay=self.delays)
+            choice = draw(st.sampled_from([{}, {}, {"labels": ("x", "y"), "shares": (0.25, 0.75)}]))
+            return self._add("tool", after, need=need, delay=self.delays, **choice)
         rest: dict[str, Any] = {
             "agent": "a",
             "need": need,
             "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
             "retries": draw(st.sampled_from([0, 2, 3])),
+            "timeout_s": draw(st.sampled_from([None, None, self.timeout_s])),
             "backoff_s": draw(st.sampled_from([0.0, self.backoff_s])),
             "expected_output_tokens": draw(st.sampled_from([None, 8, 16, 64])),
         }
@@ -127,21 +135,45 @@ def pipelines(
 ) -> tuple[Pipeline, ...]:
     """One to three pipelines; tools take what `delays` says, the first retry of some nodes waits `backoff_s`.
 
+    Any arrival, conversations, and pipelines that wait for the first one's end, or run beside it.
+
     `apart`: no graph has both lists and `need`. An empty list takes no time, and whether its node is done or dropped
-    at the instant at which others are enough depends on the order of the nodes: not what `reference` knows.
+    at the instant at which others are enough depends on the order of the nodes: not what `reference` knows. Nor has any
+    node a time limit there: two calls would end at one instant.
     """
     made = []
     for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
-        builder = _Builder(draw, most_nodes, delays, backoff_s)
+        builder = _Builder(draw, most_nodes, delays, backoff_s, None if apart else 24 * TICK_S)
         builder.block([], None, 0)
         if apart and any(node.need is not None for node in builder.nodes):
             builder.nodes = [node._replace(over=None, items=None) for node in builder.nodes]
         path: Path = draw(st.sampled_from(["batch", "interactive"]))
         jobs = draw(st.integers(1, 3))
         due_s = tuple(sorted(draw(st.lists(st.integers(0, 4), min_size=jobs, max_size=jobs))))
-        open_loop = Arrival(due_s=tuple(at * 64 * TICK_S for at in due_s))
-        arrival = draw(st.sampled_from([open_loop, Arrival(users=2, think_s=32 * TICK_S)]))
-        made.append(Pipeline(name, path, graph(*builder.nodes), arrival, jobs=jobs))
+        thinks = Distribution("empirical", LATE_S)
+        paced = (
+            Arrival(every_s=48 * TICK_S),
+            Arrival(poisson_per_s=8.0),
+            Arrival(ramp=Ramp(2.0, 16.0, 1.0)),
+            Arrival(bursts=Bursts(2, 64 * TICK_S)),
+        )
+        listed = Arrival(due_s=tuple(at * 64 * TICK_S for at in due_s))
+        session = draw(st.sampled_from([None, None, Session(TURNS, thinks, draw(st.booleans()))]))
+        first: dict[str, int | None] = {"jobs": jobs}
+        closed = Arrival(users=2, think_s=32 * TICK_S)
+        arrival = closed
+        beside = made and not apart and draw(st.integers(0, 3)) == 0
+        if beside:  # at a bounded load: what it runs beside must come to its end
+            first = {"jobs": None, "until": 0}
+        else:
+            if made and draw(st.integers(0, 3)) == 0:
+                first["after"] = 0
+            arrival = draw(st.sampled_from([listed, closed, Arrival(users=2, think=thinks), *paced]))
+            if session is not None and not arrival.due_s:
+                first["jobs"] = jobs + draw(st.integers(0, 3))
+        made.append(Pipeline(name, path, graph(*builder.nodes), arrival, session=session, **first))
+    if any(pipeline.until is not None for pipeline in made):  # or the one beside it could be overtaken for ever
+        return tuple(p._replace(graph=Graph(tuple(n._replace(priority=0) for n in p.graph.nodes))) for p in made)
     return tuple(made)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from conftest import VirtualLoop
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from harness.core.draws import integer
 from harness.core.engine import Engine
-from harness.core.events import Call
+from harness.core.events import Action, Call, Done, Event, Says, Start
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan, Pool, lanes_of
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution
-from harness.drivers.live import drive
+from harness.drivers.live import Answered, drive
 from harness.drivers.virtual import simulate
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
@@ -50,6 +50,44 @@ class Served:
         return Reply("ok", now_s, now_s, now_s + duration_s)
 
 
+class Told(Engine):
+    """Takes what the rules found with every call that ended well: the virtual driver has no text to find it in."""
+
+    def __init__(self, says: Ruled, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.says = says
+        self.calls: dict[int, Call] = {}
+
+    def handle(self, events: Sequence[Event], now_s: float) -> list[Action]:
+        actions = super().handle([self._with_says(event) for event in events], now_s)
+        self.calls |= {action.call.id: action.call for action in actions if isinstance(action, Start)}
+        return actions
+
+    def _with_says(self, event: Event) -> Event:
+        if isinstance(event, Done) and event.reply.outcome == "ok":
+            return event._replace(says=self.says(self.calls[event.call]))
+        return event
+
+
+class Ruled:
+    """What the rules find in the answer of a call where the model is in control: now and then nothing."""
+
+    def __init__(self, some: tuple[Pipeline, ...]) -> None:
+        self.graphs = [pipeline.graph for pipeline in some]
+
+    def __call__(self, call: Call) -> Says:
+        nodes = self.graphs[call.pipeline].nodes
+        key = (SEED, call.pipeline, call.job, call.node, call.item, call.iteration)
+        lists = any(node.over == call.node for node in nodes)
+        decides = any(node.decides == call.node for node in nodes)
+        return Says(
+            branch=integer(len(nodes[call.node].labels), *key, "says") if nodes[call.node].labels else None,
+            stop=integer(2, *key, "stop") == 1 if decides else None,
+            items=integer(4, *key, "items") if lists else None,
+            error="no rule matched" if integer(20, *key, "error") == 0 else None,
+        )
+
+
 def engine_of(some: tuple[Pipeline, ...], plan: Plan, timeout_s: float | None) -> Engine:
     return Engine(some, plan, origin="predicted", seed=SEED, repeat=3, timeout_s=timeout_s)
 
@@ -60,15 +98,19 @@ def virtual(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: f
     return records
 
 
-def live(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: float | None) -> list[AnyRecord]:
+def live(
+    some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: float | None, ruled: Ruled | None = None
+) -> list[AnyRecord]:
     records: list[AnyRecord] = []
     loop = VirtualLoop()
 
-    async def send(call: Call) -> Reply:
+    async def send(call: Call) -> Reply | Answered:
         reply = served(call, loop.time())
         assert reply.end_s is not None
-        await asyncio.sleep(reply.end_s - loop.time())
-        return reply
+        ended = loop.create_future()
+        loop.call_at(reply.end_s, lambda: ended.done() or ended.set_result(None))  # exact; a sleep would add up
+        await ended
+        return reply if ruled is None or reply.outcome != "ok" else Answered(reply, ruled(call))
 
     async def main() -> None:
         await drive(engine_of(some, plan, timeout_s), send, records.append, start_s=0.0, settle=loop.idle)
@@ -91,6 +133,21 @@ def test_both_drivers_make_equal_records(
     assert live(some, plan, served, timeout_s) == expected
     check_slots(expected, plan)
     check_places(expected, some, plan)
+
+
+@SLOW
+@given(st.data(), pipelines(FEW, 3 * TICK_S), st.sampled_from([0.0, 0.1]))
+def test_both_drivers_make_equal_records_where_the_model_decides(
+    data: st.DataObject, some: tuple[Pipeline, ...], failing: float
+) -> None:
+    plan = data.draw(plans(some))
+    served, ruled = Served(4, failing), Ruled(some)
+    expected: list[AnyRecord] = []
+    engine = Told(ruled, some, plan, origin="predicted", seed=SEED, repeat=3)
+    simulate(engine, served, expected.append)
+    assert live(some, plan, served, None, ruled) == expected
+    told = [record for record in expected if isinstance(record, JobRecord) and record.error]
+    assert all((job.outcome, job.error) == ("error", "no rule matched") for job in told)
 
 
 @SLOW

@@ -60,6 +60,33 @@ def test_jobs_are_turns(tmp_path: Path) -> None:
     assert [(job.session, job.turn, job.job) for job in jobs] == [(0, 0, 0), (0, 1, 1), (0, 2, 2)]
 
 
+GO_ON = "Go on: what should we see next, and why? I liked your last idea, but I would rather walk than drive."
+
+
+@pytest.mark.parametrize(
+    ("system", "counts"),
+    [("You plan a journey with a friend. Be brief.", [51, 112, 173, 234, 295]), (None, [56, 117, 178, 239, 300])],
+)
+def test_the_template_stands_around_every_message_and_begins_the_prompt_once(
+    system: str | None, counts: list[int], tmp_path: Path
+) -> None:
+    """What llama.cpp counted with SmolLM2, whose template adds 14 tokens to a system message and a question, 30 to a
+    question alone, and 11 for each turn before; the words of these texts are a token each."""
+    text = (
+        "text: {tokens_per_piece: 1, tokens_per_long_letter: 0, template_tokens: 30, system_template_tokens: 14,\n"
+        "  turn_template_tokens: 11, held_out: {calls: 1, median_error: 0, worst_error: 0}}\n"
+    )
+    (tmp_path / "p.yaml").write_text(PROFILE + text, encoding="utf-8")
+    said = WORKLOAD.replace("REUSE", "false").replace("SLOTS", "1").replace("OTHER", "").replace("jobs: 3", "jobs: 5")
+    said = said.replace("turns: 3", "turns: 5").replace("output_tokens: 5", "output_tokens: 24")
+    said = said.replace(', system: "SYSTEM"', "" if system is None else f', system: "{system}"').replace(
+        "PROMPT", GO_ON
+    )
+    (tmp_path / "w.yaml").write_text(said, encoding="utf-8")
+    run = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run
+    assert [call.reply.prompt_tokens for call in run.calls] == counts
+
+
 @pytest.mark.parametrize(
     ("slots", "other", "cached"),
     [(1, "", [0, 28, 49]), (1, OTHER, [0, 0, 49]), (2, OTHER, [0, 28, 49])],
