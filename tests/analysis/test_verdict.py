@@ -214,7 +214,7 @@ def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() 
     )
     (text,) = [notice.text for notice in analyse(run).notices if notice.kind == "failures"]
     assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
-    assert text.endswith(f"1 of 10 jobs did not end well and are in no time below. First of digest: {error}.")
+    assert text.endswith(f"1 of 10 jobs did not end well; it is in no time below. First of digest: {error}.")
 
 
 def test_a_price_that_is_not_known_is_not_none() -> None:
