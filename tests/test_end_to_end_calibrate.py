@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.engine import Engine
 from harness.measure.calibrate import Wanted, calibrate
 from harness.measure.experiment import Effort
+from harness.measure.progress import Progress
 from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import dump_profile, load_profile
 from harness.servers.launch import child
@@ -21,12 +21,8 @@ from harness.workload.schema import LlamaCppServer
 TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)
 
 
-class Silent:
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: Engine, ended: int) -> None: ...
+class Silent(Progress):
+    """Shows nothing."""
 
 
 def wanted(slots: int, half: bool) -> Wanted:

@@ -62,7 +62,7 @@ def run(
     often = loaded.workload.measure
     typer.echo(
         f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
-        f"{count(often.repeats, 'repeat')} after {often.warmup} for warm-up",
+        f"{count(often.repeats, 'repeat')} {f'after {often.warmup} for warm-up' if often.warmup else 'without warm-up'}",
         err=True,
     )
     from harness.cli.running import run_workload

@@ -6,6 +6,7 @@ import asyncio
 
 from harness.core.step_costs import StepCosts
 from harness.measure.probe import burst, measure_ladder
+from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.servers.launch import child
 from harness.servers.simulated import SimulatedConfig
@@ -14,14 +15,8 @@ from harness.workload.schema import OllamaServer
 COSTS = StepCosts(decode_s=(0.0, 0.004, 0.005), prefill=((1, 1e-5),))
 
 
-class Quiet:
+class Quiet(Progress):
     """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def test_a_ladder_by_url_is_emulated() -> None:

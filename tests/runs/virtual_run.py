@@ -15,6 +15,7 @@ from drivers.fake_ollama import FakeOllama
 
 from harness.drivers.chat import Chat
 from harness.measure import session
+from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint
 from harness.runs.folder import RunFolder, read_head, read_run
 from harness.runs.model import Run, ServerFacts
@@ -55,14 +56,8 @@ class Killed(Exception):
     """The process is gone: nothing more is written."""
 
 
-class Quiet:
+class Quiet(Progress):
     """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def duration_s(user: str) -> float:
