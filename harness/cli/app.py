@@ -19,6 +19,7 @@ from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.doctor import doctor
 from harness.cli.export import export
+from harness.cli.help import Command, Commands
 from harness.cli.import_ import app as import_
 from harness.cli.init import init
 from harness.cli.models import app as models
@@ -36,9 +37,9 @@ from harness.report.text import plain
 from harness.units import safe_text
 
 try:
-    from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries its own click since 0.26
 except ImportError:  # pragma: no cover
-    from click.exceptions import ClickException  # type: ignore[assignment]
+    from click.exceptions import ClickException, NoArgsIsHelpError  # type: ignore[assignment]
 
 __all__ = ["app", "main"]
 
@@ -46,7 +47,9 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="slotwise",
-    help="Decide, per machine and per pipeline, how to run agent graphs on a local LLM server.",
+    cls=Commands,
+    help="Find out how to run a pipeline of agents on a local LLM server: how many slots, what serially, what in "
+    "batches, one server or two. Measured on this machine, or predicted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,9 +72,23 @@ for command in (
     init,
     doctor,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(import_, name="import")
 app.add_typer(models, name="models")
+
+
+# How the command-line library words mistakes, and how all others of ours are worded.
+_WORDINGS = (
+    ("Input should be ", "expected "),
+    (", unable to parse string as an integer", ""),
+    (", unable to parse string as a number", ""),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    (". Did you mean", "; did you mean"),
+    ("'", '"'),
+    ('"--', "--"),
+    ('":', ":"),
+)
 
 
 def _version(value: bool) -> None:
@@ -89,6 +106,18 @@ def _root(
     pass
 
 
+def _usage(error: ClickException) -> str:
+    """Say in one line what is wrong with a command line, what was found there, and where the options are listed."""
+    text = error.format_message().rstrip(".").removeprefix("Invalid value for ").replace("Value error, ", "")
+    mistakes = getattr(error.__cause__, "errors", None)  # newer typer: of pydantic
+    if mistakes is not None and "input" in (first := mistakes()[0]) and str(first["input"]) not in text:
+        text += f', found "{first["input"]}"'
+    for theirs, ours in _WORDINGS:
+        text = text.replace(theirs, ours)
+    path = getattr(getattr(error, "ctx", None), "command_path", "slotwise")
+    return f"{text[:1].lower()}{text[1:]} (see {path} --help)"
+
+
 def main() -> None:
     """Run the command line and exit."""
     sys.exit(_main())
@@ -98,14 +127,17 @@ def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
     gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="slotwise")
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
         print("\n".join(lines), file=sys.stderr)
         return error.exit_code
-    except ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except ClickException as error:
+        print(plain(f"slotwise: {_usage(error)}"), file=sys.stderr)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("slotwise: interrupted", file=sys.stderr)

@@ -60,9 +60,10 @@ def run(
         raise UserError("name a workload file, such as workloads/research-digest.yaml, or a run to --resume")
     loaded = load_workload(file, overrides_of(options))  # a mistake shows at once: langchain is not loaded yet
     often = loaded.workload.measure
+    warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     typer.echo(
         f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
-        f"{count(often.repeats, 'repeat')} {f'after {often.warmup} for warm-up' if often.warmup else 'without warm-up'}",
+        f"{count(often.repeats, 'repeat')} {warm_up}",
         err=True,
     )
     from harness.cli.running import run_workload
