@@ -95,7 +95,7 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
             continue
         calls = sum(summary.calls for summary in candidate.pipelines)
         all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
-        mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok"]
+        mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok" and not c.not_needed]
         kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common())
         error = next((c.reply.error for c in mine if c.reply.error), None)
         first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -85,10 +86,10 @@ _WORDINGS = (
     ("greater than or equal to", "at least"),
     ("less than or equal to", "at most"),
     (". Did you mean", "; did you mean"),
-    ("'", '"'),
-    ('"--', "--"),
-    ('":', ":"),
 )
+
+
+_QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
 def _version(value: bool) -> None:
@@ -114,6 +115,7 @@ def _usage(error: ClickException) -> str:
         text += f', found "{first["input"]}"'
     for theirs, ours in _WORDINGS:
         text = text.replace(theirs, ours)
+    text = _QUOTED_OPTION.sub(r"\1", text).replace("'", '"')
     path = getattr(getattr(error, "ctx", None), "command_path", "slotwise")
     return f"{text[:1].lower()}{text[1:]} (see {path} --help)"
 

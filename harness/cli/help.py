@@ -37,6 +37,9 @@ ABOUT = {
     "sweep": "how many slots this machine carries for a model",
     "calibrate": "what each step of a server costs: makes a profile",
     "serve": "an Ollama-compatible server with N slots, real or simulated",
+    "langgraph": "of a compiled LangGraph",
+    "traces": "of OpenTelemetry GenAI spans",
+    "pull": "fetch one into the cache, once",
 }
 BEGIN = (
     "slotwise doctor             what this machine has, what is missing",
@@ -142,7 +145,8 @@ def _words(text: str) -> str:
 
 
 def _upper(piece: str) -> str:
-    return piece.upper() if piece.strip("[].").islower() else piece
+    bare = piece.strip("{}")  # typer's braces say no more than that there are no brackets
+    return bare.upper() if bare.strip("[].").islower() else bare
 
 
 class Command(TyperCommand):
@@ -184,8 +188,8 @@ class Commands(TyperGroup):
         """Write them by section; what none of them names comes last."""
         named = [name for names in COMMANDS.values() for name in names]
         others = tuple(name for name in self.list_commands(ctx) if name not in named)
-        width = max(map(len, named))
-        for title, names in {**COMMANDS, "Others": others}.items():
+        width = max(map(len, self.commands), default=0)
+        for title, names in {**COMMANDS, "Commands": others}.items():
             rows = [(f"{name:<{width}}", ABOUT.get(name, "")) for name in names if name in self.commands]
             if rows:
                 with formatter.section(title):
@@ -193,6 +197,7 @@ class Commands(TyperGroup):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Tell a newcomer where to begin."""
-        with formatter.section("To begin"):
-            for line in BEGIN:
-                formatter.write(f"  {line}\n")
+        if ctx.parent is None:
+            with formatter.section("To begin"):
+                for line in BEGIN:
+                    formatter.write(f"  {line}\n")

@@ -13,6 +13,7 @@ missing shows. Nothing in the folder names the folder: it may be moved.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -293,9 +294,11 @@ def _check_room(path: Path) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "Free some space or choose" if full else "Choose"
     return UserError(
         f"{path}: the run folder cannot be written: {error.strerror or error}. "
-        "Free some space or choose another folder with --out; what was written so far is kept."
+        f"{advice} another folder with --out; what was written so far is kept."
     )
 
 
@@ -358,6 +361,8 @@ def _read_small(path: Path) -> str:
             raise UserError(f"{path}: larger than any that `slotwise run` writes; this is not a run folder")
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.exists():
+            raise UserError(f"{path.parent}: no such folder; `slotwise runs` lists those in reports/") from None
         raise UserError(
             f"{path.parent}: not a run folder: it has no {path.name}; expected a folder that `slotwise run` wrote"
         ) from None

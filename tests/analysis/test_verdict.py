@@ -7,6 +7,7 @@ from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.core.records import NOT_NEEDED, Reply
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
 WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
@@ -188,6 +189,15 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
     assert 'Passed over, because jobs failed or none ended: "batched".' in found.paths[0].sentences
+
+
+def test_calls_that_were_needed_no_more_have_not_failed() -> None:
+    run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
+    lost = make.call("merge", candidate="batched", repeat=0, pipeline="digest", path="batch", server="four-slot")
+    lost = lost._replace(reply=Reply("cancelled", error=NOT_NEEDED))
+    found = analyse(run._replace(calls=(*run.calls, lost)))
+    assert [notice.kind for notice in found.notices] == [notice.kind for notice in analyse(run).notices]
+    assert found.candidates[1].pipelines[0].calls_failed == 0
 
 
 def test_a_price_that_is_not_known_is_not_none() -> None:
