@@ -77,6 +77,8 @@ def score_workload(file: Path, options: Options) -> int:
     )
     analysis = analyse(measured_run)
     result = join(analysis, analyse(predicted.run), measured_run, predicted.run)
+    if not result.rows and code:  # interrupted before there was anything
+        return code
     if not result.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     lengths = "forecast" if options.forecast else "as observed"
