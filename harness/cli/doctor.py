@@ -53,8 +53,8 @@ def conclusion(findings: Sequence[Finding]) -> str:
     if "server" in there:
         return "Ready with a running server: slotwise run FILE --server NAME=URL --model NAME."
     return (
-        "Not ready to measure: there is no engine, no Ollama and no server. slotwise check, simulate and serve "
-        "--profile work without."
+        "Not ready to measure: there is no engine, no Ollama and no server. pip install 'slotwise[local]' brings an "
+        "engine; slotwise check and slotwise simulate work without."
     )
 
 
