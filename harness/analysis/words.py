@@ -149,7 +149,8 @@ def _numbers(summary: PipelineSummary, path: Path) -> str:
     if summary.first_token is not None:
         text += f", first token after {estimate_text(summary.first_token)}"
     if summary.p95_s is not None:
-        text += f", 95th percentile {seconds(summary.p95_s)} of {summary.values}"
+        of = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"
+        text += f", 95th percentile {seconds(summary.p95_s)} over {of}"
     intervals = ", 95 % intervals" if summary.time.low is not None else ""
     return f"{text}; {summary.time.origin}, {count(summary.time.n, 'repeat')}{intervals}."
 

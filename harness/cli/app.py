@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -15,14 +16,18 @@ from typing import Annotated
 import typer
 
 from harness import __version__
+from harness.cli.help import Command, Commands
 from harness.errors import SlotwiseError
 from harness.report.text import plain
 from harness.units import safe_text
 
 try:
-    from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries its own click since 0.26
 except ImportError:  # pragma: no cover
-    from click.exceptions import ClickException  # type: ignore[assignment]  # the same, of another package
+    from click.exceptions import (  # type: ignore[assignment]  # the same, of another package
+        ClickException,
+        NoArgsIsHelpError,
+    )
 
 __all__ = ["command_line", "main"]
 
@@ -53,7 +58,9 @@ def command_line(only: str | None = None) -> typer.Typer:
     """Return the command line with every command, or with one alone, which is there a fifth sooner."""
     app = typer.Typer(
         name="slotwise",
-        help="Decide, per machine and per pipeline, how to run agent graphs on a local LLM server.",
+        cls=Commands,
+        help="Find out how to run a pipeline of agents on a local LLM server: how many slots, what serially, what in "
+        "batches, one server or two. Measured on this machine, or predicted.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -62,11 +69,25 @@ def command_line(only: str | None = None) -> typer.Typer:
     app.callback()(_root)
     for name in _COMMANDS:
         if only in (None, name):
-            app.command(name)(getattr(import_module(f"harness.cli.{name}"), name))
+            app.command(name, cls=Command)(getattr(import_module(f"harness.cli.{name}"), name))
     for name, module in _GROUPS.items():
         if only in (None, name):
             app.add_typer(import_module(f"harness.cli.{module}").app, name=name)
     return app
+
+
+# How the command-line library words mistakes, and how all others of ours are worded.
+_WORDINGS = (
+    ("Input should be ", "expected "),
+    (", unable to parse string as an integer", ""),
+    (", unable to parse string as a number", ""),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    (". Did you mean", "; did you mean"),
+)
+
+
+_QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
 def _version(value: bool) -> None:
@@ -83,6 +104,19 @@ def _root(
     pass
 
 
+def _usage(error: ClickException) -> str:
+    """Say in one line what is wrong with a command line, what was found there, and where the options are listed."""
+    text = error.format_message().rstrip(".").removeprefix("Invalid value for ").replace("Value error, ", "")
+    mistakes = getattr(error.__cause__, "errors", None)  # newer typer: of pydantic
+    if mistakes is not None and "input" in (first := mistakes()[0]) and str(first["input"]) not in text:
+        text += f', found "{first["input"]}"'
+    for theirs, ours in _WORDINGS:
+        text = text.replace(theirs, ours)
+    text = _QUOTED_OPTION.sub(r"\1", text).replace("'", '"')
+    path = getattr(getattr(error, "ctx", None), "command_path", "slotwise")
+    return f"{text[:1].lower()}{text[1:]} (see {path} --help)"
+
+
 def main() -> None:
     """Run the command line and exit."""
     sys.exit(_main())
@@ -94,14 +128,17 @@ def _main() -> int:
     try:
         typed = sys.argv[1] if len(sys.argv) > 1 else None
         known = typed in _COMMANDS or typed in _GROUPS
-        code = command_line(typed if known else None)(standalone_mode=False)
+        code = command_line(typed if known else None)(standalone_mode=False, prog_name="slotwise")
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
         print("\n".join(lines), file=sys.stderr)
         return error.exit_code
-    except ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except ClickException as error:
+        print(plain(f"slotwise: {_usage(error)}"), file=sys.stderr)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("slotwise: interrupted", file=sys.stderr)

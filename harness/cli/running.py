@@ -159,7 +159,7 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
     changed: dict[str, Any] = {
         name: [safe_url(item) for item in value] if isinstance(value, tuple) else value
         for name, value in options._asdict().items()
-        if value and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
+        if value not in (None, ()) and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
     }
     return Run(
         name=loaded.workload.name,

@@ -54,11 +54,12 @@ def score_workload(file: Path, options: Options) -> int:
     profile = load_profile(options.profile, file.parent)
     given = given_values(options.assume)
     # What cannot be predicted shows now, before anything is measured.
-    predict(loaded, profile, repeats=1, given=given, extrapolate=options.extrapolate)
+    forecast = predict(loaded, profile, repeats=1, given=given, extrapolate=options.extrapolate)
 
     folder = options.run
     if folder is None:
         with progress_for(sys.stderr) as progress:
+            progress.expect({trial.candidate: trial.makespan_s for trial in forecast.run.trials})
             done = measure_into_folder(loaded, run_options, progress)
         if done.code:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
             return conclude(done, run_options)

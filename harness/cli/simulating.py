@@ -11,11 +11,12 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.analysis.analyse import analyse
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.predict.forecast import TokensOf
 from harness.predict.resampling import with_resampling
 from harness.predict.score import replay
 from harness.predict.simulation import predict
+from harness.profiles.compile import ASSUMPTIONS
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
@@ -124,6 +125,7 @@ def _profiles(asked: tuple[str, ...], near: Path) -> tuple[Profile, dict[str, Pr
 
 def given_values(pairs: tuple[str, ...]) -> dict[str, float]:
     """Read KEY=NUMBER pairs; UserError where one is none."""
+    known = (*ASSUMPTIONS, "load_s")
     values = {}
     for pair in pairs:
         key, _, number = pair.partition("=")
@@ -133,4 +135,6 @@ def given_values(pairs: tuple[str, ...]) -> dict[str, float]:
             raise UserError(
                 f'--assume: expected KEY=NUMBER, such as prefill_s_per_token=0.004, found "{pair}"'
             ) from None
+        if key not in known:
+            raise UserError(f'--assume: expected one of {", ".join(known)}, found "{key}"{did_you_mean(key, known)}')
     return values

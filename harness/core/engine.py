@@ -113,6 +113,10 @@ class Engine:
             return sum(lane.ready for lane in self._lanes)
         return len({item[1] for lane in self._lanes for item in lane.waiting()})
 
+    def lanes(self) -> list[tuple[int, int]]:
+        """Return for every server how many calls are in flight there, and wait for it, perhaps for others too."""
+        return [(lane.in_flight, lane.ready) for lane in self._lanes]
+
     def jobs(self) -> list[tuple[int, int]]:
         """Return how many jobs of every pipeline have started, and how many of those have ended."""
         return self._arrivals.counts()

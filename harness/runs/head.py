@@ -121,6 +121,8 @@ def _read_small(path: Path) -> str:
             raise UserError(f"{path}: larger than any that `slotwise run` writes; this is not a run folder")
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.exists():
+            raise UserError(f"{path.parent}: no such folder; `slotwise runs` lists those in reports/") from None
         raise UserError(
             f"{path.parent}: not a run folder: it has no {path.name}; expected a folder that `slotwise run` wrote"
         ) from None

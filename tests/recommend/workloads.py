@@ -8,6 +8,7 @@ from pathlib import Path
 
 from predict.paper import PROFILE as DYADIC
 
+from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
@@ -136,7 +137,7 @@ class Deadly(dict[str, float]):
         return False
 
 
-class Silent:
+class Silent(Progress):
     """Progress that shows nothing, and keeps what it was told."""
 
     def __init__(self) -> None:
@@ -144,11 +145,3 @@ class Silent:
 
     def say(self, text: str) -> None:
         self.lines.append(text)
-
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-
-    def trials(self, total: int) -> None: ...
-
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-
-    def calls(self, engine: object, ended: int) -> None: ...

@@ -150,10 +150,18 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         read_run(path)
 
 
-@pytest.mark.parametrize("name", ["", "nowhere", "file/inside"])
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", r"not a run folder: it has no environment\.json"),
+        ("file", r"not a run folder: it has no environment\.json"),
+        ("nowhere", "nowhere: no such folder; `slotwise runs` lists"),
+        ("file/inside", "file/inside: no such folder; `slotwise runs` lists"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"not a run folder: it has no environment\.json"):
+    with pytest.raises(UserError, match=said):
         read_run(tmp_path / name)
 
 
