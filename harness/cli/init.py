@@ -104,15 +104,16 @@ def _wanted(workload: Path) -> dict[Path, bytes]:
     loaded = load_workload(workload)
     text = workload.read_text(encoding="utf-8").replace(SCHEMA_LINE, SCHEMA_LINE.replace("../harness/workload/", ""))
     result = {Path("workloads") / workload.name: text.encode()}
-    for graph in (*loaded.workload.pipelines.values(), *loaded.workload.subpipelines.values()):
-        for node in graph.nodes.values():
+    spec = loaded.workload
+    for nodes in [of.nodes for of in spec.pipelines.values()] + [of.nodes for of in spec.subpipelines.values()]:
+        for node in nodes.values():
             if isinstance(node.agent, str) and node.agent not in loaded.workload.agents:
                 card = find("agents", f"{node.agent}.md", workload.parent)
                 if card is not None:
                     result[Path("agents") / card.name] = card.read_bytes()
-    for spec in loaded.workload.inputs.values():
-        if isinstance(spec, FileInput):
-            for path in sorted(workload.parent.glob(spec.files)):
+    for source in spec.inputs.values():
+        if isinstance(source, FileInput):
+            for path in sorted(workload.parent.glob(source.files)):
                 result[Path("workloads") / path.relative_to(workload.parent)] = path.read_bytes()
     import json
 

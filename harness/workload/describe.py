@@ -240,7 +240,8 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     hints = []
     if widest is not None:
         calls = "1 call" if widest == 1 else f"{widest} calls"
-        hints.append(f"At most {calls} can run together, so more than {widest} slots can never be filled.")
+        slots = "1 slot" if widest == 1 else f"{widest} slots"
+        hints.append(f"At most {calls} can run together, so more than {slots} can never be filled.")
         for name, spec in loaded.servers.items():
             if spec.slots > widest:
                 hints.append(f"{name}: {spec.slots} slots, of which {spec.slots - widest} will stay empty.")

@@ -141,7 +141,7 @@ def pipelines(
     at the instant at which others are enough depends on the order of the nodes: not what `reference` knows. Nor has any
     node a time limit there: two calls would end at one instant.
     """
-    made = []
+    made: list[Pipeline] = []
     for name in ("a", "b", "c")[: draw(st.integers(1, 3))]:
         builder = _Builder(draw, most_nodes, delays, backoff_s, None if apart else 24 * TICK_S)
         builder.block([], None, 0)

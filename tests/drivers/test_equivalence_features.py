@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -107,8 +108,13 @@ def live(
     async def send(call: Call) -> Reply | Answered:
         reply = served(call, loop.time())
         assert reply.end_s is not None
-        ended = loop.create_future()
-        loop.call_at(reply.end_s, lambda: ended.done() or ended.set_result(None))  # exact; a sleep would add up
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end() -> None:
+            if not ended.done():  # it may be cancelled at this very instant
+                ended.set_result(None)
+
+        loop.call_at(reply.end_s, end)  # exact: the sums of a sleep would not be
         await ended
         return reply if ruled is None or reply.outcome != "ok" else Answered(reply, ruled(call))
 
