@@ -66,7 +66,7 @@ def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
                     sys.executable, *command, cwd=tmp_path, stdout=stream, stderr=stream
                 )
                 deadline = time.monotonic() + 120
-                while "trial 2/" not in log.read_text():
+                while "burst 2/" not in log.read_text():
                     assert process.returncode is None and time.monotonic() < deadline, log.read_text()
                     await asyncio.sleep(0.05)
                 process.send_signal(signal.SIGINT)

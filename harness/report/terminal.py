@@ -41,7 +41,7 @@ def print_report(analysis: Analysis, console: Console) -> None:
     """Print the whole report."""
     ascii_only = console.options.ascii_only
     with console.capture() if ascii_only else nullcontext() as captured:
-        for block in _blocks(analysis, ascii_only):
+        for block in _blocks(analysis, ascii_only, min(_WIDTH, console.width)):
             # Soft wrap is for lines to be copied: a command that was broken in two cannot be.
             console.print(block, soft_wrap=isinstance(block, Text))
     if captured is not None:
@@ -49,7 +49,7 @@ def print_report(analysis: Analysis, console: Console) -> None:
         console.file.write(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
-def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
+def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[RenderableType]:
     yield from (_title(analysis), "")
     basis = [notice.text for notice in analysis.notices if _is_basis(analysis, notice.text)]
     warnings = [notice.text for notice in analysis.notices if notice.text not in basis]
@@ -68,7 +68,7 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
     if basis:
         yield from (Group(_heading(_RESTS[analysis.run.origin]), *map(_item, basis)), "")
     for pipeline in _pipelines(analysis):
-        yield from (_time_split(analysis, pipeline, ascii_only), "")
+        yield from (_time_split(analysis, pipeline, ascii_only, width), "")
     shown = {settings.candidate for settings in analysis.choice.settings}
     for candidate in analysis.candidates:
         for summary in candidate.pipelines:
@@ -155,7 +155,7 @@ def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
     return table
 
 
-def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool) -> Group:
+def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool, width: int) -> Group:
     rows = [(candidate.name, _of(candidate, pipeline.pipeline).job_parts) for candidate in analysis.candidates]
     longest_s = max((parts.total_s for _, parts in rows), default=0.0)
     who = "reply" if pipeline.path == "interactive" else "job"
@@ -165,10 +165,13 @@ def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool)
         )
     ]
     name_width = min(_LONGEST_NAME, max((len(name) for name, _ in rows), default=0))
-    bar_width = _WIDTH - name_width - 14  # room for two blanks and the total
+    bar_width = max(8, width - name_width - 14)  # room for two blanks and the total
     used = []
     for name, parts in rows:
         line = Text(f"{plain(name)[:name_width]:<{name_width}}  ", no_wrap=True)
+        if parts.total_s <= 0:  # none ended well
+            blocks.append(line.append("-"))
+            continue
         for kind, cells in bar_cells(parts, longest_s, bar_width):
             line.append((kind.ascii if ascii_only else kind.glyph) * cells, style=kind.colour)
             used.append(kind)

@@ -173,3 +173,16 @@ def test_the_files_of_a_report(tmp_path: Path, nasty: Analysis, nasty_run: Run) 
     for chart in charts:
         assert f"]({chart}.svg)" in (tmp_path / "report.md").read_text()
         assert (tmp_path / f"{chart}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bars_fit_a_narrow_terminal_and_a_candidate_without_jobs_has_none(analysis: Analysis) -> None:
+    first, *others = analysis.candidates
+    empty = first.pipelines[0].job_parts._replace(**dict.fromkeys(first.pipelines[0].job_parts._fields, 0.0))
+    nothing = first._replace(pipelines=tuple(p._replace(job_parts=empty) for p in first.pipelines))
+    console = Console(file=io.StringIO(), width=60)
+    print_report(analysis._replace(candidates=(nothing, *others)), console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert f"{first.name:<7}  -" in [line.rstrip() for line in lines]
+    bars = [line.rstrip() for line in lines if "█" in line and line.startswith(("batched", "split"))]
+    assert len(bars) == 4 and all(len(bar) <= 60 and bar.endswith("s") for bar in bars)
