@@ -97,7 +97,7 @@ async def harnessed(url: str, stream: bool) -> None:
     server = RunningServer("s", "ollama", url, "m", IN_FLIGHT, False, "canned", False, False, {})
     path = "interactive" if stream else "batch"
     node = Node("n", "agent", (), (), width=CALLS, agent="a")
-    pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]
+    pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
     plan = Plan("bench", (Lane("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
     uses = {("p", "n"): Use({}, "", starts=False)}

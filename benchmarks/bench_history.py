@@ -3,7 +3,7 @@
     python benchmarks/bench_history.py            writing and the index
     python benchmarks/bench_history.py --kills    also a hundred real SIGKILLs of a writing process
 
-How a run goes on after a kill is exact and therefore a test: SLOTWISE_KILLS=100 pytest tests/runs/test_resume.py
+How a run goes on after a kill is exact and therefore a test: pytest -m slow tests/runs/test_killed_often.py
 
 Targets: under 30 microseconds of CPU a call for its record; `slotwise runs` under 0.3 s from the shell with 10,000.
 CPU times hold on a busy machine too; times from the shell want an idle one.
@@ -106,7 +106,7 @@ def kills(parent: Path) -> tuple[int, int]:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(draw.random() * 0.01)
+            time.sleep(draw.random() * 0.01)  # so that the kill falls at any point of a write: what is tried here
             os.kill(process.pid, signal.SIGKILL)
             told = process.stdout.read().split(b"\n")[:-1]
         (folder,) = here.iterdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["count", "percent", "rate", "safe_text", "safe_url", "seconds", "size"]
+__all__ = ["about", "count", "elapsed", "percent", "rate", "safe_text", "safe_url", "seconds", "size"]
 
 # One slash is what becomes of a URL that somebody types where a path belongs.
 _CREDENTIALS = re.compile(r"(//|\w:/)[^/\s?#]*@")
@@ -33,6 +33,24 @@ def seconds(value_s: float) -> str:
         return f"{value_s:.1f} s"
     minutes, rest = divmod(round(magnitude), 60)
     return f"{'-' if value_s < 0 else ''}{minutes} min {rest:02d} s"
+
+
+def elapsed(value_s: float) -> str:
+    """Format time that passes, in whole seconds: `42 s`, `3 min 05 s`, `1 h 02 min`."""
+    minutes, rest = divmod(int(value_s), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def about(value_s: float) -> str:
+    """Format an estimate no finer than it is: `8 s`, `45 s`, `4 min`, `2.5 h`."""
+    if value_s < 9.5:
+        return f"{max(1, round(value_s))} s"
+    if value_s < 87.5:
+        return f"{5 * max(2, round(value_s / 5))} s"
+    return f"{round(value_s / 60)} min" if value_s < 7170 else f"{value_s / 3600:.1f} h"
 
 
 def rate(tokens_per_s: float) -> str:

@@ -42,8 +42,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         await future
 
     def _run_once(self) -> None:
-        ready: Any = self._ready  # type: ignore[attr-defined]
-        scheduled: Any = self._scheduled  # type: ignore[attr-defined]
+        ready: Any = self._ready  # type: ignore[attr-defined]  # asyncio's own
+        scheduled: Any = self._scheduled  # type: ignore[attr-defined]  # asyncio's own
         while scheduled and scheduled[0]._cancelled:
             heapq.heappop(scheduled)._scheduled = False
         if not ready and not (scheduled and scheduled[0]._when <= self._now_s):
@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 self._now_s = scheduled[0]._when
             else:
                 raise RuntimeError("deadlock: nothing is ready, nothing is scheduled")
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()  # type: ignore[misc]  # asyncio's own
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 import typer.main
 
-from harness.cli.app import _main, app
+from harness.cli.app import _main, command_line
 from harness.core.routing import CAPS, ORDERS
 from harness.workload.load import load_workload
 from harness.workload.schema import CapName, OrderName
@@ -22,7 +22,7 @@ COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?(slotwise [^`#\n]*)", re.MULTILINE
 
 
 def commands() -> dict[str, Any]:
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    return dict(typer.main.get_command(command_line()).commands)  # type: ignore[attr-defined]  # it is a group
 
 
 def _spoken() -> Iterator[tuple[str, str]]:

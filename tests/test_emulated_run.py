@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import PIPELINES
 
 from harness.errors import UserError, WorkloadError
 from harness.runs.folder import read_run
@@ -32,24 +33,9 @@ slots:
       before_s: 0.002, after_s: 0.001}}
 contention: null
 """
-TINY = """
-version: 1
-name: tiny
-pipelines:
-  digest:
-    path: batch
-    jobs: 1
-    nodes:
-      summarize: {agent: {prompt: "Say something about {item}.", output_tokens: 4}, over: topics}
-      merge: {agent: {prompt: "Join: {summarize}", output_tokens: 4}, after: [summarize]}
-  chat:
-    path: interactive
-    while: digest
-    arrival: {closed: 1, think_s: 0.1}
-    nodes:
-      reply: {agent: {prompt: "Hello!", output_tokens: 3}}
-inputs:
-  topics: {list: [tides, bread, owls]}
+TINY = (
+    PIPELINES
+    + """\
 servers:
   one: {kind: simulated, profile: toy, slots: 1, assume: {prefill_s_per_token: 0.001}, speed_up: 4}
   two: {kind: simulated, profile: toy, slots: 2, assume: {prefill_s_per_token: 0.001}, speed_up: 4}
@@ -59,6 +45,7 @@ compare:
   split: {place: {digest: two, chat: one}, cap: {one: serial, two: window}}
 measure: {repeats: 2, warmup: 0}
 """
+)
 
 
 @pytest.fixture

@@ -10,27 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny import PIPELINES
 
 from harness.runs.folder import read_run
 
-TINY = """
-version: 1
-name: tiny
-pipelines:
-  digest:
-    path: batch
-    jobs: 1
-    nodes:
-      summarize: {agent: {prompt: "Say something about {item}.", output_tokens: 4}, over: topics}
-      merge: {agent: {prompt: "Join: {summarize}", output_tokens: 4}, after: [summarize]}
-  chat:
-    path: interactive
-    while: digest
-    arrival: {closed: 1, think_s: 0.1}
-    nodes:
-      reply: {agent: {prompt: "Hello!", system: "Be brief.", output_tokens: 3}}
-inputs:
-  topics: {list: [tides, bread, owls]}
+TINY = (
+    PIPELINES
+    + """\
 servers:
   one: {kind: llamacpp, slots: 1, context_tokens: 256, threads: 1}
   two: {kind: llamacpp, slots: 2, context_tokens: 256, threads: 1}
@@ -39,6 +25,7 @@ compare:
   batched: {place: two, cap: window, order: interactive-first}
 measure: {repeats: 2, warmup: 0}
 """
+)
 
 
 def slotwise(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -78,7 +65,7 @@ def test_from_a_workload_to_a_verdict(workload: Path, tmp_path: Path) -> None:
             assert all(c.reply.output_tokens == 4 for c in mine)  # the pinned length, exactly
             assert all(c.reply.queue_s is not None for c in mine)
     streamed = [call for call in run.calls if call.path == "interactive"]
-    assert all(c.reply.sent_s < c.reply.first_token_s <= c.reply.end_s for c in streamed)  # type: ignore[operator]
+    assert all(c.reply.sent_s < c.reply.first_token_s <= c.reply.end_s for c in streamed)  # type: ignore[operator]  # none is None
     for call in run.calls:  # the parts that the server told fit into what it told in all, and that into what we saw
         reply = call.reply
         assert reply.total_s is not None and call.wall_s is not None

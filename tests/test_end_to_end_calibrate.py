@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from quiet import Quiet
 
-from harness.core.engine import Engine
 from harness.measure.calibrate import Wanted, calibrate
 from harness.measure.experiment import Effort
 from harness.profiles.compile import compile_costs, server_models
@@ -21,14 +21,6 @@ from harness.workload.schema import LlamaCppServer
 TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)
 
 
-class Silent:
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: Engine, ended: int) -> None: ...
-
-
 def wanted(slots: int, half: bool) -> Wanted:
     spec = LlamaCppServer(kind="llamacpp", slots=slots, context_tokens=512, threads=1)
     return Wanted(f"{'half' if half else 'all'}-{slots}", spec, half)
@@ -37,7 +29,7 @@ def wanted(slots: int, half: bool) -> Wanted:
 @pytest.mark.engine
 def test_a_real_server_becomes_a_profile(tmp_path: Path) -> None:
     servers = [wanted(2, False), wanted(1, True)]
-    profile = asyncio.run(calibrate("tiny", servers, TINY, Silent(), pair=True, machine="any"))
+    profile = asyncio.run(calibrate("tiny", servers, TINY, Quiet(), pair=True, machine="any"))
     path = tmp_path / "tiny.yaml"
     path.write_text(dump_profile(profile), encoding="utf-8")
     again = load_profile(str(path))
@@ -67,7 +59,7 @@ def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     async def interrupted() -> int:
-        async with child("canned", "canned", {"slots": 1, "pause_s": 0.02}) as ready:
+        async with child("canned", "canned", {"slots": 1, "pause_s": 0.01}) as ready:
             command = ["-m", "harness", "calibrate", ready["url"], "--model", "canned", "--name", "never"]
             with log.open("w") as stream:
                 process = await asyncio.create_subprocess_exec(

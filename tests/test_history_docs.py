@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.between import Between, BetweenRow
 from harness.cli.app import _main
 from harness.content import shipped
+from harness.runs.index import Row
+from harness.runs.rows import COLUMNS
 
 PAGE = Path(__file__).parent.parent / "docs/history.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
@@ -46,3 +49,9 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (compared,) = (text for words, text in said.items() if words.startswith("slotwise compare reports/bulk-classify-1"))
     assert "are equal within 5 %" in compared
     assert Path("trace.json").stat().st_size and Path("calls.csv").stat().st_size
+
+
+def test_every_field_is_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    fields = {*COLUMNS, *Row._fields, *Between._fields, *BetweenRow._fields}
+    assert [name for name in sorted(fields) if f"`{name}`" not in page] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.analysis.ladder import ladders_of
@@ -11,15 +12,20 @@ from harness.analysis.model import ANALYSIS_VERSION, Analysis, PathVerdict, RunH
 from harness.analysis.notices import notices_of
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
+from harness.workload.schema import Workload
 
 __all__ = ["analyse"]
 
 
-def analyse(run: Run) -> Analysis:
-    """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one."""
+def analyse(run: Run, folder: Path | None = None) -> Analysis:
+    """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one.
+
+    Args:
+        folder: where it lies; a run in which something is missing says then what to type.
+    """
     index = index_records(run)
     candidates = summarise(run, index)
-    paths, choice = decide(candidates, run.origin)
+    paths, choice = decide(candidates, run.origin, _alternatives(run.workload))
     asked = run.options.get("repeats")
     repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
@@ -40,13 +46,23 @@ def analyse(run: Run) -> Analysis:
     return Analysis(
         ANALYSIS_VERSION,
         head,
-        notices_of(run, candidates, repeats, index),
+        notices_of(run, candidates, repeats, index, folder),
         paths,
         choice,
         candidates,
         ladders_of(run, pinned_tokens(run)),
         (*_method(paths), *_resampling(run)),
     )
+
+
+def _alternatives(workload: Workload) -> dict[str, str]:
+    """Return, for pipelines that come after another one with the same jobs, that one: two ways to do the same."""
+    found = {}
+    for name, spec in workload.pipelines.items():
+        before = workload.pipelines.get(spec.after or "")
+        if spec.after and before and (before.jobs, before.arrival) == (spec.jobs, spec.arrival):
+            found[name] = spec.after
+    return found
 
 
 def _scalar(value: Any) -> str | int | float:

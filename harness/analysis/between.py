@@ -8,6 +8,7 @@ paired; where not, it is Welch's t. All intervals of a pair of runs share the er
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,11 @@ __all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "comp
 
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
+
+_SENTENCE = re.compile(r"(?<=\.)\s")
+_WRONG = frozenset(("partial", "cut", "lost", "failures"))
+# Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
+_OF_EACH = _WRONG | {"run"}
 
 
 class _Part(BaseModel):
@@ -71,11 +77,17 @@ class _Head(_Part):
     work: Mapping[str, str] = {}
 
 
+class _Notice(_Part):
+    kind: str
+    text: str
+
+
 class Summary(_Part):
     """What a comparison needs of a summary.json."""
 
     summary_version: Literal[1]
     run: _Head
+    notices: tuple[_Notice, ...] = ()
     candidates: tuple[_Candidate, ...]
 
 
@@ -140,6 +152,8 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         missing = [candidate.name for candidate in run.candidates if candidate.name not in others]
         if missing:
             notices.append(f"Candidates {what}, and so not compared: {', '.join(missing)}.")
+    alike = "predicted" not in {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
+    notices += _own_notices(before, now, names, alike)
     verdict = _verdict(rows)
     return Between(
         before=names[0],
@@ -147,7 +161,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         paired=apart is None,
         method=_method(apart, len(pairs)),
         notices=tuple(notices),
-        changed=tuple(_changed(before, now, both)),
+        changed=tuple(_changed(before, now, both, alike)),
         rows=rows,
         verdict=verdict,
         sentence=_sentence(verdict, rows, names),
@@ -175,8 +189,26 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
             "One of the runs does not say what its work was (it is older): only the workload's name is equal."
         )
     if before.run.origin != now.run.origin:
-        notices.append(f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like.")
+        kinds = f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like."
+        off = " The ratios say how far the prediction is off; `slotwise score` says it for every figure."
+        notices.append(kinds + (off if "predicted" in (before.run.origin, now.run.origin) else ""))
     return notices
+
+
+def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[str]:
+    """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself.
+
+    Of what is not wrong a sentence each; the rest is in the run's report.
+    """
+    said = []
+    for name, run, other in ((names[0], before, now), (names[1], now, before)):
+        texts, kinds = {of.text for of in other.notices}, {of.kind for of in other.notices} - _OF_EACH | {"origin"}
+        for of in run.notices:
+            if of.kind in _WRONG:
+                said.append(f"{name}: {of.text}")
+            elif alike and of.kind not in kinds and of.text not in texts:
+                said.append(f"{name}: {_SENTENCE.split(of.text, maxsplit=1)[0]}")
+    return said
 
 
 def _why_unpaired(before: Summary, now: Summary) -> str | None:
@@ -263,13 +295,16 @@ def _sentence(verdict: RunVerdict, rows: Sequence[BetweenRow], names: tuple[str,
         "equal": f"{names[1]} and {names[0]} are equal within 5 %",
         "not resolvable": f"{names[1]} and {names[0]} cannot be told apart",
     }[verdict]
+    if {row.verdict for row in rows} <= {"one repeat", "no data"}:
+        return f"{said}: that takes at least two complete repeats that both have."
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 
 
-def _changed(before: Summary, now: Summary, both: Sequence[str]) -> list[str]:
-    found = changes(before.run.machine, now.run.machine)
+def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) -> list[str]:
+    """Return what is different; of a prediction and a measurement not what only one of them can have."""
+    found = changes(before.run.machine, now.run.machine) if alike else []
     old = {server.name: server.model_dump(exclude={"name"}) for server in before.run.servers}
-    for server in now.run.servers:
+    for server in now.run.servers if alike else ():
         if server.name in old:
             differ = changes(old[server.name], server.model_dump(exclude={"name"}))
             found += [f"{server.name}: {change}" for change in differ]

@@ -146,6 +146,7 @@ def _pipeline(
         jobs_failed=len(jobs) - len(good),
         calls=len(calls),
         calls_failed=sum(call.outcome != "ok" and not call.not_needed for call in calls),
+        calls_dropped=sum(call.not_needed for call in calls),
         short_answers=sum(
             call.outcome == "ok" and (call.reply.output_tokens or 0) < pinned.get((pipeline, call.node), 0)
             for call in calls

@@ -28,6 +28,7 @@ __all__ = [
     "PathVerdict",
     "PipelineSummary",
     "RunHead",
+    "Sequel",
     "ServerUse",
     "Settings",
     "SettingsKind",
@@ -113,6 +114,7 @@ class PipelineSummary(NamedTuple):
     queue_source: Literal["exact", "residual", "unknown", "mixed"]
     median_path: CriticalPath | None
     goals: tuple[GoalResult, ...]
+    calls_dropped: int = 0  # because others had been enough: nothing went wrong with them
 
 
 class CandidateSummary(NamedTuple):
@@ -143,6 +145,13 @@ ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
 Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "no data"]
 
 
+class Sequel(NamedTuple):
+    """Under one candidate, a pipeline against the one that it came after; `comparison` names pipelines."""
+
+    candidate: str
+    comparison: Comparison
+
+
 class PathVerdict(NamedTuple):
     """The answer for one path.
 
@@ -161,6 +170,7 @@ class PathVerdict(NamedTuple):
     price: Comparison | None  # the chosen one on the other path, against that path's own choice
     headline: str
     sentences: tuple[str, ...]
+    sequels: tuple[Sequel, ...] = ()  # of pipelines that come after another one of this path
 
 
 SettingsKind = Literal["serve", "systemd", "compose", "asyncio", "langchain", "langgraph"]

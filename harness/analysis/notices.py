@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary, Notice
@@ -26,14 +28,16 @@ _FEWEST_JOBS = 20  # of a trial; with fewer nothing can be said of rates
 _LATE_SHARE, _GROWTH = 0.2, 1.5
 
 
-def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index) -> tuple[Notice, ...]:
-    """Collect everything that a reader must know first, worst first; the run's own notes lead."""
-    notices = [Notice("run", note) for note in run.notes]
+def notices_of(
+    run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index, folder: Path | None = None
+) -> tuple[Notice, ...]:
+    """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
+    notices = _missing(run, candidates, repeats, folder)
+    notices += [Notice("run", note) for note in run.notes]
     if run.origin == "emulated":
         notices.append(Notice("origin", "Emulated: the servers were simulated. No engine was measured."))
     if run.origin == "predicted":
         notices.append(Notice("origin", "Predicted: everything happened in virtual time. Nothing was measured."))
-    notices += _missing(run, candidates, repeats)
     notices += _failures(run, candidates)
     for server in run.servers:
         if None not in (server.slots_asked, server.slots_found) and server.slots_asked != server.slots_found:
@@ -68,12 +72,15 @@ def notices_of(run: Run, candidates: Sequence[CandidateSummary], repeats: int, i
     return tuple(notices)
 
 
-def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int) -> list[Notice]:
+def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, folder: Path | None) -> list[Notice]:
     short = [candidate for candidate in candidates if candidate.repeats < repeats]
     notices = []
+    mend = ""
+    if folder is not None and run.origin != "predicted" and run.file:
+        mend = f" To measure what is missing: slotwise run --resume {shlex.quote(str(folder))}"
     if run.partial or short:
         have = ", ".join(f"{c.name} {c.repeats} of {repeats}" for c in candidates)
-        notices.append(Notice("partial", f"Partial: complete repeats are {have}."))
+        notices.append(Notice("partial", f"Partial: complete repeats are {have}.{mend}"))
     cut = sum(candidate.cut for candidate in candidates)
     if cut:
         notices.append(
@@ -82,9 +89,8 @@ def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int) -> 
     recorded = Counter((call.candidate, call.repeat, call.pipeline, call.job) for call in run.calls)
     lost = sum(recorded[job.candidate, job.repeat, job.pipeline, job.job] < job.calls for job in run.jobs)
     if lost:
-        notices.append(
-            Notice("lost", f"{count(lost, 'job')} made more calls than are recorded; their time splits are incomplete.")
-        )
+        what = f"{count(lost, 'job')} made more calls than are recorded; their time splits are incomplete."
+        notices.append(Notice("lost", f"{what}{'' if run.partial or short else mend}"))
     return notices
 
 
@@ -99,7 +105,7 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
         calls = sum(summary.calls for summary in candidate.pipelines)
         all_jobs = jobs + sum(summary.values for summary in candidate.pipelines)
         mine = [c for c in run.calls if c.candidate == candidate.name and c.outcome != "ok" and not c.not_needed]
-        kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common())
+        kinds = ", ".join(f"{n} {outcome}" for outcome, n in Counter(c.outcome for c in mine).most_common()) or "none"
         error = next((c.reply.error for c in mine if c.reply.error), None)
         first = f"; first: {safe_url(error)[:_LONGEST_ERROR]}" if error else ""
         again = sum((*_item(c), c.attempt) in tried_again for c in mine)
@@ -109,14 +115,12 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
             if job.candidate == candidate.name and job.error:
                 told.setdefault(job.pipeline, safe_url(job.error)[:_LONGEST_RULE])
         why = "".join(f" First of {pipeline}: {error}." for pipeline, error in told.items())
-        of_calls = f"{failed} of {count(calls, 'call')} failed ({kinds or 'none'}{first}){retried}. " if failed else ""
-        notices.append(
-            Notice(
-                "failures",
-                f"{candidate.name}: {of_calls}{jobs} of {count(all_jobs, 'job')} did not end well and are in no time "
-                f"below.{why}",
-            )
+        text = f"{failed} of {count(calls, 'call')} failed ({kinds}{first}){retried}. " if failed else ""
+        them = "it is" if jobs == 1 else "they are"
+        text += f"{jobs} of {count(all_jobs, 'job')} did not end well" + (
+            f"; {them} in no time below.{why}" if jobs else "."
         )
+        notices.append(Notice("failures", f"{candidate.name}: {text}"))
     return notices
 
 

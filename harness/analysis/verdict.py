@@ -23,6 +23,7 @@ from harness.analysis.model import (
     ServerUse,
     Standing,
 )
+from harness.analysis.sequels import sequel_answers, sequels_of, sequels_text
 from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
@@ -70,8 +71,10 @@ def _other_window(use: ServerUse | Lane) -> bool:
     return limit not in (None, use.slots)
 
 
-def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tuple[PathVerdict, ...], Choice]:
-    """Answer for every path that the workload has, and for the whole."""
+def decide(
+    candidates: Sequence[CandidateSummary], origin: Origin, after: Mapping[str, str] | None = None
+) -> tuple[tuple[PathVerdict, ...], Choice]:
+    """Answer for every path that the workload has, and for the whole; `after`: pipelines that come after another."""
     paths: tuple[Path, ...] = ("batch", "interactive")
     found = [path_standings(path, candidates) for path in paths]
     standings = [standing for standing in found if standing.pipelines]
@@ -95,7 +98,9 @@ def decide(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[tupl
         )
         verdict = verdict._replace(headline=path_headline(verdict, by_name))
         elsewhere = (other.path, other.chosen) if other else None
-        verdicts.append(verdict._replace(sentences=path_sentences(verdict, elsewhere, by_name)))
+        sequels = sequels_of(after or {}, standing.pipelines, candidates)
+        sentences = (*sequels_text(sequels), *path_sentences(verdict, elsewhere, by_name))
+        verdicts.append(verdict._replace(sentences=sentences, sequels=sequels))
     return tuple(verdicts), _choose(standings, verdicts, by_name, origin)
 
 
@@ -192,10 +197,11 @@ def _choose(
     kind, name = _pick(standings, by_name)
     shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
     to_copy = [by_name[candidate] for candidate in shown]
+    answers = [text for v in verdicts for text in sequel_answers(v.sequels, name or v.chosen or "")]
     return Choice(
         kind=kind,
         candidate=name,
-        sentences=choice_sentences(kind, name, verdicts, by_name),
+        sentences=(*choice_sentences(kind, name, verdicts, by_name), *answers),
         settings=tuple(settings_for(candidate) for candidate in to_copy),
         remarks=engine_remarks(to_copy, origin),
     )

@@ -149,7 +149,8 @@ def _numbers(summary: PipelineSummary, path: Path) -> str:
     if summary.first_token is not None:
         text += f", first token after {estimate_text(summary.first_token)}"
     if summary.p95_s is not None:
-        text += f", 95th percentile {seconds(summary.p95_s)} of {summary.values}"
+        of = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"
+        text += f", 95th percentile {seconds(summary.p95_s)} over {of}"
     intervals = ", 95 % intervals" if summary.time.low is not None else ""
     return f"{text}; {summary.time.origin}, {count(summary.time.n, 'repeat')}{intervals}."
 
@@ -209,10 +210,10 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
             (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
         )
         told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
-        text = f'Why: a {who} of {pipeline} takes {_change(sum(changes.values()))} than under "{rival}"'
         rest = _list(told) if told else "no part differs by 2 % of it"
-        sentences.append(f"{text}: {rest} (means on the critical path).")
         mean_s = sum(changes.values())
+        text = f'Why: a {who} of {pipeline} takes {_change(mean_s)} than under "{rival}"'
+        sentences.append(f"{text}: {rest} (means on the critical path).")
         if mean_s * _median_change(chosen, by_name[rival], pipeline) < 0 and abs(mean_s) >= _WORTH_NAMING * total_s:
             sentences[-1] += " By the medians it is the other way round: a few take much longer than the others."
     return sentences

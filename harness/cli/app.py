@@ -8,70 +8,86 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from harness import __version__
-from harness.cli.calibrate import calibrate
-from harness.cli.check import check
-from harness.cli.compare import compare
-from harness.cli.doctor import doctor
-from harness.cli.export import export
-from harness.cli.import_ import app as import_
-from harness.cli.init import init
-from harness.cli.models import app as models
-from harness.cli.probe import probe
-from harness.cli.recommend import recommend
-from harness.cli.report import report
-from harness.cli.run import run
-from harness.cli.runs import runs
-from harness.cli.score import score
-from harness.cli.serve import serve
-from harness.cli.simulate import simulate
-from harness.cli.sweep import sweep
+from harness.cli.help import Command, Commands
 from harness.errors import SlotwiseError
 from harness.report.text import plain
 from harness.units import safe_text
 
 try:
-    from typer._click.exceptions import ClickException  # typer carries its own click since 0.26
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries its own click since 0.26
 except ImportError:  # pragma: no cover
-    from click.exceptions import ClickException  # type: ignore[assignment]
+    from click.exceptions import (  # type: ignore[assignment]  # the same, of another package
+        ClickException,
+        NoArgsIsHelpError,
+    )
 
-__all__ = ["app", "main"]
+__all__ = ["command_line", "main"]
 
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="slotwise",
-    help="Decide, per machine and per pipeline, how to run agent graphs on a local LLM server.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+# In the order of the help. Each is a function of its name in a module of its name; a group is an `app` in its module.
+_COMMANDS = (
+    "run",
+    "simulate",
+    "recommend",
+    "score",
+    "calibrate",
+    "check",
+    "probe",
+    "sweep",
+    "serve",
+    "report",
+    "runs",
+    "compare",
+    "export",
+    "init",
+    "doctor",
 )
-for command in (
-    run,
-    simulate,
-    recommend,
-    score,
-    calibrate,
-    check,
-    probe,
-    sweep,
-    serve,
-    report,
-    runs,
-    compare,
-    export,
-    init,
-    doctor,
-):
-    app.command()(command)
-app.add_typer(import_, name="import")
-app.add_typer(models, name="models")
+_GROUPS = {"import": "import_", "models": "models"}
+
+
+def command_line(only: str | None = None) -> typer.Typer:
+    """Return the command line with every command, or with one alone, which is there a fifth sooner."""
+    app = typer.Typer(
+        name="slotwise",
+        cls=Commands,
+        help="Find out how to run a pipeline of agents on a local LLM server: how many slots, what serially, what in "
+        "batches, one server or two. Measured on this machine, or predicted.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_root)
+    for name in _COMMANDS:
+        if only in (None, name):
+            app.command(name, cls=Command)(getattr(import_module(f"harness.cli.{name}"), name))
+    for name, module in _GROUPS.items():
+        if only in (None, name):
+            app.add_typer(import_module(f"harness.cli.{module}").app, name=name)
+    return app
+
+
+# How the command-line library words mistakes, and how all others of ours are worded.
+_WORDINGS = (
+    ("Input should be ", "expected "),
+    (", unable to parse string as an integer", ""),
+    (", unable to parse string as a number", ""),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    (". Did you mean", "; did you mean"),
+)
+
+
+_QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
 def _version(value: bool) -> None:
@@ -80,13 +96,25 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
+
+
+def _usage(error: ClickException) -> str:
+    """Say in one line what is wrong with a command line, what was found there, and where the options are listed."""
+    text = error.format_message().rstrip(".").removeprefix("Invalid value for ").replace("Value error, ", "")
+    mistakes = getattr(error.__cause__, "errors", None)  # newer typer: of pydantic
+    if mistakes is not None and "input" in (first := mistakes()[0]) and str(first["input"]) not in text:
+        text += f', found "{first["input"]}"'
+    for theirs, ours in _WORDINGS:
+        text = text.replace(theirs, ours)
+    text = _QUOTED_OPTION.sub(r"\1", text).replace("'", '"')
+    path = getattr(getattr(error, "ctx", None), "command_path", "slotwise")
+    return f"{text[:1].lower()}{text[1:]} (see {path} --help)"
 
 
 def main() -> None:
@@ -98,14 +126,19 @@ def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
     gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
-        code = app(standalone_mode=False)
+        typed = sys.argv[1] if len(sys.argv) > 1 else None
+        known = typed in _COMMANDS or typed in _GROUPS
+        code = command_line(typed if known else None)(standalone_mode=False, prog_name="slotwise")
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
         print("\n".join(lines), file=sys.stderr)
         return error.exit_code
-    except ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except ClickException as error:
+        print(plain(f"slotwise: {_usage(error)}"), file=sys.stderr)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("slotwise: interrupted", file=sys.stderr)

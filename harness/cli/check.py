@@ -157,7 +157,8 @@ def _repeats(loaded: Loaded) -> str:
     standard = "" if loaded.workload.compare else "the standard set; "
     from harness.units import count
 
-    return f"{standard}{count(measure.repeats, 'repeat')} after {count(measure.warmup, 'warm-up')}"
+    warm_up = f"after {count(measure.warmup, 'warm-up')}" if measure.warmup else "without warm-up"
+    return f"{standard}{count(measure.repeats, 'repeat')} {warm_up}"
 
 
 def _candidates(loaded: Loaded) -> list[str]:

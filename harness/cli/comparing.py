@@ -50,7 +50,7 @@ def _summary(path: Path) -> Summary:
     if not path.exists() and (REPORTS / path).is_dir():
         path = REPORTS / path
     if path.is_dir():
-        return read_summary(summary(analyse(read_run(path))), str(path))
+        return read_summary(summary(analyse(read_run(path), path)), str(path))
     if not path.exists():
         raise UserError(f"{path}: no such run; expected a run folder, a name in {REPORTS}/, or a summary.json")
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-__all__ = ["Finding", "doctor", "examine"]
+__all__ = ["Finding", "conclusion", "doctor", "examine"]
 
 
 class Finding(NamedTuple):
@@ -31,6 +32,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         import textwrap
 
         width = max(60, shutil.get_terminal_size((80, 24)).columns)
+        typer.echo(textwrap.fill(conclusion(findings), width) + "\n")
         marks = {"ok": "ok     ", "missing": "missing", "warning": "warning"}
         for finding in findings:
             text = finding.found + (f". {finding.advice}" if finding.advice else "")
@@ -38,6 +40,22 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             typer.echo(textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head)))
     if not any(f.state == "ok" for f in findings if f.what in ("engine", "ollama", "server")):
         raise typer.Exit(3)
+
+
+def conclusion(findings: Sequence[Finding]) -> str:
+    """Say in one sentence whether workloads can be run here, and how."""
+    there = {finding.what: finding for finding in reversed(findings) if finding.state == "ok"}
+    if "engine" in there:
+        model = "" if "model" in there else "; the first run fetches its model"
+        return f"Ready: slotwise run FILE measures with the embedded engine{model}."
+    if "ollama" in there:
+        return "Ready with Ollama: slotwise run FILE --engine ollama --model NAME."
+    if "server" in there:
+        return "Ready with a running server: slotwise run FILE --server NAME=URL --model NAME."
+    return (
+        "Not ready to measure: there is no engine, no Ollama and no server. pip install 'slotwise[local]' brings an "
+        "engine; slotwise check and slotwise simulate work without."
+    )
 
 
 def examine() -> list[Finding]:
@@ -113,7 +131,7 @@ def _ollama() -> Finding:
         advice = "Only needed for kind: ollama; https://ollama.com/download"
         return Finding("ollama", "missing", "no `ollama` on the PATH", advice, {})
     try:
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - the user's own
         # without a running server it warns first, and says the client's version then
         match = re.search(r"version is v?(\S+)", said.stdout + said.stderr)
     except (OSError, subprocess.TimeoutExpired) as error:

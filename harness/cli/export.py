@@ -16,8 +16,9 @@ def export(
         Literal["otlp", "perfetto", "csv", "jsonl", "mermaid", "dot"],
         typer.Option(
             "--as",
-            help="`otlp`: every call as a GenAI span (JSON lines); `perfetto`: trace events, slots as tracks; `csv`, "
-            "`jsonl`: every call, a line each; `mermaid`, `dot`: the graph.",
+            help="otlp: every call as an OpenTelemetry GenAI span (JSON lines); perfetto: trace events, slots as "
+            "tracks, for ui.perfetto.dev; csv, jsonl: every call, a line each (columns: docs/history.md); mermaid, "
+            "dot: the graph.",
         ),
     ] = "otlp",
     out: Annotated[

@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.help import Command, Commands
+
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make a workload of a LangGraph or of OpenTelemetry traces.", no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    help="Make a workload of a LangGraph or of OpenTelemetry traces.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Out = Annotated[
@@ -20,7 +25,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def langgraph(
     graph: Annotated[
         str,
@@ -36,7 +41,7 @@ def langgraph(
     import_langgraph(graph, out, force, as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def traces(
     file: Annotated[
         Path, typer.Argument(help="OTLP JSON with GenAI spans: one object, or JSON lines.", show_default=False)

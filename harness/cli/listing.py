@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,9 @@ def list_runs(folder: Path, wanted: Filters, limit: int | None, *, as_json: bool
         return
     for line in _table(rows):
         print(line)
+    if cut := [row for row in rows if row.state == "partial" and row.origin != "predicted"]:
+        where = shlex.quote(plain(str(folder / cut[0].folder)))
+        print(f"\npartial: something is missing. To measure it:\n  slotwise run --resume {where}")
     if total > len(rows):
         print(f"\nthe latest {len(rows)} of {count(total, 'run')}; --limit 0 shows all")
 

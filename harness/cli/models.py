@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.help import Command, Commands
+
 __all__ = ["app", "list_models", "pull"]
 
-app = typer.Typer(help="List the built-in models, or fetch one.", invoke_without_command=True)
+app = typer.Typer(cls=Commands, help="List the built-in models, or fetch one.", invoke_without_command=True)
 
 
 @app.callback()
@@ -39,13 +41,13 @@ def list_models(
         return
     for row in rows:
         where = row["path"] or f"not fetched: slotwise models pull {row['name']}"
-        typer.echo(f"{row['name']:<14} {units.size(float(str(row['size_bytes']))):>9}  {row['licence']}")
-        typer.echo(f"{'':<14} {'':>9}  {row['description']}")
-        typer.echo(f"{'':<14} {'':>9}  {where}")
+        typer.echo(f"{row['name']}  {units.size(float(str(row['size_bytes'])))}, {row['licence']}")
+        typer.echo(f"  {row['description']}")
+        typer.echo(f"  {where}")
     typer.echo("Any GGUF file works as a model too: give its path.")
 
 
-@app.command()
+@app.command(cls=Command)
 def pull(name: Annotated[str, typer.Argument(help="A built-in model, e.g. smollm2-135m.")]) -> None:
     """Fetch a built-in model into the cache, once."""
     import sys

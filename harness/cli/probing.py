@@ -39,7 +39,8 @@ def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
         return name or safe_url(rest).split("//")[1].rstrip("/"), OllamaServer(kind="ollama", model=model, url=rest)
     kind, colon, slots = rest.partition(":")
     if not colon or not slots.isdigit() or not 1 <= int(slots) <= 64:
-        raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"')
+        meant = f'; did you mean "http://{rest}"?' if slots.isdigit() and ("." in kind or kind == "localhost") else ""
+        raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"{meant}')
     match kind:
         case "llamacpp":
             spec = LlamaCppServer(kind="llamacpp", slots=int(slots), model=model or DEFAULT_MODEL)

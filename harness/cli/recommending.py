@@ -28,7 +28,7 @@ from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
 from harness.recommend.space import design_space
 from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
-from harness.report.progress import progress_for
+from harness.report.progress import LineProgress, LiveProgress, progress_for
 from harness.report.recommendation import markdown_recommendation, print_recommendation, recommendation_text
 from harness.runs.folder import write_text
 from harness.servers.machine import cores
@@ -178,7 +178,9 @@ def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     return profile
 
 
-def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, progress: Progress) -> Recommendation:
+def _confirm(
+    found: Found, memory: Memory, budget_s: float, options: Options, progress: LineProgress | LiveProgress
+) -> Recommendation:
     """Measure the best few within the budget; what cannot be measured stays a prediction, and says so."""
     from harness.cli.options import Options as RunOptions
     from harness.cli.running import measure_into_folder
@@ -202,6 +204,8 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
         recommendation = recommendation._replace(notes=(note, *recommendation.notes))
     progress.say(f"measuring {', '.join(names)}: at most {seconds(budget_s)}")
     until = Until(budget_s)
+    makespans = {of.name: of.makespan for of in recommendation.analysis.candidates}
+    progress.expect({name: span.value for name, span in makespans.items() if span is not None}, budget_s)
     run_options = RunOptions(
         out=options.out or Path("reports"),
         repeats=None,
@@ -220,6 +224,7 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
     except SlotwiseError as error:
         note = f"Prediction only: it could not be measured ({error})."
         return recommendation._replace(notes=(note, *recommendation.notes))
+    _keep(done.folder, progress)
     if done.code == INTERRUPTED:
         recommendation = recommendation._replace(interrupted=True)
     if done.failure is not None:
@@ -227,6 +232,20 @@ def _confirm(found: Found, memory: Memory, budget_s: float, options: Options, pr
         return recommendation._replace(notes=(note, *recommendation.notes))
     found = found._replace(recommendation=recommendation)
     return confirmed(found, done.folder, until)
+
+
+def _keep(folder: Path, progress: Progress) -> None:
+    """Give the measurement its own report and its place in the index; a failure here costs the answer nothing."""
+    from harness.analysis.analyse import analyse
+    from harness.cli.running import keep_report
+    from harness.runs.folder import read_run
+
+    try:
+        run = read_run(folder)
+        if run.calls:
+            keep_report(folder, analyse(run, folder), run)
+    except SlotwiseError as error:
+        progress.say(str(error))
 
 
 def _show(recommendation: Recommendation, options: Options) -> None:

@@ -44,7 +44,7 @@ def report(
 
     run = read_run(folder)
     gc.freeze()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
-    analysis = analyse(run)
+    analysis = analyse(run, folder)
     if settings is not None:
         from harness.cli.settings import settings_text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ from harness.errors import UserError
 from harness.measure.machine import machine_facts
 from harness.report.progress import progress_for
 from harness.runs.changes import changes
-from harness.runs.folder import read_head, read_run
+from harness.runs.folder import read_run
+from harness.runs.head import read_head
 from harness.runs.model import Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
@@ -49,7 +51,7 @@ def resume_run(folder: Path, file: Path | None, options: Options) -> int:
             done = Done(folder, 0, None)
         else:
             head = head._replace(
-                partial=True, notes=(*head.notes, *_notes(head, asked, whole, begun), *machine_notes())
+                partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes())
             )
             head = head._replace(machine=machine_facts())
             with progress_for(sys.stderr) as progress:
@@ -64,11 +66,16 @@ def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loade
         raise UserError(
             "--resume goes on with the options of the run; beside it only --server, --fail-on and --json can be given"
         )
-    path = file or Path(head.file)
-    if (file is None and not head.file) or not path.is_file():
-        named = str(file or head.file) or "(this older run names none)"
+    if file is None and not head.file:
         raise UserError(
-            f"{folder}: its workload file {named} is not there; name it: slotwise run FILE --resume {folder}"
+            f"{folder}: it names no workload file to go on with. What `slotwise recommend` measured ends by itself; of "
+            f"an older Slotwise's run name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
+        )
+    path = file or Path(head.file)
+    if not path.is_file():
+        raise UserError(
+            f"{folder}: its workload file {path} is not there; name it: slotwise run FILE --resume "
+            f"{shlex.quote(str(folder))}"
         )
     was = dict(head.options)
     asked = Options(

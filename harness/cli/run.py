@@ -12,18 +12,22 @@ __all__ = ["run"]
 
 def run(
     file: Annotated[Path | None, typer.Argument(help="The workload, a YAML file.", show_default=False)] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the run's own folder.")] = Path("reports"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run gets a folder of its own.")] = Path("reports"),
     repeats: Annotated[int | None, typer.Option(min=1, help="Recorded repeats of every candidate.")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
     scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="Measure only this candidate (may be repeated).")] = None,
-    engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
-    model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this candidate; repeatable.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help='"ollama": managed Ollama for the embedded engine.')
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Use this model instead of the workload's.")] = None,
     server: Annotated[
         list[str] | None, typer.Option(metavar="NAME=URL", help="Put a running server in a server's place.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
-    fail_on: Annotated[list[str] | None, typer.Option(help='Exit with 1 on "goals" missed or "failures".')] = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option(metavar="WHAT", help='Exit with 1 on missed "goals", or "failures".')
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -57,12 +61,16 @@ def run(
 
         raise typer.Exit(resume_run(resume, file, options))
     if file is None:
-        raise UserError("name a workload file, such as workloads/research-digest.yaml, or a run to --resume")
+        raise UserError(
+            "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
+            "slotwise run --resume DIR goes on with a run"
+        )
     loaded = load_workload(file, overrides_of(options))  # a mistake shows at once: langchain is not loaded yet
     often = loaded.workload.measure
+    warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     typer.echo(
         f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
-        f"{count(often.repeats, 'repeat')} after {often.warmup} for warm-up",
+        f"{count(often.repeats, 'repeat')} {warm_up}",
         err=True,
     )
     from harness.cli.running import run_workload

@@ -32,7 +32,7 @@ from harness.servers.machine import busy_cores
 from harness.units import safe_url
 from harness.workload.load import Loaded
 
-__all__ = ["Done", "conclude", "machine_notes", "measure_in", "measure_into_folder", "run_workload"]
+__all__ = ["Done", "conclude", "keep_report", "machine_notes", "measure_in", "measure_into_folder", "run_workload"]
 
 INTERRUPTED = 130
 BUSY_CORES = 0.3  # an idle desktop keeps about a tenth of a core busy
@@ -62,20 +62,28 @@ def conclude(done: Done, options: Options) -> int:
         if done.failure is not None:
             raise done.failure
         return done.code
-    analysis = analyse(run)
+    analysis = analyse(run, done.folder)
     show(analysis, as_json=options.as_json)  # first: what comes now can fail, or be interrupted again
     try:
-        write_report(done.folder, analysis, run)
-        note_run(done.folder)
+        keep_report(done.folder, analysis, run)
         print(f"\nReport, charts and every call: {done.folder}", file=sys.stderr)
-        if run.partial:
+        if run.partial and run.file:
             print(f"slotwise run --resume {shlex.quote(str(done.folder))} measures what is missing", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\nEvery call: {done.folder}; slotwise report {done.folder} writes the rest", file=sys.stderr)
         return INTERRUPTED
+    except SlotwiseError:
+        if done.failure is None:
+            raise
     if done.failure is not None:
-        raise done.failure
+        raise done.failure  # a full disk, say, of which the report could only say the same
     return done.code or int(_named(options.fail_on, analysis))
+
+
+def keep_report(folder: Path, analysis: Analysis, run: Run) -> None:
+    """Write the report into the run's folder, and the run into the index of the folder that this lies in."""
+    write_report(folder, analysis, run)
+    note_run(folder)
 
 
 def measure_into_folder(
@@ -83,10 +91,12 @@ def measure_into_folder(
 ) -> Done:
     """Measure a workload into a new run folder. What was measured is kept, however it ended.
 
-    `enough` looks at the folder after every trial, and may end the run.
+    `enough` looks at the folder after every trial, and may end the run; such a run cannot be resumed from its file.
     """
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
+    if enough is not None:
+        header = header._replace(file="")
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
         return measure_in(folder, loaded, header, progress, enough=enough)
 
@@ -149,7 +159,7 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
     changed: dict[str, Any] = {
         name: [safe_url(item) for item in value] if isinstance(value, tuple) else value
         for name, value in options._asdict().items()
-        if value and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
+        if value not in (None, ()) and name not in ("out", "as_json", "fail_on") and (name, value) != ("scale", 1)
     }
     return Run(
         name=loaded.workload.name,

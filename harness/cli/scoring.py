@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.analysis.analyse import analyse
 from harness.cli.options import Options as RunOptions
 from harness.cli.options import overrides_of
-from harness.cli.running import measure_into_folder
+from harness.cli.running import conclude, keep_report, measure_into_folder
 from harness.cli.simulating import given_values
 from harness.errors import UserError
 from harness.predict.history import remember
@@ -21,7 +21,6 @@ from harness.predict.score import Score, replay
 from harness.predict.score import score as join
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
-from harness.report.files import write_report
 from harness.report.progress import progress_for
 from harness.report.score import score_report
 from harness.report.score_file import SavedScore, score_json, write_score
@@ -55,15 +54,16 @@ def score_workload(file: Path, options: Options) -> int:
     profile = load_profile(options.profile, file.parent)
     given = given_values(options.assume)
     # What cannot be predicted shows now, before anything is measured.
-    predict(loaded, profile, repeats=1, given=given, extrapolate=options.extrapolate)
+    forecast = predict(loaded, profile, repeats=1, given=given, extrapolate=options.extrapolate)
 
-    folder, code = options.run, 0
+    folder = options.run
     if folder is None:
         with progress_for(sys.stderr) as progress:
+            progress.expect({trial.candidate: trial.makespan_s for trial in forecast.run.trials})
             done = measure_into_folder(loaded, run_options, progress)
-        if done.failure is not None:
-            raise done.failure
-        folder, code = done.folder, done.code
+        if done.code:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
+            return conclude(done, run_options)
+        folder = done.folder
     measured_run = read_run(folder)
     _check_same(loaded, measured_run, folder)
     predicted = predict(
@@ -74,7 +74,7 @@ def score_workload(file: Path, options: Options) -> int:
         given=given,
         extrapolate=options.extrapolate,
     )
-    analysis = analyse(measured_run)
+    analysis = analyse(measured_run, folder)
     result = join(analysis, analyse(predicted.run), measured_run, predicted.run)
     if not result.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
@@ -87,9 +87,9 @@ def score_workload(file: Path, options: Options) -> int:
         Console(highlight=False).print(score_report(result, predicted.run.notes, lengths, measured_run.origin))
     saved = SavedScore(profile.name, lengths, result.rows, predicted.run.notes)
     write_score(folder, result, measured_run.origin, saved)
-    write_report(folder, analysis, measured_run)
+    keep_report(folder, analysis, measured_run)
     print(f"\nReport with the score: {folder / 'report.html'}", file=sys.stderr)
-    return code
+    return 0
 
 
 def _check_same(loaded: Loaded, run: Run, folder: Path) -> None:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.analysis.analyse import analyse
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.predict.forecast import TokensOf
 from harness.predict.resampling import with_resampling
 from harness.predict.score import replay
 from harness.predict.simulation import predict
+from harness.profiles.compile import ASSUMPTIONS
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
@@ -83,8 +84,9 @@ def simulate_workload(file: Path, options: Options) -> None:
         from harness.report.files import write_report  # altair: a second that nobody waits for without a folder
 
         with RunFolder.create(options.out, run.name, datetime.now()) as folder:
-            folder.write_header(run)
+            folder.write_header(run._replace(partial=True))  # should this be all that is ever written
             folder.add_records(run)
+            folder.write_header(run)
         write_report(folder.path, analysis, run)
         note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
@@ -123,6 +125,7 @@ def _profiles(asked: tuple[str, ...], near: Path) -> tuple[Profile, dict[str, Pr
 
 def given_values(pairs: tuple[str, ...]) -> dict[str, float]:
     """Read KEY=NUMBER pairs; UserError where one is none."""
+    known = (*ASSUMPTIONS, "load_s")
     values = {}
     for pair in pairs:
         key, _, number = pair.partition("=")
@@ -132,4 +135,6 @@ def given_values(pairs: tuple[str, ...]) -> dict[str, float]:
             raise UserError(
                 f'--assume: expected KEY=NUMBER, such as prefill_s_per_token=0.004, found "{pair}"'
             ) from None
+        if key not in known:
+            raise UserError(f'--assume: expected one of {", ".join(known)}, found "{key}"{did_you_mean(key, known)}')
     return values

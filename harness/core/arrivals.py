@@ -33,7 +33,7 @@ def turns_of(pipeline: Pipeline, session: int, seed: int, repeat: int) -> int:
     """Return how many turns a conversation has, unless `jobs` ends it before; 1 without sessions."""
     if pipeline.session is None:
         return 1
-    return max(1, round(pipeline.session.turns.draw(seed, repeat, pipeline.name, session, "turns")))
+    return max(1, round(pipeline.session.turns.draw(seed, repeat, pipeline.drawn_by, session, "turns")))
 
 
 class _Conversation:
@@ -159,7 +159,7 @@ class Arrivals:
             conversation.turn += 1
             if conversation.turn < conversation.turns:
                 assert spec.session is not None
-                key = (self._repeat, spec.name, conversation.session, conversation.turn, "think")
+                key = (self._repeat, spec.drawn_by, conversation.session, conversation.turn, "think")
                 return [Arrive(pipeline, user, now_s + spec.session.think.draw(self._seed, *key))]
             del state.conversations[user]
         if state.given < state.jobs and not state.stopped:
@@ -190,14 +190,14 @@ class Arrivals:
         if spec.arrival.think is None:
             return spec.arrival.think_s
         following = state.rounds[user] * state.users + user
-        return spec.arrival.think.draw(self._seed, self._repeat, spec.name, following, 0, "think")
+        return spec.arrival.think.draw(self._seed, self._repeat, spec.drawn_by, following, 0, "think")
 
     def _open(self, pipeline: int, now_s: float) -> list[Arrive]:
         spec, state = self._pipelines[pipeline], self._states[pipeline]
         if state.users:
             users = state.users if spec.jobs is None else min(state.users, spec.jobs)
             return [Arrive(pipeline, user, now_s) for user in range(users)]
-        state.times = arrival_times(spec.arrival, now_s, self._seed, self._repeat, spec.name)
+        state.times = arrival_times(spec.arrival, now_s, self._seed, self._repeat, spec.drawn_by)
         due_s = next(state.times, None)
         return [] if due_s is None else [Arrive(pipeline, 0 if spec.session is None else OPENS, due_s)]
 

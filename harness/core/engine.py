@@ -77,12 +77,13 @@ class Engine:
         self._selective = any(isinstance(lane, SelectiveLane) for lane in self._lanes)
         self._shared = has_pools(plan)
         self._offers = Offers()
+        self._drawn_by = tuple(pipeline.drawn_by for pipeline in pipelines)
         # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
         self._shapes = tuple(
             Shape(pipeline.graph)
             if is_plain(pipeline.graph)
-            else FlowShape(pipeline.graph, seed, repeat, pipeline.name)
+            else FlowShape(pipeline.graph, seed, repeat, pipeline.drawn_by)
             for pipeline in pipelines
         )
         self._places = places_of(pipelines, plan, self._lanes, self._prefixes, timeout_s)
@@ -111,6 +112,10 @@ class Engine:
         if not self._shared:
             return sum(lane.ready for lane in self._lanes)
         return len({item[1] for lane in self._lanes for item in lane.waiting()})
+
+    def lanes(self) -> list[tuple[int, int]]:
+        """Return for every server how many calls are in flight there, and wait for it, perhaps for others too."""
+        return [(lane.in_flight, lane.ready) for lane in self._lanes]
 
     def jobs(self) -> list[tuple[int, int]]:
         """Return how many jobs of every pipeline have started, and how many of those have ended."""
@@ -410,10 +415,11 @@ class Engine:
         if job.delays is not None:
             job.delays[place.index] = timer
         _feed(place, +1)
-        (_, repeat, _, pipeline, _), node, _ = place.names
         delay_s = place.delay_s
         if place.delay is not None:
-            delay_s = place.delay.draw(self._seed, repeat, pipeline, job.number, node, 0, iteration, "delay")
+            (_, repeat, *_), node, _ = place.names
+            key = (repeat, self._drawn_by[job.pipeline], job.number, node, 0, iteration, "delay")
+            delay_s = place.delay.draw(self._seed, *key)
         self._actions.append(At(self._now_s + delay_s, Timer(timer)))
 
     def _delay_ended(self, timer: int, job: Job, place: Place, start_s: float, iteration: int) -> None:

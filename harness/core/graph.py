@@ -99,7 +99,8 @@ class Arrival(NamedTuple):
 class Pipeline(NamedTuple):
     """A graph with its arrivals. Exactly one of `jobs` and `until` bounds it.
 
-    `after` holds the whole pipeline back: its arrivals count from the end of that pipeline.
+    `after` holds the whole pipeline back: its arrivals count from the end of that pipeline. `draws_as` names the one
+    whose draws it shares, so that two ways to do the same are compared on the same lengths and arrivals.
     """
 
     name: str
@@ -110,3 +111,9 @@ class Pipeline(NamedTuple):
     until: int | None = None  # index of the pipeline whose end stops new arrivals (`while:` in the workload)
     after: int | None = None  # index of the pipeline that must have ended first
     session: Session | None = None
+    draws_as: str = ""  # "" = its own name
+
+    @property
+    def drawn_by(self) -> str:
+        """The name in the keys of everything drawn for it."""
+        return self.draws_as or self.name

@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from harness.core.machine import Machine, SharedServer
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 
 __all__ = ["ModelRequest", "ModelSwaps"]
 

@@ -16,5 +16,5 @@ def output_tokens(pipeline: Pipeline, call: Call, seed: int, repeat: int) -> int
     node = pipeline.graph.nodes[call.node]
     if node.output_tokens is None:
         return None
-    key = (repeat, pipeline.name, call.job, node.name, call.item, call.iteration, "output_tokens")
+    key = (repeat, pipeline.drawn_by, call.job, node.name, call.item, call.iteration, "output_tokens")
     return max(1, round(node.output_tokens.draw(seed, *key)))

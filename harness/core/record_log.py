@@ -93,8 +93,6 @@ class RecordLog(Sequence[R], Generic[R]):
             return NotImplemented
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]
-
     def _block(self, index: int) -> list[R]:
         own, replies = self._blocks[index]
         columns = [column() for column in own]

@@ -21,68 +21,17 @@ cost grows with calls and not with tokens. `max_steps=1` walks step by step by t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
+from harness.core.server_request import Request
 from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
-__all__ = ["Request", "ServerModel", "Turn"]
+__all__ = ["ServerModel"]
 
 NEVER_S = float("inf")
 UNLIMITED = 1 << 62  # steps
 SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
-
-
-class Request:
-    """One call on its way through a server; the model fills in the times as they come to be."""
-
-    # Slots in `Turn`: only turns of conversations pay for them.
-    thread: Hashable | None = None
-    cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
-
-    __slots__ = (
-        "call",
-        "cancelled",
-        "end_s",
-        "first_token_s",
-        "output_tokens",
-        "prompt_done",
-        "prompt_s",
-        "prompt_tokens",
-        "queued_s",
-        "sent_s",
-        "slot",
-    )
-
-    def __init__(self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0) -> None:
-        if prompt_tokens < 1 or output_tokens < 1:
-            raise ValueError(
-                f"expected at least one prompt and one output token, found {prompt_tokens}, {output_tokens}"
-            )
-        self.call = call
-        self.prompt_tokens = prompt_tokens
-        self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
-        self.sent_s = sent_s  # the client's; the model does not look at it
-        self.queued_s: float  # it stood in the queue
-        self.prompt_done = 0  # prompt tokens processed
-        self.prompt_s: float | None = None  # processing of its prompt began
-        self.first_token_s: float | None = None
-        self.end_s: float | None = None  # its last token was there, or it was let go
-        self.cancelled = False
-        self.slot = -1
-
-
-class Turn(Request):
-    """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
-
-    __slots__ = ("cached_tokens", "thread")
-
-    def __init__(
-        self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0, *, thread: Hashable
-    ) -> None:
-        Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
-        self.thread = thread
-        self.cached_tokens = 0
 
 
 class ServerModel:
@@ -308,7 +257,8 @@ class ServerModel:
                     slot, held = number, tokens
         if slot < 0:
             slot = min(free, key=lambda number: (_left_s(last[number]), number))
-        if request.thread is not None:  # so it has the slots of `Turn`
+        if request.thread is not None:
+            # A thread means that it has the slots of `Turn`, which the type does not say.
             request.cached_tokens = request.prompt_done = _held(last[slot], request)  # type: ignore[misc]
         free.remove(slot)
         last[slot] = request

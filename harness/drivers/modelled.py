@@ -12,7 +12,8 @@ from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import ModelRequest, ModelSwaps
 from harness.core.records import Reply
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 
 __all__ = ["ModelledServer", "ModelledServers", "Thread", "Tokens"]
 

@@ -15,6 +15,7 @@ from harness.errors import UserError
 
 __all__ = ["Found", "Span", "read_spans"]
 
+SHOWN = 20  # characters of what is no JSON
 MAX_OBJECT_BYTES = 1 << 30  # of one JSON value: it has to be in memory as a whole
 _SPANS = ("scopeSpans", "instrumentationLibrarySpans", "scope_spans")  # the second until 2022, the third from protoc
 
@@ -136,7 +137,8 @@ def _parsed(path: Path, line: int, text: bytes, *, whole: bool) -> Any:
     except json.JSONDecodeError as error:
         at = f"{path}:{error.lineno if whole else line}:{error.colno}"
         end = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
-        what = "the end of the file in the middle of a value: it is truncated" if end else f"{error.msg.lower()}"
+        shown = error.doc[error.pos :].lstrip()[:SHOWN].partition("\n")[0]
+        what = "the end of the file in the middle of a value: it is truncated" if end else f'"{shown}"'
         raise UserError(f"{at}: expected OTLP JSON, found {what}; export the traces again, or drop that part") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}:{line}: expected text in UTF-8, found the byte {text[error.start]:#04x}") from None

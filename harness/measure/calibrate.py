@@ -157,15 +157,16 @@ async def _send(
     references = effort.references if len(slots) == 1 else 1
     middle = [burst for r in range(repetitions) for burst in shuffled(bursts, seed, r, "calibration")]
     order = [*[reference] * references, *middle, *[reference] * references]
-    progress.trials(len(order))
+    progress.trials([burst.name for burst in order], "burst", of=name)
     observed: list[Observed] = []
     walls_s: list[float] = []
     for number, burst in enumerate(order):
-        progress.trial(number + 1, name, burst.name)
+        progress.trial(number + 1, f"{name}, {burst.name}")
         calls = observe(await carry(burst, TIMED + number), burst, number)
         observed += calls
         if number < references or number >= len(order) - references:
             walls_s.append(max(call.sent_s + call.wall_s for call in calls))
+    progress.trials(())
     first_s, last_s = median(walls_s[:references]), median(walls_s[references:])
     return Experiment(slots, bursts, tuple(observed), first_s, last_s)
 

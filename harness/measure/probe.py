@@ -113,12 +113,13 @@ async def measure_ladder(
     baseline = await find_baseline(endpoint)
     progress.say(f"{name}: counting slots")
     slots = await find_slots(endpoint)
-    progress.trials(len(rungs) * rounds)
+    progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in rungs], "burst", of=name)
     rows: dict[int, list[LadderRow]] = {concurrent: [] for concurrent in rungs}
     for r in range(rounds):
         for number, concurrent in enumerate(rungs):
-            progress.trial(r * len(rungs) + number + 1, name, f"{count(concurrent, 'call')} at once")
+            progress.trial(r * len(rungs) + number + 1, f"{name}, {count(concurrent, 'call')} at once")
             records = await burst(endpoint, concurrent, tokens, key=1000 + r)
             rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
+    progress.trials(())
     medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
     return Ladder(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))

@@ -1,28 +1,49 @@
-"""What a person is told while something long goes on. The terminal's version is in harness.report.progress."""
+"""What a person is told while something long goes on. Its two listeners are in harness.report.progress."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from harness.core.engine import Engine
+from harness.core.records import CallRecord, DelayRecord, JobRecord
 
 __all__ = ["Progress"]
 
 
 class Progress(Protocol):
-    """Told by whoever does the work; shows it or not."""
+    """Told by whoever does the work; shows it or not. What a listener leaves out is not shown.
+
+    `stands` and `record` are called while servers are timed, by the task that drives the trial: they may note, not
+    wait.
+    """
 
     def say(self, text: str) -> None:
         """Tell of a step: one plain line."""
+        return
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Tell how far the fetching of a model is."""
+        return
 
-    def trials(self, total: int) -> None:
-        """Tell how many trials there will be, warm-up included."""
+    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+        """Tell which trials are to come; none: they are over.
 
-    def trial(self, number: int, candidate: str, label: str) -> None:
+        Args:
+            names: in their order, each what it is a trial of: those of one name take about as long.
+            noun: what to call one of them.
+            of: what they are all of, where there is more to come after them.
+        """
+        return
+
+    def trial(self, number: int, title: str) -> None:
         """Tell that trial `number` (from 1) begins."""
+        return
 
-    def calls(self, engine: Engine, ended: int) -> None:
-        """Tell how the trial under way stands."""
+    def stands(self, engine: Engine) -> None:
+        """Tell how the trial under way stands: after every batch of events."""
+        return
+
+    def record(self, record: CallRecord | JobRecord | DelayRecord) -> None:
+        """Tell of what has ended, as it is written down."""
+        return

@@ -111,10 +111,10 @@ async def measure(
         folder.write_header(header)
 
         order = [(at, trial) for at, trial in enumerate(_order(loaded)) if (trial.plan.name, trial.repeat) not in done]
-        progress.trials(len(order))
+        progress.trials([trial.plan.name for _, trial in order])
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
-            progress.trial(number, trial.plan.name, label)
+            progress.trial(number, f"{trial.plan.name}, {label}")
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
@@ -122,6 +122,7 @@ async def measure(
                 whole = trial.repeat + int((position + 1) % len(loaded.plans) == 0)
                 header = header._replace(options={**header.options, "repeats": max(1, whole)})
                 break
+        progress.trials(())
     return header._replace(partial=False)
 
 
@@ -150,14 +151,12 @@ async def _measure_trial(
     )
     conversations = Conversations()
     by_name = {pipeline.name: pipeline for pipeline in loaded.pipelines}
-    ended = 0
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
-        nonlocal ended
+        progress.record(record)
         if isinstance(record, CallRecord):
-            ended += 1
             if record.outcome != "ok" and record.started_s is not None:  # also one that was not needed: cancelled
                 failed[record.server] = None
             if repeat >= 0:
@@ -189,9 +188,7 @@ async def _measure_trial(
         conversations=conversations,
     )
     before = cpu_use()
-    stats: LiveStats = await drive(
-        engine, sender, keep, start_s=zero_s, on_change=lambda engine: progress.calls(engine, ended)
-    )
+    stats: LiveStats = await drive(engine, sender, keep, start_s=zero_s, on_change=progress.stands)
     # The CPU time of a server that is not ours cannot be told from that of any other program.
     alone = all(endpoints[lane.server].server.managed for lane in plan.lanes)
     if repeat >= 0:

@@ -286,12 +286,14 @@ async def _rounds(
 ) -> tuple[Round, ...]:
     if warm:
         await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
-    progress.trials(wanted.rounds)
+    name, at_once = endpoint.server.name, f"{count(calls, 'call')} at once"
+    progress.trials([at_once] * wanted.rounds, "round", of=at_once)
     rounds = []
     for number in range(wanted.rounds):
-        progress.trial(number + 1, endpoint.server.name, f"{count(calls, 'call')} at once")
+        progress.trial(number + 1, f"{name}, {at_once}")
         records = await burst(endpoint, calls, wanted.tokens, key=BURST_KEY + number)
         rounds.append(round_of(records, wanted.tokens))
+    progress.trials(())
     return tuple(rounds)
 
 

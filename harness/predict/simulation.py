@@ -79,8 +79,11 @@ def predict(
             end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
     if not trials:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-        raise UserError(f"no candidate can be predicted on this profile. {reasons}")
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in refused.items():
+            by_reason.setdefault(reason, []).append(name)
+        lines = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+        raise UserError("\n".join(["no candidate can be predicted on this profile", *lines]))
     if given and "load_s" in given and not loads:
         raise UserError("--assume load_s: no candidate has a server with several models; leave the assumption out")
     run = Run(

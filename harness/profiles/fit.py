@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import median
 from typing import NamedTuple
@@ -15,7 +15,8 @@ import numpy as np
 
 from harness.core.draws import uniform
 from harness.core.step_costs import StepCosts
-from harness.profiles.replay import Observed, Predicted, replay
+from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined, measured_times, replayed_times
+from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting
 from harness.profiles.solve import Solution, Vector, solve
 
@@ -87,8 +88,8 @@ def fit_setting(
     Raises:
         ValueError: there are no lone calls to begin with.
     """
-    bursts = [_joined(burst) for burst in _bursts(observed)]
-    clusters = _clusters(bursts)
+    bursts = [joined(burst) for burst in bursts_of(observed)]
+    clusters = clusters_of(bursts)
     slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
     start = _start(bursts, knots)
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
@@ -99,9 +100,12 @@ def fit_setting(
         def costs_of(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
             return _costs({**fixed, **dict(zip(names, values.tolist(), strict=True))}, knots, slots, batch, load_s)
 
+        def times_of(values: Vector, costs_of: Callable[[Vector], StepCosts] = costs_of) -> Vector:
+            return replayed_times(bursts, [costs_of(values)], 1.0)
+
         solution = solve(
-            lambda values, costs_of=costs_of: _times(bursts, [costs_of(values)], 1.0),  # type: ignore[misc]
-            _measured(bursts),
+            times_of,
+            measured_times(bursts),
             np.array([start[name] for name in names]),
             np.array([_scale(name, start) for name in names]),
             np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
@@ -138,13 +142,13 @@ def fit_contention(
         costs: of these servers, each fitted while it was alone.
         replicates: of these costs; each gives a replicate of the factor, with the bursts resampled.
     """
-    bursts = [_joined(burst) for burst in _bursts(observed)]
-    one, clusters = np.array([1.0]), _clusters(bursts)
+    bursts = [joined(burst) for burst in bursts_of(observed)]
+    one, clusters = np.array([1.0]), clusters_of(bursts)
 
     def solution_with(costs: Sequence[StepCosts], start: Vector, resample: Vector | None = None) -> Solution:
         return solve(
-            lambda values: _times(bursts, costs, float(values[0])),
-            _measured(bursts),
+            lambda values: replayed_times(bursts, costs, float(values[0])),
+            measured_times(bursts),
             start,
             one,
             np.array([0.5]),
@@ -164,9 +168,9 @@ def fit_contention(
 def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
     """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank."""
     errors: list[float] = []
-    for burst in _bursts(observed):
+    for burst in bursts_of(observed):
         predictions = replay(costs, burst, stretch)
-        for indices in _equal(burst):
+        for indices in equal_calls(burst):
             measured_s = sorted(burst[i].wall_s for i in indices)
             predicted_s = sorted(predictions[i].wall_s for i in indices)
             errors += [abs(p / m - 1) for p, m in zip(predicted_s, measured_s, strict=True)]
@@ -180,7 +184,7 @@ def noise_of(observed: Sequence[Observed]) -> float | None:
     neither a hiccup nor an imperfect fit is noise. None: too few repetitions.
     """
     cells: dict[tuple[str, int, int, str], list[float]] = defaultdict(list)
-    for burst in _bursts(observed):
+    for burst in bursts_of(observed):
         if len(burst) == 1:
             call = burst[0]
             for part in ("prefill_s", "decode_s"):
@@ -200,7 +204,7 @@ def gap_of(observed: Sequence[Observed]) -> float | None:
     client hears of one end after the other. None: the server does not tell, or no burst has two calls.
     """
     gaps: list[float] = []
-    for burst in _bursts(observed):
+    for burst in bursts_of(observed):
         came_s = sorted(call.sent_s + call.wall_s - call.total_s for call in burst if call.total_s is not None)
         gaps += [later - earlier for earlier, later in pairwise(came_s)]
     return max(0.0, median(gaps)) if gaps else None
@@ -270,69 +274,6 @@ def _resample(bursts: int, label: str) -> Vector:
     weights: Vector = -np.log1p(-np.array(drawn))
     weights /= weights.mean(axis=1, keepdims=True)
     return weights
-
-
-def _bursts(observed: Sequence[Observed]) -> list[list[Observed]]:
-    found: dict[tuple[str, int], list[Observed]] = defaultdict(list)
-    for call in observed:
-        found[call.burst, call.repetition].append(call)
-    return list(found.values())
-
-
-def _equal(burst: Sequence[Observed]) -> list[list[int]]:
-    """Indices of calls that nobody can tell apart: of one length, sent to one server at the same time."""
-    found: dict[tuple[int, int, int, int], list[int]] = defaultdict(list)
-    for i, call in enumerate(burst):
-        found[call.server, call.group, call.prompt_tokens, call.output_tokens].append(i)
-    return list(found.values())
-
-
-def _joined(burst: Sequence[Observed]) -> list[Observed]:
-    """Return the calls with those sent at once that began in one step sent at the very same time.
-
-    They arrive a millisecond or two apart, in any order, and how many of them the first step still takes decides
-    chance. The server tells: they began when the first one did, not after its prompt.
-    """
-    calls = list(burst)
-    for indices in _equal(burst):
-        begun = {
-            i: c.sent_s + c.wall_s - (c.decode_s or 0.0) - (c.prefill_s or 0.0) for i in indices for c in [burst[i]]
-        }
-        first = min(indices, key=begun.__getitem__)
-        until_s = begun[first] + (burst[first].prefill_s or 0.0) / 2
-        together = sum(begun[i] <= until_s for i in indices)
-        by_sent = sorted(indices, key=lambda i: burst[i].sent_s)
-        sent_s = burst[by_sent[0]].sent_s
-        for i in by_sent[:together]:
-            calls[i] = burst[i]._replace(sent_s=sent_s, wall_s=burst[i].wall_s + burst[i].sent_s - sent_s)
-    return calls
-
-
-def _parts(calls: Sequence[Observed | Predicted], like: Sequence[Observed]) -> list[float]:
-    """The times of a burst that count; the same ones of the measured calls `like` and of their predictions.
-
-    Which of several equal calls comes first is chance, so they are compared by rank.
-    """
-    parts: list[float] = []
-    for indices in _equal(like):
-        parts += sorted(calls[i].wall_s for i in indices)
-        if all(like[i].prefill_s for i in indices):
-            parts += sorted(calls[i].prefill_s or 0.0 for i in indices)
-        if all(like[i].decode_s and like[i].output_tokens > 1 for i in indices):
-            parts += sorted(calls[i].decode_s or 0.0 for i in indices)
-    return parts
-
-
-def _measured(bursts: Sequence[Sequence[Observed]]) -> Vector:
-    return np.array([part for burst in bursts for part in _parts(burst, burst)])
-
-
-def _clusters(bursts: Sequence[Sequence[Observed]]) -> list[int]:
-    return [number for number, burst in enumerate(bursts) for _ in _parts(burst, burst)]
-
-
-def _times(bursts: Sequence[Sequence[Observed]], costs: Sequence[StepCosts], stretch: float) -> Vector:
-    return np.array([part for burst in bursts for part in _parts(replay(costs, burst, stretch), burst)])
 
 
 def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:

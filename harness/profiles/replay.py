@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.core.machine import Machine
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
 
 __all__ = ["Observed", "Predicted", "replay"]

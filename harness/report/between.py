@@ -30,6 +30,9 @@ def between_markdown(found: Sequence[Between]) -> str:
 def _blocks(one: Between) -> Iterator[RenderableType]:
     yield Text(plain(one.sentence), style="bold")
     yield from (Text(f"- {plain(notice)}", style="yellow") for notice in one.notices)
+    if one.changed:
+        yield Text("What else is different")
+        yield from (Text(f"- {plain(change)}") for change in one.changed)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in ("candidate", "path"):
         table.add_column(title)
@@ -39,9 +42,6 @@ def _blocks(one: Between) -> Iterator[RenderableType]:
     for row in one.rows:
         table.add_row(Text(plain(row.candidate)), *_cells(row))
     yield from (table, Text(""))
-    if one.changed:
-        yield Text("Changed since")
-        yield from (Text(f"- {plain(change)}") for change in one.changed)
     yield from (Text(plain(one.method), style="dim"), Text(""))
 
 
@@ -50,14 +50,14 @@ def _lines(one: Between) -> Iterator[str]:
     yield from (f"- {markdown(notice)}" for notice in one.notices)
     if one.notices:
         yield ""
+    if one.changed:
+        yield from ("What else is different:", "", *(f"- {markdown(change)}" for change in one.changed), "")
     yield "| candidate | path | before | now | ratio | verdict |"
     yield "|---|---|---:|---:|---:|---|"
     for row in one.rows:
         cells = (re.sub(r"\n(.*)", r" (\1)", cell) for cell in _cells(row))
         yield f"| {markdown(row.candidate)} | {' | '.join(cells)} |"
     yield ""
-    if one.changed:
-        yield from ("Changed since:", "", *(f"- {markdown(change)}" for change in one.changed), "")
     yield from (markdown(one.method), "")
 
 

@@ -118,7 +118,7 @@ def html_report(
         first_timeline=next((i for i, of in enumerate(details.timelines) if of.candidate in shown), 0),
         score=score,
         script=Markup(script),  # noqa: S704  our own files
-        style=Markup(_own("report.css") + _chart_colours()),  # noqa: S704
+        style=Markup(_own("report.css") + _chart_colours()),  # noqa: S704  our own
         policy=_policy(script),
         machine_line=_machine_line(analysis),
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",

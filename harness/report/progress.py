@@ -1,32 +1,73 @@
-"""Progress for people: a live bar on a terminal, plain lines elsewhere. It goes to stderr, answers go to stdout."""
+"""Progress for people: a live view on a terminal, plain lines elsewhere. It goes to stderr, answers go to stdout.
+
+Both are listeners of `harness.measure.progress.Progress`. What a call costs here is paid while servers are timed: the
+live view only notes what it is told, and draws in a thread of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.text import Text
 
 from harness.core.engine import Engine
-from harness.units import size
+from harness.core.graph import Pipeline
+from harness.core.jobs import has_pools
+from harness.core.plan import Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.report.live_frame import Frame, JobsRow, ServerRow, draw
+from harness.report.pace import Pace
+from harness.report.text import plain
+from harness.units import about, size
 
-__all__ = ["BarProgress", "LineProgress", "progress_for"]
+__all__ = ["LineProgress", "LiveProgress", "progress_for"]
+
+REFRESH_PER_S = 4.0
+
+Clock = Callable[[], float]
+Record = CallRecord | JobRecord | DelayRecord
 
 
-class LineProgress:
+class _Expects:
+    """What both views know of how long it will take."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._expected_s: Mapping[str, float] = {}
+        self._until_s: float | None = None
+        self._noun = "trial"
+        self._of = ""
+        self._pace: Pace | None = None
+
+    def expect(self, expected_s: Mapping[str, float], at_most_s: float | None = None) -> None:
+        """Take a prediction of how long a trial of each name takes, and when the measurement ends at the latest.
+
+        With `at_most_s` it ends as soon as enough is known: how many trials there will be is then not known.
+        """
+        self._expected_s = dict(expected_s)
+        self._until_s = None if at_most_s is None else self._clock() + at_most_s
+
+    def _begin(self, names: Sequence[str], noun: str, of: str) -> None:
+        self._noun, self._of = noun, of
+        self._pace = Pace(names, self._clock(), self._expected_s, self._until_s) if names else None
+
+
+class LineProgress(_Expects):
     """One plain line per step and per trial."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+        super().__init__(clock)
         self._stream = stream
-        self._total = 0
         self._quarter = 0
 
     def say(self, text: str) -> None:
         """Print the step."""
-        print(text, file=self._stream, flush=True)
+        print(plain(text), file=self._stream, flush=True)
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Print a line every quarter."""
@@ -35,87 +76,152 @@ class LineProgress:
             self._quarter = quarter
             self.say(f"fetched {size(done_bytes)} of {size(total_bytes)}")
 
-    def trials(self, total: int) -> None:
-        """Keep the number for the lines to come."""
-        self._total = total
+    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+        """Keep them for the lines to come."""
+        self._begin(names, noun, of)
 
-    def trial(self, number: int, candidate: str, label: str) -> None:
+    def trial(self, number: int, title: str) -> None:
         """Print one line per trial."""
-        self.say(f"trial {number}/{self._total}: {candidate}, {label}")
+        pace = self._pace
+        if pace is None:
+            return
+        pace.begin(number, self._clock())
+        left_s = pace.left_s(self._clock())
+        roughly = "about" if pace.until_s is None else "at most"
+        left = "" if left_s is None or number == 1 else f" ({roughly} {about(left_s)} left)"
+        total = f"/{len(pace.names)}" if pace.until_s is None else ""
+        self.say(f"{self._noun} {number}{total}: {title}{left}")
 
-    def calls(self, engine: Engine, ended: int) -> None:
+    def stands(self, engine: Engine) -> None:
         """Nothing: a line per call would drown the rest."""
 
+    def record(self, record: Record) -> None:
+        """Nothing, likewise."""
 
-class BarProgress:
-    """Steps as lines that stay; below them one bar, for what is fetched or for the trials and their calls.
 
-    It draws only while there is a bar, so that a command may print between.
+class _Standing(NamedTuple):
+    """How a trial stood when the engine was last heard of."""
+
+    plan: Plan
+    pipelines: tuple[Pipeline, ...]
+    lanes: list[tuple[int, int]]
+    queued: int
+    jobs: list[tuple[int, int]]
+
+
+class LiveProgress(_Expects):
+    """Steps as lines that stay; below them one frame that is drawn anew, while something is measured or fetched.
+
+    The measuring side only sets attributes, each a whole value; the drawing thread reads them.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[calls]}", markup=False),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        super().__init__(clock)
+        self._console = console
+        self._title = ""
+        self._standing: _Standing | None = None
+        self._download: tuple[int, int] | None = None
+        self._calls = self._failed = self._tokens = 0
+        self._live = Live(
             console=console,
+            get_renderable=self._drawn,
+            refresh_per_second=REFRESH_PER_S,
             transient=True,
+            redirect_stdout=False,
+            vertical_overflow="crop",
         )
-        self._total = 0
-        self._task: TaskID | None = None
-        self._download: TaskID | None = None
 
     def stop(self) -> None:
-        """Leave the lines, take the bar away."""
-        self._progress.stop()
+        """Leave the lines, take the frame away."""
+        self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print the step above the bar."""
-        self._progress.console.print(Text(f"  {text}", style="dim"))
+        """Print the step above the frame."""
+        self._console.print(Text(f"  {plain(text)}", style="dim"))
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
-        """Show a bar of its own until all has come."""
-        if self._download is None:
-            self._progress.start()
-            self._download = self._progress.add_task("fetching the model", total=total_bytes, calls="")
-        calls = f"{size(done_bytes)} of {size(total_bytes)}"
-        self._progress.update(self._download, completed=done_bytes, calls=calls)
-        if done_bytes >= total_bytes:
-            self._progress.remove_task(self._download)
-            self._progress.stop()
-            self._download = None
+        """Show how far it is until all has come."""
+        self._download = (done_bytes, total_bytes) if done_bytes < total_bytes else None
+        self._show()
 
-    def trials(self, total: int) -> None:
-        """Show the bar."""
-        self._total = total
-        self._progress.start()
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task("measuring", total=total, calls="")
+    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+        """Show the frame, or take it away where there are none."""
+        self._standing = None
+        self._begin(names, noun, of)
+        self._show()
 
-    def trial(self, number: int, candidate: str, label: str) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            title = f"trial {number}/{self._total}: {candidate}, {label}"
-            self._progress.update(self._task, completed=number - 1, description=title, calls="")
+    def trial(self, number: int, title: str) -> None:
+        """Begin the next one, from nothing."""
+        self._title = title
+        self._standing = None
+        self._calls = self._failed = self._tokens = 0
+        if self._pace is not None:
+            self._pace.begin(number, self._clock())
 
-    def calls(self, engine: Engine, ended: int) -> None:
-        """Show the calls of the trial under way."""
-        if self._task is not None:
-            text = f"{engine.in_flight} in flight, {engine.queued} queued, {ended} done"
-            self._progress.update(self._task, calls=text)
+    def stands(self, engine: Engine) -> None:
+        """Note how the trial stands."""
+        self._standing = _Standing(engine.plan, engine.pipelines, engine.lanes(), engine.queued, engine.jobs())
+
+    def record(self, record: Record) -> None:
+        """Count calls that have ended, and their tokens."""
+        if isinstance(record, CallRecord) and record.started_s is not None:
+            self._calls += 1
+            self._tokens += record.reply.output_tokens or 0
+            if record.outcome != "ok" and not record.not_needed:
+                self._failed += 1
+
+    def frame(self) -> Frame:
+        """Return what is to be shown now."""
+        now_s, pace, standing = self._clock(), self._pace, self._standing
+        if pace is None or not pace.number:
+            return Frame(download=self._download)
+        frame = Frame(
+            noun=self._noun,
+            number=pace.number,
+            total=None if pace.until_s is not None else len(pace.names),
+            title=self._title,
+            done=pace.done(now_s),
+            elapsed_s=now_s - pace.began_s,
+            left_s=pace.left_s(now_s),
+            at_most=pace.until_s is not None,
+            left_of=self._of,
+            download=self._download,
+        )
+        if standing is None:
+            return frame
+        counts = zip(standing.plan.lanes, standing.lanes, strict=True)
+        jobs = zip(standing.pipelines, standing.jobs, strict=True)
+        took_s = now_s - pace.trial_began_s
+        return frame._replace(
+            servers=[ServerRow(lane.server, lane.slots, flying, waiting) for lane, (flying, waiting) in counts],
+            waiting_anywhere=standing.queued if has_pools(standing.plan) else None,
+            pipelines=[JobsRow(pipeline.name, *both, pipeline.jobs) for pipeline, both in jobs],
+            calls=self._calls,
+            failed=self._failed,
+            tokens_per_s=self._tokens / took_s if self._tokens and took_s > 0 else None,
+        )
+
+    def _show(self) -> None:
+        if self._pace is None and self._download is None:
+            self._live.stop()
+        else:
+            self._live.start()
+
+    def _drawn(self) -> RenderableType:
+        options = self._console.options
+        return draw(self.frame(), options.max_width, ascii_only=options.ascii_only)
 
 
 @contextmanager
-def progress_for(stream: TextIO) -> Iterator[LineProgress | BarProgress]:
-    """Choose by what the stream is: a bar for a terminal, lines for anything else."""
-    console = Console(file=stream)
-    if not console.is_terminal:
+def progress_for(stream: TextIO) -> Iterator[LineProgress | LiveProgress]:
+    """Choose by what the stream is: a live view for a terminal, lines for anything else."""
+    console = Console(file=stream, highlight=False)
+    # Asked of the stream, not of rich: FORCE_COLOR makes a log file a terminal for rich.
+    if not stream.isatty() or console.is_dumb_terminal:
         yield LineProgress(stream)
         return
-    bar = BarProgress(console)
+    live = LiveProgress(console)
     try:
-        yield bar
+        yield live
     finally:
-        bar.stop()
+        live.stop()

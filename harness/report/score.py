@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +17,12 @@ from harness.units import percent, seconds
 
 __all__ = ["score_report"]
 
+_FIGURES = {"reply p50": "median reply"}  # the others are called what they are
+
 
 def score_report(score: Score, notes: Sequence[str], lengths: str, origin: Origin = "measured") -> Group:
     """Render a score against a run of that origin; fits 80 columns."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in ("candidate", "pipeline", "figure"):
         table.add_column(column)
     for column in ("predicted", origin, "error", "noise"):
@@ -29,16 +32,15 @@ def score_report(score: Score, notes: Sequence[str], lengths: str, origin: Origi
         table.add_row(
             plain(row.candidate),
             plain(row.pipeline) or "(all)",
-            row.figure,
+            _FIGURES.get(row.figure, row.figure),
             _value(row, row.predicted),
             _value(row, row.measured),
-            f"{row.error * 100:+.1f} %",
+            f"{row.error * 100:+.{0 if abs(row.error) >= 0.0995 else 1}f} %",
             noise,
         )
     times = [abs(row.error) for row in score.rows if row.figure in ("pipeline time", "reply p50")]
     ratios = [abs(error) for *_, error in score.ratio_errors]
-    lines = [Text(f"- {plain(note)}", style="dim") for note in notes]
-    summary = [f"Lengths of calls: {lengths}. Noise is half of the 95 % interval of the measurement."]
+    summary = []
     if times:
         summary.append(
             f"Times: off by {percent(median(times))} (median of {len(times)}), {percent(max(times))} at worst."
@@ -47,7 +49,12 @@ def score_report(score: Score, notes: Sequence[str], lengths: str, origin: Origi
         summary.append(
             f"Ratios between candidates: off by {percent(median(ratios))} (median), {percent(max(ratios))} at worst."
         )
-    return Group(Text(f"Predicted against {origin}", style="bold"), table, Text("\n".join(summary)), *lines)
+    below = Table.grid(padding=(0, 1))
+    below.add_row("-", f"Lengths of calls: {lengths}. Noise is half of the 95 % interval of what was {origin}.")
+    for note in notes:
+        below.add_row("-", Text(plain(note)))
+    head = [Text(f"Predicted against {origin}", style="bold"), *map(Text, summary), Text("")]
+    return Group(*head, table, Text(""), below)
 
 
 def _value(row: ScoreRow, value: float) -> str:

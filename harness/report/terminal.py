@@ -27,6 +27,8 @@ __all__ = ["print_report"]
 
 _WIDTH = 80
 _LONGEST_NAME = 24  # of a bar; names may have 63 characters
+_BASIS = ("Predicted", "Last scored", "Assumed: ", "The profile keeps")
+_RESTS = {"predicted": "What the prediction rests on", "emulated": "What the emulation rests on"}
 _COLUMNS = 4  # more of them get a table of their own
 
 
@@ -49,8 +51,10 @@ def print_report(analysis: Analysis, console: Console) -> None:
 
 def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
     yield from (_title(analysis), "")
-    if analysis.notices:
-        notes = Group(*(_item(notice.text) for notice in analysis.notices))
+    basis = [notice.text for notice in analysis.notices if _is_basis(analysis, notice.text)]
+    warnings = [notice.text for notice in analysis.notices if notice.text not in basis]
+    if warnings:
+        notes = Group(*map(_item, warnings))
         edge = box.ASCII if ascii_only else box.ROUNDED
         yield from (Panel(notes, title="Notes", title_align="left", border_style="yellow", box=edge), "")
     yield from (_verdict(analysis), "")
@@ -61,6 +65,8 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
         side_by_side = 2 if len(analysis.ladders) == 2 else 1  # more do not fit into 80 columns
         for start in range(0, len(analysis.ladders), side_by_side):
             yield from (ladder_report(analysis.ladders[start : start + side_by_side]), "")
+    if basis:
+        yield from (Group(_heading(_RESTS[analysis.run.origin]), *map(_item, basis)), "")
     for pipeline in _pipelines(analysis):
         yield from (_time_split(analysis, pipeline, ascii_only), "")
     shown = {settings.candidate for settings in analysis.choice.settings}
@@ -71,6 +77,13 @@ def _blocks(analysis: Analysis, ascii_only: bool) -> Iterator[RenderableType]:
     yield Group(*(Text(plain(line), style="dim") for line in analysis.method))
 
 
+def _is_basis(analysis: Analysis, text: str) -> bool:
+    """Tell what every prediction or emulation says of itself from what a reader must know before the verdict."""
+    if analysis.run.origin == "emulated":
+        return text.startswith("Server ") and ", not from the profile: " in text
+    return analysis.run.origin == "predicted" and text.startswith(_BASIS)
+
+
 def _title(analysis: Analysis) -> Group:
     run = analysis.run
     machine = dict(run.machine)
@@ -79,7 +92,8 @@ def _title(analysis: Analysis) -> Group:
         facts.append(count(int(machine["cores"]), "core"))
     head = Text(plain(run.workload), style="bold").append(f": {run.origin}", style="bold")
     where = f"{', '.join(facts)}; " if facts else ""
-    line = f"{where}{count(run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}; {run.started_at}"
+    began = run.started_at[:16].replace("T", " ")  # of the clock on that machine
+    line = f"{where}{count(run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}; {began}"
     lines = [head, Text(plain(run.description))] if run.description else [head]
     return Group(*lines, Text(plain(line), style="dim"))
 

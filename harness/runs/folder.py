@@ -13,39 +13,29 @@ missing shows. Nothing in the folder names the folder: it may be moved.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.errors import UserError
+from harness.runs.head import head_files, read_head
 from harness.runs.lines import known, leave_out, read_lines
-from harness.runs.model import Run, ServerFacts
-from harness.units import safe_text, safe_url
-from harness.workload.schema import Workload
+from harness.runs.model import Run
+from harness.units import safe_text
 
-__all__ = [
-    "RECORD_FILES",
-    "SCHEMA_VERSION",
-    "RunFolder",
-    "read_head",
-    "read_run",
-    "without_credentials",
-    "write_bytes",
-    "write_text",
-]
+__all__ = ["RECORD_FILES", "RunFolder", "read_run", "write_bytes", "write_text"]
 
-SCHEMA_VERSION = 1
 _ROOM_BYTES = 1 << 20  # a run folder that cannot take this much at the start will not last
-_LARGEST_FILE_BYTES = 16 << 20  # of workload.yaml and environment.json; a larger one is not ours
 RECORD_FILES = ("calls", "jobs", "delays", "trials")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -93,7 +83,7 @@ class RunFolder:
                 path.rmdir()
                 raise
         except OSError as error:
-            raise _cannot_write(parent, error) from error
+            raise _cannot_create(parent, error) from error
         return cls(path)
 
     def write_header(self, run: Run) -> None:
@@ -102,28 +92,8 @@ class RunFolder:
         Called once before the first trial with `partial=True`, and again at the end with what is then known (notes,
         `partial`): a killed process leaves the first version behind, and so a run that says it is partial.
         """
-        header = {
-            "schema_version": SCHEMA_VERSION,
-            "name": run.name,
-            "origin": run.origin,
-            "started_at": run.started_at,
-            "seed": run.workload.seed,
-            "command": safe_text(run.command),
-            "options": _masked(dict(run.options)),
-            "candidates": run.candidates,
-            "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
-            "machine": run.machine,
-            "servers": [_server_to_json(server) for server in run.servers],
-            "output_tokens": dict(run.output_tokens),
-            "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
-            "notes": [safe_text(note) for note in run.notes],
-            "partial": run.partial,
-            "work": dict(run.work),
-            "file": run.file,
-        }
-        plain = without_credentials(run.workload.to_plain())
-        self.write_text("workload.yaml", yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True))
-        self.write_text("environment.json", json.dumps(header, indent=2) + "\n")
+        for name, text in head_files(run).items():
+            write_bytes(self.path, name, text.encode(), durable=True)
 
     def add_call(self, record: CallRecord) -> None:
         """Append one call."""
@@ -202,23 +172,25 @@ def write_text(folder: Path, name: str, text: str) -> None:
     write_bytes(folder, name, text.encode())
 
 
-def write_bytes(folder: Path, name: str, data: bytes) -> None:
-    """Write a file that is no text, such as `charts/throughput.png`, as `write_text` does."""
+def write_bytes(folder: Path, name: str, data: bytes, *, durable: bool = False) -> None:
+    """Write a file that is no text, such as `charts/throughput.png`, as `write_text` does.
+
+    `durable`: it has reached the disk before it takes the old one's place, so that a loss of power leaves one of both.
+    """
     target = folder / name
     scratch = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(exist_ok=True)
-        scratch.write_bytes(data)
+        with scratch.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         scratch.replace(target)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise _cannot_write(folder, error) from error
-
-
-def read_head(folder: Path) -> Run:
-    """Read everything of a run but its records. Raises UserError like `read_run`."""
-    header = _read_header(folder / "environment.json")
-    return _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
+        with suppress(OSError):
+            scratch.unlink()
+        raise UserError(f"{folder}: {target.name} cannot be written: {_why(error)}") from error
 
 
 def read_run(folder: Path) -> Run:
@@ -234,11 +206,12 @@ def read_run(folder: Path) -> Run:
     trials = read_lines(folder / "trials.jsonl", lambda flat: _TRIAL.validate_python(known(flat, TrialRecord)))
     nodes = {(name, node) for name, spec in run.workload.pipelines.items() for node in spec.nodes}
     for lines in (calls, delays):
-        leave_out(lines, "node", lambda record: (record.pipeline, record.node) in nodes)
+        # A node of a sub-pipeline is recorded under the name of the node that uses it: `refine/critique`.
+        leave_out(lines, "node", lambda record: (record.pipeline, record.node.split("/")[0]) in nodes)
     leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     return run._replace(
-        notes=(*run.notes, *notes),
+        notes=(*notes, *run.notes),
         calls=tuple(calls.records),
         jobs=tuple(jobs.records),
         delays=tuple(delays.records),
@@ -247,13 +220,6 @@ def read_run(folder: Path) -> Run:
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """No anchors and aliases: a person reads this file, and the reader below refuses them."""
-
-    def ignore_aliases(self, _: object) -> bool:
-        return True
 
 
 def _locked(path: Path) -> int:
@@ -293,41 +259,16 @@ def _check_room(path: Path) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path}: the run folder cannot be written: {error.strerror or error}. "
-        "Free some space or choose another folder with --out; what was written so far is kept."
-    )
+    return UserError(f"{path}: the run folder cannot be written: {_why(error)}; what was written so far is kept")
 
 
-def _server_to_json(server: ServerFacts) -> dict[str, Any]:
-    flat = server._asdict()
-    flat["url"] = safe_url(server.url)
-    flat["version"] = safe_text(server.version)
-    flat["details"] = _masked(server.details)
-    flat["baseline"] = server.baseline._asdict() if server.baseline else None
-    flat["models"] = [
-        {**of._asdict(), "baseline": of.baseline._asdict() if of.baseline else None} for of in server.models
-    ]
-    return flat
+def _cannot_create(parent: Path, error: OSError) -> UserError:
+    return UserError(f"{parent}: the run folder cannot be made there: {_why(error)}; choose another folder with --out")
 
 
-def _masked(value: Any) -> Any:
-    """Strip credentials from every text below a plain value."""
-    if isinstance(value, dict):
-        return {key: _masked(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(item) for item in value]
-    return safe_text(value) if isinstance(value, str) else value
-
-
-def without_credentials(value: Any) -> Any:
-    """Strip credentials from every `url:` of the workload; prompts and the like stay word for word."""
-    if isinstance(value, dict):
-        return {
-            key: safe_url(item) if key == "url" and isinstance(item, str) else without_credentials(item)
-            for key, item in value.items()
-        }
-    return value
+def _why(error: OSError) -> str:
+    hint = " (free some space)" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{error.strerror or error}{hint}"
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -336,80 +277,7 @@ _CALL = TypeAdapter(CallRecord)
 _JOB = TypeAdapter(JobRecord)
 _DELAY = TypeAdapter(DelayRecord)
 _TRIAL = TypeAdapter(TrialRecord)
-_RUN = TypeAdapter(Run)
-
-
-class _NoAliases(yaml.SafeLoader):
-    """A run folder may come from elsewhere: no aliases means that nothing in it can expand."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not expected here")
-        return super().compose_node(parent, index)
 
 
 def _call(flat: dict[str, Any]) -> CallRecord:
     return _CALL.validate_python(CallRecord.from_json(flat))
-
-
-def _read_small(path: Path) -> str:
-    try:
-        if path.stat().st_size > _LARGEST_FILE_BYTES:
-            raise UserError(f"{path}: larger than any that `slotwise run` writes; this is not a run folder")
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{path.parent}: not a run folder: it has no {path.name}; expected a folder that `slotwise run` wrote"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        header = json.loads(_read_small(path))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not the JSON that `slotwise run` writes: {error}") from error
-    version = header.get("schema_version") if isinstance(header, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: written in version {version!r} of the run format, this Slotwise reads version {SCHEMA_VERSION}; "
-            "render it with the Slotwise that wrote it"
-        )
-    return dict(header)
-
-
-def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
-    fields = {name: header[name] for name in Run._fields if name in header}
-    fields["plans"] = [_placed(plan, workload) for plan in fields.get("plans", ())]
-    records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
-    try:
-        return _RUN.validate_python({**fields, **records, "workload": workload})
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from error
-
-
-def _placed(plan: Any, workload: Workload) -> Any:
-    """A plan of before nodes could be placed one by one has a lane per pipeline."""
-    place = plan.get("place") if isinstance(plan, dict) else None
-    if not isinstance(place, list) or len(place) != len(workload.pipelines):
-        return plan
-    nodes = [len(spec.nodes) for spec in workload.pipelines.values()]
-    lanes = [[at] * count if isinstance(at, int) else at for at, count in zip(place, nodes, strict=True)]
-    return {**plan, "place": lanes}
-
-
-def _read_workload(path: Path) -> Workload:
-    try:
-        # A subclass of SafeLoader: no object of any class can come out of the file.
-        return Workload.model_validate(yaml.load(_read_small(path), Loader=_NoAliases))  # noqa: S506
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: not the YAML that `slotwise run` writes: {error}") from error
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]

@@ -64,10 +64,10 @@ CREATE TABLE runs ({_COLUMNS}, started_s REAL, stamp TEXT, PRIMARY KEY (folder))
 CREATE INDEX by_start ON runs (started_s);
 PRAGMA user_version = {INDEX_VERSION};
 """
-_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
+_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608 - names of our own
 
 
-def find_runs(root: Path, filters: Filters = Filters(), limit: int | None = None) -> tuple[list[Row], int]:  # noqa: B008
+def find_runs(root: Path, filters: Filters = Filters(), limit: int | None = None) -> tuple[list[Row], int]:  # noqa: B008 - a tuple
     """Return the runs below `root` that are wanted, the latest first, and how many there are in all.
 
     Raises:
@@ -101,9 +101,9 @@ def _find(index: sqlite3.Connection, root: Path, filters: Filters, limit: int | 
     with closing(index):
         _mend(index, root)
         where, values = _where(filters)
-        order = f"SELECT {_COLUMNS} FROM runs{where} ORDER BY started_s DESC, folder LIMIT ?"  # noqa: S608
+        order = f"SELECT {_COLUMNS} FROM runs{where} ORDER BY started_s DESC, folder LIMIT ?"  # noqa: S608 - all values are bound
         rows = [Row(*row) for row in index.execute(order, (*values, -1 if limit is None else limit))]
-        (total,) = index.execute(f"SELECT count(*) FROM runs{where}", values).fetchone()  # noqa: S608
+        (total,) = index.execute(f"SELECT count(*) FROM runs{where}", values).fetchone()  # noqa: S608 - as above
         return rows, int(total)
 
 
@@ -172,7 +172,7 @@ def _mend(index: sqlite3.Connection, root: Path) -> None:
 def _stamps(root: Path, known: dict[str, tuple[str, bool]]) -> dict[str, str]:
     """Return every run folder with what changes when it does."""
     try:
-        names = os.listdir(root)  # noqa: PTH208
+        names = os.listdir(root)  # noqa: PTH208 - a Path of each is not needed
         at = os.open(root, os.O_RDONLY)  # names relative to it are found in half of the time
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror or error}") from error

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.runs.folder import RECORD_FILES, RunFolder, read_run, without_credentials
+from harness.runs.folder import RECORD_FILES, RunFolder, read_run
+from harness.runs.head import without_credentials
 from harness.runs.model import Run
 from harness.workload.load import Loaded
 from harness.workload.schema import Workload

@@ -63,7 +63,7 @@ def _others() -> bool:
     for pid in pids:
         try:
             if pid != os.getpid() and os.getpgid(pid) == os.getpgrp():
-                with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+                with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - the same
                     if file.read().rsplit(")", 1)[1].split()[0] != "Z":
                         return True
         except OSError:

@@ -95,27 +95,31 @@ async def _llamacpp(name: str, spec: LlamaCppServer, around: Around) -> AsyncIte
             "batch_tokens": spec.batch_tokens,
             "kv_bytes_per_token": gguf.kv_bytes_per_token,
         }
-        for key in (
-            "context_tokens",
-            "model_bytes",
-            "size_bytes",
-            "size_vram_bytes",
-            "quantization",
-            "digest",
-        ):
+        for key in ("context_tokens", "model_bytes", "size_bytes", "size_vram_bytes", "quantization", "digest"):
             details[key] = ready[key]
-        yield RunningServer(
-            name=name,
-            kind="llamacpp",
-            url=ready["url"],
-            model=ready["model"],
-            slots_asked=spec.slots,
-            managed=True,
-            version=ready["version"],
-            exact_queue=True,
-            can_pin_output=True,
-            details=details,
-        )
+        yield _ours(name, spec, ready, details)
+
+
+def _ours(
+    name: str,
+    spec: LlamaCppServer | SimulatedServer,
+    ready: dict[str, Any],
+    details: dict[str, str | int | float],
+) -> RunningServer:
+    """Return a server behind our own front, by what it said of itself."""
+    return RunningServer(
+        name=name,
+        kind=spec.kind,
+        url=ready["url"],
+        model=ready["model"],
+        slots_asked=spec.slots,
+        managed=True,
+        version=ready["version"],
+        exact_queue=True,
+        can_pin_output=True,
+        details=details,
+        emulated=spec.kind == "simulated",
+    )
 
 
 @asynccontextmanager
@@ -224,19 +228,7 @@ async def simulated(
             configs = [config for config, _ in planned.values()]
             started = children(", ".join(specs), "simulated", configs, among=among, host=host, port=port)
             for name, ready in zip(specs, await stack.enter_async_context(started), strict=True):
-                running[name] = RunningServer(
-                    name=name,
-                    kind="simulated",
-                    url=ready["url"],
-                    model=ready["model"],
-                    slots_asked=specs[name].slots,
-                    managed=True,
-                    version=ready["version"],
-                    exact_queue=True,
-                    can_pin_output=True,
-                    details=planned[name][1],
-                    emulated=True,
-                )
+                running[name] = _ours(name, specs[name], ready, planned[name][1])
         yield running
 
 

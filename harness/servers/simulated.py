@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.machine import Machine, SharedServer
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
 from harness.profiles.compile import noise
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece

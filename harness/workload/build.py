@@ -168,6 +168,14 @@ def compile_pipelines(workload: Workload, graphs: Mapping[str, nx.DiGraph]) -> t
                 session=None if spec.session is None else session(spec.session),
                 until=None if spec.while_ is None else index[spec.while_],
                 after=None if spec.after is None else index[spec.after],
+                draws_as="" if spec.after is None else _first_of_chain(workload, name),
             )
         )
     return tuple(compiled)
+
+
+def _first_of_chain(workload: Workload, name: str) -> str:
+    """Return the pipeline that the others come after, one by one. Circles were refused by the checks."""
+    while (before := workload.pipelines[name].after) is not None:
+        name = before
+    return name

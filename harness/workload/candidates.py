@@ -48,7 +48,7 @@ class Plans(NamedTuple):
     servers: dict[str, ServerSpec]
     plans: tuple[Plan, ...]
     derived: tuple[str, ...]
-    models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  asked for on each server, by any plan
+    models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - nobody changes it; asked for on each server, by any plan
     lacking: tuple[Lacking, ...] = ()  # nodes that find their model nowhere
 
 

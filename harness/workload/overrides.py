@@ -16,7 +16,7 @@ class Overrides(NamedTuple):
 
     engine: str | None = None  # "ollama": llamacpp servers become managed Ollama ones; "llamacpp": the reverse
     model: str | None = None  # of every server; an agent that names a model keeps it
-    server_urls: dict[str, str] = {}  # noqa: RUF012  that server becomes the running Ollama at this address
+    server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; that server becomes the running Ollama at this address
     repeats: int | None = None
     warmup: int | None = None
     scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s and trace stay)

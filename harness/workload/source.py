@@ -110,7 +110,7 @@ class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
         return f"{self.file}:{mark.line + self.first_line}:{mark.column + 1}"
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs leave it out
         self.depth += 1
         self.count += 1
         if self.depth > MAX_DEPTH:

@@ -98,6 +98,7 @@ def test_one_repeat_resolves_nothing() -> None:
     found = compare_runs(made(run()), made(single), ("a", "b"))
     assert set(verdicts(found).values()) == {"one repeat"}
     assert found.verdict == "not resolvable"
+    assert found.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:
@@ -108,6 +109,7 @@ def test_jobs_that_begin_to_fail_are_a_regression() -> None:
     found = compare_runs(made(whole), made(broken), ("a", "b"))
     assert verdicts(found)["serial", "batch"] == "now fails"
     assert found.verdict == "regression"
+    assert found.notices == ("b: serial: 1 of 25 jobs did not end well; it is in no time below.",)
     assert compare_runs(made(broken), made(whole), ("a", "b")).verdict == "improvement"
 
 
@@ -126,9 +128,45 @@ def test_what_changed_is_listed() -> None:
     assert found.changed[5].startswith('"serial" was one-slot: 1 slots, serial, fifo, now one-slot: 3 slots')
 
 
+def test_what_only_one_of_them_says_of_itself_is_said() -> None:
+    whole = run()
+    cut = whole._replace(
+        trials=tuple(trial for trial in whole.trials if trial.repeat < 3), partial=True, notes=("Busy. Very.",)
+    )
+    found = compare_runs(made(cut), made(whole, notes=("A quiet note.",)), ("a", "b"))
+    assert found.notices == (
+        "a: Partial: complete repeats are serial 3 of 5, batched 3 of 5.",
+        "a: 4 trials were cut short; nothing of them is in any number.",
+        "a: Busy.",
+        "b: A quiet note.",
+    )
+    assert {row.comparison.n for row in found.rows if row.comparison} == {3}
+    both = compare_runs(made(cut), made(cut), ("a", "b"))
+    assert [notice[:10] for notice in both.notices] == ["a: Partial", "a: 4 trial", "b: Partial", "b: 4 trial"]
+
+
+def test_what_is_different_stands_above_the_numbers() -> None:
+    newer = run()._replace(servers=tuple(of._replace(version="b2") for of in run().servers))
+    text = between_markdown([compare_runs(made(run()), made(newer), ("a", "b"))])
+    assert text.index("What else is different") < text.index("| candidate |")
+    assert "one-slot: version was llama.cpp b1, now b2" in text
+
+
 def test_other_origins_are_said() -> None:
-    found = compare_runs(made(run()), made(run(), origin="predicted"), ("a", "b"))
-    assert found.notices == ("a is measured and b is predicted: no like with like.",)
+    found = compare_runs(made(run()), made(run(), origin="emulated", notes=("Said.",)), ("a", "b"))
+    assert found.notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
+
+
+def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
+    facts = {"machine": {"profile": "toy"}, "notes": ("Assumed: much.",)}
+    found = compare_runs(made(run()), made(run(), origin="predicted", **facts), ("a", "b"))
+    assert found.changed == ()
+    assert found.notices == (
+        "a is measured and b is predicted: no like with like. The ratios say how far the prediction is off; "
+        "`slotwise score` says it for every figure.",
+    )
+    between_two = compare_runs(made(run(), origin="predicted"), made(run(), origin="predicted", **facts), ("a", "b"))
+    assert between_two.notices == ("b: Assumed: much.",) and "profile was not there, now toy" in between_two.changed
 
 
 @pytest.mark.parametrize("plain", [[], {}, {"summary_version": 2}, {"summary_version": 1, "run": {}, "candidates": 3}])

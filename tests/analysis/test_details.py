@@ -45,10 +45,10 @@ def test_slack_in_a_diamond() -> None:
     """a (1 s) -> b (2 s) and c (0.5 s) -> d (1 s): c could end 1.5 s later."""
     common = {"pipeline": "digest", "path": "batch"}
     calls = [
-        make.call("a", prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]
-        make.call("b", ready=1.0, prefill=0.5, decode=1.5, **common),  # type: ignore[arg-type]
-        make.call("c", ready=1.0, prefill=0.25, decode=0.25, **common),  # type: ignore[arg-type]
-        make.call("d", ready=3.0, prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]
+        make.call("a", prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]  # mixed
+        make.call("b", ready=1.0, prefill=0.5, decode=1.5, **common),  # type: ignore[arg-type]  # mixed
+        make.call("c", ready=1.0, prefill=0.25, decode=0.25, **common),  # type: ignore[arg-type]  # mixed
+        make.call("d", ready=3.0, prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]  # mixed
     ]
     job = make.job("digest", path="batch", end=4.0)
     found = slack_of(job, calls, [], _graph(("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")), {})
@@ -60,8 +60,8 @@ def test_slack_in_a_diamond() -> None:
 def test_slack_of_a_fan_out_is_that_of_its_last_call_and_delays_count() -> None:
     common = {"pipeline": "digest", "path": "batch"}
     calls = [
-        make.call("fan", prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]
-        make.call("fan", item=1, prefill=0.5, decode=1.0, **common),  # type: ignore[arg-type]
+        make.call("fan", prefill=0.5, decode=0.5, **common),  # type: ignore[arg-type]  # mixed
+        make.call("fan", item=1, prefill=0.5, decode=1.0, **common),  # type: ignore[arg-type]  # mixed
     ]
     delays = [make.delay("tool", 0.0, 0.75), make.delay("last", 1.5, 2.0)]
     job = make.job("digest", path="batch", end=2.25)

@@ -37,7 +37,7 @@ def environment(line: str) -> dict[str, str]:
 
 def unit(text: str) -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # as its docs say
     parser.read_string(text)
     assert parser.sections() == ["Service"]
     assert set(parser["Service"]) == {"Environment"}

@@ -42,7 +42,7 @@ def rows(*rates: float, noise: tuple[float, ...] = NOISE) -> tuple[SweepRow, ...
 
 def sweep(found: tuple[SweepRow, ...], **changes: object) -> Sweep:
     made = Sweep("m", "e 1", "slots", None, 2048, SMALL, 1000 * MB, "measured", found, "flat", 64)
-    return made._replace(**changes)  # type: ignore[arg-type]
+    return made._replace(**changes)  # type: ignore[arg-type]  # of several types
 
 
 def test_a_gain_has_welchs_interval() -> None:

@@ -82,7 +82,7 @@ ticks = st.integers(0, 4096).map(lambda n: n / 512)
 )
 def test_the_parts_add_up_exactly(durations: tuple[float, ...], told: bool, baseline: Baseline | None) -> None:
     names = ("ready", "router", "throttle", "queue", "load", "prefill", "decode", "overhead", "client")
-    record = call(**dict(zip(names, durations, strict=True)), tell_queue=told)  # type: ignore[arg-type]
+    record = call(**dict(zip(names, durations, strict=True)), tell_queue=told)  # type: ignore[arg-type]  # of several types
     split = split_call(record, baseline)
     assert split is not None and record.reply.end_s is not None
     assert split.parts.total_s == record.reply.end_s - record.ready_s

@@ -8,6 +8,7 @@ from analysis.scenarios import scenario, steady, with_goal
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.core.records import NOT_NEEDED, Reply
+from harness.workload.schema import Workload
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
 WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
@@ -181,7 +182,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     found = analyse(run._replace(calls=(*run.calls, broken), jobs=(*run.jobs, failed)))
     assert found.notices[0].text == (
         "batched: 1 of 31 calls failed (1 error; first: HTTP 500: it broke). "
-        "1 of 11 jobs did not end well and are in no time below."
+        "1 of 11 jobs did not end well; it is in no time below."
     )
     batched = found.candidates[1].pipelines[0]
     assert (batched.values, batched.jobs_failed, batched.calls_failed) == (10, 1, 1)
@@ -213,7 +214,7 @@ def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() 
     )
     (text,) = [notice.text for notice in analyse(run).notices if notice.kind == "failures"]
     assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
-    assert text.endswith(f"1 of 10 jobs did not end well and are in no time below. First of digest: {error}.")
+    assert text.endswith(f"1 of 10 jobs did not end well; it is in no time below. First of digest: {error}.")
 
 
 def test_a_price_that_is_not_known_is_not_none() -> None:
@@ -312,6 +313,34 @@ def test_simplicity_decides_among_equals() -> None:
     found = analyse(scenario(same, same))
     assert [verdict.chosen for verdict in found.paths] == ["serial", "serial"]
     assert found.choice.kind == "same"
+
+
+def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
+    """Two graphs for the same work: the one candidate's ratio is clear, the other's cannot be told from equal."""
+    plain = make.workload().model_dump(by_alias=True, mode="json", exclude_unset=True)
+    again = {"path": "batch", "jobs": 2, "after": "digest", "nodes": {"reply": {"agent": "chat"}}}
+    plain["pipelines"]["chat"] = again
+    times = {"serial": steady(8, noise=NOISE), "batched": steady(12, noise=WIDE)}
+    run = scenario({"serial": steady(16), "batched": steady(12)}, times)
+    second = run._replace(
+        workload=Workload.model_validate(plain),
+        calls=tuple(call._replace(path="batch") for call in run.calls),
+        jobs=tuple(job._replace(path="batch") for job in run.jobs),
+    )
+    found = analyse(second)
+    assert found.paths[0].sentences[0] == (
+        "chat against digest, which ran before it on the same servers: "
+        '0.50 times (0.49 to 0.51) under "serial"; '
+        '1.00 times (0.88 to 1.13), not to be told from equal, under "batched".'
+    )
+    assert found.choice.sentences == (
+        'Take "serial".',
+        'Under "serial", chat takes 0.50 times (0.49 to 0.51) as long as digest.',
+    )
+    assert [(s.candidate, s.comparison.relation) for s in found.paths[0].sequels] == [
+        ("serial", "better"),
+        ("batched", "unresolved"),
+    ]
 
 
 def test_a_mean_that_says_the_opposite_of_the_median_is_explained() -> None:

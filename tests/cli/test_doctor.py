@@ -52,8 +52,25 @@ def test_nothing_that_can_run_anything(runner: CliRunner, monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor, "_servers", lambda: [nobody])
     result = runner.invoke(app(), [])
     assert result.exit_code == 3
+    assert result.output.startswith("Not ready to measure: there is no engine, no Ollama and no server.")
     assert "missing  engine       no embedded engine. Install it\n" in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
+
+
+def test_the_answer_comes_first() -> None:
+    def found(*there: str) -> list[doctor.Finding]:
+        return [
+            doctor.Finding(what, "ok" if what in there else "missing", "", "", {})
+            for what in ("python", "engine", "model", "ollama", "server")
+        ]
+
+    assert doctor.conclusion(found("engine", "model")) == (
+        "Ready: slotwise run FILE measures with the embedded engine."
+    )
+    assert "the first run fetches its model." in doctor.conclusion(found("engine", "ollama"))
+    assert "--engine ollama" in doctor.conclusion(found("ollama", "server"))
+    assert "--server NAME=URL" in doctor.conclusion(found("server", "model"))
+    assert doctor.conclusion(found("python")).startswith("Not ready to measure: ")
 
 
 def test_a_busy_machine_is_warned_about(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,48 @@ def test_runs_are_filtered(typed: Typed) -> None:
     assert typed("runs", "--machine", "no such")[1] == "reports: no runs that fit\n"
     _, out, _ = typed("runs", "--limit", "1")
     assert out.splitlines()[-1] == "the latest 1 of 2 runs; --limit 0 shows all"
-    assert len(typed("runs", "--limit", "0")[1].splitlines()) == 3
+    assert len(typed("runs", "--limit", "0", "--name", "digest")[1].splitlines()) == 2
+
+
+def test_a_partial_run_says_how_to_go_on_wherever_it_is_shown(typed: Typed) -> None:
+    run = of(16.0)
+    path = write(run, "a b", partial=True, trials=run.trials[::2], file="w.yaml")
+    command = f"slotwise run --resume '{path}'"
+    assert typed("runs")[1].splitlines()[-1] == f"  {command}"
+    assert command in " ".join(typed("report", path)[1].replace("│", "").split())
+    said = json.loads(typed("report", path, "--json")[1])["notices"][0]
+    assert (said["kind"], said["text"].endswith(f". To measure what is missing: {command}")) == ("partial", True)
+    for name in ("report.md", "report.html", "summary.json"):
+        assert "slotwise run --resume" in (path / name).read_text(), name
+    assert typed("runs")[1].splitlines()[-1] == f"  {command}"  # a report makes nothing whole
+
+    # What was predicted, and what names no workload file, is not gone on with.
+    for changes in ({"origin": "predicted"}, {"file": ""}):
+        other = write(run, "other", 3, partial=True, trials=run.trials[::2], **{"file": "w.yaml", **changes})
+        text = typed("report", other)[1]
+        assert "Partial: complete repeats are" in text and "--resume" not in text
+
+
+def test_a_line_that_was_lost_can_be_measured_again(typed: Typed) -> None:
+    path = write(of(16.0), file="w.yaml")
+    lines = (path / "calls.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "calls.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
+    first, second = json.loads(typed("report", path, "--json")[1])["notices"][:2]
+    assert first["kind"] == "lost" and first["text"].endswith(f"slotwise run --resume {path}")
+    assert second["text"] == "calls.jsonl: the last line is damaged and was left out; the run was cut there."
+
+
+def test_a_folder_that_cannot_be_written_is_still_shown(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(of(16.0))
+
+    def read_only(self: Path, *_: Any, **__: Any) -> Any:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("mkdir", "unlink", "replace"):
+        monkeypatch.setattr(Path, name, read_only)
+    code, out, err = typed("report", path)
+    assert code == 2 and "Verdict" in out
+    assert err == f"slotwise: {path}: summary.json cannot be written: Read-only file system\n"
 
 
 def test_mistakes_of_runs_are_a_line(typed: Typed) -> None:

@@ -38,7 +38,7 @@ def test_list(cache: Path) -> None:
     path = put(cache, "smollm2-135m")
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0
-    assert "smollm2-135m     98.4 MB  Apache-2.0" in result.output
+    assert "smollm2-135m  98.4 MB, Apache-2.0\n" in result.output
     assert str(path) in result.output
     assert "not fetched: slotwise models pull gemma3-270m" in result.output
 

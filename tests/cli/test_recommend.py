@@ -19,7 +19,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "fan.yaml").write_text(fan(8), encoding="utf-8")
-    (tmp_path / "both.yaml").write_text(both("p50_s: 4"), encoding="utf-8")
+    small = both("p50_s: 4").replace("jobs: 2", "jobs: 1").replace('"two", "three", "four", "five"', '"two"')
+    (tmp_path / "both.yaml").write_text(small, encoding="utf-8")
     (tmp_path / "paper.yaml").write_text(PROFILE, encoding="utf-8")
     return tmp_path
 

@@ -33,6 +33,14 @@ def test_a_running_server_is_measured_and_its_slots_are_not_believed(run: Callab
     assert analyse(found).candidates[1].servers[0].in_flight == 2
 
 
+def test_options_of_zero_are_kept_so_that_the_run_can_be_resumed(run: Callable[..., Any], server: Server) -> None:
+    code, _, err = run("--warmup", "0", "--repeats", "1", "--seed", "0")
+    assert code == 0, err
+    options = read_run(folders()[0]).options
+    assert (options["warmup"], options["repeats"], options["seed"]) == (0, 1, 0)
+    assert not {"only", "scale", "as_json", "out", "fail_on"} & set(options)
+
+
 def test_secrets_reach_no_file_and_no_terminal(run: Callable[..., Any], server: Server) -> None:
     secret_url = server.url.replace("//", f"//me:{SECRET}@")
     code, out, err = run("--server", f"s={secret_url}", "--model", "m")

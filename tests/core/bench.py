@@ -24,7 +24,7 @@ class Bench:
     ) -> None:
         self.named = plan is not None
         if plan is None:
-            plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]
+            plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]  # of several types
         self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
         self.records: list[CallRecord | JobRecord | DelayRecord] = []
         self.agenda: list[At] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from harness.core.server_model import Request, ServerModel, Turn
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request, Turn
 from harness.core.step_costs import StepCosts
 
 

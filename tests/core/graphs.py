@@ -13,7 +13,7 @@ from harness.core.records import Path
 def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
     """An agent node, or a tool where a delay is given; successors are filled in by `graph`."""
     kind = "agent" if delay_s is None else "tool"
-    return Node(name, kind, after, (), width, delay_s or 0.0, agent=name, **rest)  # type: ignore[arg-type]
+    return Node(name, kind, after, (), width, delay_s or 0.0, agent=name, **rest)  # type: ignore[arg-type]  # of several types
 
 
 def until(name: str, after: tuple[int, ...], body: tuple[int, ...], passes: int, **rest: Any) -> Node:
@@ -30,7 +30,7 @@ def graph(*nodes: Node) -> Graph:
 def pipeline(name: str, *nodes: Node, path: Path = "batch", jobs: int | None = 1, **rest: object) -> Pipeline:
     """A pipeline of which all jobs arrive at 0 unless `arrival` says otherwise."""
     rest.setdefault("arrival", Arrival(due_s=(0.0,) * (jobs or 1)))
-    return Pipeline(name, path, graph(*nodes), jobs=jobs, **rest)  # type: ignore[arg-type]
+    return Pipeline(name, path, graph(*nodes), jobs=jobs, **rest)  # type: ignore[arg-type]  # of several types
 
 
 def plan_of(
@@ -45,3 +45,10 @@ def plan_of(
 SINGLE = (node("only"),)
 FAN = (node("split", width=4), node("merge", (0,)))
 DIAMOND = (node("plan"), node("left", (0,)), node("right", (0,)), node("edit", (1, 2)))
+TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
+FOUR = (
+    pipeline("fan", *FAN, jobs=3),
+    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
+    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
+    pipeline("late", *DIAMOND, jobs=2, after=1),
+)

@@ -80,7 +80,7 @@ class _Builder:
         self.nodes.append(
             Node(
                 f"n{index}",
-                kind,  # type: ignore[arg-type]
+                kind,  # type: ignore[arg-type]  # a Literal
                 tuple(i for i, _ in after),
                 (),
                 takes=takes if any(label is not None for label in takes) else (),

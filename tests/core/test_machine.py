@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.machine import Machine
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
 
 COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),), batch_tokens=8)

@@ -305,7 +305,7 @@ def test_a_session_goes_on_where_it_was() -> None:
         admitted, following = admit(event, now_s)
         return [each._replace(session=7) if event.pipeline == 0 else each for each in admitted], following
 
-    bench.engine._arrivals.admit = with_session  # type: ignore[method-assign]
+    bench.engine._arrivals.admit = with_session  # type: ignore[method-assign]  # a stub
     assert bench.due(0) == ["s0.only0#0 on left"]
     bench.done(0.5, 0)
     assert bench.due(1) == ["other0.only0#1 on left"]

@@ -7,7 +7,8 @@ from core.by_step import Given, Seen, by_model, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts, prefill_s
 
 UNIT_S = 1 / 512  # sums of multiples of it are exact in floats

@@ -20,7 +20,8 @@ from harness.core.events import Action, Event
 from harness.core.graph import Arrival
 from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate

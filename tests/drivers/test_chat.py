@@ -64,7 +64,7 @@ def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: Request
         assert (text != "") == (reply.outcome == "ok")
         return reply
 
-    return run_virtual(main)  # type: ignore[no-any-return]
+    return run_virtual(main)  # type: ignore[no-any-return]  # a fixture of any type
 
 
 def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual: Run) -> None:

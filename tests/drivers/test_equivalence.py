@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
+from core.graphs import FOUR, node, pipeline, plan_of
 from drivers.fake_ollama import FakeOllama
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Pipeline
+from harness.core.graph import Pipeline
 from harness.core.places import PLACES
 from harness.core.plan import Lane, Plan, Pool
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
@@ -30,14 +30,6 @@ from harness.drivers.live import drive
 from harness.drivers.virtual import simulate
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
-
-TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
-PIPELINES = (
-    pipeline("fan", *FAN, jobs=3),
-    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
-    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
-    pipeline("late", *DIAMOND, jobs=2, after=1),
-)
 
 
 def duration_s(call: Call) -> float:
@@ -81,15 +73,15 @@ async def live(
 def lanes(*caps: str, order: str = "fifo") -> Plan:
     place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
     each = tuple(Lane(f"s{i}", 2, cap, order, max_wait_s=0.5) for i, cap in enumerate(caps))
-    return plan_of("eq", each, PIPELINES, place)
+    return plan_of("eq", each, FOUR, place)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("caps", [(c,) for c in CAPS] + [("waves", "serial"), ("window", "window")])
 def test_both_drivers_make_equal_records(caps: tuple[str, ...], order: str, run_virtual: Callable[[Any], Any]) -> None:
     plan = lanes(*caps, order=order)
-    expected = virtual(PIPELINES, plan)
-    assert run_virtual(lambda loop: live(loop, PIPELINES, plan)) == expected
+    expected = virtual(FOUR, plan)
+    assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
     ends = [r.reply.end_s for r in expected if isinstance(r, CallRecord)]
     if caps != ("serial",):
         assert len(set(ends)) < len(ends)  # there were ties
@@ -102,8 +94,8 @@ def test_both_drivers_agree_on_places(caps: tuple[str, str], choice: str, run_vi
     each = tuple(Lane(f"s{i}", 2, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
     pool = Pool(choice, (0, 1))
     plan = Plan("eq", each, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
-    expected = virtual(PIPELINES, plan)
-    assert run_virtual(lambda loop: live(loop, PIPELINES, plan)) == expected
+    expected = virtual(FOUR, plan)
+    assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
     assert {r.server for r in expected if isinstance(r, CallRecord)} == {"s0", "s1"}
 
 
@@ -117,9 +109,9 @@ def test_both_drivers_agree_on_timeouts(run_virtual: Callable[[Any], Any]) -> No
             r._replace(reply=Reply(r.outcome, end_s=r.reply.end_s)) if isinstance(r, CallRecord) else r for r in records
         ]
 
-    expected = virtual(PIPELINES, plan, 0.375)
+    expected = virtual(FOUR, plan, 0.375)
     assert {r.outcome for r in expected if isinstance(r, CallRecord)} == {"ok", "timeout", "cancelled"}
-    assert seen(run_virtual(lambda loop: live(loop, PIPELINES, plan, 0.375))) == seen(expected)
+    assert seen(run_virtual(lambda loop: live(loop, FOUR, plan, 0.375))) == seen(expected)
 
 
 @st.composite

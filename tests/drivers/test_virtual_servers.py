@@ -14,7 +14,8 @@ from harness.core.graph import Arrival, Pipeline
 from harness.core.machine import Machine
 from harness.core.plan import Lane
 from harness.core.records import CallRecord, JobRecord
-from harness.core.server_model import Request, ServerModel
+from harness.core.server_model import ServerModel
+from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import CannotEnd, Limits, simulate

@@ -123,7 +123,7 @@ def test_wherever_a_file_is_cut_the_answer_is_a_line(indent: int | None, tmp_pat
         ('{"resourceSpans": ["x"]}', "expected objects in `resourceSpans`, found a text"),
         (
             json.dumps(request(span())) + "\nnonsense\n" + json.dumps(request(span())),
-            "spans.json:2:1: expected OTLP JSON",
+            'spans.json:2:1: expected OTLP JSON, found "nonsense"; export the traces again',
         ),
         ('{"resourceSpans": [{"n": ' + "9" * 5000 + "}]}", "found a number or a nesting"),
     ],

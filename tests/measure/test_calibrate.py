@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.draws import uniform
-from harness.core.engine import Engine
 from harness.core.machine import Machine, SharedServer
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
@@ -23,6 +22,7 @@ from harness.errors import ServerFailure
 from harness.measure.bursts import engine_of, observe
 from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_experiment
 from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
+from harness.measure.progress import Progress
 from harness.profiles.compile import noise
 from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
@@ -30,7 +30,7 @@ from harness.profiles.replay import Observed, replay
 QUICK = EFFORTS["quick"]
 
 
-class Quiet:
+class Quiet(Progress):
     """Progress that only keeps what was said."""
 
     def __init__(self) -> None:
@@ -41,15 +41,11 @@ class Quiet:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
+    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+        self.total = len(names) or self.total
 
-    def trials(self, total: int) -> None:
-        self.total = total
-
-    def trial(self, number: int, candidate: str, label: str) -> None:
+    def trial(self, number: int, title: str) -> None:
         self.last = number
-
-    def calls(self, engine: Engine, ended: int) -> None: ...
 
 
 class Virtual:

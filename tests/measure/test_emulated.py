@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from quiet import Quiet
+
 from harness.core.step_costs import StepCosts
 from harness.measure.probe import burst, measure_ladder
 from harness.measure.session import opened
@@ -12,16 +14,6 @@ from harness.servers.simulated import SimulatedConfig
 from harness.workload.schema import OllamaServer
 
 COSTS = StepCosts(decode_s=(0.0, 0.004, 0.005), prefill=((1, 1e-5),))
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def test_a_ladder_by_url_is_emulated() -> None:

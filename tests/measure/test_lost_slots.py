@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quiet import Quiet
 
 from harness.cli.options import Options
 from harness.cli.running import measure_into_folder
@@ -42,16 +43,6 @@ slots:
       mixed_factor: 1, before_s: 0, after_s: 0}
 contention: null
 """
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 @pytest.mark.parametrize(("losers", "looks", "found"), [("cancel", 2, 2), ("run", 0, 3)])

@@ -13,6 +13,7 @@ from servers.conftest import gguf_bytes
 from harness.analysis.sweep import Footprint, Round, Sweep
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure, UserError
+from harness.measure.progress import Progress
 from harness.measure.sweep import (
     Died,
     Look,
@@ -36,7 +37,7 @@ SMALL = Footprint(100 * MB, 10_000, 8192)
 WANTED = Wanted("m.gguf", "llamacpp", 2048, 64, 8, 3)
 
 
-class Quiet:
+class Quiet(Progress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -44,11 +45,6 @@ class Quiet:
 
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def empty(**changes: Any) -> Sweep:

@@ -112,7 +112,7 @@ def test_simulated_servers_count_characters(tmp_path: Path, profile: Profile) ->
 
 
 def notes(loaded: Loaded, profile: Profile, **options: bool) -> list[str]:
-    run = predict(loaded, profile, repeats=1, **options).run  # type: ignore[arg-type]
+    run = predict(loaded, profile, repeats=1, **options).run  # type: ignore[arg-type]  # of several types
     return [note for note in run.notes if note.startswith("Assumed: ")]
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from predict.test_simulation import PROFILE, WORKLOAD
+from predict.paper import PROFILE, WORKLOAD
 from rich.console import Console
 from scipy import stats
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 import pytest
+from predict.paper import PROFILE, WORKLOAD
 
 from harness.analysis.analyse import analyse
 from harness.cli.app import _main
@@ -18,44 +21,8 @@ from harness.predict.score import replay, score
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import INDEX_NAME, find_runs
 from harness.workload.load import Loaded, load_workload
-
-PROFILE = """
-version: 1
-name: dyadic
-origin: assumed
-source: made up for tests, in multiples of 1/512 s
-date: null
-machine: a machine on paper
-engine: none
-model: none
-slots:
-  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
-      mixed_factor: 1, before_s: 0, after_s: 0}
-  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
-      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
-contention: null
-"""
-
-WORKLOAD = """
-version: 1
-name: paper
-pipelines:
-  digest:
-    path: batch
-    jobs: 1
-    nodes:
-      part: {agent: {prompt: "TEXT{item}", output_tokens: 5}, over: items}
-      join: {agent: {prompt: "TEXT", output_tokens: 3}, after: [part]}
-inputs:
-  items: {list: ["", ""]}
-servers:
-  one: {kind: llamacpp, slots: 1}
-  two: {kind: llamacpp, slots: 2}
-compare:
-  serial: {place: one, cap: serial}
-  window: {place: two, cap: window}
-""".replace("TEXT", "0123456789abcdef" * 4)
 
 # A prompt of 64 characters is estimated as 16 tokens: 1/8 s. Then 4 more steps for 5 tokens, 2 for 3.
 CALL_S, JOIN_S = 0.125 + 4 * 0.125, 0.125 + 2 * 0.125
@@ -151,8 +118,14 @@ def test_the_command_writes_a_run_folder_that_reads_back(
     monkeypatch.setattr(
         "sys.argv", ["slotwise", "score", "paper.yaml", "--profile", "dyadic.yaml", "--run", str(folder)]
     )
-    assert _main() == 0
-    assert "off by 0.0 %" in capsys.readouterr().out
+    find_runs(folder.parent)
+    with closing(sqlite3.connect(folder.parent / INDEX_NAME)) as index:
+        with index:
+            index.execute("DELETE FROM runs")
+        assert _main() == 0
+        assert index.execute("SELECT folder FROM runs").fetchall() == [(folder.name,)]  # listed without a look
+    out = capsys.readouterr().out
+    assert "Predicted against predicted" in out and "off by 0.0 %" in out and (folder / "score.json").exists()
     entry = last_score("dyadic")
     assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
     _, prediction = predicted(files)

@@ -5,28 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from predict.paper import PROFILE
 
 from harness.core.records import CallRecord
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.workload.load import load_workload
 
-PROFILE = """
-version: 1
-name: dyadic
-origin: assumed
-source: made up for tests, in multiples of 1/512 s
-date: null
-machine: a machine on paper
-engine: none
-model: none
-slots:
-  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
-      mixed_factor: 1, before_s: 0, after_s: 0}
-  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
-      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
-contention: null
-"""
 WORKLOAD = """
 version: 1
 name: paper

@@ -22,6 +22,7 @@ from harness.recommend.evaluate import Problem
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import find_runs
 from harness.workload.schema import FrozenDict
 
 
@@ -131,7 +132,7 @@ def test_a_whole_recommendation_on_simulated_servers(
 ) -> None:
     """Search, measure until told apart, report: the live driver against servers that are models of the profile."""
     paper(tmp_path)
-    text = fan(8, 40).replace(
+    text = fan(4, 20).replace(
         "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'paper.yaml'}, speed_up: 20}}"
     )
     loaded_of(tmp_path, text)
@@ -143,3 +144,9 @@ def test_a_whole_recommendation_on_simulated_servers(
     out = capsys.readouterr().out
     assert "Confirmation (emulated)" in out
     assert "recommendation (emulated)" in out
+    (row,), _ = find_runs(tmp_path / "reports")  # what was measured is a run like any other
+    assert (row.origin, row.state) == ("emulated", "complete") and row.chosen is not None
+    assert (tmp_path / "reports" / row.folder / "report.html").exists()
+    monkeypatch.setattr("sys.argv", ["slotwise", "run", "--resume", f"reports/{row.folder}"])
+    assert _main() == 2
+    assert "What `slotwise recommend` measured ends by itself" in capsys.readouterr().err

@@ -6,6 +6,9 @@ import os
 import signal
 from pathlib import Path
 
+from predict.paper import PROFILE as DYADIC
+
+from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
@@ -17,20 +20,10 @@ from harness.workload.load import Loaded, load_workload
 UNKNOWN = Memory(None, None, None, "nobody says", "nobody says")
 M1_PROMPTS = {"prefill_s_per_token": 0.0004}
 
-PROFILE = """
-version: 1
-name: paper
-origin: assumed
-source: made up for tests
-date: null
-machine: a machine on paper
-engine: none
-model: none
-slots:
-  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
-      mixed_factor: 1, before_s: 0, after_s: 0}
-  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
-      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+# The machine of the predictions, with four slots and with half of its threads.
+PROFILE = DYADIC.replace("name: dyadic", "name: paper").replace(
+    "contention: null",
+    """\
   4: {step_s: {1: 0.125, 2: 0.1875, 4: 0.25}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
       context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
 half:
@@ -38,8 +31,8 @@ half:
       mixed_factor: 1, before_s: 0, after_s: 0}
   4: {step_s: {1: 0.1875, 4: 0.375}, prefill_s_per_token: 0.015625, prefill_batch_tokens: 512,
       context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
-contention: {2: 1.25}
-"""
+contention: {2: 1.25}""",
+)
 
 AGENT = '{agent: {prompt: "A question of some length: {item}", output_tokens: OUT}, over: items}'
 
@@ -138,13 +131,13 @@ class Deadly(dict[str, float]):
     flag: str = ""
 
     def __bool__(self) -> bool:
-        if self.flag and os.path.exists(self.flag):  # noqa: PTH110
-            os.unlink(self.flag)  # noqa: PTH108
+        if self.flag and os.path.exists(self.flag):  # noqa: PTH110 - a text travels to other processes
+            os.unlink(self.flag)  # noqa: PTH108 - as above
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
 
-class Silent:
+class Silent(Progress):
     """Progress that shows nothing, and keeps what it was told."""
 
     def __init__(self) -> None:
@@ -152,11 +145,3 @@ class Silent:
 
     def say(self, text: str) -> None:
         self.lines.append(text)
-
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-
-    def trials(self, total: int) -> None: ...
-
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-
-    def calls(self, engine: object, ended: int) -> None: ...

@@ -26,12 +26,7 @@ def folder(tmp_path: Path) -> Path:
     run = scenario({"serial": steady(16), "batched": steady(13)})
     with RunFolder.create(tmp_path, "research-digest", datetime(2026, 3, 4, tzinfo=UTC)) as made:
         made.write_header(run)
-        for call in run.calls:
-            made.add_call(call)
-        for job in run.jobs:
-            made.add_job(job)
-        for trial in run.trials:
-            made.add_trial(trial)
+        made.add_records(run)
     return made.path
 
 

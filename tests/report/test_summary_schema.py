@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -31,7 +32,12 @@ def runs() -> dict[str, Run]:
     path = shipped() / "workloads/concurrency-ladder.yaml"
     loaded = load_workload(path)
     two = {"serial": steady(16), "batched": steady(13)}
+    whole = scenario(two)
+    jobs = tuple(job._replace(outcome="error") if job.candidate == "serial" else job for job in whole.jobs)
     return {
+        "partial": whole._replace(trials=whole.trials[::2], partial=True, file="w.yaml"),
+        "failed": whole._replace(jobs=jobs),
+        "emulated": whole._replace(origin="emulated"),
         "measured": scenario(two, {"serial": steady(2), "batched": steady(1)}, spec=with_goal(p50_s=1.5)),
         "one repeat": scenario({"serial": [16.0]}),
         "nothing": scenario({"serial": []}),
@@ -45,9 +51,9 @@ def test_the_shipped_schema_is_that_of_the_types(schema: dict[str, Any]) -> None
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("name", ["measured", "one repeat", "nothing", "predicted"])
+@pytest.mark.parametrize("name", list(runs()))
 def test_what_is_written_is_valid(schema: dict[str, Any], name: str) -> None:
-    plain = json.loads(summary_text(analyse(runs()[name])))
+    plain = json.loads(summary_text(analyse(runs()[name], Path("reports/x"))))
     closed = json.loads(json.dumps(schema))
     for definition in (closed, *closed["$defs"].values()):  # nothing that the schema does not know
         if "properties" in definition:

@@ -10,12 +10,18 @@ import pytest
 import yaml
 from analysis import records as make
 
+from harness.content import shipped
 from harness.core.plan import Lane, Plan, Pool
 from harness.errors import UserError
+from harness.predict.simulation import predict
+from harness.profiles.load import load_profile
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Baseline, Run, ServerFacts
+from harness.workload.load import load_workload
 
+WORKLOADS = sorted((shipped() / "workloads").glob("*.yaml"))
+ONE_MODEL = [path for path in WORKLOADS if path.stem != "two-model-cascade"]  # a profile is of one model
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
@@ -37,14 +43,7 @@ def full_run() -> Run:
 def write(parent: Path, run: Run) -> Path:
     with RunFolder.create(parent, run.workload.name, STARTED) as folder:
         folder.write_header(run._replace(partial=True))
-        for call in run.calls:
-            folder.add_call(call)
-        for job in run.jobs:
-            folder.add_job(job)
-        for delay in run.delays:
-            folder.add_delay(delay)
-        for trial in run.trials:
-            folder.add_trial(trial)
+        folder.add_records(run)
         folder.write_header(run)
     return folder.path
 
@@ -54,6 +53,15 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
     path = write(tmp_path, run)
     assert path.name == "research-digest-20260304-050607"
     assert read_run(path) == run
+
+
+@pytest.mark.parametrize("path", ONE_MODEL, ids=lambda path: path.stem)
+def test_shipped_workloads_are_read_back_whole(path: Path, tmp_path: Path) -> None:
+    """Nodes of sub-pipelines, loops and fan-outs at run time among them."""
+    run = predict(load_workload(path), load_profile("epyc-2core", path.parent), repeats=1, extrapolate=True).run
+    found = read_run(write(tmp_path, run))
+    assert run.calls
+    assert (found.calls, found.jobs, found.delays, found.notes) == (run.calls, run.jobs, run.delays, run.notes)
 
 
 def test_plans_over_several_servers_are_read_back_equal(tmp_path: Path) -> None:
@@ -97,8 +105,8 @@ def test_a_damaged_last_line_is_a_note_and_the_rest_is_used(tmp_path: Path) -> N
     found = read_run(path)
     assert found.calls == run.calls[:-1]
     assert found.notes == (
-        "a note",
         "calls.jsonl: the last line is damaged and was left out; the run was cut there.",
+        "a note",
     )
 
 
@@ -111,7 +119,7 @@ def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path, line: str) -> N
     (path / "calls.jsonl").write_text("\n".join(lines) + "\n", errors="surrogatepass")
     found = read_run(path)
     assert found.calls == (run.calls[0], run.calls[2])
-    assert found.notes[-1] == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
+    assert found.notes[0] == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
 
 
 def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
@@ -124,7 +132,7 @@ def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
 def test_a_missing_record_file_is_a_note(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     (path / "delays.jsonl").unlink()
-    assert read_run(path).notes[-1] == "delays.jsonl is missing: its records are not in this report."
+    assert read_run(path).notes[0] == "delays.jsonl is missing: its records are not in this report."
 
 
 def test_a_killed_run_says_that_it_is_partial(tmp_path: Path) -> None:
@@ -142,10 +150,18 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         read_run(path)
 
 
-@pytest.mark.parametrize("name", ["", "nowhere", "file/inside"])
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", r"not a run folder: it has no environment\.json"),
+        ("file", r"not a run folder: it has no environment\.json"),
+        ("nowhere", "nowhere: no such folder; `slotwise runs` lists"),
+        ("file/inside", "file/inside: no such folder; `slotwise runs` lists"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"not a run folder: it has no environment\.json"):
+    with pytest.raises(UserError, match=said):
         read_run(tmp_path / name)
 
 
@@ -188,7 +204,7 @@ def test_the_workload_file_is_plain_yaml(tmp_path: Path) -> None:
 
 def test_an_unusable_parent_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"the run folder cannot be written: .*choose another folder with --out"):
+    with pytest.raises(UserError, match=r"the run folder cannot be made there: .*choose another folder with --out"):
         RunFolder.create(tmp_path / "file" / "reports", "w", STARTED)
 
 

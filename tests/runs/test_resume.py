@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from runs import virtual_run as virtual
 
 from harness.errors import UserError
-from harness.runs.folder import RECORD_FILES, RunFolder, read_head, read_run
-from harness.runs.model import Run
+from harness.runs.folder import RECORD_FILES, RunFolder, read_run
+from harness.runs.head import read_head
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.workload.load import Overrides, load_workload
 
-# More of them: SLOTWISE_KILLS=100 pytest tests/runs/test_resume.py
+# More of them: SLOTWISE_KILLS=100 pytest tests/runs/test_resume.py; with real kills: test_killed_often.py.
 MOMENTS = int(os.environ.get("SLOTWISE_KILLS", "12"))
 
 
@@ -28,15 +27,6 @@ def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lines(path: Path) -> dict[str, list[bytes]]:
     return {kind: (path / f"{kind}.jsonl").read_bytes().splitlines(keepends=True) for kind in RECORD_FILES}
-
-
-def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
-    """All records of each trial in the order in which they were written; when a trial began is for people only."""
-    found: dict[tuple[str, int], list[Any]] = {}
-    for records in (run.calls, run.jobs, run.delays, [trial._replace(started_at="") for trial in run.trials]):
-        for record in records:
-            found.setdefault((record.candidate, record.repeat), []).append(record)
-    return found
 
 
 def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> None:
@@ -61,7 +51,7 @@ def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> None:
     virtual.resume(path)
 
     run, whole = read_run(path), read_run(undisturbed)
-    assert by_trial(run) == by_trial(whole), seed
+    assert virtual.by_trial(run) == virtual.by_trial(whole), seed
     assert not run.partial and not run.notes
     after = lines(path)
     for kind, before in on_disk.items():

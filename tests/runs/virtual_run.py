@@ -12,11 +12,13 @@ from zlib import crc32
 import pytest
 from conftest import VirtualLoop
 from drivers.fake_ollama import FakeOllama
+from quiet import Quiet
 
 from harness.drivers.chat import Chat
 from harness.measure import session
 from harness.measure.sender import Endpoint
-from harness.runs.folder import RunFolder, read_head, read_run
+from harness.runs.folder import RunFolder, read_run
+from harness.runs.head import read_head
 from harness.runs.model import Run, ServerFacts
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.servers.spec import RunningServer
@@ -53,16 +55,6 @@ measure: {repeats: 2, warmup: 1}
 
 class Killed(Exception):
     """The process is gone: nothing more is written."""
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...
-    def trials(self, total: int) -> None: ...
-    def trial(self, number: int, candidate: str, label: str) -> None: ...
-    def calls(self, engine: object, ended: int) -> None: ...
 
 
 def duration_s(user: str) -> float:
@@ -146,6 +138,15 @@ def resume(path: Path) -> None:
     whole = whole_trials(run)
     with reopen(path, whole) as folder:
         _measure(folder, loaded, head, whole)
+
+
+def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
+    """All records of each trial in the order in which they were written; when a trial began is for people only."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    for records in (run.calls, run.jobs, run.delays, [trial._replace(started_at="") for trial in run.trials]):
+        for record in records:
+            found.setdefault((record.candidate, record.repeat), []).append(record)
+    return found
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, lines: int, part: float) -> None:

@@ -1,19 +1,26 @@
-"""A front on a real socket, in the test's own event loop."""
+"""What several tests of servers need: a front on a real socket, a fake `ollama`, GGUF files, processes that end."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
 from harness.servers.child import listen
+
+FAKE_OLLAMA = Path(__file__).with_name("fake_ollama.py")
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
@@ -38,6 +45,22 @@ async def _serving(app: ASGIApp) -> AsyncIterator[str]:
 def serve() -> Serve:
     """Return `async with serve(app) as url`."""
     return _serving
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
+    """Put a fake binary on the PATH as `ollama`; return a reader of what it recorded."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    binary = folder / "ollama"
+    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE_OLLAMA} "$@"\n')
+    binary.chmod(0o755)
+    seen = tmp_path / "seen.jsonl"
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("FAKE_OLLAMA_RECORD", str(seen))
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OLLAMA_MODELS", "/the/users/own")
+    return lambda: [json.loads(line) for line in seen.read_text().splitlines()]
 
 
 def _string(text: str) -> bytes:

@@ -347,7 +347,7 @@ def test_slots_are_first_in_first_out_and_never_exceeded() -> None:
                     await asyncio.sleep(0)
             for done, name in enumerate(["b", "a", "c", "d", "e", "f"], 1):
                 gates[name].set()
-                await until(lambda done=done: sum(e.what == "end" for e in engine.log) == done)  # type: ignore[misc]
+                await until(lambda done=done: sum(e.what == "end" for e in engine.log) == done)  # type: ignore[misc]  # a default's type
             responses = await asyncio.gather(*calls)
         assert engine.running_most == 2
         assert [e.prompt[-1] for e in engine.log if e.what == "start"] == names

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,22 +23,6 @@ from harness.servers.spec import RunningServer
 from harness.workload.schema import AgentSpec, OllamaServer
 
 REAL = shutil.which("ollama")
-FAKE = Path(__file__).with_name("fake_ollama.py")
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
-    """Put the fake on the PATH as `ollama`; return a reader of what it recorded."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    binary = folder / "ollama"
-    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-    binary.chmod(0o755)
-    seen = tmp_path / "seen.jsonl"
-    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setenv("FAKE_OLLAMA_RECORD", str(seen))
-    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
-    return lambda: [json.loads(line) for line in seen.read_text().splitlines()]
 
 
 def use(spec: OllamaServer, *asked: str) -> RunningServer:

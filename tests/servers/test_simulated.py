@@ -384,7 +384,7 @@ def test_a_simulated_server_in_a_process_of_its_own(tmp_path: Path, ends: Callab
             reply.sent_s, truth.arrived_s, truth.slot_s, truth.prompt_s, truth.first_token_s, truth.first_sent_s,
             reply.first_token_s, reply.end_s,
         )  # fmt: skip
-        assert list(times) == sorted(times)  # type: ignore[type-var]
+        assert list(times) == sorted(times)  # type: ignore[type-var]  # none is None
         assert truth.last_token_s is not None and truth.last_sent_s is not None
         assert truth.last_token_s <= truth.last_sent_s <= truth.freed_s
         return int(ready["pid"])

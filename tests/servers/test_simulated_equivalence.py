@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import VirtualLoop
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
+from core.graphs import FOUR, SINGLE, pipeline
 from core.graphs import plan_of as placed
 from servers.asgi import AppTransport
 
@@ -51,12 +51,8 @@ PLAIN = StepCosts(decode_s=(0.0, 8 * UNIT_S, 8 * UNIT_S), prefill=((1, 4 * UNIT_
 FAR = PLAIN._replace(before_s=16 * UNIT_S, after_s=4 * UNIT_S)
 
 TALK = Session(fixed(3), fixed(0.125), reuse_prefix=True)
-TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
 PIPELINES = (
-    pipeline("fan", *FAN, jobs=3),
-    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
-    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
-    pipeline("late", *DIAMOND, jobs=2, after=1),
+    *FOUR,
     # Conversations: among others, who evict them, and alone.
     pipeline("talk", *SINGLE, jobs=6, arrival=Arrival(due_s=(0.0, 0.5)), session=TALK),
     pipeline("calm", *SINGLE, jobs=9, arrival=Arrival(due_s=(0.0, 0.5, 0.5)), session=TALK, after=3),

@@ -79,6 +79,7 @@ def test_pipelines_are_compiled(loaded: Loaded) -> None:
             Arrival(due_s=(0.0, 4.0)),
             2,
             after=0,
+            draws_as="digest",
         ),
     )
 

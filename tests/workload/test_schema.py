@@ -38,9 +38,9 @@ def test_frozen_through_and_through() -> None:
     with pytest.raises(ValidationError):
         workload.seed = 3
     with pytest.raises(TypeError, match="frozen"):
-        workload.pipelines["q"] = workload.pipelines["p"]  # type: ignore[index]
+        workload.pipelines["q"] = workload.pipelines["p"]  # type: ignore[index]  # that is the point
     with pytest.raises(TypeError, match="frozen"):
-        workload.pipelines["p"].nodes.clear()  # type: ignore[attr-defined]
+        workload.pipelines["p"].nodes.clear()  # type: ignore[attr-defined]  # that is the point
     assert pickle.loads(pickle.dumps(workload)) == workload
     assert copy.deepcopy(workload) == workload
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, ValidationInfo, model_validator
+from pydantic import Field, PositiveInt, Tag, model_validator
 
-from harness.errors import WorkloadError
 from harness.workload.arrival_file import MAX_ARRIVALS, read_arrivals
-from harness.workload.schema.base import PositiveSeconds, Seconds, Spec, mistake, one_key_of
+from harness.workload.schema.base import (
+    PositiveSeconds,
+    Seconds,
+    Spec,
+    mistake,
+    numbers_of_file,
+    one_key_of,
+    text_or_list,
+)
 from harness.workload.schema.sizes import Amount, Duration
 
 __all__ = [
@@ -90,25 +97,6 @@ class Bursts(Spec):
     bursts: BurstsShape = Field(description="Bursts.", examples=[{"size": 8, "every_s": 30}])
 
 
-def _read(value: tuple[float, ...] | str, info: ValidationInfo) -> tuple[float, ...] | str:
-    """Put the file's times in place of its name, so that what is loaded needs no other file."""
-    if not isinstance(value, str):
-        return value
-    folder = (info.context or {}).get("folder")
-    if folder is None:
-        raise mistake("a file of arrivals can be named in a workload file only; write `at_s` here")
-    try:
-        return read_arrivals(value, folder)
-    except WorkloadError as error:
-        raise mistake(str(error)) from None
-
-
-def _text_or_list(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "<text>"
-    return "<list>" if isinstance(value, (list, tuple)) else None
-
-
 class Trace(Spec):
     """Jobs start as somebody recorded it."""
 
@@ -116,13 +104,9 @@ class Trace(Spec):
         Annotated[
             Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=MAX_ARRIVALS), Tag("<list>")]
             | Annotated[str, Tag("<text>")],
-            Discriminator(
-                _text_or_list,
-                custom_error_type="shape",
-                custom_error_message="expected the name of a file of arrival times",
-            ),
+            text_or_list("the name of a file of arrival times"),
         ],
-        AfterValidator(_read),
+        numbers_of_file(read_arrivals, "arrivals", "`at_s`"),
     ] = Field(
         description="A file of times below the workload's folder: CSV, one time a line, or JSON lines; "
         "seconds, or dates that are counted from the first.",

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-__all__ = ["FrozenDict", "Name", "PositiveSeconds", "Seconds", "Spec", "Table", "mistake", "one_key_of", "shape"]
+from harness.errors import WorkloadError
+
+__all__ = [
+    "FrozenDict",
+    "Name",
+    "PositiveSeconds",
+    "Seconds",
+    "Spec",
+    "Table",
+    "mistake",
+    "numbers_of_file",
+    "one_key_of",
+    "shape",
+    "text_or_list",
+]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -25,7 +40,7 @@ class FrozenDict(dict[str, V]):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none: it can change
         return hash(tuple(self.items()))
 
     def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
@@ -44,6 +59,40 @@ def shape(text: str, mapping: str) -> Discriminator:
         return "<mapping>" if isinstance(value, (Mapping, BaseModel)) else None
 
     return Discriminator(choose, custom_error_type="shape", custom_error_message=f"expected {text} or {mapping}")
+
+
+def text_or_list(expected: str) -> Discriminator:
+    """Choose between a text, which names a file, and a list by what was written."""
+
+    def choose(value: Any) -> str | None:
+        if isinstance(value, str):
+            return "<text>"
+        return "<list>" if isinstance(value, (list, tuple)) else None
+
+    return Discriminator(choose, custom_error_type="shape", custom_error_message=f"expected {expected}")
+
+
+def numbers_of_file(read: Callable[[str, Path], tuple[float, ...]], what: str, instead: str) -> AfterValidator:
+    """Put a file's numbers in place of its name, so that what is loaded needs no other file.
+
+    Args:
+        read: reads the file of that name below the workload's folder.
+        what: the file holds.
+        instead: what to write where there is no workload file.
+    """
+
+    def put(value: tuple[float, ...] | str, info: ValidationInfo) -> tuple[float, ...]:
+        if not isinstance(value, str):
+            return value
+        folder = (info.context or {}).get("folder")
+        if folder is None:
+            raise mistake(f"a file of {what} can be named in a workload file only; write {instead} here")
+        try:
+            return read(value, folder)
+        except WorkloadError as error:
+            raise mistake(str(error)) from None
+
+    return AfterValidator(put)
 
 
 def one_key_of(keys: Iterable[str]) -> Discriminator:

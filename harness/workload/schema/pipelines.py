@@ -45,7 +45,8 @@ class PipelineSpec(Spec):
     )
     after: Name | None = Field(
         default=None,
-        description="Start when that pipeline has ended; its arrival times count from there.",
+        description="Start when that pipeline has ended; its arrival times count from there. Lengths, branches and "
+        "arrivals are drawn as for that pipeline where node names agree, and the report compares the two.",
         examples=["digest"],
     )
     arrival: Arrival = Field(

@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag
 
 from harness.core.sizes import Distribution
-from harness.errors import WorkloadError
 from harness.workload.numbers import MAX_NUMBERS, read_numbers
-from harness.workload.schema.base import FrozenDict, PositiveSeconds, Seconds, Spec, mistake
+from harness.workload.schema.base import (
+    FrozenDict,
+    PositiveSeconds,
+    Seconds,
+    Spec,
+    mistake,
+    numbers_of_file,
+    text_or_list,
+)
 
 __all__ = [
     "Amount",
@@ -83,25 +90,10 @@ class Exponential(Spec):
     exponential: ExponentialShape = Field(description="Exponential, by its mean.", examples=[{"mean": 2}])
 
 
-def _read(value: tuple[float, ...] | str, info: ValidationInfo) -> tuple[float, ...] | str:
-    """Put a file's numbers in place of its name, so that what is loaded needs no other file."""
+def _not_empty(value: tuple[float, ...] | str) -> tuple[float, ...] | str:
     if not value:
         raise mistake("expected at least one value, found none")
-    if not isinstance(value, str):
-        return value
-    folder = (info.context or {}).get("folder")
-    if folder is None:
-        raise mistake("a file of numbers can be named in a workload file only; write the numbers here")
-    try:
-        return read_numbers(value, folder)
-    except WorkloadError as error:
-        raise mistake(str(error)) from None
-
-
-def _text_or_list(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "<text>"
-    return "<list>" if isinstance(value, (list, tuple)) else None
+    return value
 
 
 class Empirical(Spec):
@@ -111,13 +103,10 @@ class Empirical(Spec):
         Annotated[
             Annotated[tuple[Seconds, ...], Field(max_length=MAX_NUMBERS), Tag("<list>")]
             | Annotated[str, Tag("<text>")],
-            Discriminator(
-                _text_or_list,
-                custom_error_type="shape",
-                custom_error_message="expected a list of numbers or the name of a file with one a line",
-            ),
+            text_or_list("a list of numbers or the name of a file with one a line"),
         ],
-        AfterValidator(_read),
+        AfterValidator(_not_empty),
+        numbers_of_file(read_numbers, "numbers", "the numbers"),
     ] = Field(
         description="The values, or a file with one a line, below the workload's folder.",
         examples=[[12, 40, 33], "lengths.txt"],
@@ -212,6 +201,6 @@ def distribution(size: Amount | Duration, *, whole: bool = False) -> Distributio
         case Exponential(exponential=of):
             return Distribution("exponential", (of.mean,), whole, most(of.max))
         case Empirical(empirical=values):
-            if isinstance(values, str):  # `_read` has put its numbers in its place
+            if isinstance(values, str):  # `numbers_of_file` has put its numbers in its place
                 raise ValueError(f"{values} was not read")
             return Distribution("empirical", values, whole)

@@ -1,0 +1,203 @@
+"""How `--help` is laid out: commands by what they are for, options by what they change, examples below.
+
+Typer's own layout cuts what a command does off in the middle, and lists twenty options in one row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["ABOUT", "BEGIN", "COMMANDS", "EXAMPLES", "OPTIONS", "Command", "Commands"]
+
+# Sections of `slotwise --help`, with what each command answers.
+COMMANDS = {
+    "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
+    "Workloads": ("init", "check", "import"),
+    "Results": ("report", "runs", "compare", "export"),
+    "Servers and models": ("doctor", "models", "probe", "sweep", "calibrate", "serve"),
+}
+ABOUT = {
+    "run": "measure every candidate on this machine, and say how to run it",
+    "recommend": "search all ways to run it, measure the best few",
+    "simulate": "predict every candidate in virtual time, in seconds",
+    "score": "predict, measure, and show the error of every figure",
+    "init": "a workload to start from, chosen from a list",
+    "check": "a workload's graph, width, span, work, and every mistake",
+    "import": "a workload from a LangGraph or from OpenTelemetry traces",
+    "report": "a run's report once more, or its settings to copy",
+    "runs": "which runs there are, filtered",
+    "compare": "what became faster or slower from one run to the next",
+    "export": "a run as spans, trace, CSV; its graph as Mermaid or DOT",
+    "doctor": "what is on this machine, and what to do about what is not",
+    "models": "the built-in models: list them, fetch one",
+    "probe": "how many slots a server really has, and what they gain",
+    "sweep": "how many slots this machine carries for a model",
+    "calibrate": "what each step of a server costs: makes a profile",
+    "serve": "an Ollama-compatible server with N slots, real or simulated",
+    "langgraph": "of a compiled LangGraph",
+    "traces": "of OpenTelemetry GenAI spans",
+    "pull": "fetch one into the cache, once",
+}
+BEGIN = (
+    "slotwise doctor             what this machine has, what is missing",
+    "slotwise init my-pipeline   a workload to start from",
+    "slotwise run my-pipeline/workloads/research-digest.yaml",
+)
+
+_WHAT = ("only", "scale", "seed")
+_PROFILE = ("profile", "assume", "extrapolate", "resamples", "lengths", "forecast")
+_REPEATS = ("repeats", "warmup", "seeds", "budget", "measure")
+_SERVERS = ("engine", "model", "server", "max_slots", "memory")
+_SEARCH = ("workers", "cluster")
+_OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
+_RUN = {
+    "What is run": _WHAT,
+    "On which servers": _SERVERS,
+    "On which profile": _PROFILE,
+    "How long and how often": _REPEATS,
+    "The search": _SEARCH,
+    "What comes out": _OUTPUT,
+}
+_SIMULATED = ("profile", "speed_up", "assume", "extrapolate", "fault", "fault_seed", "fault_delay_s")
+
+# By command: sections of its options, by their parameters. What none names stands under "Options".
+OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    "run": _RUN,
+    "recommend": _RUN,
+    "simulate": _RUN,
+    "score": _RUN,
+    "calibrate": {"How long": ("quick", "thorough"), "The profile": ("name", "out", "machine", "force", "as_json")},
+    "serve": {"A simulation instead": _SIMULATED},
+}
+
+EXAMPLES = {
+    "run": (
+        "slotwise run workloads/research-digest.yaml",
+        "slotwise run FILE --repeats 2 --warmup 0            # a first look",
+        "slotwise run FILE --engine ollama --model llama3.2  # its own Ollama",
+        "slotwise run FILE --server four-slot=http://127.0.0.1:11434",
+        "slotwise run --resume reports/NAME                  # after Ctrl-C",
+    ),
+    "recommend": (
+        "slotwise recommend FILE                             # at most 5 minutes",
+        "slotwise recommend FILE --profile NAME --no-measure # prediction only",
+        "slotwise recommend FILE --memory 8GB --budget 20m",
+    ),
+    "simulate": ("slotwise simulate FILE --profile epyc-2core",),
+    "score": (
+        "slotwise score FILE --profile NAME",
+        "slotwise score FILE --profile NAME --run reports/NAME  # a run that is there",
+    ),
+    "calibrate": (
+        "slotwise calibrate llamacpp --slots 1,2,4           # about 7 minutes",
+        "slotwise calibrate ollama --model llama3.2 --quick",
+        "slotwise calibrate http://127.0.0.1:11434 --model llama3.2",
+    ),
+    "probe": (
+        "slotwise probe llamacpp:4",
+        "slotwise probe http://127.0.0.1:11434 ollama:4 --model llama3.2",
+    ),
+    "sweep": (
+        "slotwise sweep",
+        "slotwise sweep --model a.gguf --model b.gguf --context 4096",
+        "slotwise sweep --server http://127.0.0.1:11434 --model llama3.2",
+    ),
+    "serve": (
+        "slotwise serve --slots 4",
+        "slotwise serve --profile epyc-2core --slots 4 --port 11436",
+    ),
+    "check": ("slotwise check FILE", "slotwise check FILE --mermaid", "slotwise check --schema > schema.json"),
+    "report": (
+        "slotwise report reports/NAME",
+        "slotwise report reports/NAME --settings systemd",
+    ),
+    "runs": ("slotwise runs --since 7d", "slotwise runs --name digest --origin measured"),
+    "compare": (
+        "slotwise compare reports/BEFORE reports/AFTER",
+        "slotwise compare reports/NOW --baseline summary.json --fail-on regression",
+    ),
+    "export": (
+        "slotwise export reports/NAME --as perfetto -o trace.json",
+        "slotwise export FILE --as mermaid",
+    ),
+    "init": ("slotwise init --list", "slotwise init my-pipeline --from chat-only"),
+}
+
+# How typer, and click before it, write types and ranges; and how people do.
+_WORDS = (
+    (re.compile(r"<int(?: range)?>|\bINTEGER(?: RANGE)?\b"), "N"),
+    (re.compile(r"<float(?: range)?>|\bFLOAT(?: RANGE)?\b"), "X"),
+    (re.compile(r"<path>"), "PATH"),
+    (re.compile(r"<(?:list\[)?(?:str|path)\]?>"), "TEXT"),
+    (re.compile(r"default: \((.+?)\)"), r"default: \1"),
+    (re.compile(r"\b(\d[\d_]*)<=x<=(\d[\d_]*)"), r"\1 to \2"),
+    (re.compile(r"\bx>=(\d+)"), r"at least \1"),
+)
+
+
+def _words(text: str) -> str:
+    for pattern, word in _WORDS:
+        text = pattern.sub(word, text)
+    return text
+
+
+def _upper(piece: str) -> str:
+    bare = piece.strip("{}")  # typer's braces say no more than that there are no brackets
+    return bare.upper() if bare.strip("[].").islower() else bare
+
+
+class Command(TyperCommand):
+    """A command whose options stand in sections, and whose examples follow."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Write what is to be replaced in capitals, as in the examples."""
+        return [_upper(piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then options by section."""
+        records = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]
+        known = [(param, (_words(of[0]), _words(of[1]))) for param, of in records if of is not None]
+        sections = OPTIONS.get(ctx.command.name or "", {})
+        of_name = {name: title for title, names in sections.items() for name in names}
+        rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], **{title: [] for title in sections}, "Options": []}
+        for param, row in known:
+            if param.param_type_name == "argument":
+                rows["Arguments"].append((_upper(row[0].split()[0]), row[1]))
+            else:
+                rows[of_name.get(param.name or "", "Options")].append(row)
+        for title, listed in rows.items():
+            if listed:
+                with formatter.section(title):
+                    formatter.write_dl(listed)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, as they are to be typed."""
+        if examples := EXAMPLES.get(ctx.command.name or ""):
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"  {line}\n")
+
+
+class Commands(TyperGroup):
+    """The commands, by what they are for, each with what it answers in one line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write them by section; what none of them names comes last."""
+        named = [name for names in COMMANDS.values() for name in names]
+        others = tuple(name for name in self.list_commands(ctx) if name not in named)
+        width = max(map(len, self.commands), default=0)
+        for title, names in {**COMMANDS, "Commands": others}.items():
+            rows = [(f"{name:<{width}}", ABOUT.get(name, "")) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Tell a newcomer where to begin."""
+        if ctx.parent is None:
+            with formatter.section("To begin"):
+                for line in BEGIN:
+                    formatter.write(f"  {line}\n")

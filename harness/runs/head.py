@@ -1,0 +1,180 @@
+"""What a run's folder says before any record, both directions: `workload.yaml` and `environment.json`.
+
+Neither holds credentials. Both may come from elsewhere: they are read safely and with limits, and a mistake names the
+file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import UserError
+from harness.runs.model import Run, ServerFacts
+from harness.units import safe_text, safe_url
+from harness.workload.schema import Workload
+
+__all__ = ["SCHEMA_VERSION", "head_files", "read_head", "without_credentials"]
+
+SCHEMA_VERSION = 1
+_LARGEST_FILE_BYTES = 16 << 20  # a larger one is not ours
+_RUN = TypeAdapter(Run)
+
+
+def head_files(run: Run) -> dict[str, str]:
+    """Return both files' texts by name, from everything of a run but its records."""
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "name": run.name,
+        "origin": run.origin,
+        "started_at": run.started_at,
+        "seed": run.workload.seed,
+        "command": safe_text(run.command),
+        "options": _masked(dict(run.options)),
+        "candidates": run.candidates,
+        "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
+        "machine": run.machine,
+        "servers": [_server_to_json(server) for server in run.servers],
+        "output_tokens": dict(run.output_tokens),
+        "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
+        "notes": [safe_text(note) for note in run.notes],
+        "partial": run.partial,
+        "work": dict(run.work),
+        "file": run.file,
+    }
+    plain = without_credentials(run.workload.to_plain())
+    return {
+        "workload.yaml": yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True),
+        "environment.json": json.dumps(header, indent=2) + "\n",
+    }
+
+
+def read_head(folder: Path) -> Run:
+    """Read everything of a run but its records.
+
+    Raises UserError where the folder is not a run or was written in another version of this format.
+    """
+    header = _read_header(folder / "environment.json")
+    return _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
+
+
+def without_credentials(value: Any) -> Any:
+    """Strip credentials from every `url:` of the workload; prompts and the like stay word for word."""
+    if isinstance(value, dict):
+        return {
+            key: safe_url(item) if key == "url" and isinstance(item, str) else without_credentials(item)
+            for key, item in value.items()
+        }
+    return value
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """No anchors and aliases: a person reads this file, and the reader below refuses them."""
+
+    def ignore_aliases(self, _: object) -> bool:
+        return True
+
+
+def _server_to_json(server: ServerFacts) -> dict[str, Any]:
+    flat = server._asdict()
+    flat["url"] = safe_url(server.url)
+    flat["version"] = safe_text(server.version)
+    flat["details"] = _masked(server.details)
+    flat["baseline"] = server.baseline._asdict() if server.baseline else None
+    flat["models"] = [
+        {**of._asdict(), "baseline": of.baseline._asdict() if of.baseline else None} for of in server.models
+    ]
+    return flat
+
+
+def _masked(value: Any) -> Any:
+    """Strip credentials from every text below a plain value."""
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return safe_text(value) if isinstance(value, str) else value
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+class _NoAliases(yaml.SafeLoader):
+    """A run folder may come from elsewhere: no aliases means that nothing in it can expand."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not expected here")
+        return super().compose_node(parent, index)
+
+
+def _read_small(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST_FILE_BYTES:
+            raise UserError(f"{path}: larger than any that `slotwise run` writes; this is not a run folder")
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.exists():
+            raise UserError(f"{path.parent}: no such folder; `slotwise runs` lists those in reports/") from None
+        raise UserError(
+            f"{path.parent}: not a run folder: it has no {path.name}; expected a folder that `slotwise run` wrote"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(_read_small(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not the JSON that `slotwise run` writes: {error}") from error
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: written in version {version!r} of the run format, this Slotwise reads version {SCHEMA_VERSION}; "
+            "render it with the Slotwise that wrote it"
+        )
+    return dict(header)
+
+
+def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
+    fields = {name: header[name] for name in Run._fields if name in header}
+    fields["plans"] = [_placed(plan, workload) for plan in fields.get("plans", ())]
+    records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
+    try:
+        return _RUN.validate_python({**fields, **records, "workload": workload})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first(error)}") from error
+
+
+def _placed(plan: Any, workload: Workload) -> Any:
+    """A plan of before nodes could be placed one by one has a lane per pipeline."""
+    place = plan.get("place") if isinstance(plan, dict) else None
+    if not isinstance(place, list) or len(place) != len(workload.pipelines):
+        return plan
+    nodes = [len(spec.nodes) for spec in workload.pipelines.values()]
+    lanes = [[at] * count if isinstance(at, int) else at for at, count in zip(place, nodes, strict=True)]
+    return {**plan, "place": lanes}
+
+
+def _read_workload(path: Path) -> Workload:
+    try:
+        # A subclass of SafeLoader: no object of any class can come out of the file.
+        return Workload.model_validate(yaml.load(_read_small(path), Loader=_NoAliases))  # noqa: S506
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first(error)}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: not the YAML that `slotwise run` writes: {error}") from error
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else problem["msg"]

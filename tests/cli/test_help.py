@@ -1,0 +1,101 @@
+"""What a newcomer sees: every command in one whole line, every option in a section, every mistake in one line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from typer.main import get_command
+
+from harness.cli import app as cli
+from harness.cli.help import ABOUT, COMMANDS, EXAMPLES, OPTIONS
+
+GROUP = get_command(cli.command_line())
+NAMES = sorted(GROUP.commands)  # type: ignore[attr-defined]
+
+
+def slotwise(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
+    )
+
+
+def test_every_command_has_its_place_and_its_line() -> None:
+    placed = [name for names in COMMANDS.values() for name in names]
+    assert sorted(placed) == NAMES
+    assert set(NAMES) <= set(ABOUT)
+    assert all(len(line) <= 64 and not line.endswith(".") for line in ABOUT.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"import", "models"}))
+def test_sections_name_options_that_some_command_has(name: str) -> None:
+    """And every example is a command line of that command, with options that it has."""
+    command = GROUP.commands[name]  # type: ignore[attr-defined]
+    assert all(callable(getattr(command, part)) for part in ("format_options", "format_epilog"))
+    known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+    for line in EXAMPLES.get(name, ()):
+        assert len(line) <= 76, line
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["slotwise", name]
+        given = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+        assert given <= known, line
+
+
+def test_no_section_is_of_an_option_that_no_longer_exists() -> None:
+    for name, sections in OPTIONS.items():
+        if name not in ("run", "recommend", "simulate", "score"):
+            has = {param.name for param in GROUP.commands[name].params}  # type: ignore[attr-defined]
+            assert {option for names in sections.values() for option in names} <= has, name
+    shared = {option for names in OPTIONS["run"].values() for option in names}
+    of_all = {param.name for command in GROUP.commands.values() for param in command.params}  # type: ignore[attr-defined]
+    assert shared <= of_all
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "--help"), ("serve", "--help"), ("import", "--help")])
+def test_help_fits_and_speaks_words(arguments: tuple[str, ...]) -> None:
+    done = slotwise(*arguments)
+    text = done.stdout + done.stderr
+    assert text.startswith("Usage: slotwise")
+    assert max(map(len, text.splitlines())) <= 80
+    assert not re.search(r"<(int|str|path|float|list)|INTEGER|x>=|[a-z]\.\.\.$", text, re.MULTILINE)
+    assert done.returncode == (0 if arguments else 2)
+
+
+def test_newcomers_are_told_where_to_begin() -> None:
+    text = slotwise().stderr
+    for line in ("Decide how to run a pipeline:", "To begin:", "  slotwise doctor  ", "  run  "):
+        assert line in text, line
+
+
+MISTAKES = {
+    (
+        "run",
+        "x.yaml",
+        "--repeats",
+        "0",
+    ): 'slotwise: --repeats: expected at least 1, found "0" (see slotwise run --help)',
+    ("run", "--frob"): "slotwise: no such option: --frob (see slotwise run --help)",
+    ("simulate", "x.yaml"): "slotwise: missing option --profile (see slotwise simulate --help)",
+    ("rum",): 'slotwise: no such command "rum"; did you mean "run"? (see slotwise --help)',
+    ("runs", "--origin", "real"): 'slotwise: --origin: "real" is not one of "measured", "emulated", "predicted" (see '
+    "slotwise runs --help)",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_a_mistake_is_one_line(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["slotwise", *arguments])
+    run: Callable[[], int] = cli._main
+    assert run() == 2
+    assert capsys.readouterr().err == f"{MISTAKES[arguments]}\n"

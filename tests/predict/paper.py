@@ -1,0 +1,38 @@
+"""A machine on paper, whose times are exact, and a workload for it."""
+
+PROFILE = """
+version: 1
+name: dyadic
+origin: assumed
+source: made up for tests, in multiples of 1/512 s
+date: null
+machine: a machine on paper
+engine: none
+model: none
+slots:
+  1: {step_s: {1: 0.125}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512, context_s_per_token: 0,
+      mixed_factor: 1, before_s: 0, after_s: 0}
+  2: {step_s: {1: 0.125, 2: 0.1875}, prefill_s_per_token: 0.0078125, prefill_batch_tokens: 512,
+      context_s_per_token: 0, mixed_factor: 1, before_s: 0, after_s: 0}
+contention: null
+"""
+
+WORKLOAD = """
+version: 1
+name: paper
+pipelines:
+  digest:
+    path: batch
+    jobs: 1
+    nodes:
+      part: {agent: {prompt: "TEXT{item}", output_tokens: 5}, over: items}
+      join: {agent: {prompt: "TEXT", output_tokens: 3}, after: [part]}
+inputs:
+  items: {list: ["", ""]}
+servers:
+  one: {kind: llamacpp, slots: 1}
+  two: {kind: llamacpp, slots: 2}
+compare:
+  serial: {place: one, cap: serial}
+  window: {place: two, cap: window}
+""".replace("TEXT", "0123456789abcdef" * 4)

@@ -1,0 +1,27 @@
+"""A hundred real kills at random moments: nothing that was on disk is lost, and each run ends as if undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs.killed_often import PHASES
+
+KILLS = int(os.environ.get("SLOTWISE_KILLS", "100"))
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_killed_at_a_hundred_random_moments(tmp_path: Path) -> None:
+    # A process of its own: only one without threads can be forked.
+    command = [sys.executable, str(TESTS / "runs/killed_often.py"), str(tmp_path), str(KILLS)]
+    env = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1800, check=False)
+    assert done.returncode == 0, done.stderr
+    hit = json.loads(done.stdout)
+    print(hit)
+    assert sum(hit.values()) >= KILLS and set(hit) <= set(PHASES)
