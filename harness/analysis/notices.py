@@ -64,7 +64,7 @@ def notices_of(
                 )
             )
     notices += _client(run, candidates)
-    notices += _losers(run)
+    notices += _losers(run, candidates)
     notices += _short_answers(candidates)
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
@@ -96,7 +96,9 @@ def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, fol
 
 def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
     notices = []
-    tried_again = {(*_item(call), call.attempt - 1) for call in run.calls if call.attempt}
+    tried_again: set[tuple[str, int, str, int, str, int, int, int]] = set()
+    if any(summary.calls_failed for candidate in candidates for summary in candidate.pipelines):
+        tried_again = {(*_item(call), call.attempt - 1) for call in run.calls if call.attempt}
     for candidate in candidates:
         failed = sum(summary.calls_failed for summary in candidate.pipelines)
         jobs = sum(summary.jobs_failed for summary in candidate.pipelines)
@@ -129,11 +131,11 @@ def _item(call: CallRecord) -> tuple[str, int, str, int, str, int, int]:
     return (call.candidate, call.repeat, call.pipeline, call.job, call.node, call.iteration, call.item)
 
 
-def _losers(run: Run) -> list[Notice]:
+def _losers(run: Run, candidates: Sequence[CandidateSummary]) -> list[Notice]:
     """Say what was given up because others were enough: it is no failure, but a server may have worked on it."""
+    if not any(summary.calls_dropped for candidate in candidates for summary in candidate.pipelines):
+        return []  # without a look at a million calls
     lost = [call for call in run.calls if call.not_needed]
-    if not lost:
-        return []
     total = Counter(call.candidate for call in run.calls)
     sent = Counter(call.candidate for call in lost if call.started_s is not None)
     mine = Counter(call.candidate for call in lost)
