@@ -137,7 +137,7 @@ def details(run: Run, analysis: Analysis) -> Details:
             if (key := (candidate, pipeline, node)) in sums
         ),
         tuple(drawn),
-        tuple(timeline(trials[name], of_trial[name], slots, most) for name in run.candidates if name in trials),
+        tuple(timeline(trials[name], of_trial[name], slots, baselines, most) for name in run.candidates if name in trials),
         front_of(analysis.candidates),
     )
 

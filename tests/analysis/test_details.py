@@ -82,20 +82,20 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
         prefill_s, decode_s = draw.randrange(1, 64) / 64, draw.randrange(1, 128) / 64
         calls.append(make.call(serial=serial, ready=ready_s, queue=queue_s, prefill=prefill_s, decode=decode_s))
         free_s[slot] = ready_s + queue_s + prefill_s + decode_s
-    of = timeline(make.trial(), calls, {"one-slot": 3})
+    of = timeline(make.trial(), calls, {"one-slot": 3}, {})
     (server,) = of.servers
     assert (of.calls, of.shown, of.until_s, server.lanes) == (400, 400, None, 3)
     lanes = defaultdict(list)
     for bar in server.bars:
-        lanes[bar.lane].append((bar.slot_s, bar.end_s))
+        lanes[bar.slot].append((bar.start_s, bar.end_s))
     assert set(lanes) == {0, 1, 2}
     for intervals in lanes.values():
         assert all(before[1] <= after[0] for before, after in pairwise(intervals))
 
 
 def test_of_a_long_trial_the_first_calls_are_shown_and_the_rest_is_said() -> None:
-    calls = [make.call(serial=n, queue=float(n)) for n in range(50)]  # all ready at once
-    of = timeline(make.trial(), calls, {}, most=20)
+    calls = [make.call(serial=n, queue=float(n), decode=0.75) for n in range(50)]  # all ready at once
+    of = timeline(make.trial(), calls, {}, {}, most=20)
     assert (of.calls, of.shown, of.until_s) == (50, 20, 20.0)
     assert of.servers[0].waiting[:2] == (Waiting(0.0, 0, 49), Waiting(1.0, 0, 48))  # of all of them
     assert of.servers[0].waiting[-1] == Waiting(20.0, 0, 29)
@@ -110,7 +110,7 @@ def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
         )
         for n in range(2000)
     ]
-    (server,) = timeline(make.trial(), calls, {}).servers
+    (server,) = timeline(make.trial(), calls, {}, {}).servers
     steps = server.waiting
     assert len(steps) == 401
     pieces = [(after.time_s - step.time_s, step) for step, after in pairwise(steps)]
@@ -123,8 +123,8 @@ def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
 
 
 def test_a_call_that_failed_has_no_slot() -> None:
-    of = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1})
-    assert [bar.lane for bar in of.servers[0].bars] == [None]
+    of = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1}, {})
+    assert [bar.slot for bar in of.servers[0].bars] == [None]
 
 
 def test_the_median_trial_is_complete_and_happened() -> None:
