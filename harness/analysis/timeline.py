@@ -11,9 +11,21 @@ from harness.analysis.slots import InSlot, slots_of
 from harness.core.records import CallRecord, TrialRecord
 from harness.runs.model import Baseline
 
-__all__ = ["MOST_CALLS", "ServerLanes", "Timeline", "Waiting", "median_trial", "timeline"]
+__all__ = [
+    "MOST_CALLS",
+    "MOST_REPEATS",
+    "ServerLanes",
+    "Timeline",
+    "Waiting",
+    "median_trial",
+    "timeline",
+    "trials_to_show",
+]
 
 MOST_CALLS = 2000  # of a trial; an eye sees no more, and a page grows by 150 bytes a call
+MOST_REPEATS = 10  # nobody looks through more
+_MEDIANS = 6000  # calls in the median trials of all candidates together
+_ALL = 9000  # calls in all timelines together
 _MOST_STEPS = 400  # of a queue
 
 
@@ -40,6 +52,7 @@ class Timeline(NamedTuple):
 
     candidate: str
     repeat: int
+    median: bool  # of its candidate's trials it is the one with the median makespan
     makespan_s: float
     calls: int  # of the whole trial
     shown: int
@@ -53,12 +66,39 @@ def median_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
+def trials_to_show(
+    candidates: Sequence[str], trials: Sequence[TrialRecord], calls: Mapping[tuple[str, int], int]
+) -> tuple[list[TrialRecord], int]:
+    """Return the trials that have room on a page, by candidate and repeat, and the most calls to show of each.
+
+    First the median trial of each candidate; then whole repeats, since the candidates of a repeat faced the same work:
+    those with a median trial before others. `calls` says how many a trial had, by (candidate, repeat).
+    """
+    of = {name: [t for t in trials if t.candidate == name and t.complete] for name in candidates}
+    medians = [found for name in candidates if (found := median_trial(of[name])) is not None]
+    most = min(MOST_CALLS, _MEDIANS // max(1, len(medians)))
+
+    def size(some: Sequence[TrialRecord]) -> int:
+        return sum(min(most, calls.get((trial.candidate, trial.repeat), 0)) for trial in some)
+
+    shown, repeats = list(medians), {trial.repeat for trial in medians}
+    for count, repeat in enumerate(dict.fromkeys((*sorted(repeats), *sorted({t.repeat for t in trials})))):
+        more = [trial for mine in of.values() for trial in mine if trial.repeat == repeat and trial not in shown]
+        if count >= MOST_REPEATS or size(shown) + size(more) > _ALL:
+            break
+        shown += more
+    place = {name: i for i, name in enumerate(candidates)}
+    return sorted(shown, key=lambda trial: (place[trial.candidate], trial.repeat)), most
+
+
 def timeline(
     trial: TrialRecord,
     calls: Sequence[CallRecord],
     slots: Mapping[str, int],
     baselines: Mapping[str, Baseline | None],
     most: int = MOST_CALLS,
+    *,
+    median: bool = True,
 ) -> Timeline:
     """Lay the calls of a trial out, of more than `most` those served first. `slots` maps servers to theirs."""
     by_server: dict[str, list[CallRecord]] = {}
@@ -76,6 +116,7 @@ def timeline(
     return Timeline(
         trial.candidate,
         trial.repeat,
+        median,
         trial.makespan_s,
         len(turns),
         sum(len(server.bars) for server in servers),

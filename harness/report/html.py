@@ -11,19 +11,18 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
-from harness.analysis.statistics import Estimate
-from harness.analysis.words import both_text
 from harness.report.bars import KINDS, parts_text
 from harness.report.graph_svg import graph_svg
+from harness.report.headline import cell_of, figures, lead
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.report.text import plain
@@ -55,22 +54,6 @@ _DARK = {
 }
 
 
-class Figure(NamedTuple):
-    """One of the three numbers at the top."""
-
-    label: str
-    value: str
-    below: tuple[str, ...]
-    origin: str
-
-
-class Cell(NamedTuple):
-    """A number of a table, and its intervals."""
-
-    value: str
-    below: tuple[str, ...] = ()
-
-
 def html_report(
     analysis: Analysis, details: Details, charts: Mapping[str, str], score: SavedScore | None = None
 ) -> str:
@@ -86,8 +69,8 @@ def html_report(
         "parts": lambda parts: parts_text(parts, 0.005),
         "exact": lambda value: f"{round(value, 3) + 0.0:.3f}",
         "fact": _fact,
-        "time": lambda found: _cell(found, seconds),
-        "rate": lambda found: _cell(found, "{:.1f}".format),
+        "time": lambda found: cell_of(found, seconds),
+        "rate": lambda found: cell_of(found, "{:.1f}".format),
     }
     script = _own("report.js")
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
@@ -99,8 +82,8 @@ def html_report(
     return template.render(
         **analysis._asdict(),
         title=f"{analysis.run.workload}: how to run it",
-        lead=_lead(analysis),
-        figures=_figures(analysis),
+        lead=lead(analysis),
+        figures=figures(analysis),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
         failed=any(summary.jobs_failed for summary in summaries),
@@ -115,7 +98,7 @@ def html_report(
         ],
         charts={name: Markup(_inline(name, svg)) for name, svg in charts.items()},  # noqa: S704  Vega's, escaped
         data=_json(timeline_data(details.timelines)),
-        first_timeline=next((i for i, of in enumerate(details.timelines) if of.candidate in shown), 0),
+        first_timeline=next((i for i, of in enumerate(details.timelines) if of.candidate in shown and of.median), 0),
         score=score,
         script=Markup(script),  # noqa: S704  our own files
         style=Markup(_own("report.css") + _chart_colours()),  # noqa: S704
@@ -162,51 +145,6 @@ def _chart_colours() -> str:
         colour = f"light-dark({light},{dark})"
         rules.append(f'.chart [fill="{light}" i]{{fill:{colour}}}.chart [stroke="{light}" i]{{stroke:{colour}}}')
     return "\n".join(rules)
-
-
-def _lead(analysis: Analysis) -> tuple[str, ...]:
-    """Return the recommendation: two sentences, or as many as it takes to say what the trade is."""
-    choice = analysis.choice
-    if choice.kind == "trade":  # the alternatives follow, side by side
-        return choice.sentences[:3]
-    if len(choice.sentences) > 1:
-        return choice.sentences[:2]
-    return (*choice.sentences, *(verdict.headline for verdict in analysis.paths))[:2]
-
-
-def _figures(analysis: Analysis) -> list[Figure]:
-    """Return the three numbers that the recommendation rests on."""
-    by_name = {candidate.name: candidate for candidate in analysis.candidates}
-    found: list[tuple[str, Estimate | None, Callable[[float], str]]] = []
-    last: CandidateSummary | None = None
-    for verdict in analysis.paths:
-        last = by_name.get(analysis.choice.candidate or verdict.chosen or "") or last
-        mine = [s for s in last.pipelines if s.pipeline in verdict.pipelines] if last else []
-        for summary in mine[:1]:
-            what = "a reply of" if summary.path == "interactive" else "a job of"
-            under = f', under "{last.name}"' if last and analysis.choice.candidate is None else ""
-            found.append((f"{what} {summary.pipeline}{under}", summary.time, seconds))
-            if summary.first_token is not None:
-                found.append((f"until the first token of {summary.pipeline}{under}", summary.first_token, seconds))
-    if last is not None:
-        under = f' under "{last.name}"' if analysis.choice.candidate is None else ""
-        found.append((f"all answers together{under}", last.throughput, lambda rate: f"{rate:.1f} tokens/s"))
-        found.append((f"everything, from first start to last end{under}", last.makespan, seconds))
-    cells = [(label, _cell(estimate, shown), estimate) for label, estimate, shown in found if estimate is not None]
-    return [Figure(label, cell.value, cell.below, estimate.origin) for label, cell, estimate in cells[:3] if estimate]
-
-
-def _cell(found: Estimate | None, shown: Callable[[float], str]) -> Cell:
-    if found is None:
-        return Cell("–")
-    if found.profile_interval is not None:
-        return Cell(shown(found.value), both_text(found, shown))
-    if found.interval is not None:
-        low, high = found.interval
-        return Cell(shown(found.value), (f"{shown(low)} to {shown(high)}",))
-    return Cell(
-        shown(found.value), ("one repeat, no interval" if found.n == 1 else f"no useful interval from {found.n}",)
-    )
 
 
 def _servers(candidate: CandidateSummary) -> list[str]:

@@ -52,6 +52,7 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
             {
                 "candidate": text(of.candidate),
                 "repeat": of.repeat,
+                "median": of.median,
                 "makespan_s": round(of.makespan_s, _DIGITS),
                 "until_s": _time(of.until_s),
                 "calls_of_trial": of.calls,

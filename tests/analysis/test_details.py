@@ -15,7 +15,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.critical_path import slack_of
 from harness.analysis.details import details, ecdf
 from harness.analysis.front import front_of
-from harness.analysis.timeline import Waiting, median_trial, timeline
+from harness.analysis.timeline import Waiting, median_trial, timeline, trials_to_show
 
 
 def _graph(*edges: tuple[str, str]) -> nx.DiGraph[str]:
@@ -133,6 +133,31 @@ def test_the_median_trial_is_complete_and_happened() -> None:
     assert median_trial([]) is None
 
 
+def test_medians_are_shown_first_and_then_whole_repeats_as_long_as_there_is_room() -> None:
+    trials = [make.trial(name, n, makespan=span) for name, spans in (("a", (3, 1, 2, 9)), ("b", (5, 4, 6, 7)))
+              for n, span in enumerate(spans)]  # fmt: skip
+
+    def shown(calls: int) -> list[tuple[str, int]]:
+        sizes = {(trial.candidate, trial.repeat): calls for trial in trials}
+        found, most = trials_to_show(("a", "b"), trials, sizes)
+        assert most == 2000
+        return [(trial.candidate, trial.repeat) for trial in found]
+
+    assert shown(10) == [(name, n) for name in "ab" for n in range(4)]
+    assert shown(2000) == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]  # both medians, and who did the same work
+    assert shown(1500) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    assert shown(3000) == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]  # of long trials only the first calls
+
+
+def test_no_more_repeats_than_anybody_looks_through_and_cut_trials_never() -> None:
+    trials = [make.trial("a", n, makespan=n + 1.0, complete=n != 3) for n in range(50)]
+    found, most = trials_to_show(("a", "b"), trials, {})
+    assert most == 2000
+    assert {trial.repeat for trial in found} == {0, 1, 2, 4, 5, 6, 7, 8, 25}
+    many = [make.trial(f"c{n}", 0) for n in range(60)]
+    assert trials_to_show([trial.candidate for trial in many], many, {}) == (many, 100)
+
+
 def test_the_front_holds_what_no_other_candidate_beats() -> None:
     digest = {"serial": steady(16), "batched": steady(13), "split": steady(14)}
     chat = {"serial": steady(3), "batched": steady(2), "split": steady(1)}
@@ -154,5 +179,9 @@ def test_all_of_it_from_one_run() -> None:
     merge = next(of for of in found.nodes if (of.candidate, of.node) == ("serial", "merge"))
     assert merge.parts.prefill_s == pytest.approx(1.0)
     assert merge.parts.decode_s == pytest.approx(3.0)
-    assert [of.candidate for of in found.timelines] == ["serial", "batched"]
+    assert [(of.candidate, of.repeat) for of in found.timelines] == [
+        (name, repeat) for name in ("serial", "batched") for repeat in range(5)
+    ]
+    assert [of.candidate for of in found.timelines if of.median] == ["serial", "batched"]
+    assert found.trials == 10
     assert len(found.graphs) == 4
