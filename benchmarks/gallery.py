@@ -82,14 +82,14 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
         return True
     runs = out.parent / f"{out.name}-runs" / name
     begun = sorted(runs.glob(f"{name}-*/environment.json"))
-    file = f"workloads/{name}.yaml"
+    file, often = f"workloads/{name}.yaml", str(REPEATS[name])
     if profile:
         shutil.rmtree(runs, ignore_errors=True)
-        arguments = ["simulate", file, "--profile", profile, "--extrapolate", "--repeats", "50", "--out", str(runs)]
+        arguments = ["simulate", file, "--profile", profile, "--extrapolate", "--repeats", often, "--out", str(runs)]
     elif begun:
         arguments = ["run", "--resume", str(begun[-1].parent)]
     else:
-        arguments = ["run", file, "--repeats", str(REPEATS[name]), "--warmup", "0", "--out", str(runs)]
+        arguments = ["run", file, "--repeats", often, "--warmup", "0", "--out", str(runs)]
     print(f"{name}: slotwise {' '.join(arguments)}", flush=True)
     # Not with --json, and not quiet: whoever waits for half an hour wants to see how far it is.
     done = subprocess.run(

@@ -138,7 +138,7 @@ class CallRecord(NamedTuple):
         `cached_tokens` may be missing: older runs don't have it.
         """
         # By position: a hundred thousand of these are read for one report.
-        return cls(*_OWN(flat), Reply(*_TOLD(flat), flat.get("cached_tokens")))
+        return cls._make((*_OWN(flat), Reply._make((*_TOLD(flat), flat.get("cached_tokens")))))
 
 
 _OWN = itemgetter(*CallRecord._fields[:-1])

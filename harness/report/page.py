@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.report.text import plain
 from harness.units import percent, seconds, size
@@ -45,6 +45,7 @@ _DARK = {
     "#ddd": "#2E343A",
     "white": "#15181B",
 }
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|tokens/s|tok/s|kB|MB|GB)(?![A-Za-z]))")  # a number keeps its unit
 _FILTERS = {
     "seconds": lambda value: "–" if value is None else seconds(value),
     "percent": percent,
@@ -65,7 +66,7 @@ def page(template: str, charts: Mapping[str, str], filters: Mapping[str, Any], *
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {**_FILTERS, **filters}
+    environment.filters |= {**_FILTERS, "verbatim": _verbatim, **filters}
     script = _own("report.js")
     return environment.get_template(template).render(
         charts={name: Markup(_inline(name, svg)) for name, svg in charts.items()},  # noqa: S704  Vega's, escaped
@@ -89,7 +90,12 @@ def _own(name: str) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    return value if isinstance(value, Markup) else plain(str(value))
+    return value if isinstance(value, Markup) else _UNIT.sub("\u00a0", plain(str(value)))
+
+
+def _verbatim(text: str) -> Markup:
+    """Escape what is to be copied: its spaces stay spaces."""
+    return escape(plain(text))
 
 
 def _fact(key: str, value: object) -> str:
