@@ -134,9 +134,9 @@ def index_page(found: Sequence[tuple[str, Analysis]]) -> str:
 def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
     yield "# Reports that Slotwise wrote"
     yield ""
-    yield "Made by `make gallery`, this page too: nothing here was written or touched up by hand. What holds on one machine"
-    yield "and one model holds there; run the workload on yours. Intervals are 95 %. `report.html` is the page to put before a"
-    yield "team: download it, it needs nothing else."
+    yield "Made by `make gallery`, this page too: nothing here was written or touched up by hand. What holds on one"
+    yield "machine and one model holds there; run the workload on yours. Intervals are 95 %. `report.html` is the page"
+    yield "to put before a team: download it, it needs nothing else. Of the runs only what is small is kept here."
     yield ""
     yield "| workload | question | answer | numbers | measured on |"
     yield "|---|---|---|---|---|"

@@ -43,7 +43,8 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
         if not isinstance(plain, dict) or plain.get("summary_version") != SUMMARY_VERSION:
             raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
         run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}
-        return TypeAdapter(Analysis).validate_python({**plain, "version": ANALYSIS_VERSION, "run": run, "ladders": ()})
+        known = {name: plain[name] for name in Analysis._fields if name in plain}
+        return TypeAdapter(Analysis).validate_python({**known, "version": ANALYSIS_VERSION, "run": run, "ladders": ()})
     except (ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {error}") from None
 
