@@ -11,7 +11,6 @@ runs themselves, with every call, are made in reports/gallery-runs/, which git i
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import subprocess
 import sys
@@ -162,10 +161,11 @@ def _where(analysis: Analysis) -> str:
 
 
 def question(name: str) -> str:
-    """Return the question of a shipped workload: the sentences of its first comment that ask something."""
+    """Return the question of a shipped workload, as its first comment asks it."""
     text = (ROOT / "workloads" / f"{name}.yaml").read_text(encoding="utf-8")
     comment = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
-    return " ".join(re.findall(r"[^.?:]+\?", comment)).strip()
+    asked = comment.partition("The question: ")[2].rpartition("?")[0]
+    return f"{asked[:1].upper()}{asked[1:]}?"
 
 
 if __name__ == "__main__":
