@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check bench clean
+.PHONY: demo test slow check bench gallery clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -22,6 +22,11 @@ slow: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+# Real reports into reports/gallery/: half an hour on an idle machine. PROFILE=epyc-2core OUT=/tmp/g predicts them instead.
+gallery: $(VENV)/.local
+	@$(BIN)/slotwise models pull smollm2-135m
+	@$(BIN)/python benchmarks/gallery.py $(if $(OUT),--out $(OUT)) $(if $(PROFILE),--profile $(PROFILE)) $(NAMES)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

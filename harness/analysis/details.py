@@ -15,7 +15,7 @@ import networkx as nx
 from harness.analysis.critical_path import CriticalPath, NodeSlack, slack_of
 from harness.analysis.front import FrontPoint, front_of
 from harness.analysis.model import Analysis
-from harness.analysis.timeline import MOST_CALLS, Timeline, median_trial, timeline
+from harness.analysis.timeline import Timeline, median_trial, timeline, trials_to_show
 from harness.analysis.timesplit import Parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path
 from harness.runs.model import Run
@@ -24,7 +24,6 @@ from harness.workload.dependencies import dependencies
 __all__ = ["Details", "Distribution", "JobGraph", "NodeTime", "details", "ecdf"]
 
 _POINTS = 200  # of a distribution
-_ALL_TIMELINES = 6000  # calls in the timelines of all candidates together
 
 
 class Distribution(NamedTuple):
@@ -62,28 +61,31 @@ class Details(NamedTuple):
     nodes: tuple[NodeTime, ...]
     graphs: tuple[JobGraph, ...]
     timelines: tuple[Timeline, ...]
+    trials: int  # complete ones; timelines are of so many as have room
     front: tuple[FrontPoint, ...]
 
 
 def details(run: Run, analysis: Analysis) -> Details:
     """Look at a run's records once more, for what `analysis` has no room for."""
     complete = {(trial.candidate, trial.repeat) for trial in run.trials if trial.complete}
-    medians = {name: median_trial([t for t in run.trials if t.candidate == name]) for name in run.candidates}
-    trials = {name: trial for name, trial in medians.items() if trial is not None}
-    in_timeline = {(trial.candidate, trial.repeat) for trial in trials.values()}
+    sizes: dict[tuple[str, int], int] = defaultdict(int)
+    for record in run.jobs:
+        sizes[record.candidate, record.repeat] += record.calls
+    trials, most = trials_to_show(run.candidates, run.trials, sizes)
+    medians = {median_trial([t for t in run.trials if t.candidate == name]) for name in run.candidates}
+    of_trial: dict[tuple[str, int], list[CallRecord]] = {(trial.candidate, trial.repeat): [] for trial in trials}
     paths = [s.median_path for c in analysis.candidates for s in c.pipelines if s.median_path is not None]
     wanted = {(path.candidate, path.repeat, path.pipeline, path.job) for path in paths}
     baselines = {server.name: server.baseline for server in run.servers}
 
     sums: dict[tuple[str, str, str], list[float]] = {}
     counts: dict[tuple[str, str, str], int] = defaultdict(int)
-    of_trial: dict[str, list[CallRecord]] = defaultdict(list)
     of_job: dict[tuple[str, int, str, int], list[CallRecord]] = defaultdict(list)
     for call in run.calls:
         if (call.candidate, call.repeat) not in complete:
             continue
-        if (call.candidate, call.repeat) in in_timeline:
-            of_trial[call.candidate].append(call)
+        if (mine := of_trial.get((call.candidate, call.repeat))) is not None:
+            mine.append(call)
         job = (call.candidate, call.repeat, call.pipeline, call.job)
         if job in wanted:
             of_job[job].append(call)
@@ -121,7 +123,6 @@ def details(run: Run, analysis: Analysis) -> Details:
         slack = slack_of(median_jobs[job], of_job.get(job, ()), delays.get(job, ()), graph, baselines)
         drawn.append(JobGraph(path, graph, slack))
     slots = {use.server: use.slots for c in analysis.candidates for use in c.servers if use.slots > 0}
-    most = min(MOST_CALLS, _ALL_TIMELINES // max(1, len(trials)))
     return Details(
         tuple(
             Distribution(candidate, pipeline, spec.path, len(values), ecdf(values))
@@ -137,7 +138,11 @@ def details(run: Run, analysis: Analysis) -> Details:
             if (key := (candidate, pipeline, node)) in sums
         ),
         tuple(drawn),
-        tuple(timeline(trials[name], of_trial[name], slots, most) for name in run.candidates if name in trials),
+        tuple(
+            timeline(trial, of_trial[trial.candidate, trial.repeat], slots, baselines, most, median=trial in medians)
+            for trial in trials
+        ),
+        len(complete),
         front_of(analysis.candidates),
     )
 

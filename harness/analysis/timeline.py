@@ -1,8 +1,4 @@
-"""One trial as it went on its servers: which call had a slot when, and who waited meanwhile.
-
-No server tells which of its slots a call had, only when it had one. Calls are laid into as many lanes as there are
-slots, each into the first that is free: who generated together with whom is true, the number of a lane is not.
-"""
+"""One trial as it went on its servers: which call had a slot when (`slots_of`), and who waited meanwhile."""
 
 from __future__ import annotations
 
@@ -11,23 +7,26 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from harness.analysis.slots import InSlot, slots_of
 from harness.core.records import CallRecord, TrialRecord
+from harness.runs.model import Baseline
 
-__all__ = ["MOST_CALLS", "Bar", "ServerLanes", "Timeline", "Waiting", "median_trial", "timeline"]
+__all__ = [
+    "MOST_CALLS",
+    "MOST_REPEATS",
+    "ServerLanes",
+    "Timeline",
+    "Waiting",
+    "median_trial",
+    "timeline",
+    "trials_to_show",
+]
 
 MOST_CALLS = 2000  # of a trial; an eye sees no more, and a page grows by 150 bytes a call
+MOST_REPEATS = 10  # nobody looks through more
+_MEDIANS = 6000  # calls in the median trials of all candidates together
+_ALL = 9000  # calls in all timelines together
 _MOST_STEPS = 400  # of a queue
-
-
-class Bar(NamedTuple):
-    """A call on a server. Times are seconds on the trial's clock."""
-
-    call: CallRecord
-    lane: int | None  # None: it failed, or was given up, and nothing tells whether it had a slot
-    slot_s: float  # out of the queue
-    prefill_s: float  # its prompt is taken up
-    decode_s: float  # its first token
-    end_s: float
 
 
 class Waiting(NamedTuple):
@@ -39,12 +38,12 @@ class Waiting(NamedTuple):
 
 
 class ServerLanes(NamedTuple):
-    """One server: `lanes` is its slots, or as many as were in use where the slots are not known."""
+    """One server: `lanes` is its slots, or as many as were in use where the slots are not known, or were more."""
 
     server: str
     lanes: int
     slots: int | None
-    bars: tuple[Bar, ...]  # in the order in which their turns came
+    bars: tuple[InSlot, ...]  # in the order in which their turns came
     waiting: tuple[Waiting, ...]  # of all calls, not only of those that have a bar
 
 
@@ -53,6 +52,7 @@ class Timeline(NamedTuple):
 
     candidate: str
     repeat: int
+    median: bool  # of its candidate's trials it is the one with the median makespan
     makespan_s: float
     calls: int  # of the whole trial
     shown: int
@@ -66,34 +66,72 @@ def median_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
+def trials_to_show(
+    candidates: Sequence[str], trials: Sequence[TrialRecord], calls: Mapping[tuple[str, int], int]
+) -> tuple[list[TrialRecord], int]:
+    """Return the trials that have room on a page, by candidate and repeat, and the most calls to show of each.
+
+    First the median trial of each candidate; then whole repeats, since the candidates of a repeat faced the same work:
+    those with a median trial before others. `calls` says how many a trial had, by (candidate, repeat).
+    """
+    of = {name: [t for t in trials if t.candidate == name and t.complete] for name in candidates}
+    medians = [found for name in candidates if (found := median_trial(of[name])) is not None]
+    most = min(MOST_CALLS, _MEDIANS // max(1, len(medians)))
+
+    def size(some: Sequence[TrialRecord]) -> int:
+        return sum(min(most, calls.get((trial.candidate, trial.repeat), 0)) for trial in some)
+
+    shown, repeats = list(medians), {trial.repeat for trial in medians}
+    for count, repeat in enumerate(dict.fromkeys((*sorted(repeats), *sorted({t.repeat for t in trials})))):
+        more = [trial for mine in of.values() for trial in mine if trial.repeat == repeat and trial not in shown]
+        if count >= MOST_REPEATS or size(shown) + size(more) > _ALL:
+            break
+        shown += more
+    place = {name: i for i, name in enumerate(candidates)}
+    return sorted(shown, key=lambda trial: (place[trial.candidate], trial.repeat)), most
+
+
 def timeline(
-    trial: TrialRecord, calls: Sequence[CallRecord], slots: Mapping[str, int], most: int = MOST_CALLS
+    trial: TrialRecord,
+    calls: Sequence[CallRecord],
+    slots: Mapping[str, int],
+    baselines: Mapping[str, Baseline | None],
+    most: int = MOST_CALLS,
+    *,
+    median: bool = True,
 ) -> Timeline:
     """Lay the calls of a trial out, of more than `most` those served first. `slots` maps servers to theirs."""
-    bars = sorted((_bar(call) for call in calls), key=lambda bar: (_turn_s(bar), bar.call.call))
-    until_s = _turn_s(bars[most]) if len(bars) > most else None
+    by_server: dict[str, list[CallRecord]] = {}
+    for call in calls:
+        by_server.setdefault(call.server, []).append(call)
+    bars = {name: slots_of(mine, baselines, slots.get(name)) for name, mine in sorted(by_server.items())}
+    turns = sorted(bar.turn_s for mine in bars.values() for bar in mine)
+    until_s = turns[most] if len(turns) > most else None
     servers = []
-    for name in sorted({bar.call.server for bar in bars}):
-        mine = [bar for bar in bars if bar.call.server == name]
-        shown = [bar for bar in bars[:most] if bar.call.server == name]
-        servers.append(_lanes(name, shown, slots.get(name), _waiting(mine, until_s)))
+    for name, mine in bars.items():
+        shown = tuple(bar for bar in mine if until_s is None or bar.turn_s < until_s)
+        lanes = max((bar.slot + 1 for bar in mine if bar.slot is not None), default=0)
+        known = slots.get(name)
+        servers.append(ServerLanes(name, max(known or 0, lanes), known, shown, _waiting(mine, until_s)))
     return Timeline(
-        trial.candidate, trial.repeat, trial.makespan_s, len(bars), len(bars[:most]), until_s, tuple(servers)
+        trial.candidate,
+        trial.repeat,
+        median,
+        trial.makespan_s,
+        len(turns),
+        sum(len(server.bars) for server in servers),
+        until_s,
+        tuple(servers),
     )
 
 
-def _turn_s(bar: Bar) -> float:
-    """When it was a call's turn: of one that failed, the end of its waiting for one."""
-    return bar.end_s if bar.lane is None else bar.slot_s
-
-
-def _waiting(bars: Sequence[Bar], until_s: float | None) -> tuple[Waiting, ...]:
+def _waiting(bars: Sequence[InSlot], until_s: float | None) -> tuple[Waiting, ...]:
     changes: list[tuple[float, int, int]] = []
     for bar in bars:
         sent_s = bar.end_s if bar.call.reply.sent_s is None else bar.call.reply.sent_s
         changes += [(bar.call.ready_s, 1, 0), (sent_s, -1, 0)]
-        if bar.lane is not None:
-            changes += [(sent_s, 0, 1), (bar.slot_s, 0, -1)]
+        if bar.slot is not None:
+            changes += [(sent_s, 0, 1), (bar.queued_s, 0, -1)]
     changes.sort()
     steps: list[Waiting] = []
     router = server = 0
@@ -123,34 +161,3 @@ def _means(steps: Sequence[Waiting]) -> tuple[Waiting, ...]:
             from_s = to_s
     pieces = [Waiting(start_s + i * piece_s, router[i], server[i]) for i in range(_MOST_STEPS)]
     return (*pieces, steps[-1])
-
-
-def _lanes(server: str, bars: Sequence[Bar], slots: int | None, waiting: tuple[Waiting, ...]) -> ServerLanes:
-    free_s: list[float] = []  # of each lane: the end of its last call
-    placed = []
-    for bar in bars:
-        if bar.lane is None:
-            placed.append(bar)
-            continue
-        lane = next((i for i, end_s in enumerate(free_s) if end_s <= bar.slot_s), None)
-        if lane is None and (slots is None or len(free_s) < slots):
-            lane = len(free_s)
-            free_s.append(0.0)
-        if lane is None:  # an end comes a little late over the wire: the slot that is about to be free
-            lane = min(range(len(free_s)), key=free_s.__getitem__)
-        free_s[lane] = max(free_s[lane], bar.end_s)
-        placed.append(bar._replace(lane=lane))
-    return ServerLanes(server, slots or len(free_s), slots, tuple(placed), waiting)
-
-
-def _bar(call: CallRecord) -> Bar:
-    """Count back from the end: decode, prefill, load; what lies between these and `sent` was the queue."""
-    reply = call.reply
-    sent_s = reply.sent_s if reply.sent_s is not None else call.ready_s
-    end_s = reply.end_s if reply.end_s is not None else sent_s
-    if call.outcome != "ok" or reply.decode_s is None:
-        return Bar(call, None, sent_s, sent_s, sent_s, max(sent_s, end_s))
-    decode_s = max(sent_s, end_s - reply.decode_s)
-    prefill_s = max(sent_s, decode_s - (reply.prefill_s or 0.0))
-    slot_s = sent_s + reply.queue_s if reply.queue_s is not None else prefill_s - (reply.load_s or 0.0)
-    return Bar(call, 0, min(max(sent_s, slot_s), prefill_s), prefill_s, decode_s, end_s)

@@ -78,7 +78,8 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
     if source == "residual" and baseline is not None and not is_load_event(call, baseline):
         load_s = min(load_s, baseline.load_s)
     router_wait_s, throttle_wait_s = call.started_s - call.ready_s, reply.sent_s - call.started_s
-    prefill_s, decode_s, client_s = reply.prefill_s or 0.0, reply.decode_s or 0.0, call.client_s or 0.0
+    prefill_s, decode_s = reply.prefill_s or 0.0, reply.decode_s or 0.0
+    client_s = 0.0 if reply.total_s is None else reply.end_s - reply.sent_s - reply.total_s
     # By subtraction, so that the parts add up whatever the server told. Spelled out: this runs for every call there is.
     rest_s = math.fsum(
         (
@@ -110,7 +111,10 @@ def is_load_event(call: CallRecord, baseline: Baseline | None) -> bool:
 
 def add_parts(parts: Iterable[Parts]) -> Parts:
     """Add up parts kind by kind."""
-    columns = zip(*parts, strict=True)
+    rows = tuple(parts)
+    if len(rows) == 1:
+        return rows[0]
+    columns = zip(*rows, strict=True)
     return Parts(*(math.fsum(column) for column in columns))
 
 

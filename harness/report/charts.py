@@ -16,12 +16,13 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.report.bars import COLOURS, KINDS
 from harness.report.text import plain
 
-__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "ladder_chart", "styled", "to_png", "to_svg"]
+__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "ladder_chart", "styled", "to_png", "to_svg"]
 
 WIDTH = 640
 ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
 _DOTS = 100  # of one candidate
+_LINES = 12  # in one panel: an eye cannot follow more, and there are eight colours
 _SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
@@ -51,6 +52,20 @@ def to_png(svg: str) -> bytes:
     import vl_convert
 
     return bytes(vl_convert.svg_to_png(svg, scale=2))
+
+
+def few(analysis: Analysis) -> tuple[list[str], str]:
+    """Return the candidates that are drawn as lines, and what to say of the others.
+
+    Of many those that are recommended and those whose whole run was quickest.
+    """
+    names = [candidate.name for candidate in analysis.candidates]
+    if len(names) <= _LINES:
+        return names, ""
+    first = [settings.candidate for settings in analysis.choice.settings]
+    timed = [(of.makespan.value, of.name) for of in analysis.candidates if of.makespan is not None]
+    kept = set(list(dict.fromkeys((*first, *(name for _, name in sorted(timed)))))[:_LINES])
+    return [name for name in names if name in kept], f"; the {len(kept)} quickest of {len(names)} candidates"
 
 
 def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
@@ -158,7 +173,8 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
     """
     rows: list[dict[str, Any]] = []
     names = []
-    for candidate in analysis.candidates:
+    shown, rest = few(analysis)
+    for candidate in (candidate for candidate in analysis.candidates if candidate.name in shown):
         for server, at in candidate.concurrency:
             name = plain(candidate.name if len(candidate.concurrency) == 1 else f"{candidate.name}: {server}")
             names.append(name)
@@ -196,7 +212,7 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
             alt.layer(base.mark_line(strokeWidth=2), base.mark_circle(opacity=0.9).encode(size=size)).properties(
                 width=WIDTH // 2 - 10,
                 height=_SMALL_HEIGHT,
-                title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle),
+                title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle + rest),
             )
         )
     return styled(alt.hconcat(*panels))

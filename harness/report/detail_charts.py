@@ -11,12 +11,13 @@ from harness.analysis.front import PathTime
 from harness.analysis.model import Analysis
 from harness.predict.score import ScoreRow
 from harness.report.bars import COLOURS, KINDS
-from harness.report.charts import ROW, WIDTH, colour_of, styled
+from harness.report.charts import ROW, WIDTH, colour_of, few, styled
 from harness.report.text import plain
 
 __all__ = ["detail_charts"]
 
 _HEIGHT = 240
+_MOST_LABELS = 16  # of points; of more only those on the front have one
 _MOST_NODES = 24  # in one panel; the table beside it has all of them
 
 
@@ -35,11 +36,12 @@ def detail_charts(
 
 def _latency(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
     """Draw the distribution functions: read up at a time, the share of jobs that took no longer."""
-    names = [plain(candidate.name) for candidate in analysis.candidates]
+    shown, rest = few(analysis)
+    names = [plain(name) for name in shown]
     panels = []
-    for pipeline in dict.fromkeys(of.pipeline for of in details.distributions):
+    for pipeline in dict.fromkeys(of.pipeline for of in details.distributions if of.candidate in shown):
         rows: list[dict[str, Any]] = []
-        mine = [of for of in details.distributions if of.pipeline == pipeline]
+        mine = [of for of in details.distributions if of.pipeline == pipeline and of.candidate in shown]
         for of in mine:
             least_s = of.points[0][0]
             steps = [(least_s, 0.0), *of.points]
@@ -61,7 +63,7 @@ def _latency(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
                 height=_HEIGHT,
                 title=alt.TitleParams(
                     f"{what.capitalize()} of {plain(pipeline)} ({analysis.run.origin})",
-                    subtitle=f"share of jobs that took no longer; {of_each} jobs a candidate",
+                    subtitle=f"share of jobs that took no longer; {of_each} jobs a candidate{rest}",
                 ),
             )
         )
@@ -126,6 +128,7 @@ def _trade(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
             **_ends("batch", point.batch),
             **_ends("interactive", point.interactive),
             "on the front": point.on_front,
+            "label": plain(point.candidate) if point.on_front or len(details.front) <= _MOST_LABELS else "",
         }
         for point in details.front
     ]
@@ -139,7 +142,7 @@ def _trade(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
         every.mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, y=alt.Y("interactive low:Q"), y2="interactive high:Q"),
         every.mark_rule(strokeWidth=2, opacity=0.5).encode(y=y, x=alt.X("batch low:Q"), x2="batch high:Q"),
         every.mark_circle(size=110, opacity=1).encode(x=x, y=y),
-        every.mark_text(align="left", dx=10, dy=-8, fontSize=12).encode(x=x, y=y, text="candidate:N"),
+        every.mark_text(align="left", dx=10, dy=-8, fontSize=12, limit=180).encode(x=x, y=y, text="label:N"),
     ).properties(
         width=WIDTH,
         height=_HEIGHT + 60,

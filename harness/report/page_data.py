@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.analysis.timeline import Bar, Timeline
+from harness.analysis.slots import InSlot
+from harness.analysis.timeline import Timeline
 from harness.report.text import plain
 
 __all__ = ["FIELDS", "timeline_data"]
@@ -51,6 +52,7 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
             {
                 "candidate": text(of.candidate),
                 "repeat": of.repeat,
+                "median": of.median,
                 "makespan_s": round(of.makespan_s, _DIGITS),
                 "until_s": _time(of.until_s),
                 "calls_of_trial": of.calls,
@@ -71,7 +73,7 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
     return {"fields": FIELDS, "texts": list(texts), "timelines": drawn}
 
 
-def _row(bar: Bar, server: int, text: Any) -> list[int | float | None]:
+def _row(bar: InSlot, server: int, text: Any) -> list[int | float | None]:
     call, reply = bar.call, bar.call.reply
     return [
         text(call.pipeline),
@@ -81,11 +83,11 @@ def _row(bar: Bar, server: int, text: Any) -> list[int | float | None]:
         call.iteration,
         call.attempt,
         server,
-        bar.lane,
+        bar.slot,
         _time(call.ready_s),
         _time(call.started_s),
         _time(reply.sent_s),
-        _time(bar.slot_s),
+        _time(bar.start_s),
         _time(bar.prefill_s),
         _time(bar.decode_s),
         _time(bar.end_s),

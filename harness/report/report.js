@@ -84,9 +84,9 @@
 
   const view = byId("timeline-view");
   const LANE = 20, GAP = 3, QUEUE = 34, HEAD = 24, AXIS = 22, LEFT = 58, RIGHT = 8;
-  let shown = 0;        // which candidate
+  let shown = 0;        // which trial
   let from = 0, to = 1; // seconds in view
-  let chosen = -1;      // index into the calls of the candidate
+  let chosen = -1;      // index into the calls of the trial
   let width = 0;
 
   const current = () => timelines[shown];
@@ -291,13 +291,30 @@
     shown = number;
     const of = current();
     from = 0; to = endOf(of);
-    [...byId("timeline-candidates").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === number)));
     const part = of.until_s === null
       ? `${of.calls_of_trial} calls`
       : `the first ${of.calls.length} of ${of.calls_of_trial} calls, all that began within ${seconds(of.until_s)}`;
     byId("timeline-about").textContent = `${text(of.candidate)}, repeat ${of.repeat + 1}: ${part}; makespan ${seconds(of.makespan_s)}`;
     choose(-1);
     draw();
+  }
+
+  const candidates = [...new Set(timelines.map((of) => of.candidate))];
+  const trialsOf = (candidate) => timelines.map((of, i) => [of, i]).filter(([of]) => of.candidate === candidate);
+  const candidateChooser = byId("timeline-candidate"), repeatChooser = byId("timeline-repeat");
+
+  function option(value, words) {
+    return element("option", { value: String(value) }, words);
+  }
+
+  function chooseCandidate(candidate, repeat) { // the same repeat of another candidate is the same work
+    const trials = trialsOf(candidate);
+    repeatChooser.replaceChildren(...trials.map(([of, i]) =>
+      option(i, `${of.repeat + 1}: ${seconds(of.makespan_s)}${of.median && trials.length > 1 ? ", the median" : ""}`)));
+    const [, number] = trials.find(([of]) => of.repeat === repeat) || trials.find(([of]) => of.median) || trials[0];
+    candidateChooser.value = String(candidate);
+    repeatChooser.value = String(number);
+    show(number);
   }
 
   const startOf = (call) => (call.lane === null ? call.sent_s ?? call.ready_s : call.slot_s);
@@ -379,13 +396,11 @@
   legend("var(--router)", 0.75, "waiting, not sent yet");
   legend("var(--queue)", 0.85, "waiting in the server");
 
-  timelines.forEach((of, i) => {
-    const button = element("button", { type: "button", "aria-pressed": "false" }, text(of.candidate));
-    button.addEventListener("click", () => show(i));
-    byId("timeline-candidates").appendChild(button);
-  });
+  candidateChooser.append(...candidates.map((candidate) => option(candidate, text(candidate))));
+  candidateChooser.addEventListener("change", () => chooseCandidate(Number(candidateChooser.value), current().repeat));
+  repeatChooser.addEventListener("change", () => show(Number(repeatChooser.value)));
   app.hidden = false;
-  const first = byId("timeline-candidates").dataset.first;
-  show(first ? Number(first) : 0);
+  const first = timelines[Number(candidateChooser.dataset.first)];
+  chooseCandidate(first.candidate, first.repeat);
   new ResizeObserver(() => { if (Math.round(view.getBoundingClientRect().width) !== width) redraw(); }).observe(view);
 })();

@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 from harness.analysis.ladder import Ladder
-from harness.analysis.model import Analysis
+from harness.analysis.model import ANALYSIS_VERSION, Analysis
+from harness.errors import UserError
 
-__all__ = ["SUMMARY_VERSION", "summary", "summary_text", "to_plain"]
+__all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
 
 SUMMARY_VERSION = 1
 
@@ -27,6 +28,25 @@ def summary(analysis: Analysis) -> dict[str, Any]:
 def summary_text(analysis: Analysis) -> str:
     """Return summary.json."""
     return json.dumps(summary(analysis), indent=2, allow_nan=False) + "\n"
+
+
+def read_analysis(text: str | bytes, name: str) -> Analysis:
+    """Return the analysis that a summary.json holds, without its ladders (not every number in them is one).
+
+    Raises:
+        UserError: it is none of this version; `name` says which in the message.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        plain = json.loads(text)
+        if not isinstance(plain, dict) or plain.get("summary_version") != SUMMARY_VERSION:
+            raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
+        run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}
+        known = {name: plain[name] for name in Analysis._fields if name in plain}
+        return TypeAdapter(Analysis).validate_python({**known, "version": ANALYSIS_VERSION, "run": run, "ladders": ()})
+    except (ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {error}") from None
 
 
 def to_plain(value: Analysis | Ladder | object) -> Any:

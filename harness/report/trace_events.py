@@ -45,6 +45,7 @@ def _events(run: Run, wanted: set[str]) -> Iterator[Event]:
     for server, pid in pids.items():
         yield from _named_process(pid, f"server {server}")
     baselines = {server.name: server.baseline for server in run.servers}
+    slots = {server.name: server.slots_found or server.slots_asked for server in run.servers}
     jobs: dict[tuple[str, int], list[JobRecord]] = {}
     calls: dict[tuple[str, int], list[CallRecord]] = {}
     for job in run.jobs:
@@ -62,7 +63,7 @@ def _events(run: Run, wanted: set[str]) -> Iterator[Event]:
         ends = [job.end_s for job in of_trial[0]] + [call.reply.end_s or call.ready_s for call in of_trial[1]]
         starts = [job.due_s for job in of_trial[0]] + [call.ready_s for call in of_trial[1]]
         shift_s = zero_s - min(starts, default=0.0)
-        for event in _trial(key, *of_trial, pids, baselines):
+        for event in _trial(key, *of_trial, pids, baselines, slots):
             track = (event["pid"], event["tid"])
             if event["ph"] == "X" and track not in named and event["pid"] != _JOBS:
                 named.add(track)
@@ -77,6 +78,7 @@ def _trial(
     calls: Sequence[CallRecord],
     pids: Mapping[str, int],
     baselines: Mapping[str, Baseline | None],
+    slots: Mapping[str, int | None],
 ) -> Iterator[Event]:
     """Yield the events of a trial; `ts` is still in seconds, and slices have an `end` instead of a `dur`."""
     trial = f"{key[0]}, repeat {key[1] + 1}"
@@ -93,9 +95,10 @@ def _trial(
         if call.server in pids:
             by_server.setdefault(call.server, []).append(call)
     for server, here in by_server.items():
-        in_slots = slots_of(here, baselines)
-        for of_call in in_slots:
-            yield from _in_slot(of_call, pids[server], trial)
+        found = slots_of(here, baselines, slots.get(server))
+        in_slots = [of for of in found if of.slot is not None]
+        for of_call in found:
+            yield from (_in_slot if of_call.slot is not None else _failed)(of_call, pids[server], trial)
         waits = [wait for call in here for wait in _waits(call, baselines.get(server))]
         yield from _counter("waiting for routing", [span for kind, *span in waits if kind == "router"], pids[server])
         yield from _counter("queue in the server", [span for kind, *span in waits if kind == "queue"], pids[server])
@@ -103,8 +106,28 @@ def _trial(
 
 
 def _in_slot(of: InSlot, pid: int, trial: str) -> Iterator[Event]:
-    call, reply = of.call, of.call.reply
-    args = {
+    spans = [(_name(of.call), of.start_s, of.end_s, _about(of.call, trial))]
+    if of.prefill_s is not None and of.decode_s is not None:
+        spans += [("prefill", of.prefill_s, of.decode_s, {}), ("decode", of.decode_s, of.end_s, {})]
+    for title, start_s, end_s, about in spans:
+        event = {"name": title, "cat": "call", "ph": "X", "pid": pid, "tid": of.slot, "ts": start_s, "end": end_s}
+        yield {**event, "args": about}
+
+
+def _failed(of: InSlot, pid: int, trial: str) -> Iterator[Event]:
+    """Yield a call of which nobody knows whether it had a slot: on a track of its own, since such calls overlap."""
+    mine = {"name": _name(of.call), "cat": "failed call", "id": f"{trial}/call {of.call.call}", "pid": pid, "tid": 0}
+    yield {**mine, "ph": "b", "ts": of.start_s, "args": _about(of.call, trial)}
+    yield {**mine, "ph": "e", "ts": of.end_s}
+
+
+def _name(call: CallRecord) -> str:
+    return f"{call.pipeline}/{call.node}" + (f"[{call.item}]" if call.item else "")
+
+
+def _about(call: CallRecord, trial: str) -> Event:
+    reply = call.reply
+    about = {
         "trial": trial,
         "pipeline": call.pipeline,
         "job": call.job,
@@ -119,13 +142,7 @@ def _in_slot(of: InSlot, pid: int, trial: str) -> Iterator[Event]:
         "output_tokens": reply.output_tokens,
         "error": None if reply.error is None else safe_text(reply.error),
     }
-    name = f"{call.pipeline}/{call.node}" + (f"[{call.item}]" if call.item else "")
-    spans = [(name, of.start_s, of.end_s, {key: value for key, value in args.items() if value is not None})]
-    if of.prefill_s is not None and of.decode_s is not None:
-        spans += [("prefill", of.prefill_s, of.decode_s, {}), ("decode", of.decode_s, of.end_s, {})]
-    for title, start_s, end_s, about in spans:
-        event = {"name": title, "cat": "call", "ph": "X", "pid": pid, "tid": of.slot, "ts": start_s, "end": end_s}
-        yield {**event, "args": about}
+    return {key: value for key, value in about.items() if value is not None}
 
 
 def _waits(call: CallRecord, baseline: Baseline | None) -> Iterator[tuple[str, float, float]]:

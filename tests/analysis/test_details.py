@@ -15,7 +15,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.critical_path import slack_of
 from harness.analysis.details import details, ecdf
 from harness.analysis.front import front_of
-from harness.analysis.timeline import Waiting, median_trial, timeline
+from harness.analysis.timeline import Waiting, median_trial, timeline, trials_to_show
 
 
 def _graph(*edges: tuple[str, str]) -> nx.DiGraph[str]:
@@ -82,20 +82,20 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
         prefill_s, decode_s = draw.randrange(1, 64) / 64, draw.randrange(1, 128) / 64
         calls.append(make.call(serial=serial, ready=ready_s, queue=queue_s, prefill=prefill_s, decode=decode_s))
         free_s[slot] = ready_s + queue_s + prefill_s + decode_s
-    of = timeline(make.trial(), calls, {"one-slot": 3})
+    of = timeline(make.trial(), calls, {"one-slot": 3}, {})
     (server,) = of.servers
     assert (of.calls, of.shown, of.until_s, server.lanes) == (400, 400, None, 3)
     lanes = defaultdict(list)
     for bar in server.bars:
-        lanes[bar.lane].append((bar.slot_s, bar.end_s))
+        lanes[bar.slot].append((bar.start_s, bar.end_s))
     assert set(lanes) == {0, 1, 2}
     for intervals in lanes.values():
         assert all(before[1] <= after[0] for before, after in pairwise(intervals))
 
 
 def test_of_a_long_trial_the_first_calls_are_shown_and_the_rest_is_said() -> None:
-    calls = [make.call(serial=n, queue=float(n)) for n in range(50)]  # all ready at once
-    of = timeline(make.trial(), calls, {}, most=20)
+    calls = [make.call(serial=n, queue=float(n), decode=0.75) for n in range(50)]  # all ready at once
+    of = timeline(make.trial(), calls, {}, {}, most=20)
     assert (of.calls, of.shown, of.until_s) == (50, 20, 20.0)
     assert of.servers[0].waiting[:2] == (Waiting(0.0, 0, 49), Waiting(1.0, 0, 48))  # of all of them
     assert of.servers[0].waiting[-1] == Waiting(20.0, 0, 29)
@@ -110,7 +110,7 @@ def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
         )
         for n in range(2000)
     ]
-    (server,) = timeline(make.trial(), calls, {}).servers
+    (server,) = timeline(make.trial(), calls, {}, {}).servers
     steps = server.waiting
     assert len(steps) == 401
     pieces = [(after.time_s - step.time_s, step) for step, after in pairwise(steps)]
@@ -123,14 +123,39 @@ def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
 
 
 def test_a_call_that_failed_has_no_slot() -> None:
-    of = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1})
-    assert [bar.lane for bar in of.servers[0].bars] == [None]
+    of = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1}, {})
+    assert [bar.slot for bar in of.servers[0].bars] == [None]
 
 
 def test_the_median_trial_is_complete_and_happened() -> None:
     trials = [make.trial(repeat=n, makespan=span) for n, span in enumerate((3.0, 1.0, 2.0, 9.0))]
     assert median_trial([*trials, make.trial(repeat=9, makespan=2.5, complete=False)]) == trials[2]
     assert median_trial([]) is None
+
+
+def test_medians_are_shown_first_and_then_whole_repeats_as_long_as_there_is_room() -> None:
+    trials = [make.trial(name, n, makespan=span) for name, spans in (("a", (3, 1, 2, 9)), ("b", (5, 4, 6, 7)))
+              for n, span in enumerate(spans)]  # fmt: skip
+
+    def shown(calls: int) -> list[tuple[str, int]]:
+        sizes = {(trial.candidate, trial.repeat): calls for trial in trials}
+        found, most = trials_to_show(("a", "b"), trials, sizes)
+        assert most == 2000
+        return [(trial.candidate, trial.repeat) for trial in found]
+
+    assert shown(10) == [(name, n) for name in "ab" for n in range(4)]
+    assert shown(2000) == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]  # both medians, and who did the same work
+    assert shown(1500) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    assert shown(3000) == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]  # of long trials only the first calls
+
+
+def test_no_more_repeats_than_anybody_looks_through_and_cut_trials_never() -> None:
+    trials = [make.trial("a", n, makespan=n + 1.0, complete=n != 3) for n in range(50)]
+    found, most = trials_to_show(("a", "b"), trials, {})
+    assert most == 2000
+    assert {trial.repeat for trial in found} == {0, 1, 2, 4, 5, 6, 7, 8, 25}
+    many = [make.trial(f"c{n}", 0) for n in range(60)]
+    assert trials_to_show([trial.candidate for trial in many], many, {}) == (many, 100)
 
 
 def test_the_front_holds_what_no_other_candidate_beats() -> None:
@@ -154,5 +179,9 @@ def test_all_of_it_from_one_run() -> None:
     merge = next(of for of in found.nodes if (of.candidate, of.node) == ("serial", "merge"))
     assert merge.parts.prefill_s == pytest.approx(1.0)
     assert merge.parts.decode_s == pytest.approx(3.0)
-    assert [of.candidate for of in found.timelines] == ["serial", "batched"]
+    assert [(of.candidate, of.repeat) for of in found.timelines] == [
+        (name, repeat) for name in ("serial", "batched") for repeat in range(5)
+    ]
+    assert [of.candidate for of in found.timelines if of.median] == ["serial", "batched"]
+    assert found.trials == 10
     assert len(found.graphs) == 4

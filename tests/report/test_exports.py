@@ -79,7 +79,17 @@ def check_format(events: list[dict[str, Any]]) -> None:
                 assert event["s"] in "gpt"
             case "M":
                 assert event["name"] in ("process_name", "thread_name", "process_sort_index")
+                assert isinstance(event["args"]["sort_index" if "sort" in event["name"] else "name"], int | str)
     assert not any(opened.values())
+    named = {(e["name"], e["pid"], e["tid"]) for e in events if e["ph"] == "M"}
+    assert {("process_name", e["pid"], 0) for e in events} <= named
+    assert {("thread_name", e["pid"], e["tid"]) for e in slices} <= named
+    at: dict[tuple[Any, ...], float] = {}
+    for event in events:  # within a counter, and within a pair, time does not go back
+        if event["ph"] in "Cbe":
+            of = (event["ph"] == "C", event["pid"], event["name"], event.get("id"))
+            assert event["ts"] >= at.get(of, 0.0), event
+            at[of] = event["ts"]
     for event in slices:  # on a track slices nest or follow one another
         stack = stacks[event["pid"], event["tid"]]
         start, end = ns(event["ts"]), ns(event["ts"]) + ns(event["dur"])
@@ -107,6 +117,20 @@ def test_no_more_slots_are_busy_than_the_server_has(predicted: Run) -> None:
     assert {tid for _, tid in tracks} <= set(range(4))
     for server, tid in tracks:
         assert tid < slots[server]
+
+
+def test_times_are_microseconds() -> None:
+    """A prompt of a quarter of a second and an answer of a second, after the first half second."""
+    first, second = make.call(), make.call(serial=1, ready=1.5, queue=0.25)
+    events = events_of(make.run(trials=(make.trial(makespan=3.0),), calls=(first, second)))
+    slices = {(e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X"}
+    assert slices == {
+        ("chat/reply", 0.0, 1_250_000.0), ("prefill", 0.0, 250_000.0), ("decode", 250_000.0, 1_000_000.0),
+        ("chat/reply", 1_750_000.0, 1_250_000.0), ("prefill", 1_750_000.0, 250_000.0),
+        ("decode", 2_000_000.0, 1_000_000.0),
+    }  # fmt: skip
+    queue = [(e["ts"], e["args"]["calls"]) for e in events if e["name"] == "queue in the server"]
+    assert queue == [(1_500_000.0, 1), (1_750_000.0, 0)]
 
 
 def test_one_candidate_alone(predicted: Run) -> None:
@@ -137,7 +161,8 @@ def test_a_run_without_calls_is_a_trace() -> None:
 def test_failed_calls_and_odd_texts_are_in_a_trace() -> None:
     events = events_of(nasty_run())
     check_format(events)
-    assert sum(event.get("args", {}).get("outcome") == "error" for event in events) == 1
+    (failed,) = (event for event in events if event.get("args", {}).get("outcome") == "error")
+    assert (failed["ph"], failed["name"], failed["cat"]) == ("b", "chat/reply", "failed call")  # in no slot
     assert "s3cret" not in json.dumps(events)
 
 

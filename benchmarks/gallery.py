@@ -1,0 +1,172 @@
+"""The gallery: real reports of the shipped workloads, below reports/gallery/, and an index page made from them.
+
+    make gallery                                          measures; an idle machine, about half an hour on two cores
+    python benchmarks/gallery.py --profile epyc-2core --out /somewhere     predicts instead, in a minute or two
+    python benchmarks/gallery.py --index                  writes the index page anew
+
+What there is already is skipped, what was interrupted goes on, and a workload that fails does not stop the rest. The
+runs themselves, with every call, are made in reports/gallery-runs/, which git ignores; the gallery keeps what is small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.analysis.model import Analysis
+from harness.report.headline import answer, figures
+from harness.report.summary import read_analysis
+from harness.report.text import markdown
+from harness.units import count, size
+
+ROOT = Path(__file__).parent.parent
+KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "charts/*.svg")
+
+# Repeats of each, most telling first. Servers are warm from being probed, so there are no repeats for warm-up.
+REPEATS = {
+    "research-digest": 5,
+    "concurrency-ladder": 3,
+    "chat-only": 8,
+    "review-panel": 3,
+    "long-chat": 3,
+    "bulk-classify": 3,
+    "map-reduce": 3,
+    "best-of-three": 3,
+    "reflection-loop": 3,
+    "planner-executor": 3,
+    "retrieval": 3,
+    "router": 3,
+    "rush-hour": 3,
+    "supersteps": 3,
+    "two-model-cascade": 3,
+}
+
+
+def main() -> int:
+    """Make what is missing, write the index, and return 1 where a workload failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; left out: all that are shipped")
+    parser.add_argument("--out", type=Path, default=Path("reports/gallery"), help="folder of the gallery")
+    parser.add_argument("--profile", help="predict on this profile instead of measuring")
+    parser.add_argument("--index", action="store_true", help="only write the index page")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in REPEATS]
+    if unknown:
+        parser.error(f"no such workload: {', '.join(unknown)}; there is: {', '.join(REPEATS)}")
+    if asked.profile and asked.out == parser.get_default("out"):
+        parser.error("the gallery is measured: name another folder with --out for predictions")
+    failed = []
+    for name in () if asked.index else asked.names or REPEATS:
+        if (asked.out / name / "summary.json").exists():
+            print(f"{name}: there already", flush=True)
+        elif not _make(name, asked.out, asked.profile):
+            failed.append(name)
+        write_index(asked.out)
+    path = write_index(asked.out)
+    total = sum(file.stat().st_size for file in asked.out.rglob("*") if file.is_file())
+    print(f"{path}: {count(len(entries(asked.out)), 'report')}, {size(total)}")
+    if failed:
+        print(f"failed, the others are there: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _make(name: str, out: Path, profile: str | None) -> bool:
+    """Run one workload and keep what is small of it."""
+    if name == "two-model-cascade" and (profile or shutil.which("ollama") is None):
+        print(f"{name}: left out, it needs an ollama on the PATH", flush=True)
+        return True
+    runs = out.parent / f"{out.name}-runs" / name
+    begun = sorted(runs.glob(f"{name}-*/environment.json"))
+    file, often = f"workloads/{name}.yaml", str(REPEATS[name])
+    if profile:
+        shutil.rmtree(runs, ignore_errors=True)
+        arguments = ["simulate", file, "--profile", profile, "--extrapolate", "--repeats", often, "--out", str(runs)]
+    elif begun:
+        arguments = ["run", "--resume", str(begun[-1].parent)]
+    else:
+        arguments = ["run", file, "--repeats", often, "--warmup", "0", "--out", str(runs)]
+    print(f"{name}: slotwise {' '.join(arguments)}", flush=True)
+    # Not with --json, and not quiet: whoever waits for half an hour wants to see how far it is.
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
+    )
+    made = sorted((ROOT / runs).glob(f"{name}-*/summary.json"))
+    if done.returncode or not made:
+        print(f"{name}: exit code {done.returncode}", file=sys.stderr, flush=True)
+        return False
+    _keep(made[-1].parent, out / name)
+    return True
+
+
+def _keep(run: Path, folder: Path) -> None:
+    """Copy what the gallery keeps; the summary last, because its presence says that all of it is there."""
+    files = [file for pattern in KEPT for file in sorted(run.glob(pattern))]
+    for file in sorted(files, key=lambda file: file.name == "summary.json"):
+        target = folder / file.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def entries(out: Path) -> list[tuple[str, Analysis]]:
+    """Return the reports that are there, in the gallery's order."""
+    found = [(name, out / name / "summary.json") for name in REPEATS]
+    return [(name, read_analysis(path.read_bytes(), str(path))) for name, path in found if path.exists()]
+
+
+def write_index(out: Path) -> Path:
+    """Write the index page from the summaries, and return its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "README.md"
+    path.write_text(index_page(entries(out)), encoding="utf-8")
+    return path
+
+
+def index_page(found: Sequence[tuple[str, Analysis]]) -> str:
+    """Return the index page: a row for each report with its question, its answer and the three numbers of it."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
+    yield "# Reports that Slotwise wrote"
+    yield ""
+    yield "Made by `make gallery`, this page too: nothing here was written or touched up by hand. What holds on one"
+    yield "machine and one model holds there; run the workload on yours. Intervals are 95 %. `report.html` is the page"
+    yield "to put before a team: download it, it needs nothing else. Of the runs only what is small is kept here."
+    yield ""
+    yield "| workload | question | answer | numbers | measured on |"
+    yield "|---|---|---|---|---|"
+    for name, analysis in found:
+        numbers = "<br>".join(
+            f"{markdown(of.label)}: **{markdown(of.value)}**" + "".join(f" ({markdown(text)})" for text in of.below)
+            for of in figures(analysis)
+        )
+        links = f"[report]({name}/report.md), [page]({name}/report.html), [data]({name}/summary.json)"
+        cells = (f"**{name}**<br>{links}", question(name), markdown(answer(analysis)), numbers, _where(analysis))
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _where(analysis: Analysis) -> str:
+    run = analysis.run
+    machine = dict(run.machine)
+    engines = dict.fromkeys(f"{server.kind} {server.version}".strip() for server in run.servers)
+    models = dict.fromkeys(server.model for server in run.servers)
+    facts = [str(machine[key]) + (" cores" if key == "cores" else "") for key in ("cpu", "cores") if key in machine]
+    parts = (run.origin, ", ".join(facts), ", ".join(engines), ", ".join(models), run.started_at[:10])
+    return "<br>".join(markdown(part) for part in parts if part)
+
+
+def question(name: str) -> str:
+    """Return the question of a shipped workload, as its first comment asks it."""
+    text = (ROOT / "workloads" / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    asked = comment.partition("The question: ")[2].rpartition("?")[0]
+    return f"{asked[:1].upper()}{asked[1:]}?"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
