@@ -41,8 +41,8 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands, files and code; two servers get a port each."""
     places = places_of(candidate)
     remarks = [
-        f"{place.use.server}: {_WHO_IS_FIRST[place.use.order]}; a plain semaphore is first come, first served, so put "
-        "a priority queue before it."
+        f"{place.use.server}: {_WHO_IS_FIRST[place.use.order]}; a plain semaphore is first come, first served, so take "
+        "the one with a priority queue: --settings asyncio, langchain or langgraph."
         for place in places
         if place.use.order in _WHO_IS_FIRST
     ]

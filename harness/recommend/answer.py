@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.plan import Pool, lanes_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
 from harness.predict.servers import Given
@@ -25,7 +26,7 @@ from harness.recommend.evaluate import Problem
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
 from harness.recommend.scoring import Judge, Score, front, pick
 from harness.recommend.search import SEEDS, Searched, search
-from harness.recommend.sensitivity import changes_of, knee_of, load_of
+from harness.recommend.sensitivity import changes_of, knee_of, load_of, users_of
 from harness.recommend.space import Candidate, Space
 from harness.recommend.words import bound_sentence, goal_sentences, search_sentences
 from harness.recommend.workers import Evaluate
@@ -116,6 +117,7 @@ def recommend(
             progress.say("looking at when the answer would change")
             recommendation = recommendation._replace(
                 knee=knee_of(space, chosen, judge, evaluate),
+                users=users_of(space, chosen, judge, evaluate),
                 changes=changes_of(space, searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
                 bounds=tuple(_bounds(problem, analysis, names)),
@@ -166,12 +168,14 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             continue
         candidate = space.find(name)
         places = {
-            candidate.plan.place[number][node]
+            lane
             for number, pipeline in enumerate(space.loaded.pipelines)
             if pipeline.name in verdict.pipelines
             for node, of in enumerate(pipeline.graph.nodes)
             if of.kind == "agent"
+            for lane in lanes_of(candidate.plan.place[number][node])
         }
+        pools = {place.choice for row in candidate.plan.place for place in row if isinstance(place, Pool)}
         for index, lane in enumerate(candidate.plan.lanes):
             if index not in places:
                 continue
@@ -189,6 +193,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
                     lane.order,
                     limit,
                     threads,
+                    " ".join(sorted(pools)),
                 )
             )
     return tuple(uses)

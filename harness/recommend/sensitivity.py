@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
 from harness.core.plan import Lane
-from harness.recommend.evaluate import Variation
-from harness.recommend.model import Change, Knee, KneeRow, LoadRow
+from harness.recommend.evaluate import Variation, attended
+from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score, pick
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence
+from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, users_sentence
 from harness.recommend.workers import Evaluate
 
-__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops"]
+__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "users_of"]
 
 SEEDS = 4  # ratios on common random numbers need few
+USERS = (1, 2, 3, 4, 6, 8, 12, 16)
 RATES = (0.5, 1.0, 1.5, 2.0)
 WORTH = 0.95  # of the best throughput: what comes after that only lengthens the queue
 
@@ -93,6 +94,24 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     return Knee(lane.server, lane.slots, tuple(rows), knee.in_flight, knee_sentence(lane, rows, knee))
 
 
+def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Users | None:
+    """Say how many people the interactive path's choice carries; None where nobody waits in a closed loop."""
+    if not any(attended(pipeline) for pipeline in space.loaded.pipelines):
+        return None
+    candidate = chosen[-1]  # of two the second is that of the interactive path
+    rows = []
+    for users in USERS:
+        figures = evaluate_all([candidate], SEEDS, evaluate, Variation(users=users))
+        score = judge.score(candidate, figures[candidate.number].values())
+        rows.append(UsersRow(users, score.tokens_per_s, score.times_s, score.meets))
+    if judge.goals:
+        most = next((row.users for row in reversed(rows) if row.meets_goals), None)
+    else:
+        best = max(row.tokens_per_s for row in rows)
+        most = next(row.users for row in rows if row.tokens_per_s >= WORTH * best)
+    return Users(tuple(rows), most, users_sentence(candidate.name, rows, most, goals=bool(judge.goals)))
+
+
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
     """Return the candidates that differ only in how many calls this server is given at once; simple orders first."""
     lane = candidate.plan.lanes[index]
@@ -103,6 +122,7 @@ def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
         if other.plan.lanes[:index] == rest
         and len(other.plan.lanes) == index + 1
         and other.plan.lanes[index].server == lane.server
+        and other.plan.place == candidate.plan.place
         and other.plan.lanes[index].cap in ("serial", "window", "unbounded")
         and other.plan.lanes[index].order in ("fifo", lane.order)
     ]

@@ -13,7 +13,7 @@ from itertools import product
 from typing import NamedTuple
 
 from harness.analysis.verdict import rank
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane, Plan, Pool
 from harness.core.routing import CAPS, ORDERS
 from harness.errors import UserError
 from harness.predict.servers import threads_of
@@ -119,8 +119,13 @@ def design_space(
     plans: list[Plan] = []
     dropped: Counter[str] = Counter()
 
-    def add(lanes: tuple[Lane, ...], specs: Mapping[str, ServerSpec], place: tuple[tuple[int, ...], ...]) -> None:
-        name = "+".join(_named(lane) for lane in lanes)
+    def add(
+        lanes: tuple[Lane, ...],
+        specs: Mapping[str, ServerSpec],
+        place: tuple[tuple[int | Pool, ...], ...],
+        name: str = "",
+    ) -> None:
+        name = name or "+".join(_named(lane) for lane in lanes)
         why = fits([specs[lane.server] for lane in lanes]) if fits else ""
         if why:
             dropped[why] += 1
@@ -135,19 +140,25 @@ def design_space(
         spec = like.model_copy(update={"slots": n})
         for way in _ways(n, shared=both, fixed=fixed):
             add((way.lane(server),), {server: spec}, everything)
+    halves, why = _halves(like, profile, slots, extrapolate)
+    if why and not fixed:
+        left_out.append(LeftOut("two servers side by side", why))
     if both and not fixed:
         apart = tuple(
             (int(path == "batch"),) * len(pipeline.graph.nodes)
             for path, pipeline in zip(paths, loaded.pipelines, strict=True)
         )
-        halves, why = _halves(like, profile, slots, extrapolate)
-        if why:
-            left_out.append(LeftOut("two servers, the interactive path on one of its own", why))
         for mine, theirs in product(halves, halves):
             specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
             first, second = specs
             for one, other in product(_ways(mine.slots, shared=False), _ways(theirs.slots, shared=False)):
                 add((one.lane(first), other.lane(second)), specs, apart)
+    for half, choice in product(halves if not fixed else [], _choices(loaded)):
+        specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
+        pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
+        for way in _ways(half.slots, shared=both):
+            if way.max_in_flight is None:
+                add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}-{choice}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
     if not plans:
         reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
@@ -158,6 +169,13 @@ def design_space(
     )
     candidates = tuple(Candidate(number, plan, rank(plan.lanes)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
+
+
+def _choices(loaded: Loaded) -> tuple[str, ...]:
+    """Return how one of two equal servers may be chosen; conversations stay on one only where that saves reading."""
+    sessions = (pipeline.session for pipeline in loaded.pipelines)
+    kept = any(session is not None and session.reuse_prefix for session in sessions)
+    return ("least-loaded", "affinity") if kept else ("least-loaded",)
 
 
 def _ways(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.core.plan import Lane
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
-from harness.recommend.model import KneeRow
+from harness.recommend.model import KneeRow, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score
 from harness.units import count, percent, seconds
 
@@ -22,6 +23,7 @@ __all__ = [
     "goal_sentences",
     "knee_sentence",
     "search_sentences",
+    "users_sentence",
 ]
 
 _GOALS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
@@ -61,6 +63,27 @@ def knee_sentence(lane: Lane, rows: Sequence[KneeRow], knee: KneeRow) -> str:
         f"On {where} {agents} at once reach{'es' if knee.in_flight == 1 else ''} {knee.tokens_per_s:.1f} tokens a "
         f"second{gain}; more only lengthen the queue."
     )
+
+
+def users_sentence(candidate: str, rows: Sequence[UsersRow], most: int | None, *, goals: bool) -> str:
+    """Say how many people a candidate carries at once."""
+    if most is None:
+        return f'Not even one person at a time meets every goal with "{candidate}".'
+    at = next(row for row in rows if row.users == most)
+    beyond = next((row for row in rows if row.users > most), None)
+    people = "one person" if most == 1 else f"{most} people"
+    reply = _reply(at)
+    if goals:
+        text = f'"{candidate}" meets every goal for up to {people} at once ({reply})'
+        if beyond is None:
+            return f"{text}, and nobody tried more."
+        return f"{text}; with {beyond.users} it misses one ({_reply(beyond)})."
+    text = f"With {people} at once throughput is where it stays ({at.tokens_per_s:.1f} tokens a second, {reply})"
+    return f"{text}; more only wait: {beyond.users} get {_reply(beyond)}." if beyond else f"{text}."
+
+
+def _reply(row: UsersRow) -> str:
+    return f"{seconds(row.times_s[-1])} for a reply" if math.isfinite(row.times_s[-1]) else "no reply in time"
 
 
 def change_sentence(what: str, stays: bool, found: Pick, now: Sequence[Score]) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
-from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use
+from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use, Users
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
@@ -102,6 +102,8 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _front(recommendation.front, recommendation.paths)
     if recommendation.knee:
         yield _knee(recommendation.knee, recommendation.paths)
+    if recommendation.users:
+        yield _users(recommendation.users, recommendation.paths)
     if recommendation.changes:
         yield _Section("When the answer would change", items=tuple(of.sentence for of in recommendation.changes))
     if recommendation.load:
@@ -118,11 +120,12 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
 def _uses(uses: Sequence[Use]) -> _Table:
     rows = []
     for use in uses:
-        server = f"{use.server} ({'half of the cores' if use.threads == 'half' else f'{use.threads} threads'})"
+        about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
+        about += [use.choice] if use.choice else []
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
-                server if use.threads else use.server,
+                f"{use.server} ({', '.join(about)})" if about else use.server,
                 str(use.slots),
                 use.cap,
                 "no limit" if use.in_flight is None else str(use.in_flight),
@@ -188,6 +191,20 @@ def _knee(knee: Knee, paths: Sequence[str]) -> _Section:
     )
     header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
     return _Section("How many agents are worth attaching", lead=(knee.sentence,), table=_Table(header, rows))
+
+
+def _users(users: Users, paths: Sequence[str]) -> _Section:
+    rows = tuple(
+        (
+            str(row.users),
+            f"{row.tokens_per_s:.1f}",
+            *map(_time, row.times_s),
+            "" if row.meets_goals else "misses goal",
+        )
+        for row in users.rows
+    )
+    header = ("people", "tokens per second", *(f"{path} path" for path in paths), "")
+    return _Section("How many people it carries", lead=(users.sentence,), table=_Table(header, rows))
 
 
 def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:

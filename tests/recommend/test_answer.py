@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from recommend.workloads import M1_PROMPTS, UNKNOWN, Silent, both, chat, fan, loaded_of, paper
+from recommend.workloads import M1_PROMPTS, UNKNOWN, Silent, both, chat, fan, loaded_of, on_paper, paper, talk
 
 from harness.analysis.analyse import analyse
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Found, answer_of, dominated, recommend
+from harness.recommend.answer import Found, answer_of, dominated, recommend, uses_of
 from harness.recommend.bounds import bounds
-from harness.recommend.evaluate import BASE, Figures, Problem, Task
+from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 
@@ -134,6 +134,37 @@ def test_what_would_change_the_answer(tmp_path: Path) -> None:
     assert changes["answers twice as long"].stays
     assert not changes["twice the users and jobs"].stays
     assert "on-4" in changes["twice the users and jobs"].candidates[0]
+
+
+def test_how_many_people_it_carries(tmp_path: Path) -> None:
+    """One slot, replies of 15 steps of 1/8 s and a second of thought: by hand, three people keep the server busy."""
+    paper_profile = paper(tmp_path)
+    users = found_of(tmp_path, chat(16), paper_profile).recommendation.users
+    assert users is not None
+    rows = {row.users: row for row in users.rows}
+    assert list(rows) == [1, 2, 3, 4, 6, 8, 12, 16]
+    assert rows[1].tokens_per_s < rows[2].tokens_per_s
+    assert rows[16].times_s[0] > 4 * rows[2].times_s[0]
+    assert users.most is not None and users.most < 16
+    wanted = chat(16).replace("    nodes:", f"    goal: {{p50_s: {1.01 * rows[2].times_s[0]}}}\n    nodes:")
+    goal = found_of(tmp_path, wanted, paper_profile).recommendation.users
+    assert goal is not None and goal.most is not None and goal.most >= 2
+    assert "meets every goal for up to" in goal.sentence
+    assert found_of(tmp_path, fan(3), paper_profile).recommendation.users is None
+
+
+def test_a_conversation_is_worth_keeping_where_its_prompt_is_found_again(tmp_path: Path) -> None:
+    """Evaluated and predicted: the pools are candidates like any other, and nothing falls over."""
+    space, problem, profile = on_paper(tmp_path, talk())
+    figures = {
+        name: Evaluator(problem).evaluate(space.find(f"2x-serial-on-1-{name}").number, 0)
+        for name in ("least-loaded", "affinity")
+    }
+    assert (figures["affinity"].time_s[0] or 0) <= (figures["least-loaded"].time_s[0] or 0)
+    plans = tuple(space.find(f"2x-serial-on-1-{name}").plan for name in figures)
+    analysis = analyse(predict(space.loaded._replace(plans=plans), profile, repeats=2).run)
+    (use, other) = uses_of(space, analysis, ("2x-serial-on-1-affinity",))
+    assert (use.choice, use.threads, use.server, other.server) == ("affinity", "half", "half-1-a", "half-1-b")
 
 
 def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recommend.workloads import M1_PROMPTS, both, chat, fan, loaded_of, on_paper, paper
+from recommend.workloads import M1_PROMPTS, both, chat, fan, loaded_of, on_paper, paper, talk
 
+from harness.core.plan import Pool
 from harness.core.routing import CAPS, ORDERS
 from harness.errors import UserError
 from harness.profiles.load import load_profile
@@ -23,7 +24,7 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert "serial-on-4" not in names  # slots that nobody uses
     assert not any("interactive-first" in name for name in names)  # there is one path
     assert set(M1_PROMPTS)  # what this profile needs besides
-    assert [item.what for item in space.left_out] == ["2, 8 slots"]
+    assert [item.what for item in space.left_out] == ["2, 8 slots", "two servers side by side"]
 
 
 def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
@@ -40,6 +41,20 @@ def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Pat
     digest, talk = candidate.plan.place
     assert set(digest) == {1}
     assert set(talk) == {0}
+
+
+def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
+    """A pool of both, for every agent; a conversation is kept on one only where its prompt can be found again there."""
+    for text, choices in ((fan(4), {"least-loaded"}), (talk(), {"least-loaded", "affinity"})):
+        space, _, _ = on_paper(tmp_path, text)
+        pooled = [c for c in space.candidates if isinstance(c.plan.place[0][0], Pool)]
+        places = {place for c in pooled for row in c.plan.place for place in row}
+        assert places == {Pool(choice, (0, 1)) for choice in choices}
+        for candidate in pooled:
+            one, other = candidate.plan.lanes
+            assert one == other._replace(server=one.server)
+            assert {space.loaded.servers[lane.server].threads for lane in (one, other)} == {"half"}
+        assert "2x-window-on-4-least-loaded" in {candidate.name for candidate in pooled}
 
 
 def test_without_contention_there_is_no_split_and_it_is_said(tmp_path: Path) -> None:

@@ -106,6 +106,13 @@ def chat(tokens: int = 100) -> str:
     return CHAT.replace("OUT", str(tokens))
 
 
+def talk() -> str:
+    """Two people, each in conversations that grow; what was said before can be found in the prompt cache."""
+    session = "session: {turns: 3, think_s: 0.5, reuse_prefix: true}"
+    text = chat(12).replace("closed: 1, think_s: 1}", f"closed: 2, think_s: 1}}\n    {session}")
+    return text.replace("jobs: 4", "jobs: 6")
+
+
 def both(goal: str = "") -> str:
     """A batch of sizes that vary beside a chat."""
     return BOTH.replace("GOAL", f"goal: {{{goal}}}" if goal else "")
