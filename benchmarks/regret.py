@@ -6,7 +6,7 @@ For each workload (left out: the six in benchmarks/regret, none of which was use
 
 1. `slotwise recommend`, by simulation alone; with --confirm also with a measurement of so long;
 2. a grid of designs, all measured, interleaved: 1, 2 and 4 slots, every cap, two orders where there are both paths, one
-   server or one for each path;
+   server or one for each path, and two equal ones where there is one path;
 3. the best of the grid and the recommended design again, head to head on fresh draws, because the least of many noisy
    numbers flatters itself, until the interval of their ratio tells or the budget ends.
 
@@ -42,6 +42,7 @@ from harness.analysis.verdict import path_standings
 from harness.cli.options import Options
 from harness.cli.recommending import budget_of, confirm
 from harness.cli.running import measure_into_folder
+from harness.core.plan import Pool
 from harness.core.records import Path as JobPath
 from harness.errors import SlotwiseError
 from harness.measure.progress import Progress
@@ -65,13 +66,14 @@ from harness.workload.schema import MeasureSpec
 
 WORKLOADS = Path(__file__).parent / "regret"
 GRID_SLOTS = 4  # at most
-GRID_ORDERS = ("fifo", "interactive-first")
+GRID_ORDERS = {"fifo", "interactive-first"}
 # Two servers on half of the cores each: what the interactive one is, and what the batch one.
 APART = {
     *((("serial", 1), batch) for batch in (("serial", 1), ("waves", 4), ("unbounded", 4))),
     *((("serial", 1), ("window", n)) for n in (2, 4)),
     (("window", 4), ("window", 4)),
 }
+TWICE = {("serial", 1), ("window", 4)}  # two equal servers that take whatever comes, where there is one path
 FIFO_ONLY = {"reserve", "waves"}  # the one lets interactive calls overtake anyway, the other rarely has who could
 GRID_SHARE = 0.6  # of the budget; the rest is for the comparison head to head
 GRID_REPEATS = 3
@@ -114,18 +116,19 @@ class Duel(NamedTuple):
 
 def grid(space: Space) -> list[Candidate]:
     """Return the designs that are measured whatever the prediction says; none twice under two names."""
+    both = len({pipeline.path for pipeline in space.loaded.pipelines}) > 1
     found = []
     for candidate in space.candidates:
         lanes = candidate.plan.lanes
-        plain = all(lane.max_in_flight is None and lane.order in GRID_ORDERS for lane in lanes)
-        pooled = any(not isinstance(place, int) for places in candidate.plan.place for place in places)
-        if not plain or pooled:
-            continue
-        if len(lanes) == 2 and tuple((lane.cap, lane.slots) for lane in lanes) not in APART:
+        ways = tuple((lane.cap, lane.slots) for lane in lanes)
+        orders = {lane.order for lane in lanes}
+        if any(lane.max_in_flight is not None for lane in lanes) or not orders <= GRID_ORDERS:
             continue
         if any(lane.cap in FIFO_ONLY and lane.order != "fifo" for lane in lanes):
             continue
-        found.append(candidate)
+        pooled = any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
+        if len(lanes) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):
+            found.append(candidate)
     return found
 
 

@@ -54,6 +54,14 @@ def recommend(
     engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
     model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write recommendation.md and .json into a folder below.")] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Print the answer's settings instead: serve, systemd, compose, asyncio, langchain or langgraph.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
@@ -87,6 +95,7 @@ def recommend(
             model=model,
             out=out,
             as_json=as_json,
+            settings=settings,
         ),
     )
     raise typer.Exit(code)

@@ -15,6 +15,7 @@ from rich.console import Console
 from harness.cli.options import Options as RunOptions
 from harness.cli.own_profile import profile_for
 from harness.cli.running import measure_into_folder
+from harness.cli.settings import check_kind
 from harness.cli.simulating import given_values
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_name
@@ -65,6 +66,7 @@ class Options(NamedTuple):
     model: str | None
     out: Path | None
     as_json: bool
+    settings: str | None = None
 
 
 def recommend_workload(file: Path, options: Options) -> int:
@@ -72,6 +74,8 @@ def recommend_workload(file: Path, options: Options) -> int:
     budget_s = budget_of(options.budget)
     limit_bytes = None if options.memory is None else size_of(options.memory)
     given = given_values(options.assume)
+    if options.settings is not None:
+        check_kind(options.settings)
     overrides = Overrides(scale=options.scale, seed=options.seed, engine=options.engine, model=options.model)
     loaded = load_workload(file, overrides)
     like = loaded.servers[most_slots(loaded.servers)]
@@ -187,8 +191,19 @@ def _noted(recommendation: Recommendation, note: str) -> Recommendation:
     return recommendation._replace(notes=(note, *recommendation.notes))
 
 
+def _settings(recommendation: Recommendation, kind: str) -> str:
+    """Return the settings of one kind of the answer; of two candidates one after the other, each with its name."""
+    analysis = (recommendation.confirmation or recommendation).analysis
+    texts = {one.candidate: one.whole(check_kind(kind)) for one in analysis.choice.settings}
+    if len(texts) == 1:
+        return "".join(texts.values())
+    return "\n".join(f"# {name}\n{text}" for name, text in texts.items())
+
+
 def _show(recommendation: Recommendation, options: Options) -> None:
-    if options.as_json:
+    if options.settings is not None:
+        print(_settings(recommendation, options.settings), end="")
+    elif options.as_json:
         print(recommendation_text(recommendation), end="")
     else:
         print_recommendation(recommendation, Console(highlight=False))

@@ -26,9 +26,9 @@ from harness.recommend.evaluate import Problem
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
 from harness.recommend.scoring import Judge, Score, front, pick
 from harness.recommend.search import SEEDS, Searched, search
-from harness.recommend.sensitivity import changes_of, knee_of, load_of, users_of
+from harness.recommend.sensitivity import changes_of, knee_of, load_of, relief_of, users_of
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import bound_sentence, goal_sentences, search_sentences
+from harness.recommend.words import bound_sentence, front_sentence, goal_sentences, search_sentences
 from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count, percent
@@ -105,6 +105,7 @@ def recommend(
         left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
         search=search_sentences(searched),
         front=tuple(_points(searched, best)),
+        front_why=front_sentence(analysis.choice.kind),
         knee=None,
         changes=(),
         load=(),
@@ -118,6 +119,7 @@ def recommend(
             recommendation = recommendation._replace(
                 knee=knee_of(space, chosen, judge, evaluate),
                 users=users_of(space, chosen, judge, evaluate),
+                goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
                 changes=changes_of(space, searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
                 bounds=tuple(_bounds(problem, analysis, names)),

@@ -223,6 +223,8 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
         origin=run.origin,
         answer=names,
         uses=uses_of(found.space, analysis, names),
+        front=tuple(point._replace(chosen=point.candidate in names) for point in recommendation.front),
+        front_why="Chosen: by the measurement." if contradicts else recommendation.front_why,
         confirmation=Confirmation(
             run.origin,
             str(folder),
@@ -270,6 +272,7 @@ def _sentences(
     mine, theirs = (" and ".join(f'"{name}"' for name in of) for of in (names, recommendation.answer))
     if contradicts:
         lines.append(f"The measurement contradicts the prediction: {mine}, and not {theirs}. The measurement counts.")
+        lines.append(f"What is said further down of knee, people, changes, load and bounds is of {theirs} still.")
     else:
         lines.append(f"The measurement says the same: {mine}.")
     if until.looks > 1:

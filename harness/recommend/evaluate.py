@@ -6,7 +6,7 @@ records: a search makes tens of thousands of them, and looks at five numbers of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ class Figures(NamedTuple):
     candidate: int
     repeat: int
     time_s: tuple[float | None, ...]  # by pipeline: the median over its jobs
+    p95_s: tuple[float | None, ...]  # 95th percentile over its jobs, of however few
     first_token_s: tuple[float | None, ...]
     all_done_s: tuple[float | None, ...]  # first intended start to last end; None where a job failed
     makespan_s: float
@@ -127,6 +128,7 @@ class Evaluator:
             candidate,
             repeat,
             tuple(median(job.pipeline_time_s for job in of) if of else None for of in good),
+            tuple(_p95([job.pipeline_time_s for job in of]) if of else None for of in good),
             tuple(median(of) if of else None for of in self._waited(good, first_s)),
             tuple(
                 max(job.end_s for job in of) - min(job.due_s for job in of) if of and len(of) == len(every) else None
@@ -180,6 +182,15 @@ class Evaluator:
                 extrapolate=problem.extrapolate,
             )
         return servers
+
+
+def _p95(values: Sequence[float]) -> float:
+    """Interpolated between the two nearest, as numpy does it."""
+    values = sorted(values)
+    at = 0.95 * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (at - low) * (values[high] - values[low])
 
 
 def varied(loaded: Loaded, variation: Variation) -> Loaded:

@@ -165,5 +165,6 @@ class Recommendation(NamedTuple):
     bounds: tuple[BoundRow, ...]
     memory: str
     users: Users | None = None
+    front_why: str = ""  # why that point of the front was chosen
     confirmation: Confirmation | None = None
     interrupted: bool = False

@@ -12,10 +12,10 @@ from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, Users
 from harness.recommend.scoring import Judge, Pick, Score, pick
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, users_sentence
+from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, relief_sentence, users_sentence
 from harness.recommend.workers import Evaluate
 
-__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "users_of"]
+__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "relief_of", "users_of"]
 
 SEEDS = 4  # ratios on common random numbers need few
 USERS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -25,6 +25,12 @@ WORTH = 0.95  # of the best throughput: what comes after that only lengthens the
 VARIATIONS = (
     Variation("answers twice as long", answers=2.0),
     Variation("twice the users and jobs", jobs=2),
+)
+RELIEFS = (
+    Variation("Answers half as long", answers=0.5),
+    Variation("Jobs that come half as often", rate=0.5),
+    Variation("One person at a time", users=1),
+    Variation("One person at a time and answers half as long", answers=0.5, users=1),
 )
 
 
@@ -53,6 +59,22 @@ def changes_of(
         others = pick(smaller)
         changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
     return tuple(changes)
+
+
+def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[str, ...]:
+    """Say what would meet the goals where no candidate does: the work made less, on those that were kept."""
+    if not judge.goals or any(score.meets for score in searched.scores):
+        return ()
+    kept = [score.candidate for score in searched.finalists]
+    lines = []
+    for variation in RELIEFS:
+        if not changes(space.loaded.pipelines, variation):
+            continue
+        figures = evaluate_all(kept, SEEDS, evaluate, variation)
+        scores = [judge.score(candidate, figures[candidate.number].values()) for candidate in kept]
+        meeting = [score for score in scores if score.meets]
+        lines.append(relief_sentence(variation.name, pick(meeting).names if meeting else ()))
+    return tuple(lines)
 
 
 def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score]) -> Change:
@@ -131,6 +153,15 @@ def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
 
 def _limit(lane: Lane) -> int | None:
     return {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+
+
+def changes(pipelines: Sequence[Pipeline], variation: Variation) -> bool:
+    """Whether a variation is another workload at all."""
+    rate = variation.rate != 1 and open_loops(pipelines)
+    users = variation.users is not None and any(
+        attended(pipeline) and pipeline.arrival.users > variation.users for pipeline in pipelines
+    )
+    return rate or users or (variation.answers != 1 and variation.users is None)
 
 
 def open_loops(pipelines: Sequence[Pipeline]) -> bool:

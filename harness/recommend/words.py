@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.analysis.model import ChoiceKind
 from harness.core.plan import Lane
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
@@ -20,8 +21,10 @@ __all__ = [
     "bound_sentence",
     "change_sentence",
     "fewer_sentence",
+    "front_sentence",
     "goal_sentences",
     "knee_sentence",
+    "relief_sentence",
     "search_sentences",
     "users_sentence",
 ]
@@ -84,6 +87,28 @@ def users_sentence(candidate: str, rows: Sequence[UsersRow], most: int | None, *
 
 def _reply(row: UsersRow) -> str:
     return f"{seconds(row.times_s[-1])} for a reply" if math.isfinite(row.times_s[-1]) else "no reply in time"
+
+
+def relief_sentence(what: str, names: Sequence[str]) -> str:
+    """Say whether less work would meet the goals, and how it would be run then."""
+    if not names:
+        return f"{what}: no candidate that was kept meets them either."
+    return f"{what}: they are met, with {' and '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}."
+
+
+_WHY = {
+    "one path": "Chosen: of those within 5 % of the fastest the simplest to run.",
+    "same": "Chosen: on both paths of those within 5 % of the fastest the simplest to run.",
+    "both": "Chosen: within 5 % of the fastest on both paths, and the simplest of those that are.",
+    "goals": "Chosen: the goals rule the faster ones out; it is the fastest on the batch path of those that meet them.",
+    "trade": "Chosen: the two ends, because no goal says what a faster path may cost the other one.",
+    "none": "",
+}
+
+
+def front_sentence(kind: ChoiceKind) -> str:
+    """Say why the chosen point of the front, or the one beside it, was chosen."""
+    return _WHY[kind]
 
 
 def change_sentence(what: str, stays: bool, found: Pick, now: Sequence[Score]) -> str:
@@ -159,8 +184,5 @@ def goal_sentences(searched: Searched, problem: Problem) -> tuple[str, ...]:
                 "answers or prompts, a smaller model or a faster machine would."
             )
         else:
-            lines.append(
-                f"A goal of {seconds(miss.found_s)} would be met; so might this one with fewer users or batch jobs "
-                "at the same time, or shorter prompts and answers."
-            )
+            lines.append(f"A goal of {seconds(miss.found_s)} would be met.")
     return tuple(lines)

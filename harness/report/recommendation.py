@@ -65,6 +65,12 @@ def markdown_recommendation(recommendation: Recommendation) -> str:
             lines += [*(f"- {markdown(text)}" for text in section.items), ""]
         if section.code:
             lines += ["```", *(plain(line) for line in section.code), "```", ""]
+    analysis = (recommendation.confirmation or recommendation).analysis
+    for one in analysis.choice.settings:
+        for text in one.texts:
+            where = f": {text.path}" if text.path else ""
+            lines += [f"## {markdown(one.candidate)} as {text.kind}{markdown(where)}", ""]
+            lines += ["```", *(plain(line) for line in text.text.splitlines()), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -99,7 +105,7 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _Section(f"The {verdict.path} path", lead=(verdict.headline,), items=verdict.sentences)
     yield _settings(analysis)
     if recommendation.front:
-        yield _front(recommendation.front, recommendation.paths)
+        yield _front(recommendation.front, recommendation.paths, recommendation.front_why)
     if recommendation.knee:
         yield _knee(recommendation.knee, recommendation.paths)
     if recommendation.users:
@@ -161,10 +167,11 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
         lines += [*one.shell, *one.code]
         remarks += one.remarks
-    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks), code=tuple(lines))
+    whole = "Whole, as files and code: --settings serve, systemd, compose, asyncio, langchain or langgraph."
+    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks, whole), code=tuple(lines))
 
 
-def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
+def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:
     known = any(point.memory_bytes is not None for point in points)
     header = ("candidate", *paths, *(["memory"] if known else []), "")
     rows = []
@@ -177,7 +184,8 @@ def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
         memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
         rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))
     what = " against ".join(f"{path} time" for path in paths) + (" against memory" if known else "")
-    return _Section(f"Pareto front: {what} (means over the seeds)", table=_Table(header, tuple(rows)))
+    title = f"Pareto front: {what} (means over the seeds)"
+    return _Section(title, lead=(why,) if why else (), table=_Table(header, tuple(rows)))
 
 
 def _knee(knee: Knee, paths: Sequence[str]) -> _Section:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from recommend.workloads import UNKNOWN, Silent, fan, loaded_of, paper
+from recommend.workloads import UNKNOWN, Silent, alone, fan, loaded_of
 
 from harness.analysis.measures import index_records, summarise
 from harness.cli.app import _main
@@ -28,7 +28,7 @@ from harness.workload.schema import FrozenDict
 
 
 def found_of(folder: Path) -> tuple[Found, Profile]:
-    profile = paper(folder)
+    profile = alone(folder)
     space = design_space(loaded_of(folder, fan(8)), profile)
     problem = Problem(space.loaded, Profiles(profile))
     found = recommend(space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=2, resamples=0)
@@ -134,7 +134,7 @@ def test_a_whole_recommendation_on_simulated_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Search, measure until told apart, report: the live driver against servers that are models of the profile."""
-    paper(tmp_path)
+    alone(tmp_path)
     text = fan(8, 40).replace(
         "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'paper.yaml'}, speed_up: 20}}"
     )
@@ -190,7 +190,7 @@ def test_a_machine_of_another_speed_is_measured_and_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The servers play a machine whose steps share nothing; the profile that is given says that they do."""
-    profile = paper(tmp_path)
+    profile = alone(tmp_path)
     truth = slow_in_batches(profile).model_copy(update={"name": "truth"})
     (tmp_path / "truth.yaml").write_text(dump_profile(truth), encoding="utf-8")
     # The profile has to be of the model that is played, or it is refused.

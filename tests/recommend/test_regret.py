@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from recommend.workloads import Silent, both, fan, loaded_of, paper
+from recommend.workloads import Silent, alone, both, fan, loaded_of, paper
 
 from harness.measure.progress import Progress
 from harness.predict.simulation import predict
@@ -89,7 +89,7 @@ def slow_in_batches(profile: Profile) -> Profile:
 
 
 def test_where_it_is_not_the_regret_is_what_the_truth_says(regret: ModuleType, tmp_path: Path) -> None:
-    profile = paper(tmp_path)
+    profile = alone(tmp_path)
     truth = Truth(tmp_path, slow_in_batches(profile))
     result = found(regret, tmp_path, fan(8), profile, truth)
     (row,) = result["rows"]
@@ -116,6 +116,8 @@ def test_the_grid_has_every_cap_and_both_placements_and_nothing_twice(regret: Mo
     assert {lane.slots for lane in lanes} == {1, 2, 4}
     assert {len(design.plan.lanes) for design in designs} == {1, 2}
     assert any(lane.order == "interactive-first" for lane in lanes)
+    one_path = regret.grid(regret.space_of(loaded_of(tmp_path, fan(3)).path, profile))
+    assert {"2x-serial-on-1-least-loaded", "2x-window-on-4-least-loaded"} <= {design.name for design in one_path}
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,13 @@ def paper(folder: Path) -> Profile:
     return load_profile(str(path))
 
 
+def alone(folder: Path) -> Profile:
+    """The same, but nobody knows how two servers slow each other there: every candidate has one."""
+    path = folder / "paper.yaml"
+    path.write_text(PROFILE.replace("contention: {2: 1.25}", "contention: null"), encoding="utf-8")
+    return load_profile(str(path))
+
+
 def on_paper(folder: Path, text: str) -> tuple[Space, Problem, Profile]:
     """A workload's space on the profile."""
     profile = paper(folder)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from analysis.uses import ONE, candidate
@@ -180,7 +181,8 @@ def test_langgraph_without_a_limit(run_virtual: RunVirtual) -> None:
     assert servers["four-slot"].most == len(PROMPTS)
 
 
-class Asked(NamedTuple):
+@dataclass
+class Asked:
     """One call, as an order knows it: of its node and its job, and what the copied code's key takes instead."""
 
     path: Literal["batch", "interactive"]
@@ -245,13 +247,15 @@ def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobo
         async with limit.at(number):
             order.append(number)
             await asyncio.sleep(1)
+        if number == 0:  # the first to have waited was given its turn and has not gone on yet
+            tasks[2].cancel()
+
+    tasks: list[asyncio.Task[None]] = []
 
     async def steps(loop: VirtualLoop) -> None:
-        tasks = [asyncio.create_task(hold(number)) for number in range(7)]
+        tasks.extend(asyncio.create_task(hold(number)) for number in range(7))
         await asyncio.sleep(0.5)
         tasks[3].cancel()  # waits
-        await asyncio.sleep(0.5)
-        limit.waiting[0][-1].add_done_callback(lambda _: tasks[2].cancel())  # as its turn comes
         await asyncio.gather(*tasks, return_exceptions=True)
         assert [task.cancelled() for task in tasks] == [number in (2, 3) for number in range(7)]
 
