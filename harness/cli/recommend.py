@@ -20,10 +20,11 @@ def recommend(
         ),
     ] = None,
     profile: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="Profile of the machine: a name or a file; left out: one of this machine and model, else a new one.",
+            metavar="[MODEL=]NAME",
+            help="Profile of the machine: a name or a file (two models: MODEL=NAME twice); left out: one of this "
+            "machine and model, else a new one.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +79,7 @@ def recommend(
     code = recommend_workload(
         file,
         Options(
-            profile=profile,
+            profiles=tuple(profile or ()),
             budget=budget,
             measure=measure,
             extrapolate=extrapolate,

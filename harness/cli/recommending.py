@@ -17,7 +17,7 @@ from harness.cli.own_profile import profile_for
 from harness.cli.running import measure_into_folder
 from harness.cli.settings import check_kind
 from harness.cli.simulating import given_values
-from harness.errors import SlotwiseError, UserError
+from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
@@ -26,6 +26,7 @@ from harness.recommend.confirm import Until, confirmed, contenders, expected_s, 
 from harness.recommend.constraints import Memory, longest_call, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
+from harness.recommend.several import asked_models, check_models, server_like, space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
 from harness.report.progress import progress_for
@@ -34,7 +35,7 @@ from harness.runs.folder import write_text
 from harness.servers.machine import cores
 from harness.units import seconds
 from harness.workload.candidates import most_slots
-from harness.workload.load import Overrides, load_workload
+from harness.workload.load import Loaded, Overrides, load_workload
 from harness.workload.schema import SimulatedServer
 
 __all__ = ["Options", "confirm", "recommend_workload"]
@@ -49,7 +50,7 @@ INTERRUPTED = 130
 class Options(NamedTuple):
     """The options of `slotwise recommend`."""
 
-    profile: str | None
+    profiles: tuple[str, ...]
     budget: str
     measure: bool
     extrapolate: bool
@@ -78,15 +79,17 @@ def recommend_workload(file: Path, options: Options) -> int:
         check_kind(options.settings)
     overrides = Overrides(scale=options.scale, seed=options.seed, engine=options.engine, model=options.model)
     loaded = load_workload(file, overrides)
-    like = loaded.servers[most_slots(loaded.servers)]
+    check_models(loaded)
     with progress_for(sys.stderr) as progress:
-        profile = profile_for(like, options.profile, file.parent, progress, calibrate_it=options.measure)
-        memory = memory_of(like, profile, limit_bytes)
-        space = design_space(
-            loaded, profile, extrapolate=options.extrapolate, max_slots=options.max_slots, fits=memory.too_much
-        )
+        profiles = _profiles(loaded, options, file.parent, progress)
+        profile, memory = profiles.first, _memory(loaded, profiles, limit_bytes)
+        extrapolate, most, fits = options.extrapolate, options.max_slots, memory.too_much
+        if profiles.by_model:
+            space = space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits)
+        else:
+            space = design_space(loaded, profile, extrapolate=extrapolate, max_slots=most, fits=fits)
         longest = longest_call(space.loaded, profile)
-        problem = Problem(space.loaded, Profiles(profile), given, options.extrapolate)
+        problem = Problem(space.loaded, profiles, given, options.extrapolate)
         with _workers(problem, options) as evaluate:
             found = recommend(
                 space,
@@ -106,6 +109,37 @@ def recommend_workload(file: Path, options: Options) -> int:
             recommendation = _confirm(found, memory, budget_s, options, progress)
     _show(recommendation, options)
     return INTERRUPTED if recommendation.interrupted else 0
+
+
+def _profiles(loaded: Loaded, options: Options, near: Path, progress: Progress) -> Profiles:
+    """Return the profile of the model, or those of two."""
+    models = asked_models(loaded)
+    named: dict[str, str] = {}
+    for text in options.profiles:
+        model, _, name = text.rpartition("=")
+        if (len(models) > 1) != bool(model):
+            wanted = " ".join(f"--profile {one}=NAME" for one in models) if len(models) > 1 else "--profile NAME"
+            raise UserError(f'--profile: expected {wanted}, found "{text}"')
+        if model and model not in models:
+            raise UserError(f'--profile: no node asks for model "{model}"{did_you_mean(model, models)}')
+        if (model or models[0]) in named:
+            raise UserError(f"--profile: expected one for {model or models[0]}, found two")
+        named[model or models[0]] = name
+    found = {
+        model: profile_for(server_like(loaded, model), named.get(model), near, progress, calibrate_it=options.measure)
+        for model in models
+    }
+    return Profiles(found[models[0]], found if len(models) > 1 else {})
+
+
+def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None) -> Memory:
+    like = loaded.servers[most_slots(loaded.servers)]
+    first = memory_of(like, profiles.first, limit_bytes)
+    others = {
+        model: memory_of(server_like(loaded, model), profile, limit_bytes)
+        for model, profile in profiles.by_model.items()
+    }
+    return first._replace(others=others)
 
 
 def budget_of(text: str) -> float:

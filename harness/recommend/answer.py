@@ -17,7 +17,7 @@ from harness.analysis.model import Analysis, CandidateSummary
 from harness.core.plan import Pool, lanes_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
-from harness.predict.servers import Given
+from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
@@ -82,7 +82,7 @@ def recommend(
         raise KeyboardInterrupt  # before anything was known
     last = finalists(searched.finalists)
     progress.say(f"predicting the best {len(last)} with all their records")
-    run = _predicted(space, profile, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
+    run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     run, analysis = _undominated(run, space, needed)
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]
@@ -92,7 +92,7 @@ def recommend(
         version=RECOMMENDATION_VERSION,
         workload=loaded.workload.name,
         description=loaded.workload.description,
-        profile=profile.name,
+        profile=", ".join(one.name for one in problem.profiles.all),
         machine=profile.machine,
         paths=judge.paths,
         origin="predicted",
@@ -207,7 +207,7 @@ def _batches(candidate: Candidate) -> bool:
 
 def _predicted(
     space: Space,
-    profile: Profile,
+    profiles: Profiles,
     last: Sequence[Candidate],
     searched: Searched,
     *,
@@ -222,8 +222,11 @@ def _predicted(
     )
     calls = sum(fmean(of.calls for of in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
-    run = predict(loaded, profile, repeats=repeats, given=given, extrapolate=extrapolate).run
-    return with_resampling(run, loaded, profile, profiles=resamples, given=given, extrapolate=extrapolate)
+    first, by_model = profiles
+    run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
+    return with_resampling(
+        run, loaded, first, profiles=resamples, given=given, extrapolate=extrapolate, by_model=by_model
+    )
 
 
 def _undominated(run: Run, space: Space, needed: Mapping[int, int | None]) -> tuple[Run, Analysis]:

@@ -99,7 +99,7 @@ def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
     given, extrapolate = problem.given, problem.extrapolate
     if isinstance(spec, SimulatedServer):
         given, extrapolate = {**spec.assume, **(given or {})}, extrapolate or spec.extrapolate
-    profile = problem.profiles.first
+    profile = problem.profiles.of(spec.model)
     costs = compile_costs(profile, spec.slots, threads=threads_of(spec), given=given, extrapolate=extrapolate).costs
     return sped_up(costs, spec.speed_up) if isinstance(spec, SimulatedServer) else costs
 

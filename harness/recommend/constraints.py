@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ class Memory(NamedTuple):
     limit_bytes: int | None
     source: str  # in words, where the first two come from
     limit_source: str
+    others: Mapping[str, Memory] = {}  # of servers with another model, by its name
 
     @property
     def known(self) -> bool:
@@ -42,10 +43,13 @@ class Memory(NamedTuple):
 
     def needed(self, servers: Sequence[ServerSpec]) -> int | None:
         """Return what these servers take together: weights and KV cache, a tenth more for buffers."""
-        if self.weights_bytes is None or self.token_bytes is None:
-            return None
-        cache = sum(spec.slots * spec.context_tokens for spec in servers) * self.token_bytes
-        return round((len(servers) * self.weights_bytes + cache) * SPARE)
+        needed = 0.0
+        for spec in servers:
+            of = self.others.get(spec.model, self)
+            if of.weights_bytes is None or of.token_bytes is None:
+                return None
+            needed += of.weights_bytes + spec.slots * spec.context_tokens * of.token_bytes
+        return round(needed * SPARE)
 
     def too_much(self, servers: Sequence[ServerSpec]) -> str:
         """Say why these servers do not fit together; "" where they do, or where it is not known."""
@@ -55,7 +59,9 @@ class Memory(NamedTuple):
         return f"more memory than the {size(self.limit_bytes)} that {self.limit_source}"
 
     def sentence(self) -> str:
-        """Say what is known, and where from."""
+        """Say what is known, and where from, of each model where there are several."""
+        if self.others:
+            return " ".join(f"With {model}: {of.sentence()}" for model, of in self.others.items())
         if self.weights_bytes is None or self.token_bytes is None:
             return f"Memory is not looked at: {self.source}."
         text = (

@@ -67,10 +67,10 @@ def markdown_recommendation(recommendation: Recommendation) -> str:
             lines += ["```", *(plain(line) for line in section.code), "```", ""]
     analysis = (recommendation.confirmation or recommendation).analysis
     for one in analysis.choice.settings:
-        for text in one.texts:
-            where = f": {text.path}" if text.path else ""
-            lines += [f"## {markdown(one.candidate)} as {text.kind}{markdown(where)}", ""]
-            lines += ["```", *(plain(line) for line in text.text.splitlines()), "```", ""]
+        for whole in one.texts:
+            where = f": {whole.path}" if whole.path else ""
+            lines += [f"## {markdown(one.candidate)} as {whole.kind}{markdown(where)}", ""]
+            lines += ["```", *(plain(line) for line in whole.text.splitlines()), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -55,6 +55,21 @@ def test_json_and_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert json.loads(written.with_suffix(".json").read_text(encoding="utf-8"))["answer"] == found["answer"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("serve", "OLLAMA_NUM_PARALLEL=4"), ("systemd", "[Service]"), ("asyncio", "asyncio.Semaphore(4)")],
+)
+def test_settings_alone_and_whole_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, kind: str, said: str
+) -> None:
+    assert slotwise(monkeypatch, "fan.yaml", *M1, *QUICK, "--settings", kind, "--out", "reports") == 0
+    text = capsys.readouterr().out
+    assert said in text
+    assert "recommendation" not in text
+    (written,) = (folder / "reports").glob("*/recommendation.md")
+    assert text.strip() in written.read_text(encoding="utf-8")
+
+
 def test_a_budget_too_short_is_said_and_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,10 +82,13 @@ def test_a_budget_too_short_is_said_and_no_failure(
     ("arguments", "said"),
     [
         (("fan.yaml", *QUICK), "no profile of this machine with gemma4"),
+        (("fan.yaml", *M1, *QUICK, "--settings", "sytemd"), 'did you mean "systemd"?'),
         (("fan.yaml", *M1, *QUICK, "--budget", "soon"), "--budget: expected a time"),
         (("fan.yaml", *M1, *QUICK, "--memory", "much"), "--memory: expected a size"),
         (("fan.yaml", "--profile", "m1-published", *QUICK), "prefill_s_per_token"),
         (("none.yaml", *QUICK), "none.yaml"),
+        (("fan.yaml", "--profile", "gemma4=m1-published", *QUICK), "--profile: expected --profile NAME"),
+        (("fan.yaml", "--profile", "paper.yaml", "--profile", "m1-published", *QUICK), "expected one for gemma4"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from recommend.workloads import M1_PROMPTS, UNKNOWN, Silent, both, chat, fan, loaded_of, on_paper, paper, talk
+from recommend.workloads import (
+    M1_PROMPTS,
+    UNKNOWN,
+    Silent,
+    alone,
+    both,
+    chat,
+    fan,
+    loaded_of,
+    on_paper,
+    paper,
+    talk,
+    two_models,
+)
 
 from harness.analysis.analyse import analyse
 from harness.predict.servers import Given, Profiles
@@ -15,9 +29,13 @@ from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, answer_of, dominated, recommend, uses_of
 from harness.recommend.bounds import bounds
+from harness.recommend.constraints import Memory
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
+from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
-from harness.recommend.workers import in_process
+from harness.recommend.workers import in_process, on_cores
+
+WEIGHTS = {"small": 1000, "large": 3000}
 
 
 def found_of(folder: Path, text: str, profile: Profile, given: Given = None, seeds: int = 4) -> Found:
@@ -105,7 +123,7 @@ def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
 
 def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
     """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt of so many tokens / 128 s."""
-    profile = paper(tmp_path)
+    profile = alone(tmp_path)
     space = design_space(loaded_of(tmp_path, fan(6, 16)), profile)
     problem = Problem(space.loaded, Profiles(profile))
     found = bounds(problem, 1)
@@ -125,6 +143,22 @@ def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> N
     assert "No candidate meets every goal" in text
     assert "Nearest is" in text
     assert "no routing meets that goal" in text
+    assert "Answers half as long: no candidate that was kept meets them either." in text
+
+
+@pytest.mark.parametrize(
+    ("goal", "met"),
+    # Alone 10 steps of 1/8 s and the prompt: with answers half as long half of the steps.
+    [("p50_s: 1.2", True), ("p95_s: 1.2", True), ("p50_s: 0.05", False)],
+)
+def test_what_would_meet_goals_that_nothing_meets(tmp_path: Path, goal: str, met: bool) -> None:
+    text = chat(10).replace("    nodes:", f"    goal: {{{goal}}}\n    nodes:")
+    recommendation = found_of(tmp_path, text, paper(tmp_path)).recommendation
+    said = " ".join(recommendation.goals)
+    assert "No candidate meets every goal." in said
+    assert ("Answers half as long: they are met, with" in said) == met
+    assert "people" not in said  # one chats anyway
+    assert "Chosen: " in recommendation.front_why
 
 
 def test_what_would_change_the_answer(tmp_path: Path) -> None:
@@ -165,6 +199,28 @@ def test_a_conversation_is_worth_keeping_where_its_prompt_is_found_again(tmp_pat
     analysis = analyse(predict(space.loaded._replace(plans=plans), profile, repeats=2).run)
     (use, other) = uses_of(space, analysis, ("2x-serial-on-1-affinity",))
     assert (use.choice, use.threads, use.server, other.server) == ("affinity", "half", "half-1-a", "half-1-b")
+
+
+@pytest.mark.parametrize("cores", ["one core", "two"])
+def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
+    """Found, predicted, bounded and with the memory of both; the same draws, so it is never dominated."""
+    loaded, profiles = two_models(tmp_path)
+    memory = Memory(1000, 1.0, 10**9, "", "", {name: Memory(n, 1.0, 10**9, name, "") for name, n in WEIGHTS.items()})
+    space = space_of_two(loaded, profiles, fits=memory.too_much)
+    problem = Problem(space.loaded, Profiles(profiles["small"], profiles))
+    with on_cores(problem, 2) if cores == "two" else nullcontext(in_process(problem)) as evaluate:
+        found = recommend(
+            space, problem, profiles["small"], evaluate, Silent(), memory=memory, seeds=2, resamples=0
+        ).recommendation
+    (name,) = found.answer
+    assert name.startswith("small:") and "+large:" in name
+    assert {use.server.rpartition("-")[0] for use in found.uses} == {"small", "large"}
+    assert {use.threads for use in found.uses} == {"half"}
+    slots = sum(lane.slots for lane in space.find(name).plan.lanes)
+    (chosen,) = (point for point in found.front if point.chosen)
+    assert chosen.memory_bytes == round(1.1 * (sum(WEIGHTS.values()) + slots * 4096))
+    assert all(bound.bound_s <= bound.found_s for bound in found.bounds)
+    assert "With small: " in found.memory and "With large: " in found.memory
 
 
 def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     of = until(100 + 20 * len(names))
     now_s = 99.0
     assert not of(empty)  # two repeats of all fit, by the prediction
+    of = until(100 + 20 * len(names))
     now_s = 101.0
     assert of(empty)
     assert "the 2 repeats that it takes would have taken about" in of.why

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from recommend.workloads import UNKNOWN, Deadly, Silent, both, fan, on_paper
 
@@ -30,6 +31,12 @@ def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
             for number, pipeline in enumerate(space.loaded.pipelines):
                 key = [figure_key(candidate.name, pipeline.name, name) for name in ("time", "first_token", "all_done")]
                 assert found.time_s[number] == expected[key[0]][repeat]
+                times = [
+                    job.pipeline_time_s
+                    for job in run.jobs
+                    if (job.candidate, job.repeat, job.pipeline) == (candidate.name, repeat, pipeline.name)
+                ]
+                assert found.p95_s[number] == pytest.approx(np.percentile(times, 95))
                 assert found.first_token_s[number] == expected[key[1]].get(repeat)
                 assert found.all_done_s[number] == expected[key[2]][repeat]
 

@@ -118,6 +118,17 @@ def both(goal: str = "") -> str:
     return BOTH.replace("GOAL", f"goal: {{{goal}}}" if goal else "")
 
 
+def two_models(folder: Path) -> tuple[Loaded, dict[str, Profile]]:
+    """A draft by a small model and an answer by a large one, four at a time, and a profile of each."""
+    text = FAN.replace("ITEMS", '"a", "b", "c", "d"').replace("OUT", "12").replace("model: gemma4", "model: small")
+    text = text.replace(
+        "inputs:", '      answer: {agent: {model: large, prompt: "Go on.", output_tokens: 8}, after: [part]}\ninputs:'
+    )
+    loaded = loaded_of(folder, text)
+    of_small = paper(folder)
+    return loaded, {name: of_small.model_copy(update={"name": name, "model_id": name}) for name in ("small", "large")}
+
+
 def loaded_of(folder: Path, text: str) -> Loaded:
     """Write a workload and load it."""
     path = folder / "workload.yaml"
