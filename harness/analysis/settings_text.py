@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from harness.analysis.model import CandidateSummary, ServerUse
 from harness.analysis.settings_order import ORDERED, TURNS, key_lines
+from harness.analysis.settings_pool import pool_blocks
 from harness.units import count
 
 __all__ = ["Place", "asyncio_text", "compose_text", "langchain_text", "langgraph_text", "places_of", "systemd_texts"]
@@ -135,9 +136,15 @@ def compose_text(places: Sequence[Place]) -> str:
     return _text([*lines, "volumes:", "  ollama: {}"])
 
 
-def asyncio_text(places: Sequence[Place]) -> str:
-    """Return the limit for plain asyncio and Ollama's own client."""
+def asyncio_text(places: Sequence[Place], pool: str = "") -> str:
+    """Return the limit for plain asyncio and Ollama's own client.
+
+    `pool`: how one of the servers is chosen where each may take any call.
+    """
     blocks = [[*_imports(places), "", "import ollama", "", MODEL], *_turns(places)]
+    if pool:
+        blocks.append([f'{place.identifier}_server = ollama.AsyncClient(host="{place.url}")' for place in places])
+        return _joined([*blocks, *pool_blocks(places, pool, "server", "ask", _chat)])
     for place in places:
         name = place.identifier
         setup = [f'{name}_server = ollama.AsyncClient(host="{place.url}")', *_limit(place)]
@@ -150,8 +157,10 @@ def asyncio_text(places: Sequence[Place]) -> str:
     return _joined(blocks)
 
 
-def langchain_text(places: Sequence[Place]) -> str:
-    """Return the limit for LangChain: `max_concurrency` of a batch, which knows neither an order nor a reserve."""
+def langchain_text(places: Sequence[Place], pool: str = "") -> str:
+    """Return the limit for LangChain: `max_concurrency` of a batch, which knows no order, reserve or other server."""
+    if pool:
+        return _joined(_models_in_a_pool(places, pool))
     special = any(place.ordered or place.reserved for place in places)
     head = [*(_imports(places) if special else []), *([""] if special else [])]
     blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]
@@ -177,8 +186,23 @@ def langchain_text(places: Sequence[Place]) -> str:
     return _joined(blocks)
 
 
-def langgraph_text(places: Sequence[Place]) -> str:
+def _chat(client: str) -> tuple[str, ...]:
+    message = '[{"role": "user", "content": prompt}]'
+    return f"reply = await {client}.chat(model=MODEL, messages={message})", "return reply.message.content"
+
+
+def _models_in_a_pool(places: Sequence[Place], pool: str) -> list[list[str]]:
+    head = [*_imports(places), "", "from langchain_ollama import ChatOllama", "", MODEL]
+    models = [f'{place.identifier}_model = ChatOllama(model=MODEL, base_url="{place.url}")' for place in places]
+    blocks = pool_blocks(places, pool, "model", "call", lambda client: (f"return await {client}.ainvoke(prompt)",))
+    return [head, *_turns(places), models, *blocks]
+
+
+def langgraph_text(places: Sequence[Place], pool: str = "") -> str:
     """Return the limit for LangGraph: `max_concurrency` of an invocation, and one that holds for all of them."""
+    if pool:
+        run = ["async def run(graph, state):", '    """Run a compiled graph whose nodes call the pool once."""']
+        return _joined([*_models_in_a_pool(places, pool), [*run, "    return await graph.ainvoke(state)"]])
     limited = any(place.use.in_flight is not None for place in places)
     head = [*(_imports(places) if limited else []), *([""] if limited else [])]
     blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.caps import limit
 from harness.core.plan import Pool, lanes_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
@@ -32,7 +33,7 @@ from harness.recommend.words import bound_sentence, front_sentence, goal_sentenc
 from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count, percent
-from harness.workload.schema import EngineServer
+from harness.workload.schema import EngineServer, SimulatedServer
 
 __all__ = ["Found", "finalists", "recommend", "uses_of"]
 
@@ -178,12 +179,12 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             for lane in lanes_of(candidate.plan.place[number][node])
         }
         pools = {place.choice for row in candidate.plan.place for place in row if isinstance(place, Pool)}
-        for index, lane in enumerate(candidate.plan.lanes):
-            if index not in places:
-                continue
-            spec = space.loaded.servers[lane.server]
-            threads = str(spec.threads or "") if isinstance(spec, EngineServer) else ""
-            limit = {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+        mine = [lane for index, lane in enumerate(candidate.plan.lanes) if index in places]
+        if pools:  # equal servers, any of which may take a call: one place
+            mine = [mine[0]._replace(server=" + ".join(lane.server for lane in mine))]
+        for lane in mine:
+            spec = space.loaded.servers[lane.server.split(" + ")[0]]
+            threads = str(spec.threads or "") if isinstance(spec, EngineServer | SimulatedServer) else ""
             uses.append(
                 Use(
                     verdict.path,
@@ -193,7 +194,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
                     lane.slots,
                     lane.cap,
                     lane.order,
-                    limit,
+                    limit(lane),
                     threads,
                     " ".join(sorted(pools)),
                 )

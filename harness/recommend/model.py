@@ -32,7 +32,7 @@ class Use(NamedTuple):
     path: Path
     pipelines: tuple[str, ...]
     candidate: str
-    server: str
+    server: str  # several that take whatever comes: their names with " + " between, and slots and calls are of each
     slots: int
     cap: str
     order: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane
+from harness.core.plan import Lane, Pool
 from harness.recommend.evaluate import Variation, attended
 from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score, pick
@@ -15,7 +15,7 @@ from harness.recommend.space import Candidate, Space
 from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, relief_sentence, users_sentence
 from harness.recommend.workers import Evaluate
 
-__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "relief_of", "users_of"]
+__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "pooled", "relief_of", "users_of"]
 
 SEEDS = 4  # ratios on common random numbers need few
 USERS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -102,7 +102,11 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     """Say how many calls in flight are worth it on the server of the first path's choice."""
     candidate = chosen[0]
     index = len(candidate.plan.lanes) - 1  # of two servers the second is the batch path's
-    family = {_limit(other.plan.lanes[index]): other for other in reversed(_family(space, candidate, index))}
+    servers = len(candidate.plan.lanes) if pooled(candidate) else 1
+    family = {
+        None if (limit := _limit(other.plan.lanes[index])) is None else servers * limit: other
+        for other in reversed(_family(space, candidate, index))
+    }
     if len(family) < 2:
         return None
     figures = evaluate_all(tuple(family.values()), SEEDS, evaluate)
@@ -113,7 +117,15 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     most = max(row.tokens_per_s for row in rows)
     knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
     lane = candidate.plan.lanes[index]
+    if pooled(candidate):
+        names = " + ".join(each.server for each in candidate.plan.lanes)
+        lane = lane._replace(server=names, slots=servers * lane.slots)
     return Knee(lane.server, lane.slots, tuple(rows), knee.in_flight, knee_sentence(lane, rows, knee))
+
+
+def pooled(candidate: Candidate) -> bool:
+    """Whether every call may go to any of its servers."""
+    return any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
 
 
 def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Users | None:
@@ -137,11 +149,11 @@ def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: 
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
     """Return the candidates that differ only in how many calls this server is given at once; simple orders first."""
     lane = candidate.plan.lanes[index]
-    rest = candidate.plan.lanes[:index]
+    rest = () if pooled(candidate) else candidate.plan.lanes[:index]
     found = [
         other
         for other in space.candidates
-        if other.plan.lanes[:index] == rest
+        if other.plan.lanes[: len(rest)] == rest
         and len(other.plan.lanes) == index + 1
         and other.plan.lanes[index].server == lane.server
         and other.plan.place == candidate.plan.place

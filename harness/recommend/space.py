@@ -163,9 +163,15 @@ def design_space(
     for half, choice in product(halves if not fixed else [], _choices(loaded)):
         specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
         pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
+        kept = "" if choice == "least-loaded" else f"-{choice}"
         for way in ways_of(half.slots, shared=both):
             if way.max_in_flight is None:
-                add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}-{choice}")
+                add(
+                    tuple(way.lane(server) for server in specs),
+                    specs,
+                    pooled,
+                    f"2x-{way.name}{'' if choice == 'least-loaded' else f'-{choice}'}",
+                )
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
     if not plans:
         reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)

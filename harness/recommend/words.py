@@ -100,7 +100,7 @@ _WHY = {
     "one path": "Chosen: of those within 5 % of the fastest the simplest to run.",
     "same": "Chosen: on both paths of those within 5 % of the fastest the simplest to run.",
     "both": "Chosen: within 5 % of the fastest on both paths, and the simplest of those that are.",
-    "goals": "Chosen: the goals rule the faster ones out; it is the fastest on the batch path of those that meet them.",
+    "goals": "Chosen: the goals decide; it is the fastest on the batch path of those that meet them.",
     "trade": "Chosen: the two ends, because no goal says what a faster path may cost the other one.",
     "none": "",
 }
@@ -169,20 +169,17 @@ def goal_sentences(searched: Searched, problem: Problem) -> tuple[str, ...]:
         return ()
     nearest = min(able, key=lambda s: (s.excess, s.candidate.simplicity))
     spans = bounds(problem, 1).span_s
-    lines = ["No candidate meets every goal."]
+    misses = ", ".join(
+        f"{_GOALS[miss.goal]} of {miss.pipeline} {seconds(miss.found_s)}, wanted {seconds(miss.wanted_s)} "
+        f"({miss.found_s / miss.wanted_s:.2f} times)"
+        for miss in nearest.missed
+    )
+    lines = [f'No candidate meets every goal. Nearest is "{nearest.candidate.name}": {misses}.']
     for miss in nearest.missed:
-        what = f"{_GOALS[miss.goal]} of {miss.pipeline}"
-        lines.append(
-            f'Nearest is "{nearest.candidate.name}": {what} {seconds(miss.found_s)}, wanted {seconds(miss.wanted_s)}, '
-            f"{miss.found_s / miss.wanted_s:.2f} times."
-        )
-        number = list(problem.loaded.workload.pipelines).index(miss.pipeline)
-        span_s = spans[number]
+        span_s = spans[list(problem.loaded.workload.pipelines).index(miss.pipeline)]
         if miss.goal == "p50_s" and span_s is not None and span_s > miss.wanted_s:
             lines.append(
-                f"A reply alone on an idle server takes {seconds(span_s)} already: no routing meets that goal. Shorter "
-                "answers or prompts, a smaller model or a faster machine would."
+                f"A reply of {miss.pipeline} alone on an idle server takes {seconds(span_s)} already: no routing meets "
+                "that goal. Shorter answers or prompts, a smaller model or a faster machine would."
             )
-        else:
-            lines.append(f"A goal of {seconds(miss.found_s)} would be met.")
     return tuple(lines)

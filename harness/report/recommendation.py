@@ -128,13 +128,14 @@ def _uses(uses: Sequence[Use]) -> _Table:
     for use in uses:
         about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
         about += [use.choice] if use.choice else []
+        each = " each" if use.choice else ""
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
                 f"{use.server} ({', '.join(about)})" if about else use.server,
-                str(use.slots),
+                f"{use.slots}{each}",
                 use.cap,
-                "no limit" if use.in_flight is None else str(use.in_flight),
+                "no limit" if use.in_flight is None else f"{use.in_flight}{each}",
                 use.order,
             )
         )

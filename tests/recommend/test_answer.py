@@ -31,6 +31,8 @@ from harness.recommend.answer import Found, answer_of, dominated, recommend, use
 from harness.recommend.bounds import bounds
 from harness.recommend.constraints import Memory
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
+from harness.recommend.scoring import Judge
+from harness.recommend.sensitivity import knee_of
 from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process, on_cores
@@ -155,7 +157,7 @@ def test_what_would_meet_goals_that_nothing_meets(tmp_path: Path, goal: str, met
     text = chat(10).replace("    nodes:", f"    goal: {{{goal}}}\n    nodes:")
     recommendation = found_of(tmp_path, text, paper(tmp_path)).recommendation
     said = " ".join(recommendation.goals)
-    assert "No candidate meets every goal." in said
+    assert "No candidate meets every goal. Nearest is" in said
     assert ("Answers half as long: they are met, with" in said) == met
     assert "people" not in said  # one chats anyway
     assert "Chosen: " in recommendation.front_why
@@ -187,18 +189,32 @@ def test_how_many_people_it_carries(tmp_path: Path) -> None:
     assert found_of(tmp_path, fan(3), paper_profile).recommendation.users is None
 
 
-def test_a_conversation_is_worth_keeping_where_its_prompt_is_found_again(tmp_path: Path) -> None:
-    """Evaluated and predicted: the pools are candidates like any other, and nothing falls over."""
+def test_two_equal_servers_are_candidates_like_any_other(tmp_path: Path) -> None:
+    """Evaluated and predicted alike; said as one place with both servers, and how many calls it carries."""
     space, problem, profile = on_paper(tmp_path, talk())
-    figures = {
-        name: Evaluator(problem).evaluate(space.find(f"2x-serial-on-1-{name}").number, 0)
-        for name in ("least-loaded", "affinity")
-    }
-    assert (figures["affinity"].time_s[0] or 0) <= (figures["least-loaded"].time_s[0] or 0)
-    plans = tuple(space.find(f"2x-serial-on-1-{name}").plan for name in figures)
+    names = ["2x-serial-on-1", "2x-serial-on-1-affinity"]
+    plans = tuple(space.find(name).plan for name in names)
     analysis = analyse(predict(space.loaded._replace(plans=plans), profile, repeats=2).run)
-    (use, other) = uses_of(space, analysis, ("2x-serial-on-1-affinity",))
-    assert (use.choice, use.threads, use.server, other.server) == ("affinity", "half", "half-1-a", "half-1-b")
+    for name, choice in zip(names, ("least-loaded", "affinity"), strict=True):
+        figures = [Evaluator(problem).evaluate(space.find(name).number, repeat).time_s[0] for repeat in range(2)]
+        (summary,) = next(of for of in analysis.candidates if of.name == name).pipelines
+        assert figures == [time_s for _, time_s in summary.time_by_repeat]
+        (use,) = uses_of(space, analysis, (name,))
+        assert (use.choice, use.threads, use.server) == (choice, "half", "half-1-a + half-1-b")
+    knee = knee_of(space, [space.find("2x-serial-on-1")], Judge.of(space.loaded.workload, {}), in_process(problem))
+    assert knee is not None
+    assert [row.in_flight for row in knee.rows] == [2, None]
+    assert knee.server == "half-1-a + half-1-b"
+
+
+def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> None:
+    """What is said again in every turn need not be read again: a bound that counts it is beaten."""
+    space, problem, profile = on_paper(tmp_path, talk())
+    (span_s,) = bounds(problem, 3).span_s
+    analysis = analyse(predict(space.loaded, profile, repeats=3).run)
+    fastest_s = min(of.pipelines[0].time.value for of in analysis.candidates if of.pipelines[0].time)
+    assert span_s is not None
+    assert 0.3 * fastest_s < span_s <= fastest_s
 
 
 @pytest.mark.parametrize("cores", ["one core", "two"])

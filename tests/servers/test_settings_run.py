@@ -55,9 +55,12 @@ class Counted:
             span.append(now_s())
 
 
-def copied(kind: str, *uses: ServerUse) -> tuple[dict[str, Any], dict[str, Counted]]:
+def copied(kind: str, *uses: ServerUse, pool: str = "") -> tuple[dict[str, Any], dict[str, Counted]]:
     """Execute a snippet, and put a simulated server in the place of each that it names."""
-    (text,) = (text for text in settings_for(candidate(*uses)).texts if text.kind == kind)
+    of = candidate(*uses)
+    if pool:
+        of = of._replace(pools=tuple((summary.pipeline, pool) for summary in of.pipelines))
+    (text,) = (text for text in settings_for(of).texts if text.kind == kind)
     made: dict[str, Any] = {}
     exec(compile(text.text, kind, "exec"), made)
     servers = {}
@@ -278,3 +281,38 @@ def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> 
             return [most, server.most]
 
         assert run_virtual(steps) == [3, 4]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
+@pytest.mark.parametrize("order", ["fifo", "oldest-job-first"])
+def test_two_servers_that_take_whatever_comes(kind: str, order: str, run_virtual: RunVirtual) -> None:
+    uses = [ONE._replace(server=name, in_flight=2, slots=2, order=order) for name in ("half-a", "half-b")]
+    made, servers = copied(kind, *uses, pool="least-loaded")
+    every = made["ask_all_pool" if kind == "asyncio" else "call_all_pool"]
+
+    async def steps(_: VirtualLoop) -> list[Any]:
+        answers: list[Any] = await every(PROMPTS)
+        return answers
+
+    assert len(run_virtual(steps)) == len(PROMPTS)
+    assert {name: server.most for name, server in servers.items()} == {"half-a": 2, "half-b": 2}
+    assert sum(len(server.spans) for server in servers.values()) == len(PROMPTS)
+    assert made["pool_free"] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "langchain"])
+def test_a_conversation_stays_where_it_began(kind: str, run_virtual: RunVirtual) -> None:
+    uses = [ONE._replace(server=name, in_flight=1, slots=1) for name in ("half-a", "half-b")]
+    made, servers = copied(kind, *uses, pool="affinity")
+    ask = made["ask_pool" if kind == "asyncio" else "call_pool"]
+
+    async def conversation(name: str, turns: int) -> None:
+        for turn in range(turns):
+            await ask(f"Say {turn}.", name)
+
+    async def steps(_: VirtualLoop) -> None:
+        await asyncio.gather(conversation("one", 2), conversation("other", 3))
+
+    run_virtual(steps)
+    assert [len(server.spans) for server in servers.values()] == [2, 3]
+    assert [server.most for server in servers.values()] == [1, 1]
