@@ -166,12 +166,7 @@ def design_space(
         kept = "" if choice == "least-loaded" else f"-{choice}"
         for way in ways_of(half.slots, shared=both):
             if way.max_in_flight is None:
-                add(
-                    tuple(way.lane(server) for server in specs),
-                    specs,
-                    pooled,
-                    f"2x-{way.name}{'' if choice == 'least-loaded' else f'-{choice}'}",
-                )
+                add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
     if not plans:
         reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
