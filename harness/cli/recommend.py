@@ -54,6 +54,10 @@ def recommend(
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
     engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
     model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Without a workload: this running server, as far as it can be known."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write recommendation.md and .json into a folder below.")] = None,
     settings: Annotated[
         str | None,
@@ -73,7 +77,10 @@ def recommend(
             )
         from harness.cli.sweeping import sweep_model
 
-        raise typer.Exit(sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, as_json=as_json))
+        code = sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, server=server, as_json=as_json)
+        raise typer.Exit(code)
+    if server is not None:
+        raise UserError("--server goes with --model alone; in a workload a running server is named by its url")
     from harness.cli.recommending import Options, recommend_workload
 
     code = recommend_workload(

@@ -23,7 +23,7 @@ from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.recommend.answer import Found, recommend
 from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s
-from harness.recommend.constraints import Memory, longest_call, memory_of
+from harness.recommend.constraints import Memory, check_one_slot, longest_call, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
@@ -36,7 +36,7 @@ from harness.servers.machine import cores
 from harness.units import seconds
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded, Overrides, load_workload
-from harness.workload.schema import SimulatedServer
+from harness.workload.schema import OllamaServer, SimulatedServer
 
 __all__ = ["Options", "confirm", "recommend_workload"]
 
@@ -135,6 +135,8 @@ def _profiles(loaded: Loaded, options: Options, near: Path, progress: Progress) 
 def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None) -> Memory:
     like = loaded.servers[most_slots(loaded.servers)]
     first = memory_of(like, profiles.first, limit_bytes)
+    if not (isinstance(like, OllamaServer) and like.url):
+        check_one_slot(first, like)
     others = {
         model: memory_of(server_like(loaded, model), profile, limit_bytes)
         for model, profile in profiles.by_model.items()

@@ -18,7 +18,7 @@ from harness.units import size
 from harness.workload.load import Loaded
 from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Longest", "Memory", "longest_call", "memory_of"]
+__all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "memory_of"]
 
 SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
 
@@ -104,6 +104,17 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
         return Memory(known.model_bytes, per_token, limit, f'from profile "{profile.name}"', limit_source)
     source = f'neither a model file here nor profile "{profile.name}" says what {spec.model} takes'
     return Memory(None, None, limit, source, limit_source)
+
+
+def check_one_slot(memory: Memory, like: ServerSpec) -> None:
+    """Raise UserError where there is no room for even one slot."""
+    one = like.model_copy(update={"slots": 1})
+    if memory.too_much([one]):
+        raise UserError(
+            f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
+            f"context of {like.context_tokens} tokens, and {size(memory.limit_bytes or 0)} {memory.limit_source}; give "
+            "it a smaller context_tokens, or take a smaller model"
+        )
 
 
 def _model_file(spec: ServerSpec) -> Path | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from recommend.workloads import PROFILE, both, fan
 
+from harness.cli import sweeping
 from harness.cli.app import _main
 from harness.cli.recommending import budget_of, size_of
 from harness.errors import UserError
@@ -20,6 +21,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "fan.yaml").write_text(fan(8), encoding="utf-8")
     (tmp_path / "both.yaml").write_text(both("p50_s: 4"), encoding="utf-8")
+    embedded = fan(8).replace("kind: ollama, model: gemma4", "kind: llamacpp, context_tokens: 1024")
+    (tmp_path / "embedded.yaml").write_text(embedded, encoding="utf-8")
     (tmp_path / "paper.yaml").write_text(PROFILE, encoding="utf-8")
     return tmp_path
 
@@ -78,6 +81,9 @@ def test_a_budget_too_short_is_said_and_no_failure(
     assert "Prediction only: a budget of 1.00 s is too short" in " ".join(capsys.readouterr().out.split())
 
 
+EPYC = ("--profile", "epyc-2core", *QUICK)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -87,6 +93,12 @@ def test_a_budget_too_short_is_said_and_no_failure(
         (("fan.yaml", *M1, *QUICK, "--memory", "much"), "--memory: expected a size"),
         (("fan.yaml", "--profile", "m1-published", *QUICK), "prefill_s_per_token"),
         (("none.yaml", *QUICK), "none.yaml"),
+        (("fan.yaml", "--server", "http://127.0.0.1:1", *QUICK), "--server goes with --model alone"),
+        ((), "name a workload, or a model with --model"),
+        (
+            ("embedded.yaml", "--memory", "50MB", *EPYC),
+            "there is no memory for even one slot of smollm2-135m: it takes 1",
+        ),
         (("fan.yaml", "--profile", "gemma4=m1-published", *QUICK), "--profile: expected --profile NAME"),
         (("fan.yaml", "--profile", "paper.yaml", "--profile", "m1-published", *QUICK), "expected one for gemma4"),
     ],
@@ -99,6 +111,21 @@ def test_mistakes_are_one_line(
     assert said in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_without_a_workload_it_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[str, ...], dict[str, object]]] = []
+
+    def fake(models: tuple[str, ...], **options: object) -> int:
+        asked.append((models, options))
+        return 0
+
+    monkeypatch.setattr(sweeping, "sweep_model", fake)
+    assert slotwise(monkeypatch, "--model", "m", "--max-slots", "8") == 0
+    assert slotwise(monkeypatch, "--model", "m", "--server", "http://127.0.0.1:1", "--json") == 0
+    (first, second) = asked
+    assert first == (("m",), {"engine": "llamacpp", "most": 8, "server": None, "as_json": False})
+    assert second == (("m",), {"engine": "llamacpp", "most": 64, "server": "http://127.0.0.1:1", "as_json": True})
 
 
 def test_times_and_sizes() -> None:

@@ -110,7 +110,7 @@ def test_more_models_are_another_question(tmp_path: Path) -> None:
     text = text.replace("inputs:", '      last: {agent: {model: huge, prompt: "On.", output_tokens: 8}}\ninputs:')
     with pytest.raises(UserError, match=r"nodes ask for small and large and huge, .* not 3 models"):
         space_of_two(loaded_of(tmp_path, text), profiles)
-    (server,) = loaded.servers.values()
+    server = next(iter(loaded.servers.values()))
     running = loaded._replace(servers={"ollama": server.model_copy(update={"url": "http://127.0.0.1:9"})})
     with pytest.raises(UserError, match="not several models of a running server"):
         check_models(running)
