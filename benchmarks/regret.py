@@ -201,19 +201,23 @@ class GridOver:
     """Ends the measurement of a grid before a repeat of it that its share of the budget has no room for."""
 
     def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._end_s = clock, clock() + budget_s
-        self._last_s, self._repeats = clock(), 0
+        self._clock, self._begin_s = clock, clock()
+        self._end_s = self._begin_s + budget_s
+        self._first_s = 0.0  # when the first trial had ended: before it servers were started
+        self._trials = 0
 
     def __call__(self, folder: Path) -> bool:
         """Look at the folder after a trial: one repeat is always measured."""
+        now_s = self._clock()
+        self._trials += 1
+        if self._trials == 1:
+            self._first_s = now_s
         run = read_run(folder)
         done = Counter(trial.candidate for trial in run.trials if trial.complete)
-        repeats = min(done[name] for name in run.candidates)
-        if repeats <= self._repeats:
-            return False
-        now_s = self._clock()
-        took_s, self._last_s, self._repeats = now_s - self._last_s, now_s, repeats
-        return now_s + took_s > self._end_s
+        if len({done[name] for name in run.candidates}) > 1:
+            return False  # in the middle of a repeat
+        since_s, trials = (now_s - self._first_s, self._trials - 1) if self._trials > 1 else (now_s - self._begin_s, 1)
+        return now_s + since_s / trials * len(run.candidates) > self._end_s
 
 
 def really(out: Path) -> Measure:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,18 +138,29 @@ def test_what_an_interval_means(
     assert regret.verdict_of(comparison) == verdict
 
 
-def test_a_grid_ends_before_a_repeat_that_has_no_room(regret: ModuleType, tmp_path: Path) -> None:
-    profile = paper(tmp_path)
+@pytest.mark.parametrize(("budget_s", "repeats"), [(60, 1), (119, 1), (121, 2)])
+def test_a_grid_ends_before_a_repeat_that_has_no_room(
+    regret: ModuleType, tmp_path: Path, budget_s: float, repeats: int
+) -> None:
+    """Two designs, 10 s a trial, after 80 s in which servers are started."""
     now_s = 0.0
-    over = regret.GridOver(100, lambda: now_s)
-
-    def two(folder: Path) -> bool:
-        nonlocal now_s
-        now_s += 60
-        return bool(over(folder))
-
-    path = Truth(tmp_path, profile)(loaded_of(tmp_path, fan(2)), Silent(), two)
-    assert path.name == "run-1-1"  # 60 s for one: a second would end at 120
+    over = regret.GridOver(budget_s, lambda: now_s)
+    profile = paper(tmp_path)
+    loaded = loaded_of(tmp_path, fan(2))
+    loaded = loaded._replace(plans=loaded.plans[:2])
+    whole = Truth(tmp_path, profile)(loaded, Silent(), lambda folder: folder.name.endswith("-2"))
+    ended = 0
+    for number in range(4):
+        now_s = 90.0 + 10 * number
+        part = tmp_path / f"part-{number}"
+        shutil.copytree(whole, part)
+        lines = (part / "trials.jsonl").read_text(encoding="utf-8").splitlines()
+        ordered = sorted(lines, key=lambda line: json.loads(line)["repeat"])
+        (part / "trials.jsonl").write_text("\n".join(ordered[: number + 1]) + "\n", encoding="utf-8")
+        if over(part):
+            ended = number + 1
+            break
+    assert ended == 2 * repeats
 
 
 def test_what_is_there_is_not_measured_again(regret: ModuleType, tmp_path: Path) -> None:
