@@ -23,7 +23,7 @@ from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.recommend.answer import Found, recommend
 from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s
-from harness.recommend.constraints import Memory, check_one_slot, longest_call, memory_of
+from harness.recommend.constraints import Memory, check_one_slot, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
@@ -88,7 +88,6 @@ def recommend_workload(file: Path, options: Options) -> int:
             space = space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits)
         else:
             space = design_space(loaded, profile, extrapolate=extrapolate, max_slots=most, fits=fits)
-        longest = longest_call(space.loaded, profile)
         problem = Problem(space.loaded, profiles, given, options.extrapolate)
         with _workers(problem, options) as evaluate:
             found = recommend(
@@ -98,7 +97,6 @@ def recommend_workload(file: Path, options: Options) -> int:
                 evaluate,
                 progress,
                 memory=memory,
-                longest=longest,
                 seeds=options.seeds,
                 given=given,
                 extrapolate=options.extrapolate,

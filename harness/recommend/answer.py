@@ -22,7 +22,7 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
-from harness.recommend.constraints import Longest, Memory
+from harness.recommend.constraints import Longest, Memory, longest_call
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
 from harness.recommend.scoring import Judge, Score, front, pick
@@ -60,7 +60,6 @@ def recommend(
     progress: Progress,
     *,
     memory: Memory,
-    longest: Longest | None = None,
     seeds: int = SEEDS,
     given: Given = None,
     extrapolate: bool = False,
@@ -84,6 +83,7 @@ def recommend(
     last = finalists(searched.finalists)
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
+    longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
     run, analysis = _undominated(run, space, needed)
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]
@@ -111,7 +111,7 @@ def recommend(
         changes=(),
         load=(),
         bounds=(),
-        memory=memory.sentence(),
+        memory=" ".join(filter(None, (memory.sentence(), longest.room_sentence(memory) if longest else ""))),
         interrupted=searched.interrupted,
     )
     if not searched.interrupted:

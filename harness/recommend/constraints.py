@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.events import Call
+from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.measure.machine import machine_name
-from harness.predict.forecast import forecast
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
 from harness.servers.models import BUILTIN, fetched
 from harness.units import size
-from harness.workload.load import Loaded
 from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
 __all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "memory_of"]
@@ -127,7 +126,7 @@ def _model_file(spec: ServerSpec) -> Path | None:
 
 
 class Longest(NamedTuple):
-    """The call that needs most of a slot's context, as far as it is known beforehand."""
+    """The call that needs most of a slot's context, as far as it can be predicted."""
 
     pipeline: str
     node: str
@@ -140,27 +139,47 @@ class Longest(NamedTuple):
         """Whether prompt and answer fit into the context of a slot."""
         return self.prompt_tokens + self.output_tokens <= self.context_tokens
 
+    @property
+    def enough(self) -> int:
+        """The context that it needs, in steps of 256 tokens."""
+        return -(-(self.prompt_tokens + self.output_tokens) // 256) * 256
+
     def sentence(self) -> str:
         """Say what does not fit, and what to do."""
-        needed = self.prompt_tokens + self.output_tokens
         return (
             f'A call of "{self.node}" in "{self.pipeline}" needs {self.prompt_tokens} prompt and {self.output_tokens} '
             f"answer tokens, and a slot has {self.context_tokens}: it would be cut or refused. Set context_tokens to "
-            f"{-(-needed // 256) * 256} or more; every slot then takes more memory."
+            f"{self.enough} or more; every slot then takes more memory."
         )
 
+    def room_sentence(self, memory: Memory) -> str:
+        """Say what a smaller context would save; "" where this one is needed."""
+        saved = (self.context_tokens - self.enough) * (memory.token_bytes or 0.0)
+        if self.enough >= self.context_tokens:
+            return ""
+        needed = self.prompt_tokens + self.output_tokens
+        text = (
+            f"The longest call needs {needed} of the {self.context_tokens} tokens of a slot: context_tokens "
+            f"{self.enough} would do"
+        )
+        return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
 
-def longest_call(loaded: Loaded, profile: Profile) -> Longest | None:
-    """Return the call of a workload that needs most context, if it has any."""
-    plan = loaded.plans[0]
-    context = loaded.servers[plan.lanes[0].server].context_tokens  # all have that of the file
-    tokens = forecast(loaded, profile.text)(plan.name, 0)
-    found: list[Longest] = []
-    for p, pipeline in enumerate(loaded.pipelines):
-        for n, node in enumerate(pipeline.graph.nodes):
-            if node.kind != "agent":
-                continue
-            for item in range(node.width):
-                prompt, output = tokens(Call(0, p, 0, n, item, 0, 0, 0.0))
-                found.append(Longest(pipeline.name, node.name, prompt, output, context))
-    return max(found, key=lambda of: of.prompt_tokens + of.output_tokens - of.context_tokens, default=None)
+
+def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int]) -> Longest | None:
+    """Return the call that needs most context, drawn answers and the turns of a conversation included.
+
+    Args:
+        calls: predicted.
+        contexts: of a slot, by server.
+    """
+    found: Longest | None = None
+    most = -math.inf
+    for call in calls:
+        reply, context = call.reply, contexts.get(call.server)
+        if reply.prompt_tokens is None or reply.output_tokens is None or context is None:
+            continue
+        beyond = reply.prompt_tokens + reply.output_tokens - context
+        if beyond > most:
+            most = beyond
+            found = Longest(call.pipeline, call.node, reply.prompt_tokens, reply.output_tokens, context)
+    return found
