@@ -19,6 +19,7 @@ __all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "pool
 
 SEEDS = 4  # ratios on common random numbers need few
 USERS = (1, 2, 3, 4, 6, 8, 12, 16)
+MANY = 3000  # candidates
 RATES = (0.5, 1.0, 1.5, 2.0)
 WORTH = 0.95  # of the best throughput: what comes after that only lengthens the queue
 
@@ -43,9 +44,13 @@ def changes_of(
     """
     changes = []
     before = pick(searched.finalists).names
+    candidates = list(space.candidates)
+    if len(candidates) > MANY:  # what was given up after the first look would take longer than the search itself
+        fewest = min(score.seeds for score in searched.scores)
+        candidates = [score.candidate for score in searched.scores if score.seeds > fewest] or candidates
     for variation in VARIATIONS:
         found = search(
-            space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
+            candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
         )
         if found.interrupted:
             raise KeyboardInterrupt

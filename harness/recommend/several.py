@@ -78,7 +78,10 @@ def space_of_two(
     """
     models, base = asked_models(loaded), most_slots(loaded.servers)
     check_models(loaded)
-    left_out = [LeftOut("both models on one server", "name it in `compare` (max_loaded_models)")]
+    left_out = [
+        LeftOut("both models on one server", "name it in `compare` (max_loaded_models)"),
+        LeftOut("two servers with different orders", "one order on both, or first come, first served on one of them"),
+    ]
     choices: list[list[ServerSpec]] = []
     for model in models:
         of = server_like(loaded, model)
@@ -108,6 +111,8 @@ def space_of_two(
         servers |= specs
         one, other = specs
         for mine, theirs in product(ways_of(first.slots, shared=shared[0]), ways_of(second.slots, shared=shared[1])):
+            if mine.order != theirs.order and "fifo" not in (mine.order, theirs.order):
+                continue
             plans.append(
                 Plan(f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.lane(one), theirs.lane(other)), place)
             )
