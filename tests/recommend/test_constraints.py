@@ -54,7 +54,7 @@ def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None
     assert not long.fits
     assert "Set context_tokens to 2304" in long.sentence()
     known = Memory(0, 1000.0, None, "", "")
-    assert short.room_sentence(known).endswith("context_tokens 256 would do, and take 1.79 MB less for each slot.")
+    assert short.room_sentence(known).endswith("context_tokens 256 would do, and take 1.8 MB less for each slot.")
     assert long.room_sentence(known) == ""
 
 
