@@ -1,5 +1,8 @@
 """Where content comes from: the workload's own folder, then the working directory, then what Slotwise ships.
 
+Profiles come from the user's cache too, before those that are shipped: `slotwise recommend` keeps there what it has
+calibrated by itself.
+
 In the wheel the shipped folders are `harness/content/agents` and so on; in an editable install they are the
 repository's own.
 """
@@ -22,18 +25,20 @@ def shipped() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent
 
 
-def _bases(near: Path | None) -> Iterator[Path]:
+def _bases(folder: str, near: Path | None) -> Iterator[Path]:
     """Yield the folders to look in, best first. `near` is the workload's folder, or one beside it."""
     if near is not None:
         yield near
         yield near.resolve().parent
     yield Path()
+    if folder == "profiles":
+        yield cache_dir()
     yield shipped()
 
 
 def find(folder: str, filename: str, near: Path | None = None) -> Path | None:
     """Return the first `folder/filename` there is; WorkloadError where it is a link that leads elsewhere."""
-    for base in _bases(near):
+    for base in _bases(folder, near):
         path = base / folder / filename
         if path.is_file():
             check_inside(path, base)
@@ -44,7 +49,13 @@ def find(folder: str, filename: str, near: Path | None = None) -> Path | None:
 def available(folder: str, suffix: str, near: Path | None = None) -> tuple[str, ...]:
     """Return the names (without `suffix`) of everything `find` could find, sorted."""
     return tuple(
-        sorted({path.name.removesuffix(suffix) for base in _bases(near) for path in (base / folder).glob(f"*{suffix}")})
+        sorted(
+            {
+                path.name.removesuffix(suffix)
+                for base in _bases(folder, near)
+                for path in (base / folder).glob(f"*{suffix}")
+            }
+        )
     )
 
 

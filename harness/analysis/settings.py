@@ -40,11 +40,14 @@ _WHO_IS_FIRST = {
 def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands, files and code; two servers get a port each."""
     places = places_of(candidate)
+    by_order: dict[str, list[str]] = {}
+    for place in places:
+        by_order.setdefault(place.use.order, []).append(place.use.server)
     remarks = [
-        f"{place.use.server}: {_WHO_IS_FIRST[place.use.order]}; a plain semaphore is first come, first served, so put "
-        "a priority queue before it."
-        for place in places
-        if place.use.order in _WHO_IS_FIRST
+        f"{' and '.join(servers)}: {_WHO_IS_FIRST[order]}; a plain semaphore is first come, first served, so take "
+        "the one with a priority queue: --settings asyncio, langchain or langgraph."
+        for order, servers in by_order.items()
+        if order in _WHO_IS_FIRST
     ]
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
@@ -59,10 +62,21 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     remarks += [f"{pipeline}: {_WHICH_SERVER[choice]}." for pipeline, choice in candidate.pools]
     shell = tuple(_serve(place) for place in places)
     code = tuple(line for place in places for line in _limits(place))
-    return Settings(candidate.name, shell, code, tuple(remarks), _texts(places, shell))
+    if _pool(candidate, places):
+        code = ("# one queue for all of these servers, as code: --settings asyncio, langchain or langgraph",)
+    return Settings(candidate.name, shell, code, tuple(remarks), _texts(places, shell, _pool(candidate, places)))
 
 
-def _texts(places: Sequence[Place], shell: Sequence[str]) -> tuple[SettingsText, ...]:
+def _pool(candidate: CandidateSummary, places: Sequence[Place]) -> str:
+    """Return how one of the servers is chosen, where every call may go to any of them; waves go to each by itself."""
+    choices = {choice for _, choice in candidate.pools}
+    alike = len({(place.use.cap, place.use.order) for place in places}) == 1
+    special = any(place.wave or place.reserved for place in places)
+    whole = len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1
+    return choices.pop() if whole and alike and not special and len(places) > 1 else ""
+
+
+def _texts(places: Sequence[Place], shell: Sequence[str], pool: str) -> tuple[SettingsText, ...]:
     if not places:
         return ()
     together = ["# each in a terminal of its own"] if len(places) > 1 else []
@@ -70,9 +84,9 @@ def _texts(places: Sequence[Place], shell: Sequence[str]) -> tuple[SettingsText,
         SettingsText("serve", "", "\n".join([*together, *shell]) + "\n"),
         *(SettingsText("systemd", path, text) for path, text in systemd_texts(places)),
         SettingsText("compose", "compose.yaml", compose_text(places)),
-        SettingsText("asyncio", "", asyncio_text(places)),
-        SettingsText("langchain", "", langchain_text(places)),
-        SettingsText("langgraph", "", langgraph_text(places)),
+        SettingsText("asyncio", "", asyncio_text(places, pool)),
+        SettingsText("langchain", "", langchain_text(places, pool)),
+        SettingsText("langgraph", "", langgraph_text(places, pool)),
     )
 
 

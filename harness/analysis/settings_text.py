@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from harness.analysis.model import CandidateSummary, ServerUse
+from harness.analysis.settings_order import ORDERED, TURNS, key_lines
+from harness.analysis.settings_pool import pool_blocks
 from harness.units import count
 
 __all__ = ["Place", "asyncio_text", "compose_text", "langchain_text", "langgraph_text", "places_of", "systemd_texts"]
@@ -55,6 +57,31 @@ class Place(NamedTuple):
     def wave(self) -> int | None:
         """Calls of a wave; None where calls are not sent in waves."""
         return self.use.in_flight if self.use.cap == "waves" and (self.use.in_flight or 0) > 1 else None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit in code holds calls back one by one."""
+        return self.use.in_flight is not None and self.wave is None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether who waits at that limit is let in by something else than first come, first served."""
+        return self.limited and self.use.order in ORDERED
+
+    @property
+    def reserved(self) -> bool:
+        """Whether batch calls have a limit of their own before that one."""
+        return self.limited and self.use.batch_in_flight is not None
+
+    @property
+    def extra(self) -> str:
+        """What a function that asks takes besides the prompt."""
+        return (", key=None" if self.ordered else "") + (", batch=False" if self.reserved else "")
+
+    @property
+    def passed(self) -> str:
+        """The same, handed on."""
+        return (", key" if self.ordered else "") + (", batch" if self.reserved else "")
 
 
 def places_of(candidate: CandidateSummary) -> tuple[Place, ...]:
@@ -109,65 +136,97 @@ def compose_text(places: Sequence[Place]) -> str:
     return _text([*lines, "volumes:", "  ollama: {}"])
 
 
-def asyncio_text(places: Sequence[Place]) -> str:
-    """Return the limit for plain asyncio and Ollama's own client."""
-    blocks = [["import asyncio", "", "import ollama", "", MODEL]]
+def asyncio_text(places: Sequence[Place], pool: str = "") -> str:
+    """Return the limit for plain asyncio and Ollama's own client.
+
+    `pool`: how one of the servers is chosen where each may take any call.
+    """
+    blocks = [[*_imports(places), "", "import ollama", "", MODEL], *_turns(places)]
+    if pool:
+        blocks.append([f'{place.identifier}_server = ollama.AsyncClient(host="{place.url}")' for place in places])
+        return _joined([*blocks, *pool_blocks(places, pool, "server", "ask", _chat)])
     for place in places:
-        n, name = place.use.in_flight, place.identifier
-        limited = n is not None and place.wave is None
-        setup = [f'{name}_server = ollama.AsyncClient(host="{place.url}")']
-        if limited:
-            setup.append(f"{name}_limit = asyncio.Semaphore({n})  # {count(n or 0, 'call')} in flight at most")
+        name = place.identifier
+        setup = [f'{name}_server = ollama.AsyncClient(host="{place.url}")', *_limit(place)]
         chat = f'{name}_server.chat(model=MODEL, messages=[{{"role": "user", "content": prompt}}])'
-        ask = [f"async def ask_{name}(prompt):", f'    """Ask {_whom(place)}."""']
-        if limited:
-            ask += [f"    async with {name}_limit:", f"        reply = await {chat}"]
-        else:
-            ask.append(f"    reply = await {chat}")
+        ask = [f"async def ask_{name}(prompt{place.extra}):", f'    """Ask {_whom(place)}."""']
+        ask += _held(place, f"reply = await {chat}")
         ask.append("    return reply.message.content")
-        together = f"await asyncio.gather(*(ask_{name}(prompt) for prompt in "
-        blocks += [setup, ask, _ask_all(place, f"{together}prompts))", f"{together}%s))")]
+        together = f"await asyncio.gather(*(ask_{name}(prompt{place.passed}) for prompt in "
+        blocks += [setup, *_key(place), ask, _ask_all(place, f"{together}prompts))", f"{together}%s))")]
     return _joined(blocks)
 
 
-def langchain_text(places: Sequence[Place]) -> str:
-    """Return the limit for LangChain: `max_concurrency` of a batch."""
-    blocks = [["from langchain_ollama import ChatOllama", "", MODEL]]
+def langchain_text(places: Sequence[Place], pool: str = "") -> str:
+    """Return the limit for LangChain: `max_concurrency` of a batch, which knows no order, reserve or other server."""
+    if pool:
+        return _joined(_models_in_a_pool(places, pool))
+    special = any(place.ordered or place.reserved for place in places)
+    head = [*(_imports(places) if special else []), *([""] if special else [])]
+    blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]
     for place in places:
-        n, model = place.use.in_flight, f"{place.identifier}_model"
-        setup = [f'{model} = ChatOllama(model=MODEL, base_url="{place.url}")']
-        limited = n is not None and place.wave is None
-        if limited:
+        n, name = place.use.in_flight, place.identifier
+        setup = [f'{name}_model = ChatOllama(model=MODEL, base_url="{place.url}")']
+        if place.ordered or place.reserved:
+            call = [f"async def call_{name}(prompt{place.extra}):", f'    """Call {_whom(place)}."""']
+            call += _held(place, f"return await {name}_model.ainvoke(prompt)")
+            together = f"await asyncio.gather(*(call_{name}(prompt{place.passed}) for prompt in prompts))"
+            blocks += [[*setup, *_limit(place)], *_key(place), call, _ask_all(place, together, "")]
+            continue
+        if place.limited:
             setup += [
                 "# Each batch counts for itself: where several may run at the same time, put one",
-                f"# asyncio.Semaphore({n}) around every {model}.ainvoke instead.",
+                f"# asyncio.Semaphore({n}) around every {name}_model.ainvoke instead.",
             ]
-        config = f', config={{"max_concurrency": {n}}}' if limited else ""
+        config = f', config={{"max_concurrency": {n}}}' if place.limited else ""
         blocks += [
             setup,
-            _ask_all(place, f"await {model}.abatch(prompts{config})", f"await {model}.abatch(%s)"),
+            _ask_all(place, f"await {name}_model.abatch(prompts{config})", f"await {name}_model.abatch(%s)"),
         ]
     return _joined(blocks)
 
 
-def langgraph_text(places: Sequence[Place]) -> str:
+def _chat(client: str) -> tuple[str, ...]:
+    message = '[{"role": "user", "content": prompt}]'
+    return f"reply = await {client}.chat(model=MODEL, messages={message})", "return reply.message.content"
+
+
+def _models_in_a_pool(places: Sequence[Place], pool: str) -> list[list[str]]:
+    head = [*_imports(places), "", "from langchain_ollama import ChatOllama", "", MODEL]
+    models = [f'{place.identifier}_model = ChatOllama(model=MODEL, base_url="{place.url}")' for place in places]
+    blocks = pool_blocks(places, pool, "model", "call", lambda client: (f"return await {client}.ainvoke(prompt)",))
+    return [head, *_turns(places), models, *blocks]
+
+
+def langgraph_text(places: Sequence[Place], pool: str = "") -> str:
     """Return the limit for LangGraph: `max_concurrency` of an invocation, and one that holds for all of them."""
+    if pool:
+        run = ["async def run(graph, state):", '    """Run a compiled graph whose nodes call the pool once."""']
+        return _joined([*_models_in_a_pool(places, pool), [*run, "    return await graph.ainvoke(state)"]])
     limited = any(place.use.in_flight is not None for place in places)
-    blocks = [[*(["import asyncio", ""] if limited else []), "from langchain_ollama import ChatOllama", "", MODEL]]
+    head = [*(_imports(places) if limited else []), *([""] if limited else [])]
+    blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]
     for place in places:
         n, name = place.use.in_flight, place.identifier
         setup = [f'{name}_model = ChatOllama(model=MODEL, base_url="{place.url}")']
-        call = [f"async def call_{name}(prompt):", f'    """Call {_whom(place)} from a node."""']
+        call = [f"async def call_{name}(prompt{place.extra}):", f'    """Call {_whom(place)} from a node."""']
         if n is None:
             call.append(f"    return await {name}_model.ainvoke(prompt)")
         else:
-            setup.append(f"{name}_limit = asyncio.Semaphore({n})  # over all nodes, graphs and invocations")
-            call += [f"    async with {name}_limit:", f"        return await {name}_model.ainvoke(prompt)"]
-        blocks += [setup, call]
+            over = "  # over all nodes, graphs and invocations"
+            setup += _limit(place) if place.limited else [f"{name}_limit = asyncio.Semaphore({n}){over}"]
+            call += _held(place, f"return await {name}_model.ainvoke(prompt)", waves_too=True)
+        blocks += [setup, *_key(place), call]
     (place, *others) = places
     n = place.use.in_flight
-    if others or n is None:
-        why = "count the nodes of all servers together" if others else "hold back what need not be"
+    if others or n is None or place.ordered or place.reserved:
+        why = (
+            "count the nodes of all servers together"
+            if others
+            else "hold back what need not be"
+            if n is None
+            else "let nodes in first come, first served"
+        )
         run = [f"    # No max_concurrency: it would {why}.", "    return await graph.ainvoke(state)"]
     else:
         run = [
@@ -179,9 +238,55 @@ def langgraph_text(places: Sequence[Place]) -> str:
     return _joined(blocks)
 
 
+def _imports(places: Sequence[Place]) -> list[str]:
+    ordered, reserved = (any(getattr(place, what) for place in places) for what in ("ordered", "reserved"))
+    wanted = ["asyncio", *(["contextlib"] if ordered or reserved else []), *(["heapq", "itertools"] if ordered else [])]
+    return [f"import {name}" for name in wanted]
+
+
+def _turns(places: Sequence[Place]) -> list[list[str]]:
+    return [list(TURNS)] if any(place.ordered for place in places) else []
+
+
+def _limit(place: Place) -> list[str]:
+    """Return what makes the limit of a server, and that of its batch calls where they have one."""
+    if not place.limited:
+        return []
+    n, name = place.use.in_flight, place.identifier
+    about = f"{count(n or 0, 'call')} in flight at most, over all lists, nodes and graphs"
+    if place.ordered:
+        lines = [f"{name}_limit = Turns({n})  # {about}; the lowest key first"]
+    else:
+        lines = [f"{name}_limit = asyncio.Semaphore({n})  # {about}"]
+    if place.reserved:
+        most = place.use.batch_in_flight
+        lines.append(f"{name}_batch_limit = asyncio.Semaphore({most})  # batch calls take this one first")
+    return lines
+
+
+def _key(place: Place) -> list[list[str]]:
+    return [key_lines(place.use.order, place.identifier)] if place.ordered else []
+
+
+def _held(place: Place, line: str, *, waves_too: bool = False) -> list[str]:
+    """Return one line of a function's body within the limit of its server."""
+    if not (place.limited or waves_too):
+        return [f"    {line}"]
+    name = place.identifier
+    limit = f"{name}_limit.at(key)" if place.ordered else f"{name}_limit"
+    before = []
+    if place.ordered:
+        before = [
+            "    key = asyncio.get_running_loop().time() if key is None else key  # else first come, first served"
+        ]
+    if place.reserved:
+        limit = f"{name}_batch_limit if batch else contextlib.nullcontext(), {limit}"
+    return [*before, f"    async with {limit}:", f"        {line}"]
+
+
 def _ask_all(place: Place, at_once: str, of_a_wave: str) -> list[str]:
     """Return the function that asks for all of a list; `of_a_wave` has a %s for the part of it that goes together."""
-    head = f"async def ask_all_{place.identifier}(prompts):"
+    head = f"async def ask_all_{place.identifier}(prompts{place.extra}):"
     if place.wave is None:
         how = (
             "all at once: the server's own queue decides"
@@ -213,7 +318,7 @@ def _joined(blocks: Sequence[Sequence[str]]) -> str:
 
 
 def _defines(block: Sequence[str]) -> bool:
-    return block[0].startswith("async def ")
+    return block[0].startswith(("async def ", "def ", "class "))
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
     if verdict.chosen is None:
         return f"{where}: no job ended well, so there is nothing to choose from."
     how = f'"{verdict.chosen}" ({_how(by_name[verdict.chosen], verdict.pipelines)})'
-    mode = "in batches" if verdict.batched else "serially"
+    alone = "serially on each server" if by_name[verdict.chosen].pools else "serially"
+    mode = "in batches" if verdict.batched else alone
     if verdict.standing == "one repeat":
         return f"{where}: one repeat is no verdict. Fastest in it: {how}."
     if verdict.standing in ("clear", "only one"):

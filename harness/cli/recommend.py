@@ -20,10 +20,11 @@ def recommend(
         ),
     ] = None,
     profile: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="Profile of the machine: a name or a file; left out: one of this machine and model, else a new one.",
+            metavar="[MODEL=]NAME",
+            help="Profile of the machine: a name or a file (two models: MODEL=NAME twice); left out: one of this "
+            "machine and model, else a new one.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +54,19 @@ def recommend(
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
     engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
     model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Without a workload: this running server, as far as it can be known."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write recommendation.md and .json into a folder below.")] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Print the answer's settings instead: serve, systemd, compose, asyncio, langchain or langgraph.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
@@ -64,13 +77,16 @@ def recommend(
             )
         from harness.cli.sweeping import sweep_model
 
-        raise typer.Exit(sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, as_json=as_json))
+        code = sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, server=server, as_json=as_json)
+        raise typer.Exit(code)
+    if server is not None:
+        raise UserError("--server goes with --model alone; in a workload a running server is named by its url")
     from harness.cli.recommending import Options, recommend_workload
 
     code = recommend_workload(
         file,
         Options(
-            profile=profile,
+            profiles=tuple(profile or ()),
             budget=budget,
             measure=measure,
             extrapolate=extrapolate,
@@ -87,6 +103,7 @@ def recommend(
             model=model,
             out=out,
             as_json=as_json,
+            settings=settings,
         ),
     )
     raise typer.Exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections.abc import Iterator
@@ -13,19 +12,21 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from harness.cli.options import Options as RunOptions
+from harness.cli.own_profile import profile_for
+from harness.cli.running import measure_into_folder
+from harness.cli.settings import check_kind
 from harness.cli.simulating import given_values
-from harness.content import available
-from harness.errors import SlotwiseError, UserError
+from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
-from harness.profiles.load import dump_profile, load_profile
-from harness.profiles.model_id import model_id
-from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, recommend
-from harness.recommend.constraints import Memory, longest_call, memory_of
+from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s
+from harness.recommend.constraints import Memory, check_one_slot, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
+from harness.recommend.several import asked_models, check_models, server_like, space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
 from harness.report.progress import LineProgress, LiveProgress, progress_for
@@ -34,23 +35,22 @@ from harness.runs.folder import write_text
 from harness.servers.machine import cores
 from harness.units import seconds
 from harness.workload.candidates import most_slots
-from harness.workload.load import Overrides, load_workload
-from harness.workload.schema import OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.schema import OllamaServer, SimulatedServer
 
-__all__ = ["Options", "recommend_workload"]
+__all__ = ["Options", "confirm", "recommend_workload"]
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 _UNITS_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB|MiB|GiB)", re.IGNORECASE)
 _UNITS_BYTES = {"mb": 10**6, "gb": 10**9, "tb": 10**12, "mib": 2**20, "gib": 2**30}
-CALIBRATED_SLOTS = "1,2,4"
 INTERRUPTED = 130
 
 
 class Options(NamedTuple):
     """The options of `slotwise recommend`."""
 
-    profile: str | None
+    profiles: tuple[str, ...]
     budget: str
     measure: bool
     extrapolate: bool
@@ -67,6 +67,7 @@ class Options(NamedTuple):
     model: str | None
     out: Path | None
     as_json: bool
+    settings: str | None = None
 
 
 def recommend_workload(file: Path, options: Options) -> int:
@@ -74,17 +75,20 @@ def recommend_workload(file: Path, options: Options) -> int:
     budget_s = budget_of(options.budget)
     limit_bytes = None if options.memory is None else size_of(options.memory)
     given = given_values(options.assume)
+    if options.settings is not None:
+        check_kind(options.settings)
     overrides = Overrides(scale=options.scale, seed=options.seed, engine=options.engine, model=options.model)
     loaded = load_workload(file, overrides)
-    like = loaded.servers[most_slots(loaded.servers)]
+    check_models(loaded)
     with progress_for(sys.stderr) as progress:
-        profile = _profile(like, options, file.parent, progress)
-        memory = memory_of(like, profile, limit_bytes)
-        space = design_space(
-            loaded, profile, extrapolate=options.extrapolate, max_slots=options.max_slots, fits=memory.too_much
-        )
-        longest = longest_call(space.loaded, profile)
-        problem = Problem(space.loaded, Profiles(profile), given, options.extrapolate)
+        profiles = _profiles(loaded, options, file.parent, progress)
+        profile, memory = profiles.first, _memory(loaded, profiles, limit_bytes)
+        extrapolate, most, fits = options.extrapolate, options.max_slots, memory.too_much
+        if profiles.by_model:
+            space = space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits)
+        else:
+            space = design_space(loaded, profile, extrapolate=extrapolate, max_slots=most, fits=fits)
+        problem = Problem(space.loaded, profiles, given, options.extrapolate)
         with _workers(problem, options) as evaluate:
             found = recommend(
                 space,
@@ -93,7 +97,6 @@ def recommend_workload(file: Path, options: Options) -> int:
                 evaluate,
                 progress,
                 memory=memory,
-                longest=longest,
                 seeds=options.seeds,
                 given=given,
                 extrapolate=options.extrapolate,
@@ -104,6 +107,39 @@ def recommend_workload(file: Path, options: Options) -> int:
             recommendation = _confirm(found, memory, budget_s, options, progress)
     _show(recommendation, options)
     return INTERRUPTED if recommendation.interrupted else 0
+
+
+def _profiles(loaded: Loaded, options: Options, near: Path, progress: Progress) -> Profiles:
+    """Return the profile of the model, or those of two."""
+    models = asked_models(loaded)
+    named: dict[str, str] = {}
+    for text in options.profiles:
+        model, _, name = text.rpartition("=")
+        if (len(models) > 1) != bool(model):
+            wanted = " ".join(f"--profile {one}=NAME" for one in models) if len(models) > 1 else "--profile NAME"
+            raise UserError(f'--profile: expected {wanted}, found "{text}"')
+        if model and model not in models:
+            raise UserError(f'--profile: no node asks for model "{model}"{did_you_mean(model, models)}')
+        if (model or models[0]) in named:
+            raise UserError(f"--profile: expected one for {model or models[0]}, found two")
+        named[model or models[0]] = name
+    found = {
+        model: profile_for(server_like(loaded, model), named.get(model), near, progress, calibrate_it=options.measure)
+        for model in models
+    }
+    return Profiles(found[models[0]], found if len(models) > 1 else {})
+
+
+def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None) -> Memory:
+    like = loaded.servers[most_slots(loaded.servers)]
+    first = memory_of(like, profiles.first, limit_bytes)
+    if not (isinstance(like, OllamaServer) and like.url):
+        check_one_slot(first, like)
+    others = {
+        model: memory_of(server_like(loaded, model), profile, limit_bytes)
+        for model, profile in profiles.by_model.items()
+    }
+    return first._replace(others=others)
 
 
 def budget_of(text: str) -> float:
@@ -134,78 +170,9 @@ def _workers(problem: Problem, options: Options) -> Iterator[Evaluate]:
         yield in_process(problem)
 
 
-def _profile(like: ServerSpec, options: Options, near: Path, progress: Progress) -> Profile:
-    """Return the profile that is named, or one that fits, or a new one."""
-    if options.profile is not None:
-        return load_profile(options.profile, near)
-    if isinstance(like, SimulatedServer):
-        return load_profile(like.profile, near)
-    fitting = [
-        profile
-        for profile in (load_profile(name, near) for name in available("profiles", ".yaml", near))
-        if profile.machine == machine_name() and profile.model_id == model_id(like.model)
-    ]
-    if fitting:
-        best = max(fitting, key=lambda profile: (profile.date or "", profile.name))
-        progress.say(f"profile {best.name}: this machine, with {best.model}")
-        return best
-    if not options.measure:
-        raise UserError(
-            f"no profile of this machine with {like.model}: give one with --profile NAME, make one with slotwise "
-            "calibrate, or leave --no-measure out, and it is made first"
-        )
-    return _calibrated(like, progress)
-
-
-def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
-    """Calibrate quickly, and keep the profile beside the others."""
-    from harness.cli.calibrating import wanted_of
-    from harness.measure.calibrate import calibrate
-    from harness.measure.experiment import EFFORTS
-
-    server: str = like.kind
-    slots: str | None = CALIBRATED_SLOTS
-    if isinstance(like, OllamaServer) and like.url:
-        server, slots = like.url, None
-    wanted, pair = wanted_of(server, slots, like.model, None, cores())
-    progress.say("no profile of this machine and model: calibrating first")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{like.kind}-{Path(like.model).stem}-quick").strip("-._")[:63]
-    profile = asyncio.run(calibrate(name, wanted, EFFORTS["quick"], progress, pair=pair))
-    folder = Path("profiles")
-    folder.mkdir(exist_ok=True)
-    write_text(folder, f"{name}.yaml", dump_profile(profile, "Fitted by `slotwise recommend`; times in seconds."))
-    progress.say(f"profile written: {folder / name}.yaml")
-    return profile
-
-
 def _confirm(
     found: Found, memory: Memory, budget_s: float, options: Options, progress: LineProgress | LiveProgress
 ) -> Recommendation:
-    """Measure the best few within the budget; what cannot be measured stays a prediction, and says so."""
-    from harness.cli.options import Options as RunOptions
-    from harness.cli.running import measure_into_folder
-    from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short
-
-    recommendation = found.recommendation
-    names = contenders(found, memory)
-    if len(names) < 2:
-        note = "Prediction only: there is nothing to compare it with by measurement."
-        return recommendation._replace(notes=(note, *recommendation.notes))
-    needed_s = expected_s(found, names)
-    while needed_s > budget_s and len(names) > 2:
-        names = names[:-1]
-        needed_s = expected_s(found, names)
-    if needed_s > budget_s:
-        note = too_short(budget_s, needed_s)
-        return recommendation._replace(notes=(note, *recommendation.notes))
-    here, servers = machine_name(), found.space.loaded.servers.values()
-    if recommendation.machine != here and not any(isinstance(spec, SimulatedServer) for spec in servers):
-        note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
-        recommendation = recommendation._replace(notes=(note, *recommendation.notes))
-    progress.say(f"measuring {', '.join(names)}: at most {seconds(budget_s)}")
-    until = Until(budget_s)
-    makespans = {of.name: of.makespan for of in recommendation.analysis.candidates}
-    progress.expect({name: span.value for name, span in makespans.items() if span is not None}, budget_s)
     run_options = RunOptions(
         out=options.out or Path("reports"),
         repeats=None,
@@ -219,19 +186,58 @@ def _confirm(
         fail_on=(),
         as_json=False,
     )
+    return confirm(found, memory, budget_s, run_options, progress)
+
+
+def confirm(
+    found: Found, memory: Memory, budget_s: float, options: RunOptions, progress: LineProgress | LiveProgress
+) -> Recommendation:
+    """Measure the best few within the budget; what cannot be measured stays a prediction, and says so."""
+    recommendation = found.recommendation
+    names = contenders(found, memory)
+    if len(names) < 2:
+        return _noted(recommendation, "Prediction only: there is nothing to compare it with by measurement.")
+    needed_s = expected_s(found, names)
+    while needed_s > budget_s and len(names) > 2:
+        names = names[:-1]
+        needed_s = expected_s(found, names)
+    if needed_s > budget_s:
+        return _noted(recommendation, too_short(budget_s, needed_s))
+    here, servers = machine_name(), found.space.loaded.servers.values()
+    if recommendation.machine != here and not any(isinstance(spec, SimulatedServer) for spec in servers):
+        note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
+        recommendation = _noted(recommendation, note)
+    trial_s = trials_s(found, names)
+    progress.say(
+        f"measuring {', '.join(names)}: about {seconds(sum(trial_s.values()))} for a repeat of all by the prediction, "
+        f"{seconds(max(trial_s.values()))} for the longest trial; at most {seconds(budget_s)}"
+    )
+    progress.expect(trial_s, budget_s)
+    until = Until(budget_s, trial_s=trial_s)
     try:
-        done = measure_into_folder(to_measure(found, names), run_options, progress, until)
+        done = measure_into_folder(to_measure(found, names), options, progress, until)
     except SlotwiseError as error:
-        note = f"Prediction only: it could not be measured ({error})."
-        return recommendation._replace(notes=(note, *recommendation.notes))
+        return _noted(recommendation, f"Prediction only: it could not be measured ({error}).")
     _keep(done.folder, progress)
     if done.code == INTERRUPTED:
         recommendation = recommendation._replace(interrupted=True)
+        until.why = "it was interrupted"
     if done.failure is not None:
-        note = f"Prediction only: the measurement ended early ({done.failure})."
-        return recommendation._replace(notes=(note, *recommendation.notes))
-    found = found._replace(recommendation=recommendation)
-    return confirmed(found, done.folder, until)
+        return _noted(recommendation, f"Prediction only: the measurement ended early ({done.failure}).")
+    return confirmed(found._replace(recommendation=recommendation), done.folder, until)
+
+
+def _noted(recommendation: Recommendation, note: str) -> Recommendation:
+    return recommendation._replace(notes=(note, *recommendation.notes))
+
+
+def _settings(recommendation: Recommendation, kind: str) -> str:
+    """Return the settings of one kind of the answer; of two candidates one after the other, each with its name."""
+    analysis = (recommendation.confirmation or recommendation).analysis
+    texts = {one.candidate: one.whole(check_kind(kind)) for one in analysis.choice.settings}
+    if len(texts) == 1:
+        return "".join(texts.values())
+    return "\n".join(f"# {name}\n{text}" for name, text in texts.items())
 
 
 def _keep(folder: Path, progress: Progress) -> None:
@@ -249,7 +255,9 @@ def _keep(folder: Path, progress: Progress) -> None:
 
 
 def _show(recommendation: Recommendation, options: Options) -> None:
-    if options.as_json:
+    if options.settings is not None:
+        print(_settings(recommendation, options.settings), end="")
+    elif options.as_json:
         print(recommendation_text(recommendation), end="")
     else:
         print_recommendation(recommendation, Console(highlight=False))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis, Settings
+from harness.analysis.model import Analysis, Settings, SettingsKind
 from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.errors import UserError, did_you_mean
 
-__all__ = ["settings_text"]
+__all__ = ["check_kind", "settings_text"]
 
 
 def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -> str:
@@ -15,11 +15,16 @@ def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -
     Raises:
         UserError: no such kind or candidate, or none or several are recommended.
     """
+    return _whose(analysis, candidate).whole(check_kind(kind))
+
+
+def check_kind(kind: str) -> SettingsKind:
+    """Return the kind of settings that is asked for; UserError where there is none of that name."""
     found = next((known for known in SETTINGS_KINDS if known == kind), None)
     if found is None:
         hint = did_you_mean(kind, SETTINGS_KINDS)
         raise UserError(f'--settings: expected {", ".join(SETTINGS_KINDS)}, found "{kind}"{hint}')
-    return _whose(analysis, candidate).whole(found)
+    return found
 
 
 def _whose(analysis: Analysis, name: str | None) -> Settings:

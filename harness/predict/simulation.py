@@ -139,6 +139,10 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
     if str(spec.slots) not in profile.family(threads_of(spec)):
         details["extrapolated"] = 1
+    if threads_of(spec) == "half":
+        known = [setting.threads for setting in (profile.half or {}).values() if setting.threads is not None]
+        if known:
+            details["threads"] = known[0]
     if isinstance(spec, EngineServer):
         details["batch_tokens"] = spec.batch_tokens
     if isinstance(spec, OllamaServer) and spec.max_loaded_models is not None:

@@ -14,24 +14,26 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.caps import limit
+from harness.core.plan import Pool, lanes_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
-from harness.predict.servers import Given
+from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
-from harness.recommend.constraints import Longest, Memory
+from harness.recommend.constraints import Longest, Memory, longest_call
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
 from harness.recommend.scoring import Judge, Score, front, pick
 from harness.recommend.search import SEEDS, Searched, search
-from harness.recommend.sensitivity import changes_of, knee_of, load_of
+from harness.recommend.sensitivity import changes_of, knee_of, load_of, relief_of, users_of
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import bound_sentence, goal_sentences, search_sentences
+from harness.recommend.words import bound_sentence, front_sentence, goal_sentences, search_sentences
 from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count, percent
-from harness.workload.schema import EngineServer
+from harness.workload.schema import EngineServer, SimulatedServer
 
 __all__ = ["Found", "finalists", "recommend", "uses_of"]
 
@@ -58,7 +60,6 @@ def recommend(
     progress: Progress,
     *,
     memory: Memory,
-    longest: Longest | None = None,
     seeds: int = SEEDS,
     given: Given = None,
     extrapolate: bool = False,
@@ -81,7 +82,8 @@ def recommend(
         raise KeyboardInterrupt  # before anything was known
     last = finalists(searched.finalists)
     progress.say(f"predicting the best {len(last)} with all their records")
-    run = _predicted(space, profile, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
+    run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
+    longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
     run, analysis = _undominated(run, space, needed)
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]
@@ -91,7 +93,7 @@ def recommend(
         version=RECOMMENDATION_VERSION,
         workload=loaded.workload.name,
         description=loaded.workload.description,
-        profile=profile.name,
+        profile=", ".join(one.name for one in problem.profiles.all),
         machine=profile.machine,
         paths=judge.paths,
         origin="predicted",
@@ -104,11 +106,12 @@ def recommend(
         left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
         search=search_sentences(searched),
         front=tuple(_points(searched, best)),
+        front_why=front_sentence(analysis.choice.kind),
         knee=None,
         changes=(),
         load=(),
         bounds=(),
-        memory=memory.sentence(),
+        memory=" ".join(filter(None, (memory.sentence(), longest.room_sentence(memory) if longest else ""))),
         interrupted=searched.interrupted,
     )
     if not searched.interrupted:
@@ -116,6 +119,8 @@ def recommend(
             progress.say("looking at when the answer would change")
             recommendation = recommendation._replace(
                 knee=knee_of(space, chosen, judge, evaluate),
+                users=users_of(space, chosen, judge, evaluate),
+                goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
                 changes=changes_of(space, searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
                 bounds=tuple(_bounds(problem, analysis, names)),
@@ -166,18 +171,20 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             continue
         candidate = space.find(name)
         places = {
-            candidate.plan.place[number][node]
+            lane
             for number, pipeline in enumerate(space.loaded.pipelines)
             if pipeline.name in verdict.pipelines
             for node, of in enumerate(pipeline.graph.nodes)
             if of.kind == "agent"
+            for lane in lanes_of(candidate.plan.place[number][node])
         }
-        for index, lane in enumerate(candidate.plan.lanes):
-            if index not in places:
-                continue
-            spec = space.loaded.servers[lane.server]
-            threads = str(spec.threads or "") if isinstance(spec, EngineServer) else ""
-            limit = {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+        pools = {place.choice for row in candidate.plan.place for place in row if isinstance(place, Pool)}
+        mine = [lane for index, lane in enumerate(candidate.plan.lanes) if index in places]
+        if pools:  # equal servers, any of which may take a call: one place
+            mine = [mine[0]._replace(server=" + ".join(lane.server for lane in mine))]
+        for lane in mine:
+            spec = space.loaded.servers[lane.server.split(" + ")[0]]
+            threads = str(spec.threads or "") if isinstance(spec, EngineServer | SimulatedServer) else ""
             uses.append(
                 Use(
                     verdict.path,
@@ -187,8 +194,9 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
                     lane.slots,
                     lane.cap,
                     lane.order,
-                    limit,
+                    limit(lane),
                     threads,
+                    " ".join(sorted(pools)),
                 )
             )
     return tuple(uses)
@@ -200,7 +208,7 @@ def _batches(candidate: Candidate) -> bool:
 
 def _predicted(
     space: Space,
-    profile: Profile,
+    profiles: Profiles,
     last: Sequence[Candidate],
     searched: Searched,
     *,
@@ -215,8 +223,11 @@ def _predicted(
     )
     calls = sum(fmean(of.calls for of in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
-    run = predict(loaded, profile, repeats=repeats, given=given, extrapolate=extrapolate).run
-    return with_resampling(run, loaded, profile, profiles=resamples, given=given, extrapolate=extrapolate)
+    first, by_model = profiles
+    run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
+    return with_resampling(
+        run, loaded, first, profiles=resamples, given=given, extrapolate=extrapolate, by_model=by_model
+    )
 
 
 def _undominated(run: Run, space: Space, needed: Mapping[int, int | None]) -> tuple[Run, Analysis]:

@@ -21,10 +21,10 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.step_costs import StepCosts, prefill_s, sped_up
 from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import CannotEnd, simulate
-from harness.predict.forecast import forecast
+from harness.predict.forecast import TokensOf, forecast
 from harness.predict.servers import threads_of
 from harness.profiles.compile import compile_costs, stretch_of
-from harness.profiles.schema import Profile
+from harness.profiles.schema import Profile, TextTokens
 from harness.recommend.evaluate import Problem
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec, SimulatedServer
@@ -43,7 +43,7 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
     """Return the bounds of a workload over so many seeds, in the means that the times beside them have."""
     loaded = problem.loaded
     costs = {name: _costs(problem, spec) for name, spec in loaded.servers.items()}
-    tokens_of = forecast(loaded, problem.profiles.first.text)
+    tokens_of = _read_at_least(loaded, problem.profiles.first.text)
     plan = loaded.plans[0]
     tokens_by = plan.name  # any will do: all their servers count tokens alike
     one = plan._replace(
@@ -65,6 +65,21 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
         tuple(math.exp(math.fsum(map(math.log, of)) / len(of)) if of else None for of in spans),
         math.fsum(works) / len(works) if works and not _drops_calls(loaded) else None,
     )
+
+
+def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:
+    """Return the lengths of calls: what is said again in a conversation counts only where no cache can hold it."""
+    whole = forecast(loaded, text)
+    reuse = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
+    if not any(reuse):
+        return whole
+    alone = forecast(loaded._replace(pipelines=tuple(p._replace(session=None) for p in loaded.pipelines)), text)
+
+    def of_trial(candidate: str, repeat: int) -> Tokens:
+        every, new = whole(candidate, repeat), alone(candidate, repeat)
+        return lambda call: new(call) if reuse[call.pipeline] else every(call)
+
+    return of_trial
 
 
 def call_alone_s(costs: StepCosts, prompt_tokens: int, output_tokens: int) -> float:
@@ -99,7 +114,7 @@ def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
     given, extrapolate = problem.given, problem.extrapolate
     if isinstance(spec, SimulatedServer):
         given, extrapolate = {**spec.assume, **(given or {})}, extrapolate or spec.extrapolate
-    profile = problem.profiles.first
+    profile = problem.profiles.of(spec.model)
     costs = compile_costs(profile, spec.slots, threads=threads_of(spec), given=given, extrapolate=extrapolate).costs
     return sped_up(costs, spec.speed_up) if isinstance(spec, SimulatedServer) else costs
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -26,14 +26,25 @@ from harness.recommend.model import Confirmation, Difference, Recommendation
 from harness.runs.folder import read_run
 from harness.units import count, percent, seconds
 from harness.workload.load import Loaded
-from harness.workload.schema import MeasureSpec
+from harness.workload.schema import FrozenDict, MeasureSpec, SimulatedServer
 
-__all__ = ["Until", "comparisons_of", "confirmed", "contenders", "expected_s", "to_measure", "too_short"]
+__all__ = [
+    "Until",
+    "comparisons_of",
+    "confirmed",
+    "contenders",
+    "expected_s",
+    "fastest_told_apart",
+    "to_measure",
+    "too_short",
+    "trials_s",
+]
 
 MOST = 4  # candidates that are measured
 LEAST_REPEATS = 2
 MOST_REPEATS = 60
 START_S = 12.0  # of a server: load, warm up, probe
+SIMULATED_START_S = 3.0
 MARGIN = 1.3  # a real run takes longer than its calls: servers, pauses
 
 
@@ -63,7 +74,20 @@ def expected_s(found: Found, names: Sequence[str]) -> float:
     summaries = [of for of in found.recommendation.analysis.candidates if of.name in names]
     servers = {use.server for of in summaries for use in of.servers}
     once_s = sum(of.makespan.value for of in summaries if of.makespan)
-    return START_S * len(servers) + MARGIN * once_s * (1 + LEAST_REPEATS)
+    starts_s = sum(
+        SIMULATED_START_S if isinstance(found.space.loaded.servers[server], SimulatedServer) else START_S
+        for server in servers
+    )
+    return starts_s + MARGIN * once_s * (1 + LEAST_REPEATS)
+
+
+def trials_s(found: Found, names: Sequence[str]) -> dict[str, float]:
+    """Return how long one trial of each of these takes, by the prediction."""
+    return {
+        of.name: of.makespan.value
+        for of in found.recommendation.analysis.candidates
+        if of.name in names and of.makespan
+    }
 
 
 def to_measure(found: Found, names: Sequence[str]) -> Loaded:
@@ -83,35 +107,86 @@ def to_measure(found: Found, names: Sequence[str]) -> Loaded:
 
 
 class Until:
-    """Says when a measurement may end: every path's fastest is told from all others, or the time is over."""
+    """Says when a measurement may end: enough is told apart, or another repeat does not fit into the budget.
 
-    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._begin_s = clock()
-        self._budget_s = budget_s
-        self._looks = 0
-        self._last_s: float | None = None
+    What comes next is estimated before it starts: what the prediction says of it, times how much longer than predicted
+    everything has taken so far. Fewer than two repeats would confirm nothing, so until then it is all of these that
+    have to fit.
+    """
+
+    def __init__(
+        self,
+        budget_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        trial_s: Mapping[str, float] = FrozenDict(),
+        told_apart: Callable[[Sequence[CandidateSummary], int], bool] | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            budget_s: from now on, servers to be started included.
+            clock: seconds.
+            trial_s: how long a trial of each candidate takes, by the prediction.
+            told_apart: whether the candidates' figures say enough at the n-th look; left out: every path's fastest is
+                told from all others.
+        """
+        self._clock, self._end_s, self._budget_s = clock, clock() + budget_s, budget_s
+        self._trial_s, self._told_apart = trial_s, told_apart or fastest_told_apart
+        self._first_s: float | None = None  # when the first trial had ended: it has the start of the servers in it
+        self._trials = 0  # since then, warm-up included
+        self.looks = 0
         self.separated = False
-
-    @property
-    def looks(self) -> int:
-        """How often it has looked."""
-        return self._looks
+        self.why = "all repeats were measured, and some are not told apart"
 
     def __call__(self, folder: Path) -> bool:
-        """Look at a run folder after a trial; the candidates are compared where another repeat of all is complete."""
-        now_s, end_s = self._clock(), self._begin_s + self._budget_s
+        """Look at a run folder after a trial; candidates are compared where another repeat of all is complete."""
+        now_s = self._clock()
         run = read_run(folder)
-        done = Counter(trial.candidate for trial in run.trials if trial.complete)
-        if min(done[name] for name in run.candidates) <= self._looks:
-            return now_s > end_s
-        self._looks += 1
-        found = comparisons_of(summarise(run, index_records(run)), self._looks)
-        self.separated = all(c.relation != "unresolved" for c in found)
-        # The first repeat has the start of the servers in it, so it says nothing of how long the next one takes.
-        repeat_s = now_s - self._last_s if self._last_s is not None else 0.0
-        self._last_s = now_s
-        return self.separated or now_s + repeat_s > end_s
+        done = Counter(dict.fromkeys(run.candidates, 0))
+        done.update(trial.candidate for trial in run.trials if trial.complete)
+        if self._first_s is None:
+            self._first_s = now_s
+        else:
+            self._trials += 1
+        repeats = min(done.values())
+        if repeats > self.looks:
+            self.looks = repeats
+            self.separated = self._told_apart(summarise(run, index_records(run)), self.looks)
+            if self.separated:
+                self.why = "the candidates were told apart"
+                return True
+        return self._too_long(now_s, done, repeats)
+
+    def _too_long(self, now_s: float, done: Counter[str], repeats: int) -> bool:
+        """Whether what would have to come next does not fit into what is left."""
+        begun = max(done.values()) > repeats
+        coming = [name for name in done if done[name] == repeats] if begun else list(done)
+        usual_s = fmean(self._trial_s.values()) if self._trial_s else 0.0
+        expected_s = sum(self._trial_s.get(name, usual_s) for name in coming)
+        further = max(0, LEAST_REPEATS - repeats - 1)
+        expected_s += further * sum(self._trial_s.get(name, usual_s) for name in done)
+        trials = len(coming) + further * len(done)
+        took_s = now_s - (self._first_s or now_s)
+        # Trials are interleaved, so those that were measured are a fair part of all.
+        if self._trials and usual_s:
+            expected_s *= took_s / (self._trials * usual_s)
+        elif self._trials:
+            expected_s = took_s / self._trials * trials
+        left_s = self._end_s - now_s
+        if expected_s <= left_s:
+            return False
+        what = "another repeat" if repeats >= LEAST_REPEATS - 1 else f"the {LEAST_REPEATS} repeats that it takes"
+        left = "nothing" if left_s <= 0 else seconds(left_s)
+        self.why = (
+            f"{what} would have taken about {seconds(expected_s)}, and {left} of {seconds(self._budget_s)} was left"
+        )
+        return True
+
+
+def fastest_told_apart(summaries: Sequence[CandidateSummary], looks: int) -> bool:
+    """Whether every path's fastest is told from all others, with an error shared among so many looks."""
+    return all(comparison.relation != "unresolved" for comparison in comparisons_of(summaries, looks))
 
 
 def comparisons_of(summaries: Sequence[CandidateSummary], looks: int) -> list[Comparison]:
@@ -140,7 +215,7 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
     names = answer_of(analysis)
     repeats = max((of.repeats for of in analysis.candidates), default=0)
     if not names or repeats < LEAST_REPEATS:
-        note = f"The measurement ended after {count(repeats, 'repeat')}: this is a prediction alone."
+        note = f"Prediction only: the measurement ended after {count(repeats, 'repeat')}; {until.why}."
         return recommendation._replace(notes=(note, *recommendation.notes))
     differences = tuple(_differences(recommendation.analysis, analysis))
     contradicts = set(names) != set(recommendation.answer)
@@ -148,6 +223,8 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
         origin=run.origin,
         answer=names,
         uses=uses_of(found.space, analysis, names),
+        front=tuple(point._replace(chosen=point.candidate in names) for point in recommendation.front),
+        front_why="Chosen: by the measurement." if contradicts else recommendation.front_why,
         confirmation=Confirmation(
             run.origin,
             str(folder),
@@ -188,14 +265,14 @@ def _sentences(
     until: Until,
     contradicts: bool,
 ) -> list[str]:
-    why = "the candidates were told apart" if until.separated else "the budget was over, and some are not told apart"
-    lines = [f"{count(repeats, 'repeat')} of each, then {why}."]
+    lines = [f"{count(repeats, 'repeat')} of each: {until.why}."]
     if differences:
         errors = [abs(of.error) for of in differences]
         lines.append(f"The prediction was off by {percent(fmean(errors))} (mean), {percent(max(errors))} at worst.")
     mine, theirs = (" and ".join(f'"{name}"' for name in of) for of in (names, recommendation.answer))
     if contradicts:
         lines.append(f"The measurement contradicts the prediction: {mine}, and not {theirs}. The measurement counts.")
+        lines.append(f"What is said further down of knee, people, changes, load and bounds is of {theirs} still.")
     else:
         lines.append(f"The measurement says the same: {mine}.")
     if until.looks > 1:

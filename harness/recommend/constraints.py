@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.events import Call
+from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.measure.machine import machine_name
-from harness.predict.forecast import forecast
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
 from harness.servers.models import BUILTIN, fetched
 from harness.units import size
-from harness.workload.load import Loaded
 from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Longest", "Memory", "longest_call", "memory_of"]
+__all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "memory_of"]
 
 SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
 
@@ -34,6 +33,7 @@ class Memory(NamedTuple):
     limit_bytes: int | None
     source: str  # in words, where the first two come from
     limit_source: str
+    others: Mapping[str, Memory] = {}  # of servers with another model, by its name
 
     @property
     def known(self) -> bool:
@@ -42,10 +42,13 @@ class Memory(NamedTuple):
 
     def needed(self, servers: Sequence[ServerSpec]) -> int | None:
         """Return what these servers take together: weights and KV cache, a tenth more for buffers."""
-        if self.weights_bytes is None or self.token_bytes is None:
-            return None
-        cache = sum(spec.slots * spec.context_tokens for spec in servers) * self.token_bytes
-        return round((len(servers) * self.weights_bytes + cache) * SPARE)
+        needed = 0.0
+        for spec in servers:
+            of = self.others.get(spec.model, self)
+            if of.weights_bytes is None or of.token_bytes is None:
+                return None
+            needed += of.weights_bytes + spec.slots * spec.context_tokens * of.token_bytes
+        return round(needed * SPARE)
 
     def too_much(self, servers: Sequence[ServerSpec]) -> str:
         """Say why these servers do not fit together; "" where they do, or where it is not known."""
@@ -55,7 +58,9 @@ class Memory(NamedTuple):
         return f"more memory than the {size(self.limit_bytes)} that {self.limit_source}"
 
     def sentence(self) -> str:
-        """Say what is known, and where from."""
+        """Say what is known, and where from, of each model where there are several."""
+        if self.others:
+            return " ".join(f"With {model}: {of.sentence()}" for model, of in self.others.items())
         if self.weights_bytes is None or self.token_bytes is None:
             return f"Memory is not looked at: {self.source}."
         text = (
@@ -100,6 +105,17 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     return Memory(None, None, limit, source, limit_source)
 
 
+def check_one_slot(memory: Memory, like: ServerSpec) -> None:
+    """Raise UserError where there is no room for even one slot."""
+    one = like.model_copy(update={"slots": 1})
+    if memory.too_much([one]):
+        raise UserError(
+            f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
+            f"context of {like.context_tokens} tokens, and {size(memory.limit_bytes or 0)} {memory.limit_source}; give "
+            "it a smaller context_tokens, or take a smaller model"
+        )
+
+
 def _model_file(spec: ServerSpec) -> Path | None:
     if isinstance(spec, SimulatedServer) or not isinstance(spec, LlamaCppServer | OllamaServer):
         return None
@@ -110,7 +126,7 @@ def _model_file(spec: ServerSpec) -> Path | None:
 
 
 class Longest(NamedTuple):
-    """The call that needs most of a slot's context, as far as it is known beforehand."""
+    """The call that needs most of a slot's context, as far as it can be predicted."""
 
     pipeline: str
     node: str
@@ -123,27 +139,47 @@ class Longest(NamedTuple):
         """Whether prompt and answer fit into the context of a slot."""
         return self.prompt_tokens + self.output_tokens <= self.context_tokens
 
+    @property
+    def enough(self) -> int:
+        """The context that it needs, in steps of 256 tokens."""
+        return -(-(self.prompt_tokens + self.output_tokens) // 256) * 256
+
     def sentence(self) -> str:
         """Say what does not fit, and what to do."""
-        needed = self.prompt_tokens + self.output_tokens
         return (
             f'A call of "{self.node}" in "{self.pipeline}" needs {self.prompt_tokens} prompt and {self.output_tokens} '
             f"answer tokens, and a slot has {self.context_tokens}: it would be cut or refused. Set context_tokens to "
-            f"{-(-needed // 256) * 256} or more; every slot then takes more memory."
+            f"{self.enough} or more; every slot then takes more memory."
         )
 
+    def room_sentence(self, memory: Memory) -> str:
+        """Say what a smaller context would save; "" where this one is needed."""
+        saved = (self.context_tokens - self.enough) * (memory.token_bytes or 0.0)
+        if self.enough >= self.context_tokens:
+            return ""
+        needed = self.prompt_tokens + self.output_tokens
+        text = (
+            f"The longest call needs {needed} of the {self.context_tokens} tokens of a slot: context_tokens "
+            f"{self.enough} would do"
+        )
+        return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
 
-def longest_call(loaded: Loaded, profile: Profile) -> Longest | None:
-    """Return the call of a workload that needs most context, if it has any."""
-    plan = loaded.plans[0]
-    context = loaded.servers[plan.lanes[0].server].context_tokens  # all have that of the file
-    tokens = forecast(loaded, profile.text)(plan.name, 0)
-    found: list[Longest] = []
-    for p, pipeline in enumerate(loaded.pipelines):
-        for n, node in enumerate(pipeline.graph.nodes):
-            if node.kind != "agent":
-                continue
-            for item in range(node.width):
-                prompt, output = tokens(Call(0, p, 0, n, item, 0, 0, 0.0))
-                found.append(Longest(pipeline.name, node.name, prompt, output, context))
-    return max(found, key=lambda of: of.prompt_tokens + of.output_tokens - of.context_tokens, default=None)
+
+def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int]) -> Longest | None:
+    """Return the call that needs most context, drawn answers and the turns of a conversation included.
+
+    Args:
+        calls: predicted.
+        contexts: of a slot, by server.
+    """
+    found: Longest | None = None
+    most = -math.inf
+    for call in calls:
+        reply, context = call.reply, contexts.get(call.server)
+        if reply.prompt_tokens is None or reply.output_tokens is None or context is None:
+            continue
+        beyond = reply.prompt_tokens + reply.output_tokens - context
+        if beyond > most:
+            most = beyond
+            found = Longest(call.pipeline, call.node, reply.prompt_tokens, reply.output_tokens, context)
+    return found

@@ -6,7 +6,7 @@ records: a search makes tens of thousands of them, and looks at five numbers of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from harness.predict.simulation import simulate_trial
 from harness.workload.dependencies import dependencies
 from harness.workload.load import Loaded
 
-__all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "varied"]
+__all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "attended", "varied"]
 
 
 class Variation(NamedTuple):
@@ -31,6 +31,7 @@ class Variation(NamedTuple):
     answers: float = 1.0  # factor on every answer's length
     jobs: int = 1  # factor on users and jobs: each arrival comes so often
     rate: float = 1.0  # factor on the rate of arrivals in open loops: the same jobs in less time
+    users: int | None = None  # people on each interactive pipeline with a closed loop, with as many jobs each
 
 
 BASE = Variation()
@@ -59,6 +60,7 @@ class Figures(NamedTuple):
     candidate: int
     repeat: int
     time_s: tuple[float | None, ...]  # by pipeline: the median over its jobs
+    p95_s: tuple[float | None, ...]  # 95th percentile over its jobs, of however few
     first_token_s: tuple[float | None, ...]
     all_done_s: tuple[float | None, ...]  # first intended start to last end; None where a job failed
     makespan_s: float
@@ -126,6 +128,7 @@ class Evaluator:
             candidate,
             repeat,
             tuple(median(job.pipeline_time_s for job in of) if of else None for of in good),
+            tuple(_p95([job.pipeline_time_s for job in of]) if of else None for of in good),
             tuple(median(of) if of else None for of in self._waited(good, first_s)),
             tuple(
                 max(job.end_s for job in of) - min(job.due_s for job in of) if of and len(of) == len(every) else None
@@ -181,12 +184,37 @@ class Evaluator:
         return servers
 
 
+def _p95(values: Sequence[float]) -> float:
+    """Interpolated between the two nearest, as numpy does it."""
+    values = sorted(values)
+    at = 0.95 * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (at - low) * (values[high] - values[low])
+
+
 def varied(loaded: Loaded, variation: Variation) -> Loaded:
     """Return the workload with the variation's users, jobs and arrivals."""
-    if variation.jobs == 1 and variation.rate == 1:
-        return loaded
-    return loaded._replace(
-        pipelines=tuple(_varied(pipeline, variation.jobs, variation.rate) for pipeline in loaded.pipelines)
+    pipelines = loaded.pipelines
+    if variation.users is not None:
+        pipelines = tuple(_attended(pipeline, variation.users) for pipeline in pipelines)
+    if variation.jobs != 1 or variation.rate != 1:
+        pipelines = tuple(_varied(pipeline, variation.jobs, variation.rate) for pipeline in pipelines)
+    return loaded._replace(pipelines=pipelines)
+
+
+def attended(pipeline: Pipeline) -> bool:
+    """Whether people wait there for a reply before they go on."""
+    return pipeline.path == "interactive" and pipeline.arrival.users > 0
+
+
+def _attended(pipeline: Pipeline, users: int) -> Pipeline:
+    if not attended(pipeline):
+        return pipeline
+    jobs = pipeline.jobs
+    each = None if jobs is None else max(1, round(jobs / pipeline.arrival.users))
+    return pipeline._replace(
+        arrival=pipeline.arrival._replace(users=users), jobs=None if each is None else each * users
     )
 
 

@@ -19,6 +19,8 @@ __all__ = [
     "Point",
     "Recommendation",
     "Use",
+    "Users",
+    "UsersRow",
 ]
 
 RECOMMENDATION_VERSION = 1
@@ -30,12 +32,13 @@ class Use(NamedTuple):
     path: Path
     pipelines: tuple[str, ...]
     candidate: str
-    server: str
+    server: str  # several that take whatever comes: their names with " + " between, and slots and calls are of each
     slots: int
     cap: str
     order: str
     in_flight: int | None  # None: no limit
     threads: str  # "half" of the cores, a number, or "" = every core
+    choice: str = ""  # of one of several servers for each call: "least-loaded" or "affinity"
 
 
 class Point(NamedTuple):
@@ -65,6 +68,23 @@ class Knee(NamedTuple):
     slots: int
     rows: tuple[KneeRow, ...]
     in_flight: int | None
+    sentence: str
+
+
+class UsersRow(NamedTuple):
+    """So many people at once on each interactive pipeline whose users wait for their reply before they go on."""
+
+    users: int
+    tokens_per_s: float
+    times_s: tuple[float, ...]
+    meets_goals: bool
+
+
+class Users(NamedTuple):
+    """How many people the answer carries: with goals the most that meet them, else where throughput stops rising."""
+
+    rows: tuple[UsersRow, ...]
+    most: int | None  # None: one is too many
     sentence: str
 
 
@@ -144,5 +164,7 @@ class Recommendation(NamedTuple):
     load: tuple[LoadRow, ...]
     bounds: tuple[BoundRow, ...]
     memory: str
+    users: Users | None = None
+    front_why: str = ""  # why that point of the front was chosen
     confirmation: Confirmation | None = None
     interrupted: bool = False

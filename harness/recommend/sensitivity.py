@@ -6,24 +6,32 @@ from collections.abc import Sequence
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane
-from harness.recommend.evaluate import Variation
-from harness.recommend.model import Change, Knee, KneeRow, LoadRow
+from harness.core.plan import Lane, Pool
+from harness.recommend.evaluate import Variation, attended
+from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score, pick
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence
+from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, relief_sentence, users_sentence
 from harness.recommend.workers import Evaluate
 
-__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops"]
+__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "pooled", "relief_of", "users_of"]
 
 SEEDS = 4  # ratios on common random numbers need few
+USERS = (1, 2, 3, 4, 6, 8, 12, 16)
+MANY = 3000  # candidates
 RATES = (0.5, 1.0, 1.5, 2.0)
 WORTH = 0.95  # of the best throughput: what comes after that only lengthens the queue
 
 VARIATIONS = (
     Variation("answers twice as long", answers=2.0),
     Variation("twice the users and jobs", jobs=2),
+)
+RELIEFS = (
+    Variation("Answers half as long", answers=0.5),
+    Variation("Jobs that come half as often", rate=0.5),
+    Variation("One person at a time", users=1),
+    Variation("One person at a time and answers half as long", answers=0.5, users=1),
 )
 
 
@@ -36,9 +44,13 @@ def changes_of(
     """
     changes = []
     before = pick(searched.finalists).names
+    candidates = list(space.candidates)
+    if len(candidates) > MANY:  # what was given up after the first look would take longer than the search itself
+        fewest = min(score.seeds for score in searched.scores)
+        candidates = [score.candidate for score in searched.scores if score.seeds > fewest] or candidates
     for variation in VARIATIONS:
         found = search(
-            space.candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
+            candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
         )
         if found.interrupted:
             raise KeyboardInterrupt
@@ -52,6 +64,22 @@ def changes_of(
         others = pick(smaller)
         changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
     return tuple(changes)
+
+
+def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[str, ...]:
+    """Say what would meet the goals where no candidate does: the work made less, on those that were kept."""
+    if not judge.goals or any(score.meets for score in searched.scores):
+        return ()
+    kept = [score.candidate for score in searched.finalists]
+    lines = []
+    for variation in RELIEFS:
+        if not changes(space.loaded.pipelines, variation):
+            continue
+        figures = evaluate_all(kept, SEEDS, evaluate, variation)
+        scores = [judge.score(candidate, figures[candidate.number].values()) for candidate in kept]
+        meeting = [score for score in scores if score.meets]
+        lines.append(relief_sentence(variation.name, pick(meeting).names if meeting else ()))
+    return tuple(lines)
 
 
 def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score]) -> Change:
@@ -79,7 +107,11 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     """Say how many calls in flight are worth it on the server of the first path's choice."""
     candidate = chosen[0]
     index = len(candidate.plan.lanes) - 1  # of two servers the second is the batch path's
-    family = {_limit(other.plan.lanes[index]): other for other in reversed(_family(space, candidate, index))}
+    servers = len(candidate.plan.lanes) if pooled(candidate) else 1
+    family = {
+        None if (limit := _limit(other.plan.lanes[index])) is None else servers * limit: other
+        for other in reversed(_family(space, candidate, index))
+    }
     if len(family) < 2:
         return None
     figures = evaluate_all(tuple(family.values()), SEEDS, evaluate)
@@ -90,19 +122,46 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     most = max(row.tokens_per_s for row in rows)
     knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
     lane = candidate.plan.lanes[index]
+    if pooled(candidate):
+        names = " + ".join(each.server for each in candidate.plan.lanes)
+        lane = lane._replace(server=names, slots=servers * lane.slots)
     return Knee(lane.server, lane.slots, tuple(rows), knee.in_flight, knee_sentence(lane, rows, knee))
+
+
+def pooled(candidate: Candidate) -> bool:
+    """Whether every call may go to any of its servers."""
+    return any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
+
+
+def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Users | None:
+    """Say how many people the interactive path's choice carries; None where nobody waits in a closed loop."""
+    if not any(attended(pipeline) for pipeline in space.loaded.pipelines):
+        return None
+    candidate = chosen[-1]  # of two the second is that of the interactive path
+    rows = []
+    for users in USERS:
+        figures = evaluate_all([candidate], SEEDS, evaluate, Variation(users=users))
+        score = judge.score(candidate, figures[candidate.number].values())
+        rows.append(UsersRow(users, score.tokens_per_s, score.times_s, score.meets))
+    if judge.goals:
+        most = next((row.users for row in reversed(rows) if row.meets_goals), None)
+    else:
+        best = max(row.tokens_per_s for row in rows)
+        most = next(row.users for row in rows if row.tokens_per_s >= WORTH * best)
+    return Users(tuple(rows), most, users_sentence(candidate.name, rows, most, goals=bool(judge.goals)))
 
 
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
     """Return the candidates that differ only in how many calls this server is given at once; simple orders first."""
     lane = candidate.plan.lanes[index]
-    rest = candidate.plan.lanes[:index]
+    rest = () if pooled(candidate) else candidate.plan.lanes[:index]
     found = [
         other
         for other in space.candidates
-        if other.plan.lanes[:index] == rest
+        if other.plan.lanes[: len(rest)] == rest
         and len(other.plan.lanes) == index + 1
         and other.plan.lanes[index].server == lane.server
+        and other.plan.place == candidate.plan.place
         and other.plan.lanes[index].cap in ("serial", "window", "unbounded")
         and other.plan.lanes[index].order in ("fifo", lane.order)
     ]
@@ -111,6 +170,15 @@ def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
 
 def _limit(lane: Lane) -> int | None:
     return {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+
+
+def changes(pipelines: Sequence[Pipeline], variation: Variation) -> bool:
+    """Whether a variation is another workload at all."""
+    rate = variation.rate != 1 and open_loops(pipelines)
+    users = variation.users is not None and any(
+        attended(pipeline) and pipeline.arrival.users > variation.users for pipeline in pipelines
+    )
+    return rate or users or (variation.answers != 1 and variation.users is None)
 
 
 def open_loops(pipelines: Sequence[Pipeline]) -> bool:

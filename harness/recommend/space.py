@@ -13,7 +13,7 @@ from itertools import product
 from typing import NamedTuple
 
 from harness.analysis.verdict import rank
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Lane, Plan, Pool
 from harness.core.routing import CAPS, ORDERS
 from harness.errors import UserError
 from harness.predict.servers import threads_of
@@ -21,10 +21,18 @@ from harness.profiles.schema import Profile
 from harness.units import count
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.placement import same_model
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
 
-__all__ = ["MOST_SLOTS", "Candidate", "LeftOut", "Space", "design_space"]
+__all__ = [
+    "MOST_SLOTS",
+    "Candidate",
+    "LeftOut",
+    "Space",
+    "design_space",
+    "halves_of",
+    "slot_counts",
+    "ways_of",
+]
 
 MOST_SLOTS = 16  # tried with --extrapolate where nothing else is asked for
 EVERY_WINDOW = 8  # up to so many slots every number of calls in flight is tried, beyond that powers of two
@@ -96,7 +104,7 @@ def design_space(
     max_slots: int | None = None,
     fits: Callable[[Sequence[ServerSpec]], str] | None = None,
 ) -> Space:
-    """Return every candidate of a workload on a profile's machine.
+    """Return every candidate of a workload with one model on a profile's machine (`several.py`: with two).
 
     Args:
         loaded: the workload; its server with most slots is the one that all candidates' servers are like.
@@ -106,21 +114,25 @@ def design_space(
         fits: why servers do not fit into the machine together; "" where they do. None = all fit.
 
     Raises:
-        UserError: nodes ask for several models, or nothing is left.
+        UserError: nothing is left.
     """
     base = most_slots(loaded.servers)
     like = loaded.servers[base]
-    _check_models(loaded, like)
     left_out: list[LeftOut] = []
-    slots = _slot_counts(like, profile, extrapolate, max_slots, left_out)
+    slots = slot_counts(like, profile, extrapolate, max_slots, left_out)
     paths = [pipeline.path for pipeline in loaded.pipelines]
     both = len(set(paths)) == 2
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
     dropped: Counter[str] = Counter()
 
-    def add(lanes: tuple[Lane, ...], specs: Mapping[str, ServerSpec], place: tuple[tuple[int, ...], ...]) -> None:
-        name = "+".join(_named(lane) for lane in lanes)
+    def add(
+        lanes: tuple[Lane, ...],
+        specs: Mapping[str, ServerSpec],
+        place: tuple[tuple[int | Pool, ...], ...],
+        name: str = "",
+    ) -> None:
+        name = name or "+".join(_named(lane) for lane in lanes)
         why = fits([specs[lane.server] for lane in lanes]) if fits else ""
         if why:
             dropped[why] += 1
@@ -133,21 +145,28 @@ def design_space(
     for n in slots:
         server = base if fixed else f"slots-{n}"
         spec = like.model_copy(update={"slots": n})
-        for way in _ways(n, shared=both, fixed=fixed):
+        for way in ways_of(n, shared=both, fixed=fixed):
             add((way.lane(server),), {server: spec}, everything)
+    halves, why = halves_of(like, profile, slots, extrapolate)
+    if why and not fixed:
+        left_out.append(LeftOut("two servers side by side", why))
     if both and not fixed:
         apart = tuple(
             (int(path == "batch"),) * len(pipeline.graph.nodes)
             for path, pipeline in zip(paths, loaded.pipelines, strict=True)
         )
-        halves, why = _halves(like, profile, slots, extrapolate)
-        if why:
-            left_out.append(LeftOut("two servers, the interactive path on one of its own", why))
         for mine, theirs in product(halves, halves):
             specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
             first, second = specs
-            for one, other in product(_ways(mine.slots, shared=False), _ways(theirs.slots, shared=False)):
+            for one, other in product(ways_of(mine.slots, shared=False), ways_of(theirs.slots, shared=False)):
                 add((one.lane(first), other.lane(second)), specs, apart)
+    for half, choice in product(halves if not fixed else [], _choices(loaded)):
+        specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
+        pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
+        kept = "" if choice == "least-loaded" else f"-{choice}"
+        for way in ways_of(half.slots, shared=both):
+            if way.max_in_flight is None:
+                add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
     if not plans:
         reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
@@ -160,7 +179,14 @@ def design_space(
     return Space(whole, candidates, tuple(left_out), base)
 
 
-def _ways(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
+def _choices(loaded: Loaded) -> tuple[str, ...]:
+    """Return how one of two equal servers may be chosen; conversations stay on one only where that saves reading."""
+    sessions = (pipeline.session for pipeline in loaded.pipelines)
+    kept = any(session is not None and session.reuse_prefix for session in sessions)
+    return ("least-loaded", "affinity") if kept else ("least-loaded",)
+
+
+def ways_of(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
     """Yield every way to use a server with so many slots.
 
     Left out is what is the same thing twice: more slots than calls in flight but for `window`, a limit that is none,
@@ -189,7 +215,7 @@ def _named(lane: Lane) -> str:
     return _Way(lane.slots, lane.cap, lane.order, lane.max_in_flight).name
 
 
-def _slot_counts(
+def slot_counts(
     like: ServerSpec, profile: Profile, extrapolate: bool, max_slots: int | None, left_out: list[LeftOut]
 ) -> tuple[int, ...]:
     """Return the numbers of slots of one server with the whole machine."""
@@ -211,7 +237,7 @@ def _slot_counts(
     return tuple(sorted(wanted))
 
 
-def _halves(
+def halves_of(
     like: ServerSpec, profile: Profile, slots: Sequence[int], extrapolate: bool
 ) -> tuple[list[ServerSpec], str]:
     """Return the servers that can work side by side on this machine, or why there are none."""
@@ -224,14 +250,3 @@ def _halves(
     known = {int(n) for n in profile.half}
     wanted = sorted({*known, *slots} if extrapolate else known & {*slots, *known})
     return [like.model_copy(update={"slots": n, "threads": "half"}) for n in wanted], ""
-
-
-def _check_models(loaded: Loaded, like: ServerSpec) -> None:
-    """One model: where each of several goes is another question, with a profile for each."""
-    nodes = [node for pipeline in loaded.pipelines for node in pipeline.graph.nodes if node.kind == "agent"]
-    asked = {like.model if not node.model or same_model(node.model, like.model) else node.model for node in nodes}
-    if len(asked) > 1 and not isinstance(like, SimulatedServer):
-        raise UserError(
-            f"nodes ask for {' and '.join(sorted(asked))}, and recommend searches the ways to serve one model; name "
-            "the candidates in `compare`, and use slotwise simulate or slotwise run"
-        )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.analysis.model import ChoiceKind
 from harness.core.plan import Lane
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
-from harness.recommend.model import KneeRow
+from harness.recommend.model import KneeRow, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score
 from harness.units import count, percent, seconds
 
@@ -19,9 +21,12 @@ __all__ = [
     "bound_sentence",
     "change_sentence",
     "fewer_sentence",
+    "front_sentence",
     "goal_sentences",
     "knee_sentence",
+    "relief_sentence",
     "search_sentences",
+    "users_sentence",
 ]
 
 _GOALS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
@@ -61,6 +66,49 @@ def knee_sentence(lane: Lane, rows: Sequence[KneeRow], knee: KneeRow) -> str:
         f"On {where} {agents} at once reach{'es' if knee.in_flight == 1 else ''} {knee.tokens_per_s:.1f} tokens a "
         f"second{gain}; more only lengthen the queue."
     )
+
+
+def users_sentence(candidate: str, rows: Sequence[UsersRow], most: int | None, *, goals: bool) -> str:
+    """Say how many people a candidate carries at once."""
+    if most is None:
+        return f'Not even one person at a time meets every goal with "{candidate}".'
+    at = next(row for row in rows if row.users == most)
+    beyond = next((row for row in rows if row.users > most), None)
+    people = "one person" if most == 1 else f"{most} people"
+    reply = _reply(at)
+    if goals:
+        text = f'"{candidate}" meets every goal for up to {people} at once ({reply})'
+        if beyond is None:
+            return f"{text}, and nobody tried more."
+        return f"{text}; with {beyond.users} it misses one ({_reply(beyond)})."
+    text = f"With {people} at once throughput is where it stays ({at.tokens_per_s:.1f} tokens a second, {reply})"
+    return f"{text}; more only wait: {beyond.users} get {_reply(beyond)}." if beyond else f"{text}."
+
+
+def _reply(row: UsersRow) -> str:
+    return f"{seconds(row.times_s[-1])} for a reply" if math.isfinite(row.times_s[-1]) else "no reply in time"
+
+
+def relief_sentence(what: str, names: Sequence[str]) -> str:
+    """Say whether less work would meet the goals, and how it would be run then."""
+    if not names:
+        return f"{what}: no candidate that was kept meets them either."
+    return f"{what}: they are met, with {' and '.join(f'{chr(34)}{name}{chr(34)}' for name in names)}."
+
+
+_WHY = {
+    "one path": "Chosen: of those within 5 % of the fastest the simplest to run.",
+    "same": "Chosen: on both paths of those within 5 % of the fastest the simplest to run.",
+    "both": "Chosen: within 5 % of the fastest on both paths, and the simplest of those that are.",
+    "goals": "Chosen: the goals decide; it is the fastest on the batch path of those that meet them.",
+    "trade": "Chosen: the two ends, because no goal says what a faster path may cost the other one.",
+    "none": "",
+}
+
+
+def front_sentence(kind: ChoiceKind) -> str:
+    """Say why the chosen point of the front, or the one beside it, was chosen."""
+    return _WHY[kind]
 
 
 def change_sentence(what: str, stays: bool, found: Pick, now: Sequence[Score]) -> str:
@@ -121,23 +169,17 @@ def goal_sentences(searched: Searched, problem: Problem) -> tuple[str, ...]:
         return ()
     nearest = min(able, key=lambda s: (s.excess, s.candidate.simplicity))
     spans = bounds(problem, 1).span_s
-    lines = ["No candidate meets every goal."]
+    misses = ", ".join(
+        f"{_GOALS[miss.goal]} of {miss.pipeline} {seconds(miss.found_s)}, wanted {seconds(miss.wanted_s)} "
+        f"({miss.found_s / miss.wanted_s:.2f} times)"
+        for miss in nearest.missed
+    )
+    lines = [f'No candidate meets every goal. Nearest is "{nearest.candidate.name}": {misses}.']
     for miss in nearest.missed:
-        what = f"{_GOALS[miss.goal]} of {miss.pipeline}"
-        lines.append(
-            f'Nearest is "{nearest.candidate.name}": {what} {seconds(miss.found_s)}, wanted {seconds(miss.wanted_s)}, '
-            f"{miss.found_s / miss.wanted_s:.2f} times."
-        )
-        number = list(problem.loaded.workload.pipelines).index(miss.pipeline)
-        span_s = spans[number]
+        span_s = spans[list(problem.loaded.workload.pipelines).index(miss.pipeline)]
         if miss.goal == "p50_s" and span_s is not None and span_s > miss.wanted_s:
             lines.append(
-                f"A reply alone on an idle server takes {seconds(span_s)} already: no routing meets that goal. Shorter "
-                "answers or prompts, a smaller model or a faster machine would."
-            )
-        else:
-            lines.append(
-                f"A goal of {seconds(miss.found_s)} would be met; so might this one with fewer users or batch jobs "
-                "at the same time, or shorter prompts and answers."
+                f"A reply of {miss.pipeline} alone on an idle server takes {seconds(span_s)} already: no routing meets "
+                "that goal. Shorter answers or prompts, a smaller model or a faster machine would."
             )
     return tuple(lines)

@@ -101,11 +101,12 @@ def on_cluster(problem: Problem, address: str) -> Iterator[Evaluate]:
         UserError: `distributed` is not installed, or nobody answers there.
     """
     try:
-        from distributed import Client, as_completed
+        import distributed
     except ImportError:
         raise UserError('--cluster needs the package distributed: pip install "slotwise[cluster]"') from None
+    dask: Any = distributed  # it has no types
     try:
-        client: Any = Client(address, timeout="10s", set_as_default=False)
+        client = dask.Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"--cluster: no Dask scheduler answers at {address}: {error}") from None
     try:
@@ -119,7 +120,7 @@ def on_cluster(problem: Problem, address: str) -> Iterator[Evaluate]:
                 shared = client.scatter(problem, broadcast=True, hash=False)  # again: who had it may be lost
                 sent = {client.submit(_run_alone, shared, chunk, pure=False): n for n, chunk in todo.items()}
                 try:
-                    for future in as_completed(list(sent), loop=client.loop):
+                    for future in dask.as_completed(list(sent), loop=client.loop):
                         if future.status == "finished":
                             yield from future.result()
                             del todo[sent[future]]

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
-from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use
+from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use, Users
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
@@ -65,6 +65,12 @@ def markdown_recommendation(recommendation: Recommendation) -> str:
             lines += [*(f"- {markdown(text)}" for text in section.items), ""]
         if section.code:
             lines += ["```", *(plain(line) for line in section.code), "```", ""]
+    analysis = (recommendation.confirmation or recommendation).analysis
+    for one in analysis.choice.settings:
+        for whole in one.texts:
+            where = f": {whole.path}" if whole.path else ""
+            lines += [f"## {markdown(one.candidate)} as {whole.kind}{markdown(where)}", ""]
+            lines += ["```", *(plain(line) for line in whole.text.splitlines()), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -99,9 +105,11 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _Section(f"The {verdict.path} path", lead=(verdict.headline,), items=verdict.sentences)
     yield _settings(analysis)
     if recommendation.front:
-        yield _front(recommendation.front, recommendation.paths)
+        yield _front(recommendation.front, recommendation.paths, recommendation.front_why)
     if recommendation.knee:
         yield _knee(recommendation.knee, recommendation.paths)
+    if recommendation.users:
+        yield _users(recommendation.users, recommendation.paths)
     if recommendation.changes:
         yield _Section("When the answer would change", items=tuple(of.sentence for of in recommendation.changes))
     if recommendation.load:
@@ -118,14 +126,16 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
 def _uses(uses: Sequence[Use]) -> _Table:
     rows = []
     for use in uses:
-        server = f"{use.server} ({'half of the cores' if use.threads == 'half' else f'{use.threads} threads'})"
+        about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
+        about += [use.choice] if use.choice else []
+        each = " each" if use.choice else ""
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
-                server if use.threads else use.server,
-                str(use.slots),
+                f"{use.server} ({', '.join(about)})" if about else use.server,
+                f"{use.slots}{each}",
                 use.cap,
-                "no limit" if use.in_flight is None else str(use.in_flight),
+                "no limit" if use.in_flight is None else f"{use.in_flight}{each}",
                 use.order,
             )
         )
@@ -158,10 +168,11 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
         lines += [*one.shell, *one.code]
         remarks += one.remarks
-    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks), code=tuple(lines))
+    whole = "Whole, as files and code: --settings serve, systemd, compose, asyncio, langchain or langgraph."
+    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks, whole), code=tuple(lines))
 
 
-def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
+def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:
     known = any(point.memory_bytes is not None for point in points)
     header = ("candidate", *paths, *(["memory"] if known else []), "")
     rows = []
@@ -174,7 +185,8 @@ def _front(points: Sequence[Point], paths: Sequence[str]) -> _Section:
         memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
         rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))
     what = " against ".join(f"{path} time" for path in paths) + (" against memory" if known else "")
-    return _Section(f"Pareto front: {what} (means over the seeds)", table=_Table(header, tuple(rows)))
+    title = f"Pareto front: {what} (means over the seeds)"
+    return _Section(title, lead=(why,) if why else (), table=_Table(header, tuple(rows)))
 
 
 def _knee(knee: Knee, paths: Sequence[str]) -> _Section:
@@ -188,6 +200,20 @@ def _knee(knee: Knee, paths: Sequence[str]) -> _Section:
     )
     header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
     return _Section("How many agents are worth attaching", lead=(knee.sentence,), table=_Table(header, rows))
+
+
+def _users(users: Users, paths: Sequence[str]) -> _Section:
+    rows = tuple(
+        (
+            str(row.users),
+            f"{row.tokens_per_s:.1f}",
+            *map(_time, row.times_s),
+            "" if row.meets_goals else "misses goal",
+        )
+        for row in users.rows
+    )
+    header = ("people", "tokens per second", *(f"{path} path" for path in paths), "")
+    return _Section("How many people it carries", lead=(users.sentence,), table=_Table(header, rows))
 
 
 def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from recommend.workloads import PROFILE, both, fan
 
+from harness.cli import sweeping
 from harness.cli.app import _main
 from harness.cli.recommending import budget_of, size_of
 from harness.errors import UserError
@@ -21,6 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "fan.yaml").write_text(fan(8), encoding="utf-8")
     small = both("p50_s: 4").replace("jobs: 2", "jobs: 1").replace('"two", "three", "four", "five"', '"two"')
     (tmp_path / "both.yaml").write_text(small, encoding="utf-8")
+    embedded = fan(8).replace("kind: ollama, model: gemma4", "kind: llamacpp, context_tokens: 1024")
+    (tmp_path / "embedded.yaml").write_text(embedded, encoding="utf-8")
     (tmp_path / "paper.yaml").write_text(PROFILE, encoding="utf-8")
     return tmp_path
 
@@ -56,6 +59,21 @@ def test_json_and_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert json.loads(written.with_suffix(".json").read_text(encoding="utf-8"))["answer"] == found["answer"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("serve", "OLLAMA_NUM_PARALLEL=4"), ("systemd", "[Service]"), ("asyncio", "asyncio.Semaphore(4)")],
+)
+def test_settings_alone_and_whole_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, kind: str, said: str
+) -> None:
+    assert slotwise(monkeypatch, "fan.yaml", *M1, *QUICK, "--settings", kind, "--out", "reports") == 0
+    text = capsys.readouterr().out
+    assert said in text
+    assert "recommendation" not in text
+    (written,) = (folder / "reports").glob("*/recommendation.md")
+    assert text.strip() in written.read_text(encoding="utf-8")
+
+
 def test_a_budget_too_short_is_said_and_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,14 +82,26 @@ def test_a_budget_too_short_is_said_and_no_failure(
     assert "Prediction only: a budget of 1.00 s is too short" in " ".join(capsys.readouterr().out.split())
 
 
+EPYC = ("--profile", "epyc-2core", *QUICK)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("fan.yaml", *QUICK), "no profile of this machine with gemma4"),
+        (("fan.yaml", *M1, *QUICK, "--settings", "sytemd"), 'did you mean "systemd"?'),
         (("fan.yaml", *M1, *QUICK, "--budget", "soon"), "--budget: expected a time"),
         (("fan.yaml", *M1, *QUICK, "--memory", "much"), "--memory: expected a size"),
         (("fan.yaml", "--profile", "m1-published", *QUICK), "prefill_s_per_token"),
         (("none.yaml", *QUICK), "none.yaml"),
+        (("fan.yaml", "--server", "http://127.0.0.1:1", *QUICK), "--server goes with --model alone"),
+        ((), "name a workload, or a model with --model"),
+        (
+            ("embedded.yaml", "--memory", "50MB", *EPYC),
+            "there is no memory for even one slot of smollm2-135m: it takes 1",
+        ),
+        (("fan.yaml", "--profile", "gemma4=m1-published", *QUICK), "--profile: expected --profile NAME"),
+        (("fan.yaml", "--profile", "paper.yaml", "--profile", "m1-published", *QUICK), "expected one for gemma4"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -82,6 +112,21 @@ def test_mistakes_are_one_line(
     assert said in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_without_a_workload_it_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[str, ...], dict[str, object]]] = []
+
+    def fake(models: tuple[str, ...], **options: object) -> int:
+        asked.append((models, options))
+        return 0
+
+    monkeypatch.setattr(sweeping, "sweep_model", fake)
+    assert slotwise(monkeypatch, "--model", "m", "--max-slots", "8") == 0
+    assert slotwise(monkeypatch, "--model", "m", "--server", "http://127.0.0.1:1", "--json") == 0
+    (first, second) = asked
+    assert first == (("m",), {"engine": "llamacpp", "most": 8, "server": None, "as_json": False})
+    assert second == (("m",), {"engine": "llamacpp", "most": 64, "server": "http://127.0.0.1:1", "as_json": True})
 
 
 def test_times_and_sizes() -> None:

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from recommend.workloads import M1_PROMPTS, UNKNOWN, Silent, both, chat, fan, loaded_of, paper
+from recommend.workloads import (
+    M1_PROMPTS,
+    UNKNOWN,
+    Silent,
+    alone,
+    both,
+    chat,
+    fan,
+    loaded_of,
+    on_paper,
+    paper,
+    talk,
+    two_models,
+)
 
 from harness.analysis.analyse import analyse
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Found, answer_of, dominated, recommend
+from harness.recommend.answer import Found, answer_of, dominated, recommend, uses_of
 from harness.recommend.bounds import bounds
-from harness.recommend.evaluate import BASE, Figures, Problem, Task
+from harness.recommend.constraints import Memory
+from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
+from harness.recommend.scoring import Judge
+from harness.recommend.sensitivity import knee_of
+from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
-from harness.recommend.workers import in_process
+from harness.recommend.workers import in_process, on_cores
+
+WEIGHTS = {"small": 1000, "large": 3000}
 
 
 def found_of(folder: Path, text: str, profile: Profile, given: Given = None, seeds: int = 4) -> Found:
@@ -29,17 +50,23 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "slots", "in_flight"),
+    ("text", "answer", "slots", "in_flight", "why"),
     # A second call on its way hides the client's overhead of 0.47 s behind the first; a second slot would not pay.
-    [(fan(8), "window-on-4", 4, 4), (chat(), "serial-on-1", 1, 1), (fan(2), "window2-on-1", 1, 2)],
+    # Four at a time wait less than two and pay for it in decode; slots that nobody needs cost decode alone.
+    [
+        (fan(8), "window-on-4", 4, 4, 'than under "window2-on-1": .* less waiting for its turn and .* more decode'),
+        (chat(), "serial-on-1", 1, 1, r'than under "window-on-4": 650 ms less decode \('),
+        (fan(2), "window2-on-1", 1, 2, 'than under "window-on-4": .* less decode and .* more waiting for its turn'),
+    ],
     ids=["a fan-out of eight", "a chat", "two at a time"],
 )
-def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, in_flight: int) -> None:
+def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, in_flight: int, why: str) -> None:
     found = found_of(tmp_path, text, load_profile("m1-published"), M1_PROMPTS).recommendation
     assert found.answer == (answer,)
     assert [(use.slots, use.in_flight) for use in found.uses] == [(slots, in_flight)]
     (verdict,) = found.analysis.paths
-    assert any(sentence.startswith("Why: ") for sentence in verdict.sentences)
+    (said,) = (sentence for sentence in verdict.sentences if sentence.startswith("Why: "))
+    assert re.search(why, said)
     assert verdict.batched == (slots > 1)
 
 
@@ -105,7 +132,7 @@ def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
 
 def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
     """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt of so many tokens / 128 s."""
-    profile = paper(tmp_path)
+    profile = alone(tmp_path)
     space = design_space(loaded_of(tmp_path, fan(6, 16)), profile)
     problem = Problem(space.loaded, Profiles(profile))
     found = bounds(problem, 1)
@@ -125,6 +152,22 @@ def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> N
     assert "No candidate meets every goal" in text
     assert "Nearest is" in text
     assert "no routing meets that goal" in text
+    assert "Answers half as long: no candidate that was kept meets them either." in text
+
+
+@pytest.mark.parametrize(
+    ("goal", "met"),
+    # Alone 10 steps of 1/8 s and the prompt: with answers half as long half of the steps.
+    [("p50_s: 1.0", True), ("p95_s: 1.0", True), ("p50_s: 0.05", False)],
+)
+def test_what_would_meet_goals_that_nothing_meets(tmp_path: Path, goal: str, met: bool) -> None:
+    text = chat(10).replace("    nodes:", f"    goal: {{{goal}}}\n    nodes:")
+    recommendation = found_of(tmp_path, text, paper(tmp_path)).recommendation
+    said = " ".join(recommendation.goals)
+    assert "No candidate meets every goal. Nearest is" in said
+    assert ("Answers half as long: they are met, with" in said) == met
+    assert "people" not in said  # one chats anyway
+    assert "Chosen: " in recommendation.front_why
 
 
 def test_what_would_change_the_answer(tmp_path: Path) -> None:
@@ -134,6 +177,73 @@ def test_what_would_change_the_answer(tmp_path: Path) -> None:
     assert changes["answers twice as long"].stays
     assert not changes["twice the users and jobs"].stays
     assert "on-4" in changes["twice the users and jobs"].candidates[0]
+
+
+def test_how_many_people_it_carries(tmp_path: Path) -> None:
+    """One slot, replies of 15 steps of 1/8 s and a second of thought: by hand, three people keep the server busy."""
+    paper_profile = paper(tmp_path)
+    users = found_of(tmp_path, chat(16), paper_profile).recommendation.users
+    assert users is not None
+    rows = {row.users: row for row in users.rows}
+    assert list(rows) == [1, 2, 3, 4, 6, 8, 12, 16]
+    assert rows[1].tokens_per_s < rows[2].tokens_per_s
+    assert rows[16].times_s[0] > 4 * rows[2].times_s[0]
+    assert users.most is not None and users.most < 16
+    wanted = chat(16).replace("    nodes:", f"    goal: {{p50_s: {1.01 * rows[2].times_s[0]}}}\n    nodes:")
+    goal = found_of(tmp_path, wanted, paper_profile).recommendation.users
+    assert goal is not None and goal.most is not None and goal.most >= 2
+    assert "meets every goal for up to" in goal.sentence
+    assert found_of(tmp_path, fan(3), paper_profile).recommendation.users is None
+
+
+def test_two_equal_servers_are_candidates_like_any_other(tmp_path: Path) -> None:
+    """Evaluated and predicted alike; said as one place with both servers, and how many calls it carries."""
+    space, problem, profile = on_paper(tmp_path, talk())
+    names = ["2x-serial-on-1", "2x-serial-on-1-affinity"]
+    plans = tuple(space.find(name).plan for name in names)
+    analysis = analyse(predict(space.loaded._replace(plans=plans), profile, repeats=2).run)
+    for name, choice in zip(names, ("least-loaded", "affinity"), strict=True):
+        figures = [Evaluator(problem).evaluate(space.find(name).number, repeat).time_s[0] for repeat in range(2)]
+        (summary,) = next(of for of in analysis.candidates if of.name == name).pipelines
+        assert figures == [time_s for _, time_s in summary.time_by_repeat]
+        (use,) = uses_of(space, analysis, (name,))
+        assert (use.choice, use.threads, use.server) == (choice, "half", "half-1-a + half-1-b")
+    knee = knee_of(space, [space.find("2x-serial-on-1")], Judge.of(space.loaded.workload, {}), in_process(problem))
+    assert knee is not None
+    assert [row.in_flight for row in knee.rows] == [2, None]
+    assert knee.server == "half-1-a + half-1-b"
+
+
+def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> None:
+    """What is said again in every turn need not be read again: a bound that counts it is beaten."""
+    space, problem, profile = on_paper(tmp_path, talk())
+    (span_s,) = bounds(problem, 3).span_s
+    analysis = analyse(predict(space.loaded, profile, repeats=3).run)
+    fastest_s = min(of.pipelines[0].time.value for of in analysis.candidates if of.pipelines[0].time)
+    assert span_s is not None
+    assert 0.3 * fastest_s < span_s <= fastest_s
+
+
+@pytest.mark.parametrize("cores", ["one core", "two"])
+def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
+    """Found, predicted, bounded and with the memory of both; the same draws, so it is never dominated."""
+    loaded, profiles = two_models(tmp_path)
+    memory = Memory(1000, 1.0, 10**9, "", "", {name: Memory(n, 1.0, 10**9, name, "") for name, n in WEIGHTS.items()})
+    space = space_of_two(loaded, profiles, fits=memory.too_much)
+    problem = Problem(space.loaded, Profiles(profiles["small"], profiles))
+    with on_cores(problem, 2) if cores == "two" else nullcontext(in_process(problem)) as evaluate:
+        found = recommend(
+            space, problem, profiles["small"], evaluate, Silent(), memory=memory, seeds=2, resamples=0
+        ).recommendation
+    (name,) = found.answer
+    assert name.startswith("small:") and "+large:" in name
+    assert {use.server.rpartition("-")[0] for use in found.uses} == {"small", "large"}
+    assert {use.threads for use in found.uses} == {"half"}
+    context = sum(lane.slots * space.loaded.servers[lane.server].context_tokens for lane in space.find(name).plan.lanes)
+    (chosen,) = (point for point in found.front if point.chosen)
+    assert chosen.memory_bytes == round(1.1 * (sum(WEIGHTS.values()) + context))
+    assert all(bound.bound_s <= bound.found_s for bound in found.bounds)
+    assert "With small: " in found.memory and "With large: " in found.memory
 
 
 def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:

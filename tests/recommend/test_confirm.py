@@ -6,15 +6,17 @@ taken for.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from recommend.workloads import UNKNOWN, Silent, fan, loaded_of, paper
+from recommend.workloads import UNKNOWN, Silent, alone, fan, loaded_of
 
 from harness.analysis.measures import index_records, summarise
 from harness.cli.app import _main
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
+from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, recommend
 from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure
@@ -27,7 +29,7 @@ from harness.workload.schema import FrozenDict
 
 
 def found_of(folder: Path) -> tuple[Found, Profile]:
-    profile = paper(folder)
+    profile = alone(folder)
     space = design_space(loaded_of(folder, fan(8)), profile)
     problem = Problem(space.loaded, Profiles(profile))
     found = recommend(space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=2, resamples=0)
@@ -36,7 +38,9 @@ def found_of(folder: Path) -> tuple[Found, Profile]:
 
 def run_folder(folder: Path, found: Found, profile: Profile, repeats: int) -> Path:
     loaded = to_measure(found, contenders(found, UNKNOWN))
-    run = predict(loaded, profile, repeats=repeats).run._replace(origin="measured", workload=loaded.resolved())
+    run = predict(loaded, profile, repeats=max(1, repeats)).run._replace(origin="measured", workload=loaded.resolved())
+    if not repeats:  # the warm-up alone
+        run = run._replace(trials=(), calls=[], jobs=[], delays=[])
     path = folder / f"run-{repeats}-{profile.name}"
     path.mkdir()
     with RunFolder(path) as to:
@@ -90,7 +94,7 @@ def test_one_repeat_confirms_nothing(tmp_path: Path) -> None:
     found, profile = found_of(tmp_path)
     recommendation = confirmed(found, run_folder(tmp_path, found, profile, 1), Until(60))
     assert recommendation.origin == "predicted"
-    assert "a prediction alone" in recommendation.notes[0]
+    assert recommendation.notes[0].startswith("Prediction only: the measurement ended after 1 repeat;")
 
 
 def test_it_ends_when_they_are_told_apart_or_the_time_is_over(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_whole_recommendation_on_simulated_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Search, measure until told apart, report: the live driver against servers that are models of the profile."""
-    paper(tmp_path)
+    alone(tmp_path)
     text = fan(4, 20).replace(
         "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'paper.yaml'}, speed_up: 20}}"
     )
@@ -150,3 +154,67 @@ def test_a_whole_recommendation_on_simulated_servers(
     monkeypatch.setattr("sys.argv", ["slotwise", "run", "--resume", f"reports/{row.folder}"])
     assert _main() == 2
     assert "What `slotwise recommend` measured ends by itself" in capsys.readouterr().err
+
+
+def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
+    """Predicted 10 s a trial of each of two; the budget is 100 s."""
+    found, profile = found_of(tmp_path)
+    names = contenders(found, UNKNOWN)
+    trial_s = dict.fromkeys(names, 10.0)
+    empty, one, two = (run_folder(tmp_path, found, profile, n) for n in (0, 1, 2))
+    now_s = 0.0
+
+    def until(budget_s: float) -> Until:
+        nonlocal now_s
+        now_s = 0.0
+        return Until(budget_s, lambda: now_s, trial_s=trial_s, told_apart=lambda summaries, looks: False)
+
+    of = until(100 + 20 * len(names))
+    now_s = 99.0
+    assert not of(empty)  # two repeats of all fit, by the prediction
+    of = until(100 + 20 * len(names))
+    now_s = 101.0
+    assert of(empty)
+    assert "the 2 repeats that it takes would have taken about" in of.why
+    slow = until(60 + 40 * len(names))
+    now_s = 1.0
+    assert not slow(empty)
+    now_s = 21.0
+    assert not slow(empty)  # a trial takes twice as long as predicted, and they still fit
+    now_s = 61.0
+    assert slow(empty)  # three times
+    last = until(6 + 10 * len(names))
+    now_s = 1.0
+    assert not last(one)  # another repeat fits
+    now_s = 11.0
+    assert last(two)
+    assert last.why.startswith("another repeat would have taken about")
+
+
+def test_a_machine_of_another_speed_is_measured_and_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The servers play a machine whose steps share nothing; the profile that is given says that they do."""
+    profile = alone(tmp_path)
+    truth = slow_in_batches(profile).model_copy(update={"name": "truth"})
+    (tmp_path / "truth.yaml").write_text(dump_profile(truth), encoding="utf-8")
+    # The profile has to be of the model that is played, or it is refused.
+    (tmp_path / "wrong.yaml").write_text(dump_profile(profile.model_copy(update={"name": "truth"})), encoding="utf-8")
+    text = fan(4, 24).replace(
+        "{kind: ollama, model: gemma4}", f"{{kind: simulated, profile: {tmp_path / 'truth.yaml'}, speed_up: 10}}"
+    )
+    loaded_of(tmp_path, text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    options = ["--workers", "1", "--seeds", "2", "--resamples", "0", "--budget", "10m", "--json"]
+    monkeypatch.setattr("sys.argv", ["slotwise", "recommend", "workload.yaml", "--profile", "wrong.yaml", *options])
+    assert _main() == 0, capsys.readouterr().err
+    captured = capsys.readouterr()
+    said = json.loads(captured.out)
+    assert "for a repeat of all by the prediction" in captured.err
+    assert said["origin"] == "emulated"
+    assert said["confirmation"]["contradicts"]
+    assert said["answer"][0].endswith("-on-1")
+    assert {use["slots"] for use in said["uses"]} == {1}
+    assert any("The measurement contradicts the prediction" in line for line in said["confirmation"]["sentences"])
+    assert max(abs(of["error"]) for of in said["confirmation"]["differences"]) > 0.3

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recommend.workloads import chat, loaded_of, paper
+from recommend.workloads import chat, on_paper, paper, talk
 
+from harness.predict.simulation import predict
 from harness.profiles.schema import MemoryUse
-from harness.recommend.constraints import Memory, longest_call, memory_of
-from harness.recommend.space import design_space
+from harness.recommend.constraints import Longest, Memory, longest_call, memory_of
 from harness.workload.schema import OllamaServer
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
@@ -37,14 +37,29 @@ def test_from_the_profile(tmp_path: Path) -> None:
     assert (memory.weights_bytes, memory.token_bytes, memory.limit_bytes) == (4_000_000, 1000.0, 8_000_000)
 
 
+def longest_of(folder: Path, text: str) -> Longest:
+    space, _, profile = on_paper(folder, text)
+    loaded = space.loaded._replace(plans=space.loaded.plans[:1])
+    longest = longest_call(
+        predict(loaded, profile, repeats=2).run.calls, {name: of.context_tokens for name, of in loaded.servers.items()}
+    )
+    assert longest is not None
+    return longest
+
+
 def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None:
-    profile = paper(tmp_path)
-    space = design_space(loaded_of(tmp_path, chat(tokens=100)), profile)
-    longest = longest_call(space.loaded, profile)
-    assert longest is not None
-    assert longest.fits
-    space = design_space(loaded_of(tmp_path, chat(tokens=2048)), profile)
-    longest = longest_call(space.loaded, profile)
-    assert longest is not None
-    assert not longest.fits
-    assert "Set context_tokens to 2304" in longest.sentence()
+    short = longest_of(tmp_path, chat(tokens=100))
+    assert short.fits
+    long = longest_of(tmp_path, chat(tokens=2048))
+    assert not long.fits
+    assert "Set context_tokens to 2304" in long.sentence()
+    known = Memory(0, 1000.0, None, "", "")
+    assert short.room_sentence(known).endswith("context_tokens 256 would do, and take 1.8 MB less for each slot.")
+    assert long.room_sentence(known) == ""
+
+
+def test_a_conversation_needs_room_for_all_its_turns(tmp_path: Path) -> None:
+    """Three turns: the last prompt holds the first two, asked and answered."""
+    alone, grown = longest_of(tmp_path, chat(tokens=12)), longest_of(tmp_path, talk())
+    said = alone.prompt_tokens + alone.output_tokens
+    assert grown.prompt_tokens >= alone.prompt_tokens + 2 * (said - 10)  # the chat template is there once

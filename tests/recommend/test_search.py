@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
-from recommend.workloads import Deadly, both, fan, on_paper
+from recommend.workloads import UNKNOWN, Deadly, Silent, both, fan, on_paper
 
 from harness.analysis.measures import figure_key, figures_by_repeat
 from harness.predict.simulation import predict
+from harness.recommend.answer import recommend
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Task, Variation
 from harness.recommend.scoring import Judge, dominates, front, pick
 from harness.recommend.search import search
-from harness.recommend.workers import chunks, in_process, on_cluster, on_cores
+from harness.recommend.workers import Evaluate, chunks, in_process, on_cluster, on_cores
+from harness.report.recommendation import recommendation_text
 
 
 def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
@@ -27,6 +31,12 @@ def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
             for number, pipeline in enumerate(space.loaded.pipelines):
                 key = [figure_key(candidate.name, pipeline.name, name) for name in ("time", "first_token", "all_done")]
                 assert found.time_s[number] == expected[key[0]][repeat]
+                times = [
+                    job.pipeline_time_s
+                    for job in run.jobs
+                    if (job.candidate, job.repeat, job.pipeline) == (candidate.name, repeat, pipeline.name)
+                ]
+                assert found.p95_s[number] == pytest.approx(np.percentile(times, 95))
                 assert found.first_token_s[number] == expected[key[1]].get(repeat)
                 assert found.all_done_s[number] == expected[key[2]][repeat]
 
@@ -119,6 +129,7 @@ def test_processes_give_the_same_bit_for_bit(tmp_path: Path) -> None:
     with on_cores(problem, 2) as evaluate:
         assert sorted_figures(evaluate, tasks) == expected
         assert sorted_figures(evaluate, tasks[:3]) == expected[:6]
+        assert answer(tmp_path, evaluate) == answer(tmp_path, in_process(problem))
 
 
 def test_a_lost_process_costs_nothing_but_time(tmp_path: Path) -> None:
@@ -139,17 +150,27 @@ def test_chunks_hold_every_task_once() -> None:
     assert chunks([], 2) == []
 
 
+def answer(folder: Path, evaluate: Evaluate) -> str:
+    """Everything that is said, as JSON, of a search that halves; `started_at` apart."""
+    space, problem, profile = on_paper(folder, both())
+    few = space._replace(candidates=space.candidates[:30])
+    found = recommend(few, problem, profile, evaluate, Silent(), memory=UNKNOWN, seeds=4, resamples=0)
+    return re.sub(r'"started_at": "[^"]*"', "", recommendation_text(found.recommendation))
+
+
 @pytest.mark.filterwarnings("ignore")  # dask's own
 def test_a_cluster_gives_the_same_bit_for_bit_also_where_it_loses_a_worker(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
     space, problem, _ = on_paper(tmp_path, both())
     tasks = [Task(candidate.number, (0, 1)) for candidate in space.candidates[:30]]
     expected = sorted_figures(in_process(problem), tasks)
+    here = answer(tmp_path, in_process(problem))
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         with on_cluster(problem, cluster.scheduler_address) as evaluate:
             assert sorted_figures(evaluate, tasks) == expected
+            assert answer(tmp_path, evaluate) == here
         deadly = Deadly()
         deadly.flag = str(tmp_path / "alive")
         Path(deadly.flag).touch()

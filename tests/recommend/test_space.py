@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recommend.workloads import M1_PROMPTS, both, chat, fan, loaded_of, on_paper, paper
+from recommend.workloads import M1_PROMPTS, alone, both, chat, fan, loaded_of, on_paper, paper, talk, two_models
 
+from harness.core.plan import Pool
 from harness.core.routing import CAPS, ORDERS
 from harness.errors import UserError
 from harness.profiles.load import load_profile
 from harness.recommend.constraints import Memory
+from harness.recommend.several import asked_models, check_models, space_of_two
 from harness.recommend.space import design_space
 
 
@@ -23,7 +25,7 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert "serial-on-4" not in names  # slots that nobody uses
     assert not any("interactive-first" in name for name in names)  # there is one path
     assert set(M1_PROMPTS)  # what this profile needs besides
-    assert [item.what for item in space.left_out] == ["2, 8 slots"]
+    assert [item.what for item in space.left_out] == ["2, 8 slots", "two servers side by side"]
 
 
 def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
@@ -40,6 +42,20 @@ def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Pat
     digest, talk = candidate.plan.place
     assert set(digest) == {1}
     assert set(talk) == {0}
+
+
+def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
+    """A pool of both, for every agent; a conversation is kept on one only where its prompt can be found again there."""
+    for text, choices in ((fan(4), {"least-loaded"}), (talk(), {"least-loaded", "affinity"})):
+        space, _, _ = on_paper(tmp_path, text)
+        pooled = [c for c in space.candidates if isinstance(c.plan.place[0][0], Pool)]
+        places = {place for c in pooled for row in c.plan.place for place in row}
+        assert places == {Pool(choice, (0, 1)) for choice in choices}
+        for candidate in pooled:
+            one, other = candidate.plan.lanes
+            assert one == other._replace(server=one.server)
+            assert {space.loaded.servers[lane.server].threads for lane in (one, other)} == {"half"}
+        assert "2x-window-on-4" in {candidate.name for candidate in pooled}
 
 
 def test_without_contention_there_is_no_split_and_it_is_said(tmp_path: Path) -> None:
@@ -72,10 +88,29 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
         design_space(loaded, profile, fits=memory._replace(limit_bytes=1_000_000).too_much)
 
 
-def test_several_models_are_another_question(tmp_path: Path) -> None:
-    text = (
-        both().replace("output_tokens: 12", "model: other, output_tokens: 12").replace("kind: ollama", "kind: llamacpp")
-    )
-    text = text.replace("model: gemma4}", "slots: 4}\n  second: {kind: llamacpp, model: other}")
-    with pytest.raises(UserError, match="nodes ask for other and smollm2-135m"):
-        design_space(loaded_of(tmp_path, text), paper(tmp_path))
+def test_two_models_have_a_server_each_and_all_ways_are_tried(tmp_path: Path) -> None:
+    loaded, profiles = two_models(tmp_path)
+    assert asked_models(loaded) == ("small", "large")
+    space = space_of_two(loaded, profiles)
+    names = [candidate.name for candidate in space.candidates]
+    assert len(set(names)) == len(names)
+    assert {"small:serial-on-1+large:window-on-4", "small:window2-on-4+large:serial-on-1"} <= set(names)
+    for candidate in space.candidates:
+        specs = [space.loaded.servers[lane.server] for lane in candidate.plan.lanes]
+        assert [spec.model for spec in specs] == ["small", "large"]
+        assert candidate.plan.place == ((0, 1),)
+    assert space.left_out[0].what == "both models on one server"
+    with pytest.raises(UserError, match=r"two servers side by side are needed, and .* does not know how two busy"):
+        space_of_two(loaded, {**profiles, "large": alone(tmp_path)})
+
+
+def test_more_models_are_another_question(tmp_path: Path) -> None:
+    loaded, profiles = two_models(tmp_path)
+    text = (tmp_path / "workload.yaml").read_text(encoding="utf-8")
+    text = text.replace("inputs:", '      last: {agent: {model: huge, prompt: "On.", output_tokens: 8}}\ninputs:')
+    with pytest.raises(UserError, match=r"nodes ask for small and large and huge, .* not 3 models"):
+        space_of_two(loaded_of(tmp_path, text), profiles)
+    server = next(iter(loaded.servers.values()))
+    running = loaded._replace(servers={"ollama": server.model_copy(update={"url": "http://127.0.0.1:9"})})
+    with pytest.raises(UserError, match="not several models of a running server"):
+        check_models(running)

@@ -99,9 +99,27 @@ def chat(tokens: int = 100) -> str:
     return CHAT.replace("OUT", str(tokens))
 
 
+def talk() -> str:
+    """Two people, each in conversations that grow; what was said before can be found in the prompt cache."""
+    session = "session: {turns: 3, think_s: 0.5, reuse_prefix: true}"
+    text = chat(12).replace("closed: 1, think_s: 1}", f"closed: 2, think_s: 1}}\n    {session}")
+    return text.replace("jobs: 4", "jobs: 6")
+
+
 def both(goal: str = "") -> str:
     """A batch of sizes that vary beside a chat."""
     return BOTH.replace("GOAL", f"goal: {{{goal}}}" if goal else "")
+
+
+def two_models(folder: Path) -> tuple[Loaded, dict[str, Profile]]:
+    """A draft by a small model and an answer by a large one, four at a time, and a profile of each."""
+    text = FAN.replace("ITEMS", '"a", "b", "c", "d"').replace("OUT", "12").replace("model: gemma4", "model: small")
+    text = text.replace(
+        "inputs:", '      answer: {agent: {model: large, prompt: "Go on.", output_tokens: 8}, after: [part]}\ninputs:'
+    )
+    loaded = loaded_of(folder, text)
+    of_small = paper(folder)
+    return loaded, {name: of_small.model_copy(update={"name": name, "model_id": name}) for name in ("small", "large")}
 
 
 def loaded_of(folder: Path, text: str) -> Loaded:
@@ -115,6 +133,13 @@ def paper(folder: Path) -> Profile:
     """Write the profile and load it."""
     path = folder / "paper.yaml"
     path.write_text(PROFILE, encoding="utf-8")
+    return load_profile(str(path))
+
+
+def alone(folder: Path) -> Profile:
+    """The same, but nobody knows how two servers slow each other there: every candidate has one."""
+    path = folder / "paper.yaml"
+    path.write_text(PROFILE.replace("contention: {2: 1.25}", "contention: null"), encoding="utf-8")
     return load_profile(str(path))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from analysis.uses import ONE, candidate
@@ -16,6 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from harness.analysis.model import ServerUse
 from harness.analysis.settings import settings_for
+from harness.core.events import Call
+from harness.core.orders import ORDERS
+from harness.core.plan import Lane
 from harness.core.step_costs import StepCosts
 from harness.servers.front.app import create_app
 from harness.servers.simulated import SimulatedConfig, SimulatedEngine
@@ -51,9 +55,12 @@ class Counted:
             span.append(now_s())
 
 
-def copied(kind: str, *uses: ServerUse) -> tuple[dict[str, Any], dict[str, Counted]]:
+def copied(kind: str, *uses: ServerUse, pool: str = "") -> tuple[dict[str, Any], dict[str, Counted]]:
     """Execute a snippet, and put a simulated server in the place of each that it names."""
-    (text,) = (text for text in settings_for(candidate(*uses)).texts if text.kind == kind)
+    of = candidate(*uses)
+    if pool:
+        of = of._replace(pools=tuple((summary.pipeline, pool) for summary in of.pipelines))
+    (text,) = (text for text in settings_for(of).texts if text.kind == kind)
     made: dict[str, Any] = {}
     exec(compile(text.text, kind, "exec"), made)
     servers = {}
@@ -175,3 +182,137 @@ def test_langgraph_without_a_limit(run_virtual: RunVirtual) -> None:
     graph = fan_out(made["call_four_slot"])
     run_virtual(lambda _: made["run"](graph, {"prompts": PROMPTS, "answers": []}))
     assert servers["four-slot"].most == len(PROMPTS)
+
+
+@dataclass
+class Asked:
+    """One call, as an order knows it: of its node and its job, and what the copied code's key takes instead."""
+
+    path: Literal["batch", "interactive"]
+    priority: int
+    length: float
+    ahead: float
+    due_s: float
+    served_s: float
+
+    def arguments(self, order: str) -> tuple[object, ...]:
+        return {
+            "interactive-first": (self.path == "interactive",),
+            "oldest-job-first": (self.due_s,),
+            "least-served-first": (self.served_s,),
+            "shortest-first": (self.length * 64, 64),
+            "critical-path-first": (self.ahead * 200, 200),
+        }[order]
+
+
+ASKED = [
+    Asked("batch", 0, 0.5, 0.5, 3.0, 0.0),
+    Asked("batch", 0, 1.0, 0.2, 2.0, 9.0),
+    Asked("interactive", 0, 0.25, 0.1, 4.0, 1.0),
+    Asked("batch", 0, 0.75, 1.0, 1.0, 4.0),
+    Asked("interactive", 0, 0.5, 0.6, 5.0, 2.0),
+    Asked("batch", 0, 0.125, 0.4, 0.0, 6.0),
+]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
+@pytest.mark.parametrize("order", [order for order in ORDERS if order != "fifo"])
+def test_who_waits_is_let_in_as_the_order_says(kind: str, order: str, run_virtual: RunVirtual) -> None:
+    made, servers = copied(kind, ONE._replace(cap="serial", in_flight=1, order=order))
+    call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
+    key, ended = made["key_four_slot"], []
+
+    async def one(number: int) -> None:
+        await call(f"Say {number}.", key(*ASKED[number].arguments(order)))
+        ended.append(number)
+
+    async def steps(_: VirtualLoop) -> None:
+        await asyncio.gather(*(one(number) for number in range(len(ASKED))))
+
+    run_virtual(steps)
+    lane = Lane("four-slot", 1, "serial", order)
+
+    def of_the_engine(number: int) -> Any:
+        asked = ASKED[number]
+        return ORDERS[order](Call(number, 0, number, 0, 0, 0, 0, 0.0), asked, asked, lane)
+
+    first, *rest = range(len(ASKED))  # the first finds the server idle
+    assert ended == [first, *sorted(rest, key=of_the_engine)]
+    assert servers["four-slot"].most == 1
+
+
+def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobody_out(run_virtual: RunVirtual) -> None:
+    made, _ = copied("asyncio", ONE._replace(in_flight=2, order="oldest-job-first"))
+    limit = made["Turns"](2)
+    order: list[int] = []
+
+    async def hold(number: int) -> None:
+        async with limit.at(number):
+            order.append(number)
+            await asyncio.sleep(1)
+        if number == 0:  # the first to have waited was given its turn and has not gone on yet
+            tasks[2].cancel()
+
+    tasks: list[asyncio.Task[None]] = []
+
+    async def steps(loop: VirtualLoop) -> None:
+        tasks.extend(asyncio.create_task(hold(number)) for number in range(7))
+        await asyncio.sleep(0.5)
+        tasks[3].cancel()  # waits
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [task.cancelled() for task in tasks] == [number in (2, 3) for number in range(7)]
+
+    run_virtual(steps)
+    assert order == [0, 1, 4, 5, 6]
+    assert (limit.free, limit.waiting) == (2, [])
+
+
+def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> None:
+    for kind in ("asyncio", "langchain", "langgraph"):
+        made, servers = copied(kind, ONE._replace(cap="reserve", batch_in_flight=3))
+        call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
+
+        async def steps(_: VirtualLoop, call: Any = call, server: Counted = servers["four-slot"]) -> list[int]:
+            batch = [asyncio.create_task(call(prompt, batch=True)) for prompt in PROMPTS]
+            await asyncio.sleep(0.25)
+            most = server.most
+            await call("Hello!")
+            await asyncio.gather(*batch)
+            return [most, server.most]
+
+        assert run_virtual(steps) == [3, 4]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
+@pytest.mark.parametrize("order", ["fifo", "oldest-job-first"])
+def test_two_servers_that_take_whatever_comes(kind: str, order: str, run_virtual: RunVirtual) -> None:
+    uses = [ONE._replace(server=name, in_flight=2, slots=2, order=order) for name in ("half-a", "half-b")]
+    made, servers = copied(kind, *uses, pool="least-loaded")
+    every = made["ask_all_pool" if kind == "asyncio" else "call_all_pool"]
+
+    async def steps(_: VirtualLoop) -> list[Any]:
+        answers: list[Any] = await every(PROMPTS)
+        return answers
+
+    assert len(run_virtual(steps)) == len(PROMPTS)
+    assert {name: server.most for name, server in servers.items()} == {"half-a": 2, "half-b": 2}
+    assert sum(len(server.spans) for server in servers.values()) == len(PROMPTS)
+    assert made["pool_free"] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "langchain"])
+def test_a_conversation_stays_where_it_began(kind: str, run_virtual: RunVirtual) -> None:
+    uses = [ONE._replace(server=name, in_flight=1, slots=1) for name in ("half-a", "half-b")]
+    made, servers = copied(kind, *uses, pool="affinity")
+    ask = made["ask_pool" if kind == "asyncio" else "call_pool"]
+
+    async def conversation(name: str, turns: int) -> None:
+        for turn in range(turns):
+            await ask(f"Say {turn}.", name)
+
+    async def steps(_: VirtualLoop) -> None:
+        await asyncio.gather(conversation("one", 2), conversation("other", 3))
+
+    run_virtual(steps)
+    assert [len(server.spans) for server in servers.values()] == [2, 3]
+    assert [server.most for server in servers.values()] == [1, 1]

@@ -1,0 +1,424 @@
+"""How good recommendations are: each against the best of a whole grid of designs, measured on this machine.
+
+    python benchmarks/regret.py [WORKLOAD...] --profile NAME [--budget 10m] [--confirm 3m] [--json FILE] [--out DIR]
+
+For each workload (left out: the six in benchmarks/regret, none of which was used in development):
+
+1. `slotwise recommend`, by simulation alone; with --confirm also with a measurement of so long;
+2. a grid of designs, all measured, interleaved: 1, 2 and 4 slots, every cap, two orders where there are both paths, one
+   server or one for each path, and two equal ones where there is one path;
+3. the best of the grid and the recommended design again, head to head on fresh draws, because the least of many noisy
+   numbers flatters itself, until the interval of their ratio tells or the budget ends.
+
+On each path (pipeline time of batch work, median reply of interactive work) a recommendation is `within 5 %` where the
+whole interval of its time over that of the best lies below 1.05, has `regret` where all of it lies above, and is
+`unresolved` otherwise. Where goals decide between the paths, one more row asks for the fastest batch work among the
+designs of the grid that meet them. Results are kept in --out, workload by workload: what is there is not done again
+(--again does it). Wants an idle machine and a profile of it with 1, 2 and 4 slots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from harness.analysis.analyse import analyse
+from harness.analysis.measures import index_records, summarise
+from harness.analysis.model import Analysis, CandidateSummary
+from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
+from harness.analysis.verdict import path_standings
+from harness.cli.options import Options
+from harness.cli.recommending import budget_of, confirm
+from harness.cli.running import measure_into_folder
+from harness.core.plan import Pool
+from harness.core.records import Path as JobPath
+from harness.errors import SlotwiseError
+from harness.measure.progress import Progress
+from harness.predict.servers import Profiles
+from harness.predict.simulation import predict
+from harness.profiles.load import load_profile
+from harness.profiles.schema import Profile
+from harness.recommend.answer import Found, recommend
+from harness.recommend.confirm import Until
+from harness.recommend.constraints import memory_of
+from harness.recommend.evaluate import Problem
+from harness.recommend.space import Candidate, Space, design_space
+from harness.recommend.workers import in_process, on_cores
+from harness.report.progress import progress_for
+from harness.runs.folder import read_run
+from harness.servers.machine import cores
+from harness.units import count, seconds
+from harness.workload.candidates import most_slots
+from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.schema import MeasureSpec
+
+WORKLOADS = Path(__file__).parent / "regret"
+GRID_SLOTS = 4  # at most
+GRID_ORDERS = {"fifo", "interactive-first"}
+# Two servers on half of the cores each: what the interactive one is, and what the batch one.
+APART = {
+    *((("serial", 1), batch) for batch in (("serial", 1), ("waves", 4), ("unbounded", 4))),
+    *((("serial", 1), ("window", n)) for n in (2, 4)),
+    (("window", 4), ("window", 4)),
+}
+TWICE = {("serial", 1), ("window", 4)}  # two equal servers that take whatever comes, where there is one path
+FIFO_ONLY = {"reserve", "waves"}  # the one lets interactive calls overtake anyway, the other rarely has who could
+GRID_SHARE = 0.6  # of the budget; the rest is for the comparison head to head
+GRID_REPEATS = 3
+REPEATS = 30  # head to head, at most
+FRESH = 1_000_003  # added to the seed: draws that nobody has chosen anything by
+
+# Measures a workload into a new folder: harness.cli.running.measure_into_folder, or what stands for it in a test.
+Measure = Callable[[Loaded, Progress, Callable[[Path], bool]], Path]
+
+
+class Row(NamedTuple):
+    """One path of one workload. Ratios: the recommended design's time over that of the grid's best, head to head."""
+
+    workload: str
+    what: str  # batch, interactive, or batch under the goals
+    by: str  # prediction or confirmation
+    recommended: str
+    best: str
+    ratio: float
+    low: float | None
+    high: float | None
+    repeats: int
+    verdict: str
+
+    @property
+    def regret(self) -> float:
+        """What is lost by the recommendation, as a share; nothing where it is the better one."""
+        return max(0.0, self.ratio - 1)
+
+
+class Duel(NamedTuple):
+    """A recommended design against the best of the grid on one path."""
+
+    what: str
+    path: JobPath
+    by: str
+    recommended: str
+    best: str
+
+
+def grid(space: Space) -> list[Candidate]:
+    """Return the designs that are measured whatever the prediction says; none twice under two names."""
+    both = len({pipeline.path for pipeline in space.loaded.pipelines}) > 1
+    found = []
+    for candidate in space.candidates:
+        lanes = candidate.plan.lanes
+        ways = tuple((lane.cap, lane.slots) for lane in lanes)
+        orders = {lane.order for lane in lanes}
+        if any(lane.max_in_flight is not None for lane in lanes) or not orders <= GRID_ORDERS:
+            continue
+        if any(lane.cap in FIFO_ONLY and lane.order != "fifo" for lane in lanes):
+            continue
+        pooled = any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
+        if len(lanes) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):
+            found.append(candidate)
+    return found
+
+
+def space_of(path: Path, profile: Profile, seed: int = 0) -> Space:
+    """Return all candidates of a workload with up to four slots; `seed` is added to that of the file."""
+    loaded = load_workload(path)
+    if seed:
+        loaded = load_workload(path, Overrides(seed=loaded.workload.seed + seed))
+    like = loaded.servers[most_slots(loaded.servers)]
+    return design_space(loaded, profile, extrapolate=True, max_slots=GRID_SLOTS, fits=memory_of(like, profile).too_much)
+
+
+def wanted(loaded: Loaded, candidates: Sequence[Candidate], repeats: int, warmup: int) -> Loaded:
+    """Return the workload with these candidates, to be measured so often."""
+    plans = tuple(candidate.plan for candidate in candidates)
+    used = {lane.server for plan in plans for lane in plan.lanes}
+    return loaded._replace(
+        plans=plans,
+        servers={name: spec for name, spec in loaded.servers.items() if name in used},
+        derived=tuple(name for name in loaded.derived if name in used),
+        models={name: loaded.models[name] for name in used},
+        workload=loaded.workload.model_copy(update={"measure": MeasureSpec(repeats=repeats, warmup=warmup)}),
+    )
+
+
+def best_of(analysis: Analysis, path: JobPath, *, goals: bool = False) -> str | None:
+    """Return the fastest of a measured grid on a path; with `goals` of those that meet all of them."""
+    able = [
+        of
+        for of in analysis.candidates
+        if not any(s.jobs_failed for s in of.pipelines)
+        and not (goals and any(goal.state == "missed" for s in of.pipelines for goal in s.goals))
+    ]
+    times = {of.name: [s.time for s in of.pipelines if s.path == path] for of in able}
+    known = {name: math.prod(time.value for time in of if time) for name, of in times.items() if of and all(of)}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
+def duels(found: Found, confirmed: Analysis | None, measured: Analysis) -> Iterator[Duel]:
+    """Yield whom to compare with whom: on each path, and where goals decide among those that meet them."""
+    answers = [("prediction", found.recommendation.analysis)]
+    if confirmed is not None:
+        answers.append(("confirmation", confirmed))
+    for by, analysis in answers:
+        for verdict in analysis.paths:
+            best = best_of(measured, verdict.path)
+            if verdict.chosen and best:
+                yield Duel(verdict.path, verdict.path, by, verdict.chosen, best)
+        best = best_of(measured, "batch", goals=True)
+        if analysis.choice.kind == "goals" and analysis.choice.candidate and best:
+            yield Duel("batch under goals", "batch", by, analysis.choice.candidate, best)
+
+
+def ratio_of(duel: Duel, summaries: Sequence[CandidateSummary], share: int) -> Comparison | None:
+    """Compare the two, with the error shared among so many comparisons."""
+    values = path_standings(duel.path, summaries).values
+    return compare(duel.recommended, values[duel.recommended], duel.best, values[duel.best], share)
+
+
+def verdict_of(found: Comparison | None) -> str:
+    """Say what a ratio and its interval mean."""
+    if found is None or found.low is None or found.high is None:
+        return "unresolved"
+    if found.high <= EQUIVALENCE:
+        return "within 5 %"
+    return f"regret {found.ratio - 1:.0%}" if found.low > EQUIVALENCE else "unresolved"
+
+
+class GridOver:
+    """Ends the measurement of a grid before a repeat of it that its share of the budget has no room for."""
+
+    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._begin_s = clock, clock()
+        self._end_s = self._begin_s + budget_s
+        self._first_s = 0.0  # when the first trial had ended: before it servers were started
+        self._trials = 0
+
+    def __call__(self, folder: Path) -> bool:
+        """Look at the folder after a trial: one repeat is always measured."""
+        now_s = self._clock()
+        self._trials += 1
+        if self._trials == 1:
+            self._first_s = now_s
+        run = read_run(folder)
+        done = Counter(trial.candidate for trial in run.trials if trial.complete)
+        if len({done[name] for name in run.candidates}) > 1:
+            return False  # in the middle of a repeat
+        since_s, trials = (now_s - self._first_s, self._trials - 1) if self._trials > 1 else (now_s - self._begin_s, 1)
+        return now_s + since_s / trials * len(run.candidates) > self._end_s
+
+
+def really(out: Path) -> Measure:
+    """Return what measures on real servers, with its run folders in `out`."""
+
+    def measure(loaded: Loaded, progress: Progress, enough: Callable[[Path], bool]) -> Path:
+        done = measure_into_folder(loaded, options_of(out), progress, enough)
+        if done.failure is not None:
+            raise done.failure
+        if done.code:
+            raise KeyboardInterrupt
+        return done.folder
+
+    return measure
+
+
+def options_of(out: Path) -> Options:
+    """Return the options of a run with nothing changed."""
+    return Options(
+        out=out, repeats=None, warmup=None, scale=1, only=(), engine=None, model=None, servers=(), seed=None,
+        fail_on=(), as_json=False,
+    )  # fmt: skip
+
+
+def recommended(space: Space, profile: Profile, progress: Progress, workers: int) -> Found:
+    """Search the whole space by simulation: only settings that the profile was calibrated for."""
+    like = space.loaded.servers[space.candidates[0].plan.lanes[0].server]
+    memory = memory_of(like, profile)
+    problem = Problem(space.loaded, Profiles(profile))
+    if workers == 1:
+        return recommend(space, problem, profile, in_process(problem), progress, memory=memory)
+    with on_cores(problem, workers) as evaluate:
+        return recommend(space, problem, profile, evaluate, progress, memory=memory)
+
+
+def regret(
+    path: Path,
+    profile: Profile,
+    progress: Progress,
+    *,
+    budget_s: float,
+    measure: Measure,
+    confirm_by: Callable[[Found], Analysis | None] = lambda found: None,
+    workers: int = 1,
+    repeats: int = GRID_REPEATS,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Recommend, measure the grid, compare head to head; return what is written down of it."""
+    loaded = load_workload(path)
+    found = recommended(design_space(loaded, profile, max_slots=GRID_SLOTS), profile, progress, workers)
+    confirmed = confirm_by(found)
+    began_s = clock()
+    everything = space_of(path, profile)
+    designs = grid(everything)
+    about_s = sum(trial.makespan_s for trial in _foreseen(everything, designs, profile))
+    progress.say(
+        f"grid: {count(len(designs), 'design')}, about {seconds(about_s)} for a repeat of all by the prediction, "
+        f"at most {count(repeats, 'repeat')} in {seconds(GRID_SHARE * budget_s)}"
+    )
+    folder = measure(wanted(everything.loaded, designs, repeats, 0), progress, GridOver(GRID_SHARE * budget_s, clock))
+    measured = analyse(read_run(folder))
+    todo = list(duels(found, confirmed, measured))
+    rows = {duel: _same(path.stem, duel) for duel in todo if duel.recommended == duel.best}
+    open_ = [duel for duel in todo if duel not in rows]
+    fresh_folder = None
+    if open_:
+        fresh = space_of(path, profile, FRESH)
+        names = list(dict.fromkeys(name for duel in open_ for name in (duel.recommended, duel.best)))
+        progress.say(f"head to head on fresh draws: {', '.join(names)}")
+
+        def told(summaries: Sequence[CandidateSummary], looks: int) -> bool:
+            share = len(open_) * looks * (looks + 1)
+            return all(verdict_of(ratio_of(duel, summaries, share)) != "unresolved" for duel in open_)
+
+        until = Until(max(0.0, budget_s - (clock() - began_s)), clock, told_apart=told)
+        fresh_folder = measure(wanted(fresh.loaded, [fresh.find(name) for name in names], REPEATS, 1), progress, until)
+        run = read_run(fresh_folder)
+        summaries = summarise(run, index_records(run))
+        looks = max(1, until.looks)
+        for duel in open_:
+            ratio = ratio_of(duel, summaries, len(open_) * looks * (looks + 1))
+            rows[duel] = _compared(path.stem, duel, ratio)
+    return {
+        "workload": path.stem,
+        "profile": profile.name,
+        "machine": profile.machine,
+        "origin": measured.run.origin,
+        "rows": [row._asdict() | {"regret": row.regret} for row in (rows[duel] for duel in todo)],
+        "grid": {of.name: {s.pipeline: s.time.value for s in of.pipelines if s.time} for of in measured.candidates},
+        "grid_repeats": measured.run.repeats,
+        "folders": {"grid": str(folder), "head to head": str(fresh_folder) if fresh_folder else None},
+        "took_s": round(clock() - began_s, 1),
+    }
+
+
+def _foreseen(space: Space, designs: Sequence[Candidate], profile: Profile) -> Sequence[Any]:
+    loaded = wanted(space.loaded, designs, 1, 0)
+    return predict(loaded, profile, repeats=1, extrapolate=True).run.trials
+
+
+def _same(workload: str, duel: Duel) -> Row:
+    return Row(workload, duel.what, duel.by, duel.recommended, duel.best, 1.0, 1.0, 1.0, 0, "within 5 %")
+
+
+def _compared(workload: str, duel: Duel, found: Comparison | None) -> Row:
+    if found is None:
+        return Row(workload, duel.what, duel.by, duel.recommended, duel.best, math.inf, None, None, 0, "unresolved")
+    return Row(
+        workload, duel.what, duel.by, duel.recommended, duel.best,
+        found.ratio, found.low, found.high, found.n, verdict_of(found),
+    )  # fmt: skip
+
+
+def show(results: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print a row for each path of each workload."""
+    table = Table(title="Recommended against the best of the measured grid, head to head")
+    for name in ("workload", "path", "by", "recommended", "best of the grid"):
+        table.add_column(name, overflow="fold")
+    for name in ("ratio", "repeats", "verdict"):
+        table.add_column(name, justify="right")
+    for result in results:
+        for row in result["rows"]:
+            same = row["recommended"] == row["best"]
+            interval = "" if row["low"] is None or same else f" ({row['low']:.2f} to {row['high']:.2f})"
+            table.add_row(
+                *(row[key] for key in ("workload", "what", "by", "recommended")),
+                "the same" if same else row["best"],
+                f"{row['ratio']:.3f}{interval}",
+                "-" if same else str(row["repeats"]),
+                row["verdict"],
+            )
+    console.print(table)
+    verdicts = Counter(row["verdict"].split()[0] for result in results for row in result["rows"])
+    console.print(", ".join(f"{verdicts[name]} {name}" for name in ("within", "unresolved", "regret")))
+
+
+def kept_in(out: Path, stem: str, profile: Profile) -> dict[str, Any] | None:
+    """Return what is known of a workload on this profile from an earlier call."""
+    try:
+        found = json.loads((out / f"{stem}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("profile") == profile.name else None
+
+
+def main() -> None:
+    """Go through the workloads."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("workloads", nargs="*", type=Path, default=sorted(WORKLOADS.glob("*.yaml")))
+    parser.add_argument("--profile", required=True)
+    parser.add_argument("--budget", default="10m", help="for each workload, without --confirm")
+    parser.add_argument("--confirm", help="also confirm each recommendation by a measurement of so long")
+    parser.add_argument("--repeats", type=int, default=GRID_REPEATS, help="of the grid, at most")
+    parser.add_argument("--out", type=Path, default=Path("reports") / "regret")
+    parser.add_argument("--json", type=Path, help="write everything into this file")
+    parser.add_argument("--again", action="store_true", help="measure also what --out has already")
+    arguments = parser.parse_args()
+    results = []
+    try:
+        budget_s = budget_of(arguments.budget)
+        confirm_s = budget_of(arguments.confirm) if arguments.confirm else None
+        profile = load_profile(arguments.profile)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        with progress_for(sys.stderr) as progress:
+            for number, path in enumerate(arguments.workloads, start=1):
+                progress.say(f"{path.stem}: workload {number} of {len(arguments.workloads)}")
+                result = None if arguments.again else kept_in(arguments.out, path.stem, profile)
+                if result is None:
+
+                    def confirm_by(found: Found) -> Analysis | None:
+                        if confirm_s is None:
+                            return None
+                        like = next(iter(found.space.loaded.servers.values()))
+                        memory = memory_of(like, profile)
+                        made = confirm(found, memory, confirm_s, options_of(arguments.out), progress)
+                        return made.confirmation.analysis if made.confirmation else None
+
+                    result = regret(
+                        path,
+                        profile,
+                        progress,
+                        budget_s=budget_s,
+                        measure=really(arguments.out),
+                        confirm_by=confirm_by,
+                        workers=cores(),
+                        repeats=arguments.repeats,
+                    )
+                    (arguments.out / f"{path.stem}.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+                else:
+                    progress.say(f"{path.stem}: taken from {arguments.out} (--again measures it again)")
+                results.append(result)
+    except SlotwiseError as error:
+        print(f"regret: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted: what is whole is kept, and not done again", file=sys.stderr)
+    if results:
+        show(results, Console(width=140))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The candidates of a workload whose nodes ask for two models: a server for each, side by side on half of the cores.
+
+Which node goes where is then no question; what is left to choose is how many slots each has, and how it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+
+from harness.analysis.verdict import rank
+from harness.core.plan import Plan
+from harness.errors import UserError
+from harness.profiles.schema import Profile
+from harness.recommend.space import Candidate, LeftOut, Space, halves_of, slot_counts, ways_of
+from harness.units import count
+from harness.workload.candidates import most_slots
+from harness.workload.load import Loaded
+from harness.workload.placement import same_model
+from harness.workload.schema import OllamaServer, ServerSpec, SimulatedServer
+
+__all__ = ["asked_models", "check_models", "server_like", "space_of_two"]
+
+SERVERS = 2
+
+
+def asked_models(loaded: Loaded) -> tuple[str, ...]:
+    """Return the models that nodes ask for, that of the server with most slots first; one where it plays a profile."""
+    like = loaded.servers[most_slots(loaded.servers)]
+    if isinstance(like, SimulatedServer):
+        return (like.model,)
+    found = dict.fromkeys(
+        like.model if not node.model or same_model(node.model, like.model) else node.model
+        for pipeline in loaded.pipelines
+        for node in pipeline.graph.nodes
+        if node.kind == "agent"
+    )
+    return tuple(sorted(found, key=lambda model: model != like.model))
+
+
+def server_like(loaded: Loaded, model: str) -> ServerSpec:
+    """Return the server that those of a model are like: the one of the file with most slots, with that model."""
+    base = loaded.servers[most_slots(loaded.servers)]
+    if isinstance(base, SimulatedServer) or same_model(base.model, model):
+        return base
+    return base.model_copy(update={"model": model})
+
+
+def check_models(loaded: Loaded) -> None:
+    """Raise UserError where nodes ask for more models than there are searched ways to serve."""
+    models, like = asked_models(loaded), loaded.servers[most_slots(loaded.servers)]
+    running = len(models) > 1 and isinstance(like, OllamaServer) and like.url
+    if len(models) > SERVERS or running:
+        what = "several models of a running server" if running else f"{len(models)} models"
+        raise UserError(
+            f"nodes ask for {' and '.join(models)}, and recommend searches the ways to give each of two models a "
+            f"server of its own, not {what}; name the candidates in `compare` for slotwise simulate or run"
+        )
+
+
+def space_of_two(
+    loaded: Loaded,
+    profiles: Mapping[str, Profile],
+    *,
+    extrapolate: bool = False,
+    max_slots: int | None = None,
+    fits: Callable[[Sequence[ServerSpec]], str] | None = None,
+) -> Space:
+    """Return every candidate that gives each of two models a server of its own.
+
+    Args:
+        loaded: the workload.
+        profiles: of each model, on the same machine.
+        extrapolate, max_slots, fits: see `harness.recommend.space.design_space`.
+
+    Raises:
+        UserError: there are more than two models, a server is a running one, or nothing is left.
+    """
+    models, base = asked_models(loaded), most_slots(loaded.servers)
+    check_models(loaded)
+    left_out = [
+        LeftOut("both models on one server", "name it in `compare` (max_loaded_models)"),
+        LeftOut("two servers with different orders", "one order on both, or first come, first served on one of them"),
+    ]
+    choices: list[list[ServerSpec]] = []
+    for model in models:
+        of = server_like(loaded, model)
+        slots = slot_counts(of, profiles[model], extrapolate, max_slots, left_out)
+        halves, why = halves_of(of, profiles[model], slots, extrapolate)
+        if why:
+            raise UserError(f"two servers side by side are needed, and {why}")
+        choices.append(halves)
+    shared = _both_paths(loaded, models)
+    place = tuple(
+        tuple(
+            models.index(next(model for model in models if not node.model or same_model(node.model, model)))
+            if node.kind == "agent"
+            else 0
+            for node in pipeline.graph.nodes
+        )
+        for pipeline in loaded.pipelines
+    )
+    servers: dict[str, ServerSpec] = {}
+    plans: list[Plan] = []
+    dropped: dict[str, int] = {}
+    for first, second in product(*choices):
+        specs = {_called(spec): spec for spec in (first, second)}
+        if fits and (why := fits([first, second])):
+            dropped[why] = dropped.get(why, 0) + 1
+            continue
+        servers |= specs
+        one, other = specs
+        for mine, theirs in product(ways_of(first.slots, shared=shared[0]), ways_of(second.slots, shared=shared[1])):
+            if mine.order != theirs.order and "fifo" not in (mine.order, theirs.order):
+                continue
+            plans.append(
+                Plan(f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.lane(one), theirs.lane(other)), place)
+            )
+    left_out += [LeftOut(count(n, "pair of servers"), why) for why, n in dropped.items()]
+    if not plans:
+        raise UserError("no candidate is left to look at. " + "; ".join(f"{of.what}: {of.why}" for of in left_out))
+    whole = loaded._replace(
+        servers=servers,
+        plans=tuple(plans),
+        derived=tuple(servers),
+        models={name: (spec.model,) for name, spec in servers.items()},
+    )
+    candidates = tuple(Candidate(number, plan, rank(plan.lanes)) for number, plan in enumerate(plans))
+    return Space(whole, candidates, tuple(left_out), base)
+
+
+def _called(spec: ServerSpec) -> str:
+    name = "".join(letter if letter.isalnum() else "-" for letter in spec.model.rpartition("/")[2]).strip("-")
+    return f"{name}-{spec.slots}"
+
+
+def _both_paths(loaded: Loaded, models: Sequence[str]) -> list[bool]:
+    """Say for each model whether calls of both paths come to its server."""
+    found = []
+    for number, model in enumerate(models):
+        paths = {
+            pipeline.path
+            for pipeline in loaded.pipelines
+            for node in pipeline.graph.nodes
+            if node.kind == "agent" and (same_model(node.model, model) if node.model else number == 0)
+        }
+        found.append(len(paths) > 1)
+    return found
