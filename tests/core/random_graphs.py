@@ -159,7 +159,7 @@ def pipelines(
         )
         listed = Arrival(due_s=tuple(at * 64 * TICK_S for at in due_s))
         session = draw(st.sampled_from([None, None, Session(TURNS, thinks, draw(st.booleans()))]))
-        first: dict[str, int | None] = {"jobs": jobs}
+        first: dict[str, Any] = {"jobs": jobs}
         closed = Arrival(users=2, think_s=32 * TICK_S)
         arrival = closed
         beside = made and not apart and draw(st.integers(0, 3)) == 0
