@@ -16,8 +16,8 @@ from harness.workload.draw import layered, row_of
 
 __all__ = ["graph_svg"]
 
-_WIDTH, _HEIGHT = 168, 58  # of a node's box
-_GAP_X, _GAP_Y = 56, 22
+_WIDTH, _HEIGHT = 192, 58  # of a node's box
+_GAP_X, _GAP_Y = 52, 22
 _LONGEST_NAME = 20  # of these fit into a box; the whole name is its title
 
 
