@@ -11,6 +11,7 @@ runs themselves, with every call, are made in reports/gallery-runs/, which git i
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--profile", help="predict on this profile instead of measuring")
     parser.add_argument("--index", action="store_true", help="only write the index page")
     asked = parser.parse_args()
+    os.chdir(ROOT)  # a command in a report names files as they lie here
     unknown = [name for name in asked.names if name not in REPEATS]
     if unknown:
         parser.error(f"no such workload: {', '.join(unknown)}; there is: {', '.join(REPEATS)}")
@@ -91,10 +93,8 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
         arguments = ["run", file, "--repeats", often, "--warmup", "0", "--out", str(runs)]
     print(f"{name}: slotwise {' '.join(arguments)}", flush=True)
     # Not with --json, and not quiet: whoever waits for half an hour wants to see how far it is.
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
-    )
-    made = sorted((ROOT / runs).glob(f"{name}-*/summary.json"))
+    done = subprocess.run([sys.executable, "-m", "harness", *arguments], stdout=subprocess.DEVNULL, check=False)
+    made = sorted(runs.glob(f"{name}-*/summary.json"))
     if done.returncode or not made:
         print(f"{name}: exit code {done.returncode}", file=sys.stderr, flush=True)
         return False

@@ -10,7 +10,7 @@ import altair as alt
 from harness.analysis.between import Between, BetweenRow, Summary
 from harness.analysis.statistics import EQUIVALENCE
 from harness.errors import UserError
-from harness.report.charts import ROW, WIDTH, styled, to_svg
+from harness.report.charts import ROW, WIDTH, names_axis, styled, to_svg
 from harness.report.headline import Figure
 from harness.report.page import page
 from harness.report.text import plain
@@ -130,7 +130,7 @@ def _chart(found: Between) -> alt.TopLevelMixin | None:
     axis = alt.Axis(format="~g", values=[n / 100 for n in _ticks(furthest)], grid=False)
     x = alt.X("low:Q", title="now over before, logarithmic; left of 1 is faster", scale=scale, axis=axis)
     order = [row["candidate"] for row in rows]
-    y = alt.Y("candidate:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13, labelLimit=260))
+    y = alt.Y("candidate:N", sort=order, title=None, axis=names_axis())
     colour = alt.Color("colour:N", scale=None)
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     band = alt.Chart(alt.InlineData(values=[{"from": 1 / EQUIVALENCE, "to": EQUIVALENCE, "one": 1}]))

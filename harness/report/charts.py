@@ -16,13 +16,15 @@ from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.report.bars import COLOURS, KINDS
 from harness.report.text import plain
 
-__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "ladder_chart", "styled", "to_png", "to_svg"]
+__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "ladder_chart", "names_axis", "styled", "to_png", "to_svg"]
 
 WIDTH = 640
 ROW = 34  # height of one candidate
 _SMALL_HEIGHT = 240
 _DOTS = 100  # of one candidate
 _LINES = 12  # in one panel: an eye cannot follow more, and there are eight colours
+# Long names lose their middle: what tells them apart is often their end.
+_SHORT = "length(datum.label) > 34 ? slice(datum.label, 0, 16) + '…' + slice(datum.label, -17) : datum.label"
 _SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
@@ -127,7 +129,7 @@ def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLe
                 bars.append({"candidate": name, "seconds": found.value, "low": low, "high": high})
         if not dots:
             continue
-        rows = alt.Y("candidate:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13))
+        rows = alt.Y("candidate:N", sort=order, title=None, axis=names_axis())
         scale = alt.Scale(zero=True)
         colour = alt.Color("candidate:N", sort=order, scale=alt.Scale(range=list(COLOURS)), legend=None)
         interval = alt.Chart(alt.InlineData(values=bars)).mark_rule(strokeWidth=9, opacity=0.35, strokeCap="butt")
@@ -240,7 +242,7 @@ def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
             .mark_bar(stroke="white", strokeWidth=0.5)
             .encode(
                 x=alt.X("seconds:Q", title="seconds", stack="zero"),
-                y=alt.Y("candidate:N", sort=order, title=None, axis=alt.Axis(labelFontSize=13)),
+                y=alt.Y("candidate:N", sort=order, title=None, axis=names_axis()),
                 color=alt.Color(
                     "kind:N",
                     title="kind of time",
@@ -285,7 +287,12 @@ def _labels(ladders: Sequence[Ladder]) -> list[str]:
 
 def colour_of(field: str, names: Sequence[str]) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
-    return alt.Color(f"{field}:N", title=None, scale=scale)
+    legend = alt.Legend(labelExpr=_SHORT, labelLimit=280)
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
+
+
+def names_axis(**more: Any) -> alt.Axis:
+    return alt.Axis(labelFontSize=13, labelExpr=_SHORT, labelLimit=280, **more)
 
 
 def _finite(value: float) -> float | None:

@@ -11,8 +11,8 @@ from harness.analysis.front import PathTime
 from harness.analysis.model import Analysis
 from harness.predict.score import ScoreRow
 from harness.report.bars import COLOURS, KINDS
-from harness.report.charts import ROW, WIDTH, colour_of, few, styled
-from harness.report.text import plain
+from harness.report.charts import ROW, WIDTH, colour_of, few, names_axis, styled
+from harness.report.text import plain, shortened
 
 __all__ = ["detail_charts"]
 
@@ -75,8 +75,8 @@ def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | Non
     shown = {settings.candidate for settings in analysis.choice.settings}
     mine = [of for of in details.nodes if of.candidate in shown]
     used = [kind for kind in KINDS if any(getattr(of.parts, kind.field) > 0.005 * of.parts.total_s for of in mine)]
-    room = min(220, max((7 * len(of.node) + 10 for of in mine), default=0))  # the same in all panels
-    axis = alt.Axis(labelFontSize=13, labelLimit=220, minExtent=room)
+    room = min(260, max((7 * len(of.node) + 10 for of in mine), default=0))  # the same in all panels
+    axis = names_axis(minExtent=room)
     panels = []
     for candidate, pipeline in dict.fromkeys((of.candidate, of.pipeline) for of in details.nodes):
         mine = [of for of in details.nodes if (of.candidate, of.pipeline) == (candidate, pipeline)]
@@ -128,7 +128,9 @@ def _trade(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
             **_ends("batch", point.batch),
             **_ends("interactive", point.interactive),
             "on the front": point.on_front,
-            "label": plain(point.candidate) if point.on_front or len(details.front) <= _MOST_LABELS else "",
+            "label": shortened(plain(point.candidate), 34)
+            if point.on_front or len(details.front) <= _MOST_LABELS
+            else "",
         }
         for point in details.front
     ]
@@ -142,7 +144,7 @@ def _trade(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
         every.mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, y=alt.Y("interactive low:Q"), y2="interactive high:Q"),
         every.mark_rule(strokeWidth=2, opacity=0.5).encode(y=y, x=alt.X("batch low:Q"), x2="batch high:Q"),
         every.mark_circle(size=110, opacity=1).encode(x=x, y=y),
-        every.mark_text(align="left", dx=10, dy=-8, fontSize=12, limit=180).encode(x=x, y=y, text="label:N"),
+        every.mark_text(align="left", dx=10, dy=-8, fontSize=12).encode(x=x, y=y, text="label:N"),
     ).properties(
         width=WIDTH,
         height=_HEIGHT + 60,
@@ -191,7 +193,7 @@ def _score(analysis: Analysis, score: tuple[ScoreRow, ...]) -> alt.TopLevelMixin
             for row in mine
         ]
         base = alt.Chart(alt.InlineData(values=rows))
-        y = alt.Y("candidate:N", sort=names, title=None, axis=alt.Axis(labelFontSize=13))
+        y = alt.Y("candidate:N", sort=names, title=None, axis=names_axis())
         x = alt.X("low:Q", title=None, axis=alt.Axis(format="+.0%"), scale=scale)
         panels.append(
             alt.layer(

@@ -10,15 +10,15 @@ from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.critical_path import NodeSlack
 from harness.analysis.details import JobGraph
-from harness.report.text import plain
+from harness.report.text import plain, shortened
 from harness.units import seconds
 from harness.workload.draw import layered, row_of
 
 __all__ = ["graph_svg"]
 
-_WIDTH, _HEIGHT = 168, 58  # of a node's box
-_GAP_X, _GAP_Y = 56, 22
-_LONGEST_NAME = 22  # of these fit into a box; the whole name is its title
+_WIDTH, _HEIGHT = 192, 58  # of a node's box
+_GAP_X, _GAP_Y = 52, 22
+_LONGEST_NAME = 20  # of these fit into a box; the whole name is its title
 
 
 class _Box(NamedTuple):
@@ -75,13 +75,13 @@ def graph_svg(job: JobGraph) -> str:
     for name in graph:
         of = found.get(name)
         critical = name in on_path
-        text = f"{name} ×{of.steps}" if of is not None and of.steps > 1 else name
+        times = f" ×{of.steps}" if of is not None and of.steps > 1 else ""
         boxes.append(
             _Box(
                 _x(column[name]),
                 _y(rows[name]),
                 name,
-                text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…",
+                shortened(plain(name), _LONGEST_NAME - len(times)) + times,
                 _time(of, bool(job.slack)),
                 "critical" if critical else "" if of is None else f"slack {seconds(of.slack_s)}",
                 critical,

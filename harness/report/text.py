@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["markdown", "plain"]
+__all__ = ["markdown", "plain", "shortened"]
 
 _MARKS = re.compile(r"[\\`*\[\]<>|~&!$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LINE_START = re.compile(r"^(\s*(?:\d+(?=[.)]))?)([#+\-=.)])(?=[#\-=\s]|$)")
@@ -23,3 +23,8 @@ def plain(text: str) -> str:
 def markdown(text: str) -> str:
     """Escape text so that Markdown (and HTML within it) shows it as it is, on one line."""
     return _LINE_START.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", plain(text)))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a name of at most `most` characters: the middle goes, what tells names apart is often their end."""
+    return text if len(text) <= most else f"{text[: (most - 1) // 2]}…{text[-(most // 2) :]}"

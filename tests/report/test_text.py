@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.text import markdown, plain
+from harness.report.text import markdown, plain, shortened
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_plain_text_has_no_control_characters(text: str, shown: str) -> None:
 )
 def test_markdown_shows_marks_as_they_are(text: str, shown: str) -> None:
     assert markdown(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "shown"),
+    [("critic", 6, "critic"), ("critics", 6, "cr…ics"), ("summarize-first-part", 11, "summa…-part"), ("", 5, "")],
+)
+def test_a_long_name_loses_its_middle(name: str, most: int, shown: str) -> None:
+    assert shortened(name, most) == shown and len(shown) <= most
