@@ -10,7 +10,8 @@ from harness.analysis.ladder import ladders_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
 from harness.analysis.model import ANALYSIS_VERSION, Analysis, PathVerdict, RunHead
 from harness.analysis.notices import notices_of
-from harness.analysis.verdict import decide
+from harness.analysis.rungs import rungs_text
+from harness.analysis.verdict import decide, simplicity
 from harness.runs.model import Run
 from harness.workload.schema import Workload
 
@@ -25,7 +26,10 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     """
     index = index_records(run)
     candidates = summarise(run, index)
-    paths, choice = decide(candidates, run.origin, _alternatives(run.workload))
+    ladders = ladders_of(run, pinned_tokens(run))
+    paths, choice = decide(candidates, run.origin, {} if ladders else _alternatives(run.workload))
+    if ladders and (gains := rungs_text(candidates, simplicity)):
+        choice = choice._replace(sentences=(*choice.sentences, gains))
     asked = run.options.get("repeats")
     repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
@@ -50,7 +54,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         paths,
         choice,
         candidates,
-        ladders_of(run, pinned_tokens(run)),
+        ladders,
         (*_method(paths), *_resampling(run)),
     )
 

@@ -136,6 +136,7 @@ def _pipeline(
         pipeline=pipeline,
         path=spec.path,
         server=" + ".join(sorted({call.server for call in calls})),
+        nodes=_servers_of_nodes(calls),
         time=estimates["time"],
         time_by_repeat=tuple(sorted(figures["time"].items())),
         time_by_profile=_factors(run, candidate, pipeline, "time"),
@@ -246,6 +247,13 @@ def _grouped(jobs: Iterable[JobRecord]) -> dict[int, list[JobRecord]]:
 
 def _span(jobs: Sequence[JobRecord]) -> float:
     return max(job.end_s for job in jobs) - min(job.due_s for job in jobs)
+
+
+def _servers_of_nodes(calls: Sequence[CallRecord]) -> tuple[tuple[str, str], ...]:
+    """Return where each node's calls went, by its first one; () on one server, or where a node's may go to several."""
+    found = dict.fromkeys((call.node, call.server) for call in calls)
+    nodes = dict(found)
+    return tuple(found) if len(nodes) == len(found) and len(set(nodes.values())) > 1 else ()
 
 
 def _goals(summary: PipelineSummary, spec: PipelineSpec, medians: Mapping[str, float]) -> tuple[GoalResult, ...]:

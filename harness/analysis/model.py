@@ -115,6 +115,7 @@ class PipelineSummary(NamedTuple):
     median_path: CriticalPath | None
     goals: tuple[GoalResult, ...]
     calls_dropped: int = 0  # because others had been enough: nothing went wrong with them
+    nodes: tuple[tuple[str, str], ...] = ()  # (node, its server), where they are on several, each on one
 
 
 class CandidateSummary(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from harness.analysis.model import CandidateSummary, Settings, SettingsKind, SettingsText
+from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsKind, SettingsText
 from harness.analysis.settings_text import (
     Place,
     asyncio_text,
@@ -57,7 +57,7 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if len(places) > 1:
-        placed = "; ".join(f"{summary.pipeline} to {_ports(summary.server, places)}" for summary in candidate.pipelines)
+        placed = "; ".join(_placed(summary, places) for summary in candidate.pipelines)
         remarks.append(f"Send {placed}.")
     remarks += [f"{pipeline}: {_WHICH_SERVER[choice]}." for pipeline, choice in candidate.pools]
     shell = tuple(_serve(place) for place in places)
@@ -119,6 +119,17 @@ def _limits(place: Place) -> list[str]:
             f"{place.identifier}_batch = asyncio.Semaphore({use.batch_in_flight})  # batch calls take this one first"
         )
     return lines
+
+
+def _placed(summary: PipelineSummary, places: Sequence[Place]) -> str:
+    """Say where a pipeline goes, or each of its nodes where they part."""
+    if not summary.nodes:
+        return f"{summary.pipeline} to {_ports(summary.server, places)}"
+    of_server: dict[str, list[str]] = {}
+    for node, server in summary.nodes:
+        of_server.setdefault(server, []).append(node)
+    parts = (f"{', '.join(nodes)} to {_ports(server, places)} ({server})" for server, nodes in of_server.items())
+    return f"{summary.pipeline}'s {' and '.join(parts)}"
 
 
 def _ports(server: str, places: Sequence[Place]) -> str:

@@ -267,6 +267,8 @@ def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSu
     estimate = {"first_token_s": summary.first_token, "p50_s": summary.time}.get(goal)
     if estimate is None:
         return f"{text}."
+    if seconds(estimate.value) != seconds(found_s):
+        text += f" (median over the repeats; their mean is {seconds(estimate.value)})"
     low, high = estimate.profile_interval or (found_s, found_s)
     if low < wanted_s < high:
         return f"{text}, which is not certain: the profile allows {seconds(low)} to {seconds(high)}."

@@ -31,7 +31,7 @@ from harness.measure.machine import machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
-from harness.measure.texts import PROMPTS, count_tokens
+from harness.measure.texts import PROMPTS, TALKS, count_tokens
 from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, gap_of, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
 from harness.profiles.replay import Observed
@@ -232,7 +232,8 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, 
             )
         counted = []
         if text:
-            progress.say(f"{wanted.name}: counting the tokens of {count(len(PROMPTS), 'prompt')}")
+            texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
+            progress.say(f"{wanted.name}: counting the tokens of {texts}")
             counted = await count_tokens(endpoint)
         context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
         seen = await experiment(

@@ -43,7 +43,7 @@ def answer(analysis: Analysis) -> str:
     """Return the recommendation in one sentence, or in as many as there are paths that want different candidates."""
     choice = analysis.choice
     if choice.kind == "one path":
-        return analysis.paths[0].headline
+        return " ".join((analysis.paths[0].headline, *choice.sentences[1:]))
     return " ".join(choice.sentences if choice.kind in ("trade", "goals") else choice.sentences[:1])
 
 

@@ -63,6 +63,18 @@ def test_one_server_needs_no_address() -> None:
     assert compose["services"]["ollama"]["ports"] == ["127.0.0.1:11434:11434"]
 
 
+def test_nodes_that_part_are_sent_where_each_belongs() -> None:
+    two = candidate(ONE._replace(server="one-slot", slots=1), ONE)
+    digest, chat = two.pipelines
+    digest = digest._replace(
+        server="four-slot + one-slot", nodes=(("draft", "one-slot"), ("check", "one-slot"), ("answer", "four-slot"))
+    )
+    found = settings_for(two._replace(pipelines=(digest, chat)))
+    assert found.remarks[-1] == (
+        "Send digest's draft, check to port 11434 (one-slot) and answer to port 11435 (four-slot); chat to port 11434."
+    )
+
+
 def test_two_servers_have_a_port_each_in_every_form() -> None:
     found = split()
     assert [environment(line)["OLLAMA_HOST"] for line in found.shell] == ["127.0.0.1:11434", "127.0.0.1:11435"]
