@@ -27,6 +27,7 @@ def wanted(slots: int, half: bool) -> Wanted:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_a_real_server_becomes_a_profile(tmp_path: Path) -> None:
     servers = [wanted(2, False), wanted(1, True)]
     profile = asyncio.run(calibrate("tiny", servers, TINY, Quiet(), pair=True, machine="any"))

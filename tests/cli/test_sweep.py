@@ -118,6 +118,7 @@ def command(*arguments: str) -> list[str]:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_both_built_in_models_on_the_real_engine() -> None:
     """One and two slots: a figure for each, memory found beside memory predicted, both models in one table."""
     there = [name for name in models.BUILTIN if models.fetched(name)]
