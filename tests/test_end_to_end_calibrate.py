@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from quiet import Quiet
 
+from harness.measure.burst_design import Effort
 from harness.measure.calibrate import Wanted, calibrate
-from harness.measure.experiment import Effort
 from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import dump_profile, load_profile
 from harness.servers.launch import child

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from harness.cli.probing import DEFAULT_MODEL, server_of
 from harness.errors import UserError, did_you_mean
+from harness.measure.burst_design import EFFORTS
 from harness.measure.calibrate import Wanted, calibrate
-from harness.measure.experiment import EFFORTS
 from harness.profiles.load import dump_profile
 from harness.report.calibration import calibration_report
 from harness.report.progress import progress_for

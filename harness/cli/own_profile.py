@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.cli.calibrating import BUSY_CORES, wanted_of
 from harness.content import available, cache_dir
 from harness.errors import SlotwiseError, UserError
+from harness.measure.burst_design import EFFORTS
 from harness.measure.calibrate import calibrate
-from harness.measure.experiment import EFFORTS
 from harness.measure.machine import machine_name
 from harness.measure.progress import Progress
 from harness.profiles.load import dump_profile, load_profile

@@ -13,7 +13,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Rep
 from harness.drivers.chat import Request
 from harness.drivers.live import drive
 from harness.errors import ServerFailure
-from harness.measure.experiment import Burst, pipelines_of
+from harness.measure.burst_design import Burst, pipelines_of
 from harness.measure.sender import Endpoint, options_for
 from harness.profiles.replay import Observed
 from harness.workload.schema import AgentSpec

@@ -11,28 +11,17 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from harness import __version__
-from harness.core.draws import shuffled
-from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
-from harness.measure.bursts import Carry, LiveBursts, observe
-from harness.measure.experiment import (
-    Burst,
-    Effort,
-    Group,
-    design,
-    duration_s,
-    expected_s,
-    levels,
-    pair_design,
-    speed_of,
-)
+from harness.measure.burst_design import Effort, levels
+from harness.measure.bursts import Carry, LiveBursts
+from harness.measure.experiment import Experiment, experiment, pair_experiment, steady
 from harness.measure.loads import TIMES, can_unload, measure_load
 from harness.measure.machine import machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.measure.texts import PROMPTS, TALKS, count_tokens
-from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, gap_of, held_out, setting_of, summary
+from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
@@ -41,12 +30,8 @@ from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
 
-__all__ = ["DRIFT_BOUND", "Experiment", "Wanted", "calibrate", "experiment", "pair_experiment", "pick_pair"]
+__all__ = ["DRIFT_BOUND", "Wanted", "calibrate", "pick_pair"]
 
-TIMING = Burst("timing", (Group(1, 128, 16),))
-TIMED = 2
-APART = Burst("apart", tuple(Group(1, 1, 1 + n) for n in range(8)))  # they end one after the other
-APART_KEY = -3  # and below: of prompts that no other burst has
 START_S = 5.0  # about what starting a server and warming it up takes
 
 
@@ -56,34 +41,6 @@ class Wanted(NamedTuple):
     name: str
     spec: ServerSpec
     half: bool = False  # of the cores; `spec.threads` says the same
-
-
-class Experiment(NamedTuple):
-    """What was seen. `first_s` and `last_s`: the median time of the reference call at the begin and at the end."""
-
-    slots: tuple[int, ...]  # of each server
-    bursts: tuple[Burst, ...]
-    observed: tuple[Observed, ...]
-    first_s: float
-    last_s: float
-    gap_s: float | None = None  # between calls that were sent together
-
-    @property
-    def fitted(self) -> tuple[Observed, ...]:
-        """What a fit may read."""
-        names = {burst.name for burst in self.bursts if burst.fitted}
-        return tuple(call for call in self.observed if call.burst in names)
-
-    @property
-    def held_out(self) -> tuple[Observed, ...]:
-        """What it may not."""
-        names = {burst.name for burst in self.bursts if not burst.fitted}
-        return tuple(call for call in self.observed if call.burst in names)
-
-    @property
-    def drift(self) -> float:
-        """Relative change of the reference call."""
-        return self.last_s / self.first_s - 1
 
 
 class _Calibrated(NamedTuple):
@@ -96,79 +53,6 @@ class _Calibrated(NamedTuple):
     setting: SlotSetting
     text: TextTokens | None  # of the first server: the model is the same
     load_s: float | None = None  # where the model could be taken out of memory and brought back
-
-
-async def experiment(
-    carry: Carry, slots: int, effort: Effort, progress: Progress, *, name: str, context_tokens: int, seed: int = 0
-) -> Experiment:
-    """Send the bursts of one server: the reference, everything in a drawn order so often as time allows, the reference.
-
-    Args:
-        carry: sends one burst.
-        slots: of the server.
-        effort: how much time there is.
-        progress: is told how long it will take before it begins.
-        name: of the server, for `progress`.
-        context_tokens: of a slot.
-        seed: of the order.
-    """
-    timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
-    speed = speed_of(timed[1:])
-    bursts = design(slots, context_tokens, effort, speed)
-    once_s = expected_s(bursts, slots, speed)
-    reference_s = expected_s(bursts[:1], slots, speed)
-    left_s = effort.budget_s - 2 * effort.references * reference_s
-    repetitions = max(1, min(effort.repetitions, round(left_s / once_s)))
-    about_s = repetitions * once_s + 2 * effort.references * reference_s
-    progress.say(
-        f"{name}: about {seconds(about_s)} ({count(repetitions, 'repetition')} of {count(len(bursts), 'burst')})"
-    )
-    seen = await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
-    apart = [
-        call for key in range(effort.references) for call in observe(await carry(APART, APART_KEY - key), APART, key)
-    ]
-    return seen._replace(gap_s=gap_of(apart))
-
-
-async def pair_experiment(
-    carry: Carry, costs: Sequence[StepCosts], effort: Effort, progress: Progress, *, name: str, seed: int = 0
-) -> Experiment:
-    """Send the bursts of two servers that work at the same time."""
-    bursts = pair_design(costs, effort)
-    once_s = sum(duration_s(burst, costs) for burst in bursts)
-    repetitions = max(1, min(effort.repetitions, round(effort.budget_s / once_s)))
-    progress.say(f"{name}: about {seconds(repetitions * once_s)} or longer")
-    slots = tuple(cost.slots for cost in costs)
-    return await _send(carry, slots, bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
-
-
-async def _send(
-    carry: Carry,
-    slots: tuple[int, ...],
-    bursts: tuple[Burst, ...],
-    reference: Burst,
-    repetitions: int,
-    effort: Effort,
-    progress: Progress,
-    *,
-    name: str,
-    seed: int,
-) -> Experiment:
-    references = effort.references if len(slots) == 1 else 1
-    middle = [burst for r in range(repetitions) for burst in shuffled(bursts, seed, r, "calibration")]
-    order = [*[reference] * references, *middle, *[reference] * references]
-    progress.trials([burst.name for burst in order], "burst", of=name)
-    observed: list[Observed] = []
-    walls_s: list[float] = []
-    for number, burst in enumerate(order):
-        progress.trial(number + 1, f"{name}, {burst.name}")
-        calls = observe(await carry(burst, TIMED + number), burst, number)
-        observed += calls
-        if number < references or number >= len(order) - references:
-            walls_s.append(max(call.sent_s + call.wall_s for call in calls))
-    progress.trials(())
-    first_s, last_s = median(walls_s[:references]), median(walls_s[references:])
-    return Experiment(slots, bursts, tuple(observed), first_s, last_s)
 
 
 async def calibrate(
@@ -197,7 +81,7 @@ async def calibrate(
     parts = len(wanted) + pair
     progress.say(
         f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
-        f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a slow machine"
+        f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a machine that is slow or unsteady"
     )
     done = [await _calibrate_one(one, effort, progress, text=not number) for number, one in enumerate(wanted)]
     contention, together = None, None
@@ -236,9 +120,13 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, 
             progress.say(f"{wanted.name}: counting the tokens of {texts}")
             counted = await count_tokens(endpoint)
         context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
-        seen = await experiment(
-            bursts, slots, effort, progress, name=wanted.name, context_tokens=context_tokens, seed=slots
-        )
+
+        async def once(carry: Carry) -> Experiment:
+            return await experiment(
+                carry, slots, effort, progress, name=wanted.name, context_tokens=context_tokens, seed=slots
+            )
+
+        seen = await steady(once, bursts, progress, wanted.name)
     batch = server.details.get("batch_tokens")
     threads = server.details.get("threads")
     batch_tokens = None if batch is None else int(batch)
@@ -267,7 +155,11 @@ async def _calibrate_pair(
         ]
         bursts = LiveBursts(endpoints)
         await bursts.prepare()
-        seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
+
+        async def once(carry: Carry) -> Experiment:
+            return await pair_experiment(carry, costs, effort, progress, name="side by side")
+
+        seen = await steady(once, bursts, progress, "side by side")
     replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
     return fit_contention(seen.fitted, costs, replicates), seen
 

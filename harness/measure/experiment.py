@@ -1,195 +1,168 @@
-"""The bursts of a calibration: what is sent together, how much of it fits into the time. Pure: nothing is sent here."""
+"""Send the bursts of a calibration in a drawn order, and once more where the machine changed its speed meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.draws import shuffled
+from harness.core.records import CallRecord
 from harness.core.step_costs import StepCosts
-from harness.profiles.replay import Observed, replay
+from harness.measure.burst_design import (
+    Burst,
+    Effort,
+    Group,
+    design,
+    duration_s,
+    expected_s,
+    pair_design,
+    speed_of,
+)
+from harness.measure.bursts import Carry, observe
+from harness.measure.progress import Progress
+from harness.profiles.fit import gap_of
+from harness.profiles.replay import Observed
+from harness.profiles.schema import DRIFT_BOUND
+from harness.units import count, percent, seconds
 
-__all__ = [
-    "EFFORTS",
-    "REFERENCE",
-    "Burst",
-    "Effort",
-    "Group",
-    "Speed",
-    "design",
-    "duration_s",
-    "expected_s",
-    "levels",
-    "pair_design",
-    "pipelines_of",
-    "speed_of",
-]
+__all__ = ["ATTEMPTS", "Experiment", "experiment", "pair_experiment", "steady"]
 
-LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-REFERENCE = "1 call"  # the burst that is also sent first and last, to see drift
-SHORT_TOKENS = 32  # of prompts where prompts do not matter
-SPARE_TOKENS = 96  # of the context: what a prompt may come out longer than asked
-SCALES = (1.0, 0.5, 0.25)  # of all lengths, for servers too slow for the time
-SHARING = 0.4  # guess before anything is fitted: each further slot adds this much of a step
-
-
-class Group(NamedTuple):
-    """Equal calls sent at the same time."""
-
-    calls: int
-    prompt_tokens: int
-    output_tokens: int
-    at_s: float = 0.0
-    server: int = 0
+TIMING = Burst("timing", (Group(1, 128, 16),))
+TIMED = 2
+APART = Burst("apart", tuple(Group(1, 1, 1 + n) for n in range(8)))  # they end one after the other
+APART_KEY = -3  # and below: of prompts that no other burst has
+ATTEMPTS = 3  # at most, until the machine keeps its speed
+KEYS = 10_000  # of one attempt: prompts of another have other keys, so that none is found in a cache
 
 
-class Burst(NamedTuple):
-    """Groups that belong together. When it has ended the servers are idle."""
+class Experiment(NamedTuple):
+    """What was seen. `first_s` and `last_s`: the median time of the reference call at the begin and at the end."""
 
-    name: str
-    groups: tuple[Group, ...]
-    fitted: bool = True  # else it tests the fit
+    slots: tuple[int, ...]  # of each server
+    bursts: tuple[Burst, ...]
+    observed: tuple[Observed, ...]
+    first_s: float
+    last_s: float
+    gap_s: float | None = None  # between calls that were sent together
 
     @property
-    def calls(self) -> int:
-        """How many calls in all."""
-        return sum(group.calls for group in self.groups)
+    def fitted(self) -> tuple[Observed, ...]:
+        """What a fit may read."""
+        names = {burst.name for burst in self.bursts if burst.fitted}
+        return tuple(call for call in self.observed if call.burst in names)
+
+    @property
+    def held_out(self) -> tuple[Observed, ...]:
+        """What it may not."""
+        names = {burst.name for burst in self.bursts if not burst.fitted}
+        return tuple(call for call in self.observed if call.burst in names)
+
+    @property
+    def drift(self) -> float:
+        """Relative change of the reference call."""
+        return self.last_s / self.first_s - 1
 
 
-class Effort(NamedTuple):
-    """How much a calibration of one server may cost."""
+async def experiment(
+    carry: Carry, slots: int, effort: Effort, progress: Progress, *, name: str, context_tokens: int, seed: int = 0
+) -> Experiment:
+    """Send the bursts of one server: the reference, everything in a drawn order so often as time allows, the reference.
 
-    budget_s: float
-    prompts: tuple[int, ...]  # prompt tokens of lone calls, besides the reference
-    output_tokens: int
-    references: int  # at the beginning, and again at the end
-    repetitions: int  # at most
-
-
-EFFORTS = {
-    "quick": Effort(20.0, (128, 384), 32, 2, 3),
-    "default": Effort(60.0, (128, 256, 512), 64, 3, 8),
-    "thorough": Effort(300.0, (128, 256, 512, 1024), 64, 5, 12),
-}
-
-
-class Speed(NamedTuple):
-    """What a first call has shown."""
-
-    step_s: float
-    prefill_s_per_token: float
-
-
-def levels(slots: int) -> tuple[int, ...]:
-    """Return the numbers of calls at once that are measured; steps in between are interpolated."""
-    return tuple(sorted({n for n in LEVELS if n <= slots} | {slots}))
-
-
-def design(slots: int, context_tokens: int, effort: Effort, speed: Speed) -> tuple[Burst, ...]:
-    """Return one repetition for a server, the reference first, as long as the time allows."""
-    for scale in SCALES:
-        bursts = _design(slots, context_tokens, effort, speed, scale)
-        if expected_s(bursts, slots, speed) <= effort.budget_s:
-            break
-    return bursts
-
-
-def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale: float) -> tuple[Burst, ...]:
-    tokens = max(8, round(effort.output_tokens * scale))
-    few = max(4, tokens // 4)
-    room = max(SHORT_TOKENS, context_tokens - tokens - SPARE_TOKENS)
-    prompts = sorted({min(room, max(2 * SHORT_TOKENS, round(n * scale))) for n in effort.prompts})
-    bursts = [Burst(REFERENCE, (Group(1, SHORT_TOKENS, tokens),))]
-    # Many slots: calls at once, all generating. A lone call may be longer, since only it pays for its context.
-    bursts += [Burst(f"{n} calls", (Group(n, SHORT_TOKENS, tokens),)) for n in levels(slots)[1:]]
-    for prompt in prompts:
-        output = tokens if prompt == prompts[-1] else few  # long contexts tell what context costs a step
-        bursts.append(Burst(f"prompt of {prompt}", (Group(1, prompt, output),)))
-    long = prompts[len(prompts) // 2]
-    if slots > 1:
-        others = slots - 1
-        # The prompt has to come while the others generate, also where the guess at their own prompts is off.
-        reading_s = others * SHORT_TOKENS * speed.prefill_s_per_token
-        answer = max(tokens, round(0.6 * reading_s / speed.step_s))
-        at_s = 0.8 * reading_s + 0.3 * answer * speed.step_s
-        mixed = (Group(others, SHORT_TOKENS, answer), Group(1, long, few, at_s))
-        bursts.append(Burst("prompt among others", mixed))
-        if effort.budget_s > EFFORTS["default"].budget_s:
-            bursts.append(Burst("long answers", (Group(slots, SHORT_TOKENS, 2 * tokens),)))
-    # Not fitted: queueing, and sizes and arrivals of all sorts.
-    sizes = zip((64, 200, 120, 320, 96, 160), (0.5, 1.0, 0.25, 0.75, 0.375, 0.625), strict=True)
-    mix = [
-        Group(1, min(room, round(prompt * scale)), max(2, round(tokens * share)), 0.15 * i * tokens * speed.step_s)
-        for i, (prompt, share) in enumerate(sizes)
-    ]
-    bursts.append(Burst("all sorts", tuple(mix[: max(3, min(len(mix), slots + 1))]), fitted=False))
-    if effort.budget_s > EFFORTS["quick"].budget_s:
-        queue = Group(slots + max(1, slots // 2) + 1, min(room, round(96 * scale)), max(2, tokens * 3 // 4))
-        bursts.append(Burst("queue", (queue,), fitted=False))
-    return tuple(bursts)
-
-
-def pair_design(costs: Sequence[StepCosts], effort: Effort) -> tuple[Burst, ...]:
-    """Return one repetition for two servers that work at the same time; both are busy for about equally long."""
-    tokens, slots = effort.output_tokens, [cost.slots for cost in costs]
-    few = max(4, tokens // 4)
-
-    def both(name: str, first: Group, second: Group, *, fitted: bool = True) -> Burst:
-        """As many calls of the first as take as long as the second."""
-        longest_s = duration_s(Burst("", (second._replace(server=0),)), [costs[1]])
-        one_s = duration_s(Burst("", (first,)), [costs[0]])
-        return Burst(name, (first._replace(calls=max(1, round(longest_s / one_s)) * first.calls), second), fitted)
-
-    every = Group(slots[1], SHORT_TOKENS, tokens, server=1)
-    lone = Group(slots[0], SHORT_TOKENS, tokens)
-    return (
-        both("both generate", lone, every),
-        both("one reads", Group(slots[0], 160, few), every),
-        both("the other reads", lone, Group(slots[1], 160, few, server=1)),
-        both(
-            "all sorts",
-            Group(slots[0], 96, tokens // 2),
-            Group(slots[1] + 1, 120, tokens * 3 // 4, server=1),
-            fitted=False,
-        ),
+    Args:
+        carry: sends one burst.
+        slots: of the server.
+        effort: how much time there is.
+        progress: is told how long it will take before it begins.
+        name: of the server, for `progress`.
+        context_tokens: of a slot.
+        seed: of the order.
+    """
+    timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
+    speed = speed_of(timed[1:])
+    bursts = design(slots, context_tokens, effort, speed)
+    once_s = expected_s(bursts, slots, speed)
+    reference_s = expected_s(bursts[:1], slots, speed)
+    left_s = effort.budget_s - 2 * effort.references * reference_s
+    repetitions = max(1, min(effort.repetitions, round(left_s / once_s)))
+    about_s = repetitions * once_s + 2 * effort.references * reference_s
+    progress.say(
+        f"{name}: about {seconds(about_s)} ({count(repetitions, 'repetition')} of {count(len(bursts), 'burst')})"
     )
-
-
-def speed_of(calls: Sequence[Observed]) -> Speed:
-    """Read the speed off lone calls."""
-    steps = [c.decode_s / (c.output_tokens - 1) for c in calls if c.decode_s and c.output_tokens > 1]
-    prefills = [c.prefill_s / c.prompt_tokens for c in calls if c.prefill_s]
-    step_s = median(steps) if steps else median(c.wall_s / c.output_tokens for c in calls)
-    return Speed(step_s, median(prefills) if prefills else 0.0)
-
-
-def expected_s(bursts: Sequence[Burst], slots: int, speed: Speed) -> float:
-    """Return about how long the bursts take, before anything is fitted."""
-    steps = (0.0, *(speed.step_s * (1 + SHARING * n) for n in range(slots)))
-    costs = StepCosts(steps, ((1, speed.prefill_s_per_token),))
-    return sum(duration_s(burst, [costs]) for burst in bursts)
-
-
-def duration_s(burst: Burst, costs: Sequence[StepCosts]) -> float:
-    """Return how long a burst takes on servers with these costs that do not slow each other."""
-    calls = [
-        Observed("", 0, group.server, group.at_s, group.prompt_tokens, group.output_tokens, None, None, 1.0)
-        for group in burst.groups
-        for _ in range(group.calls)
+    seen = await _send(carry, (slots,), bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+    apart = [
+        call for key in range(effort.references) for call in observe(await carry(APART, APART_KEY - key), APART, key)
     ]
-    return max(call.sent_s + made.wall_s for call, made in zip(calls, replay(costs, calls), strict=True))
+    return seen._replace(gap_s=gap_of(apart))
 
 
-def pipelines_of(burst: Burst) -> tuple[Pipeline, ...]:
-    """Return the burst for the engine: a pipeline of one node for every group."""
-    return tuple(
-        Pipeline(
-            str(number),
-            "batch",
-            Graph((Node("call", "agent", (), (), width=group.calls, agent="calibration"),)),
-            Arrival(due_s=(group.at_s,)),
-            jobs=1,
-        )
-        for number, group in enumerate(burst.groups)
-    )
+async def pair_experiment(
+    carry: Carry, costs: Sequence[StepCosts], effort: Effort, progress: Progress, *, name: str, seed: int = 0
+) -> Experiment:
+    """Send the bursts of two servers that work at the same time."""
+    bursts = pair_design(costs, effort)
+    once_s = sum(duration_s(burst, costs) for burst in bursts)
+    repetitions = max(1, min(effort.repetitions, round(effort.budget_s / once_s)))
+    progress.say(f"{name}: about {seconds(repetitions * once_s)} or longer")
+    slots = tuple(cost.slots for cost in costs)
+    return await _send(carry, slots, bursts, bursts[0], repetitions, effort, progress, name=name, seed=seed)
+
+
+async def _send(
+    carry: Carry,
+    slots: tuple[int, ...],
+    bursts: tuple[Burst, ...],
+    reference: Burst,
+    repetitions: int,
+    effort: Effort,
+    progress: Progress,
+    *,
+    name: str,
+    seed: int,
+) -> Experiment:
+    references = effort.references if len(slots) == 1 else 1
+    middle = [burst for r in range(repetitions) for burst in shuffled(bursts, seed, r, "calibration")]
+    order = [*[reference] * references, *middle, *[reference] * references]
+    progress.trials([burst.name for burst in order], "burst", of=name)
+    observed: list[Observed] = []
+    walls_s: list[float] = []
+    for number, burst in enumerate(order):
+        progress.trial(number + 1, f"{name}, {burst.name}")
+        calls = observe(await carry(burst, TIMED + number), burst, number)
+        observed += calls
+        if number < references or number >= len(order) - references:
+            walls_s.append(max(call.sent_s + call.wall_s for call in calls))
+    progress.trials(())
+    first_s, last_s = median(walls_s[:references]), median(walls_s[references:])
+    return Experiment(slots, bursts, tuple(observed), first_s, last_s)
+
+
+async def steady(
+    once: Callable[[Carry], Awaitable[Experiment]], carry: Carry, progress: Progress, name: str
+) -> Experiment:
+    """Make an experiment until the machine keeps its speed meanwhile, at most `ATTEMPTS` times; return the steadiest.
+
+    Args:
+        once: makes it, with what it is given to send bursts.
+        carry: sends one burst.
+        progress: is told why it is made again.
+        name: of the server, for `progress`.
+    """
+    made: list[Experiment] = []
+    while not made or (abs(made[-1].drift) > DRIFT_BOUND and len(made) < ATTEMPTS):
+        if made:
+            last = made[-1]
+            progress.say(
+                f"{name}: measured again ({len(made) + 1} of at most {ATTEMPTS} times), since the machine changed speed: "
+                f"one and the same call took {seconds(last.first_s)} at the beginning and {seconds(last.last_s)} at the "
+                f"end ({last.drift:+.0%}, bound {percent(DRIFT_BOUND)})"
+            )
+        made.append(await once(_other_prompts(carry, len(made))))
+    return min(made, key=lambda seen: abs(seen.drift))
+
+
+def _other_prompts(carry: Carry, attempt: int) -> Carry:
+    async def again(burst: Burst, key: int) -> list[CallRecord]:
+        return await carry(burst, key + attempt * KEYS if key >= 0 else key - attempt * KEYS)
+
+    return again

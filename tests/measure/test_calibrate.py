@@ -19,13 +19,14 @@ from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
 from harness.errors import ServerFailure
-from harness.measure.bursts import engine_of, observe
-from harness.measure.calibrate import DRIFT_BOUND, Experiment, experiment, pair_experiment
-from harness.measure.experiment import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
+from harness.measure.burst_design import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
+from harness.measure.bursts import Carry, engine_of, observe
+from harness.measure.experiment import ATTEMPTS, Experiment, experiment, pair_experiment, steady
 from harness.measure.progress import Progress
 from harness.profiles.compile import noise
 from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
+from harness.profiles.schema import DRIFT_BOUND
 
 QUICK = EFFORTS["quick"]
 
@@ -56,11 +57,13 @@ class Virtual:
         self.stretch = stretch
         self.noise_sd = noise_sd
         self.bursts: list[Burst] = []
+        self.keys: list[tuple[Burst, int]] = []
         self.speed_at: Callable[[int], float] = lambda number: 1.0
 
     async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
         number = len(self.bursts)
         self.bursts.append(burst)
+        self.keys.append((burst, key))
         slower = self.speed_at(number)
         models = [
             ServerModel(
@@ -268,6 +271,43 @@ def test_drift_is_seen() -> None:
     )
     assert setting.drift == pytest.approx(result.drift, rel=1e-2)
     assert setting.held_out is None
+
+
+def settled(carry: Virtual, progress: Quiet) -> Experiment:
+    async def once(again: Carry) -> Experiment:
+        return await experiment(again, 4, QUICK, progress, name="s", context_tokens=2048)
+
+    return asyncio.run(steady(once, carry, progress, "s"))
+
+
+def test_what_was_measured_while_the_machine_changed_speed_is_measured_again() -> None:
+    quiet, progress = Virtual([EMBEDDED]), Quiet()
+    still = settled(quiet, progress)
+    assert still.drift == pytest.approx(0, abs=1e-12)
+    assert not any("again" in text for text in progress.said)
+
+    carry = Virtual([EMBEDDED])
+    carry.speed_at = lambda number: 1.0 if number < 10 else 1.25
+    found = settled(carry, progress)
+    assert found.drift == pytest.approx(0, abs=1e-12)
+    assert found.first_s == pytest.approx(1.25 * (still.first_s - 0.011) + 0.011, rel=0.01), (
+        "the second attempt, of the slower machine alone"
+    )
+    assert len(set(carry.keys)) == len(carry.keys), "no prompt is sent twice"
+    (why,) = [text for text in progress.said if "again" in text]
+    assert f"(2 of at most {ATTEMPTS} times)" in why and "(+2" in why and why.endswith("bound 5.0 %)")
+
+
+def test_a_machine_that_never_keeps_its_speed_gives_the_steadiest_attempt() -> None:
+    made = [Experiment((4,), (), (), 1.0, last_s) for last_s in (1.2, 0.9, 1.3, 1.0)]
+    progress = Quiet()
+
+    async def once(carry: Carry) -> Experiment:
+        return made[len(progress.said)]
+
+    found = asyncio.run(steady(once, Virtual([EMBEDDED]), progress, "s"))
+    assert found is made[1], "the fourth, which did not drift, is never made"
+    assert len(progress.said) == ATTEMPTS - 1
 
 
 def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
