@@ -131,7 +131,7 @@ def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale
 
 
 def pair_design(costs: Sequence[StepCosts], effort: Effort) -> tuple[Burst, ...]:
-    """Return one repetition for two servers that work at the same time; both are busy for about equally long."""
+    """Return one repetition for two servers: at the same time, both busy for about equally long, and each alone."""
     tokens, slots = effort.output_tokens, [cost.slots for cost in costs]
     few = max(4, tokens // 4)
 
@@ -147,6 +147,8 @@ def pair_design(costs: Sequence[StepCosts], effort: Effort) -> tuple[Burst, ...]
         both("both generate", lone, every),
         both("one reads", Group(slots[0], 160, few), every),
         both("the other reads", lone, Group(slots[1], 160, few, server=1)),
+        Burst("one alone", (lone, Group(slots[0], 160, few))),
+        Burst("the other alone", (every,)),
         both(
             "all sorts",
             Group(slots[0], 96, tokens // 2),

@@ -14,7 +14,7 @@ from harness import __version__
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
-from harness.measure.experiment import Experiment, experiment, pair_experiment, steady
+from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
 from harness.measure.loads import TIMES, can_unload, measure_load
 from harness.measure.machine import machine_name
 from harness.measure.probe import find_slots
@@ -26,6 +26,7 @@ from harness.profiles.model_id import model_id
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
+from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
@@ -43,16 +44,28 @@ class Wanted(NamedTuple):
     half: bool = False  # of the cores; `spec.threads` says the same
 
 
-class _Calibrated(NamedTuple):
-    """One server, fitted."""
+class _Up(NamedTuple):
+    """A server that is up, warm and known to have its slots."""
 
     wanted: Wanted
     server: RunningServer
+    setting: Setting
+    text: TextTokens | None  # of the first server: the model is the same
+    load_s: float | None  # where the model could be taken out of memory and brought back
+
+
+class _Calibrated(NamedTuple):
+    """One server, fitted."""
+
+    up: _Up
     experiment: Experiment
     fit: Fit
     setting: SlotSetting
-    text: TextTokens | None  # of the first server: the model is the same
-    load_s: float | None = None  # where the model could be taken out of memory and brought back
+
+    @property
+    def wanted(self) -> Wanted:
+        """What was to be calibrated."""
+        return self.up.wanted
 
 
 async def calibrate(
@@ -64,7 +77,7 @@ async def calibrate(
     pair: bool = False,
     machine: str | None = None,
 ) -> Profile:
-    """Calibrate servers, one after the other, then two side by side where `pair` is asked for.
+    """Calibrate servers, then two side by side where `pair` is asked for.
 
     Args:
         name: of the profile.
@@ -83,7 +96,7 @@ async def calibrate(
         f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
         f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a machine that is slow or unsteady"
     )
-    done = [await _calibrate_one(one, effort, progress, text=not number) for number, one in enumerate(wanted)]
+    done = await _calibrate_each(wanted, effort, progress)
     contention, together = None, None
     if pair:
         contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
@@ -97,43 +110,74 @@ def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
     return halves[0], halves[-1]
 
 
-async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, text: bool) -> _Calibrated:
-    async with opened(wanted.name, wanted.spec, progress) as endpoint:
-        server = endpoint.server
-        load_s = None
-        if can_unload(server):
-            progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
-            load_s = await measure_load(endpoint)
-        bursts = LiveBursts([endpoint])
-        await bursts.prepare()
-        slots = await find_slots(endpoint, rounds=1)
-        if server.slots_asked not in (None, slots):
-            slots = await find_slots(endpoint, key=1)
-        if server.slots_asked not in (None, slots):
-            raise ServerFailure(
-                f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
-                "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
-            )
-        counted = []
-        if text:
-            texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
-            progress.say(f"{wanted.name}: counting the tokens of {texts}")
-            counted = await count_tokens(endpoint)
-        context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
+async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Progress) -> list[_Calibrated]:
+    """Calibrate servers, all up and in turns where there is the memory for that, else one after the other."""
+    done: list[_Calibrated] = []
+    while left := wanted[len(done) :]:
+        async with AsyncExitStack() as stack:
+            up = [await _bring_up(stack, left[0], progress, text=not done)]
+            if _room_for(left[1:], beside=up[0]):
+                up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
+            if len(up) > 1:
+                seen = await experiments([one.setting for one in up], effort, progress)
+            else:
+                seen = [await _alone(up[0].setting, effort, progress)]
+        done += [_fitted(*one) for one in zip(up, seen, strict=True)]
+    return done
 
-        async def once(carry: Carry) -> Experiment:
-            return await experiment(
-                carry, slots, effort, progress, name=wanted.name, context_tokens=context_tokens, seed=slots
-            )
 
-        seen = await steady(once, bursts, progress, wanted.name)
-    batch = server.details.get("batch_tokens")
-    threads = server.details.get("threads")
+def _room_for(others: Sequence[Wanted], beside: _Up) -> bool:
+    """Tell whether these are sure to fit beside a server that is up: into main memory, whose size can be known."""
+    taken = beside.server.details.get("size_bytes")
+    if taken is None or beside.server.details.get("size_vram_bytes"):
+        return False
+    at_most = sum(int(taken) * max(1.0, one.spec.slots / beside.setting.slots) for one in others)
+    return at_most <= memory().available_bytes
+
+
+async def _bring_up(stack: AsyncExitStack, wanted: Wanted, progress: Progress, *, text: bool) -> _Up:
+    endpoint = await stack.enter_async_context(opened(wanted.name, wanted.spec, progress))
+    server = endpoint.server
+    load_s = None
+    if can_unload(server):
+        progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
+        load_s = await measure_load(endpoint)
+    bursts = LiveBursts([endpoint])
+    await bursts.prepare()
+    slots = await find_slots(endpoint, rounds=1)
+    if server.slots_asked not in (None, slots):
+        slots = await find_slots(endpoint, key=1)
+    if server.slots_asked not in (None, slots):
+        raise ServerFailure(
+            f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
+            "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
+        )
+    counted = []
+    if text:
+        texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
+        progress.say(f"{wanted.name}: counting the tokens of {texts}")
+        counted = await count_tokens(endpoint)
+    context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
+    setting = Setting(wanted.name, bursts, slots, context_tokens)
+    return _Up(wanted, server, setting, fit_text(counted) if counted else None, load_s)
+
+
+async def _alone(setting: Setting, effort: Effort, progress: Progress) -> Experiment:
+    async def once(carry: Carry) -> Experiment:
+        (seen,) = await experiments([setting._replace(carry=carry)], effort, progress)
+        return seen
+
+    return await steady(once, setting.carry, progress, setting.name)
+
+
+def _fitted(up: _Up, seen: Experiment) -> _Calibrated:
+    name, slots = up.setting.name, up.setting.slots
+    batch, threads = up.server.details.get("batch_tokens"), up.server.details.get("threads")
     batch_tokens = None if batch is None else int(batch)
     try:
-        fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=wanted.name)
+        fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=name)
     except ValueError as error:
-        raise ServerFailure(f"{wanted.name}: nothing can be fitted: {error}") from None
+        raise ServerFailure(f"{name}: nothing can be fitted: {error}") from None
     setting = setting_of(
         fit,
         batch_tokens=batch_tokens,
@@ -142,7 +186,7 @@ async def _calibrate_one(wanted: Wanted, effort: Effort, progress: Progress, *, 
         errors=held_out(seen.held_out, [fit.costs]),
         gap_s=seen.gap_s,
     )
-    return _Calibrated(wanted, server, seen, fit, setting, fit_text(counted) if counted else None, load_s)
+    return _Calibrated(up, seen, fit, setting)
 
 
 async def _calibrate_pair(
@@ -177,8 +221,8 @@ def _profile(
         costs = [one.fit.costs for one in pick_pair(done)]
         errors += held_out(together.held_out, costs, contention.factor)
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
-    server = done[0].server
-    loads_s = [one.load_s for one in done if one.load_s is not None]
+    server = done[0].up.server
+    loads_s = [one.up.load_s for one in done if one.up.load_s is not None]
     known: dict[str, Any] = {}  # left out of the file where it is not known
     if contention is not None:
         known["contention_replicates"] = {"2": contention.replicates}
@@ -198,7 +242,7 @@ def _profile(
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
         memory=_memory(server),
-        text=done[0].text,
+        text=done[0].up.text,
         held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),

@@ -135,28 +135,30 @@ def fit_setting(
 def fit_contention(
     observed: Sequence[Observed], costs: Sequence[StepCosts], replicates: Sequence[Sequence[StepCosts]] = ()
 ) -> Contention:
-    """Fit how much longer every step takes while both servers are busy, from bursts that both served at the same time.
+    """Fit how much longer every step takes while both servers are busy than where one of them is alone.
+
+    Also fitted, and left out: the machine's speed by then, beside that at which the costs were found.
 
     Args:
-        observed: calls with `server` 0 or 1.
+        observed: calls with `server` 0 or 1, in bursts for both at the same time and in bursts for either alone.
         costs: of these servers, each fitted while it was alone.
         replicates: of these costs; each gives a replicate of the factor, with the bursts resampled.
     """
     bursts = [joined(burst) for burst in bursts_of(observed)]
-    one, clusters = np.array([1.0]), clusters_of(bursts)
+    unchanged, clusters = np.array([1.0, 1.0]), clusters_of(bursts)
 
     def solution_with(costs: Sequence[StepCosts], start: Vector, resample: Vector | None = None) -> Solution:
         return solve(
-            lambda values: replayed_times(bursts, costs, float(values[0])),
+            lambda values: replayed_times(bursts, costs, float(values[0])) * values[1],
             measured_times(bursts),
             start,
-            one,
-            np.array([0.5]),
+            unchanged,
+            0.5 * unchanged,
             clusters,
             resample,
         )
 
-    solution = solution_with(costs, one)
+    solution = solution_with(costs, unchanged)
     weights = _resample(max(clusters) + 1, "contention")
     found = [
         float(solution_with(drawn, solution.values, weights[i : i + 1]).replicates[0, 0])

@@ -6,6 +6,7 @@ import asyncio
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from harness.drivers.virtual import simulate
 from harness.errors import ServerFailure
 from harness.measure.burst_design import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
 from harness.measure.bursts import Carry, engine_of, observe
-from harness.measure.experiment import ATTEMPTS, Experiment, experiment, pair_experiment, steady
+from harness.measure.experiment import ATTEMPTS, Experiment, Setting, experiments, pair_experiment, steady
 from harness.measure.progress import Progress
 from harness.profiles.compile import noise
 from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
@@ -94,7 +95,9 @@ class Virtual:
 
 
 def seen(carry: Virtual, slots: int, effort: str = "quick", progress: Quiet | None = None) -> Experiment:
-    return asyncio.run(experiment(carry, slots, EFFORTS[effort], progress or Quiet(), name="s", context_tokens=2048))
+    setting = Setting("s", carry, slots, 2048)
+    (found,) = asyncio.run(experiments([setting], EFFORTS[effort], progress or Quiet()))
+    return found
 
 
 EMBEDDED = StepCosts(
@@ -239,11 +242,56 @@ def test_the_contention_has_a_replicate_for_each_of_its_servers() -> None:
     one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
     carry = Virtual([one, EMBEDDED], stretch=1.17, noise_sd=0.01)
     result = asyncio.run(pair_experiment(carry, [one, EMBEDDED], QUICK, Quiet(), name="both"))
-    slower = [c._replace(decode_s=tuple(s * 1.05 for s in c.decode_s)) for c in (one, EMBEDDED)]
+    slower = [
+        c._replace(decode_s=tuple(s * 1.05 for s in c.decode_s), prefill=((1, 1.05 * c.prefill[0][1]),))
+        for c in (one, EMBEDDED)
+    ]
     found = fit_contention(result.fitted, [one, EMBEDDED], [(one, EMBEDDED), slower])
     assert len(found.replicates) == 2
     assert abs(found.replicates[0] - found.factor) < 5 * found.error
-    assert found.replicates[1] < found.replicates[0] - 0.005  # slower alone: less of the time is contention
+    assert found.replicates[1] == pytest.approx(found.replicates[0], abs=0.01)  # the machine's speed is fitted with it
+
+
+def test_contention_is_told_from_a_machine_that_has_become_slower() -> None:
+    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0, before_s=0.0, after_s=0.0)
+    other = EMBEDDED._replace(before_s=0.0, after_s=0.0)
+    carry = Virtual([one, other], stretch=1.17)
+    carry.speed_at = lambda number: 1.1
+    result = asyncio.run(pair_experiment(carry, [one, other], QUICK, Quiet(), name="both"))
+    assert fit_contention(result.fitted, [one, other]).factor == pytest.approx(1.17, rel=0.02)
+
+
+def test_servers_that_are_all_up_take_turns() -> None:
+    """The machine is a fifth slower from the middle on: what four slots gain over one is as it would have been."""
+    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
+    clock: list[str] = []
+
+    def carry_of(name: str, costs: StepCosts) -> Virtual:
+        carry = Virtual([costs])
+
+        def speed_at(number: int) -> float:
+            clock.append(name)
+            return 1.2 if len(clock) > half else 1.0
+
+        carry.speed_at = speed_at
+        return carry
+
+    def fitted() -> list[float]:
+        clock.clear()
+        settings = [Setting("a", carry_of("a", one), 1, 2048), Setting("b", carry_of("b", EMBEDDED), 4, 2048)]
+        first, second = asyncio.run(experiments(settings, EFFORTS["default"], Quiet()))
+        assert DRIFT_BOUND < first.drift < 0.25 or half == math.inf
+        return [fit_setting(seen.fitted, levels(n), 512).costs.decode_s[1] for seen, n in ((first, 1), (second, 4))]
+
+    half = math.inf
+    steady_s = fitted()
+    assert steady_s == pytest.approx([0.009, 0.009], rel=1e-6)
+    half = len(clock) / 2
+    drifted_s = fitted()
+    assert 1.05 < drifted_s[0] / steady_s[0] < 1.19
+    assert drifted_s[1] / drifted_s[0] == pytest.approx(1.0, abs=0.05)
+    switches = sum(a != b for a, b in pairwise(clock))
+    assert switches >= 8, "one after the other it would be one"
 
 
 def test_one_hiccup_changes_little() -> None:
@@ -275,7 +323,8 @@ def test_drift_is_seen() -> None:
 
 def settled(carry: Virtual, progress: Quiet) -> Experiment:
     async def once(again: Carry) -> Experiment:
-        return await experiment(again, 4, QUICK, progress, name="s", context_tokens=2048)
+        (found,) = await experiments([Setting("s", again, 4, 2048)], QUICK, progress)
+        return found
 
     return asyncio.run(steady(once, carry, progress, "s"))
 
@@ -371,7 +420,7 @@ def test_contention_comes_back() -> None:
 def test_both_servers_of_a_pair_are_busy_for_about_equally_long() -> None:
     one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
     result = asyncio.run(pair_experiment(Virtual([one, EMBEDDED]), [one, EMBEDDED], QUICK, Quiet(), name="both"))
-    for name in {burst.name for burst in result.bursts if burst.fitted}:
+    for name in {burst.name for burst in result.bursts if burst.fitted and "alone" not in burst.name}:
         calls = [call for call in result.observed if call.burst == name]
         ends = [max(c.sent_s + c.wall_s for c in calls if c.server == server) for server in (0, 1)]
         assert 0.5 < ends[0] / ends[1] < 2
