@@ -34,6 +34,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.regret_grid import GRID_SLOTS, GridOver, best_of, grid, space_of, wanted
 from harness.analysis.analyse import analyse
 from harness.analysis.measures import index_records, summarise
 from harness.analysis.model import Analysis, CandidateSummary
@@ -42,7 +43,6 @@ from harness.analysis.verdict import path_standings
 from harness.cli.options import Options
 from harness.cli.recommending import budget_of, confirm
 from harness.cli.running import measure_into_folder
-from harness.core.plan import Pool
 from harness.core.records import Path as JobPath
 from harness.errors import SlotwiseError
 from harness.measure.progress import Progress
@@ -60,21 +60,9 @@ from harness.report.progress import progress_for
 from harness.runs.folder import read_run
 from harness.servers.machine import cores
 from harness.units import count, seconds
-from harness.workload.candidates import most_slots
-from harness.workload.load import Loaded, Overrides, load_workload
-from harness.workload.schema import MeasureSpec
+from harness.workload.load import Loaded, load_workload
 
 WORKLOADS = Path(__file__).parent / "regret"
-GRID_SLOTS = 4  # at most
-GRID_ORDERS = {"fifo", "interactive-first"}
-# Two servers on half of the cores each: what the interactive one is, and what the batch one.
-APART = {
-    *((("serial", 1), batch) for batch in (("serial", 1), ("waves", 4), ("unbounded", 4))),
-    *((("serial", 1), ("window", n)) for n in (2, 4)),
-    (("window", 4), ("window", 4)),
-}
-TWICE = {("serial", 1), ("window", 4)}  # two equal servers that take whatever comes, where there is one path
-FIFO_ONLY = {"reserve", "waves"}  # the one lets interactive calls overtake anyway, the other rarely has who could
 GRID_SHARE = 0.6  # of the budget; the rest is for the comparison head to head
 GRID_REPEATS = 3
 REPEATS = 30  # head to head, at most
@@ -114,59 +102,6 @@ class Duel(NamedTuple):
     best: str
 
 
-def grid(space: Space) -> list[Candidate]:
-    """Return the designs that are measured whatever the prediction says; none twice under two names."""
-    both = len({pipeline.path for pipeline in space.loaded.pipelines}) > 1
-    found = []
-    for candidate in space.candidates:
-        lanes = candidate.plan.lanes
-        ways = tuple((lane.cap, lane.slots) for lane in lanes)
-        orders = {lane.order for lane in lanes}
-        if any(lane.max_in_flight is not None for lane in lanes) or not orders <= GRID_ORDERS:
-            continue
-        if any(lane.cap in FIFO_ONLY and lane.order != "fifo" for lane in lanes):
-            continue
-        pooled = any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
-        if len(lanes) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):
-            found.append(candidate)
-    return found
-
-
-def space_of(path: Path, profile: Profile, seed: int = 0) -> Space:
-    """Return all candidates of a workload with up to four slots; `seed` is added to that of the file."""
-    loaded = load_workload(path)
-    if seed:
-        loaded = load_workload(path, Overrides(seed=loaded.workload.seed + seed))
-    like = loaded.servers[most_slots(loaded.servers)]
-    return design_space(loaded, profile, extrapolate=True, max_slots=GRID_SLOTS, fits=memory_of(like, profile).too_much)
-
-
-def wanted(loaded: Loaded, candidates: Sequence[Candidate], repeats: int, warmup: int) -> Loaded:
-    """Return the workload with these candidates, to be measured so often."""
-    plans = tuple(candidate.plan for candidate in candidates)
-    used = {lane.server for plan in plans for lane in plan.lanes}
-    return loaded._replace(
-        plans=plans,
-        servers={name: spec for name, spec in loaded.servers.items() if name in used},
-        derived=tuple(name for name in loaded.derived if name in used),
-        models={name: loaded.models[name] for name in used},
-        workload=loaded.workload.model_copy(update={"measure": MeasureSpec(repeats=repeats, warmup=warmup)}),
-    )
-
-
-def best_of(analysis: Analysis, path: JobPath, *, goals: bool = False) -> str | None:
-    """Return the fastest of a measured grid on a path; with `goals` of those that meet all of them."""
-    able = [
-        of
-        for of in analysis.candidates
-        if not any(s.jobs_failed for s in of.pipelines)
-        and not (goals and any(goal.state == "missed" for s in of.pipelines for goal in s.goals))
-    ]
-    times = {of.name: [s.time for s in of.pipelines if s.path == path] for of in able}
-    known = {name: math.prod(time.value for time in of if time) for name, of in times.items() if of and all(of)}
-    return min(known, key=lambda name: known[name]) if known else None
-
-
 def duels(found: Found, confirmed: Analysis | None, measured: Analysis) -> Iterator[Duel]:
     """Yield whom to compare with whom: on each path, and where goals decide among those that meet them."""
     answers = [("prediction", found.recommendation.analysis)]
@@ -195,29 +130,6 @@ def verdict_of(found: Comparison | None) -> str:
     if found.high <= EQUIVALENCE:
         return "within 5 %"
     return f"regret {found.ratio - 1:.0%}" if found.low > EQUIVALENCE else "unresolved"
-
-
-class GridOver:
-    """Ends the measurement of a grid before a repeat of it that its share of the budget has no room for."""
-
-    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._begin_s = clock, clock()
-        self._end_s = self._begin_s + budget_s
-        self._first_s = 0.0  # when the first trial had ended: before it servers were started
-        self._trials = 0
-
-    def __call__(self, folder: Path) -> bool:
-        """Look at the folder after a trial: one repeat is always measured."""
-        now_s = self._clock()
-        self._trials += 1
-        if self._trials == 1:
-            self._first_s = now_s
-        run = read_run(folder)
-        done = Counter(trial.candidate for trial in run.trials if trial.complete)
-        if len({done[name] for name in run.candidates}) > 1:
-            return False  # in the middle of a repeat
-        since_s, trials = (now_s - self._first_s, self._trials - 1) if self._trials > 1 else (now_s - self._begin_s, 1)
-        return now_s + since_s / trials * len(run.candidates) > self._end_s
 
 
 def really(out: Path) -> Measure:
@@ -288,17 +200,19 @@ def regret(
         names = list(dict.fromkeys(name for duel in open_ for name in (duel.recommended, duel.best)))
         progress.say(f"head to head on fresh draws: {', '.join(names)}")
 
+        comparisons = len({(duel.path, duel.recommended, duel.best) for duel in open_})
+
         def told(summaries: Sequence[CandidateSummary], looks: int) -> bool:
-            share = len(open_) * looks * (looks + 1)
+            share = comparisons * looks * (looks + 1)
             return all(verdict_of(ratio_of(duel, summaries, share)) != "unresolved" for duel in open_)
 
         until = Until(max(0.0, budget_s - (clock() - began_s)), clock, told_apart=told)
-        fresh_folder = measure(wanted(fresh.loaded, [fresh.find(name) for name in names], REPEATS, 1), progress, until)
+        fresh_folder = measure(wanted(fresh.loaded, [fresh.find(name) for name in names], REPEATS, 0), progress, until)
         run = read_run(fresh_folder)
         summaries = summarise(run, index_records(run))
-        looks = max(1, until.looks)
+        looks = max(1, until.all_looks)
         for duel in open_:
-            ratio = ratio_of(duel, summaries, len(open_) * looks * (looks + 1))
+            ratio = ratio_of(duel, summaries, comparisons * looks * (looks + 1))
             rows[duel] = _compared(path.stem, duel, ratio)
     return {
         "workload": path.stem,

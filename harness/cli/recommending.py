@@ -23,7 +23,7 @@ from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.recommend.answer import Found, recommend
 from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s
-from harness.recommend.constraints import Memory, check_one_slot, memory_of
+from harness.recommend.constraints import Memory, check_one_slot, longest_of, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
@@ -82,12 +82,20 @@ def recommend_workload(file: Path, options: Options) -> int:
     check_models(loaded)
     with progress_for(sys.stderr) as progress:
         profiles = _profiles(loaded, options, file.parent, progress)
-        profile, memory = profiles.first, _memory(loaded, profiles, limit_bytes)
-        extrapolate, most, fits = options.extrapolate, options.max_slots, memory.too_much
+        profile = profiles.first
+        extrapolate, most = options.extrapolate, options.max_slots
         if profiles.by_model:
+            memory = _memory(loaded, profiles, limit_bytes, None)
+            fits = memory.too_much
             space = space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits)
         else:
-            space = design_space(loaded, profile, extrapolate=extrapolate, max_slots=most, fits=fits)
+            longest = longest_of(loaded, profile, given)
+            enough = None if longest is None else longest.enough
+            memory = _memory(loaded, profiles, limit_bytes, enough)
+            fits = memory.too_much
+            space = design_space(
+                loaded, profile, extrapolate=extrapolate, max_slots=most, fits=fits, context_tokens=enough
+            )
         problem = Problem(space.loaded, profiles, given, options.extrapolate)
         with _workers(problem, options) as evaluate:
             found = recommend(
@@ -130,11 +138,11 @@ def _profiles(loaded: Loaded, options: Options, near: Path, progress: Progress) 
     return Profiles(found[models[0]], found if len(models) > 1 else {})
 
 
-def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None) -> Memory:
+def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> Memory:
     like = loaded.servers[most_slots(loaded.servers)]
     first = memory_of(like, profiles.first, limit_bytes)
     if not (isinstance(like, OllamaServer) and like.url):
-        check_one_slot(first, like)
+        check_one_slot(first, like, context_tokens)
     others = {
         model: memory_of(server_like(loaded, model), profile, limit_bytes)
         for model, profile in profiles.by_model.items()

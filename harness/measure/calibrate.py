@@ -31,7 +31,7 @@ from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
 
-__all__ = ["DRIFT_BOUND", "Wanted", "calibrate", "pick_pair"]
+__all__ = ["Wanted", "calibrate", "pick_pair", "room_for"]
 
 START_S = 5.0  # about what starting a server and warming it up takes
 
@@ -116,7 +116,7 @@ async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Pr
     while left := wanted[len(done) :]:
         async with AsyncExitStack() as stack:
             up = [await _bring_up(stack, left[0], progress, text=not done)]
-            if _room_for(left[1:], beside=up[0]):
+            if room_for(left[1:], up[0].server, up[0].setting.slots, memory().available_bytes):
                 up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
             if len(up) > 1:
                 seen = await experiments([one.setting for one in up], effort, progress)
@@ -126,13 +126,19 @@ async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Pr
     return done
 
 
-def _room_for(others: Sequence[Wanted], beside: _Up) -> bool:
-    """Tell whether these are sure to fit beside a server that is up: into main memory, whose size can be known."""
-    taken = beside.server.details.get("size_bytes")
-    if taken is None or beside.server.details.get("size_vram_bytes"):
+def room_for(others: Sequence[Wanted], server: RunningServer, slots: int, available_bytes: int) -> bool:
+    """Tell whether others are sure to fit beside a server that is up: into main memory, whose size can be known.
+
+    Args:
+        others: of the same model.
+        server: what it takes is read off its details.
+        slots: that it has.
+        available_bytes: of main memory, with that server up.
+    """
+    taken = server.details.get("size_bytes")
+    if taken is None or server.details.get("size_vram_bytes"):
         return False
-    at_most = sum(int(taken) * max(1.0, one.spec.slots / beside.setting.slots) for one in others)
-    return at_most <= memory().available_bytes
+    return sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others) <= available_bytes
 
 
 async def _bring_up(stack: AsyncExitStack, wanted: Wanted, progress: Progress, *, text: bool) -> _Up:

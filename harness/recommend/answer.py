@@ -121,7 +121,7 @@ def recommend(
                 knee=knee_of(space, chosen, judge, evaluate),
                 users=users_of(space, chosen, judge, evaluate),
                 goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
-                changes=changes_of(space, searched, best, judge, evaluate),
+                changes=changes_of(searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
                 bounds=tuple(_bounds(problem, analysis, names)),
             )
@@ -197,6 +197,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
                     limit(lane),
                     threads,
                     " ".join(sorted(pools)),
+                    spec.context_tokens,
                 )
             )
     return tuple(uses)

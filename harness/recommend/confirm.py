@@ -1,12 +1,14 @@
 """Confirmation: the best few, measured until they are told apart or the budget ends. The measurement wins.
 
-It looks after every repeat, and who looks often enough finds a difference in noise. So the error that is allowed is
-shared among the looks: look k gets 1 / (k (k + 1)) of it, which adds up to all of it however often is looked
-(a Bonferroni bound; docs/design.md). Among the candidates it is shared as in every verdict.
+Who looks often enough finds a difference in noise. So it looks after 3 repeats, and each time when there are half as
+many more, and the error that is allowed is shared among the looks: look k gets 1 / (k (k + 1)) of it, which adds up to
+all of it however often is looked (a Bonferroni bound; docs/design.md). Among the candidates it is shared as in every
+verdict.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +45,8 @@ __all__ = [
 MOST = 4  # candidates that are measured
 LEAST_REPEATS = 2
 MOST_REPEATS = 60
+FIRST_LOOK = 3  # repeats: two say too little of their spread to tell anything apart
+MORE_FOR_A_LOOK = 1.5  # times as many repeats, until it looks again
 START_S = 12.0  # of a server: load, warm up, probe
 SIMULATED_START_S = 3.0
 MARGIN = 1.3  # a real run takes longer than its calls: servers, pauses
@@ -135,12 +139,14 @@ class Until:
         self._trial_s, self._told_apart = trial_s, told_apart or fastest_told_apart
         self._first_s: float | None = None  # when the first trial had ended: it has the start of the servers in it
         self._trials = 0  # since then, warm-up included
+        self._next_look = FIRST_LOOK
+        self._repeats = self._looked_at = 0
         self.looks = 0
         self.separated = False
         self.why = "all repeats were measured, and some are not told apart"
 
     def __call__(self, folder: Path) -> bool:
-        """Look at a run folder after a trial; candidates are compared where another repeat of all is complete."""
+        """Look at a run folder after a trial; candidates are compared where a look is due."""
         now_s = self._clock()
         run = read_run(folder)
         done = Counter(dict.fromkeys(run.candidates, 0))
@@ -149,14 +155,20 @@ class Until:
             self._first_s = now_s
         else:
             self._trials += 1
-        repeats = min(done.values())
-        if repeats > self.looks:
-            self.looks = repeats
+        self._repeats = repeats = min(done.values())
+        if repeats >= self._next_look:
+            self.looks += 1
+            self._looked_at, self._next_look = repeats, math.ceil(MORE_FOR_A_LOOK * repeats)
             self.separated = self._told_apart(summarise(run, index_records(run)), self.looks)
             if self.separated:
                 self.why = "the candidates were told apart"
                 return True
         return self._too_long(now_s, done, repeats)
+
+    @property
+    def all_looks(self) -> int:
+        """How many looks there have been with the one at the end, at what was measured since the last."""
+        return self.looks + (self._repeats > self._looked_at)
 
     def _too_long(self, now_s: float, done: Counter[str], repeats: int) -> bool:
         """Whether what would have to come next does not fit into what is left."""
@@ -277,7 +289,8 @@ def _sentences(
         lines.append(f"The measurement says the same: {mine}.")
     if until.looks > 1:
         lines.append(
-            f"It was looked at {until.looks} times: to end it, look k had 1 / (k (k + 1)) of the 5 % error to itself."
+            f"It was looked at {until.looks} times on the way: to end it, look k had 1 / (k (k + 1)) of the 5 % error "
+            "to itself."
         )
     return lines
 

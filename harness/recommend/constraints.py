@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.plan import Lane, Plan
 from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.measure.machine import machine_name
+from harness.predict.servers import Given
+from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
 from harness.servers.models import BUILTIN, fetched
 from harness.units import size
+from harness.workload.candidates import most_slots
+from harness.workload.load import Loaded
 from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
 
-__all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "memory_of"]
+__all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "longest_of", "memory_of"]
 
 SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
+PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
+CONTEXT_STEP = 256  # tokens
+LENGTH_DRAWS = 16  # of a workload, to find its longest call
+LENGTH_CALLS = 20_000  # in all of them: about a second
 
 
 class Memory(NamedTuple):
@@ -105,15 +115,57 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     return Memory(None, None, limit, source, limit_source)
 
 
-def check_one_slot(memory: Memory, like: ServerSpec) -> None:
-    """Raise UserError where there is no room for even one slot."""
-    one = like.model_copy(update={"slots": 1})
+def check_one_slot(memory: Memory, like: ServerSpec, context_tokens: int | None = None) -> None:
+    """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs."""
+    context = min(like.context_tokens, context_tokens or like.context_tokens)
+    one = like.model_copy(update={"slots": 1, "context_tokens": context})
     if memory.too_much([one]):
+        needs = ", which the longest call needs" if context_tokens else ""
         raise UserError(
             f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
-            f"context of {like.context_tokens} tokens, and {size(memory.limit_bytes or 0)} {memory.limit_source}; give "
-            "it a smaller context_tokens, or take a smaller model"
+            f"context of {context} tokens{needs}, and {size(memory.limit_bytes or 0)} {memory.limit_source}; take a "
+            "smaller model, or have shorter prompts and answers"
         )
+
+
+def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest | None:
+    """Return the longest call of a workload with one model before anything is searched.
+
+    How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot.
+
+    Raises:
+        UserError: the profile cannot predict this workload.
+    """
+    base = most_slots(loaded.servers)
+    like = loaded.servers[base].model_copy(update={"slots": min(profile.slot_counts)})
+    place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
+    alone = loaded._replace(
+        servers={base: like},
+        plans=(Plan("longest", (Lane(base, like.slots, "serial", "fifo", None),), place),),
+        derived=(),
+        models={base: loaded.models.get(base) or (like.model,)},
+    )
+
+    def calls_of(repeats: int) -> Sequence[CallRecord]:
+        return predict(alone, profile, repeats=repeats, given=given, extrapolate=True).run.calls
+
+    calls = calls_of(1)
+    if (repeats := min(LENGTH_DRAWS, LENGTH_CALLS // max(1, len(calls)))) > 1:
+        calls = calls_of(repeats)
+    longest = longest_call(calls, {base: like.context_tokens})
+    return None if longest is None else longest._replace(trained_tokens=_trained_tokens(like))
+
+
+def _trained_tokens(spec: ServerSpec) -> int | None:
+    try:
+        path = _model_file(spec)
+        found = None if path is None else read_gguf(path)
+    except UserError:
+        return None  # the server will say what is wrong with it
+    if found is None:
+        return None
+    trained = found.metadata.get(f"{found.metadata.get('general.architecture')}.context_length")
+    return trained if isinstance(trained, int) and trained > 0 else None
 
 
 def _model_file(spec: ServerSpec) -> Path | None:
@@ -133,6 +185,7 @@ class Longest(NamedTuple):
     prompt_tokens: int
     output_tokens: int
     context_tokens: int
+    trained_tokens: int | None = None  # the most that the model was made for; None = not known
 
     @property
     def fits(self) -> bool:
@@ -141,16 +194,19 @@ class Longest(NamedTuple):
 
     @property
     def enough(self) -> int:
-        """The context that it needs, in steps of 256 tokens."""
-        return -(-(self.prompt_tokens + self.output_tokens) // 256) * 256
+        """The context that it needs, a tenth more for its prompt, in steps of 256 tokens; no more than there can be."""
+        needed = PROMPT_MARGIN * self.prompt_tokens + self.output_tokens
+        return min(math.ceil(needed / CONTEXT_STEP) * CONTEXT_STEP, self.trained_tokens or sys.maxsize)
 
     def sentence(self) -> str:
         """Say what does not fit, and what to do."""
-        return (
+        text = (
             f'A call of "{self.node}" in "{self.pipeline}" needs {self.prompt_tokens} prompt and {self.output_tokens} '
-            f"answer tokens, and a slot has {self.context_tokens}: it would be cut or refused. Set context_tokens to "
-            f"{self.enough} or more; every slot then takes more memory."
+            f"answer tokens, and a slot has {self.context_tokens}: it would be cut or refused."
         )
+        if self.trained_tokens is not None and self.prompt_tokens + self.output_tokens > self.trained_tokens:
+            return f"{text} The model was trained with {self.trained_tokens}: have shorter prompts or answers."
+        return f"{text} Set context_tokens to {self.enough} or more; every slot then takes more memory."
 
     def room_sentence(self, memory: Memory) -> str:
         """Say what a smaller context would save; "" where this one is needed."""
@@ -166,7 +222,7 @@ class Longest(NamedTuple):
 
 
 def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int]) -> Longest | None:
-    """Return the call that needs most context, drawn answers and the turns of a conversation included.
+    """Return the call that lacks most context or has least left, drawn answers and a conversation's turns included.
 
     Args:
         calls: predicted.

@@ -39,6 +39,7 @@ class Use(NamedTuple):
     in_flight: int | None  # None: no limit
     threads: str  # "half" of the cores, a number, or "" = every core
     choice: str = ""  # of one of several servers for each call: "least-loaded" or "affinity"
+    context_tokens: int | None = None  # of a slot
 
 
 class Point(NamedTuple):

@@ -9,7 +9,7 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Lane, Pool
 from harness.recommend.evaluate import Variation, attended
 from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
-from harness.recommend.scoring import Judge, Pick, Score, pick
+from harness.recommend.scoring import Judge, Pick, Score, pick, rankings
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
 from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, relief_sentence, users_sentence
@@ -19,7 +19,6 @@ __all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "pool
 
 SEEDS = 4  # ratios on common random numbers need few
 USERS = (1, 2, 3, 4, 6, 8, 12, 16)
-MANY = 3000  # candidates
 RATES = (0.5, 1.0, 1.5, 2.0)
 WORTH = 0.95  # of the best throughput: what comes after that only lengthens the queue
 
@@ -35,19 +34,14 @@ RELIEFS = (
 )
 
 
-def changes_of(
-    space: Space, searched: Searched, best: Sequence[Score], judge: Judge, evaluate: Evaluate
-) -> tuple[Change, ...]:
+def changes_of(searched: Searched, best: Sequence[Score], judge: Judge, evaluate: Evaluate) -> tuple[Change, ...]:
     """Search again under every variation, and say whether the answer stays; then look for less.
 
     It stays where it is chosen again, or where it is within 5 % of what would be (and meets the goals where that does).
     """
     changes = []
     before = pick(searched.finalists).names
-    candidates = list(space.candidates)
-    if len(candidates) > MANY:  # what was given up after the first look would take longer than the search itself
-        fewest = min(score.seeds for score in searched.scores)
-        candidates = [score.candidate for score in searched.scores if score.seeds > fewest] or candidates
+    candidates = _of_every_kind(searched, best)
     for variation in VARIATIONS:
         found = search(
             candidates, judge, evaluate, seeds=SEEDS, variation=variation, exhaustive_calls=0, second_chance=False
@@ -64,6 +58,26 @@ def changes_of(
         others = pick(smaller)
         changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
     return tuple(changes)
+
+
+def _of_every_kind(searched: Searched, best: Sequence[Score]) -> list[Candidate]:
+    """Return who may be the answer to a changed workload, since all of them would take longer than the search itself.
+
+    Of every kind the best on each path and by every other ranking, all of the answer's own kind, and the finalists. Of
+    one kind are candidates with the same slots, caps and places: they differ in orders and in calls in flight.
+    """
+    kinds: dict[object, list[Score]] = {}
+    for score in searched.scores:
+        kinds.setdefault(_kind(score.candidate), []).append(score)
+    own = {_kind(score.candidate) for score in best}
+    kept = [score for kind, scores in kinds.items() if kind in own for score in scores]
+    kept += [order[0] for scores in kinds.values() for order in rankings(scores)]
+    kept += searched.finalists
+    return sorted(dict.fromkeys(score.candidate for score in kept), key=lambda candidate: candidate.number)
+
+
+def _kind(candidate: Candidate) -> object:
+    return tuple((lane.slots, lane.cap) for lane in candidate.plan.lanes), candidate.plan.place
 
 
 def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[str, ...]:

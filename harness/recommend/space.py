@@ -2,13 +2,14 @@
 
 A candidate is servers and a plan, named for what it does: `window3-on-4` is one server with four slots and at most
 three calls in flight; `serial-on-1+waves-on-4` is two servers, each on half of the cores, the interactive path on the
-first. What is left out is left out by a rule, and each rule that left something out is said with how many.
+first; `-in-768` are slots of 768 tokens, where only so they fit into memory. What is left out is left out by a rule,
+and each rule that left something out is said with how many.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -103,6 +104,7 @@ def design_space(
     extrapolate: bool = False,
     max_slots: int | None = None,
     fits: Callable[[Sequence[ServerSpec]], str] | None = None,
+    context_tokens: int | None = None,
 ) -> Space:
     """Return every candidate of a workload with one model on a profile's machine (`several.py`: with two).
 
@@ -112,6 +114,8 @@ def design_space(
         extrapolate: try numbers of slots that the profile lacks, in powers of two.
         max_slots: the most slots of one server; None = those of the profile, with `extrapolate` 16.
         fits: why servers do not fit into the machine together; "" where they do. None = all fit.
+        context_tokens: what the longest call needs. Slots have as much where the file gives them less; and where the
+            file's context does not fit into the machine, and this does. None = always that of the file.
 
     Raises:
         UserError: nothing is left.
@@ -119,12 +123,22 @@ def design_space(
     base = most_slots(loaded.servers)
     like = loaded.servers[base]
     left_out: list[LeftOut] = []
+    fixed = isinstance(like, OllamaServer) and like.url is not None
+    enough = like.context_tokens if fixed or context_tokens is None else context_tokens
+    if enough > like.context_tokens:
+        short = f"slots of {like.context_tokens} tokens, as in the file"
+        left_out.append(LeftOut(short, f"too short for the longest call; all have {enough}"))
+        like = like.model_copy(update={"context_tokens": enough})
     slots = slot_counts(like, profile, extrapolate, max_slots, left_out)
     paths = [pipeline.path for pipeline in loaded.pipelines]
     both = len(set(paths)) == 2
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
     dropped: Counter[str] = Counter()
+    cut: Counter[str] = Counter()
+
+    def too_much(specs: Iterable[ServerSpec]) -> str:
+        return fits(list(specs)) if fits else ""
 
     def add(
         lanes: tuple[Lane, ...],
@@ -133,14 +147,19 @@ def design_space(
         name: str = "",
     ) -> None:
         name = name or "+".join(_named(lane) for lane in lanes)
-        why = fits([specs[lane.server] for lane in lanes]) if fits else ""
+        why, mark = too_much(specs[lane.server] for lane in lanes), ""
+        if why and enough < like.context_tokens:
+            less = {server: spec.model_copy(update={"context_tokens": enough}) for server, spec in specs.items()}
+            if not too_much(less[lane.server] for lane in lanes):
+                cut[why] += 1
+                why, mark, specs = "", f"-in-{enough}", less
         if why:
             dropped[why] += 1
             return
-        servers.update({lane.server: specs[lane.server] for lane in lanes})
-        plans.append(Plan(name, lanes, place))
+        servers.update({lane.server + mark: specs[lane.server] for lane in lanes})
+        marked = tuple(lane._replace(server=lane.server + mark) for lane in lanes)
+        plans.append(Plan(name + mark, marked, place))
 
-    fixed = isinstance(like, OllamaServer) and like.url is not None
     everything = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
     for n in slots:
         server = base if fixed else f"slots-{n}"
@@ -168,6 +187,13 @@ def design_space(
             if way.max_in_flight is None:
                 add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
+    left_out += [
+        LeftOut(
+            f"slots of {like.context_tokens} tokens in {count(n, 'candidate')}",
+            f"{why}; they have {enough}, enough for the longest call",
+        )
+        for why, n in cut.items()
+    ]
     if not plans:
         reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
         raise UserError(f"no candidate is left to look at. {reasons}")

@@ -134,12 +134,13 @@ def _uses(uses: Sequence[Use]) -> _Table:
                 f"{use.path} ({', '.join(use.pipelines)})",
                 f"{use.server} ({', '.join(about)})" if about else use.server,
                 f"{use.slots}{each}",
+                "" if use.context_tokens is None else str(use.context_tokens),
                 use.cap,
                 "no limit" if use.in_flight is None else f"{use.in_flight}{each}",
                 use.order,
             )
         )
-    return _Table(("path", "server", "slots", "cap", "in flight", "order"), tuple(rows))
+    return _Table(("path", "server", "slots", "context", "cap", "in flight", "order"), tuple(rows))
 
 
 def _confirmation(confirmation: Confirmation) -> _Section:

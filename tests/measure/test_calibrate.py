@@ -22,12 +22,15 @@ from harness.drivers.virtual import simulate
 from harness.errors import ServerFailure
 from harness.measure.burst_design import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
 from harness.measure.bursts import Carry, engine_of, observe
+from harness.measure.calibrate import Wanted, room_for
 from harness.measure.experiment import ATTEMPTS, Experiment, Setting, experiments, pair_experiment, steady
 from harness.measure.progress import Progress
 from harness.profiles.compile import noise
 from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import DRIFT_BOUND
+from harness.servers.spec import RunningServer
+from harness.workload.schema import LlamaCppServer
 
 QUICK = EFFORTS["quick"]
 
@@ -357,6 +360,23 @@ def test_a_machine_that_never_keeps_its_speed_gives_the_steadiest_attempt() -> N
     found = asyncio.run(steady(once, Virtual([EMBEDDED]), progress, "s"))
     assert found is made[1], "the fourth, which did not drift, is never made"
     assert len(progress.said) == ATTEMPTS - 1
+
+
+@pytest.mark.parametrize(
+    ("details", "available_bytes", "fits"),
+    [
+        ({"size_bytes": 100}, 500, True),  # 4 times the slots are 4 times the size at most, and as many are once more
+        ({"size_bytes": 100}, 499, False),
+        ({"size_bytes": 100, "size_vram_bytes": 100}, 10**12, False),  # how much an accelerator has is not known
+        ({}, 10**12, False),
+    ],
+)
+def test_servers_are_up_together_only_where_they_are_sure_to_fit(
+    details: dict[str, str | int | float], available_bytes: int, fits: bool
+) -> None:
+    server = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, details)
+    others = [Wanted(f"s{n}", LlamaCppServer(kind="llamacpp", slots=n)) for n in (4, 1)]
+    assert room_for(others, server, 1, available_bytes) is fits
 
 
 def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:

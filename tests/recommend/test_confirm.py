@@ -7,12 +7,14 @@ taken for.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from recommend.workloads import UNKNOWN, Silent, alone, fan, loaded_of
 
 from harness.analysis.measures import index_records, summarise
+from harness.analysis.model import CandidateSummary
 from harness.cli.app import _main
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
@@ -99,19 +101,37 @@ def test_one_repeat_confirms_nothing(tmp_path: Path) -> None:
 
 def test_it_ends_when_they_are_told_apart_or_the_time_is_over(tmp_path: Path) -> None:
     found, profile = found_of(tmp_path)
-    one, two = (run_folder(tmp_path, found, profile, n) for n in (1, 2))
+    one, two, three = (run_folder(tmp_path, found, profile, n) for n in (1, 2, 3))
     now_s = 0.0
     until = Until(1000, lambda: now_s)
     assert not until(one)  # one repeat tells nothing apart
     now_s = 10.0
-    assert until(two)  # without noise two do
+    assert not until(two)  # and two say nothing of their spread
+    assert (until.looks, until.all_looks) == (0, 1)
+    assert until(three)  # without noise three do
     assert until.separated
+    assert (until.looks, until.all_looks) == (1, 1)
     over = Until(100, lambda: now_s)
     now_s = 70.0  # began at 10
     assert not over(one)
     now_s = 111.0
     assert over(one)
     assert not over.separated
+
+
+def test_it_looks_again_where_there_are_half_as_many_repeats_more(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    looked: list[tuple[int, int]] = []
+
+    def told_apart(summaries: Sequence[CandidateSummary], looks: int) -> bool:
+        looked.append((summaries[0].repeats, looks))
+        return False
+
+    until = Until(1e9, lambda: 0.0, told_apart=told_apart)
+    for n in range(1, 14):
+        until(run_folder(tmp_path, found, profile, n))
+    assert looked == [(3, 1), (5, 2), (8, 3), (12, 4)]
+    assert until.all_looks == 5  # the thirteenth repeat is looked at in the end
 
 
 def test_who_looks_again_needs_a_wider_interval(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recommend.workloads import chat, on_paper, paper, talk
+from recommend.workloads import chat, loaded_of, on_paper, paper, talk
 
 from harness.predict.simulation import predict
 from harness.profiles.schema import MemoryUse
-from harness.recommend.constraints import Longest, Memory, longest_call, memory_of
+from harness.recommend.constraints import Longest, Memory, longest_call, longest_of, memory_of
 from harness.workload.schema import OllamaServer
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
@@ -37,7 +37,7 @@ def test_from_the_profile(tmp_path: Path) -> None:
     assert (memory.weights_bytes, memory.token_bytes, memory.limit_bytes) == (4_000_000, 1000.0, 8_000_000)
 
 
-def longest_of(folder: Path, text: str) -> Longest:
+def predicted(folder: Path, text: str) -> Longest:
     space, _, profile = on_paper(folder, text)
     loaded = space.loaded._replace(plans=space.loaded.plans[:1])
     longest = longest_call(
@@ -48,9 +48,9 @@ def longest_of(folder: Path, text: str) -> Longest:
 
 
 def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None:
-    short = longest_of(tmp_path, chat(tokens=100))
+    short = predicted(tmp_path, chat(tokens=100))
     assert short.fits
-    long = longest_of(tmp_path, chat(tokens=2048))
+    long = predicted(tmp_path, chat(tokens=2048))
     assert not long.fits
     assert "Set context_tokens to 2304" in long.sentence()
     known = Memory(0, 1000.0, None, "", "")
@@ -60,6 +60,22 @@ def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None
 
 def test_a_conversation_needs_room_for_all_its_turns(tmp_path: Path) -> None:
     """Three turns: the last prompt holds the first two, asked and answered."""
-    alone, grown = longest_of(tmp_path, chat(tokens=12)), longest_of(tmp_path, talk())
+    alone, grown = predicted(tmp_path, chat(tokens=12)), predicted(tmp_path, talk())
     said = alone.prompt_tokens + alone.output_tokens
     assert grown.prompt_tokens >= alone.prompt_tokens + 2 * (said - 10)  # the chat template is there once
+
+
+def test_the_longest_call_is_known_before_anything_is_searched(tmp_path: Path) -> None:
+    """As long as under any of the candidates: lengths are a matter of the draws."""
+    for text in (chat(tokens=100), talk()):
+        _, _, profile = on_paper(tmp_path, text)
+        longest = longest_of(loaded_of(tmp_path, text), profile)
+        assert longest is not None
+        assert longest == predicted(tmp_path, text)
+
+
+def test_no_context_is_longer_than_the_model_was_trained_with() -> None:
+    call = Longest("chat", "reply", 1000, 100, 512, trained_tokens=1024)
+    assert call.enough == 1024
+    assert call.sentence().endswith("The model was trained with 1024: have shorter prompts or answers.")
+    assert call._replace(trained_tokens=None).enough == 1280  # a tenth more of the prompt, in steps of 256

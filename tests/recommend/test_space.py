@@ -114,3 +114,40 @@ def test_more_models_are_another_question(tmp_path: Path) -> None:
     running = loaded._replace(servers={"ollama": server.model_copy(update={"url": "http://127.0.0.1:9"})})
     with pytest.raises(UserError, match="not several models of a running server"):
         check_models(running)
+
+
+def test_slots_are_long_enough_for_the_longest_call(tmp_path: Path) -> None:
+    loaded, profile = loaded_of(tmp_path, fan(8)), paper(tmp_path)
+    (own,) = {spec.context_tokens for spec in loaded.servers.values()}
+    space = design_space(loaded, profile, context_tokens=2 * own)
+    assert {spec.context_tokens for spec in space.loaded.servers.values()} == {2 * own}
+    (said,) = [item for item in space.left_out if item.what == f"slots of {own} tokens, as in the file"]
+    assert said.why == f"too short for the longest call; all have {2 * own}"
+    assert design_space(loaded, profile, context_tokens=own // 2).loaded == design_space(loaded, profile).loaded
+
+
+def test_where_memory_is_short_slots_have_no_more_context_than_is_needed(tmp_path: Path) -> None:
+    """There is room for one slot of the file's context: for four of a quarter of it."""
+    loaded, profile = loaded_of(tmp_path, fan(8)), paper(tmp_path)
+    like = next(iter(loaded.servers.values()))
+    own, quarter = like.context_tokens, like.context_tokens // 4
+    memory = Memory(0, 1000.0, None, "", "")
+    memory = memory._replace(limit_bytes=memory.needed([like.model_copy(update={"slots": 1})]))
+    space = design_space(loaded, profile, fits=memory.too_much, context_tokens=quarter)
+    names = {candidate.name for candidate in space.candidates}
+    assert {"serial-on-1", f"unbounded-on-4-in-{quarter}", f"2x-serial-on-1-in-{quarter}"} <= names
+    assert not any("2x" in name and "-on-4" in name for name in names), "eight of a quarter are too many"
+    assert len(names) == len(space.candidates)
+    for candidate in space.candidates:
+        servers = [space.loaded.servers[lane.server] for lane in candidate.plan.lanes]
+        assert memory.too_much(servers) == ""
+        assert {spec.context_tokens for spec in servers} == {quarter if "-in-" in candidate.name else own}
+    cut = [item for item in space.left_out if item.what.startswith(f"slots of {own} tokens in ")]
+    assert [item.why.endswith(f"they have {quarter}, enough for the longest call") for item in cut] == [True]
+
+
+def test_a_running_server_keeps_its_context(tmp_path: Path) -> None:
+    text = fan(8).replace("model: gemma4}", "model: gemma4, url: 'http://127.0.0.1:9', slots: 4}")
+    space = design_space(loaded_of(tmp_path, text), paper(tmp_path), context_tokens=65536)
+    assert not any("longest call" in item.why for item in space.left_out)
+    assert all(spec.context_tokens < 65536 for spec in space.loaded.servers.values())
