@@ -85,6 +85,31 @@ def test_a_budget_too_short_is_said_and_no_failure(
 EPYC = ("--profile", "epyc-2core", *QUICK)
 
 
+def test_slots_have_less_context_where_only_so_they_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """140 MB hold one slot of 1024 tokens, or four of 256."""
+    assert slotwise(monkeypatch, "embedded.yaml", "--memory", "140MB", *EPYC, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    (cut,) = [text for text in found["left_out"] if text.startswith("slots of 1024 tokens in ")]
+    assert cut.endswith("140.0 MB that is given (--memory); they have 256, enough for the longest call")
+    for use in found["uses"]:
+        assert use["context_tokens"] == (256 if use["candidate"].endswith("-in-256") else 1024)
+    assert "OLLAMA_CONTEXT_LENGTH=" in json.dumps(found["analysis"])
+
+
+def test_slots_have_more_context_where_the_longest_call_needs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    text = fan(8, 300).replace("kind: ollama, model: gemma4", "kind: llamacpp, context_tokens: 256")
+    (folder / "long.yaml").write_text(text, encoding="utf-8")
+    assert slotwise(monkeypatch, "long.yaml", *EPYC, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "slots of 256 tokens, as in the file: too short for the longest call; all have 512" in found["left_out"]
+    assert {use["context_tokens"] for use in found["uses"]} == {512}
+    assert not any("would be cut or refused" in note for note in found["notes"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
