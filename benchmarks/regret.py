@@ -12,9 +12,10 @@ For each workload (left out: the six in benchmarks/regret, none of which was use
 
 On each path (pipeline time of batch work, median reply of interactive work) a recommendation is `within 5 %` where the
 whole interval of its time over that of the best lies below 1.05, has `regret` where all of it lies above, and is
-`unresolved` otherwise. Where goals decide between the paths, one more row asks for the fastest batch work among the
-designs of the grid that meet them. Results are kept in --out, workload by workload: what is there is not done again
-(--again does it). Wants an idle machine and a profile of it with 1, 2 and 4 slots.
+`unresolved` otherwise; beside it stands what the recommendation had said of itself. Where goals decide between the
+paths, one more row asks for the fastest batch work among the designs of the grid that meet them. Results are kept in
+--out, workload by workload: what is there is not done again (--again does it). Wants an idle machine and a profile of
+it with 1, 2 and 4 slots.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Row(NamedTuple):
     workload: str
     what: str  # batch, interactive, or batch under the goals
     by: str  # prediction or confirmation
+    said: str  # of it by the recommendation: clear, equivalent, unresolved, or chosen by goals
     recommended: str
     best: str
     ratio: float
@@ -98,6 +100,7 @@ class Duel(NamedTuple):
     what: str
     path: JobPath
     by: str
+    said: str
     recommended: str
     best: str
 
@@ -111,10 +114,10 @@ def duels(found: Found, confirmed: Analysis | None, measured: Analysis) -> Itera
         for verdict in analysis.paths:
             best = best_of(measured, verdict.path)
             if verdict.chosen and best:
-                yield Duel(verdict.path, verdict.path, by, verdict.chosen, best)
+                yield Duel(verdict.path, verdict.path, by, verdict.standing, verdict.chosen, best)
         best = best_of(measured, "batch", goals=True)
         if analysis.choice.kind == "goals" and analysis.choice.candidate and best:
-            yield Duel("batch under goals", "batch", by, analysis.choice.candidate, best)
+            yield Duel("batch under goals", "batch", by, "goals", analysis.choice.candidate, best)
 
 
 def ratio_of(duel: Duel, summaries: Sequence[CandidateSummary], share: int) -> Comparison | None:
@@ -230,22 +233,23 @@ def _foreseen(space: Space, designs: Sequence[Candidate], profile: Profile) -> S
 
 
 def _same(workload: str, duel: Duel) -> Row:
-    return Row(workload, duel.what, duel.by, duel.recommended, duel.best, 1.0, 1.0, 1.0, 0, "within 5 %")
+    return Row(workload, *_of(duel), 1.0, 1.0, 1.0, 0, "within 5 %")
 
 
 def _compared(workload: str, duel: Duel, found: Comparison | None) -> Row:
     if found is None:
-        return Row(workload, duel.what, duel.by, duel.recommended, duel.best, math.inf, None, None, 0, "unresolved")
-    return Row(
-        workload, duel.what, duel.by, duel.recommended, duel.best,
-        found.ratio, found.low, found.high, found.n, verdict_of(found),
-    )  # fmt: skip
+        return Row(workload, *_of(duel), math.inf, None, None, 0, "unresolved")
+    return Row(workload, *_of(duel), found.ratio, found.low, found.high, found.n, verdict_of(found))
+
+
+def _of(duel: Duel) -> tuple[str, str, str, str, str]:
+    return duel.what, duel.by, duel.said, duel.recommended, duel.best
 
 
 def show(results: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print a row for each path of each workload."""
     table = Table(title="Recommended against the best of the measured grid, head to head")
-    for name in ("workload", "path", "by", "recommended", "best of the grid"):
+    for name in ("workload", "path", "by", "said", "recommended", "best of the grid"):
         table.add_column(name, overflow="fold")
     for name in ("ratio", "repeats", "verdict"):
         table.add_column(name, justify="right")
@@ -254,7 +258,7 @@ def show(results: Sequence[Mapping[str, Any]], console: Console) -> None:
             same = row["recommended"] == row["best"]
             interval = "" if row["low"] is None or same else f" ({row['low']:.2f} to {row['high']:.2f})"
             table.add_row(
-                *(row[key] for key in ("workload", "what", "by", "recommended")),
+                *(row[key] for key in ("workload", "what", "by", "said", "recommended")),
                 "the same" if same else row["best"],
                 f"{row['ratio']:.3f}{interval}",
                 "-" if same else str(row["repeats"]),
@@ -262,7 +266,12 @@ def show(results: Sequence[Mapping[str, Any]], console: Console) -> None:
             )
     console.print(table)
     verdicts = Counter(row["verdict"].split()[0] for result in results for row in result["rows"])
-    console.print(", ".join(f"{verdicts[name]} {name}" for name in ("within", "unresolved", "regret")))
+    rows = [row for result in results for row in result["rows"] if row["verdict"].startswith("regret")]
+    declared = sum(row["said"] == "unresolved" for row in rows)
+    console.print(
+        ", ".join(f"{verdicts[name]} {name}" for name in ("within", "unresolved", "regret"))
+        + f"; of those with regret {declared} had been declared unresolved, and the simplest taken"
+    )
 
 
 def kept_in(out: Path, stem: str, profile: Profile) -> dict[str, Any] | None:

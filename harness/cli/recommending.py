@@ -22,7 +22,7 @@ from harness.measure.machine import machine_name
 from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.recommend.answer import Found, recommend
-from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s
+from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s, within
 from harness.recommend.constraints import Memory, check_one_slot, longest_of, memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import Recommendation
@@ -202,13 +202,10 @@ def confirm(
 ) -> Recommendation:
     """Measure the best few within the budget; what cannot be measured stays a prediction, and says so."""
     recommendation = found.recommendation
-    names = contenders(found, memory)
+    names = within(found, contenders(found, memory), budget_s)
     if len(names) < 2:
         return _noted(recommendation, "Prediction only: there is nothing to compare it with by measurement.")
     needed_s = expected_s(found, names)
-    while needed_s > budget_s and len(names) > 2:
-        names = names[:-1]
-        needed_s = expected_s(found, names)
     if needed_s > budget_s:
         return _noted(recommendation, too_short(budget_s, needed_s))
     here, servers = machine_name(), found.space.loaded.servers.values()

@@ -116,8 +116,11 @@ async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Pr
     while left := wanted[len(done) :]:
         async with AsyncExitStack() as stack:
             up = [await _bring_up(stack, left[0], progress, text=not done)]
-            if room_for(left[1:], up[0].server, up[0].setting.slots, memory().available_bytes):
+            if len(left) > 1 and room_for(left[1:], up[0].server, up[0].setting.slots, memory().available_bytes):
                 up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
+                progress.say(f"all {len(up)} servers are up, and take turns")
+            elif len(left) > 1 and not done:
+                progress.say("one server after the other: whether all fit into memory together is not sure")
             if len(up) > 1:
                 seen = await experiments([one.setting for one in up], effort, progress)
             else:

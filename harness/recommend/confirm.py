@@ -40,10 +40,12 @@ __all__ = [
     "to_measure",
     "too_short",
     "trials_s",
+    "within",
 ]
 
 MOST = 4  # candidates that are measured
 LEAST_REPEATS = 2
+WORTH_REPEATS = 8  # what a budget should give each: two that are told apart say more than four that are not
 MOST_REPEATS = 60
 FIRST_LOOK = 3  # repeats: two say too little of their spread to tell anything apart
 MORE_FOR_A_LOOK = 1.5  # times as many repeats, until it looks again
@@ -73,8 +75,16 @@ def contenders(found: Found, memory: Memory) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def expected_s(found: Found, names: Sequence[str]) -> float:
-    """Return about how long the least useful measurement of these takes, by the prediction."""
+def within(found: Found, names: Sequence[str], budget_s: float) -> tuple[str, ...]:
+    """Return the first of these, two at least: as many as the budget gives enough repeats to tell them apart."""
+    kept = tuple(names)
+    while len(kept) > 2 and expected_s(found, kept, WORTH_REPEATS) > budget_s:
+        kept = kept[:-1]
+    return kept
+
+
+def expected_s(found: Found, names: Sequence[str], repeats: int = LEAST_REPEATS) -> float:
+    """Return about how long so many repeats of these take, by the prediction; left out: the least that is of use."""
     summaries = [of for of in found.recommendation.analysis.candidates if of.name in names]
     servers = {use.server for of in summaries for use in of.servers}
     once_s = sum(of.makespan.value for of in summaries if of.makespan)
@@ -82,7 +92,7 @@ def expected_s(found: Found, names: Sequence[str]) -> float:
         SIMULATED_START_S if isinstance(found.space.loaded.servers[server], SimulatedServer) else START_S
         for server in servers
     )
-    return starts_s + MARGIN * once_s * (1 + LEAST_REPEATS)
+    return starts_s + MARGIN * once_s * (1 + repeats)
 
 
 def trials_s(found: Found, names: Sequence[str]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from harness.predict.simulation import predict
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Found, recommend
-from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure
+from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure, within
 from harness.recommend.evaluate import Problem
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
@@ -117,6 +117,16 @@ def test_it_ends_when_they_are_told_apart_or_the_time_is_over(tmp_path: Path) ->
     now_s = 111.0
     assert over(one)
     assert not over.separated
+
+
+def test_a_budget_measures_no_more_candidates_than_it_can_tell_apart(tmp_path: Path) -> None:
+    found, _ = found_of(tmp_path)
+    names = contenders(found, UNKNOWN)
+    assert len(names) == 3
+    two_s, three_s = (expected_s(found, names[:n], 8) for n in (2, 3))
+    assert two_s < three_s
+    for budget_s, kept in ((1e9, 3), (three_s, 3), (three_s - 1, 2), (0.0, 2)):
+        assert within(found, names, budget_s) == names[:kept]
 
 
 def test_it_looks_again_where_there_are_half_as_many_repeats_more(tmp_path: Path) -> None:
