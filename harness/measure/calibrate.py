@@ -208,11 +208,7 @@ async def _calibrate_pair(
         ]
         bursts = LiveBursts(endpoints)
         await bursts.prepare()
-
-        async def once(carry: Carry) -> Experiment:
-            return await pair_experiment(carry, costs, effort, progress, name="side by side")
-
-        seen = await steady(once, bursts, progress, "side by side")
+        seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
     replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
     return fit_contention(seen.fitted, costs, replicates), seen
 

@@ -120,11 +120,13 @@ def check_one_slot(memory: Memory, like: ServerSpec, context_tokens: int | None 
     context = min(like.context_tokens, context_tokens or like.context_tokens)
     one = like.model_copy(update={"slots": 1, "context_tokens": context})
     if memory.too_much([one]):
-        needs = ", which the longest call needs" if context_tokens else ""
+        needs, do = ", which the longest call needs", "have shorter prompts and answers"
+        if context_tokens is None:
+            needs, do = "", "give it a smaller context_tokens"
         raise UserError(
             f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
-            f"context of {context} tokens{needs}, and {size(memory.limit_bytes or 0)} {memory.limit_source}; take a "
-            "smaller model, or have shorter prompts and answers"
+            f"context of {context} tokens{needs}, and {size(memory.limit_bytes or 0)} {memory.limit_source}; {do}, or "
+            "take a smaller model"
         )
 
 
