@@ -98,7 +98,14 @@ def _alive(pid: int) -> bool:
 
 @pytest.mark.engine
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc, which is Linux's")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        # A hundred kills are a slow proof too (tests/runs/killed_often.py).
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_in_the_middle(workload: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Ctrl-C leaves a partial report and exits with 130; after kill -9 the records are there; no process is left."""
     command = [sys.executable, "-m", "harness", "run", "tiny.yaml", "--repeats", "500"]
