@@ -5,115 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measure.virtual_bursts import EMBEDDED, QUICK, Quiet, Virtual, seen
 
 from harness.core.draws import uniform
-from harness.core.machine import Machine, SharedServer
-from harness.core.records import CallRecord
-from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
-from harness.drivers.modelled import ModelledServer, ModelledServers
-from harness.drivers.virtual import simulate
 from harness.errors import ServerFailure
 from harness.measure.burst_design import EFFORTS, REFERENCE, Burst, Group, Speed, design, expected_s, levels
-from harness.measure.bursts import Carry, engine_of, observe
-from harness.measure.calibrate import Wanted, room_for
-from harness.measure.experiment import ATTEMPTS, Experiment, Setting, experiments, pair_experiment, steady
-from harness.measure.progress import Progress
-from harness.profiles.compile import noise
+from harness.measure.bursts import observe
+from harness.measure.experiment import pair_experiment
 from harness.profiles.fit import REPLICATES, fit_contention, fit_setting, gap_of, held_out, noise_of, setting_of
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import DRIFT_BOUND
-from harness.servers.spec import RunningServer
-from harness.workload.schema import LlamaCppServer
-
-QUICK = EFFORTS["quick"]
-
-
-class Quiet(Progress):
-    """Progress that only keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.total = 0
-        self.last = 0
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
-        self.total = len(names) or self.total
-
-    def trial(self, number: int, title: str) -> None:
-        self.last = number
-
-
-class Virtual:
-    """Carries bursts out on server models, through the engine and the virtual driver."""
-
-    def __init__(self, costs: Sequence[StepCosts], stretch: float = 1.0, noise_sd: float = 0.0) -> None:
-        self.costs = list(costs)
-        self.stretch = stretch
-        self.noise_sd = noise_sd
-        self.bursts: list[Burst] = []
-        self.keys: list[tuple[Burst, int]] = []
-        self.speed_at: Callable[[int], float] = lambda number: 1.0
-
-    async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
-        number = len(self.bursts)
-        self.bursts.append(burst)
-        self.keys.append((burst, key))
-        slower = self.speed_at(number)
-        models = [
-            ServerModel(
-                cost._replace(
-                    decode_s=tuple(s * slower for s in cost.decode_s),
-                    prefill=tuple((n, s * slower) for n, s in cost.prefill),
-                ),
-                noise=noise(self.noise_sd, 1, number, i) if self.noise_sd else None,
-            )
-            for i, cost in enumerate(self.costs)
-        ]
-        shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
-        servers: Sequence[ServerModel | SharedServer] = shared or models
-        lanes = [
-            ModelledServer(server, cost.before_s, cost.after_s, gap_s=cost.gap_s)
-            for server, cost in zip(servers, self.costs, strict=True)
-        ]
-        records: list[CallRecord] = []
-        groups = burst.groups
-        simulate(
-            engine_of(burst, [f"s{i}" for i in range(len(lanes))], "predicted"),
-            ModelledServers(
-                lanes, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
-            ),
-            lambda record: records.append(record) if isinstance(record, CallRecord) else None,
-        )
-        return records
-
-
-def seen(carry: Virtual, slots: int, effort: str = "quick", progress: Quiet | None = None) -> Experiment:
-    setting = Setting("s", carry, slots, 2048)
-    (found,) = asyncio.run(experiments([setting], EFFORTS[effort], progress or Quiet()))
-    return found
-
-
-EMBEDDED = StepCosts(
-    decode_s=(0.0, 0.009, 0.018, 0.0215, 0.0245),
-    prefill=((1, 0.004),),
-    prompt_step_s=0.003,
-    prompt_context_s=1.5e-6,
-    context_s_per_token=2.0e-6,
-    mixed_factor=0.85,
-    batch_tokens=512,
-    before_s=0.004,
-    after_s=0.004,
-)
 
 
 def same(found: StepCosts, truth: StepCosts, rel: float = 1e-6) -> None:
@@ -255,48 +161,6 @@ def test_the_contention_has_a_replicate_for_each_of_its_servers() -> None:
     assert found.replicates[1] == pytest.approx(found.replicates[0], abs=0.01)  # the machine's speed is fitted with it
 
 
-def test_contention_is_told_from_a_machine_that_has_become_slower() -> None:
-    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0, before_s=0.0, after_s=0.0)
-    other = EMBEDDED._replace(before_s=0.0, after_s=0.0)
-    carry = Virtual([one, other], stretch=1.17)
-    carry.speed_at = lambda number: 1.1
-    result = asyncio.run(pair_experiment(carry, [one, other], QUICK, Quiet(), name="both"))
-    assert fit_contention(result.fitted, [one, other]).factor == pytest.approx(1.17, rel=0.02)
-
-
-def test_servers_that_are_all_up_take_turns() -> None:
-    """The machine is a fifth slower from the middle on: what four slots gain over one is as it would have been."""
-    one = EMBEDDED._replace(decode_s=EMBEDDED.decode_s[:2], mixed_factor=1.0)
-    clock: list[str] = []
-
-    def carry_of(name: str, costs: StepCosts) -> Virtual:
-        carry = Virtual([costs])
-
-        def speed_at(number: int) -> float:
-            clock.append(name)
-            return 1.2 if len(clock) > half else 1.0
-
-        carry.speed_at = speed_at
-        return carry
-
-    def fitted() -> list[float]:
-        clock.clear()
-        settings = [Setting("a", carry_of("a", one), 1, 2048), Setting("b", carry_of("b", EMBEDDED), 4, 2048)]
-        first, second = asyncio.run(experiments(settings, EFFORTS["default"], Quiet()))
-        assert DRIFT_BOUND < first.drift < 0.25 or half == math.inf
-        return [fit_setting(seen.fitted, levels(n), 512).costs.decode_s[1] for seen, n in ((first, 1), (second, 4))]
-
-    half = math.inf
-    steady_s = fitted()
-    assert steady_s == pytest.approx([0.009, 0.009], rel=1e-6)
-    half = len(clock) / 2
-    drifted_s = fitted()
-    assert 1.05 < drifted_s[0] / steady_s[0] < 1.19
-    assert drifted_s[1] / drifted_s[0] == pytest.approx(1.0, abs=0.05)
-    switches = sum(a != b for a, b in pairwise(clock))
-    assert switches >= 8, "one after the other it would be one"
-
-
 def test_one_hiccup_changes_little() -> None:
     carry = Virtual([EMBEDDED], noise_sd=0.01)
     carry.speed_at = lambda number: 3.0 if number == 9 else 1.0
@@ -322,61 +186,6 @@ def test_drift_is_seen() -> None:
     )
     assert setting.drift == pytest.approx(result.drift, rel=1e-2)
     assert setting.held_out is None
-
-
-def settled(carry: Virtual, progress: Quiet) -> Experiment:
-    async def once(again: Carry) -> Experiment:
-        (found,) = await experiments([Setting("s", again, 4, 2048)], QUICK, progress)
-        return found
-
-    return asyncio.run(steady(once, carry, progress, "s"))
-
-
-def test_what_was_measured_while_the_machine_changed_speed_is_measured_again() -> None:
-    quiet, progress = Virtual([EMBEDDED]), Quiet()
-    still = settled(quiet, progress)
-    assert still.drift == pytest.approx(0, abs=1e-12)
-    assert not any("again" in text for text in progress.said)
-
-    carry = Virtual([EMBEDDED])
-    carry.speed_at = lambda number: 1.0 if number < 10 else 1.25
-    found = settled(carry, progress)
-    assert found.drift == pytest.approx(0, abs=1e-12)
-    assert found.first_s == pytest.approx(1.25 * (still.first_s - 0.011) + 0.011, rel=0.01), (
-        "the second attempt, of the slower machine alone"
-    )
-    assert len(set(carry.keys)) == len(carry.keys), "no prompt is sent twice"
-    (why,) = [text for text in progress.said if "again" in text]
-    assert f"(2 of at most {ATTEMPTS} times)" in why and "(+2" in why and why.endswith("bound 5.0 %)")
-
-
-def test_a_machine_that_never_keeps_its_speed_gives_the_steadiest_attempt() -> None:
-    made = [Experiment((4,), (), (), 1.0, last_s) for last_s in (1.2, 0.9, 1.3, 1.0)]
-    progress = Quiet()
-
-    async def once(carry: Carry) -> Experiment:
-        return made[len(progress.said)]
-
-    found = asyncio.run(steady(once, Virtual([EMBEDDED]), progress, "s"))
-    assert found is made[1], "the fourth, which did not drift, is never made"
-    assert len(progress.said) == ATTEMPTS - 1
-
-
-@pytest.mark.parametrize(
-    ("details", "available_bytes", "fits"),
-    [
-        ({"size_bytes": 100}, 500, True),  # 4 times the slots are 4 times the size at most, and as many are once more
-        ({"size_bytes": 100}, 499, False),
-        ({"size_bytes": 100, "size_vram_bytes": 100}, 10**12, False),  # how much an accelerator has is not known
-        ({}, 10**12, False),
-    ],
-)
-def test_servers_are_up_together_only_where_they_are_sure_to_fit(
-    details: dict[str, str | int | float], available_bytes: int, fits: bool
-) -> None:
-    server = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, details)
-    others = [Wanted(f"s{n}", LlamaCppServer(kind="llamacpp", slots=n)) for n in (4, 1)]
-    assert room_for(others, server, 1, available_bytes) is fits
 
 
 def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
