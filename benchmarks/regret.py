@@ -202,9 +202,7 @@ def regret(
         fresh = space_of(path, profile, FRESH)
         names = list(dict.fromkeys(name for duel in open_ for name in (duel.recommended, duel.best)))
         progress.say(f"head to head on fresh draws: {', '.join(names)}")
-
         comparisons = len({(duel.path, duel.recommended, duel.best) for duel in open_})
-
         left_s = max(0.0, budget_s - (clock() - began_s))
         # Nobody looks on the way: an interval that is looked at once is the narrowest, and it is all the time there is.
         until = Until(left_s, clock, told_apart=lambda summaries, looks: False)

@@ -150,7 +150,6 @@ class Until:
         self._first_s: float | None = None  # when the first trial had ended: it has the start of the servers in it
         self._trials = 0  # since then, warm-up included
         self._next_look = FIRST_LOOK
-        self._repeats = self._looked_at = 0
         self.looks = 0
         self.separated = False
         self.why = "all repeats were measured, and some are not told apart"
@@ -165,20 +164,15 @@ class Until:
             self._first_s = now_s
         else:
             self._trials += 1
-        self._repeats = repeats = min(done.values())
+        repeats = min(done.values())
         if repeats >= self._next_look:
             self.looks += 1
-            self._looked_at, self._next_look = repeats, math.ceil(MORE_FOR_A_LOOK * repeats)
+            self._next_look = math.ceil(MORE_FOR_A_LOOK * repeats)
             self.separated = self._told_apart(summarise(run, index_records(run)), self.looks)
             if self.separated:
                 self.why = "the candidates were told apart"
                 return True
         return self._too_long(now_s, done, repeats)
-
-    @property
-    def all_looks(self) -> int:
-        """How many looks there have been with the one at the end, at what was measured since the last."""
-        return self.looks + (self._repeats > self._looked_at)
 
     def _too_long(self, now_s: float, done: Counter[str], repeats: int) -> bool:
         """Whether what would have to come next does not fit into what is left."""
