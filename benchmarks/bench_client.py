@@ -24,7 +24,7 @@ from rich.table import Table
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
@@ -98,7 +98,7 @@ async def harnessed(url: str, stream: bool) -> None:
     path = "interactive" if stream else "batch"
     node = Node("n", "agent", (), (), width=CALLS, agent="a")
     pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
-    plan = Plan("bench", (Lane("s", IN_FLIGHT),), ((0,),))
+    plan = Plan("bench", (ServerQueue("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
     uses = {("p", "n"): Use({}, "", starts=False)}
     texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"), uses)

@@ -21,7 +21,7 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.flow import FlowShape, FlowWalk, is_plain
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
 from harness.core.walk import Shape, Walk
@@ -102,7 +102,7 @@ def serve(call: Call, now_s: float) -> Reply:
 
 def engine_of(nodes: tuple[Node, ...], jobs: int) -> Engine:
     pipeline = Pipeline("p", "batch", Graph(nodes), Arrival(users=4), jobs=jobs)
-    return Engine((pipeline,), Plan("c", (Lane("s", 8),), ((0,) * len(nodes),)), origin="predicted", seed=7)
+    return Engine((pipeline,), Plan("c", (ServerQueue("s", 8),), ((0,) * len(nodes),)), origin="predicted", seed=7)
 
 
 def us_per_call_of_the_walk(nodes: tuple[Node, ...]) -> float:

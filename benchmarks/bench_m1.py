@@ -7,7 +7,7 @@ from rich.table import Table
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
 from harness.profiles.compile import compile_costs, server_models
@@ -24,7 +24,7 @@ def wall_s(profile: Profile, row: Row) -> float:
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)
     fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
-    engine = Engine((fan,), Plan("m1", (Lane("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
+    engine = Engine((fan,), Plan("m1", (ServerQueue("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
     backend = ModelledServers([server], lambda call: (PROMPT_TOKENS, row.output_tokens))
     return simulate(engine, backend, lambda record: None)
 

@@ -159,7 +159,7 @@ def options_of(out: Path) -> Options:
 
 def recommended(space: Space, profile: Profile, progress: Progress, workers: int) -> Found:
     """Search the whole space by simulation: only settings that the profile was calibrated for."""
-    like = space.loaded.servers[space.candidates[0].plan.lanes[0].server]
+    like = space.loaded.servers[space.candidates[0].plan.queues[0].server]
     memory = memory_of(like, profile)
     problem = Problem(space.loaded, Profiles(profile))
     if workers == 1:

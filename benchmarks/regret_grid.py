@@ -36,15 +36,15 @@ def grid(space: Space) -> list[Candidate]:
     both = len({pipeline.path for pipeline in space.loaded.pipelines}) > 1
     found = []
     for candidate in space.candidates:
-        lanes = candidate.plan.lanes
-        ways = tuple((lane.cap, lane.slots) for lane in lanes)
-        orders = {lane.order for lane in lanes}
-        if any(lane.max_in_flight is not None for lane in lanes) or not orders <= GRID_ORDERS:
+        queues = candidate.plan.queues
+        ways = tuple((queue.concurrency, queue.slots) for queue in queues)
+        orders = {queue.scheduling for queue in queues}
+        if any(queue.limit is not None for queue in queues) or not orders <= GRID_ORDERS:
             continue
-        if any(lane.cap in FIFO_ONLY and lane.order != "fifo" for lane in lanes):
+        if any(queue.concurrency in FIFO_ONLY and queue.scheduling != "fifo" for queue in queues):
             continue
-        pooled = any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
-        if len(lanes) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):
+        pooled = any(isinstance(place, Pool) for places in candidate.plan.placement for place in places)
+        if len(queues) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):
             found.append(candidate)
     return found
 
@@ -61,7 +61,7 @@ def space_of(path: Path, profile: Profile, seed: int = 0) -> Space:
 def wanted(loaded: Loaded, candidates: Sequence[Candidate], repeats: int, warmup: int) -> Loaded:
     """Return the workload with these candidates, to be measured so often."""
     plans = tuple(candidate.plan for candidate in candidates)
-    used = {lane.server for plan in plans for lane in plan.lanes}
+    used = {queue.server for plan in plans for queue in plan.queues}
     return loaded._replace(
         plans=plans,
         servers={name: spec for name, spec in loaded.servers.items() if name in used},

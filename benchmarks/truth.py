@@ -29,9 +29,9 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-from harness.core.routing import CAPS
+from harness.core.routing import CONCURRENCY
 from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
@@ -69,12 +69,12 @@ def pipelines(calls: int) -> tuple[Pipeline, ...]:
     )
 
 
-async def trial(url: str, cap: str, calls: int, first_seed: int) -> tuple[float, list[CallRecord]]:
+async def trial(url: str, concurrency: str, calls: int, first_seed: int) -> tuple[float, list[CallRecord]]:
     """Drive one trial; the sampling seed of a request is how the two logs are joined."""
     loop = asyncio.get_running_loop()
     chat = Chat(url, "truth", loop.time)
     both = pipelines(calls)
-    plan = Plan(cap, (Lane("truth", COSTS.slots, cap, max_wait_s=0.5),), ((0, 0), (0,)))
+    plan = Plan(concurrency, (ServerQueue("truth", COSTS.slots, concurrency, max_wait_s=0.5),), ((0, 0), (0,)))
     records: list[CallRecord | JobRecord | DelayRecord] = []
     zero_s = loop.time()
 
@@ -100,14 +100,14 @@ async def pairs(calls: int) -> dict[str, list[Pair]]:
         config = {"engine": SimulatedConfig("truth", "truth", COSTS, 2048).to_json(), "faults": None}
         async with child("truth", "simulated", {**config, "truth_log": str(log)}) as ready:
             await trial(ready["url"], "window", 10, 0)  # connections, imports
-            for number, cap in enumerate(CAPS, start=1):
-                seen[cap] = await trial(ready["url"], cap, calls, number * 1_000_000)
+            for number, concurrency in enumerate(CONCURRENCY, start=1):
+                seen[concurrency] = await trial(ready["url"], concurrency, calls, number * 1_000_000)
         truths = {truth.seed: truth for truth in read_truth(log)}
     result = {}
-    for number, (cap, (zero_s, records)) in enumerate(seen.items(), start=1):
+    for number, (concurrency, (zero_s, records)) in enumerate(seen.items(), start=1):
         failed = [record for record in records if record.outcome != "ok"]
         assert not failed, failed[0]
-        result[cap] = [Pair(record, truths[number * 1_000_000 + record.call], zero_s) for record in records]
+        result[concurrency] = [Pair(record, truths[number * 1_000_000 + record.call], zero_s) for record in records]
     return result
 
 
@@ -143,7 +143,7 @@ def parts(pair: Pair) -> dict[str, tuple[float, float]]:
 class Row(NamedTuple):
     """Medians over the calls of one cap, in seconds."""
 
-    cap: str
+    concurrency: str
     part: str
     calls: int
     harness_s: float
@@ -153,7 +153,7 @@ class Row(NamedTuple):
     within: bool
 
 
-def rows(cap: str, both: list[Pair]) -> list[Row]:
+def rows(concurrency: str, both: list[Pair]) -> list[Row]:
     """Compare part by part."""
     split = [parts(pair) for pair in both]
     table = []
@@ -163,7 +163,7 @@ def rows(cap: str, both: list[Pair]) -> list[Row]:
         error_s = harness_s - truth_s
         within = abs(error_s) <= max(WITHIN_S, WITHIN_RATIO * truth_s)
         call_error_s = median(abs(v[0] - v[1]) for v in values)
-        table.append(Row(cap, part, len(values), harness_s, truth_s, error_s, call_error_s, within))
+        table.append(Row(concurrency, part, len(values), harness_s, truth_s, error_s, call_error_s, within))
     return table
 
 
@@ -173,7 +173,8 @@ def show(table: list[Row], say: Callable[[str], None] = print) -> None:
     say(f"{head}  2 % or 2 ms")
     for row in table:
         say(
-            f"{row.cap:<10} {row.part:<14} {row.calls:>5} {1e3 * row.harness_s:>7.2f} ms {1e3 * row.truth_s:>7.2f} ms "
+            f"{row.concurrency:<10} {row.part:<14} {row.calls:>5} "
+            f"{1e3 * row.harness_s:>7.2f} ms {1e3 * row.truth_s:>7.2f} ms "
             f"{1e3 * row.error_s:>+6.2f} ms {1e3 * row.call_error_s:>6.2f} ms  {'yes' if row.within else 'NO'}"
         )
 
@@ -185,7 +186,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     found = asyncio.run(pairs(arguments.calls))
-    table = [row for cap, both in found.items() for row in rows(cap, both)]
+    table = [row for concurrency, both in found.items() for row in rows(concurrency, both)]
     if arguments.json:
         print(json.dumps([row._asdict() for row in table]))
     else:

@@ -12,9 +12,9 @@ import pytest
 import typer.main
 
 from harness.cli.app import _main, command_line
-from harness.core.routing import CAPS, ORDERS
+from harness.core.routing import CONCURRENCY, SCHEDULING
 from harness.workload.load import load_workload
-from harness.workload.schema import CapName, OrderName
+from harness.workload.schema import ConcurrencyName, SchedulingName
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -69,11 +69,11 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_caps_and_orders_are_the_same_everywhere() -> None:
     text = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
-    for names, literal in ((CAPS, CapName), (ORDERS, OrderName)):
+    for names, literal in ((CONCURRENCY, ConcurrencyName), (SCHEDULING, SchedulingName)):
         assert set(names) == set(get_args(literal))
         for name in names:
             assert f"`{name}`" in text
-    for function in [*CAPS.values(), *ORDERS.values()]:
+    for function in [*CONCURRENCY.values(), *SCHEDULING.values()]:
         assert function.__doc__
 
 

@@ -40,9 +40,9 @@ servers:
   one: {kind: simulated, profile: toy, slots: 1, assume: {prefill_s_per_token: 0.001}, speed_up: 4}
   two: {kind: simulated, profile: toy, slots: 2, assume: {prefill_s_per_token: 0.001}, speed_up: 4}
 compare:
-  serial: {place: one, cap: serial}
-  batched: {place: two, cap: window, order: interactive-first}
-  split: {place: {digest: two, chat: one}, cap: {one: serial, two: window}}
+  serial: {placement: one, concurrency: serial}
+  batched: {placement: two, concurrency: window, scheduling: interactive-first}
+  split: {placement: {digest: two, chat: one}, concurrency: {one: serial, two: window}}
 measure: {repeats: 2, warmup: 0}
 """
 )

@@ -21,8 +21,8 @@ servers:
   one: {kind: llamacpp, slots: 1, context_tokens: 256, threads: 1}
   two: {kind: llamacpp, slots: 2, context_tokens: 256, threads: 1}
 compare:
-  serial: {place: one, cap: serial}
-  batched: {place: two, cap: window, order: interactive-first}
+  serial: {placement: one, concurrency: serial}
+  batched: {placement: two, concurrency: window, scheduling: interactive-first}
 measure: {repeats: 2, warmup: 0}
 """
 )

@@ -19,6 +19,7 @@ from harness.analysis.verdict import path_measure
 from harness.core.records import Origin, Path
 from harness.errors import UserError
 from harness.runs.changes import changes
+from harness.runs.older import summary_of_today
 
 __all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "compare_runs", "read_summary"]
 
@@ -45,9 +46,9 @@ class _Pipeline(_Part):
 class _Use(_Part):
     server: str
     slots: int
-    cap: str
-    order: str
-    in_flight: int | None
+    concurrency: str
+    scheduling: str
+    limit: int | None
 
 
 class _Candidate(_Part):
@@ -85,7 +86,7 @@ class _Notice(_Part):
 class Summary(_Part):
     """What a comparison needs of a summary.json."""
 
-    summary_version: Literal[1]
+    summary_version: Literal[2]
     run: _Head
     notices: tuple[_Notice, ...] = ()
     candidates: tuple[_Candidate, ...]
@@ -121,12 +122,12 @@ class Between(NamedTuple):
 def read_summary(plain: object, name: str) -> Summary:
     """Return what a comparison needs; UserError where `plain` is no summary."""
     try:
-        return Summary.model_validate(plain)
+        return Summary.model_validate(summary_of_today(plain))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise UserError(
-            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1); {where}: "
+            f"{name}: expected a summary.json that Slotwise wrote (summary_version 1 or 2); {where}: "
             f"{problem['msg'].lower()}"
         ) from None
 
@@ -320,7 +321,9 @@ def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) ->
 
 
 def _uses(uses: Sequence[_Use]) -> str:
-    return "; ".join(f"{use.server}: {use.slots} slots, {use.cap}, {use.order}" for use in uses) or "not run"
+    return (
+        "; ".join(f"{use.server}: {use.slots} slots, {use.concurrency}, {use.scheduling}" for use in uses) or "not run"
+    )
 
 
 def _names(run: Summary) -> str:

@@ -15,7 +15,7 @@ from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
-from harness.core.caps import batch_limit, limit
+from harness.core.concurrency import batch_limit, limit
 from harness.core.plan import Pool
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
@@ -299,7 +299,7 @@ def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcur
 def _pools(candidate: str, run: Run) -> tuple[tuple[str, str], ...]:
     """Return the pipelines with calls that may go to several servers, and how one of these is chosen."""
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
-    placed = zip(run.workload.pipelines, plan.place if plan else (), strict=plan is not None)
+    placed = zip(run.workload.pipelines, plan.placement if plan else (), strict=plan is not None)
     found = ((pipeline, at.choice) for pipeline, place in placed for at in place if isinstance(at, Pool))
     return tuple(dict.fromkeys(found))
 
@@ -309,23 +309,23 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
     facts = {server.name: server for server in run.servers}
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
     uses = []
-    for lane in plan.lanes if plan else ():
-        if lane.server not in used:
+    for queue in plan.queues if plan else ():
+        if queue.server not in used:
             continue
-        known = facts.get(lane.server)
+        known = facts.get(queue.server)
         details = known.details if known else {}
-        slots = (known and known.slots_found) or lane.slots
+        slots = (known and known.slots_found) or queue.slots
         threads, cores = int(details.get("threads", 0)), run.machine.get("cores")
         use = ServerUse(
-            server=lane.server,
+            server=queue.server,
             kind=known.kind if known else "",
             slots=slots,
             context_tokens=int(details.get("context_tokens", 0)),
             batch_tokens=int(details.get("batch_tokens", 0)),
-            cap=lane.cap,
-            order=lane.order,
-            in_flight=limit(lane),
-            batch_in_flight=batch_limit(lane),
+            concurrency=queue.concurrency,
+            scheduling=queue.scheduling,
+            limit=limit(queue),
+            batch_limit=batch_limit(queue),
             # A prediction knows no number of cores, and names threads only where they are fewer.
             threads=threads if threads > 0 and (not isinstance(cores, int) or threads < cores) else None,
             extrapolated=bool(details.get("extrapolated")),

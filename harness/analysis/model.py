@@ -72,14 +72,14 @@ class ServerUse(NamedTuple):
     slots: int  # found by the probe; asked for where it was not probed
     context_tokens: int
     batch_tokens: int
-    cap: str
-    order: str
-    in_flight: int | None  # the most calls sent at once; None: unbounded
+    concurrency: str
+    scheduling: str
+    limit: int | None  # the most calls sent at once; None: unbounded
     threads: int | None = None  # of the engine, where it was not given every core
     extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
     models: tuple[str, ...] = ()  # as agents name them, where there are several
     most_loaded: int | None = None  # of these at the same time, where it was set
-    batch_in_flight: int | None = None  # `reserve`: the most batch calls among them
+    batch_limit: int | None = None  # `reserve`: the most batch calls among them
 
 
 class GoalResult(NamedTuple):
@@ -139,7 +139,7 @@ class CandidateSummary(NamedTuple):
 
     def batches(self, pipelines: Collection[str]) -> bool:
         """Tell whether calls of these pipelines can be generated together."""
-        return any(use.slots > 1 and use.in_flight != 1 for use in self.uses_for(pipelines))
+        return any(use.slots > 1 and use.limit != 1 for use in self.uses_for(pipelines))
 
 
 ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]

@@ -7,7 +7,7 @@ from typing import get_args
 
 from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsKind, SettingsText
 from harness.analysis.settings_text import (
-    Place,
+    Deployment,
     asyncio_text,
     compose_text,
     langchain_text,
@@ -42,12 +42,12 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     places = places_of(candidate)
     by_order: dict[str, list[str]] = {}
     for place in places:
-        by_order.setdefault(place.use.order, []).append(place.use.server)
+        by_order.setdefault(place.use.scheduling, []).append(place.use.server)
     remarks = [
-        f"{' and '.join(servers)}: {_WHO_IS_FIRST[order]}; a plain semaphore is first come, first served, so take "
+        f"{' and '.join(servers)}: {_WHO_IS_FIRST[scheduling]}; a plain semaphore is first come, first served, so take "
         "the one with a priority queue: --settings asyncio, langchain or langgraph."
-        for order, servers in by_order.items()
-        if order in _WHO_IS_FIRST
+        for scheduling, servers in by_order.items()
+        if scheduling in _WHO_IS_FIRST
     ]
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
@@ -67,16 +67,16 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     return Settings(candidate.name, shell, code, tuple(remarks), _texts(places, shell, _pool(candidate, places)))
 
 
-def _pool(candidate: CandidateSummary, places: Sequence[Place]) -> str:
+def _pool(candidate: CandidateSummary, places: Sequence[Deployment]) -> str:
     """Return how one of the servers is chosen, where every call may go to any of them; waves go to each by itself."""
     choices = {choice for _, choice in candidate.pools}
-    alike = len({(place.use.cap, place.use.order) for place in places}) == 1
+    alike = len({(place.use.concurrency, place.use.scheduling) for place in places}) == 1
     special = any(place.wave or place.reserved for place in places)
     whole = len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1
     return choices.pop() if whole and alike and not special and len(places) > 1 else ""
 
 
-def _texts(places: Sequence[Place], shell: Sequence[str], pool: str) -> tuple[SettingsText, ...]:
+def _texts(places: Sequence[Deployment], shell: Sequence[str], pool: str) -> tuple[SettingsText, ...]:
     if not places:
         return ()
     together = ["# each in a terminal of its own"] if len(places) > 1 else []
@@ -90,7 +90,7 @@ def _texts(places: Sequence[Place], shell: Sequence[str], pool: str) -> tuple[Se
     )
 
 
-def _serve(place: Place) -> str:
+def _serve(place: Deployment) -> str:
     host = {"OLLAMA_HOST": f"127.0.0.1:{place.port}"} if place.several else {}
     variables = " ".join(f"{key}={value}" for key, value in (host | place.environment).items())
     return f"{variables} ollama serve" + (f"  # {place.use.server}" if place.several else "")
@@ -107,21 +107,21 @@ def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tu
     )
 
 
-def _limits(place: Place) -> list[str]:
-    use, n = place.use, place.use.in_flight
+def _limits(place: Deployment) -> list[str]:
+    use, n = place.use, place.use.limit
     if n is None:
         return [f"# {use.server}: no limit in code; the server's own queue decides"]
     if place.wave is not None:
         return [f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"]
     lines = [f"{place.identifier} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"]
-    if use.batch_in_flight is not None:
+    if use.batch_limit is not None:
         lines.append(
-            f"{place.identifier}_batch = asyncio.Semaphore({use.batch_in_flight})  # batch calls take this one first"
+            f"{place.identifier}_batch = asyncio.Semaphore({use.batch_limit})  # batch calls take this one first"
         )
     return lines
 
 
-def _placed(summary: PipelineSummary, places: Sequence[Place]) -> str:
+def _placed(summary: PipelineSummary, places: Sequence[Deployment]) -> str:
     """Say where a pipeline goes, or each of its nodes where they part."""
     if not summary.nodes:
         return f"{summary.pipeline} to {_ports(summary.server, places)}"
@@ -132,7 +132,7 @@ def _placed(summary: PipelineSummary, places: Sequence[Place]) -> str:
     return f"{summary.pipeline}'s {' and '.join(parts)}"
 
 
-def _ports(server: str, places: Sequence[Place]) -> str:
+def _ports(server: str, places: Sequence[Deployment]) -> str:
     ports = {place.use.server: place.port for place in places}
     names = server.split(" + ")  # a pipeline whose nodes are on several
     if any(name not in ports for name in names):

@@ -1,7 +1,7 @@
 """Who goes first, as code to copy: a limit with a queue of its own, and the key of a call in it for each order.
 
-The keys are those of `harness.core.orders`, on the loop's clock. Only the key of `least-served-first` is less exact: it
-is that of the instant at which the call begins to wait, and not put right while it waits.
+The keys are those of `harness.core.scheduling`, on the loop's clock. Only the key of `least-served-first` is less
+exact: it is that of the instant at which the call begins to wait, and not put right while it waits.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _KEYS = {  # parameters, docstring, value
 ORDERED = frozenset(_KEYS)  # the orders that a semaphore, first come, first served, is not
 
 
-def key_lines(order: str, identifier: str) -> list[str]:
+def key_lines(scheduling: str, identifier: str) -> list[str]:
     """Return the function that makes the key of a call under one of `ORDERED`."""
-    parameters, about, value = _KEYS[order]
+    parameters, about, value = _KEYS[scheduling]
     return [f"def key_{identifier}({parameters}):", f'    """{about}"""', f"    return {value}"]

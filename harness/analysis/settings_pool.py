@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from harness.units import count
 
 if TYPE_CHECKING:
-    from harness.analysis.settings_text import Place
+    from harness.analysis.settings_text import Deployment
 
 __all__ = ["pool_blocks"]
 
 
 def pool_blocks(
-    places: Sequence[Place], choice: str, client: str, verb: str, ask: Callable[[str], Sequence[str]]
+    places: Sequence[Deployment], choice: str, client: str, verb: str, ask: Callable[[str], Sequence[str]]
 ) -> list[list[str]]:
     """Return the blocks of code of a pool after the clients of its servers.
 
@@ -26,7 +26,7 @@ def pool_blocks(
         ask: lines that ask one client and return the answer.
     """
     first = places[0]
-    free = [place.use.slots if place.use.in_flight is None else place.use.in_flight for place in places]
+    free = [place.use.slots if place.use.limit is None else place.use.limit for place in places]
     pool = ", ".join(f"{place.identifier}_{client}" for place in places)
     setup = [f"pool = [{pool}]", f"pool_free = {free}  # slots of each that nobody has"]
     key = ["    key = asyncio.get_running_loop().time() if key is None else key  # else first come, first served"]

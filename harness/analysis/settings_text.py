@@ -15,13 +15,21 @@ from harness.analysis.settings_order import ORDERED, TURNS, key_lines
 from harness.analysis.settings_pool import pool_blocks
 from harness.units import count
 
-__all__ = ["Place", "asyncio_text", "compose_text", "langchain_text", "langgraph_text", "places_of", "systemd_texts"]
+__all__ = [
+    "Deployment",
+    "asyncio_text",
+    "compose_text",
+    "langchain_text",
+    "langgraph_text",
+    "places_of",
+    "systemd_texts",
+]
 
 FIRST_PORT = 11434  # Ollama's own
 MODEL = 'MODEL = "llama3.2"  # yours, as `ollama list` names it'
 
 
-class Place(NamedTuple):
+class Deployment(NamedTuple):
     """A server of a candidate, and where it listens."""
 
     use: ServerUse
@@ -56,22 +64,22 @@ class Place(NamedTuple):
     @property
     def wave(self) -> int | None:
         """Calls of a wave; None where calls are not sent in waves."""
-        return self.use.in_flight if self.use.cap == "waves" and (self.use.in_flight or 0) > 1 else None
+        return self.use.limit if self.use.concurrency == "waves" and (self.use.limit or 0) > 1 else None
 
     @property
     def limited(self) -> bool:
         """Whether a limit in code holds calls back one by one."""
-        return self.use.in_flight is not None and self.wave is None
+        return self.use.limit is not None and self.wave is None
 
     @property
     def ordered(self) -> bool:
         """Whether who waits at that limit is let in by something else than first come, first served."""
-        return self.limited and self.use.order in ORDERED
+        return self.limited and self.use.scheduling in ORDERED
 
     @property
     def reserved(self) -> bool:
         """Whether batch calls have a limit of their own before that one."""
-        return self.limited and self.use.batch_in_flight is not None
+        return self.limited and self.use.batch_limit is not None
 
     @property
     def extra(self) -> str:
@@ -84,19 +92,19 @@ class Place(NamedTuple):
         return (", key" if self.ordered else "") + (", batch" if self.reserved else "")
 
 
-def places_of(candidate: CandidateSummary) -> tuple[Place, ...]:
+def places_of(candidate: CandidateSummary) -> tuple[Deployment, ...]:
     """Give each server of a candidate a port, from Ollama's own upwards."""
-    places: list[Place] = []
+    places: list[Deployment] = []
     for number, use in enumerate(candidate.servers):
         name = use.server.replace("-", "_").lower()
         if any(place.identifier == name for place in places):
             name += f"_{number}"
         sent = [s.pipeline for s in candidate.pipelines if use.server in s.server.split(" + ")]
-        places.append(Place(use, FIRST_PORT + number, name, ", ".join(sent), len(candidate.servers) > 1))
+        places.append(Deployment(use, FIRST_PORT + number, name, ", ".join(sent), len(candidate.servers) > 1))
     return tuple(places)
 
 
-def systemd_texts(places: Sequence[Place]) -> tuple[tuple[str, str], ...]:
+def systemd_texts(places: Sequence[Deployment]) -> tuple[tuple[str, str], ...]:
     """Return (path, text) of a drop-in for each server; a second server is a copy of Ollama's own unit."""
     texts = []
     for place in places:
@@ -119,7 +127,7 @@ def systemd_texts(places: Sequence[Place]) -> tuple[tuple[str, str], ...]:
     return tuple(texts)
 
 
-def compose_text(places: Sequence[Place]) -> str:
+def compose_text(places: Sequence[Deployment]) -> str:
     """Return a compose file: a service for each server, one volume of models, nothing beyond the loopback."""
     lines = ["# compose.yaml; then: docker compose up -d", "services:"]
     for place in places:
@@ -136,7 +144,7 @@ def compose_text(places: Sequence[Place]) -> str:
     return _text([*lines, "volumes:", "  ollama: {}"])
 
 
-def asyncio_text(places: Sequence[Place], pool: str = "") -> str:
+def asyncio_text(places: Sequence[Deployment], pool: str = "") -> str:
     """Return the limit for plain asyncio and Ollama's own client.
 
     `pool`: how one of the servers is chosen where each may take any call.
@@ -157,7 +165,7 @@ def asyncio_text(places: Sequence[Place], pool: str = "") -> str:
     return _joined(blocks)
 
 
-def langchain_text(places: Sequence[Place], pool: str = "") -> str:
+def langchain_text(places: Sequence[Deployment], pool: str = "") -> str:
     """Return the limit for LangChain: `max_concurrency` of a batch, which knows no order, reserve or other server."""
     if pool:
         return _joined(_models_in_a_pool(places, pool))
@@ -165,7 +173,7 @@ def langchain_text(places: Sequence[Place], pool: str = "") -> str:
     head = [*(_imports(places) if special else []), *([""] if special else [])]
     blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]
     for place in places:
-        n, name = place.use.in_flight, place.identifier
+        n, name = place.use.limit, place.identifier
         setup = [f'{name}_model = ChatOllama(model=MODEL, base_url="{place.url}")']
         if place.ordered or place.reserved:
             call = [f"async def call_{name}(prompt{place.extra}):", f'    """Call {_whom(place)}."""']
@@ -191,23 +199,23 @@ def _chat(client: str) -> tuple[str, ...]:
     return f"reply = await {client}.chat(model=MODEL, messages={message})", "return reply.message.content"
 
 
-def _models_in_a_pool(places: Sequence[Place], pool: str) -> list[list[str]]:
+def _models_in_a_pool(places: Sequence[Deployment], pool: str) -> list[list[str]]:
     head = [*_imports(places), "", "from langchain_ollama import ChatOllama", "", MODEL]
     models = [f'{place.identifier}_model = ChatOllama(model=MODEL, base_url="{place.url}")' for place in places]
     blocks = pool_blocks(places, pool, "model", "call", lambda client: (f"return await {client}.ainvoke(prompt)",))
     return [head, *_turns(places), models, *blocks]
 
 
-def langgraph_text(places: Sequence[Place], pool: str = "") -> str:
+def langgraph_text(places: Sequence[Deployment], pool: str = "") -> str:
     """Return the limit for LangGraph: `max_concurrency` of an invocation, and one that holds for all of them."""
     if pool:
         run = ["async def run(graph, state):", '    """Run a compiled graph whose nodes call the pool once."""']
         return _joined([*_models_in_a_pool(places, pool), [*run, "    return await graph.ainvoke(state)"]])
-    limited = any(place.use.in_flight is not None for place in places)
+    limited = any(place.use.limit is not None for place in places)
     head = [*(_imports(places) if limited else []), *([""] if limited else [])]
     blocks = [[*head, "from langchain_ollama import ChatOllama", "", MODEL], *_turns(places)]
     for place in places:
-        n, name = place.use.in_flight, place.identifier
+        n, name = place.use.limit, place.identifier
         setup = [f'{name}_model = ChatOllama(model=MODEL, base_url="{place.url}")']
         call = [f"async def call_{name}(prompt{place.extra}):", f'    """Call {_whom(place)} from a node."""']
         if n is None:
@@ -218,7 +226,7 @@ def langgraph_text(places: Sequence[Place], pool: str = "") -> str:
             call += _held(place, f"return await {name}_model.ainvoke(prompt)", waves_too=True)
         blocks += [setup, *_key(place), call]
     (place, *others) = places
-    n = place.use.in_flight
+    n = place.use.limit
     if others or n is None or place.ordered or place.reserved:
         why = (
             "count the nodes of all servers together"
@@ -238,37 +246,37 @@ def langgraph_text(places: Sequence[Place], pool: str = "") -> str:
     return _joined(blocks)
 
 
-def _imports(places: Sequence[Place]) -> list[str]:
+def _imports(places: Sequence[Deployment]) -> list[str]:
     ordered, reserved = (any(getattr(place, what) for place in places) for what in ("ordered", "reserved"))
     wanted = ["asyncio", *(["contextlib"] if ordered or reserved else []), *(["heapq", "itertools"] if ordered else [])]
     return [f"import {name}" for name in wanted]
 
 
-def _turns(places: Sequence[Place]) -> list[list[str]]:
+def _turns(places: Sequence[Deployment]) -> list[list[str]]:
     return [list(TURNS)] if any(place.ordered for place in places) else []
 
 
-def _limit(place: Place) -> list[str]:
+def _limit(place: Deployment) -> list[str]:
     """Return what makes the limit of a server, and that of its batch calls where they have one."""
     if not place.limited:
         return []
-    n, name = place.use.in_flight, place.identifier
+    n, name = place.use.limit, place.identifier
     about = f"{count(n or 0, 'call')} in flight at most, over all lists, nodes and graphs"
     if place.ordered:
         lines = [f"{name}_limit = Turns({n})  # {about}; the lowest key first"]
     else:
         lines = [f"{name}_limit = asyncio.Semaphore({n})  # {about}"]
     if place.reserved:
-        most = place.use.batch_in_flight
+        most = place.use.batch_limit
         lines.append(f"{name}_batch_limit = asyncio.Semaphore({most})  # batch calls take this one first")
     return lines
 
 
-def _key(place: Place) -> list[list[str]]:
-    return [key_lines(place.use.order, place.identifier)] if place.ordered else []
+def _key(place: Deployment) -> list[list[str]]:
+    return [key_lines(place.use.scheduling, place.identifier)] if place.ordered else []
 
 
-def _held(place: Place, line: str, *, waves_too: bool = False) -> list[str]:
+def _held(place: Deployment, line: str, *, waves_too: bool = False) -> list[str]:
     """Return one line of a function's body within the limit of its server."""
     if not (place.limited or waves_too):
         return [f"    {line}"]
@@ -284,14 +292,12 @@ def _held(place: Place, line: str, *, waves_too: bool = False) -> list[str]:
     return [*before, f"    async with {limit}:", f"        {line}"]
 
 
-def _ask_all(place: Place, at_once: str, of_a_wave: str) -> list[str]:
+def _ask_all(place: Deployment, at_once: str, of_a_wave: str) -> list[str]:
     """Return the function that asks for all of a list; `of_a_wave` has a %s for the part of it that goes together."""
     head = f"async def ask_all_{place.identifier}(prompts{place.extra}):"
     if place.wave is None:
         how = (
-            "all at once: the server's own queue decides"
-            if place.use.in_flight is None
-            else "the next as soon as one ends"
+            "all at once: the server's own queue decides" if place.use.limit is None else "the next as soon as one ends"
         )
         return [head, f'    """Ask {_whom(place)} for each prompt, {how}."""', f"    return {at_once}"]
     return [
@@ -304,7 +310,7 @@ def _ask_all(place: Place, at_once: str, of_a_wave: str) -> list[str]:
     ]
 
 
-def _whom(place: Place) -> str:
+def _whom(place: Deployment) -> str:
     return f"{place.use.server} ({place.pipelines})" if place.pipelines else place.use.server
 
 

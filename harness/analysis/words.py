@@ -134,11 +134,11 @@ def choice_sentences(
 def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
     texts = []
     for use in candidate.uses_for(pipelines):
-        limit = "no limit on calls" if use.in_flight is None else f"at most {count(use.in_flight, 'call')}"
-        order = "" if use.order == "fifo" else f", {use.order}"
+        limit = "no limit on calls" if use.limit is None else f"at most {count(use.limit, 'call')}"
+        scheduling = "" if use.scheduling == "fifo" else f", {use.scheduling}"
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        kept = "" if use.batch_in_flight is None else f" (at most {count(use.batch_in_flight, 'batch call')})"
-        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.cap}{kept}{order}")
+        kept = "" if use.batch_limit is None else f" (at most {count(use.batch_limit, 'batch call')})"
+        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.concurrency}{kept}{scheduling}")
     return "; ".join(texts)
 
 

@@ -168,30 +168,30 @@ def _candidates(loaded: Loaded) -> list[str]:
 
 def _routing(loaded: Loaded, plan: Plan) -> str:
     parts = []
-    for i, lane in enumerate(plan.lanes):
+    for i, queue in enumerate(plan.queues):
         placed = _placed_on(loaded, plan, i)
-        who = f"{', '.join(placed)} on " if placed and len(plan.lanes) > 1 else ""
-        limit = f" {lane.max_in_flight}" if lane.max_in_flight else ""
-        kept = f", {lane.reserve} for interactive calls" if lane.cap == "reserve" else ""
-        order = "" if lane.order == "fifo" else f", {lane.order}"
-        parts.append(f"{who}{lane.server}: {lane.cap}{limit}{kept}{order}")
+        who = f"{', '.join(placed)} on " if placed and len(plan.queues) > 1 else ""
+        limit = f" {queue.limit}" if queue.limit else ""
+        kept = f", {queue.reserve} for interactive calls" if queue.concurrency == "reserve" else ""
+        scheduling = "" if queue.scheduling == "fifo" else f", {queue.scheduling}"
+        parts.append(f"{who}{queue.server}: {queue.concurrency}{limit}{kept}{scheduling}")
     for pool in _pools(plan):
-        servers = ", ".join(plan.lanes[lane].server for lane in pool.lanes)
+        servers = ", ".join(plan.queues[queue].server for queue in pool.queues)
         parts.append(f"{', '.join(_placed_on(loaded, plan, pool))}: {pool.choice} of {servers}")
     return "; ".join(parts)
 
 
 def _pools(plan: Plan) -> list[Pool]:
     """Return the pools of a plan, each once."""
-    return list(dict.fromkeys(at for place in plan.place for at in place if not isinstance(at, int)))
+    return list(dict.fromkeys(at for place in plan.placement for at in place if not isinstance(at, int)))
 
 
-def _placed_on(loaded: Loaded, plan: Plan, lane: int | Pool) -> list[str]:
+def _placed_on(loaded: Loaded, plan: Plan, queue: int | Pool) -> list[str]:
     """Name what is on a lane or a pool: pipelines, or PIPELINE.NODE where a pipeline is on several."""
     names = []
-    for pipeline, place in zip(loaded.pipelines, plan.place, strict=True):
+    for pipeline, place in zip(loaded.pipelines, plan.placement, strict=True):
         at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
-        here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == lane]
+        here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == queue]
         names += here if len(set(at.values())) > 1 else [pipeline.name] if here else []
     return names
 
@@ -199,10 +199,10 @@ def _placed_on(loaded: Loaded, plan: Plan, lane: int | Pool) -> list[str]:
 def _place(loaded: Loaded, plan: Plan) -> dict[str, Any]:
     """Return where everything goes, as it may be written in a workload."""
     place: dict[str, Any] = {
-        name: lane.server for i, lane in enumerate(plan.lanes) for name in _placed_on(loaded, plan, i)
+        name: queue.server for i, queue in enumerate(plan.queues) for name in _placed_on(loaded, plan, i)
     }
     for pool in _pools(plan):
-        servers = [plan.lanes[lane].server for lane in pool.lanes]
+        servers = [plan.queues[queue].server for queue in pool.queues]
         place |= {name: {pool.choice: servers} for name in _placed_on(loaded, plan, pool)}
     return place
 
@@ -281,8 +281,8 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
         "candidates": [
             {
                 "name": plan.name,
-                "lanes": [lane._asdict() for lane in plan.lanes],
-                "place": _place(loaded, plan),
+                "queues": [queue._asdict() for queue in plan.queues],
+                "placement": _place(loaded, plan),
             }
             for plan in loaded.plans
         ],

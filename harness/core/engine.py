@@ -21,23 +21,23 @@ from harness.core.events import (
     Action,
     Arrive,
     At,
+    BranchDecision,
     Call,
     Cancel,
     Done,
     Event,
     Record,
-    Says,
     Start,
     Timer,
     rank,
 )
 from harness.core.flow import FlowShape, Lost, Step, is_plain
 from harness.core.graph import Pipeline
-from harness.core.jobs import FlowJob, Job, Place, has_pools, lane_states, places_of
-from harness.core.places import Offers
+from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
+from harness.core.placement import Offers
 from harness.core.plan import Plan
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
-from harness.core.routing import SelectiveLane
+from harness.core.routing import SelectiveQueue
 from harness.core.walk import Shape
 
 __all__ = ["Engine"]
@@ -73,8 +73,8 @@ class Engine:
         self._seed = seed
         self._now_s = 0.0
         self._arrivals = Arrivals(pipelines, seed, repeat)
-        self._lanes = lane_states(pipelines, plan)
-        self._selective = any(isinstance(lane, SelectiveLane) for lane in self._lanes)
+        self._queues = queue_states(pipelines, plan)
+        self._selective = any(isinstance(queue, SelectiveQueue) for queue in self._queues)
         self._shared = has_pools(plan)
         self._offers = Offers()
         self._drawn_by = tuple(pipeline.drawn_by for pipeline in pipelines)
@@ -86,16 +86,16 @@ class Engine:
             else FlowShape(pipeline.graph, seed, repeat, pipeline.drawn_by)
             for pipeline in pipelines
         )
-        self._places = places_of(pipelines, plan, self._lanes, self._prefixes, timeout_s)
+        self._sites = sites_of(pipelines, plan, self._queues, self._prefixes, timeout_s)
         # Calls on a server, by id; when they were let go.
-        self._flights: dict[int, tuple[Call, Job, Place, float]] = {}
+        self._flights: dict[int, tuple[Call, Job, CallSite, float]] = {}
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._lost: dict[int, bool] = {}  # those that nobody needs any more: whether they are let run
         self._cancels: list[int] = []  # of these, those to be cancelled unless they end at this very instant
         self._call_ids = count()
         self._timer_ids = count()
-        self._delays: dict[int, tuple[Job, Place, float, int]] = {}  # timer -> job, node, start, iteration
-        self._backoffs: dict[int, tuple[Job, Place, Call]] = {}  # timer -> the attempt that failed
+        self._delays: dict[int, tuple[Job, CallSite, float, int]] = {}  # timer -> job, node, start, iteration
+        self._backoffs: dict[int, tuple[Job, CallSite, Call]] = {}  # timer -> the attempt that failed
         self._deadlines: list[tuple[float, int]] = []  # (time, call)
         self._alarm: tuple[float, int] | None = None  # the one timer armed for deadlines and overdue waves
         self._actions: list[Action] = []
@@ -110,12 +110,12 @@ class Engine:
     def queued(self) -> int:
         """Calls ready and not yet started."""
         if not self._shared:
-            return sum(lane.ready for lane in self._lanes)
-        return len({item[1] for lane in self._lanes for item in lane.waiting()})
+            return sum(queue.ready for queue in self._queues)
+        return len({item[1] for queue in self._queues for item in queue.waiting()})
 
-    def lanes(self) -> list[tuple[int, int]]:
+    def queues(self) -> list[tuple[int, int]]:
         """Return for every server how many calls are in flight there, and wait for it, perhaps for others too."""
-        return [(lane.in_flight, lane.ready) for lane in self._lanes]
+        return [(queue.in_flight, queue.ready) for queue in self._queues]
 
     def jobs(self) -> list[tuple[int, int]]:
         """Return how many jobs of every pipeline have started, and how many of those have ended."""
@@ -150,11 +150,11 @@ class Engine:
         if self._shared:
             self._dispatch(now_s)
         else:
-            for lane in self._lanes:
-                if lane.heap or lane.batch_heap:
-                    for _, _, call, job, place in lane.take(now_s):
-                        self._start(call, job, place)
-                    if lane.wakes and (wake_s := lane.wake_s()) is not None:
+            for queue in self._queues:
+                if queue.heap or queue.batch_heap:
+                    for _, _, call, job, site in queue.take(now_s):
+                        self._start(call, job, site)
+                    if queue.wakes and (wake_s := queue.wake_s()) is not None:
                         self._arm(wake_s)
         deadlines = self._deadlines
         if deadlines and (self._alarm is None or deadlines[0][0] < self._alarm[0]):
@@ -164,18 +164,20 @@ class Engine:
 
     def _dispatch(self, now_s: float) -> None:
         """Start what may start, each time on the server with most free slots: one call, or a wave at once."""
-        states = self._lanes
-        able = [lane for lane, state in enumerate(states) if state.ready]
+        states = self._queues
+        able = [queue for queue, state in enumerate(states) if state.ready]
         while able:
-            lane = max(able, key=lambda lane: states[lane].lane.slots - states[lane].in_flight)  # the first of equals
-            taken = states[lane].take(now_s)
+            queue = max(
+                able, key=lambda queue: states[queue].queue.slots - states[queue].in_flight
+            )  # the first of equals
+            taken = states[queue].take(now_s)
             if not taken:  # and it will have no more at this instant: every start leaves it less
-                able.remove(lane)
-            for _, _, call, job, place in taken:
-                if place.pool is not None:
-                    self._offers.taken(call, place, states[lane])
-                    call = call._replace(lane=lane)
-                self._start(call, job, place)
+                able.remove(queue)
+            for _, _, call, job, site in taken:
+                if site.pool is not None:
+                    self._offers.taken(call, site, states[queue])
+                    call = call._replace(queue=queue)
+                self._start(call, job, site)
         for state in states:
             if (wake_s := state.wake_s()) is not None:
                 self._arm(wake_s)
@@ -185,41 +187,41 @@ class Engine:
     def _arrive(self, event: Arrive) -> None:
         pipeline, now_s = event[0], self._now_s
         admitted, following = self._arrivals.admit(event, now_s)
-        shape, places = self._shapes[pipeline], self._places[pipeline]
+        shape, sites = self._shapes[pipeline], self._sites[pipeline]
         for each in admitted:
             if isinstance(shape, Shape):
-                job = Job(pipeline, each, now_s, shape, places)
+                job = Job(pipeline, each, now_s, shape, sites)
                 for node in shape.sources:
-                    place = places[node]
-                    self._node_ready(job, place, 0, place.width)
+                    site = sites[node]
+                    self._node_ready(job, site, 0, site.width)
             else:
-                flow_job = FlowJob(pipeline, each, now_s, shape, places)
+                flow_job = FlowJob(pipeline, each, now_s, shape, sites)
                 self._step(flow_job, flow_job.flow.begin())
         if following is not None:
             self._actions.append(_new(At, (following[2], following)))
 
-    def _node_ready(self, job: Job, place: Place, iteration: int, width: int) -> None:
-        if place.tool:
-            self._begin_delay(job, place, iteration)
+    def _node_ready(self, job: Job, site: CallSite, iteration: int, width: int) -> None:
+        if site.tool:
+            self._begin_delay(job, site, iteration)
             return
-        add, ids, noted = place.state.add if place.pool is None else self._offers.offer, self._call_ids, job.open
-        which = (job.pipeline, job.number, place.index)
-        how = (0, place.lane, self._now_s, iteration, job.session)
+        add, ids, noted = site.state.add if site.pool is None else self._offers.offer, self._call_ids, job.open
+        which = (job.pipeline, job.number, site.index)
+        how = (0, site.queue, self._now_s, iteration, job.session)
         for item in range(width):
             call = _new(Call, (next(ids), *which, item, *how))
-            add(call, place, job)
+            add(call, site, job)
             if noted is not None:
                 noted[call[0]] = call
 
-    def _item_done(self, job: Job, place: Place, says: Says | None) -> None:
+    def _item_done(self, job: Job, site: CallSite, decision: BranchDecision | None) -> None:
         if job.flow is not None:
-            step = job.flow.item_done(place.index, says)
+            step = job.flow.item_done(site.index, decision)
             if step is not None:
                 self._step(job, step)
             return
-        places = job.places
-        for ready in job.item_done(place.index):
-            after = places[ready]
+        sites = job.sites
+        for ready in job.item_done(site.index):
+            after = sites[ready]
             self._node_ready(job, after, 0, after.width)
         if not job.nodes_left:
             self._job_ended(job)
@@ -229,7 +231,7 @@ class Engine:
         if lost:
             self._give_up(job, lost)
         for node, iteration, width in ready:
-            self._node_ready(job, job.places[node], iteration, width)
+            self._node_ready(job, job.sites[node], iteration, width)
         if job.flow is not None and not job.flow.nodes_left:
             self._job_ended(job)
 
@@ -254,15 +256,15 @@ class Engine:
         for node, run in lost:
             timer = job.delays.pop(node, None)
             if timer is not None and not run:
-                _, place, _, _ = self._delays.pop(timer)
-                _feed(place, -1)
+                _, site, _, _ = self._delays.pop(timer)
+                _feed(site, -1)
 
     def _drop(self, job: Job, calls: set[int] | None, reason: str) -> None:
         """Take calls of a job out of the queues (None: all of them)."""
-        states = dict.fromkeys(state for place in job.places for state in place.states)
+        states = dict.fromkeys(state for site in job.sites for state in site.states)
         for call in sorted({call for state in states for call in state.drop(job, calls)}):
             self._offers.dropped(call)
-            self._record_call(job, job.places[call.node], call, None, Reply("cancelled", error=reason))
+            self._record_call(job, job.sites[call.node], call, None, Reply("cancelled", error=reason))
 
     def _fail(self, job: Job, outcome: Outcome) -> None:
         """One failed call fails its job: what is queued is dropped, what is in flight is let run and recorded."""
@@ -295,89 +297,89 @@ class Engine:
 
     # --- calls ---
 
-    def _start(self, call: Call, job: Job, place: Place) -> None:
+    def _start(self, call: Call, job: Job, site: CallSite) -> None:
         call_id, now_s = call[0], self._now_s
         job.in_flight += 1
-        self._flights[call_id] = (call, job, place, now_s)
-        if place.feeds:
-            _feed(place, +1)
-        if place.timeout_s is not None:
-            heappush(self._deadlines, (now_s + place.timeout_s, call_id))
+        self._flights[call_id] = (call, job, site, now_s)
+        if site.feeds:
+            _feed(site, +1)
+        if site.timeout_s is not None:
+            heappush(self._deadlines, (now_s + site.timeout_s, call_id))
             if len(self._deadlines) > 4 * len(self._flights) + 1000:  # nearly all belong to calls that have ended
                 self._deadlines = sorted(each for each in self._deadlines if each[1] in self._flights)
         self._actions.append(_new(Start, (call,)))
 
-    def _call_ended(self, call_id: int, reply: Reply, says: Says | None) -> None:
-        call, job, place, started_s = self._flights.pop(call_id)
+    def _call_ended(self, call_id: int, reply: Reply, decision: BranchDecision | None) -> None:
+        call, job, site, started_s = self._flights.pop(call_id)
         if self._expired and call_id in self._expired:
             self._expired.discard(call_id)
             if reply.outcome == "cancelled":
                 timeout_s = self._now_s - started_s
                 reply = reply._replace(outcome="timeout", error=f"no answer within {timeout_s:.3g} s")
         if self._selective:
-            self._lanes[call[6]].left(place)
+            self._queues[call[6]].left(site)
             job.served_s += self._now_s - started_s
         else:
-            place.state.in_flight -= 1
-        if place.feeds:
-            _feed(place, -1)
+            site.state.in_flight -= 1
+        if site.feeds:
+            _feed(site, -1)
         if self._lost and self._lost.pop(call_id, None) is not None:
-            self._lost_ended(job, place, call, started_s, reply)
+            self._lost_ended(job, site, call, started_s, reply)
             return
         job.in_flight -= 1
         if job.open is not None:
             del job.open[call_id]
-        self._record_call(job, place, call, started_s, reply)
+        self._record_call(job, site, call, started_s, reply)
         if reply[0] != "ok":
-            self._call_failed(job, place, call, reply[0])
+            self._call_failed(job, site, call, reply[0])
         elif job.outcome == "ok":
-            if says is not None and says.error is not None:
-                job.error = says.error
+            if decision is not None and decision.error is not None:
+                job.error = decision.error
                 self._fail(job, "error")
             else:
-                self._item_done(job, place, says)
+                self._item_done(job, site, decision)
         elif not job.in_flight:
             self._job_ended(job)
 
-    def _lost_ended(self, job: Job, place: Place, call: Call, started_s: float, reply: Reply) -> None:
+    def _lost_ended(self, job: Job, site: CallSite, call: Call, started_s: float, reply: Reply) -> None:
         """A call that its job has given up has let go of its server; its job has counted it."""
         if reply.outcome == "cancelled":
             reply = reply._replace(error=NOT_NEEDED)
-        self._record_call(job, place, call, started_s, reply)
+        self._record_call(job, site, call, started_s, reply)
         job.calls -= 1
         self.finished = self._arrivals.finished and not self._flights
 
-    def _call_failed(self, job: Job, place: Place, call: Call, outcome: Outcome) -> None:
-        if job.outcome != "ok" or call.attempt >= place.retries or outcome == "cancelled":
+    def _call_failed(self, job: Job, site: CallSite, call: Call, outcome: Outcome) -> None:
+        if job.outcome != "ok" or call.attempt >= site.retries or outcome == "cancelled":
             self._fail(job, outcome)
             return
-        wait_s = place.backoff_s * 2.0**call.attempt
+        wait_s = site.backoff_s * 2.0**call.attempt
         if wait_s:
             timer = next(self._timer_ids)
-            self._backoffs[timer] = (job, place, call)
+            self._backoffs[timer] = (job, site, call)
             self._actions.append(At(self._now_s + wait_s, Timer(timer)))
         else:
-            self._try_again(job, place, call)
+            self._try_again(job, site, call)
 
-    def _try_again(self, job: Job, place: Place, failed: Call) -> None:
+    def _try_again(self, job: Job, site: CallSite, failed: Call) -> None:
         """Queue the next attempt, unless its job has failed, or did without it, meanwhile."""
         flow = job.flow
         if job.outcome != "ok" or (flow is not None and not flow.is_running(failed.node, failed.iteration)):
             return
         call = failed._replace(id=next(self._call_ids), attempt=failed.attempt + 1, ready_s=self._now_s)
-        if place.pool is None:
-            place.state.add(call, place, job)
+        if site.pool is None:
+            site.state.add(call, site, job)
         else:
-            self._offers.offer(call, place, job)
+            self._offers.offer(call, site, job)
         if job.open is not None:
             job.open[call.id] = call
 
-    def _record_call(self, job: Job, place: Place, call: Call, started_s: float | None, reply: Reply) -> None:
+    def _record_call(self, job: Job, site: CallSite, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, lane, ready_s, iteration, _ = call
-        prefix, node, labels = place.names
-        if place.pool is not None:  # one that was never sent keeps the first server that it could have gone to
-            labels = (labels[0], labels[1], self.plan.lanes[lane].server)
+        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _ = call
+        prefix, node, labels = site.names
+        if site.pool is not None:  # one that was never sent keeps the first server that it could have gone to
+            labels = (labels[0], labels[1], self.plan.queues[queue].server)
         fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
         self._actions.append(_new(Record, (_new(CallRecord, fields),)))
 
@@ -409,22 +411,22 @@ class Engine:
         while self._deadlines and self._deadlines[0][1] not in self._flights:
             heappop(self._deadlines)
 
-    def _begin_delay(self, job: Job, place: Place, iteration: int) -> None:
+    def _begin_delay(self, job: Job, site: CallSite, iteration: int) -> None:
         timer = next(self._timer_ids)
-        self._delays[timer] = (job, place, self._now_s, iteration)
+        self._delays[timer] = (job, site, self._now_s, iteration)
         if job.delays is not None:
-            job.delays[place.index] = timer
-        _feed(place, +1)
-        delay_s = place.delay_s
-        if place.delay is not None:
-            (_, repeat, *_), node, _ = place.names
+            job.delays[site.index] = timer
+        _feed(site, +1)
+        delay_s = site.delay_s
+        if site.delay is not None:
+            (_, repeat, *_), node, _ = site.names
             key = (repeat, self._drawn_by[job.pipeline], job.number, node, 0, iteration, "delay")
-            delay_s = place.delay.draw(self._seed, *key)
+            delay_s = site.delay.draw(self._seed, *key)
         self._actions.append(At(self._now_s + delay_s, Timer(timer)))
 
-    def _delay_ended(self, timer: int, job: Job, place: Place, start_s: float, iteration: int) -> None:
-        _feed(place, -1)
-        (candidate, repeat, origin, pipeline, _), node, _ = place.names
+    def _delay_ended(self, timer: int, job: Job, site: CallSite, start_s: float, iteration: int) -> None:
+        _feed(site, -1)
+        (candidate, repeat, origin, pipeline, _), node, _ = site.names
         record = DelayRecord(
             candidate=candidate,
             repeat=repeat,
@@ -437,14 +439,14 @@ class Engine:
             iteration=iteration,
         )
         self._actions.append(Record(record))
-        if job.delays is not None and job.delays.get(place.index) == timer:
-            del job.delays[place.index]
-        if job.flow is not None and not job.flow.is_running(place.index, iteration):
+        if job.delays is not None and job.delays.get(site.index) == timer:
+            del job.delays[site.index]
+        if job.flow is not None and not job.flow.is_running(site.index, iteration):
             return  # others were enough
         if job.outcome == "ok":
-            self._item_done(job, place, None)
+            self._item_done(job, site, None)
 
 
-def _feed(place: Place, change: int) -> None:
-    for lane in place.feeds:
-        lane.feeding += change
+def _feed(site: CallSite, change: int) -> None:
+    for queue in site.feeds:
+        queue.feeding += change

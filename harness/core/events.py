@@ -10,13 +10,13 @@ __all__ = [
     "Action",
     "Arrive",
     "At",
+    "BranchDecision",
     "Call",
     "Cancel",
     "Cancelled",
     "Done",
     "Event",
     "Record",
-    "Says",
     "Start",
     "Timer",
     "rank",
@@ -32,13 +32,13 @@ class Call(NamedTuple):
     node: int
     item: int
     attempt: int
-    lane: int
+    queue: int
     ready_s: float
     iteration: int = 0  # how often its node has run before in this job
     session: int = -1  # the conversation that its job is a turn of; -1 = none
 
 
-class Says(NamedTuple):
+class BranchDecision(NamedTuple):
     """What the workload's rules found in an answer, where the model decides; None leaves a decision to the draws."""
 
     branch: int | None = None  # the label taken
@@ -55,7 +55,7 @@ class Done(NamedTuple):
 
     call: int
     reply: Reply
-    says: Says | None = None
+    decision: BranchDecision | None = None
 
 
 class Cancelled(NamedTuple):

@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from harness.core.draws import Uniform, prepared
-from harness.core.events import Says
+from harness.core.events import BranchDecision
 from harness.core.graph import Graph, Node
 
 __all__ = ["FlowShape", "FlowWalk", "Lost", "Ready", "Step", "is_plain"]
@@ -127,7 +127,7 @@ class FlowWalk:
         self._width = [0] * count
         self._runs = [0] * count  # in this job
         self._passes = [0] * count  # until: since its loop was entered
-        self._said: dict[int, Says] = {}  # by node: in its last run
+        self._said: dict[int, BranchDecision] = {}  # by node: in its last run
         self._resolved: list[int] = []  # a heap of nodes whose edges have not been followed yet
         self._ready: list[int] = []
         self._lost: list[Lost] = []
@@ -141,10 +141,10 @@ class FlowWalk:
             self._follow(heappop(self._resolved))
         return self._step()
 
-    def item_done(self, node: int, says: Says | None = None) -> Step | None:
+    def item_done(self, node: int, decision: BranchDecision | None = None) -> Step | None:
         """Note that one item of `node` is done; return what follows, if anything."""
-        if says is not None:
-            self._said[node] = says
+        if decision is not None:
+            self._said[node] = decision
         self._items_left[node] -= 1
         if self._items_left[node]:
             return None
@@ -266,18 +266,18 @@ class FlowWalk:
     # --- what is decided: by the model where it said so, else drawn ---
 
     def _branch(self, node: int) -> int:
-        says = self._said.get(node) if self._said else None
-        if says is not None and says.branch is not None:
-            return says.branch
+        decision = self._said.get(node) if self._said else None
+        if decision is not None and decision.branch is not None:
+            return decision.branch
         draw, shares = self._shape.draws[node], self._shape.shares[node]
         assert draw is not None
         drawn = draw(self._job, self._runs[node] - 1)
         return min(bisect_right(shares, drawn), len(shares) - 1)
 
     def _stops(self, index: int, node: Node, iteration: int) -> bool:
-        says = self._said.get(node.decides) if self._said and node.decides is not None else None
-        if says is not None and says.stop is not None:
-            return says.stop
+        decision = self._said.get(node.decides) if self._said and node.decides is not None else None
+        if decision is not None and decision.stop is not None:
+            return decision.stop
         draw = self._shape.draws[index]
         assert draw is not None
         return draw(self._job, iteration) < node.end_share
@@ -286,9 +286,9 @@ class FlowWalk:
         assert node.over is not None
         if self._state[node.over] != _DONE:
             return 0  # who was to write the list was skipped
-        says = self._said.get(node.over) if self._said else None
-        if says is not None and says.items is not None:
-            return says.items
+        decision = self._said.get(node.over) if self._said else None
+        if decision is not None and decision.items is not None:
+            return decision.items
         if node.items is None:
             return node.width
         seed, repeat, pipeline = self._shape.key

@@ -5,19 +5,19 @@ from __future__ import annotations
 from harness.core.events import Call
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
-from harness.core.orders import MOVING
 from harness.core.paths import remaining_tokens
-from harness.core.plan import Plan, Pool, lanes_of
+from harness.core.plan import Plan, Pool, queues_of
 from harness.core.records import Origin, Outcome, Path
-from harness.core.routing import LaneState, SelectiveLane
+from harness.core.routing import QueueState, SelectiveQueue
+from harness.core.scheduling import MOVING
 from harness.core.walk import Shape, Walk
 
-__all__ = ["FlowJob", "Job", "Place", "State", "has_pools", "lane_states", "places_of"]
+__all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
 
 Prefix = tuple[str, int, Origin, str, Path]  # what all records of a pipeline have in common
 
 
-class Place:
+class CallSite:
     """One node of one pipeline in this candidate: everything that all its calls have in common, worked out once."""
 
     __slots__ = (
@@ -27,12 +27,12 @@ class Place:
         "delay_s",
         "feeds",
         "index",
-        "lane",
         "length",
         "names",
         "path",
         "pool",
         "priority",
+        "queue",
         "retries",
         "state",
         "states",
@@ -46,7 +46,7 @@ class Place:
         index: int,
         node: Node,
         at: int | Pool,
-        lanes: tuple[State, ...],
+        queues: tuple[State, ...],
         feeds: tuple[State, ...],
         shares: tuple[float, float],
         timeout_s: float | None,
@@ -63,9 +63,9 @@ class Place:
         self.path = names[0][4]
         self.length, self.ahead = shares  # of the longest call, and of the longest path: see `Asks`
         self.pool = at if isinstance(at, Pool) else None
-        self.lane = lanes_of(at)[0]  # with a pool not yet that to which calls will go
-        self.states = tuple(lanes[lane] for lane in lanes_of(at))
-        self.state = lanes[self.lane]
+        self.queue = queues_of(at)[0]  # with a pool not yet that to which calls will go
+        self.states = tuple(queues[queue] for queue in queues_of(at))
+        self.state = queues[self.queue]
         self.feeds = feeds  # the lanes that wait for a descendant of it; waves only
         self.timeout_s = timeout_s
         self.names = names  # of a record: what comes before the job, the node, and what comes after the call
@@ -83,9 +83,9 @@ class Job(Walk):
         "number",
         "outcome",
         "pipeline",
-        "places",
         "served_s",
         "session",
+        "sites",
         "turn",
         "user",
     )
@@ -102,12 +102,12 @@ class Job(Walk):
         admitted: tuple[int, float, int, int, int],
         arrived_s: float,
         shape: Shape | None,
-        places: tuple[Place, ...],
+        sites: tuple[CallSite, ...],
     ) -> None:
         if shape is not None:
             Walk.__init__(self, shape)
         self.pipeline = pipeline
-        self.places = places
+        self.sites = sites
         self.number, self.due_s, self.user, self.session, self.turn = admitted
         self.arrived_s = arrived_s
         self.in_flight = 0  # calls on a server that it waits for
@@ -117,7 +117,7 @@ class Job(Walk):
         self.error: str | None = None
 
 
-State = LaneState[Job, Place]
+State = QueueState[Job, CallSite]
 
 
 class FlowJob(Job):
@@ -135,58 +135,58 @@ class FlowJob(Job):
         admitted: tuple[int, float, int, int, int],
         arrived_s: float,
         shape: FlowShape,
-        places: tuple[Place, ...],
+        sites: tuple[CallSite, ...],
     ) -> None:
-        super().__init__(pipeline, admitted, arrived_s, None, places)
+        super().__init__(pipeline, admitted, arrived_s, None, sites)
         self.flow = FlowWalk(shape, admitted[0])
         self.open = {} if shape.may_lose else None
         self.delays = {} if shape.may_lose else None
 
 
-def lane_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ...]:
+def queue_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ...]:
     """Return a fresh queue for every server: selective ones where any of them has to be, as calls may be in several."""
     shared = has_pools(plan)
-    prioritised = [_prioritised(pipelines, plan, index) for index in range(len(plan.lanes))]
-    if shared or any(lane.cap == "reserve" or lane.order in MOVING for lane in plan.lanes):
-        return tuple(SelectiveLane(lane, has, shared) for lane, has in zip(plan.lanes, prioritised, strict=True))
-    return tuple(LaneState(lane, has) for lane, has in zip(plan.lanes, prioritised, strict=True))
+    prioritised = [_prioritised(pipelines, plan, index) for index in range(len(plan.queues))]
+    if shared or any(queue.concurrency == "reserve" or queue.scheduling in MOVING for queue in plan.queues):
+        return tuple(SelectiveQueue(queue, has, shared) for queue, has in zip(plan.queues, prioritised, strict=True))
+    return tuple(QueueState(queue, has) for queue, has in zip(plan.queues, prioritised, strict=True))
 
 
 def has_pools(plan: Plan) -> bool:
     """Return whether any call may go to one of several servers."""
-    return any(isinstance(at, Pool) for place in plan.place for at in place)
+    return any(isinstance(at, Pool) for site in plan.placement for at in site)
 
 
-def places_of(
+def sites_of(
     pipelines: tuple[Pipeline, ...],
     plan: Plan,
-    lanes: tuple[State, ...],
+    queues: tuple[State, ...],
     prefixes: tuple[Prefix, ...],
     timeout_s: float | None,
-) -> tuple[tuple[Place, ...], ...]:
+) -> tuple[tuple[CallSite, ...], ...]:
     """Return what the engine has to know of every node of every pipeline."""
     all_shares = _shares(pipelines, plan)
     return tuple(
         tuple(
-            Place(
+            CallSite(
                 index,
                 node,
                 at,
-                lanes,
-                tuple(lanes[fed] for fed in feeds),
+                queues,
+                tuple(queues[fed] for fed in feeds),
                 shares,
                 timeout_s if node.timeout_s is None else node.timeout_s,
-                (prefix, node.name, (node.agent, node.model, plan.lanes[lanes_of(at)[0]].server)),
+                (prefix, node.name, (node.agent, node.model, plan.queues[queues_of(at)[0]].server)),
             )
             for index, (node, at, feeds, shares) in enumerate(
-                zip(pipeline.graph.nodes, place, _feeds_of(pipeline, place, plan), of_nodes, strict=True)
+                zip(pipeline.graph.nodes, site, _feeds_of(pipeline, site, plan), of_nodes, strict=True)
             )
         )
-        for pipeline, place, prefix, of_nodes in zip(pipelines, plan.place, prefixes, all_shares, strict=True)
+        for pipeline, site, prefix, of_nodes in zip(pipelines, plan.placement, prefixes, all_shares, strict=True)
     )
 
 
-def _feeds_of(pipeline: Pipeline, place: tuple[int | Pool, ...], plan: Plan) -> list[tuple[int, ...]]:
+def _feeds_of(pipeline: Pipeline, site: tuple[int | Pool, ...], plan: Plan) -> list[tuple[int, ...]]:
     """Return for each node the lanes with waves on which a descendant of it is placed; a loop's body leads to itself.
 
     Only waves ask for it.
@@ -196,36 +196,40 @@ def _feeds_of(pipeline: Pipeline, place: tuple[int | Pool, ...], plan: Plan) -> 
     for index in reversed(range(len(nodes))):  # topological order: successors are known first
         node = nodes[index]
         for after in node.successors:
-            leads[index] |= leads[after] | _waves(nodes[after], place[after], plan)
+            leads[index] |= leads[after] | _waves(nodes[after], site[after], plan)
         if node.max_iterations > 1:
             for inner in node.body:
-                leads[index] |= _waves(nodes[inner], place[inner], plan)
-    return [tuple(sorted(lanes)) for lanes in leads]
+                leads[index] |= _waves(nodes[inner], site[inner], plan)
+    return [tuple(sorted(queues)) for queues in leads]
 
 
 def _waves(node: Node, at: int | Pool, plan: Plan) -> set[int]:
-    return {lane for lane in lanes_of(at) if plan.lanes[lane].cap == "waves"} if node.kind == "agent" else set()
+    return (
+        {queue for queue in queues_of(at) if plan.queues[queue].concurrency == "waves"}
+        if node.kind == "agent"
+        else set()
+    )
 
 
-def _prioritised(pipelines: tuple[Pipeline, ...], plan: Plan, lane: int) -> bool:
+def _prioritised(pipelines: tuple[Pipeline, ...], plan: Plan, queue: int) -> bool:
     """Return whether anything that is placed on this lane has a priority."""
     return any(
-        node.priority and lane in lanes_of(at)
-        for pipeline, place in zip(pipelines, plan.place, strict=True)
-        for node, at in zip(pipeline.graph.nodes, place, strict=True)
+        node.priority and queue in queues_of(at)
+        for pipeline, site in zip(pipelines, plan.placement, strict=True)
+        for node, at in zip(pipeline.graph.nodes, site, strict=True)
     )
 
 
 def _shares(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[list[tuple[float, float]]]:
     """Return the length and the remaining path of every node as shares of the longest; 0 where no order asks."""
     nothing = [[0.0] * len(pipeline.graph.nodes) for pipeline in pipelines]
-    orders = {lane.order for lane in plan.lanes}
+    schedulings = {queue.scheduling for queue in plan.queues}
     lengths = aheads = nothing
-    if "shortest-first" in orders:
+    if "shortest-first" in schedulings:
         tokens = [[node.expected_output_tokens for node in pipeline.graph.nodes] for pipeline in pipelines]
         most = max((length for of in tokens for length in of if length is not None), default=0) or 1
         lengths = [[1.0 if length is None else length / most for length in of] for of in tokens]
-    if "critical-path-first" in orders:
+    if "critical-path-first" in schedulings:
         paths = [remaining_tokens(pipeline.graph) for pipeline in pipelines]
         longest = max((ahead for of in paths for ahead in of), default=0.0) or 1.0
         aheads = [[ahead / longest for ahead in of] for of in paths]

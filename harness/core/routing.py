@@ -1,6 +1,6 @@
 """Routing: the queue of one server, from which its cap lets so many calls go and its order says which.
 
-Where a call may go is the third choice (`harness.core.places`). All see only what the harness really knows: its own
+Where a call may go is the third choice (`harness.core.placement`). All see only what the harness really knows: its own
 counts, finished calls, and what the workload expects.
 """
 
@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
-from harness.core.caps import CAPS, batch_limit
+from harness.core.concurrency import CONCURRENCY, batch_limit
 from harness.core.events import Call
-from harness.core.orders import MOVING, ORDERS, Asks, Owner
-from harness.core.plan import Lane
+from harness.core.plan import ServerQueue
+from harness.core.scheduling import MOVING, SCHEDULING, Asks, Owner
 
-__all__ = ["CAPS", "ORDERS", "Item", "LaneState", "SelectiveLane"]
+__all__ = ["CONCURRENCY", "SCHEDULING", "Item", "QueueState", "SelectiveQueue"]
 
 J = TypeVar("J", bound=Owner)  # what stands for a job; only its order looks into it
 P = TypeVar("P", bound=Asks)  # and for a node
@@ -24,25 +24,25 @@ P = TypeVar("P", bound=Asks)  # and for a node
 Item = tuple[Any, int, Call, J, P]
 
 
-class LaneState(Generic[J, P]):
+class QueueState(Generic[J, P]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_cap", "_key", "_prioritised", "batch_heap", "feeding", "heap", "in_flight", "lane", "wakes")
+    __slots__ = ("_cap", "_key", "_prioritised", "batch_heap", "feeding", "heap", "in_flight", "queue", "wakes")
 
-    def __init__(self, lane: Lane, prioritised: bool = False) -> None:
-        self.lane = lane
+    def __init__(self, queue: ServerQueue, prioritised: bool = False) -> None:
+        self.queue = queue
         self._prioritised = prioritised  # whether any node that is placed here has a priority
         self.in_flight = 0  # started and not yet known to have left the server
         self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here; for waves only
-        self._cap = CAPS[lane.cap]
-        self._key = ORDERS[lane.order]
-        self.wakes = lane.cap == "waves"  # whether `wake_s` can ever have an answer
+        self._cap = CONCURRENCY[queue.concurrency]
+        self._key = SCHEDULING[queue.scheduling]
+        self.wakes = queue.concurrency == "waves"  # whether `wake_s` can ever have an answer
         self.heap: list[Item[J, P]] = []
         self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
-        key: Any = self._key(call, node, job, self.lane)
+        key: Any = self._key(call, node, job, self.queue)
         if self._prioritised:
             key = (-node.priority, key)
         heappush(self.heap, (key, call[0], call, job, node))
@@ -84,14 +84,14 @@ class LaneState(Generic[J, P]):
         """When this lane must be looked at again even if nothing happens; None for never."""
         if not self.wakes or self.in_flight or not self.ready:
             return None
-        return min(item[2].ready_s for item in self.waiting()) + self.lane.max_wait_s
+        return min(item[2].ready_s for item in self.waiting()) + self.queue.max_wait_s
 
     def _remove(self, calls: set[int]) -> None:
         self.heap = [item for item in self.heap if item[1] not in calls]
         heapify(self.heap)
 
 
-class SelectiveLane(LaneState[J, P]):
+class SelectiveQueue(QueueState[J, P]):
     """A queue whose first call need not be the next to start.
 
     Another server may have taken a call that waits here too; batch calls may have to leave slots to interactive ones;
@@ -103,12 +103,12 @@ class SelectiveLane(LaneState[J, P]):
 
     __slots__ = ("_batch", "_batch_limit", "_gone", "_moves", "_one_by_one")
 
-    def __init__(self, lane: Lane, prioritised: bool = False, shared: bool = False) -> None:
-        super().__init__(lane, prioritised)
-        self._one_by_one = shared and lane.cap != "waves"
-        self._moves = lane.order in MOVING
+    def __init__(self, queue: ServerQueue, prioritised: bool = False, shared: bool = False) -> None:
+        super().__init__(queue, prioritised)
+        self._one_by_one = shared and queue.concurrency != "waves"
+        self._moves = queue.scheduling in MOVING
         self._gone: set[int] = set()  # calls in the heap that another server has taken
-        self._batch_limit = batch_limit(lane)
+        self._batch_limit = batch_limit(queue)
         self._batch = 0  # batch calls in flight
 
     def add(self, call: Call, node: P, job: J) -> None:
@@ -150,7 +150,7 @@ class SelectiveLane(LaneState[J, P]):
         return self.heap if self._batch_limit is None or node.path == "interactive" else self.batch_heap
 
     def _key_of(self, call: Call, node: P, job: J) -> Any:
-        key = self._key(call, node, job, self.lane)
+        key = self._key(call, node, job, self.queue)
         return (-node.priority, key) if self._prioritised else key
 
     def _first(self) -> Item[J, P] | None:

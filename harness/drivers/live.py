@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from harness.core.engine import Engine
-from harness.core.events import Action, At, Call, Cancel, Cancelled, Done, Event, Record, Says, Start
+from harness.core.events import Action, At, BranchDecision, Call, Cancel, Cancelled, Done, Event, Record, Start
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 __all__ = ["Answered", "LiveStats", "Send", "drive"]
@@ -28,7 +28,7 @@ class Answered(NamedTuple):
     """A reply with what the workload's rules found in it, where the model decides which way a job goes."""
 
     reply: Reply
-    says: Says
+    decision: BranchDecision
 
 
 class LiveStats(NamedTuple):
@@ -77,8 +77,8 @@ async def drive(
             queue.put_nowait(Cancelled(call_id, Reply("cancelled", end_s=loop.time() - start_s)))
         elif task.exception() is None:  # else it is a bug in `send`, and the task group raises it
             match task.result():
-                case Answered(reply, says):
-                    queue.put_nowait(Done(call_id, reply, says))
+                case Answered(reply, decision):
+                    queue.put_nowait(Done(call_id, reply, decision))
                 case reply:
                     queue.put_nowait(Done(call_id, reply))
 

@@ -41,9 +41,9 @@ class ModelledServer(NamedTuple):
 class _Sent(ModelRequest):
     """A request with what the client knows of it."""
 
-    __slots__ = ("lane", "outside")
+    __slots__ = ("outside", "queue")
 
-    lane: int
+    queue: int
     outside: bool  # paced, or on its way there or back: its server does not know it, or no more
 
 
@@ -74,39 +74,39 @@ class ModelledServers:
 
     def __init__(
         self,
-        lanes: Sequence[ModelledServer],
+        queues: Sequence[ModelledServer],
         tokens: Tokens,
         thread: Thread | None = None,
         *,
         seed: int = 0,
         repeat: int = 0,
     ) -> None:
-        self._lanes = tuple(lanes)
-        self._models = tuple(lane.model for lane in lanes)
+        self._queues = tuple(queues)
+        self._models = tuple(queue.model for queue in queues)
         # What goes on by itself: a server, or the machine that several servers share.
         hosts = [model.machine if isinstance(model, SharedServer) else model for model in self._models]
         self._units: tuple[ServerModel | Machine | ModelSwaps, ...] = tuple(dict.fromkeys(hosts))
         self._unit_of = tuple(self._units.index(host) for host in hosts)
         self._due_s = [NEVER_S] * len(self._units)  # when each must be looked at
-        self._direct = tuple(not lane.before_s and not lane.gap_s and lane.starts_per_s is None for lane in lanes)
-        self._after_s = tuple(lane.after_s for lane in lanes)
-        self._paces = tuple(None if lane.starts_per_s is None else _Pace(lane.starts_per_s) for lane in lanes)
+        self._direct = tuple(not queue.before_s and not queue.gap_s and queue.starts_per_s is None for queue in queues)
+        self._after_s = tuple(queue.after_s for queue in queues)
+        self._paces = tuple(None if queue.starts_per_s is None else _Pace(queue.starts_per_s) for queue in queues)
         self._tokens = tokens
-        self._which = {number: lane.models for number, lane in enumerate(lanes) if lane.models}
+        self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
         self._thread = thread
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
         self._later: list[tuple[float, int, _Sent | Event | int]] = []
         self._serial = 0
-        self._apart = any(lane.gap_s for lane in lanes)
+        self._apart = any(queue.gap_s for queue in queues)
         self._burst: list[_Sent] = []  # sent at this instant, where calls come apart
         self._seed, self._repeat = seed, repeat
 
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        call_id, _, _, _, _, _, lane, _, _, _ = call
+        call_id, _, _, _, _, _, queue, _, _, _ = call
         thread = None if self._thread is None else self._thread(call)
         if thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
@@ -114,17 +114,17 @@ class ModelledServers:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
             sent.thread, sent.cached_tokens = thread, 0
         self._open[call_id] = sent
-        sent.lane = lane
+        sent.queue = queue
         sent.load_s = 0.0
         if self._which:
-            sent.model = self._which[lane][call.pipeline][call.node]
-        if self._direct[lane]:
+            sent.model = self._which[queue][call.pipeline][call.node]
+        if self._direct[queue]:
             sent.outside = False
-            self._due_s[self._unit_of[lane]] = AT_ONCE_S
-            self._models[lane].submit(sent, now_s)
+            self._due_s[self._unit_of[queue]] = AT_ONCE_S
+            self._models[queue].submit(sent, now_s)
             return
         sent.outside = True
-        pace = self._paces[lane]
+        pace = self._paces[queue]
         if pace is None:
             self._send(sent, now_s)
         elif not pace.held and now_s >= pace.next_s:
@@ -133,18 +133,18 @@ class ModelledServers:
         else:
             pace.held.append(sent)
             if len(pace.held) == 1:
-                self._at(pace.next_s, lane)
+                self._at(pace.next_s, queue)
 
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give a call up, wherever it is. On its way it is gone at once."""
         sent = self._open[call_id]
-        self._due_s[self._unit_of[sent.lane]] = AT_ONCE_S
+        self._due_s[self._unit_of[sent.queue]] = AT_ONCE_S
         if sent.outside:
             sent.cancelled = True
-        elif not self._models[sent.lane].cancel(sent, now_s):
+        elif not self._models[sent.queue].cancel(sent, now_s):
             return
         del self._open[call_id]
-        pace = self._paces[sent.lane]
+        pace = self._paces[sent.queue]
         sent_s = None if pace and sent in pace.held else sent.sent_s
         self._at(now_s, Cancelled(call_id, Reply("cancelled", sent_s, sent.first_token_s, now_s)))
 
@@ -186,7 +186,7 @@ class ModelledServers:
             if TYPE_CHECKING:
                 assert isinstance(sent, _Sent) and sent.end_s is not None
             now_s = sent.end_s
-            after_s = self._after_s[sent.lane]
+            after_s = self._after_s[sent.queue]
             if sent.cancelled:
                 del self._open[sent.call]
                 events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.first_token_s, now_s)))
@@ -211,18 +211,18 @@ class ModelledServers:
         """A call has come to its server, or its answer to the client."""
         if sent.end_s is None:
             sent.outside = False
-            self._due_s[self._unit_of[sent.lane]] = AT_ONCE_S
-            self._models[sent.lane].submit(sent, now_s)
+            self._due_s[self._unit_of[sent.queue]] = AT_ONCE_S
+            self._models[sent.queue].submit(sent, now_s)
         else:
             del self._open[sent.call]
-            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.lane]), None)))
+            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.queue]), None)))
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s
         if self._apart:
             self._burst.append(sent)
         else:
-            self._at(now_s + self._lanes[sent.lane].before_s, sent)
+            self._at(now_s + self._queues[sent.queue].before_s, sent)
 
     def _send_burst(self) -> None:
         """All calls of this instant are known: they come to their servers one by one, in an order of chance."""
@@ -231,13 +231,13 @@ class ModelledServers:
         if len(burst) > 1:
             burst = shuffled(burst, self._seed, self._repeat, burst[0].call, "burst")
         for number, sent in enumerate(burst):
-            lane = self._lanes[sent.lane]
+            queue = self._queues[sent.queue]
             assert sent.sent_s is not None
-            self._at(sent.sent_s + lane.before_s + number * lane.gap_s, sent)
+            self._at(sent.sent_s + queue.before_s + number * queue.gap_s, sent)
 
-    def _next_of(self, lane: int, now_s: float) -> None:
+    def _next_of(self, queue: int, now_s: float) -> None:
         """A paced lane's time has come: send the first that still wants to go."""
-        pace = self._paces[lane]
+        pace = self._paces[queue]
         assert pace is not None
         while pace.held and pace.held[0].cancelled:
             pace.held.popleft()
@@ -245,7 +245,7 @@ class ModelledServers:
             pace.next_s = now_s + pace.period_s
             self._send(pace.held.popleft(), now_s)
         if pace.held:
-            self._at(pace.next_s, lane)
+            self._at(pace.next_s, queue)
 
     def _at(self, at_s: float, thing: _Sent | Event | int) -> None:
         self._serial += 1

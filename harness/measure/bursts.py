@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Reply
 from harness.drivers.chat import Request
 from harness.drivers.live import drive
@@ -34,9 +34,9 @@ SAMPLE_WORDS = 150  # from this many the tokens of a word are found
 
 def engine_of(burst: Burst, servers: Sequence[str], origin: Origin = "measured") -> Engine:
     """Return a fresh engine for one burst: everything is sent when it is due, nothing is held back."""
-    lanes = tuple(Lane(name, 1, cap="unbounded") for name in servers)
+    queues = tuple(ServerQueue(name, 1, concurrency="unbounded") for name in servers)
     place = tuple((group.server,) for group in burst.groups)
-    return Engine(pipelines_of(burst), Plan("calibration", lanes, place), origin=origin, timeout_s=TIMEOUT_S)
+    return Engine(pipelines_of(burst), Plan("calibration", queues, place), origin=origin, timeout_s=TIMEOUT_S)
 
 
 def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> list[Observed]:

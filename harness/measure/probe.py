@@ -14,7 +14,7 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.drivers.chat import Request
 from harness.drivers.live import drive
@@ -62,12 +62,12 @@ async def burst(
 
     node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)
     pipeline = Pipeline("probe", "batch", Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)
-    lane = Lane(endpoint.server.name, 1, cap="serial" if one_by_one else "unbounded")
+    queue = ServerQueue(endpoint.server.name, 1, concurrency="serial" if one_by_one else "unbounded")
     records: list[CallRecord | JobRecord | DelayRecord] = []
     # Calls at once may be served one after the other: the last has the patience of all before it.
     patience_s = endpoint.timeout_s * concurrent
     origin = origin_of([endpoint.server])
-    engine = Engine((pipeline,), Plan("probe", (lane,), ((0,),)), origin=origin, timeout_s=patience_s)
+    engine = Engine((pipeline,), Plan("probe", (queue,), ((0,),)), origin=origin, timeout_s=patience_s)
     await drive(engine, send, records.append, start_s=zero_s)
     calls = [record for record in records if isinstance(record, CallRecord)]
     failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)

@@ -110,7 +110,7 @@ class Sender:
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
-        self._endpoints = tuple(endpoints[lane.server] for lane in plan.lanes)
+        self._endpoints = tuple(endpoints[queue.server] for queue in plan.queues)
         self._agents = agents
         self._texts = texts
         self._zero_s = zero_s
@@ -123,7 +123,7 @@ class Sender:
         """Carry out one call."""
         pipeline = self._pipelines[call.pipeline]
         node = pipeline.graph.nodes[call.node].name
-        endpoint = self._endpoints[call.lane]
+        endpoint = self._endpoints[call.queue]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
         system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration)

@@ -145,7 +145,7 @@ async def _measure_trial(
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
     texts = Texts(_renderer(loaded, repeat), loaded.uses, loaded.loops, loaded.lists())
-    origin = origin_of(endpoints[lane.server].server for lane in plan.lanes)
+    origin = origin_of(endpoints[queue.server].server for queue in plan.queues)
     engine = Engine(
         loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
     )
@@ -190,7 +190,7 @@ async def _measure_trial(
     before = cpu_use()
     stats: LiveStats = await drive(engine, sender, keep, start_s=zero_s, on_change=progress.stands)
     # The CPU time of a server that is not ours cannot be told from that of any other program.
-    alone = all(endpoints[lane.server].server.managed for lane in plan.lanes)
+    alone = all(endpoints[queue.server].server.managed for queue in plan.queues)
     if repeat >= 0:
         record = TrialRecord(
             candidate=plan.name,
@@ -299,7 +299,7 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str
     together = [
         plan.name
         for plan in plans
-        for here in [known.keys() & {lane.server for lane in plan.lanes}]
+        for here in [known.keys() & {queue.server for queue in plan.queues}]
         if len(here) > min((known[name] for name in here), default=1)
     ]
     if together:

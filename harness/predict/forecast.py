@@ -39,24 +39,26 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     plain = _lengths(loaded, None)
     fitted = plain if text is None else _lengths(loaded, text)
     texts = {
-        plan.name: [None if isinstance(loaded.servers[lane.server], SimulatedServer) else text for lane in plan.lanes]
+        plan.name: [
+            None if isinstance(loaded.servers[queue.server], SimulatedServer) else text for queue in plan.queues
+        ]
         for plan in loaded.plans
     }
-    by_lane = {name: [plain if of is None else fitted for of in lanes] for name, lanes in texts.items()}
+    by_queue = {name: [plain if of is None else fitted for of in queues] for name, queues in texts.items()}
     once = {of: _once(loaded, of) for of in (None, text)}
 
     def of_trial(candidate: str, repeat: int) -> Tokens:
-        lanes = by_lane[candidate]
+        queues = by_queue[candidate]
 
         def fixed(call: Call) -> tuple[int, int]:
-            return lanes[call.lane][call.pipeline][call.node][call.item]
+            return queues[call.queue][call.pipeline][call.node][call.item]
 
         def drawn(call: Call) -> tuple[int, int]:
             prompt, output = fixed(call)
             return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
 
         def not_again(call: Call) -> tuple[float, float]:
-            of = texts[candidate][call.lane]
+            of = texts[candidate][call.queue]
             return once[of][call.pipeline][call.node], 0.0 if of is None else of.of_turn
 
         return growing(loaded, repeat, drawn if varies else fixed, not_again)

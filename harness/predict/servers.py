@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from harness.core.model_swaps import ModelSwaps
-from harness.core.plan import Plan, lanes_of
+from harness.core.plan import Plan, queues_of
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
@@ -48,7 +48,7 @@ class Profiles(NamedTuple):
         return tuple({profile.name: profile for profile in (self.first, *self.by_model.values())}.values())
 
 
-class _Lane(NamedTuple):
+class _Queue(NamedTuple):
     """A server of the candidate, with what it costs for each of its models."""
 
     name: str
@@ -63,42 +63,42 @@ class Modelled(NamedTuple):
 
     loaded: Loaded
     plan: Plan
-    lanes: tuple[_Lane, ...]
+    queues: tuple[_Queue, ...]
     load_s: tuple[float, ...]  # of the models of the one server that has several
     notes: tuple[str, ...]
 
     def make(self, repeat: int, tokens: Tokens) -> ModelledServers:
         """Return fresh ones for one repeat; UserError where they cannot work side by side."""
-        fits = [fit for lane in self.lanes for fit in lane.fits]
+        fits = [fit for queue in self.queues for fit in queue.fits]
         noises = [
-            noise(fit.noise, self.loaded.workload.seed, repeat, self.plan.name, lane.name, *which)
+            noise(fit.noise, self.loaded.workload.seed, repeat, self.plan.name, queue.name, *which)
             if fit.noise and not fit.extrapolated
             else None
-            for lane in self.lanes
-            for fit, model in zip(lane.fits, lane.models, strict=True)
-            for which in [(model,) if len(lane.models) > 1 else ()]
+            for queue in self.queues
+            for fit, model in zip(queue.fits, queue.models, strict=True)
+            for which in [(model,) if len(queue.models) > 1 else ()]
         ]
-        shared = _side_by_side([profile for lane in self.lanes for profile in lane.profiles])
+        shared = _side_by_side([profile for queue in self.queues for profile in queue.profiles])
         half = [fit.half for fit in fits]
         if self.load_s:
-            (lane,) = self.lanes
-            most = most_loaded(lane.spec, len(lane.models))
+            (queue,) = self.queues
+            most = most_loaded(queue.spec, len(queue.models))
             stretch = stretch_of(shared, most, half)
             several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
             swaps = ModelSwaps(several, self.load_s, most, stretch)
             before_s = fmean(fit.costs.before_s for fit in fits)
             after_s = fmean(fit.costs.after_s for fit in fits)
-            which = _models_of_nodes(self.loaded, lane)
+            which = _models_of_nodes(self.loaded, queue)
             gap_s = fmean(fit.costs.gap_s for fit in fits)
-            only = ModelledServer(swaps, before_s, after_s, lane.spec.starts_per_s, gap_s, which)
+            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which)
             return ModelledServers(
                 [only], tokens, thread_of(self.loaded), seed=self.loaded.workload.seed, repeat=repeat
             )
         models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
         return ModelledServers(
             [
-                ModelledServer(model, fit.costs.before_s, fit.costs.after_s, lane.spec.starts_per_s, fit.costs.gap_s)
-                for model, fit, lane in zip(models, fits, self.lanes, strict=True)
+                ModelledServer(model, fit.costs.before_s, fit.costs.after_s, queue.spec.starts_per_s, fit.costs.gap_s)
+                for model, fit, queue in zip(models, fits, self.queues, strict=True)
             ],
             tokens,
             thread_of(self.loaded),
@@ -130,32 +130,32 @@ def modelled(
     """
     given = dict(given or {})
     given_load_s = given.pop("load_s", None)
-    asked = [_models_on(loaded, plan, number) for number in range(len(plan.lanes))]
+    asked = [_models_on(loaded, plan, number) for number in range(len(plan.queues))]
     names = list(dict.fromkeys(model for models in asked for model in models))
     if len(names) > 1 and not profiles.by_model:
         raise UserError(
             f"its nodes ask for {len(names)} models, and a profile is of one; give one for each: "
             + " ".join(f"--profile {name}=NAME" for name in names)
         )
-    if len(plan.lanes) > 1 and any(len(models) > 1 for models in asked):
+    if len(plan.queues) > 1 and any(len(models) > 1 for models in asked):
         raise UserError(
             "a server with several models beside another server on the same machine cannot be predicted; measure it, "
             "or give every model a server of its own"
         )
-    lanes = []
-    for lane, models in zip(plan.lanes, asked, strict=True):
-        spec = loaded.servers[lane.server]
+    queues = []
+    for queue, models in zip(plan.queues, asked, strict=True):
+        spec = loaded.servers[queue.server]
         own = tuple(profiles.of(model) for model in models)
         fits = tuple(
-            _fitted(profile, lane.server, spec, model, given, extrapolate, profiles)
+            _fitted(profile, queue.server, spec, model, given, extrapolate, profiles)
             for profile, model in zip(own, models, strict=True)
         )
-        lanes.append(_Lane(lane.server, spec, models, own, fits))
-    notes = [note for lane in lanes for fit in lane.fits for note in fit.notes]
+        queues.append(_Queue(queue.server, spec, models, own, fits))
+    notes = [note for queue in queues for fit in queue.fits for note in fit.notes]
     load_s: list[float] = []
     if any(len(models) > 1 for models in asked):
-        notes += _about_loads(lanes[0])
-        for model, profile in zip(lanes[0].models, lanes[0].profiles, strict=True):
+        notes += _about_loads(queues[0])
+        for model, profile in zip(queues[0].models, queues[0].profiles, strict=True):
             known_s = profile.load_s if profile.load_s is not None else given_load_s
             if known_s is None:
                 raise UserError(
@@ -165,7 +165,7 @@ def modelled(
             if profile.load_s is None:
                 notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
             load_s.append(known_s)
-    return Modelled(loaded, plan, tuple(lanes), tuple(load_s), tuple(dict.fromkeys(notes)))
+    return Modelled(loaded, plan, tuple(queues), tuple(load_s), tuple(dict.fromkeys(notes)))
 
 
 def most_loaded(spec: ServerSpec, models: int) -> int:
@@ -175,22 +175,22 @@ def most_loaded(spec: ServerSpec, models: int) -> int:
     return spec.max_loaded_models or (min(models, OLLAMA_LOADS) if spec.url else models)
 
 
-def _models_on(loaded: Loaded, plan: Plan, lane: int) -> tuple[str, ...]:
+def _models_on(loaded: Loaded, plan: Plan, queue: int) -> tuple[str, ...]:
     """Return the models that nodes on a lane ask for, the server's own first."""
-    own = loaded.servers[plan.lanes[lane].server].model
+    own = loaded.servers[plan.queues[queue].server].model
     asked = {
         own if not node.model or same_model(node.model, own) else node.model
-        for pipeline, places in zip(loaded.pipelines, plan.place, strict=True)
+        for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True)
         for node, place in zip(pipeline.graph.nodes, places, strict=True)
-        if node.kind == "agent" and lane in lanes_of(place)
+        if node.kind == "agent" and queue in queues_of(place)
     }
     return tuple(sorted(asked, key=lambda model: (model != own, model)))
 
 
-def _models_of_nodes(loaded: Loaded, lane: _Lane) -> tuple[tuple[int, ...], ...]:
+def _models_of_nodes(loaded: Loaded, queue: _Queue) -> tuple[tuple[int, ...], ...]:
     """Return the index of the model of every node; that of a node that makes no call is read by nobody."""
-    index = {model: number for number, model in enumerate(lane.models)}
-    own = lane.spec.model
+    index = {model: number for number, model in enumerate(queue.models)}
+    own = queue.spec.model
     return tuple(
         tuple(index.get(own if not node.model or same_model(node.model, own) else node.model, 0) for node in nodes)
         for nodes in (pipeline.graph.nodes for pipeline in loaded.pipelines)
@@ -271,9 +271,9 @@ def _side_by_side(profiles: Sequence[Profile]) -> Profile:
     return first.model_copy(update={"name": " + ".join(names), "contention": contention or None, "half": half})
 
 
-def _about_loads(lane: _Lane) -> list[str]:
-    if isinstance(lane.spec, OllamaServer) and lane.spec.url and lane.spec.max_loaded_models is None:
-        return [f'server "{lane.name}" keeps {OLLAMA_LOADS} models loaded, as Ollama does unless it is told otherwise']
+def _about_loads(queue: _Queue) -> list[str]:
+    if isinstance(queue.spec, OllamaServer) and queue.spec.url and queue.spec.max_loaded_models is None:
+        return [f'server "{queue.name}" keeps {OLLAMA_LOADS} models loaded, as Ollama does unless it is told otherwise']
     return []
 
 

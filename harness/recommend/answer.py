@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
-from harness.core.caps import limit
-from harness.core.plan import Pool, lanes_of
+from harness.core.concurrency import limit
+from harness.core.plan import Pool, queues_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
 from harness.predict.servers import Given, Profiles
@@ -72,7 +72,7 @@ def recommend(
     """
     loaded = space.loaded
     needed = {
-        candidate.number: memory.needed([loaded.servers[lane.server] for lane in candidate.plan.lanes])
+        candidate.number: memory.needed([loaded.servers[queue.server] for queue in candidate.plan.queues])
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
@@ -171,30 +171,30 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             continue
         candidate = space.find(name)
         places = {
-            lane
+            queue
             for number, pipeline in enumerate(space.loaded.pipelines)
             if pipeline.name in verdict.pipelines
             for node, of in enumerate(pipeline.graph.nodes)
             if of.kind == "agent"
-            for lane in lanes_of(candidate.plan.place[number][node])
+            for queue in queues_of(candidate.plan.placement[number][node])
         }
-        pools = {place.choice for row in candidate.plan.place for place in row if isinstance(place, Pool)}
-        mine = [lane for index, lane in enumerate(candidate.plan.lanes) if index in places]
+        pools = {place.choice for row in candidate.plan.placement for place in row if isinstance(place, Pool)}
+        mine = [queue for index, queue in enumerate(candidate.plan.queues) if index in places]
         if pools:  # equal servers, any of which may take a call: one place
-            mine = [mine[0]._replace(server=" + ".join(lane.server for lane in mine))]
-        for lane in mine:
-            spec = space.loaded.servers[lane.server.split(" + ")[0]]
+            mine = [mine[0]._replace(server=" + ".join(queue.server for queue in mine))]
+        for queue in mine:
+            spec = space.loaded.servers[queue.server.split(" + ")[0]]
             threads = str(spec.threads or "") if isinstance(spec, EngineServer | SimulatedServer) else ""
             uses.append(
                 Use(
                     verdict.path,
                     verdict.pipelines,
                     name,
-                    lane.server,
-                    lane.slots,
-                    lane.cap,
-                    lane.order,
-                    limit(lane),
+                    queue.server,
+                    queue.slots,
+                    queue.concurrency,
+                    queue.scheduling,
+                    limit(queue),
                     threads,
                     " ".join(sorted(pools)),
                     spec.context_tokens,
@@ -204,7 +204,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
 
 
 def _batches(candidate: Candidate) -> bool:
-    return any(lane.slots > 1 and lane.cap != "serial" for lane in candidate.plan.lanes)
+    return any(queue.slots > 1 and queue.concurrency != "serial" for queue in candidate.plan.queues)
 
 
 def _predicted(
@@ -217,7 +217,7 @@ def _predicted(
     extrapolate: bool,
     resamples: int | None,
 ) -> Run:
-    used = {lane.server for candidate in last for lane in candidate.plan.lanes}
+    used = {queue.server for candidate in last for queue in candidate.plan.queues}
     loaded = space.loaded._replace(
         plans=tuple(candidate.plan for candidate in last),
         servers={name: spec for name, spec in space.loaded.servers.items() if name in used},

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.step_costs import StepCosts, prefill_s, sped_up
 from harness.drivers.modelled import Tokens
@@ -47,8 +47,8 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
     plan = loaded.plans[0]
     tokens_by = plan.name  # any will do: all their servers count tokens alike
     one = plan._replace(
-        lanes=(Lane(plan.lanes[0].server, 1, "unbounded"),),
-        place=tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines),
+        queues=(ServerQueue(plan.queues[0].server, 1, "unbounded"),),
+        placement=tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines),
     )
     spans: list[list[float]] = [[] for _ in loaded.pipelines]
     works: list[float] = []
@@ -97,8 +97,8 @@ def rate_s(costs: StepCosts) -> float:
 def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, lengths: Sequence[tuple[int, int]]) -> float:
     """Return what all of these calls take at least on the servers of a plan, which never idle."""
     speeds = []
-    for lane in plan.lanes:
-        of = costs[lane.server]
+    for queue in plan.queues:
+        of = costs[queue.server]
         # A table of prompts may get cheaper per token with size, but between two knots never cheaper than at one.
         at = {1, *(n for n, _ in of.prefill), of.batch_tokens}
         token_s = min(prefill_s(of.prefill, n) / n for n in at) * min(1.0, of.mixed_factor)

@@ -68,7 +68,7 @@ def contenders(found: Found, memory: Memory) -> tuple[str, ...]:
     kept: list[str] = []
     servers: set[str] = set()
     for name in wanted:
-        mine = servers | {lane.server for lane in space.find(name).plan.lanes}
+        mine = servers | {queue.server for queue in space.find(name).plan.queues}
         if len(kept) < MOST and not (kept and memory.too_much([space.loaded.servers[server] for server in mine])):
             kept.append(name)
             servers = mine
@@ -108,7 +108,7 @@ def to_measure(found: Found, names: Sequence[str]) -> Loaded:
     """Return the workload with these candidates alone, to be measured until enough is known."""
     loaded = found.space.loaded
     plans = tuple(found.space.find(name).plan for name in names)
-    used = {lane.server for plan in plans for lane in plan.lanes}
+    used = {queue.server for plan in plans for queue in plan.queues}
     servers = {name: spec for name, spec in loaded.servers.items() if name in used}
     changes = {"measure": MeasureSpec(repeats=MOST_REPEATS, warmup=1)}
     return loaded._replace(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.measure.machine import machine_name
@@ -143,7 +143,7 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
     place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
     alone = loaded._replace(
         servers={base: like},
-        plans=(Plan("longest", (Lane(base, like.slots, "serial", "fifo", None),), place),),
+        plans=(Plan("longest", (ServerQueue(base, like.slots, "serial", "fifo", None),), place),),
         derived=(),
         models={base: loaded.models.get(base) or (like.model,)},
     )

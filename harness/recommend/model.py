@@ -34,9 +34,9 @@ class Use(NamedTuple):
     candidate: str
     server: str  # several that take whatever comes: their names with " + " between, and slots and calls are of each
     slots: int
-    cap: str
-    order: str
-    in_flight: int | None  # None: no limit
+    concurrency: str
+    scheduling: str
+    limit: int | None  # None: no limit
     threads: str  # "half" of the cores, a number, or "" = every core
     choice: str = ""  # of one of several servers for each call: "least-loaded" or "affinity"
     context_tokens: int | None = None  # of a slot

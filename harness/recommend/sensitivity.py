@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane, Pool
+from harness.core.plan import Pool, ServerQueue
 from harness.recommend.evaluate import Variation, attended
 from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score, pick, rankings
@@ -71,13 +71,13 @@ def _of_every_kind(searched: Searched, best: Sequence[Score]) -> list[Candidate]
         kinds.setdefault(_kind(score.candidate), []).append(score)
     own = {_kind(score.candidate) for score in best}
     kept = [score for kind, scores in kinds.items() if kind in own for score in scores]
-    kept += [order[0] for scores in kinds.values() for order in rankings(scores)]
+    kept += [scheduling[0] for scores in kinds.values() for scheduling in rankings(scores)]
     kept += searched.finalists
     return sorted(dict.fromkeys(score.candidate for score in kept), key=lambda candidate: candidate.number)
 
 
 def _kind(candidate: Candidate) -> object:
-    return tuple((lane.slots, lane.cap) for lane in candidate.plan.lanes), candidate.plan.place
+    return tuple((queue.slots, queue.concurrency) for queue in candidate.plan.queues), candidate.plan.placement
 
 
 def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[str, ...]:
@@ -120,10 +120,10 @@ def _numbers(scores: Sequence[Score]) -> set[int]:
 def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Knee | None:
     """Say how many calls in flight are worth it on the server of the first path's choice."""
     candidate = chosen[0]
-    index = len(candidate.plan.lanes) - 1  # of two servers the second is the batch path's
-    servers = len(candidate.plan.lanes) if pooled(candidate) else 1
+    index = len(candidate.plan.queues) - 1  # of two servers the second is the batch path's
+    servers = len(candidate.plan.queues) if pooled(candidate) else 1
     family = {
-        None if (limit := _limit(other.plan.lanes[index])) is None else servers * limit: other
+        None if (limit := _limit(other.plan.queues[index])) is None else servers * limit: other
         for other in reversed(_family(space, candidate, index))
     }
     if len(family) < 2:
@@ -135,16 +135,16 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
         rows.append(KneeRow(limit, family[limit].name, score.tokens_per_s, score.times_s))
     most = max(row.tokens_per_s for row in rows)
     knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
-    lane = candidate.plan.lanes[index]
+    queue = candidate.plan.queues[index]
     if pooled(candidate):
-        names = " + ".join(each.server for each in candidate.plan.lanes)
-        lane = lane._replace(server=names, slots=servers * lane.slots)
-    return Knee(lane.server, lane.slots, tuple(rows), knee.in_flight, knee_sentence(lane, rows, knee))
+        names = " + ".join(each.server for each in candidate.plan.queues)
+        queue = queue._replace(server=names, slots=servers * queue.slots)
+    return Knee(queue.server, queue.slots, tuple(rows), knee.in_flight, knee_sentence(queue, rows, knee))
 
 
 def pooled(candidate: Candidate) -> bool:
     """Whether every call may go to any of its servers."""
-    return any(isinstance(place, Pool) for places in candidate.plan.place for place in places)
+    return any(isinstance(place, Pool) for places in candidate.plan.placement for place in places)
 
 
 def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Users | None:
@@ -167,23 +167,23 @@ def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: 
 
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
     """Return the candidates that differ only in how many calls this server is given at once; simple orders first."""
-    lane = candidate.plan.lanes[index]
-    rest = () if pooled(candidate) else candidate.plan.lanes[:index]
+    queue = candidate.plan.queues[index]
+    rest = () if pooled(candidate) else candidate.plan.queues[:index]
     found = [
         other
         for other in space.candidates
-        if other.plan.lanes[: len(rest)] == rest
-        and len(other.plan.lanes) == index + 1
-        and other.plan.lanes[index].server == lane.server
-        and other.plan.place == candidate.plan.place
-        and other.plan.lanes[index].cap in ("serial", "window", "unbounded")
-        and other.plan.lanes[index].order in ("fifo", lane.order)
+        if other.plan.queues[: len(rest)] == rest
+        and len(other.plan.queues) == index + 1
+        and other.plan.queues[index].server == queue.server
+        and other.plan.placement == candidate.plan.placement
+        and other.plan.queues[index].concurrency in ("serial", "window", "unbounded")
+        and other.plan.queues[index].scheduling in ("fifo", queue.scheduling)
     ]
-    return sorted(found, key=lambda other: (other.plan.lanes[index].order != lane.order, other.simplicity))
+    return sorted(found, key=lambda other: (other.plan.queues[index].scheduling != queue.scheduling, other.simplicity))
 
 
-def _limit(lane: Lane) -> int | None:
-    return {"serial": 1, "unbounded": None}.get(lane.cap, lane.max_in_flight or lane.slots)
+def _limit(queue: ServerQueue) -> int | None:
+    return {"serial": 1, "unbounded": None}.get(queue.concurrency, queue.limit or queue.slots)
 
 
 def changes(pipelines: Sequence[Pipeline], variation: Variation) -> bool:

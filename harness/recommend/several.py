@@ -111,10 +111,12 @@ def space_of_two(
         servers |= specs
         one, other = specs
         for mine, theirs in product(ways_of(first.slots, shared=shared[0]), ways_of(second.slots, shared=shared[1])):
-            if mine.order != theirs.order and "fifo" not in (mine.order, theirs.order):
+            if mine.scheduling != theirs.scheduling and "fifo" not in (mine.scheduling, theirs.scheduling):
                 continue
             plans.append(
-                Plan(f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.lane(one), theirs.lane(other)), place)
+                Plan(
+                    f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.queue(one), theirs.queue(other)), place
+                )
             )
     left_out += [LeftOut(count(n, "pair of servers"), why) for why, n in dropped.items()]
     if not plans:
@@ -125,7 +127,7 @@ def space_of_two(
         derived=tuple(servers),
         models={name: (spec.model,) for name, spec in servers.items()},
     )
-    candidates = tuple(Candidate(number, plan, rank(plan.lanes)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, rank(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 

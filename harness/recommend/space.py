@@ -14,8 +14,8 @@ from itertools import product
 from typing import NamedTuple
 
 from harness.analysis.verdict import rank
-from harness.core.plan import Lane, Plan, Pool
-from harness.core.routing import CAPS, ORDERS
+from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.routing import CONCURRENCY, SCHEDULING
 from harness.errors import UserError
 from harness.predict.servers import threads_of
 from harness.profiles.schema import Profile
@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
     @property
     def slots(self) -> int:
         """Of all its servers together."""
-        return sum(lane.slots for lane in self.plan.lanes)
+        return sum(queue.slots for queue in self.plan.queues)
 
 
 class LeftOut(NamedTuple):
@@ -83,18 +83,18 @@ class _Way(NamedTuple):
     """How one server is used."""
 
     slots: int
-    cap: str
-    order: str
-    max_in_flight: int | None
+    concurrency: str
+    scheduling: str
+    limit: int | None
 
     @property
     def name(self) -> str:
-        window = "" if self.max_in_flight is None else str(self.max_in_flight)
-        order = "" if self.order == "fifo" else f"-{self.order}"
-        return f"{self.cap}{window}-on-{self.slots}{order}"
+        window = "" if self.limit is None else str(self.limit)
+        scheduling = "" if self.scheduling == "fifo" else f"-{self.scheduling}"
+        return f"{self.concurrency}{window}-on-{self.slots}{scheduling}"
 
-    def lane(self, server: str) -> Lane:
-        return Lane(server, self.slots, self.cap, self.order, self.max_in_flight)
+    def queue(self, server: str) -> ServerQueue:
+        return ServerQueue(server, self.slots, self.concurrency, self.scheduling, self.limit)
 
 
 def design_space(
@@ -141,23 +141,23 @@ def design_space(
         return fits(list(specs)) if fits else ""
 
     def add(
-        lanes: tuple[Lane, ...],
+        queues: tuple[ServerQueue, ...],
         specs: Mapping[str, ServerSpec],
         place: tuple[tuple[int | Pool, ...], ...],
         name: str = "",
     ) -> None:
-        name = name or "+".join(_named(lane) for lane in lanes)
-        why, mark = too_much(specs[lane.server] for lane in lanes), ""
+        name = name or "+".join(_named(queue) for queue in queues)
+        why, mark = too_much(specs[queue.server] for queue in queues), ""
         if why and enough < like.context_tokens:
             less = {server: spec.model_copy(update={"context_tokens": enough}) for server, spec in specs.items()}
-            if not too_much(less[lane.server] for lane in lanes):
+            if not too_much(less[queue.server] for queue in queues):
                 cut[why] += 1
                 why, mark, specs = "", f"-in-{enough}", less
         if why:
             dropped[why] += 1
             return
-        servers.update({lane.server + mark: specs[lane.server] for lane in lanes})
-        marked = tuple(lane._replace(server=lane.server + mark) for lane in lanes)
+        servers.update({queue.server + mark: specs[queue.server] for queue in queues})
+        marked = tuple(queue._replace(server=queue.server + mark) for queue in queues)
         plans.append(Plan(name + mark, marked, place))
 
     everything = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
@@ -165,7 +165,7 @@ def design_space(
         server = base if fixed else f"slots-{n}"
         spec = like.model_copy(update={"slots": n})
         for way in ways_of(n, shared=both, fixed=fixed):
-            add((way.lane(server),), {server: spec}, everything)
+            add((way.queue(server),), {server: spec}, everything)
     halves, why = halves_of(like, profile, slots, extrapolate)
     if why and not fixed:
         left_out.append(LeftOut("two servers side by side", why))
@@ -178,14 +178,14 @@ def design_space(
             specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
             first, second = specs
             for one, other in product(ways_of(mine.slots, shared=False), ways_of(theirs.slots, shared=False)):
-                add((one.lane(first), other.lane(second)), specs, apart)
+                add((one.queue(first), other.queue(second)), specs, apart)
     for half, choice in product(halves if not fixed else [], _choices(loaded)):
         specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
         pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
         kept = "" if choice == "least-loaded" else f"-{choice}"
         for way in ways_of(half.slots, shared=both):
-            if way.max_in_flight is None:
-                add(tuple(way.lane(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
+            if way.limit is None:
+                add(tuple(way.queue(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
     left_out += [
         LeftOut(
@@ -201,7 +201,7 @@ def design_space(
     whole = loaded._replace(
         servers=servers, plans=tuple(plans), derived=tuple(servers), models=dict.fromkeys(servers, tuple(asked))
     )
-    candidates = tuple(Candidate(number, plan, rank(plan.lanes)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, rank(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 
@@ -218,27 +218,27 @@ def ways_of(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
     Left out is what is the same thing twice: more slots than calls in flight but for `window`, a limit that is none,
     and orders where nothing ever waits in front of the server, or where all that waits is of one path.
     """
-    orders = [order for order in ORDERS if shared or order not in BOTH_PATHS]
-    for cap in CAPS:
-        if cap == "serial" and slots > 1 and not fixed:
+    schedulings = [scheduling for scheduling in SCHEDULING if shared or scheduling not in BOTH_PATHS]
+    for concurrency in CONCURRENCY:
+        if concurrency == "serial" and slots > 1 and not fixed:
             continue
-        if (cap in SEVERAL_SLOTS and slots == 1) or (cap in BOTH_PATHS and not shared):
+        if (concurrency in SEVERAL_SLOTS and slots == 1) or (concurrency in BOTH_PATHS and not shared):
             continue
-        if cap == "unbounded":
-            yield _Way(slots, cap, "fifo", None)
-        elif cap == "window":
+        if concurrency == "unbounded":
+            yield _Way(slots, concurrency, "fifo", None)
+        elif concurrency == "window":
             windows = [n for n in range(2, slots) if slots <= EVERY_WINDOW or n & (n - 1) == 0]
-            for order in orders:
-                yield from (_Way(slots, cap, order, n) for n in windows)
+            for scheduling in schedulings:
+                yield from (_Way(slots, concurrency, scheduling, n) for n in windows)
                 if slots > 1:
-                    yield _Way(slots, cap, order, None)
-            yield _Way(slots, cap, "fifo", 2 * slots)
+                    yield _Way(slots, concurrency, scheduling, None)
+            yield _Way(slots, concurrency, "fifo", 2 * slots)
         else:
-            yield from (_Way(slots, cap, order, None) for order in orders)
+            yield from (_Way(slots, concurrency, scheduling, None) for scheduling in schedulings)
 
 
-def _named(lane: Lane) -> str:
-    return _Way(lane.slots, lane.cap, lane.order, lane.max_in_flight).name
+def _named(queue: ServerQueue) -> str:
+    return _Way(queue.slots, queue.concurrency, queue.scheduling, queue.limit).name
 
 
 def slot_counts(

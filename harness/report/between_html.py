@@ -129,8 +129,8 @@ def _chart(found: Between) -> alt.TopLevelMixin | None:
     scale = alt.Scale(type="log", domain=[1 / furthest, furthest], nice=False, clamp=True)
     axis = alt.Axis(format="~g", values=[n / 100 for n in _ticks(furthest)], grid=False)
     x = alt.X("low:Q", title="now over before, logarithmic; left of 1 is faster", scale=scale, axis=axis)
-    order = [row["candidate"] for row in rows]
-    y = alt.Y("candidate:N", sort=order, title=None, axis=names_axis())
+    scheduling = [row["candidate"] for row in rows]
+    y = alt.Y("candidate:N", sort=scheduling, title=None, axis=names_axis())
     colour = alt.Color("colour:N", scale=None)
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
     band = alt.Chart(alt.InlineData(values=[{"from": 1 / EQUIVALENCE, "to": EQUIVALENCE, "one": 1}]))
@@ -182,6 +182,7 @@ def _of(run: Summary) -> Mapping[str, str]:
         )
     for candidate in run.candidates:
         facts[f"candidate {candidate.name}"] = "; ".join(
-            f"{use.server}: {count(use.slots, 'slot')}, {use.cap}, {use.order}" for use in candidate.servers
+            f"{use.server}: {count(use.slots, 'slot')}, {use.concurrency}, {use.scheduling}"
+            for use in candidate.servers
         )
     return {**facts, "repeats": str(head.repeats), "seed": str(head.seed)}

@@ -68,8 +68,8 @@ def _servers(candidate: CandidateSummary) -> list[str]:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        order = "" if use.order == "fifo" else f", {use.order}"
-        texts.append(f"{use.server}: {slots}, {use.cap}{order}")
+        scheduling = "" if use.scheduling == "fifo" else f", {use.scheduling}"
+        texts.append(f"{use.server}: {slots}, {use.concurrency}{scheduling}")
     return texts
 
 

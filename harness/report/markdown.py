@@ -90,7 +90,7 @@ def _servers(candidate: CandidateSummary) -> str:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        texts.append(f"{use.server}: {slots}, {use.cap}, {use.order}")
+        texts.append(f"{use.server}: {slots}, {use.concurrency}, {use.scheduling}")
     return "; ".join(texts)
 
 

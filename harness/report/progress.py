@@ -104,7 +104,7 @@ class _Standing(NamedTuple):
 
     plan: Plan
     pipelines: tuple[Pipeline, ...]
-    lanes: list[tuple[int, int]]
+    queues: list[tuple[int, int]]
     queued: int
     jobs: list[tuple[int, int]]
 
@@ -160,7 +160,7 @@ class LiveProgress(_Expects):
 
     def stands(self, engine: Engine) -> None:
         """Note how the trial stands."""
-        self._standing = _Standing(engine.plan, engine.pipelines, engine.lanes(), engine.queued, engine.jobs())
+        self._standing = _Standing(engine.plan, engine.pipelines, engine.queues(), engine.queued, engine.jobs())
 
     def record(self, record: Record) -> None:
         """Count calls that have ended, and their tokens."""
@@ -189,11 +189,11 @@ class LiveProgress(_Expects):
         )
         if standing is None:
             return frame
-        counts = zip(standing.plan.lanes, standing.lanes, strict=True)
+        counts = zip(standing.plan.queues, standing.queues, strict=True)
         jobs = zip(standing.pipelines, standing.jobs, strict=True)
         took_s = now_s - pace.trial_began_s
         return frame._replace(
-            servers=[ServerRow(lane.server, lane.slots, flying, waiting) for lane, (flying, waiting) in counts],
+            servers=[ServerRow(queue.server, queue.slots, flying, waiting) for queue, (flying, waiting) in counts],
             waiting_anywhere=standing.queued if has_pools(standing.plan) else None,
             pipelines=[JobsRow(pipeline.name, *both, pipeline.jobs) for pipeline, both in jobs],
             calls=self._calls,

@@ -135,9 +135,9 @@ def _uses(uses: Sequence[Use]) -> _Table:
                 f"{use.server} ({', '.join(about)})" if about else use.server,
                 f"{use.slots}{each}",
                 "" if use.context_tokens is None else str(use.context_tokens),
-                use.cap,
-                "no limit" if use.in_flight is None else f"{use.in_flight}{each}",
-                use.order,
+                use.concurrency,
+                "no limit" if use.limit is None else f"{use.limit}{each}",
+                use.scheduling,
             )
         )
     return _Table(("path", "server", "slots", "context", "cap", "in flight", "order"), tuple(rows))

@@ -9,10 +9,11 @@ from typing import Any
 from harness.analysis.ladder import Ladder
 from harness.analysis.model import ANALYSIS_VERSION, Analysis
 from harness.errors import UserError
+from harness.runs.older import summary_of_today
 
 __all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
 
 
 def summary(analysis: Analysis) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        plain = json.loads(text)
+        plain = summary_of_today(json.loads(text))
         if not isinstance(plain, dict) or plain.get("summary_version") != SUMMARY_VERSION:
             raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
         run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}

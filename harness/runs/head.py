@@ -15,12 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UserError
 from harness.runs.model import Run, ServerFacts
+from harness.runs.older import header_of_today, workload_of_today
 from harness.units import safe_text, safe_url
 from harness.workload.schema import Workload
 
 __all__ = ["SCHEMA_VERSION", "head_files", "read_head", "without_credentials"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDER_VERSION = 1  # read as well
 _LARGEST_FILE_BYTES = 16 << 20  # a larger one is not ours
 _RUN = TypeAdapter(Run)
 
@@ -36,7 +38,7 @@ def head_files(run: Run) -> dict[str, str]:
         "command": safe_text(run.command),
         "options": _masked(dict(run.options)),
         "candidates": run.candidates,
-        "plans": [{**plan._asdict(), "lanes": [lane._asdict() for lane in plan.lanes]} for plan in run.plans],
+        "plans": [{**plan._asdict(), "queues": [queue._asdict() for queue in plan.queues]} for plan in run.plans],
         "machine": run.machine,
         "servers": [_server_to_json(server) for server in run.servers],
         "output_tokens": dict(run.output_tokens),
@@ -59,7 +61,11 @@ def read_head(folder: Path) -> Run:
     Raises UserError where the folder is not a run or was written in another version of this format.
     """
     header = _read_header(folder / "environment.json")
-    return _run(header, _read_workload(folder / "workload.yaml"), folder / "environment.json")
+    older = header["schema_version"] == OLDER_VERSION
+    workload = _read_workload(folder / "workload.yaml", older=older)
+    if older:
+        header = header_of_today(header, [len(pipeline.nodes) for pipeline in workload.pipelines.values()])
+    return _run(header, workload, folder / "environment.json")
 
 
 def without_credentials(value: Any) -> Any:
@@ -136,17 +142,16 @@ def _read_header(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not the JSON that `slotwise run` writes: {error}") from error
     version = header.get("schema_version") if isinstance(header, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in (OLDER_VERSION, SCHEMA_VERSION):
         raise UserError(
-            f"{path}: written in version {version!r} of the run format, this Slotwise reads version {SCHEMA_VERSION}; "
-            "render it with the Slotwise that wrote it"
+            f"{path}: written in version {version!r} of the run format, expected {OLDER_VERSION} or "
+            f"{SCHEMA_VERSION}; render it with the Slotwise that wrote it"
         )
     return dict(header)
 
 
 def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
     fields = {name: header[name] for name in Run._fields if name in header}
-    fields["plans"] = [_placed(plan, workload) for plan in fields.get("plans", ())]
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
         return _RUN.validate_python({**fields, **records, "workload": workload})
@@ -154,20 +159,11 @@ def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
         raise UserError(f"{path}: {_first(error)}") from error
 
 
-def _placed(plan: Any, workload: Workload) -> Any:
-    """A plan of before nodes could be placed one by one has a lane per pipeline."""
-    place = plan.get("place") if isinstance(plan, dict) else None
-    if not isinstance(place, list) or len(place) != len(workload.pipelines):
-        return plan
-    nodes = [len(spec.nodes) for spec in workload.pipelines.values()]
-    lanes = [[at] * count if isinstance(at, int) else at for at, count in zip(place, nodes, strict=True)]
-    return {**plan, "place": lanes}
-
-
-def _read_workload(path: Path) -> Workload:
+def _read_workload(path: Path, *, older: bool) -> Workload:
     try:
         # A subclass of SafeLoader: no object of any class can come out of the file.
-        return Workload.model_validate(yaml.load(_read_small(path), Loader=_NoAliases))  # noqa: S506
+        plain = yaml.load(_read_small(path), Loader=_NoAliases)  # noqa: S506
+        return Workload.model_validate(workload_of_today(plain) if older else plain)
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple, get_args
 import networkx as nx
 
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane, Plan, Pool
+from harness.core.plan import Plan, Pool, ServerQueue
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.placement import Goes, Lacking, Models, goes, has_model, models_by_server, node_servers
 from harness.workload.schema import (
-    CapName,
+    ConcurrencyName,
     EngineServer,
     LlamaCppServer,
     OllamaServer,
-    PlaceName,
+    PlacementName,
     Routing,
     ServerBase,
     ServerSpec,
@@ -77,7 +77,7 @@ def plans(
     }
     if workload.compare:
         routings = {
-            name: Routing(cap=candidate) if isinstance(candidate, str) else candidate
+            name: Routing(concurrency=candidate) if isinstance(candidate, str) else candidate
             for name, candidate in workload.compare.items()
         }
         twin = None
@@ -91,7 +91,7 @@ def plans(
     for name, routing in routings.items():
         if name not in wanted:
             continue
-        found = node_servers(models, routing.place, most_slots(known), known, twin, name)
+        found = node_servers(models, routing.placement, most_slots(known), known, twin, name)
         placed.append(found.servers)
         lacking += found.lacking
         resolved.append(_plan(name, routing, pipelines, found.servers, known))
@@ -118,16 +118,16 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
     if any(not has_model(known[many], model) for nodes in models.values() for model in nodes.values()):
         many, one = _half(many, known), one and _half(one, known)
     result = {
-        "serial": Routing(place=one or many, cap="serial"),
-        "window": Routing(place=many, cap="window"),
-        "waves": Routing(place=many, cap="waves"),
-        "unbounded": Routing(place=many, cap="unbounded"),
+        "serial": Routing(placement=one or many, concurrency="serial"),
+        "window": Routing(placement=many, concurrency="window"),
+        "waves": Routing(placement=many, concurrency="waves"),
+        "unbounded": Routing(placement=many, concurrency="unbounded"),
     }
     paths = {spec.path for spec in workload.pipelines.values()}
     if one and paths == {"batch", "interactive"}:
         one, many = _half(one, known), _half(many, known)  # those that are halves already stay
         place = {name: one if spec.path == "interactive" else many for name, spec in workload.pipelines.items()}
-        result["split"] = Routing(place=place, cap={one: "serial", many: "window"})
+        result["split"] = Routing(placement=place, concurrency={one: "serial", many: "window"})
     return result
 
 
@@ -195,13 +195,17 @@ def _plan(
 ) -> Plan:
     named = {server for goes_to in where.values() for server in goes_to.servers}
     used = [server for server in known if server in named]
-    lanes = tuple(
-        Lane(
+    queues = tuple(
+        ServerQueue(
             server=server,
             slots=known[server].slots,
-            cap=routing.cap if isinstance(routing.cap, str) else routing.cap.get(server, "window"),
-            order=routing.order if isinstance(routing.order, str) else routing.order.get(server, "fifo"),
-            max_in_flight=routing.max_in_flight,
+            concurrency=routing.concurrency
+            if isinstance(routing.concurrency, str)
+            else routing.concurrency.get(server, "window"),
+            scheduling=routing.scheduling
+            if isinstance(routing.scheduling, str)
+            else routing.scheduling.get(server, "fifo"),
+            limit=routing.limit,
             max_wait_s=routing.max_wait_s,
             ageing_s=routing.ageing_s,
             reserve=routing.reserve,
@@ -211,16 +215,17 @@ def _plan(
     # The lane of a node that makes no call is read by nobody.
     place = tuple(
         tuple(
-            _lane(where[pipeline.name, node.name], used) if node.kind == "agent" else 0 for node in pipeline.graph.nodes
+            _queue(where[pipeline.name, node.name], used) if node.kind == "agent" else 0
+            for node in pipeline.graph.nodes
         )
         for pipeline in pipelines
     )
-    return Plan(name, lanes, place)
+    return Plan(name, queues, place)
 
 
-def _lane(where: Goes, used: Sequence[str]) -> int | Pool:
-    lanes = tuple(used.index(server) for server in where.servers)
-    return lanes[0] if where.choice is None else Pool(where.choice, lanes)
+def _queue(where: Goes, used: Sequence[str]) -> int | Pool:
+    queues = tuple(used.index(server) for server in where.servers)
+    return queues[0] if where.choice is None else Pool(where.choice, queues)
 
 
 def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
@@ -256,17 +261,17 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
         name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
     }
     for name, written_as in workload.compare.items():
-        candidate = Routing(cap=written_as) if isinstance(written_as, str) else written_as
+        candidate = Routing(concurrency=written_as) if isinstance(written_as, str) else written_as
         at: Loc = ("compare", name)
-        place = candidate.place
+        place = candidate.placement
         written = dict(place) if isinstance(place, Mapping) else {} if place is None else {"": place}
         for what, where in written.items():
-            loc: Loc = (*at, "place", what) if what else (*at, "place")
+            loc: Loc = (*at, "placement", what) if what else (*at, "placement")
             pipeline, _, node = what.partition(".")
             hint = ""
             if what and pipeline not in workload.pipelines:
                 hint = unknown("pipeline", pipeline, workload.pipelines)
-                if what in get_args(PlaceName):
+                if what in get_args(PlacementName):
                     hint = f"{what} goes with several servers: [{goes(where).servers[0]}, ...]"
             elif node and pipeline in graphs:
                 hint = _wrong_node(node, graphs[pipeline])
@@ -279,41 +284,45 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
                     mistakes.add(at_server, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
         used = {one for to in node_servers(models, place, default, known).servers.values() for one in to.servers}
         used |= set() if graphs else {default, *(one for where in written.values() for one in goes(where).servers)}
-        for key in ("cap", "order"):
+        for key in ("concurrency", "scheduling"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
                 if server not in servers and server != default:
-                    message = f'candidate "{name}" has a {key}: {unknown("server", server, servers)}'
+                    message = f'candidate "{name}" has {key}: {unknown("server", server, servers)}'
                     mistakes.add((*at, key, server), message, key=True)
                 elif server not in used:
-                    message = f'candidate "{name}" has {_a(key)} for "{server}", but places nothing there'
+                    message = f'candidate "{name}" has {key} for "{server}", but places nothing there'
                     mistakes.add((*at, key, server), message, key=True)
-        caps = {candidate.cap} if isinstance(candidate.cap, str) else _caps(candidate.cap, used)
-        orders = {candidate.order} if isinstance(candidate.order, str) else set(candidate.order.values())
+        caps = {candidate.concurrency} if isinstance(candidate.concurrency, str) else _caps(candidate.concurrency, used)
+        schedulings = (
+            {candidate.scheduling} if isinstance(candidate.scheduling, str) else set(candidate.scheduling.values())
+        )
         for key, needs, present in (
-            ("max_in_flight", "cap: window or reserve", bool(caps & {"window", "reserve"})),
-            ("max_wait_s", "cap: waves", "waves" in caps),
-            ("reserve", "cap: reserve", "reserve" in caps),
-            ("ageing_s", "order: interactive-first, shortest-first or critical-path-first", bool(orders & AGEING)),
+            ("limit", "concurrency: window or reserve", bool(caps & {"window", "reserve"})),
+            ("max_wait_s", "concurrency: waves", "waves" in caps),
+            ("reserve", "concurrency: reserve", "reserve" in caps),
+            (
+                "ageing_s",
+                "scheduling: interactive-first, shortest-first or critical-path-first",
+                bool(schedulings & AGEING),
+            ),
         ):
             if key in candidate.model_fields_set and not present:
                 mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
         for server in sorted(used & servers.keys()):
-            cap = candidate.cap if isinstance(candidate.cap, str) else candidate.cap.get(server)
-            most = candidate.max_in_flight or servers[server].slots
-            if cap == "reserve" and most <= candidate.reserve:
+            concurrency = (
+                candidate.concurrency if isinstance(candidate.concurrency, str) else candidate.concurrency.get(server)
+            )
+            most = candidate.limit or servers[server].slots
+            if concurrency == "reserve" and most <= candidate.reserve:
                 calls = "call" if most == 1 else "calls"
                 message = f'candidate "{name}" lets at most {most} {calls} go to "{server}" and reserves '
                 message += f"{candidate.reserve} of them; batch calls need at least one"
                 mistakes.add((*at, "reserve") if "reserve" in candidate.model_fields_set else at, message, key=True)
 
 
-def _caps(caps: Mapping[str, CapName], used: set[str]) -> set[str]:
+def _caps(caps: Mapping[str, ConcurrencyName], used: set[str]) -> set[str]:
     return {caps.get(server, "window") for server in used}
-
-
-def _a(word: str) -> str:
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def _agents(graph: nx.DiGraph) -> list[str]:

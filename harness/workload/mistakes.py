@@ -19,9 +19,10 @@ from pydantic import BaseModel, Tag, ValidationError
 from harness.errors import WorkloadError, did_you_mean
 from harness.workload.source import Loc, Source
 
-__all__ = ["MAX_LISTED", "Mistakes", "found", "one_of", "unknown", "validate"]
+__all__ = ["MAX_LISTED", "RENAMED", "Mistakes", "found", "one_of", "unknown", "validate"]
 
 MAX_LISTED = 10
+RENAMED = {"cap": "concurrency", "order": "scheduling", "place": "placement", "max_in_flight": "limit"}  # old key: new
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -147,7 +148,9 @@ def _explain(mistakes: Mistakes, model: type[BaseModel], detail: Any) -> None:
     elif kind == "extra_forbidden":
         place = ".".join(str(step) for step in loc[:-1])
         keys = _keys(model, detail["loc"][:-1])
-        hint = did_you_mean(str(loc[-1]), keys) or f"; expected {', '.join(keys)}"
+        renamed = RENAMED.get(str(loc[-1]))
+        hint = f"; it is called `{renamed}` now (slotwise migrate rewrites a workload)" if renamed in keys else ""
+        hint = hint or did_you_mean(str(loc[-1]), keys) or f"; expected {', '.join(keys)}"
         mistakes.add(loc, f'unknown key "{loc[-1]}"{f" in {place}" if place else ""}{hint}', key=True)
     elif kind == "missing":
         mistakes.add(loc[:-1], f"{dotted} is missing{_wanted(model, detail['loc'])}", key=True)

@@ -101,7 +101,7 @@ def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
         if name not in candidates:
             raise UserError(f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}')
     plans = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
-    used = {lane.server for plan in plans for lane in plan.lanes}
+    used = {queue.server for plan in plans for queue in plan.queues}
     servers = {
         name: at_url(name, spec, asked.server_urls[name]) if name in asked.server_urls else spec
         for name, spec in found.servers.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.workload.schema import LlamaCppServer, PlaceName, ServerSpec, Where
+from harness.workload.schema import LlamaCppServer, PlacementName, ServerSpec, Where
 
 __all__ = ["Goes", "Lacking", "Models", "Placed", "goes", "has_model", "models_by_server", "node_servers", "same_model"]
 
@@ -35,7 +35,7 @@ class Goes(NamedTuple):
     """Where calls go: to one server, or to one of several."""
 
     servers: tuple[str, ...]
-    choice: PlaceName | None = None  # how one of several is chosen
+    choice: PlacementName | None = None  # how one of several is chosen
 
 
 def goes(where: Where) -> Goes:

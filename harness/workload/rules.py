@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from harness.core.events import Says
+from harness.core.events import BranchDecision
 from harness.workload.control import rule_words
 from harness.workload.schema import FirstWord, JsonIs, Otherwise, Regex, Rule
 
@@ -37,7 +37,7 @@ class Decisions(NamedTuple):
     most_items: int | None  # of the list that others fan out over
 
 
-def what_it_says(node: str, decides: Decisions, text: str) -> Says:
+def what_it_says(node: str, decides: Decisions, text: str) -> BranchDecision:
     """Apply a node's rules to its answer."""
     branch = items = None
     error = ""
@@ -55,7 +55,7 @@ def what_it_says(node: str, decides: Decisions, text: str) -> Says:
             error = f"expected a list of at most {decides.most_items} items, found {len(listed)}"
             items = None
     stop = None if decides.until is None else holds(decides.until, text)
-    return Says(branch, stop, items, f'node "{node}": {error}; found: {shown(text)}' if error else None)
+    return BranchDecision(branch, stop, items, f'node "{node}": {error}; found: {shown(text)}' if error else None)
 
 
 def holds(rule: Rule, text: str) -> bool:

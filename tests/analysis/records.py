@@ -150,11 +150,11 @@ def workload(**changes: Any) -> Workload:
             "four-slot": {"kind": "llamacpp", "slots": 4},
         },
         "compare": {
-            "serial": {"place": "one-slot", "cap": "serial"},
-            "batched": {"place": "four-slot", "cap": "window", "order": "interactive-first"},
+            "serial": {"placement": "one-slot", "concurrency": "serial"},
+            "batched": {"placement": "four-slot", "concurrency": "window", "scheduling": "interactive-first"},
             "split": {
-                "place": {"digest": "four-slot", "chat": "one-slot"},
-                "cap": {"four-slot": "window", "one-slot": "serial"},
+                "placement": {"digest": "four-slot", "chat": "one-slot"},
+                "concurrency": {"four-slot": "window", "one-slot": "serial"},
             },
         },
         "measure": {"repeats": 5, "warmup": 1},

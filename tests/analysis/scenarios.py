@@ -56,8 +56,8 @@ def scenario(digest: Times, chat: Times | None = None, *, jobs: int = 2, chats: 
         plain = make.workload().to_plain()
         del plain["pipelines"]["chat"]
         for routing in plain["compare"].values():
-            if isinstance(routing.get("place"), dict):
-                del routing["place"]["chat"]
+            if isinstance(routing.get("placement"), dict):
+                del routing["placement"]["chat"]
         spec = spec or make.workload(**plain)
     return make.run(
         trials=tuple(trials),

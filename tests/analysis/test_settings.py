@@ -18,13 +18,13 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Settings
 from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.cli.settings import settings_text
-from harness.core.orders import ORDERS
+from harness.core.scheduling import SCHEDULING
 from harness.errors import UserError
 
 
 def split(**changes: Any) -> Settings:
     return settings_for(
-        candidate(ONE._replace(server="one-slot", slots=1, in_flight=1, cap="serial"), ONE._replace(**changes))
+        candidate(ONE._replace(server="one-slot", slots=1, limit=1, concurrency="serial"), ONE._replace(**changes))
     )
 
 
@@ -153,7 +153,7 @@ def test_mistakes(kind: str, name: str | None, message: str) -> None:
 
 
 def test_reserve_is_two_semaphores() -> None:
-    use = ONE._replace(server="four-slot", cap="reserve", in_flight=4, batch_in_flight=3)
+    use = ONE._replace(server="four-slot", concurrency="reserve", limit=4, batch_limit=3)
     names: dict[str, object] = {}
     exec("\n".join(settings_for(candidate(use)).code), {"asyncio": asyncio}, names)
     every, batch = names["four_slot"], names["four_slot_batch"]
@@ -161,10 +161,10 @@ def test_reserve_is_two_semaphores() -> None:
     assert (every._value, batch._value) == (4, 3)
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(order: str) -> None:
-    remarks = settings_for(candidate(ONE._replace(order=order))).remarks
-    assert any("priority queue" in remark for remark in remarks) == (order != "fifo")
+@pytest.mark.parametrize("scheduling", SCHEDULING)
+def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(scheduling: str) -> None:
+    remarks = settings_for(candidate(ONE._replace(scheduling=scheduling))).remarks
+    assert any("priority queue" in remark for remark in remarks) == (scheduling != "fifo")
 
 
 def test_a_choice_of_servers_is_said() -> None:

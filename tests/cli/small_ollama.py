@@ -37,8 +37,8 @@ inputs:
 servers:
   s: {kind: ollama, model: m, slots: 2, url: "URL"}
 compare:
-  serial: {place: s, cap: serial}
-  both: {place: s, cap: window}
+  serial: {placement: s, concurrency: serial}
+  both: {placement: s, concurrency: window}
 measure: {repeats: 2, warmup: 0}
 timeout_s: 5
 """

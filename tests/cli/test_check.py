@@ -30,7 +30,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["max_useful_slots"] == 9
     assert [pipeline["width"] for pipeline in answer["pipelines"]] == [8, 1]
     assert answer["pipelines"][0]["edges"] == [["summarize", "merge"]]
-    assert answer["candidates"][2]["place"] == {"digest": "four-half", "chat": "one-half"}
+    assert answer["candidates"][2]["placement"] == {"digest": "four-half", "chat": "one-half"}
     assert answer["servers"]["four-slot"]["slots"] == 4
 
 
@@ -42,9 +42,9 @@ pipelines:
 servers: {left: {kind: llamacpp, slots: 2}, right: {kind: llamacpp, slots: 2}}
 compare:
   c:
-    place: {p: {least-loaded: [left, right]}, p.b: left, q: {affinity: [right, left]}}
-    cap: {left: reserve}
-    order: {right: shortest-first}
+    placement: {p: {least-loaded: [left, right]}, p.b: left, q: {affinity: [right, left]}}
+    concurrency: {left: reserve}
+    scheduling: {right: shortest-first}
 """
 
 
@@ -59,7 +59,7 @@ def test_places_over_several_servers(tmp_path: Path, capsys: pytest.CaptureFixtu
     ) in capsys.readouterr().out
     check([path], json_=True)
     (answer,) = json.loads(capsys.readouterr().out)
-    assert answer["candidates"][0]["place"] == {
+    assert answer["candidates"][0]["placement"] == {
         "p.b": "left",
         "p.a": {"least-loaded": ["left", "right"]},
         "q": {"affinity": ["right", "left"]},

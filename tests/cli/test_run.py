@@ -30,7 +30,7 @@ def test_a_running_server_is_measured_and_its_slots_are_not_believed(run: Callab
     assert (found.servers[0].slots_asked, found.servers[0].baseline is not None) == (2, True)
     assert {call.outcome for call in found.calls} == {"ok"}
     # resolved: the folder needs no other file, and the calls in flight are those of the plan
-    assert analyse(found).candidates[1].servers[0].in_flight == 2
+    assert analyse(found).candidates[1].servers[0].limit == 2
 
 
 def test_options_of_zero_are_kept_so_that_the_run_can_be_resumed(run: Callable[..., Any], server: Server) -> None:

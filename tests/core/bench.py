@@ -7,7 +7,7 @@ from core.graphs import plan_of
 from harness.core.engine import Engine
 from harness.core.events import Action, At, Cancel, Done, Event, Record, Start
 from harness.core.graph import Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 OK = Reply("ok")
@@ -20,11 +20,11 @@ class Bench:
     """
 
     def __init__(
-        self, *pipelines: Pipeline, timeout_s: float | None = None, plan: Plan | None = None, **lane: object
+        self, *pipelines: Pipeline, timeout_s: float | None = None, plan: Plan | None = None, **queue: object
     ) -> None:
         self.named = plan is not None
         if plan is None:
-            plan = plan_of("bench", (Lane("one", **{"slots": 2, **lane}),), pipelines)  # type: ignore[arg-type]  # of several types
+            plan = plan_of("bench", (ServerQueue("one", **{"slots": 2, **queue}),), pipelines)  # type: ignore[arg-type]  # of several types
         self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
         self.records: list[CallRecord | JobRecord | DelayRecord] = []
         self.agenda: list[At] = []
@@ -37,7 +37,7 @@ class Bench:
             match action:
                 case Start(call):
                     p = self.engine.pipelines[call.pipeline]
-                    server = f" on {self.engine.plan.lanes[call.lane].server}" if self.named else ""
+                    server = f" on {self.engine.plan.queues[call.queue].server}" if self.named else ""
                     started.append(f"{p.name}{call.job}.{p.graph.nodes[call.node].name}{call.item}#{call.id}{server}")
                 case At():
                     self.agenda.append(action)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import Path
 
 
@@ -34,12 +34,12 @@ def pipeline(name: str, *nodes: Node, path: Path = "batch", jobs: int | None = 1
 
 
 def plan_of(
-    name: str, lanes: tuple[Lane, ...], pipelines: Iterable[Pipeline], place: tuple[int, ...] | None = None
+    name: str, queues: tuple[ServerQueue, ...], pipelines: Iterable[Pipeline], placement: tuple[int, ...] | None = None
 ) -> Plan:
     """A plan that places whole pipelines: all on the first lane unless `place` says otherwise."""
     pipelines = tuple(pipelines)
-    at = place or (0,) * len(pipelines)
-    return Plan(name, lanes, tuple((lane,) * len(p.graph.nodes) for p, lane in zip(pipelines, at, strict=True)))
+    at = placement or (0,) * len(pipelines)
+    return Plan(name, queues, tuple((queue,) * len(p.graph.nodes) for p, queue in zip(pipelines, at, strict=True)))
 
 
 SINGLE = (node("only"),)

@@ -11,10 +11,10 @@ from core.graphs import graph
 from hypothesis import strategies as st
 
 from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
-from harness.core.places import PLACES
-from harness.core.plan import Lane, Plan, Pool
+from harness.core.placement import PLACEMENT
+from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.records import Path
-from harness.core.routing import CAPS, ORDERS
+from harness.core.routing import CONCURRENCY, SCHEDULING
 from harness.core.sizes import Distribution
 
 __all__ = ["TICK_S", "pipelines", "plans"]
@@ -180,22 +180,22 @@ def pipelines(
 @st.composite
 def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
     """One to three lanes with any cap and order, every node on any of them, or on several in any way."""
-    lanes = tuple(
-        Lane(
+    queues = tuple(
+        ServerQueue(
             f"s{i}",
             draw(st.integers(1, 3)),
-            draw(st.sampled_from(sorted(CAPS))),
-            draw(st.sampled_from(sorted(ORDERS))),
+            draw(st.sampled_from(sorted(CONCURRENCY))),
+            draw(st.sampled_from(sorted(SCHEDULING))),
             max_wait_s=64 * TICK_S,
             ageing_s=128 * TICK_S,
             reserve=draw(st.integers(1, 2)),
         )
         for i in range(draw(st.integers(1, 3)))
     )
-    numbers = st.integers(0, len(lanes) - 1)
+    numbers = st.integers(0, len(queues) - 1)
     where: st.SearchStrategy[int | Pool] = numbers
-    if len(lanes) > 1 and draw(st.booleans()):
-        several = st.lists(numbers, min_size=2, max_size=len(lanes), unique=True).map(tuple)
-        pools = draw(st.lists(st.builds(Pool, st.sampled_from(sorted(PLACES)), several), min_size=1, max_size=2))
+    if len(queues) > 1 and draw(st.booleans()):
+        several = st.lists(numbers, min_size=2, max_size=len(queues), unique=True).map(tuple)
+        pools = draw(st.lists(st.builds(Pool, st.sampled_from(sorted(PLACEMENT)), several), min_size=1, max_size=2))
         where = numbers | st.sampled_from(pools)
-    return Plan("random", lanes, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in of))
+    return Plan("random", queues, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in of))

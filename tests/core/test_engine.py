@@ -25,21 +25,21 @@ def test_a_window_is_filled_and_refilled_and_the_merge_waits_for_all() -> None:
 
 
 def test_serial_lets_one_go_whoever_it_belongs_to() -> None:
-    bench = Bench(pipeline("a", *SINGLE), pipeline("b", *SINGLE), cap="serial")
+    bench = Bench(pipeline("a", *SINGLE), pipeline("b", *SINGLE), concurrency="serial")
     assert bench.due(0) == ["a0.only0#0"]
     assert bench.done(1, 0) == ["b0.only0#1"]
 
 
 def test_unbounded_sends_everything() -> None:
-    assert len(Bench(pipeline("p", node("n", width=9)), cap="unbounded").due(0)) == 9
+    assert len(Bench(pipeline("p", node("n", width=9)), concurrency="unbounded").due(0)) == 9
 
 
 def test_window_may_be_smaller_than_the_slots() -> None:
-    assert len(Bench(pipeline("p", node("n", width=9)), slots=8, max_in_flight=3).due(0)) == 3
+    assert len(Bench(pipeline("p", node("n", width=9)), slots=8, limit=3).due(0)) == 3
 
 
 def test_a_wave_starts_full_and_the_next_waits_until_nothing_is_in_flight() -> None:
-    bench = Bench(pipeline("p", node("n", width=5)), cap="waves", slots=2)
+    bench = Bench(pipeline("p", node("n", width=5)), concurrency="waves", slots=2)
     assert bench.due(0) == ["p0.n0#0", "p0.n1#1"]
     assert bench.done(1, 0) == []
     assert bench.done(2, 1) == ["p0.n2#2", "p0.n3#3"]
@@ -49,7 +49,7 @@ def test_a_wave_starts_full_and_the_next_waits_until_nothing_is_in_flight() -> N
 
 def test_a_wave_waits_for_a_running_tool_that_leads_here_but_not_longer_than_max_wait() -> None:
     tool = (node("fetch", delay_s=10.0), node("read", (0,)))
-    bench = Bench(pipeline("slow", *tool), pipeline("one", *SINGLE), cap="waves", slots=2, max_wait_s=3.0)
+    bench = Bench(pipeline("slow", *tool), pipeline("one", *SINGLE), concurrency="waves", slots=2, max_wait_s=3.0)
     assert bench.due(0) == []  # one call ready, a tool under way whose successor is placed here
     assert bench.due(2.5) == []
     assert bench.due(3.0) == ["one0.only0#0"]
@@ -59,14 +59,14 @@ def test_a_wave_waits_for_a_running_tool_that_leads_here_but_not_longer_than_max
 
 def test_a_wave_is_not_held_back_by_queued_calls_or_thinking_users() -> None:
     users = pipeline("chat", *SINGLE, jobs=2, arrival=Arrival(users=1, think_s=50.0))
-    bench = Bench(users, cap="waves", slots=4)
+    bench = Bench(users, concurrency="waves", slots=4)
     assert bench.due(0) == ["chat0.only0#0"]
 
 
 def test_interactive_first_overtakes_until_a_batch_call_has_aged() -> None:
     batch = pipeline("b", node("n", width=3))
     chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Arrival(due_s=(1.0, 40.0)))
-    bench = Bench(batch, chat, cap="serial", order="interactive-first", ageing_s=30.0)
+    bench = Bench(batch, chat, concurrency="serial", scheduling="interactive-first", ageing_s=30.0)
     assert bench.due(0) == ["b0.n0#0"]
     assert bench.due(1.0) == []
     assert bench.done(2, 0) == ["c0.only0#3"]  # overtakes b0.n1 and b0.n2
@@ -97,7 +97,7 @@ def test_a_call_that_ends_at_its_timeout_has_ended() -> None:
 
 
 def test_a_timeout_cancels_and_the_slot_is_busy_until_the_server_let_go() -> None:
-    bench = Bench(pipeline("p", node("n", width=2)), timeout_s=5.0, cap="serial")
+    bench = Bench(pipeline("p", node("n", width=2)), timeout_s=5.0, concurrency="serial")
     assert bench.due(0) == ["p0.n0#0"]
     assert bench.due(5.0) == []
     assert bench.cancels == [0]

@@ -9,9 +9,9 @@ from core.bench import OK, Bench
 from core.graphs import FAN, SINGLE, node, pipeline, plan_of, until
 
 from harness.core.engine import Engine
-from harness.core.events import Call, Cancelled, Done, Says
+from harness.core.events import BranchDecision, Call, Cancelled, Done
 from harness.core.graph import Arrival, Node
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
@@ -203,8 +203,8 @@ def test_a_job_that_fails_does_not_wait_for_its_losers() -> None:
 def test_an_answer_that_no_rule_matches_fails_the_job() -> None:
     bench = Bench(pipeline("p", node("a", shares=(1.0,), labels=("x",)), node("b", (0,), takes=(0,))))
     bench.due(0)
-    says = Says(error='node "a": no rule matches "hm"')
-    bench.take(bench.engine.handle([Done(0, OK, says)], 1.0))
+    decision = BranchDecision(error='node "a": no rule matches "hm"')
+    bench.take(bench.engine.handle([Done(0, OK, decision)], 1.0))
     assert bench.calls[0].outcome == "ok"
     assert [(j.outcome, j.error, j.calls) for j in bench.jobs] == [("error", 'node "a": no rule matches "hm"', 1)]
     assert bench.finished()
@@ -214,30 +214,33 @@ def test_the_model_decides_where_it_said_something() -> None:
     nodes = (node("a"), node("b", (0,), 5, over=0), until("u", (1,), (0, 1), 4, end_share=1.0, decides=0))
     bench = Bench(pipeline("p", *nodes), slots=9)
     bench.due(0)
-    assert bench.take(bench.engine.handle([Done(0, OK, Says(stop=False, items=2))], 1.0)) == ["p0.b0#1", "p0.b1#2"]
+    assert bench.take(bench.engine.handle([Done(0, OK, BranchDecision(stop=False, items=2))], 1.0)) == [
+        "p0.b0#1",
+        "p0.b1#2",
+    ]
     assert bench.done(2, 1, 2) == ["p0.a0#3"]
-    assert bench.take(bench.engine.handle([Done(3, OK, Says(stop=True, items=0))], 3.0)) == []
+    assert bench.take(bench.engine.handle([Done(3, OK, BranchDecision(stop=True, items=0))], 3.0)) == []
     assert [(c.node, c.item, c.iteration) for c in bench.calls] == [("a", 0, 0), ("b", 0, 0), ("b", 1, 0), ("a", 0, 1)]
     assert bench.finished()
 
 
-@pytest.mark.parametrize("order", ["fifo", "interactive-first"])
-def test_priority_comes_before_the_order(order: str) -> None:
+@pytest.mark.parametrize("scheduling", ["fifo", "interactive-first"])
+def test_priority_comes_before_the_order(scheduling: str) -> None:
     chat = pipeline("c", *SINGLE, path="interactive")
     batch = pipeline("b", node("low"), node("high", priority=2), node("least", priority=-1))
-    bench = Bench(batch, chat, cap="serial", order=order, slots=1)
+    bench = Bench(batch, chat, concurrency="serial", scheduling=scheduling, slots=1)
     started = bench.due(0)
     for now_s in range(1, 4):
         started += bench.done(now_s, int(started[-1].split("#")[1]))
     rest = ["b0.low0#0", "c0.only0#3"]
-    assert started == ["b0.high0#1", *(rest if order == "fifo" else rest[::-1]), "b0.least0#2"]
+    assert started == ["b0.high0#1", *(rest if scheduling == "fifo" else rest[::-1]), "b0.least0#2"]
 
 
 def test_nodes_of_one_pipeline_on_different_servers() -> None:
-    lanes = (Lane("big", 1, "serial"), Lane("small", 1, "serial"))
+    queues = (ServerQueue("big", 1, "serial"), ServerQueue("small", 1, "serial"))
     spec = pipeline("p", *FAN)
     records: list[object] = []
-    engine = Engine((spec,), Plan("two", lanes, ((1, 0),)), origin="predicted")
+    engine = Engine((spec,), Plan("two", queues, ((1, 0),)), origin="predicted")
     simulate(engine, lambda call, now_s: OK._replace(end_s=now_s + 1), records.append)
     calls = [r for r in records if isinstance(r, CallRecord)]
     assert [(c.node, c.server, c.started_s) for c in calls] == [
@@ -248,11 +251,11 @@ def test_nodes_of_one_pipeline_on_different_servers() -> None:
 
 def test_a_wave_waits_for_a_loop_that_leads_back_to_it() -> None:
     """Of two loops one call runs on another server: its next pass comes here, so the wave waits for it."""
-    lanes = (Lane("waves", 2, "waves", max_wait_s=50.0), Lane("other", 9))
+    queues = (ServerQueue("waves", 2, "waves", max_wait_s=50.0), ServerQueue("other", 9))
     loop = (node("a"), node("b", (0,)), until("u", (1,), (0, 1), 2))
     spec = pipeline("p", *loop, jobs=2)
     records: list[object] = []
-    engine = Engine((spec,), Plan("two", lanes, ((0, 1, 0),)), origin="predicted")
+    engine = Engine((spec,), Plan("two", queues, ((0, 1, 0),)), origin="predicted")
 
     def serve(call: Call, now_s: float) -> Reply:
         return OK._replace(end_s=now_s + (1 + 2 * call.job if call.node == 1 else 1))
@@ -266,7 +269,7 @@ def test_tool_delays_are_drawn_by_key() -> None:
     spread = Distribution("uniform", (1.0, 9.0))
     spec = pipeline("p", node("t", delay_s=0.0, delay=spread), until("u", (0,), (0,), 3))
     records: list[object] = []
-    engine = Engine((spec,), Plan("d", (Lane("s", 1),), ((0, 0),)), origin="predicted", seed=5, repeat=2)
+    engine = Engine((spec,), Plan("d", (ServerQueue("s", 1),), ((0, 0),)), origin="predicted", seed=5, repeat=2)
     simulate(engine, lambda call, now_s: OK, records.append)
     delays = [r for r in records if isinstance(r, DelayRecord)]
     assert [d.iteration for d in delays] == [0, 1, 2]
@@ -289,7 +292,7 @@ def test_nothing_is_kept_of_a_job_that_has_ended() -> None:
 
     def peak_bytes(jobs: int) -> tuple[int, int]:
         spec = pipeline("p", *nodes, jobs=jobs, arrival=Arrival(users=4))
-        engine = Engine((spec,), plan_of("m", (Lane("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
+        engine = Engine((spec,), plan_of("m", (ServerQueue("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
         made = 0
 
         def forget(record: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from core.graphs import DIAMOND, FAN, graph, node, until
 
 from harness.core.draws import uniform
-from harness.core.events import Says
+from harness.core.events import BranchDecision
 from harness.core.flow import FlowShape, FlowWalk, Step, is_plain
 from harness.core.graph import Node
 from harness.core.sizes import Distribution
@@ -32,10 +32,10 @@ class Walker:
         self.lost = [f"{names[lost.node]}{' runs' if lost.run else ''}" for lost in step.lost]
         return [f"{names[ready.node]}{ready.iteration}x{ready.width}" for ready in step.ready]
 
-    def __call__(self, name: str, says: Says | None = None) -> list[str]:
+    def __call__(self, name: str, decision: BranchDecision | None = None) -> list[str]:
         self.lost = []
         index = [n.name for n in self.graph.nodes].index(name)
-        return self._seen(self.walk.item_done(index, says))
+        return self._seen(self.walk.item_done(index, decision))
 
     @property
     def finished(self) -> bool:
@@ -106,15 +106,15 @@ def test_labels_are_drawn_by_their_shares_and_by_nothing_else() -> None:
 
 def test_what_the_model_said_wins() -> None:
     yes, no = node("b", (0,), takes=(0,)), node("c", (0,), takes=(1,))
-    assert Walker(branch("a"), yes, no)("a", Says(branch=1)) == ["c0x1"]
-    assert Walker(branch("a"), yes, no)("a", Says(stop=True)) == ["b0x1"]
+    assert Walker(branch("a"), yes, no)("a", BranchDecision(branch=1)) == ["c0x1"]
+    assert Walker(branch("a"), yes, no)("a", BranchDecision(stop=True)) == ["b0x1"]
     listed = node("b", (0,), width=9, over=0)
-    assert Walker(node("a"), listed)("a", Says(items=3)) == ["b0x3"]
+    assert Walker(node("a"), listed)("a", BranchDecision(items=3)) == ["b0x3"]
     loop = Walker(node("a"), node("b", (0,)), until("u", (1,), (0, 1), 3, end_share=NEVER, decides=0))
-    assert loop("a", Says(stop=True)) == ["b0x1"]
+    assert loop("a", BranchDecision(stop=True)) == ["b0x1"]
     assert loop("b") == [] and loop.finished
     loop = Walker(node("a"), until("u", (0,), (0,), 3, end_share=ALWAYS, decides=0))
-    assert loop("a", Says(stop=False)) == ["a1x1"]
+    assert loop("a", BranchDecision(stop=False)) == ["a1x1"]
     assert loop("a") == [] and loop.finished  # nothing was said this time: the last word doesn't count again
 
 
@@ -181,7 +181,7 @@ def test_enough_items() -> None:
     assert exact("vote") == ["count0x1"]
     assert exact.lost == []
     fewer = Walker(node("list"), node("vote", (0,), 5, enough=3, over=0), node("count", (1,)))
-    assert fewer("list", Says(items=1)) == ["vote0x1"]
+    assert fewer("list", BranchDecision(items=1)) == ["vote0x1"]
     assert fewer("vote") == ["count0x1"]
 
 
@@ -264,9 +264,9 @@ def test_a_branch_in_a_loop_takes_another_way_in_each_pass() -> None:
     walk = Walker(
         branch("a"), node("b", (0,), takes=(0,)), node("c", (0,), takes=(1,)), until("u", (1, 2), (0, 1, 2), 2)
     )
-    assert walk("a", Says(branch=1)) == ["c0x1"]
+    assert walk("a", BranchDecision(branch=1)) == ["c0x1"]
     assert walk("c") == ["a1x1"]
-    assert walk("a", Says(branch=0)) == ["b0x1"]
+    assert walk("a", BranchDecision(branch=0)) == ["b0x1"]
     assert walk("b") == [] and walk.finished
 
 

@@ -11,16 +11,16 @@ from core.graphs import SINGLE, graph, node, pipeline, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.core.caps import CAPS, batch_limit, limit
+from harness.core.concurrency import CONCURRENCY, batch_limit, limit
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Graph, Pipeline
-from harness.core.orders import ORDERS
 from harness.core.paths import remaining_tokens
-from harness.core.places import PLACES
-from harness.core.plan import Lane, Plan, Pool, lanes_of
+from harness.core.placement import PLACEMENT
+from harness.core.plan import Plan, Pool, ServerQueue, queues_of
 from harness.core.records import CallRecord, JobRecord, Path, Reply
+from harness.core.scheduling import SCHEDULING
 from harness.drivers.virtual import simulate
 
 # --- caps ---
@@ -30,7 +30,7 @@ def test_reserve_keeps_a_slot_free_for_interactive_calls() -> None:
     """Three slots, one kept: two batch calls, and a chat need never wait for a third."""
     batch = pipeline("b", node("n", width=4))
     chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Arrival(due_s=(1.0, 2.0)))
-    bench = Bench(batch, chat, cap="reserve", slots=3)
+    bench = Bench(batch, chat, concurrency="reserve", slots=3)
     assert bench.due(0) == ["b0.n0#0", "b0.n1#1"]  # and a slot stays empty
     assert bench.due(1.0) == ["c0.only0#4"]
     assert bench.due(2.0) == []  # no slot is free
@@ -43,7 +43,7 @@ def test_reserve_keeps_a_slot_free_for_interactive_calls() -> None:
 
 def test_reserve_lets_interactive_calls_take_every_slot_and_batch_calls_the_one_that_is_left() -> None:
     chats = pipeline("c", node("n", width=3), path="interactive")
-    bench = Bench(pipeline("b", node("n", width=2)), chats, cap="reserve", slots=8, max_in_flight=3, reserve=2)
+    bench = Bench(pipeline("b", node("n", width=2)), chats, concurrency="reserve", slots=8, limit=3, reserve=2)
     assert bench.due(0) == ["b0.n0#0", "c0.n0#2", "c0.n1#3"]
     assert bench.done(1, 2) == ["c0.n2#4"]
     assert bench.done(2, 0) == ["b0.n1#1"]
@@ -51,7 +51,7 @@ def test_reserve_lets_interactive_calls_take_every_slot_and_batch_calls_the_one_
 
 def test_reserve_drops_what_waits_in_either_queue() -> None:
     batch, chat = pipeline("b", node("n", width=3)), pipeline("c", node("n", width=3), path="interactive")
-    bench = Bench(batch, chat, cap="reserve", slots=2)
+    bench = Bench(batch, chat, concurrency="reserve", slots=2)
     assert bench.due(0) == ["b0.n0#0", "c0.n0#3"]
     assert bench.done(1, 0, reply=Reply("error")) == ["c0.n1#4"]
     assert bench.done(2, 3, reply=Reply("error")) == []
@@ -65,13 +65,13 @@ def test_reserve_drops_what_waits_in_either_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cap", "most", "batch"), [("serial", 1, None), ("window", 3, None), ("waves", 4, None), ("reserve", 3, 2)]
+    ("concurrency", "most", "batch"), [("serial", 1, None), ("window", 3, None), ("waves", 4, None), ("reserve", 3, 2)]
 )
-def test_what_a_cap_lets_go_in_figures(cap: str, most: int, batch: int | None) -> None:
-    lane = Lane("s", 4, cap, max_in_flight=3)
-    assert (limit(lane), batch_limit(lane)) == (most, batch)
-    assert limit(lane._replace(cap="unbounded")) is None
-    assert batch_limit(Lane("s", 1, "reserve")) == 1  # or batch calls would never start
+def test_what_a_cap_lets_go_in_figures(concurrency: str, most: int, batch: int | None) -> None:
+    queue = ServerQueue("s", 4, concurrency, limit=3)
+    assert (limit(queue), batch_limit(queue)) == (most, batch)
+    assert limit(queue._replace(concurrency="unbounded")) is None
+    assert batch_limit(ServerQueue("s", 1, "reserve")) == 1  # or batch calls would never start
 
 
 # --- orders ---
@@ -79,7 +79,7 @@ def test_what_a_cap_lets_go_in_figures(cap: str, most: int, batch: int | None) -
 
 def test_oldest_job_first_finishes_a_job_before_the_next() -> None:
     chain = (node("a"), node("b", (0,)))
-    bench = Bench(pipeline("p", *chain, jobs=2), cap="serial", order="oldest-job-first")
+    bench = Bench(pipeline("p", *chain, jobs=2), concurrency="serial", scheduling="oldest-job-first")
     assert bench.due(0) == ["p0.a0#0"]
     assert bench.done(1, 0) == ["p0.b0#2"]  # fifo would take p1.a0#1
     assert bench.done(2, 2) == ["p1.a0#1"]
@@ -89,7 +89,7 @@ def test_oldest_job_first_finishes_a_job_before_the_next() -> None:
 def test_oldest_job_first_goes_by_when_jobs_were_due_over_all_pipelines() -> None:
     one = pipeline("one", node("n", width=2), arrival=Arrival(due_s=(2.0,)))
     two = pipeline("two", node("n", width=2), arrival=Arrival(due_s=(1.0,)))
-    bench = Bench(pipeline("first", *SINGLE), one, two, cap="serial", order="oldest-job-first")
+    bench = Bench(pipeline("first", *SINGLE), one, two, concurrency="serial", scheduling="oldest-job-first")
     assert bench.due(0) == ["first0.only0#0"]
     assert bench.due(2.0) == []  # both arrivals are handled late, in the file's order
     assert bench.done(3, 0) == ["two0.n0#3"]
@@ -99,7 +99,7 @@ def test_oldest_job_first_goes_by_when_jobs_were_due_over_all_pipelines() -> Non
 
 def test_least_served_first_goes_by_the_time_in_flight_of_a_jobs_finished_calls() -> None:
     a, b = pipeline("a", node("n", width=3)), pipeline("b", node("n", width=2))
-    bench = Bench(a, b, cap="serial", order="least-served-first")
+    bench = Bench(a, b, concurrency="serial", scheduling="least-served-first")
     assert bench.due(0) == ["a0.n0#0"]  # nobody was served: first come, first served
     assert bench.done(2, 0) == ["b0.n0#3"]  # a 2 s, b none
     assert bench.done(3, 3) == ["b0.n1#4"]  # a 2 s, b 1 s
@@ -111,7 +111,7 @@ def test_least_served_first_sees_no_service_before_it_has_ended() -> None:
     """Job a has two calls under way and none that has ended, so it is as good as new."""
     a, b = pipeline("a", node("n", width=3)), pipeline("b", *SINGLE, arrival=Arrival(due_s=(1.0,)))
     c = pipeline("c", *SINGLE)
-    bench = Bench(c, a, b, order="least-served-first", slots=3)
+    bench = Bench(c, a, b, scheduling="least-served-first", slots=3)
     assert bench.due(0) == ["c0.only0#0", "a0.n0#1", "a0.n1#2"]
     assert bench.due(1) == []
     assert bench.done(5, 0) == ["a0.n2#3"]
@@ -120,7 +120,7 @@ def test_least_served_first_sees_no_service_before_it_has_ended() -> None:
 def test_least_served_first_counts_a_second_of_waiting_for_a_second_of_service() -> None:
     """Or users who come back again and again, each time with a new job, would keep long jobs waiting for ever."""
     chats = pipeline("c", *SINGLE, jobs=2, arrival=Arrival(due_s=(2.0, 3.5)))
-    bench = Bench(pipeline("a", node("n", width=2)), chats, cap="serial", order="least-served-first")
+    bench = Bench(pipeline("a", node("n", width=2)), chats, concurrency="serial", scheduling="least-served-first")
     assert bench.due(0) == ["a0.n0#0"]
     assert bench.due(2) == []
     assert bench.done(3, 0) == ["c0.only0#2"]  # 2 + 0 before 0 + 3
@@ -133,7 +133,7 @@ def test_shortest_first_goes_by_the_expected_output() -> None:
         return pipeline(name, node("n", expected_output_tokens=tokens), arrival=Arrival(due_s=(due_s,)))
 
     some = (one("unknown", None), one("long", 100), one("short", 10), one("mid", 50), one("tiny", 5, 0.5))
-    bench = Bench(*some, cap="serial", order="shortest-first")
+    bench = Bench(*some, concurrency="serial", scheduling="shortest-first")
     assert bench.due(0) == ["short0.n0#2"]
     assert bench.due(0.5) == []
     assert bench.done(1, 2) == ["tiny0.n0#4"]
@@ -146,7 +146,7 @@ def test_shortest_first_goes_by_the_expected_output() -> None:
 def test_shortest_first_ages(due_s: float, first: str) -> None:
     """Keys: the long call 0 + 30, the short one when it is due + 30 / 10."""
     some = (chain("now", 1), chain("long", 10), chain("short", 1, due_s=due_s))
-    bench = Bench(*some, cap="serial", order="shortest-first")
+    bench = Bench(*some, concurrency="serial", scheduling="shortest-first")
     assert bench.due(0) == ["now0.a0#0"]
     assert bench.due(due_s) == []
     assert bench.done(40, 0) == [first]
@@ -161,7 +161,7 @@ def chain(name: str, *tokens: int, due_s: float = 0.0, path: Path = "batch") -> 
 
 def test_critical_path_first_takes_the_longest_way_to_the_end() -> None:
     """The longest path, 60 tokens, is worth 30 s. Keys: ready - 30 * ahead / 60."""
-    bench = Bench(chain("flat", 40), chain("deep", 10, 20, 30), cap="serial", order="critical-path-first")
+    bench = Bench(chain("flat", 40), chain("deep", 10, 20, 30), concurrency="serial", scheduling="critical-path-first")
     assert bench.due(0) == ["deep0.a0#1"]  # -30 before -20
     assert bench.done(1, 1) == ["deep0.b0#2"]  # 1 - 25 before -20
     assert bench.done(2, 2) == ["flat0.a0#0"]  # -20 before 2 - 15
@@ -172,7 +172,7 @@ def test_critical_path_first_takes_the_longest_way_to_the_end() -> None:
 def test_critical_path_first_ages(due_s: float, first: str) -> None:
     """Whoever has nothing ahead goes before the longest path that became ready 30 s later."""
     chat, deep = chain("chat", 0, path="interactive"), chain("deep", 10, 20, due_s=due_s)
-    bench = Bench(chain("now", 5), chat, deep, cap="serial", order="critical-path-first")
+    bench = Bench(chain("now", 5), chat, deep, concurrency="serial", scheduling="critical-path-first")
     assert bench.due(0) == ["now0.a0#0"]
     assert bench.due(due_s) == []
     assert bench.done(40, 0) == [first]
@@ -219,17 +219,19 @@ def test_the_remaining_path_of_branches_loops_and_tools() -> None:
 
 # --- places ---
 
-LEFT, RIGHT = Lane("left", 1), Lane("right", 1)
+LEFT, RIGHT = ServerQueue("left", 1), ServerQueue("right", 1)
 
 
-def both(choice: str, *some: Pipeline, left: Lane = LEFT, right: Lane = RIGHT) -> Bench:
+def both(choice: str, *some: Pipeline, left: ServerQueue = LEFT, right: ServerQueue = RIGHT) -> Bench:
     """Everything may go to both."""
     pool = Pool(choice, (0, 1))
     return Bench(*some, plan=Plan("two", (left, right), tuple((pool,) * len(p.graph.nodes) for p in some)))
 
 
 def test_least_loaded_goes_by_free_slots_and_then_by_who_is_free_first() -> None:
-    bench = both("least-loaded", pipeline("p", node("n", width=6)), left=Lane("left", 1), right=Lane("right", 3))
+    bench = both(
+        "least-loaded", pipeline("p", node("n", width=6)), left=ServerQueue("left", 1), right=ServerQueue("right", 3)
+    )
     assert bench.due(0) == [
         "p0.n0#0 on right",
         "p0.n1#1 on right",
@@ -261,7 +263,7 @@ def test_who_may_go_to_one_server_only_is_not_overtaken_there() -> None:
 
 
 def test_waves_are_not_split_over_servers() -> None:
-    wave = Lane("left", 2, "waves")
+    wave = ServerQueue("left", 2, "waves")
     bench = both("least-loaded", pipeline("p", node("n", width=5)), left=wave, right=wave._replace(server="right"))
     assert bench.due(0) == ["p0.n0#0 on left", "p0.n1#1 on left", "p0.n2#2 on right", "p0.n3#3 on right"]
     assert bench.done(1, 0) == []
@@ -269,8 +271,8 @@ def test_waves_are_not_split_over_servers() -> None:
 
 
 def test_without_a_limit_calls_are_spread() -> None:
-    lane = Lane("left", 2, "unbounded")
-    bench = both("least-loaded", pipeline("p", node("n", width=5)), left=lane, right=lane._replace(server="right"))
+    queue = ServerQueue("left", 2, "unbounded")
+    bench = both("least-loaded", pipeline("p", node("n", width=5)), left=queue, right=queue._replace(server="right"))
     assert [text.split()[-1] for text in bench.due(0)] == ["left", "right", "left", "right", "left"]
 
 
@@ -367,11 +369,11 @@ def ended(call: CallRecord) -> float:
 
 
 @FEW
-@given(some_pipelines(), st.sampled_from(sorted(ORDERS)), st.sampled_from(["serial", "window", "waves"]))
-def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], order: str, cap: str) -> None:
+@given(some_pipelines(), st.sampled_from(sorted(SCHEDULING)), st.sampled_from(["serial", "window", "waves"]))
+def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], scheduling: str, concurrency: str) -> None:
     """At every start, every call that is left waiting has a larger key, by the order's definition over the records."""
-    lane = Lane("s", 2, cap, order, ageing_s=2.0, max_wait_s=0.5)
-    plan = Plan("one", (lane,), tuple((0,) * len(p.graph.nodes) for p in some))
+    queue = ServerQueue("s", 2, concurrency, scheduling, ageing_s=2.0, max_wait_s=0.5)
+    plan = Plan("one", (queue,), tuple((0,) * len(p.graph.nodes) for p in some))
     calls, jobs = run(some, plan)
     number = {p.name: i for i, p in enumerate(some)}
     nodes = {(p.name, n.name): n for p in some for n in p.graph.nodes}
@@ -392,7 +394,7 @@ def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], ord
             "shortest-first": call.ready_s + 2.0 * (1.0 if length is None else length / most),
             "critical-path-first": call.ready_s - 2.0 * (ahead[which] / longest),
         }
-        return -nodes[which].priority, of_order[order], call.call
+        return -nodes[which].priority, of_order[scheduling], call.call
 
     for now_s in sorted({started(call) for call in calls}):
         gone = [key(call, now_s) for call in calls if started(call) == now_s]
@@ -404,36 +406,40 @@ def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], ord
 @given(st.data(), some_pipelines())
 def test_no_slot_is_free_while_a_call_waits_that_could_have_it(data: st.DataObject, some: tuple[Pipeline, ...]) -> None:
     """Work conservation, over servers too; `reserve` keeps it among interactive calls, which may have every slot."""
-    caps = st.sampled_from(sorted(set(CAPS) - {"waves"}))
-    orders = st.sampled_from(sorted(ORDERS))
-    lanes = tuple(Lane(f"s{i}", data.draw(st.integers(1, 3)), data.draw(caps), data.draw(orders)) for i in range(3))
+    caps = st.sampled_from(sorted(set(CONCURRENCY) - {"waves"}))
+    orders = st.sampled_from(sorted(SCHEDULING))
+    queues = tuple(
+        ServerQueue(f"s{i}", data.draw(st.integers(1, 3)), data.draw(caps), data.draw(orders)) for i in range(3)
+    )
     where: st.SearchStrategy[int | Pool] = st.sampled_from(
         [0, 1, 2, Pool("least-loaded", (0, 1)), Pool("least-loaded", (2, 1, 0))]
     )
-    plan = Plan("three", lanes, tuple(tuple(data.draw(where) for _ in p.graph.nodes) for p in some))
+    plan = Plan("three", queues, tuple(tuple(data.draw(where) for _ in p.graph.nodes) for p in some))
     calls, _ = run(some, plan)
     at = {
-        (p.name, n.name): lanes_of(on)
-        for p, place in zip(some, plan.place, strict=True)
+        (p.name, n.name): queues_of(on)
+        for p, place in zip(some, plan.placement, strict=True)
         for n, on in zip(p.graph.nodes, place, strict=True)
     }
     moments = sorted({t for call in calls for t in (call.ready_s, started(call), ended(call))})
     for now_s, _ in pairwise(moments):
-        for number, lane in enumerate(lanes):
-            mine = [call for call in calls if call.server == lane.server and started(call) <= now_s < ended(call)]
+        for number, queue in enumerate(queues):
+            mine = [call for call in calls if call.server == queue.server and started(call) <= now_s < ended(call)]
             waiting = [c for c in calls if number in at[c.pipeline, c.node] and c.ready_s <= now_s < started(c)]
-            if lane.cap == "reserve" and sum(call.path == "batch" for call in mine) >= (batch_limit(lane) or 0):
+            if queue.concurrency == "reserve" and sum(call.path == "batch" for call in mine) >= (
+                batch_limit(queue) or 0
+            ):
                 waiting = [call for call in waiting if call.path == "interactive"]
-            most = limit(lane)
+            most = limit(queue)
             assert not waiting or (most is not None and len(mine) >= most)
 
 
 @FEW
-@given(some_pipelines(), st.sampled_from(sorted(CAPS)), st.sampled_from(sorted(ORDERS)))
-def test_a_pool_of_one_server_is_that_server(some: tuple[Pipeline, ...], cap: str, order: str) -> None:
+@given(some_pipelines(), st.sampled_from(sorted(CONCURRENCY)), st.sampled_from(sorted(SCHEDULING)))
+def test_a_pool_of_one_server_is_that_server(some: tuple[Pipeline, ...], concurrency: str, scheduling: str) -> None:
     """Two ways through the engine, the quick one and the one for shared queues: the same records."""
-    lane = Lane("s", 2, cap, order, max_wait_s=0.5, ageing_s=2.0)
-    plain = Plan("one", (lane,), tuple((0,) * len(p.graph.nodes) for p in some))
-    for choice in PLACES:
-        pool = Plan("one", (lane,), tuple((Pool(choice, (0,)),) * len(p.graph.nodes) for p in some))
+    queue = ServerQueue("s", 2, concurrency, scheduling, max_wait_s=0.5, ageing_s=2.0)
+    plain = Plan("one", (queue,), tuple((0,) * len(p.graph.nodes) for p in some))
+    for choice in PLACEMENT:
+        pool = Plan("one", (queue,), tuple((Pool(choice, (0,)),) * len(p.graph.nodes) for p in some))
         assert sorted(run(some, pool)[0]) == sorted(run(some, plain)[0])

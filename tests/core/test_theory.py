@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from harness.core.engine import Engine
 from harness.core.events import Action, Event
 from harness.core.graph import Arrival
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -153,10 +153,10 @@ class Watched(Engine):
         return super().handle(events, now_s)
 
 
-def through_everything(cap: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple[Watched, list[CallRecord]]:
+def through_everything(concurrency: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple[Watched, list[CallRecord]]:
     """Engine, driver and model: four slots, each as fast as if it were alone."""
     jobs = pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=tuple(due_s.tolist())))
-    engine = Watched((jobs,), Plan("theory", (Lane("s", 4, cap),), ((0,),)), origin="predicted")
+    engine = Watched((jobs,), Plan("theory", (ServerQueue("s", 4, concurrency),), ((0,),)), origin="predicted")
     lengths = tokens.tolist()
     backend = ModelledServers([ModelledServer(ServerModel(same_speed(4)))], lambda call: (1, lengths[call.job] + 1))
     calls: list[CallRecord] = []
@@ -164,11 +164,11 @@ def through_everything(cap: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple
     return engine, calls
 
 
-@pytest.mark.parametrize("cap", ["serial", "window", "unbounded"])
-def test_littles_law_through_engine_and_driver(cap: str) -> None:
+@pytest.mark.parametrize("concurrency", ["serial", "window", "unbounded"])
+def test_littles_law_through_engine_and_driver(concurrency: str) -> None:
     """L = lambda W: the integral of the number in the system is the sum of the times in it, and of the times' parts."""
-    due_s, tokens = arrivals(np.random.default_rng(7), 0.8 if cap == "serial" else 2.8, exponential, 2000)
-    engine, calls = through_everything(cap, due_s, tokens)
+    due_s, tokens = arrivals(np.random.default_rng(7), 0.8 if concurrency == "serial" else 2.8, exponential, 2000)
+    engine, calls = through_everything(concurrency, due_s, tokens)
     assert len(calls) == 2000
     in_system_s = sum((call.reply.end_s or 0.0) - call.ready_s for call in calls)
     assert engine.area_s == pytest.approx(in_system_s, rel=1e-9)
@@ -180,7 +180,7 @@ def test_littles_law_through_engine_and_driver(cap: str) -> None:
 def test_where_the_queue_stands_does_not_matter_to_the_calls() -> None:
     """A window in front of the server, and the server's own FIFO queue: the same ends, from different waits."""
     due_s, tokens = arrivals(np.random.default_rng(8), 2.8, exponential, 500)
-    window, unbounded = (through_everything(cap, due_s, tokens)[1] for cap in ("window", "unbounded"))
+    window, unbounded = (through_everything(concurrency, due_s, tokens)[1] for concurrency in ("window", "unbounded"))
     assert {call.job: call.reply.end_s for call in window} == {call.job: call.reply.end_s for call in unbounded}
     assert sum(call.router_wait_s or 0.0 for call in window) > 0
     assert sum(call.router_wait_s or 0.0 for call in unbounded) == 0

@@ -21,10 +21,10 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Pipeline
-from harness.core.places import PLACES
-from harness.core.plan import Lane, Plan, Pool
+from harness.core.placement import PLACEMENT
+from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
-from harness.core.routing import CAPS, ORDERS
+from harness.core.routing import CONCURRENCY, SCHEDULING
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
 from harness.drivers.virtual import simulate
@@ -58,11 +58,11 @@ async def live(
     records: list[AnyRecord] = []
     calls: dict[str, Call] = {}
     server = FakeOllama(loop.time, lambda user: duration_s(calls[user]))
-    chats = [Chat(f"http://lane{i}:1", "fake", loop.time, transport=server) for i in range(len(plan.lanes))]
+    chats = [Chat(f"http://lane{i}:1", "fake", loop.time, transport=server) for i in range(len(plan.queues))]
 
     async def send(call: Call) -> Reply:
         calls[str(call.id)] = call
-        reply, _ = await chats[call.lane].ask(Request(None, str(call.id), {}, stream=True))
+        reply, _ = await chats[call.queue].ask(Request(None, str(call.id), {}, stream=True))
         return reply
 
     engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
@@ -70,16 +70,18 @@ async def live(
     return records
 
 
-def lanes(*caps: str, order: str = "fifo") -> Plan:
+def queues(*caps: str, scheduling: str = "fifo") -> Plan:
     place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
-    each = tuple(Lane(f"s{i}", 2, cap, order, max_wait_s=0.5) for i, cap in enumerate(caps))
+    each = tuple(ServerQueue(f"s{i}", 2, concurrency, scheduling, max_wait_s=0.5) for i, concurrency in enumerate(caps))
     return plan_of("eq", each, FOUR, place)
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("caps", [(c,) for c in CAPS] + [("waves", "serial"), ("window", "window")])
-def test_both_drivers_make_equal_records(caps: tuple[str, ...], order: str, run_virtual: Callable[[Any], Any]) -> None:
-    plan = lanes(*caps, order=order)
+@pytest.mark.parametrize("scheduling", SCHEDULING)
+@pytest.mark.parametrize("caps", [(c,) for c in CONCURRENCY] + [("waves", "serial"), ("window", "window")])
+def test_both_drivers_make_equal_records(
+    caps: tuple[str, ...], scheduling: str, run_virtual: Callable[[Any], Any]
+) -> None:
+    plan = queues(*caps, scheduling=scheduling)
     expected = virtual(FOUR, plan)
     assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
     ends = [r.reply.end_s for r in expected if isinstance(r, CallRecord)]
@@ -87,11 +89,13 @@ def test_both_drivers_make_equal_records(caps: tuple[str, ...], order: str, run_
         assert len(set(ends)) < len(ends)  # there were ties
 
 
-@pytest.mark.parametrize("choice", PLACES)
-@pytest.mark.parametrize("caps", [(cap, cap) for cap in CAPS] + [("waves", "serial")], ids="+".join)
+@pytest.mark.parametrize("choice", PLACEMENT)
+@pytest.mark.parametrize(
+    "caps", [(concurrency, concurrency) for concurrency in CONCURRENCY] + [("waves", "serial")], ids="+".join
+)
 def test_both_drivers_agree_on_places(caps: tuple[str, str], choice: str, run_virtual: Callable[[Any], Any]) -> None:
     """Some nodes may go to two servers, some to one of these."""
-    each = tuple(Lane(f"s{i}", 2, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
+    each = tuple(ServerQueue(f"s{i}", 2, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps))
     pool = Pool(choice, (0, 1))
     plan = Plan("eq", each, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
     expected = virtual(FOUR, plan)
@@ -101,7 +105,7 @@ def test_both_drivers_agree_on_places(caps: tuple[str, str], choice: str, run_vi
 
 def test_both_drivers_agree_on_timeouts(run_virtual: Callable[[Any], Any]) -> None:
     """A third of the calls is given up; a call that ends at the very instant of its timeout has ended."""
-    plan = lanes("window")
+    plan = queues("window")
 
     def seen(records: list[AnyRecord]) -> list[AnyRecord]:
         """What a cancelled call had learned by then depends on who carried it out."""
@@ -129,11 +133,11 @@ def random_pipelines(draw: st.DrawFn) -> tuple[Pipeline, ...]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(random_pipelines(), st.sampled_from(sorted(CAPS)), st.sampled_from(sorted(ORDERS)), st.integers(1, 5))
+@given(random_pipelines(), st.sampled_from(sorted(CONCURRENCY)), st.sampled_from(sorted(SCHEDULING)), st.integers(1, 5))
 def test_every_call_is_made_once_in_order_and_within_the_cap(
-    pipelines: tuple[Pipeline, ...], cap: str, order: str, slots: int
+    pipelines: tuple[Pipeline, ...], concurrency: str, scheduling: str, slots: int
 ) -> None:
-    plan = plan_of("p", (Lane("s", slots, cap, order),), pipelines)
+    plan = plan_of("p", (ServerQueue("s", slots, concurrency, scheduling),), pipelines)
     records = virtual(pipelines, plan)
     calls = [r for r in records if isinstance(r, CallRecord)]
     ends = {(r.pipeline, r.job, r.node): r.end_s for r in records if isinstance(r, DelayRecord)}
@@ -156,7 +160,7 @@ def test_every_call_is_made_once_in_order_and_within_the_cap(
         ready_s = max((ends[call.pipeline, call.job, nodes[p].name] for p in me.predecessors), default=0.0)
         assert call.ready_s == ready_s  # in dependency order, and no later than that
         assert call.started_s is not None and call.started_s >= ready_s
-    limit = {"serial": 1, "window": slots, "waves": slots, "reserve": slots, "unbounded": len(calls)}[cap]
+    limit = {"serial": 1, "window": slots, "waves": slots, "reserve": slots, "unbounded": len(calls)}[concurrency]
     times = sorted({c.started_s for c in calls if c.started_s is not None})
     for now_s in times:
         running = sum(1 for c in calls if (c.started_s or 0) <= now_s < (c.reply.end_s or 0))

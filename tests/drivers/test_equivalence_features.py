@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from harness.core.draws import integer
 from harness.core.engine import Engine
-from harness.core.events import Action, Call, Done, Event, Says, Start
+from harness.core.events import Action, BranchDecision, Call, Done, Event, Start
 from harness.core.graph import Pipeline
-from harness.core.plan import Plan, Pool, lanes_of
+from harness.core.plan import Plan, Pool, queues_of
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.live import Answered, drive
@@ -54,9 +54,9 @@ class Served:
 class Told(Engine):
     """Takes what the rules found with every call that ended well: the virtual driver has no text to find it in."""
 
-    def __init__(self, says: Ruled, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, decision: Ruled, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.says = says
+        self.decision = decision
         self.calls: dict[int, Call] = {}
 
     def handle(self, events: Sequence[Event], now_s: float) -> list[Action]:
@@ -66,7 +66,7 @@ class Told(Engine):
 
     def _with_says(self, event: Event) -> Event:
         if isinstance(event, Done) and event.reply.outcome == "ok":
-            return event._replace(says=self.says(self.calls[event.call]))
+            return event._replace(decision=self.decision(self.calls[event.call]))
         return event
 
 
@@ -76,12 +76,12 @@ class Ruled:
     def __init__(self, some: tuple[Pipeline, ...]) -> None:
         self.graphs = [pipeline.graph for pipeline in some]
 
-    def __call__(self, call: Call) -> Says:
+    def __call__(self, call: Call) -> BranchDecision:
         nodes = self.graphs[call.pipeline].nodes
         key = (SEED, call.pipeline, call.job, call.node, call.item, call.iteration)
         lists = any(node.over == call.node for node in nodes)
         decides = any(node.decides == call.node for node in nodes)
-        return Says(
+        return BranchDecision(
             branch=integer(len(nodes[call.node].labels), *key, "says") if nodes[call.node].labels else None,
             stop=integer(2, *key, "stop") == 1 if decides else None,
             items=integer(4, *key, "items") if lists else None,
@@ -192,16 +192,16 @@ def test_what_ran_is_what_the_graph_says(data: st.DataObject, some: tuple[Pipeli
 def check_slots(made: list[Any], plan: Plan) -> None:
     """A cancelled call holds its slot until the server has let go of it."""
     calls = [record for record in made if isinstance(record, CallRecord) and record.started_s is not None]
-    for lane in plan.lanes:
-        most = {"serial": 1, "window": lane.slots, "waves": lane.slots, "reserve": lane.slots}.get(lane.cap)
+    for queue in plan.queues:
+        most = {"serial": 1, "window": queue.slots, "waves": queue.slots, "reserve": queue.slots}.get(queue.concurrency)
         if most is None:
             continue
-        mine = [call for call in calls if call.server == lane.server]
+        mine = [call for call in calls if call.server == queue.server]
         for moment in {call.started_s for call in mine}:
             assert moment is not None
             running = [c.path for c in mine if (c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0)]
             assert len(running) <= most
-            assert lane.cap != "reserve" or running.count("batch") <= max(1, most - lane.reserve)
+            assert queue.concurrency != "reserve" or running.count("batch") <= max(1, most - queue.reserve)
 
 
 def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> None:
@@ -209,12 +209,12 @@ def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> Non
     homes: dict[tuple[Pool, str, int], str] = {}
     nodes = {
         (pipeline.name, node.name): at
-        for pipeline, place in zip(some, plan.place, strict=True)
+        for pipeline, place in zip(some, plan.placement, strict=True)
         for node, at in zip(pipeline.graph.nodes, place, strict=True)
     }
     for call in made:
         if isinstance(call, CallRecord) and call.started_s is not None:
             at = nodes[call.pipeline, call.node]
-            assert call.server in {plan.lanes[lane].server for lane in lanes_of(at)}
+            assert call.server in {plan.queues[queue].server for queue in queues_of(at)}
             if isinstance(at, Pool) and at.choice == "affinity":
                 assert homes.setdefault((at._replace(choice=""), call.pipeline, call.job), call.server) == call.server

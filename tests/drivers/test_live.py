@@ -10,8 +10,8 @@ from conftest import VirtualLoop
 from core.graphs import node, pipeline, plan_of, until
 
 from harness.core.engine import Engine
-from harness.core.events import Call, Says
-from harness.core.plan import Lane
+from harness.core.events import BranchDecision, Call
+from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.drivers.live import Answered, drive
 
@@ -29,9 +29,9 @@ def test_what_the_rules_read_in_an_answer_decides(run_virtual: Callable[[Any], A
             reply = Reply("error" if failed else "ok", end_s=loop.time())
             if call.node or failed:
                 return reply
-            return Answered(reply, Says(stop=call.iteration == 1, items=2 + call.iteration))
+            return Answered(reply, BranchDecision(stop=call.iteration == 1, items=2 + call.iteration))
 
-        engine = Engine((spec,), plan_of("c", (Lane("s", 9),), (spec,)), origin="emulated")
+        engine = Engine((spec,), plan_of("c", (ServerQueue("s", 9),), (spec,)), origin="emulated")
         await drive(engine, send, records.append, start_s=0.0, settle=loop.idle)
         return [record for record in records if isinstance(record, CallRecord)]
 

@@ -12,7 +12,7 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Pipeline
 from harness.core.machine import Machine
-from harness.core.plan import Lane
+from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, JobRecord
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -25,13 +25,13 @@ COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),))
 
 def run(
     *pipelines: Pipeline,
-    lanes: tuple[Lane, ...] = (Lane("one", 2, cap="unbounded"),),
-    place: tuple[int, ...] | None = None,
+    queues: tuple[ServerQueue, ...] = (ServerQueue("one", 2, concurrency="unbounded"),),
+    placement: tuple[int, ...] | None = None,
     servers: list[ModelledServer] | None = None,
     timeout_s: float | None = None,
     limits: Limits | None = None,
     seed: int = 0,
-    **lane: Any,
+    **queue: Any,
 ) -> tuple[list[CallRecord], list[JobRecord]]:
     """Four prompt and three output tokens in every call: 1 s of prefill, 2 s of decoding when alone."""
     calls: list[CallRecord] = []
@@ -43,8 +43,8 @@ def run(
         elif isinstance(record, JobRecord):
             jobs.append(record)
 
-    engine = Engine(pipelines, plan_of("v", lanes, pipelines, place), origin="predicted", timeout_s=timeout_s)
-    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **lane)], lambda call: (4, 3), seed=seed)
+    engine = Engine(pipelines, plan_of("v", queues, pipelines, placement), origin="predicted", timeout_s=timeout_s)
+    backend = ModelledServers(servers or [ModelledServer(ServerModel(COSTS), **queue)], lambda call: (4, 3), seed=seed)
     simulate(engine, backend, keep, limits)
     return calls, jobs
 
@@ -122,7 +122,7 @@ def test_a_timeout_ends_a_call_wherever_it_is() -> None:
 
 
 def test_after_a_timeout_the_slot_serves_the_next() -> None:
-    calls, _ = run(at(0.0, 1.0), timeout_s=1.5, lanes=(Lane("one", 1, cap="serial"),))
+    calls, _ = run(at(0.0, 1.0), timeout_s=1.5, queues=(ServerQueue("one", 1, concurrency="serial"),))
     assert [(c.call, c.outcome, c.started_s, c.reply.end_s) for c in calls] == [
         (0, "timeout", 0.0, 2.0),
         (1, "timeout", 2.0, 4.0),
@@ -130,17 +130,17 @@ def test_after_a_timeout_the_slot_serves_the_next() -> None:
 
 
 def test_a_fan_runs_in_a_window_of_two() -> None:
-    calls, (job,) = run(pipeline("p", *FAN), lanes=(Lane("one", 2),))
+    calls, (job,) = run(pipeline("p", *FAN), queues=(ServerQueue("one", 2),))
     assert [c.reply.end_s for c in calls] == [5.0, 5.0, 10.0, 10.0, 13.0]
     assert job.pipeline_time_s == 13.0
 
 
 def test_two_servers_on_one_machine_slow_each_other() -> None:
-    lanes = (Lane("one", 2), Lane("two", 2))
+    queues = (ServerQueue("one", 2), ServerQueue("two", 2))
     machine = Machine([ServerModel(COSTS), ServerModel(COSTS)], {2: 2.0})
     servers = [ModelledServer(server) for server in machine.servers]
     both = (pipeline("a", *SINGLE), pipeline("b", *SINGLE, jobs=1, arrival=Arrival(due_s=(2.0,))))
-    calls, _ = run(*both, lanes=lanes, place=(0, 1), servers=servers)
+    calls, _ = run(*both, queues=queues, placement=(0, 1), servers=servers)
     # a has 1 s of work left when b comes, which takes 2 s; by then b has done 1 s of its 3.
     assert [(c.pipeline, c.reply.end_s) for c in calls] == [("a", 4.0), ("b", 6.0)]
     assert calls[1].reply.queue_s == 0.0
@@ -177,14 +177,14 @@ def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float |
 
     def records(model: type[ServerModel]) -> list[object]:
         made: list[object] = []
-        lanes = tuple(Lane(f"s{i}", 3, cap, max_wait_s=2.0) for i, cap in enumerate(caps))
+        queues = tuple(ServerQueue(f"s{i}", 3, concurrency, max_wait_s=2.0) for i, concurrency in enumerate(caps))
         some = (
             pipeline("fan", *FAN, jobs=9, arrival=Arrival(due_s=tuple(i * 3.125 for i in range(9)))),
             pipeline("diamond", *DIAMOND, jobs=9, arrival=Arrival(due_s=tuple(i * 2.75 for i in range(9)))),
             pipeline("late", *DIAMOND, jobs=4, after=0),
             pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(users=2, think_s=0.5), until=2),
         )
-        plan = plan_of("ahead", lanes, some, tuple(i % len(caps) for i in range(4)))
+        plan = plan_of("ahead", queues, some, tuple(i % len(caps) for i in range(4)))
         costs = StepCosts((0.0, 0.5, 0.625, 0.75), ((1, 0.0625),), context_s_per_token=1 / 1024, batch_tokens=16)
         servers = [ModelledServer(model(costs), before_s=0.125 * i) for i in range(len(caps))]
         engine = Engine(some, plan, origin="predicted", timeout_s=timeout_s)

@@ -26,7 +26,7 @@ pipelines:
       write: {agent: {prompt: x, output_tokens: [4, 64]}, over: writers, enough: 1, losers: LOSERS}
 inputs: {writers: {list: [a, b, c]}}
 servers: {s: {kind: simulated, profile: p, slots: 3, speed_up: 20}}
-compare: {c: {place: s}}
+compare: {c: {placement: s}}
 measure: {repeats: 2, warmup: 0}
 """
 PROFILE = """\

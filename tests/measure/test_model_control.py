@@ -35,7 +35,7 @@ pipelines:
         repeat: {max: 3, until: {p: 0, when: {regex: so}}}
       not-taken: {agent: {prompt: x, output_tokens: 5}, after: [sort.other], repeat: {max: 3, until: 0}}
 servers: {s: {kind: llamacpp, slots: 8}}
-compare: {c: {place: s}}
+compare: {c: {placement: s}}
 """
 
 
@@ -105,7 +105,7 @@ def test_an_answer_that_fits_no_rule_fails_the_job(run_virtual: Callable[[Any], 
 def test_a_list_that_is_none_fails_the_job(run_virtual: Callable[[Any], Any], tmp_path: Path) -> None:
     text = (TEXT % "model").split("      taken:")[0].replace(", branch: {so: 0, other: 1}", "")
     text += "      each: {agent: {prompt: '{item}', output_tokens: 5}, over: sort, items: {count: 2}, after: [sort]}\n"
-    text += "servers: {s: {kind: llamacpp, slots: 8}}\ncompare: {c: {place: s}}\n"
+    text += "servers: {s: {kind: llamacpp, slots: 8}}\ncompare: {c: {placement: s}}\n"
     _, jobs, _ = run(run_virtual, tmp_path, text)
     assert {job.error for job in jobs} == {'node "sort": expected a JSON list to fan out over; found: "so"'}
     calls, jobs, _ = run(run_virtual, tmp_path, text.replace("control: model", "control: draws"))

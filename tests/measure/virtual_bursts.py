@@ -66,16 +66,16 @@ class Virtual:
         ]
         shared = Machine(models, {2: self.stretch}).servers if len(models) > 1 else None
         servers: Sequence[ServerModel | SharedServer] = shared or models
-        lanes = [
+        queues = [
             ModelledServer(server, cost.before_s, cost.after_s, gap_s=cost.gap_s)
             for server, cost in zip(servers, self.costs, strict=True)
         ]
         records: list[CallRecord] = []
         groups = burst.groups
         simulate(
-            engine_of(burst, [f"s{i}" for i in range(len(lanes))], "predicted"),
+            engine_of(burst, [f"s{i}" for i in range(len(queues))], "predicted"),
             ModelledServers(
-                lanes, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
+                queues, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
             ),
             lambda record: records.append(record) if isinstance(record, CallRecord) else None,
         )

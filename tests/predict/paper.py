@@ -33,6 +33,6 @@ servers:
   one: {kind: llamacpp, slots: 1}
   two: {kind: llamacpp, slots: 2}
 compare:
-  serial: {place: one, cap: serial}
-  window: {place: two, cap: window}
+  serial: {placement: one, concurrency: serial}
+  window: {placement: two, concurrency: window}
 """.replace("TEXT", "0123456789abcdef" * 4)

@@ -50,7 +50,7 @@ inputs:
 servers:
   two: {kind: llamacpp, slots: 2}
 compare:
-  window: {place: two, cap: window}
+  window: {placement: two, concurrency: window}
 """
 
 

@@ -43,8 +43,8 @@ servers:
   swap: {kind: ollama, model: small, max_loaded_models: 1}
   both: {kind: ollama, model: small, max_loaded_models: 2}
 compare:
-  swapped: {place: swap}
-  loaded: {place: both}
+  swapped: {placement: swap}
+  loaded: {placement: both}
 """.replace("TEXT", "0123456789abcdef" * 4)
 
 # A prompt of 64 characters is estimated as 16 tokens: 1/8 s. Then 4 more steps of 1/8 s, and 2 of 1/4 s.

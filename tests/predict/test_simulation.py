@@ -196,7 +196,7 @@ pipelines:
     arrival: {every_s: PACE}
     nodes: {reply: {agent: {prompt: "TEXT", output_tokens: 5}}}
 servers: {one: {kind: llamacpp, slots: 1}}
-compare: {serial: {place: one, cap: serial}}
+compare: {serial: {placement: one, concurrency: serial}}
 """.replace("TEXT", "0123456789abcdef" * 4)
     profile = load_profile(str(files / "dyadic.yaml"))
 

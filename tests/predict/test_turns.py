@@ -26,7 +26,7 @@ pipelines:
 OTHERservers:
   main: {kind: llamacpp, slots: SLOTS}
 compare:
-  serial: {place: main, cap: serial}
+  serial: {placement: main, concurrency: serial}
 """
 OTHER = """  other:
     path: batch

@@ -52,7 +52,7 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "slots", "in_flight", "why"),
+    ("text", "answer", "slots", "limit", "why"),
     # A second call on its way hides the client's overhead of 0.47 s behind the first; a second slot would not pay.
     # Four at a time wait less than two and pay for it in decode; slots that nobody needs cost decode alone.
     [
@@ -62,10 +62,10 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
     ],
     ids=["a fan-out of eight", "a chat", "two at a time"],
 )
-def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, in_flight: int, why: str) -> None:
+def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, limit: int, why: str) -> None:
     found = found_of(tmp_path, text, load_profile("m1-published"), M1_PROMPTS).recommendation
     assert found.answer == (answer,)
-    assert [(use.slots, use.in_flight) for use in found.uses] == [(slots, in_flight)]
+    assert [(use.slots, use.limit) for use in found.uses] == [(slots, limit)]
     (verdict,) = found.analysis.paths
     (said,) = (sentence for sentence in verdict.sentences if sentence.startswith("Why: "))
     assert re.search(why, said)
@@ -258,7 +258,9 @@ def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
     assert name.startswith("small:") and "+large:" in name
     assert {use.server.rpartition("-")[0] for use in found.uses} == {"small", "large"}
     assert {use.threads for use in found.uses} == {"half"}
-    context = sum(lane.slots * space.loaded.servers[lane.server].context_tokens for lane in space.find(name).plan.lanes)
+    context = sum(
+        queue.slots * space.loaded.servers[queue.server].context_tokens for queue in space.find(name).plan.queues
+    )
     (chosen,) = (point for point in found.front if point.chosen)
     assert chosen.memory_bytes == round(1.1 * (sum(WEIGHTS.values()) + context))
     assert all(bound.bound_s <= bound.found_s for bound in found.bounds)

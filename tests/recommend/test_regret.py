@@ -112,11 +112,11 @@ def test_the_grid_has_every_cap_and_both_placements_and_nothing_twice(regret: Mo
     designs = regret.grid(regret.space_of(loaded_of(tmp_path, both()).path, profile))
     names = [design.name for design in designs]
     assert len(names) == len(set(names))
-    lanes = [lane for design in designs for lane in design.plan.lanes]
-    assert {lane.cap for lane in lanes} == {"serial", "window", "waves", "unbounded", "reserve"}
-    assert {lane.slots for lane in lanes} == {1, 2, 4}
-    assert {len(design.plan.lanes) for design in designs} == {1, 2}
-    assert any(lane.order == "interactive-first" for lane in lanes)
+    queues = [queue for design in designs for queue in design.plan.queues]
+    assert {queue.concurrency for queue in queues} == {"serial", "window", "waves", "unbounded", "reserve"}
+    assert {queue.slots for queue in queues} == {1, 2, 4}
+    assert {len(design.plan.queues) for design in designs} == {1, 2}
+    assert any(queue.scheduling == "interactive-first" for queue in queues)
     one_path = regret.grid(regret.space_of(loaded_of(tmp_path, fan(3)).path, profile))
     assert {"2x-serial-on-1", "2x-window-on-4"} <= {design.name for design in one_path}
 

@@ -8,7 +8,7 @@ import pytest
 from recommend.workloads import M1_PROMPTS, alone, both, chat, fan, loaded_of, on_paper, paper, talk, two_models
 
 from harness.core.plan import Pool
-from harness.core.routing import CAPS, ORDERS
+from harness.core.routing import CONCURRENCY, SCHEDULING
 from harness.errors import UserError
 from harness.profiles.load import load_profile
 from harness.recommend.constraints import Memory
@@ -30,16 +30,16 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
 
 def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
-    lanes = [lane for candidate in space.candidates for lane in candidate.plan.lanes]
-    assert {lane.cap for lane in lanes} == set(CAPS)
-    assert {lane.order for lane in lanes} == set(ORDERS)
+    queues = [queue for candidate in space.candidates for queue in candidate.plan.queues]
+    assert {queue.concurrency for queue in queues} == set(CONCURRENCY)
+    assert {queue.scheduling for queue in queues} == set(SCHEDULING)
 
 
 def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
     candidate = space.find("serial-on-1+window-on-4")
-    assert [space.loaded.servers[lane.server].threads for lane in candidate.plan.lanes] == ["half", "half"]
-    digest, talk = candidate.plan.place
+    assert [space.loaded.servers[queue.server].threads for queue in candidate.plan.queues] == ["half", "half"]
+    digest, talk = candidate.plan.placement
     assert set(digest) == {1}
     assert set(talk) == {0}
 
@@ -48,26 +48,26 @@ def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
     """A pool of both, for every agent; a conversation is kept on one only where its prompt can be found again there."""
     for text, choices in ((fan(4), {"least-loaded"}), (talk(), {"least-loaded", "affinity"})):
         space, _, _ = on_paper(tmp_path, text)
-        pooled = [c for c in space.candidates if isinstance(c.plan.place[0][0], Pool)]
-        places = {place for c in pooled for row in c.plan.place for place in row}
+        pooled = [c for c in space.candidates if isinstance(c.plan.placement[0][0], Pool)]
+        places = {place for c in pooled for row in c.plan.placement for place in row}
         assert places == {Pool(choice, (0, 1)) for choice in choices}
         for candidate in pooled:
-            one, other = candidate.plan.lanes
+            one, other = candidate.plan.queues
             assert one == other._replace(server=one.server)
-            assert {space.loaded.servers[lane.server].threads for lane in (one, other)} == {"half"}
+            assert {space.loaded.servers[queue.server].threads for queue in (one, other)} == {"half"}
         assert "2x-window-on-4" in {candidate.name for candidate in pooled}
 
 
 def test_without_contention_there_is_no_split_and_it_is_said(tmp_path: Path) -> None:
     space = design_space(loaded_of(tmp_path, both()), load_profile("m1-published"))
-    assert all(len(candidate.plan.lanes) == 1 for candidate in space.candidates)
+    assert all(len(candidate.plan.queues) == 1 for candidate in space.candidates)
     assert any("two servers" in item.what for item in space.left_out)
 
 
 def test_simpler_is_fewer_servers_then_fewer_slots_then_the_cap(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
-    order = ["serial-on-1", "window-on-2", "window-on-4", "window3-on-4", "waves-on-4", "serial-on-1+serial-on-1"]
-    ranks = [space.find(name).simplicity for name in order]
+    scheduling = ["serial-on-1", "window-on-2", "window-on-4", "window3-on-4", "waves-on-4", "serial-on-1+serial-on-1"]
+    ranks = [space.find(name).simplicity for name in scheduling]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == len(ranks)
 
@@ -75,7 +75,7 @@ def test_simpler_is_fewer_servers_then_fewer_slots_then_the_cap(tmp_path: Path) 
 def test_extrapolation_tries_powers_of_two(tmp_path: Path) -> None:
     loaded = loaded_of(tmp_path, chat())
     space = design_space(loaded, load_profile("m1-published"), extrapolate=True, max_slots=8)
-    assert {lane.slots for c in space.candidates for lane in c.plan.lanes} == {1, 2, 4, 8}
+    assert {queue.slots for c in space.candidates for queue in c.plan.queues} == {1, 2, 4, 8}
 
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_two_models_have_a_server_each_and_all_ways_are_tried(tmp_path: Path) ->
     assert len(set(names)) == len(names)
     assert {"small:serial-on-1+large:window-on-4", "small:window2-on-4+large:serial-on-1"} <= set(names)
     for candidate in space.candidates:
-        specs = [space.loaded.servers[lane.server] for lane in candidate.plan.lanes]
+        specs = [space.loaded.servers[queue.server] for queue in candidate.plan.queues]
         assert [spec.model for spec in specs] == ["small", "large"]
-        assert candidate.plan.place == ((0, 1),)
+        assert candidate.plan.placement == ((0, 1),)
     assert space.left_out[0].what == "both models on one server"
     with pytest.raises(UserError, match=r"two servers side by side are needed, and .* does not know how two busy"):
         space_of_two(loaded, {**profiles, "large": alone(tmp_path)})
@@ -139,7 +139,7 @@ def test_where_memory_is_short_slots_have_no_more_context_than_is_needed(tmp_pat
     assert not any("2x" in name and "-on-4" in name for name in names), "eight of a quarter are too many"
     assert len(names) == len(space.candidates)
     for candidate in space.candidates:
-        servers = [space.loaded.servers[lane.server] for lane in candidate.plan.lanes]
+        servers = [space.loaded.servers[queue.server] for queue in candidate.plan.queues]
         assert memory.too_much(servers) == ""
         assert {spec.context_tokens for spec in servers} == {quarter if "-in-" in candidate.name else own}
     cut = [item for item in space.left_out if item.what.startswith(f"slots of {own} tokens in ")]

@@ -56,7 +56,7 @@ inputs:
 servers:
   four-slot: {kind: llamacpp, slots: 4}
 compare:
-  window: {place: four-slot}
+  window: {placement: four-slot}
 seed: 3
 """
 

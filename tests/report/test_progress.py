@@ -14,7 +14,7 @@ from rich.console import Console
 from runs import virtual_run
 
 from harness.core.engine import Engine
-from harness.core.plan import Lane
+from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.drivers.virtual import simulate
 from harness.measure import session
@@ -48,7 +48,7 @@ def text_of(progress: LiveProgress | LineProgress) -> str:
 def engine(width: int = 6, slots: int = 4) -> Engine:
     """One job of so many equal calls on a server with so many slots."""
     pipelines = (pipeline("digest", node("n", width=width)),)
-    return Engine(pipelines, plan_of("p", (Lane("s", slots),), pipelines), origin="predicted")
+    return Engine(pipelines, plan_of("p", (ServerQueue("s", slots),), pipelines), origin="predicted")
 
 
 def test_a_trial_as_the_engine_tells_it() -> None:
@@ -113,7 +113,7 @@ class Told(Progress):
         self.records += 1
 
     def stands(self, engine: Engine) -> None:
-        ((flying, waiting),) = engine.lanes()
+        ((flying, waiting),) = engine.queues()
         assert (flying, waiting) == (engine.in_flight, engine.queued)
         self.states.append((flying, waiting, sum(ended for _, ended in engine.jobs())))
 

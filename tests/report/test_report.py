@@ -138,7 +138,7 @@ def test_of_many_repeats_a_hundred_dots_are_drawn_and_it_is_said() -> None:
 def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
     read = json.loads(summary_text(analysis))
     assert read == json.loads(json.dumps(summary(analysis)))
-    assert read["summary_version"] == 1
+    assert read["summary_version"] == 2
     assert read["choice"]["kind"] == "trade"
     found = analysis.candidates[0].pipelines[0].time
     assert found is not None

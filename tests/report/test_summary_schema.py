@@ -62,7 +62,7 @@ def test_what_is_written_is_valid(schema: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"summary_version": 2}, {"notices": [{"kind": 3, "text": ""}]}, {"choice": {}}, {"candidates": None}]
+    "change", [{"summary_version": 1}, {"notices": [{"kind": 3, "text": ""}]}, {"choice": {}}, {"candidates": None}]
 )
 def test_the_schema_refuses(schema: dict[str, Any], change: dict[str, Any]) -> None:
     plain = json.loads(summary_text(analyse(runs()["one repeat"])))

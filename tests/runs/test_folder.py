@@ -11,7 +11,7 @@ import yaml
 from analysis import records as make
 
 from harness.content import shipped
-from harness.core.plan import Lane, Plan, Pool
+from harness.core.plan import Plan, Pool, ServerQueue
 from harness.errors import UserError
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
@@ -65,7 +65,9 @@ def test_shipped_workloads_are_read_back_whole(path: Path, tmp_path: Path) -> No
 
 
 def test_plans_over_several_servers_are_read_back_equal(tmp_path: Path) -> None:
-    plan = Plan("c", (Lane("a", 1), Lane("b", 2, "reserve", reserve=1)), ((0, Pool("affinity", (0, 1))), (1,)))
+    plan = Plan(
+        "c", (ServerQueue("a", 1), ServerQueue("b", 2, "reserve", reserve=1)), ((0, Pool("affinity", (0, 1))), (1,))
+    )
     run = full_run()._replace(plans=(plan,))
     assert read_run(write(tmp_path, run)).plans == (plan,)
 
@@ -146,7 +148,8 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     header = json.loads((path / "environment.json").read_text())
     (path / "environment.json").write_text(json.dumps({**header, "schema_version": 99}))
-    with pytest.raises(UserError, match=r"written in version 99 of the run format, this Slotwise reads version 1"):
+    said = r"written in version 99 of the run format, expected 1 or 2"
+    with pytest.raises(UserError, match=said):
         read_run(path)
 
 

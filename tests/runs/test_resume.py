@@ -139,7 +139,7 @@ def test_only_one_process_writes_a_run(undisturbed: Path) -> None:
         ("[a, b]", "[a, c]", "inputs"),
         ("slots: 2", "slots: 4", "servers"),
         ("repeats: 2", "repeats: 3", "measure"),
-        ("cap: serial", "cap: waves", "compare"),
+        ("concurrency: serial", "concurrency: waves", "compare"),
     ],
 )
 def test_another_workload_is_refused(tmp_path: Path, undisturbed: Path, old: str, new: str, what: str) -> None:

@@ -47,8 +47,8 @@ inputs:
 servers:
   s: {kind: llamacpp, slots: 2}
 compare:
-  serial: {place: s, cap: serial}
-  both: {place: s, cap: window}
+  serial: {placement: s, concurrency: serial}
+  both: {placement: s, concurrency: window}
 measure: {repeats: 2, warmup: 1}
 """
 

@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from harness.analysis.model import ServerUse
 from harness.analysis.settings import settings_for
 from harness.core.events import Call
-from harness.core.orders import ORDERS
-from harness.core.plan import Lane
+from harness.core.plan import ServerQueue
+from harness.core.scheduling import SCHEDULING
 from harness.core.step_costs import StepCosts
 from harness.servers.front.app import create_app
 from harness.servers.simulated import SimulatedConfig, SimulatedEngine
@@ -78,18 +78,18 @@ def in_waves(server: Counted, size: int) -> bool:
     return all(max(end for _, end in before) <= min(begin for begin, _ in wave) for before, wave in pairwise(waves))
 
 
-CAPS = {
+CONCURRENCY = {
     "window": (ONE, 4),
-    "serial": (ONE._replace(cap="serial", in_flight=1), 1),
-    "waves": (ONE._replace(cap="waves", in_flight=4), 4),
-    "unbounded": (ONE._replace(cap="unbounded", in_flight=None), 10),
+    "serial": (ONE._replace(concurrency="serial", limit=1), 1),
+    "waves": (ONE._replace(concurrency="waves", limit=4), 4),
+    "unbounded": (ONE._replace(concurrency="unbounded", limit=None), 10),
 }
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain"])
-@pytest.mark.parametrize("cap", CAPS)
-def test_the_limit_holds_and_is_reached(kind: str, cap: str, run_virtual: RunVirtual) -> None:
-    use, most = CAPS[cap]
+@pytest.mark.parametrize("concurrency", CONCURRENCY)
+def test_the_limit_holds_and_is_reached(kind: str, concurrency: str, run_virtual: RunVirtual) -> None:
+    use, most = CONCURRENCY[concurrency]
     made, servers = copied(kind, use)
 
     async def steps(_: VirtualLoop) -> list[Any]:
@@ -100,12 +100,12 @@ def test_the_limit_holds_and_is_reached(kind: str, cap: str, run_virtual: RunVir
     server = servers["four-slot"]
     assert [bool(answer if kind == "asyncio" else answer.text) for answer in answers] == [True] * len(PROMPTS)
     assert (len(server.spans), server.most) == (len(PROMPTS), most)
-    assert in_waves(server, 4) == (cap in ("waves", "serial"))
+    assert in_waves(server, 4) == (concurrency in ("waves", "serial"))
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain"])
 def test_two_servers_have_a_limit_each(kind: str, run_virtual: RunVirtual) -> None:
-    made, servers = copied(kind, ONE._replace(server="one-slot", in_flight=1, cap="serial"), ONE)
+    made, servers = copied(kind, ONE._replace(server="one-slot", limit=1, concurrency="serial"), ONE)
 
     async def steps(_: VirtualLoop) -> None:
         await asyncio.gather(made["ask_all_one_slot"](PROMPTS[:3]), made["ask_all_four_slot"](PROMPTS))
@@ -165,7 +165,7 @@ def test_langgraph_by_max_concurrency_alone(run_virtual: RunVirtual) -> None:
 
 
 def test_langgraph_by_the_semaphore_over_two_invocations(run_virtual: RunVirtual) -> None:
-    made, servers = copied("langgraph", ONE._replace(server="one-slot", in_flight=1, cap="serial"), ONE)
+    made, servers = copied("langgraph", ONE._replace(server="one-slot", limit=1, concurrency="serial"), ONE)
     graph = fan_out(made["call_four_slot"])
     other = fan_out(made["call_one_slot"])
 
@@ -178,7 +178,7 @@ def test_langgraph_by_the_semaphore_over_two_invocations(run_virtual: RunVirtual
 
 
 def test_langgraph_without_a_limit(run_virtual: RunVirtual) -> None:
-    made, servers = copied("langgraph", ONE._replace(cap="unbounded", in_flight=None))
+    made, servers = copied("langgraph", ONE._replace(concurrency="unbounded", limit=None))
     graph = fan_out(made["call_four_slot"])
     run_virtual(lambda _: made["run"](graph, {"prompts": PROMPTS, "answers": []}))
     assert servers["four-slot"].most == len(PROMPTS)
@@ -195,14 +195,14 @@ class Asked:
     due_s: float
     served_s: float
 
-    def arguments(self, order: str) -> tuple[object, ...]:
+    def arguments(self, scheduling: str) -> tuple[object, ...]:
         return {
             "interactive-first": (self.path == "interactive",),
             "oldest-job-first": (self.due_s,),
             "least-served-first": (self.served_s,),
             "shortest-first": (self.length * 64, 64),
             "critical-path-first": (self.ahead * 200, 200),
-        }[order]
+        }[scheduling]
 
 
 ASKED = [
@@ -216,25 +216,25 @@ ASKED = [
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
-@pytest.mark.parametrize("order", [order for order in ORDERS if order != "fifo"])
-def test_who_waits_is_let_in_as_the_order_says(kind: str, order: str, run_virtual: RunVirtual) -> None:
-    made, servers = copied(kind, ONE._replace(cap="serial", in_flight=1, order=order))
+@pytest.mark.parametrize("scheduling", [scheduling for scheduling in SCHEDULING if scheduling != "fifo"])
+def test_who_waits_is_let_in_as_the_order_says(kind: str, scheduling: str, run_virtual: RunVirtual) -> None:
+    made, servers = copied(kind, ONE._replace(concurrency="serial", limit=1, scheduling=scheduling))
     call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
     key, ended = made["key_four_slot"], []
 
     async def one(number: int) -> None:
-        await call(f"Say {number}.", key(*ASKED[number].arguments(order)))
+        await call(f"Say {number}.", key(*ASKED[number].arguments(scheduling)))
         ended.append(number)
 
     async def steps(_: VirtualLoop) -> None:
         await asyncio.gather(*(one(number) for number in range(len(ASKED))))
 
     run_virtual(steps)
-    lane = Lane("four-slot", 1, "serial", order)
+    queue = ServerQueue("four-slot", 1, "serial", scheduling)
 
     def of_the_engine(number: int) -> Any:
         asked = ASKED[number]
-        return ORDERS[order](Call(number, 0, number, 0, 0, 0, 0, 0.0), asked, asked, lane)
+        return SCHEDULING[scheduling](Call(number, 0, number, 0, 0, 0, 0, 0.0), asked, asked, queue)
 
     first, *rest = range(len(ASKED))  # the first finds the server idle
     assert ended == [first, *sorted(rest, key=of_the_engine)]
@@ -242,13 +242,13 @@ def test_who_waits_is_let_in_as_the_order_says(kind: str, order: str, run_virtua
 
 
 def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobody_out(run_virtual: RunVirtual) -> None:
-    made, _ = copied("asyncio", ONE._replace(in_flight=2, order="oldest-job-first"))
+    made, _ = copied("asyncio", ONE._replace(limit=2, scheduling="oldest-job-first"))
     limit = made["Turns"](2)
-    order: list[int] = []
+    scheduling: list[int] = []
 
     async def hold(number: int) -> None:
         async with limit.at(number):
-            order.append(number)
+            scheduling.append(number)
             await asyncio.sleep(1)
         if number == 0:  # the first to have waited was given its turn and has not gone on yet
             tasks[2].cancel()
@@ -263,13 +263,13 @@ def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobo
         assert [task.cancelled() for task in tasks] == [number in (2, 3) for number in range(7)]
 
     run_virtual(steps)
-    assert order == [0, 1, 4, 5, 6]
+    assert scheduling == [0, 1, 4, 5, 6]
     assert (limit.free, limit.waiting) == (2, [])
 
 
 def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> None:
     for kind in ("asyncio", "langchain", "langgraph"):
-        made, servers = copied(kind, ONE._replace(cap="reserve", batch_in_flight=3))
+        made, servers = copied(kind, ONE._replace(concurrency="reserve", batch_limit=3))
         call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
 
         async def steps(_: VirtualLoop, call: Any = call, server: Counted = servers["four-slot"]) -> list[int]:
@@ -284,9 +284,9 @@ def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> 
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
-@pytest.mark.parametrize("order", ["fifo", "oldest-job-first"])
-def test_two_servers_that_take_whatever_comes(kind: str, order: str, run_virtual: RunVirtual) -> None:
-    uses = [ONE._replace(server=name, in_flight=2, slots=2, order=order) for name in ("half-a", "half-b")]
+@pytest.mark.parametrize("scheduling", ["fifo", "oldest-job-first"])
+def test_two_servers_that_take_whatever_comes(kind: str, scheduling: str, run_virtual: RunVirtual) -> None:
+    uses = [ONE._replace(server=name, limit=2, slots=2, scheduling=scheduling) for name in ("half-a", "half-b")]
     made, servers = copied(kind, *uses, pool="least-loaded")
     every = made["ask_all_pool" if kind == "asyncio" else "call_all_pool"]
 
@@ -302,7 +302,7 @@ def test_two_servers_that_take_whatever_comes(kind: str, order: str, run_virtual
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain"])
 def test_a_conversation_stays_where_it_began(kind: str, run_virtual: RunVirtual) -> None:
-    uses = [ONE._replace(server=name, in_flight=1, slots=1) for name in ("half-a", "half-b")]
+    uses = [ONE._replace(server=name, limit=1, slots=1) for name in ("half-a", "half-b")]
     made, servers = copied(kind, *uses, pool="affinity")
     ask = made["ask_pool" if kind == "asyncio" else "call_pool"]
 

@@ -22,9 +22,9 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Session
 from harness.core.machine import Machine, SharedServer
-from harness.core.plan import Lane, Plan
+from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-from harness.core.routing import CAPS
+from harness.core.routing import CONCURRENCY
 from harness.core.server_model import ServerModel
 from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
@@ -79,7 +79,7 @@ def virtual(
     models: Sequence[ServerModel | SharedServer] = alone if stretch is None else Machine(alone, {2: stretch}).servers
     servers = [ModelledServer(model, c.before_s, c.after_s) for model, c in zip(models, costs, strict=True)]
     simulate(
-        Engine(PIPELINES[: len(plan.place)], plan, origin="emulated", timeout_s=timeout_s),
+        Engine(PIPELINES[: len(plan.placement)], plan, origin="emulated", timeout_s=timeout_s),
         ModelledServers(servers, tokens, thread),
         records.append,
     )
@@ -108,11 +108,11 @@ async def live(
         options = {"seed": call.id, "num_predict": output_tokens, "prompt_tokens": prompt_tokens}
         options["cache_prompt"] = call.session >= 0
         request = Request(None, thread(call) or "hello", options, stream=True)
-        reply, text = await chats[call.lane].ask(request)
+        reply, text = await chats[call.queue].ask(request)
         assert reply.outcome != "ok" or len(text.split()) == output_tokens
         return reply
 
-    driven = Engine(PIPELINES[: len(plan.place)], plan, origin="emulated", timeout_s=timeout_s)
+    driven = Engine(PIPELINES[: len(plan.placement)], plan, origin="emulated", timeout_s=timeout_s)
     await drive(driven, send, records.append, start_s=0.0, settle=loop.idle)
     for chat in chats:
         await chat.close()
@@ -146,11 +146,15 @@ def without_detail(records: list[AnyRecord]) -> list[AnyRecord]:
 
 def plan_of(caps: tuple[str, ...], costs: tuple[StepCosts, ...]) -> Plan:
     place = {1: (0,) * 6, 2: (0, 0, 1, 1, 0, 1)}[len(caps)]
-    lanes = tuple(Lane(f"s{i}", costs[i].slots, cap, max_wait_s=0.5) for i, cap in enumerate(caps))
-    return placed("eq", lanes, PIPELINES, place)
+    queues = tuple(
+        ServerQueue(f"s{i}", costs[i].slots, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps)
+    )
+    return placed("eq", queues, PIPELINES, place)
 
 
-@pytest.mark.parametrize("caps", [(cap,) for cap in CAPS] + [("unbounded", "window")], ids="+".join)
+@pytest.mark.parametrize(
+    "caps", [(concurrency,) for concurrency in CONCURRENCY] + [("unbounded", "window")], ids="+".join
+)
 @pytest.mark.parametrize("costs", [BATCHED, PLAIN, FAR], ids=["batched", "plain", "far"])
 def test_the_same_records_on_both_clocks(
     caps: tuple[str, ...], costs: StepCosts, run_virtual: Callable[[Any], Any]
@@ -179,7 +183,7 @@ def test_servers_on_one_machine_slow_each_other_on_both_clocks(
     """A factor of two is exact in floats. Each server hears at once of what changes on the other."""
     each, plan = (costs, costs), plan_of(("unbounded", "window"), (costs, costs))
     if timeout_s is not None:
-        plan = plan._replace(place=plan.place[:4])
+        plan = plan._replace(placement=plan.placement[:4])
     expected = virtual(each, plan, timeout_s, 2.0)
     truths: list[Truth] = []
     records = run_virtual(lambda loop: live(loop, each, plan, timeout_s, truths, 2.0))
@@ -191,11 +195,11 @@ def test_servers_on_one_machine_slow_each_other_on_both_clocks(
     assert without_detail(expected) != without_detail(virtual(each, plan, timeout_s))
 
 
-@pytest.mark.parametrize("cap", ["unbounded", "window"])
-def test_the_same_calls_are_given_up(cap: str, run_virtual: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("concurrency", ["unbounded", "window"])
+def test_the_same_calls_are_given_up(concurrency: str, run_virtual: Callable[[Any], Any]) -> None:
     """Wherever they are; a slot that was given up is free at the end of its step on both clocks."""
-    plan = plan_of((cap,), (BATCHED,))
-    plan = plan._replace(place=plan.place[:4])
+    plan = plan_of((concurrency,), (BATCHED,))
+    plan = plan._replace(placement=plan.placement[:4])
     expected = virtual((BATCHED,), plan, 1.0)
     outcomes = {record.outcome for record in expected if isinstance(record, CallRecord)}
     assert outcomes >= {"ok", "timeout"}

@@ -8,57 +8,60 @@ import pytest
 from workload.mistaken import HEAD, message, nodes
 
 CASES = {
-    "unknown cap as a word": (
+    "unknown concurrency policy as a word": (
         HEAD + "compare: {c: serail}\n",
         'w.yaml:9:14: compare.c: expected "serial", "window", "waves", "unbounded" or "reserve", found "serail"; '
         'did you mean "serial"?',
     ),
-    "unknown cap": (
-        HEAD + "compare: {c: {cap: wave}}\n",
-        'w.yaml:9:20: compare.c.cap: expected "serial", "window", "waves", "unbounded" or "reserve", found "wave"; '
-        'did you mean "waves"?',
+    "unknown concurrency policy": (
+        HEAD + "compare: {c: {concurrency: wave}}\n",
+        'w.yaml:9:28: compare.c.concurrency: expected "serial", "window", "waves", "unbounded" or "reserve", '
+        'found "wave"; did you mean "waves"?',
     ),
-    "cap of the wrong type": (
-        HEAD + "compare: {c: {cap: 4}}\n",
-        "w.yaml:9:20: compare.c.cap: expected a cap or a cap per server (four-slot: window), found 4",
+    "concurrency of the wrong type": (
+        HEAD + "compare: {c: {concurrency: 4}}\n",
+        "w.yaml:9:28: compare.c.concurrency: expected a concurrency policy or one per server (four-slot: window), "
+        "found 4",
     ),
-    "unknown order": (
-        HEAD + "compare: {c: {order: lifo}}\n",
-        'w.yaml:9:22: compare.c.order: expected "fifo", "interactive-first", "oldest-job-first", "least-served-first", '
-        '"shortest-first" or "critical-path-first", found "lifo"; did you mean "fifo"?',
+    "unknown scheduling policy": (
+        HEAD + "compare: {c: {scheduling: lifo}}\n",
+        'w.yaml:9:27: compare.c.scheduling: expected "fifo", "interactive-first", "oldest-job-first", '
+        '"least-served-first", "shortest-first" or "critical-path-first", found "lifo"; did you mean "fifo"?',
     ),
     "unknown server": (
-        HEAD + "servers: {four-slot: {kind: llamacpp, slots: 4}}\ncompare: {c: {place: for-slot}}\n",
-        'w.yaml:10:22: candidate "c" is placed: no server "for-slot"; did you mean "four-slot"?',
+        HEAD + "servers: {four-slot: {kind: llamacpp, slots: 4}}\ncompare: {c: {placement: for-slot}}\n",
+        'w.yaml:10:26: candidate "c" is placed: no server "for-slot"; did you mean "four-slot"?',
     ),
-    "unknown server of a cap": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: s, cap: {zzz: serial}}}\n",
-        'w.yaml:10:31: candidate "c" has a cap: no server "zzz"; there is: s',
+    "unknown server of a concurrency policy": (
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: s, concurrency: {zzz: serial}}}\n",
+        'w.yaml:10:43: candidate "c" has concurrency: no server "zzz"; there is: s',
     ),
-    "cap of a server without work": (
-        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\ncompare: {c: {place: s, cap: {t: serial}}}\n",
-        'w.yaml:10:31: candidate "c" has a cap for "t", but places nothing there',
+    "concurrency of a server without work": (
+        HEAD
+        + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\n"
+        + "compare: {c: {placement: s, concurrency: {t: serial}}}\n",
+        'w.yaml:10:43: candidate "c" has concurrency for "t", but places nothing there',
     ),
     "unknown pipeline in place": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {q: s}}}\n",
-        'w.yaml:10:23: candidate "c" places "q": no pipeline "q"; there is: p',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {q: s}}}\n",
+        'w.yaml:10:27: candidate "c" places "q": no pipeline "q"; there is: p',
     ),
     "a setting without effect": (
-        HEAD + "compare: {c: {cap: serial, max_in_flight: 3}}\n",
-        'w.yaml:9:28: candidate "c": `max_in_flight` goes with cap: window or reserve; remove it',
+        HEAD + "compare: {c: {concurrency: serial, limit: 3}}\n",
+        'w.yaml:9:36: candidate "c": `limit` goes with concurrency: window or reserve; remove it',
     ),
     "ageing where nothing ages": (
-        HEAD + "compare: {c: {order: oldest-job-first, ageing_s: 3}}\n",
-        'w.yaml:9:40: candidate "c": `ageing_s` goes with order: interactive-first, shortest-first or '
+        HEAD + "compare: {c: {scheduling: oldest-job-first, ageing_s: 3}}\n",
+        'w.yaml:9:45: candidate "c": `ageing_s` goes with scheduling: interactive-first, shortest-first or '
         "critical-path-first; remove it",
     ),
     "reserve without its cap": (
         HEAD + "compare: {c: {reserve: 2}}\n",
-        'w.yaml:9:15: candidate "c": `reserve` goes with cap: reserve; remove it',
+        'w.yaml:9:15: candidate "c": `reserve` goes with concurrency: reserve; remove it',
     ),
     "nothing left for batch calls": (
-        HEAD + "servers: {s: {kind: llamacpp, slots: 2}}\ncompare: {c: {cap: reserve, reserve: 2}}\n",
-        'w.yaml:10:29: candidate "c" lets at most 2 calls go to "s" and reserves 2 of them; batch calls need at least '
+        HEAD + "servers: {s: {kind: llamacpp, slots: 2}}\ncompare: {c: {concurrency: reserve, reserve: 2}}\n",
+        'w.yaml:10:37: candidate "c" lets at most 2 calls go to "s" and reserves 2 of them; batch calls need at least '
         "one",
     ),
     "a slot reserved of one": (
@@ -67,44 +70,44 @@ CASES = {
         "one",
     ),
     "an unknown choice of servers": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: {least-laoded: [s, s]}}}}\n",
-        "w.yaml:10:26: compare.c.place.p: expected a server's name or a mapping with one of `least-loaded`, "
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: {least-laoded: [s, s]}}}}\n",
+        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
         '`affinity`, found `least-laoded`; did you mean "least-loaded"?',
     ),
     "an unknown choice of servers for all": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {afinity: [s, s]}}}\n",
-        "w.yaml:10:22: compare.c.place: expected a server's name, a server per pipeline or node (digest: four-slot, "
-        "digest.merge: one-slot) or a mapping with one of `least-loaded`, `affinity`, found `afinity`; did you mean "
-        '"affinity"?',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {afinity: [s, s]}}}\n",
+        "w.yaml:10:26: compare.c.placement: expected a server's name, a server per pipeline or node (digest: "
+        "four-slot, digest.merge: one-slot) or a mapping with one of `least-loaded`, `affinity`, found `afinity`; "
+        'did you mean "affinity"?',
     ),
     "a list of servers without a choice": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: [s, s]}}}\n",
-        "w.yaml:10:26: compare.c.place.p: expected a server's name or a mapping with one of `least-loaded`, "
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: [s, s]}}}\n",
+        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
         "`affinity`, found a list",
     ),
     "a choice of one server": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {least-loaded: s}}}\n",
-        'w.yaml:10:23: candidate "c" places "least-loaded": least-loaded goes with several servers: [s, ...]',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {least-loaded: s}}}\n",
+        'w.yaml:10:27: candidate "c" places "least-loaded": least-loaded goes with several servers: [s, ...]',
     ),
     "a choice of a list of one": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {affinity: [s]}}}\n",
-        'w.yaml:10:34: compare.c.place: expected at least two servers, found "s"; write the one without affinity',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {affinity: [s]}}}\n",
+        'w.yaml:10:38: compare.c.placement: expected at least two servers, found "s"; write the one without affinity',
     ),
     "the same server twice": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p: {affinity: [s, s]}}}}\n",
-        'w.yaml:10:41: compare.c.place.p: server "s" stands twice',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: {affinity: [s, s]}}}}\n",
+        'w.yaml:10:45: compare.c.placement.p: server "s" stands twice',
     ),
     "an unknown server of several": (
-        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\ncompare: {c: {place: {affinity: [s, u]}}}\n",
-        'w.yaml:10:37: candidate "c" is placed: no server "u"; there is: s, t',
+        HEAD + "servers: {s: {kind: llamacpp}, t: {kind: llamacpp}}\ncompare: {c: {placement: {affinity: [s, u]}}}\n",
+        'w.yaml:10:41: candidate "c" is placed: no server "u"; there is: s, t',
     ),
     "an unknown node in place": (
-        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {place: {p.b: s}}}\n",
-        'w.yaml:10:23: candidate "c" places "p.b": pipeline "p" has no node "b"; there is: a',
+        HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p.b: s}}}\n",
+        'w.yaml:10:27: candidate "c" places "p.b": pipeline "p" has no node "b"; there is: a',
     ),
     "a model that the server has not": (
         nodes("a: {agent: {prompt: x, output_tokens: 5, model: other}}")
-        + "servers: {s: {kind: llamacpp, model: m}}\ncompare: {c: {place: s}}\n",
+        + "servers: {s: {kind: llamacpp, model: m}}\ncompare: {c: {placement: s}}\n",
         'w.yaml:8:18: node "a" of pipeline "p" asks for model "other", and candidate "c" finds it on no server ("s" '
         "has m); place it on a server with that model, or use kind: ollama, which can serve several",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Lane, Plan, Pool, lanes_of
+from harness.core.plan import Plan, Pool, ServerQueue, queues_of
 from harness.workload import candidates
 from harness.workload.candidates import Plans
 from harness.workload.schema import LlamaCppServer, OllamaServer, Workload
@@ -41,7 +41,7 @@ SERVERS = {
 
 def test_a_word_is_that_cap_on_the_server_with_most_slots() -> None:
     found = plans(workload(BOTH, servers=SERVERS, compare={"c": "unbounded"}))
-    assert found.plans == (Plan("c", (Lane("six", 6, cap="unbounded"),), ((0,), (0,))),)
+    assert found.plans == (Plan("c", (ServerQueue("six", 6, concurrency="unbounded"),), ((0,), (0,))),)
     assert list(found.servers) == ["six"]
     assert found.derived == ()
 
@@ -49,26 +49,30 @@ def test_a_word_is_that_cap_on_the_server_with_most_slots() -> None:
 def test_place_per_pipeline_and_cap_per_server() -> None:
     compare = {
         "c": {
-            "place": {"chat": "one"},
-            "cap": {"one": "serial"},
-            "order": {"six": "interactive-first"},
-            "max_in_flight": 3,
+            "placement": {"chat": "one"},
+            "concurrency": {"one": "serial"},
+            "scheduling": {"six": "interactive-first"},
+            "limit": 3,
         }
     }
     found = plans(workload(BOTH, servers=SERVERS, compare=compare))
-    one = Lane("one", 1, cap="serial", max_in_flight=3)
-    six = Lane("six", 6, cap="window", order="interactive-first", max_in_flight=3)
+    one = ServerQueue("one", 1, concurrency="serial", limit=3)
+    six = ServerQueue("six", 6, concurrency="window", scheduling="interactive-first", limit=3)
     assert found.plans == (Plan("c", (one, six), ((1,), (0,))),)
 
 
 def test_standard_set_of_both_paths() -> None:
     found = plans(workload(BOTH, servers={"one": SERVERS["one"], "six": SERVERS["six"]}))
     assert found.plans == (
-        Plan("serial", (Lane("one", 1, cap="serial"),), ((0,), (0,))),
-        Plan("window", (Lane("six", 6, cap="window"),), ((0,), (0,))),
-        Plan("waves", (Lane("six", 6, cap="waves"),), ((0,), (0,))),
-        Plan("unbounded", (Lane("six", 6, cap="unbounded"),), ((0,), (0,))),
-        Plan("split", (Lane("one-half", 1, cap="serial"), Lane("six-half", 6, cap="window")), ((1,), (0,))),
+        Plan("serial", (ServerQueue("one", 1, concurrency="serial"),), ((0,), (0,))),
+        Plan("window", (ServerQueue("six", 6, concurrency="window"),), ((0,), (0,))),
+        Plan("waves", (ServerQueue("six", 6, concurrency="waves"),), ((0,), (0,))),
+        Plan("unbounded", (ServerQueue("six", 6, concurrency="unbounded"),), ((0,), (0,))),
+        Plan(
+            "split",
+            (ServerQueue("one-half", 1, concurrency="serial"), ServerQueue("six-half", 6, concurrency="window")),
+            ((1,), (0,)),
+        ),
     )
     assert found.derived == ("one-half", "six-half")  # side by side, each with half of the cores
     assert found.servers["six-half"] == found.servers["six"].model_copy(update={"threads": "half"})
@@ -99,7 +103,7 @@ def test_a_four_slot_twin_is_added_where_the_file_has_one_slot() -> None:
     slots = {name: spec.slots for name, spec in found.servers.items()}
     assert slots == {"only": 1, "four-slot": 4, "only-half": 1, "four-slot-half": 4}
     assert found.derived == ("four-slot", "only-half", "four-slot-half")
-    assert found.plans[0] == Plan("serial", (Lane("only", 1, cap="serial"),), ((0,), (0,)))
+    assert found.plans[0] == Plan("serial", (ServerQueue("only", 1, concurrency="serial"),), ((0,), (0,)))
 
 
 def test_a_twin_takes_no_name_that_is_there() -> None:
@@ -120,7 +124,7 @@ def test_a_running_server_has_no_twin() -> None:
     spec = {"kind": "ollama", "model": "m", "slots": 4, "url": "http://127.0.0.1:11434"}
     found = plans(workload(BOTH, servers={"mine": spec}))
     assert found.servers == {"mine": OllamaServer.model_validate(spec)}
-    assert [(plan.name, plan.lanes[0].cap) for plan in found.plans] == [
+    assert [(plan.name, plan.queues[0].concurrency) for plan in found.plans] == [
         ("serial", "serial"),
         ("window", "window"),
         ("waves", "waves"),
@@ -140,11 +144,11 @@ CASCADE = {"draft": "", "answer": "l.gguf"}
 def where(found: Plans, name: str) -> list[list[str]]:
     """Return the servers of the nodes of every pipeline under a candidate."""
     plan = next(plan for plan in found.plans if plan.name == name)
-    return [[plan.lanes[lanes_of(at)[0]].server for at in place] for place in plan.place]
+    return [[plan.queues[queues_of(at)[0]].server for at in place] for place in plan.placement]
 
 
 def test_a_node_goes_to_the_server_that_has_its_model() -> None:
-    compare: dict[str, Any] = {"c": {"place": {"digest": "small"}}, "d": "serial"}
+    compare: dict[str, Any] = {"c": {"placement": {"digest": "small"}}, "d": "serial"}
     found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
     assert where(found, "c") == where(found, "d") == [["small", "large"]]
     assert found.models == {"small": ("s.gguf",), "large": ("l.gguf",)}
@@ -152,7 +156,7 @@ def test_a_node_goes_to_the_server_that_has_its_model() -> None:
 
 def test_of_several_that_have_it_the_one_most_like_the_placed_one() -> None:
     servers = TWO | {"large-2": TWO["large"] | {"slots": 2}, "large-4": TWO["large"] | {"slots": 4}}
-    compare: dict[str, Any] = {"c": {"place": "small"}}
+    compare: dict[str, Any] = {"c": {"placement": "small"}}
     assert where(plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest=CASCADE), "c") == [
         ["small", "large-2"]
     ]
@@ -193,7 +197,7 @@ def test_a_model_that_no_server_has() -> None:
 
 
 def test_a_node_that_is_placed_itself_goes_nowhere_else() -> None:
-    compare: dict[str, Any] = {"c": {"place": {"digest": "small", "digest.answer": "small"}}}
+    compare: dict[str, Any] = {"c": {"placement": {"digest": "small", "digest.answer": "small"}}}
     found = plans(workload({"digest": "batch"}, servers=TWO, compare=compare), digest=CASCADE)
     assert [(lacking.node, lacking.model) for lacking in found.lacking] == [("answer", "l.gguf")]
 
@@ -203,22 +207,26 @@ def test_a_node_that_is_placed_itself_goes_nowhere_else() -> None:
 
 def test_least_loaded_and_affinity_are_pools_of_lanes() -> None:
     place = {"digest": {"least-loaded": ["six", "one"]}, "chat": {"affinity": ["one", "four"]}}
-    compare = {"c": {"place": place, "cap": {"six": "reserve"}, "reserve": 2}}
+    compare = {"c": {"placement": place, "concurrency": {"six": "reserve"}, "reserve": 2}}
     found = plans(workload(BOTH, servers=SERVERS, compare=compare))
-    lanes = (Lane("one", 1, reserve=2), Lane("four", 4, reserve=2), Lane("six", 6, "reserve", reserve=2))
-    assert found.plans == (Plan("c", lanes, ((Pool("least-loaded", (2, 0)),), (Pool("affinity", (0, 1)),))),)
+    queues = (
+        ServerQueue("one", 1, reserve=2),
+        ServerQueue("four", 4, reserve=2),
+        ServerQueue("six", 6, "reserve", reserve=2),
+    )
+    assert found.plans == (Plan("c", queues, ((Pool("least-loaded", (2, 0)),), (Pool("affinity", (0, 1)),))),)
     assert set(found.servers) == {"one", "four", "six"}
 
 
 def test_a_pool_for_everything() -> None:
-    compare = {"c": {"place": {"least-loaded": ["one", "four"]}}}
+    compare = {"c": {"placement": {"least-loaded": ["one", "four"]}}}
     (plan,) = plans(workload(BOTH, servers=SERVERS, compare=compare)).plans
-    assert plan.place == ((Pool("least-loaded", (0, 1)),),) * 2
+    assert plan.placement == ((Pool("least-loaded", (0, 1)),),) * 2
 
 
 def test_a_pipeline_may_be_called_as_a_choice_is() -> None:
     paths = {"affinity": "batch", "least-loaded": "batch"}
-    compare: dict[str, Any] = {"c": {"place": {"affinity": "one"}}, "d": {"place": {"least-loaded": "one"}}}
+    compare: dict[str, Any] = {"c": {"placement": {"affinity": "one"}}, "d": {"placement": {"least-loaded": "one"}}}
     found = plans(workload(paths, servers=SERVERS, compare=compare))
     assert where(found, "c") == [["one"], ["six"]]
     assert where(found, "d") == [["six"], ["one"]]
@@ -226,18 +234,18 @@ def test_a_pipeline_may_be_called_as_a_choice_is() -> None:
 
 def test_of_several_servers_those_count_that_have_the_model() -> None:
     servers = TWO | {"large-2": TWO["large"]}
-    compare: dict[str, Any] = {"c": {"place": {"least-loaded": ["small", "large", "large-2"]}}}
+    compare: dict[str, Any] = {"c": {"placement": {"least-loaded": ["small", "large", "large-2"]}}}
     nodes = {"digest": {"draft": "", "short": "s.gguf", "answer": "l.gguf"}}
     (plan,) = plans(workload({"digest": "batch"}, servers=servers, compare=compare), **nodes).plans
-    assert plan.place == ((Pool("least-loaded", (0, 1, 2)), 0, Pool("least-loaded", (1, 2))),)
+    assert plan.placement == ((Pool("least-loaded", (0, 1, 2)), 0, Pool("least-loaded", (1, 2))),)
 
 
 def test_where_none_of_several_has_the_model_another_server_has_it() -> None:
     servers = TWO | {"small-2": TWO["small"]}
-    compare: dict[str, Any] = {"c": {"place": {"digest": {"least-loaded": ["small", "small-2"]}}}}
+    compare: dict[str, Any] = {"c": {"placement": {"digest": {"least-loaded": ["small", "small-2"]}}}}
     found = plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest={"answer": "l.gguf"})
     assert where(found, "c") == [["large"]]
-    compare = {"c": {"place": {"digest.answer": {"least-loaded": ["small", "small-2"]}}}}
+    compare = {"c": {"placement": {"digest.answer": {"least-loaded": ["small", "small-2"]}}}}
     found = plans(workload({"digest": "batch"}, servers=servers, compare=compare), digest={"answer": "l.gguf"})
     assert [lacking.node for lacking in found.lacking] == ["answer"]
 
@@ -245,6 +253,6 @@ def test_where_none_of_several_has_the_model_another_server_has_it() -> None:
 def test_a_choice_survives_being_written_down() -> None:
     place = {"digest": {"least-loaded": ["six", "one"]}, "chat": "four"}
     some = workload(
-        BOTH, servers=SERVERS, compare={"c": {"place": place}, "d": {"place": {"affinity": ["one", "six"]}}}
+        BOTH, servers=SERVERS, compare={"c": {"placement": place}, "d": {"placement": {"affinity": ["one", "six"]}}}
     )
     assert Workload.model_validate(some.model_dump(mode="json", by_alias=True, exclude_none=True)) == some

@@ -11,7 +11,7 @@ from harness.cli.check import lines
 from harness.core.engine import Engine
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node
-from harness.core.plan import lanes_of
+from harness.core.plan import queues_of
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
@@ -305,13 +305,13 @@ def test_place_per_node(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     path.write_text(
         TEXT + "servers: {one: {kind: llamacpp}, four: {kind: llamacpp, slots: 4}, spare: {kind: llamacpp, slots: 2}}\n"
-        "compare: {split: {place: {p: four, p.refine: one, p.refine/editor: four, p.last: one}}}\n"
+        "compare: {split: {placement: {p: four, p.refine: one, p.refine/editor: four, p.last: one}}}\n"
     )
     loaded = load_workload(path)
     (plan,) = loaded.plans
     at = {
-        node.name: plan.lanes[lanes_of(lane)[0]].server
-        for node, lane in zip(loaded.pipelines[0].graph.nodes, plan.place[0], strict=True)
+        node.name: plan.queues[queues_of(queue)[0]].server
+        for node, queue in zip(loaded.pipelines[0].graph.nodes, plan.placement[0], strict=True)
         if node.kind == "agent"
     }
     assert {name for name, server in at.items() if server == "one"} == {"refine/critic", "last"}

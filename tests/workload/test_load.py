@@ -132,7 +132,7 @@ def test_hints(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     servers = (
         "servers:\n  big: {kind: llamacpp, slots: 16, context_tokens: 300}\n  spare: {kind: llamacpp}\n"
-        "compare: {c: {place: big}}\n"
+        "compare: {c: {placement: big}}\n"
     )
     path.write_text(TEXT.replace("output_tokens: 9", "output_tokens: 290") + servers)
     assert describe(load_workload(path)).hints == (

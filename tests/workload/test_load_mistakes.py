@@ -38,8 +38,9 @@ CASES = {
         'w.yaml:9:31: unknown key "slot" in servers.s; did you mean "slots"?',
     ),
     "unknown key of a candidate": (
-        HEAD + "compare: {c: {caps: serial}}\n",
-        'w.yaml:9:15: unknown key "caps" in compare.c; did you mean "cap"?',
+        HEAD + "compare: {c: {cap: serial}}\n",
+        'w.yaml:9:15: unknown key "cap" in compare.c; it is called `concurrency` now (slotwise migrate rewrites a '
+        "workload)",
     ),
     "text for a number": (
         HEAD.replace("jobs: 1", 'jobs: "3"'),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.events import Says
+from harness.core.events import BranchDecision
 from harness.workload.rules import MAX_CHARS, Decisions, holds, json_list, json_value, shown, what_it_says
 from harness.workload.schema import FirstWord, JsonIs, Otherwise, Regex, Rule
 
@@ -90,11 +90,13 @@ BRANCH: dict[str, Rule] = {"yes": FirstWord(first_word="yes"), "no": Regex(regex
 
 
 def test_what_an_answer_says() -> None:
-    assert what_it_says("n", Decisions(BRANCH, None, None), "well, no") == Says(branch=1)
-    assert what_it_says("n", Decisions(BRANCH, None, None), "Yes, and no") == Says(branch=0)  # the first that holds
-    assert what_it_says("n", Decisions({}, FirstWord(first_word="done"), None), "Done!") == Says(stop=True)
-    assert what_it_says("n", Decisions({}, FirstWord(first_word="done"), None), "more") == Says(stop=False)
-    assert what_it_says("n", Decisions({}, None, 3), '["a", "b"]') == Says(items=2)
+    assert what_it_says("n", Decisions(BRANCH, None, None), "well, no") == BranchDecision(branch=1)
+    assert what_it_says("n", Decisions(BRANCH, None, None), "Yes, and no") == BranchDecision(
+        branch=0
+    )  # the first that holds
+    assert what_it_says("n", Decisions({}, FirstWord(first_word="done"), None), "Done!") == BranchDecision(stop=True)
+    assert what_it_says("n", Decisions({}, FirstWord(first_word="done"), None), "more") == BranchDecision(stop=False)
+    assert what_it_says("n", Decisions({}, None, 3), '["a", "b"]') == BranchDecision(items=2)
 
 
 def test_an_answer_that_says_nothing() -> None:
@@ -108,6 +110,6 @@ def test_an_answer_that_says_nothing() -> None:
     assert what_it_says("n", Decisions({}, None, 3), " ").error == (
         'node "n": expected a JSON list to fan out over; found: an empty answer'
     )
-    assert what_it_says("n", Decisions({}, None, 1), '["a", "b"]') == Says(
+    assert what_it_says("n", Decisions({}, None, 1), '["a", "b"]') == BranchDecision(
         error='node "n": expected a list of at most 1 items, found 2; found: "["a", "b"]"'
     )

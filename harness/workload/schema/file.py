@@ -59,7 +59,7 @@ class Workload(Spec):
     )
     compare: Table[Candidate] = Field(
         default_factory=FrozenDict,
-        description="Candidates: a cap or a routing each; left out: the standard set.",
+        description="Candidates: a concurrency policy or a routing each; left out: the standard set.",
     )
     measure: MeasureSpec = Field(default=MeasureSpec(), description="Repeats and warm-up.")
     seed: int = Field(default=0, description="Seed of everything drawn.", examples=[7])

@@ -219,7 +219,7 @@ class NodeSpec(Spec):
     )
     priority: Priority | None = Field(
         default=None,
-        description="Higher goes first on a server; among equals the candidate's order decides. "
+        description="Higher goes first on a server; among equals the candidate's scheduling policy decides. "
         "Left out: the pipeline's.",
         examples=[2],
     )

@@ -10,23 +10,32 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveIn
 from harness.errors import did_you_mean
 from harness.workload.schema.base import FrozenDict, Name, Seconds, Spec, Table, mistake, shape
 
-__all__ = ["Affinity", "Candidate", "CapName", "LeastLoaded", "OrderName", "PlaceName", "Routing", "Where"]
+__all__ = [
+    "Affinity",
+    "Candidate",
+    "ConcurrencyName",
+    "LeastLoaded",
+    "PlacementName",
+    "Routing",
+    "SchedulingName",
+    "Where",
+]
 
 # A pipeline, or a node of one: `digest`, `digest.merge`, in a sub-pipeline `digest.refine/critic`.
 _NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
 Placed = Annotated[str, Field(pattern=rf"^{_NAME}(\.{_NAME}(/{_NAME})*)?$")]
-CapName = Literal["serial", "window", "waves", "unbounded", "reserve"]
-OrderName = Literal[
+ConcurrencyName = Literal["serial", "window", "waves", "unbounded", "reserve"]
+SchedulingName = Literal[
     "fifo", "interactive-first", "oldest-job-first", "least-served-first", "shortest-first", "critical-path-first"
 ]
-PlaceName = Literal["least-loaded", "affinity"]
-_PLACES: tuple[PlaceName, ...] = ("least-loaded", "affinity")
+PlacementName = Literal["least-loaded", "affinity"]
+_PLACES: tuple[PlacementName, ...] = ("least-loaded", "affinity")
 
 
 class _Several(Spec):
     """Several servers, any of which may take a call."""
 
-    def choice(self) -> tuple[PlaceName, tuple[str, ...]]:
+    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
         """Return how one is chosen, and the servers."""
         raise NotImplementedError
 
@@ -51,7 +60,7 @@ class LeastLoaded(_Several):
         examples=[["left", "right"]],
     )
 
-    def choice(self) -> tuple[PlaceName, tuple[str, ...]]:
+    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
         """Return how one is chosen, and the servers."""
         return "least-loaded", self.least_loaded
 
@@ -65,7 +74,7 @@ class Affinity(_Several):
         examples=[["left", "right"]],
     )
 
-    def choice(self) -> tuple[PlaceName, tuple[str, ...]]:
+    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
         """Return how one is chosen, and the servers."""
         return "affinity", self.affinity
 
@@ -123,9 +132,9 @@ Place = Annotated[
 
 
 class Routing(Spec):
-    """Where calls go (`place`), how many are in flight (`cap`), who goes first (`order`)."""
+    """Where calls go (`placement`), how many at once (`concurrency`), who goes first (`scheduling`)."""
 
-    place: Place | None = Field(
+    placement: Place | None = Field(
         default=None,
         description=(
             "A server, or a server per PIPELINE or PIPELINE.NODE; instead of one server `least-loaded` or `affinity` "
@@ -138,23 +147,23 @@ class Routing(Spec):
             {"digest": {"least-loaded": ["left", "right"]}, "chat": {"affinity": ["left", "right"]}},
         ],
     )
-    cap: Annotated[
-        Annotated[CapName, Tag("<text>")] | Annotated[Table[CapName], Tag("<mapping>")],
-        shape("a cap", "a cap per server (four-slot: window)"),
+    concurrency: Annotated[
+        Annotated[ConcurrencyName, Tag("<text>")] | Annotated[Table[ConcurrencyName], Tag("<mapping>")],
+        shape("a concurrency policy", "one per server (four-slot: window)"),
     ] = Field(
         default="window",
-        description="A cap, or a cap per server; servers left out: window.",
+        description="A concurrency policy, or one per server; servers left out: window.",
         examples=["window", {"four-slot": "window", "one-slot": "serial"}],
     )
-    order: Annotated[
-        Annotated[OrderName, Tag("<text>")] | Annotated[Table[OrderName], Tag("<mapping>")],
-        shape("an order", "an order per server (four-slot: fifo)"),
+    scheduling: Annotated[
+        Annotated[SchedulingName, Tag("<text>")] | Annotated[Table[SchedulingName], Tag("<mapping>")],
+        shape("a scheduling policy", "one per server (four-slot: fifo)"),
     ] = Field(
         default="fifo",
-        description="An order, or an order per server; servers left out: fifo.",
+        description="A scheduling policy, or one per server; servers left out: fifo.",
         examples=["interactive-first"],
     )
-    max_in_flight: PositiveInt | None = Field(
+    limit: PositiveInt | None = Field(
         default=None, description="`window`, `reserve`: instead of the server's slots.", examples=[3]
     )
     max_wait_s: Seconds = Field(
@@ -174,6 +183,6 @@ class Routing(Spec):
 
 
 Candidate = Annotated[
-    Annotated[CapName, Tag("<text>")] | Annotated[Routing, Tag("<mapping>")],
-    shape("a cap", "a routing (place: ..., cap: ..., order: ...)"),
+    Annotated[ConcurrencyName, Tag("<text>")] | Annotated[Routing, Tag("<mapping>")],
+    shape("a concurrency policy", "a routing (placement: ..., concurrency: ..., scheduling: ...)"),
 ]

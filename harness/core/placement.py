@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.core.events import Call
-from harness.core.jobs import Job, Place, State
-from harness.core.routing import SelectiveLane
+from harness.core.jobs import CallSite, Job, State
+from harness.core.routing import SelectiveQueue
 
-__all__ = ["PLACES", "Offers"]
+__all__ = ["PLACEMENT", "Offers"]
 
 Conversation = tuple[tuple[int, ...], int, int]  # the lanes of its pool, its pipeline, its session (else a job below 0)
 
@@ -29,30 +29,30 @@ class Offers:
         self._homes: dict[Conversation, State] = {}
         self._unsettled: dict[Conversation, list[int]] = {}  # calls of conversations without a home; some have gone
 
-    def offer(self, call: Call, place: Place, job: Job) -> None:
+    def offer(self, call: Call, site: CallSite, job: Job) -> None:
         """Queue a call on every server that it may go to."""
-        assert place.pool is not None
-        who = _conversation(call, place)
+        assert site.pool is not None
+        who = _conversation(call, site)
         home = self._homes.get(who)
-        states = PLACES[place.pool.choice](place.states, home)
-        if home is None and place.pool.choice == "affinity":
+        states = PLACEMENT[site.pool.choice](site.states, home)
+        if home is None and site.pool.choice == "affinity":
             self._unsettled.setdefault(who, []).append(call.id)
         self._on[call.id] = states
         for state in states:
-            state.add(call, place, job)
+            state.add(call, site, job)
 
-    def taken(self, call: Call, place: Place, lane: State) -> None:
+    def taken(self, call: Call, site: CallSite, queue: State) -> None:
         """One of them has taken it: the others forget it, and what its conversation still has waiting follows."""
-        assert place.pool is not None
-        self._leave(call.id, lane)
+        assert site.pool is not None
+        self._leave(call.id, queue)
         del self._on[call.id]
-        who = _conversation(call, place)
-        if place.pool.choice == "affinity" and who not in self._homes:
-            self._homes[who] = lane
+        who = _conversation(call, site)
+        if site.pool.choice == "affinity" and who not in self._homes:
+            self._homes[who] = queue
             for waiting in self._unsettled.pop(who):
                 if waiting in self._on:
-                    self._leave(waiting, lane)
-                    self._on[waiting] = (lane,)
+                    self._leave(waiting, queue)
+                    self._on[waiting] = (queue,)
 
     def dropped(self, call: Call) -> None:
         """It will never start, and no queue has it any more."""
@@ -61,22 +61,22 @@ class Offers:
     def ended(self, job: Job) -> None:
         """Forget where a job's calls went; those of a session may go on."""
         if job.session < 0:
-            for place in job.places:
-                if place.pool is not None:
-                    who = (place.pool.lanes, job.pipeline, _alone(job.number))
+            for site in job.sites:
+                if site.pool is not None:
+                    who = (site.pool.queues, job.pipeline, _alone(job.number))
                     self._homes.pop(who, None)
                     self._unsettled.pop(who, None)
 
-    def _leave(self, call: int, lane: State) -> None:
+    def _leave(self, call: int, queue: State) -> None:
         for other in self._on[call]:
-            if other is not lane:
-                assert isinstance(other, SelectiveLane)
+            if other is not queue:
+                assert isinstance(other, SelectiveQueue)
                 other.withdraw(call)
 
 
-def _conversation(call: Call, place: Place) -> Conversation:
-    assert place.pool is not None
-    return place.pool.lanes, call.pipeline, _alone(call.job) if call.session < 0 else call.session
+def _conversation(call: Call, site: CallSite) -> Conversation:
+    assert site.pool is not None
+    return site.pool.queues, call.pipeline, _alone(call.job) if call.session < 0 else call.session
 
 
 def _alone(job: int) -> int:
@@ -107,4 +107,4 @@ def _affinity(states: tuple[State, ...], home: State | None) -> tuple[State, ...
     return states if home is None else (home,)
 
 
-PLACES: dict[str, Choice] = {"least-loaded": _least_loaded, "affinity": _affinity}
+PLACEMENT: dict[str, Choice] = {"least-loaded": _least_loaded, "affinity": _affinity}

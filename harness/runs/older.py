@@ -1,0 +1,63 @@
+"""Run folders of older versions: what was called otherwise in them is given the name that it has today.
+
+Version 1 said `cap`, `order`, `place` and `lanes` for `concurrency`, `scheduling`, `placement` and `queues`. Only names
+change here, never a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["header_of_today", "summary_of_today", "workload_of_today"]
+
+_ROUTING = {"cap": "concurrency", "order": "scheduling", "place": "placement", "max_in_flight": "limit"}
+_PLAN = {"lanes": "queues", "place": "placement"}
+_USE = {**_ROUTING, "in_flight": "limit", "batch_in_flight": "batch_limit"}
+
+
+def header_of_today(header: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
+    """Return what an `environment.json` of version 1 says in the words of today; it need not be one.
+
+    `nodes`: how many each pipeline has. Before nodes could be placed one by one, a plan had a server per pipeline.
+    """
+    plans = [_keys(plan, _PLAN) for plan in _listed(header.get("plans"))]
+    return {**header, "plans": [_plan(plan, nodes) if isinstance(plan, dict) else plan for plan in plans]}
+
+
+def _plan(plan: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
+    plan = {**plan, "queues": [_keys(queue, _ROUTING) for queue in _listed(plan.get("queues"))]}
+    placement = plan.get("placement")
+    if not isinstance(placement, list) or len(placement) != len(nodes):
+        return plan
+    by_node = [[at] * number if isinstance(at, int) else at for at, number in zip(placement, nodes, strict=True)]
+    return {**plan, "placement": by_node}
+
+
+def workload_of_today(plain: Any) -> Any:
+    """Return a `workload.yaml` that a run of version 1 wrote in the words of today; it need not be one."""
+    if not isinstance(plain, Mapping) or not isinstance(plain.get("compare"), Mapping):
+        return plain
+    return {**plain, "compare": {name: _keys(routing, _ROUTING) for name, routing in plain["compare"].items()}}
+
+
+def summary_of_today(plain: Any) -> Any:
+    """Return a `summary.json` of version 1 in the words of today; it need not be one."""
+    if not isinstance(plain, Mapping) or plain.get("summary_version") != 1:
+        return plain
+    candidates = [
+        {**candidate, "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))]}
+        if isinstance(candidate, Mapping)
+        else candidate
+        for candidate in _listed(plain.get("candidates"))
+    ]
+    return {**plain, "summary_version": 2, **({"candidates": candidates} if "candidates" in plain else {})}
+
+
+def _keys(value: Any, names: Mapping[str, str]) -> Any:
+    """Rename keys of one mapping, not of what is in it: a server may be called `order`."""
+    return {names.get(key, key): item for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
