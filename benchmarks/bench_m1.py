@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.concurrency import UNBOUNDED
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
@@ -24,7 +25,7 @@ def wall_s(profile: Profile, row: Row) -> float:
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)
     fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
-    engine = Engine((fan,), Plan("m1", (ServerQueue("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
+    engine = Engine((fan,), Plan("m1", (ServerQueue("m1", row.slots, UNBOUNDED),), ((0,),)), origin="predicted")
     backend = ModelledServers([server], lambda call: (PROMPT_TOKENS, row.output_tokens))
     return simulate(engine, backend, lambda record: None)
 

@@ -27,11 +27,13 @@ import simpy
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.concurrency import CONCURRENCY, UNBOUNDED, WINDOW
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, JobRecord, Reply
+from harness.core.scheduling import SCHEDULING
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 from harness.core.step_costs import StepCosts
@@ -64,7 +66,7 @@ def pipeline(calls: int, records: Kept) -> None:
     """One node on one server of 32 slots."""
     node = Node("answer", "agent", (), (), agent="a")
     jobs = Pipeline("p", "batch", Graph((node,)), poisson(calls, 3.6, 1), jobs=calls)
-    engine = Engine((jobs,), Plan("one", (ServerQueue("s", 32, "unbounded"),), ((0,),)), origin="predicted")
+    engine = Engine((jobs,), Plan("one", (ServerQueue("s", 32, UNBOUNDED),), ((0,),)), origin="predicted")
     simulate(engine, ModelledServers([ModelledServer(ServerModel(PIPELINE))], lambda call: (512, 128)), records.append)
 
 
@@ -77,9 +79,9 @@ SIX = (
     Node("edit", "agent", (4,), (), agent="editor"),
 )
 LANES = (
-    ServerQueue("a", 4, "window", "interactive-first"),
-    ServerQueue("b", 4, "waves"),
-    ServerQueue("c", 4, "unbounded"),
+    ServerQueue("a", 4, WINDOW, SCHEDULING["interactive-first"]),
+    ServerQueue("b", 4, CONCURRENCY["waves"]),
+    ServerQueue("c", 4, UNBOUNDED),
 )
 
 

@@ -37,11 +37,11 @@ def grid(space: Space) -> list[Candidate]:
     found = []
     for candidate in space.candidates:
         queues = candidate.plan.queues
-        ways = tuple((queue.concurrency, queue.slots) for queue in queues)
-        orders = {queue.scheduling for queue in queues}
+        ways = tuple((queue.concurrency.name, queue.slots) for queue in queues)
+        orders = {queue.scheduling.name for queue in queues}
         if any(queue.limit is not None for queue in queues) or not orders <= GRID_ORDERS:
             continue
-        if any(queue.concurrency in FIFO_ONLY and queue.scheduling != "fifo" for queue in queues):
+        if any(queue.concurrency.name in FIFO_ONLY and queue.scheduling.name != "fifo" for queue in queues):
             continue
         pooled = any(isinstance(place, Pool) for places in candidate.plan.placement for place in places)
         if len(queues) == 1 or (ways in APART and not pooled) or (pooled and not both and ways[0] in TWICE):

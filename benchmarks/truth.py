@@ -25,13 +25,13 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.analysis.timesplit import split_call
+from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-from harness.core.routing import CONCURRENCY
 from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
@@ -74,7 +74,9 @@ async def trial(url: str, concurrency: str, calls: int, first_seed: int) -> tupl
     loop = asyncio.get_running_loop()
     chat = Chat(url, "truth", loop.time)
     both = pipelines(calls)
-    plan = Plan(concurrency, (ServerQueue("truth", COSTS.slots, concurrency, max_wait_s=0.5),), ((0, 0), (0,)))
+    plan = Plan(
+        concurrency, (ServerQueue("truth", COSTS.slots, CONCURRENCY[concurrency], max_wait_s=0.5),), ((0, 0), (0,))
+    )
     records: list[CallRecord | JobRecord | DelayRecord] = []
     zero_s = loop.time()
 

@@ -3,6 +3,7 @@
     SlotwiseError            never raised itself
     +-- UserError        2   something the person at the keyboard can mend: a flag, a path, a port
     |   +-- WorkloadError    a workload file: always file:line:column
+    |   +-- PolicyError      a policy of the user's own that cannot be used, or broke its contract: always its name
     +-- ServerFailure    3   a server that could not be started, reached or understood
 
 A failure of a single call is neither: it is a record with an outcome (docs/design.md).
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["ServerFailure", "SlotwiseError", "UserError", "WorkloadError", "did_you_mean"]
+__all__ = ["PolicyError", "ServerFailure", "SlotwiseError", "UserError", "WorkloadError", "did_you_mean"]
 
 
 class SlotwiseError(Exception):
@@ -36,6 +37,10 @@ class WorkloadError(UserError):
         super().__init__(f"{where}: {message}")
         self.where = where
         self.message = message
+
+
+class PolicyError(UserError):
+    """A policy that cannot be used, or that broke its contract while a trial ran."""
 
 
 class ServerFailure(SlotwiseError):

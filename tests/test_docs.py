@@ -6,15 +6,14 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import typer.main
 
 from harness.cli.app import _main, command_line
-from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.core.policies import KINDS, STANDARD, Kind
 from harness.workload.load import load_workload
-from harness.workload.schema import ConcurrencyName, SchedulingName
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -67,14 +66,13 @@ def test_every_link_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_caps_and_orders_are_the_same_everywhere() -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_policy_says_what_it_does_and_is_in_the_docs(kind: Kind) -> None:
     text = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
-    for names, literal in ((CONCURRENCY, ConcurrencyName), (SCHEDULING, SchedulingName)):
-        assert set(names) == set(get_args(literal))
-        for name in names:
-            assert f"`{name}`" in text
-    for function in [*CONCURRENCY.values(), *SCHEDULING.values()]:
-        assert function.__doc__
+    text += (ROOT / "docs/language/routing.md").read_text(encoding="utf-8")
+    for name, policy in getattr(STANDARD, kind.name).items():
+        assert f"`{name}`" in text
+        assert policy.about and policy.name == name
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("workloads/*.yaml")), ids=lambda path: path.stem)

@@ -26,11 +26,11 @@ MAY_IMPORT = {
     "imports": {"workload", "errors", "units"},
     "recommend": {
         *("core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "measure", "predict"),
-        *("errors", "units"),
+        *("errors", "own_policies", "units"),
     },
     "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "recommend", "errors", "units"},
 }
-MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "units"}
+MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "own_policies", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}
 HEAVY = {"langchain_core", "langchain_ollama", "scipy", "numpy", "altair", "starlette", "httpx", "xllamacpp"}
 

@@ -10,19 +10,18 @@ from typing import Literal, NamedTuple
 import networkx as nx
 
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
-from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, ServerUse
+from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
-from harness.core.concurrency import batch_limit, limit
-from harness.core.plan import Pool
+from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import AgentSpec, PipelineSpec
 
-__all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "summarise"]
+__all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "policies_of", "summarise"]
 
 
 JobKey = tuple[str, int, str, int]  # candidate, repeat, pipeline, job
@@ -296,16 +295,30 @@ def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcur
     return tuple(found)
 
 
-def _pools(candidate: str, run: Run) -> tuple[tuple[str, str], ...]:
+def _pools(candidate: str, run: Run) -> tuple[PoolUse, ...]:
     """Return the pipelines with calls that may go to several servers, and how one of these is chosen."""
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
     placed = zip(run.workload.pipelines, plan.placement if plan else (), strict=plan is not None)
-    found = ((pipeline, at.choice) for pipeline, place in placed for at in place if isinstance(at, Pool))
-    return tuple(dict.fromkeys(found))
+    found = ((pipeline, at.policy) for pipeline, places in placed for at in places if isinstance(at, Pool))
+    return tuple(PoolUse(name, how.name, how.says or how.about, how.code) for name, how in dict.fromkeys(found))
+
+
+def policies_of(use: ServerUse, queue: ServerQueue) -> ServerUse:
+    """Return the use of a server with what is known of its queue's policies; its slots are those that were found."""
+    return use._replace(
+        concurrency=queue.concurrency.name,
+        scheduling=queue.scheduling.name,
+        limit=queue.most,
+        batch_limit=queue.most_batch,
+        together=queue.concurrency.together,
+        first=queue.scheduling.says or queue.scheduling.about,
+        key=queue.scheduling.code and queue.scheduling.code.ageing(queue.ageing_s),
+        simplicity=queue._replace(slots=use.slots).simplicity,
+    )
 
 
 def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
-    """Describe the servers that a candidate's calls went to, with the cap and the order that its plan gives them."""
+    """Describe the servers that a candidate's calls went to, with the policies that its plan gives them."""
     facts = {server.name: server for server in run.servers}
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
     uses = []
@@ -322,15 +335,14 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             slots=slots,
             context_tokens=int(details.get("context_tokens", 0)),
             batch_tokens=int(details.get("batch_tokens", 0)),
-            concurrency=queue.concurrency,
-            scheduling=queue.scheduling,
-            limit=limit(queue),
-            batch_limit=batch_limit(queue),
+            concurrency="",
+            scheduling="",
+            limit=None,
             # A prediction knows no number of cores, and names threads only where they are fewer.
             threads=threads if threads > 0 and (not isinstance(cores, int) or threads < cores) else None,
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(of.model for of in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
         )
-        uses.append(use)
+        uses.append(policies_of(use, queue))
     return tuple(uses)

@@ -15,6 +15,7 @@ from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
 from harness.analysis.timesplit import Parts
 from harness.core.records import Origin, Path
+from harness.core.scheduling import KeyCode
 from harness.runs.model import ServerFacts
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Notice",
     "PathVerdict",
     "PipelineSummary",
+    "PoolUse",
     "RunHead",
     "Sequel",
     "ServerUse",
@@ -72,14 +74,27 @@ class ServerUse(NamedTuple):
     slots: int  # found by the probe; asked for where it was not probed
     context_tokens: int
     batch_tokens: int
-    concurrency: str
+    concurrency: str  # the policy's name, as the next
     scheduling: str
     limit: int | None  # the most calls sent at once; None: unbounded
     threads: int | None = None  # of the engine, where it was not given every core
     extrapolated: bool = False  # predicted, from another number of slots than the profile was made with
     models: tuple[str, ...] = ()  # as agents name them, where there are several
     most_loaded: int | None = None  # of these at the same time, where it was set
-    batch_limit: int | None = None  # `reserve`: the most batch calls among them
+    batch_limit: int | None = None  # the most batch calls among them, where that is another number
+    together: bool = False  # calls start in waves, and the next waits for all of one
+    first: str = ""  # who goes first, as a clause
+    key: KeyCode | None = None  # the same as code to copy; None: first come, first served
+    simplicity: tuple[int, int, int] = (0, 0, 0)  # see `harness.core.plan.simplicity_of`
+
+
+class PoolUse(NamedTuple):
+    """How one of several servers is chosen for the calls of a pipeline."""
+
+    pipeline: str
+    policy: str  # the placement policy's name
+    says: str  # where calls go, as a clause
+    code: Literal["", "most free", "settled"]  # how printed code chooses; "": it does not
 
 
 class GoalResult(NamedTuple):
@@ -130,7 +145,7 @@ class CandidateSummary(NamedTuple):
     pipelines: tuple[PipelineSummary, ...]
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
     swaps: tuple[Swaps, ...] = ()  # of servers with several models
-    pools: tuple[tuple[str, str], ...] = ()  # (pipeline, how one of several servers is chosen for each call)
+    pools: tuple[PoolUse, ...] = ()  # pipelines with calls that may go to several servers
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsKind, SettingsText
+from harness.analysis.model import (
+    CandidateSummary,
+    PipelineSummary,
+    PoolUse,
+    ServerUse,
+    Settings,
+    SettingsKind,
+    SettingsText,
+)
 from harness.analysis.settings_text import (
     Deployment,
     asyncio_text,
@@ -22,32 +30,18 @@ __all__ = ["SETTINGS_KINDS", "engine_remarks", "settings_for"]
 
 SETTINGS_KINDS: tuple[SettingsKind, ...] = get_args(SettingsKind)
 
-_WHICH_SERVER = {
-    "least-loaded": "each call goes to the server with most free slots; what finds none waits in one queue for all",
-    "affinity": (
-        "the first call of a conversation goes to the server with most free slots, all others of it to the same one"
-    ),
-}
-_WHO_IS_FIRST = {
-    "interactive-first": "interactive calls overtake waiting batch calls",
-    "oldest-job-first": "calls of the job that began first go first",
-    "least-served-first": "calls of the job that has been served least go first",
-    "shortest-first": "calls that are to write least go first",
-    "critical-path-first": "calls with the longest way to the end of their job go first",
-}
-
 
 def settings_for(candidate: CandidateSummary) -> Settings:
     """Write down a candidate as commands, files and code; two servers get a port each."""
     places = places_of(candidate)
-    by_order: dict[str, list[str]] = {}
+    by_policy: dict[str, list[ServerUse]] = {}
     for place in places:
-        by_order.setdefault(place.use.scheduling, []).append(place.use.server)
+        if place.use.key is not None:
+            by_policy.setdefault(place.use.scheduling, []).append(place.use)
     remarks = [
-        f"{' and '.join(servers)}: {_WHO_IS_FIRST[scheduling]}; a plain semaphore is first come, first served, so take "
-        "the one with a priority queue: --settings asyncio, langchain or langgraph."
-        for scheduling, servers in by_order.items()
-        if scheduling in _WHO_IS_FIRST
+        f"{' and '.join(use.server for use in uses)}: {uses[0].first}; a plain semaphore is first come, first served, "
+        "so take the one with a priority queue: --settings asyncio, langchain or langgraph."
+        for uses in by_policy.values()
     ]
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
@@ -59,7 +53,7 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     if len(places) > 1:
         placed = "; ".join(_placed(summary, places) for summary in candidate.pipelines)
         remarks.append(f"Send {placed}.")
-    remarks += [f"{pipeline}: {_WHICH_SERVER[choice]}." for pipeline, choice in candidate.pools]
+    remarks += [f"{pool.pipeline}: {pool.says}." for pool in candidate.pools]
     shell = tuple(_serve(place) for place in places)
     code = tuple(line for place in places for line in _limits(place))
     if _pool(candidate, places):
@@ -67,16 +61,18 @@ def settings_for(candidate: CandidateSummary) -> Settings:
     return Settings(candidate.name, shell, code, tuple(remarks), _texts(places, shell, _pool(candidate, places)))
 
 
-def _pool(candidate: CandidateSummary, places: Sequence[Deployment]) -> str:
+def _pool(candidate: CandidateSummary, places: Sequence[Deployment]) -> PoolUse | None:
     """Return how one of the servers is chosen, where every call may go to any of them; waves go to each by itself."""
-    choices = {choice for _, choice in candidate.pools}
+    choices = {pool._replace(pipeline="") for pool in candidate.pools}
     alike = len({(place.use.concurrency, place.use.scheduling) for place in places}) == 1
     special = any(place.wave or place.reserved for place in places)
-    whole = len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1
-    return choices.pop() if whole and alike and not special and len(places) > 1 else ""
+    whole = (
+        all(pool.code for pool in choices) and len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1
+    )
+    return choices.pop() if whole and alike and not special and len(places) > 1 else None
 
 
-def _texts(places: Sequence[Deployment], shell: Sequence[str], pool: str) -> tuple[SettingsText, ...]:
+def _texts(places: Sequence[Deployment], shell: Sequence[str], pool: PoolUse | None) -> tuple[SettingsText, ...]:
     if not places:
         return ()
     together = ["# each in a terminal of its own"] if len(places) > 1 else []

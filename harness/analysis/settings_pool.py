@@ -8,33 +8,34 @@ from typing import TYPE_CHECKING
 from harness.units import count
 
 if TYPE_CHECKING:
+    from harness.analysis.model import PoolUse
     from harness.analysis.settings_text import Deployment
 
 __all__ = ["pool_blocks"]
 
 
 def pool_blocks(
-    places: Sequence[Deployment], choice: str, client: str, verb: str, ask: Callable[[str], Sequence[str]]
+    places: Sequence[Deployment], pool: PoolUse, client: str, verb: str, ask: Callable[[str], Sequence[str]]
 ) -> list[list[str]]:
     """Return the blocks of code of a pool after the clients of its servers.
 
     Args:
-        places: its servers, all with the same cap and order.
-        choice: `least-loaded` or `affinity`.
+        places: its servers, all with the same policies.
+        pool: says how one of them is chosen.
         client: what the names of the clients end in.
         verb: what the function is called with, `ask` or `call`.
         ask: lines that ask one client and return the answer.
     """
     first = places[0]
     free = [place.use.slots if place.use.limit is None else place.use.limit for place in places]
-    pool = ", ".join(f"{place.identifier}_{client}" for place in places)
-    setup = [f"pool = [{pool}]", f"pool_free = {free}  # slots of each that nobody has"]
+    clients = ", ".join(f"{place.identifier}_{client}" for place in places)
+    setup = [f"pool = [{clients}]", f"pool_free = {free}  # slots of each that nobody has"]
     key = ["    key = asyncio.get_running_loop().time() if key is None else key  # else first come, first served"]
     extra, passed = (", key=None", ", key") if first.ordered else ("", "")
     limit = "Turns" if first.ordered else "asyncio.Semaphore"
     held = ".at(key)" if first.ordered else ""
     found = "max(range(len(pool)), key=pool_free.__getitem__)"
-    if choice == "affinity":
+    if pool.code == "settled":
         setup.append("pool_home = {}  # where each conversation is")
         if first.limited:
             limits = ", ".join(f"{limit}({n})" for n in free)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from harness.analysis.model import CandidateSummary, ServerUse
-from harness.analysis.settings_order import ORDERED, TURNS, key_lines
+from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
+from harness.analysis.settings_order import TURNS, key_lines
 from harness.analysis.settings_pool import pool_blocks
 from harness.units import count
 
@@ -64,7 +64,7 @@ class Deployment(NamedTuple):
     @property
     def wave(self) -> int | None:
         """Calls of a wave; None where calls are not sent in waves."""
-        return self.use.limit if self.use.concurrency == "waves" and (self.use.limit or 0) > 1 else None
+        return self.use.limit if self.use.together and (self.use.limit or 0) > 1 else None
 
     @property
     def limited(self) -> bool:
@@ -74,7 +74,7 @@ class Deployment(NamedTuple):
     @property
     def ordered(self) -> bool:
         """Whether who waits at that limit is let in by something else than first come, first served."""
-        return self.limited and self.use.scheduling in ORDERED
+        return self.limited and self.use.key is not None
 
     @property
     def reserved(self) -> bool:
@@ -144,7 +144,7 @@ def compose_text(places: Sequence[Deployment]) -> str:
     return _text([*lines, "volumes:", "  ollama: {}"])
 
 
-def asyncio_text(places: Sequence[Deployment], pool: str = "") -> str:
+def asyncio_text(places: Sequence[Deployment], pool: PoolUse | None = None) -> str:
     """Return the limit for plain asyncio and Ollama's own client.
 
     `pool`: how one of the servers is chosen where each may take any call.
@@ -165,7 +165,7 @@ def asyncio_text(places: Sequence[Deployment], pool: str = "") -> str:
     return _joined(blocks)
 
 
-def langchain_text(places: Sequence[Deployment], pool: str = "") -> str:
+def langchain_text(places: Sequence[Deployment], pool: PoolUse | None = None) -> str:
     """Return the limit for LangChain: `max_concurrency` of a batch, which knows no order, reserve or other server."""
     if pool:
         return _joined(_models_in_a_pool(places, pool))
@@ -199,14 +199,14 @@ def _chat(client: str) -> tuple[str, ...]:
     return f"reply = await {client}.chat(model=MODEL, messages={message})", "return reply.message.content"
 
 
-def _models_in_a_pool(places: Sequence[Deployment], pool: str) -> list[list[str]]:
+def _models_in_a_pool(places: Sequence[Deployment], pool: PoolUse) -> list[list[str]]:
     head = [*_imports(places), "", "from langchain_ollama import ChatOllama", "", MODEL]
     models = [f'{place.identifier}_model = ChatOllama(model=MODEL, base_url="{place.url}")' for place in places]
     blocks = pool_blocks(places, pool, "model", "call", lambda client: (f"return await {client}.ainvoke(prompt)",))
     return [head, *_turns(places), models, *blocks]
 
 
-def langgraph_text(places: Sequence[Deployment], pool: str = "") -> str:
+def langgraph_text(places: Sequence[Deployment], pool: PoolUse | None = None) -> str:
     """Return the limit for LangGraph: `max_concurrency` of an invocation, and one that holds for all of them."""
     if pool:
         run = ["async def run(graph, state):", '    """Run a compiled graph whose nodes call the pool once."""']
@@ -273,7 +273,7 @@ def _limit(place: Deployment) -> list[str]:
 
 
 def _key(place: Deployment) -> list[list[str]]:
-    return [key_lines(place.use.scheduling, place.identifier)] if place.ordered else []
+    return [key_lines(place.use.key, place.identifier)] if place.ordered and place.use.key else []
 
 
 def _held(place: Deployment, line: str, *, waves_too: bool = False) -> list[str]:

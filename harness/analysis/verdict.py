@@ -20,19 +20,16 @@ from harness.analysis.model import (
     ChoiceKind,
     GoalResult,
     PathVerdict,
-    ServerUse,
     Standing,
 )
 from harness.analysis.sequels import sequel_answers, sequels_of, sequels_text
 from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
-from harness.core.plan import ServerQueue
+from harness.core.plan import simplicity_of
 from harness.core.records import Origin, Path
 
-__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "rank", "simplicity"]
-
-_CAP_RANK = {"serial": 0, "window": 1, "reserve": 2, "waves": 3, "unbounded": 4}
+__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
 
 
 class PathStandings(NamedTuple):
@@ -51,24 +48,7 @@ class PathStandings(NamedTuple):
 
 def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
     """Rank a candidate: the lower, the simpler to run."""
-    return rank(candidate.servers)
-
-
-def rank(uses: Sequence[ServerUse | ServerQueue]) -> tuple[int, ...]:
-    """Rank servers with their caps and orders: the lower, the simpler to run."""
-    return (
-        len(uses),
-        sum(use.slots for use in uses),
-        max((_CAP_RANK.get(use.concurrency, len(_CAP_RANK)) for use in uses), default=0),
-        sum(use.scheduling != "fifo" for use in uses),
-        sum(_other_window(use) for use in uses),
-    )
-
-
-def _other_window(use: ServerUse | ServerQueue) -> bool:
-    """Whether it is given another number of calls at once than it has slots."""
-    limit = use.limit if isinstance(use, ServerQueue) else use.limit if use.concurrency == "window" else None
-    return limit not in (None, use.slots)
+    return simplicity_of(candidate.servers)
 
 
 def decide(

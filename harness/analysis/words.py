@@ -135,7 +135,7 @@ def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
     texts = []
     for use in candidate.uses_for(pipelines):
         limit = "no limit on calls" if use.limit is None else f"at most {count(use.limit, 'call')}"
-        scheduling = "" if use.scheduling == "fifo" else f", {use.scheduling}"
+        scheduling = "" if use.key is None else f", {use.scheduling}"
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
         kept = "" if use.batch_limit is None else f" (at most {count(use.batch_limit, 'batch call')})"
         texts.append(f"{use.server}: {slots}, {limit} in flight, {use.concurrency}{kept}{scheduling}")

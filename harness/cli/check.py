@@ -167,17 +167,21 @@ def _candidates(loaded: Loaded) -> list[str]:
 
 
 def _routing(loaded: Loaded, plan: Plan) -> str:
+    from harness.units import count
+
     parts = []
     for i, queue in enumerate(plan.queues):
         placed = _placed_on(loaded, plan, i)
         who = f"{', '.join(placed)} on " if placed and len(plan.queues) > 1 else ""
         limit = f" {queue.limit}" if queue.limit else ""
-        kept = f", {queue.reserve} for interactive calls" if queue.concurrency == "reserve" else ""
-        scheduling = "" if queue.scheduling == "fifo" else f", {queue.scheduling}"
-        parts.append(f"{who}{queue.server}: {queue.concurrency}{limit}{kept}{scheduling}")
+        most, batch = queue.most, queue.most_batch
+        kept = f", {most - batch} for interactive calls" if most is not None and batch is not None else ""
+        own = f", at most {count(most, 'call')} at once" if most is not None and queue.concurrency.source.where else ""
+        scheduling = "" if queue.scheduling.first_come else f", {queue.scheduling.name}"
+        parts.append(f"{who}{queue.server}: {queue.concurrency.name}{limit}{own}{kept}{scheduling}")
     for pool in _pools(plan):
         servers = ", ".join(plan.queues[queue].server for queue in pool.queues)
-        parts.append(f"{', '.join(_placed_on(loaded, plan, pool))}: {pool.choice} of {servers}")
+        parts.append(f"{', '.join(_placed_on(loaded, plan, pool))}: {pool.policy.name} of {servers}")
     return "; ".join(parts)
 
 
@@ -187,7 +191,7 @@ def _pools(plan: Plan) -> list[Pool]:
 
 
 def _placed_on(loaded: Loaded, plan: Plan, queue: int | Pool) -> list[str]:
-    """Name what is on a lane or a pool: pipelines, or PIPELINE.NODE where a pipeline is on several."""
+    """Name what is on a queue or a pool: pipelines, or PIPELINE.NODE where a pipeline is on several."""
     names = []
     for pipeline, place in zip(loaded.pipelines, plan.placement, strict=True):
         at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
@@ -203,7 +207,7 @@ def _place(loaded: Loaded, plan: Plan) -> dict[str, Any]:
     }
     for pool in _pools(plan):
         servers = [plan.queues[queue].server for queue in pool.queues]
-        place |= {name: {pool.choice: servers} for name in _placed_on(loaded, plan, pool)}
+        place |= {name: {pool.policy.name: servers} for name in _placed_on(loaded, plan, pool)}
     return place
 
 
@@ -281,7 +285,7 @@ def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
         "candidates": [
             {
                 "name": plan.name,
-                "queues": [queue._asdict() for queue in plan.queues],
+                "queues": [queue.to_plain() for queue in plan.queues],
                 "placement": _place(loaded, plan),
             }
             for plan in loaded.plans

@@ -34,7 +34,7 @@ from harness.core.events import (
 from harness.core.flow import FlowShape, Lost, Step, is_plain
 from harness.core.graph import Pipeline
 from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
-from harness.core.placement import Offers
+from harness.core.offers import Offers
 from harness.core.plan import Plan
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
 from harness.core.routing import SelectiveQueue
@@ -52,7 +52,7 @@ class Engine:
 
     Args:
         pipelines: compiled graphs with their arrivals.
-        plan: the candidate: lanes, and the lane of each node.
+        plan: the candidate: a queue for each server, and the queue of each node.
         origin: what the records are to be labelled with.
         seed, repeat: keys of the draws; `repeat` is recorded.
         timeout_s: give up any call this long after it was let go, unless its node says otherwise; None = never.

@@ -6,10 +6,9 @@ from harness.core.events import Call
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
-from harness.core.plan import Plan, Pool, queues_of
+from harness.core.plan import Plan, Pool, ServerQueue, queues_of
 from harness.core.records import Origin, Outcome, Path
 from harness.core.routing import QueueState, SelectiveQueue
-from harness.core.scheduling import MOVING
 from harness.core.walk import Shape, Walk
 
 __all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
@@ -66,7 +65,7 @@ class CallSite:
         self.queue = queues_of(at)[0]  # with a pool not yet that to which calls will go
         self.states = tuple(queues[queue] for queue in queues_of(at))
         self.state = queues[self.queue]
-        self.feeds = feeds  # the lanes that wait for a descendant of it; waves only
+        self.feeds = feeds  # the queues whose policy looks at what leads to them
         self.timeout_s = timeout_s
         self.names = names  # of a record: what comes before the job, the node, and what comes after the call
 
@@ -112,7 +111,7 @@ class Job(Walk):
         self.arrived_s = arrived_s
         self.in_flight = 0  # calls on a server that it waits for
         self.calls = 0  # attempts recorded, or sure to be
-        self.served_s = 0.0  # how long its calls that have ended were in flight; kept only where lanes are selective
+        self.served_s = 0.0  # how long its calls that have ended were in flight; kept only where queues are selective
         self.outcome: Outcome = "ok"
         self.error: str | None = None
 
@@ -147,9 +146,14 @@ def queue_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ..
     """Return a fresh queue for every server: selective ones where any of them has to be, as calls may be in several."""
     shared = has_pools(plan)
     prioritised = [_prioritised(pipelines, plan, index) for index in range(len(plan.queues))]
-    if shared or any(queue.concurrency == "reserve" or queue.scheduling in MOVING for queue in plan.queues):
+    if shared or any(_selects(queue) for queue in plan.queues):
         return tuple(SelectiveQueue(queue, has, shared) for queue, has in zip(plan.queues, prioritised, strict=True))
     return tuple(QueueState(queue, has) for queue, has in zip(plan.queues, prioritised, strict=True))
+
+
+def _selects(queue: ServerQueue) -> bool:
+    scheduling = queue.scheduling
+    return queue.most_batch is not None or scheduling.grows or "served_s" in scheduling.reads
 
 
 def has_pools(plan: Plan) -> bool:
@@ -187,32 +191,30 @@ def sites_of(
 
 
 def _feeds_of(pipeline: Pipeline, site: tuple[int | Pool, ...], plan: Plan) -> list[tuple[int, ...]]:
-    """Return for each node the lanes with waves on which a descendant of it is placed; a loop's body leads to itself.
+    """Return for each node the queues that a descendant of it is placed on; a loop's body leads to itself.
 
-    Only waves ask for it.
+    Only of queues whose policy `sees_coming`.
     """
     nodes = pipeline.graph.nodes
     leads: list[set[int]] = [set() for _ in nodes]
     for index in reversed(range(len(nodes))):  # topological order: successors are known first
         node = nodes[index]
         for after in node.successors:
-            leads[index] |= leads[after] | _waves(nodes[after], site[after], plan)
+            leads[index] |= leads[after] | _seeing(nodes[after], site[after], plan)
         if node.max_iterations > 1:
             for inner in node.body:
-                leads[index] |= _waves(nodes[inner], site[inner], plan)
+                leads[index] |= _seeing(nodes[inner], site[inner], plan)
     return [tuple(sorted(queues)) for queues in leads]
 
 
-def _waves(node: Node, at: int | Pool, plan: Plan) -> set[int]:
-    return (
-        {queue for queue in queues_of(at) if plan.queues[queue].concurrency == "waves"}
-        if node.kind == "agent"
-        else set()
-    )
+def _seeing(node: Node, at: int | Pool, plan: Plan) -> set[int]:
+    if node.kind != "agent":
+        return set()
+    return {queue for queue in queues_of(at) if plan.queues[queue].concurrency.sees_coming}
 
 
 def _prioritised(pipelines: tuple[Pipeline, ...], plan: Plan, queue: int) -> bool:
-    """Return whether anything that is placed on this lane has a priority."""
+    """Return whether anything that is placed on this queue has a priority."""
     return any(
         node.priority and queue in queues_of(at)
         for pipeline, site in zip(pipelines, plan.placement, strict=True)
@@ -221,15 +223,15 @@ def _prioritised(pipelines: tuple[Pipeline, ...], plan: Plan, queue: int) -> boo
 
 
 def _shares(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[list[tuple[float, float]]]:
-    """Return the length and the remaining path of every node as shares of the longest; 0 where no order asks."""
+    """Return the length and the remaining path of every node as shares of the longest; 0 where no policy asks."""
     nothing = [[0.0] * len(pipeline.graph.nodes) for pipeline in pipelines]
-    schedulings = {queue.scheduling for queue in plan.queues}
+    read = {what for queue in plan.queues for what in queue.scheduling.reads}
     lengths = aheads = nothing
-    if "shortest-first" in schedulings:
+    if "length" in read:
         tokens = [[node.expected_output_tokens for node in pipeline.graph.nodes] for pipeline in pipelines]
         most = max((length for of in tokens for length in of if length is not None), default=0) or 1
         lengths = [[1.0 if length is None else length / most for length in of] for of in tokens]
-    if "critical-path-first" in schedulings:
+    if "ahead" in read:
         paths = [remaining_tokens(pipeline.graph) for pipeline in pipelines]
         longest = max((ahead for of in paths for ahead in of), default=0.0) or 1.0
         aheads = [[ahead / longest for ahead in of] for of in paths]

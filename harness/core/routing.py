@@ -1,4 +1,4 @@
-"""Routing: the queue of one server, from which its cap lets so many calls go and its order says which.
+"""Routing: the queue of one server; its concurrency policy lets calls go and its scheduling policy says which.
 
 Where a call may go is the third choice (`harness.core.placement`). All see only what the harness really knows: its own
 counts, finished calls, and what the workload expects.
@@ -8,44 +8,61 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
+from operator import lt
 from typing import Any, Generic, TypeVar
 
-from harness.core.concurrency import CONCURRENCY, batch_limit
 from harness.core.events import Call
 from harness.core.plan import ServerQueue
-from harness.core.scheduling import MOVING, SCHEDULING, Asks, Owner
+from harness.core.policy import asked, refuse
+from harness.core.scheduling import JobView, NodeView
 
-__all__ = ["CONCURRENCY", "SCHEDULING", "Item", "QueueState", "SelectiveQueue"]
+__all__ = ["Item", "QueueState", "SelectiveQueue"]
 
-J = TypeVar("J", bound=Owner)  # what stands for a job; only its order looks into it
-P = TypeVar("P", bound=Asks)  # and for a node
+J = TypeVar("J", bound=JobView)  # what stands for a job; only the scheduling policy looks into it
+P = TypeVar("P", bound=NodeView)  # and for a node
+NO_LIMIT = 1 << 62  # more calls than there ever are
 
-# (order key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, order key).
+# (key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, the policy's key).
 Item = tuple[Any, int, Call, J, P]
 
 
 class QueueState(Generic[J, P]):
     """One server's queue while a trial runs."""
 
-    __slots__ = ("_cap", "_key", "_prioritised", "batch_heap", "feeding", "heap", "in_flight", "queue", "wakes")
+    __slots__ = (
+        "_key",
+        "_most",
+        "_prioritised",
+        "_start",
+        "batch_heap",
+        "feeding",
+        "heap",
+        "in_flight",
+        "queue",
+        "wakes",
+    )
 
     def __init__(self, queue: ServerQueue, prioritised: bool = False) -> None:
         self.queue = queue
         self._prioritised = prioritised  # whether any node that is placed here has a priority
         self.in_flight = 0  # started and not yet known to have left the server
-        self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here; for waves only
-        self._cap = CONCURRENCY[queue.concurrency]
-        self._key = SCHEDULING[queue.scheduling]
-        self.wakes = queue.concurrency == "waves"  # whether `wake_s` can ever have an answer
+        self.feeding = 0  # running calls and tool delays, anywhere, with a descendant placed here
+        self._start = queue.concurrency.start
+        self._most = queue.most or NO_LIMIT
+        self._key = queue.scheduling.key
+        self.wakes = queue.concurrency.wake_s is not None  # whether `wake_s` can ever have an answer
         self.heap: list[Item[J, P]] = []
         self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
-        key: Any = self._key(call, node, job, self.queue)
-        if self._prioritised:
-            key = (-node.priority, key)
-        heappush(self.heap, (key, call[0], call, job, node))
+        try:
+            key: Any = self._key(call, node, job, self.queue)
+            if self._prioritised:
+                key = (-node.priority, key)
+            heappush(self.heap, (key, call[0], call, job, node))
+        except Exception as error:  # noqa: BLE001 - a user's code: whatever it does is reported with its name
+            refuse(self.queue.scheduling, error)
 
     def drop(self, job: J, calls: set[int] | None) -> list[Call]:
         """Take a job's calls (None: all of them) out of the queue without starting them; return them."""
@@ -57,7 +74,7 @@ class QueueState(Generic[J, P]):
     def take(self, now_s: float) -> list[Item[J, P]]:
         """Take what starts now, who goes first first, and count it as in flight; not to be asked where none waits."""
         heap = self.heap
-        number = self._cap(self, now_s)
+        number = self._most - self.in_flight if self._start is None else self._asked(now_s)
         if number > len(heap):
             number = len(heap)
         elif number <= 0:
@@ -80,11 +97,35 @@ class QueueState(Generic[J, P]):
         """Return what waits here, in no order."""
         return self.heap
 
+    @property
+    def oldest_ready_s(self) -> float:
+        """When the call that waits longest became ready; only to be asked where one waits."""
+        return min(item[2].ready_s for item in self.waiting())
+
     def wake_s(self) -> float | None:
-        """When this lane must be looked at again even if nothing happens; None for never."""
-        if not self.wakes or self.in_flight or not self.ready:
+        """When this queue must be looked at again even if nothing happens; None for never."""
+        policy = self.queue.concurrency
+        if policy.wake_s is None:
             return None
-        return min(item[2].ready_s for item in self.waiting()) + self.queue.max_wait_s
+        wake_s: float | None = asked(policy, policy.wake_s, self)
+        return wake_s
+
+    def _asked(self, now_s: float) -> int:
+        """Return how many of the calls that wait may start, as the concurrency policy says; hold it to its contract."""
+        policy, ready = self.queue.concurrency, self.ready
+        assert policy.start is not None
+        number = asked(policy, policy.start, self, now_s)
+        if not isinstance(number, int) or number < 0:
+            refuse(policy, f"expected `start` to return a whole number, 0 or more, found {number!r}")
+        number = min(number, ready)
+        server = self.queue.server
+        if self.in_flight + number > self._most:
+            found = f"{number} more beside {self.in_flight}"
+            refuse(policy, f'expected at most {self._most} calls in flight on "{server}", its `limit`, found {found}')
+        if ready and not number and not self.in_flight and self.wake_s() is None:
+            found = f'`start` returned 0 and `wake_s` no time, with nothing in flight on "{server}" and {ready} waiting'
+            refuse(policy, f"nothing would ever start again: {found}")
+        return number
 
     def _remove(self, calls: set[int]) -> None:
         self.heap = [item for item in self.heap if item[1] not in calls]
@@ -105,19 +146,22 @@ class SelectiveQueue(QueueState[J, P]):
 
     def __init__(self, queue: ServerQueue, prioritised: bool = False, shared: bool = False) -> None:
         super().__init__(queue, prioritised)
-        self._one_by_one = shared and queue.concurrency != "waves"
-        self._moves = queue.scheduling in MOVING
+        self._one_by_one = shared and not queue.concurrency.together
+        self._moves = queue.scheduling.grows
         self._gone: set[int] = set()  # calls in the heap that another server has taken
-        self._batch_limit = batch_limit(queue)
+        self._batch_limit = queue.most_batch
         self._batch = 0  # batch calls in flight
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
-        heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
+        try:
+            heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
+        except Exception as error:  # noqa: BLE001 - as above
+            refuse(self.queue.scheduling, error)
 
     def take(self, now_s: float) -> list[Item[J, P]]:
         """Take what starts now, who goes first first, and count it as in flight; nothing where none may start."""
-        number = self._cap(self, now_s)
+        number = self._most - self.in_flight if self._start is None else self._asked(now_s)
         if self._one_by_one and number > 1:
             number = 1
         taken: list[Item[J, P]] = []
@@ -153,6 +197,12 @@ class SelectiveQueue(QueueState[J, P]):
         key = self._key(call, node, job, self.queue)
         return (-node.priority, key) if self._prioritised else key
 
+    def _grown(self, before: Any, call: Call, node: P, job: J) -> Any:
+        now = asked(self.queue.scheduling, self._key_of, call, node, job)
+        if asked(self.queue.scheduling, lt, now, before):
+            refuse(self.queue.scheduling, f"expected a key that never shrinks while a call waits: {now} after {before}")
+        return now
+
     def _first(self) -> Item[J, P] | None:
         """Return the first of those that may start."""
         first = self._head(self.heap)
@@ -170,7 +220,7 @@ class SelectiveQueue(QueueState[J, P]):
             if call_id in self._gone:
                 self._gone.discard(call_id)
                 heappop(heap)
-            elif self._moves and (now := self._key_of(call, node, job)) != key:
+            elif self._moves and (now := self._grown(key, call, node, job)) != key:
                 heapreplace(heap, (now, call_id, call, job, node))
             else:
                 return item

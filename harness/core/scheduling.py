@@ -1,57 +1,105 @@
-"""Orders: who goes first of the calls that wait for a server.
+"""Scheduling policies: who goes first of the calls that wait for a server.
 
-An order is a function of a ready call to a sort key, smallest first; equal keys are first come, first served. It sees
-what the harness really knows: expectations written in the workload, and what has already happened. Never how long a
-call will take, nor what is left of one in flight.
-To add one: write the function, its docstring being its definition and source, and name it in the dict; where its key
-grows while a call waits, name it in `MOVING` too (it must never shrink).
+A policy is a value (`Scheduling`) around a function of a ready call to a sort key, smallest first; equal keys are first
+come, first served. It sees what the harness really knows: expectations written in the workload, and what has already
+happened. Never how long a call will take, nor what is left of one in flight.
+To add one: write its function, its docstring being its definition and source, and put it into the dict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from harness.core.events import Call
-from harness.core.plan import ServerQueue
+from harness.core.policy import BUILT_IN, PolicySource, made
 from harness.core.records import Path
 
-__all__ = ["MOVING", "SCHEDULING", "Asks", "Order", "Owner"]
+__all__ = ["FIFO", "SCHEDULING", "JobView", "KeyCode", "NodeView", "Scheduling", "SchedulingSettings"]
 
 
-class Asks(Protocol):
-    """What an order may know of a call's node."""
+class NodeView(Protocol):
+    """What a policy may know of a call's node."""
 
     path: Path
     priority: int
     length: float  # expected output tokens of one call, as a share of the most in the workload; 1 where nobody said
-    ahead: float  # its expected remaining path, as a share of the longest in the workload
+    ahead: float  # its expected remaining path in tokens, as a share of the longest in the workload
 
 
-class Owner(Protocol):
-    """What an order may know of a call's job."""
+class JobView(Protocol):
+    """What a policy may know of a call's job."""
 
     due_s: float
     served_s: float  # sum of the seconds that its calls were in flight, of those that have ended
 
 
-Order = Callable[[Call, Asks, Owner, ServerQueue], Any]
+class SchedulingSettings(Protocol):
+    """What a policy may know of a candidate's settings."""
+
+    @property
+    def ageing_s(self) -> float:
+        """The candidate's `ageing_s`: the head start, in seconds, that the policy gives."""
 
 
-def _fifo(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> float:
+class KeyCode(NamedTuple):
+    """A key as code to copy: a function's parameters, what its docstring says, and the expression that it returns.
+
+    `NOW` in the expression is the event loop's time, `AGEING_S` the seconds of the head start.
+    """
+
+    parameters: str
+    about: str
+    value: str
+
+    def ageing(self, ageing_s: float) -> KeyCode:
+        """Return it with the seconds of the head start filled in."""
+        return KeyCode(self.parameters, *(text.replace("AGEING_S", f"{ageing_s:g}") for text in self[1:]))
+
+
+OWN_KEY = KeyCode("key", "The lowest key goes first.", "key")  # of a policy that does not say how its own is made
+
+
+@dataclass(frozen=True, repr=False)
+class Scheduling:
+    """All that is known of one scheduling policy."""
+
+    # (call, its node, its job, the server's settings) -> a sort key; keys of one server must compare with each other.
+    key: Callable[[Call, NodeView, JobView, SchedulingSettings], Any]
+    says: str = ""  # who goes first, as a clause: "interactive calls overtake waiting batch calls"
+    grows: bool = False  # the key grows while a call waits; it must never shrink
+    reads: tuple[str, ...] = ("length", "ahead", "served_s")  # of what it may know, what takes work to keep
+    settings: tuple[str, ...] = ()  # of a candidate's settings those that it reads: ageing_s
+    for_both_paths: bool = False  # does something only where batch and interactive calls share a server
+    code: KeyCode | None = OWN_KEY  # None: a plain semaphore does it
+    name: str = ""
+    about: str = ""
+    source: PolicySource = BUILT_IN
+
+    def __repr__(self) -> str:
+        return f"Scheduling({self.name!r})"
+
+    @property
+    def first_come(self) -> bool:
+        """Whether a plain semaphore, first come, first served, does the same."""
+        return self.code is None
+
+
+def _fifo(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> float:
     """The call that became ready first."""
     return call[7]
 
 
-def _interactive_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> float:
+def _interactive_first(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> float:
     """Interactive calls overtake waiting batch calls, unless one of those has waited `ageing_s` longer.
 
     Ageing as a head start keeps the key constant, so the queue is a heap and never re-sorted.
     """
-    return call[7] - (queue.ageing_s if node.path == "interactive" else 0.0)
+    return call[7] - (settings.ageing_s if node.path == "interactive" else 0.0)
 
 
-def _oldest_job_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> tuple[float, int, int]:
+def _oldest_job_first(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> tuple[float, int, int]:
     """A call of the job that was due first; of jobs due together the file's first pipeline, then the lower number.
 
     First come, first served by job instead of by call, so that jobs are finished and not all begun: program-level FCFS,
@@ -60,7 +108,7 @@ def _oldest_job_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) ->
     return job.due_s, call[1], call[2]
 
 
-def _least_served_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> float:
+def _least_served_first(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> float:
     """A call of the job that has had least service so far: the seconds in flight of its calls that have ended.
 
     Least attained service (foreground-background; Kleinrock, "Queueing Systems" II, 1976) by job: PLAS in Luo et al.,
@@ -70,32 +118,82 @@ def _least_served_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) 
     return call[7] + job.served_s
 
 
-def _shortest_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> float:
+def _shortest_first(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> float:
     """The call with the fewest expected output tokens (of its agent; not as drawn).
 
     Shortest expected job first (Conway, Maxwell and Miller, "Theory of Scheduling", 1967). Ageing as a head start: a
     call of no tokens has `ageing_s` before the longest of the workload, one of half as many half of that.
     """
-    return call[7] + queue.ageing_s * node.length
+    return call[7] + settings.ageing_s * node.length
 
 
-def _critical_path_first(call: Call, node: Asks, job: Owner, queue: ServerQueue) -> float:
+def _critical_path_first(call: Call, node: NodeView, job: JobView, settings: SchedulingSettings) -> float:
     """The call with the longest expected path to the end of its job, itself included (`harness.core.paths`).
 
     List scheduling by upward rank (HEFT: Topcuoglu, Hariri and Wu, 2002). Ageing as a head start: the longest
     path of the workload is worth `ageing_s` of waiting, half of it half as much, so that nobody is overtaken by a call
     that became ready `ageing_s` later, and chats, whose paths are short, do not starve.
     """
-    return call[7] - queue.ageing_s * node.ahead
+    return call[7] - settings.ageing_s * node.ahead
 
 
-SCHEDULING: dict[str, Order] = {
-    "fifo": _fifo,
-    "interactive-first": _interactive_first,
-    "oldest-job-first": _oldest_job_first,
-    "least-served-first": _least_served_first,
-    "shortest-first": _shortest_first,
-    "critical-path-first": _critical_path_first,
+WRITTEN = {
+    "fifo": Scheduling(_fifo, says="calls go in the order in which they became ready", reads=(), code=None),
+    "interactive-first": Scheduling(
+        _interactive_first,
+        says="interactive calls overtake waiting batch calls",
+        reads=(),
+        settings=("ageing_s",),
+        for_both_paths=True,
+        code=KeyCode(
+            "interactive",
+            "Interactive calls overtake waiting batch calls, unless one of those has waited AGEING_S s longer.",
+            "NOW - (AGEING_S if interactive else 0)",
+        ),
+    ),
+    "oldest-job-first": Scheduling(
+        _oldest_job_first,
+        says="calls of the job that began first go first",
+        reads=(),
+        code=KeyCode(
+            "job_began_s",
+            "Calls of the job that began first go first; give each the loop's time at which its job began.",
+            "job_began_s",
+        ),
+    ),
+    "least-served-first": Scheduling(
+        _least_served_first,
+        says="calls of the job that has been served least go first",
+        grows=True,
+        reads=("served_s",),
+        code=KeyCode(
+            "job_served_s",
+            "Calls of the job that has been served least go first; give each the seconds of its job's ended calls.",
+            "NOW + job_served_s",
+        ),
+    ),
+    "shortest-first": Scheduling(
+        _shortest_first,
+        says="calls that are to write least go first",
+        reads=("length",),
+        settings=("ageing_s",),
+        code=KeyCode(
+            "tokens, longest",
+            "Calls that are to write least go first; one of no tokens is AGEING_S s before the longest of all.",
+            "NOW + AGEING_S * tokens / longest",
+        ),
+    ),
+    "critical-path-first": Scheduling(
+        _critical_path_first,
+        says="calls with the longest way to the end of their job go first",
+        reads=("ahead",),
+        settings=("ageing_s",),
+        code=KeyCode(
+            "tokens_ahead, longest",
+            "Calls with most tokens to the end of their job go first; the longest path of all is worth AGEING_S s.",
+            "NOW - AGEING_S * tokens_ahead / longest",
+        ),
+    ),
 }
-
-MOVING = frozenset({"least-served-first"})
+SCHEDULING = {name: made(Scheduling, "key", name, policy) for name, policy in WRITTEN.items()}
+FIFO = SCHEDULING["fifo"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from harness.core.concurrency import UNBOUNDED
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -34,7 +35,7 @@ SAMPLE_WORDS = 150  # from this many the tokens of a word are found
 
 def engine_of(burst: Burst, servers: Sequence[str], origin: Origin = "measured") -> Engine:
     """Return a fresh engine for one burst: everything is sent when it is due, nothing is held back."""
-    queues = tuple(ServerQueue(name, 1, concurrency="unbounded") for name in servers)
+    queues = tuple(ServerQueue(name, 1, concurrency=UNBOUNDED) for name in servers)
     place = tuple((group.server,) for group in burst.groups)
     return Engine(pipelines_of(burst), Plan("calibration", queues, place), origin=origin, timeout_s=TIMEOUT_S)
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
-from harness.core.concurrency import limit
 from harness.core.plan import Pool, queues_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
@@ -178,7 +177,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             if of.kind == "agent"
             for queue in queues_of(candidate.plan.placement[number][node])
         }
-        pools = {place.choice for row in candidate.plan.placement for place in row if isinstance(place, Pool)}
+        pools = {place.policy.name for row in candidate.plan.placement for place in row if isinstance(place, Pool)}
         mine = [queue for index, queue in enumerate(candidate.plan.queues) if index in places]
         if pools:  # equal servers, any of which may take a call: one place
             mine = [mine[0]._replace(server=" + ".join(queue.server for queue in mine))]
@@ -192,9 +191,9 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
                     name,
                     queue.server,
                     queue.slots,
-                    queue.concurrency,
-                    queue.scheduling,
-                    limit(queue),
+                    queue.concurrency.name,
+                    queue.scheduling.name,
+                    queue.most,
                     threads,
                     " ".join(sorted(pools)),
                     spec.context_tokens,
@@ -204,7 +203,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
 
 
 def _batches(candidate: Candidate) -> bool:
-    return any(queue.slots > 1 and queue.concurrency != "serial" for queue in candidate.plan.queues)
+    return any(queue.slots > 1 and queue.most != 1 for queue in candidate.plan.queues)
 
 
 def _predicted(

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from harness.core.concurrency import UNBOUNDED
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.plan import Plan, ServerQueue
@@ -47,7 +48,7 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
     plan = loaded.plans[0]
     tokens_by = plan.name  # any will do: all their servers count tokens alike
     one = plan._replace(
-        queues=(ServerQueue(plan.queues[0].server, 1, "unbounded"),),
+        queues=(ServerQueue(plan.queues[0].server, 1, UNBOUNDED),),
         placement=tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines),
     )
     spans: list[list[float]] = [[] for _ in loaded.pipelines]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.concurrency import SERIAL
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.errors import UserError
@@ -143,7 +144,7 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
     place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
     alone = loaded._replace(
         servers={base: like},
-        plans=(Plan("longest", (ServerQueue(base, like.slots, "serial", "fifo", None),), place),),
+        plans=(Plan("longest", (ServerQueue(base, like.slots, SERIAL),), place),),
         derived=(),
         models={base: loaded.models.get(base) or (like.model,)},
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+import harness.own_policies  # noqa: F401 - so that policies, a user's own too, can be sent to other processes
 from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.records import CallRecord, DelayRecord, JobRecord

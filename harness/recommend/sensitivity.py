@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.core.graph import Pipeline
-from harness.core.plan import Pool, ServerQueue
+from harness.core.plan import Pool
+from harness.core.scheduling import FIFO
 from harness.recommend.evaluate import Variation, attended
 from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
 from harness.recommend.scoring import Judge, Pick, Score, pick, rankings
@@ -123,16 +124,16 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     index = len(candidate.plan.queues) - 1  # of two servers the second is the batch path's
     servers = len(candidate.plan.queues) if pooled(candidate) else 1
     family = {
-        None if (limit := _limit(other.plan.queues[index])) is None else servers * limit: other
+        None if (limit := other.plan.queues[index].most) is None else servers * limit: other
         for other in reversed(_family(space, candidate, index))
     }
     if len(family) < 2:
         return None
     figures = evaluate_all(tuple(family.values()), SEEDS, evaluate)
     rows = []
-    for limit in sorted(family, key=lambda n: (n is None, n or 0)):
-        score = judge.score(family[limit], figures[family[limit].number].values())
-        rows.append(KneeRow(limit, family[limit].name, score.tokens_per_s, score.times_s))
+    for at_once in sorted(family, key=lambda n: (n is None, n or 0)):
+        score = judge.score(family[at_once], figures[family[at_once].number].values())
+        rows.append(KneeRow(at_once, family[at_once].name, score.tokens_per_s, score.times_s))
     most = max(row.tokens_per_s for row in rows)
     knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
     queue = candidate.plan.queues[index]
@@ -176,14 +177,10 @@ def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
         and len(other.plan.queues) == index + 1
         and other.plan.queues[index].server == queue.server
         and other.plan.placement == candidate.plan.placement
-        and other.plan.queues[index].concurrency in ("serial", "window", "unbounded")
-        and other.plan.queues[index].scheduling in ("fifo", queue.scheduling)
+        and other.plan.queues[index].concurrency.only_limits
+        and other.plan.queues[index].scheduling in (FIFO, queue.scheduling)
     ]
     return sorted(found, key=lambda other: (other.plan.queues[index].scheduling != queue.scheduling, other.simplicity))
-
-
-def _limit(queue: ServerQueue) -> int | None:
-    return {"serial": 1, "unbounded": None}.get(queue.concurrency, queue.limit or queue.slots)
 
 
 def changes(pipelines: Sequence[Pipeline], variation: Variation) -> bool:

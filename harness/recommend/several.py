@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
-from harness.analysis.verdict import rank
-from harness.core.plan import Plan
+from harness.core.plan import Plan, simplicity_of
+from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
 from harness.recommend.space import Candidate, LeftOut, Space, halves_of, slot_counts, ways_of
@@ -110,8 +110,11 @@ def space_of_two(
             continue
         servers |= specs
         one, other = specs
-        for mine, theirs in product(ways_of(first.slots, shared=shared[0]), ways_of(second.slots, shared=shared[1])):
-            if mine.scheduling != theirs.scheduling and "fifo" not in (mine.scheduling, theirs.scheduling):
+        for mine, theirs in product(
+            ways_of(loaded.policies, first.slots, shared=shared[0]),
+            ways_of(loaded.policies, second.slots, shared=shared[1]),
+        ):
+            if mine.scheduling != theirs.scheduling and FIFO not in (mine.scheduling, theirs.scheduling):
                 continue
             plans.append(
                 Plan(
@@ -127,7 +130,7 @@ def space_of_two(
         derived=tuple(servers),
         models={name: (spec.model,) for name, spec in servers.items()},
     )
-    candidates = tuple(Candidate(number, plan, rank(plan.queues)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 

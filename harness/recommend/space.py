@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from harness.analysis.verdict import rank
-from harness.core.plan import Plan, Pool, ServerQueue
-from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.core.concurrency import Concurrency, Variant
+from harness.core.placement import Placement
+from harness.core.plan import Plan, Pool, ServerQueue, simplicity_of
+from harness.core.policies import Policies
+from harness.core.scheduling import FIFO, Scheduling
 from harness.errors import UserError
 from harness.predict.servers import threads_of
 from harness.profiles.schema import Profile
@@ -36,9 +38,6 @@ __all__ = [
 ]
 
 MOST_SLOTS = 16  # tried with --extrapolate where nothing else is asked for
-EVERY_WINDOW = 8  # up to so many slots every number of calls in flight is tried, beyond that powers of two
-BOTH_PATHS = frozenset({"interactive-first", "reserve"})  # change something only where both paths share a queue
-SEVERAL_SLOTS = frozenset({"waves", "reserve"})  # caps that are `serial` on one slot
 
 
 class Candidate(NamedTuple):
@@ -83,15 +82,15 @@ class _Way(NamedTuple):
     """How one server is used."""
 
     slots: int
-    concurrency: str
-    scheduling: str
+    concurrency: Concurrency
+    scheduling: Scheduling
     limit: int | None
 
     @property
     def name(self) -> str:
-        window = "" if self.limit is None else str(self.limit)
-        scheduling = "" if self.scheduling == "fifo" else f"-{self.scheduling}"
-        return f"{self.concurrency}{window}-on-{self.slots}{scheduling}"
+        limit = "" if self.limit is None else str(self.limit)
+        scheduling = "" if self.scheduling is FIFO else f"-{self.scheduling.name}"
+        return f"{self.concurrency.name}{limit}-on-{self.slots}{scheduling}"
 
     def queue(self, server: str) -> ServerQueue:
         return ServerQueue(server, self.slots, self.concurrency, self.scheduling, self.limit)
@@ -130,6 +129,7 @@ def design_space(
         left_out.append(LeftOut(short, f"too short for the longest call; all have {enough}"))
         like = like.model_copy(update={"context_tokens": enough})
     slots = slot_counts(like, profile, extrapolate, max_slots, left_out)
+    policies = loaded.policies
     paths = [pipeline.path for pipeline in loaded.pipelines]
     both = len(set(paths)) == 2
     servers: dict[str, ServerSpec] = {}
@@ -164,7 +164,7 @@ def design_space(
     for n in slots:
         server = base if fixed else f"slots-{n}"
         spec = like.model_copy(update={"slots": n})
-        for way in ways_of(n, shared=both, fixed=fixed):
+        for way in ways_of(policies, n, shared=both, fixed=fixed):
             add((way.queue(server),), {server: spec}, everything)
     halves, why = halves_of(like, profile, slots, extrapolate)
     if why and not fixed:
@@ -177,13 +177,15 @@ def design_space(
         for mine, theirs in product(halves, halves):
             specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
             first, second = specs
-            for one, other in product(ways_of(mine.slots, shared=False), ways_of(theirs.slots, shared=False)):
+            for one, other in product(
+                ways_of(policies, mine.slots, shared=False), ways_of(policies, theirs.slots, shared=False)
+            ):
                 add((one.queue(first), other.queue(second)), specs, apart)
     for half, choice in product(halves if not fixed else [], _choices(loaded)):
         specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
         pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
-        kept = "" if choice == "least-loaded" else f"-{choice}"
-        for way in ways_of(half.slots, shared=both):
+        kept = f"-{choice.name}" if choice.settles or choice.source.where else ""
+        for way in ways_of(policies, half.slots, shared=both):
             if way.limit is None:
                 add(tuple(way.queue(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
     left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
@@ -201,40 +203,36 @@ def design_space(
     whole = loaded._replace(
         servers=servers, plans=tuple(plans), derived=tuple(servers), models=dict.fromkeys(servers, tuple(asked))
     )
-    candidates = tuple(Candidate(number, plan, rank(plan.queues)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 
-def _choices(loaded: Loaded) -> tuple[str, ...]:
+def _choices(loaded: Loaded) -> list[Placement]:
     """Return how one of two equal servers may be chosen; conversations stay on one only where that saves reading."""
     sessions = (pipeline.session for pipeline in loaded.pipelines)
-    kept = any(session is not None and session.reuse_prefix for session in sessions)
-    return ("least-loaded", "affinity") if kept else ("least-loaded",)
+    reused = any(session is not None and session.reuse_prefix for session in sessions)
+    return [policy for policy in loaded.policies.placement.values() if reused or not policy.for_reused_prefixes]
 
 
-def ways_of(slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
-    """Yield every way to use a server with so many slots.
+def ways_of(policies: Policies, slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
+    """Yield every way to use a server with that number of slots.
 
-    Left out is what is the same thing twice: more slots than calls in flight but for `window`, a limit that is none,
-    and orders where nothing ever waits in front of the server, or where all that waits is of one path.
+    Left out is what is the same thing twice, as the policies themselves say: slots that would be idle (where their
+    number is not fixed), a policy that does the same as a simpler one, what does something only where both paths share
+    a queue, and scheduling where nothing ever waits in front of the server.
     """
-    schedulings = [scheduling for scheduling in SCHEDULING if shared or scheduling not in BOTH_PATHS]
-    for concurrency in CONCURRENCY:
-        if concurrency == "serial" and slots > 1 and not fixed:
+    orders = [policy for policy in policies.scheduling.values() if shared or not policy.for_both_paths]
+    for policy in policies.concurrency.values():
+        if policy.for_both_paths and not shared:
             continue
-        if (concurrency in SEVERAL_SLOTS and slots == 1) or (concurrency in BOTH_PATHS and not shared):
+        if policy.one_at_a_time and slots > 1 and not fixed:
             continue
-        if concurrency == "unbounded":
-            yield _Way(slots, concurrency, "fifo", None)
-        elif concurrency == "window":
-            windows = [n for n in range(2, slots) if slots <= EVERY_WINDOW or n & (n - 1) == 0]
-            for scheduling in schedulings:
-                yield from (_Way(slots, concurrency, scheduling, n) for n in windows)
-                if slots > 1:
-                    yield _Way(slots, concurrency, scheduling, None)
-            yield _Way(slots, concurrency, "fifo", 2 * slots)
-        else:
-            yield from (_Way(slots, concurrency, scheduling, None) for scheduling in schedulings)
+        if policy.same_as is not None and policy.same_as(ServerQueue("", slots, policy)):
+            continue
+        variants = (Variant(),) if policy.tried is None else policy.tried(slots)
+        for order in orders:
+            yield from (_Way(slots, policy, order, tried.limit) for tried in variants if tried.every_scheduling)
+        yield from (_Way(slots, policy, FIFO, tried.limit) for tried in variants if not tried.every_scheduling)
 
 
 def _named(queue: ServerQueue) -> str:

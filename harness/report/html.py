@@ -68,7 +68,7 @@ def _servers(candidate: CandidateSummary) -> list[str]:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        scheduling = "" if use.scheduling == "fifo" else f", {use.scheduling}"
+        scheduling = "" if use.key is None else f", {use.scheduling}"
         texts.append(f"{use.server}: {slots}, {use.concurrency}{scheduling}")
     return texts
 

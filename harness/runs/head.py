@@ -13,9 +13,19 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import UserError
+from harness.core.policies import Policies
+from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
 from harness.runs.older import header_of_today, workload_of_today
+from harness.runs.plans import (
+    KeptPlan,
+    kept_plan,
+    kept_policies,
+    own_policies_of,
+    plan_of,
+    policies_of_run,
+    policy_files,
+)
 from harness.units import safe_text, safe_url
 from harness.workload.schema import Workload
 
@@ -25,6 +35,7 @@ SCHEMA_VERSION = 2
 OLDER_VERSION = 1  # read as well
 _LARGEST_FILE_BYTES = 16 << 20  # a larger one is not ours
 _RUN = TypeAdapter(Run)
+_PLANS = TypeAdapter(tuple[KeptPlan, ...])
 
 
 def head_files(run: Run) -> dict[str, str]:
@@ -38,7 +49,9 @@ def head_files(run: Run) -> dict[str, str]:
         "command": safe_text(run.command),
         "options": _masked(dict(run.options)),
         "candidates": run.candidates,
-        "plans": [{**plan._asdict(), "queues": [queue._asdict() for queue in plan.queues]} for plan in run.plans],
+        "plans": [kept_plan(plan) for plan in run.plans],
+        "own_policies": kept_policies(run.plans),
+        "policy_files": [file._asdict() for file in run.policy_files or policy_files(run.plans)],
         "machine": run.machine,
         "servers": [_server_to_json(server) for server in run.servers],
         "output_tokens": dict(run.output_tokens),
@@ -49,7 +62,10 @@ def head_files(run: Run) -> dict[str, str]:
         "file": run.file,
     }
     plain = without_credentials(run.workload.to_plain())
+    # For people, and to be named with --policies; Slotwise itself never executes what lies in a run's folder.
+    copies = {policy.source.text for _, policy in own_policies_of(run.plans)} - {""}
     return {
+        **({"policies.py": copies.pop()} if len(copies) == 1 else {}),
         "workload.yaml": yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True),
         "environment.json": json.dumps(header, indent=2) + "\n",
     }
@@ -62,10 +78,12 @@ def read_head(folder: Path) -> Run:
     """
     header = _read_header(folder / "environment.json")
     older = header["schema_version"] == OLDER_VERSION
-    workload = _read_workload(folder / "workload.yaml", older=older)
+    own = header.get("own_policies")
+    policies = policies_of_run(own if isinstance(own, dict) else {})
+    workload = _read_workload(folder / "workload.yaml", policies, older=older)
     if older:
         header = header_of_today(header, [len(pipeline.nodes) for pipeline in workload.pipelines.values()])
-    return _run(header, workload, folder / "environment.json")
+    return _run(header, workload, policies, folder / "environment.json")
 
 
 def without_credentials(value: Any) -> Any:
@@ -150,20 +168,24 @@ def _read_header(path: Path) -> dict[str, Any]:
     return dict(header)
 
 
-def _run(header: dict[str, Any], workload: Workload, path: Path) -> Run:
+def _run(header: dict[str, Any], workload: Workload, policies: Policies, path: Path) -> Run:
     fields = {name: header[name] for name in Run._fields if name in header}
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
-        return _RUN.validate_python({**fields, **records, "workload": workload})
+        plans = tuple(plan_of(plan, policies) for plan in _PLANS.validate_python(fields.pop("plans", ())))
+        return _RUN.validate_python({**fields, **records, "workload": workload})._replace(plans=plans)
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
+    except PolicyError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
-def _read_workload(path: Path, *, older: bool) -> Workload:
+def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
     try:
         # A subclass of SafeLoader: no object of any class can come out of the file.
         plain = yaml.load(_read_small(path), Loader=_NoAliases)  # noqa: S506
-        return Workload.model_validate(workload_of_today(plain) if older else plain)
+        plain = workload_of_today(plain) if older else plain
+        return Workload.model_validate(plain, context={"policies": policies})
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
+from harness.runs.plans import PolicyFile
 from harness.workload.schema import Workload
 
 __all__ = ["Baseline", "ModelFacts", "Run", "ServerFacts", "UnderResampling"]
@@ -79,6 +80,7 @@ class Run(NamedTuple):
     output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted
     work: Mapping[str, str] = {}  # digests of what was done, by part (`Loaded.work`); empty: an older run
     file: str = ""  # the workload file as it was named
+    policy_files: tuple[PolicyFile, ...] = ()  # where the user's own policies came from
 
     def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
         """Return the calls as a data frame, a row each, of whichever of pandas and polars is installed.

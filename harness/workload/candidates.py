@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import networkx as nx
 
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.policies import STANDARD, Policies
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.placement import Goes, Lacking, Models, goes, has_model, models_by_server, node_servers
 from harness.workload.schema import (
-    ConcurrencyName,
     EngineServer,
     LlamaCppServer,
     OllamaServer,
-    PlacementName,
     Routing,
     ServerBase,
     ServerSpec,
@@ -28,7 +27,6 @@ from harness.workload.source import Loc
 __all__ = ["Plans", "check_compare", "check_models", "plans", "standard_set"]
 
 STANDARD_SLOTS = 4
-AGEING = {"interactive-first", "shortest-first", "critical-path-first"}  # the orders that know it
 _NUMBERS = {
     1: "one",
     2: "two",
@@ -57,6 +55,7 @@ def plans(
     pipelines: Sequence[Pipeline],
     default: ServerSpec | None = None,
     only: Collection[str] = (),
+    policies: Policies = STANDARD,
 ) -> Plans:
     """Resolve `compare`, or the standard set where it is left out, into plans; the workload has been checked.
 
@@ -65,6 +64,7 @@ def plans(
         pipelines: compiled; the order of their nodes is that of the plans.
         default: the server of a file that names none; None = four slots of the embedded engine.
         only: the candidates that are wanted, by name; none = all. Names that are no candidate's are not looked at.
+        policies: those that candidates may name.
 
     Returns:
         The plans; of nodes that find their model nowhere (`check_models` notes them) `lacking` tells.
@@ -76,10 +76,7 @@ def plans(
         for pipeline in pipelines
     }
     if workload.compare:
-        routings = {
-            name: Routing(concurrency=candidate) if isinstance(candidate, str) else candidate
-            for name, candidate in workload.compare.items()
-        }
+        routings = {name: _routing(candidate, policies) for name, candidate in workload.compare.items()}
         twin = None
     else:
         routings = standard_set(workload, known, models)
@@ -94,7 +91,7 @@ def plans(
         found = node_servers(models, routing.placement, most_slots(known), known, twin, name)
         placed.append(found.servers)
         lacking += found.lacking
-        resolved.append(_plan(name, routing, pipelines, found.servers, known))
+        resolved.append(_plan(name, routing, pipelines, found.servers, known, policies))
     asked = models_by_server(models, placed, known)
     servers = {name: spec for name, spec in known.items() if name in asked}
     derived = tuple(name for name in servers if name not in workload.servers)
@@ -192,6 +189,7 @@ def _plan(
     pipelines: Sequence[Pipeline],
     where: Mapping[tuple[str, str], Goes],
     known: Mapping[str, ServerSpec],
+    policies: Policies,
 ) -> Plan:
     named = {server for goes_to in where.values() for server in goes_to.servers}
     used = [server for server in known if server in named]
@@ -199,12 +197,8 @@ def _plan(
         ServerQueue(
             server=server,
             slots=known[server].slots,
-            concurrency=routing.concurrency
-            if isinstance(routing.concurrency, str)
-            else routing.concurrency.get(server, "window"),
-            scheduling=routing.scheduling
-            if isinstance(routing.scheduling, str)
-            else routing.scheduling.get(server, "fifo"),
+            concurrency=policies.concurrency[routing.concurrency_on(server)],
+            scheduling=policies.scheduling[routing.scheduling_on(server)],
             limit=routing.limit,
             max_wait_s=routing.max_wait_s,
             ageing_s=routing.ageing_s,
@@ -212,20 +206,26 @@ def _plan(
         )
         for server in used
     )
-    # The lane of a node that makes no call is read by nobody.
-    place = tuple(
+    # The queue of a node that makes no call is read by nobody.
+    placement = tuple(
         tuple(
-            _queue(where[pipeline.name, node.name], used) if node.kind == "agent" else 0
+            _queue(where[pipeline.name, node.name], used, policies) if node.kind == "agent" else 0
             for node in pipeline.graph.nodes
         )
         for pipeline in pipelines
     )
-    return Plan(name, queues, place)
+    return Plan(name, queues, placement)
 
 
-def _queue(where: Goes, used: Sequence[str]) -> int | Pool:
+def _queue(where: Goes, used: Sequence[str], policies: Policies) -> int | Pool:
     queues = tuple(used.index(server) for server in where.servers)
-    return queues[0] if where.choice is None else Pool(where.choice, queues)
+    return Pool(policies.placement[where.policy], queues) if where.policy else queues[0]
+
+
+def _routing(candidate: str | Routing, policies: Policies) -> Routing:
+    if isinstance(candidate, Routing):
+        return candidate
+    return Routing.model_validate({"concurrency": candidate}, context={"policies": policies})
 
 
 def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
@@ -249,7 +249,9 @@ def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes:
             )
 
 
-def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes) -> None:
+def check_compare(
+    workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes: Mistakes, policies: Policies = STANDARD
+) -> None:
     """Note every name in `compare` that is not there, and every setting that would have no effect.
 
     `graphs` are the pipelines', written out; none where they have mistakes.
@@ -261,29 +263,26 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
         name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
     }
     for name, written_as in workload.compare.items():
-        candidate = Routing(concurrency=written_as) if isinstance(written_as, str) else written_as
+        candidate = _routing(written_as, policies)
         at: Loc = ("compare", name)
-        place = candidate.placement
-        written = dict(place) if isinstance(place, Mapping) else {} if place is None else {"": place}
-        for what, where in written.items():
+        for what, where in candidate.places():
             loc: Loc = (*at, "placement", what) if what else (*at, "placement")
             pipeline, _, node = what.partition(".")
             hint = ""
             if what and pipeline not in workload.pipelines:
                 hint = unknown("pipeline", pipeline, workload.pipelines)
-                if what in get_args(PlacementName):
+                if what in policies.placement:
                     hint = f"{what} goes with several servers: [{goes(where).servers[0]}, ...]"
             elif node and pipeline in graphs:
                 hint = _wrong_node(node, graphs[pipeline])
             if hint:
                 mistakes.add(loc, f'candidate "{name}" places "{what}": {hint}', key=True)
-            of = goes(where)
-            for i, server in enumerate(of.servers):
+            found = goes(where)
+            for i, server in enumerate(found.servers):
                 if server not in servers and server != default:
-                    at_server: Loc = loc if of.choice is None else (*loc, of.choice, i)
+                    at_server: Loc = (*loc, found.policy, i) if found.policy else loc
                     mistakes.add(at_server, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = {one for to in node_servers(models, place, default, known).servers.values() for one in to.servers}
-        used |= set() if graphs else {default, *(one for where in written.values() for one in goes(where).servers)}
+        used = _used(candidate, graphs, models, default, known)
         for key in ("concurrency", "scheduling"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -293,36 +292,58 @@ def check_compare(workload: Workload, graphs: Mapping[str, nx.DiGraph], mistakes
                 elif server not in used:
                     message = f'candidate "{name}" has {key} for "{server}", but places nothing there'
                     mistakes.add((*at, key, server), message, key=True)
-        caps = {candidate.concurrency} if isinstance(candidate.concurrency, str) else _caps(candidate.concurrency, used)
-        schedulings = (
-            {candidate.scheduling} if isinstance(candidate.scheduling, str) else set(candidate.scheduling.values())
+        _check_settings(name, candidate, used, policies, mistakes)
+        _check_reserve(name, candidate, {server: servers[server] for server in used & servers.keys()}, mistakes)
+
+
+def _used(
+    candidate: Routing,
+    graphs: Mapping[str, nx.DiGraph],
+    models: Models,
+    default: str,
+    known: Mapping[str, ServerSpec],
+) -> set[str]:
+    """Return the servers that a candidate sends calls to."""
+    used = {
+        server
+        for where in node_servers(models, candidate.placement, default, known).servers.values()
+        for server in where.servers
+    }
+    if not graphs:
+        used |= {default, *(server for _, where in candidate.places() for server in goes(where).servers)}
+    return used
+
+
+def _check_settings(name: str, candidate: Routing, used: set[str], policies: Policies, mistakes: Mistakes) -> None:
+    """Note every setting that no policy of the candidate reads, with the policies that read it."""
+    read = {
+        setting
+        for server in used
+        for setting in (
+            *policies.concurrency[candidate.concurrency_on(server)].settings,
+            *policies.scheduling[candidate.scheduling_on(server)].settings,
         )
-        for key, needs, present in (
-            ("limit", "concurrency: window or reserve", bool(caps & {"window", "reserve"})),
-            ("max_wait_s", "concurrency: waves", "waves" in caps),
-            ("reserve", "concurrency: reserve", "reserve" in caps),
-            (
-                "ageing_s",
-                "scheduling: interactive-first, shortest-first or critical-path-first",
-                bool(schedulings & AGEING),
-            ),
-        ):
-            if key in candidate.model_fields_set and not present:
-                mistakes.add((*at, key), f'candidate "{name}": `{key}` goes with {needs}; remove it', key=True)
-        for server in sorted(used & servers.keys()):
-            concurrency = (
-                candidate.concurrency if isinstance(candidate.concurrency, str) else candidate.concurrency.get(server)
-            )
-            most = candidate.limit or servers[server].slots
-            if concurrency == "reserve" and most <= candidate.reserve:
-                calls = "call" if most == 1 else "calls"
-                message = f'candidate "{name}" lets at most {most} {calls} go to "{server}" and reserves '
-                message += f"{candidate.reserve} of them; batch calls need at least one"
-                mistakes.add((*at, "reserve") if "reserve" in candidate.model_fields_set else at, message, key=True)
+    }
+    for kind in ("concurrency", "scheduling"):
+        table: Mapping[str, Any] = getattr(policies, kind)
+        for key in dict.fromkeys(setting for policy in table.values() for setting in policy.settings):
+            if key in candidate.model_fields_set and key not in read:
+                names = [policy.name for policy in table.values() if key in policy.settings]
+                needs = " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+                message = f'candidate "{name}": `{key}` goes with {kind}: {needs}; remove it'
+                mistakes.add(("compare", name, key), message, key=True)
 
 
-def _caps(caps: Mapping[str, ConcurrencyName], used: set[str]) -> set[str]:
-    return {caps.get(server, "window") for server in used}
+def _check_reserve(name: str, candidate: Routing, used: Mapping[str, ServerBase], mistakes: Mistakes) -> None:
+    """Note where nothing would be left for batch calls."""
+    at: Loc = ("compare", name)
+    for server in sorted(used):
+        most = candidate.limit or used[server].slots
+        if candidate.concurrency_on(server) == "reserve" and most <= candidate.reserve:
+            calls = "call" if most == 1 else "calls"
+            message = f'candidate "{name}" lets at most {most} {calls} go to "{server}" and reserves '
+            message += f"{candidate.reserve} of them; batch calls need at least one"
+            mistakes.add((*at, "reserve") if "reserve" in candidate.model_fields_set else at, message, key=True)
 
 
 def _agents(graph: nx.DiGraph) -> list[str]:

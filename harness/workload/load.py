@@ -13,6 +13,7 @@ import networkx as nx
 from harness.content import available, find
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan
+from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError
 from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
@@ -57,6 +58,7 @@ class Loaded(NamedTuple):
     plans: tuple[Plan, ...]  # the candidates, in the file's order
     derived: tuple[str, ...]  # servers that the file does not name: the standard set needed them
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
+    policies: Policies  # those that candidates may name, the user's own among them
 
     def resolved(self) -> Workload:
         """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
@@ -138,8 +140,8 @@ class Loaded(NamedTuple):
         return made_up(self.workload.seed, repeat, name, spec)
 
 
-def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
-    """Load the workload at `path` with the command line's `overrides`.
+def load_workload(path: Path, overrides: Overrides | None = None, policies: Policies = STANDARD) -> Loaded:
+    """Load the workload at `path` with the command line's `overrides`; `policies` are those that it may name.
 
     WorkloadError lists what is wrong in the file, a line each with file:line:column; UserError names a wrong
     option.
@@ -147,7 +149,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     asked = overrides or Overrides()
     text = read_text(path)
     source = parse_yaml(text, str(path))
-    written = validate(Workload, source, path.parent)
+    written = validate(Workload, source, path.parent, policies)
     mistakes = Mistakes(source)
     folder = path.parent
 
@@ -164,13 +166,13 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes)
+    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes, policies)
     mistakes.raise_if_any()
 
-    workload = override(written, asked)
+    workload = override(written, asked, policies)
     graphs = {name: of.graph for name, of in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
-    plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only)
+    plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only, policies)
     chosen = override_plans(plans, workload, asked)
     stands = {(name, node): at for name, of in inlined.items() for node, at in of.written.items()}
     candidates.check_models(chosen, stands, mistakes)
@@ -192,6 +194,7 @@ def load_workload(path: Path, overrides: Overrides | None = None) -> Loaded:
         plans=chosen.plans,
         derived=chosen.derived,
         models=chosen.models,
+        policies=policies,
     )
 
 

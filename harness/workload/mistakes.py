@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Tag, ValidationError
 
+from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError, did_you_mean
 from harness.workload.source import Loc, Source
 
@@ -94,10 +95,10 @@ def found(value: object) -> str:
     return str(value)
 
 
-def validate(model: type[M], source: Source, folder: Path | None = None) -> M:
+def validate(model: type[M], source: Source, folder: Path | None = None, policies: Policies = STANDARD) -> M:
     """Return `source` as a `model`; WorkloadError lists every mistake in plain words.
 
-    `folder` is where the files are that it names; without one it can name none.
+    `folder` is where the files are that it names; without one it can name none. `policies` are those it may name.
     """
     if source.data is None:
         raise WorkloadError(source.name, "the file is empty; `slotwise init` writes one to start from")
@@ -106,7 +107,8 @@ def validate(model: type[M], source: Source, folder: Path | None = None) -> M:
         raise WorkloadError(where, f"expected a mapping (version: 1, name: ...), found {found(source.data)}")
     try:
         # As JSON, because strict Python input would not take a list for a tuple.
-        return model.model_validate_json(json.dumps(source.data), strict=True, context={"folder": folder})
+        context = {"folder": folder, "policies": policies}
+        return model.model_validate_json(json.dumps(source.data), strict=True, context=context)
     except ValidationError as error:
         mistakes = Mistakes(source)
         for detail in error.errors(include_url=False):

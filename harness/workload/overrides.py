@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
 from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Trace, Workload
@@ -24,7 +25,7 @@ class Overrides(NamedTuple):
     only: tuple[str, ...] = ()  # candidates to keep, by name
 
 
-def override(workload: Workload, asked: Overrides) -> Workload:
+def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD) -> Workload:
     """Return the workload with the overrides in it; a UserError names the flag. See also `override_plans`."""
     changes: dict[str, Any] = {}
     if asked.engine is not None or asked.model is not None:
@@ -53,7 +54,8 @@ def override(workload: Workload, asked: Overrides) -> Workload:
         changes["seed"] = asked.seed
     if not changes:
         return workload
-    return Workload.model_validate({**{key: getattr(workload, key) for key in workload.model_fields_set}, **changes})
+    written = {key: getattr(workload, key) for key in workload.model_fields_set}
+    return Workload.model_validate({**written, **changes}, context={"policies": policies})
 
 
 def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:

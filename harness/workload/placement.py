@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.workload.schema import LlamaCppServer, PlacementName, ServerSpec, Where
+from harness.workload.schema import LlamaCppServer, ServerSpec, Where
 
 __all__ = ["Goes", "Lacking", "Models", "Placed", "goes", "has_model", "models_by_server", "node_servers", "same_model"]
 
@@ -35,15 +35,12 @@ class Goes(NamedTuple):
     """Where calls go: to one server, or to one of several."""
 
     servers: tuple[str, ...]
-    choice: PlacementName | None = None  # how one of several is chosen
+    policy: str = ""  # the placement policy that chooses among several
 
 
 def goes(where: Where) -> Goes:
-    """Return what was written as servers and a choice."""
-    if isinstance(where, str):
-        return Goes((where,))
-    choice, servers = where.choice()
-    return Goes(servers, choice)
+    """Return what was written as servers and a policy."""
+    return Goes((where,)) if isinstance(where, str) else Goes(where.servers, where.policy)
 
 
 class Placed(NamedTuple):
@@ -92,7 +89,7 @@ def node_servers(
             where = goes(itself or (place.get(pipeline, default) if isinstance(place, Mapping) else place or default))
             able = tuple(name for name in where.servers if name not in servers or has_model(servers[name], model))
             if able:
-                where = Goes(able, where.choice if len(able) > 1 else None)
+                where = Goes(able, where.policy if len(able) > 1 else "")
             else:
                 server, like = where.servers[0], servers[where.servers[0]]
                 others = [name for name, spec in servers.items() if same_model(model, spec.model)]

@@ -12,20 +12,19 @@ from typing import Any
 import pytest
 import yaml
 from analysis.scenarios import scenario, steady
-from analysis.uses import ONE, candidate
+from analysis.uses import ONE, candidate, used
 
 from harness.analysis.analyse import analyse
-from harness.analysis.model import Settings
+from harness.analysis.model import PoolUse, Settings
 from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.cli.settings import settings_text
+from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
 from harness.errors import UserError
 
 
 def split(**changes: Any) -> Settings:
-    return settings_for(
-        candidate(ONE._replace(server="one-slot", slots=1, limit=1, concurrency="serial"), ONE._replace(**changes))
-    )
+    return settings_for(candidate(used(ONE, "serial", server="one-slot", slots=1), ONE._replace(**changes)))
 
 
 def environment(line: str) -> dict[str, str]:
@@ -153,7 +152,7 @@ def test_mistakes(kind: str, name: str | None, message: str) -> None:
 
 
 def test_reserve_is_two_semaphores() -> None:
-    use = ONE._replace(server="four-slot", concurrency="reserve", limit=4, batch_limit=3)
+    use = used(ONE, "reserve", server="four-slot")
     names: dict[str, object] = {}
     exec("\n".join(settings_for(candidate(use)).code), {"asyncio": asyncio}, names)
     every, batch = names["four_slot"], names["four_slot_batch"]
@@ -163,10 +162,11 @@ def test_reserve_is_two_semaphores() -> None:
 
 @pytest.mark.parametrize("scheduling", SCHEDULING)
 def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(scheduling: str) -> None:
-    remarks = settings_for(candidate(ONE._replace(scheduling=scheduling))).remarks
+    remarks = settings_for(candidate(used(ONE, "window", scheduling))).remarks
     assert any("priority queue" in remark for remark in remarks) == (scheduling != "fifo")
 
 
 def test_a_choice_of_servers_is_said() -> None:
-    found = settings_for(candidate(ONE)._replace(pools=(("digest", "least-loaded"),)))
+    policy = PLACEMENT["least-loaded"]
+    found = settings_for(candidate(ONE)._replace(pools=(PoolUse("digest", "least-loaded", policy.says, policy.code),)))
     assert found.remarks[-1].startswith("digest: each call goes to the server with most free slots")

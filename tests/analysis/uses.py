@@ -1,13 +1,25 @@
-"""Candidates with the servers that one wants, for what is copied from them."""
+"""Candidates with given servers, for what is copied from them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from analysis.scenarios import scenario, steady
+from core.graphs import queue_of
 
 from harness.analysis.analyse import analyse
+from harness.analysis.measures import policies_of
 from harness.analysis.model import CandidateSummary, ServerUse
 
 ONE = ServerUse("four-slot", "ollama", 4, 2048, 512, "window", "fifo", 4)
+
+
+def used(
+    use: ServerUse, concurrency: str = "window", scheduling: str = "fifo", limit: int | None = None, **changes: Any
+) -> ServerUse:
+    """A server used with these policies, and other changes; `limit` as a candidate sets it."""
+    use = use._replace(**changes)
+    return policies_of(use, queue_of(use.server, use.slots, concurrency, scheduling, limit=limit))
 
 
 def candidate(*uses: ServerUse) -> CandidateSummary:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from core.graphs import plan_of
+from core.graphs import plan_of, queue_of
 
 from harness.core.engine import Engine
 from harness.core.events import Action, At, Cancel, Done, Event, Record, Start
 from harness.core.graph import Pipeline
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
 OK = Reply("ok")
@@ -24,7 +24,7 @@ class Bench:
     ) -> None:
         self.named = plan is not None
         if plan is None:
-            plan = plan_of("bench", (ServerQueue("one", **{"slots": 2, **queue}),), pipelines)  # type: ignore[arg-type]  # of several types
+            plan = plan_of("bench", (queue_of("one", **{"slots": 2, **queue}),), pipelines)  # type: ignore[arg-type]  # of several types
         self.engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)
         self.records: list[CallRecord | JobRecord | DelayRecord] = []
         self.agenda: list[At] = []

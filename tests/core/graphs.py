@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from harness.core.concurrency import CONCURRENCY
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Plan, ServerQueue
+from harness.core.placement import PLACEMENT
+from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.records import Path
+from harness.core.scheduling import SCHEDULING
 
 
 def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
@@ -52,3 +55,15 @@ FOUR = (
     pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
     pipeline("late", *DIAMOND, jobs=2, after=1),
 )
+
+
+def queue_of(
+    server: str, slots: int, concurrency: str = "window", scheduling: str = "fifo", **settings: Any
+) -> ServerQueue:
+    """A server's queue with policies by name: those that come with Slotwise."""
+    return ServerQueue(server, slots, CONCURRENCY[concurrency], SCHEDULING[scheduling], **settings)
+
+
+def pool_of(policy: str, queues: tuple[int, ...]) -> Pool:
+    """Several servers with a placement policy by name."""
+    return Pool(PLACEMENT[policy], queues)

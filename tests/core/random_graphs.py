@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.graphs import graph
+from core.graphs import graph, pool_of, queue_of
 from hypothesis import strategies as st
 
+from harness.core.concurrency import CONCURRENCY
 from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
 from harness.core.placement import PLACEMENT
-from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.plan import Plan, Pool
 from harness.core.records import Path
-from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.core.scheduling import SCHEDULING
 from harness.core.sizes import Distribution
 
 __all__ = ["TICK_S", "pipelines", "plans"]
@@ -181,7 +182,7 @@ def pipelines(
 def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
     """One to three lanes with any cap and order, every node on any of them, or on several in any way."""
     queues = tuple(
-        ServerQueue(
+        queue_of(
             f"s{i}",
             draw(st.integers(1, 3)),
             draw(st.sampled_from(sorted(CONCURRENCY))),
@@ -196,6 +197,6 @@ def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
     where: st.SearchStrategy[int | Pool] = numbers
     if len(queues) > 1 and draw(st.booleans()):
         several = st.lists(numbers, min_size=2, max_size=len(queues), unique=True).map(tuple)
-        pools = draw(st.lists(st.builds(Pool, st.sampled_from(sorted(PLACEMENT)), several), min_size=1, max_size=2))
+        pools = draw(st.lists(st.builds(pool_of, st.sampled_from(sorted(PLACEMENT)), several), min_size=1, max_size=2))
         where = numbers | st.sampled_from(pools)
     return Plan("random", queues, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in of))

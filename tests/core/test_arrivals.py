@@ -7,14 +7,13 @@ from collections import defaultdict
 from itertools import islice, pairwise
 
 import pytest
-from core.graphs import SINGLE, node, pipeline, plan_of
+from core.graphs import SINGLE, node, pipeline, plan_of, queue_of
 
 from harness.core.arrival_times import arrival_times
 from harness.core.arrivals import Arrivals, turns_of
 from harness.core.engine import Engine
 from harness.core.events import Arrive, Call
 from harness.core.graph import Arrival, Bursts, Pipeline, Session
-from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution, fixed
 from harness.drivers.virtual import simulate
@@ -34,7 +33,7 @@ def run(
         calls.append(call)
         return Reply("ok", sent_s=now_s, end_s=now_s + takes_s)
 
-    plan = plan_of("x", (ServerQueue("s", slots),), pipelines)
+    plan = plan_of("x", (queue_of("s", slots),), pipelines)
     engine = Engine(pipelines, plan, origin="predicted", repeat=repeat, seed=seed)
     simulate(engine, serve, records.append)
     return [record for record in records if isinstance(record, JobRecord)], calls
@@ -167,7 +166,7 @@ def test_conversations_stop_where_the_pipeline_beside_them_ends() -> None:
 def test_a_failed_turn_does_not_end_its_conversation() -> None:
     spec = pipeline("p", *SINGLE, jobs=3, arrival=Arrival(every_s=1.0), session=Session(fixed(3), fixed(0.0)))
     records: list[CallRecord | JobRecord | DelayRecord] = []
-    engine = Engine((spec,), plan_of("x", (ServerQueue("s", 1),), (spec,)), origin="predicted")
+    engine = Engine((spec,), plan_of("x", (queue_of("s", 1),), (spec,)), origin="predicted")
     simulate(
         engine,
         lambda call, now_s: Reply("error" if call.job == 1 else "ok", sent_s=now_s, end_s=now_s + 1.0),

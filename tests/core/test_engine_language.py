@@ -6,12 +6,12 @@ import tracemalloc
 
 import pytest
 from core.bench import OK, Bench
-from core.graphs import FAN, SINGLE, node, pipeline, plan_of, until
+from core.graphs import FAN, SINGLE, node, pipeline, plan_of, queue_of, until
 
 from harness.core.engine import Engine
 from harness.core.events import BranchDecision, Call, Cancelled, Done
 from harness.core.graph import Arrival, Node
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
@@ -237,7 +237,7 @@ def test_priority_comes_before_the_order(scheduling: str) -> None:
 
 
 def test_nodes_of_one_pipeline_on_different_servers() -> None:
-    queues = (ServerQueue("big", 1, "serial"), ServerQueue("small", 1, "serial"))
+    queues = (queue_of("big", 1, "serial"), queue_of("small", 1, "serial"))
     spec = pipeline("p", *FAN)
     records: list[object] = []
     engine = Engine((spec,), Plan("two", queues, ((1, 0),)), origin="predicted")
@@ -251,7 +251,7 @@ def test_nodes_of_one_pipeline_on_different_servers() -> None:
 
 def test_a_wave_waits_for_a_loop_that_leads_back_to_it() -> None:
     """Of two loops one call runs on another server: its next pass comes here, so the wave waits for it."""
-    queues = (ServerQueue("waves", 2, "waves", max_wait_s=50.0), ServerQueue("other", 9))
+    queues = (queue_of("waves", 2, "waves", max_wait_s=50.0), queue_of("other", 9))
     loop = (node("a"), node("b", (0,)), until("u", (1,), (0, 1), 2))
     spec = pipeline("p", *loop, jobs=2)
     records: list[object] = []
@@ -269,7 +269,7 @@ def test_tool_delays_are_drawn_by_key() -> None:
     spread = Distribution("uniform", (1.0, 9.0))
     spec = pipeline("p", node("t", delay_s=0.0, delay=spread), until("u", (0,), (0,), 3))
     records: list[object] = []
-    engine = Engine((spec,), Plan("d", (ServerQueue("s", 1),), ((0, 0),)), origin="predicted", seed=5, repeat=2)
+    engine = Engine((spec,), Plan("d", (queue_of("s", 1),), ((0, 0),)), origin="predicted", seed=5, repeat=2)
     simulate(engine, lambda call, now_s: OK, records.append)
     delays = [r for r in records if isinstance(r, DelayRecord)]
     assert [d.iteration for d in delays] == [0, 1, 2]
@@ -292,7 +292,7 @@ def test_nothing_is_kept_of_a_job_that_has_ended() -> None:
 
     def peak_bytes(jobs: int) -> tuple[int, int]:
         spec = pipeline("p", *nodes, jobs=jobs, arrival=Arrival(users=4))
-        engine = Engine((spec,), plan_of("m", (ServerQueue("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
+        engine = Engine((spec,), plan_of("m", (queue_of("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
         made = 0
 
         def forget(record: object) -> None:

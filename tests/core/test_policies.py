@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from core.bench import Bench
-from core.graphs import SINGLE, graph, node, pipeline, until
+from core.graphs import SINGLE, graph, node, pipeline, pool_of, queue_of, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.core.concurrency import CONCURRENCY, batch_limit, limit
+from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -67,11 +67,11 @@ def test_reserve_drops_what_waits_in_either_queue() -> None:
 @pytest.mark.parametrize(
     ("concurrency", "most", "batch"), [("serial", 1, None), ("window", 3, None), ("waves", 4, None), ("reserve", 3, 2)]
 )
-def test_what_a_cap_lets_go_in_figures(concurrency: str, most: int, batch: int | None) -> None:
-    queue = ServerQueue("s", 4, concurrency, limit=3)
-    assert (limit(queue), batch_limit(queue)) == (most, batch)
-    assert limit(queue._replace(concurrency="unbounded")) is None
-    assert batch_limit(ServerQueue("s", 1, "reserve")) == 1  # or batch calls would never start
+def test_what_a_concurrency_policy_lets_go_in_figures(concurrency: str, most: int, batch: int | None) -> None:
+    queue = queue_of("s", 4, concurrency, limit=3)
+    assert (queue.most, queue.most_batch) == (most, batch)
+    assert queue_of("s", 4, "unbounded", limit=3).most is None
+    assert queue_of("s", 1, "reserve").most_batch == 1  # or batch calls would never start
 
 
 # --- orders ---
@@ -219,18 +219,18 @@ def test_the_remaining_path_of_branches_loops_and_tools() -> None:
 
 # --- places ---
 
-LEFT, RIGHT = ServerQueue("left", 1), ServerQueue("right", 1)
+LEFT, RIGHT = queue_of("left", 1), queue_of("right", 1)
 
 
 def both(choice: str, *some: Pipeline, left: ServerQueue = LEFT, right: ServerQueue = RIGHT) -> Bench:
     """Everything may go to both."""
-    pool = Pool(choice, (0, 1))
+    pool = pool_of(choice, (0, 1))
     return Bench(*some, plan=Plan("two", (left, right), tuple((pool,) * len(p.graph.nodes) for p in some)))
 
 
 def test_least_loaded_goes_by_free_slots_and_then_by_who_is_free_first() -> None:
     bench = both(
-        "least-loaded", pipeline("p", node("n", width=6)), left=ServerQueue("left", 1), right=ServerQueue("right", 3)
+        "least-loaded", pipeline("p", node("n", width=6)), left=queue_of("left", 1), right=queue_of("right", 3)
     )
     assert bench.due(0) == [
         "p0.n0#0 on right",
@@ -255,7 +255,7 @@ def test_least_loaded_goes_by_free_slots_and_then_by_who_is_free_first() -> None
 
 def test_who_may_go_to_one_server_only_is_not_overtaken_there() -> None:
     only, any_ = pipeline("only", node("n", width=2)), pipeline("any", node("n", width=2))
-    plan = Plan("two", (LEFT, RIGHT), ((0,), (Pool("least-loaded", (0, 1)),)))
+    plan = Plan("two", (LEFT, RIGHT), ((0,), (pool_of("least-loaded", (0, 1)),)))
     bench = Bench(only, any_, plan=plan)
     assert bench.due(0) == ["only0.n0#0 on left", "any0.n0#2 on right"]
     assert bench.done(1, 0) == ["only0.n1#1 on left"]
@@ -263,7 +263,7 @@ def test_who_may_go_to_one_server_only_is_not_overtaken_there() -> None:
 
 
 def test_waves_are_not_split_over_servers() -> None:
-    wave = ServerQueue("left", 2, "waves")
+    wave = queue_of("left", 2, "waves")
     bench = both("least-loaded", pipeline("p", node("n", width=5)), left=wave, right=wave._replace(server="right"))
     assert bench.due(0) == ["p0.n0#0 on left", "p0.n1#1 on left", "p0.n2#2 on right", "p0.n3#3 on right"]
     assert bench.done(1, 0) == []
@@ -271,7 +271,7 @@ def test_waves_are_not_split_over_servers() -> None:
 
 
 def test_without_a_limit_calls_are_spread() -> None:
-    queue = ServerQueue("left", 2, "unbounded")
+    queue = queue_of("left", 2, "unbounded")
     bench = both("least-loaded", pipeline("p", node("n", width=5)), left=queue, right=queue._replace(server="right"))
     assert [text.split()[-1] for text in bench.due(0)] == ["left", "right", "left", "right", "left"]
 
@@ -372,7 +372,7 @@ def ended(call: CallRecord) -> float:
 @given(some_pipelines(), st.sampled_from(sorted(SCHEDULING)), st.sampled_from(["serial", "window", "waves"]))
 def test_nobody_waits_who_should_have_gone_first(some: tuple[Pipeline, ...], scheduling: str, concurrency: str) -> None:
     """At every start, every call that is left waiting has a larger key, by the order's definition over the records."""
-    queue = ServerQueue("s", 2, concurrency, scheduling, ageing_s=2.0, max_wait_s=0.5)
+    queue = queue_of("s", 2, concurrency, scheduling, ageing_s=2.0, max_wait_s=0.5)
     plan = Plan("one", (queue,), tuple((0,) * len(p.graph.nodes) for p in some))
     calls, jobs = run(some, plan)
     number = {p.name: i for i, p in enumerate(some)}
@@ -409,10 +409,10 @@ def test_no_slot_is_free_while_a_call_waits_that_could_have_it(data: st.DataObje
     caps = st.sampled_from(sorted(set(CONCURRENCY) - {"waves"}))
     orders = st.sampled_from(sorted(SCHEDULING))
     queues = tuple(
-        ServerQueue(f"s{i}", data.draw(st.integers(1, 3)), data.draw(caps), data.draw(orders)) for i in range(3)
+        queue_of(f"s{i}", data.draw(st.integers(1, 3)), data.draw(caps), data.draw(orders)) for i in range(3)
     )
     where: st.SearchStrategy[int | Pool] = st.sampled_from(
-        [0, 1, 2, Pool("least-loaded", (0, 1)), Pool("least-loaded", (2, 1, 0))]
+        [0, 1, 2, pool_of("least-loaded", (0, 1)), pool_of("least-loaded", (2, 1, 0))]
     )
     plan = Plan("three", queues, tuple(tuple(data.draw(where) for _ in p.graph.nodes) for p in some))
     calls, _ = run(some, plan)
@@ -426,20 +426,18 @@ def test_no_slot_is_free_while_a_call_waits_that_could_have_it(data: st.DataObje
         for number, queue in enumerate(queues):
             mine = [call for call in calls if call.server == queue.server and started(call) <= now_s < ended(call)]
             waiting = [c for c in calls if number in at[c.pipeline, c.node] and c.ready_s <= now_s < started(c)]
-            if queue.concurrency == "reserve" and sum(call.path == "batch" for call in mine) >= (
-                batch_limit(queue) or 0
-            ):
+            batch = queue.most_batch
+            if batch is not None and sum(call.path == "batch" for call in mine) >= batch:
                 waiting = [call for call in waiting if call.path == "interactive"]
-            most = limit(queue)
-            assert not waiting or (most is not None and len(mine) >= most)
+            assert not waiting or (queue.most is not None and len(mine) >= queue.most)
 
 
 @FEW
 @given(some_pipelines(), st.sampled_from(sorted(CONCURRENCY)), st.sampled_from(sorted(SCHEDULING)))
 def test_a_pool_of_one_server_is_that_server(some: tuple[Pipeline, ...], concurrency: str, scheduling: str) -> None:
     """Two ways through the engine, the quick one and the one for shared queues: the same records."""
-    queue = ServerQueue("s", 2, concurrency, scheduling, max_wait_s=0.5, ageing_s=2.0)
+    queue = queue_of("s", 2, concurrency, scheduling, max_wait_s=0.5, ageing_s=2.0)
     plain = Plan("one", (queue,), tuple((0,) * len(p.graph.nodes) for p in some))
     for choice in PLACEMENT:
-        pool = Plan("one", (queue,), tuple((Pool(choice, (0,)),) * len(p.graph.nodes) for p in some))
+        pool = Plan("one", (queue,), tuple((pool_of(choice, (0,)),) * len(p.graph.nodes) for p in some))
         assert sorted(run(some, pool)[0]) == sorted(run(some, plain)[0])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from core.graphs import FAN, node, pipeline
+from core.graphs import FAN, node, pipeline, queue_of
 
 from harness.core import record_log
 from harness.core.engine import Engine
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.core.record_log import RecordLog, Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.server_model import ServerModel
@@ -25,7 +25,7 @@ def test_what_a_simulation_made_comes_back_equal_and_of_the_same_types(
     tools = pipeline("tools", node("fetch", delay_s=0.25), node("ask", (0,)), jobs=2)
     engine = Engine(
         (pipeline("fan", *FAN, jobs=3), tools),
-        Plan("x", (ServerQueue("s", 2),), ((0, 0), (0, 0))),
+        Plan("x", (queue_of("s", 2),), ((0, 0), (0, 0))),
         origin="predicted",
         timeout_s=9.0,
     )

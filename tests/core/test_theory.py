@@ -11,14 +11,14 @@ from math import factorial
 
 import numpy as np
 import pytest
-from core.graphs import SINGLE, pipeline
+from core.graphs import SINGLE, pipeline, queue_of
 from numpy.random import Generator
 from scipy.stats import t as student
 
 from harness.core.engine import Engine
 from harness.core.events import Action, Event
 from harness.core.graph import Arrival
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -156,7 +156,7 @@ class Watched(Engine):
 def through_everything(concurrency: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple[Watched, list[CallRecord]]:
     """Engine, driver and model: four slots, each as fast as if it were alone."""
     jobs = pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=tuple(due_s.tolist())))
-    engine = Watched((jobs,), Plan("theory", (ServerQueue("s", 4, concurrency),), ((0,),)), origin="predicted")
+    engine = Watched((jobs,), Plan("theory", (queue_of("s", 4, concurrency),), ((0,),)), origin="predicted")
     lengths = tokens.tolist()
     backend = ModelledServers([ModelledServer(ServerModel(same_speed(4)))], lambda call: (1, lengths[call.job] + 1))
     calls: list[CallRecord] = []

@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import FOUR, node, pipeline, plan_of
+from core.graphs import FOUR, node, pipeline, plan_of, pool_of, queue_of
 from drivers.fake_ollama import FakeOllama
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.placement import PLACEMENT
-from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
-from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.core.scheduling import SCHEDULING
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
 from harness.drivers.virtual import simulate
@@ -72,7 +73,7 @@ async def live(
 
 def queues(*caps: str, scheduling: str = "fifo") -> Plan:
     place = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1)}[len(caps)]
-    each = tuple(ServerQueue(f"s{i}", 2, concurrency, scheduling, max_wait_s=0.5) for i, concurrency in enumerate(caps))
+    each = tuple(queue_of(f"s{i}", 2, concurrency, scheduling, max_wait_s=0.5) for i, concurrency in enumerate(caps))
     return plan_of("eq", each, FOUR, place)
 
 
@@ -95,8 +96,8 @@ def test_both_drivers_make_equal_records(
 )
 def test_both_drivers_agree_on_places(caps: tuple[str, str], choice: str, run_virtual: Callable[[Any], Any]) -> None:
     """Some nodes may go to two servers, some to one of these."""
-    each = tuple(ServerQueue(f"s{i}", 2, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps))
-    pool = Pool(choice, (0, 1))
+    each = tuple(queue_of(f"s{i}", 2, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps))
+    pool = pool_of(choice, (0, 1))
     plan = Plan("eq", each, ((pool, pool), (0, pool, 0, 0), (pool,), (pool, 0, 1, pool)))
     expected = virtual(FOUR, plan)
     assert run_virtual(lambda loop: live(loop, FOUR, plan)) == expected
@@ -137,7 +138,7 @@ def random_pipelines(draw: st.DrawFn) -> tuple[Pipeline, ...]:
 def test_every_call_is_made_once_in_order_and_within_the_cap(
     pipelines: tuple[Pipeline, ...], concurrency: str, scheduling: str, slots: int
 ) -> None:
-    plan = plan_of("p", (ServerQueue("s", slots, concurrency, scheduling),), pipelines)
+    plan = plan_of("p", (queue_of("s", slots, concurrency, scheduling),), pipelines)
     records = virtual(pipelines, plan)
     calls = [r for r in records if isinstance(r, CallRecord)]
     ends = {(r.pipeline, r.job, r.node): r.end_s for r in records if isinstance(r, DelayRecord)}

@@ -193,7 +193,7 @@ def check_slots(made: list[Any], plan: Plan) -> None:
     """A cancelled call holds its slot until the server has let go of it."""
     calls = [record for record in made if isinstance(record, CallRecord) and record.started_s is not None]
     for queue in plan.queues:
-        most = {"serial": 1, "window": queue.slots, "waves": queue.slots, "reserve": queue.slots}.get(queue.concurrency)
+        most, batch = queue.most, queue.most_batch
         if most is None:
             continue
         mine = [call for call in calls if call.server == queue.server]
@@ -201,7 +201,7 @@ def check_slots(made: list[Any], plan: Plan) -> None:
             assert moment is not None
             running = [c.path for c in mine if (c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0)]
             assert len(running) <= most
-            assert queue.concurrency != "reserve" or running.count("batch") <= max(1, most - queue.reserve)
+            assert batch is None or running.count("batch") <= batch
 
 
 def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> None:
@@ -216,5 +216,5 @@ def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> Non
         if isinstance(call, CallRecord) and call.started_s is not None:
             at = nodes[call.pipeline, call.node]
             assert call.server in {plan.queues[queue].server for queue in queues_of(at)}
-            if isinstance(at, Pool) and at.choice == "affinity":
-                assert homes.setdefault((at._replace(choice=""), call.pipeline, call.job), call.server) == call.server
+            if isinstance(at, Pool) and at.policy.settles:
+                assert homes.setdefault((at, call.pipeline, call.job), call.server) == call.server

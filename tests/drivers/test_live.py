@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from conftest import VirtualLoop
-from core.graphs import node, pipeline, plan_of, until
+from core.graphs import node, pipeline, plan_of, queue_of, until
 
 from harness.core.engine import Engine
 from harness.core.events import BranchDecision, Call
-from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.drivers.live import Answered, drive
 
@@ -31,7 +30,7 @@ def test_what_the_rules_read_in_an_answer_decides(run_virtual: Callable[[Any], A
                 return reply
             return Answered(reply, BranchDecision(stop=call.iteration == 1, items=2 + call.iteration))
 
-        engine = Engine((spec,), plan_of("c", (ServerQueue("s", 9),), (spec,)), origin="emulated")
+        engine = Engine((spec,), plan_of("c", (queue_of("s", 9),), (spec,)), origin="emulated")
         await drive(engine, send, records.append, start_s=0.0, settle=loop.idle)
         return [record for record in records if isinstance(record, CallRecord)]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from core.by_step import Given, reference
-from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of
+from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of, queue_of
 
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -25,7 +25,7 @@ COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),))
 
 def run(
     *pipelines: Pipeline,
-    queues: tuple[ServerQueue, ...] = (ServerQueue("one", 2, concurrency="unbounded"),),
+    queues: tuple[ServerQueue, ...] = (queue_of("one", 2, concurrency="unbounded"),),
     placement: tuple[int, ...] | None = None,
     servers: list[ModelledServer] | None = None,
     timeout_s: float | None = None,
@@ -122,7 +122,7 @@ def test_a_timeout_ends_a_call_wherever_it_is() -> None:
 
 
 def test_after_a_timeout_the_slot_serves_the_next() -> None:
-    calls, _ = run(at(0.0, 1.0), timeout_s=1.5, queues=(ServerQueue("one", 1, concurrency="serial"),))
+    calls, _ = run(at(0.0, 1.0), timeout_s=1.5, queues=(queue_of("one", 1, concurrency="serial"),))
     assert [(c.call, c.outcome, c.started_s, c.reply.end_s) for c in calls] == [
         (0, "timeout", 0.0, 2.0),
         (1, "timeout", 2.0, 4.0),
@@ -130,13 +130,13 @@ def test_after_a_timeout_the_slot_serves_the_next() -> None:
 
 
 def test_a_fan_runs_in_a_window_of_two() -> None:
-    calls, (job,) = run(pipeline("p", *FAN), queues=(ServerQueue("one", 2),))
+    calls, (job,) = run(pipeline("p", *FAN), queues=(queue_of("one", 2),))
     assert [c.reply.end_s for c in calls] == [5.0, 5.0, 10.0, 10.0, 13.0]
     assert job.pipeline_time_s == 13.0
 
 
 def test_two_servers_on_one_machine_slow_each_other() -> None:
-    queues = (ServerQueue("one", 2), ServerQueue("two", 2))
+    queues = (queue_of("one", 2), queue_of("two", 2))
     machine = Machine([ServerModel(COSTS), ServerModel(COSTS)], {2: 2.0})
     servers = [ModelledServer(server) for server in machine.servers]
     both = (pipeline("a", *SINGLE), pipeline("b", *SINGLE, jobs=1, arrival=Arrival(due_s=(2.0,))))
@@ -177,7 +177,7 @@ def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float |
 
     def records(model: type[ServerModel]) -> list[object]:
         made: list[object] = []
-        queues = tuple(ServerQueue(f"s{i}", 3, concurrency, max_wait_s=2.0) for i, concurrency in enumerate(caps))
+        queues = tuple(queue_of(f"s{i}", 3, concurrency, max_wait_s=2.0) for i, concurrency in enumerate(caps))
         some = (
             pipeline("fan", *FAN, jobs=9, arrival=Arrival(due_s=tuple(i * 3.125 for i in range(9)))),
             pipeline("diamond", *DIAMOND, jobs=9, arrival=Arrival(due_s=tuple(i * 2.75 for i in range(9)))),

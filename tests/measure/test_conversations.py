@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from conftest import VirtualLoop
 from core.graphs import node as agent_node
-from core.graphs import pipeline, plan_of
+from core.graphs import pipeline, plan_of, queue_of
 from drivers.fake_ollama import FakeOllama
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Pipeline, Session
-from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import fixed
 from harness.drivers.chat import Chat
@@ -60,7 +59,7 @@ async def run(
         return system, f"question {next(asked)}"
 
     texts = Texts(render, {("talk", "say"): Use({}, "", starts=False)})
-    plan, conversations = plan_of("c", (ServerQueue("s", 2),), (spec,)), Conversations()
+    plan, conversations = plan_of("c", (queue_of("s", 2),), (spec,)), Conversations()
     sender = Sender(
         plan,
         (spec,),

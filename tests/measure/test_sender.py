@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import FAN, SINGLE, pipeline, plan_of
+from core.graphs import FAN, SINGLE, pipeline, plan_of, queue_of
 from drivers.fake_ollama import FakeOllama
 
 from harness.core.engine import Engine
 from harness.core.graph import Pipeline
-from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
@@ -56,7 +55,7 @@ async def _trial(
             return await super().handle_async_request(request)
 
     chat = Chat(FRONT.url, "m", loop.time, transport=Logged(loop.time, lambda user: 1.0))
-    plan = plan_of(candidate, (ServerQueue("s", 8),), (p,))
+    plan = plan_of(candidate, (queue_of("s", 8),), (p,))
     agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     nodes = p.graph.nodes

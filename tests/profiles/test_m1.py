@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from core.graphs import queue_of
 
 from harness.core.engine import Engine
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
 from harness.profiles.compile import compile_costs, server_models
@@ -21,7 +22,7 @@ def wall_s(profile: Profile, row: Row) -> float:
     costs = compile_costs(profile, row.slots, given={"prefill_s_per_token": 0.0}).costs
     (model,) = server_models(profile, [costs])
     fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
-    engine = Engine((fan,), Plan("m1", (ServerQueue("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
+    engine = Engine((fan,), Plan("m1", (queue_of("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
     backend = ModelledServers(
         [ModelledServer(model, costs.before_s, costs.after_s)], lambda call: (30, row.output_tokens)
     )

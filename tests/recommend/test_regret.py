@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from recommend.workloads import Silent, alone, both, fan, loaded_of, paper
 
+from harness.core.concurrency import CONCURRENCY
 from harness.measure.progress import Progress
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
@@ -113,10 +114,10 @@ def test_the_grid_has_every_cap_and_both_placements_and_nothing_twice(regret: Mo
     names = [design.name for design in designs]
     assert len(names) == len(set(names))
     queues = [queue for design in designs for queue in design.plan.queues]
-    assert {queue.concurrency for queue in queues} == {"serial", "window", "waves", "unbounded", "reserve"}
+    assert {queue.concurrency.name for queue in queues} == set(CONCURRENCY)
     assert {queue.slots for queue in queues} == {1, 2, 4}
     assert {len(design.plan.queues) for design in designs} == {1, 2}
-    assert any(queue.scheduling == "interactive-first" for queue in queues)
+    assert any(queue.scheduling.name == "interactive-first" for queue in queues)
     one_path = regret.grid(regret.space_of(loaded_of(tmp_path, fan(3)).path, profile))
     assert {"2x-serial-on-1", "2x-window-on-4"} <= {design.name for design in one_path}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from core.graphs import pool_of
 from recommend.workloads import M1_PROMPTS, alone, both, chat, fan, loaded_of, on_paper, paper, talk, two_models
 
+from harness.core.concurrency import CONCURRENCY
 from harness.core.plan import Pool
-from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.core.scheduling import SCHEDULING
 from harness.errors import UserError
 from harness.profiles.load import load_profile
 from harness.recommend.constraints import Memory
@@ -28,11 +30,11 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert [item.what for item in space.left_out] == ["2, 8 slots", "two servers side by side"]
 
 
-def test_every_cap_and_order_is_tried(tmp_path: Path) -> None:
+def test_every_policy_is_tried(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
     queues = [queue for candidate in space.candidates for queue in candidate.plan.queues]
-    assert {queue.concurrency for queue in queues} == set(CONCURRENCY)
-    assert {queue.scheduling for queue in queues} == set(SCHEDULING)
+    assert {queue.concurrency.name for queue in queues} == set(CONCURRENCY)
+    assert {queue.scheduling.name for queue in queues} == set(SCHEDULING)
 
 
 def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
         space, _, _ = on_paper(tmp_path, text)
         pooled = [c for c in space.candidates if isinstance(c.plan.placement[0][0], Pool)]
         places = {place for c in pooled for row in c.plan.placement for place in row}
-        assert places == {Pool(choice, (0, 1)) for choice in choices}
+        assert places == {pool_of(choice, (0, 1)) for choice in choices}
         for candidate in pooled:
             one, other = candidate.plan.queues
             assert one == other._replace(server=one.server)

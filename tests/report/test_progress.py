@@ -9,12 +9,11 @@ from time import process_time
 
 import pytest
 from conftest import VirtualLoop
-from core.graphs import node, pipeline, plan_of
+from core.graphs import node, pipeline, plan_of, queue_of
 from rich.console import Console
 from runs import virtual_run
 
 from harness.core.engine import Engine
-from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.drivers.virtual import simulate
 from harness.measure import session
@@ -48,7 +47,7 @@ def text_of(progress: LiveProgress | LineProgress) -> str:
 def engine(width: int = 6, slots: int = 4) -> Engine:
     """One job of so many equal calls on a server with so many slots."""
     pipelines = (pipeline("digest", node("n", width=width)),)
-    return Engine(pipelines, plan_of("p", (ServerQueue("s", slots),), pipelines), origin="predicted")
+    return Engine(pipelines, plan_of("p", (queue_of("s", slots),), pipelines), origin="predicted")
 
 
 def test_a_trial_as_the_engine_tells_it() -> None:

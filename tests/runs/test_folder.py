@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from analysis import records as make
+from core.graphs import pool_of, queue_of
 
 from harness.content import shipped
-from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.plan import Plan
 from harness.errors import UserError
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
@@ -66,7 +67,7 @@ def test_shipped_workloads_are_read_back_whole(path: Path, tmp_path: Path) -> No
 
 def test_plans_over_several_servers_are_read_back_equal(tmp_path: Path) -> None:
     plan = Plan(
-        "c", (ServerQueue("a", 1), ServerQueue("b", 2, "reserve", reserve=1)), ((0, Pool("affinity", (0, 1))), (1,))
+        "c", (queue_of("a", 1), queue_of("b", 2, "reserve", reserve=1)), ((0, pool_of("affinity", (0, 1))), (1,))
     )
     run = full_run()._replace(plans=(plan,))
     assert read_run(write(tmp_path, run)).plans == (plan,)

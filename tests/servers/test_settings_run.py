@@ -10,15 +10,16 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
-from analysis.uses import ONE, candidate
+from analysis.uses import ONE, candidate, used
 from conftest import VirtualLoop
+from core.graphs import queue_of
 from servers.asgi import AppTransport
 from starlette.types import Receive, Scope, Send
 
-from harness.analysis.model import ServerUse
+from harness.analysis.model import PoolUse, ServerUse
 from harness.analysis.settings import settings_for
 from harness.core.events import Call
-from harness.core.plan import ServerQueue
+from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
 from harness.core.step_costs import StepCosts
 from harness.servers.front.app import create_app
@@ -59,7 +60,9 @@ def copied(kind: str, *uses: ServerUse, pool: str = "") -> tuple[dict[str, Any],
     """Execute a snippet, and put a simulated server in the place of each that it names."""
     of = candidate(*uses)
     if pool:
-        of = of._replace(pools=tuple((summary.pipeline, pool) for summary in of.pipelines))
+        policy = PLACEMENT[pool]
+        uses_all = (PoolUse(each.pipeline, pool, policy.says, policy.code) for each in of.pipelines)
+        of = of._replace(pools=tuple(uses_all))
     (text,) = (text for text in settings_for(of).texts if text.kind == kind)
     made: dict[str, Any] = {}
     exec(compile(text.text, kind, "exec"), made)
@@ -80,9 +83,9 @@ def in_waves(server: Counted, size: int) -> bool:
 
 CONCURRENCY = {
     "window": (ONE, 4),
-    "serial": (ONE._replace(concurrency="serial", limit=1), 1),
-    "waves": (ONE._replace(concurrency="waves", limit=4), 4),
-    "unbounded": (ONE._replace(concurrency="unbounded", limit=None), 10),
+    "serial": (used(ONE, "serial"), 1),
+    "waves": (used(ONE, "waves"), 4),
+    "unbounded": (used(ONE, "unbounded"), 10),
 }
 
 
@@ -105,7 +108,7 @@ def test_the_limit_holds_and_is_reached(kind: str, concurrency: str, run_virtual
 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain"])
 def test_two_servers_have_a_limit_each(kind: str, run_virtual: RunVirtual) -> None:
-    made, servers = copied(kind, ONE._replace(server="one-slot", limit=1, concurrency="serial"), ONE)
+    made, servers = copied(kind, used(ONE, "serial", server="one-slot"), ONE)
 
     async def steps(_: VirtualLoop) -> None:
         await asyncio.gather(made["ask_all_one_slot"](PROMPTS[:3]), made["ask_all_four_slot"](PROMPTS))
@@ -165,7 +168,7 @@ def test_langgraph_by_max_concurrency_alone(run_virtual: RunVirtual) -> None:
 
 
 def test_langgraph_by_the_semaphore_over_two_invocations(run_virtual: RunVirtual) -> None:
-    made, servers = copied("langgraph", ONE._replace(server="one-slot", limit=1, concurrency="serial"), ONE)
+    made, servers = copied("langgraph", used(ONE, "serial", server="one-slot"), ONE)
     graph = fan_out(made["call_four_slot"])
     other = fan_out(made["call_one_slot"])
 
@@ -178,7 +181,7 @@ def test_langgraph_by_the_semaphore_over_two_invocations(run_virtual: RunVirtual
 
 
 def test_langgraph_without_a_limit(run_virtual: RunVirtual) -> None:
-    made, servers = copied("langgraph", ONE._replace(concurrency="unbounded", limit=None))
+    made, servers = copied("langgraph", used(ONE, "unbounded"))
     graph = fan_out(made["call_four_slot"])
     run_virtual(lambda _: made["run"](graph, {"prompts": PROMPTS, "answers": []}))
     assert servers["four-slot"].most == len(PROMPTS)
@@ -218,7 +221,7 @@ ASKED = [
 @pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
 @pytest.mark.parametrize("scheduling", [scheduling for scheduling in SCHEDULING if scheduling != "fifo"])
 def test_who_waits_is_let_in_as_the_order_says(kind: str, scheduling: str, run_virtual: RunVirtual) -> None:
-    made, servers = copied(kind, ONE._replace(concurrency="serial", limit=1, scheduling=scheduling))
+    made, servers = copied(kind, used(ONE, "serial", scheduling))
     call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
     key, ended = made["key_four_slot"], []
 
@@ -230,11 +233,11 @@ def test_who_waits_is_let_in_as_the_order_says(kind: str, scheduling: str, run_v
         await asyncio.gather(*(one(number) for number in range(len(ASKED))))
 
     run_virtual(steps)
-    queue = ServerQueue("four-slot", 1, "serial", scheduling)
+    queue = queue_of("four-slot", 1, "serial", scheduling)
 
     def of_the_engine(number: int) -> Any:
         asked = ASKED[number]
-        return SCHEDULING[scheduling](Call(number, 0, number, 0, 0, 0, 0, 0.0), asked, asked, queue)
+        return SCHEDULING[scheduling].key(Call(number, 0, number, 0, 0, 0, 0, 0.0), asked, asked, queue)
 
     first, *rest = range(len(ASKED))  # the first finds the server idle
     assert ended == [first, *sorted(rest, key=of_the_engine)]
@@ -242,13 +245,13 @@ def test_who_waits_is_let_in_as_the_order_says(kind: str, scheduling: str, run_v
 
 
 def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobody_out(run_virtual: RunVirtual) -> None:
-    made, _ = copied("asyncio", ONE._replace(limit=2, scheduling="oldest-job-first"))
+    made, _ = copied("asyncio", used(ONE, "window", "oldest-job-first", 2))
     limit = made["Turns"](2)
-    scheduling: list[int] = []
+    order: list[int] = []
 
     async def hold(number: int) -> None:
         async with limit.at(number):
-            scheduling.append(number)
+            order.append(number)
             await asyncio.sleep(1)
         if number == 0:  # the first to have waited was given its turn and has not gone on yet
             tasks[2].cancel()
@@ -263,13 +266,13 @@ def test_a_call_that_is_cancelled_while_it_waits_or_as_its_turn_comes_keeps_nobo
         assert [task.cancelled() for task in tasks] == [number in (2, 3) for number in range(7)]
 
     run_virtual(steps)
-    assert scheduling == [0, 1, 4, 5, 6]
+    assert order == [0, 1, 4, 5, 6]
     assert (limit.free, limit.waiting) == (2, [])
 
 
 def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> None:
     for kind in ("asyncio", "langchain", "langgraph"):
-        made, servers = copied(kind, ONE._replace(concurrency="reserve", batch_limit=3))
+        made, servers = copied(kind, used(ONE, "reserve"))
         call = made["ask_four_slot" if kind == "asyncio" else "call_four_slot"]
 
         async def steps(_: VirtualLoop, call: Any = call, server: Counted = servers["four-slot"]) -> list[int]:
@@ -286,7 +289,7 @@ def test_of_a_reserve_batch_calls_leave_a_slot_free(run_virtual: RunVirtual) -> 
 @pytest.mark.parametrize("kind", ["asyncio", "langchain", "langgraph"])
 @pytest.mark.parametrize("scheduling", ["fifo", "oldest-job-first"])
 def test_two_servers_that_take_whatever_comes(kind: str, scheduling: str, run_virtual: RunVirtual) -> None:
-    uses = [ONE._replace(server=name, limit=2, slots=2, scheduling=scheduling) for name in ("half-a", "half-b")]
+    uses = [used(ONE, "window", scheduling, server=name, slots=2) for name in ("half-a", "half-b")]
     made, servers = copied(kind, *uses, pool="least-loaded")
     every = made["ask_all_pool" if kind == "asyncio" else "call_all_pool"]
 

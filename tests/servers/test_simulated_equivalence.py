@@ -13,18 +13,18 @@ from typing import Any
 import httpx
 import pytest
 from conftest import VirtualLoop
-from core.graphs import FOUR, SINGLE, pipeline
+from core.graphs import FOUR, SINGLE, pipeline, queue_of
 from core.graphs import plan_of as placed
 from servers.asgi import AppTransport
 
+from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Session
 from harness.core.machine import Machine, SharedServer
-from harness.core.plan import Plan, ServerQueue
+from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-from harness.core.routing import CONCURRENCY
 from harness.core.server_model import ServerModel
 from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
@@ -146,9 +146,7 @@ def without_detail(records: list[AnyRecord]) -> list[AnyRecord]:
 
 def plan_of(caps: tuple[str, ...], costs: tuple[StepCosts, ...]) -> Plan:
     place = {1: (0,) * 6, 2: (0, 0, 1, 1, 0, 1)}[len(caps)]
-    queues = tuple(
-        ServerQueue(f"s{i}", costs[i].slots, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps)
-    )
+    queues = tuple(queue_of(f"s{i}", costs[i].slots, concurrency, max_wait_s=0.5) for i, concurrency in enumerate(caps))
     return placed("eq", queues, PIPELINES, place)
 
 

@@ -71,19 +71,18 @@ CASES = {
     ),
     "an unknown choice of servers": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: {least-laoded: [s, s]}}}}\n",
-        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
-        '`affinity`, found `least-laoded`; did you mean "least-loaded"?',
+        "w.yaml:10:31: compare.c.placement.p: expected one of `least-loaded`, `affinity` with a list of servers, "
+        'found `least-laoded`; did you mean "least-loaded"?',
     ),
     "an unknown choice of servers for all": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {afinity: [s, s]}}}\n",
-        "w.yaml:10:26: compare.c.placement: expected a server's name, a server per pipeline or node (digest: "
-        "four-slot, digest.merge: one-slot) or a mapping with one of `least-loaded`, `affinity`, found `afinity`; "
-        'did you mean "affinity"?',
+        "w.yaml:10:27: compare.c.placement: expected one of `least-loaded`, `affinity` with a list of servers, "
+        'found `afinity`; did you mean "affinity"?',
     ),
     "a list of servers without a choice": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: [s, s]}}}\n",
-        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
-        "`affinity`, found a list",
+        "w.yaml:10:27: compare.c.placement: expected one of `least-loaded`, `affinity` with a list of servers, "
+        "found `p`; a policy of your own comes with --policies FILE",
     ),
     "a choice of one server": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {least-loaded: s}}}\n",

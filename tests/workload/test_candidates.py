@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.graphs import pool_of, queue_of
+
 from harness.core.graph import Arrival, Graph, Node, Pipeline
-from harness.core.plan import Plan, Pool, ServerQueue, queues_of
+from harness.core.plan import Plan, queues_of
 from harness.workload import candidates
 from harness.workload.candidates import Plans
 from harness.workload.schema import LlamaCppServer, OllamaServer, Workload
@@ -41,7 +43,7 @@ SERVERS = {
 
 def test_a_word_is_that_cap_on_the_server_with_most_slots() -> None:
     found = plans(workload(BOTH, servers=SERVERS, compare={"c": "unbounded"}))
-    assert found.plans == (Plan("c", (ServerQueue("six", 6, concurrency="unbounded"),), ((0,), (0,))),)
+    assert found.plans == (Plan("c", (queue_of("six", 6, concurrency="unbounded"),), ((0,), (0,))),)
     assert list(found.servers) == ["six"]
     assert found.derived == ()
 
@@ -56,21 +58,21 @@ def test_place_per_pipeline_and_cap_per_server() -> None:
         }
     }
     found = plans(workload(BOTH, servers=SERVERS, compare=compare))
-    one = ServerQueue("one", 1, concurrency="serial", limit=3)
-    six = ServerQueue("six", 6, concurrency="window", scheduling="interactive-first", limit=3)
+    one = queue_of("one", 1, concurrency="serial", limit=3)
+    six = queue_of("six", 6, concurrency="window", scheduling="interactive-first", limit=3)
     assert found.plans == (Plan("c", (one, six), ((1,), (0,))),)
 
 
 def test_standard_set_of_both_paths() -> None:
     found = plans(workload(BOTH, servers={"one": SERVERS["one"], "six": SERVERS["six"]}))
     assert found.plans == (
-        Plan("serial", (ServerQueue("one", 1, concurrency="serial"),), ((0,), (0,))),
-        Plan("window", (ServerQueue("six", 6, concurrency="window"),), ((0,), (0,))),
-        Plan("waves", (ServerQueue("six", 6, concurrency="waves"),), ((0,), (0,))),
-        Plan("unbounded", (ServerQueue("six", 6, concurrency="unbounded"),), ((0,), (0,))),
+        Plan("serial", (queue_of("one", 1, concurrency="serial"),), ((0,), (0,))),
+        Plan("window", (queue_of("six", 6, concurrency="window"),), ((0,), (0,))),
+        Plan("waves", (queue_of("six", 6, concurrency="waves"),), ((0,), (0,))),
+        Plan("unbounded", (queue_of("six", 6, concurrency="unbounded"),), ((0,), (0,))),
         Plan(
             "split",
-            (ServerQueue("one-half", 1, concurrency="serial"), ServerQueue("six-half", 6, concurrency="window")),
+            (queue_of("one-half", 1, concurrency="serial"), queue_of("six-half", 6, concurrency="window")),
             ((1,), (0,)),
         ),
     )
@@ -103,7 +105,7 @@ def test_a_four_slot_twin_is_added_where_the_file_has_one_slot() -> None:
     slots = {name: spec.slots for name, spec in found.servers.items()}
     assert slots == {"only": 1, "four-slot": 4, "only-half": 1, "four-slot-half": 4}
     assert found.derived == ("four-slot", "only-half", "four-slot-half")
-    assert found.plans[0] == Plan("serial", (ServerQueue("only", 1, concurrency="serial"),), ((0,), (0,)))
+    assert found.plans[0] == Plan("serial", (queue_of("only", 1, concurrency="serial"),), ((0,), (0,)))
 
 
 def test_a_twin_takes_no_name_that_is_there() -> None:
@@ -124,7 +126,7 @@ def test_a_running_server_has_no_twin() -> None:
     spec = {"kind": "ollama", "model": "m", "slots": 4, "url": "http://127.0.0.1:11434"}
     found = plans(workload(BOTH, servers={"mine": spec}))
     assert found.servers == {"mine": OllamaServer.model_validate(spec)}
-    assert [(plan.name, plan.queues[0].concurrency) for plan in found.plans] == [
+    assert [(plan.name, plan.queues[0].concurrency.name) for plan in found.plans] == [
         ("serial", "serial"),
         ("window", "window"),
         ("waves", "waves"),
@@ -210,18 +212,18 @@ def test_least_loaded_and_affinity_are_pools_of_lanes() -> None:
     compare = {"c": {"placement": place, "concurrency": {"six": "reserve"}, "reserve": 2}}
     found = plans(workload(BOTH, servers=SERVERS, compare=compare))
     queues = (
-        ServerQueue("one", 1, reserve=2),
-        ServerQueue("four", 4, reserve=2),
-        ServerQueue("six", 6, "reserve", reserve=2),
+        queue_of("one", 1, reserve=2),
+        queue_of("four", 4, reserve=2),
+        queue_of("six", 6, "reserve", reserve=2),
     )
-    assert found.plans == (Plan("c", queues, ((Pool("least-loaded", (2, 0)),), (Pool("affinity", (0, 1)),))),)
+    assert found.plans == (Plan("c", queues, ((pool_of("least-loaded", (2, 0)),), (pool_of("affinity", (0, 1)),))),)
     assert set(found.servers) == {"one", "four", "six"}
 
 
 def test_a_pool_for_everything() -> None:
     compare = {"c": {"placement": {"least-loaded": ["one", "four"]}}}
     (plan,) = plans(workload(BOTH, servers=SERVERS, compare=compare)).plans
-    assert plan.placement == ((Pool("least-loaded", (0, 1)),),) * 2
+    assert plan.placement == ((pool_of("least-loaded", (0, 1)),),) * 2
 
 
 def test_a_pipeline_may_be_called_as_a_choice_is() -> None:
@@ -237,7 +239,7 @@ def test_of_several_servers_those_count_that_have_the_model() -> None:
     compare: dict[str, Any] = {"c": {"placement": {"least-loaded": ["small", "large", "large-2"]}}}
     nodes = {"digest": {"draft": "", "short": "s.gguf", "answer": "l.gguf"}}
     (plan,) = plans(workload({"digest": "batch"}, servers=servers, compare=compare), **nodes).plans
-    assert plan.placement == ((Pool("least-loaded", (0, 1, 2)), 0, Pool("least-loaded", (1, 2))),)
+    assert plan.placement == ((pool_of("least-loaded", (0, 1, 2)), 0, pool_of("least-loaded", (1, 2))),)
 
 
 def test_where_none_of_several_has_the_model_another_server_has_it() -> None:

@@ -22,13 +22,9 @@ from harness.workload.schema.nodes import (
 )
 from harness.workload.schema.pipelines import Goal, PipelineSpec
 from harness.workload.schema.routing import (
-    Affinity,
     Candidate,
-    ConcurrencyName,
-    LeastLoaded,
-    PlacementName,
     Routing,
-    SchedulingName,
+    Several,
     Where,
 )
 from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
@@ -46,7 +42,6 @@ from harness.workload.schema.sizes import Amount, Duration, distribution, is_fix
 
 __all__ = [
     "FAULTS",
-    "Affinity",
     "AgentSpec",
     "Amount",
     "Arrival",
@@ -54,7 +49,6 @@ __all__ = [
     "Bursts",
     "Candidate",
     "Closed",
-    "ConcurrencyName",
     "Duration",
     "EngineServer",
     "Every",
@@ -67,7 +61,6 @@ __all__ = [
     "ItemsSpec",
     "JsonIs",
     "LabelSpec",
-    "LeastLoaded",
     "ListInput",
     "LlamaCppServer",
     "MeasureSpec",
@@ -75,7 +68,6 @@ __all__ = [
     "OllamaServer",
     "Otherwise",
     "PipelineSpec",
-    "PlacementName",
     "Poisson",
     "Ramp",
     "Regex",
@@ -83,10 +75,10 @@ __all__ = [
     "RetrySpec",
     "Routing",
     "Rule",
-    "SchedulingName",
     "ServerBase",
     "ServerSpec",
     "Session",
+    "Several",
     "SimulatedServer",
     "SubpipelineSpec",
     "Synthetic",

@@ -2,131 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PositiveInt,
+    RootModel,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from harness.core.policies import STANDARD, Policies
 from harness.errors import did_you_mean
 from harness.workload.schema.base import FrozenDict, Name, Seconds, Spec, Table, mistake, shape
 
-__all__ = [
-    "Affinity",
-    "Candidate",
-    "ConcurrencyName",
-    "LeastLoaded",
-    "PlacementName",
-    "Routing",
-    "SchedulingName",
-    "Where",
-]
+__all__ = ["Candidate", "Routing", "Several", "Where"]
 
 # A pipeline, or a node of one: `digest`, `digest.merge`, in a sub-pipeline `digest.refine/critic`.
 _NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
 Placed = Annotated[str, Field(pattern=rf"^{_NAME}(\.{_NAME}(/{_NAME})*)?$")]
-ConcurrencyName = Literal["serial", "window", "waves", "unbounded", "reserve"]
-SchedulingName = Literal[
-    "fifo", "interactive-first", "oldest-job-first", "least-served-first", "shortest-first", "critical-path-first"
-]
-PlacementName = Literal["least-loaded", "affinity"]
-_PLACES: tuple[PlacementName, ...] = ("least-loaded", "affinity")
+_OWN = "a policy of your own comes with --policies FILE"
 
 
-class _Several(Spec):
-    """Several servers, any of which may take a call."""
+def _known(info: ValidationInfo) -> Policies:
+    """Return the policies that may be named: those that come with Slotwise, unless the caller has more."""
+    policies = (info.context or {}).get("policies")
+    return policies if isinstance(policies, Policies) else STANDARD
 
-    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
-        """Return how one is chosen, and the servers."""
-        raise NotImplementedError
+
+def _named(kind: Literal["concurrency", "scheduling"]) -> AfterValidator:
+    """Return what checks that a policy of that name is there."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        names = list(getattr(_known(info), kind))
+        if name not in names:
+            expected = ", ".join(f'"{known}"' for known in names[:-1]) + f' or "{names[-1]}"'
+            hint = did_you_mean(name, names) or f"; {_OWN}"
+            raise mistake(f'expected {expected}, found "{name}"{hint}')
+        return name
+
+    return AfterValidator(check)
+
+
+def _names(kind: Literal["concurrency", "scheduling"]) -> WithJsonSchema:
+    own = {"type": "string", "pattern": f"^{_NAME}$", "description": "One of your own (--policies FILE)."}
+    return WithJsonSchema({"anyOf": [{"enum": list(getattr(STANDARD, kind))}, own]})
+
+
+ConcurrencyName = Annotated[str, _named("concurrency"), _names("concurrency")]
+SchedulingName = Annotated[str, _named("scheduling"), _names("scheduling")]
+
+
+class Several(RootModel[Mapping[str, tuple[Name, ...]]]):
+    """Several servers, any of which may take a call: `{least-loaded: [left, right]}`."""
+
+    model_config = {"frozen": True}
+
+    @property
+    def policy(self) -> str:
+        """The placement policy that chooses among them."""
+        return next(iter(self.root))
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The servers, two or more."""
+        return self.root[self.policy]
 
     @model_validator(mode="after")
-    def _each_once(self) -> _Several:
-        how, names = self.choice()
-        if len(names) < 2:
-            raise mistake(f'expected at least two servers, found "{names[0]}"; write the one without {how}', how, 0)
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise mistake(f'server "{name}" stands twice', how, i)
+    def _one_policy(self, info: ValidationInfo) -> Several:
+        names = list(_known(info).placement)
+        choices = ", ".join(f"`{name}`" for name in names)
+        if len(self.root) != 1 or self.policy not in names:
+            hint = did_you_mean(self.policy, names) or f"; {_OWN}"
+            raise mistake(f"expected one of {choices} with a list of servers, found `{self.policy}`{hint}", self.policy)
+        if len(self.servers) < 2:
+            one = f'found "{self.servers[0]}"; write the one without {self.policy}' if self.servers else "found none"
+            raise mistake(f"expected at least two servers, {one}", self.policy, *([0] if self.servers else []))
+        for i, name in enumerate(self.servers):
+            if name in self.servers[:i]:
+                raise mistake(f'server "{name}" stands twice', self.policy, i)
         return self
 
 
-class LeastLoaded(_Several):
-    """The server with most free slots when the call is dispatched."""
-
-    least_loaded: tuple[Name, ...] = Field(
-        alias="least-loaded",
-        min_length=1,
-        description="Servers; a call goes to the one with most free slots when it is dispatched.",
-        examples=[["left", "right"]],
-    )
-
-    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
-        """Return how one is chosen, and the servers."""
-        return "least-loaded", self.least_loaded
-
-
-class Affinity(_Several):
-    """The server that the conversation began on."""
-
-    affinity: tuple[Name, ...] = Field(
-        min_length=1,
-        description="Servers; a conversation begins on the least loaded and stays there.",
-        examples=[["left", "right"]],
-    )
-
-    def choice(self) -> tuple[PlacementName, tuple[str, ...]]:
-        """Return how one is chosen, and the servers."""
-        return "affinity", self.affinity
+def _is_several(value: Any) -> bool:
+    """Tell by what was written: a pipeline may be called `affinity`, but no pipeline is placed on a list."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        return isinstance(next(iter(value.values())), (list, tuple))
+    return isinstance(value, Several)
 
 
 def _where(value: Any) -> str | None:
-    """Choose the form by what was written: a pipeline may be called `affinity`, but no pipeline is placed on a list."""
     if isinstance(value, str):
         return "<text>"
-    if isinstance(value, BaseModel):
-        return f"<{value.choice()[0]}>" if isinstance(value, _Several) else None
-    if isinstance(value, Mapping) and len(value) == 1:
-        (key,) = value
-        return f"<{key}>" if key in _PLACES else None
-    return None
+    return "<several>" if _is_several(value) else None
 
 
-def _place(value: Any) -> str | None:
-    if not isinstance(value, Mapping):
-        return _where(value)
-    for key, of in value.items():
-        if len(value) == 1 and isinstance(of, (list, tuple)) and (key in _PLACES or did_you_mean(str(key), _PLACES)):
-            return _where(value)
-    return "<mapping>"
+def _placement(value: Any) -> str | None:
+    found = _where(value)
+    return "<mapping>" if found is None and isinstance(value, Mapping) else found
 
 
+_SEVERAL = "one placement policy with several servers (least-loaded: [left, right])"
 Where = Annotated[
-    Annotated[Name, Tag("<text>")]
-    | Annotated[LeastLoaded, Tag("<least-loaded>")]
-    | Annotated[Affinity, Tag("<affinity>")],
-    Discriminator(
-        _where,
-        custom_error_type="one_key_of",
-        custom_error_message="expected {instead}a mapping with exactly one of {keys}",
-        custom_error_context=FrozenDict({"keys": "`least-loaded`, `affinity`", "instead": "a server's name or "}),
-    ),
+    Annotated[Name, Tag("<text>")] | Annotated[Several, Tag("<several>")],
+    Discriminator(_where, custom_error_type="shape", custom_error_message=f"expected a server's name or {_SEVERAL}"),
 ]
-Place = Annotated[
+Placement = Annotated[
     Annotated[Name, Tag("<text>")]
-    | Annotated[LeastLoaded, Tag("<least-loaded>")]
-    | Annotated[Affinity, Tag("<affinity>")]
+    | Annotated[Several, Tag("<several>")]
     | Annotated[Annotated[Mapping[Placed, Where], AfterValidator(FrozenDict)], Tag("<mapping>")],
     Discriminator(
-        _place,
-        custom_error_type="one_key_of",
-        custom_error_message="expected {instead}a mapping with exactly one of {keys}",
-        custom_error_context=FrozenDict(
-            {
-                "keys": "`least-loaded`, `affinity`",
-                "instead": "a server's name, a server per pipeline or node (digest: four-slot, digest.merge: one-slot) "
-                "or ",
-            }
-        ),
+        _placement,
+        custom_error_type="shape",
+        custom_error_message="expected a server's name, one for each pipeline or node (digest: four-slot, "
+        f"digest.merge: one-slot) or {_SEVERAL}",
     ),
 ]
 
@@ -134,11 +128,11 @@ Place = Annotated[
 class Routing(Spec):
     """Where calls go (`placement`), how many at once (`concurrency`), who goes first (`scheduling`)."""
 
-    placement: Place | None = Field(
+    placement: Placement | None = Field(
         default=None,
         description=(
-            "A server, or a server per PIPELINE or PIPELINE.NODE; instead of one server `least-loaded` or `affinity` "
-            "with several. Left out: the server with most slots."
+            "A server, or a server per PIPELINE or PIPELINE.NODE; instead of one server a placement policy "
+            "(`least-loaded`, `affinity`) with several. Left out: the server with most slots."
         ),
         examples=[
             "four-slot",
@@ -164,7 +158,7 @@ class Routing(Spec):
         examples=["interactive-first"],
     )
     limit: PositiveInt | None = Field(
-        default=None, description="`window`, `reserve`: instead of the server's slots.", examples=[3]
+        default=None, description="`window`, `reserve`: calls in flight instead of the server's slots.", examples=[3]
     )
     max_wait_s: Seconds = Field(
         default=1.0, description="`waves`: start when the oldest call has waited this long.", examples=[0.5]
@@ -180,6 +174,21 @@ class Routing(Spec):
     reserve: PositiveInt = Field(
         default=1, description="`reserve`: slots that batch calls leave to interactive ones.", examples=[1]
     )
+
+    def concurrency_on(self, server: str) -> str:
+        """Return the concurrency policy's name on a server."""
+        return self.concurrency if isinstance(self.concurrency, str) else self.concurrency.get(server, "window")
+
+    def scheduling_on(self, server: str) -> str:
+        """Return the scheduling policy's name on a server."""
+        return self.scheduling if isinstance(self.scheduling, str) else self.scheduling.get(server, "fifo")
+
+    def places(self) -> Iterator[tuple[str, str | Several]]:
+        """Yield what is placed where, as it is written: ("" for everything, or a pipeline or node; where)."""
+        if isinstance(self.placement, Mapping):
+            yield from self.placement.items()
+        elif self.placement is not None:
+            yield "", self.placement
 
 
 Candidate = Annotated[
