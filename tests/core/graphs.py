@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.arrival_processes import Closed, Listed
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import Path
+from harness.core.sizes import fixed
 
 
 def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
@@ -29,7 +31,7 @@ def graph(*nodes: Node) -> Graph:
 
 def pipeline(name: str, *nodes: Node, path: Path = "batch", jobs: int | None = 1, **rest: object) -> Pipeline:
     """A pipeline of which all jobs arrive at 0 unless `arrival` says otherwise."""
-    rest.setdefault("arrival", Arrival(due_s=(0.0,) * (jobs or 1)))
+    rest.setdefault("arrival", Listed((0.0,) * (jobs or 1)))
     return Pipeline(name, path, graph(*nodes), jobs=jobs, **rest)  # type: ignore[arg-type]  # of several types
 
 
@@ -48,7 +50,7 @@ DIAMOND = (node("plan"), node("left", (0,)), node("right", (0,)), node("edit", (
 TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
 FOUR = (
     pipeline("fan", *FAN, jobs=3),
-    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
-    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
+    pipeline("tools", *TOOLS, jobs=2, arrival=Listed((0.0, 0.25))),
+    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Closed(2, fixed(0.125)), until=0),
     pipeline("late", *DIAMOND, jobs=2, after=1),
 )

@@ -6,7 +6,7 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 from __future__ import annotations
 
 from harness.workload.schema.agents import AgentSpec
-from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
+from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
@@ -45,19 +45,16 @@ from harness.workload.schema.servers import (
 from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
 
 __all__ = [
+    "ARRIVALS",
     "FAULTS",
     "Affinity",
     "AgentSpec",
     "Amount",
-    "Arrival",
-    "AtTimes",
-    "Bursts",
+    "ArrivalSpec",
     "Candidate",
-    "Closed",
     "ConcurrencyName",
     "Duration",
     "EngineServer",
-    "Every",
     "FaultName",
     "FileInput",
     "FirstWord",
@@ -76,8 +73,6 @@ __all__ = [
     "Otherwise",
     "PipelineSpec",
     "PlacementName",
-    "Poisson",
-    "Ramp",
     "Regex",
     "RepeatSpec",
     "RetrySpec",
@@ -86,13 +81,12 @@ __all__ = [
     "SchedulingName",
     "ServerBase",
     "ServerSpec",
-    "Session",
+    "SessionSpec",
     "SimulatedServer",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
-    "Trace",
     "UntilSpec",
     "Where",
     "Workload",
