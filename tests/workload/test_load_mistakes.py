@@ -10,7 +10,10 @@ from workload.mistaken import HEAD, INLINE, message, nodes, pipelines
 from harness import content
 from harness.errors import WorkloadError
 from harness.workload.load import load_workload
+from harness.workload.schema import ARRIVALS
 from harness.workload.source import MAX_BYTES
+
+ARRIVAL_KEYS = ", ".join(f"`{key}`" for key in ARRIVALS)
 
 CASES = {
     "unknown key": (
@@ -135,15 +138,12 @@ CASES = {
     ),
     "unknown arrival": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {evry_s: 2}"),
-        "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
-        "`poisson_per_s`, `gamma`, `ramp`, `bursts`, `trace`, "
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, "
         'found `evry_s`; did you mean "every_s"?',
     ),
     "two arrivals": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {every_s: 2, closed: 1}"),
-        "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
-        "`poisson_per_s`, `gamma`, `ramp`, `bursts`, `trace`, "
-        "found `every_s`, `closed`",
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, found `every_s`, `closed`",
     ),
     "neither jobs nor while": (
         HEAD.replace("    jobs: 1\n", ""),
