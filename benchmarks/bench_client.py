@@ -22,8 +22,9 @@ from langchain_ollama import ChatOllama
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.arrival_processes import Listed
 from harness.core.engine import Engine
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.drivers.chat import Chat
@@ -97,7 +98,7 @@ async def harnessed(url: str, stream: bool) -> None:
     server = RunningServer("s", "ollama", url, "m", IN_FLIGHT, False, "canned", False, False, {})
     path = "interactive" if stream else "batch"
     node = Node("n", "agent", (), (), width=CALLS, agent="a")
-    pipeline = Pipeline("p", path, Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
+    pipeline = Pipeline("p", path, Graph((node,)), Listed((0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
     plan = Plan("bench", (ServerQueue("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
     uses = {("p", "n"): Use({}, "", starts=False)}

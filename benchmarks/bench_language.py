@@ -17,10 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.arrival_processes import Closed
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.flow import FlowShape, FlowWalk, is_plain
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
@@ -101,7 +102,7 @@ def serve(call: Call, now_s: float) -> Reply:
 
 
 def engine_of(nodes: tuple[Node, ...], jobs: int) -> Engine:
-    pipeline = Pipeline("p", "batch", Graph(nodes), Arrival(users=4), jobs=jobs)
+    pipeline = Pipeline("p", "batch", Graph(nodes), Closed(4), jobs=jobs)
     return Engine((pipeline,), Plan("c", (ServerQueue("s", 8),), ((0,) * len(nodes),)), origin="predicted", seed=7)
 
 

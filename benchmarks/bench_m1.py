@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.arrival_processes import Listed
 from harness.core.concurrency import UNBOUNDED
 from harness.core.engine import Engine
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
@@ -24,7 +25,7 @@ def wall_s(profile: Profile, row: Row) -> float:
     fitted = compile_costs(profile, row.slots, given=GIVEN)
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)
-    fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
+    fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Listed((0.0,)), jobs=1)
     engine = Engine((fan,), Plan("m1", (ServerQueue("m1", row.slots, UNBOUNDED),), ((0,),)), origin="predicted")
     backend = ModelledServers([server], lambda call: (PROMPT_TOKENS, row.output_tokens))
     return simulate(engine, backend, lambda record: None)

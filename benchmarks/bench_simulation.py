@@ -27,9 +27,10 @@ import simpy
 from rich.console import Console
 from rich.table import Table
 
+from harness.core.arrival_processes import Listed
 from harness.core.concurrency import CONCURRENCY, UNBOUNDED, WINDOW
 from harness.core.engine import Engine
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, JobRecord, Reply
@@ -53,13 +54,13 @@ Kept = list[Any] | Records
 Run = Callable[[int, Any], None]
 
 
-def poisson(jobs: int, per_s: float, seed: int) -> Arrival:
+def poisson(jobs: int, per_s: float, seed: int) -> Listed:
     rng = random.Random(seed)
     now_s, due_s = 0.0, []
     for _ in range(jobs):
         now_s += rng.expovariate(per_s)
         due_s.append(now_s)
-    return Arrival(tuple(due_s))
+    return Listed(tuple(due_s))
 
 
 def pipeline(calls: int, records: Kept) -> None:
@@ -114,7 +115,7 @@ def in_simpy(calls: int, records: list[Any]) -> None:
 
     def source() -> Any:
         last_s = 0.0
-        for number, due_s in enumerate(poisson(calls, 3.6, 1).due_s):
+        for number, due_s in enumerate(poisson(calls, 3.6, 1).at_s):
             yield env.timeout(due_s - last_s)
             last_s = due_s
             env.process(call(number))
@@ -126,7 +127,7 @@ def in_simpy(calls: int, records: list[Any]) -> None:
 def records_alone(calls: int, records: list[Any]) -> None:
     """An arrival and an end through a heap, and the two records of every call: no engine, no server."""
     agenda: list[tuple[float, int]] = []
-    for number, due_s in enumerate(poisson(calls, 3.6, 1).due_s):
+    for number, due_s in enumerate(poisson(calls, 3.6, 1).at_s):
         heappush(agenda, (due_s, number))
         at_s, _ = heappop(agenda)
         heappush(agenda, (at_s + 4.4, number))
@@ -145,7 +146,7 @@ def records_alone(calls: int, records: list[Any]) -> None:
 def server_alone(calls: int, records: list[Any]) -> None:
     """The pipeline's calls on its server model and nothing else."""
     model = ServerModel(PIPELINE)
-    for number, due_s in enumerate(poisson(calls, 3.6, 1).due_s):
+    for number, due_s in enumerate(poisson(calls, 3.6, 1).at_s):
         while model.run(due_s):
             pass
         model.submit(Request(number, 512, 128, due_s), due_s)

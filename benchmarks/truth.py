@@ -25,13 +25,15 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.analysis.timesplit import split_call
+from harness.core.arrival_processes import Closed, Listed
 from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat, Request
 from harness.drivers.live import drive
@@ -64,8 +66,8 @@ def pipelines(calls: int) -> tuple[Pipeline, ...]:
     fan = Graph((Node("part", "agent", (), (1,), FAN), Node("merge", "agent", (0,), (), 1)))
     one = Graph((Node("reply", "agent", (), (), 1),))
     return (
-        Pipeline("fan", "batch", fan, Arrival(due_s=tuple(1.5 * i for i in range(fans))), jobs=fans),
-        Pipeline("chat", "interactive", one, Arrival(users=2, think_s=0.05), jobs=singles),
+        Pipeline("fan", "batch", fan, Listed(tuple(1.5 * i for i in range(fans))), jobs=fans),
+        Pipeline("chat", "interactive", one, Closed(2, fixed(0.05)), jobs=singles),
     )
 
 

@@ -13,7 +13,6 @@ from harness.analysis.timesplit import is_load_event
 from harness.core.records import CallRecord, JobRecord
 from harness.runs.model import Run
 from harness.units import count, percent, safe_url, seconds
-from harness.workload.schema import AtTimes, Closed
 
 __all__ = ["notices_of"]
 
@@ -153,7 +152,7 @@ def _overload(run: Run, index: Index) -> list[Notice]:
     notices = []
     for name in run.candidates:
         for pipeline, spec in run.workload.pipelines.items():
-            if isinstance(spec.arrival, AtTimes | Closed):
+            if spec.arrival.process().mean_per_s is None:
                 continue
             trials: dict[int, list[JobRecord]] = defaultdict(list)
             for job in index.jobs.get((name, pipeline), ()):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.core.arrival_times import arrival_times
 from harness.core.events import Arrive
 from harness.core.graph import Pipeline
 
@@ -69,7 +68,7 @@ class _State:
         self.jobs = NEVER if pipeline.jobs is None else pipeline.jobs
         self.users = pipeline.arrival.users
         self.times: Iterator[float] = iter(())  # of an open loop, from when it was opened
-        self.plain = pipeline.session is None and pipeline.arrival.think is None
+        self.plain = pipeline.session is None and pipeline.arrival.think.kind == "fixed"
         self.given = 0  # numbers given to jobs: those started, and turns to come
         self.started = 0
         self.running = 0
@@ -89,9 +88,7 @@ class Arrivals:
 
     def __init__(self, pipelines: tuple[Pipeline, ...], seed: int = 0, repeat: int = 0) -> None:
         for pipeline in pipelines:
-            when = pipeline.arrival
-            paced = when.users or when.every_s or when.poisson_per_s or when.ramp or when.bursts or when.due_s
-            if pipeline.jobs is None and not paced:
+            if pipeline.jobs is None and not (pipeline.arrival.endless or pipeline.arrival.starts):
                 raise ValueError(f"pipeline {pipeline.name!r} has no end: jobs, users or a pace is needed")
         self._pipelines = pipelines
         self._states = tuple(_State(pipeline) for pipeline in pipelines)
@@ -187,17 +184,15 @@ class Arrivals:
     def _think_s(self, pipeline: int, user: int) -> float:
         """Draw how long a user of a closed loop waits before the next job, or the next conversation."""
         state, spec = self._states[pipeline], self._pipelines[pipeline]
-        if spec.arrival.think is None:
-            return spec.arrival.think_s
-        following = state.rounds[user] * state.users + user
+        following = state.rounds.get(user, 0) * state.users + user
         return spec.arrival.think.draw(self._seed, self._repeat, spec.drawn_by, following, 0, "think")
 
     def _open(self, pipeline: int, now_s: float) -> list[Arrive]:
         spec, state = self._pipelines[pipeline], self._states[pipeline]
+        state.times = spec.arrival.times(now_s, self._seed, self._repeat, spec.drawn_by)
         if state.users:
-            users = state.users if spec.jobs is None else min(state.users, spec.jobs)
-            return [Arrive(pipeline, user, now_s) for user in range(users)]
-        state.times = arrival_times(spec.arrival, now_s, self._seed, self._repeat, spec.drawn_by)
+            users = range(min(state.users, state.jobs))
+            return [Arrive(pipeline, user, due_s) for user, due_s in zip(users, state.times, strict=False)]
         due_s = next(state.times, None)
         return [] if due_s is None else [Arrive(pipeline, 0 if spec.session is None else OPENS, due_s)]
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from harness.core.arrival_processes import ArrivalProcess
 from harness.core.records import Path
 from harness.core.sizes import Distribution
 
-__all__ = ["Arrival", "Bursts", "Graph", "Node", "Pipeline", "Ramp", "Session"]
+__all__ = ["Graph", "Node", "Pipeline", "Session"]
 
 
 class Node(NamedTuple):
@@ -56,44 +57,12 @@ class Graph(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-class Ramp(NamedTuple):
-    """Poisson arrivals whose rate goes from one value to another in a straight line, and stays there."""
-
-    from_per_s: float
-    to_per_s: float
-    over_s: float
-
-
-class Bursts(NamedTuple):
-    """`size` jobs at once, every so often."""
-
-    size: int
-    every_s: float
-
-
 class Session(NamedTuple):
     """Conversations: each arrival opens one of so many turns, a job each; a turn's prompts hold those before it."""
 
     turns: Distribution
     think: Distribution
     reuse_prefix: bool = False  # let the server keep the conversation in its prompt cache
-
-
-class Arrival(NamedTuple):
-    """When jobs of a pipeline start.
-
-    `due_s` lists the intended starts (open loop). With `users > 0` it is empty: that many users each start a job at 0
-    and the next `think_s` after the last one ended (closed loop). `every_s` with `until` starts one job every so often.
-    """
-
-    due_s: tuple[float, ...] = ()
-    users: int = 0
-    think_s: float = 0.0
-    every_s: float | None = None
-    think: Distribution | None = None  # instead of `think_s`
-    poisson_per_s: float | None = None
-    ramp: Ramp | None = None
-    bursts: Bursts | None = None
 
 
 class Pipeline(NamedTuple):
@@ -106,7 +75,7 @@ class Pipeline(NamedTuple):
     name: str
     path: Path
     graph: Graph
-    arrival: Arrival
+    arrival: ArrivalProcess
     jobs: int | None  # how many jobs in all
     until: int | None = None  # index of the pipeline whose end stops new arrivals (`while:` in the workload)
     after: int | None = None  # index of the pipeline that must have ended first

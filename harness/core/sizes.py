@@ -59,6 +59,15 @@ class Distribution(NamedTuple):
             return self.most if bound is None else bound
         return min(bound, self.most)
 
+    @property
+    def words(self) -> str:
+        """It in words, without a unit: `6`, `2 to 10`, `about 4.5 (lognormal)`."""
+        if self.kind == "fixed":
+            return f"{self.values[0]:g}"
+        if self.kind == "uniform":
+            return f"{self.values[0]:g} to {self.values[1]:g}"
+        return f"about {self.mean:.3g} ({self.kind})"
+
 
 def fixed(value: float) -> Distribution:
     """Return the distribution that is always `value`."""

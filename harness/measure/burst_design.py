@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.arrival_processes import Listed
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.step_costs import StepCosts
 from harness.profiles.replay import Observed, replay
 
@@ -190,7 +191,7 @@ def pipelines_of(burst: Burst) -> tuple[Pipeline, ...]:
             str(number),
             "batch",
             Graph((Node("call", "agent", (), (), width=group.calls, agent="calibration"),)),
-            Arrival(due_s=(group.at_s,)),
+            Listed((group.at_s,)),
             jobs=1,
         )
         for number, group in enumerate(burst.groups)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from statistics import median
 
 from harness.analysis.ladder import Ladder, LadderRow, ladder_row, median_row, median_slots
+from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.drivers.chat import Request
@@ -62,7 +63,7 @@ async def burst(
         return reply
 
     node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)
-    pipeline = Pipeline("probe", "batch", Graph((node,)), Arrival(due_s=(0.0,)), jobs=1)
+    pipeline = Pipeline("probe", "batch", Graph((node,)), Listed((0.0,)), jobs=1)
     queue = ServerQueue(endpoint.server.name, 1, concurrency=SERIAL if one_by_one else UNBOUNDED)
     records: list[CallRecord | JobRecord | DelayRecord] = []
     # Calls at once may be served one after the other: the last has the patience of all before it.

@@ -214,26 +214,11 @@ def _attended(pipeline: Pipeline, users: int) -> Pipeline:
         return pipeline
     jobs = pipeline.jobs
     each = None if jobs is None else max(1, round(jobs / pipeline.arrival.users))
-    return pipeline._replace(
-        arrival=pipeline.arrival._replace(users=users), jobs=None if each is None else each * users
-    )
+    return pipeline._replace(arrival=pipeline.arrival.with_users(users), jobs=None if each is None else each * users)
 
 
 def _varied(pipeline: Pipeline, jobs: int, rate: float) -> Pipeline:
-    arrival = pipeline.arrival
-    several = jobs * rate
-    changed = arrival._replace(
-        due_s=tuple(due_s / rate for due_s in arrival.due_s for _ in range(jobs)),
-        users=arrival.users * jobs,
-        every_s=None if arrival.every_s is None else arrival.every_s / several,
-        poisson_per_s=None if arrival.poisson_per_s is None else arrival.poisson_per_s * several,
-        ramp=arrival.ramp
-        and arrival.ramp._replace(
-            from_per_s=arrival.ramp.from_per_s * several, to_per_s=arrival.ramp.to_per_s * several
-        ),
-        bursts=arrival.bursts
-        and arrival.bursts._replace(size=arrival.bursts.size * jobs, every_s=arrival.bursts.every_s / rate),
-    )
+    changed = pipeline.arrival.multiplied(jobs).scaled(rate)
     return pipeline._replace(arrival=changed, jobs=None if pipeline.jobs is None else pipeline.jobs * jobs)
 
 

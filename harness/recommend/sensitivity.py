@@ -194,14 +194,7 @@ def changes(pipelines: Sequence[Pipeline], variation: Variation) -> bool:
 
 def open_loops(pipelines: Sequence[Pipeline]) -> bool:
     """Whether jobs come at a rate of their own, whatever becomes of those before them."""
-    return any(
-        bool(arrival.every_s and not arrival.users)
-        or len(set(arrival.due_s)) > 1
-        or arrival.poisson_per_s is not None
-        or arrival.ramp is not None
-        or arrival.bursts is not None
-        for arrival in (pipeline.arrival for pipeline in pipelines)
-    )
+    return any(pipeline.arrival.mean_per_s is not None for pipeline in pipelines)
 
 
 def load_of(

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 import networkx as nx
 
-from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
-from harness.workload import schema
+from harness.core.arrival_processes import ArrivalProcess
+from harness.core.graph import Graph, Node, Pipeline
 from harness.workload.checks import Resolved, check_definition, check_subpipelines, definitions
 from harness.workload.estimate import estimate_prompts
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
-from harness.workload.schema import PipelineSpec, Workload, distribution
+from harness.workload.schema import PipelineSpec, Workload
 from harness.workload.source import Loc
 
-__all__ = ["agent_graphs", "arrival", "compile_graph", "compile_pipelines", "session"]
+__all__ = ["agent_graphs", "arrival", "compile_graph", "compile_pipelines"]
 
 
 def agent_graphs(
@@ -115,41 +115,23 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
     )
 
 
-def arrival(spec: PipelineSpec) -> tuple[Arrival, int | None]:
+def arrival(spec: PipelineSpec) -> tuple[ArrivalProcess, int | None]:
     """Return when the pipeline's jobs start, and how many there are.
 
     None: until another pipeline ends, or all turns of the conversations that a list of times opens.
     """
-    match spec.arrival:
-        case schema.AtTimes(at_s=due_s) | schema.Trace(trace=tuple(due_s)):
-            return Arrival(due_s=due_s), spec.jobs or _turns(spec, len(due_s))
-        case schema.Closed(closed=users, think_s=think):
-            if isinstance(think, int | float):
-                return Arrival(users=users, think_s=think), spec.jobs
-            return Arrival(users=users, think=distribution(think)), spec.jobs
-        case schema.Poisson(poisson_per_s=rate):
-            return Arrival(poisson_per_s=rate), spec.jobs
-        case schema.Ramp(ramp=ramp):
-            return Arrival(ramp=Ramp(ramp.from_per_s, ramp.to_per_s, ramp.over_s)), spec.jobs
-        case schema.Bursts(bursts=bursts):
-            return Arrival(bursts=Bursts(bursts.size, bursts.every_s)), spec.jobs
-        case schema.Every(every_s=every_s):
-            return Arrival(every_s=every_s), spec.jobs
-        case schema.Trace(trace=name):  # the schema has put its times in its place
-            raise ValueError(f"{name} was not read")
+    process = spec.arrival.process()
+    if spec.jobs is None and process.starts is not None:
+        return process, _turns(spec, process.starts)
+    return process, spec.jobs
 
 
 def _turns(spec: PipelineSpec, conversations: int) -> int | None:
-    """Return how many jobs so many arrivals bring; None where that is drawn."""
+    """Return how many jobs the arrivals bring; None where that is drawn."""
     if spec.session is None:
         return conversations
-    turns = session(spec.session).turns
+    turns = spec.session.session().turns
     return conversations * int(turns.values[0]) if turns.kind == "fixed" else None
-
-
-def session(spec: schema.Session) -> Session:
-    """Compile what a conversation is."""
-    return Session(distribution(spec.turns, whole=True), distribution(spec.think_s), spec.reuse_prefix)
 
 
 def compile_pipelines(workload: Workload, graphs: Mapping[str, nx.DiGraph]) -> tuple[Pipeline, ...]:
@@ -165,7 +147,7 @@ def compile_pipelines(workload: Workload, graphs: Mapping[str, nx.DiGraph]) -> t
                 graph=compile_graph(graphs[name]),
                 arrival=when,
                 jobs=jobs,
-                session=None if spec.session is None else session(spec.session),
+                session=None if spec.session is None else spec.session.session(),
                 until=None if spec.while_ is None else index[spec.while_],
                 after=None if spec.after is None else index[spec.after],
                 draws_as="" if spec.after is None else _first_of_chain(workload, name),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import AtTimes, LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Trace, Workload
+from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Workload
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -46,7 +46,7 @@ def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD
             raise UserError(f"--scale: expected more than 0, up to 10000, found {asked.scale:g}")
         changes["pipelines"] = {
             name: spec
-            if spec.jobs is None or isinstance(spec.arrival, AtTimes | Trace)
+            if spec.jobs is None or spec.arrival.process().starts is not None
             else spec.model_copy(update={"jobs": min(100_000, max(1, round(spec.jobs * asked.scale)))})
             for name, spec in workload.pipelines.items()
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.core.graph import Arrival, Pipeline
-from harness.core.sizes import Distribution
+from harness.core.graph import Pipeline
+from harness.units import count
 
 __all__ = [
     "arrivals_in_words",
@@ -34,8 +34,8 @@ def jobs_at_once(pipeline: Pipeline) -> int | None:
     session = pipeline.session
     if session is None:
         return pipeline.jobs
-    if pipeline.arrival.due_s:
-        opened = len(pipeline.arrival.due_s)
+    opened = pipeline.arrival.starts
+    if opened is not None:
         return opened if pipeline.jobs is None else min(opened, pipeline.jobs)
     if pipeline.jobs is None or session.turns.kind != "fixed":
         return pipeline.jobs
@@ -88,53 +88,12 @@ def too_long(pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str
 
 def arrivals_in_words(pipelines: tuple[Pipeline, ...], pipeline: Pipeline) -> str:
     """Say in words when jobs start, and how many there are."""
-    text = _pace(pipeline.arrival, pipeline.session is not None, pipeline.jobs)
-    if pipeline.session is not None:
-        turns, think = pipeline.session.turns, pipeline.session.think
-        text += f", {_spoken(turns)} turns each with {_spoken(think)} s between them"
+    arrival, session, jobs = pipeline.arrival, pipeline.session, pipeline.jobs
+    text = arrival.words("job", jobs) if session is None else arrival.words("conversation", None)
+    if session is not None:
+        text += f", {session.turns.words} turns each with {session.think.words} s between them"
     if pipeline.until is not None:
         text += f" until {pipelines[pipeline.until].name} has ended"
-    elif pipeline.jobs is not None and (pipeline.session is not None or not _counted(pipeline.arrival)):
-        text += f", {'1 job' if pipeline.jobs == 1 else f'{pipeline.jobs} jobs'}"
+    elif jobs is not None and (session is not None or arrival.endless):
+        text += f", {count(jobs, 'job')}"
     return text if pipeline.after is None else f"{text}, when {pipelines[pipeline.after].name} has ended"
-
-
-def _counted(when: Arrival) -> bool:
-    """Tell whether the words for the pace name the number of jobs."""
-    return bool(when.due_s) or when.every_s == 0
-
-
-def _pace(when: Arrival, sessions: bool, jobs: int | None) -> str:
-    what = "conversation" if sessions else "job"
-    if when.users:
-        users = "1 user" if when.users == 1 else f"{when.users} users"
-        think = f"{when.think_s:g}" if when.think is None else _spoken(when.think)
-        return f"{users}, {think} s between {'conversations' if sessions else 'reply and next request'}"
-    if when.poisson_per_s is not None:
-        return f"{when.poisson_per_s:g} {what}s a second at random (Poisson)"
-    if when.ramp is not None:
-        first, last, over_s = when.ramp
-        return f"{first:g} to {last:g} {what}s a second at random (Poisson), over {over_s:g} s"
-    if when.bursts is not None:
-        return f"{when.bursts.size} {what}s at once every {when.bursts.every_s:g} s"
-    if when.every_s:
-        return f"a {what} every {when.every_s:g} s"
-    number = len(when.due_s) or jobs or 0
-    counted = f"1 {what}" if number == 1 else f"{number} {what}s"
-    if not when.due_s or when.due_s[-1] == 0:
-        if sessions and not when.due_s:
-            return "conversations, all at once"
-        return counted if number == 1 else f"{counted} at once"
-    if number == 1:
-        return f"{counted} at {when.due_s[0]:g} s"
-    shown = ", ".join(f"{due:g}" for due in when.due_s[:4]) + (", ..." if number > 4 else "")
-    return f"{counted}, at {shown} s"
-
-
-def _spoken(size: Distribution) -> str:
-    """Write `6`, `2 to 10`, `about 4.5 (lognormal)`."""
-    if size.kind == "fixed":
-        return f"{size.values[0]:g}"
-    if size.kind == "uniform":
-        return f"{size.values[0]:g} to {size.values[1]:g}"
-    return f"about {size.mean:.3g} ({size.kind})"

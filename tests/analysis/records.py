@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.arrival_processes import Listed
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply, TrialRecord
 from harness.runs.model import Baseline, Run, ServerFacts
@@ -205,7 +206,7 @@ def run(
 
 def _plans(spec: Workload) -> tuple[Plan, ...]:
     pipelines = [
-        Pipeline(name, of.path, Graph(tuple(Node(node, "agent", (), ()) for node in of.nodes)), Arrival(), 1)
+        Pipeline(name, of.path, Graph(tuple(Node(node, "agent", (), ()) for node in of.nodes)), Listed(()), 1)
         for name, of in spec.pipelines.items()
     ]
     return plans(spec, pipelines).plans

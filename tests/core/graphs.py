@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from harness.core.arrival_processes import Closed, Listed
 from harness.core.concurrency import CONCURRENCY
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.placement import PLACEMENT
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.records import Path
 from harness.core.scheduling import SCHEDULING
+from harness.core.sizes import fixed
 
 
 def node(name: str, after: tuple[int, ...] = (), width: int = 1, delay_s: float | None = None, **rest: Any) -> Node:
@@ -32,7 +34,7 @@ def graph(*nodes: Node) -> Graph:
 
 def pipeline(name: str, *nodes: Node, path: Path = "batch", jobs: int | None = 1, **rest: object) -> Pipeline:
     """A pipeline of which all jobs arrive at 0 unless `arrival` says otherwise."""
-    rest.setdefault("arrival", Arrival(due_s=(0.0,) * (jobs or 1)))
+    rest.setdefault("arrival", Listed((0.0,) * (jobs or 1)))
     return Pipeline(name, path, graph(*nodes), jobs=jobs, **rest)  # type: ignore[arg-type]  # of several types
 
 
@@ -51,8 +53,8 @@ DIAMOND = (node("plan"), node("left", (0,)), node("right", (0,)), node("edit", (
 TOOLS = (node("fetch", delay_s=0.25), node("ask", width=2), node("check", (0, 1)), node("wait", (2,), delay_s=0.125))
 FOUR = (
     pipeline("fan", *FAN, jobs=3),
-    pipeline("tools", *TOOLS, jobs=2, arrival=Arrival(due_s=(0.0, 0.25))),
-    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Arrival(users=2, think_s=0.125), until=0),
+    pipeline("tools", *TOOLS, jobs=2, arrival=Listed((0.0, 0.25))),
+    pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=Closed(2, fixed(0.125)), until=0),
     pipeline("late", *DIAMOND, jobs=2, after=1),
 )
 

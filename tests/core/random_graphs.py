@@ -10,13 +10,14 @@ from typing import Any
 from core.graphs import graph, pool_of, queue_of
 from hypothesis import strategies as st
 
+from harness.core.arrival_processes import ArrivalProcess, Bursts, Closed, Every, GammaGaps, Listed, Poisson, Ramp
 from harness.core.concurrency import CONCURRENCY
-from harness.core.graph import Arrival, Bursts, Graph, Node, Pipeline, Ramp, Session
+from harness.core.graph import Graph, Node, Pipeline, Session
 from harness.core.placement import PLACEMENT
 from harness.core.plan import Plan, Pool
 from harness.core.records import Path
 from harness.core.scheduling import SCHEDULING
-from harness.core.sizes import Distribution
+from harness.core.sizes import Distribution, fixed
 
 __all__ = ["TICK_S", "pipelines", "plans"]
 
@@ -152,25 +153,23 @@ def pipelines(
         jobs = draw(st.integers(1, 3))
         due_s = tuple(sorted(draw(st.lists(st.integers(0, 4), min_size=jobs, max_size=jobs))))
         thinks = Distribution("empirical", LATE_S)
-        paced = (
-            Arrival(every_s=48 * TICK_S),
-            Arrival(poisson_per_s=8.0),
-            Arrival(ramp=Ramp(2.0, 16.0, 1.0)),
-            Arrival(bursts=Bursts(2, 64 * TICK_S)),
-        )
-        listed = Arrival(due_s=tuple(at * 64 * TICK_S for at in due_s))
+        listed = Listed(tuple(at * 64 * TICK_S for at in due_s))
         session = draw(st.sampled_from([None, None, Session(TURNS, thinks, draw(st.booleans()))]))
         first: dict[str, Any] = {"jobs": jobs}
-        closed = Arrival(users=2, think_s=32 * TICK_S)
-        arrival = closed
+        closed = Closed(2, fixed(32 * TICK_S))
+        processes: tuple[ArrivalProcess, ...] = (
+            *(listed, closed, Closed(2, thinks), Every(48 * TICK_S), Bursts(2, 64 * TICK_S)),
+            *(Poisson(8.0), GammaGaps(8.0, 2.0), Ramp(2.0, 16.0, 1.0)),
+        )
+        arrival: ArrivalProcess = closed
         beside = made and not apart and draw(st.integers(0, 3)) == 0
         if beside:  # at a bounded load: what it runs beside must come to its end
             first = {"jobs": None, "until": 0}
         else:
             if made and draw(st.integers(0, 3)) == 0:
                 first["after"] = 0
-            arrival = draw(st.sampled_from([listed, closed, Arrival(users=2, think=thinks), *paced]))
-            if session is not None and not arrival.due_s:
+            arrival = draw(st.sampled_from(processes))
+            if session is not None and arrival.starts is None:
                 first["jobs"] = jobs + draw(st.integers(0, 3))
         made.append(Pipeline(name, path, graph(*builder.nodes), arrival, session=session, **first))
     if any(pipeline.until is not None for pipeline in made):  # or the one beside it could be overtaken for ever

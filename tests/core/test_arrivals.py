@@ -9,11 +9,11 @@ from itertools import islice, pairwise
 import pytest
 from core.graphs import SINGLE, node, pipeline, plan_of, queue_of
 
-from harness.core.arrival_times import arrival_times
+from harness.core.arrival_processes import Bursts, Closed, Every, Listed, Poisson
 from harness.core.arrivals import Arrivals, turns_of
 from harness.core.engine import Engine
 from harness.core.events import Arrive, Call
-from harness.core.graph import Arrival, Bursts, Pipeline, Session
+from harness.core.graph import Pipeline, Session
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution, fixed
 from harness.drivers.virtual import simulate
@@ -48,10 +48,10 @@ def by_session(jobs: list[JobRecord]) -> dict[int, list[JobRecord]]:
 
 
 def test_an_open_loop_counts_from_the_intended_arrival_however_late_the_job_gets_a_server() -> None:
-    arrival = Arrival(poisson_per_s=4.0)
+    arrival = Poisson(4.0)
     jobs, _ = run(pipeline("p", *SINGLE, jobs=50, arrival=arrival))
     jobs.sort(key=lambda job: job.job)
-    due = list(islice(arrival_times(arrival, 0.0, 3, 0, "p"), 50))
+    due = list(islice(arrival.times(0.0, 3, 0, "p"), 50))
     assert [job.due_s for job in jobs] == due
     end_s = 0.0
     for job in jobs:  # one server, 1 s each: Lindley's recursion
@@ -62,15 +62,15 @@ def test_an_open_loop_counts_from_the_intended_arrival_however_late_the_job_gets
 
 def test_a_poisson_pipeline_beside_another_stops_with_it() -> None:
     batch = pipeline("batch", *SINGLE, jobs=20)
-    chat = pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(poisson_per_s=1.0), until=0)
+    chat = pipeline("chat", *SINGLE, jobs=None, arrival=Poisson(1.0), until=0)
     jobs, _ = run(batch, chat, slots=2)
     last_s = max(job.end_s for job in jobs if job.pipeline == "batch")
     due = [job.due_s for job in jobs if job.pipeline == "chat"]
-    assert due == [at_s for at_s in islice(arrival_times(chat.arrival, 0.0, 3, 0, "chat"), 200) if at_s <= last_s]
+    assert due == [at_s for at_s in islice(chat.arrival.times(0.0, 3, 0, "chat"), 200) if at_s <= last_s]
 
 
 def test_bursts_start_together_and_stop_at_the_number_of_jobs() -> None:
-    jobs, _ = run(pipeline("p", *SINGLE, jobs=5, arrival=Arrival(bursts=Bursts(3, 10.0))), slots=9)
+    jobs, _ = run(pipeline("p", *SINGLE, jobs=5, arrival=Bursts(3, 10.0)), slots=9)
     assert sorted((job.job, job.due_s, job.end_s) for job in jobs) == [
         (0, 0.0, 1.0),
         (1, 0.0, 1.0),
@@ -81,7 +81,7 @@ def test_bursts_start_together_and_stop_at_the_number_of_jobs() -> None:
 
 
 def test_think_times_of_a_closed_loop_are_drawn_for_each_user_and_round() -> None:
-    jobs, _ = run(pipeline("p", *SINGLE, jobs=40, arrival=Arrival(users=2, think=THINK)), slots=2)
+    jobs, _ = run(pipeline("p", *SINGLE, jobs=40, arrival=Closed(2, THINK)), slots=2)
     drawn = {user: [THINK.draw(3, 0, "p", n * 2 + user, 0, "think") for n in range(1, 40)] for user in (0, 1)}
     # Nobody waits for a server: user u's job n starts after n services and n thinks.
     expected: list[float] = []
@@ -94,13 +94,11 @@ def test_think_times_of_a_closed_loop_are_drawn_for_each_user_and_round() -> Non
 
 
 def test_an_arrival_opens_a_conversation_whose_turns_follow_their_predecessors() -> None:
-    spec = pipeline(
-        "p", *SINGLE, jobs=60, arrival=Arrival(poisson_per_s=0.5), session=Session(TURNS, THINK), path="interactive"
-    )
+    spec = pipeline("p", *SINGLE, jobs=60, arrival=Poisson(0.5), session=Session(TURNS, THINK), path="interactive")
     jobs, calls = run(spec, slots=3)
     assert sorted(job.job for job in jobs) == list(range(60))
     sessions = by_session(jobs)
-    opened = list(islice(arrival_times(spec.arrival, 0.0, 3, 0, "p"), len(sessions)))
+    opened = list(islice(spec.arrival.times(0.0, 3, 0, "p"), len(sessions)))
     assert sorted(sessions) == list(range(len(sessions)))
     number = 0
     for session in range(len(sessions)):
@@ -120,7 +118,7 @@ def test_an_arrival_opens_a_conversation_whose_turns_follow_their_predecessors()
 
 
 def test_conversations_are_the_same_work_however_fast_the_server_is() -> None:
-    spec = pipeline("p", *SINGLE, jobs=40, arrival=Arrival(poisson_per_s=2.0), session=Session(TURNS, THINK))
+    spec = pipeline("p", *SINGLE, jobs=40, arrival=Poisson(2.0), session=Session(TURNS, THINK))
     slow, fast = (run(spec, takes_s=takes_s)[0] for takes_s in (2.0, 0.125))
     assert {(j.job, j.session, j.turn) for j in slow} == {(j.job, j.session, j.turn) for j in fast}
     assert [(j.job, j.session) for j in slow] != [(j.job, j.session) for j in fast]  # they do end in another order
@@ -128,7 +126,7 @@ def test_conversations_are_the_same_work_however_fast_the_server_is() -> None:
 
 def test_a_closed_user_has_one_conversation_after_the_other() -> None:
     session = Session(TURNS, fixed(2.0))
-    spec = pipeline("p", *SINGLE, jobs=50, arrival=Arrival(users=2, think_s=7.0), session=session)
+    spec = pipeline("p", *SINGLE, jobs=50, arrival=Closed(2, fixed(7.0)), session=session)
     jobs, _ = run(spec, slots=2)
     sessions = by_session(jobs)
     for user in (0, 1):
@@ -143,7 +141,7 @@ def test_a_closed_user_has_one_conversation_after_the_other() -> None:
 
 
 def test_a_list_of_times_ends_when_its_conversations_have_ended() -> None:
-    arrival = Arrival(due_s=(0.0, 1.0, 30.0))
+    arrival = Listed((0.0, 1.0, 30.0))
     spec = pipeline("p", *SINGLE, jobs=None, arrival=arrival, session=Session(TURNS, THINK))
     jobs, _ = run(spec, pipeline("next", *SINGLE, jobs=1, after=0), slots=9)
     ours = [job for job in jobs if job.pipeline == "p"]
@@ -153,9 +151,7 @@ def test_a_list_of_times_ends_when_its_conversations_have_ended() -> None:
 
 
 def test_conversations_stop_where_the_pipeline_beside_them_ends() -> None:
-    chat = pipeline(
-        "chat", *SINGLE, jobs=None, arrival=Arrival(users=1), session=Session(fixed(50), fixed(0.5)), until=0
-    )
+    chat = pipeline("chat", *SINGLE, jobs=None, arrival=Closed(1), session=Session(fixed(50), fixed(0.5)), until=0)
     jobs, _ = run(pipeline("batch", *SINGLE, jobs=4), chat, slots=2)
     turns = [job for job in jobs if job.pipeline == "chat"]
     batch_s = max(job.end_s for job in jobs if job.pipeline == "batch")
@@ -164,7 +160,7 @@ def test_conversations_stop_where_the_pipeline_beside_them_ends() -> None:
 
 
 def test_a_failed_turn_does_not_end_its_conversation() -> None:
-    spec = pipeline("p", *SINGLE, jobs=3, arrival=Arrival(every_s=1.0), session=Session(fixed(3), fixed(0.0)))
+    spec = pipeline("p", *SINGLE, jobs=3, arrival=Every(1.0), session=Session(fixed(3), fixed(0.0)))
     records: list[CallRecord | JobRecord | DelayRecord] = []
     engine = Engine((spec,), plan_of("x", (queue_of("s", 1),), (spec,)), origin="predicted")
     simulate(
@@ -177,7 +173,7 @@ def test_a_failed_turn_does_not_end_its_conversation() -> None:
 
 
 def test_a_clock_that_is_read_a_little_early_waits_for_the_arrival() -> None:
-    arrivals = Arrivals((pipeline("p", *SINGLE, jobs=2, arrival=Arrival(due_s=(1.0, 2.0))),))
+    arrivals = Arrivals((pipeline("p", *SINGLE, jobs=2, arrival=Listed((1.0, 2.0))),))
     (event,) = arrivals.open(0.0)
     assert arrivals.admit(event, 0.999) == ([], event)
     admitted, following = arrivals.admit(event, 1.0)
@@ -187,7 +183,7 @@ def test_a_clock_that_is_read_a_little_early_waits_for_the_arrival() -> None:
 
 @pytest.mark.slow
 def test_arrivals_are_not_all_in_memory() -> None:
-    arrivals = Arrivals((pipeline("p", node("n"), jobs=10**9, arrival=Arrival(poisson_per_s=1e6)),))
+    arrivals = Arrivals((pipeline("p", node("n"), jobs=10**9, arrival=Poisson(1e6)),))
     (event,) = arrivals.open(0.0)
     tracemalloc.start()
     for _ in range(2000):

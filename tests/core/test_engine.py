@@ -6,9 +6,10 @@ import pytest
 from core.bench import OK, Bench
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline
 
+from harness.core.arrival_processes import Closed, Every, Listed
 from harness.core.events import Arrive, Cancelled, Done, Event, Timer
-from harness.core.graph import Arrival
 from harness.core.records import DelayRecord, Reply
+from harness.core.sizes import fixed
 
 
 def test_a_window_is_filled_and_refilled_and_the_merge_waits_for_all() -> None:
@@ -58,14 +59,14 @@ def test_a_wave_waits_for_a_running_tool_that_leads_here_but_not_longer_than_max
 
 
 def test_a_wave_is_not_held_back_by_queued_calls_or_thinking_users() -> None:
-    users = pipeline("chat", *SINGLE, jobs=2, arrival=Arrival(users=1, think_s=50.0))
+    users = pipeline("chat", *SINGLE, jobs=2, arrival=Closed(1, fixed(50.0)))
     bench = Bench(users, concurrency="waves", slots=4)
     assert bench.due(0) == ["chat0.only0#0"]
 
 
 def test_interactive_first_overtakes_until_a_batch_call_has_aged() -> None:
     batch = pipeline("b", node("n", width=3))
-    chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Arrival(due_s=(1.0, 40.0)))
+    chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Listed((1.0, 40.0)))
     bench = Bench(batch, chat, concurrency="serial", scheduling="interactive-first", ageing_s=30.0)
     assert bench.due(0) == ["b0.n0#0"]
     assert bench.due(1.0) == []
@@ -133,7 +134,7 @@ def test_a_failed_call_fails_its_job_and_no_other() -> None:
 
 def test_a_closed_loop_thinks_between_jobs_and_stops_with_the_pipeline_beside_it() -> None:
     digest = pipeline("digest", *SINGLE)
-    closed = Arrival(users=1, think_s=2.0)
+    closed = Closed(1, fixed(2.0))
     chat = pipeline("chat", *SINGLE, path="interactive", jobs=None, arrival=closed, until=0)
     bench = Bench(digest, chat)
     assert bench.due(0) == ["digest0.only0#0", "chat0.only0#1"]
@@ -149,7 +150,7 @@ def test_a_closed_loop_thinks_between_jobs_and_stops_with_the_pipeline_beside_it
 
 def test_a_thinking_user_does_not_hold_the_end_back() -> None:
     digest = pipeline("digest", *SINGLE)
-    chat = pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(users=1, think_s=9.0), until=0)
+    chat = pipeline("chat", *SINGLE, jobs=None, arrival=Closed(1, fixed(9.0)), until=0)
     bench = Bench(digest, chat)
     bench.due(0)
     bench.done(1, 1)
@@ -158,7 +159,7 @@ def test_a_thinking_user_does_not_hold_the_end_back() -> None:
 
 
 def test_a_pipeline_after_another_starts_when_that_has_ended() -> None:
-    late = pipeline("late", *SINGLE, jobs=2, arrival=Arrival(due_s=(0.0, 1.0)), after=0)
+    late = pipeline("late", *SINGLE, jobs=2, arrival=Listed((0.0, 1.0)), after=0)
     bench = Bench(pipeline("first", *SINGLE), late)
     assert bench.due(0) == ["first0.only0#0"]
     bench.done(7, 0)
@@ -167,7 +168,7 @@ def test_a_pipeline_after_another_starts_when_that_has_ended() -> None:
 
 
 def test_a_late_arrival_keeps_the_time_it_was_due() -> None:
-    bench = Bench(pipeline("p", *SINGLE, jobs=3, arrival=Arrival(due_s=(0.0, 1.0, 2.0))))
+    bench = Bench(pipeline("p", *SINGLE, jobs=3, arrival=Listed((0.0, 1.0, 2.0))))
     bench.due(0)
     bench.done(0.5, 0)
     assert bench.due(2.25) == ["p1.only0#1", "p2.only0#2"]
@@ -195,7 +196,7 @@ def test_time_cannot_go_backwards() -> None:
 
 
 def test_a_pipeline_without_an_end_is_refused() -> None:
-    endless = pipeline("p", *SINGLE, jobs=None, arrival=Arrival(every_s=0.0), until=0)
+    endless = pipeline("p", *SINGLE, jobs=None, arrival=Every(0.0), until=0)
     with pytest.raises(ValueError, match=r"^pipeline 'p' has no end: jobs, users or a pace is needed$"):
         Bench(endless)
 

@@ -8,12 +8,13 @@ import pytest
 from core.bench import OK, Bench
 from core.graphs import FAN, SINGLE, node, pipeline, plan_of, queue_of, until
 
+from harness.core.arrival_processes import Closed
 from harness.core.engine import Engine
 from harness.core.events import BranchDecision, Call, Cancelled, Done
-from harness.core.graph import Arrival, Node
+from harness.core.graph import Node
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, Reply
-from harness.core.sizes import Distribution
+from harness.core.sizes import Distribution, fixed
 from harness.drivers.virtual import simulate
 
 ERROR = Reply("error", error="500: boom")
@@ -55,7 +56,7 @@ def test_the_slot_of_a_cancelled_loser_is_busy_until_it_is_free() -> None:
 
 
 def test_a_loser_let_run_outlives_its_job() -> None:
-    chat = pipeline("p", *any_of("a", "b", losers="run"), jobs=2, arrival=Arrival(users=1, think_s=1.0))
+    chat = pipeline("p", *any_of("a", "b", losers="run"), jobs=2, arrival=Closed(1, fixed(1.0)))
     bench = Bench(chat, slots=4)
     bench.due(0)
     bench.done(1, 0)
@@ -291,7 +292,7 @@ def test_nothing_is_kept_of_a_job_that_has_ended() -> None:
     )
 
     def peak_bytes(jobs: int) -> tuple[int, int]:
-        spec = pipeline("p", *nodes, jobs=jobs, arrival=Arrival(users=4))
+        spec = pipeline("p", *nodes, jobs=jobs, arrival=Closed(4))
         engine = Engine((spec,), plan_of("m", (queue_of("s", 4),), (spec,)), origin="predicted", timeout_s=3600.0)
         made = 0
 

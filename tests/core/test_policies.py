@@ -11,11 +11,12 @@ from core.graphs import SINGLE, graph, node, pipeline, pool_of, queue_of, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.core.arrival_processes import Listed
 from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Graph, Pipeline
+from harness.core.graph import Graph, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.placement import PLACEMENT
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
@@ -29,7 +30,7 @@ from harness.drivers.virtual import simulate
 def test_reserve_keeps_a_slot_free_for_interactive_calls() -> None:
     """Three slots, one kept: two batch calls, and a chat need never wait for a third."""
     batch = pipeline("b", node("n", width=4))
-    chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Arrival(due_s=(1.0, 2.0)))
+    chat = pipeline("c", *SINGLE, path="interactive", jobs=2, arrival=Listed((1.0, 2.0)))
     bench = Bench(batch, chat, concurrency="reserve", slots=3)
     assert bench.due(0) == ["b0.n0#0", "b0.n1#1"]  # and a slot stays empty
     assert bench.due(1.0) == ["c0.only0#4"]
@@ -87,8 +88,8 @@ def test_oldest_job_first_finishes_a_job_before_the_next() -> None:
 
 
 def test_oldest_job_first_goes_by_when_jobs_were_due_over_all_pipelines() -> None:
-    one = pipeline("one", node("n", width=2), arrival=Arrival(due_s=(2.0,)))
-    two = pipeline("two", node("n", width=2), arrival=Arrival(due_s=(1.0,)))
+    one = pipeline("one", node("n", width=2), arrival=Listed((2.0,)))
+    two = pipeline("two", node("n", width=2), arrival=Listed((1.0,)))
     bench = Bench(pipeline("first", *SINGLE), one, two, concurrency="serial", scheduling="oldest-job-first")
     assert bench.due(0) == ["first0.only0#0"]
     assert bench.due(2.0) == []  # both arrivals are handled late, in the file's order
@@ -109,7 +110,7 @@ def test_least_served_first_goes_by_the_time_in_flight_of_a_jobs_finished_calls(
 
 def test_least_served_first_sees_no_service_before_it_has_ended() -> None:
     """Job a has two calls under way and none that has ended, so it is as good as new."""
-    a, b = pipeline("a", node("n", width=3)), pipeline("b", *SINGLE, arrival=Arrival(due_s=(1.0,)))
+    a, b = pipeline("a", node("n", width=3)), pipeline("b", *SINGLE, arrival=Listed((1.0,)))
     c = pipeline("c", *SINGLE)
     bench = Bench(c, a, b, scheduling="least-served-first", slots=3)
     assert bench.due(0) == ["c0.only0#0", "a0.n0#1", "a0.n1#2"]
@@ -119,7 +120,7 @@ def test_least_served_first_sees_no_service_before_it_has_ended() -> None:
 
 def test_least_served_first_counts_a_second_of_waiting_for_a_second_of_service() -> None:
     """Or users who come back again and again, each time with a new job, would keep long jobs waiting for ever."""
-    chats = pipeline("c", *SINGLE, jobs=2, arrival=Arrival(due_s=(2.0, 3.5)))
+    chats = pipeline("c", *SINGLE, jobs=2, arrival=Listed((2.0, 3.5)))
     bench = Bench(pipeline("a", node("n", width=2)), chats, concurrency="serial", scheduling="least-served-first")
     assert bench.due(0) == ["a0.n0#0"]
     assert bench.due(2) == []
@@ -130,7 +131,7 @@ def test_least_served_first_counts_a_second_of_waiting_for_a_second_of_service()
 
 def test_shortest_first_goes_by_the_expected_output() -> None:
     def one(name: str, tokens: int | None, due_s: float = 0.0) -> Pipeline:
-        return pipeline(name, node("n", expected_output_tokens=tokens), arrival=Arrival(due_s=(due_s,)))
+        return pipeline(name, node("n", expected_output_tokens=tokens), arrival=Listed((due_s,)))
 
     some = (one("unknown", None), one("long", 100), one("short", 10), one("mid", 50), one("tiny", 5, 0.5))
     bench = Bench(*some, concurrency="serial", scheduling="shortest-first")
@@ -156,7 +157,7 @@ def chain(name: str, *tokens: int, due_s: float = 0.0, path: Path = "batch") -> 
     nodes = [
         node("abc"[i], (i - 1,) if i else (), expected_output_tokens=length or None) for i, length in enumerate(tokens)
     ]
-    return pipeline(name, *nodes, arrival=Arrival(due_s=(due_s,)), path=path)
+    return pipeline(name, *nodes, arrival=Listed((due_s,)), path=path)
 
 
 def test_critical_path_first_takes_the_longest_way_to_the_end() -> None:
@@ -299,8 +300,8 @@ def test_what_a_conversation_still_has_waiting_follows_its_first_call() -> None:
 
 def test_a_session_goes_on_where_it_was() -> None:
     """Both jobs are turns of one conversation; between them the other server has become the emptier one."""
-    turns = pipeline("s", *SINGLE, jobs=2, arrival=Arrival(due_s=(0.0, 2.0)))
-    bench = both("affinity", turns, pipeline("other", *SINGLE, arrival=Arrival(due_s=(1.0,))))
+    turns = pipeline("s", *SINGLE, jobs=2, arrival=Listed((0.0, 2.0)))
+    bench = both("affinity", turns, pipeline("other", *SINGLE, arrival=Listed((1.0,))))
     admit = bench.engine._arrivals.admit
 
     def with_session(event: Any, now_s: float) -> Any:
@@ -342,7 +343,7 @@ def some_pipelines(draw: st.DrawFn) -> tuple[Pipeline, ...]:
             nodes.append(node(f"n{i}", after, width, expected_output_tokens=tokens, priority=priority))
         path: Path = draw(st.sampled_from(["batch", "interactive"]))
         due_s = sorted(draw(st.lists(st.integers(0, 8), min_size=1, max_size=4)))
-        arrival = Arrival(due_s=tuple(at / 4 for at in due_s))
+        arrival = Listed(tuple(at / 4 for at in due_s))
         made.append(pipeline(name, *nodes, path=path, jobs=len(due_s), arrival=arrival))
     return tuple(made)
 

@@ -7,6 +7,7 @@ made exponential (or whatever is wanted) by the number of tokens: 1 ms each, so 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from math import factorial
 
 import numpy as np
@@ -15,9 +16,9 @@ from core.graphs import SINGLE, pipeline, queue_of
 from numpy.random import Generator
 from scipy.stats import t as student
 
+from harness.core.arrival_processes import GammaGaps, Listed
 from harness.core.engine import Engine
 from harness.core.events import Action, Event
-from harness.core.graph import Arrival
 from harness.core.plan import Plan
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
@@ -109,6 +110,22 @@ def test_m_g_1() -> None:
     assert_mean(mean_times(same_speed(1), 0.3, two_point, seed=3), expected)
 
 
+@pytest.mark.parametrize("cv", [0.5, 2.0])
+def test_gi_m_1(cv: float) -> None:
+    """T = 1 / (mu (1 - sigma)), sigma the root below 1 of sigma = A(mu (1 - sigma)), A the Laplace transform of gaps
+    (Kleinrock, "Queueing Systems" I, 1975, chapter 6); of gamma gaps A(s) = (1 + s cv^2 / lambda)^(-1 / cv^2).
+    """
+    rate_per_s, sigma = 0.4, 0.5
+    for _ in range(200):
+        sigma = (1 + (1 - sigma) * cv**2 / rate_per_s) ** (-1 / cv**2)
+    means = []
+    for run in range(25):
+        due_s = np.array(list(islice(GammaGaps(rate_per_s, cv).times(0.0, 9, run, "p"), 6000)))
+        tokens = np.rint(exponential(np.random.default_rng([9, run]), 6000) / TOKEN_S).astype(int)
+        means.append(float(times_s(serve(same_speed(1), due_s, tokens)[600:]).mean()))
+    assert_mean(means, 1 / (1 - sigma))
+
+
 @pytest.mark.parametrize("draw", [exponential, two_point])
 def test_processor_sharing(draw: Draw) -> None:
     """T = E[S] / (1 - rho), whatever the distribution of S."""
@@ -155,7 +172,7 @@ class Watched(Engine):
 
 def through_everything(concurrency: str, due_s: np.ndarray, tokens: np.ndarray) -> tuple[Watched, list[CallRecord]]:
     """Engine, driver and model: four slots, each as fast as if it were alone."""
-    jobs = pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=tuple(due_s.tolist())))
+    jobs = pipeline("p", *SINGLE, jobs=len(due_s), arrival=Listed(tuple(due_s.tolist())))
     engine = Watched((jobs,), Plan("theory", (queue_of("s", 4, concurrency),), ((0,),)), origin="predicted")
     lengths = tokens.tolist()
     backend = ModelledServers([ModelledServer(ServerModel(same_speed(4)))], lambda call: (1, lengths[call.job] + 1))

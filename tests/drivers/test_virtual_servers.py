@@ -8,14 +8,16 @@ import pytest
 from core.by_step import Given, reference
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of, queue_of
 
+from harness.core.arrival_processes import Closed, Listed
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Pipeline
+from harness.core.graph import Pipeline
 from harness.core.machine import Machine
 from harness.core.plan import ServerQueue
 from harness.core.records import CallRecord, JobRecord
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
+from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import CannotEnd, Limits, simulate
@@ -50,7 +52,7 @@ def run(
 
 
 def at(*due_s: float) -> Pipeline:
-    return pipeline("p", *SINGLE, jobs=len(due_s), arrival=Arrival(due_s=due_s))
+    return pipeline("p", *SINGLE, jobs=len(due_s), arrival=Listed(due_s))
 
 
 def test_every_part_of_the_time_is_known_exactly() -> None:
@@ -139,7 +141,7 @@ def test_two_servers_on_one_machine_slow_each_other() -> None:
     queues = (queue_of("one", 2), queue_of("two", 2))
     machine = Machine([ServerModel(COSTS), ServerModel(COSTS)], {2: 2.0})
     servers = [ModelledServer(server) for server in machine.servers]
-    both = (pipeline("a", *SINGLE), pipeline("b", *SINGLE, jobs=1, arrival=Arrival(due_s=(2.0,))))
+    both = (pipeline("a", *SINGLE), pipeline("b", *SINGLE, jobs=1, arrival=Listed((2.0,))))
     calls, _ = run(*both, queues=queues, placement=(0, 1), servers=servers)
     # a has 1 s of work left when b comes, which takes 2 s; by then b has done 1 s of its 3.
     assert [(c.pipeline, c.reply.end_s) for c in calls] == [("a", 4.0), ("b", 6.0)]
@@ -149,7 +151,7 @@ def test_two_servers_on_one_machine_slow_each_other() -> None:
 
 def test_tool_delays_and_closed_loops_run_in_virtual_time() -> None:
     tools = pipeline("t", node("fetch", delay_s=100.0), node("ask", (0,)))
-    chat = pipeline("c", *SINGLE, jobs=3, arrival=Arrival(users=1, think_s=50.0))
+    chat = pipeline("c", *SINGLE, jobs=3, arrival=Closed(1, fixed(50.0)))
     _, jobs = run(tools, chat)
     assert [(j.pipeline, j.due_s, j.end_s) for j in jobs] == [
         ("c", 0.0, 3.0),
@@ -179,10 +181,10 @@ def test_running_ahead_changes_nothing(caps: tuple[str, ...], timeout_s: float |
         made: list[object] = []
         queues = tuple(queue_of(f"s{i}", 3, concurrency, max_wait_s=2.0) for i, concurrency in enumerate(caps))
         some = (
-            pipeline("fan", *FAN, jobs=9, arrival=Arrival(due_s=tuple(i * 3.125 for i in range(9)))),
-            pipeline("diamond", *DIAMOND, jobs=9, arrival=Arrival(due_s=tuple(i * 2.75 for i in range(9)))),
+            pipeline("fan", *FAN, jobs=9, arrival=Listed(tuple(i * 3.125 for i in range(9)))),
+            pipeline("diamond", *DIAMOND, jobs=9, arrival=Listed(tuple(i * 2.75 for i in range(9)))),
             pipeline("late", *DIAMOND, jobs=4, after=0),
-            pipeline("chat", *SINGLE, jobs=None, arrival=Arrival(users=2, think_s=0.5), until=2),
+            pipeline("chat", *SINGLE, jobs=None, arrival=Closed(2, fixed(0.5)), until=2),
         )
         plan = plan_of("ahead", queues, some, tuple(i % len(caps) for i in range(4)))
         costs = StepCosts((0.0, 0.5, 0.625, 0.75), ((1, 0.0625),), context_s_per_token=1 / 1024, batch_tokens=16)
@@ -211,8 +213,8 @@ def test_a_rate_above_capacity_is_told_with_the_rate_that_would_do() -> None:
 
 
 def test_a_simulation_that_lasts_too_long_is_given_up() -> None:
-    chat = pipeline("c", *SINGLE, jobs=None, arrival=Arrival(users=1, think_s=1.0), until=1)
-    endless = pipeline("e", *SINGLE, jobs=10**6, arrival=Arrival(users=1, think_s=1.0))
+    chat = pipeline("c", *SINGLE, jobs=None, arrival=Closed(1, fixed(1.0)), until=1)
+    endless = pipeline("e", *SINGLE, jobs=10**6, arrival=Closed(1, fixed(1.0)))
     with pytest.raises(CannotEnd, match=r"beyond its limit of 5000 s: .* bound its jobs"):
         run(chat, endless, limits=Limits(virtual_s=5000))
 

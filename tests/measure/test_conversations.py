@@ -12,8 +12,9 @@ from core.graphs import node as agent_node
 from core.graphs import pipeline, plan_of, queue_of
 from drivers.fake_ollama import FakeOllama
 
+from harness.core.arrival_processes import Listed
 from harness.core.engine import Engine
-from harness.core.graph import Arrival, Pipeline, Session
+from harness.core.graph import Pipeline, Session
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import fixed
 from harness.drivers.chat import Chat
@@ -45,7 +46,7 @@ class Logged(FakeOllama):
 
 def talk(reuse: bool) -> Pipeline:
     session = Session(fixed(TURNS), fixed(1.0), reuse)
-    return pipeline("talk", agent_node("say"), jobs=2 * TURNS, arrival=Arrival(due_s=(0.0, 0.25)), session=session)
+    return pipeline("talk", agent_node("say"), jobs=2 * TURNS, arrival=Listed((0.0, 0.25)), session=session)
 
 
 async def run(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from core.graphs import queue_of
 
+from harness.core.arrival_processes import Listed
 from harness.core.engine import Engine
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
@@ -21,7 +22,7 @@ PROFILE = load_profile("m1-published")
 def wall_s(profile: Profile, row: Row) -> float:
     costs = compile_costs(profile, row.slots, given={"prefill_s_per_token": 0.0}).costs
     (model,) = server_models(profile, [costs])
-    fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Arrival((0.0,)), jobs=1)
+    fan = Pipeline("fan", "batch", Graph((Node("n", "agent", (), (), row.concurrent),)), Listed((0.0,)), jobs=1)
     engine = Engine((fan,), Plan("m1", (queue_of("m1", row.slots, "unbounded"),), ((0,),)), origin="predicted")
     backend = ModelledServers(
         [ModelledServer(model, costs.before_s, costs.after_s)], lambda call: (30, row.output_tokens)

@@ -17,11 +17,12 @@ from core.graphs import FOUR, SINGLE, pipeline, queue_of
 from core.graphs import plan_of as placed
 from servers.asgi import AppTransport
 
+from harness.core.arrival_processes import Listed
 from harness.core.concurrency import CONCURRENCY
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
-from harness.core.graph import Arrival, Session
+from harness.core.graph import Session
 from harness.core.machine import Machine, SharedServer
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
@@ -54,8 +55,8 @@ TALK = Session(fixed(3), fixed(0.125), reuse_prefix=True)
 PIPELINES = (
     *FOUR,
     # Conversations: among others, who evict them, and alone.
-    pipeline("talk", *SINGLE, jobs=6, arrival=Arrival(due_s=(0.0, 0.5)), session=TALK),
-    pipeline("calm", *SINGLE, jobs=9, arrival=Arrival(due_s=(0.0, 0.5, 0.5)), session=TALK, after=3),
+    pipeline("talk", *SINGLE, jobs=6, arrival=Listed((0.0, 0.5)), session=TALK),
+    pipeline("calm", *SINGLE, jobs=9, arrival=Listed((0.0, 0.5, 0.5)), session=TALK, after=3),
 )
 
 

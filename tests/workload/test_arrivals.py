@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.graph import Arrival, Bursts, Ramp, Session
+from harness.core.arrival_processes import Bursts, Closed, Every, GammaGaps, Listed, Poisson, Ramp
+from harness.core.graph import Session
 from harness.core.sizes import Distribution
 from harness.errors import WorkloadError
 from harness.workload.describe import describe
@@ -37,23 +38,28 @@ def mistake(folder: Path, monkeypatch: pytest.MonkeyPatch, lines: str, **files: 
 
 
 COMPILED = {
-    "jobs: 9\narrival: {poisson_per_s: 0.2}": (Arrival(poisson_per_s=0.2), 9, "0.2 jobs a second at random (Poisson)"),
+    "jobs: 9\narrival: {poisson_per_s: 0.2}": (Poisson(0.2), 9, "0.2 jobs a second at random (Poisson)"),
     "jobs: 9\narrival: {ramp: {from_per_s: 0, to_per_s: 2, over_s: 60}}": (
-        Arrival(ramp=Ramp(0, 2, 60)),
+        Ramp(0, 2, 60),
         9,
         "0 to 2 jobs a second at random (Poisson), over 60 s",
     ),
     "jobs: 9\narrival: {bursts: {size: 4, every_s: 30}}": (
-        Arrival(bursts=Bursts(4, 30)),
+        Bursts(4, 30),
         9,
         "4 jobs at once every 30 s",
     ),
     "jobs: 9\narrival: {closed: 2, think_s: [1, 3]}": (
-        Arrival(users=2, think=Distribution("uniform", (1, 3))),
+        Closed(2, Distribution("uniform", (1, 3))),
         9,
         "2 users, 1 to 3 s between reply and next request",
     ),
-    "jobs: 9\narrival: {every_s: 2.5}": (Arrival(every_s=2.5), 9, "a job every 2.5 s"),
+    "jobs: 9\narrival: {gamma: {per_s: 0.2, cv: 2}}": (
+        GammaGaps(0.2, 2),
+        9,
+        "0.2 jobs a second at random (gamma gaps, cv 2)",
+    ),
+    "jobs: 9\narrival: {every_s: 2.5}": (Every(2.5), 9, "a job every 2.5 s"),
 }
 
 
@@ -85,7 +91,7 @@ TRACES = {
 def test_a_trace_file_becomes_times(case: str, tmp_path: Path) -> None:
     file, text = TRACES[case]
     loaded = load(tmp_path, f"arrival: {{trace: {file.replace('_', '.')}}}", **{file: text})
-    assert (loaded.pipelines[0].arrival, loaded.pipelines[0].jobs) == (Arrival(due_s=(0.0, 0.5, 3.0)), 3)
+    assert (loaded.pipelines[0].arrival, loaded.pipelines[0].jobs) == (Listed((0.0, 0.5, 3.0)), 3)
     assert describe(loaded).pipelines[0].arrivals == "3 jobs, at 0, 0.5, 3 s"
     plain = loaded.workload.to_plain()  # what a run folder keeps needs no other file
     assert plain["pipelines"]["p"]["arrival"]["trace"] == [0.0, 0.5, 3.0]
@@ -148,6 +154,14 @@ MISTAKES = {
         "jobs: 3\narrival: {poisson_per_s: 0}",
         "w.yaml:7:30: pipelines.p.arrival.poisson_per_s: expected more than 0, found 0",
     ),
+    "gaps that hardly vary": (
+        "jobs: 3\narrival: {gamma: {per_s: 1, cv: 0}}",
+        "w.yaml:7:37: pipelines.p.arrival.gamma.cv: expected 0.05 or more, found 0",
+    ),
+    "gaps that vary too much": (
+        "jobs: 3\narrival: {gamma: {per_s: 1, cv: 11}}",
+        "w.yaml:7:37: pipelines.p.arrival.gamma.cv: expected at most 10, found 11",
+    ),
     "a ramp that ends in nothing": (
         "jobs: 3\narrival: {ramp: {from_per_s: 1, to_per_s: 0, over_s: 5}}",
         "w.yaml:7:47: pipelines.p.arrival.ramp.to_per_s: expected more than 0, found 0",
@@ -157,8 +171,9 @@ MISTAKES = {
         'w.yaml:7:37: unknown key "to_pers" in pipelines.p.arrival.ramp; did you mean "to_per_s"?',
     ),
     "a trace and while": (
-        "while: q\narrival: {at_s: [0]}",
-        "w.yaml:6:5: pipelines.p: `at_s` says how many jobs there are, so `while` cannot go with it",
+        "while: q\narrival: {at_s: [0, 3]}",
+        "w.yaml:7:5: pipelines.p: with `while` jobs need a pace without an end: expected an `arrival` with `closed`, "
+        "with a rate or with `every_s` above 0, found 2 jobs, at 0, 3 s",
     ),
     "no number of jobs": (
         "arrival: {poisson_per_s: 1}",

@@ -6,7 +6,8 @@ from typing import Any
 
 from core.graphs import pool_of, queue_of
 
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.arrival_processes import Listed
+from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, queues_of
 from harness.workload import candidates
 from harness.workload.candidates import Plans
@@ -23,7 +24,7 @@ def workload(paths: dict[str, str], **keys: Any) -> Workload:
 def plans(loaded: Workload, **models: dict[str, str]) -> Plans:
     """Resolve, with pipelines of one node that names no model, or of the nodes given with their models."""
     pipelines = [
-        Pipeline(name, spec.path, graph(models.get(name, {"n": ""})), Arrival(), 1)
+        Pipeline(name, spec.path, graph(models.get(name, {"n": ""})), Listed(()), 1)
         for name, spec in loaded.pipelines.items()
     ]
     return candidates.plans(loaded, pipelines)

@@ -9,7 +9,9 @@ import networkx as nx
 import pytest
 
 from harness.content import shipped
-from harness.core.graph import Arrival, Graph, Node, Pipeline
+from harness.core.arrival_processes import Closed, Every, Listed
+from harness.core.graph import Graph, Node, Pipeline
+from harness.core.sizes import fixed
 from harness.workload.describe import Work, describe
 from harness.workload.load import Loaded, load_workload
 from harness.workload.prompts import Slot
@@ -63,12 +65,12 @@ def test_pipelines_are_compiled(loaded: Loaded) -> None:
     # "Join: " 2 + " " 1 + documents 3 + two numbered answers of 7 tokens
     merge = Node("merge", "agent", (0, 1), (), 1, 0.0, "merge", "smollm2-135m", 5.0, 26, 9)
     assert loaded.pipelines == (
-        Pipeline("digest", "batch", Graph((part, wait, merge)), Arrival(every_s=1.5), 2),
+        Pipeline("digest", "batch", Graph((part, wait, merge)), Every(1.5), 2),
         Pipeline(
             "chat",
             "interactive",
             Graph((Node("reply", "agent", (), (), 1, 0.0, "reply", "", 60.0, 2, 4),)),
-            Arrival(users=3, think_s=2.0),
+            Closed(3, fixed(2.0)),
             None,
             until=0,
         ),
@@ -76,7 +78,7 @@ def test_pipelines_are_compiled(loaded: Loaded) -> None:
             "late",
             "batch",
             Graph((Node("n", "agent", (), (), 1, 0.0, "n", "", 60.0, 3, 1),)),
-            Arrival(due_s=(0.0, 4.0)),
+            Listed((0.0, 4.0)),
             2,
             after=0,
             draws_as="digest",

@@ -10,7 +10,10 @@ from workload.mistaken import HEAD, INLINE, message, nodes, pipelines
 from harness import content
 from harness.errors import WorkloadError
 from harness.workload.load import load_workload
+from harness.workload.schema import ARRIVALS
 from harness.workload.source import MAX_BYTES
+
+ARRIVAL_KEYS = ", ".join(f"`{key}`" for key in ARRIVALS)
 
 CASES = {
     "unknown key": (
@@ -135,15 +138,12 @@ CASES = {
     ),
     "unknown arrival": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {evry_s: 2}"),
-        "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
-        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, "
         'found `evry_s`; did you mean "every_s"?',
     ),
     "two arrivals": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {every_s: 2, closed: 1}"),
-        "w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of `every_s`, `at_s`, `closed`, "
-        "`poisson_per_s`, `ramp`, `bursts`, `trace`, "
-        "found `every_s`, `closed`",
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, found `every_s`, `closed`",
     ),
     "neither jobs nor while": (
         HEAD.replace("    jobs: 1\n", ""),
@@ -163,8 +163,8 @@ CASES = {
     ),
     "while without a pace": (
         HEAD.replace("jobs: 1", "while: q"),
-        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace: expected an `arrival` with `closed`, with a "
-        "rate or with `every_s` above 0, found every_s 0 (jobs without end at once)",
+        "w.yaml:4:3: pipelines.p: with `while` jobs need a pace without an end: expected an `arrival` with "
+        "`closed`, with a rate or with `every_s` above 0, found jobs, all at once",
     ),
     "a circle of while and after": (
         pipelines(
@@ -177,7 +177,7 @@ CASES = {
     ),
     "jobs unlike at_s": (
         HEAD.replace("jobs: 1", "jobs: 2\n    arrival: {at_s: [0, 1, 4]}"),
-        "w.yaml:6:5: pipelines.p: `at_s` lists 3 starts, so `jobs` must be 3 or left out, found 2",
+        "w.yaml:6:5: pipelines.p: `arrival` lists 3 starts, so `jobs` must be 3 or left out, found 2",
     ),
     "at_s going back": (
         HEAD.replace("jobs: 1", "arrival: {at_s: [0, 4, 1]}"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.arrival_processes import Every
 from harness.errors import UserError
 from harness.workload.load import Loaded, Overrides, load_workload
 from harness.workload.schema import LlamaCppServer, OllamaServer
@@ -62,7 +63,7 @@ def test_numbers(tmp_path: Path) -> None:
     loaded = load(tmp_path, Overrides(repeats=2, warmup=0, scale=2.5, seed=99))
     assert loaded.workload.measure.model_dump() == {"repeats": 2, "warmup": 0}
     assert [pipeline.jobs for pipeline in loaded.pipelines] == [8, 2]  # at_s is not scaled
-    assert loaded.pipelines[0].arrival.every_s == 0
+    assert loaded.pipelines[0].arrival == Every(0)
     assert loaded.workload.seed == 99
     assert loaded.inputs != load(tmp_path, Overrides()).inputs
     assert load(tmp_path, Overrides(scale=0.01)).pipelines[0].jobs == 1

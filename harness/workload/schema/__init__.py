@@ -6,7 +6,7 @@ This package says what a file may contain; `mistakes` says where one is wrong, `
 from __future__ import annotations
 
 from harness.workload.schema.agents import AgentSpec
-from harness.workload.schema.arrivals import Arrival, AtTimes, Bursts, Closed, Every, Poisson, Ramp, Session, Trace
+from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
@@ -41,17 +41,14 @@ from harness.workload.schema.servers import (
 from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
 
 __all__ = [
+    "ARRIVALS",
     "FAULTS",
     "AgentSpec",
     "Amount",
-    "Arrival",
-    "AtTimes",
-    "Bursts",
+    "ArrivalSpec",
     "Candidate",
-    "Closed",
     "Duration",
     "EngineServer",
-    "Every",
     "FaultName",
     "FileInput",
     "FirstWord",
@@ -68,8 +65,6 @@ __all__ = [
     "OllamaServer",
     "Otherwise",
     "PipelineSpec",
-    "Poisson",
-    "Ramp",
     "Regex",
     "RepeatSpec",
     "RetrySpec",
@@ -77,14 +72,13 @@ __all__ = [
     "Rule",
     "ServerBase",
     "ServerSpec",
-    "Session",
+    "SessionSpec",
     "Several",
     "SimulatedServer",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
     "ToolSpec",
-    "Trace",
     "UntilSpec",
     "Where",
     "Workload",

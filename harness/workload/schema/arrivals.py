@@ -1,12 +1,14 @@
-"""When jobs start, and conversations."""
+"""When jobs start, and conversations. Each arrival turns itself into its process (`harness.core.arrival_processes`)."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol, Union
 
 from pydantic import Field, PositiveInt, Tag, model_validator
 
+from harness.core.arrival_processes import ArrivalProcess, Bursts, Closed, Every, GammaGaps, Listed, Poisson, Ramp
+from harness.core.graph import Session
 from harness.workload.arrival_file import MAX_ARRIVALS, read_arrivals
 from harness.workload.schema.base import (
     PositiveSeconds,
@@ -17,32 +19,38 @@ from harness.workload.schema.base import (
     one_key_of,
     text_or_list,
 )
-from harness.workload.schema.sizes import Amount, Duration
+from harness.workload.schema.sizes import Amount, Duration, distribution
 
 __all__ = [
-    "Arrival",
-    "AtTimes",
-    "Bursts",
+    "ARRIVALS",
+    "ArrivalSpec",
+    "AtTimesSpec",
     "BurstsShape",
-    "Closed",
-    "Every",
-    "Poisson",
-    "Ramp",
+    "BurstsSpec",
+    "ClosedSpec",
+    "EverySpec",
+    "GammaGapsShape",
+    "GammaGapsSpec",
+    "PoissonSpec",
     "RampShape",
-    "Session",
-    "Trace",
+    "RampSpec",
+    "SessionSpec",
+    "TraceSpec",
 ]
 
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
-class Every(Spec):
+class EverySpec(Spec):
     """A job starts every `every_s` seconds; 0 starts all of them at once."""
 
     every_s: Seconds = Field(description="Seconds between intended starts; 0 = all at once.", examples=[0, 2.5])
 
+    def process(self) -> Every:
+        return Every(self.every_s)
 
-class AtTimes(Spec):
+
+class AtTimesSpec(Spec):
     """Jobs start at the listed times."""
 
     at_s: tuple[Seconds, ...] = Field(
@@ -53,17 +61,45 @@ class AtTimes(Spec):
     )
 
     @model_validator(mode="after")
-    def _in_order(self) -> AtTimes:
+    def _in_order(self) -> AtTimesSpec:
         for i, (before, now) in enumerate(pairwise(self.at_s), start=1):
             if now < before:
                 raise mistake(f"at_s must not decrease, found {now:g} after {before:g}", "at_s", i)
         return self
 
+    def process(self) -> Listed:
+        return Listed(self.at_s)
 
-class Poisson(Spec):
-    """Jobs start independently of one another, so many a second on average: people who do not know of each other."""
+
+class PoissonSpec(Spec):
+    """Jobs start independently of one another, at a mean rate: people who do not know of each other."""
 
     poisson_per_s: Rate = Field(description="Jobs a second, on average.", examples=[0.2])
+
+    def process(self) -> Poisson:
+        return Poisson(self.poisson_per_s)
+
+
+class GammaGapsShape(Spec):
+    """Jobs whose gaps have a gamma distribution."""
+
+    per_s: Rate = Field(description="Jobs a second, on average.", examples=[0.2])
+    cv: Annotated[float, Field(ge=0.05, le=10, allow_inf_nan=False)] = Field(
+        description="Coefficient of variation of the gaps, standard deviation over mean: 1 is Poisson; below 1 "
+        "jobs come more evenly, near 0 as with `every_s`; above 1 they come in clusters.",
+        examples=[2],
+    )
+
+
+class GammaGapsSpec(Spec):
+    """Jobs start in clusters, or more evenly than at random, by the coefficient of variation of their gaps."""
+
+    gamma: GammaGapsShape = Field(
+        description="Gamma gaps, by rate and coefficient of variation.", examples=[{"per_s": 0.2, "cv": 2}]
+    )
+
+    def process(self) -> GammaGaps:
+        return GammaGaps(self.gamma.per_s, self.gamma.cv)
 
 
 class RampShape(Spec):
@@ -76,28 +112,34 @@ class RampShape(Spec):
     over_s: PositiveSeconds = Field(description="Seconds from one to the other.", examples=[60])
 
 
-class Ramp(Spec):
+class RampSpec(Spec):
     """Poisson arrivals that become more, or fewer: where does it stop to keep up?"""
 
     ramp: RampShape = Field(
         description="From one rate to another.", examples=[{"from_per_s": 0.1, "to_per_s": 2, "over_s": 60}]
     )
 
+    def process(self) -> Ramp:
+        return Ramp(self.ramp.from_per_s, self.ramp.to_per_s, self.ramp.over_s)
+
 
 class BurstsShape(Spec):
-    """So many jobs at once, every so often."""
+    """Several jobs at once, at regular intervals."""
 
     size: PositiveInt = Field(le=10_000, description="Jobs that start together.", examples=[8])
     every_s: PositiveSeconds = Field(description="Seconds from one burst to the next.", examples=[30])
 
 
-class Bursts(Spec):
+class BurstsSpec(Spec):
     """Jobs come in bursts: a scheduler's tick, a batch that was uploaded."""
 
     bursts: BurstsShape = Field(description="Bursts.", examples=[{"size": 8, "every_s": 30}])
 
+    def process(self) -> Bursts:
+        return Bursts(self.bursts.size, self.bursts.every_s)
 
-class Trace(Spec):
+
+class TraceSpec(Spec):
     """Jobs start as somebody recorded it."""
 
     trace: Annotated[
@@ -113,8 +155,13 @@ class Trace(Spec):
         examples=["arrivals.csv"],
     )
 
+    def process(self) -> Listed:
+        if isinstance(self.trace, str):  # `numbers_of_file` has put its times in its place
+            raise ValueError(f"{self.trace} was not read")
+        return Listed(self.trace)
 
-class Closed(Spec):
+
+class ClosedSpec(Spec):
     """A closed loop: each user starts the next job `think_s` after the last one ended."""
 
     closed: PositiveInt = Field(le=10_000, description="How many users.", examples=[1])
@@ -124,20 +171,35 @@ class Closed(Spec):
         examples=[2, {"exponential": {"mean": 5}}],
     )
 
-
-Arrival = Annotated[
-    Annotated[Every, Tag("<every_s>")]
-    | Annotated[AtTimes, Tag("<at_s>")]
-    | Annotated[Closed, Tag("<closed>")]
-    | Annotated[Poisson, Tag("<poisson_per_s>")]
-    | Annotated[Ramp, Tag("<ramp>")]
-    | Annotated[Bursts, Tag("<bursts>")]
-    | Annotated[Trace, Tag("<trace>")],
-    one_key_of(("every_s", "at_s", "closed", "poisson_per_s", "ramp", "bursts", "trace")),
-]
+    def process(self) -> Closed:
+        return Closed(self.closed, distribution(self.think_s))
 
 
-class Session(Spec):
+# By their key in a workload: what is listed here is in the schema, in every message and in the tests of all processes.
+ARRIVALS: dict[str, type[Spec]] = {
+    "every_s": EverySpec,
+    "at_s": AtTimesSpec,
+    "closed": ClosedSpec,
+    "poisson_per_s": PoissonSpec,
+    "gamma": GammaGapsSpec,
+    "ramp": RampSpec,
+    "bursts": BurstsSpec,
+    "trace": TraceSpec,
+}
+
+if TYPE_CHECKING:
+
+    class ArrivalSpec(Protocol):
+        """Any of `ARRIVALS`: what a pipeline says of its arrivals, and the process that it means."""
+
+        def process(self) -> ArrivalProcess: ...
+
+else:
+    _TAGGED = tuple(Annotated[spec, Tag(f"<{key}>")] for key, spec in ARRIVALS.items())
+    ArrivalSpec = Annotated[Union[_TAGGED], one_key_of(ARRIVALS)]  # noqa: UP007 - made of a table
+
+
+class SessionSpec(Spec):
     """Conversations: each arrival opens one; in every turn an agent sees its own turns before it."""
 
     turns: Amount = Field(description="Turns of a conversation, a job each.", examples=[6, [2, 10]])
@@ -151,3 +213,7 @@ class Session(Spec):
         description="Let the server keep the conversation in its prompt cache; otherwise every turn reads all of it.",
         examples=[True],
     )
+
+    def session(self) -> Session:
+        """Return what is compiled of it."""
+        return Session(distribution(self.turns, whole=True), distribution(self.think_s), self.reuse_prefix)

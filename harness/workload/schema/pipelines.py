@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from harness.workload.schema.arrivals import Arrival, AtTimes, Every, Session, Trace
+from harness.workload.schema.arrivals import ArrivalSpec, EverySpec, SessionSpec
 from harness.workload.schema.base import Name, PositiveSeconds, Spec, Table, mistake
 from harness.workload.schema.nodes import NodeSpec, Priority
 
@@ -49,10 +49,10 @@ class PipelineSpec(Spec):
         "arrivals are drawn as for that pipeline where node names agree, and the report compares the two.",
         examples=["digest"],
     )
-    arrival: Arrival = Field(
-        default=Every(every_s=0), description="When jobs start.", examples=[{"closed": 1, "think_s": 2}]
+    arrival: ArrivalSpec = Field(
+        default=EverySpec(every_s=0), description="When jobs start.", examples=[{"closed": 1, "think_s": 2}]
     )
-    session: Session | None = Field(
+    session: SessionSpec | None = Field(
         default=None,
         description="Each arrival opens a conversation.",
         examples=[{"turns": 6, "think_s": 5, "reuse_prefix": True}],
@@ -71,29 +71,24 @@ class PipelineSpec(Spec):
 
     @model_validator(mode="after")
     def _bounded(self) -> PipelineSpec:
-        times, key = None, ""
-        if isinstance(self.arrival, AtTimes):
-            times, key = len(self.arrival.at_s), "at_s"
-        elif isinstance(self.arrival, Trace):
-            times, key = len(self.arrival.trace), "trace"
+        process = self.arrival.process()
         if self.while_ is not None:
             if self.jobs is not None:
                 raise mistake("a pipeline has either `jobs` or `while`, found both", "while")
-            if times is not None:
-                raise mistake(f"`{key}` says how many jobs there are, so `while` cannot go with it", "while")
             if self.after is not None:
                 raise mistake("a pipeline has either `while` or `after`, found both", "after")
-            if isinstance(self.arrival, Every) and self.arrival.every_s == 0:
+            if not process.endless:
                 raise mistake(
-                    "with `while` jobs need a pace: expected an `arrival` with `closed`, with a rate or with "
-                    "`every_s` above 0, found every_s 0 (jobs without end at once)",
+                    "with `while` jobs need a pace without an end: expected an `arrival` with `closed`, with a "
+                    f"rate or with `every_s` above 0, found {process.words('job', None)}",
                     "arrival",
                 )
-        elif times is None and self.jobs is None:
+        elif process.starts is None and self.jobs is None:
             raise mistake("expected `jobs: NUMBER` or `while: PIPELINE`, found neither")
-        elif times is not None and self.session is None and self.jobs not in (None, times):
+        elif process.starts is not None and self.session is None and self.jobs not in (None, process.starts):
             raise mistake(
-                f"`{key}` lists {times} starts, so `jobs` must be {times} or left out, found {self.jobs}",
+                f"`arrival` lists {process.starts} starts, so `jobs` must be {process.starts} or left out, "
+                f"found {self.jobs}",
                 "jobs",
             )
         if self.goal is not None and self.path == "batch":
