@@ -30,10 +30,10 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Arrival, Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Reply
 from harness.core.routing import CONCURRENCY
 from harness.core.step_costs import StepCosts
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.drivers.live import drive
 from harness.servers.launch import child
 from harness.servers.simulated import SimulatedConfig, Truth, read_truth
@@ -83,7 +83,7 @@ async def trial(url: str, concurrency: str, calls: int, first_seed: int) -> tupl
         text = "word " * (20 + integer(80, *key, "prompt"))
         options = {"seed": first_seed + call.id, "num_predict": 8 + integer(24, *key, "output")}
         reply, _ = await chat.ask(
-            Request(None, text, options, stream=both[call.pipeline].path == "interactive"), zero_s
+            ChatRequest(None, text, options, stream=both[call.pipeline].path == "interactive"), zero_s
         )
         return reply
 

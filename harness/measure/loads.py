@@ -7,7 +7,7 @@ from statistics import median
 
 import httpx
 
-from harness.drivers.chat import Request
+from harness.core.records import ChatRequest
 from harness.errors import ServerFailure
 from harness.measure.sender import Endpoint, options_for
 from harness.servers.spec import RunningServer
@@ -39,7 +39,7 @@ async def measure_load(endpoint: Endpoint, times: int = TIMES) -> float:
     for number in range(times):
         await _unload(server)
         options = options_for(server, agent, seed=number)
-        reply, _ = await endpoint.chat.ask(Request(None, f"[{number:06d}] Say yes.", options, stream=False))
+        reply, _ = await endpoint.chat.ask(ChatRequest(None, f"[{number:06d}] Say yes.", options, stream=False))
         if reply.outcome != "ok" or not reply.load_s:
             raise ServerFailure(f"{server.name}: {server.model} was not loaded again: {reply.error or 'no load time'}")
         found.append(reply.load_s)

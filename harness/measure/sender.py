@@ -12,8 +12,8 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.outputs import output_tokens
 from harness.core.plan import Plan
-from harness.core.records import Origin, Reply
-from harness.drivers.chat import Chat, Request
+from harness.core.records import ChatRequest, Origin, Reply
+from harness.drivers.chat import Chat
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations
 from harness.servers.spec import RunningServer
@@ -147,7 +147,7 @@ class Sender:
             endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length, reuse_prefix=reuse
         )
         stream = pipeline.path == "interactive"
-        request = Request(system, user, options, stream, agent.format, history)
+        request = ChatRequest(system, user, options, stream, agent.format, history)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import SlotwiseError, UserError
 from harness.servers.fine_loop import fine_loop
-from harness.servers.front.engine import Engine
+from harness.servers.front.engine import TextEngine
 
 if TYPE_CHECKING:
     import uvicorn
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _llamacpp(config: dict[str, Any]) -> Engine:
+def _llamacpp(config: dict[str, Any]) -> TextEngine:
     from harness.servers.llamacpp import LlamaCppConfig, LlamaCppEngine
 
     return LlamaCppEngine(LlamaCppConfig(**config))
 
 
-def _canned(config: dict[str, Any]) -> Engine:
+def _canned(config: dict[str, Any]) -> TextEngine:
     from harness.servers.front.canned import CannedEngine
 
     return CannedEngine(**config)
 
 
-def _simulated(config: dict[str, Any]) -> Engine:
+def _simulated(config: dict[str, Any]) -> TextEngine:
     from harness.servers.simulated import SimulatedConfig, SimulatedEngine, truth_log
 
     path = config.get("truth_log")
@@ -59,7 +59,7 @@ def _around_simulated(app: ASGIApp, config: dict[str, Any]) -> ASGIApp:
     return Distant(app, costs["before_s"], costs["after_s"])
 
 
-ENGINES: dict[str, Callable[[dict[str, Any]], Engine]] = {
+ENGINES: dict[str, Callable[[dict[str, Any]], TextEngine]] = {
     "llamacpp": _llamacpp,
     "canned": _canned,
     "simulated": _simulated,
@@ -114,14 +114,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _share(engines: list[Engine], stretch: dict[int, float]) -> None:
+def _share(engines: list[TextEngine], stretch: dict[int, float]) -> None:
     from harness.servers.simulated import SimulatedEngine
 
     SimulatedEngine.share([engine for engine in engines if isinstance(engine, SimulatedEngine)], stretch)
 
 
 def _serve(
-    fronts: list[tuple[Engine, ASGIApp, socket.socket]], loop: Callable[[], asyncio.AbstractEventLoop], answer: Any
+    fronts: list[tuple[TextEngine, ASGIApp, socket.socket]], loop: Callable[[], asyncio.AbstractEventLoop], answer: Any
 ) -> None:
     import uvicorn
 
@@ -146,7 +146,7 @@ def _serve(
         runner.run(serve())
 
 
-def _about(engine: Engine, listener: socket.socket) -> dict[str, Any]:
+def _about(engine: TextEngine, listener: socket.socket) -> dict[str, Any]:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     model = engine.model

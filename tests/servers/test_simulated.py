@@ -18,9 +18,9 @@ from langchain_ollama import ChatOllama
 from servers.asgi import AppTransport
 from starlette.types import ASGIApp
 
-from harness.core.records import Reply
+from harness.core.records import ChatRequest, Reply
 from harness.core.step_costs import StepCosts, sped_up
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.errors import UserError, WorkloadError
 from harness.profiles.compile import noise
 from harness.servers.emulation import contention, emulation, profile_of
@@ -280,8 +280,8 @@ def test_what_a_client_makes_of_each_fault(serve: Serve, stream: bool) -> None:
         async with serve(Faulty(create_app(engine(QUICK)), faults)) as url:
             one = Chat(url, "sim", asyncio.get_running_loop().time)
             options = {"num_predict": 12, "seed": 1}
-            spared = Request(None, "hi", {**options, "faults": False}, stream)
-            request = Request(None, "hi", options, stream)
+            spared = ChatRequest(None, "hi", {**options, "faults": False}, stream)
+            request = ChatRequest(None, "hi", options, stream)
             try:
                 for fault in expected:
                     reply, _ = await one.ask(spared)
@@ -376,7 +376,7 @@ def test_a_simulated_server_in_a_process_of_its_own(tmp_path: Path, ends: Callab
             assert (ready["slots"], ready["model"]) == (4, "m1-published")
             one = Chat(ready["url"], ready["model"], clock)
             options = {"num_predict": 5, "seed": 42, "prompt_tokens": 10}
-            reply, _ = await one.ask(Request(None, "hi", options, stream=True))
+            reply, _ = await one.ask(ChatRequest(None, "hi", options, stream=True))
             await one.close()
         (truth,) = read_truth(tmp_path / "truth.jsonl")
         assert (truth.seed, truth.prompt_tokens, truth.output_tokens, truth.cancelled) == (42, 10, 5, False)
