@@ -35,8 +35,8 @@ from harness.core.routing import CONCURRENCY
 from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig, Truth, read_truth
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig, Truth, read_truth
 
 COSTS = StepCosts(
     decode_s=(0.0, 0.010, 0.015, 0.018, 0.020),

@@ -13,16 +13,11 @@ from harness.measure.sender import Endpoint, options_for
 from harness.servers.spec import RunningServer
 from harness.workload.schema import AgentSpec
 
-__all__ = ["TIMES", "can_unload", "measure_load"]
+__all__ = ["TIMES", "measure_load"]
 
 TIMES = 3
 UNLOADED_S = 30.0
 LOOK_S = 0.05
-
-
-def can_unload(server: RunningServer) -> bool:
-    """Tell whether a model can be taken out of memory there: on an Ollama of our own, and on no one else's."""
-    return server.kind == "ollama" and server.managed and not server.exact_queue
 
 
 async def measure_load(endpoint: Endpoint, times: int = TIMES) -> float:

@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 
 def _llamacpp(config: dict[str, Any]) -> TextEngine:
-    from harness.servers.llamacpp import LlamaCppConfig, LlamaCppEngine
+    from harness.servers.llamacpp_engine import LlamaCppConfig, LlamaCppEngine
 
     return LlamaCppEngine(LlamaCppConfig(**config))
 
@@ -43,7 +43,7 @@ def _canned(config: dict[str, Any]) -> TextEngine:
 
 
 def _simulated(config: dict[str, Any]) -> TextEngine:
-    from harness.servers.simulated import SimulatedConfig, SimulatedEngine, truth_log
+    from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, truth_log
 
     path = config.get("truth_log")
     return SimulatedEngine(SimulatedConfig.from_json(config["engine"]), path and truth_log(Path(path)))
@@ -115,7 +115,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _share(engines: list[TextEngine], stretch: dict[int, float]) -> None:
-    from harness.servers.simulated import SimulatedEngine
+    from harness.servers.simulated_engine import SimulatedEngine
 
     SimulatedEngine.share([engine for engine in engines if isinstance(engine, SimulatedEngine)], stretch)
 

@@ -26,8 +26,8 @@ from harness.measure.sweep import (
     sweep_calls,
     walk,
 )
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig
 
 __all__ = ["gguf_bytes"]
 

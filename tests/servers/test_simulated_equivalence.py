@@ -34,7 +34,7 @@ from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
 from harness.servers.distance import Distant
 from harness.servers.front.app import create_app
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine, Truth
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, Truth
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
 
