@@ -18,7 +18,7 @@ from harness.measure.sweep import (
     Died,
     Look,
     Seen,
-    Wanted,
+    ToSweep,
     _footprint,
     check_memory,
     footprint_of,
@@ -34,7 +34,7 @@ __all__ = ["gguf_bytes"]
 NOISE = (1.0, 1.01, 0.99)
 MB = 1_000_000
 SMALL = Footprint(100 * MB, 10_000, 8192)
-WANTED = Wanted("m.gguf", "llamacpp", 2048, 64, 8, 3)
+WANTED = ToSweep("m.gguf", "llamacpp", 2048, 64, 8, 3)
 
 
 class Quiet(Progress):

@@ -33,7 +33,9 @@ from harness.workload.schema.routing import (
 )
 from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
 from harness.workload.schema.servers import (
+    ENGINES,
     FAULTS,
+    KINDS,
     EngineServer,
     FaultName,
     LlamaCppServer,
@@ -41,11 +43,15 @@ from harness.workload.schema.servers import (
     ServerBase,
     ServerSpec,
     SimulatedServer,
+    Simulation,
+    same_model,
 )
 from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
 
 __all__ = [
+    "ENGINES",
     "FAULTS",
+    "KINDS",
     "Affinity",
     "AgentSpec",
     "Amount",
@@ -88,6 +94,7 @@ __all__ = [
     "ServerSpec",
     "Session",
     "SimulatedServer",
+    "Simulation",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
@@ -99,5 +106,6 @@ __all__ = [
     "distribution",
     "is_fixed",
     "json_schema",
+    "same_model",
     "without_credentials",
 ]
