@@ -22,7 +22,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.servers.launch import child
+from harness.servers.fronts import child
 
 SLOTS = 8
 CALLS = 200

@@ -32,13 +32,13 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Reply
 from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig, Truth, read_truth
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig, Truth, read_truth
 
 COSTS = StepCosts(
     decode_s=(0.0, 0.010, 0.015, 0.018, 0.020),
@@ -87,7 +87,7 @@ async def trial(url: str, concurrency: str, calls: int, first_seed: int) -> tupl
         text = "word " * (20 + integer(80, *key, "prompt"))
         options = {"seed": first_seed + call.id, "num_predict": 8 + integer(24, *key, "output")}
         reply, _ = await chat.ask(
-            Request(None, text, options, stream=both[call.pipeline].path == "interactive"), zero_s
+            ChatRequest(None, text, options, stream=both[call.pipeline].path == "interactive"), zero_s
         )
         return reply
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,7 +18,7 @@ from harness.core.policies import KINDS, STANDARD, Policies
 from harness.core.policy import PolicySource, made
 from harness.errors import PolicyError, UserError
 
-__all__ = ["ENTRY_POINTS", "installed_policies", "policies_of", "read_policies"]
+__all__ = ["ENTRY_POINTS", "installed_policies", "policies_again", "policies_of", "read_policies"]
 
 ENTRY_POINTS = "slotwise.policies"  # the group in which a package offers a module or an object with the dicts
 _LARGEST_FILE_BYTES = 1 << 20
@@ -33,6 +33,36 @@ def read_policies(path: Path | None = None) -> Policies:
     """
     policies = STANDARD.with_own(installed_policies())
     return policies if path is None else policies.with_own(policies_of(_source(path)))
+
+
+def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path | None = None) -> Policies:
+    """Return the policies of a run that is to go on or to be simulated again: from where its file was, unless changed.
+
+    Args:
+        folder: the run's, for messages. Nothing in it is executed.
+        files: where its own policies came from, and the SHA-256 of each file ("" of an installed package).
+        named: the file as the command line names it now.
+
+    Raises:
+        UserError: the file is not there any more, or is another one than the run was begun with.
+    """
+    digests = {where: digest for where, digest in files if digest}
+    if named is None and len(digests) == 1:
+        named = Path(next(iter(digests)))
+        if not named.is_file():
+            raise UserError(
+                f"{folder}: its policies file {named} is not there any more; name it with --policies FILE (a copy is in "
+                f"{folder / 'policies.py'}: look at it before you use it, since it is executed)"
+            )
+    policies = read_policies(named)
+    found = {source.sha256 for source in policies.sources} - {""}
+    if found != set(digests.values()):
+        begun = "with this policies file as it was before it was changed" if digests else "without policies of your own"
+        raise UserError(
+            f"{folder}: the run was begun {begun}; go on with the same"
+            + (f" (a copy is in {folder / 'policies.py'}), or begin a new run" if digests else ": leave --policies out")
+        )
+    return policies
 
 
 @cache

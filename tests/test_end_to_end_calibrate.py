@@ -15,7 +15,7 @@ from harness.measure.burst_design import Effort
 from harness.measure.calibrate import Wanted, calibrate
 from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import dump_profile, load_profile
-from harness.servers.launch import child
+from harness.servers.fronts import child
 from harness.workload.schema import LlamaCppServer
 
 TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.workload.schema import KINDS, ServerBase
+
 ROOT = Path(__file__).parent.parent
 HARNESS = ROOT / "harness"
 
@@ -78,6 +80,72 @@ def test_langchain_is_imported_by_the_drivers_only() -> None:
     for path in HARNESS.rglob("*.py"):
         if any(name.startswith("langchain") for name in _imports(path)):
             assert path.relative_to(HARNESS).parts[0] == "drivers"
+
+
+# The kinds of servers, by their classes and in `kind`; only these folders may ask which one a server is.
+SERVER_CLASSES = {base.__name__ for kind in KINDS.values() for base in kind.__mro__ if issubclass(base, ServerBase)}
+MAY_ASK = (HARNESS / "servers", HARNESS / "workload/schema")
+
+
+def _asks_which_kind(tree: ast.AST) -> list[int]:
+    """Return the lines on which code asks for the kind of a server: by its class, or by a literal."""
+
+    def classes(part: ast.AST) -> bool:
+        names = {item.id if isinstance(item, ast.Name) else getattr(item, "attr", "") for item in ast.walk(part)}
+        return bool(names & SERVER_CLASSES)
+
+    def literal(part: ast.AST) -> bool:
+        return any(isinstance(item, ast.Constant) and item.value in KINDS for item in ast.walk(part))
+
+    def kind(part: ast.AST) -> bool:
+        return isinstance(part, ast.Attribute) and part.attr == "kind"
+
+    found = []
+    for item in ast.walk(tree):
+        match item:
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, named]):
+                asks = classes(named)
+            case ast.match_case(pattern=pattern):
+                asks = any(isinstance(part, ast.MatchClass) and classes(part.cls) for part in ast.walk(pattern))
+            case ast.Match(subject=subject, cases=cases):
+                asks = kind(subject) and any(literal(case.pattern) for case in cases)
+            case ast.Compare(left=left, comparators=others):
+                sides = [left, *others]
+                asks = any(map(classes, sides)) or (any(map(kind, sides)) and any(map(literal, sides)))
+            case _:
+                asks = False
+        if asks:
+            found.append(getattr(item, "lineno", 0) or item.pattern.lineno)  # type: ignore[attr-defined]  # a match_case
+    return found
+
+
+def test_nobody_else_asks_which_kind_a_server_is() -> None:
+    for path in HARNESS.rglob("*.py"):
+        if not any(path.is_relative_to(folder) for folder in MAY_ASK):
+            assert not _asks_which_kind(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ("isinstance(spec, OllamaServer)", True),
+        ("isinstance(spec, schema.EngineServer | SimulatedServer)", True),
+        ("issubclass(kind, (LlamaCppServer, int))", True),
+        ("type(spec) is OllamaServer", True),
+        ("match spec:\n    case OllamaServer(url=None): pass", True),
+        ("match spec:\n    case int() | ServerBase(): pass", True),
+        ("match spec.kind:\n    case 'ollama': pass", True),
+        ("spec.kind == 'simulated'", True),
+        ("'llamacpp' != server.kind", True),
+        ("use.kind in ('ollama', 'llamacpp')", True),
+        ("OllamaServer(kind='ollama', model=model)", False),
+        ("isinstance(arrival, Closed) and spec.running", False),
+        ("node.kind == 'agent'", False),
+        ("spec.kind == like.kind", False),
+    ],
+)
+def test_how_a_kind_is_asked_for(code: str, asks: bool) -> None:
+    assert bool(_asks_which_kind(ast.parse(code))) is asks
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "workloads/research-digest.yaml"]], ids=" ".join)

@@ -25,6 +25,7 @@ from harness.analysis.settings_text import (
 )
 from harness.core.records import Origin
 from harness.units import count
+from harness.workload.schema import KINDS
 
 __all__ = ["SETTINGS_KINDS", "engine_remarks", "settings_for"]
 
@@ -94,7 +95,8 @@ def _serve(place: Deployment) -> str:
 
 def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
     """Say what stands between these settings and Ollama where another engine was measured."""
-    if not any(use.kind == "llamacpp" for candidate in candidates for use in candidate.servers):
+    embedded = {kind for kind, server in KINDS.items() if server.embedded}
+    if not any(use.kind in embedded for candidate in candidates for use in candidate.servers):
         return ()
     found = "Predicted for" if origin == "predicted" else "Measured on"
     return (

@@ -20,13 +20,13 @@ from harness.report.progress import progress_for
 from harness.report.text import plain
 from harness.servers.machine import busy_cores, cores
 from harness.units import safe_url
+from harness.workload.schema import ENGINES
 
 __all__ = ["calibrate_server", "wanted_of"]
 
 DEFAULT_SLOTS = "1,4"
 MOST_SLOTS = 64
 BUSY_CORES = 0.3  # more than this is somebody else's work, and would be fitted with ours
-KINDS = ("llamacpp", "ollama")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -85,14 +85,14 @@ def wanted_of(
         if slots is not None:
             raise UserError(f"{safe_url(server)}: a running server has the slots that it has; leave --slots out")
         if pair:
-            raise UserError(f"{safe_url(server)}: --pair starts two servers; it goes with llamacpp and ollama")
+            raise UserError(f"{safe_url(server)}: --pair starts two servers; it goes with {' and '.join(ENGINES)}")
         name, spec = server_of(server, model)
         return [Wanted(name, spec)], False
-    if server not in KINDS:
+    if server not in ENGINES:
         kind, colon, number = server.partition(":")
-        if kind in KINDS and colon:
+        if kind in ENGINES and colon:
             raise UserError(f'expected {kind} alone, found "{server}"; do: slotwise calibrate {kind} --slots {number}')
-        raise UserError(f'expected llamacpp, ollama or a URL, found "{server}"{did_you_mean(server, KINDS)}')
+        raise UserError(f'expected {", ".join(ENGINES)} or a URL, found "{server}"{did_you_mean(server, ENGINES)}')
     try:
         counts = sorted({int(word) for word in (slots or DEFAULT_SLOTS).split(",")})
     except ValueError:
@@ -103,17 +103,16 @@ def wanted_of(
     if pair and not able:
         why = "the machine has one core" if n_cores < 2 else "it needs two slot counts, such as --slots 1,4"
         raise UserError(f"--pair: {why}")
-    both = (server == "llamacpp" and able) if pair is None else pair
+    both = (ENGINES[server].embedded and able) if pair is None else pair
     wanted = [Wanted(*server_of(f"{server}:{n}", model)) for n in counts]
     if both:
         for one in (wanted[0], wanted[-1]):
-            half = one.spec.model_copy(update={"threads": "half"})
-            wanted.append(Wanted(f"{one.name}-half", half, half=True))
+            wanted.append(Wanted(f"{one.name}-half", one.spec.halved(), half=True))
     return wanted, both
 
 
 def _name(server: str, model: str | None) -> str:
-    kind = server if server in KINDS else safe_url(server).split("//")[1]
+    kind = server if server in ENGINES else safe_url(server).split("//")[1]
     text = f"{kind}-{Path(model).stem if model else DEFAULT_MODEL}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:63]
 

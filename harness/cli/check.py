@@ -213,17 +213,16 @@ def _place(loaded: Loaded, plan: Plan) -> dict[str, Any]:
 
 def _servers(loaded: Loaded) -> list[str]:
     from harness.units import count
-    from harness.workload.schema import OllamaServer, without_credentials
+    from harness.workload.schema import without_credentials
 
     pad = max(len(name) for name in loaded.servers)
     result = []
     for name, spec in loaded.servers.items():
-        url = spec.url if isinstance(spec, OllamaServer) else None
-        where = f" at {without_credentials(url)}" if url else ""
+        where = f" at {without_credentials(spec.address)}" if spec.address else ""
         pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
         size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
         models = " + ".join(loaded.models[name])
-        most = spec.max_loaded_models if isinstance(spec, OllamaServer) else None
+        most = spec.load_limit
         loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
         result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {models}: {size}{loads}{pace}")
     return result
@@ -257,13 +256,14 @@ def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
 
 def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
     """Return the answer for `--json`."""
-    from harness.workload.schema import OllamaServer, without_credentials
+    from harness.workload.schema import without_credentials
 
     servers = {}
     for name, spec in loaded.servers.items():
-        servers[name] = spec.model_dump(mode="json", exclude_none=True)
-        if isinstance(spec, OllamaServer) and spec.url:
-            servers[name]["url"] = without_credentials(spec.url)
+        plain = spec.model_dump(mode="json", exclude_none=True)
+        servers[name] = {
+            key: without_credentials(value) if value == spec.address else value for key, value in plain.items()
+        }
     pipelines = []
     for facts in description.pipelines:
         graph = loaded.graphs[facts.name]

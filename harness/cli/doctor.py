@@ -145,7 +145,7 @@ def _servers() -> list[Finding]:
     import os
 
     from harness.errors import UserError
-    from harness.servers.ollama import normal_url
+    from harness.servers.ollama_api import normal_url
 
     try:
         everyday = normal_url("OLLAMA_HOST", os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434")

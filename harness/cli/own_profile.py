@@ -20,13 +20,12 @@ from harness.profiles.schema import Profile
 from harness.runs.folder import write_text
 from harness.servers.machine import busy_cores, cores
 from harness.units import count, safe_url
-from harness.workload.schema import OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import ServerSpec
 
 __all__ = ["profile_for"]
 
 SLOTS = "1,2,4"
 EFFORT = "quick"
-ENGINES = {"llamacpp": "xllamacpp", "ollama": "ollama"}  # what `engine` of a profile begins with
 
 
 def profile_for(like: ServerSpec, named: str | None, near: Path, progress: Progress, *, calibrate_it: bool) -> Profile:
@@ -42,8 +41,8 @@ def profile_for(like: ServerSpec, named: str | None, near: Path, progress: Progr
     """
     if named is not None:
         return load_profile(named, near)
-    if isinstance(like, SimulatedServer):
-        return load_profile(like.profile, near)
+    if like.simulation is not None:
+        return load_profile(like.simulation.profile, near)
     here = machine_name()
     known = list(_known(like, near, progress))
     fitting = [profile for profile in known if _fits(profile, like, here)]
@@ -78,23 +77,21 @@ def _known(like: ServerSpec, near: Path, progress: Progress) -> Iterator[Profile
 def _fits(profile: Profile, like: ServerSpec, here: str) -> bool:
     if profile.machine != here:
         return False
-    if isinstance(like, OllamaServer) and like.url:
+    if like.running:
         return profile.name == _name(like)
-    return profile.origin == "measured" and profile.engine.lower().startswith(ENGINES.get(like.kind, ""))
+    engine = like.profile_engine
+    return engine is not None and profile.origin == "measured" and profile.engine.lower().startswith(engine)
 
 
 def _name(like: ServerSpec) -> str:
-    at = safe_url(like.url).split("//")[1] if isinstance(like, OllamaServer) and like.url else like.kind
+    at = safe_url(like.address).split("//")[1] if like.address else like.kind
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{at}-{Path(like.model).stem}-{EFFORT}").strip("-._")[:63]
 
 
 def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     """Calibrate quickly, and keep the profile in the user's cache."""
-    server: str = like.kind
-    slots: str | None = SLOTS
-    if isinstance(like, OllamaServer) and like.url:
-        server, slots = like.url, None
-    wanted, pair = wanted_of(server, slots, like.model, None, cores())
+    slots = None if like.running else SLOTS
+    wanted, pair = wanted_of(like.address or like.kind, slots, like.model, None, cores())
     busy = busy_cores()
     if busy is not None and busy > BUSY_CORES:
         progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")

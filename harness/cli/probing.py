@@ -19,7 +19,7 @@ from harness.report.ladder import ladder_report
 from harness.report.progress import progress_for
 from harness.report.summary import to_plain
 from harness.units import safe_url
-from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec
+from harness.workload.schema import ENGINES, LlamaCppServer, OllamaServer, ServerSpec
 
 __all__ = ["probe_servers", "server_of"]
 
@@ -41,17 +41,12 @@ def server_of(text: str, model: str | None) -> tuple[str, ServerSpec]:
     if not colon or not slots.isdigit() or not 1 <= int(slots) <= 64:
         meant = f'; did you mean "http://{rest}"?' if slots.isdigit() and ("." in kind or kind == "localhost") else ""
         raise UserError(f'expected a URL or KIND:SLOTS with 1 to 64 slots, such as llamacpp:4, found "{text}"{meant}')
-    match kind:
-        case "llamacpp":
-            spec = LlamaCppServer(kind="llamacpp", slots=int(slots), model=model or DEFAULT_MODEL)
-        case "ollama":
-            if model is None:
-                raise UserError(f"{rest}: which model? Name one with --model")
-            return name or f"ollama-{slots}", OllamaServer(kind="ollama", model=model, slots=int(slots))
-        case _:
-            hint = did_you_mean(kind, ("llamacpp", "ollama"))
-            raise UserError(f'expected the kind llamacpp or ollama, found "{kind}"{hint}')
-    return name or f"llamacpp-{slots}", spec
+    if kind not in ENGINES:
+        raise UserError(f'expected the kind {" or ".join(ENGINES)}, found "{kind}"{did_you_mean(kind, ENGINES)}')
+    given = {} if model is None else {"model": model}
+    if ENGINES[kind].model_fields["model"].is_required() and not given:
+        raise UserError(f"{rest}: which model? Name one with --model")
+    return name or f"{kind}-{slots}", ENGINES[kind].model_validate({"kind": kind, "slots": int(slots), **given})
 
 
 def probe_servers(

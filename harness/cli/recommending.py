@@ -36,7 +36,6 @@ from harness.servers.machine import cores
 from harness.units import seconds
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded, Overrides, load_workload
-from harness.workload.schema import OllamaServer, SimulatedServer
 
 __all__ = ["Options", "confirm", "recommend_workload"]
 
@@ -141,7 +140,7 @@ def _profiles(loaded: Loaded, options: Options, near: Path, progress: Progress) 
 def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> Memory:
     like = loaded.servers[most_slots(loaded.servers)]
     first = memory_of(like, profiles.first, limit_bytes)
-    if not (isinstance(like, OllamaServer) and like.url):
+    if not like.running:
         check_one_slot(first, like, context_tokens)
     others = {
         model: memory_of(server_like(loaded, model), profile, limit_bytes)
@@ -209,7 +208,7 @@ def confirm(
     if needed_s > budget_s:
         return _noted(recommendation, too_short(budget_s, needed_s))
     here, servers = machine_name(), found.space.loaded.servers.values()
-    if recommendation.machine != here and not any(isinstance(spec, SimulatedServer) for spec in servers):
+    if recommendation.machine != here and not any(spec.simulated for spec in servers):
         note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
         recommendation = _noted(recommendation, note)
     trial_s = trials_s(found, names)

@@ -163,7 +163,7 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
     }
     return Run(
         name=loaded.workload.name,
-        origin="emulated" if any(spec.kind == "simulated" for spec in loaded.servers.values()) else "measured",
+        origin="emulated" if any(spec.simulated for spec in loaded.servers.values()) else "measured",
         started_at=started_at.isoformat(timespec="seconds"),
         workload=loaded.resolved(),
         candidates=tuple(plan.name for plan in loaded.plans),

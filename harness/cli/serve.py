@@ -81,7 +81,8 @@ def serve(
                 loop.add_signal_handler(number, starting.cancel)
             async with launched(
                 "serve", spec, say=progress.say, progress=progress.download, host=host, port=port
-            ) as server:
+            ) as up:
+                server = up.server
                 for number in (signal.SIGINT, signal.SIGTERM):
                     loop.add_signal_handler(number, told.set)
                 typer.echo(

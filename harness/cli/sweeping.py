@@ -16,19 +16,19 @@ from harness.cli.probing import DEFAULT_MODEL
 from harness.errors import ServerFailure, SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
-from harness.measure.sweep import Wanted, check_memory, footprint_of, sweep_calls, sweep_slots
+from harness.measure.sweep import ToSweep, check_memory, footprint_of, sweep_calls, sweep_slots
 from harness.report.progress import progress_for
 from harness.report.summary import to_plain
 from harness.report.sweep import sweep_report
 from harness.servers.machine import busy_cores, memory
 from harness.units import safe_url
+from harness.workload.schema import ENGINES
 
 __all__ = ["sweep_model"]
 
 INTERRUPTED = 130
 BUSY_CORES = 0.3
 CONTEXT_TOKENS = 2048
-ENGINES = ("llamacpp", "ollama")
 
 
 def sweep_model(
@@ -85,9 +85,9 @@ def _wanted(
     tokens: int,
     rounds: int,
     threads: int | None,
-) -> list[Wanted]:
+) -> list[ToSweep]:
     if engine not in ENGINES:
-        raise UserError(f'--engine: expected llamacpp or ollama, found "{engine}"{did_you_mean(engine, ENGINES)}')
+        raise UserError(f'--engine: expected {" or ".join(ENGINES)}, found "{engine}"{did_you_mean(engine, ENGINES)}')
     if server is not None:
         if not server.startswith(("http://", "https://")):
             raise UserError(f'--server: expected a URL such as http://127.0.0.1:11434, found "{safe_url(server)}"')
@@ -96,12 +96,12 @@ def _wanted(
         if context_tokens is not None or threads is not None:
             given = "context" if context_tokens is not None else "threads"
             raise UserError(f"{safe_url(server)}: a running server has the {given} that it has; leave --{given} out")
-    if engine == "ollama" and not models:
-        raise UserError("--engine ollama: which model? Name one with --model")
+    if ENGINES[engine].model_fields["model"].is_required() and not models:
+        raise UserError(f"--engine {engine}: which model? Name one with --model")
     return [
-        Wanted(
+        ToSweep(
             model,
-            "ollama" if engine == "ollama" else "llamacpp",
+            engine,
             context_tokens or CONTEXT_TOKENS,
             most,
             tokens,
@@ -112,7 +112,7 @@ def _wanted(
     ]
 
 
-async def _sweep(wanted: Sequence[Wanted], server: str | None, progress: Progress, found: dict[str, Sweep]) -> None:
+async def _sweep(wanted: Sequence[ToSweep], server: str | None, progress: Progress, found: dict[str, Sweep]) -> None:
     """One model after the other; all that can be told from their files is told before anything is started."""
     if server is not None:
         for one in wanted:

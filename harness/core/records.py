@@ -8,12 +8,14 @@ A `NamedTuple` because it is the cheapest immutable record there is in Python.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "NOT_NEEDED",
     "CallRecord",
+    "ChatRequest",
     "DelayRecord",
     "JobRecord",
     "Origin",
@@ -31,6 +33,17 @@ QueueSource = Literal["exact", "residual", "unknown"]
 
 # The error of a call that was dropped or cancelled because others had been enough: nothing went wrong with it.
 NOT_NEEDED = "no longer needed"
+
+
+class ChatRequest(NamedTuple):
+    """What one call asks of a server."""
+
+    system: str | None
+    user: str
+    options: Mapping[str, Any]  # complete: nothing is added to it
+    stream: bool  # where the time of the first token matters
+    format: str | None = None
+    history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
 
 
 class Reply(NamedTuple):

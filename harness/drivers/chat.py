@@ -8,35 +8,24 @@ otherwise, and private fields of a server reach us only through an httpx hook.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from json import JSONDecodeError
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_ollama import ChatOllama
 from ollama import ResponseError
 
-from harness.core.records import Outcome, Reply
+from harness.core.records import ChatRequest, Outcome, Reply
 
-__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "Chat", "Request"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "Chat"]
 
 # What our own front tells: the exact wait for a slot, and the prompt tokens that were in its cache.
 QUEUE_HEADER = "x-slotwise-queue-ns"
 CACHED_HEADER = "x-slotwise-cached-tokens"
 _told: ContextVar[dict[str, int] | None] = ContextVar("told", default=None)
-
-
-class Request(NamedTuple):
-    """What is asked of a server."""
-
-    system: str | None
-    user: str
-    options: Mapping[str, Any]  # complete: nothing is added to it
-    stream: bool  # wanted where the time of the first token is
-    format: str | None = None
-    history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
 
 
 class Chat:
@@ -80,7 +69,7 @@ class Chat:
         """Close the connections."""
         await self._model._async_client._client.aclose()
 
-    async def ask(self, request: Request, zero_s: float = 0.0) -> tuple[Reply, str]:
+    async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
         """Carry out one call and return how it went and the answer's text ("" unless it went well).
 
         `zero_s` is the clock's time that counts as 0 in the reply.

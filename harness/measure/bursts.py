@@ -10,8 +10,7 @@ from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.plan import Plan, ServerQueue
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Reply
-from harness.drivers.chat import Request
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Origin, Reply
 from harness.drivers.live import drive
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Burst, pipelines_of
@@ -114,10 +113,10 @@ class LiveBursts:
         await drive(engine, send, records.append, start_s=zero_s)
         return [record for record in records if isinstance(record, CallRecord)]
 
-    def _request(self, endpoint: Endpoint, words: int, output_tokens: int, key: int, item: int) -> Request:
+    def _request(self, endpoint: Endpoint, words: int, output_tokens: int, key: int, item: int) -> ChatRequest:
         # Six digits first: nothing of the prompt is found in a server's cache, and all have the same number of tokens.
         unique = integer(1_000_000, key, item, "calibration")
         known = TEXT.split()
         text = " ".join(known[i % len(known)] for i in range(words))
         options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=output_tokens), seed=item)
-        return Request(None, f"[{unique:06d}] {text} {ASK}", options, stream=False)
+        return ChatRequest(None, f"[{unique:06d}] {text} {ASK}", options, stream=False)

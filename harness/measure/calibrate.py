@@ -15,7 +15,7 @@ from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
 from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
-from harness.measure.loads import TIMES, can_unload, measure_load
+from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
@@ -148,7 +148,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: Wanted, progress: Progress, *
     endpoint = await stack.enter_async_context(opened(wanted.name, wanted.spec, progress))
     server = endpoint.server
     load_s = None
-    if can_unload(server):
+    if server.can_unload:
         progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
         load_s = await measure_load(endpoint)
     bursts = LiveBursts([endpoint])

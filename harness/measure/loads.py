@@ -7,22 +7,17 @@ from statistics import median
 
 import httpx
 
-from harness.drivers.chat import Request
+from harness.core.records import ChatRequest
 from harness.errors import ServerFailure
 from harness.measure.sender import Endpoint, options_for
 from harness.servers.spec import RunningServer
 from harness.workload.schema import AgentSpec
 
-__all__ = ["TIMES", "can_unload", "measure_load"]
+__all__ = ["TIMES", "measure_load"]
 
 TIMES = 3
 UNLOADED_S = 30.0
 LOOK_S = 0.05
-
-
-def can_unload(server: RunningServer) -> bool:
-    """Tell whether a model can be taken out of memory there: on an Ollama of our own, and on no one else's."""
-    return server.kind == "ollama" and server.managed and not server.exact_queue
 
 
 async def measure_load(endpoint: Endpoint, times: int = TIMES) -> float:
@@ -39,7 +34,7 @@ async def measure_load(endpoint: Endpoint, times: int = TIMES) -> float:
     for number in range(times):
         await _unload(server)
         options = options_for(server, agent, seed=number)
-        reply, _ = await endpoint.chat.ask(Request(None, f"[{number:06d}] Say yes.", options, stream=False))
+        reply, _ = await endpoint.chat.ask(ChatRequest(None, f"[{number:06d}] Say yes.", options, stream=False))
         if reply.outcome != "ok" or not reply.load_s:
             raise ServerFailure(f"{server.name}: {server.model} was not loaded again: {reply.error or 'no load time'}")
         found.append(reply.load_s)

@@ -17,8 +17,7 @@ from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
-from harness.drivers.chat import Request
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Reply
 from harness.drivers.live import drive
 from harness.errors import ServerFailure
 from harness.measure.progress import Progress
@@ -59,7 +58,7 @@ async def burst(
         options = options_for(endpoint.server, agent, seed=call.item)
         if endpoint.server.emulated:
             options["faults"] = False  # they are for the run, not for the look at the server before it
-        reply, _ = await endpoint.chat.ask(Request(None, user, options, stream=False), zero_s)
+        reply, _ = await endpoint.chat.ask(ChatRequest(None, user, options, stream=False), zero_s)
         return reply
 
     node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)

@@ -12,11 +12,10 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.outputs import output_tokens
 from harness.core.plan import Plan
-from harness.core.records import Origin, Reply
-from harness.drivers.chat import Chat, Request
+from harness.core.records import ChatRequest, Origin, Reply
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations
-from harness.servers.spec import RunningServer
+from harness.servers.spec import Client, RunningServer
 from harness.workload.rules import Decisions, what_it_says
 from harness.workload.schema import AgentSpec
 from harness.workload.texts import Texts
@@ -30,12 +29,12 @@ class Endpoint(NamedTuple):
     """A server with the one client that all calls to it share, and its pace; with several models, a client for each."""
 
     server: RunningServer
-    chat: Chat
+    chat: Client
     throttle: Throttler | None
     timeout_s: float = 300.0  # give up one of our own calls to it after this long
-    chats: Mapping[str, Chat] = {}  # by model, as it is asked for
+    chats: Mapping[str, Client] = {}  # by model, as it is asked for
 
-    def chat_for(self, model: str | None) -> Chat:
+    def chat_for(self, model: str | None) -> Client:
         """Return the client of a model, as an agent names it."""
         return self.chats.get(model, self.chat) if model else self.chat
 
@@ -147,7 +146,7 @@ class Sender:
             endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length, reuse_prefix=reuse
         )
         stream = pipeline.path == "interactive"
-        request = Request(system, user, options, stream, agent.format, history)
+        request = ChatRequest(system, user, options, stream, agent.format, history)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass

@@ -28,8 +28,9 @@ from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.changes import server_changes
 from harness.runs.folder import RunFolder
 from harness.runs.model import ModelFacts, Run, ServerFacts
-from harness.servers.launch import launched, simulated
+from harness.servers.launch import launched
 from harness.servers.machine import cpu_use, other_cores
+from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.workload.load import Loaded
@@ -57,24 +58,31 @@ async def opened(
     played: Mapping[str, RunningServer] | None = None,
     asked: Sequence[str] = (),
 ) -> AsyncIterator[Endpoint]:
-    """Start (or find) a server and open the client to it (one for each model); close all afterwards.
+    """Launch a server and open its clients, one for each model; close all afterwards.
 
     `timeout_s` bounds every call to it, and how long a server that we did not start may take to load a model. `near`
     is the workload's folder, `played` the simulated servers that have been started already. `asked` are the models that
     it has to serve, left out: the spec's.
     """
     clock = asyncio.get_running_loop().time
-    say, progressing = progress.say, progress.download
-    async with launched(
-        name, spec, say=say, progress=progressing, patience_s=timeout_s, near=near, played=played, asked=asked
-    ) as server:
-        chats = {model: Chat(server.url, called, clock) for model, called in server.names.items()}
-        chat = next(iter(chats.values()), None) or Chat(server.url, server.model, clock)
-        try:
-            yield Endpoint(server, chat, throttle(spec.starts_per_s), timeout_s, chats)
-        finally:
-            for one in chats.values() or [chat]:
-                await one.close()
+    async with AsyncExitStack() as stack:
+        started = launched(
+            name,
+            spec,
+            say=progress.say,
+            connect=lambda url, model: Chat(url, model, clock),
+            progress=progress.download,
+            patience_s=timeout_s,
+            near=near,
+            played=played,
+            asked=asked,
+        )
+        up = await stack.enter_async_context(started)
+        chats = {model: up.client(called) for model, called in up.server.names.items()}
+        chat = next(iter(chats.values()), None) or up.client(up.server.model)
+        for one in chats.values() or [chat]:
+            stack.push_async_callback(one.close)
+        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats)
 
 
 async def measure(

@@ -6,7 +6,7 @@ The rules are in `harness.analysis.sweep`; here servers are started, bursts are 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -22,14 +22,14 @@ from harness.servers.gguf import kv_bytes_per_token, read_gguf
 from harness.servers.machine import descendants_rss_bytes, memory
 from harness.servers.spec import RunningServer
 from harness.units import count, rate, size
-from harness.workload.schema import LlamaCppServer, OllamaServer
+from harness.workload.schema import ENGINES, OllamaServer, ServerSpec
 
 __all__ = [
     "Died",
     "Keep",
     "Look",
     "Seen",
-    "Wanted",
+    "ToSweep",
     "check_memory",
     "footprint_of",
     "slot_counts",
@@ -42,26 +42,22 @@ ASK_S = 30.0
 BURST_KEY = 5000  # and above: prompts that no other burst has
 
 
-class Wanted(NamedTuple):
+class ToSweep(NamedTuple):
     """What to sweep."""
 
     model: str
-    engine: Literal["llamacpp", "ollama"]
+    engine: str  # a kind of server that is started here
     context_tokens: int
     most: int
     tokens: int  # of every answer
     rounds: int
     threads: int | None = None  # of the engine; None: every core
 
-    def spec(self, slots: int) -> LlamaCppServer | OllamaServer:
+    def spec(self, slots: int) -> ServerSpec:
         """Return the server with so many slots."""
         options: dict[str, Any] = {"model": self.model, "slots": slots, "context_tokens": self.context_tokens}
         options |= {"threads": self.threads} if self.threads is not None else {}
-        return (
-            LlamaCppServer(kind="llamacpp", **options)
-            if self.engine == "llamacpp"
-            else OllamaServer(kind="ollama", **options)
-        )
+        return ENGINES[self.engine].model_validate({"kind": self.engine, **options})
 
 
 class Died(ServerFailure):
@@ -93,13 +89,14 @@ def slot_counts(most: int) -> tuple[int, ...]:
     return tuple(counts) if counts[-1] == most else (*counts, most)
 
 
-async def footprint_of(wanted: Wanted, progress: Progress) -> Footprint | None:
-    """Read the header of a model that is a file (a built-in one is fetched first); None for a name of Ollama's own.
+async def footprint_of(wanted: ToSweep, progress: Progress) -> Footprint | None:
+    """Read the header of a model that is a file (a built-in one is fetched first); None for one of the engine's own.
 
     Raises:
         UserError: no such model, or its context is smaller than what is wanted.
     """
-    if wanted.engine == "ollama" and wanted.model not in models.BUILTIN and not wanted.model.lower().endswith(".gguf"):
+    is_file = wanted.model in models.BUILTIN or wanted.model.lower().endswith(".gguf")
+    if ENGINES[wanted.engine].loads_by_name and not is_file:
         return None
     path = await models.ensure_async(wanted.model, say=progress.say, progress=progress.download)
     gguf = read_gguf(path)
@@ -122,7 +119,7 @@ def _footprint(info: Mapping[str, Any], file_bytes: int | None) -> Footprint:
     )
 
 
-def _check_context(wanted: Wanted, footprint: Footprint) -> None:
+def _check_context(wanted: ToSweep, footprint: Footprint) -> None:
     trained = footprint.trained_tokens
     if trained is not None and wanted.context_tokens > trained:
         raise UserError(
@@ -131,7 +128,7 @@ def _check_context(wanted: Wanted, footprint: Footprint) -> None:
         )
 
 
-def check_memory(wanted: Wanted, footprint: Footprint | None, available_bytes: int) -> None:
+def check_memory(wanted: ToSweep, footprint: Footprint | None, available_bytes: int) -> None:
     """Raise UserError where not even one slot fits into the memory that is available; 0 bytes: unknown."""
     needed = footprint.least_bytes(1, wanted.context_tokens) if footprint is not None else None
     if footprint is None or needed is None or available_bytes <= 0 or needed <= available_bytes:
@@ -144,7 +141,7 @@ def check_memory(wanted: Wanted, footprint: Footprint | None, available_bytes: i
     )
 
 
-async def sweep_slots(wanted: Wanted, footprint: Footprint | None, progress: Progress, keep: Keep) -> Sweep:
+async def sweep_slots(wanted: ToSweep, footprint: Footprint | None, progress: Progress, keep: Keep) -> Sweep:
     """Start a server for 1, 2, 4, ... slots, one after the other, each met with as many equal calls as it has slots.
 
     `keep` is given the sweep as it stands after every count.
@@ -182,7 +179,7 @@ async def sweep_slots(wanted: Wanted, footprint: Footprint | None, progress: Pro
     return await walk(empty, look, progress, keep)
 
 
-async def sweep_calls(wanted: Wanted, url: str, progress: Progress, keep: Keep) -> Sweep:
+async def sweep_calls(wanted: ToSweep, url: str, progress: Progress, keep: Keep) -> Sweep:
     """Send 1, 2, 4, ... calls at once to a running server, whose slots cannot be changed from outside.
 
     Raises:
@@ -282,7 +279,7 @@ def _reason(sweep: Sweep, error: ServerFailure) -> str:
 
 
 async def _rounds(
-    endpoint: Endpoint, calls: int, wanted: Wanted, progress: Progress, *, warm: bool = True
+    endpoint: Endpoint, calls: int, wanted: ToSweep, progress: Progress, *, warm: bool = True
 ) -> tuple[Round, ...]:
     if warm:
         await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)

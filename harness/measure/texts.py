@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.core.draws import integer
-from harness.drivers.chat import Request
+from harness.core.records import ChatRequest
 from harness.errors import ServerFailure
 from harness.measure.sender import Endpoint, options_for
 from harness.profiles.text import Counted
@@ -144,7 +144,7 @@ async def count_tokens(endpoint: Endpoint) -> list[Counted]:
             turns = ((unique + turns[0][0], turns[0][1]), *turns[1:])
         else:
             user = unique + user
-        request = Request(system, user, options, stream=False, history=turns)
+        request = ChatRequest(system, user, options, stream=False, history=turns)
         reply, _ = await endpoint.chat.ask(request)
         if reply.outcome != "ok" or not reply.prompt_tokens:
             raise ServerFailure(

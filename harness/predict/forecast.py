@@ -16,7 +16,6 @@ from harness.units import percent
 from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.load import Loaded
 from harness.workload.prompts import Prompt, estimate_tokens, prompt_tokens
-from harness.workload.schema import SimulatedServer
 
 __all__ = ["TokensOf", "forecast", "forecast_assumes"]
 
@@ -39,9 +38,7 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     plain = _lengths(loaded, None)
     fitted = plain if text is None else _lengths(loaded, text)
     texts = {
-        plan.name: [
-            None if isinstance(loaded.servers[queue.server], SimulatedServer) else text for queue in plan.queues
-        ]
+        plan.name: [None if loaded.servers[queue.server].simulated else text for queue in plan.queues]
         for plan in loaded.plans
     }
     by_queue = {name: [plain if of is None else fitted for of in queues] for name, queues in texts.items()}
@@ -69,7 +66,7 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
 def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
     """Return what a forecast of the lengths takes for granted, a sentence each without its full stop."""
     notes = []
-    simulated = [isinstance(spec, SimulatedServer) for spec in loaded.servers.values()]
+    simulated = [spec.simulated for spec in loaded.servers.values()]
     if profile.text is None and not all(simulated):
         notes.append(
             f'a token is four characters of prompt, and the chat template adds none (profile "{profile.name}" does not '
@@ -82,8 +79,7 @@ def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
             f"{percent(error.median_error)}, {percent(error.worst_error)} at worst, on texts that were not fitted)"
         )
     free = sum(not agent.exact_output for agent in loaded.agents.values())
-    ollama = any(spec.kind == "ollama" for spec in loaded.servers.values())
-    if free or ollama:
+    if free or not all(spec.pins_output for spec in loaded.servers.values()):
         notes.append("every answer is as long as it may be (output_tokens); a model that stops before that is quicker")
     return tuple(notes)
 

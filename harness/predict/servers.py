@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from harness.core.model_swaps import ModelSwaps
 from harness.core.plan import Plan, queues_of
@@ -17,14 +17,11 @@ from harness.profiles.compile import Fitted, compile_costs, noise, server_models
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.workload.load import Loaded
-from harness.workload.placement import same_model
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["Given", "Modelled", "Profiles", "modelled", "threads_of"]
+__all__ = ["Given", "Modelled", "Profiles", "modelled"]
 
 Given = Mapping[str, float] | None  # what a profile does not know: `harness.profiles.compile.ASSUMPTIONS`, and load_s
-
-OLLAMA_LOADS = 3  # models, where nobody says otherwise: 3 times the GPUs, and 3 without one
 
 
 class Profiles(NamedTuple):
@@ -170,9 +167,8 @@ def modelled(
 
 def most_loaded(spec: ServerSpec, models: int) -> int:
     """Return how many models a server keeps in memory at the same time."""
-    if not isinstance(spec, OllamaServer):
-        return models
-    return spec.max_loaded_models or (min(models, OLLAMA_LOADS) if spec.url else models)
+    usual = spec.usual_load_limit if spec.running else None
+    return spec.load_limit or min(models, usual or models)
 
 
 def _models_on(loaded: Loaded, plan: Plan, queue: int) -> tuple[str, ...]:
@@ -207,10 +203,10 @@ def _fitted(
     profiles: Profiles,
 ) -> Fitted:
     """Compile the costs of one model on one server, with notes on all that is not as it was calibrated."""
-    threads = threads_of(spec)
-    if isinstance(spec, SimulatedServer):
-        extrapolate = extrapolate or spec.extrapolate
-        given = {**spec.assume, **given}
+    threads, simulation = spec.engine_threads, spec.simulation
+    if simulation is not None:
+        extrapolate = extrapolate or simulation.extrapolate
+        given = {**simulation.assume, **given}
     notes = [*_other_model(profile, name, spec, model, extrapolate)]
     if len(profiles.all) > 1:  # what one profile lacks is given, and no mistake for another that knows it
         lacking = {
@@ -220,14 +216,13 @@ def _fitted(
         elsewhere = set().union(*lacking.values()) - lacking[profile.name]
         given = {key: value for key, value in given.items() if key not in elsewhere}
     fit = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate)
-    if isinstance(spec, SimulatedServer):
-        if spec.speed_up != 1:
-            fit = fit._replace(costs=sped_up(fit.costs, spec.speed_up))
-            notes.append(f'"{name}" is a simulated server: its times are divided by {spec.speed_up:g} here too')
-    elif spec.batch_tokens != fit.costs.batch_tokens:
+    if simulation is not None and simulation.speed_up != 1:
+        fit = fit._replace(costs=sped_up(fit.costs, simulation.speed_up))
+        notes.append(f'"{name}" is a simulated server: its times are divided by {simulation.speed_up:g} here too')
+    if spec.pinned_batch_tokens not in (None, fit.costs.batch_tokens):
         notes.append(
-            f'"{name}" has batch_tokens {spec.batch_tokens}, but the costs of a step are those of the profile, with '
-            f"{fit.costs.batch_tokens}"
+            f'"{name}" has batch_tokens {spec.pinned_batch_tokens}, but the costs of a step are those of the profile, '
+            f"with {fit.costs.batch_tokens}"
         )
     known = profile.memory.context_tokens
     if known is not None and spec.context_tokens > known:
@@ -240,7 +235,7 @@ def _fitted(
 
 def _other_model(profile: Profile, name: str, spec: ServerSpec, model: str, extrapolate: bool) -> tuple[str, ...]:
     """Return a note where a node asks for, or may ask for, another model than the profile, or raise UserError."""
-    if isinstance(spec, SimulatedServer):
+    if spec.simulated:
         known, wanted, is_same = profile.name, spec.model, spec.model == profile.name
         mistake = f'server "{name}" plays profile "{wanted}", not "{known}"'
     elif profile.model_id is None:
@@ -272,11 +267,7 @@ def _side_by_side(profiles: Sequence[Profile]) -> Profile:
 
 
 def _about_loads(queue: _Queue) -> list[str]:
-    if isinstance(queue.spec, OllamaServer) and queue.spec.url and queue.spec.max_loaded_models is None:
-        return [f'server "{queue.name}" keeps {OLLAMA_LOADS} models loaded, as Ollama does unless it is told otherwise']
+    usual = queue.spec.usual_load_limit
+    if queue.spec.running and queue.spec.load_limit is None and usual is not None:
+        return [f'server "{queue.name}" keeps {usual} models loaded, as such a server does unless it is told otherwise']
     return []
-
-
-def threads_of(spec: ServerSpec) -> int | Literal["half"] | None:
-    """Return the engine threads of a server, as in the workload."""
-    return spec.threads if isinstance(spec, EngineServer | SimulatedServer) else None

@@ -14,12 +14,12 @@ from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
-from harness.predict.servers import Given, Modelled, Profiles, modelled, threads_of
+from harness.predict.servers import Given, Modelled, Profiles, modelled
 from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Run, ServerFacts
 from harness.units import count, percent
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.schema import ServerSpec
 
 __all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial"]
 
@@ -135,18 +135,18 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
-    url = spec.url or "" if isinstance(spec, OllamaServer) else ""
     details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
-    if str(spec.slots) not in profile.family(threads_of(spec)):
+    if str(spec.slots) not in profile.family(spec.engine_threads):
         details["extrapolated"] = 1
-    if threads_of(spec) == "half":
+    if spec.engine_threads == "half":
         known = [setting.threads for setting in (profile.half or {}).values() if setting.threads is not None]
         if known:
             details["threads"] = known[0]
-    if isinstance(spec, EngineServer):
-        details["batch_tokens"] = spec.batch_tokens
-    if isinstance(spec, OllamaServer) and spec.max_loaded_models is not None:
-        details["max_loaded_models"] = spec.max_loaded_models
+    if spec.pinned_batch_tokens is not None:
+        details["batch_tokens"] = spec.pinned_batch_tokens
+    if spec.load_limit is not None:
+        details["max_loaded_models"] = spec.load_limit
+    url = spec.address or ""
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details
     )

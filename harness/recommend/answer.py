@@ -32,7 +32,6 @@ from harness.recommend.words import bound_sentence, front_sentence, goal_sentenc
 from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count, percent
-from harness.workload.schema import EngineServer, SimulatedServer
 
 __all__ = ["Found", "finalists", "recommend", "uses_of"]
 
@@ -183,7 +182,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
             mine = [mine[0]._replace(server=" + ".join(queue.server for queue in mine))]
         for queue in mine:
             spec = space.loaded.servers[queue.server.split(" + ")[0]]
-            threads = str(spec.threads or "") if isinstance(spec, EngineServer | SimulatedServer) else ""
+            threads = str(spec.engine_threads or "")
             uses.append(
                 Use(
                     verdict.path,

@@ -23,12 +23,11 @@ from harness.core.step_costs import StepCosts, prefill_s, sped_up
 from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import CannotEnd, simulate
 from harness.predict.forecast import TokensOf, forecast
-from harness.predict.servers import threads_of
 from harness.profiles.compile import compile_costs, stretch_of
 from harness.profiles.schema import Profile, TextTokens
 from harness.recommend.evaluate import Problem
 from harness.workload.load import Loaded
-from harness.workload.schema import ServerSpec, SimulatedServer
+from harness.workload.schema import ServerSpec
 
 __all__ = ["Bounds", "bounds", "call_alone_s", "rate_s"]
 
@@ -112,12 +111,13 @@ def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, length
 
 
 def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
-    given, extrapolate = problem.given, problem.extrapolate
-    if isinstance(spec, SimulatedServer):
-        given, extrapolate = {**spec.assume, **(given or {})}, extrapolate or spec.extrapolate
+    given, extrapolate, simulation = problem.given, problem.extrapolate, spec.simulation
+    if simulation is not None:
+        given, extrapolate = {**simulation.assume, **(given or {})}, extrapolate or simulation.extrapolate
     profile = problem.profiles.of(spec.model)
-    costs = compile_costs(profile, spec.slots, threads=threads_of(spec), given=given, extrapolate=extrapolate).costs
-    return sped_up(costs, spec.speed_up) if isinstance(spec, SimulatedServer) else costs
+    threads = spec.engine_threads
+    costs = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate).costs
+    return costs if simulation is None else sped_up(costs, simulation.speed_up)
 
 
 def _never_waiting(

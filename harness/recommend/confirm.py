@@ -28,7 +28,7 @@ from harness.recommend.model import Confirmation, Difference, Recommendation
 from harness.runs.folder import read_run
 from harness.units import count, percent, seconds
 from harness.workload.load import Loaded
-from harness.workload.schema import FrozenDict, MeasureSpec, SimulatedServer
+from harness.workload.schema import FrozenDict, MeasureSpec
 
 __all__ = [
     "Until",
@@ -88,10 +88,7 @@ def expected_s(found: Found, names: Sequence[str], repeats: int = LEAST_REPEATS)
     summaries = [of for of in found.recommendation.analysis.candidates if of.name in names]
     servers = {use.server for of in summaries for use in of.servers}
     once_s = sum(of.makespan.value for of in summaries if of.makespan)
-    starts_s = sum(
-        SIMULATED_START_S if isinstance(found.space.loaded.servers[server], SimulatedServer) else START_S
-        for server in servers
-    )
+    starts_s = sum(SIMULATED_START_S if found.space.loaded.servers[server].simulated else START_S for server in servers)
     return starts_s + MARGIN * once_s * (1 + repeats)
 
 

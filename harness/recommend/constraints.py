@@ -22,7 +22,7 @@ from harness.servers.models import BUILTIN, fetched
 from harness.units import size
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import ServerSpec
 
 __all__ = ["Longest", "Memory", "check_one_slot", "longest_call", "longest_of", "memory_of"]
 
@@ -172,7 +172,7 @@ def _trained_tokens(spec: ServerSpec) -> int | None:
 
 
 def _model_file(spec: ServerSpec) -> Path | None:
-    if isinstance(spec, SimulatedServer) or not isinstance(spec, LlamaCppServer | OllamaServer):
+    if spec.simulated:
         return None
     if spec.model in BUILTIN:
         return fetched(spec.model)

@@ -16,8 +16,7 @@ from harness.recommend.space import Candidate, LeftOut, Space, halves_of, slot_c
 from harness.units import count
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.placement import same_model
-from harness.workload.schema import OllamaServer, ServerSpec, SimulatedServer
+from harness.workload.schema import ServerSpec, same_model
 
 __all__ = ["asked_models", "check_models", "server_like", "space_of_two"]
 
@@ -27,7 +26,7 @@ SERVERS = 2
 def asked_models(loaded: Loaded) -> tuple[str, ...]:
     """Return the models that nodes ask for, that of the server with most slots first; one where it plays a profile."""
     like = loaded.servers[most_slots(loaded.servers)]
-    if isinstance(like, SimulatedServer):
+    if like.simulated:
         return (like.model,)
     found = dict.fromkeys(
         like.model if not node.model or same_model(node.model, like.model) else node.model
@@ -41,7 +40,7 @@ def asked_models(loaded: Loaded) -> tuple[str, ...]:
 def server_like(loaded: Loaded, model: str) -> ServerSpec:
     """Return the server that those of a model are like: the one of the file with most slots, with that model."""
     base = loaded.servers[most_slots(loaded.servers)]
-    if isinstance(base, SimulatedServer) or same_model(base.model, model):
+    if base.simulated or same_model(base.model, model):
         return base
     return base.model_copy(update={"model": model})
 
@@ -49,7 +48,7 @@ def server_like(loaded: Loaded, model: str) -> ServerSpec:
 def check_models(loaded: Loaded) -> None:
     """Raise UserError where nodes ask for more models than there are searched ways to serve."""
     models, like = asked_models(loaded), loaded.servers[most_slots(loaded.servers)]
-    running = len(models) > 1 and isinstance(like, OllamaServer) and like.url
+    running = len(models) > 1 and like.running
     if len(models) > SERVERS or running:
         what = "several models of a running server" if running else f"{len(models)} models"
         raise UserError(

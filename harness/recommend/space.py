@@ -19,12 +19,11 @@ from harness.core.plan import Plan, Pool, ServerQueue, simplicity_of
 from harness.core.policies import Policies
 from harness.core.scheduling import FIFO, Scheduling
 from harness.errors import UserError
-from harness.predict.servers import threads_of
 from harness.profiles.schema import Profile
 from harness.units import count
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.schema import EngineServer, OllamaServer, ServerSpec
+from harness.workload.schema import ServerSpec
 
 __all__ = [
     "MOST_SLOTS",
@@ -122,7 +121,7 @@ def design_space(
     base = most_slots(loaded.servers)
     like = loaded.servers[base]
     left_out: list[LeftOut] = []
-    fixed = isinstance(like, OllamaServer) and like.url is not None
+    fixed = not like.resizable
     enough = like.context_tokens if fixed or context_tokens is None else context_tokens
     if enough > like.context_tokens:
         short = f"slots of {like.context_tokens} tokens, as in the file"
@@ -163,7 +162,7 @@ def design_space(
     everything = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
     for n in slots:
         server = base if fixed else f"slots-{n}"
-        spec = like.model_copy(update={"slots": n})
+        spec = like.with_slots(n)
         for way in ways_of(policies, n, shared=both, fixed=fixed):
             add((way.queue(server),), {server: spec}, everything)
     halves, why = halves_of(like, profile, slots, extrapolate)
@@ -243,10 +242,10 @@ def slot_counts(
     like: ServerSpec, profile: Profile, extrapolate: bool, max_slots: int | None, left_out: list[LeftOut]
 ) -> tuple[int, ...]:
     """Return the numbers of slots of one server with the whole machine."""
-    if isinstance(like, OllamaServer) and like.url is not None:
+    if not like.resizable:
         left_out.append(LeftOut(f"other numbers of slots than {like.slots}", "a running server has the slots it has"))
         return (like.slots,)
-    known = {int(slots) for slots in profile.family(threads_of(like))}
+    known = {int(slots) for slots in profile.family(like.engine_threads)}
     if extrapolate:
         most = max_slots or max(MOST_SLOTS, *known)
         wanted = known | {1 << k for k in range(7) if 1 << k <= most}
@@ -268,9 +267,9 @@ def halves_of(
     if not profile.contention or "2" not in profile.contention:
         return [], f'profile "{profile.name}" does not know how two busy servers slow each other'
     if profile.half is None:
-        return [like.model_copy(update={"slots": n}) for n in slots], ""
-    if like.threads not in (None, "half") if isinstance(like, EngineServer) else False:
+        return [like.with_slots(n) for n in slots], ""
+    if not like.simulated and like.engine_threads not in (None, "half"):
         return [], "the server has a number of threads of its own, and the profile knows two servers on half each"
     known = {int(n) for n in profile.half}
     wanted = sorted({*known, *slots} if extrapolate else known & {*slots, *known})
-    return [like.model_copy(update={"slots": n, "threads": "half"}) for n in wanted], ""
+    return [like.with_slots(n).halved() for n in wanted], ""

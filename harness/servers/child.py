@@ -17,11 +17,11 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from harness.errors import SlotwiseError, UserError
 from harness.servers.fine_loop import fine_loop
-from harness.servers.front.engine import Engine
+from harness.servers.front.engine import TextEngine
 
 if TYPE_CHECKING:
     import uvicorn
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _llamacpp(config: dict[str, Any]) -> Engine:
-    from harness.servers.llamacpp import LlamaCppConfig, LlamaCppEngine
+def _llamacpp(config: dict[str, Any]) -> TextEngine:
+    from harness.servers.llamacpp_engine import LlamaCppConfig, LlamaCppEngine
 
     return LlamaCppEngine(LlamaCppConfig(**config))
 
 
-def _canned(config: dict[str, Any]) -> Engine:
+def _canned(config: dict[str, Any]) -> TextEngine:
     from harness.servers.front.canned import CannedEngine
 
     return CannedEngine(**config)
 
 
-def _simulated(config: dict[str, Any]) -> Engine:
-    from harness.servers.simulated import SimulatedConfig, SimulatedEngine, truth_log
+def _simulated(config: dict[str, Any]) -> TextEngine:
+    from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, truth_log
 
     path = config.get("truth_log")
     return SimulatedEngine(SimulatedConfig.from_json(config["engine"]), path and truth_log(Path(path)))
@@ -59,13 +59,21 @@ def _around_simulated(app: ASGIApp, config: dict[str, Any]) -> ASGIApp:
     return Distant(app, costs["before_s"], costs["after_s"])
 
 
-ENGINES: dict[str, Callable[[dict[str, Any]], Engine]] = {
-    "llamacpp": _llamacpp,
-    "canned": _canned,
-    "simulated": _simulated,
+def _bare(app: ASGIApp, config: dict[str, Any]) -> ASGIApp:
+    return app
+
+
+class _Front(NamedTuple):
+    engine: Callable[[dict[str, Any]], TextEngine]
+    around: Callable[[ASGIApp, dict[str, Any]], ASGIApp] = _bare  # what stands between clients and the front
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
+
+
+FRONTS: dict[str, _Front] = {
+    "llamacpp": _Front(_llamacpp),
+    "canned": _Front(_canned),
+    "simulated": _Front(_simulated, _around_simulated, fine_loop),
 }
-# What stands between clients and the front.
-AROUND: dict[str, Callable[[ASGIApp, dict[str, Any]], ASGIApp]] = {"simulated": _around_simulated}
 
 
 def main() -> NoReturn:
@@ -75,22 +83,19 @@ def main() -> NoReturn:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever native code prints goes to the log
     orders = json.loads(sys.stdin.buffer.readline())
-    kind, configs = orders["kind"], orders["configs"]
+    front, configs = FRONTS[orders["kind"]], orders["configs"]
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _leave)
     try:
         listeners = [listen(orders["host"], orders["port"] if not i else 0) for i in range(len(configs))]
-        engines = [ENGINES[kind](config) for config in configs]
+        engines = [front.engine(config) for config in configs]
     except SlotwiseError as error:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
         os._exit(error.exit_code)
     if orders["contention"]:
         _share(engines, {int(busy): factor for busy, factor in orders["contention"].items()})
-    apps: list[ASGIApp] = [create_app(engine) for engine in engines]
-    if around := AROUND.get(kind):
-        apps = [around(app, config) for app, config in zip(apps, configs, strict=True)]
-    loop = fine_loop if kind == "simulated" else asyncio.SelectorEventLoop
-    _serve(list(zip(engines, apps, listeners, strict=True)), loop, answer)
+    apps = [front.around(create_app(engine), config) for engine, config in zip(engines, configs, strict=True)]
+    _serve(list(zip(engines, apps, listeners, strict=True)), front.loop, answer)
     os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
 
 
@@ -114,14 +119,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _share(engines: list[Engine], stretch: dict[int, float]) -> None:
-    from harness.servers.simulated import SimulatedEngine
+def _share(engines: list[TextEngine], stretch: dict[int, float]) -> None:
+    from harness.servers.simulated_engine import SimulatedEngine
 
     SimulatedEngine.share([engine for engine in engines if isinstance(engine, SimulatedEngine)], stretch)
 
 
 def _serve(
-    fronts: list[tuple[Engine, ASGIApp, socket.socket]], loop: Callable[[], asyncio.AbstractEventLoop], answer: Any
+    fronts: list[tuple[TextEngine, ASGIApp, socket.socket]], loop: Callable[[], asyncio.AbstractEventLoop], answer: Any
 ) -> None:
     import uvicorn
 
@@ -146,7 +151,7 @@ def _serve(
         runner.run(serve())
 
 
-def _about(engine: Engine, listener: socket.socket) -> dict[str, Any]:
+def _about(engine: TextEngine, listener: socket.socket) -> dict[str, Any]:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     model = engine.model

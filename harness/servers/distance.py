@@ -10,7 +10,7 @@ from collections import deque
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from harness.servers.simulated import ARRIVED_S
+from harness.servers.simulated_engine import ARRIVED_S
 
 __all__ = ["COMPLETIONS", "Distant"]
 

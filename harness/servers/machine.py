@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 __all__ = [
     "CpuUse",
@@ -17,6 +17,7 @@ __all__ = [
     "descendants_rss_bytes",
     "memory",
     "other_cores",
+    "threads_for",
 ]
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -37,6 +38,11 @@ def cores() -> int:
         if quota != "max":
             n = min(n, max(1, round(int(quota) / int(period))))
     return n
+
+
+def threads_for(asked: int | Literal["half"] | None) -> int:
+    """Return the engine threads that a server is started with: as asked, on half of the cores or, with None, on all."""
+    return max(1, cores() // 2) if asked == "half" else asked or cores()
 
 
 def memory() -> Memory:

@@ -1,8 +1,8 @@
-"""Ollama servers: one that runs already, or one of our own for a while.
+"""The kind `ollama`: one that runs already, or one of our own for a while.
 
 Facts about Ollama that this file rests on are in its source: cmd/serve, envconfig, server/create.go. A
-running server is only asked, never told anything that changes it. A managed one is `ollama serve` with its
-own address, slots and (where we create the model) its own models folder, under a guard that ends the whole
+running server is only asked, never told anything that changes it (`ollama_api.py`). A managed one is `ollama serve`
+with its own address, slots and (where we create the model) its own models folder, under a guard that ends the whole
 process group.
 """
 
@@ -15,43 +15,53 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 import httpx
 
 from harness import units
-from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.errors import ServerFailure, UserError
 from harness.servers import models
+from harness.servers.machine import threads_for
+from harness.servers.ollama_api import ASK_S, LOAD_S, ask, error_text, find, load, normal_url
 from harness.servers.process import Started, guarded, last_lines, log_text, start, stop
-from harness.servers.spec import RunningServer
+from harness.servers.spec import Around, Launched, RunningServer, Say
 from harness.workload.schema import OllamaServer
 
-__all__ = ["Log", "error_text", "find_binary", "managed", "read_log", "running", "with_loaded"]
+__all__ = ["Log", "find_binary", "launch", "read_log", "running"]
 
-Say = Callable[[str], None]
-
-ASK_S = 10.0
+LEAST_PATIENCE_S = 30.0
 START_S = 60.0
 UPLOAD_S = 1800.0
 CREATE_PREFIX = "slotwise-"
 INSTALL = "install Ollama from https://ollama.com/download, or use the embedded engine (kind: llamacpp)"
 
 
-# --- a running server
-# -----------------------------------------------------------------------------------------
+@asynccontextmanager
+async def launch(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[Launched]:
+    """Find the one at `url`, or start one of our own; load its models."""
+    if spec.url is None:
+        async with _managed(name, spec, around) as server:
+            yield Launched(await load(server), around.connect)
+        return
+    server = await running(name, spec, spec.url, around.asked)
+    patience_s = around.patience_s
+    limit_s = LOAD_S if patience_s is None else min(LOAD_S, max(patience_s, LEAST_PATIENCE_S))
+    names = ", ".join(server.names.values())
+    around.say(f"{name}: asking {units.safe_url(server.url)} to load {names}, up to {units.seconds(limit_s)}")
+    yield Launched(await load(server, limit_s), around.connect)
 
 
 async def running(name: str, spec: OllamaServer, url: str, asked: Sequence[str] = ()) -> RunningServer:
     """Return a server that runs already and has the models (left out: the spec's); otherwise a clear error."""
     base = normal_url(name, url)
     async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
-        answer = await _ask(name, base, client, "/api/version")
-        tags = await _ask(name, base, client, "/api/tags")
-    names = {model: _find(name, units.safe_url(base), model, tags) for model in asked or (spec.model,)}
+        answer = await ask(name, base, client, "/api/version")
+        tags = await ask(name, base, client, "/api/tags")
+    names = {model: find(name, units.safe_url(base), model, tags) for model in asked or (spec.model,)}
     exact = "engine" in answer  # our own front says what is behind it
     version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
     return RunningServer(
@@ -70,90 +80,6 @@ async def running(name: str, spec: OllamaServer, url: str, asked: Sequence[str] 
     )
 
 
-def normal_url(name: str, url: str) -> str:
-    """Return `url` with scheme and port as Ollama's clients need them, or raise a `UserError`."""
-    full = url if "://" in url else f"http://{url}"
-    try:
-        parts = urlsplit(full)
-        port = parts.port
-    except ValueError:
-        raise UserError(f"{name}: not a URL: {units.safe_url('//' + url.rpartition('@')[2])}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {units.safe_url(full)}")
-    if port is None and parts.scheme == "http":
-        port = 11434  # plain http means 80 to httpx, which is nobody's Ollama
-    netloc = parts.netloc if parts.port or port is None else f"{parts.netloc.rstrip(':')}:{port}"
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
-
-
-async def _ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    shown = units.safe_url(base)
-    try:
-        response = await client.get(path)
-        if response.status_code == 200:
-            answer = response.json()
-            if isinstance(answer, dict):
-                return answer
-    except httpx.TimeoutException:
-        raise ServerFailure(f"{name}: {shown} did not answer within {units.seconds(ASK_S)}") from None
-    except httpx.HTTPError as error:
-        raise ServerFailure(
-            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or mend the URL"
-        ) from None
-    except ValueError:
-        pass
-    raise ServerFailure(
-        f"{name}: {shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
-    )
-
-
-def _find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
-    """Return the name under which the server has the model."""
-    entries = tags.get("models")
-    have = [str(entry.get("name", "")) for entry in entries or [] if isinstance(entry, dict)]
-    for candidate in (asked, f"{asked}:latest"):
-        if candidate in have:
-            return asked
-    if not have:
-        raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
-    listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
-    hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
-    raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
-
-
-def error_text(response: httpx.Response) -> str:
-    """Return what an error response says, in a line."""
-    try:
-        text = str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        text = response.text
-    return " ".join(text.split())[:300] or response.reason_phrase
-
-
-def with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:
-    """Return the server with what /api/ps says about its model, and where it has several, how many are loaded."""
-    details = dict(server.details)
-    if len(server.names) > 1:
-        details["models_loaded"] = len(loaded)
-    for entry in loaded:
-        if isinstance(entry, dict) and entry.get("name") in (server.model, f"{server.model}:latest"):
-            for key, ours in (
-                ("size", "size_bytes"),
-                ("size_vram", "size_vram_bytes"),
-                ("context_length", "context_tokens"),
-            ):
-                if isinstance(entry.get(key), int):
-                    details[ours] = entry[key]
-            found = entry.get("details") or {}
-            if found.get("quantization_level"):
-                details["quantization"] = str(found["quantization_level"])
-    return server._replace(details=details)
-
-
-# --- a managed server
-# -----------------------------------------------------------------------------------------
-
-
 def find_binary(name: str) -> str:
     """Return the path of `ollama`, or say what to do without it."""
     binary = shutil.which("ollama")
@@ -163,22 +89,15 @@ def find_binary(name: str) -> str:
 
 
 @asynccontextmanager
-async def managed(
-    name: str,
-    spec: OllamaServer,
-    threads: int,
-    *,
-    say: Say,
-    progress: models.Progress | None = None,
-    asked: Sequence[str] = (),
-) -> AsyncIterator[RunningServer]:
+async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[RunningServer]:
     """Yield an `ollama serve` of our own with the models loaded; it and all it started are ended after.
 
-    `asked` are the models that it has to serve, left out: the spec's. They are all files (built-in models and GGUF
-    paths), which go to a store of ours, or all models that the user's own store has.
+    Its models are all files (built-in models and GGUF paths), which go to a store of ours, or all models that the
+    user's own store has.
     """
+    say, threads = around.say, threads_for(spec.threads)
     binary = find_binary(name)
-    asked = tuple(asked) or (spec.model,)
+    asked = around.asked or (spec.model,)
     ours = [model for model in asked if model in models.BUILTIN or model.lower().endswith(".gguf")]
     if ours and len(ours) < len(asked):
         raise UserError(
@@ -186,7 +105,7 @@ async def managed(
             f"serve {', '.join(ours)} beside {', '.join(model for model in asked if model not in ours)}; use a server "
             "for each, or `ollama create` the file and name it as your Ollama does"
         )
-    files = {model: await models.ensure_async(model, say=say, progress=progress) for model in ours}
+    files = {model: await models.ensure_async(model, say=say, progress=around.progress) for model in ours}
     most_loaded = spec.max_loaded_models or len(asked)
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
@@ -199,8 +118,8 @@ async def managed(
             if files:
                 names = {one: await _create(name, spec, one, threads, gguf, client, say) for one, gguf in files.items()}
             else:
-                tags = await _ask(name, base, client, "/api/tags")
-                names = {one: _find(name, "this machine's Ollama", one, tags) for one in asked}
+                tags = await ask(name, base, client, "/api/tags")
+                names = {one: find(name, "this machine's Ollama", one, tags) for one in asked}
             for model in reversed(names.values()):  # its own last, so that it is there where not all can be
                 say(f"{name}: loading {model}")
                 await _preload(name, started, model, client)
@@ -228,6 +147,7 @@ async def managed(
             exact_queue=False,
             can_pin_output=False,
             details=details,
+            can_unload=True,
         )
     finally:
         stop(started)

@@ -1,313 +1,152 @@
-"""A simulated engine behind the front: a `ServerModel` on the event loop's clock, with plausible text.
-
-The model's seconds are the loop's, so a client's times and the durations that it is told fit together. A speed-up is
-in the costs (`step_costs.sped_up`): everything takes less time, and is reported as it was.
-
-The front's FIFO never lets more calls in than there are slots, so the model's own queue is empty but for an instant.
-What is left of a wait in the model is the rest of the step that runs: a new call is looked at between steps only.
-"""
+"""The kind `simulated`: a process that plays a profile (`simulated_engine.py`) behind our front."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from harness.core.machine import Machine, SharedServer
-from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
-from harness.core.step_costs import StepCosts
-from harness.profiles.compile import noise
-from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
-from harness.servers.simulated_text import words
-from harness.workload.prompts import estimate_tokens
+from harness.core.step_costs import sped_up
+from harness.errors import UserError
+from harness.profiles.compile import compile_costs
+from harness.profiles.load import load_profile
+from harness.profiles.schema import MemoryUse, Profile
+from harness.servers.fronts import children, our_server
+from harness.servers.ollama_api import load
+from harness.servers.simulated_engine import SimulatedConfig
+from harness.servers.spec import Around, Launched, RunningServer, Say
+from harness.units import count
+from harness.workload.schema import FAULTS, ServerSpec, SimulatedServer
 
-__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
+__all__ = ["contention", "emulation", "launch", "profile_of", "simulated"]
 
-ENDS_BY_ITSELF = 128  # tokens of an answer whose length nobody asked for
-NEVER_S = float("inf")
-
-ARRIVED_S: ContextVar[float | None] = ContextVar("arrived_s", default=None)  # the request came in; for the truth log
-
-
-class SimulatedConfig(NamedTuple):
-    """What to simulate. `costs` are in seconds of the wall clock: already sped up."""
-
-    model_name: str
-    profile: str
-    costs: StepCosts
-    context_tokens: int  # of one slot
-    model_bytes: int = 0
-    memory_bytes: int = 0
-    noise: float | None = None  # relative standard deviation of a segment's cost
-    noise_seed: int = 0
-    noise_key: str = ""  # servers of one seed have noise of their own
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data that `from_json` reads."""
-        return {**self._asdict(), "costs": self.costs._asdict()}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SimulatedConfig:
-        """Rebuild it after a way through JSON, which knows no tuples."""
-        costs = data["costs"]
-        decode_s, prefill = tuple(costs["decode_s"]), tuple((tokens, s) for tokens, s in costs["prefill"])
-        return cls(**{**data, "costs": StepCosts(**{**costs, "decode_s": decode_s, "prefill": prefill})})
+HOW = "in a workload these are keys of the server: `assume: {...}`, `extrapolate: true`"
 
 
-class Truth(NamedTuple):
-    """What truly happened to a call, on the server's monotonic clock, which other processes here share (loop.time).
+@asynccontextmanager
+async def launch(name: str, spec: SimulatedServer, around: Around) -> AsyncIterator[Launched]:
+    """Start a process that plays it, unless one does already (`around.played`)."""
+    async with AsyncExitStack() as stack:
+        server = around.played.get(name)
+        if server is None:
+            alone = simulated({name: spec}, say=around.say, host=around.host, port=around.port, near=around.near)
+            server = (await stack.enter_async_context(alone))[name]
+        yield Launched(await load(server), around.connect)
 
-    Times of the model end in `_token_s`; those at which the server really handed something over end in `_sent_s`.
+
+@asynccontextmanager
+async def simulated(
+    servers: Mapping[str, ServerSpec],
+    *,
+    say: Say,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    near: Path | None = None,
+) -> AsyncIterator[dict[str, RunningServer]]:
+    """Yield those of the servers that are simulated, by name, running; stopped after.
+
+    Those with one profile stand on one machine: one process plays them, and they slow each other as the profile says.
     """
-
-    seed: int  # the option of the request: how a client finds its call again
-    prompt_tokens: int
-    output_tokens: int  # generated; of a cancelled call those until it was let go
-    cancelled: bool
-    arrived_s: float | None
-    slot_s: float  # out of the queue: a slot is its own
-    prompt_s: float | None  # the step began that took its prompt up
-    first_token_s: float | None
-    last_token_s: float | None  # or it was let go
-    first_sent_s: float | None  # None: not streamed
-    last_sent_s: float | None
-    freed_s: float
-
-
-def truth_log(path: Path) -> Callable[[Truth], None]:
-    """Return a writer of a truth log: a line of JSON for every call. It is open as long as the process lives."""
-    file = path.open("w", buffering=1, encoding="utf-8")
-
-    def write(truth: Truth) -> None:
-        file.write(json.dumps(truth._asdict()) + "\n")
-
-    return write
+    machines: dict[str, dict[str, SimulatedServer]] = {}
+    for name, spec in servers.items():
+        if isinstance(spec, SimulatedServer):
+            machines.setdefault(spec.profile, {})[name] = spec
+    running: dict[str, RunningServer] = {}
+    async with AsyncExitStack() as stack:
+        for specs in machines.values():
+            planned = {name: emulation(name, spec, near) for name, spec in specs.items()}
+            for name, spec in specs.items():
+                say(
+                    f"{name}: simulating {spec.model}, {count(spec.slots, 'slot')} of {spec.context_tokens} "
+                    f"tokens{f', {spec.speed_up:g} times as fast' if spec.speed_up != 1 else ''}"
+                )
+            among = contention(profile_of(next(iter(specs.values())), near), len(specs))
+            configs = [config for config, _ in planned.values()]
+            started = children(", ".join(specs), "simulated", configs, among=among, host=host, port=port)
+            for name, ready in zip(specs, await stack.enter_async_context(started), strict=True):
+                running[name] = our_server(
+                    name, specs[name].kind, specs[name].slots, ready, planned[name][1], emulated=True
+                )
+        yield running
 
 
-def read_truth(path: Path) -> list[Truth]:
-    """Read a truth log, in the order in which the calls ended."""
-    return [Truth(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-class _Call(Request):
-    """A request with whoever waits for its tokens."""
-
-    __slots__ = ("cached_tokens", "news", "stream", "thread", "tokens")
-
-    def __init__(
-        self, number: int, prompt_tokens: int, output_tokens: int, stream: bool, thread: Hashable | None
-    ) -> None:
-        super().__init__(number, prompt_tokens, output_tokens)
-        self.thread = thread
-        self.cached_tokens = 0
-        self.stream = stream
-        self.tokens = 0  # there by now; kept up where they are streamed
-        self.news = asyncio.Event()
-
-
-class SimulatedEngine:
-    """An engine that waits instead of computing: as long as `ServerModel` says.
+def emulation(
+    name: str, spec: SimulatedServer, near: Path | None = None
+) -> tuple[dict[str, Any], dict[str, str | int | float]]:
+    """Return the config of the child process (kind "simulated") and what is to be recorded of the server.
 
     Args:
-        config: what to simulate.
-        on_truth: told what truly happened, when a call has ended and its slot is free.
+        name: of the server, for messages.
+        spec: of the server.
+        near: the workload's folder.
+
+    Raises:
+        UserError: no such profile; or it lacks the slots or a value, and `spec` does not say what to take.
+        WorkloadError: the profile has mistakes, a line each.
     """
-
-    def __init__(self, config: SimulatedConfig, on_truth: Callable[[Truth], None] | None = None) -> None:
-        self.slots = config.costs.slots
-        self.context_tokens = config.context_tokens
-        self.version = f"simulated {config.profile}"
-        self.emulated = True
-        self.model = _model(config)
-        played = noise(config.noise, config.noise_seed, config.noise_key) if config.noise else None
-        self._model = ServerModel(config.costs, noise=played)
-        self._server: ServerModel | SharedServer = self._model
-        self._beside: tuple[SimulatedEngine, ...] = ()  # on the same machine
-        self._open: dict[int, _Call] = {}
-        self._calls = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._on_truth = on_truth
-
-    @staticmethod
-    def share(engines: Sequence[SimulatedEngine], stretch: Mapping[int, float]) -> None:
-        """Put fresh engines on one machine, where they slow each other; see `harness.core.machine.Machine`."""
-        machine = Machine([engine._model for engine in engines], stretch)
-        for engine, server in zip(engines, machine.servers, strict=True):
-            engine._server = server
-            engine._beside = tuple(other for other in engines if other is not engine)
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
-        """Yield a word a token at the time the model says, or all of them at the end; then the model's timings."""
-        loop = asyncio.get_running_loop()
-        prompt_tokens, output_tokens = self._lengths(request)
-        self._calls += 1
-        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, _thread(request))
-        text = words(request, output_tokens)
-        slot_s = loop.time()
-        first_sent_s = last_sent_s = None
-        self._advance(slot_s)
-        self._open[call.call] = call
-        self._server.submit(call, slot_s)
-        self._changed(loop, slot_s)
-        said = 0
-        try:
-            while True:
-                call.news.clear()
-                there = call.tokens if call.end_s is None else output_tokens
-                while request.stream and said < there:
-                    if not said:
-                        if call.thread is not None:
-                            yield Cached(call.cached_tokens)
-                        first_sent_s = loop.time()
-                    yield next(text)
-                    said += 1
-                if call.end_s is not None:
-                    break
-                await call.news.wait()
-            if not request.stream:
-                yield "".join(text)
-            assert call.prompt_s is not None and call.first_token_s is not None
-            last_sent_s = loop.time()
-            yield Final(
-                reason="stop" if self._unasked(request) else "length",
-                prompt_tokens=prompt_tokens,
-                cached_tokens=call.cached_tokens,
-                prompt_ns=round((call.first_token_s - call.prompt_s) * 1e9),
-                output_tokens=output_tokens,
-                output_ns=round((call.end_s - call.first_token_s) * 1e9),
-            )
-        finally:
-            await self._let_go(loop, call)
-            if self._on_truth is not None:
-                self._on_truth(_truth(call, request, slot_s, first_sent_s, last_sent_s, loop.time()))
-
-    def _lengths(self, request: GenerateRequest) -> tuple[int, int]:
-        """Return prompt and output tokens; a prompt that does not fit is refused in the words of llama.cpp."""
-        texts = [request.prompt] if request.messages is None else [str(m["content"]) for m in request.messages]
-        prompt_tokens = request.prompt_tokens or max(1, sum(estimate_tokens(text) for text in texts))
-        room = self.context_tokens - prompt_tokens
-        if room < 1:
-            raise EngineError(
-                400,
-                f"request ({prompt_tokens} tokens) exceeds the available context size ({self.context_tokens} tokens), "
-                "try increasing it",
-            )
-        return prompt_tokens, min(ENDS_BY_ITSELF if self._unasked(request) else request.num_predict, room)
-
-    def _unasked(self, request: GenerateRequest) -> bool:
-        """Tell whether the client left the length open, as ten contexts are what the front then asks for."""
-        return request.num_predict == 10 * self.context_tokens and not request.ignore_eos
-
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        now_s = loop.time()
-        self._advance(now_s)
-        self._changed(loop, now_s)
-
-    def _changed(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
-        """Set the alarms anew: what happens here changes the pace of every server on the machine."""
-        for other in self._beside:
-            other._advance(now_s)
-        for engine in (self, *self._beside):
-            engine._arm(loop, now_s)
-
-    def _advance(self, now_s: float) -> None:
-        """Let the model go on to now; tell those who have new tokens."""
-        for request in self._server.advance(now_s):
-            self._open.pop(request.call).news.set()
-        streamed = [call for call in self._open.values() if call.stream and call.first_token_s is not None]
-        if not streamed:
-            return
-        steps, _ = self._server.steps_by(now_s)
-        for call in streamed:
-            tokens = self._server.tokens_of(call) + steps
-            if tokens > call.tokens:
-                call.tokens = tokens
-                call.news.set()
-
-    def _arm(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
-        """Wake up at the next token that somebody waits for, else when somebody ends or a prompt does."""
-        at_s = self._server.next_s()
-        if any(call.stream for call in self._open.values()):
-            at_s = min(at_s, self._server.steps_by(now_s)[1])
-        if self._timer is not None:
-            if self._timer.when() == at_s:
-                return
-            self._timer.cancel()
-        self._timer = None if at_s == NEVER_S else loop.call_at(at_s, self._wake, loop)
-
-    async def _let_go(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
-        """Give a call up that is not done; its slot is free at the next step boundary, and not before."""
-        if call.end_s is None:
-            now_s = loop.time()
-            self._advance(now_s)
-            if call.end_s is None and self._server.cancel(call, now_s):
-                self._open.pop(call.call)
-            self._changed(loop, now_s)
-        while call.end_s is None:
-            call.news.clear()
-            await call.news.wait()
+    profile = profile_of(spec, near)
+    try:
+        fitted = compile_costs(
+            profile, spec.slots, threads=spec.threads, given=spec.assume, extrapolate=spec.extrapolate
+        )
+    except UserError as error:
+        raise UserError(f"{name}: {error}; {HOW}") from None
+    config = SimulatedConfig(
+        model_name=spec.model,
+        profile=profile.name,
+        costs=sped_up(fitted.costs, spec.speed_up),
+        context_tokens=spec.context_tokens,
+        model_bytes=profile.memory.model_bytes or 0,
+        memory_bytes=_memory_bytes(profile.memory, spec),
+        noise=fitted.noise,
+        noise_seed=spec.fault_seed,
+        noise_key=name,
+    )
+    details: dict[str, str | int | float] = {
+        "profile": profile.name,
+        "speed_up": spec.speed_up,
+        "batch_tokens": fitted.costs.batch_tokens,
+        "context_tokens": spec.context_tokens,
+    }
+    if profile.contention and (fitted.half or not profile.half):
+        details["contention"] = max(int(busy) for busy in profile.contention)  # servers that slow each other as known
+    if fitted.half:
+        details["cores"] = "half"
+    if fitted.notes:
+        details["assumed"] = "; ".join(fitted.notes)
+    rates = {fault: spec.faults[fault] for fault in FAULTS if spec.faults.get(fault)}
+    faults = None
+    if rates:
+        faults = {"rates": rates, "seed": spec.fault_seed, "delay_s": spec.fault_delay_s / spec.speed_up}
+        shares = ", ".join(f"{fault} {rate:g}" for fault, rate in rates.items())
+        details["faults"] = f"{shares}, seed {spec.fault_seed}"
+    return {"engine": config.to_json(), "faults": faults}, details
 
 
-def _thread(request: GenerateRequest) -> Hashable | None:
-    """Return what tells one conversation from others: how it began. None where the cache must not be used.
+def profile_of(spec: SimulatedServer, near: Path | None = None) -> Profile:
+    """Load the profile of a simulated server; see `load_profile` for errors."""
+    path = None if near is None else near / spec.profile
+    return load_profile(str(path) if path is not None and path.is_file() else spec.profile, near)
 
-    Real servers compare tokens. Of prompts that begin alike and then part, this takes more to be cached than is.
+
+def contention(profile: Profile, servers: int) -> dict[int, float] | None:
+    """Return the factor on every step by how many of so many servers are busy; None where nothing is known of it.
+
+    Beyond what the profile knows the factor stays as it was; whoever runs such a candidate is told.
     """
-    if not request.cache_prompt:
+    if not profile.contention or servers < 2:
         return None
-    if request.messages is None:
-        return request.prompt
-    begun = []
-    for message in request.messages:
-        begun.append(f"{message['role']}:{message['content']}")
-        if message["role"] == "user":
-            break
-    return hashlib.sha256("\0".join(begun).encode()).digest()
+    known = {int(busy): factor for busy, factor in profile.contention.items()}
+    factors, last = {}, 1.0
+    for busy in range(2, servers + 1):
+        factors[busy] = last = known.get(busy, last)
+    return factors
 
 
-def _truth(
-    call: _Call,
-    request: GenerateRequest,
-    slot_s: float,
-    first_sent_s: float | None,
-    last_sent_s: float | None,
-    freed_s: float,
-) -> Truth:
-    return Truth(
-        seed=request.options["seed"],
-        prompt_tokens=call.prompt_tokens,
-        output_tokens=call.output_tokens,
-        cancelled=last_sent_s is None,
-        arrived_s=ARRIVED_S.get(),
-        slot_s=slot_s,
-        prompt_s=call.prompt_s,
-        first_token_s=call.first_token_s,
-        last_token_s=call.end_s,
-        first_sent_s=first_sent_s,
-        last_sent_s=last_sent_s,
-        freed_s=freed_s,
-    )
-
-
-def _model(config: SimulatedConfig) -> Model:
-    shown = {"general.architecture": "simulated", "slotwise.profile": config.profile}
-    return Model(
-        name=config.model_name,
-        digest=hashlib.sha256(json.dumps(config.to_json()).encode()).hexdigest(),
-        modified_at="2026-01-01T00:00:00Z",
-        file_bytes=config.model_bytes,
-        memory_bytes=config.memory_bytes,
-        vram_bytes=0,
-        family="simulated",
-        parameter_size="",
-        quantization="",
-        template="{{ messages }}",
-        thinking=False,
-        info=shown,
-    )
+def _memory_bytes(memory: MemoryUse, spec: SimulatedServer) -> int:
+    """Return weights and KV cache of all slots; 0 where the profile does not know them."""
+    if memory.model_bytes is None:
+        return 0
+    slot_bytes = (memory.slot_bytes or 0) * spec.context_tokens / (memory.context_tokens or spec.context_tokens)
+    return memory.model_bytes + round(slot_bytes * spec.slots)

@@ -1,18 +1,25 @@
-"""What a started server looks like to the rest of the harness."""
+"""How a kind of server is launched, and what a started server looks like to the rest of the harness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["RunningServer"]
+from harness.core.records import ChatRequest, Reply
+from harness.servers import models
+
+__all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
+
+Say = Callable[[str], None]
 
 
 class RunningServer(NamedTuple):
     """A server that answers. `slots_asked` is what was configured; only a probe knows what it really has."""
 
     name: str
-    kind: str  # "llamacpp", "ollama", "simulated"
+    kind: str  # of its spec
     url: str
     model: str  # the name to put in requests
     slots_asked: int | None  # None: a running server that was only named by URL
@@ -23,3 +30,57 @@ class RunningServer(NamedTuple):
     details: dict[str, str | int | float]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...
     emulated: bool = False  # behind it is a model, not an engine: nothing timed there is measured
     names: Mapping[str, str] = {}  # where it serves several models: what each, as asked for, is called in requests
+    can_unload: bool = False  # its model can be taken out of memory, which disturbs nobody, and loaded again
+
+
+class Client(Protocol):
+    """What carries the calls to one model of a server."""
+
+    async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
+        """Carry out one call; return how it went and the answer's text ("" unless it went well).
+
+        `zero_s` is the event loop's time that counts as 0 in the reply. Raises nothing but CancelledError: what a
+        server or the transport does wrong is an outcome.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+# From the address of a server and the name of a model there.
+Connect = Callable[[str, str], Client]
+
+
+class Launched(NamedTuple):
+    """What a launcher yields: a server that is loaded and ready, and its clients."""
+
+    server: RunningServer
+    connect: Connect
+
+    def client(self, model: str) -> Client:
+        """Open the client to one of its models, by the name in requests; whoever opens it closes it."""
+        return self.connect(self.server.url, model)
+
+
+class Around(NamedTuple):
+    """What a server is launched with, whatever its kind; `harness.servers.launch.launched` explains each."""
+
+    say: Say
+    connect: Connect  # opens the client of a server that speaks Ollama's API
+    progress: models.Progress | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    patience_s: float | None = None
+    near: Path | None = None
+    played: Mapping[str, RunningServer] = {}
+    asked: tuple[str, ...] = ()
+
+
+class Launch(Protocol):
+    """A kind's launcher: yields the server that the spec describes, and always stops what it started."""
+
+    def __call__(self, name: str, spec: Any, around: Around, /) -> AbstractAsyncContextManager[Launched]:
+        """Launch a server of this kind; `spec` is one of its models in `harness.workload.schema.servers`."""
+        ...

@@ -11,15 +11,12 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.policies import STANDARD, Policies
 from harness.workload.mistakes import Mistakes, unknown
-from harness.workload.placement import Goes, Lacking, Models, goes, has_model, models_by_server, node_servers
+from harness.workload.placement import Goes, Lacking, Models, goes, models_by_server, node_servers
 from harness.workload.schema import (
-    EngineServer,
     LlamaCppServer,
-    OllamaServer,
     Routing,
     ServerBase,
     ServerSpec,
-    SimulatedServer,
     Workload,
 )
 from harness.workload.source import Loc
@@ -108,11 +105,10 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
     Where nodes ask for several models and a server has one, each candidate has a server for each, on half of the cores.
     """
     many = most_slots(known)
-    running = _is_running(known[many])
-    if known[many].slots == 1 and not running:
+    if known[many].slots == 1 and known[many].resizable:
         many = _twin(many, STANDARD_SLOTS, known)
     one = _twin(many, 1, known)
-    if any(not has_model(known[many], model) for nodes in models.values() for model in nodes.values()):
+    if any(not known[many].serves(model) for nodes in models.values() for model in nodes.values()):
         many, one = _half(many, known), one and _half(one, known)
     result = {
         "serial": Routing(placement=one or many, concurrency="serial"),
@@ -133,27 +129,23 @@ def most_slots(servers: Mapping[str, ServerSpec]) -> str:
     return max(servers, key=lambda name: servers[name].slots)
 
 
-def _is_running(spec: ServerSpec) -> bool:
-    return isinstance(spec, OllamaServer) and spec.url is not None
-
-
 def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
     """Return the like of `name` with `slots` slots, added to `known` where missing; "" where none can be."""
     like = known[name]
     for other, spec in known.items():
         if spec.slots == slots and other != name and (spec.kind, spec.model) == (like.kind, like.model):
             return other
-    if _is_running(like):
+    if not like.resizable:
         return ""
-    return _add(f"{_NUMBERS.get(slots, str(slots))}-slot", like.model_copy(update={"slots": slots}), known)
+    return _add(f"{_NUMBERS.get(slots, str(slots))}-slot", like.with_slots(slots), known)
 
 
 def _half(name: str, known: dict[str, ServerSpec]) -> str:
     """Return the like of `name` on half of the cores, added to `known`; itself where its threads are its own affair."""
     like = known[name]
-    if not isinstance(like, EngineServer) or _is_running(like) or like.threads is not None:
+    if like.own_threads:
         return name
-    return _add(f"{name}-half", like.model_copy(update={"threads": "half"}), known)
+    return _add(f"{name}-half", like.halved(), known)
 
 
 def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
@@ -161,13 +153,13 @@ def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
 
     def twin(found: str, placed: str) -> str:
         like, model = known[placed], known[found]
-        if _is_running(model):
+        if not model.resizable:
             return found
         update: dict[str, Any] = {"slots": like.slots}
         words = [found, *([f"{_NUMBERS.get(like.slots, str(like.slots))}-slot"] if like.slots != model.slots else [])]
-        if isinstance(like, EngineServer) and isinstance(model, EngineServer) and model.threads is None:
-            update["threads"] = like.threads
-            words += ["half"] if like.threads == "half" else []
+        if not model.own_threads and not like.simulated:  # the threads of a simulated one choose from its profile
+            update["threads"] = like.engine_threads
+            words += ["half"] if like.engine_threads == "half" else []
         spec = model.model_copy(update=update)
         return next((name for name, other in known.items() if other == spec), "") or _add("-".join(words), spec, known)
 
@@ -229,7 +221,7 @@ def _routing(candidate: str | Routing, policies: Policies) -> Routing:
 
 
 def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
-    """Note every node whose model is on no server that it could go to, once, and simulated servers with several models.
+    """Note every node whose model is on no server that it could go to, once, and servers that are asked for too many.
 
     `stands` tells where each (pipeline, node) is written.
     """
@@ -240,11 +232,12 @@ def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes:
             said.add(at)
             mistakes.add(at, lacking.sentence())
     for name, models in chosen.models.items():
-        if isinstance(chosen.servers.get(name), SimulatedServer) and len(models) > 1:
+        spec = chosen.servers.get(name)
+        if spec and not spec.loads_by_name and sum(map(spec.serves, models)) > 1:
+            why = "is simulated, which has the timings of one model" if spec.simulated else "has one model"
             mistakes.add(
                 ("servers", name),
-                f'server "{name}" is simulated, which has the timings of one model, and nodes ask it for '
-                f"{', '.join(models)}; place them on a server each",
+                f'server "{name}" {why}, and nodes ask it for {", ".join(models)}; place them on a server each',
                 key=True,
             )
 

@@ -11,7 +11,6 @@ from harness.core.graph import Pipeline
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
 from harness.workload.scenarios import Scenario, scenarios, waits_for
-from harness.workload.schema import OllamaServer
 from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
 __all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weight_antichain", "span_of"]
@@ -258,8 +257,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     for pipeline in loaded.pipelines:
         for node, attributes in loaded.graphs[pipeline.name].nodes(data=True):
             for name, spec in loaded.servers.items():
-                running = isinstance(spec, OllamaServer) and spec.url is not None
-                if attributes["kind"] != "agent" or running:
+                if attributes["kind"] != "agent" or spec.running:
                     continue
                 if needed_tokens(pipeline, attributes) > spec.context_tokens:
                     hints.append(too_long(pipeline, node, attributes, name, spec.context_tokens))

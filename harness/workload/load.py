@@ -30,7 +30,6 @@ from harness.workload.schema import (
     LlamaCppServer,
     NodeSpec,
     ServerSpec,
-    SimulatedServer,
     SyntheticInput,
     UntilSpec,
     Workload,
@@ -201,11 +200,12 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
 def _check_profiles(workload: Workload, folder: Path, mistakes: Mistakes) -> None:
     """Check that the profiles of simulated servers are there; those named by path are read when they are needed."""
     for name, spec in workload.servers.items():
-        if not isinstance(spec, SimulatedServer) or "/" in spec.profile or spec.profile != spec.model:
+        profile = None if spec.simulation is None else spec.simulation.profile
+        if profile is None or "/" in profile or profile != spec.model:
             continue
-        if find("profiles", f"{spec.profile}.yaml", folder) is None:
+        if find("profiles", f"{profile}.yaml", folder) is None:
             known = available("profiles", ".yaml", folder)
-            mistakes.add(("servers", name, "profile"), f'server "{name}": {unknown("profile", spec.profile, known)}')
+            mistakes.add(("servers", name, "profile"), f'server "{name}": {unknown("profile", profile, known)}')
 
 
 def _digest(plain: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import LlamaCppServer, OllamaServer, ServerSpec, SimulatedServer, Workload
+from harness.workload.schema import ENGINES, OllamaServer, ServerSpec, Workload
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -15,7 +15,7 @@ __all__ = ["Overrides", "override", "override_plans"]
 class Overrides(NamedTuple):
     """What the command line asks for; None and empty leave the file as it is."""
 
-    engine: str | None = None  # "ollama": llamacpp servers become managed Ollama ones; "llamacpp": the reverse
+    engine: str | None = None  # servers that are started get this one, by its kind; settings that both have stay
     model: str | None = None  # of every server; an agent that names a model keeps it
     server_urls: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; that server becomes the running Ollama at this address
     repeats: int | None = None
@@ -60,28 +60,20 @@ def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD
 
 def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
     """Return the server on the engine and with the model asked for; a running or simulated one keeps its engine."""
-    if isinstance(spec, SimulatedServer):
+    if spec.simulation is not None:
         if asked.model is not None:
-            raise UserError(f"--model: a simulated server has the model of its profile, here {spec.profile}")
+            raise UserError(f"--model: a simulated server has the model of its profile, here {spec.simulation.profile}")
         return spec
-    shared: dict[str, Any] = {
-        "slots": spec.slots,
-        "context_tokens": spec.context_tokens,
-        "batch_tokens": spec.batch_tokens,
-        "threads": spec.threads,
-        "starts_per_s": spec.starts_per_s,
-        "model": asked.model or spec.model,
-    }
-    match asked.engine:
-        case "ollama" if isinstance(spec, LlamaCppServer):
-            return OllamaServer(kind="ollama", **shared)
-        case "llamacpp" if isinstance(spec, OllamaServer) and spec.url is None:
-            return LlamaCppServer(kind="llamacpp", **shared)
-        case None | "ollama" | "llamacpp":
-            return spec.model_copy(update={"model": shared["model"]})
-        case other:
-            hint = did_you_mean(other, ("ollama", "llamacpp"))
-            raise UserError(f'--engine: expected "ollama" or "llamacpp", found "{other}"{hint}')
+    if asked.engine is not None and asked.engine not in ENGINES:
+        expected = " or ".join(f'"{kind}"' for kind in ENGINES)
+        hint = did_you_mean(asked.engine, ENGINES)
+        raise UserError(f'--engine: expected {expected}, found "{asked.engine}"{hint}')
+    model = asked.model or spec.model
+    if asked.engine in (None, spec.kind) or spec.running:
+        return spec.model_copy(update={"model": model})
+    engine = ENGINES[asked.engine]
+    shared = {key: getattr(spec, key) for key in type(spec).model_fields if key in engine.model_fields}
+    return engine.model_validate({**shared, "kind": asked.engine, "model": model})
 
 
 def at_url(name: str, spec: ServerSpec, url: str) -> ServerSpec:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.workload.schema import LlamaCppServer, ServerSpec, Where
+from harness.workload.schema import ServerSpec, Where, same_model
 
-__all__ = ["Goes", "Lacking", "Models", "Placed", "goes", "has_model", "models_by_server", "node_servers", "same_model"]
+__all__ = ["Goes", "Lacking", "Models", "Placed", "goes", "models_by_server", "node_servers"]
 
 # The model that each agent node of each pipeline asks for, in the walk's order; "" = whatever its server has.
 Models = Mapping[str, Mapping[str, str]]
@@ -50,20 +50,6 @@ class Placed(NamedTuple):
     lacking: tuple[Lacking, ...]
 
 
-def same_model(one: str, other: str) -> bool:
-    """Tell whether two names mean the same model; Ollama's `:latest` may be left out."""
-    return one.removesuffix(":latest") == other.removesuffix(":latest")
-
-
-def has_model(spec: ServerSpec, model: str) -> bool:
-    """Tell whether a server can answer with that model.
-
-    Ollama loads any, and a running one is asked at the start. A simulated one has the timings of one model, whatever it
-    is called.
-    """
-    return not model or not isinstance(spec, LlamaCppServer) or same_model(model, spec.model)
-
-
 def node_servers(
     models: Models,
     place: Where | Mapping[str, Where] | None,
@@ -87,7 +73,7 @@ def node_servers(
         for node, model in nodes.items():
             itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
             where = goes(itself or (place.get(pipeline, default) if isinstance(place, Mapping) else place or default))
-            able = tuple(name for name in where.servers if name not in servers or has_model(servers[name], model))
+            able = tuple(name for name in where.servers if name not in servers or servers[name].serves(model))
             if able:
                 where = Goes(able, where.policy if len(able) > 1 else "")
             else:

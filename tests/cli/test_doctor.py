@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from harness.cli import doctor
 from harness.servers import machine
-from harness.servers.launch import child
+from harness.servers.fronts import child
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from harness.errors import ServerFailure, UserError
 from harness.measure.machine import machine_name
 from harness.profiles.load import dump_profile, load_profile
 from harness.profiles.schema import Profile
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig
 from harness.workload.schema import LlamaCppServer, OllamaServer
 
 COSTS = StepCosts(decode_s=(0.0, 0.004, 0.005), prefill=((1, 1e-5),))

@@ -12,16 +12,16 @@ import pytest
 from conftest import VirtualLoop
 from drivers.fake_ollama import FakeOllama
 
-from harness.core.records import Reply
-from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, Chat, Request
+from harness.core.records import ChatRequest, Reply
+from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, Chat
 
-REQUEST = Request("be brief", "hello", {"num_predict": 2, "num_ctx": 512}, stream=False)
+REQUEST = ChatRequest("be brief", "hello", {"num_predict": 2, "num_ctx": 512}, stream=False)
 STREAMED = REQUEST._replace(stream=True)
 Run = Callable[[Any], Any]
 
 
 @pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
-def test_times_are_those_of_the_server(run_virtual: Run, request_: Request) -> None:
+def test_times_are_those_of_the_server(run_virtual: Run, request_: ChatRequest) -> None:
     async def main(loop: VirtualLoop) -> tuple[Reply, str, FakeOllama]:
         server = FakeOllama(loop.time, lambda user: 1.5)
         chat = Chat("http://fake:1", "m", loop.time, transport=server)
@@ -58,7 +58,7 @@ def _final(**fields: Any) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: Request) -> Reply:
+def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: ChatRequest) -> Reply:
     async def main(loop: VirtualLoop) -> Reply:
         reply, text = await Chat("http://fake:1", "m", loop.time, transport=transport).ask(request)
         assert (text != "") == (reply.outcome == "ok")
@@ -89,7 +89,7 @@ def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual:
 )
 @pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
 def test_a_servers_failure_is_an_outcome(
-    run_virtual: Run, request_: Request, status: int, body: bytes, outcome: str, error: str
+    run_virtual: Run, request_: ChatRequest, status: int, body: bytes, outcome: str, error: str
 ) -> None:
     reply = _ask(run_virtual, _answer(status, body), request_)
     if body == b"" and request_.stream:
@@ -114,7 +114,7 @@ def test_an_error_line_in_the_middle_of_a_stream(run_virtual: Run) -> None:
 )
 @pytest.mark.parametrize("request_", [REQUEST, STREAMED], ids=["whole", "streamed"])
 def test_a_broken_transport_is_an_outcome(
-    run_virtual: Run, request_: Request, raised: Exception, outcome: str, error: str
+    run_virtual: Run, request_: ChatRequest, raised: Exception, outcome: str, error: str
 ) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise raised

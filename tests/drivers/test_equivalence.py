@@ -24,9 +24,9 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.placement import PLACEMENT
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Path, Reply
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Path, Reply
 from harness.core.scheduling import SCHEDULING
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.drivers.live import drive
 from harness.drivers.virtual import simulate
 
@@ -63,7 +63,7 @@ async def live(
 
     async def send(call: Call) -> Reply:
         calls[str(call.id)] = call
-        reply, _ = await chats[call.queue].ask(Request(None, str(call.id), {}, stream=True))
+        reply, _ = await chats[call.queue].ask(ChatRequest(None, str(call.id), {}, stream=True))
         return reply
 
     engine = Engine(pipelines, plan, origin="predicted", timeout_s=timeout_s)

@@ -9,8 +9,8 @@ from quiet import Quiet
 from harness.core.step_costs import StepCosts
 from harness.measure.probe import burst, measure_ladder
 from harness.measure.session import opened
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig
 from harness.workload.schema import OllamaServer
 
 COSTS = StepCosts(decode_s=(0.0, 0.004, 0.005), prefill=((1, 1e-5),))

@@ -18,7 +18,7 @@ from harness.measure.sweep import (
     Died,
     Look,
     Seen,
-    Wanted,
+    ToSweep,
     _footprint,
     check_memory,
     footprint_of,
@@ -26,15 +26,15 @@ from harness.measure.sweep import (
     sweep_calls,
     walk,
 )
-from harness.servers.launch import child
-from harness.servers.simulated import SimulatedConfig
+from harness.servers.fronts import child
+from harness.servers.simulated_engine import SimulatedConfig
 
 __all__ = ["gguf_bytes"]
 
 NOISE = (1.0, 1.01, 0.99)
 MB = 1_000_000
 SMALL = Footprint(100 * MB, 10_000, 8192)
-WANTED = Wanted("m.gguf", "llamacpp", 2048, 64, 8, 3)
+WANTED = ToSweep("m.gguf", "llamacpp", 2048, 64, 8, 3)
 
 
 class Quiet(Progress):

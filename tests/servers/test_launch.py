@@ -15,7 +15,9 @@ import pytest
 
 from harness.errors import ServerFailure, UserError
 from harness.servers.child import listen
-from harness.servers.launch import child, launched, load
+from harness.servers.fronts import child
+from harness.servers.launch import launched
+from harness.servers.ollama_api import load
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer
 

@@ -18,8 +18,9 @@ from analysis.uses import ONE, candidate
 
 from harness.analysis.settings import settings_for
 from harness.errors import ServerFailure, SlotwiseError, UserError
-from harness.servers import models, ollama
-from harness.servers.launch import child, launched
+from harness.servers import models, ollama, ollama_api
+from harness.servers.fronts import child
+from harness.servers.launch import launched
 from harness.servers.spec import RunningServer
 from harness.workload.schema import OllamaServer
 
@@ -32,7 +33,7 @@ def use(spec: OllamaServer, said: list[str] | None = None, threads: int | None =
     async def steps() -> RunningServer:
         say = (lambda _: None) if said is None else said.append
         chosen = spec if spec.url or spec.threads else spec.model_copy(update={"threads": threads})
-        async with launched("o", chosen, say=say) as server:
+        async with launched("o", chosen, say=say) as (server, _):
             return server
 
     return asyncio.run(steps())
@@ -189,7 +190,7 @@ def test_a_running_front_of_ours_is_recognised() -> None:
     async def steps() -> None:
         async with child("x", "canned", {}) as ready:
             url = ready["url"]
-            async with launched("o", spec("canned", url=url), say=lambda _: None) as server:
+            async with launched("o", spec("canned", url=url), say=lambda _: None) as (server, _):
                 assert (server.managed, server.slots_asked) == (False, None)
                 assert (server.exact_queue, server.can_pin_output) == (True, True)
                 assert (server.url, server.version) == (ready["url"], "canned 1")
@@ -216,13 +217,13 @@ def test_a_running_front_of_ours_is_recognised() -> None:
     ],
 )
 def test_urls(given: str, used: str) -> None:
-    assert ollama.normal_url("o", given) == used
+    assert ollama_api.normal_url("o", given) == used
 
 
 @pytest.mark.parametrize("given", ["ftp://host", "http://me:secret@", "http://host:port", "", "http://h/?key=secret"])
 def test_what_is_no_url(given: str) -> None:
     with pytest.raises(UserError, match=r"^o: ") as caught:
-        ollama.normal_url("o", given)
+        ollama_api.normal_url("o", given)
     assert "secret" not in str(caught.value)
 
 
@@ -286,7 +287,7 @@ def test_the_real_ollama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: 
     wanted = spec("smollm2-135m", slots=2, context_tokens=512, batch_tokens=128, threads=1)
 
     async def steps() -> RunningServer:
-        async with launched("o", wanted, say=lambda _: None) as server:
+        async with launched("o", wanted, say=lambda _: None) as (server, _):
             async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
                 body = {"model": server.model, "prompt": "Hi", "stream": False, "options": {"num_predict": 3}}
                 reply = (await client.post("/api/generate", json=body)).json()

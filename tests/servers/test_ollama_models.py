@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.drivers.chat import Request
+from harness.core.records import ChatRequest
 from harness.errors import SlotwiseError, UserError
 from harness.measure.loads import measure_load
 from harness.measure.sender import Endpoint, options_for
@@ -27,7 +27,7 @@ REAL = shutil.which("ollama")
 
 def use(spec: OllamaServer, *asked: str) -> RunningServer:
     async def steps() -> RunningServer:
-        async with launched("o", spec, say=lambda _: None, asked=asked) as server:
+        async with launched("o", spec, say=lambda _: None, asked=asked) as (server, _):
             return server
 
     return asyncio.run(steps())
@@ -100,7 +100,7 @@ def test_the_real_ollama_swaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     async def load_s(endpoint: Endpoint, model: Path) -> float:
         options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=2), seed=1)
-        reply, _ = await endpoint.chat_for(str(model)).ask(Request(None, "Hello", options, stream=False))
+        reply, _ = await endpoint.chat_for(str(model)).ask(ChatRequest(None, "Hello", options, stream=False))
         assert reply.outcome == "ok", reply.error
         return reply.load_s or 0.0
 

@@ -40,7 +40,7 @@ time.sleep(600)
 PARENT_OF_FRONT = f"""
 import asyncio, sys
 sys.path.insert(0, {ROOT!r})
-from harness.servers.launch import child
+from harness.servers.fronts import child
 async def main():
     async with child("x", "canned", {{}}) as ready:
         print(ready["pid"], flush=True)

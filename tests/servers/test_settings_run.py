@@ -23,7 +23,7 @@ from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
 from harness.core.step_costs import StepCosts
 from harness.servers.front.app import create_app
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine
 
 RunVirtual = Callable[[Callable[[VirtualLoop], Any]], Any]
 

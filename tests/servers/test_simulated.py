@@ -18,16 +18,17 @@ from langchain_ollama import ChatOllama
 from servers.asgi import AppTransport
 from starlette.types import ASGIApp
 
-from harness.core.records import Reply
+from harness.core.records import ChatRequest, Reply
 from harness.core.step_costs import StepCosts, sped_up
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.errors import UserError, WorkloadError
 from harness.profiles.compile import noise
-from harness.servers.emulation import contention, emulation, profile_of
 from harness.servers.faults import Faults, Faulty, fault_of
 from harness.servers.front.app import create_app
-from harness.servers.launch import child, children, launched, simulated
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine, read_truth
+from harness.servers.fronts import child, children
+from harness.servers.launch import launched
+from harness.servers.simulated import contention, emulation, profile_of, simulated
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, read_truth
 from harness.workload.schema import FAULTS, SimulatedServer
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
@@ -182,7 +183,7 @@ def test_a_server_on_half_of_the_cores_and_one_machine_for_all(tmp_path: Path) -
     async def steps() -> list[str]:
         others = {"a": half, "b": half, "c": PUBLISHED}
         async with simulated(others, say=lambda _: None, near=tmp_path) as running:
-            async with launched("a", half, say=lambda _: None, near=tmp_path, played=running) as server:
+            async with launched("a", half, say=lambda _: None, near=tmp_path, played=running) as (server, _):
                 assert server.url == running["a"].url
             assert len({server.url for server in running.values()}) == 3
             return [server.version for server in running.values()]
@@ -280,8 +281,8 @@ def test_what_a_client_makes_of_each_fault(serve: Serve, stream: bool) -> None:
         async with serve(Faulty(create_app(engine(QUICK)), faults)) as url:
             one = Chat(url, "sim", asyncio.get_running_loop().time)
             options = {"num_predict": 12, "seed": 1}
-            spared = Request(None, "hi", {**options, "faults": False}, stream)
-            request = Request(None, "hi", options, stream)
+            spared = ChatRequest(None, "hi", {**options, "faults": False}, stream)
+            request = ChatRequest(None, "hi", options, stream)
             try:
                 for fault in expected:
                     reply, _ = await one.ask(spared)
@@ -376,7 +377,7 @@ def test_a_simulated_server_in_a_process_of_its_own(tmp_path: Path, ends: Callab
             assert (ready["slots"], ready["model"]) == (4, "m1-published")
             one = Chat(ready["url"], ready["model"], clock)
             options = {"num_predict": 5, "seed": 42, "prompt_tokens": 10}
-            reply, _ = await one.ask(Request(None, "hi", options, stream=True))
+            reply, _ = await one.ask(ChatRequest(None, "hi", options, stream=True))
             await one.close()
         (truth,) = read_truth(tmp_path / "truth.jsonl")
         assert (truth.seed, truth.prompt_tokens, truth.output_tokens, truth.cancelled) == (42, 10, 5, False)
@@ -398,7 +399,7 @@ def test_whoever_meets_it_by_url_is_told_that_nothing_is_measured() -> None:
 
     async def steps() -> None:
         faulty = PUBLISHED.model_copy(update={"faults": {"503": 1.0}})  # loading it is spared
-        async with launched("x", faulty, say=lambda _: None) as server:
+        async with launched("x", faulty, say=lambda _: None) as (server, _):
             assert (server.emulated, server.kind, server.slots_asked) == (True, "simulated", 4)
             assert server.details["faults"] == "503 1, seed 0"
             found = await running("y", OllamaServer(kind="ollama", model="m1-published"), server.url)

@@ -25,17 +25,17 @@ from harness.core.events import Call
 from harness.core.graph import Session
 from harness.core.machine import Machine, SharedServer
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
+from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Reply
 from harness.core.server_model import ServerModel
 from harness.core.sizes import fixed
 from harness.core.step_costs import StepCosts
-from harness.drivers.chat import Chat, Request
+from harness.drivers.chat import Chat
 from harness.drivers.live import drive
 from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import simulate
 from harness.servers.distance import Distant
 from harness.servers.front.app import create_app
-from harness.servers.simulated import SimulatedConfig, SimulatedEngine, Truth
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, Truth
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
 
@@ -108,7 +108,7 @@ async def live(
         prompt_tokens, output_tokens = tokens(call)
         options = {"seed": call.id, "num_predict": output_tokens, "prompt_tokens": prompt_tokens}
         options["cache_prompt"] = call.session >= 0
-        request = Request(None, thread(call) or "hello", options, stream=True)
+        request = ChatRequest(None, thread(call) or "hello", options, stream=True)
         reply, text = await chats[call.queue].ask(request)
         assert reply.outcome != "ok" or len(text.split()) == output_tokens
         return reply

@@ -79,7 +79,7 @@ def test_only_keeps_the_candidates_and_their_servers(tmp_path: Path) -> None:
 REFUSED = [
     (
         Overrides(engine="olama"),
-        '--engine: expected "ollama" or "llamacpp", found "olama"; did you mean "ollama"?',
+        '--engine: expected "llamacpp" or "ollama", found "olama"; did you mean "ollama"?',
     ),
     (Overrides(server_urls={"for": "http://a"}), '--server: no server "for"; did you mean "four"?'),
     (Overrides(server_urls={"zz": "http://a"}), '--server: no server "zz"; there is: four, one-slot'),

@@ -26,9 +26,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from harness.servers.front.engine import Cached, Engine, EngineError, Final
-from harness.servers.front.reply import Reply, details, error_line, listing, shown
-from harness.servers.front.request import ApiError, Call, parse_chat, parse_generate, parse_json, same_model
+from harness.servers.front.engine import Cached, EngineError, Final, TextEngine
+from harness.servers.front.reply import FrontReply, details, error_line, listing, shown
+from harness.servers.front.request import ApiError, FrontRequest, parse_chat, parse_generate, parse_json, same_model
 from harness.servers.front.slots import Slots
 
 __all__ = ["CACHED_HEADER", "QUEUE_HEADER", "create_app"]
@@ -41,13 +41,13 @@ NDJSON = b"application/x-ndjson"
 JSON = b"application/json; charset=utf-8"
 FOR_EVER = datetime(2318, 1, 1, tzinfo=UTC)  # about where Ollama's largest duration ends
 
-PARSERS: dict[Literal["chat", "generate"], Callable[[bytes, Engine], Call]] = {
+PARSERS: dict[Literal["chat", "generate"], Callable[[bytes, TextEngine], FrontRequest]] = {
     "chat": parse_chat,
     "generate": parse_generate,
 }
 
 
-def create_app(engine: Engine, clock_ns: Callable[[], int] = time.monotonic_ns) -> Starlette:
+def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_ns) -> Starlette:
     """Return the app for one engine; it must be served by one event loop. All timings are taken on `clock_ns`."""
     slots = Slots(engine.slots)
     residency = Residency()
@@ -137,7 +137,7 @@ class Completion:
     def __init__(
         self,
         kind: Literal["chat", "generate"],
-        engine: Engine,
+        engine: TextEngine,
         slots: Slots,
         residency: Residency,
         clock_ns: Callable[[], int],
@@ -162,7 +162,7 @@ class Completion:
         if call.request is None:
             self._residency.used(call.keep_alive_s)
             reason: Literal["load", "unload"] = "unload" if call.keep_alive_s == 0 else "load"
-            await _send(send, 200, JSON, Reply(self._kind, call.model).loaded(reason))
+            await _send(send, 200, JSON, FrontReply(self._kind, call.model).loaded(reason))
             return
         client = _Client(receive, self._clock_ns())
         try:
@@ -179,12 +179,12 @@ class Completion:
         finally:
             client.leave()
 
-    async def _generate(self, call: Call, send: Send, client: _Client, entered_ns: int) -> None:
+    async def _generate(self, call: FrontRequest, send: Send, client: _Client, entered_ns: int) -> None:
         """Generate in the slot that is held: the last chunk is written before it is given back."""
         assert call.request is not None
         slot_ns = self._clock_ns()
         queued_ns = client.queued_ns
-        reply = Reply(self._kind, call.model)
+        reply = FrontReply(self._kind, call.model)
         headers = {QUEUE_HEADER: slot_ns - queued_ns}
         if not call.request.cache_prompt:
             headers[CACHED_HEADER] = 0

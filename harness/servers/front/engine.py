@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Literal, NamedTuple, Protocol
 
-__all__ = ["Cached", "Engine", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "Thought"]
+__all__ = ["Cached", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "TextEngine", "Thought"]
 
 
 class Model(NamedTuple):
@@ -78,7 +78,7 @@ class EngineError(Exception):
         self.message = message
 
 
-class Engine(Protocol):
+class TextEngine(Protocol):
     """A model that generates, with a fixed number of slots of a fixed context each."""
 
     model: Model

@@ -7,9 +7,9 @@ import time
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Literal
 
-from harness.servers.front.engine import Engine, Final, Model
+from harness.servers.front.engine import Final, Model, TextEngine
 
-__all__ = ["Reply", "details", "error_line", "listing", "now_rfc3339", "shown"]
+__all__ = ["FrontReply", "details", "error_line", "listing", "now_rfc3339", "shown"]
 
 _second = 0
 _prefix = ""
@@ -25,7 +25,7 @@ def now_rfc3339() -> str:
     return f"{_prefix}.{ns:09d}Z"
 
 
-class Reply:
+class FrontReply:
     """Chunks of one call, in the dress of /api/chat or /api/generate."""
 
     def __init__(self, kind: Literal["chat", "generate"], model: str) -> None:
@@ -105,7 +105,7 @@ def listing(model: Model) -> dict[str, Any]:
     }
 
 
-def shown(engine: Engine) -> dict[str, Any]:
+def shown(engine: TextEngine) -> dict[str, Any]:
     """Return the body of /api/show."""
     model = engine.model
     return {

@@ -10,9 +10,9 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from harness.servers.front.engine import Engine, GenerateRequest
+from harness.servers.front.engine import GenerateRequest, TextEngine
 
-__all__ = ["ApiError", "Call", "parse_chat", "parse_generate", "parse_json", "same_model"]
+__all__ = ["ApiError", "FrontRequest", "parse_chat", "parse_generate", "parse_json", "same_model"]
 
 # Ollama's defaults (api.DefaultOptions), always sent: a client that changes servers sees the same sampling.
 SAMPLING: dict[str, int | float] = {
@@ -41,7 +41,7 @@ class ApiError(Exception):
         self.message = message
 
 
-class Call(NamedTuple):
+class FrontRequest(NamedTuple):
     """A request that passed: either something to generate or, with `request` None, a load or unload."""
 
     model: str  # as the client wrote it; replies repeat it
@@ -70,7 +70,7 @@ def same_model(asked: str, name: str) -> bool:
     return asked.removesuffix(":latest") == name
 
 
-def parse_chat(body: bytes, engine: Engine) -> Call:
+def parse_chat(body: bytes, engine: TextEngine) -> FrontRequest:
     """Check the body of /api/chat."""
     data = parse_json(body)
     model, stream, keep_alive_s = _common(data, engine)
@@ -79,12 +79,12 @@ def parse_chat(body: bytes, engine: Engine) -> Call:
         raise ApiError(400, f"{model} does not support tools")
     messages = _messages(data.get("messages"))
     if not messages:
-        return Call(model, stream, keep_alive_s, None)
+        return FrontRequest(model, stream, keep_alive_s, None)
     request = _request(data, engine, messages, "", stream, think)
-    return Call(model, stream, keep_alive_s, request)
+    return FrontRequest(model, stream, keep_alive_s, request)
 
 
-def parse_generate(body: bytes, engine: Engine) -> Call:
+def parse_generate(body: bytes, engine: TextEngine) -> FrontRequest:
     """Check the body of /api/generate; without `raw` the chat template applies, as on Ollama."""
     data = parse_json(body)
     model, stream, keep_alive_s = _common(data, engine)
@@ -98,7 +98,7 @@ def parse_generate(body: bytes, engine: Engine) -> Call:
         if data.get(key):
             raise ApiError(400, f"{model} does not support {key}")
     if not prompt:
-        return Call(model, stream, keep_alive_s, None)
+        return FrontRequest(model, stream, keep_alive_s, None)
     messages = None
     if not raw and engine.model.template:
         messages = [{"role": "user", "content": prompt}]
@@ -107,10 +107,10 @@ def parse_generate(body: bytes, engine: Engine) -> Call:
     elif system:
         prompt = f"{system}\n\n{prompt}"  # a model without a chat template: the text is all there is
     request = _request(data, engine, messages, prompt, stream, think)
-    return Call(model, stream, keep_alive_s, request)
+    return FrontRequest(model, stream, keep_alive_s, request)
 
 
-def _common(data: dict[str, Any], engine: Engine) -> tuple[str, bool, float | None]:
+def _common(data: dict[str, Any], engine: TextEngine) -> tuple[str, bool, float | None]:
     model = _typed(data, "model", str, "string", "")
     if not model:
         raise ApiError(400, "model is required")
@@ -125,7 +125,7 @@ def _common(data: dict[str, Any], engine: Engine) -> tuple[str, bool, float | No
 
 def _request(
     data: dict[str, Any],
-    engine: Engine,
+    engine: TextEngine,
     messages: list[dict[str, Any]] | None,
     prompt: str,
     stream: bool,
@@ -204,7 +204,7 @@ def _messages(value: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def _think(data: dict[str, Any], model: str, engine: Engine) -> bool | None:
+def _think(data: dict[str, Any], model: str, engine: TextEngine) -> bool | None:
     value = data.get("think")
     if value is not None and not isinstance(value, bool) and value not in ("low", "medium", "high", "max"):
         raise ApiError(

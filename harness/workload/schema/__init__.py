@@ -29,7 +29,9 @@ from harness.workload.schema.routing import (
 )
 from harness.workload.schema.rules import FirstWord, JsonIs, Otherwise, Regex, Rule
 from harness.workload.schema.servers import (
+    ENGINES,
     FAULTS,
+    KINDS,
     EngineServer,
     FaultName,
     LlamaCppServer,
@@ -37,12 +39,16 @@ from harness.workload.schema.servers import (
     ServerBase,
     ServerSpec,
     SimulatedServer,
+    Simulation,
+    same_model,
 )
 from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
 
 __all__ = [
     "ARRIVALS",
+    "ENGINES",
     "FAULTS",
+    "KINDS",
     "AgentSpec",
     "Amount",
     "ArrivalSpec",
@@ -75,6 +81,7 @@ __all__ = [
     "SessionSpec",
     "Several",
     "SimulatedServer",
+    "Simulation",
     "SubpipelineSpec",
     "Synthetic",
     "SyntheticInput",
@@ -85,5 +92,6 @@ __all__ = [
     "distribution",
     "is_fixed",
     "json_schema",
+    "same_model",
     "without_credentials",
 ]

@@ -1,9 +1,12 @@
-"""The servers of a workload."""
+"""The servers of a workload, and what each kind of them can.
+
+Code elsewhere reads what a server says of itself and never asks which kind it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
@@ -11,7 +14,9 @@ from harness.errors import did_you_mean
 from harness.workload.schema.base import FrozenDict, PositiveSeconds, Seconds, Spec, mistake
 
 __all__ = [
+    "ENGINES",
     "FAULTS",
+    "KINDS",
     "EngineServer",
     "FaultName",
     "LlamaCppServer",
@@ -19,11 +24,45 @@ __all__ = [
     "ServerBase",
     "ServerSpec",
     "SimulatedServer",
+    "Simulation",
+    "same_model",
 ]
 
 
+def same_model(one: str, other: str) -> bool:
+    """Tell whether two names mean the same model; Ollama's `:latest` may be left out."""
+    return one.removesuffix(":latest") == other.removesuffix(":latest")
+
+
+class Simulation(NamedTuple):
+    """What a simulated server has in place of an engine."""
+
+    profile: str  # name or path
+    assume: Mapping[str, float]  # what the profile does not know, by its key there
+    extrapolate: bool  # derive numbers of slots that the profile lacks
+    speed_up: float  # all times are divided by this
+
+
 class ServerBase(Spec):
-    """What every kind of server has."""
+    """What every kind of server has, and what it says of itself.
+
+    A kind adds `kind` (its name) and `model` (what calls to it name), and overrides what is different with it.
+    """
+
+    embedded: ClassVar[bool] = False
+    """It is part of Slotwise, so what is deployed in the end is another engine."""
+
+    loads_by_name: ClassVar[bool] = False
+    """It has models of its own and loads each when a call names it, so one server can serve several."""
+
+    usual_load_limit: ClassVar[int | None] = None
+    """The most models that a running one is taken to keep in memory; None = all that are asked for."""
+
+    pins_output: ClassVar[bool] = False
+    """It goes on to the asked length of an answer where the model would stop before."""
+
+    profile_engine: ClassVar[str | None] = None
+    """What `engine` begins with in a profile that was measured on it, in lower case; None = not known."""
 
     slots: PositiveInt = Field(default=1, le=64, description="Calls it generates at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
@@ -32,6 +71,63 @@ class ServerBase(Spec):
     starts_per_s: PositiveSeconds | None = Field(
         default=None, description="Pace request starts to this rate.", examples=[5]
     )
+
+    @property
+    def address(self) -> str | None:
+        """URL of a server that runs already; None = started here, and stopped afterwards."""
+        return None
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs already: it is asked and measured, and nothing about it can be changed."""
+        return self.address is not None
+
+    @property
+    def resizable(self) -> bool:
+        """Whether the number of its slots can be chosen."""
+        return not self.running
+
+    @property
+    def simulation(self) -> Simulation | None:
+        """What it has in place of an engine; None = an engine."""
+        return None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing is computed there, so that what is timed is emulated and not measured."""
+        return self.simulation is not None
+
+    @property
+    def engine_threads(self) -> int | Literal["half"] | None:
+        """Engine threads as they are asked for, `half` = of the cores; None = not said."""
+        return None
+
+    @property
+    def own_threads(self) -> bool:
+        """Whether its threads are its own affair: no candidate that is derived may change them."""
+        return True
+
+    @property
+    def pinned_batch_tokens(self) -> int | None:
+        """Prompt tokens of one engine step, where they are pinned; None = the engine chooses."""
+        return None
+
+    @property
+    def load_limit(self) -> int | None:
+        """The most models in its memory at the same time, as it is set; None = not said."""
+        return None
+
+    def serves(self, model: str) -> bool:
+        """Tell whether it may answer calls that name this model; what it really has is seen when it is started."""
+        return True
+
+    def with_slots(self, slots: int) -> Self:
+        """Return it with another number of slots."""
+        return self.model_copy(update={"slots": slots})
+
+    def halved(self) -> Self:
+        """Return it for half of the cores; itself where it does not compute on cores."""
+        return self
 
 
 Threads = Annotated[
@@ -52,9 +148,32 @@ class EngineServer(ServerBase):
         examples=[4, "half"],
     )
 
+    @property
+    def engine_threads(self) -> int | Literal["half"] | None:
+        """Engine threads as they are asked for, `half` = of the cores; None = every core."""
+        return self.threads
+
+    @property
+    def own_threads(self) -> bool:
+        """Whether the file sets its threads, or it runs already."""
+        return self.running or self.threads is not None
+
+    @property
+    def pinned_batch_tokens(self) -> int | None:
+        """Prompt tokens of one engine step."""
+        return self.batch_tokens
+
+    def halved(self) -> Self:
+        """Return it with threads for half of the cores."""
+        return self.model_copy(update={"threads": "half"})
+
 
 class LlamaCppServer(EngineServer):
     """The embedded engine: llama.cpp behind our Ollama-API front, in a process of its own."""
+
+    embedded = True
+    pins_output = True
+    profile_engine = "xllamacpp"
 
     kind: Literal["llamacpp"]
     model: str = Field(
@@ -63,9 +182,17 @@ class LlamaCppServer(EngineServer):
         examples=["smollm2-135m", "models/mine.gguf"],
     )
 
+    def serves(self, model: str) -> bool:
+        """Tell whether it is this one model, or "" (no matter which)."""
+        return not model or same_model(model, self.model)
+
 
 class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
+
+    loads_by_name = True
+    usual_load_limit = 3  # 3 times the GPUs, and 3 without one
+    profile_engine = "ollama"
 
     kind: Literal["ollama"]
     model: str = Field(
@@ -84,6 +211,16 @@ class OllamaServer(EngineServer):
         examples=[1],
     )
 
+    @property
+    def address(self) -> str | None:
+        """Its `url`; None = managed."""
+        return self.url
+
+    @property
+    def load_limit(self) -> int | None:
+        """Its `max_loaded_models`."""
+        return self.max_loaded_models
+
     @model_validator(mode="after")
     def _managed(self) -> OllamaServer:
         if self.url is not None and self.max_loaded_models is not None:
@@ -97,6 +234,8 @@ FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 
 class SimulatedServer(ServerBase):
     """A model of a server on the wall clock, behind the same front: what runs against it is emulated, not measured."""
+
+    pins_output = True
 
     kind: Literal["simulated"]
     profile: Annotated[str, Field(min_length=1)] = Field(
@@ -138,6 +277,20 @@ class SimulatedServer(ServerBase):
         """The name to put in requests: the profile's."""
         return self.profile.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml")
 
+    @property
+    def simulation(self) -> Simulation:
+        """Its profile, and how it is played."""
+        return Simulation(self.profile, self.assume, self.extrapolate, self.speed_up)
+
+    @property
+    def engine_threads(self) -> int | Literal["half"] | None:
+        """Which of the profile's servers it is."""
+        return self.threads
+
+    def halved(self) -> Self:
+        """Return the profile's server on half of the cores."""
+        return self.model_copy(update={"threads": "half"})
+
     @model_validator(mode="after")
     def _known_faults(self) -> SimulatedServer:
         for name in self.faults:
@@ -151,3 +304,11 @@ class SimulatedServer(ServerBase):
 
 
 ServerSpec = Annotated[LlamaCppServer | OllamaServer | SimulatedServer, Field(discriminator="kind")]
+
+# By the name in `kind`, and of these the engines that can be started here with a number of slots and a model.
+KINDS: dict[str, type[LlamaCppServer] | type[OllamaServer] | type[SimulatedServer]] = {
+    "llamacpp": LlamaCppServer,
+    "ollama": OllamaServer,
+    "simulated": SimulatedServer,
+}
+ENGINES: dict[str, type[LlamaCppServer] | type[OllamaServer]] = {"llamacpp": LlamaCppServer, "ollama": OllamaServer}

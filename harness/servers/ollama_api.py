@@ -1,0 +1,129 @@
+"""Whatever speaks Ollama's HTTP API: ask it what it is and has, and load its models.
+
+It is only asked, never told anything that changes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from harness import units
+from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.servers.spec import RunningServer
+
+__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "normal_url"]
+
+ASK_S = 10.0
+LOAD_S = 600.0
+
+
+def normal_url(name: str, url: str) -> str:
+    """Return `url` with scheme and port as Ollama's clients need them, or raise a `UserError`."""
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        port = parts.port
+    except ValueError:
+        raise UserError(f"{name}: not a URL: {units.safe_url('//' + url.rpartition('@')[2])}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UserError(f"{name}: expected a URL such as http://127.0.0.1:11434, found {units.safe_url(full)}")
+    if port is None and parts.scheme == "http":
+        port = 11434  # plain http means 80 to httpx, which is nobody's Ollama
+    netloc = parts.netloc if parts.port or port is None else f"{parts.netloc.rstrip(':')}:{port}"
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
+
+
+async def ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """Return the answer to a GET; a `ServerFailure` says why there is none."""
+    shown = units.safe_url(base)
+    try:
+        response = await client.get(path)
+        if response.status_code == 200:
+            answer = response.json()
+            if isinstance(answer, dict):
+                return answer
+    except httpx.TimeoutException:
+        raise ServerFailure(f"{name}: {shown} did not answer within {units.seconds(ASK_S)}") from None
+    except httpx.HTTPError as error:
+        raise ServerFailure(
+            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or mend the URL"
+        ) from None
+    except ValueError:
+        pass
+    raise ServerFailure(
+        f"{name}: {shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
+    )
+
+
+def find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
+    """Return the name under which the server has the model."""
+    entries = tags.get("models")
+    have = [str(entry.get("name", "")) for entry in entries or [] if isinstance(entry, dict)]
+    for candidate in (asked, f"{asked}:latest"):
+        if candidate in have:
+            return asked
+    if not have:
+        raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
+    listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
+    hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
+    raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
+
+
+def error_text(response: httpx.Response) -> str:
+    """Return what an error response says, in a line."""
+    try:
+        text = str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = response.text
+    return " ".join(text.split())[:300] or response.reason_phrase
+
+
+def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:
+    """Return the server with what /api/ps says about its model, and where it has several, how many are loaded."""
+    details = dict(server.details)
+    if len(server.names) > 1:
+        details["models_loaded"] = len(loaded)
+    for entry in loaded:
+        if isinstance(entry, dict) and entry.get("name") in (server.model, f"{server.model}:latest"):
+            for key, ours in (
+                ("size", "size_bytes"),
+                ("size_vram", "size_vram_bytes"),
+                ("context_length", "context_tokens"),
+            ):
+                if isinstance(entry.get(key), int):
+                    details[ours] = entry[key]
+            found = entry.get("details") or {}
+            if found.get("quantization_level"):
+                details["quantization"] = str(found["quantization_level"])
+    return server._replace(details=details)
+
+
+async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
+    """Warm a server: load each of its models, generate a token; return it with what it then told of itself."""
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Say yes."}],
+        "stream": False,
+        "options": {"num_predict": 1, "temperature": 0},
+    }
+    if server.emulated:
+        body["options"] |= {"faults": False}
+    shown = units.safe_url(server.url)
+    async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
+        try:
+            for model in reversed(list(server.names.values()) or [server.model]):  # its own last
+                response = await client.post("/api/chat", json={"model": model, **body})
+                if response.status_code != 200:
+                    break
+            loaded = (await client.get("/api/ps")).json()["models"]
+        except httpx.TimeoutException:
+            raise ServerFailure(f"{server.name}: {shown} did not answer within {units.seconds(limit_s)}") from None
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise ServerFailure(f"{server.name}: {shown} failed while loading {model}: {error}") from None
+    if response.status_code != 200:
+        raise ServerFailure(
+            f"{server.name}: {shown} could not load {model} ({response.status_code}: {error_text(response)})"
+        )
+    return _with_loaded(server, loaded)
