@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.small_ollama import Server, run, server
+from fake_ollama import FakeOllama
 
 from harness.cli.app import _main
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import INDEX_NAME
 from harness.units import safe_text
-
-__all__ = ["run", "server"]  # fixtures
 
 PASSWORD, TOKEN, KEY = "s3cret-pass", "t0ken-AbC.123", "sk-live-0123456789abcdef"
 SAID = (
@@ -57,7 +55,7 @@ def test_other_words_stay(said: str) -> None:
 
 def test_no_secret_gets_out(
     run: Callable[..., Any],
-    server: Server,
+    server: FakeOllama,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

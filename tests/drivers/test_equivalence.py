@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import VirtualLoop
 from core.graphs import FOUR, node, pipeline, plan_of
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +58,7 @@ async def live(
     records: list[AnyRecord] = []
     calls: dict[str, Call] = {}
     server = FakeOllama(loop.time, lambda user: duration_s(calls[user]))
-    chats = [Chat(f"http://lane{i}:1", "fake", loop.time, transport=server) for i in range(len(plan.queues))]
+    chats = [Chat(f"http://lane{i}:1", "m", loop.time, transport=server.transport()) for i in range(len(plan.queues))]
 
     async def send(call: Call) -> Reply:
         calls[str(call.id)] = call

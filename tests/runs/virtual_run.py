@@ -11,7 +11,7 @@ from zlib import crc32
 
 import pytest
 from conftest import VirtualLoop
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 from quiet import Quiet
 
 from harness.drivers.chat import Chat
@@ -77,7 +77,7 @@ def on_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         import asyncio
 
         clock = asyncio.get_running_loop().time
-        chat = Chat("http://s:1", "m", clock, transport=FakeOllama(clock, duration_s))
+        chat = Chat("http://s:1", "m", clock, transport=FakeOllama(clock, duration_s).transport())
         server = RunningServer(name, "llamacpp", "http://s:1", "m", 2, False, "v1", True, True, {"context_tokens": 512})
         yield Endpoint(server, chat, None)
 
