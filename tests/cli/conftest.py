@@ -1,4 +1,4 @@
-"""What several tests of commands need: `slotwise run` on a fake Ollama with a real socket."""
+"""What tests of commands share: a fake Ollama on a socket (`server`), and `slotwise run` on it (`run`)."""
 
 from __future__ import annotations
 

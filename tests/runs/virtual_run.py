@@ -1,4 +1,7 @@
-"""A whole `measure()` on a virtual clock, with exact durations, that can be killed at any line that it writes."""
+"""A whole `measure()` on a virtual clock, with exact durations, that can be killed at any line that it writes.
+
+For tests of what is on disk during a run and after it: resuming, progress, kills.
+"""
 
 from __future__ import annotations
 

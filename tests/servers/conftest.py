@@ -1,4 +1,7 @@
-"""What several tests of servers need: a front on a real socket, a fake `ollama`, GGUF files, processes that end."""
+"""What tests of servers share.
+
+A front on a socket (`serve`), an `ollama` on the PATH (`fake`), GGUF files (`gguf_bytes`), a process's end (`ends`).
+"""
 
 from __future__ import annotations
 

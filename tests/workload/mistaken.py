@@ -1,4 +1,4 @@
-"""Workloads with a mistake in them, and the whole message that it gets."""
+"""Workloads with a mistake, written in a line or two, and the message that each gets: for tests of error messages."""
 
 from __future__ import annotations
 
