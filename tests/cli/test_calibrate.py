@@ -98,7 +98,13 @@ def test_what_is_calibrated() -> None:
 @pytest.mark.parametrize(
     ("server", "slots", "pair", "cores", "message"),
     [
-        ("llamacp", None, None, 2, r'^expected llamacpp, ollama or a URL, found "llamacp"; did you mean "llamacpp"\?$'),
+        (
+            "llamacp",
+            None,
+            None,
+            2,
+            rf'^expected {", ".join(calibrating.KINDS)} or a URL, found "llamacp"; did you mean "llamacpp"\?$',
+        ),
         ("llamacpp:4", None, None, 2, r'found "llamacpp:4"; do: slotwise calibrate llamacpp --slots 4$'),
         ("llamacpp", "0", None, 2, r'^--slots: expected numbers from 1 to 64, such as 1,4, found "0"$'),
         ("llamacpp", "1,x", None, 2, r'found "1,x"$'),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fake_ollama import on_the_path
+from workload.mistaken import one_of
 
 from harness.analysis.sweep import Footprint
 from harness.cli import sweeping
@@ -28,7 +29,10 @@ def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine", "olama"], '--engine: expected llamacpp or ollama, found "olama"; did you mean "ollama"?'),
+        (
+            ["--engine", "olama"],
+            f'--engine: expected {one_of(sweeping.ENGINES, "")}, found "olama"; did you mean "ollama"?',
+        ),
         (["--engine", "ollama"], "--engine ollama: which model?"),
         (["--server", "localhost"], '--server: expected a URL such as http://127.0.0.1:11434, found "localhost"'),
         (["--server", "http://me:secret@h"], "http://h: which model?"),

@@ -13,6 +13,7 @@ from core.reference import reference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.core.concurrency import batch_limit, limit
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Action, BranchDecision, Call, Done, Event, Start
@@ -193,7 +194,7 @@ def check_slots(made: list[Any], plan: Plan) -> None:
     """A cancelled call holds its slot until the server has let go of it."""
     calls = [record for record in made if isinstance(record, CallRecord) and record.started_s is not None]
     for queue in plan.queues:
-        most = {"serial": 1, "window": queue.slots, "waves": queue.slots, "reserve": queue.slots}.get(queue.concurrency)
+        most, batch = limit(queue), batch_limit(queue)
         if most is None:
             continue
         mine = [call for call in calls if call.server == queue.server]
@@ -201,7 +202,7 @@ def check_slots(made: list[Any], plan: Plan) -> None:
             assert moment is not None
             running = [c.path for c in mine if (c.started_s or 0.0) <= moment < (c.reply.end_s or 0.0)]
             assert len(running) <= most
-            assert queue.concurrency != "reserve" or running.count("batch") <= max(1, most - queue.reserve)
+            assert batch is None or running.count("batch") <= batch
 
 
 def check_places(made: list[Any], some: tuple[Pipeline, ...], plan: Plan) -> None:

@@ -18,6 +18,7 @@ import pytest
 from quiet import Quiet
 from recommend.workloads import alone, both, fan, loaded_of, paper
 
+from harness.core.routing import CONCURRENCY
 from harness.measure.progress import Progress
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
@@ -114,7 +115,7 @@ def test_the_grid_has_every_cap_and_both_placements_and_nothing_twice(regret: Mo
     names = [design.name for design in designs]
     assert len(names) == len(set(names))
     queues = [queue for design in designs for queue in design.plan.queues]
-    assert {queue.concurrency for queue in queues} == {"serial", "window", "waves", "unbounded", "reserve"}
+    assert {queue.concurrency for queue in queues} == set(CONCURRENCY)
     assert {queue.slots for queue in queues} == {1, 2, 4}
     assert {len(design.plan.queues) for design in designs} == {1, 2}
     assert any(queue.scheduling == "interactive-first" for queue in queues)

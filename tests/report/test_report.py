@@ -113,7 +113,7 @@ def test_others_text_does_nothing_in_markdown(nasty: Analysis) -> None:
 
 def test_charts_are_well_formed_and_name_unit_and_origin(analysis: Analysis) -> None:
     charts = charts_of(analysis)
-    assert list(charts) == ["pipeline-time", "reply-time", "throughput", "time-split"]
+    assert {"pipeline-time", "reply-time", "throughput", "time-split"} <= set(charts)
     svg = to_svg(charts["pipeline-time"])
     words = " ".join(element.text or "" for element in ElementTree.fromstring(svg).iter())
     for word in ("Pipeline time of digest (measured)", "pipeline time, seconds", "serial", "batched", "split"):

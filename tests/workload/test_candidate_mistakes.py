@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workload.mistaken import HEAD, message, nodes
+from workload.mistaken import HEAD, keys, message, nodes, one_of
+
+from harness.core.concurrency import limit
+from harness.core.placement import PLACEMENT
+from harness.core.plan import ServerQueue
+from harness.core.routing import CONCURRENCY, SCHEDULING
+from harness.workload.candidates import AGEING
+
+QUEUES = {name: ServerQueue("s", 4, name, limit=3) for name in CONCURRENCY}
+LIMITED = one_of((name for name, queue in QUEUES.items() if limit(queue) == 3), quote="")
+AGED = one_of((name for name in SCHEDULING if name in AGEING), quote="")
 
 CASES = {
     "unknown concurrency policy as a word": (
         HEAD + "compare: {c: serail}\n",
-        'w.yaml:9:14: compare.c: expected "serial", "window", "waves", "unbounded" or "reserve", found "serail"; '
-        'did you mean "serial"?',
+        f'w.yaml:9:14: compare.c: expected {one_of(CONCURRENCY)}, found "serail"; did you mean "serial"?',
     ),
     "unknown concurrency policy": (
         HEAD + "compare: {c: {concurrency: wave}}\n",
-        'w.yaml:9:28: compare.c.concurrency: expected "serial", "window", "waves", "unbounded" or "reserve", '
-        'found "wave"; did you mean "waves"?',
+        f'w.yaml:9:28: compare.c.concurrency: expected {one_of(CONCURRENCY)}, found "wave"; did you mean "waves"?',
     ),
     "concurrency of the wrong type": (
         HEAD + "compare: {c: {concurrency: 4}}\n",
@@ -25,8 +33,7 @@ CASES = {
     ),
     "unknown scheduling policy": (
         HEAD + "compare: {c: {scheduling: lifo}}\n",
-        'w.yaml:9:27: compare.c.scheduling: expected "fifo", "interactive-first", "oldest-job-first", '
-        '"least-served-first", "shortest-first" or "critical-path-first", found "lifo"; did you mean "fifo"?',
+        f'w.yaml:9:27: compare.c.scheduling: expected {one_of(SCHEDULING)}, found "lifo"; did you mean "fifo"?',
     ),
     "unknown server": (
         HEAD + "servers: {four-slot: {kind: llamacpp, slots: 4}}\ncompare: {c: {placement: for-slot}}\n",
@@ -48,12 +55,11 @@ CASES = {
     ),
     "a setting without effect": (
         HEAD + "compare: {c: {concurrency: serial, limit: 3}}\n",
-        'w.yaml:9:36: candidate "c": `limit` goes with concurrency: window or reserve; remove it',
+        f'w.yaml:9:36: candidate "c": `limit` goes with concurrency: {LIMITED}; remove it',
     ),
     "ageing where nothing ages": (
         HEAD + "compare: {c: {scheduling: oldest-job-first, ageing_s: 3}}\n",
-        'w.yaml:9:45: candidate "c": `ageing_s` goes with scheduling: interactive-first, shortest-first or '
-        "critical-path-first; remove it",
+        f'w.yaml:9:45: candidate "c": `ageing_s` goes with scheduling: {AGED}; remove it',
     ),
     "reserve without its cap": (
         HEAD + "compare: {c: {reserve: 2}}\n",
@@ -71,19 +77,19 @@ CASES = {
     ),
     "an unknown choice of servers": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: {least-laoded: [s, s]}}}}\n",
-        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
-        '`affinity`, found `least-laoded`; did you mean "least-loaded"?',
+        f"w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of {keys(PLACEMENT)}, "
+        'found `least-laoded`; did you mean "least-loaded"?',
     ),
     "an unknown choice of servers for all": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {afinity: [s, s]}}}\n",
         "w.yaml:10:26: compare.c.placement: expected a server's name, a server per pipeline or node (digest: "
-        "four-slot, digest.merge: one-slot) or a mapping with one of `least-loaded`, `affinity`, found `afinity`; "
+        f"four-slot, digest.merge: one-slot) or a mapping with one of {keys(PLACEMENT)}, found `afinity`; "
         'did you mean "affinity"?',
     ),
     "a list of servers without a choice": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {p: [s, s]}}}\n",
-        "w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of `least-loaded`, "
-        "`affinity`, found a list",
+        f"w.yaml:10:30: compare.c.placement.p: expected a server's name or a mapping with one of {keys(PLACEMENT)}, "
+        "found a list",
     ),
     "a choice of one server": (
         HEAD + "servers: {s: {kind: llamacpp}}\ncompare: {c: {placement: {least-loaded: s}}}\n",
