@@ -51,8 +51,8 @@ def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path |
         named = Path(next(iter(digests)))
         if not named.is_file():
             raise UserError(
-                f"{folder}: its policies file {named} is not there any more; name it with --policies FILE (a copy is in "
-                f"{folder / 'policies.py'}: look at it before you use it, since it is executed)"
+                f"{folder}: its policies file {named} is not there any more; name it with --policies FILE (a copy is "
+                f"{folder / 'policies.py'}: look at it before you name it, since it is executed)"
             )
     policies = read_policies(named)
     found = {source.sha256 for source in policies.sources} - {""}

@@ -1,16 +1,19 @@
-"""What every test needs to know."""
+"""What all tests share: a virtual clock (`run_virtual`), golden files (`golden`, `--accept`), seconds by folder."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
 
 
 class _NoWait(selectors.SelectSelector):
@@ -73,4 +76,50 @@ def run_virtual() -> Callable[[Callable[[VirtualLoop], Coroutine[Any, Any, T]]],
     return run
 
 
-Settle = Callable[[], Awaitable[None]]
+# --- golden files -----------------------------------------------------------------------------------------
+
+Golden = Callable[[Path, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--accept",
+        action="store_true",
+        help="write what tests compare with golden files into these (see CONTRIBUTING.md)",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Return `golden(path, text)`: the file must hold exactly this text; `pytest --accept` rewrites it instead."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--accept"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        kept = path.read_text(encoding="utf-8") if path.exists() else None
+        assert text == kept, (
+            f"{path.relative_to(ROOT)} is not what came out. If what came out is right: "
+            f"pytest --accept '{request.node.nodeid}', then look at `git diff`"
+        )
+
+    return compare
+
+
+# --- seconds by folder ------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long the tests of each folder took, where more than one folder was run; workers report here too."""
+    seconds, tests = defaultdict[str, float](float), defaultdict[str, set[str]](set)
+    for report in (one for reports in terminalreporter.stats.values() for one in reports):
+        if isinstance(report, pytest.TestReport):
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+            seconds[folder] += report.duration
+            tests[folder].add(report.nodeid)
+    if len(seconds) < 2:
+        return
+    terminalreporter.section("seconds by folder")
+    for folder in sorted(seconds, key=seconds.__getitem__, reverse=True):
+        terminalreporter.line(f"{seconds[folder]:7.1f} s  {folder} ({len(tests[folder])} tests)")
+    terminalreporter.line(f"{sum(seconds.values()):7.1f} s  in all, over all processes")

@@ -1,4 +1,4 @@
-"""A tiny workload for whole runs: it lacks its servers and candidates."""
+"""A workload that takes seconds on real inference, without servers and candidates: for tests from end to end."""
 
 PIPELINES = """
 version: 1

@@ -1,4 +1,7 @@
-"""Synthetic records with exact times (multiples of 1/512 s where sums must be exact)."""
+"""One synthetic record at a time, for tests of what is computed from records; what is left out has a sensible value.
+
+Times are exact: multiples of 1/512 s where sums of them must be. For a whole run take `scenarios`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whole runs with the times one wants: a digest of two steps and a chat, per candidate and repeat."""
+"""A whole run with the times that a test asks for: a digest of two steps and a chat, by candidate and repeat.
+
+For tests of verdicts, reports, comparisons and commands that read runs.
+"""
 
 from __future__ import annotations
 

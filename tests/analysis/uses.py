@@ -1,4 +1,4 @@
-"""Candidates with given servers, for what is copied from them."""
+"""A candidate on the servers that a test asks for: for tests of settings that are copied from a report."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from harness.errors import ServerFailure, UserError
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.report.calibration import calibration_report
+from harness.workload.schema import ENGINES
 
 SETTING: dict[str, Any] = {
     "step_s": {"1": 0.00901, "4": 0.0245},
@@ -98,7 +99,13 @@ def test_what_is_calibrated() -> None:
 @pytest.mark.parametrize(
     ("server", "slots", "pair", "cores", "message"),
     [
-        ("llamacp", None, None, 2, r'^expected llamacpp, ollama or a URL, found "llamacp"; did you mean "llamacpp"\?$'),
+        (
+            "llamacp",
+            None,
+            None,
+            2,
+            rf'^expected {", ".join(ENGINES)} or a URL, found "llamacp"; did you mean "llamacpp"\?$',
+        ),
         ("llamacpp:4", None, None, 2, r'found "llamacpp:4"; do: slotwise calibrate llamacpp --slots 4$'),
         ("llamacpp", "0", None, 2, r'^--slots: expected numbers from 1 to 64, such as 1,4, found "0"$'),
         ("llamacpp", "1,x", None, 2, r'found "1,x"$'),

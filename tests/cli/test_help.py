@@ -7,12 +7,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import get_args, get_type_hints
 
 import pytest
 from typer.main import get_command
 
 from harness.cli import app as cli
 from harness.cli.help import ABOUT, COMMANDS, EXAMPLES, OPTIONS
+from harness.cli.runs import runs
 
 GROUP = get_command(cli.command_line())
 NAMES = sorted(GROUP.commands)  # type: ignore[attr-defined]
@@ -76,6 +78,8 @@ def test_newcomers_are_told_where_to_begin() -> None:
         assert line in text, line
 
 
+CHOICES = get_args(get_args(get_args(get_type_hints(runs, include_extras=True)["origin"])[0])[0])
+ORIGINS = ", ".join(f'"{choice}"' for choice in CHOICES)
 MISTAKES = {
     (
         "run",
@@ -86,8 +90,7 @@ MISTAKES = {
     ("run", "--frob"): "slotwise: no such option: --frob (see slotwise run --help)",
     ("simulate", "x.yaml"): "slotwise: missing option --profile (see slotwise simulate --help)",
     ("rum",): 'slotwise: no such command "rum"; did you mean "run"? (see slotwise --help)',
-    ("runs", "--origin", "real"): 'slotwise: --origin: "real" is not one of "measured", "emulated", "predicted" (see '
-    "slotwise runs --help)",
+    ("runs", "--origin", "real"): f'slotwise: --origin: "real" is not one of {ORIGINS} (see slotwise runs --help)',
 }
 
 

@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 from analysis.scenarios import scenario, steady
-from cli.small_ollama import run, server
 
 from harness.cli.app import _main
 from harness.cli.listing import moment
 from harness.errors import UserError
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run
-
-__all__ = ["run", "server"]  # fixtures
 
 WORK = {"pipelines": "p1", "agents": "a1", "inputs": "i1", "control": "c1"}
 Typed = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recommend.workloads import Silent, fan, paper
+from quiet import Quiet
+from recommend.workloads import fan, paper
 
 from harness.cli import own_profile
 from harness.cli.app import _main
@@ -97,9 +98,9 @@ def test_of_several_the_newest_fits(folder: Path) -> None:
     kept(base, name="other-machine", date="2026-03-01", machine="another one")
     kept(base, name="other-engine", date="2026-03-01", engine="ollama 0.33")
     kept(base, name="of-a-simulation", date="2026-03-01", origin="assumed")
-    said = Silent()
+    said = Quiet()
     assert profile_for(LIKE, None, folder, said, calibrate_it=False).name == "new"
-    assert said.lines == [f"profile new: this machine, with {base.model}"]
+    assert said.said == [f"profile new: this machine, with {base.model}"]
 
 
 def test_another_machines_is_not_taken_but_named(folder: Path) -> None:
@@ -107,29 +108,25 @@ def test_another_machines_is_not_taken_but_named(folder: Path) -> None:
     with pytest.raises(
         UserError, match=r"no profile of this machine with smollm2-135m; .*theirs is of another machine"
     ):
-        profile_for(LIKE, None, folder, Silent(), calibrate_it=False)
-    assert (
-        profile_for(LIKE, "theirs", folder, Silent(), calibrate_it=False).machine == "a faster one"
-    )  # where asked for
+        profile_for(LIKE, None, folder, Quiet(), calibrate_it=False)
+    assert profile_for(LIKE, "theirs", folder, Quiet(), calibrate_it=False).machine == "a faster one"  # where asked for
 
 
 def test_a_running_servers_profile_is_that_of_its_address(folder: Path) -> None:
     kept(paper(folder), name="llamacpp-smollm2-135m-quick")
     mine = kept(paper(folder), name="127.0.0.1-11434-smollm2-135m-quick", engine="ollama 0.33")
     like = OllamaServer(kind="ollama", model="smollm2-135m", url="http://127.0.0.1:11434")
-    assert profile_for(like, None, folder, Silent(), calibrate_it=False).name == mine.name
+    assert profile_for(like, None, folder, Quiet(), calibrate_it=False).name == mine.name
     with pytest.raises(UserError, match="no profile of this machine"):
-        profile_for(
-            like.model_copy(update={"url": "http://10.0.0.9:11434"}), None, folder, Silent(), calibrate_it=False
-        )
+        profile_for(like.model_copy(update={"url": "http://10.0.0.9:11434"}), None, folder, Quiet(), calibrate_it=False)
 
 
 def test_a_broken_profile_of_somebodys_is_named_and_left_out(folder: Path) -> None:
     mine = kept(paper(folder), name="mine")
     (cache_dir() / "profiles" / "broken.yaml").write_text("version: 1\nname: [", encoding="utf-8")
-    said = Silent()
+    said = Quiet()
     assert profile_for(LIKE, None, folder, said, calibrate_it=False).name == mine.name
-    assert any(line.startswith("profile broken is left out:") for line in said.lines)
+    assert any(line.startswith("profile broken is left out:") for line in said.said)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ServerFailure("it died")])
@@ -141,5 +138,5 @@ def test_a_calibration_that_ends_early_leaves_nothing(
 
     monkeypatch.setattr(own_profile, "calibrate", fails)
     with pytest.raises(type(error)):
-        profile_for(LIKE, None, folder, Silent(), calibrate_it=True)
+        profile_for(LIKE, None, folder, Quiet(), calibrate_it=True)
     assert not (cache_dir() / "profiles").exists()

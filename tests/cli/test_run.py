@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.small_ollama import SECRET, Server, run, server
+from fake_ollama import FakeOllama
 
 from harness.analysis.analyse import analyse
 from harness.cli.running import _named
 from harness.errors import UserError
 from harness.runs.folder import RunFolder, read_run
 
-__all__ = ["run", "server"]  # fixtures
+SECRET = "s3cret"
 
 
 def folders() -> list[Path]:
     return sorted(Path("reports").iterdir()) if Path("reports").exists() else []
 
 
-def test_a_running_server_is_measured_and_its_slots_are_not_believed(run: Callable[..., Any], server: Server) -> None:
+def test_a_running_server_is_measured_and_its_slots_are_not_believed(
+    run: Callable[..., Any], server: FakeOllama
+) -> None:
     code, out, _ = run()
     assert code == 0
     assert "Verdict" in out
@@ -33,7 +35,7 @@ def test_a_running_server_is_measured_and_its_slots_are_not_believed(run: Callab
     assert analyse(found).candidates[1].servers[0].limit == 2
 
 
-def test_options_of_zero_are_kept_so_that_the_run_can_be_resumed(run: Callable[..., Any], server: Server) -> None:
+def test_options_of_zero_are_kept_so_that_the_run_can_be_resumed(run: Callable[..., Any], server: FakeOllama) -> None:
     code, _, err = run("--warmup", "0", "--repeats", "1", "--seed", "0")
     assert code == 0, err
     options = read_run(folders()[0]).options
@@ -41,7 +43,7 @@ def test_options_of_zero_are_kept_so_that_the_run_can_be_resumed(run: Callable[.
     assert not {"only", "scale", "as_json", "out", "fail_on"} & set(options)
 
 
-def test_secrets_reach_no_file_and_no_terminal(run: Callable[..., Any], server: Server) -> None:
+def test_secrets_reach_no_file_and_no_terminal(run: Callable[..., Any], server: FakeOllama) -> None:
     secret_url = server.url.replace("//", f"//me:{SECRET}@")
     code, out, err = run("--server", f"s={secret_url}", "--model", "m")
     assert code == 0, err
@@ -50,7 +52,7 @@ def test_secrets_reach_no_file_and_no_terminal(run: Callable[..., Any], server: 
         assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
 
 
-def test_a_servers_words_are_shown_as_text(run: Callable[..., Any], server: Server) -> None:
+def test_a_servers_words_are_shown_as_text(run: Callable[..., Any], server: FakeOllama) -> None:
     words = b'{"error": "\\u001b[31m see https://u:' + SECRET.encode() + b"@h/x?key=" + SECRET.encode() + b'"}'
     server.misbehave = lambda n: (500, words)
     code, out, err = run()
@@ -60,7 +62,7 @@ def test_a_servers_words_are_shown_as_text(run: Callable[..., Any], server: Serv
     assert folders() == []  # nothing was measured: nothing is kept
 
 
-def test_failures_are_records_and_the_rest_is_kept(run: Callable[..., Any], server: Server) -> None:
+def test_failures_are_records_and_the_rest_is_kept(run: Callable[..., Any], server: FakeOllama) -> None:
     began: list[int] = []
 
     def misbehave(n: int) -> tuple[int, bytes] | None:
@@ -77,7 +79,7 @@ def test_failures_are_records_and_the_rest_is_kept(run: Callable[..., Any], serv
 
 
 def test_a_full_disk_in_the_middle_is_a_line(
-    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, server: Server
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, server: FakeOllama
 ) -> None:
     written: list[Any] = []
 
@@ -92,7 +94,7 @@ def test_a_full_disk_in_the_middle_is_a_line(
     assert err.splitlines()[-1].startswith("slotwise: reports: the run folder cannot be written")
 
 
-def test_a_missed_goal_fails_where_it_is_asked_to(run: Callable[..., Any], server: Server) -> None:
+def test_a_missed_goal_fails_where_it_is_asked_to(run: Callable[..., Any], server: FakeOllama) -> None:
     code, _, _ = run("--fail-on", "goals")
     analysis = analyse(read_run(folders()[0]))
     assert code == int(_named(("goals",), analysis))
@@ -101,7 +103,7 @@ def test_a_missed_goal_fails_where_it_is_asked_to(run: Callable[..., Any], serve
     assert every and code == 1 and _named(("goals",), undecided)
 
 
-def test_a_server_that_never_answers_is_given_up(run: Callable[..., Any], server: Server) -> None:
+def test_a_server_that_never_answers_is_given_up(run: Callable[..., Any], server: FakeOllama) -> None:
     gate = threading.Event()
 
     def misbehave(n: int) -> tuple[int, bytes] | None:

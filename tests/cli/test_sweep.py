@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_ollama import on_the_path
+from workload.mistaken import one_of
 
 from harness.analysis.sweep import Footprint
 from harness.cli import sweeping
 from harness.cli.app import _main
 from harness.servers import models
 from harness.servers.machine import Memory, descendants_rss_bytes
-
-FAKE = Path(__file__).parents[1] / "servers" / "fake_ollama.py"
+from harness.workload.schema import ENGINES
 
 
 def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -30,7 +30,10 @@ def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine", "olama"], '--engine: expected llamacpp or ollama, found "olama"; did you mean "ollama"?'),
+        (
+            ["--engine", "olama"],
+            f'--engine: expected {one_of(ENGINES, "")}, found "olama"; did you mean "ollama"?',
+        ),
         (["--engine", "ollama"], "--engine ollama: which model?"),
         (["--server", "localhost"], '--server: expected a URL such as http://127.0.0.1:11434, found "localhost"'),
         (["--server", "http://me:secret@h"], "http://h: which model?"),
@@ -70,13 +73,7 @@ def test_no_memory_is_said_before_anything_starts(
 
 @pytest.fixture
 def fake_ollama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    binary = folder / "ollama"
-    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-    binary.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    on_the_path(tmp_path, monkeypatch)
     monkeypatch.setattr(sweeping, "busy_cores", lambda: None)
 
 

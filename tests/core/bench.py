@@ -1,4 +1,4 @@
-"""An engine on a bench."""
+"""The engine by hand: a test hands it events and reads what starts. For hand-worked schedules of any policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The server's rules once more, one step at a time and as plainly as possible: the oracle of the server model."""
+"""The oracle of the server model: its rules again, one step at a time and as plainly as possible.
+
+Use it where the server model or its driver must be right for any work; hand-worked times are better where they fit.
+"""
 
 from __future__ import annotations
 

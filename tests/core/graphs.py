@@ -1,4 +1,4 @@
-"""Small graphs, for the tests of everything that walks."""
+"""Small compiled graphs, pipelines and plans in a line each: for all tests that need no workload file."""
 
 from __future__ import annotations
 

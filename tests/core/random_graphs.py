@@ -1,4 +1,4 @@
-"""Random pipelines with everything that the language has, as hypothesis strategies.
+"""Random pipelines with everything that the language has, as hypothesis strategies: for what must hold on any graph.
 
 All times are multiples of 1/512 s, so that sums of floats are exact.
 """

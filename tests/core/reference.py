@@ -1,4 +1,6 @@
-"""What a job has to do, found out by recursion over its graph: slow, without state, and sharing no code with the walk.
+"""The oracle of the walk: what a job has to do, found by recursion over its graph.
+
+It is slow, keeps no state and shares no code with the walk. Use it with `random_graphs`, on records of either driver.
 
 Everything is a function of (node, pass of every loop around it): when it was ready, when it was done, from when on
 nobody needed it. How long calls took is read from the records; whether a call should have been there at all, and when

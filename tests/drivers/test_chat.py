@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import VirtualLoop
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 
 from harness.core.records import ChatRequest, Reply
 from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, Chat
@@ -24,7 +24,7 @@ Run = Callable[[Any], Any]
 def test_times_are_those_of_the_server(run_virtual: Run, request_: ChatRequest) -> None:
     async def main(loop: VirtualLoop) -> tuple[Reply, str, FakeOllama]:
         server = FakeOllama(loop.time, lambda user: 1.5)
-        chat = Chat("http://fake:1", "m", loop.time, transport=server)
+        chat = Chat("http://fake:1", "m", loop.time, transport=server.transport())
         await asyncio.sleep(2.0)
         reply, text = await chat.ask(request_, zero_s=0.5)
         await chat.close()
@@ -43,7 +43,7 @@ def test_two_hundred_calls_at_once_do_not_wait_for_connections(run_virtual: Run)
     """httpx allows 100 connections unless told otherwise; the 101st would wait in the client and look like queueing."""
 
     async def main(loop: VirtualLoop) -> list[Reply]:
-        chat = Chat("http://fake:1", "m", loop.time, transport=FakeOllama(loop.time, lambda user: 1.0))
+        chat = Chat("http://fake:1", "m", loop.time, transport=FakeOllama(loop.time, lambda user: 1.0).transport())
         return [reply for reply, _ in await asyncio.gather(*(chat.ask(REQUEST) for _ in range(200)))]
 
     assert {reply.end_s for reply in run_virtual(main)} == {1.0}

@@ -1,4 +1,4 @@
-"""Applications on a clock of their own, traced by the real OpenTelemetry SDK; their spans as collectors write them."""
+"""An application on a clock of its own, traced by the real OpenTelemetry SDK: for tests of the import of traces."""
 
 from __future__ import annotations
 

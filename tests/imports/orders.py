@@ -1,4 +1,4 @@
-"""In which order an imported workload makes its calls, every call taking one second."""
+"""The order of a workload's calls when each takes one second: for tests that an imported graph is the original's."""
 
 from __future__ import annotations
 

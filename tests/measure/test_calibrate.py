@@ -9,7 +9,8 @@ import statistics
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measure.virtual_bursts import EMBEDDED, QUICK, Quiet, Virtual, seen
+from measure.virtual_bursts import EMBEDDED, QUICK, Virtual, seen
+from quiet import Quiet
 
 from harness.core.draws import uniform
 from harness.core.step_costs import StepCosts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from conftest import VirtualLoop
 from core.graphs import node as agent_node
 from core.graphs import pipeline, plan_of, queue_of
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 
 from harness.core.arrival_processes import Listed
 from harness.core.engine import Engine
@@ -30,20 +29,6 @@ FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 2, True, "v", True, Tr
 TURNS = 3
 
 
-class Logged(FakeOllama):
-    """Keeps what was asked."""
-
-    def __init__(self, loop: VirtualLoop, tokens: Callable[[int], int]) -> None:
-        super().__init__(loop.time, lambda user: 1.0)
-        self.bodies: list[dict[str, Any]] = []
-        self.tokens = tokens
-
-    async def handle_async_request(self, request: Any) -> Any:
-        self.bodies.append(json.loads(await request.aread()))
-        self._fields = {"prompt_eval_count": self.tokens(len(self.bodies))}
-        return await super().handle_async_request(request)
-
-
 def talk(reuse: bool) -> Pipeline:
     session = Session(fixed(TURNS), fixed(1.0), reuse)
     return pipeline("talk", agent_node("say"), jobs=2 * TURNS, arrival=Listed((0.0, 0.25)), session=session)
@@ -52,8 +37,8 @@ def talk(reuse: bool) -> Pipeline:
 async def run(
     loop: VirtualLoop, spec: Pipeline, *, system: str | None, tokens: Callable[[int], int] = lambda n: 10 * n
 ) -> tuple[list[CallRecord], list[dict[str, Any]], Conversations]:
-    transport = Logged(loop, tokens)
-    chat = Chat(FRONT.url, "m", loop.time, transport=transport)
+    fake = FakeOllama(loop.time, lambda user: 1.0, fields=lambda n: {"prompt_eval_count": tokens(n)})
+    chat = Chat(FRONT.url, "m", loop.time, transport=fake.transport())
     asked = iter(range(100))
 
     def render(pipeline: str, node: str, item: int, names: object) -> tuple[str | None, str]:
@@ -82,7 +67,7 @@ async def run(
 
     await drive(Engine((spec,), plan, origin="measured"), sender, keep, start_s=0.0, settle=loop.idle)
     await chat.close()
-    return calls, transport.bodies, conversations
+    return calls, fake.chats, conversations
 
 
 def said(body: dict[str, Any]) -> list[tuple[str, str]]:

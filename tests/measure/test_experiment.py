@@ -7,7 +7,8 @@ import math
 from itertools import pairwise
 
 import pytest
-from measure.virtual_bursts import EMBEDDED, QUICK, Quiet, Virtual
+from measure.virtual_bursts import EMBEDDED, QUICK, Virtual
+from quiet import Quiet
 
 from harness.core.step_costs import StepCosts
 from harness.measure.burst_design import EFFORTS, levels

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import VirtualLoop
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 
 from harness.core.engine import Engine
 from harness.core.records import CallRecord, JobRecord
@@ -51,7 +51,7 @@ def run(
 
     async def main(loop: VirtualLoop) -> tuple[list[Any], list[int]]:
         fake = FakeOllama(loop.time, lambda user: 1.0)
-        chat = Chat(server.url, "m", loop.time, transport=fake)
+        chat = Chat(server.url, "m", loop.time, transport=fake.transport())
         texts = Texts(lambda *_: (None, "text"), loaded.uses, loaded.loops, loaded.lists())
         sender = Sender(
             plan,

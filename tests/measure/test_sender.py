@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import VirtualLoop
 from core.graphs import FAN, SINGLE, pipeline, plan_of, queue_of
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 
 from harness.core.engine import Engine
 from harness.core.graph import Pipeline
@@ -45,16 +45,8 @@ def _render(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str
 async def _trial(
     loop: VirtualLoop, p: Pipeline, candidate: str, starts_per_s: float | None = None
 ) -> tuple[list[CallRecord], list[dict[str, Any]]]:
-    bodies: list[dict[str, Any]] = []
-
-    class Logged(FakeOllama):
-        async def handle_async_request(self, request: Any) -> Any:
-            import json
-
-            bodies.append(json.loads(await request.aread()))
-            return await super().handle_async_request(request)
-
-    chat = Chat(FRONT.url, "m", loop.time, transport=Logged(loop.time, lambda user: 1.0))
+    fake = FakeOllama(loop.time, lambda user: 1.0)
+    chat = Chat(FRONT.url, "m", loop.time, transport=fake.transport())
     plan = plan_of(candidate, (queue_of("s", 8),), (p,))
     agents = {(p.name, n.name): AGENT for n in p.graph.nodes}
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
@@ -65,7 +57,7 @@ async def _trial(
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")
     await drive(engine, sender, lambda r: records.append(r) if isinstance(r, CallRecord) else None, start_s=loop.time())
-    return records, bodies
+    return records, fake.chats
 
 
 def test_texts_flow_and_every_prompt_begins_like_no_other(run_virtual: Callable[[Any], Any]) -> None:

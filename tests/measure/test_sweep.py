@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quiet import Quiet
 from servers.conftest import gguf_bytes
 
 from harness.analysis.sweep import Footprint, Round, Sweep
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure, UserError
-from harness.measure.progress import Progress
 from harness.measure.sweep import (
     Died,
     Look,
@@ -35,16 +35,6 @@ NOISE = (1.0, 1.01, 0.99)
 MB = 1_000_000
 SMALL = Footprint(100 * MB, 10_000, 8192)
 WANTED = ToSweep("m.gguf", "llamacpp", 2048, 64, 8, 3)
-
-
-class Quiet(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def empty(**changes: Any) -> Sweep:

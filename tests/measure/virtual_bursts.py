@@ -1,9 +1,11 @@
-"""Bursts carried out on server models in virtual time, and what a calibration sees of them."""
+"""A machine whose true costs are known, in virtual time: for tests of what calibration finds out about it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+
+from quiet import Quiet
 
 from harness.core.machine import Machine, SharedServer
 from harness.core.records import CallRecord
@@ -14,28 +16,9 @@ from harness.drivers.virtual import simulate
 from harness.measure.burst_design import EFFORTS, Burst
 from harness.measure.bursts import engine_of
 from harness.measure.experiment import Experiment, Setting, experiments
-from harness.measure.progress import Progress
 from harness.profiles.compile import noise
 
 QUICK = EFFORTS["quick"]
-
-
-class Quiet(Progress):
-    """Progress that only keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.total = 0
-        self.last = 0
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
-        self.total = len(names) or self.total
-
-    def trial(self, number: int, title: str) -> None:
-        self.last = number
 
 
 class Virtual:

@@ -1,4 +1,4 @@
-"""A machine on paper, whose times are exact, and a workload for it."""
+"""A profile with exact times and no noise ("a machine on paper"), and a workload: for predictions checked by hand."""
 
 PROFILE = """
 version: 1

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from quiet import Quiet
 from recommend.workloads import (
     M1_PROMPTS,
     UNKNOWN,
-    Silent,
     alone,
     both,
     chat,
@@ -47,7 +47,7 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
     space = design_space(loaded_of(folder, text), profile)
     problem = Problem(space.loaded, Profiles(profile), given)
     return recommend(
-        space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=seeds, given=given, resamples=0
+        space, problem, profile, in_process(problem), Quiet(), memory=UNKNOWN, seeds=seeds, given=given, resamples=0
     )
 
 
@@ -252,7 +252,7 @@ def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
     problem = Problem(space.loaded, Profiles(profiles["small"], profiles))
     with on_cores(problem, 2) if cores == "two" else nullcontext(in_process(problem)) as evaluate:
         found = recommend(
-            space, problem, profiles["small"], evaluate, Silent(), memory=memory, seeds=2, resamples=0
+            space, problem, profiles["small"], evaluate, Quiet(), memory=memory, seeds=2, resamples=0
         ).recommendation
     (name,) = found.answer
     assert name.startswith("small:") and "+large:" in name
@@ -287,8 +287,8 @@ def test_interrupted_beside_the_answer_the_answer_is_kept(tmp_path: Path) -> Non
             raise KeyboardInterrupt
         return evaluate(tasks)
 
-    whole = recommend(space, problem, profile, evaluate, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
-    found = recommend(space, problem, profile, cut, Silent(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    whole = recommend(space, problem, profile, evaluate, Quiet(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
+    found = recommend(space, problem, profile, cut, Quiet(), memory=UNKNOWN, seeds=2, resamples=0).recommendation
     assert found.answer == whole.answer
     assert found.changes == ()
     assert found.interrupted

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from recommend.workloads import UNKNOWN, Silent, alone, fan, loaded_of
+from quiet import Quiet
+from recommend.workloads import UNKNOWN, alone, fan, loaded_of
 
 from harness.analysis.measures import index_records, summarise
 from harness.analysis.model import CandidateSummary
@@ -34,7 +35,7 @@ def found_of(folder: Path) -> tuple[Found, Profile]:
     profile = alone(folder)
     space = design_space(loaded_of(folder, fan(8)), profile)
     problem = Problem(space.loaded, Profiles(profile))
-    found = recommend(space, problem, profile, in_process(problem), Silent(), memory=UNKNOWN, seeds=2, resamples=0)
+    found = recommend(space, problem, profile, in_process(problem), Quiet(), memory=UNKNOWN, seeds=2, resamples=0)
     return found, profile
 
 
@@ -220,6 +221,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     assert last.why.startswith("another repeat would have taken about")
 
 
+@pytest.mark.slow
 def test_a_machine_of_another_speed_is_measured_and_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

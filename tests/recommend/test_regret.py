@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from recommend.workloads import Silent, alone, both, fan, loaded_of, paper
+from quiet import Quiet
+from recommend.workloads import alone, both, fan, loaded_of, paper
 
 from harness.core.concurrency import CONCURRENCY
 from harness.measure.progress import Progress
@@ -64,7 +65,7 @@ class Truth:
 
 def found(regret: ModuleType, folder: Path, text: str, profile: Profile, truth: Truth) -> dict[str, Any]:
     path = loaded_of(folder, text).path
-    result: dict[str, Any] = regret.regret(path, profile, Silent(), budget_s=600, measure=truth, repeats=2)
+    result: dict[str, Any] = regret.regret(path, profile, Quiet(), budget_s=600, measure=truth, repeats=2)
     json.dumps(result, allow_nan=False)
     return result
 
@@ -149,7 +150,7 @@ def test_a_grid_ends_before_a_repeat_that_has_no_room(
     profile = paper(tmp_path)
     loaded = loaded_of(tmp_path, fan(2))
     loaded = loaded._replace(plans=loaded.plans[:2])
-    whole = Truth(tmp_path, profile)(loaded, Silent(), lambda folder: folder.name.endswith("-2"))
+    whole = Truth(tmp_path, profile)(loaded, Quiet(), lambda folder: folder.name.endswith("-2"))
     ended = 0
     for number in range(4):
         now_s = 90.0 + 10 * number

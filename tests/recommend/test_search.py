@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recommend.workloads import UNKNOWN, Deadly, Silent, both, fan, on_paper
+from quiet import Quiet
+from recommend.workloads import UNKNOWN, Deadly, both, fan, on_paper
 
 from harness.analysis.measures import figure_key, figures_by_repeat
 from harness.predict.simulation import predict
@@ -154,7 +155,7 @@ def answer(folder: Path, evaluate: Evaluate) -> str:
     """Everything that is said, as JSON, of a search that halves; `started_at` apart."""
     space, problem, profile = on_paper(folder, both())
     few = space._replace(candidates=space.candidates[:30])
-    found = recommend(few, problem, profile, evaluate, Silent(), memory=UNKNOWN, seeds=4, resamples=0)
+    found = recommend(few, problem, profile, evaluate, Quiet(), memory=UNKNOWN, seeds=4, resamples=0)
     return re.sub(r'"started_at": "[^"]*"', "", recommendation_text(found.recommendation))
 
 

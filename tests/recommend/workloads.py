@@ -1,4 +1,4 @@
-"""Small workloads and a profile without noise, for the tests of the search."""
+"""Small workloads (a fan-out, a chat, both, two models) on a profile without noise: for tests of the search."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from predict.paper import PROFILE as DYADIC
 
-from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
@@ -160,13 +159,3 @@ class Deadly(dict[str, float]):
             os.unlink(self.flag)  # noqa: PTH108 - as above
             os.kill(os.getpid(), signal.SIGKILL)
         return False
-
-
-class Silent(Progress):
-    """Progress that shows nothing, and keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)

@@ -1,4 +1,6 @@
-"""A real browser for tests: headless Chromium over its debugging pipe. No driver, no package, no open port.
+"""A real browser: headless Chromium over its debugging pipe. For tests that a page works, not only that it is written.
+
+It needs no driver, no package and no open port. Tests that use it are skipped where `CHROMIUM` is None.
 
 https://chromedevtools.github.io/devtools-protocol/: JSON messages that end in a zero byte, in on fd 3, out on fd 4.
 """

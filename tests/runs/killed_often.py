@@ -2,9 +2,9 @@
 
     python killed_often.py FOLDER KILLS
 
-One process imports everything and forks those that are killed, so that a kill costs milliseconds and the moments lie
-within the run and not within its imports. It prints, as JSON, how many kills hit which phase, and fails where
-anything is lost.
+A program for one slow test, apart from it because it forks: one process imports everything and forks those that are
+killed, so that a kill costs milliseconds and the moments lie within the run and not within its imports. It prints, as
+JSON, how many kills hit which phase, and fails where anything is lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A whole `measure()` on a virtual clock, with exact durations, that can be killed at any line that it writes."""
+"""A whole `measure()` on a virtual clock, with exact durations, that can be killed at any line that it writes.
+
+For tests of what is on disk during a run and after it: resuming, progress, kills.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from zlib import crc32
 
 import pytest
 from conftest import VirtualLoop
-from drivers.fake_ollama import FakeOllama
+from fake_ollama import FakeOllama
 from quiet import Quiet
 
 from harness.drivers.chat import Chat
@@ -77,7 +80,7 @@ def on_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         import asyncio
 
         clock = asyncio.get_running_loop().time
-        chat = Chat("http://s:1", "m", clock, transport=FakeOllama(clock, duration_s))
+        chat = Chat("http://s:1", "m", clock, transport=FakeOllama(clock, duration_s).transport())
         server = RunningServer(name, "llamacpp", "http://s:1", "m", 2, False, "v1", True, True, {"context_tokens": 512})
         yield Endpoint(server, chat, None)
 

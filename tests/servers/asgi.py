@@ -1,4 +1,7 @@
-"""An ASGI app as a streaming httpx transport: httpx's own hands a reply over only when it is complete."""
+"""An ASGI app as a streaming httpx transport: for tests of a front on a virtual clock, without a socket.
+
+httpx's own ASGI transport hands a reply over only when it is complete. For a real socket take the fixture `serve`.
+"""
 
 from __future__ import annotations
 

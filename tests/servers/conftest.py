@@ -1,13 +1,13 @@
-"""What several tests of servers need: a front on a real socket, a fake `ollama`, GGUF files, processes that end."""
+"""What tests of servers share.
+
+A front on a socket (`serve`), an `ollama` on the PATH (`fake`), GGUF files (`gguf_bytes`), a process's end (`ends`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fake_ollama import on_the_path
 from starlette.types import ASGIApp
 
 from harness.servers.child import listen
-
-FAKE_OLLAMA = Path(__file__).with_name("fake_ollama.py")
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
@@ -50,17 +49,8 @@ def serve() -> Serve:
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
     """Put a fake binary on the PATH as `ollama`; return a reader of what it recorded."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    binary = folder / "ollama"
-    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE_OLLAMA} "$@"\n')
-    binary.chmod(0o755)
-    seen = tmp_path / "seen.jsonl"
-    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setenv("FAKE_OLLAMA_RECORD", str(seen))
-    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OLLAMA_MODELS", "/the/users/own")
-    return lambda: [json.loads(line) for line in seen.read_text().splitlines()]
+    return on_the_path(tmp_path, monkeypatch)
 
 
 def _string(text: str) -> bytes:

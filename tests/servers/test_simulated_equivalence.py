@@ -167,7 +167,8 @@ def test_the_same_records_on_both_clocks(
     calls = [record for record in expected if isinstance(record, CallRecord)]
     assert len(truths) == len(calls) and {call.outcome for call in calls} == {"ok"}
     ends = [call.reply.end_s for call in calls]
-    assert caps in (("serial",), ("reserve",)) or len(set(ends)) < len(ends)  # there were ties
+    if caps[0] in ("window", "waves", "unbounded"):
+        assert len(set(ends)) < len(ends)  # there were ties
     cached = [call.reply.cached_tokens for call in calls if call.pipeline in ("talk", "calm")]
     assert sum(tokens == 0 for tokens in cached) > 5  # first turns, and those that others evicted
     assert sum(tokens is not None and tokens > 0 for tokens in cached) >= 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workload.mistaken import HEAD, INLINE, message, nodes, sub
+from workload.mistaken import HEAD, INLINE, keys, keys_of, message, nodes, sub
+
+from harness.workload.schema.rules import Rule
 
 CASES = {
     "unknown agent": (
@@ -35,10 +37,6 @@ CASES = {
         nodes(f"a: {INLINE}, after: [a]}}\nb: {INLINE}, after: [a]}}"),
         "w.yaml:8:52: nodes wait for each other in a circle: a -> a; remove one `after`\n"
         'w.yaml:9:7: node "b" can never start: it comes after the circle a -> a',
-    ),
-    "neither agent nor tool": (
-        nodes(f"a: {INLINE}}}\nb: {{after: [a]}}"),
-        "w.yaml:9:10: pipelines.p.nodes.b: a node needs `agent`, `tool` or `pipeline`, found none of them",
     ),
     "agent and tool": (
         nodes(f"a: {INLINE}, tool: {{delay_s: 1}}}}"),
@@ -74,8 +72,8 @@ CASES = {
     ),
     "a rule that is none": (
         nodes(f"a: {INLINE}, branch: {{x: {{p: 0.5, when: {{regx: y}}}}, y: 0.5}}}}"),
-        "w.yaml:8:79: pipelines.p.nodes.a.branch.x.when: expected a mapping with one of `regex`, `first_word`, `json`, "
-        '`otherwise`, found `regx`; did you mean "regex"?',
+        f"w.yaml:8:79: pipelines.p.nodes.a.branch.x.when: expected a mapping with one of {keys(keys_of(Rule))}, "
+        'found `regx`; did you mean "regex"?',
     ),
     "a pattern that cannot be read": (
         nodes(f"a: {INLINE}, branch: {{x: {{p: 0.5, when: {{regex: '(y'}}}}, y: 0.5}}}}"),
@@ -185,3 +183,10 @@ CASES = {
 def test_message(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, expected = CASES[case]
     assert message(tmp_path, monkeypatch, text) == expected
+
+
+def test_a_node_needs_to_be_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message lists every kind of node."""
+    said = message(tmp_path, monkeypatch, nodes(f"a: {INLINE}}}\nb: {{after: [a]}}"))
+    listed = said.removeprefix("w.yaml:9:10: pipelines.p.nodes.b: a node needs ").removesuffix(", found none of them")
+    assert {"`agent`", "`tool`", "`pipeline`"} <= set(listed.replace(" or ", ", ").split(", "))

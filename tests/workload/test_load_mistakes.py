@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workload.mistaken import HEAD, INLINE, message, nodes, pipelines
+from workload.mistaken import HEAD, INLINE, keys, message, nodes, one_of, pipelines
 
 from harness import content
 from harness.errors import WorkloadError
+from harness.servers.launch import KINDS
 from harness.workload.load import load_workload
-from harness.workload.schema import ARRIVALS
+from harness.workload.schema import ARRIVALS, MeasureSpec
 from harness.workload.source import MAX_BYTES
-
-ARRIVAL_KEYS = ", ".join(f"`{key}`" for key in ARRIVALS)
 
 CASES = {
     "unknown key": (
@@ -26,7 +25,7 @@ CASES = {
     ),
     "unknown key, nothing close": (
         HEAD + "measure: {zzz: 3}\n",
-        'w.yaml:9:11: unknown key "zzz" in measure; expected repeats, warmup',
+        f'w.yaml:9:11: unknown key "zzz" in measure; expected {", ".join(MeasureSpec.model_fields)}',
     ),
     "unknown key of a node": (
         nodes("a: {agent: {prompt: x, output_tokens: 5}, aftr: [b]}"),
@@ -96,7 +95,7 @@ CASES = {
     ),
     "missing kind": (
         HEAD + "servers: {s: {slots: 2}}\n",
-        'w.yaml:9:11: servers.s.kind is missing; expected "llamacpp", "ollama" or "simulated"',
+        f"w.yaml:9:11: servers.s.kind is missing; expected {one_of(KINDS)}",
     ),
     "negative number": (
         HEAD.replace("jobs: 1", "jobs: -2"),
@@ -129,8 +128,7 @@ CASES = {
     ),
     "unknown server kind": (
         HEAD + "servers: {s: {kind: llamcpp}}\n",
-        'w.yaml:9:21: servers.s.kind: expected "llamacpp", "ollama" or "simulated", found "llamcpp"; '
-        'did you mean "llamacpp"?',
+        f'w.yaml:9:21: servers.s.kind: expected {one_of(KINDS)}, found "llamcpp"; did you mean "llamacpp"?',
     ),
     "bad address": (
         HEAD + "servers: {s: {kind: ollama, model: m, url: 'localhost:1'}}\n",
@@ -138,12 +136,12 @@ CASES = {
     ),
     "unknown arrival": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {evry_s: 2}"),
-        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, "
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {keys(ARRIVALS)}, "
         'found `evry_s`; did you mean "every_s"?',
     ),
     "two arrivals": (
         HEAD.replace("jobs: 1", "jobs: 1\n    arrival: {every_s: 2, closed: 1}"),
-        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {ARRIVAL_KEYS}, found `every_s`, `closed`",
+        f"w.yaml:7:14: pipelines.p.arrival: expected a mapping with one of {keys(ARRIVALS)}, found `every_s`, `closed`",
     ),
     "neither jobs nor while": (
         HEAD.replace("    jobs: 1\n", ""),

@@ -32,7 +32,7 @@ def load(tmp_path: Path, overrides: Overrides) -> Loaded:
 def test_nothing_asked_changes_nothing(tmp_path: Path) -> None:
     loaded = load(tmp_path, Overrides())
     assert loaded.workload.servers["four"] == LlamaCppServer(kind="llamacpp", slots=4, context_tokens=512, threads=2)
-    assert [plan.name for plan in loaded.plans] == ["serial", "window", "waves", "unbounded"]
+    assert loaded.plans == load_workload(tmp_path / "w.yaml").plans
 
 
 def test_engine_and_model(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from conftest import Golden
 from pydantic import ValidationError
 
 import harness.workload.schema as schema
@@ -21,10 +22,8 @@ PLAIN = {
 }
 
 
-def test_exported_schema_is_fresh() -> None:
-    """Mend with: slotwise check --schema > harness/workload/schema.json"""
-    exported = (Path(schema.__file__).parents[1] / "schema.json").read_text(encoding="utf-8")
-    assert exported == json.dumps(schema.json_schema(), indent=2) + "\n"
+def test_exported_schema_is_fresh(golden: Golden) -> None:
+    golden(Path(schema.__file__).parents[1] / "schema.json", json.dumps(schema.json_schema(), indent=2) + "\n")
 
 
 def test_every_key_has_a_description() -> None:

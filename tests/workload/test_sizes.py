@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from workload.mistaken import keys, keys_of
 
 from harness.core.sizes import Distribution
 from harness.errors import WorkloadError
 from harness.workload.load import load_workload
 from harness.workload.numbers import MAX_NUMBERS
 from harness.workload.schema import AgentSpec, distribution
+from harness.workload.schema.sizes import Amount
 
 HEAD = """\
 version: 1
@@ -56,9 +58,7 @@ def test_forms(form: str, tmp_path: Path) -> None:
     assert distribution(kept.output_tokens) == distribution(agent.output_tokens) == expected
 
 
-FORMS_ALLOWED = (
-    "expected a number, a range [low, high] or a mapping with one of `lognormal`, `gamma`, `exponential`, `empirical`"
-)
+FORMS_ALLOWED = f"expected a number, a range [low, high] or a mapping with one of {keys(keys_of(Amount))}"
 AT = "w.yaml:8:48: pipelines.p.nodes.a.agent.output_tokens"
 MISTAKES = {
     '"48"': f'{AT}: {FORMS_ALLOWED}, found "48"',
