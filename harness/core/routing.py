@@ -114,6 +114,8 @@ class QueueState(Generic[J, P]):
         """Return how many of the calls that wait may start, as the concurrency policy says; hold it to its contract."""
         policy, ready = self.queue.concurrency, self.ready
         assert policy.start is not None
+        if not ready:  # another server has taken the last that waited here too
+            return 0
         number = asked(policy, policy.start, self, now_s)
         if not isinstance(number, int) or number < 0:
             refuse(policy, f"expected `start` to return a whole number, 0 or more, found {number!r}")
@@ -122,7 +124,7 @@ class QueueState(Generic[J, P]):
         if self.in_flight + number > self._most:
             found = f"{number} more beside {self.in_flight}"
             refuse(policy, f'expected at most {self._most} calls in flight on "{server}", its `limit`, found {found}')
-        if ready and not number and not self.in_flight and self.wake_s() is None:
+        if not number and not self.in_flight and self.wake_s() is None:
             found = f'`start` returned 0 and `wake_s` no time, with nothing in flight on "{server}" and {ready} waiting'
             refuse(policy, f"nothing would ever start again: {found}")
         return number

@@ -68,7 +68,7 @@ class Scheduling:
     # (call, its node, its job, the server's settings) -> a sort key; keys of one server must compare with each other.
     key: Callable[[Call, NodeView, JobView, SchedulingSettings], Any]
     says: str = ""  # who goes first, as a clause: "interactive calls overtake waiting batch calls"
-    grows: bool = False  # the key grows while a call waits; it must never shrink
+    grows: bool = True  # the key may grow while a call waits (it must never shrink): it is put right at the front
     reads: tuple[str, ...] = ("length", "ahead", "served_s")  # of what it may know, what takes work to keep
     settings: tuple[str, ...] = ()  # of a candidate's settings those that it reads: ageing_s
     for_both_paths: bool = False  # does something only where batch and interactive calls share a server
@@ -138,10 +138,13 @@ def _critical_path_first(call: Call, node: NodeView, job: JobView, settings: Sch
 
 
 WRITTEN = {
-    "fifo": Scheduling(_fifo, says="calls go in the order in which they became ready", reads=(), code=None),
+    "fifo": Scheduling(
+        _fifo, says="calls go in the order in which they became ready", grows=False, reads=(), code=None
+    ),
     "interactive-first": Scheduling(
         _interactive_first,
         says="interactive calls overtake waiting batch calls",
+        grows=False,
         reads=(),
         settings=("ageing_s",),
         for_both_paths=True,
@@ -154,6 +157,7 @@ WRITTEN = {
     "oldest-job-first": Scheduling(
         _oldest_job_first,
         says="calls of the job that began first go first",
+        grows=False,
         reads=(),
         code=KeyCode(
             "job_began_s",
@@ -175,6 +179,7 @@ WRITTEN = {
     "shortest-first": Scheduling(
         _shortest_first,
         says="calls that are to write least go first",
+        grows=False,
         reads=("length",),
         settings=("ageing_s",),
         code=KeyCode(
@@ -186,6 +191,7 @@ WRITTEN = {
     "critical-path-first": Scheduling(
         _critical_path_first,
         says="calls with the longest way to the end of their job go first",
+        grows=False,
         reads=("ahead",),
         settings=("ageing_s",),
         code=KeyCode(
