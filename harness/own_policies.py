@@ -6,6 +6,7 @@ Nothing that a workload or a run folder names comes here: the code of a policies
 from __future__ import annotations
 
 import copyreg
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -21,6 +22,7 @@ from harness.errors import PolicyError, UserError
 __all__ = ["ENTRY_POINTS", "installed_policies", "policies_again", "policies_of", "read_policies"]
 
 ENTRY_POINTS = "slotwise.policies"  # the group in which a package offers a module or an object with the dicts
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")  # as all names in a workload
 _LARGEST_FILE_BYTES = 1 << 20
 
 
@@ -117,6 +119,12 @@ def _in(namespace: Mapping[str, Any], source: PolicySource) -> Policies:
             raise PolicyError(
                 f"{source.where}: expected {kind.table} to be a dict of policies by name, found {type(table).__name__}"
             )
+        for name in table:
+            if not NAME.fullmatch(name):
+                raise PolicyError(
+                    f'{source.where}: "{name}" is no name for a policy: expected letters, digits, "-" and "_", '
+                    "a letter first"
+                )
         tables[kind.name] = {n: made(kind.made_of, kind.main, n, written, source) for n, written in table.items()}
     if not any(tables.values()):
         raise PolicyError(
