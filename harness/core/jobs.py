@@ -229,10 +229,10 @@ def _shares(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[list[tuple[floa
     lengths = aheads = nothing
     if "length" in read:
         tokens = [[node.expected_output_tokens for node in pipeline.graph.nodes] for pipeline in pipelines]
-        most = max((length for of in tokens for length in of if length is not None), default=0) or 1
-        lengths = [[1.0 if length is None else length / most for length in of] for of in tokens]
+        most = max((length for nodes in tokens for length in nodes if length is not None), default=0) or 1
+        lengths = [[1.0 if length is None else length / most for length in nodes] for nodes in tokens]
     if "ahead" in read:
         paths = [remaining_tokens(pipeline.graph) for pipeline in pipelines]
-        longest = max((ahead for of in paths for ahead in of), default=0.0) or 1.0
-        aheads = [[ahead / longest for ahead in of] for of in paths]
-    return [list(zip(*of, strict=True)) for of in zip(lengths, aheads, strict=True)]
+        longest = max((ahead for nodes in paths for ahead in nodes), default=0.0) or 1.0
+        aheads = [[ahead / longest for ahead in nodes] for nodes in paths]
+    return [list(zip(*pair, strict=True)) for pair in zip(lengths, aheads, strict=True)]

@@ -102,16 +102,16 @@ def _loop_groups(traces: Sequence[Sequence[Occurrence]]) -> list[set[Label]]:
         turns: dict[Label, list[Occurrence]] = {}
         for occurrence in trace:
             turns.setdefault(occurrence.label, []).append(occurrence)
-        again = {label: of for label, of in turns.items() if len(of) > 1}
+        again = {label: spans for label, spans in turns.items() if len(spans) > 1}
         repeated |= set(again)
-        for a, of in again.items():
+        for a, spans in again.items():
             for b, others in turns.items():
                 if a == b:
                     continue
                 for other in others:
-                    if any(_overlap(other, one) for one in of):
+                    if any(_overlap(other, one) for one in spans):
                         overlap.add((b, a))
-                    elif of[0].end_s <= other.start_s + SAME_S and other.end_s <= of[-1].start_s + SAME_S:
+                    elif spans[0].end_s <= other.start_s + SAME_S and other.end_s <= spans[-1].start_s + SAME_S:
                         between[b, a] += 1
     groups = nx.Graph()
     groups.add_nodes_from(repeated)
@@ -291,7 +291,7 @@ def _undecided(variants: Variants, fan: set[Label]) -> tuple[Label, ...] | None:
     outcomes = _outcomes(variants)
     for edges, _ in variants:
         for target, before in sorted(edges.items()):
-            if len(before) < 2 or any(all(target in of for of in outcomes[a]) for a in before):
+            if len(before) < 2 or any(all(target in found for found in outcomes[a]) for a in before):
                 continue  # one of them always leads here: whether this node runs is decided
             if any(target not in other and all(a in other for a in before) for other, _ in variants):
                 return tuple(before)
@@ -321,8 +321,8 @@ def _outcomes(variants: Variants) -> dict[Label, Counter[frozenset[Label]]]:
         for b, before in edges.items():
             for a in before:
                 after[a].add(b)
-        for a, of in after.items():
-            outcomes.setdefault(a, Counter())[frozenset(of)] += n
+        for a, targets in after.items():
+            outcomes.setdefault(a, Counter())[frozenset(targets)] += n
     return outcomes
 
 
@@ -332,7 +332,7 @@ def _graph(
     loops: Mapping[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]],
 ) -> tuple[MinedNode, ...]:
     outcomes = _outcomes(variants)
-    labels = {a: _named(of) for a, of in outcomes.items()}
+    labels = {a: _named(by_targets) for a, by_targets in outcomes.items()}
     turns: dict[Label, list[Occurrence]] = {}
     for trace in traces:
         for one in trace:
@@ -341,9 +341,9 @@ def _graph(
     nodes.add_nodes_from([*turns, *(label for label in sorted(outcomes) if label not in turns)])
     place = {label: i for i, label in enumerate(nodes)}
     waits: dict[Label, set[tuple[Label, str | None]]] = {b: set() for b in nodes}
-    for a, of in labels.items():
-        always = frozenset.intersection(*of)
-        for targets, name in of.items():
+    for a, by_targets in labels.items():
+        always = frozenset.intersection(*by_targets)
+        for targets, name in by_targets.items():
             for b in targets:
                 nodes.add_edge(a, b)
                 waits[b].add((a, None if b in always else name))
@@ -361,7 +361,7 @@ def _named(outcomes: Mapping[frozenset[Label], int]) -> dict[frozenset[Label], s
     always = frozenset.intersection(*outcomes)
     free = Names()
     names: dict[frozenset[Label], str] = {}
-    for targets in sorted(outcomes, key=lambda of: (-outcomes[of], sorted(of))):
+    for targets in sorted(outcomes, key=lambda targets: (-outcomes[targets], sorted(targets))):
         leads = (f"{label[1]}-loop" if label[0] == LOOP else label[1] for label in sorted(targets - always))
         names[targets] = free("-and-".join(leads)[:40] or "end", "way")
     return names

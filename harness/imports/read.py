@@ -55,9 +55,9 @@ def read_traces(path: Path) -> Read:
         spans.setdefault(span.trace, []).append(span)
     traces = []
     while spans:
-        _, of = spans.popitem()
+        _, mine = spans.popitem()
         try:
-            traces.append(trace_of(of, troubles))
+            traces.append(trace_of(mine, troubles))
         except LeftOut as why:
             troubles.left_out[str(why)] = troubles.left_out.get(str(why), 0) + 1
     if not traces:

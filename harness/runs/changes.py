@@ -23,11 +23,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -
         old, new = before.get(key), now.get(key)
         if old == new:
             continue
-        of = f"{name} {key}".strip()
+        what = f"{name} {key}".strip()
         if key == "packages" or isinstance(old, Mapping) or isinstance(new, Mapping):
-            found += changes(_mapping(old), _mapping(new), "" if key in ("packages", "details") else of)
+            found += changes(_mapping(old), _mapping(new), "" if key in ("packages", "details") else what)
         else:
-            found.append(f"{of.replace('_', ' ')} was {_shown(old)}, now {_shown(new)}")
+            found.append(f"{what.replace('_', ' ')} was {_shown(old)}, now {_shown(new)}")
     return found
 
 

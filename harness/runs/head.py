@@ -113,7 +113,7 @@ def _server_to_json(server: ServerFacts) -> dict[str, Any]:
     flat["details"] = _masked(server.details)
     flat["baseline"] = server.baseline._asdict() if server.baseline else None
     flat["models"] = [
-        {**of._asdict(), "baseline": of.baseline._asdict() if of.baseline else None} for of in server.models
+        {**model._asdict(), "baseline": model.baseline._asdict() if model.baseline else None} for model in server.models
     ]
     return flat
 

@@ -93,8 +93,8 @@ class Loaded(NamedTuple):
 
     def node(self, pipeline: str, node: str) -> NodeSpec:
         """Return what was written of a node of a graph; one of a sub-pipeline is `refine/critic`."""
-        of, name, _, local = (str(step) for step in self.written[pipeline, node])
-        return (self.workload.pipelines if of == "pipelines" else self.workload.subpipelines)[name].nodes[local]
+        where, name, _, local = (str(step) for step in self.written[pipeline, node])
+        return (self.workload.pipelines if where == "pipelines" else self.workload.subpipelines)[name].nodes[local]
 
     def until(self, pipeline: str, node: str) -> UntilSpec | None:
         """Return when the loop ends whose `until` node this is; None: after all its passes."""
@@ -115,8 +115,8 @@ class Loaded(NamedTuple):
     def _decisions(self, pipeline: str, node: str) -> Decisions:
         graph = self.graphs[pipeline]
         spec = self.node(pipeline, node)
-        ends = (self.until(pipeline, name) for name, of in graph.nodes.items() if of["decides"] == node)
-        lists = [of["width"] for _, of in graph.nodes(data=True) if of["over_node"] == node]
+        ends = (self.until(pipeline, name) for name, facts in graph.nodes.items() if facts["decides"] == node)
+        lists = [facts["width"] for _, facts in graph.nodes(data=True) if facts["over_node"] == node]
         return Decisions(
             branch={} if graph.nodes[node]["kind"] != "agent" else {label: spec.rule(label) for label in spec.labels},
             until=next((until.rule for until in ends if until is not None), None),
@@ -125,8 +125,8 @@ class Loaded(NamedTuple):
 
     def lists(self) -> dict[tuple[str, str], str]:
         """Return for every node that fans out over another one's answer which that is."""
-        nodes = ((name, node, of) for name, graph in self.graphs.items() for node, of in graph.nodes.items())
-        return {(name, node): of["over_node"] for name, node, of in nodes if of["over_node"] is not None}
+        nodes = ((name, node, facts) for name, graph in self.graphs.items() for node, facts in graph.nodes.items())
+        return {(name, node): facts["over_node"] for name, node, facts in nodes if facts["over_node"] is not None}
 
     def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
         """Return the items of every input in one repeat: synthetic text is new in each."""
@@ -165,18 +165,18 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
-    candidates.check_compare(written, {name: of.graph for name, of in inlined.items()}, mistakes, policies)
+    candidates.check_compare(written, {name: inline.graph for name, inline in inlined.items()}, mistakes, policies)
     mistakes.raise_if_any()
 
     workload = override(written, asked, policies)
-    graphs = {name: of.graph for name, of in inlined.items()}
+    graphs = {name: inline.graph for name, inline in inlined.items()}
     pipelines = build.compile_pipelines(workload, graphs)
     plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only, policies)
     chosen = override_plans(plans, workload, asked)
-    stands = {(name, node): at for name, of in inlined.items() for node, at in of.written.items()}
+    stands = {(name, node): at for name, inline in inlined.items() for node, at in inline.written.items()}
     candidates.check_models(chosen, stands, mistakes)
     mistakes.raise_if_any()
-    nodes = {(name, node): resolved[of.written[node]] for name, of in inlined.items() for node in of.uses}
+    nodes = {(name, node): resolved[inline.written[node]] for name, inline in inlined.items() for node in inline.uses}
     return Loaded(
         path=path,
         workload=workload,
@@ -185,8 +185,8 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
         pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
         prompts={key: agent.prompt for key, agent in nodes.items()},
-        uses={(name, node): use for name, of in inlined.items() for node, use in of.uses.items()},
-        loops={(name, loop): body for name, of in inlined.items() for loop, body in of.loops.items()},
+        uses={(name, node): use for name, inline in inlined.items() for node, use in inline.uses.items()},
+        loops={(name, loop): body for name, inline in inlined.items() for loop, body in inline.loops.items()},
         written=stands,
         inputs={name: inputs[name] for name in workload.inputs},
         servers=chosen.servers,

@@ -111,7 +111,7 @@ def models_by_server(
         for (pipeline, node), server in ((key, server) for key, where in places.items() for server in where.servers):
             own = servers[server].model
             model = models[pipeline][node] or own
-            of = asked.setdefault(server, {})
-            if not any(same_model(model, other) for other in of):
-                of[own if same_model(model, own) else model] = None
-    return {name: tuple(sorted(of, key=lambda model: model != servers[name].model)) for name, of in asked.items()}
+            names = asked.setdefault(server, {})
+            if not any(same_model(model, other) for other in names):
+                names[own if same_model(model, own) else model] = None
+    return {name: tuple(sorted(names, key=lambda model: model != servers[name].model)) for name, names in asked.items()}

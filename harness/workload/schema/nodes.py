@@ -144,7 +144,7 @@ Branch = Annotated[
     ],
     AfterValidator(
         lambda value: FrozenDict(
-            {label: of if isinstance(of, LabelSpec) else LabelSpec(p=of) for label, of in value.items()}
+            {label: written if isinstance(written, LabelSpec) else LabelSpec(p=written) for label, written in value.items()}
         )
     ),
 ]
@@ -245,8 +245,8 @@ class NodeSpec(Spec):
                 if key == "branch" and self.tool is not None:  # plain code decides: always drawn
                     continue
                 raise mistake(f"`{key}` goes with `agent`, not with `{kinds[0]}`{_elsewhere(key, kinds[0])}", key)
-        for label, of in self.labels.items() if self.tool is not None else ():
-            if of.when is not None:
+        for label, spec in self.labels.items() if self.tool is not None else ():
+            if spec.when is not None:
                 raise mistake(
                     "a tool answers no text that a rule could look at, so its branch is always drawn; remove `when`",
                     "branch",
@@ -288,9 +288,9 @@ class NodeSpec(Spec):
         labels = self.labels
         if len(labels) < 2:
             raise mistake(f"expected at least two labels, found {len(labels)}", "branch")
-        total = sum(of.p for of in labels.values())
+        total = sum(spec.p for spec in labels.values())
         if abs(total - 1) > _SUM:
-            shares = " + ".join(f"{of.p:g}" for of in labels.values())
+            shares = " + ".join(f"{spec.p:g}" for spec in labels.values())
             raise mistake(f"expected shares that add up to 1, found {shares} = {total:g}", "branch")
         *before, _ = labels
         for label in before:

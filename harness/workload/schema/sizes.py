@@ -194,12 +194,12 @@ def distribution(size: Amount | Duration, *, whole: bool = False) -> Distributio
             return Distribution("fixed", (size,), whole)
         case tuple():
             return Distribution("uniform", size, whole)
-        case Lognormal(lognormal=of):
-            return Distribution("lognormal", (of.median, of.sigma), whole, most(of.max))
-        case Gamma(gamma=of):
-            return Distribution("gamma", (of.mean, of.cv), whole, most(of.max))
-        case Exponential(exponential=of):
-            return Distribution("exponential", (of.mean,), whole, most(of.max))
+        case Lognormal(lognormal=shape):
+            return Distribution("lognormal", (shape.median, shape.sigma), whole, most(shape.max))
+        case Gamma(gamma=shape):
+            return Distribution("gamma", (shape.mean, shape.cv), whole, most(shape.max))
+        case Exponential(exponential=shape):
+            return Distribution("exponential", (shape.mean,), whole, most(shape.max))
         case Empirical(empirical=values):
             if isinstance(values, str):  # `numbers_of_file` has put its numbers in its place
                 raise ValueError(f"{values} was not read")
