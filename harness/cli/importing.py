@@ -87,7 +87,7 @@ def _finish(draft: Draft, target: Path, force: bool, as_json: bool, warnings: li
 
 
 def _node(step: Step) -> dict[str, object]:
-    what = {"agent": step.of} if step.kind == "agent" else {"pipeline": step.of} if step.kind == "graph" else {}
+    what = {"agent": step.target} if step.kind == "agent" else {"pipeline": step.target} if step.kind == "graph" else {}
     delay = {"tool": {"delay_s": step.delay_s}} if step.kind == "tool" else {}
     return {"name": step.name, **what, **delay, "after": list(step.after), **step.keys}
 
@@ -113,5 +113,7 @@ def _found(step: Step, draft: Draft) -> str:
         parts.append(f"retries up to {step.keys['retry']['times']}")
     parts += [item.text for item in step.notes if item.text.startswith("tool time")]
     if step.kind == "agent":
-        parts += [item.text for item in draft.agents[step.of][1] if " tokens: " in item.text or "model:" in item.text]
+        parts += [
+            item.text for item in draft.agents[step.target][1] if " tokens: " in item.text or "model:" in item.text
+        ]
     return "; ".join(parts)

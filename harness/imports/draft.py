@@ -34,7 +34,7 @@ class Step(NamedTuple):
     name: str
     kind: Literal["agent", "tool", "graph"]
     after: tuple[str, ...] = ()  # NODE or NODE.LABEL
-    of: str = ""  # the agent, or the sub-pipeline
+    target: str = ""  # the agent, or the sub-pipeline
     delay_s: Any = 0  # tools: a number or a distribution, as in the file
     keys: Mapping[str, Any] = {}
     body: Flow = ()  # of the sub-pipeline

@@ -114,7 +114,7 @@ def draft_of(graph: Any, target: str) -> Draft:
     prompt = {"prompt": "{prompt-text}", "output_tokens": OUTPUT_TOKENS}
     for step in walk(flow):
         if step.kind == "agent":
-            agents.setdefault(step.of, (prompt, ()))
+            agents.setdefault(step.target, (prompt, ()))
     if not agents:
         raise UserError(f"{target}: expected a graph with a node that may call a model, found none")
     first = next(iter(agents))

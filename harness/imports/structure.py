@@ -29,7 +29,7 @@ class Vertex(NamedTuple):
 
     name: str
     kind: Literal["agent", "tool", "graph"]
-    of: str = ""  # the agent, or the sub-pipeline
+    target: str = ""  # the agent, or the sub-pipeline
     always: tuple[str, ...] = ()
     choice: Mapping[str, str] = {}  # label -> target, END being one
     delay_s: Any = 0
@@ -73,7 +73,9 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
         notes = vertex.notes
         if len(labels) > 1:
             notes = (*notes, ask(f"how often does {name} go each way? The graph does not say; equal shares here."))
-        steps.append(Step(name, vertex.kind, tuple(after[name]), vertex.of, vertex.delay_s, keys, vertex.body, notes))
+        steps.append(
+            Step(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
+        )
     return tuple(steps)
 
 

@@ -33,7 +33,7 @@ def render(draft: Draft) -> str:
     if graphs:
         page.line(0, "subpipelines:")
         for step in graphs:
-            page.line(1, f"{step.of}:")
+            page.line(1, f"{step.target}:")
             page.line(2, "nodes:")
             page.flow(3, step.body)
         page.line(0, "")
@@ -111,9 +111,9 @@ def _node(step: Step) -> dict[str, Any]:
     if step.kind == "tool":
         what = {"tool": {"delay_s": step.delay_s}}
     elif step.kind == "graph":
-        what = {"pipeline": step.of}
+        what = {"pipeline": step.target}
     else:
-        what = {"agent": step.of}
+        what = {"agent": step.target}
     after = {"after": list(step.after)} if step.after else {}
     return {**what, **after, **step.keys}
 

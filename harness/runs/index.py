@@ -220,7 +220,9 @@ def _read(root: Path, name: str) -> tuple[Any, ...] | None:
     machine, options = _dict(header.get("machine")), _dict(header.get("options"))
     servers = [server for server in _list(header.get("servers")) if isinstance(server, dict)]
     models = [server.get("model") for server in servers]
-    models += [model.get("model") for server in servers for model in _list(server.get("models")) if isinstance(model, dict)]
+    models += [
+        model.get("model") for server in servers for model in _list(server.get("models")) if isinstance(model, dict)
+    ]
     started_at = str(header.get("started_at"))
     row = Row(
         folder=name,

@@ -354,7 +354,9 @@ class _Inliner:
             () if agent is None else ((False, agent.prompt.template), (True, agent.prompt.system or ()))
         ):
             for slot in template:
-                if not isinstance(slot, Slot) or any(result.main or result.otherwise for result in names.get(slot.name, (_SOME,))):
+                if not isinstance(slot, Slot) or any(
+                    found.main or found.otherwise for found in names.get(slot.name, (_SOME,))
+                ):
                     continue
                 if slot.name == "input":
                     why = f'node "{frame.prefix.rstrip("/") or name}" comes after nothing that has a text; add `after`'

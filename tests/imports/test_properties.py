@@ -50,13 +50,15 @@ def test_any_graph_becomes_a_workload_that_ends(vertices: dict[str, Vertex]) -> 
             now += vertices[name].targets
     flow = structure({name: v for name, v in vertices.items() if name in reached}, ["n0"], Names())
     steps = list(walk(flow))
-    assert {step.of for step in steps if step.kind == "agent"} == {n for n in reached if vertices[n].kind == "agent"}
+    assert {step.target for step in steps if step.kind == "agent"} == {
+        n for n in reached if vertices[n].kind == "agent"
+    }
     draft = Draft(
         name="g",
         description="",
         head=(),
         pipelines={"p": PipelineDraft({"path": "batch", "jobs": 3}, flow)},
-        agents={step.of: ({"prompt": "x", "output_tokens": 1}, ()) for step in steps if step.kind == "agent"},
+        agents={step.target: ({"prompt": "x", "output_tokens": 1}, ()) for step in steps if step.kind == "agent"},
         inputs={},
         servers={},
     )

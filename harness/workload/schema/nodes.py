@@ -144,7 +144,10 @@ Branch = Annotated[
     ],
     AfterValidator(
         lambda value: FrozenDict(
-            {label: written if isinstance(written, LabelSpec) else LabelSpec(p=written) for label, written in value.items()}
+            {
+                label: written if isinstance(written, LabelSpec) else LabelSpec(p=written)
+                for label, written in value.items()
+            }
         )
     ),
 ]
