@@ -31,7 +31,7 @@ from harness.drivers.chat import Chat
 from harness.drivers.live import drive
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
-from harness.workload.inline import Use
+from harness.workload.reads import Readable
 from harness.workload.schema import AgentSpec
 from harness.workload.texts import Texts
 
@@ -101,7 +101,7 @@ async def harnessed(url: str, stream: bool) -> None:
     pipeline = Pipeline("p", path, Graph((node,)), Listed((0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
     plan = Plan("bench", (ServerQueue("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
-    uses = {("p", "n"): Use({}, "", starts=False)}
+    uses = {("p", "n"): Readable({}, "", starts=False)}
     texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"), uses)
     written: list[str] = []
     endpoints = {"s": Endpoint(server, Chat(url, "m", loop.time), None)}

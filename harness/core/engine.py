@@ -13,10 +13,10 @@ A call that is needed no more is no longer its job's, but its server's until tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from itertools import count
 
 from harness.core.arrivals import Arrivals
+from harness.core.deadlines import Deadlines
 from harness.core.events import (
     Action,
     Arrive,
@@ -31,12 +31,12 @@ from harness.core.events import (
     Timer,
     rank,
 )
-from harness.core.flow import FlowShape, Lost, Step, is_plain
+from harness.core.flow import Lost, Step, shape_of
 from harness.core.graph import Pipeline
 from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
 from harness.core.offers import Offers
 from harness.core.plan import Plan
-from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Origin, Outcome, Reply
+from harness.core.records import NOT_NEEDED, Origin, Outcome, Reply
 from harness.core.routing import SelectiveQueue
 from harness.core.walk import Shape
 
@@ -80,12 +80,7 @@ class Engine:
         self._drawn_by = tuple(pipeline.drawn_by for pipeline in pipelines)
         # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
-        self._shapes = tuple(
-            Shape(pipeline.graph)
-            if is_plain(pipeline.graph)
-            else FlowShape(pipeline.graph, seed, repeat, pipeline.drawn_by)
-            for pipeline in pipelines
-        )
+        self._shapes = tuple(shape_of(pipeline, seed, repeat) for pipeline in pipelines)
         self._sites = sites_of(pipelines, plan, self._queues, self._prefixes, timeout_s)
         # Calls on a server, by id; when they were let go.
         self._flights: dict[int, tuple[Call, Job, CallSite, float]] = {}
@@ -96,7 +91,7 @@ class Engine:
         self._timer_ids = count()
         self._delays: dict[int, tuple[Job, CallSite, float, int]] = {}  # timer -> job, node, start, iteration
         self._backoffs: dict[int, tuple[Job, CallSite, Call]] = {}  # timer -> the attempt that failed
-        self._deadlines: list[tuple[float, int]] = []  # (time, call)
+        self._deadlines = Deadlines()
         self._alarm: tuple[float, int] | None = None  # the one timer armed for deadlines and overdue waves
         self._actions: list[Action] = []
         self.finished = False  # nothing is left to happen: every pipeline has ended
@@ -156,7 +151,7 @@ class Engine:
                         self._start(call, job, site)
                     if queue.wakes and (wake_s := queue.wake_s()) is not None:
                         self._arm(wake_s)
-        deadlines = self._deadlines
+        deadlines = self._deadlines.heap
         if deadlines and (self._alarm is None or deadlines[0][0] < self._alarm[0]):
             self._arm(deadlines[0][0])
         actions, self._actions = self._actions, []
@@ -257,7 +252,7 @@ class Engine:
             timer = job.delays.pop(node, None)
             if timer is not None and not run:
                 _, site, _, _ = self._delays.pop(timer)
-                _feed(site, -1)
+                site.feed(-1)
 
     def _drop(self, job: Job, calls: set[int] | None, reason: str) -> None:
         """Take calls of a job out of the queues (None: all of them)."""
@@ -276,19 +271,7 @@ class Engine:
 
     def _job_ended(self, job: Job) -> None:
         pipeline = job.pipeline
-        session = None if job.session < 0 else job.session
-        fields = (
-            job.number,
-            job.due_s,
-            job.arrived_s,
-            self._now_s,
-            job.outcome,
-            job.calls,
-            session,
-            job.turn,
-            job.error,
-        )
-        self._actions.append(_new(Record, (_new(JobRecord, self._prefixes[pipeline] + fields),)))
+        self._actions.append(_new(Record, (job.record(self._prefixes[pipeline], self._now_s),)))
         if self._shared:
             self._offers.ended(job)
         for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
@@ -302,11 +285,9 @@ class Engine:
         job.in_flight += 1
         self._flights[call_id] = (call, job, site, now_s)
         if site.feeds:
-            _feed(site, +1)
+            site.feed(+1)
         if site.timeout_s is not None:
-            heappush(self._deadlines, (now_s + site.timeout_s, call_id))
-            if len(self._deadlines) > 4 * len(self._flights) + 1000:  # nearly all belong to calls that have ended
-                self._deadlines = sorted(each for each in self._deadlines if each[1] in self._flights)
+            self._deadlines.add(now_s + site.timeout_s, call_id, self._flights)
         self._actions.append(_new(Start, (call,)))
 
     def _call_ended(self, call_id: int, reply: Reply, decision: BranchDecision | None) -> None:
@@ -322,7 +303,7 @@ class Engine:
         else:
             site.state.in_flight -= 1
         if site.feeds:
-            _feed(site, -1)
+            site.feed(-1)
         if self._lost and self._lost.pop(call_id, None) is not None:
             self._lost_ended(job, site, call, started_s, reply)
             return
@@ -376,12 +357,9 @@ class Engine:
 
     def _record_call(self, job: Job, site: CallSite, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _ = call
-        prefix, node, labels = site.names
-        if site.pool is not None:  # one that was never sent keeps the first server that it could have gone to
-            labels = (labels[0], labels[1], self.plan.queues[queue].server)
-        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
-        self._actions.append(_new(Record, (_new(CallRecord, fields),)))
+        # One that was never sent keeps the first server that it could have gone to.
+        server = "" if site.pool is None else self.plan.queues[call[6]].server
+        self._actions.append(_new(Record, (site.record(call, started_s, reply, server),)))
 
     # --- timers ---
 
@@ -392,61 +370,32 @@ class Engine:
             self._actions.append(At(at_s, Timer(self._alarm[1])))
 
     def _timer(self, timer: int) -> None:
-        delay = self._delays.pop(timer, None)
-        if delay is not None:
+        if (delay := self._delays.pop(timer, None)) is not None:
             self._delay_ended(timer, *delay)
-            return
-        backoff = self._backoffs.pop(timer, None)
-        if backoff is not None:
+        elif (backoff := self._backoffs.pop(timer, None)) is not None:
             self._try_again(*backoff)
-            return
-        if self._alarm is None or self._alarm[1] != timer:
-            return  # an earlier alarm took its place
-        self._alarm = None
-        while self._deadlines and self._deadlines[0][0] <= self._now_s:
-            _, call_id = heappop(self._deadlines)
-            if call_id in self._flights and self._lost.get(call_id, True):
-                self._expired.add(call_id)
-                self._actions.append(Cancel(call_id))
-        while self._deadlines and self._deadlines[0][1] not in self._flights:
-            heappop(self._deadlines)
+        elif self._alarm is not None and self._alarm[1] == timer:  # else an earlier alarm took its place
+            self._alarm = None
+            for call_id in self._deadlines.passed(self._now_s, self._flights):
+                if self._lost.get(call_id, True):
+                    self._expired.add(call_id)
+                    self._actions.append(Cancel(call_id))
 
     def _begin_delay(self, job: Job, site: CallSite, iteration: int) -> None:
         timer = next(self._timer_ids)
         self._delays[timer] = (job, site, self._now_s, iteration)
         if job.delays is not None:
             job.delays[site.index] = timer
-        _feed(site, +1)
-        delay_s = site.delay_s
-        if site.delay is not None:
-            (_, repeat, *_), node, _ = site.names
-            key = (repeat, self._drawn_by[job.pipeline], job.number, node, 0, iteration, "delay")
-            delay_s = site.delay.draw(self._seed, *key)
+        site.feed(+1)
+        delay_s = site.draw_delay_s(self._seed, self._drawn_by[job.pipeline], job.number, iteration)
         self._actions.append(At(self._now_s + delay_s, Timer(timer)))
 
     def _delay_ended(self, timer: int, job: Job, site: CallSite, start_s: float, iteration: int) -> None:
-        _feed(site, -1)
-        (candidate, repeat, origin, pipeline, _), node, _ = site.names
-        record = DelayRecord(
-            candidate=candidate,
-            repeat=repeat,
-            origin=origin,
-            pipeline=pipeline,
-            job=job.number,
-            node=node,
-            start_s=start_s,
-            end_s=self._now_s,
-            iteration=iteration,
-        )
-        self._actions.append(Record(record))
+        site.feed(-1)
+        self._actions.append(Record(site.delay_record(job.number, start_s, self._now_s, iteration)))
         if job.delays is not None and job.delays.get(site.index) == timer:
             del job.delays[site.index]
         if job.flow is not None and not job.flow.is_running(site.index, iteration):
             return  # others were enough
         if job.outcome == "ok":
             self._item_done(job, site, None)
-
-
-def _feed(site: CallSite, change: int) -> None:
-    for queue in site.feeds:
-        queue.feeding += change

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from harness.core.draws import Uniform, prepared
 from harness.core.events import BranchDecision
-from harness.core.graph import Graph, Node
+from harness.core.graph import Graph, Node, Pipeline
+from harness.core.walk import Shape
 
-__all__ = ["FlowShape", "FlowWalk", "Lost", "Ready", "Step", "is_plain"]
+__all__ = ["FlowShape", "FlowWalk", "Lost", "Ready", "Step", "is_plain", "shape_of"]
 
 _WAITING, _RUNNING, _DONE, _DEAD = range(4)  # dead: skipped or dropped
 _new = tuple.__new__
@@ -323,3 +324,10 @@ def _inside(node: Node, until: Node) -> int:
     if inside not in (0, len(node.predecessors)):
         raise ValueError(f"node {node.name!r} has predecessors both in the body of {until.name!r} and outside of it")
     return inside
+
+
+def shape_of(pipeline: Pipeline, seed: int, repeat: int) -> Shape | FlowShape:
+    """Return what all walks of a pipeline's jobs have in common: the cheap one where its graph is plain."""
+    if is_plain(pipeline.graph):
+        return Shape(pipeline.graph)
+    return FlowShape(pipeline.graph, seed, repeat, pipeline.drawn_by)

@@ -7,12 +7,13 @@ from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
-from harness.core.records import Origin, Outcome, Path
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply
 from harness.core.routing import QueueState, SelectiveQueue
 from harness.core.walk import Shape, Walk
 
 __all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
 
+_new = tuple.__new__  # without NamedTuple's own constructor in between a record costs half
 Prefix = tuple[str, int, Origin, str, Path]  # what all records of a pipeline have in common
 
 
@@ -69,6 +70,31 @@ class CallSite:
         self.timeout_s = timeout_s
         self.names = names  # of a record: what comes before the job, the node, and what comes after the call
 
+    def feed(self, change: int) -> None:
+        """Note that a call or a delay of this node has begun (+1) or ended (-1)."""
+        for queue in self.feeds:
+            queue.feeding += change
+
+    def draw_delay_s(self, seed: int, drawn_by: str, job: int, iteration: int) -> float:
+        """Return how long this tool takes in a job, in seconds."""
+        if self.delay is None:
+            return self.delay_s
+        return self.delay.draw(seed, self.names[0][1], drawn_by, job, self.names[1], 0, iteration, "delay")
+
+    def record(self, call: Call, started_s: float | None, reply: Reply, server: str) -> CallRecord:
+        """Return the record of a call of this node; `server`: where it went, "" = to the only one that it can."""
+        call_id, _, number, _, item, attempt, _, ready_s, iteration, _ = call
+        prefix, node, labels = self.names
+        if server:
+            labels = (labels[0], labels[1], server)
+        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
+        return _new(CallRecord, fields)
+
+    def delay_record(self, job: int, start_s: float, end_s: float, iteration: int) -> DelayRecord:
+        """Return the record of a delay of this tool."""
+        (candidate, repeat, origin, pipeline, _), node, _ = self.names
+        return DelayRecord(candidate, repeat, origin, pipeline, job, node, start_s, end_s, iteration)
+
 
 class Job(Walk):
     """One job on its way: its walk, and what its record needs."""
@@ -114,6 +140,12 @@ class Job(Walk):
         self.served_s = 0.0  # how long its calls that have ended were in flight; kept only where queues are selective
         self.outcome: Outcome = "ok"
         self.error: str | None = None
+
+    def record(self, prefix: Prefix, end_s: float) -> JobRecord:
+        """Return the record of this job, which has ended."""
+        session = None if self.session < 0 else self.session
+        times = (self.number, self.due_s, self.arrived_s, end_s)
+        return _new(JobRecord, (*prefix, *times, self.outcome, self.calls, session, self.turn, self.error))
 
 
 State = QueueState[Job, CallSite]

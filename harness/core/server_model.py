@@ -10,8 +10,8 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
 5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
-   prompt, and reads only the rest, at least one token. From the first turn of all on, every other call takes the slot
-   that was free longest, and so evicts what is there.
+   prompt, and reads only the rest, at least one token. From the first turn on, every other call takes the slot that was
+   free longest, and so evicts what is there.
 
 Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
 ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
@@ -29,8 +29,7 @@ from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
 __all__ = ["ServerModel"]
 
-NEVER_S = float("inf")
-UNLIMITED = 1 << 62  # steps
+NEVER_S, UNLIMITED = float("inf"), 1 << 62  # seconds; steps
 SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
 
 

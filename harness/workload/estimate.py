@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import networkx as nx
 
 from harness.workload.checks import Resolved
-from harness.workload.inline import Inlined, Loop, Reads, Use
+from harness.workload.inline import Inlined
 from harness.workload.prompts import NUMBERING_TOKENS, estimate_tokens, prompt_tokens
+from harness.workload.reads import Loop, Readable, Reads
 
 __all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens"]
 
@@ -37,7 +38,7 @@ def estimate_prompts(
         node["system_tokens"] = sum(estimate_tokens(text) for text in system)
 
 
-def answer_tokens(graph: nx.DiGraph, use: Use, loops: Mapping[str, Loop]) -> dict[str, float]:
+def answer_tokens(graph: nx.DiGraph, use: Readable, loops: Mapping[str, Loop]) -> dict[str, float]:
     """Return the tokens of what each node, `input` and `previous` are filled in as, by the name in a template."""
     answers = {name: _tokens(graph, reads) for name, reads in use.names.items()}
     if "input" in use.names:

@@ -15,10 +15,11 @@ import networkx as nx
 from harness.workload.checks import Definition, Resolved, deciding
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
+from harness.workload.reads import Loop, Readable, Reads, Result
 from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed
 from harness.workload.source import Loc
 
-__all__ = ["DEFAULTS", "Inlined", "Loop", "Reads", "Result", "Use", "inline"]
+__all__ = ["DEFAULTS", "Inlined", "inline"]
 
 # What every node of an agent graph has; networkx keeps it as attributes.
 DEFAULTS: Mapping[str, Any] = {
@@ -53,36 +54,11 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-class Result(NamedTuple):
-    """Whose answers a text is made of: those of `main` that there are, or else those of `otherwise`."""
-
-    main: tuple[str, ...]
-    otherwise: tuple[str, ...] = ()
-
-
-Reads = tuple[Result, ...]  # one after the other
-
-
-class Loop(NamedTuple):
-    """What runs again, and what one pass gives."""
-
-    body: frozenset[str]
-    result: Reads
-
-
-class Use(NamedTuple):
-    """What the templates of one agent node can name."""
-
-    names: Mapping[str, Reads]  # nodes, and `input`
-    loop: str  # the loop whose last pass `previous` is; "" = none, and it is the input
-    starts: bool  # a call of this node begins a pass of that loop
-
-
 class Inlined(NamedTuple):
     """A pipeline written out."""
 
     graph: nx.DiGraph
-    uses: Mapping[str, Use]
+    uses: Mapping[str, Readable]
     loops: Mapping[str, Loop]
     written: Mapping[str, Loc]  # where each node stands in the file; an `until` where what it ends does
 
@@ -127,7 +103,7 @@ class _Inliner:
         self.workload, self.resolved, self.item_counts, self.mistakes = workload, resolved, item_counts, mistakes
         self.graph: Any = nx.DiGraph()
         self.order: list[str] = []  # as written; an edge may name a node before it comes
-        self.uses: dict[str, Use] = {}
+        self.uses: dict[str, Readable] = {}
         self.loops: dict[str, Loop] = {}
         self.written: dict[str, Loc] = {}
 
@@ -344,7 +320,7 @@ class _Inliner:
             names["input"] = came_in
         elif frame.definition.inside:
             names["input"] = frame.came_in
-        self.uses[flat] = Use(names, flat if spec.repeat is not None else frame.loop, starts=False)
+        self.uses[flat] = Readable(names, flat if spec.repeat is not None else frame.loop, starts=False)
         self.check_texts(frame, name, names)
 
     def check_texts(self, frame: _Frame, name: str, names: Mapping[str, Reads]) -> None:

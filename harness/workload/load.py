@@ -18,11 +18,11 @@ from harness.errors import WorkloadError
 from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
-from harness.workload.inline import Loop, Use
 from harness.workload.inputs import fixed_inputs, made_up
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
+from harness.workload.reads import Loop, Readable
 from harness.workload.rules import Decisions
 from harness.workload.schema import (
     AgentSpec,
@@ -49,7 +49,7 @@ class Loaded(NamedTuple):
     pipelines: tuple[Pipeline, ...]  # per pipeline, for the walk; in the file's order
     agents: Mapping[tuple[str, str], AgentSpec]  # (pipeline, node) -> agent
     prompts: Mapping[tuple[str, str], Prompt]  # (pipeline, node) -> parsed template and system message
-    uses: Mapping[tuple[str, str], Use]  # (pipeline, node) -> what its templates can name
+    uses: Mapping[tuple[str, str], Readable]  # (pipeline, node) -> what its templates can name
     loops: Mapping[tuple[str, str], Loop]  # (pipeline, loop)
     written: Mapping[tuple[str, str], Loc]  # (pipeline, node) -> where it stands in the file
     inputs: Mapping[str, tuple[str, ...]]  # the items of every input; synthetic ones as in repeat 0

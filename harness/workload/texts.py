@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from harness.workload.inline import Loop, Reads, Use
+from harness.workload.reads import Loop, Readable, Reads
 from harness.workload.rules import MAX_ITEM_CHARS, json_list
 
 __all__ = ["Render", "Texts"]
@@ -44,7 +44,7 @@ class Texts:
     def __init__(
         self,
         render: Render,
-        uses: Mapping[Key, Use],
+        uses: Mapping[Key, Readable],
         loops: Mapping[Key, Loop] | None = None,
         lists: Mapping[Key, str] | None = None,
     ) -> None:

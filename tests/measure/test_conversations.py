@@ -21,7 +21,7 @@ from harness.drivers.live import drive
 from harness.measure.conversations import Conversations
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
-from harness.workload.inline import Use
+from harness.workload.reads import Readable
 from harness.workload.schema import AgentSpec
 from harness.workload.texts import Texts
 
@@ -44,7 +44,7 @@ async def run(
     def render(pipeline: str, node: str, item: int, names: object) -> tuple[str | None, str]:
         return system, f"question {next(asked)}"
 
-    texts = Texts(render, {("talk", "say"): Use({}, "", starts=False)})
+    texts = Texts(render, {("talk", "say"): Readable({}, "", starts=False)})
     plan, conversations = plan_of("c", (queue_of("s", 2),), (spec,)), Conversations()
     sender = Sender(
         plan,

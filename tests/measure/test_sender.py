@@ -17,7 +17,7 @@ from harness.drivers.chat import Chat
 from harness.drivers.live import drive
 from harness.measure.sender import Endpoint, Sender, options_for, throttle
 from harness.servers.spec import RunningServer
-from harness.workload.inline import Result, Use
+from harness.workload.reads import Readable, Result
 from harness.workload.schema import AgentSpec
 from harness.workload.texts import Texts
 
@@ -52,7 +52,7 @@ async def _trial(
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     nodes = p.graph.nodes
     before = {n.name: {nodes[i].name: (Result((nodes[i].name,)),) for i in n.predecessors} for n in nodes}
-    texts = Texts(_render, {(p.name, name): Use(names, "", starts=False) for name, names in before.items()})
+    texts = Texts(_render, {(p.name, name): Readable(names, "", starts=False) for name, names in before.items()})
     sender = Sender(plan, (p,), endpoints, agents, texts, zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")

@@ -17,9 +17,9 @@ from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
 from harness.workload.describe import describe
 from harness.workload.diagrams import dot, mermaid
-from harness.workload.inline import Result
 from harness.workload.load import Loaded, load_workload
 from harness.workload.overrides import Overrides
+from harness.workload.reads import Result
 from harness.workload.scenarios import scenarios
 
 TEXT = """\

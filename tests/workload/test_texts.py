@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.workload.inline import Loop, Result, Use
+from harness.workload.reads import Loop, Readable, Result
 from harness.workload.texts import Texts
 
 
@@ -17,14 +17,14 @@ def one(*names: str) -> tuple[Result, ...]:
 
 
 USES = {
-    ("p", "draft"): Use({}, "", starts=False),
-    ("p", "r/critic"): Use({"input": one("draft")}, "r", starts=True),
-    ("p", "r/aside"): Use({"input": one("draft"), "critic": one("r/critic")}, "r", starts=False),
-    ("p", "r/editor"): Use(
+    ("p", "draft"): Readable({}, "", starts=False),
+    ("p", "r/critic"): Readable({"input": one("draft")}, "r", starts=True),
+    ("p", "r/aside"): Readable({"input": one("draft"), "critic": one("r/critic")}, "r", starts=False),
+    ("p", "r/editor"): Readable(
         {"input": one("draft"), "critic": one("r/critic"), "aside": one("r/aside")}, "r", starts=False
     ),
-    ("p", "last"): Use({"r": (Result(("r/editor",), ("r/critic",)),)}, "", starts=False),
-    ("p", "work"): Use({"draft": one("draft")}, "", starts=False),
+    ("p", "last"): Readable({"r": (Result(("r/editor",), ("r/critic",)),)}, "", starts=False),
+    ("p", "work"): Readable({"draft": one("draft")}, "", starts=False),
 }
 LOOPS = {("p", "r"): Loop(frozenset({"r/critic", "r/aside", "r/editor"}), one("r/editor"))}
 
