@@ -41,6 +41,7 @@ _COMMANDS = (
     "score",
     "calibrate",
     "check",
+    "migrate",
     "probe",
     "sweep",
     "serve",

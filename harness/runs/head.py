@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.core.policies import Policies
 from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
-from harness.runs.older import header_of_today, workload_of_today
+from harness.runs.older import header_of_today
 from harness.runs.plans import (
     KeptPlan,
     kept_plan,
@@ -27,6 +27,7 @@ from harness.runs.plans import (
     policy_files,
 )
 from harness.units import safe_text, safe_url
+from harness.workload.renamed import workload_of_today
 from harness.workload.schema import Workload
 
 __all__ = ["SCHEMA_VERSION", "head_files", "read_head", "without_credentials"]
