@@ -1,7 +1,7 @@
 """Run folders of older versions: what was called otherwise in them is given the name that it has today.
 
 Version 1 said `cap`, `order`, `place` and `lanes` for `concurrency`, `scheduling`, `placement` and `queues`. Only names
-change here, never a figure. Of `workload.yaml` see `harness.workload.renamed`.
+change here, and words are added, never a figure. Of `workload.yaml` see `harness.workload.renamed`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.core.policies import STANDARD
 from harness.workload.renamed import RENAMED
 
 __all__ = ["header_of_today", "summary_of_today"]
@@ -40,12 +41,24 @@ def summary_of_today(plain: Any) -> Any:
     if not isinstance(plain, Mapping) or plain.get("summary_version") != 1:
         return plain
     candidates = [
-        {**candidate, "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))]}
+        {
+            **candidate,
+            "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))],
+            "pools": [_pool(pool) for pool in _listed(candidate.get("pools"))],
+        }
         if isinstance(candidate, Mapping)
         else candidate
         for candidate in _listed(plain.get("candidates"))
     ]
     return {**plain, "summary_version": 2, **({"candidates": candidates} if "candidates" in plain else {})}
+
+
+def _pool(pool: Any) -> Any:
+    """Add what version 1 did not write of a placement policy: where calls go, and how code chooses."""
+    if not isinstance(pool, list) or len(pool) != 2 or not isinstance(pool[1], str):
+        return pool
+    policy = STANDARD.placement.get(pool[1])
+    return [*pool, policy.says or policy.about, policy.code] if policy else [*pool, "", ""]
 
 
 def _keys(value: Any, names: Mapping[str, str]) -> Any:
