@@ -25,7 +25,7 @@ from harness.report.text import markdown
 from harness.units import count, size
 
 ROOT = Path(__file__).parent.parent
-KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "charts/*.svg")
+KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "inputs/*/*", "charts/*.svg")
 
 # Repeats of each, most telling first. Servers are warm from being probed, so there are no repeats for warm-up.
 REPEATS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,16 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
     assert scored.returncode == 0, scored.stderr
     assert "Predicted against emulated" in scored.stdout
     assert not list(cache.rglob("*"))  # nothing to remember of the profile's error
+
+    # A colleague who has the folder and nothing else runs it again.
+    (tmp_path / "elsewhere").mkdir()
+    folder.rename(tmp_path / "elsewhere/run")
+    shutil.rmtree(tmp_path / "profiles")
+    workload.unlink()
+    again = slotwise("run", "run/workload.yaml", "--only", "serial", "--repeats", "1", cwd=tmp_path / "elsewhere")
+    assert again.returncode == 0, again.stderr
+    (other,) = (tmp_path / "elsewhere/reports").iterdir()
+    assert read_run(other).work == run.work
 
 
 def test_faults_of_a_run_are_counted_and_named(workload: Path, tmp_path: Path) -> None:

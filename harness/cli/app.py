@@ -1,6 +1,6 @@
 """The command line: which commands there are, and how an error becomes a line and an exit code.
 
-Exit codes: 0 done, 1 what `--fail-on` names, 2 the user's mistake, 3 a server's failure, 130 interrupted.
+Exit codes: 0 done, 1 what `--fail-on` or `--check` names, 2 the user's mistake, 3 a server's failure, 130 interrupted.
 Command modules import nothing heavy at the top, so `slotwise --help` and `slotwise check` start fast.
 """
 
@@ -41,6 +41,7 @@ _COMMANDS = (
     "score",
     "calibrate",
     "check",
+    "migrate",
     "probe",
     "sweep",
     "serve",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, WorkloadError, did_you_mean
 from harness.runs.folder import read_run
 from harness.workload import diagrams
 from harness.workload.load import Loaded, load_workload
@@ -52,13 +52,21 @@ def export_records(
 
 def export_graph(path: Path, kind: Literal["mermaid", "dot"], out: Path | None, force: bool) -> None:
     """Write the graphs of a workload file, or of the workload that a run ran."""
-    loaded = load_workload(path) if path.is_file() else _of_run(read_run(path))
+    loaded = load_workload(path) if path.is_file() else _loaded(path)
     render = {"mermaid": diagrams.mermaid, "dot": diagrams.dot}[kind]
     _write([render(loaded.graphs.items())], out, force)
 
 
+def _loaded(folder: Path) -> Loaded:
+    """Load the workload of a run."""
+    try:
+        return load_workload(folder / "workload.yaml")
+    except WorkloadError:  # an older run, or one without its documents
+        return _of_run(read_run(folder))
+
+
 def _of_run(run: Run) -> Loaded:
-    """Load the workload of a run again. Its documents need not be there any more: so many stand for them as it had."""
+    """Load the graphs of a run's workload. Its documents need not be there: stand-ins take their places."""
     data: dict[str, Any] = run.workload.to_plain()
     for key in ("servers", "compare"):  # not needed for the graph, and what they name may be gone
         data.pop(key, None)

@@ -15,7 +15,7 @@ __all__ = ["ABOUT", "BEGIN", "COMMANDS", "EXAMPLES", "OPTIONS", "Command", "Comm
 # Sections of `slotwise --help`, with what each command answers.
 COMMANDS = {
     "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
-    "Workloads": ("init", "check", "import"),
+    "Workloads": ("init", "check", "import", "migrate"),
     "Results": ("report", "runs", "compare", "export"),
     "Servers and models": ("doctor", "models", "probe", "sweep", "calibrate", "serve"),
 }
@@ -27,6 +27,7 @@ ABOUT = {
     "init": "a workload to start from, chosen from a list",
     "check": "a workload's graph, width, span, work, and every mistake",
     "import": "a workload from a LangGraph or from OpenTelemetry traces",
+    "migrate": "workloads of an older Slotwise with today's names of keys",
     "report": "a run's report once more, or its settings to copy",
     "runs": "which runs there are, filtered",
     "compare": "what became faster or slower from one run to the next",
@@ -110,6 +111,7 @@ EXAMPLES = {
         "slotwise serve --profile epyc-2core --slots 4 --port 11436",
     ),
     "check": ("slotwise check FILE", "slotwise check FILE --mermaid", "slotwise check --schema > schema.json"),
+    "migrate": ("slotwise migrate workloads", "slotwise migrate FILE --check               # changes nothing"),
     "report": (
         "slotwise report reports/NAME",
         "slotwise report reports/NAME --settings systemd",
@@ -145,7 +147,7 @@ def _words(text: str) -> str:
 
 
 def _upper(piece: str) -> str:
-    bare = piece.strip("{}")  # typer's braces say no more than that there are no brackets
+    bare = re.sub("[{}]", "", piece)  # typer's braces say no more than that there are no brackets
     return bare.upper() if bare.strip("[].").islower() else bare
 
 

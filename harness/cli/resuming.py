@@ -53,7 +53,7 @@ def resume_run(folder: Path, file: Path | None, options: Options) -> int:
             head = head._replace(
                 partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes())
             )
-            head = head._replace(machine=machine_facts())
+            head = head._replace(machine=machine_facts(), workload=loaded.resolved(), copies=loaded.copies())
             with progress_for(sys.stderr) as progress:
                 done = measure_in(opened, loaded, head, progress, whole)
     return conclude(done, options)

@@ -185,4 +185,5 @@ def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:
         },
         work=loaded.work(),
         file=str(loaded.path),
+        copies=loaded.copies(),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from harness.predict.resampling import with_resampling
 from harness.predict.score import replay
 from harness.predict.simulation import predict
 from harness.profiles.compile import ASSUMPTIONS
-from harness.profiles.load import load_profile
+from harness.profiles.load import dump_profile, load_profile
 from harness.profiles.schema import Profile
 from harness.report.summary import summary_text
 from harness.report.terminal import print_report
@@ -83,6 +85,7 @@ def simulate_workload(file: Path, options: Options) -> None:
     if options.out is not None:
         from harness.report.files import write_report  # altair: a second that nobody waits for without a folder
 
+        run = run._replace(copies={**_copies((profile, *by_model.values())), **run.copies})
         with RunFolder.create(options.out, run.name, datetime.now()) as folder:
             folder.write_header(run._replace(partial=True))  # should this be all that is ever written
             folder.add_records(run)
@@ -90,6 +93,12 @@ def simulate_workload(file: Path, options: Options) -> None:
         write_report(folder.path, analysis, run)
         note_run(folder.path)
         print(f"\nReport, charts and every call: {folder.path}", file=sys.stderr)
+
+
+def _copies(profiles: Iterable[Profile]) -> dict[str, bytes]:
+    """Return the profiles as `--profile NAME` finds them beside the run's own workload."""
+    named = {profile.name: profile for profile in profiles if re.fullmatch(r"\w[\w.-]*", profile.name)}
+    return {f"profiles/{name}.yaml": dump_profile(profile).encode() for name, profile in named.items()}
 
 
 def _measured(folder: Path, loaded: Loaded) -> TokensOf:

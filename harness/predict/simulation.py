@@ -90,7 +90,8 @@ def predict(
         name=loaded.workload.name,
         origin="predicted",
         started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
-        workload=loaded.workload,
+        workload=loaded.resolved(),
+        copies=loaded.copies(),
         candidates=tuple(plan.name for plan in loaded.plans if plan.name not in refused),
         machine={
             "cpu": profile.machine,

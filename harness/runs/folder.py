@@ -1,6 +1,8 @@
 """A run on disk, both directions: written record by record while it happens, read back whole.
 
-    workload.yaml       the resolved workload
+    workload.yaml       the workload as it was run; it loads, and runs again
+    inputs/, profiles/  copies of the documents and profiles that it names
+    numbers/            lists that are too long for it
     environment.json    what was run, on what, with which options; the version of this format
     calls.jsonl         one line per call, appended and flushed as it ends
     jobs.jsonl, delays.jsonl, trials.jsonl
@@ -87,11 +89,14 @@ class RunFolder:
         return cls(path)
 
     def write_header(self, run: Run) -> None:
-        """Write `workload.yaml` and `environment.json` from everything of `run` but its records.
+        """Write `workload.yaml`, what it names, and `environment.json` from everything of `run` but its records.
 
         Called once before the first trial with `partial=True`, and again at the end with what is then known (notes,
         `partial`): a killed process leaves the first version behind, and so a run that says it is partial.
         """
+        for name, data in run.copies.items():
+            if not (self.path / name).exists():
+                write_bytes(self.path, name, data)
         for name, text in head_files(run).items():
             write_bytes(self.path, name, text.encode(), durable=True)
 
@@ -180,7 +185,7 @@ def write_bytes(folder: Path, name: str, data: bytes, *, durable: bool = False) 
     target = folder / name
     scratch = target.with_name(f".{target.name}.part")
     try:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("wb") as file:
             file.write(data)
             if durable:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.core.policies import Policies
 from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
-from harness.runs.older import header_of_today, workload_of_today
+from harness.runs.older import header_of_today
 from harness.runs.plans import (
     KeptPlan,
     kept_plan,
@@ -27,19 +27,25 @@ from harness.runs.plans import (
     policy_files,
 )
 from harness.units import safe_text, safe_url
+from harness.workload.renamed import workload_of_today
 from harness.workload.schema import Workload
+from harness.workload.source import reads_as_text
 
 __all__ = ["SCHEMA_VERSION", "head_files", "read_head", "without_credentials"]
 
 SCHEMA_VERSION = 2
 OLDER_VERSION = 1  # read as well
 _LARGEST_FILE_BYTES = 16 << 20  # a larger one is not ours
+_LONG = 200  # numbers; `parse_yaml` takes 20,000 values in a file
 _RUN = TypeAdapter(Run)
 _PLANS = TypeAdapter(tuple[KeptPlan, ...])
 
 
 def head_files(run: Run) -> dict[str, str]:
-    """Return both files' texts by name, from everything of a run but its records."""
+    """Return both files' texts by name, from everything of a run but its records.
+
+    Beside them stand lists of numbers that are too long for a YAML file, below `numbers/`: a trace of arrivals, say.
+    """
     header = {
         "schema_version": SCHEMA_VERSION,
         "name": run.name,
@@ -61,11 +67,12 @@ def head_files(run: Run) -> dict[str, str]:
         "work": dict(run.work),
         "file": run.file,
     }
-    plain = without_credentials(run.workload.to_plain())
+    plain, numbers = _numbers_apart(without_credentials(run.workload.to_plain()))
     # For people, and to be named with --policies; Slotwise itself never executes what lies in a run's folder.
-    copies = {policy.source.text for _, policy in own_policies_of(run.plans)} - {""}
+    policies = {policy.source.text for _, policy in own_policies_of(run.plans)} - {""}
     return {
-        **({"policies.py": copies.pop()} if len(copies) == 1 else {}),
+        **({"policies.py": policies.pop()} if len(policies) == 1 else {}),
+        **numbers,
         "workload.yaml": yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True),
         "environment.json": json.dumps(header, indent=2) + "\n",
     }
@@ -100,10 +107,36 @@ def without_credentials(value: Any) -> Any:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """No anchors and aliases: a person reads this file, and the reader below refuses them."""
+    """No anchors and aliases: a person reads this file, and the reader below refuses them.
+
+    Texts of several lines are written as they are read. Quotes are put wherever `parse_yaml` would take a text for
+    something else: it knows YAML 1.2's numbers (1e3, 08), PyYAML those of 1.1.
+    """
 
     def ignore_aliases(self, _: object) -> bool:
         return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None if reads_as_text(text) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_PlainDumper.add_representer(str, _text)
+
+
+def _numbers_apart(value: Any, at: tuple[str, ...] = ()) -> tuple[Any, dict[str, str]]:
+    """Put the name of a file in place of each long list that a file may hold; return those files, too."""
+    files: dict[str, str] = {}
+    if isinstance(value, list) and at[-1] in ("trace", "empirical") and len(value) > _LONG:
+        name = f"numbers/{'.'.join(at[:-1])}.txt"
+        return name, {name: "".join(f"{number!r}\n" for number in value)}
+    if isinstance(value, dict):
+        apart = {key: _numbers_apart(item, (*at, key)) for key, item in value.items()}
+        for _, more in apart.values():
+            files |= more
+        return {key: item for key, (item, _) in apart.items()}, files
+    return value, files
 
 
 def _server_to_json(server: ServerFacts) -> dict[str, Any]:
@@ -185,7 +218,8 @@ def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
         # A subclass of SafeLoader: no object of any class can come out of the file.
         plain = yaml.load(_read_small(path), Loader=_NoAliases)  # noqa: S506
         plain = workload_of_today(plain) if older else plain
-        return Workload.model_validate(plain, context={"policies": policies})
+        context = {"policies": policies, "folder": path.parent}  # where long lists of numbers lie
+        return Workload.model_validate(plain, context=context)
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:

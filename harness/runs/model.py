@@ -81,6 +81,7 @@ class Run(NamedTuple):
     work: Mapping[str, str] = {}  # digests of what was done, by part (`Loaded.work`); empty: an older run
     file: str = ""  # the workload file as it was named
     policy_files: tuple[PolicyFile, ...] = ()  # where the user's own policies came from
+    copies: Mapping[str, bytes] = {}  # to be written: files that the workload names, by their path in the run's folder
 
     def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
         """Return the calls as a data frame, a row each, of whichever of pandas and polars is installed.

@@ -1,7 +1,7 @@
 """Run folders of older versions: what was called otherwise in them is given the name that it has today.
 
 Version 1 said `cap`, `order`, `place` and `lanes` for `concurrency`, `scheduling`, `placement` and `queues`. Only names
-change here, never a figure.
+change here, and words are added, never a figure. Of `workload.yaml` see `harness.workload.renamed`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["header_of_today", "summary_of_today", "workload_of_today"]
+from harness.core.policies import STANDARD
+from harness.workload.renamed import RENAMED
 
-_ROUTING = {"cap": "concurrency", "order": "scheduling", "place": "placement", "max_in_flight": "limit"}
+__all__ = ["header_of_today", "summary_of_today"]
+
 _PLAN = {"lanes": "queues", "place": "placement"}
-_USE = {**_ROUTING, "in_flight": "limit", "batch_in_flight": "batch_limit"}
+_USE = {**RENAMED, "in_flight": "limit", "batch_in_flight": "batch_limit"}
 
 
 def header_of_today(header: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def header_of_today(header: dict[str, Any], nodes: Sequence[int]) -> dict[str, A
 
 
 def _plan(plan: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
-    plan = {**plan, "queues": [_keys(queue, _ROUTING) for queue in _listed(plan.get("queues"))]}
+    plan = {**plan, "queues": [_keys(queue, RENAMED) for queue in _listed(plan.get("queues"))]}
     placement = plan.get("placement")
     if not isinstance(placement, list) or len(placement) != len(nodes):
         return plan
@@ -34,24 +36,29 @@ def _plan(plan: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
     return {**plan, "placement": by_node}
 
 
-def workload_of_today(plain: Any) -> Any:
-    """Return a `workload.yaml` that a run of version 1 wrote in the words of today; it need not be one."""
-    if not isinstance(plain, Mapping) or not isinstance(plain.get("compare"), Mapping):
-        return plain
-    return {**plain, "compare": {name: _keys(routing, _ROUTING) for name, routing in plain["compare"].items()}}
-
-
 def summary_of_today(plain: Any) -> Any:
     """Return a `summary.json` of version 1 in the words of today; it need not be one."""
     if not isinstance(plain, Mapping) or plain.get("summary_version") != 1:
         return plain
     candidates = [
-        {**candidate, "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))]}
+        {
+            **candidate,
+            "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))],
+            "pools": [_pool(pool) for pool in _listed(candidate.get("pools"))],
+        }
         if isinstance(candidate, Mapping)
         else candidate
         for candidate in _listed(plain.get("candidates"))
     ]
     return {**plain, "summary_version": 2, **({"candidates": candidates} if "candidates" in plain else {})}
+
+
+def _pool(pool: Any) -> Any:
+    """Add what version 1 did not write of a placement policy: where calls go, and how code chooses."""
+    if not isinstance(pool, list) or len(pool) != 2 or not isinstance(pool[1], str):
+        return pool
+    policy = STANDARD.placement.get(pool[1])
+    return [*pool, policy.says or policy.about, policy.code] if policy else [*pool, "", ""]
 
 
 def _keys(value: Any, names: Mapping[str, str]) -> Any:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.errors import UserError
 from harness.runs.folder import RECORD_FILES, RunFolder, read_run
-from harness.runs.head import without_credentials
 from harness.runs.model import Run
 from harness.workload.load import Loaded
 from harness.workload.schema import Workload
@@ -100,8 +99,14 @@ def check_same(path: Path, run: Run, loaded: Loaded) -> None:
 
 
 def _plain(workload: Workload) -> dict[str, Any]:
-    plain: dict[str, Any] = without_credentials(workload.to_plain())
-    for server in plain.get("servers", {}).values():
+    """Return the workload with every default, and without the places of what it names: they are no part of it."""
+    plain: dict[str, Any] = workload.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for server in plain["servers"].values():
         if "url" in server:
             server["url"] = ""
+        if "profile" in server:
+            server["profile"] = PurePosixPath(server["profile"]).stem
+    for spec in plain["inputs"].values():
+        if "files" in spec:
+            spec["files"] = ""  # what is in them is part of the work
     return plain

@@ -34,6 +34,7 @@ class Resolved(NamedTuple):
     spec: AgentSpec
     prompt: Prompt
     where: Mapping[tuple[bool, int], str]  # (in the system message?, offset) -> file:line:column
+    is_card: bool  # from agents/, not from this file
 
 
 class Definition(NamedTuple):

@@ -21,6 +21,7 @@ from harness.workload.checks import Resolved, definitions, find_circles
 from harness.workload.inputs import fixed_inputs, made_up
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
+from harness.workload.portable import copies, portable
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
 from harness.workload.reads import Loop, Readable
 from harness.workload.rules import Decisions
@@ -56,17 +57,19 @@ class Loaded(NamedTuple):
     servers: Mapping[str, ServerSpec]  # those that a plan uses; derived ones are named in `derived`
     plans: tuple[Plan, ...]  # the candidates, in the file's order
     derived: tuple[str, ...]  # servers that the file does not name: the standard set needed them
+    cards: Mapping[str, AgentSpec]  # the role cards that nodes name, by name
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
 
     def resolved(self) -> Workload:
-        """Return the workload with the role cards that it names written into `agents`: it needs no other file."""
-        named = {
-            spec.agent: self.agents[key]
-            for key, at in self.written.items()
-            if isinstance((spec := self.node(*key)).agent, str) and key in self.agents
-        }
-        return self.workload.model_copy(update={"agents": FrozenDict({**self.workload.agents, **named})})
+        """Return the workload as it can be taken elsewhere: with its role cards in `agents`, beside its `copies`."""
+        agents = FrozenDict({**self.workload.agents, **self.cards})
+        written_out = self.workload.model_copy(update={"agents": agents}) if self.cards else self.workload
+        return portable(written_out, self.path.parent)
+
+    def copies(self) -> dict[str, bytes]:
+        """Return the files that the resolved workload names, by their path beside it."""
+        return copies(self.workload, self.inputs, self.path.parent)
 
     def work(self) -> dict[str, str]:
         """Return a digest of each part of what is done: where all are equal, two runs did the same work.
@@ -192,6 +195,7 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
         servers=chosen.servers,
         plans=chosen.plans,
         derived=chosen.derived,
+        cards={agent.name: agent.spec for agent in resolved.values() if agent.is_card},
         models=chosen.models,
         policies=policies,
     )
@@ -266,7 +270,7 @@ def _parsed(name: str, spec: AgentSpec, at: Loc, card: Card | None, mistakes: Mi
             return None
         where |= {(is_system, slot.offset): place(slot.offset) for slot in template or () if isinstance(slot, Slot)}
         templates.append(template)
-    return Resolved(name, spec, Prompt(templates[0] or (), templates[1]), where)
+    return Resolved(name, spec, Prompt(templates[0] or (), templates[1]), where, card is not None)
 
 
 def _check_pipelines(workload: Workload, mistakes: Mistakes) -> None:

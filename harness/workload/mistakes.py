@@ -18,12 +18,12 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError, did_you_mean
+from harness.workload.renamed import RENAMED
 from harness.workload.source import Loc, Source
 
-__all__ = ["MAX_LISTED", "RENAMED", "Mistakes", "found", "one_of", "unknown", "validate"]
+__all__ = ["MAX_LISTED", "Mistakes", "found", "one_of", "unknown", "validate"]
 
 MAX_LISTED = 10
-RENAMED = {"cap": "concurrency", "order": "scheduling", "place": "placement", "max_in_flight": "limit"}  # old key: new
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -22,7 +22,7 @@ from yaml.scanner import Scanner
 
 from harness.errors import WorkloadError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Loc", "Source", "parse_yaml", "read_text"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Loc", "Source", "parse_yaml", "read_text", "reads_as_text"]
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 24
@@ -93,6 +93,12 @@ for _tag, _pattern, _first in (
     ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]{1,4})?$", list("-+.0123456789")),
 ):
     _Resolver.add_implicit_resolver(_TAG + _tag, re.compile(_pattern), _first)
+
+
+def reads_as_text(text: str) -> bool:
+    """Whether `parse_yaml` takes this, without quotes, for text: not for a number, true, false or null."""
+    tag: str = _Resolver().resolve(ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # the stubs' gap
+    return tag == _TAG + "str"
 
 
 class _Loader(Reader, Scanner, Parser, Composer, _Resolver):

@@ -66,8 +66,12 @@ class Workload(Spec):
     timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.", examples=[120])
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the workload as plain data, as it would be written in YAML, without credentials in URLs."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """Return the workload as plain data, as it was written: without what was left out and what is null.
+
+        There are no credentials in URLs. `model_dump` returns it with every default, which `load_workload` refuses:
+        a setting without effect is a mistake in a file.
+        """
+        plain = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
         for server in plain.get("servers", {}).values():
             if "url" in server:
                 server["url"] = without_credentials(server["url"])

@@ -1,0 +1,31 @@
+"""`slotwise migrate`: workloads with old names of keys, rewritten in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import UserError
+
+__all__ = ["migrate"]
+
+
+def migrate(
+    paths: Annotated[list[Path], typer.Argument(help="Workload files, or folders of them.", show_default=False)],
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 where something would be renamed.")
+    ] = False,
+) -> None:
+    """Rename the keys of an older Slotwise in workload files. Comments and layout stay."""
+    from harness.workload.migrate import migrate as migrate_path
+
+    done = [one for path in paths for one in migrate_path(path, check=check)]
+    for one in done:
+        if not one.failed:
+            typer.echo(one.said)
+    if errors := [one.said for one in done if one.failed]:
+        raise UserError("\n".join(errors))
+    if check and any(one.changes for one in done):
+        raise typer.Exit(1)
