@@ -6,8 +6,7 @@ server.
 
 `now_s` never decreases. What happens at one instant is one batch: handled in the order done, cancelled, timer, arrive,
 then by id, and dispatched once. The engine alone owns timeouts, retries and think times; drivers only carry them out.
-
-A call that is needed no more is no longer its job's, but its server's until that has really let go of it.
+A call that is not needed any more is no longer its job's, but its server's until that has really let go of it.
 """
 
 from __future__ import annotations
