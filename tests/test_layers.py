@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "drivers": {"core", "errors", "units"},
     "profiles": {"core", "workload", "content", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
-    "analysis": {"core", "runs", "workload", "errors", "units"},
+    "analysis": {"core", "runs", "workload", "deploy", "errors", "units"},  # deploy: the verdict alone, see below
+    "deploy": {"core", "analysis", "workload", "errors", "units"},  # of analysis its model alone, see below
     "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
     "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
     "imports": {"workload", "errors", "units"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
         *("core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "measure", "predict"),
         *("errors", "own_policies", "units"),
     },
-    "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "recommend", "errors", "units"},
+    "report": {"core", "workload", "runs", "profiles", "analysis", "deploy", "predict", "recommend", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "own_policies", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}
@@ -80,6 +81,16 @@ def test_langchain_is_imported_by_the_drivers_only() -> None:
     for path in HARNESS.rglob("*.py"):
         if any(name.startswith("langchain") for name in _imports(path)):
             assert path.relative_to(HARNESS).parts[0] == "drivers"
+
+
+def test_settings_are_written_from_what_the_analysis_says() -> None:
+    """`deploy` knows the model of an analysis only; of `deploy` the analysis knows what the verdict calls only."""
+    for path in (HARNESS / "deploy").rglob("*.py"):
+        found = {name for name in _imports(path) if name.startswith("harness.analysis")}
+        assert found <= {"harness.analysis.model"}, path.relative_to(ROOT)
+    for path in (HARNESS / "analysis").rglob("*.py"):
+        found = {name for name in _imports(path) if name.startswith("harness.deploy")}
+        assert found <= ({"harness.deploy.settings"} if path.name == "verdict.py" else set()), path.relative_to(ROOT)
 
 
 # The kinds of servers, by their classes and in `kind`; only these folders may ask which one a server is.

@@ -33,7 +33,6 @@ __all__ = [
     "Sequel",
     "ServerUse",
     "Settings",
-    "SettingsKind",
     "SettingsText",
     "Standing",
 ]
@@ -189,13 +188,10 @@ class PathVerdict(NamedTuple):
     sequels: tuple[Sequel, ...] = ()  # of pipelines that come after another one of this path
 
 
-SettingsKind = Literal["serve", "systemd", "compose", "asyncio", "langchain", "langgraph"]
-
-
 class SettingsText(NamedTuple):
     """Something to copy as it is; `path` is where it goes, "" where that is the reader's to say."""
 
-    kind: SettingsKind
+    kind: str  # a key of `harness.deploy.kinds.SETTINGS`
     path: str
     text: str
 
@@ -209,7 +205,7 @@ class Settings(NamedTuple):
     remarks: tuple[str, ...]
     texts: tuple[SettingsText, ...] = ()
 
-    def whole(self, kind: SettingsKind) -> str:
+    def whole(self, kind: str) -> str:
         """Return everything of one kind."""
         return "\n".join(text.text for text in self.texts if text.kind == kind)
 

@@ -23,11 +23,11 @@ from harness.analysis.model import (
     Standing,
 )
 from harness.analysis.sequels import sequel_answers, sequels_of, sequels_text
-from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.plan import simplicity_of
 from harness.core.records import Origin, Path
+from harness.deploy.settings import engine_remarks, settings_for
 
 __all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
 

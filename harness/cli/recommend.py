@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
 __all__ = ["recommend"]
@@ -63,7 +64,7 @@ def recommend(
         str | None,
         typer.Option(
             metavar="KIND",
-            help="Print the answer's settings instead: serve, systemd, compose, asyncio, langchain or langgraph.",
+            help=f"Print the answer's settings instead: {kinds_listed()}.",
             show_default=False,
         ),
     ] = None,

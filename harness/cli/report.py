@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
 __all__ = ["report"]
@@ -20,8 +21,7 @@ def report(
         str | None,
         typer.Option(
             metavar="KIND",
-            help="Print settings to copy, whole, and nothing else: serve, systemd, compose, asyncio, langchain or "
-            "langgraph.",
+            help=f"Print settings to copy, whole, and nothing else: {kinds_listed()}.",
         ),
     ] = None,
     candidate: Annotated[

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis, Settings, SettingsKind
-from harness.analysis.settings import SETTINGS_KINDS, settings_for
+from harness.analysis.model import Analysis, Settings
+from harness.deploy.kinds import SETTINGS
+from harness.deploy.settings import settings_for
 from harness.errors import UserError, did_you_mean
 
 __all__ = ["check_kind", "settings_text"]
@@ -18,13 +19,11 @@ def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -
     return _whose(analysis, candidate).whole(check_kind(kind))
 
 
-def check_kind(kind: str) -> SettingsKind:
+def check_kind(kind: str) -> str:
     """Return the kind of settings that is asked for; UserError where there is none of that name."""
-    found = next((known for known in SETTINGS_KINDS if known == kind), None)
-    if found is None:
-        hint = did_you_mean(kind, SETTINGS_KINDS)
-        raise UserError(f'--settings: expected {", ".join(SETTINGS_KINDS)}, found "{kind}"{hint}')
-    return found
+    if kind not in SETTINGS:
+        raise UserError(f'--settings: expected {", ".join(SETTINGS)}, found "{kind}"{did_you_mean(kind, SETTINGS)}')
+    return kind
 
 
 def _whose(analysis: Analysis, name: str | None) -> Settings:

@@ -11,20 +11,12 @@ from jinja2 import Environment, StrictUndefined
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
 from harness.analysis.words import both_text, estimate_text
+from harness.deploy.kinds import SETTINGS
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds, size
 
 __all__ = ["markdown_report"]
-
-
-_SETTINGS = {
-    "systemd": "As a systemd override",
-    "compose": "With Docker",
-    "asyncio": "The limit in asyncio",
-    "langchain": "The limit in LangChain",
-    "langgraph": "The limit in LangGraph",
-}
 
 
 class _Raw(str):
@@ -69,7 +61,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
             if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1
         ],
         charts=charts,
-        titles=_SETTINGS,
+        titles={name: kind.title for name, kind in SETTINGS.items()},
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
     )
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
+from harness.deploy.kinds import kinds_listed
 from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use, Users
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
@@ -169,7 +170,7 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
         lines += [*one.shell, *one.code]
         remarks += one.remarks
-    whole = "Whole, as files and code: --settings serve, systemd, compose, asyncio, langchain or langgraph."
+    whole = f"Whole, as files and code: --settings {kinds_listed()}."
     return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks, whole), code=tuple(lines))
 
 

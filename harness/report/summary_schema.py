@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from harness.analysis.model import Analysis
+from harness.deploy.kinds import SETTINGS
 from harness.report.summary import SUMMARY_VERSION
 
 __all__ = ["summary_schema"]
@@ -39,6 +40,7 @@ def summary_schema() -> dict[str, Any]:
     for name in ("machine", "options", "work"):  # written as objects
         head[name] = {"type": "object"}
     head["work"]["additionalProperties"] = {"type": "string"}
+    definitions["SettingsText"]["properties"]["kind"] = {"enum": list(SETTINGS)}
     return {
         "$schema": _DIALECT,
         "title": "Slotwise summary.json",

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from analysis.uses import ONE, candidate
+from deploy.uses import ONE, candidate
 
-from harness.analysis.settings import settings_for
+from harness.deploy.settings import settings_for
 from harness.errors import ServerFailure, SlotwiseError, UserError
 from harness.servers import models, ollama, ollama_api
 from harness.servers.fronts import child

@@ -7,20 +7,25 @@ import asyncio
 import configparser
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from analysis.scenarios import scenario, steady
-from analysis.uses import ONE, candidate, used
+from deploy.uses import ONE, candidate, used
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import PoolUse, Settings
-from harness.analysis.settings import SETTINGS_KINDS, settings_for
 from harness.cli.settings import settings_text
 from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
+from harness.deploy.deployment import Deployment
+from harness.deploy.kinds import SETTINGS, Kind, kinds_listed
+from harness.deploy.settings import settings_for
 from harness.errors import UserError
+from harness.report.markdown import markdown_report
+from harness.report.summary_schema import summary_schema
 
 
 def split(**changes: Any) -> Settings:
@@ -119,7 +124,7 @@ def test_two_names_that_are_one_in_python_stay_apart() -> None:
 
 def test_every_kind_has_a_text_and_ends_in_a_line() -> None:
     found = split()
-    assert {text.kind for text in found.texts} == set(SETTINGS_KINDS)
+    assert {text.kind for text in found.texts} == set(SETTINGS)
     for text in found.texts:
         assert text.text.endswith("\n") and not text.text.endswith("\n\n")
         assert all(len(line) <= 120 for line in text.text.splitlines() if not line.startswith("#"))
@@ -170,3 +175,44 @@ def test_a_choice_of_servers_is_said() -> None:
     policy = PLACEMENT["least-loaded"]
     found = settings_for(candidate(ONE)._replace(pools=(PoolUse("digest", "least-loaded", policy.says, policy.code),)))
     assert found.remarks[-1].startswith("digest: each call goes to the server with most free slots")
+
+
+def test_a_reserve_holds_batch_calls_where_there_is_no_other_limit() -> None:
+    use = ONE._replace(limit=None, batch_limit=2)
+    assert settings_for(candidate(use)).code == (
+        "# four-slot: no limit in code; the server's own queue decides",
+        "four_slot_batch = asyncio.Semaphore(2)  # batch calls take this one first",
+    )
+
+
+@pytest.mark.parametrize("scheduling", [name for name, policy in SCHEDULING.items() if not policy.first_come])
+def test_an_order_is_said_as_the_code_has_it(scheduling: str) -> None:
+    remarks = {name: settings_for(candidate(used(ONE, name, scheduling))).remarks for name in ("waves", "unbounded")}
+    first = SCHEDULING[scheduling].says
+    assert remarks["waves"] == (
+        f"four-slot: {first}; the code's waves go through a list as it is, so sort it that way.",
+    )
+    assert remarks["unbounded"] == ()  # nothing waits in code
+
+
+def launchd(deployment: Deployment) -> dict[str, str]:
+    return {
+        f"/Library/{server.service}.plist": f"<string>{server.environment}</string>\n" for server in deployment.servers
+    }
+
+
+def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "launchd", Kind(launchd, "As a launchd agent"))
+    analysis = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
+    text = settings_text(analysis, "launchd")
+    assert text == "<string>{'OLLAMA_NUM_PARALLEL': '4', 'OLLAMA_CONTEXT_LENGTH': '2048'}</string>\n"
+    assert f"As a launchd agent, /Library/ollama.plist:\n\n    {text}" in markdown_report(analysis)
+    assert summary_schema()["$defs"]["SettingsText"]["properties"]["kind"]["enum"] == list(SETTINGS)
+    assert kinds_listed().endswith(", langgraph or launchd")
+    with pytest.raises(UserError, match=r"langgraph, launchd, found"):
+        settings_text(analysis, "kubernetes")
+
+
+def test_every_kind_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs/reports.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text.split("## Settings to copy")[1].split("\n## ")[0], re.M) == list(SETTINGS)

@@ -1,0 +1,113 @@
+"""What is deployed: the servers of a candidate with an address and a name in code each.
+
+This, and what it needs, is light to import: the command line's help lists the kinds of settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
+
+__all__ = ["DeployedServer", "Deployment", "deployment_of"]
+
+FIRST_PORT = 11434  # Ollama's own
+
+
+class DeployedServer(NamedTuple):
+    """A server of a candidate, and where it listens."""
+
+    use: ServerUse
+    port: int
+    identifier: str  # a part of Python names
+    pipelines: str  # whose calls go there, comma-separated
+    several: bool  # the candidate has others
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that `ollama serve` reads, apart from its address."""
+        use = self.use
+        found = {"OLLAMA_NUM_PARALLEL": str(use.slots)}
+        if use.context_tokens:
+            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_tokens)
+        if use.most_loaded:
+            found["OLLAMA_MAX_LOADED_MODELS"] = str(use.most_loaded)
+        if use.threads:
+            found["LLAMA_ARG_THREADS"] = str(use.threads)
+        return found
+
+    @property
+    def environment_on_host(self) -> dict[str, str]:
+        """The same with its address, where servers share a host and Ollama's own address is not enough."""
+        return ({"OLLAMA_HOST": f"127.0.0.1:{self.port}"} if self.several else {}) | self.environment
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def service(self) -> str:
+        """What the service is called: Ollama's own name where there is one server or this is the first."""
+        return "ollama" if self.port == FIRST_PORT else f"ollama-{self.use.server}"
+
+    @property
+    def wave(self) -> int | None:
+        """Calls of a wave; None where calls are not sent in waves."""
+        return self.use.limit if self.use.together and (self.use.limit or 0) > 1 else None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit in code holds calls back one by one."""
+        return self.use.limit is not None and self.wave is None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether calls that wait at that limit go by a key and not first come, first served."""
+        return self.limited and self.use.key is not None
+
+    @property
+    def reserved(self) -> bool:
+        """Whether batch calls have a limit of their own."""
+        return self.use.batch_limit is not None
+
+    @property
+    def room(self) -> int:
+        """Calls that it takes at once: its limit, or its slots where it has none."""
+        return self.use.slots if self.use.limit is None else self.use.limit
+
+
+class Deployment(NamedTuple):
+    """A candidate as it is deployed.
+
+    `pool` says how one of the servers is chosen, where each of them may take any call; None: each has calls of its own.
+    """
+
+    servers: tuple[DeployedServer, ...]
+    pool: PoolUse | None = None
+
+
+def deployment_of(candidate: CandidateSummary) -> Deployment:
+    """Give each server of a candidate a port, from Ollama's own upwards, and find out whether they are one pool."""
+    servers: list[DeployedServer] = []
+    for number, use in enumerate(candidate.servers):
+        identifier = use.server.replace("-", "_").lower()
+        if any(server.identifier == identifier for server in servers):
+            identifier += f"_{number}"
+        sent = [s.pipeline for s in candidate.pipelines if use.server in s.server.split(" + ")]
+        several = len(candidate.servers) > 1
+        servers.append(DeployedServer(use, FIRST_PORT + number, identifier, ", ".join(sent), several))
+    return Deployment(tuple(servers), _pool(candidate, servers))
+
+
+def _pool(candidate: CandidateSummary, servers: Sequence[DeployedServer]) -> PoolUse | None:
+    """Return how one of the servers is chosen, where every call may go to any of them; waves go to each by itself."""
+    choices = {pool._replace(pipeline="") for pool in candidate.pools}
+    alike = len({(server.use.concurrency, server.use.scheduling) for server in servers}) == 1
+    special = any(server.wave or server.reserved for server in servers)
+    whole = (
+        all(pool.code for pool in choices) and len(candidate.pools) == len(candidate.pipelines) and len(choices) == 1
+    )
+    return choices.pop() if whole and alike and not special and len(servers) > 1 else None

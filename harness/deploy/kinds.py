@@ -1,0 +1,39 @@
+"""The kinds of settings. To add one: write its texts in a module of its own, and put it into the dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from harness.deploy.code import code_texts
+from harness.deploy.compose import compose_texts
+from harness.deploy.deployment import Deployment
+from harness.deploy.serve import serve_texts
+from harness.deploy.systemd import systemd_texts
+
+__all__ = ["SETTINGS", "Kind", "kinds_listed"]
+
+
+class Kind(NamedTuple):
+    """A kind of settings."""
+
+    # A deployment with one server or more -> its texts, by the path where each goes ("": that is the reader's to say).
+    write: Callable[[Deployment], Mapping[str, str]]
+    title: str = ""  # above its texts in report.md, which prints them whole; "": it does not
+
+
+SETTINGS = {
+    "serve": Kind(serve_texts),  # these lines are in every report already
+    "systemd": Kind(systemd_texts, "As a systemd override"),
+    "compose": Kind(compose_texts, "With Docker"),
+    "asyncio": Kind(partial(code_texts, "asyncio"), "The limit in asyncio"),
+    "langchain": Kind(partial(code_texts, "langchain"), "The limit in LangChain"),
+    "langgraph": Kind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
+}
+
+
+def kinds_listed() -> str:
+    """Return the names as a sentence lists them: `serve, systemd or compose`."""
+    *most, last = SETTINGS
+    return f"{', '.join(most)} or {last}"

@@ -1,0 +1,23 @@
+"""Settings as the `ollama serve` line of each server."""
+
+from __future__ import annotations
+
+from harness.deploy.deployment import DeployedServer, Deployment
+
+__all__ = ["serve_lines", "serve_texts"]
+
+
+def serve_lines(deployment: Deployment) -> tuple[str, ...]:
+    """Return a command for each server."""
+    return tuple(_line(server) for server in deployment.servers)
+
+
+def serve_texts(deployment: Deployment) -> dict[str, str]:
+    """Return the commands as one text."""
+    head = ["# each in a terminal of its own"] if len(deployment.servers) > 1 else []
+    return {"": "\n".join([*head, *serve_lines(deployment)]) + "\n"}
+
+
+def _line(server: DeployedServer) -> str:
+    variables = " ".join(f"{key}={value}" for key, value in server.environment_on_host.items())
+    return f"{variables} ollama serve" + (f"  # {server.use.server}" if server.several else "")

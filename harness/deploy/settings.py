@@ -1,0 +1,102 @@
+"""What to copy for a candidate: the servers' environment, and the matching limit in code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsText
+from harness.core.records import Origin
+from harness.deploy.code import limit_lines
+from harness.deploy.deployment import DeployedServer, Deployment, deployment_of
+from harness.deploy.kinds import SETTINGS
+from harness.deploy.serve import serve_lines
+from harness.workload.schema import KINDS
+
+__all__ = ["engine_remarks", "settings_for"]
+
+
+def settings_for(candidate: CandidateSummary) -> Settings:
+    """Write down a candidate as commands, files and code; two servers get a port each."""
+    deployment = deployment_of(candidate)
+    return Settings(
+        candidate=candidate.name,
+        shell=serve_lines(deployment),
+        code=limit_lines(deployment),
+        remarks=_remarks(candidate, deployment),
+        texts=_texts(deployment),
+    )
+
+
+def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tuple[str, ...]:
+    """Say what stands between these settings and Ollama where another engine was measured."""
+    embedded = {kind for kind, server in KINDS.items() if server.embedded}
+    if not any(use.kind in embedded for candidate in candidates for use in candidate.servers):
+        return ()
+    found = "Predicted for" if origin == "predicted" else "Measured on"
+    return (
+        f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
+        "repeat it there with --engine ollama --model NAME.",
+    )
+
+
+def _texts(deployment: Deployment) -> tuple[SettingsText, ...]:
+    if not deployment.servers:
+        return ()
+    return tuple(
+        SettingsText(name, path, text)
+        for name, kind in SETTINGS.items()
+        for path, text in kind.write(deployment).items()
+    )
+
+
+def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, ...]:
+    servers = deployment.servers
+    remarks = _ordering(servers)
+    if any(len(use.models) > 1 for use in candidate.servers):
+        remarks.append(
+            "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
+            "keep a model that was to make room, and whoever waits for the room waits for ever (seen on 0.33)."
+        )
+    if any(use.threads for use in candidate.servers):
+        remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
+    if len(servers) > 1:
+        remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
+    return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
+
+
+def _ordering(servers: Sequence[DeployedServer]) -> list[str]:
+    """Say what it takes to let calls go in another order than they came, once for each scheduling policy."""
+    by_policy: dict[tuple[str, bool], list[DeployedServer]] = {}
+    for server in servers:
+        if server.use.key is not None and server.use.limit is not None:  # else nothing waits in code
+            by_policy.setdefault((server.use.scheduling, server.ordered), []).append(server)
+    remarks = []
+    for (_, ordered), those in by_policy.items():
+        names = " and ".join(server.use.server for server in those)
+        how = (
+            "a plain semaphore is first come, first served, so take the one with a priority queue: "
+            "--settings asyncio, langchain or langgraph"
+            if ordered
+            else "the code's waves go through a list as it is, so sort it that way"
+        )
+        remarks.append(f"{names}: {those[0].use.first}; {how}.")
+    return remarks
+
+
+def _placed(summary: PipelineSummary, servers: Sequence[DeployedServer]) -> str:
+    """Say where a pipeline goes, or each of its nodes where they part."""
+    if not summary.nodes:
+        return f"{summary.pipeline} to {_ports(summary.server, servers)}"
+    by_server: dict[str, list[str]] = {}
+    for node, server in summary.nodes:
+        by_server.setdefault(server, []).append(node)
+    parts = (f"{', '.join(nodes)} to {_ports(server, servers)} ({server})" for server, nodes in by_server.items())
+    return f"{summary.pipeline}'s {' and '.join(parts)}"
+
+
+def _ports(server: str, servers: Sequence[DeployedServer]) -> str:
+    ports = {known.use.server: known.port for known in servers}
+    names = server.split(" + ")  # a pipeline whose nodes are on several
+    if any(name not in ports for name in names):
+        return server
+    return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(names) > 1 else "") for name in names)
