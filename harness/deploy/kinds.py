@@ -12,10 +12,10 @@ from harness.deploy.deployment import Deployment
 from harness.deploy.serve import serve_texts
 from harness.deploy.systemd import systemd_texts
 
-__all__ = ["SETTINGS", "Kind", "kinds_listed"]
+__all__ = ["SETTINGS", "SettingsKind", "kinds_listed"]
 
 
-class Kind(NamedTuple):
+class SettingsKind(NamedTuple):
     """A kind of settings."""
 
     # A deployment with one server or more -> its texts, by the path where each goes ("": that is the reader's to say).
@@ -24,12 +24,12 @@ class Kind(NamedTuple):
 
 
 SETTINGS = {
-    "serve": Kind(serve_texts),  # these lines are in every report already
-    "systemd": Kind(systemd_texts, "As a systemd override"),
-    "compose": Kind(compose_texts, "With Docker"),
-    "asyncio": Kind(partial(code_texts, "asyncio"), "The limit in asyncio"),
-    "langchain": Kind(partial(code_texts, "langchain"), "The limit in LangChain"),
-    "langgraph": Kind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
+    "serve": SettingsKind(serve_texts),  # these lines are in every report already
+    "systemd": SettingsKind(systemd_texts, "As a systemd override"),
+    "compose": SettingsKind(compose_texts, "With Docker"),
+    "asyncio": SettingsKind(partial(code_texts, "asyncio"), "The limit in asyncio"),
+    "langchain": SettingsKind(partial(code_texts, "langchain"), "The limit in LangChain"),
+    "langgraph": SettingsKind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
 }
 
 

@@ -21,7 +21,7 @@ from harness.cli.settings import settings_text
 from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
 from harness.deploy.deployment import Deployment
-from harness.deploy.kinds import SETTINGS, Kind, kinds_listed
+from harness.deploy.kinds import SETTINGS, SettingsKind, kinds_listed
 from harness.deploy.settings import settings_for
 from harness.errors import UserError
 from harness.report.markdown import markdown_report
@@ -202,7 +202,7 @@ def launchd(deployment: Deployment) -> dict[str, str]:
 
 
 def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SETTINGS, "launchd", Kind(launchd, "As a launchd agent"))
+    monkeypatch.setitem(SETTINGS, "launchd", SettingsKind(launchd, "As a launchd agent"))
     analysis = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
     text = settings_text(analysis, "launchd")
     assert text == "<string>{'OLLAMA_NUM_PARALLEL': '4', 'OLLAMA_CONTEXT_LENGTH': '2048'}</string>\n"
