@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 
 from harness.core.sizes import Distribution
 from harness.units import count, percent, seconds
-from harness.workload.schema import FirstWord, JsonIs, Regex, Rule
+from harness.workload.load import Loaded
+from harness.workload.rules import rule_words
 
-if TYPE_CHECKING:
-    from harness.workload.load import Loaded
-
-__all__ = ["control_of", "rule_words", "size_words"]
+__all__ = ["control_of", "size_words"]
 
 
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
@@ -70,21 +68,6 @@ def _loop(node: dict[str, Any], loaded: Loaded, pipeline: str, name: str) -> str
     if _by_model(loaded) and until is not None and node["decides"]:
         text += f"; until {node['decides']} answers so: {rule_words(until.rule)}"
     return text
-
-
-def rule_words(rule: Rule) -> str:
-    """Say a rule in a few words."""
-    match rule:
-        case Regex(regex=pattern):
-            return f"matches {pattern}"
-        case FirstWord(first_word=word):
-            return f"begins with {word}"
-        case JsonIs(json_=path, is_=value):
-            shown = (
-                str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
-            )
-            return f"{path} is {shown}"
-    return "otherwise"
 
 
 def size_words(size: Distribution, unit: str = "") -> str:

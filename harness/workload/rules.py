@@ -14,10 +14,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from harness.core.events import BranchDecision
-from harness.workload.control import rule_words
 from harness.workload.schema import FirstWord, JsonIs, Otherwise, Regex, Rule
 
-__all__ = ["MAX_CHARS", "MAX_ITEM_CHARS", "Decisions", "holds", "json_list", "shown", "what_it_says"]
+__all__ = ["MAX_CHARS", "MAX_ITEM_CHARS", "Decisions", "holds", "json_list", "rule_words", "shown", "what_it_says"]
 
 MAX_CHARS = 8_000  # that a pattern is tried on: half from the beginning, half from the end of an answer
 MAX_JSON_CHARS = 1_000_000
@@ -150,3 +149,16 @@ def _same(value: Any, expected: str | bool | float) -> bool:
     if isinstance(expected, str):
         return isinstance(value, (str, int, float)) and str(value) == expected
     return isinstance(value, (int, float)) and value == expected
+
+
+def rule_words(rule: Rule) -> str:
+    """Say a rule in a few words."""
+    match rule:
+        case Regex(regex=pattern):
+            return f"matches {pattern}"
+        case FirstWord(first_word=word):
+            return f"begins with {word}"
+        case JsonIs(json_=path, is_=value):
+            number = f"{value:g}" if isinstance(value, float) else value
+            return f"{path} is {str(value).lower() if isinstance(value, bool) else number}"
+    return "otherwise"
