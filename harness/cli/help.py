@@ -48,7 +48,7 @@ BEGIN = (
     "slotwise run my-pipeline/workloads/research-digest.yaml",
 )
 
-_WHAT = ("only", "scale", "seed")
+_WHAT = ("only", "scale", "seed", "policies")
 _PROFILE = ("profile", "assume", "extrapolate", "resamples", "lengths", "forecast")
 _REPEATS = ("repeats", "warmup", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
