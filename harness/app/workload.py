@@ -43,4 +43,9 @@ def load(
         seed=changes.seed,
         only=changes.only,
     )
-    return load_workload(file, overrides, read_policies(changes.policies) if policies is None else policies)
+    known = read_policies(changes.policies) if policies is None else policies
+    loaded = load_workload(file, overrides, known)
+    for plan in loaded.plans:  # a policy whose limit is none shows at once, and not when its first call is ready
+        for queue in plan.queues:
+            _ = queue.most, queue.most_batch
+    return loaded
