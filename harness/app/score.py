@@ -104,7 +104,7 @@ def keep_score(scored: Scored) -> None:
 
 def _check_same(loaded: Loaded, run: Run, folder: Path) -> None:
     """UserError unless the folder holds a run of this workload: other graphs cannot be compared call by call."""
-    servers = (loaded.workload.servers, loaded.resolved().servers)  # as it is here, and as a run's folder names profiles
+    servers = (loaded.workload.servers, loaded.resolved().servers)  # as here, and as a run's folder names profiles
     if run.workload.pipelines != loaded.workload.pipelines or run.workload.servers not in servers:
         raise UserError(f"{folder}: a run of another workload, or of this one before it was changed; run it again")
 
