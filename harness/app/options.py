@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 __all__ = [
+    "REPORTS",
     "Assumptions",
     "CalibrateOptions",
     "Changes",

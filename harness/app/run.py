@@ -31,9 +31,9 @@ def run(workload: Path | Loaded, options: RunOptions = RunOptions(), progress: P
             made.
     """
     loaded = (
-        load(workload, options.changes, repeats=options.repeats, warmup=options.warmup)
-        if isinstance(workload, Path)
-        else workload
+        workload
+        if isinstance(workload, Loaded)
+        else load(workload, options.changes, repeats=options.repeats, warmup=options.warmup)
     )
     return measured(measure_into_folder(loaded, options, progress))
 

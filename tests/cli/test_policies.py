@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,15 @@ def test_nothing_that_a_folder_or_a_workload_names_is_executed(slotwise: Slotwis
     ):
         code, _, err = slotwise(*command)
         assert code == 0, err
+    cut(folder)
+    resumed = ("run", "--resume", str(folder))
+    assert "as it was before it was changed" in slotwise(*resumed)[2]
+    inside = folder / "policies.py"  # the same to the last byte, but somebody else's
+    named = {"where": str(inside.absolute()), "sha256": sha256(evil.encode()).hexdigest()}
+    (folder / "environment.json").write_text(json.dumps({**head, "policy_files": [named]}), encoding="utf-8")
+    for again in (resumed, (*PREDICTED["simulate"], "--lengths", str(folder))):
+        code, _, err = slotwise(*again)
+        assert code == 2 and "nothing there is executed unasked" in err
     text = Path("w.yaml").read_text(encoding="utf-8")
     Path("w.yaml").write_text(f"policies: mine.py\n{text}", encoding="utf-8")
     code, _, err = slotwise("check", "w.yaml")
