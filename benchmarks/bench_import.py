@@ -22,8 +22,9 @@ PROMPT = "Summarise what the customer wrote, and keep to the facts that are in i
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from harness.cli.importing import import_traces
-import_traces(Path(sys.argv[1]), Path(sys.argv[2]), True, True)
+from harness.app.import_ import import_traces
+from harness.app.options import ImportOptions
+import_traces(Path(sys.argv[1]), ImportOptions(out=Path(sys.argv[2]), force=True))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 print(json.dumps({"cpu_s": time.process_time(), "peak_bytes": peak}), file=sys.stderr)
 """

@@ -41,11 +41,11 @@ from harness.analysis.measures import index_records, summarise
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
 from harness.analysis.verdict import path_standings
-from harness.cli.options import Options
-from harness.cli.recommending import budget_of, confirm
-from harness.cli.running import measure_into_folder
+from harness.app.measuring import measure_into_folder
+from harness.app.options import RunOptions
+from harness.app.recommend import confirm
 from harness.core.records import Path as JobPath
-from harness.errors import SlotwiseError
+from harness.errors import SlotwiseError, UserError
 from harness.measure.progress import Progress
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
@@ -60,7 +60,7 @@ from harness.recommend.workers import in_process, on_cores
 from harness.report.progress import progress_for
 from harness.runs.folder import read_run
 from harness.servers.machine import cores
-from harness.units import count, seconds
+from harness.units import count, read_seconds, seconds
 from harness.workload.load import Loaded, load_workload
 
 WORKLOADS = Path(__file__).parent / "regret"
@@ -69,7 +69,7 @@ GRID_REPEATS = 3
 REPEATS = 30  # head to head, at most
 FRESH = 1_000_003  # added to the seed: draws that nobody has chosen anything by
 
-# Measures a workload into a new folder: harness.cli.running.measure_into_folder, or what stands for it in a test.
+# Measures a workload into a new folder: harness.app.measuring.measure_into_folder, or what stands for it in a test.
 Measure = Callable[[Loaded, Progress, Callable[[Path], bool]], Path]
 
 
@@ -139,22 +139,22 @@ def really(out: Path) -> Measure:
     """Return what measures on real servers, with its run folders in `out`."""
 
     def measure(loaded: Loaded, progress: Progress, enough: Callable[[Path], bool]) -> Path:
-        done = measure_into_folder(loaded, options_of(out), progress, enough)
-        if done.failure is not None:
-            raise done.failure
-        if done.code:
+        ended = measure_into_folder(loaded, RunOptions(out=out), progress, enough)
+        if ended.failure is not None:
+            raise ended.failure
+        if ended.interrupted:
             raise KeyboardInterrupt
-        return done.folder
+        return ended.folder
 
     return measure
 
 
-def options_of(out: Path) -> Options:
-    """Return the options of a run with nothing changed."""
-    return Options(
-        out=out, repeats=None, warmup=None, scale=1, only=(), engine=None, model=None, servers=(), seed=None,
-        fail_on=(), as_json=False,
-    )  # fmt: skip
+def time_s(text: str) -> float:
+    """Read a time such as 90s, 5m or 1h; UserError where it is none."""
+    found = read_seconds(text)
+    if found is None:
+        raise UserError(f'--budget, --confirm: expected a time such as 90s, 5m or 1h, found "{text}"')
+    return found
 
 
 def recommended(space: Space, profile: Profile, progress: Progress, workers: int) -> Found:
@@ -295,8 +295,8 @@ def main() -> None:
     arguments = parser.parse_args()
     results = []
     try:
-        budget_s = budget_of(arguments.budget)
-        confirm_s = budget_of(arguments.confirm) if arguments.confirm else None
+        budget_s = time_s(arguments.budget)
+        confirm_s = time_s(arguments.confirm) if arguments.confirm else None
         profile = load_profile(arguments.profile)
         arguments.out.mkdir(parents=True, exist_ok=True)
         with progress_for(sys.stderr) as progress:
@@ -310,7 +310,7 @@ def main() -> None:
                             return None
                         like = next(iter(found.space.loaded.servers.values()))
                         memory = memory_of(like, profile)
-                        made = confirm(found, memory, confirm_s, options_of(arguments.out), progress)
+                        made = confirm(found, memory, confirm_s, RunOptions(out=arguments.out), progress)
                         progress.expect({})  # what comes is something else
                         return made.confirmation.analysis if made.confirmation else None
 

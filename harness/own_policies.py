@@ -33,12 +33,14 @@ def read_policies(path: Path | None = None) -> Policies:
         UserError: the file cannot be read.
         PolicyError: it cannot be executed, or what it holds are no policies; or those of a package are not.
     """
-    policies = STANDARD.with_own(installed_policies())
-    return policies if path is None else policies.with_own(policies_of(_source(path)))
+    return _with(None if path is None else _source(path))
 
 
 def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path | None = None) -> Policies:
     """Return the policies of a run that is to go on or to be simulated again: from where its file was, unless changed.
+
+    Where the command line does not name the file, the run's folder does, and that may come from somebody else. So what
+    lies in the folder is not executed, and elsewhere only a file that is the same to the last byte.
 
     Args:
         folder: the run's, for messages. Nothing in it is executed.
@@ -56,15 +58,19 @@ def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path |
                 f"{folder}: its policies file {named} is not there any more; name it with --policies FILE (a copy is "
                 f"{folder / 'policies.py'}: look at it before you name it, since it is executed)"
             )
-    policies = read_policies(named)
-    found = {source.sha256 for source in policies.sources} - {""}
-    if found != set(digests.values()):
+        if named.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{folder}: its policies file {named} lies in the run's own folder, and nothing there is executed "
+                "unasked; look at it, and name it with --policies FILE"
+            )
+    source = None if named is None else _source(named)
+    if ({source.sha256} if source else set()) != set(digests.values()):
         begun = "with this policies file as it was before it was changed" if digests else "without policies of your own"
         raise UserError(
             f"{folder}: the run was begun {begun}; go on with the same"
             + (f" (a copy is in {folder / 'policies.py'}), or begin a new run" if digests else ": leave --policies out")
         )
-    return policies
+    return _with(source)
 
 
 @cache
@@ -97,6 +103,12 @@ def policies_of(source: PolicySource) -> Policies:
         line = _line_in(source.where, error)
         raise PolicyError(f"{source.where}{f':{line}' if line else ''}: {type(error).__name__}: {error}") from error
     return _in(vars(module), source)
+
+
+def _with(source: PolicySource | None) -> Policies:
+    """Return every policy; those of a file, where there is one, are executed."""
+    policies = STANDARD.with_own(installed_policies())
+    return policies if source is None else policies.with_own(policies_of(source))
 
 
 def _source(path: Path) -> PolicySource:

@@ -1,10 +1,27 @@
-"""One place that formats units: everywhere else numbers are raw seconds, tokens and bytes."""
+"""One place that writes and reads units: everywhere else numbers are raw seconds, tokens and bytes."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["about", "count", "elapsed", "percent", "rate", "safe_text", "safe_url", "seconds", "size"]
+__all__ = [
+    "about",
+    "count",
+    "elapsed",
+    "percent",
+    "rate",
+    "read_seconds",
+    "read_size",
+    "safe_text",
+    "safe_url",
+    "seconds",
+    "size",
+]
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
+_TIMES_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB|MiB|GiB)", re.IGNORECASE)
+_SIZES_BYTES = {"mb": 10**6, "gb": 10**9, "tb": 10**12, "mib": 2**20, "gib": 2**30}
 
 # One slash is what becomes of a URL that somebody types where a path belongs.
 _CREDENTIALS = re.compile(r"(//|\w:/)[^/\s?#]*@")
@@ -70,6 +87,18 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} TB"
+
+
+def read_seconds(text: str) -> float | None:
+    """Read a time such as `90s`, `5m`, `1.5h` or `30` (seconds); None where it is none."""
+    match = _TIME.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _TIMES_S[match[2]]
+
+
+def read_size(text: str) -> int | None:
+    """Read a size in bytes such as `8GB` or `512 MiB`; None where it is none."""
+    match = _SIZE.fullmatch(text.strip())
+    return None if match is None else round(float(match[1]) * _SIZES_BYTES[match[2].lower()])
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:

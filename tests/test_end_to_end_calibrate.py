@@ -12,7 +12,7 @@ import pytest
 from quiet import Quiet
 
 from harness.measure.burst_design import Effort
-from harness.measure.calibrate import Wanted, calibrate
+from harness.measure.calibrate import ToCalibrate, calibrate
 from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import dump_profile, load_profile
 from harness.servers.fronts import child
@@ -21,9 +21,9 @@ from harness.workload.schema import LlamaCppServer
 TINY = Effort(budget_s=1.0, prompts=(80,), output_tokens=8, references=1, repetitions=1)
 
 
-def wanted(slots: int, half: bool) -> Wanted:
+def wanted(slots: int, half: bool) -> ToCalibrate:
     spec = LlamaCppServer(kind="llamacpp", slots=slots, context_tokens=512, threads=1)
-    return Wanted(f"{'half' if half else 'all'}-{slots}", spec, half)
+    return ToCalibrate(f"{'half' if half else 'all'}-{slots}", spec, half)
 
 
 @pytest.mark.engine

@@ -3,61 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from harness.app.options import Changes
+from harness.cli.options import Json, Policies
 from harness.errors import UserError, WorkloadError
 
-if TYPE_CHECKING:
-    from harness.core.plan import Plan, Pool
-    from harness.workload.describe import Description, PipelineFacts
-    from harness.workload.load import Loaded
-
 __all__ = ["check"]
-
-COLUMNS = 80
 
 
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Workload files.", show_default=False)] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_: Json = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of workload files.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Print the graphs in DOT, for Graphviz.")] = False,
+    policies: Policies = None,
 ) -> None:
     """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
     if schema:
-        from harness.workload.schema import json_schema
+        from harness.app.check import workload_schema
 
-        typer.echo(_json(json_schema()))
+        typer.echo(_json(workload_schema()))
         return
     if not files:
         raise UserError("name a workload file: slotwise check FILE; `slotwise init` writes one to start from")
 
-    from harness.workload.describe import describe
-    from harness.workload.diagrams import dot as draw_dot
-    from harness.workload.diagrams import mermaid as draw_mermaid
-    from harness.workload.load import load_workload
+    from harness.app.check import check as checked
+    from harness.app.check import diagram
+    from harness.report.workload import workload_lines, workload_plain
 
     errors: list[str] = []
     answers: list[dict[str, Any]] = []
     shown = 0
     for path in files:
         try:
-            loaded = load_workload(path)
+            found = checked(path, Changes(policies=policies))
         except WorkloadError as error:
             errors.append(str(error))
             answers.append({"file": str(path), "errors": str(error).split("\n")})
             continue
         if json_:
-            answers.append({"file": str(path), **to_plain(loaded, describe(loaded))})
-        elif mermaid:
-            typer.echo(draw_mermaid(loaded.graphs.items()))
-        elif dot:
-            typer.echo(draw_dot(loaded.graphs.items()))
+            answers.append({"file": str(path), **workload_plain(*found)})
+        elif mermaid or dot:
+            typer.echo(diagram(found.loaded, "mermaid" if mermaid else "dot"))
         else:
-            _print([*([""] if shown else []), *lines(loaded, describe(loaded))])
+            _print([*([""] if shown else []), *workload_lines(*found)])
             shown += 1
     if json_:
         typer.echo(_json(answers))
@@ -91,207 +84,3 @@ def _print(text: list[str]) -> None:
 
 
 _ASCII = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|+++++++++")
-
-
-def lines(loaded: Loaded, description: Description) -> list[str]:
-    """Write what `slotwise check` shows of one workload, 80 columns wide."""
-    from harness.workload.draw import draw
-
-    workload = loaded.workload
-    result = [f"{workload.name}  ({loaded.path})", *_wrapped("  ", workload.description)]
-    for facts in description.pipelines:
-        result += ["", *_wrapped("", f"{facts.name}: {facts.path}, {facts.arrivals}", hang="  ")]
-        result += [f"  {line}" for line in draw(loaded.graphs[facts.name], COLUMNS - 2)]
-        result += _pipeline_lines(facts)
-    open_ended = [facts.name for facts in description.pipelines if facts.total is None]
-    total = description.total
-    result += ["", "In all"]
-    widest = description.max_useful_slots
-    result += _wrapped("  width  ", "no bound" if widest is None else f"{_calls(widest)} at once")
-    counted = f", not counting {', '.join(open_ended)}" if open_ended else ""
-    result += _wrapped("  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}")
-    result += ["", f"Candidates ({_repeats(loaded)})", *_candidates(loaded)]
-    result += ["", "Servers", *_servers(loaded)]
-    result += ["", "Worth knowing"]
-    for hint in description.hints:
-        result += _wrapped("  - ", hint)
-    return result
-
-
-def _pipeline_lines(facts: PipelineFacts) -> list[str]:
-    span = facts.span
-    about = " on average" if facts.expected else ""
-    chain = f"{_calls(span.calls)} in sequence{about} ({' -> '.join(span.nodes)})"
-    tokens = f"{span.output_tokens} output and about {span.prompt_tokens} prompt tokens"
-    tools = f", {span.tool_s:.3g} s of tools" if span.tool_s else ""
-    if span.longest_tool_s > span.tool_s:
-        tools += f"; another chain waits {span.longest_tool_s:.3g} s for tools"
-    width = f"{_calls(facts.width)} at once in a job"
-    if facts.width_all_jobs is None:
-        width += ", no bound over all jobs"
-    elif facts.width_all_jobs != facts.width:
-        width += f", {facts.width_all_jobs} over all jobs"
-    work = f"{_work(*facts.work)} a job{about}"
-    if facts.total is not None and facts.jobs != 1:
-        work += f"; {_work(*facts.total)} in all"
-    return [
-        *(line for kind, text in facts.control for line in _wrapped(f"  {kind:<7}", text)),
-        *_wrapped("  width  ", width),
-        *_wrapped("  span   ", f"{chain}: {tokens}{tools}"),
-        *_wrapped("  work   ", work),
-    ]
-
-
-def _calls(n: float) -> str:
-    from harness.units import count
-
-    return count(n, "call") if isinstance(n, int) else f"{n:g} calls"
-
-
-def _work(calls: float, prompt_tokens: int, output_tokens: int) -> str:
-    return f"{_calls(calls)}, about {prompt_tokens} prompt and {output_tokens} output tokens"
-
-
-def _repeats(loaded: Loaded) -> str:
-    measure = loaded.workload.measure
-    standard = "" if loaded.workload.compare else "the standard set; "
-    from harness.units import count
-
-    warm_up = f"after {count(measure.warmup, 'warm-up')}" if measure.warmup else "without warm-up"
-    return f"{standard}{count(measure.repeats, 'repeat')} {warm_up}"
-
-
-def _candidates(loaded: Loaded) -> list[str]:
-    pad = max(len(plan.name) for plan in loaded.plans)
-    return [line for plan in loaded.plans for line in _wrapped(f"  {plan.name:<{pad}}  ", _routing(loaded, plan))]
-
-
-def _routing(loaded: Loaded, plan: Plan) -> str:
-    from harness.units import count
-
-    parts = []
-    for i, queue in enumerate(plan.queues):
-        placed = _placed_on(loaded, plan, i)
-        who = f"{', '.join(placed)} on " if placed and len(plan.queues) > 1 else ""
-        limit = f" {queue.limit}" if queue.limit else ""
-        most, batch = queue.most, queue.most_batch
-        kept = f", {most - batch} for interactive calls" if most is not None and batch is not None else ""
-        own = f", at most {count(most, 'call')} at once" if most is not None and queue.concurrency.source.where else ""
-        scheduling = "" if queue.scheduling.first_come else f", {queue.scheduling.name}"
-        parts.append(f"{who}{queue.server}: {queue.concurrency.name}{limit}{own}{kept}{scheduling}")
-    for pool in _pools(plan):
-        servers = ", ".join(plan.queues[queue].server for queue in pool.queues)
-        parts.append(f"{', '.join(_placed_on(loaded, plan, pool))}: {pool.policy.name} of {servers}")
-    return "; ".join(parts)
-
-
-def _pools(plan: Plan) -> list[Pool]:
-    """Return the pools of a plan, each once."""
-    return list(dict.fromkeys(at for place in plan.placement for at in place if not isinstance(at, int)))
-
-
-def _placed_on(loaded: Loaded, plan: Plan, queue: int | Pool) -> list[str]:
-    """Name what is on a queue or a pool: pipelines, or PIPELINE.NODE where a pipeline is on several."""
-    names = []
-    for pipeline, place in zip(loaded.pipelines, plan.placement, strict=True):
-        at = {node.name: where for node, where in zip(pipeline.graph.nodes, place, strict=True) if node.kind == "agent"}
-        here = [f"{pipeline.name}.{name}" for name, where in at.items() if where == queue]
-        names += here if len(set(at.values())) > 1 else [pipeline.name] if here else []
-    return names
-
-
-def _place(loaded: Loaded, plan: Plan) -> dict[str, Any]:
-    """Return where everything goes, as it may be written in a workload."""
-    place: dict[str, Any] = {
-        name: queue.server for i, queue in enumerate(plan.queues) for name in _placed_on(loaded, plan, i)
-    }
-    for pool in _pools(plan):
-        servers = [plan.queues[queue].server for queue in pool.queues]
-        place |= {name: {pool.policy.name: servers} for name in _placed_on(loaded, plan, pool)}
-    return place
-
-
-def _servers(loaded: Loaded) -> list[str]:
-    from harness.units import count
-    from harness.workload.schema import without_credentials
-
-    pad = max(len(name) for name in loaded.servers)
-    result = []
-    for name, spec in loaded.servers.items():
-        where = f" at {without_credentials(spec.address)}" if spec.address else ""
-        pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
-        size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
-        models = " + ".join(loaded.models[name])
-        most = spec.load_limit
-        loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
-        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {models}: {size}{loads}{pace}")
-    return result
-
-
-def _wrapped(start: str, text: str, hang: str | None = None) -> list[str]:
-    import textwrap
-
-    indent = " " * len(start) if hang is None else hang
-    return textwrap.wrap(
-        text,
-        COLUMNS,
-        initial_indent=start,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
-
-
-def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
-    """Return a node's attributes: those that every node had always, and what else this one has."""
-    from harness.workload.inline import DEFAULTS
-
-    always = ("kind", "width", "delay_s", "agent", "model", "timeout_s", "over", "prompt_tokens", "output_tokens")
-    plain = {key: value for key, value in node.items() if key in always or value != DEFAULTS[key]}
-    for key in ("delay", "items", "output"):
-        if key in plain:
-            plain[key] = plain[key]._asdict()
-    return {"name": name, **plain}
-
-
-def to_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
-    """Return the answer for `--json`."""
-    from harness.workload.schema import without_credentials
-
-    servers = {}
-    for name, spec in loaded.servers.items():
-        plain = spec.model_dump(mode="json", exclude_none=True)
-        servers[name] = {
-            key: without_credentials(value) if value == spec.address else value for key, value in plain.items()
-        }
-    pipelines = []
-    for facts in description.pipelines:
-        graph = loaded.graphs[facts.name]
-        plain = facts._asdict()
-        plain["span"] = facts.span._asdict()
-        plain["work"] = facts.work._asdict()
-        plain["total"] = facts.total._asdict() if facts.total else None
-        plain["nodes"] = [_node(name, graph.nodes[name]) for name in graph]
-        plain["edges"] = [list(edge) for edge in graph.edges]
-        plain["labels"] = [[a, b, list(taken)] for a, b, taken in graph.edges(data="labels") if taken]
-        pipelines.append(plain)
-    return {
-        "name": loaded.workload.name,
-        "description": loaded.workload.description,
-        "digest": loaded.digest,
-        "pipelines": pipelines,
-        "max_useful_slots": description.max_useful_slots,
-        "total": description.total._asdict(),
-        "candidates": [
-            {
-                "name": plan.name,
-                "queues": [queue.to_plain() for queue in plan.queues],
-                "placement": _place(loaded, plan),
-            }
-            for plan in loaded.plans
-        ],
-        "servers": servers,
-        "models": {name: list(models) for name, models in loaded.models.items()},
-        "derived": list(loaded.derived),
-        "hints": list(description.hints),
-    }

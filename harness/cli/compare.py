@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from harness.cli.options import check_fail_on, fail_on_option, json_option, typed
 
 __all__ = ["compare"]
 
@@ -19,16 +22,38 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", help="Hold all of them to this one: a kept summary.json, or a run folder."),
     ] = None,
-    fail_on: Annotated[list[str] | None, typer.Option(help='Exit with 1 on a "regression".')] = None,
+    fail_on: Annotated[list[str] | None, fail_on_option('Exit with 1 on a "regression".')] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one HTML page, too; an older one is replaced.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    as_json: Annotated[bool, json_option("Print JSON instead.")] = False,
 ) -> None:
     """Say what became faster or slower from one run to the next, per candidate and path, with intervals."""
-    from harness.cli.comparing import compare_folders
+    check_fail_on(fail_on or (), ("regression",))
+    from harness.app.compare import compare as join
+    from harness.app.compare import keep_page
 
-    raise typer.Exit(
-        compare_folders(runs, baseline, tuple(fail_on or ()), markdown=markdown, html=html, as_json=as_json)
-    )
+    compared = join(runs, baseline)
+    if html is not None:  # written first: it also says why runs cannot be compared
+        keep_page(compared, html, typed())
+        print(f"Page: {html}", file=sys.stderr)
+    found = compared.found
+    if as_json:
+        import json
+
+        from harness.report.summary import to_plain
+
+        print(json.dumps({"compare_version": 1, "comparisons": [to_plain(one) for one in found]}, indent=2))
+    elif markdown:
+        from harness.report.between import between_markdown
+
+        print(between_markdown(found), end="")
+    else:
+        from rich.console import Console
+
+        from harness.report.between import between_report
+
+        Console(highlight=False).print(between_report(found))
+    worse = any(one.verdict in ("regression", "mixed") for one in found)
+    raise typer.Exit(int("regression" in (fail_on or ()) and worse))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from harness.app.options import ExportOptions
+from harness.cli.options import Force, Policies, only_option, output_option
 
 __all__ = ["export"]
 
@@ -21,16 +25,19 @@ def export(
             "dot: the graph.",
         ),
     ] = "otlp",
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="File to write; left out: print it.", show_default=False)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help="Only this candidate's trials (may be repeated).")] = None,
+    out: Annotated[Path | None, output_option("File to write; left out: print it.", show_default=False)] = None,
+    force: Force = False,
+    only: Annotated[list[str] | None, only_option("Only this candidate's trials (may be repeated).")] = None,
+    policies: Policies = None,
 ) -> None:
     """Write a run as OpenTelemetry spans, Perfetto trace events, CSV or JSON lines, or its graph as Mermaid or DOT."""
-    from harness.cli.exporting import export_graph, export_records
+    from harness.app.export import export as rendered
+    from harness.app.export import write_lines
 
-    if format_ == "mermaid" or format_ == "dot":
-        export_graph(path, format_, out, force)
-    else:
-        export_records(path, format_, out, force, tuple(only or ()))
+    lines = rendered(path, format_, ExportOptions(only=tuple(only or ()), policies=policies))
+    if out is None:
+        for line in lines:
+            print(line)
+        return
+    write_lines(lines, out, force=force)
+    print(f"wrote {out}", file=sys.stderr)

@@ -48,7 +48,7 @@ BEGIN = (
     "slotwise run my-pipeline/workloads/research-digest.yaml",
 )
 
-_WHAT = ("only", "scale", "seed")
+_WHAT = ("only", "scale", "seed", "policies")
 _PROFILE = ("profile", "assume", "extrapolate", "resamples", "lengths", "forecast")
 _REPEATS = ("repeats", "warmup", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
@@ -161,7 +161,7 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then options by section."""
         records = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]
-        known = [(param, (_words(of[0]), _words(of[1]))) for param, of in records if of is not None]
+        known = [(param, (_words(record[0]), _words(record[1]))) for param, record in records if record is not None]
         sections = OPTIONS.get(ctx.command.name or "", {})
         of_name = {name: title for title, names in sections.items() for name in names}
         rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], **{title: [] for title in sections}, "Options": []}

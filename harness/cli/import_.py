@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.app.options import ImportOptions
 from harness.cli.help import Command, Commands
+from harness.cli.options import Force, Json, output_option
+
+if TYPE_CHECKING:
+    from harness.app.import_ import Imported
 
 __all__ = ["app"]
 
@@ -18,11 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[
-    Path | None, typer.Option("-o", "--out", help="File to write; left out: NAME.yaml here.", show_default=False)
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path | None, output_option("File to write; left out: NAME.yaml here.", show_default=False)]
 
 
 @app.command(cls=Command)
@@ -36,9 +38,10 @@ def langgraph(
     as_json: Json = False,
 ) -> None:
     """Turn a compiled LangGraph into a workload. Importing the module executes its code."""
-    from harness.cli.importing import import_langgraph
+    from harness.app.import_ import import_langgraph
+    from harness.report.progress import LineProgress
 
-    import_langgraph(graph, out, force, as_json)
+    _show(import_langgraph(graph, ImportOptions(out=out, force=force), LineProgress(sys.stderr)), as_json)
 
 
 @app.command(cls=Command)
@@ -51,6 +54,22 @@ def traces(
     as_json: Json = False,
 ) -> None:
     """Recover a workload from OpenTelemetry GenAI spans: graph, sizes, tool times, branches, loops, arrivals."""
-    from harness.cli.importing import import_traces
+    from harness.app.import_ import import_traces
 
-    import_traces(file, out, force, as_json)
+    _show(import_traces(file, ImportOptions(out=out, force=force)), as_json)
+
+
+def _show(imported: Imported, as_json: bool) -> None:
+    """Print what was recovered, and what is left open."""
+    from harness.report.imported import imported_plain, print_imported
+
+    workload, files, draft, noticed, questions = imported
+    if as_json:
+        import json
+
+        print(json.dumps(imported_plain(draft, workload, files, noticed, questions), indent=2))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    print_imported(draft, workload, files, noticed, questions, console)

@@ -19,9 +19,9 @@ def migrate(
     ] = False,
 ) -> None:
     """Rename the keys of an older Slotwise in workload files. Comments and layout stay."""
-    from harness.workload.migrate import migrate as migrate_path
+    from harness.app.migrate import migrate as rewrite
 
-    done = [one for path in paths for one in migrate_path(path, check=check)]
+    done = rewrite(paths, check=check)
     for one in done:
         if not one.failed:
             typer.echo(one.said)

@@ -1,60 +1,137 @@
-"""The options of commands that measure, and what of them changes the workload. Nothing heavy is imported here."""
+"""Options that several commands have, each declared once; and values that are typed as text. Nothing heavy is here.
+
+An option that says the same everywhere is a type. One that each command says in its own words is a function of them.
+"""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any
+
+import typer
 
 from harness.errors import UserError, did_you_mean
-from harness.units import safe_url
-from harness.workload.load import Overrides
+from harness.units import read_seconds, read_size, safe_url
 
-__all__ = ["Options", "check_fail_on", "overrides_of"]
-
-FAIL_ON = ("goals", "failures")
-
-
-class Options(NamedTuple):
-    """The options of `slotwise run`."""
-
-    out: Path
-    repeats: int | None
-    warmup: int | None
-    scale: int
-    only: tuple[str, ...]
-    engine: str | None
-    model: str | None
-    servers: tuple[str, ...]
-    seed: int | None
-    fail_on: tuple[str, ...]
-    as_json: bool
-
-
-def check_fail_on(names: tuple[str, ...]) -> None:
-    """Raise UserError where `--fail-on` names something unknown."""
-    for name in names:
-        if name not in FAIL_ON:
-            allowed = ", ".join(FAIL_ON)
-            raise UserError(f'--fail-on: expected one of {allowed}, found "{name}"{did_you_mean(name, FAIL_ON)}')
-
-
-def overrides_of(options: Options) -> Overrides:
-    """Return what the command line changes in the workload."""
-    return Overrides(
-        engine=options.engine,
-        model=options.model,
-        server_urls=_server_urls(options.servers),
-        repeats=options.repeats,
-        warmup=options.warmup,
-        scale=options.scale,
-        seed=options.seed,
-        only=options.only,
-    )
+__all__ = [
+    "Assume",
+    "Extrapolate",
+    "Force",
+    "Json",
+    "Policies",
+    "Repeats",
+    "Resamples",
+    "Scale",
+    "Seed",
+    "assume_option",
+    "budget_s",
+    "check_fail_on",
+    "engine_option",
+    "extrapolate_option",
+    "fail_on_option",
+    "force_option",
+    "json_option",
+    "memory_bytes",
+    "model_option",
+    "numbers",
+    "only_option",
+    "out_option",
+    "output_option",
+    "profile_option",
+    "repeats_option",
+    "server_option",
+    "server_urls",
+    "settings_option",
+    "typed",
+    "whole_numbers",
+]
 
 
-def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
+def _declared(*flags: str) -> Callable[..., Any]:
+    """Return what declares an option of these flags in a command's own words."""
+    return lambda about, **more: typer.Option(*flags, help=about, **more)
+
+
+# What is run.
+only_option = _declared("--only")
+Scale = Annotated[int, typer.Option("--scale", min=1, help="Multiply the number of jobs of every pipeline.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn.")]
+Policies = Annotated[
+    Path | None,
+    typer.Option(
+        "--policies",
+        metavar="FILE",
+        help="Policies of your own: a Python file. It is executed.",
+        show_default=False,
+    ),
+]
+
+# On which servers.
+engine_option = _declared("--engine")
+model_option = _declared("--model")
+server_option = _declared("--server")
+
+# On which profile.
+profile_option = _declared("--profile")
+assume_option = _declared("--assume")
+extrapolate_option = _declared("--extrapolate")
+Assume = Annotated[list[str] | None, assume_option("A value that the profile does not know.", metavar="KEY=NUMBER")]
+Extrapolate = Annotated[bool, extrapolate_option("Derive slot settings that the profile lacks; marked.")]
+Resamples = Annotated[
+    int | None,
+    typer.Option("--resamples", min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out."),
+]
+
+# How often.
+repeats_option = _declared("--repeats")
+Repeats = Annotated[int | None, repeats_option("Recorded repeats of every candidate.", min=1)]
+
+# What comes out.
+json_option = _declared("--json")
+fail_on_option = _declared("--fail-on")
+force_option = _declared("--force")
+out_option = _declared("--out")
+output_option = _declared("-o", "--out")
+settings_option = _declared("--settings")
+Force = Annotated[bool, force_option("Overwrite what is there.")]
+Json = Annotated[bool, json_option("Print JSON.")]
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def typed() -> str:
+    """Return the command line as it was typed; it may have credentials in it."""
+    return shlex.join(["slotwise", *sys.argv[1:]])
+
+
+def numbers(flag: str, pairs: Iterable[str] | None, example: str, what: str = "KEY") -> dict[str, float]:
+    """Read KEY=NUMBER pairs; UserError where one is none."""
+    values = {}
+    for pair in pairs or ():
+        key, _, number = pair.partition("=")
+        try:
+            values[key] = float(number)
+        except ValueError:
+            raise UserError(f'{flag}: expected {what}=NUMBER, such as {example}, found "{pair}"') from None
+    return values
+
+
+def whole_numbers(flag: str, text: str, expected: str) -> tuple[int, ...]:
+    """Read numbers between commas; UserError where one is none."""
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise UserError(f'{flag}: expected numbers {expected}, found "{text}"') from None
+
+
+def server_urls(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Read NAME=URL pairs; UserError where one is none."""
     urls = {}
-    for pair in pairs:
+    for pair in pairs or ():
         name, separator, url = pair.partition("=")
         if not (name and separator and url):
             raise UserError(
@@ -62,3 +139,27 @@ def _server_urls(pairs: tuple[str, ...]) -> dict[str, str]:
             )
         urls[name] = url
     return urls
+
+
+def budget_s(text: str) -> float:
+    """Read a time such as 90s, 5m or 1h; UserError where it is none."""
+    found = read_seconds(text)
+    if found is None:
+        raise UserError(f'--budget: expected a time such as 90s, 5m or 1h, found "{text}"')
+    return found
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """Read a size such as 8GB; UserError where it is none."""
+    found = None if text is None else read_size(text)
+    if text is not None and found is None:
+        raise UserError(f'--memory: expected a size such as 8GB or 512MB, found "{text}"')
+    return found
+
+
+def check_fail_on(names: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raise UserError where `--fail-on` names something unknown."""
+    for name in names:
+        if name not in allowed:
+            expected = ", ".join(allowed) if len(allowed) == 1 else f"one of {', '.join(allowed)}"
+            raise UserError(f'--fail-on: expected {expected}, found "{name}"{did_you_mean(name, allowed)}')

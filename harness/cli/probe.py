@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from harness.app.options import ProbeOptions
+from harness.cli.options import json_option, model_option, whole_numbers
+from harness.errors import UserError
 
 __all__ = ["probe"]
 
@@ -20,14 +25,37 @@ def probe(
             show_default=False,
         ),
     ],
-    model: Annotated[str | None, typer.Option(help="Model name, or the path of a GGUF file.")] = None,
+    model: Annotated[str | None, model_option("Model name, or the path of a GGUF file.")] = None,
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 100,
     rungs: Annotated[str, typer.Option(help="How many calls at once, comma-separated.")] = "1,2,4,8",
     rounds: Annotated[int, typer.Option(min=1, max=50, help="Measure every rung so often; medians are shown.")] = 1,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this SVG file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead.")] = False,
+    as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Find a server's real slots from outside, and its ladder: 1, 2, 4, 8 equal calls at once."""
-    from harness.cli.probing import probe_servers
+    at_once = whole_numbers("--rungs", rungs, "from 1 to 128, such as 1,2,4,8")
+    options = ProbeOptions(model=model, tokens=tokens, rungs=at_once, rounds=rounds)
+    from harness.app.probe import probe as measure
+    from harness.report.progress import progress_for
 
-    probe_servers(tuple(servers), model, tokens=tokens, rungs=rungs, rounds=rounds, chart=chart, as_json=as_json)
+    with progress_for(sys.stderr) as progress:
+        ladders = measure(servers, options, progress)
+    if chart is not None:
+        from harness.report.charts import ladder_chart, to_svg
+
+        try:
+            chart.write_text(to_svg(ladder_chart(ladders)), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{chart}: the chart cannot be written: {error.strerror}") from error
+    if as_json:
+        import json
+
+        from harness.report.summary import to_plain
+
+        print(json.dumps([to_plain(ladder) for ladder in ladders], indent=2))
+    else:
+        from rich.console import Console
+
+        from harness.report.ladder import ladder_report
+
+        Console(highlight=False).print(ladder_report(ladders))

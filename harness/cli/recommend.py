@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOptions
+from harness.cli.conclude import INTERRUPTED
+from harness.cli.options import (
+    Assume,
+    Policies,
+    Resamples,
+    Scale,
+    Seed,
+    budget_s,
+    engine_option,
+    extrapolate_option,
+    json_option,
+    memory_bytes,
+    model_option,
+    numbers,
+    out_option,
+    profile_option,
+    server_option,
+    settings_option,
+    typed,
+)
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
@@ -22,25 +44,21 @@ def recommend(
     ] = None,
     profile: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="[MODEL=]NAME",
-            help="Profile of the machine: a name or a file (two models: MODEL=NAME twice); left out: one of this "
+        profile_option(
+            "Profile of the machine: a name or a file (two models: MODEL=NAME twice); left out: one of this "
             "machine and model, else a new one.",
+            metavar="[MODEL=]NAME",
             show_default=False,
         ),
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for the measurement: 90s, 5m, 1h.")] = "5m",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Confirm the best few on servers.")] = True,
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Try slot settings that the profile lacks; marked.")
-    ] = False,
+    extrapolate: Annotated[bool, extrapolate_option("Try slot settings that the profile lacks; marked.")] = False,
     max_slots: Annotated[int | None, typer.Option(min=1, max=64, help="The most slots of one server.")] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory for the servers, such as 8GB.", show_default=False)
     ] = None,
-    assume: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A value that the profile does not know.")
-    ] = None,
+    assume: Assume = None,
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="Draws on which the last candidates are tried.")] = 16,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes of the search.", show_default="every core")
@@ -48,27 +66,25 @@ def recommend(
     cluster: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Search on the Dask cluster with this scheduler instead.")
     ] = "",
-    resamples: Annotated[
-        int | None, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out.")
-    ] = None,
-    scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
-    engine: Annotated[str | None, typer.Option(help='"ollama": run the embedded servers on managed Ollama.')] = None,
-    model: Annotated[str | None, typer.Option(help="Use this model instead of the workload's.")] = None,
+    resamples: Resamples = None,
+    scale: Scale = 1,
+    seed: Seed = None,
+    policies: Policies = None,
+    engine: Annotated[str | None, engine_option('"ollama": run the embedded servers on managed Ollama.')] = None,
+    model: Annotated[str | None, model_option("Use this model instead of the workload's.")] = None,
     server: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Without a workload: this running server, as far as it can be known."),
+        str | None, server_option("Without a workload: this running server, as far as it can be known.", metavar="URL")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write recommendation.md and .json into a folder below.")] = None,
+    out: Annotated[Path | None, out_option("Write recommendation.md and .json into a folder below.")] = None,
     settings: Annotated[
         str | None,
-        typer.Option(
+        settings_option(
+            f"Print the answer's settings instead: {kinds_listed()}.",
             metavar="KIND",
-            help=f"Print the answer's settings instead: {kinds_listed()}.",
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON instead.")] = False,
+    as_json: Annotated[bool, json_option("Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
     if file is None:  # no workload, but a model: the question of `slotwise sweep`
@@ -76,35 +92,52 @@ def recommend(
             raise UserError(
                 "name a workload, or a model with --model: slotwise recommend FILE, slotwise recommend --model M"
             )
-        from harness.cli.sweeping import sweep_model
+        from harness.cli.sweep import sweep_and_show
 
-        code = sweep_model((model,), engine=engine or "llamacpp", most=max_slots or 64, server=server, as_json=as_json)
-        raise typer.Exit(code)
+        asked = SweepOptions(engine=engine or "llamacpp", most=max_slots or 64, server=server)
+        raise typer.Exit(sweep_and_show((model,), asked, as_json=as_json))
     if server is not None:
         raise UserError("--server goes with --model alone; in a workload a running server is named by its url")
-    from harness.cli.recommending import Options, recommend_workload
-
-    code = recommend_workload(
-        file,
-        Options(
+    options = RecommendOptions(
+        changes=Changes(scale=scale, seed=seed, engine=engine, model=model, policies=policies),
+        assumptions=Assumptions(
             profiles=tuple(profile or ()),
-            budget=budget,
-            measure=measure,
+            assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),
             extrapolate=extrapolate,
-            max_slots=max_slots,
-            memory=memory,
-            assume=tuple(assume or ()),
-            seeds=seeds,
-            workers=workers,
-            cluster=cluster,
             resamples=resamples,
-            scale=scale,
-            seed=seed,
-            engine=engine,
-            model=model,
-            out=out,
-            as_json=as_json,
-            settings=settings,
         ),
+        measure=measure,
+        budget_s=budget_s(budget),
+        max_slots=max_slots,
+        memory_bytes=memory_bytes(memory),
+        seeds=seeds,
+        workers=workers,
+        cluster=cluster,
+        out=out or Path("reports"),
+        command=typed(),
     )
-    raise typer.Exit(code)
+    from harness.app.recommend import keep_recommendation
+    from harness.app.recommend import recommend as search
+    from harness.app.settings import answer_settings, check_kind
+    from harness.report.progress import progress_for
+
+    if settings is not None:
+        check_kind(settings)  # before anything long begins
+    with progress_for(sys.stderr) as progress:
+        recommendation = search(file, options, progress)
+    if settings is not None:
+        print(answer_settings(recommendation, settings), end="")
+    elif as_json:
+        from harness.report.recommendation import recommendation_text
+
+        print(recommendation_text(recommendation), end="")
+    else:
+        from rich.console import Console
+
+        from harness.report.recommendation import print_recommendation
+
+        print_recommendation(recommendation, Console(highlight=False))
+    if out is not None:
+        print(f"\nRecommendation: {keep_recommendation(recommendation, out)}", file=sys.stderr)
+    if recommendation.interrupted:
+        raise typer.Exit(INTERRUPTED)

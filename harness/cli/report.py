@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
@@ -15,13 +16,13 @@ __all__ = ["report"]
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of the report.")] = False,
+    json: Annotated[bool, json_option("Print summary.json instead of the report.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Print where report.html is instead of the report.")] = False,
     settings: Annotated[
         str | None,
-        typer.Option(
+        settings_option(
+            f"Print settings to copy, whole, and nothing else: {kinds_listed()}.",
             metavar="KIND",
-            help=f"Print settings to copy, whole, and nothing else: {kinds_listed()}.",
         ),
     ] = None,
     candidate: Annotated[
@@ -33,29 +34,23 @@ def report(
         raise UserError("--candidate says whose --settings to print; say also which: --settings systemd")
     import gc
 
-    from rich.console import Console
+    from harness.app.report import keep_report
+    from harness.app.report import report as read
 
-    from harness.analysis.analyse import analyse
-    from harness.report.files import write_report
-    from harness.report.summary import summary_text
-    from harness.report.terminal import print_report
-    from harness.runs.folder import read_run
-    from harness.runs.index import note_run
-
-    run = read_run(folder)
-    gc.freeze()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
-    analysis = analyse(run, folder)
+    gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
+    run, analysis = read(folder)
+    gc.freeze()
+    gc.enable()
     if settings is not None:
-        from harness.cli.settings import settings_text
+        from harness.app.settings import settings_text
 
         typer.echo(settings_text(analysis, settings, candidate), nl=False)
         return
     # Printed first: a folder that cannot be written can still be read.
-    if json:
-        typer.echo(summary_text(analysis), nl=False)
-    elif not html:
-        print_report(analysis, Console(highlight=False))
-    write_report(folder, analysis, run)
-    note_run(folder)
+    if json or not html:
+        from harness.cli.conclude import show
+
+        show(analysis, as_json=json)
+    keep_report(folder, analysis, run)
     if html and not json:
         typer.echo(str(folder / "report.html"))

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.app.options import Changes, ResumeOptions, RunOptions
+from harness.cli.conclude import conclude
+from harness.cli.options import (
+    Policies,
+    Repeats,
+    Scale,
+    Seed,
+    check_fail_on,
+    engine_option,
+    fail_on_option,
+    json_option,
+    model_option,
+    only_option,
+    out_option,
+    server_option,
+    server_urls,
+    typed,
+)
+from harness.errors import UserError
+
 __all__ = ["run"]
+
+FAIL_ON = ("goals", "failures")
 
 
 def run(
     file: Annotated[Path | None, typer.Argument(help="The workload, a YAML file.", show_default=False)] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run gets a folder of its own.")] = Path("reports"),
-    repeats: Annotated[int | None, typer.Option(min=1, help="Recorded repeats of every candidate.")] = None,
+    out: Annotated[Path, out_option("Where the run gets a folder of its own.", metavar="DIR")] = Path("reports"),
+    repeats: Repeats = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
-    scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this candidate; repeatable.")] = None,
+    scale: Scale = 1,
+    only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.", metavar="NAME")] = None,
     engine: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help='"ollama": managed Ollama for the embedded engine.')
+        str | None, engine_option('"ollama": managed Ollama for the embedded engine.', metavar="ENGINE")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Use this model instead of the workload's.")] = None,
+    model: Annotated[str | None, model_option("Use this model instead of the workload's.", metavar="NAME")] = None,
     server: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=URL", help="Put a running server in a server's place.")
+        list[str] | None, server_option("Put a running server in a server's place.", metavar="NAME=URL")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
+    seed: Seed = None,
+    policies: Policies = None,
     fail_on: Annotated[
-        list[str] | None, typer.Option(metavar="WHAT", help='Exit with 1 on missed "goals", or "failures".')
+        list[str] | None, fail_on_option('Exit with 1 on missed "goals", or "failures".', metavar="WHAT")
     ] = None,
     resume: Annotated[
         Path | None,
@@ -34,38 +58,37 @@ def run(
             metavar="DIR", help="Go on with this run: measure what is missing or was cut.", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
+    as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
-    from harness.cli.options import Options, check_fail_on, overrides_of
-    from harness.errors import UserError
-    from harness.units import count
-    from harness.workload.load import load_workload
-
-    options = Options(
-        out=out,
+    check_fail_on(fail_on or (), FAIL_ON)
+    options = RunOptions(
+        changes=Changes(
+            scale=scale,
+            seed=seed,
+            only=tuple(only or ()),
+            engine=engine,
+            model=model,
+            servers=server_urls(server),
+            policies=policies,
+        ),
         repeats=repeats,
         warmup=warmup,
-        scale=scale,
-        only=tuple(only or ()),
-        engine=engine,
-        model=model,
-        servers=tuple(server or ()),
-        seed=seed,
-        fail_on=tuple(fail_on or ()),
-        as_json=as_json,
+        out=out,
+        command=typed(),
     )
-    check_fail_on(options.fail_on)
     if resume is not None:
-        from harness.cli.resuming import resume_run
-
-        raise typer.Exit(resume_run(resume, file, options))
+        raise typer.Exit(_resume(resume, file, options, fail_on or (), as_json))
     if file is None:
         raise UserError(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
             "slotwise run --resume DIR goes on with a run"
         )
-    loaded = load_workload(file, overrides_of(options))  # a mistake shows at once: langchain is not loaded yet
+    from harness.app.workload import load
+    from harness.units import count
+
+    # A mistake shows at once: langchain is not loaded yet.
+    loaded = load(file, options.changes, repeats=repeats, warmup=warmup)
     often = loaded.workload.measure
     warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     typer.echo(
@@ -73,6 +96,30 @@ def run(
         f"{count(often.repeats, 'repeat')} {warm_up}",
         err=True,
     )
-    from harness.cli.running import run_workload
+    from harness.app.run import run as measure
+    from harness.report.progress import progress_for
 
-    raise typer.Exit(run_workload(loaded, options))
+    with progress_for(sys.stderr) as progress:
+        measured = measure(loaded, options, progress)
+    raise typer.Exit(conclude(measured, fail_on or (), as_json=as_json))
+
+
+def _resume(folder: Path, file: Path | None, given: RunOptions, fail_on: list[str] | tuple[()], as_json: bool) -> int:
+    """Go on with a run; return the exit code."""
+    allowed = Changes(servers=given.changes.servers, policies=given.changes.policies)
+    if given != RunOptions(changes=allowed, command=given.command):
+        raise UserError(
+            "--resume goes on with the options of the run; beside it only --server, --policies, --fail-on and --json "
+            "can be given"
+        )
+    from harness.app.resume import resume
+    from harness.report.progress import progress_for
+    from harness.units import count
+
+    options = ResumeOptions(file=file, servers=given.changes.servers, policies=given.changes.policies)
+    with progress_for(sys.stderr) as progress:
+        resumed = resume(folder, options, progress)
+    if not resumed.missing:
+        trials = count(resumed.trials, "trial")
+        print(f"slotwise: nothing is missing in {folder}: all {trials} are there", file=sys.stderr)
+    return conclude(resumed.measured, fail_on, as_json=as_json)

@@ -2,38 +2,81 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from harness.app.options import Assumptions, Changes, ScoreOptions
+from harness.cli.conclude import conclude
+from harness.cli.options import (
+    Assume,
+    Extrapolate,
+    Policies,
+    Repeats,
+    json_option,
+    numbers,
+    only_option,
+    out_option,
+    profile_option,
+    typed,
+)
 
 __all__ = ["score"]
 
 
 def score(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
-    profile: Annotated[str, typer.Option(help="Profile of the machine: a name or a file.", show_default=False)],
+    profile: Annotated[str, profile_option("Profile of the machine: a name or a file.", show_default=False)],
     run: Annotated[
         Path | None, typer.Option(help="Score against this run folder of the workload instead of running it now.")
     ] = None,
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Guess the lengths of calls as `simulate` does, not as observed.")
     ] = False,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Recorded repeats of every candidate.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this candidate (may be repeated).")] = None,
-    assume: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A value that the profile does not know.")
-    ] = None,
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Derive slot settings that the profile lacks; marked.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the run's own folder.")] = Path("reports"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON instead.")] = False,
+    repeats: Repeats = None,
+    only: Annotated[list[str] | None, only_option("Only this candidate (may be repeated).")] = None,
+    policies: Policies = None,
+    assume: Assume = None,
+    extrapolate: Extrapolate = False,
+    out: Annotated[Path, out_option("Folder for the run's own folder.")] = Path("reports"),
+    as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
-    from harness.cli.scoring import Options, score_workload
-
-    options = Options(
-        profile, run, forecast, repeats, tuple(only or ()), tuple(assume or ()), extrapolate, out, as_json
+    options = ScoreOptions(
+        changes=Changes(only=tuple(only or ()), policies=policies),
+        assumptions=Assumptions(
+            profiles=(profile,),
+            assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),
+            extrapolate=extrapolate,
+        ),
+        run=run,
+        forecast=forecast,
+        repeats=repeats,
+        out=out,
+        command=typed(),
     )
-    raise typer.Exit(score_workload(file, options))
+    from harness.app.score import keep_score
+    from harness.app.score import score as join
+    from harness.report.progress import progress_for
+
+    with progress_for(sys.stderr) as progress:
+        scored = join(file, options, progress)
+    if scored.score is None:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
+        raise typer.Exit(conclude(scored.measured, as_json=as_json))
+    origin = scored.measured.run.origin
+    if as_json:
+        import json
+
+        from harness.report.score_file import score_json
+
+        print(json.dumps(score_json(scored.score, origin), indent=2))
+    else:
+        from rich.console import Console
+
+        from harness.report.score import score_report
+
+        Console(highlight=False).print(score_report(scored.score, scored.notes, scored.lengths, origin))
+    keep_score(scored)
+    print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from harness.app.options import Assumptions, Changes, SimulateOptions
+from harness.cli.conclude import show
+from harness.cli.options import (
+    Assume,
+    Extrapolate,
+    Policies,
+    Resamples,
+    Scale,
+    Seed,
+    json_option,
+    numbers,
+    only_option,
+    out_option,
+    profile_option,
+    repeats_option,
+    typed,
+)
 
 __all__ = ["simulate"]
 
@@ -14,47 +33,45 @@ def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[
         list[str],
-        typer.Option(
+        profile_option(
+            "Profile of the machine: a name or a file; for several models one each.",
             metavar="[MODEL=]NAME",
-            help="Profile of the machine: a name or a file; for several models one each.",
             show_default=False,
         ),
     ],
-    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="How often, with other draws each time.")] = 200,
-    resamples: Annotated[
-        int | None, typer.Option(min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out.")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Simulate only this candidate (may be repeated).")] = None,
-    scale: Annotated[int, typer.Option(min=1, help="Multiply the number of jobs of every pipeline.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn.")] = None,
-    assume: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A value that the profile does not know.")
-    ] = None,
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Derive slot settings that the profile lacks; marked.")
-    ] = False,
+    repeats: Annotated[int, repeats_option("How often, with other draws each time.", min=1, max=100_000)] = 200,
+    resamples: Resamples = None,
+    only: Annotated[list[str] | None, only_option("Simulate only this candidate (may be repeated).")] = None,
+    scale: Scale = 1,
+    seed: Seed = None,
+    policies: Policies = None,
+    assume: Assume = None,
+    extrapolate: Extrapolate = False,
     lengths: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a run folder with every record below this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead.")] = False,
+    out: Annotated[Path | None, out_option("Write a run folder with every record below this folder.")] = None,
+    as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
-    from harness.cli.simulating import Options, simulate_workload
-
-    simulate_workload(
-        file,
-        Options(
+    options = SimulateOptions(
+        changes=Changes(scale=scale, seed=seed, only=tuple(only or ()), policies=policies),
+        assumptions=Assumptions(
             profiles=tuple(profile),
-            repeats=repeats,
-            resamples=resamples,
-            only=tuple(only or ()),
-            scale=scale,
-            seed=seed,
-            assume=tuple(assume or ()),
+            assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),
             extrapolate=extrapolate,
-            lengths=lengths,
-            out=out,
-            as_json=as_json,
+            resamples=resamples,
         ),
+        repeats=repeats,
+        lengths=lengths,
+        command=typed(),
     )
+    from harness.app.simulate import simulate as predict
+
+    simulated = predict(file, options)
+    show(simulated.analysis, as_json=as_json)
+    if out is not None:
+        from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
+
+        folder = keep_prediction(simulated, out)
+        print(f"\nReport, charts and every call: {folder}", file=sys.stderr)

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-__all__ = ["sweep"]
+from harness.app.options import SweepOptions
+from harness.cli.conclude import INTERRUPTED
+from harness.cli.options import engine_option, json_option, model_option, server_option
+
+__all__ = ["sweep", "sweep_and_show"]
 
 
 def sweep(
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Model name, or the path of a GGUF file; may be repeated.  [default: smollm2-135m]"),
+        model_option("Model name, or the path of a GGUF file; may be repeated.  [default: smollm2-135m]"),
     ] = None,
-    engine: Annotated[str, typer.Option(help="llamacpp or ollama, started once for every slot count.")] = "llamacpp",
+    engine: Annotated[str, engine_option("llamacpp or ollama, started once for every slot count.")] = "llamacpp",
     context: Annotated[
         int | None, typer.Option(min=256, max=10_000_000, help="Context of one slot, in tokens.  [default: 2048]")
     ] = None,
     most: Annotated[int, typer.Option(min=1, max=64, help="Try no more slots than this.")] = 64,
     server: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A running server instead: so many calls at once, its slots as they are."),
+        server_option("A running server instead: so many calls at once, its slots as they are.", metavar="URL"),
     ] = None,
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON instead.")] = False,
+    as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Try 1, 2, 4, 8, ... slots until throughput is flat, memory is full, or the server does not start."""
-    from harness.cli.sweeping import sweep_model
-
-    code = sweep_model(
-        tuple(model or ()),
+    options = SweepOptions(
         engine=engine,
         context_tokens=context,
         most=most,
@@ -40,6 +43,30 @@ def sweep(
         tokens=tokens,
         rounds=rounds,
         threads=threads,
-        as_json=as_json,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(sweep_and_show(tuple(model or ()), options, as_json=as_json))
+
+
+def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: bool) -> int:
+    """Sweep, print what was found, and return the exit code; what ended it early is raised."""
+    from harness.app.sweep import sweep as measure
+    from harness.report.progress import progress_for
+
+    with progress_for(sys.stderr) as progress:
+        swept = measure(models, options, progress)
+    if swept.sweeps and as_json:
+        import json
+
+        from harness.report.sweep import sweeps_plain
+
+        answer = {"machine": swept.machine, "sweeps": sweeps_plain(swept.sweeps)}
+        print(json.dumps(answer, indent=2, allow_nan=False))
+    elif swept.sweeps:
+        from rich.console import Console
+
+        from harness.report.sweep import sweep_report
+
+        Console(highlight=False).print(sweep_report(swept.sweeps))
+    if swept.failure is not None:
+        raise swept.failure
+    return INTERRUPTED if swept.interrupted else 0

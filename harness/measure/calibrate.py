@@ -31,12 +31,12 @@ from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Wanted", "calibrate", "pick_pair", "room_for"]
+__all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
 START_S = 5.0  # about what starting a server and warming it up takes
 
 
-class Wanted(NamedTuple):
+class ToCalibrate(NamedTuple):
     """A server to calibrate."""
 
     name: str
@@ -47,7 +47,7 @@ class Wanted(NamedTuple):
 class _Up(NamedTuple):
     """A server that is up, warm and known to have its slots."""
 
-    wanted: Wanted
+    wanted: ToCalibrate
     server: RunningServer
     setting: Setting
     text: TextTokens | None  # of the first server: the model is the same
@@ -63,14 +63,14 @@ class _Calibrated(NamedTuple):
     setting: SlotSetting
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ToCalibrate:
         """What was to be calibrated."""
         return self.up.wanted
 
 
 async def calibrate(
     name: str,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ToCalibrate],
     effort: Effort,
     progress: Progress,
     *,
@@ -110,7 +110,7 @@ def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
     return halves[0], halves[-1]
 
 
-async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Progress) -> list[_Calibrated]:
+async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progress: Progress) -> list[_Calibrated]:
     """Calibrate servers, all up and in turns where there is the memory for that, else one after the other."""
     done: list[_Calibrated] = []
     while left := wanted[len(done) :]:
@@ -129,7 +129,7 @@ async def _calibrate_each(wanted: Sequence[Wanted], effort: Effort, progress: Pr
     return done
 
 
-def room_for(others: Sequence[Wanted], server: RunningServer, slots: int, available_bytes: int) -> bool:
+def room_for(others: Sequence[ToCalibrate], server: RunningServer, slots: int, available_bytes: int) -> bool:
     """Tell whether others are sure to fit beside a server that is up: into main memory, whose size can be known.
 
     Args:
@@ -144,7 +144,7 @@ def room_for(others: Sequence[Wanted], server: RunningServer, slots: int, availa
     return sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others) <= available_bytes
 
 
-async def _bring_up(stack: AsyncExitStack, wanted: Wanted, progress: Progress, *, text: bool) -> _Up:
+async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progress, *, text: bool) -> _Up:
     endpoint = await stack.enter_async_context(opened(wanted.name, wanted.spec, progress))
     server = endpoint.server
     load_s = None

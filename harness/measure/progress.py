@@ -1,14 +1,14 @@
-"""What a person is told while something long goes on. Its two listeners are in harness.report.progress."""
+"""What a person is told while something long goes on. Those who show it are in harness.report.progress."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from harness.core.engine import Engine
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 
-__all__ = ["Progress"]
+__all__ = ["SILENT", "Progress"]
 
 
 class Progress(Protocol):
@@ -24,6 +24,13 @@ class Progress(Protocol):
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Tell how far the fetching of a model is."""
+        return
+
+    def expect(self, expected_s: Mapping[str, float], at_most_s: float | None = None) -> None:
+        """Tell how long a trial of each name takes by a prediction, and when the measurement ends at the latest.
+
+        With `at_most_s` it ends as soon as enough is known: how many trials there will be is then not known.
+        """
         return
 
     def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
@@ -47,3 +54,10 @@ class Progress(Protocol):
     def record(self, record: CallRecord | JobRecord | DelayRecord) -> None:
         """Tell of what has ended, as it is written down."""
         return
+
+
+class _Silent(Progress):
+    """Shows nothing."""
+
+
+SILENT: Progress = _Silent()

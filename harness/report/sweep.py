@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.sweep import Sweep, SweepRow, saturation, sentences, signed
+from harness.report.summary import to_plain
 from harness.report.text import plain
 from harness.units import count, percent, seconds, size
 
-__all__ = ["sweep_report"]
+__all__ = ["sweep_report", "sweeps_plain"]
 
 _SIDE_BY_SIDE = 4  # models in one table: more do not fit into 80 columns
 _LONGEST_NAME = 16
@@ -33,6 +35,16 @@ def sweep_report(sweeps: Sequence[Sweep]) -> Group:
             parts += [_side_by_side(with_figures[start : start + _SIDE_BY_SIDE]), ""]
     parts.append(Text("Below each number its 95 % interval over the rounds.", style="dim"))
     return Group(*parts)
+
+
+def sweeps_plain(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
+    """Return the answer for `--json`."""
+    plain_sweeps = []
+    for sweep in sweeps:
+        knee = saturation(sweep)
+        said = {"saturates_at": knee and knee.slots, "memory_slots": sweep.memory_slots, "sentences": sentences(sweep)}
+        plain_sweeps.append({**to_plain(sweep), **{key: to_plain(value) for key, value in said.items()}})
+    return plain_sweeps
 
 
 def _head(sweep: Sweep) -> Text:

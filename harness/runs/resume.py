@@ -16,6 +16,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.runs.folder import RECORD_FILES, RunFolder, read_run
 from harness.runs.model import Run
+from harness.runs.plans import kept_plan
 from harness.workload.load import Loaded
 from harness.workload.schema import Workload
 
@@ -89,7 +90,7 @@ def check_same(path: Path, run: Run, loaded: Loaded) -> None:
     differ = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
     work = loaded.work()
     differ += [part for part in run.work if run.work[part] != work.get(part) and part not in differ]
-    if not differ and run.plans != loaded.plans:
+    if not differ and [kept_plan(plan) for plan in run.plans] != [kept_plan(plan) for plan in loaded.plans]:
         differ = ["the candidates that this version derives"]
     if differ:
         raise UserError(

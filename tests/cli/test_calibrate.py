@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.cli import calibrating
-from harness.cli.calibrating import calibrate_server, wanted_of
+from harness.app import calibrate as calibrating
+from harness.app import machine
+from harness.app.calibrate import to_calibrate
+from harness.cli.calibrate import calibrate
+from harness.cli.options import whole_numbers
 from harness.errors import ServerFailure, UserError
+from harness.measure import calibrate as measuring
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.report.calibration import calibration_report
@@ -62,20 +66,18 @@ def calibrated(monkeypatch: pytest.MonkeyPatch, profile: Profile | BaseException
             raise profile
         return profile
 
-    monkeypatch.setattr(calibrating, "calibrate", fake)
-    monkeypatch.setattr(calibrating, "busy_cores", lambda: 1.7)
+    monkeypatch.setattr(measuring, "calibrate", fake)
+    monkeypatch.setattr(machine, "busy_cores", lambda: 1.7)
     monkeypatch.setattr(calibrating, "cores", lambda: 2)
     return asked
 
 
 def go(server: str = "llamacpp", **options: Any) -> None:
-    values: dict[str, Any] = {"name": None, "out": None, "pair": None, "machine": None}
-    values |= dict.fromkeys(("quick", "thorough", "force", "as_json"), False) | {"slots": None, "model": None} | options
-    calibrate_server(server, values.pop("slots"), values.pop("model"), **values)
+    calibrate(server, **options)
 
 
 def test_what_is_calibrated() -> None:
-    wanted, both = wanted_of("llamacpp", None, None, None, 2)
+    wanted, both = to_calibrate("llamacpp", None, None, None, 2)
     assert [(w.name, w.spec.slots, getattr(w.spec, "threads", None), w.half) for w in wanted] == [
         ("llamacpp-1", 1, None, False),
         ("llamacpp-4", 4, None, False),
@@ -84,15 +86,15 @@ def test_what_is_calibrated() -> None:
     ]
     assert both
     for given in (
-        ("llamacpp", "1,4", None, False, 2),
-        ("llamacpp", "1,4", None, None, 1),
-        ("ollama", "1,4", "m", None, 2),
+        ("llamacpp", (1, 4), None, False, 2),
+        ("llamacpp", (1, 4), None, None, 1),
+        ("ollama", (1, 4), "m", None, 2),
     ):
-        wanted, both = wanted_of(*given)
+        wanted, both = to_calibrate(*given)
         assert ([w.spec.slots for w in wanted], both) == ([1, 4], False)
-    wanted, both = wanted_of("llamacpp", "8,1,2", "x.gguf", None, 4)
+    wanted, both = to_calibrate("llamacpp", (8, 1, 2), "x.gguf", None, 4)
     assert [w.spec.slots for w in wanted] == [1, 2, 8, 1, 8]
-    (one,), both = wanted_of("http://u:p@127.0.0.1:11434", None, "m", None, 4)
+    (one,), both = to_calibrate("http://u:p@127.0.0.1:11434", None, "m", None, 4)
     assert (one.name, one.spec.model, both) == ("127.0.0.1:11434", "m", False)
 
 
@@ -108,7 +110,7 @@ def test_what_is_calibrated() -> None:
         ),
         ("llamacpp:4", None, None, 2, r'found "llamacpp:4"; do: slotwise calibrate llamacpp --slots 4$'),
         ("llamacpp", "0", None, 2, r'^--slots: expected numbers from 1 to 64, such as 1,4, found "0"$'),
-        ("llamacpp", "1,x", None, 2, r'found "1,x"$'),
+        ("llamacpp", "1,x", None, 2, r'^--slots: expected numbers from 1 to 64, such as 1,4, found "1,x"$'),
         ("llamacpp", "4", True, 2, r"^--pair: it needs two slot counts, such as --slots 1,4$"),
         ("llamacpp", "1,4", True, 1, r"^--pair: the machine has one core$"),
         ("http://u:p@h:1/", "4", None, 2, r"^http://h:1/: a running server has the slots that it has; leave --slots"),
@@ -118,7 +120,8 @@ def test_what_is_calibrated() -> None:
 )
 def test_what_cannot_be_is_refused(server: str, slots: str | None, pair: bool | None, cores: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        wanted_of(server, slots, None, pair, cores)
+        counts = None if slots is None else whole_numbers("--slots", slots, "from 1 to 64, such as 1,4")
+        to_calibrate(server, counts, None, pair, cores)
 
 
 def test_the_profile_is_written_and_shown(

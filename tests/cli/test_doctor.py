@@ -11,7 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from harness.cli import doctor
+from harness.app import doctor
+from harness.cli.doctor import doctor as command
 from harness.servers import machine
 from harness.servers.fronts import child
 
@@ -28,7 +29,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 def app() -> typer.Typer:
     it = typer.Typer()
-    it.command()(doctor.doctor)
+    it.command()(command)
     return it
 
 

@@ -13,7 +13,7 @@ import pytest
 from analysis.scenarios import scenario, steady
 
 from harness.cli.app import _main
-from harness.cli.listing import moment
+from harness.cli.runs import moment
 from harness.errors import UserError
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Run

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from recommend.workloads import PROFILE, both, fan
 
-from harness.cli import sweeping
+from harness.app import sweep as sweeping
+from harness.app.options import SweepOptions
 from harness.cli.app import _main
-from harness.cli.recommending import budget_of, size_of
+from harness.cli.options import budget_s, memory_bytes
 from harness.errors import UserError
+from harness.measure.progress import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -140,22 +142,22 @@ def test_mistakes_are_one_line(
 
 
 def test_without_a_workload_it_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[tuple[str, ...], dict[str, object]]] = []
+    asked: list[tuple[tuple[str, ...], SweepOptions]] = []
 
-    def fake(models: tuple[str, ...], **options: object) -> int:
+    def fake(models: tuple[str, ...], options: SweepOptions, progress: Progress) -> sweeping.Swept:
         asked.append((models, options))
-        return 0
+        return sweeping.Swept((), {}, interrupted=False, failure=None)
 
-    monkeypatch.setattr(sweeping, "sweep_model", fake)
+    monkeypatch.setattr(sweeping, "sweep", fake)
     assert slotwise(monkeypatch, "--model", "m", "--max-slots", "8") == 0
     assert slotwise(monkeypatch, "--model", "m", "--server", "http://127.0.0.1:1", "--json") == 0
     (first, second) = asked
-    assert first == (("m",), {"engine": "llamacpp", "most": 8, "server": None, "as_json": False})
-    assert second == (("m",), {"engine": "llamacpp", "most": 64, "server": "http://127.0.0.1:1", "as_json": True})
+    assert first == (("m",), SweepOptions(engine="llamacpp", most=8))
+    assert second == (("m",), SweepOptions(engine="llamacpp", most=64, server="http://127.0.0.1:1"))
 
 
 def test_times_and_sizes() -> None:
-    assert [budget_of(text) for text in ("90s", "5m", "1.5h", "30")] == [90, 300, 5400, 30]
-    assert [size_of(text) for text in ("8GB", "512 MiB")] == [8 * 10**9, 512 * 2**20]
+    assert [budget_s(text) for text in ("90s", "5m", "1.5h", "30")] == [90, 300, 5400, 30]
+    assert [memory_bytes(text) for text in ("8GB", "512 MiB")] == [8 * 10**9, 512 * 2**20]
     with pytest.raises(UserError):
-        budget_of("-1s")
+        budget_s("-1s")

@@ -11,7 +11,7 @@ import pytest
 from fake_ollama import FakeOllama
 
 from harness.analysis.analyse import analyse
-from harness.cli.running import _named
+from harness.app.run import missed
 from harness.errors import UserError
 from harness.runs.folder import RunFolder, read_run
 
@@ -97,10 +97,10 @@ def test_a_full_disk_in_the_middle_is_a_line(
 def test_a_missed_goal_fails_where_it_is_asked_to(run: Callable[..., Any], server: FakeOllama) -> None:
     code, _, _ = run("--fail-on", "goals")
     analysis = analyse(read_run(folders()[0]))
-    assert code == int(_named(("goals",), analysis))
+    assert code == int(missed(analysis, ("goals",)))
     undecided = analysis._replace(choice=analysis.choice._replace(candidate=None))
     every = all(any(g.state == "missed" for p in c.pipelines for g in p.goals) for c in analysis.candidates)
-    assert every and code == 1 and _named(("goals",), undecided)
+    assert every and code == 1 and missed(undecided, ("goals",))
 
 
 def test_a_server_that_never_answers_is_given_up(run: Callable[..., Any], server: FakeOllama) -> None:

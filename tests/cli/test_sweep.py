@@ -15,7 +15,8 @@ from fake_ollama import on_the_path
 from workload.mistaken import one_of
 
 from harness.analysis.sweep import Footprint
-from harness.cli import sweeping
+from harness.app import machine
+from harness.app import sweep as sweeping
 from harness.cli.app import _main
 from harness.servers import models
 from harness.servers.machine import Memory, descendants_rss_bytes
@@ -46,7 +47,7 @@ def slotwise(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_mistakes(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweeping, "busy_cores", lambda: None)
+    monkeypatch.setattr(machine, "busy_cores", lambda: None)
     assert slotwise(monkeypatch, *arguments) == 2
     err = capsys.readouterr().err
     assert message in err and "secret" not in err
@@ -61,7 +62,7 @@ def test_no_memory_is_said_before_anything_starts(
     async def never(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(sweeping, "busy_cores", lambda: None)
+    monkeypatch.setattr(machine, "busy_cores", lambda: None)
     monkeypatch.setattr(sweeping, "footprint_of", told)
     monkeypatch.setattr(sweeping, "memory", lambda: Memory(10**9, 10**8))
     monkeypatch.setattr(sweeping, "sweep_slots", never)
@@ -74,7 +75,7 @@ def test_no_memory_is_said_before_anything_starts(
 @pytest.fixture
 def fake_ollama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_the_path(tmp_path, monkeypatch)
-    monkeypatch.setattr(sweeping, "busy_cores", lambda: None)
+    monkeypatch.setattr(machine, "busy_cores", lambda: None)
 
 
 @pytest.mark.usefixtures("fake_ollama")

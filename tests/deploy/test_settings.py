@@ -17,7 +17,7 @@ from deploy.uses import ONE, candidate, used
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import PoolUse, Settings
-from harness.cli.settings import settings_text
+from harness.app.settings import settings_text
 from harness.core.placement import PLACEMENT
 from harness.core.scheduling import SCHEDULING
 from harness.deploy.deployment import Deployment

@@ -13,7 +13,7 @@ from quiet import Quiet
 from harness.core.step_costs import StepCosts
 from harness.measure.burst_design import EFFORTS, levels
 from harness.measure.bursts import Carry
-from harness.measure.calibrate import Wanted, room_for
+from harness.measure.calibrate import ToCalibrate, room_for
 from harness.measure.experiment import ATTEMPTS, Experiment, Setting, experiments, pair_experiment, steady
 from harness.profiles.fit import fit_contention, fit_setting
 from harness.profiles.schema import DRIFT_BOUND
@@ -114,5 +114,5 @@ def test_servers_are_up_together_only_where_they_are_sure_to_fit(
     details: dict[str, str | int | float], available_bytes: int, fits: bool
 ) -> None:
     server = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, details)
-    others = [Wanted(f"s{n}", LlamaCppServer(kind="llamacpp", slots=n)) for n in (4, 1)]
+    others = [ToCalibrate(f"s{n}", LlamaCppServer(kind="llamacpp", slots=n)) for n in (4, 1)]
     assert room_for(others, server, 1, available_bytes) is fits

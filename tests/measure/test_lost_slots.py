@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from quiet import Quiet
 
-from harness.cli.options import Options
-from harness.cli.running import measure_into_folder
+from harness.app.measuring import measure_into_folder
+from harness.app.options import RunOptions
 from harness.measure import session
 from harness.measure.sender import Endpoint
 from harness.runs.folder import read_run
@@ -60,9 +60,9 @@ def test_slots_are_counted_again_after_a_call_was_cancelled(
         return counted[-1]
 
     monkeypatch.setattr(session, "find_slots", find_slots)
-    options = Options(tmp_path / "runs", None, None, 1, (), None, None, (), None, (), False)
-    done = measure_into_folder(load_workload(tmp_path / "w.yaml"), options, Quiet())
-    run = read_run(done.folder)
+    options = RunOptions(out=tmp_path / "runs")
+    ended = measure_into_folder(load_workload(tmp_path / "w.yaml"), options, Quiet())
+    run = read_run(ended.folder)
     assert len(counted) == 1 + looks
     assert [server.slots_found for server in run.servers] == [found]
     said = 'Server "s" generated 3 calls at a time before a call failed or was cancelled, and 2 after it'

@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import json
 
-import pytest
 from analysis.test_sweep import on, rounds, rows, sweep
 from rich.console import Console
 
 from harness.analysis.sweep import Sweep, row_of
-from harness.cli.sweeping import _show
-from harness.report.sweep import sweep_report
+from harness.report.sweep import sweep_report, sweeps_plain
 
 NASTY = "\x1b[31m[bold]<script>alert(1)</script> and much more of a name than fits"
 
@@ -73,10 +71,8 @@ def test_on_an_accelerator_memory_is_what_the_server_says() -> None:
     assert "75 %" in text and "1.0 kB" in text and " 5 B" not in text
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    _show([sweep(rows(100, 101, 102))], as_json=True)
-    answer = json.loads(capsys.readouterr().out)
-    (found,) = answer["sweeps"]
+def test_json() -> None:
+    (found,) = json.loads(json.dumps(sweeps_plain([sweep(rows(100, 101, 102))]), allow_nan=False))
     assert (found["model"], found["saturates_at"], found["memory_slots"], found["ended"]) == ("m", 1, 22, "flat")
     assert [row["slots"] for row in found["rows"]] == [1, 2, 4]
     assert found["rows"][0]["rounds"][0]["tokens_per_s"] == rounds(100)[0].tokens_per_s

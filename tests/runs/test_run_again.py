@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import virtual_run as virtual
 
+from harness.app.export import export
 from harness.cli.app import _main
-from harness.cli.exporting import export_graph
 from harness.content import shipped
 from harness.errors import UserError, WorkloadError
 from harness.predict.simulation import predict
@@ -220,20 +220,16 @@ def test_without_the_documents_a_run_is_read_and_says_what_it_lacks(everything: 
         load_workload(folder / "workload.yaml")
 
 
-def test_the_graph_of_a_run_is_drawn_with_and_without_its_documents(
-    everything: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_graph_of_a_run_is_drawn_with_and_without_its_documents(everything: Path, tmp_path: Path) -> None:
     run = simulated(load_workload(virtual.write_workload(tmp_path)))
     folder = written(tmp_path / "reports", header(load_workload(everything)))
-    export_graph(folder, "mermaid", None, False)
-    assert "reply x3" in capsys.readouterr().out
+    assert "reply x3" in "\n".join(export(folder, "mermaid"))
     folder = written(tmp_path / "reports", run)
     whole = (folder / "workload.yaml").read_text()
     (folder / "workload.yaml").write_text(
         whole.replace("  items:\n    list:\n    - a\n    - b\n", "  items: {files: gone/*}\n")
     )
-    export_graph(folder, "mermaid", None, False)
-    assert "part x2" in capsys.readouterr().out
+    assert "part x2" in "\n".join(export(folder, "mermaid"))
 
 
 def test_numbers_that_are_gone_are_named(everything: Path, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.check import lines
 from harness.core.engine import Engine
 from harness.core.records import JobRecord, Reply
 from harness.drivers.virtual import simulate
 from harness.errors import WorkloadError
+from harness.report.workload import workload_lines
 from harness.workload.agents import read_card
 from harness.workload.describe import describe
 from harness.workload.load import load_workload
@@ -76,7 +76,7 @@ def test_output_of_check(monkeypatch: pytest.MonkeyPatch) -> None:
     command, *expected = text.rstrip("\n").split("\n")
     monkeypatch.chdir(ROOT)
     loaded = load_workload(Path(command.removeprefix("$ slotwise check ")))
-    assert lines(loaded, describe(loaded)) == expected
+    assert workload_lines(loaded, describe(loaded)) == expected
 
 
 def test_every_key_is_documented() -> None:
@@ -99,7 +99,7 @@ def test_language_page(page: Path, tmp_path: Path) -> None:
         path = tmp_path / "example.yaml"
         path.write_text(example, encoding="utf-8")
         loaded = load_workload(path)
-        shown = lines(loaded, describe(loaded))
+        shown = workload_lines(loaded, describe(loaded))
         assert all(len(line) <= 80 for line in shown[1:])
         for plan in loaded.plans:
             records: list[object] = []

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.check import lines
 from harness.core.engine import Engine
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node
@@ -15,6 +14,7 @@ from harness.core.plan import queues_of
 from harness.core.records import CallRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.virtual import simulate
+from harness.report.workload import workload_lines
 from harness.workload.describe import describe
 from harness.workload.diagrams import dot, mermaid
 from harness.workload.load import Loaded, load_workload
@@ -251,7 +251,7 @@ def test_losers_left_to_run_overlap_with_what_comes_after(tmp_path: Path) -> Non
 
 
 def test_check_says_it_in_eighty_columns(loaded: Loaded) -> None:
-    text = lines(loaded, describe(loaded))
+    text = workload_lines(loaded, describe(loaded))
     assert all(len(line) <= 80 for line in text[1:])
     squeezed = [" ".join(line.split()) for line in text]
     for line in (

@@ -1,79 +1,69 @@
-"""What `slotwise compare` does, apart from its options."""
+"""Say what became faster or slower from one run to the next."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.between import Between, Summary, compare_runs, read_summary
-from harness.errors import UserError, did_you_mean
-from harness.report.between import between_markdown, between_report
-from harness.report.summary import summary, to_plain
+from harness.app.options import REPORTS
+from harness.errors import UserError
+from harness.report.summary import summary
 from harness.runs.folder import read_run
 from harness.units import safe_url
 
-__all__ = ["compare_folders"]
+__all__ = ["Compared", "compare", "keep_page"]
 
-REPORTS = Path("reports")
 _LARGEST_BYTES = 256 << 20
-_FAIL_ON = ("regression",)
 
 
-def compare_folders(
-    runs: Sequence[Path],
-    baseline: Path | None,
-    fail_on: tuple[str, ...],
-    *,
-    markdown: bool,
-    as_json: bool,
-    html: Path | None = None,
-) -> int:
-    """Compare, print, and return the exit code: 1 where `--fail-on regression` was asked for and there is one.
+class Compared(NamedTuple):
+    """Runs, the first of which the others are held to."""
 
-    Raises UserError where runs cannot be compared; a page that was asked for is written first, and says why.
+    runs: tuple[tuple[str, Summary], ...]  # with a name for each
+    parts: tuple[Between | UserError, ...]  # of each run but the first; an error: it cannot be compared
+
+    @property
+    def found(self) -> list[Between]:
+        """The comparisons; UserError where a run cannot be compared."""
+        for part in self.parts:
+            if isinstance(part, UserError):
+                raise part
+        return [part for part in self.parts if isinstance(part, Between)]
+
+
+def compare(runs: Sequence[Path], baseline: Path | None = None) -> Compared:
+    """Compare runs of the same work, per candidate and path, with intervals. Nothing that they name is executed.
+
+    Args:
+        runs: folders, names of runs in reports/, or files summary.json. Without a baseline the first is what the others
+            are held to.
+        baseline: what all of them are held to.
+
+    Raises:
+        UserError: there are fewer than two, or one cannot be read.
     """
-    for name in fail_on:
-        if name not in _FAIL_ON:
-            raise UserError(f'--fail-on: expected regression, found "{name}"{did_you_mean(name, _FAIL_ON)}')
     paths = [*([baseline] if baseline else ()), *runs]
     if len(paths) < 2:
         raise UserError("name two runs, or one and the --baseline that it is held to")
     names = _short([str(path) for path in paths])
     before, *others = [_summary(path) for path in paths]
     parts = [_part(before, now, (names[0], name)) for now, name in zip(others, names[1:], strict=True)]
-    if html is not None:
-        _write_page(html, list(zip(names, (before, *others), strict=True)), parts)
-    found = [part for part in parts if isinstance(part, Between)]
-    for part in parts:
-        if isinstance(part, UserError):
-            raise part
-    if as_json:
-        print(json.dumps({"compare_version": 1, "comparisons": [to_plain(one) for one in found]}, indent=2))
-    elif markdown:
-        print(between_markdown(found), end="")
-    else:
-        from rich.console import Console
-
-        Console(highlight=False).print(between_report(found))
-    worse = any(one.verdict in ("regression", "mixed") for one in found)
-    return int("regression" in fail_on and worse)
+    return Compared(tuple(zip(names, (before, *others), strict=True)), tuple(parts))
 
 
-def _part(before: Summary, now: Summary, names: tuple[str, str]) -> Between | UserError:
-    try:
-        return compare_runs(before, now, names)
-    except UserError as error:
-        return error
+def keep_page(compared: Compared, path: Path, command: str = "") -> None:
+    """Write a comparison as one HTML page, also of runs that cannot be compared; an older one is replaced.
 
-
-def _write_page(path: Path, runs: list[tuple[str, Summary]], parts: Sequence[Between | UserError]) -> None:
+    Raises:
+        UserError: it cannot be written.
+    """
     from harness.report.between_html import between_html  # altair: a second that the terminal need not wait for
 
-    text = between_html(runs, parts, safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
+    text = between_html(compared.runs, compared.parts, safe_url(command))
     if path.is_dir():
         raise UserError(f"--html {path}: expected a file to write, found a folder")
     try:
@@ -81,7 +71,13 @@ def _write_page(path: Path, runs: list[tuple[str, Summary]], parts: Sequence[Bet
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--html {path}: cannot be written: {error.strerror or error}") from None
-    print(f"Page: {path}", file=sys.stderr)
+
+
+def _part(before: Summary, now: Summary, names: tuple[str, str]) -> Between | UserError:
+    try:
+        return compare_runs(before, now, names)
+    except UserError as error:
+        return error
 
 
 def _summary(path: Path) -> Summary:

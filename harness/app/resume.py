@@ -1,42 +1,55 @@
-"""What `slotwise run --resume` does: the same workload, the same draws and order, only the trials that are missing."""
+"""Go on with a run: the same workload, the same draws and order, only the trials that are missing."""
 
 from __future__ import annotations
 
 import shlex
-import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from harness.cli.options import Options, overrides_of
-from harness.cli.running import Done, conclude, machine_notes, measure_in
+from harness.app.measuring import Ended, Measured, machine_notes, measure_in, measured, options_of
+from harness.app.options import ResumeOptions
+from harness.app.workload import load
 from harness.errors import UserError
 from harness.measure.machine import machine_facts
-from harness.report.progress import progress_for
+from harness.measure.progress import SILENT, Progress
+from harness.own_policies import policies_again
 from harness.runs.changes import changes
 from harness.runs.folder import read_run
 from harness.runs.head import read_head
 from harness.runs.model import Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
-from harness.workload.load import Loaded, load_workload
+from harness.workload.load import Loaded
 
-__all__ = ["resume_run"]
+__all__ = ["Resumed", "resume"]
 
 
-def resume_run(folder: Path, file: Path | None, options: Options) -> int:
-    """Measure what is missing or was cut in the run in `folder`; return the exit code.
+class Resumed(NamedTuple):
+    """A run that was gone on with."""
+
+    measured: Measured
+    trials: int  # of the whole run
+    missing: int  # before; 0: there was nothing to do
+
+
+def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Progress = SILENT) -> Resumed:
+    """Measure what is missing or was cut in the run in a folder. It ends as `harness.app.run.run` does.
 
     Args:
-        file: where the workload file is now; left out: where it was.
-        options: of them only `--server`, `--fail-on` and `--json` may be given; all others are those of the run.
+        folder: the run's.
+        options: where its workload file, its policies file and running servers are now, if they are elsewhere.
+        progress: is told what goes on.
 
     Raises:
-        UserError: the workload is not the one that the run was begun with, or another process is writing the run.
+        UserError: the workload or its policies are not those that the run was begun with, or another process is
+            writing the run.
     """
     head = read_head(folder)
     if head.origin == "predicted":
         raise UserError(f"{folder}: a prediction, which is made in seconds: `slotwise simulate` makes it again")
-    loaded = _load(folder, head, file, options)
+    loaded = _load(folder, head, options)
     run = read_run(folder)
     check_same(folder, run, loaded)
     whole = whole_trials(run)
@@ -45,53 +58,34 @@ def resume_run(folder: Path, file: Path | None, options: Options) -> int:
     with reopen(folder, whole) as opened:
         if asked <= whole:
             opened.write_header(head._replace(partial=False))
-            print(
-                f"slotwise: nothing is missing in {folder}: all {count(len(asked), 'trial')} are there", file=sys.stderr
-            )
-            done = Done(folder, 0, None)
+            ended = Ended(folder)
         else:
             head = head._replace(
                 partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes())
             )
             head = head._replace(machine=machine_facts(), workload=loaded.resolved(), copies=loaded.copies())
-            with progress_for(sys.stderr) as progress:
-                done = measure_in(opened, loaded, head, progress, whole)
-    return conclude(done, options)
+            ended = measure_in(opened, loaded, head, progress, whole)
+    return Resumed(measured(ended), len(asked), len(asked - whole))
 
 
-def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loaded:
-    """Load the workload as it was loaded for the run: its options are part of it."""
-    given = options._replace(servers=(), fail_on=(), as_json=False)
-    if given != Options(Path("reports"), None, None, 1, (), None, None, (), None, (), False):
-        raise UserError(
-            "--resume goes on with the options of the run; beside it only --server, --fail-on and --json can be given"
-        )
-    if file is None and not head.file:
+def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
+    """Load the workload as it was loaded for the run: what was changed in it, and its policies, are part of it."""
+    if options.file is None and not head.file:
         raise UserError(
             f"{folder}: it names no workload file to go on with. What `slotwise recommend` measured ends by itself; of "
             f"an older Slotwise's run name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
         )
-    path = file or Path(head.file)
+    path = options.file or Path(head.file)
     if not path.is_file():
         raise UserError(
             f"{folder}: its workload file {path} is not there; name it: slotwise run FILE --resume "
             f"{shlex.quote(str(folder))}"
         )
-    was = dict(head.options)
-    asked = Options(
-        out=folder.parent,
-        repeats=was.get("repeats"),
-        warmup=was.get("warmup"),
-        scale=was.get("scale", 1),
-        only=tuple(was.get("only", ())),
-        engine=was.get("engine"),
-        model=was.get("model"),
-        servers=(*was.get("servers", ()), *options.servers),  # the later one of a name counts
-        seed=was.get("seed"),
-        fail_on=(),
-        as_json=False,
-    )
-    return load_workload(path, overrides_of(asked))
+    was = options_of(head)
+    servers = {**was.changes.servers, **options.servers}
+    policies = policies_again(folder, head.policy_files, options.policies)
+    again = replace(was.changes, servers=servers)
+    return load(path, again, repeats=was.repeats, warmup=was.warmup, policies=policies)
 
 
 def _notes(

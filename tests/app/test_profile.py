@@ -11,9 +11,9 @@ import pytest
 from quiet import Quiet
 from recommend.workloads import fan, paper
 
-from harness.cli import own_profile
+from harness.app import profile as own_profile
+from harness.app.profile import profile_for
 from harness.cli.app import _main
-from harness.cli.own_profile import profile_for
 from harness.content import cache_dir
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure, UserError

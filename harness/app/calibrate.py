@@ -1,82 +1,83 @@
-"""What `slotwise calibrate` does, apart from its options."""
+"""Fit a profile of a server, for predictions."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from rich.console import Console
-
-from harness.cli.probing import DEFAULT_MODEL, server_of
+from harness.app.machine import others_busy
+from harness.app.options import CalibrateOptions
+from harness.app.servers import DEFAULT_MODEL, server_named
 from harness.errors import UserError, did_you_mean
+from harness.measure import calibrate as measuring
 from harness.measure.burst_design import EFFORTS
-from harness.measure.calibrate import Wanted, calibrate
+from harness.measure.calibrate import ToCalibrate
+from harness.measure.progress import SILENT, Progress
 from harness.profiles.load import dump_profile
-from harness.report.calibration import calibration_report
-from harness.report.progress import progress_for
+from harness.profiles.schema import Profile
 from harness.report.text import plain
-from harness.servers.machine import busy_cores, cores
+from harness.servers.machine import cores
 from harness.units import safe_url
 from harness.workload.schema import ENGINES
 
-__all__ = ["calibrate_server", "wanted_of"]
+__all__ = ["Calibrated", "calibrate", "to_calibrate"]
 
-DEFAULT_SLOTS = "1,4"
+DEFAULT_SLOTS = (1, 4)
 MOST_SLOTS = 64
-BUSY_CORES = 0.3  # more than this is somebody else's work, and would be fitted with ours
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-def calibrate_server(
-    server: str,
-    slots: str | None,
-    model: str | None,
-    *,
-    name: str | None,
-    out: Path | None,
-    quick: bool,
-    thorough: bool,
-    pair: bool | None,
-    machine: str | None,
-    force: bool,
-    as_json: bool,
-) -> None:
-    """Calibrate, write the profile, show it. Nothing is written before all of it is there."""
-    if quick and thorough:
-        raise UserError("expected at most one of --quick and --thorough")
-    wanted, both = wanted_of(server, slots, model, pair, cores())
-    name = name or (out.stem if out is not None else _name(server, model))
+class Calibrated(NamedTuple):
+    """A profile, and the file that it was written to."""
+
+    profile: Profile
+    path: Path
+
+
+def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progress: Progress = SILENT) -> Calibrated:
+    """Measure what a server costs, step by step, and write the profile that predictions are made with.
+
+    Nothing is written before all of it is there.
+
+    Args:
+        server: a kind that is started once for every number of slots, or the URL of a running one.
+        options: what is calibrated, how thoroughly, and where the profile goes.
+        progress: is told what goes on.
+
+    Raises:
+        UserError: something that cannot be, or a file that cannot be written.
+        ServerFailure: a server could not be started, reached or fitted.
+        KeyboardInterrupt: it was interrupted; the servers are stopped and nothing is written.
+    """
+    servers, pair = to_calibrate(server, options.slots, options.model, options.pair, cores())
+    out = options.out
+    name = options.name or (out.stem if out is not None else _name(server, options.model))
     if not NAME.fullmatch(name):
         raise UserError(f'--name: expected letters, digits, "-", "_" and ".", found "{name}"')
     path = out or Path("profiles") / f"{name}.yaml"
-    _check_writable(path, force)
-    effort = EFFORTS["quick" if quick else "thorough" if thorough else "default"]
-    with progress_for(sys.stderr) as progress:
-        busy = busy_cores()
-        if busy is not None and busy > BUSY_CORES:
-            progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
-        try:
-            profile = asyncio.run(calibrate(name, wanted, effort, progress, pair=both, machine=machine))
-        except KeyboardInterrupt:
-            progress.say("interrupted: servers stopped, nothing written")
-            raise
+    _check_writable(path, options.force)
+    busy = others_busy()
+    if busy is not None:
+        progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
+    effort = EFFORTS[options.effort]
+    try:
+        profile = asyncio.run(measuring.calibrate(name, servers, effort, progress, pair=pair, machine=options.machine))
+    except KeyboardInterrupt:
+        progress.say("interrupted: servers stopped, nothing written")
+        raise
     said = {key: plain(getattr(profile, key)) for key in ("machine", "engine", "model")}  # by servers, for one
     profile = profile.model_copy(update=said)
     comment = "Fitted by `slotwise calibrate`; times in seconds. docs/calibration.md says how, and what each key means."
     _write(path, dump_profile(profile, comment))
-    if as_json:
-        print(json.dumps({"path": str(path), "profile": profile.model_dump(mode="json")}, indent=2))
-    else:
-        Console(highlight=False).print(calibration_report(profile, str(path)))
+    return Calibrated(profile, path)
 
 
-def wanted_of(
-    server: str, slots: str | None, model: str | None, pair: bool | None, n_cores: int
-) -> tuple[list[Wanted], bool]:
-    """Read the command line into the servers to calibrate, and whether two are measured side by side.
+def to_calibrate(
+    server: str, slots: tuple[int, ...] | None, model: str | None, pair: bool | None, n_cores: int
+) -> tuple[list[ToCalibrate], bool]:
+    """Return the servers to calibrate, and whether two are measured side by side; None: where that can be.
 
     Raises:
         UserError: what is asked for cannot be.
@@ -86,29 +87,27 @@ def wanted_of(
             raise UserError(f"{safe_url(server)}: a running server has the slots that it has; leave --slots out")
         if pair:
             raise UserError(f"{safe_url(server)}: --pair starts two servers; it goes with {' and '.join(ENGINES)}")
-        name, spec = server_of(server, model)
-        return [Wanted(name, spec)], False
+        name, spec = server_named(server, model)
+        return [ToCalibrate(name, spec)], False
     if server not in ENGINES:
         kind, colon, number = server.partition(":")
         if kind in ENGINES and colon:
             raise UserError(f'expected {kind} alone, found "{server}"; do: slotwise calibrate {kind} --slots {number}')
         raise UserError(f'expected {", ".join(ENGINES)} or a URL, found "{server}"{did_you_mean(server, ENGINES)}')
-    try:
-        counts = sorted({int(word) for word in (slots or DEFAULT_SLOTS).split(",")})
-    except ValueError:
-        counts = []
+    counts = sorted(set(DEFAULT_SLOTS if slots is None else slots))
     if not counts or counts[0] < 1 or counts[-1] > MOST_SLOTS:
-        raise UserError(f'--slots: expected numbers from 1 to {MOST_SLOTS}, such as 1,4, found "{slots}"')
+        found = ",".join(map(str, slots or ()))
+        raise UserError(f'--slots: expected numbers from 1 to {MOST_SLOTS}, such as 1,4, found "{found}"')
     able = len(counts) > 1 and n_cores > 1
     if pair and not able:
         why = "the machine has one core" if n_cores < 2 else "it needs two slot counts, such as --slots 1,4"
         raise UserError(f"--pair: {why}")
     both = (ENGINES[server].embedded and able) if pair is None else pair
-    wanted = [Wanted(*server_of(f"{server}:{n}", model)) for n in counts]
+    servers = [ToCalibrate(*server_named(f"{server}:{n}", model)) for n in counts]
     if both:
-        for one in (wanted[0], wanted[-1]):
-            wanted.append(Wanted(f"{one.name}-half", one.spec.halved(), half=True))
-    return wanted, both
+        for one in (servers[0], servers[-1]):
+            servers.append(ToCalibrate(f"{one.name}-half", one.spec.halved(), half=True))
+    return servers, both
 
 
 def _name(server: str, model: str | None) -> str:

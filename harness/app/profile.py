@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.cli.calibrating import BUSY_CORES, wanted_of
+from harness.app.calibrate import to_calibrate
+from harness.app.machine import others_busy
 from harness.content import available, cache_dir
 from harness.errors import SlotwiseError, UserError
 from harness.measure.burst_design import EFFORTS
@@ -18,13 +19,13 @@ from harness.profiles.load import dump_profile, load_profile
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.runs.folder import write_text
-from harness.servers.machine import busy_cores, cores
+from harness.servers.machine import cores
 from harness.units import count, safe_url
 from harness.workload.schema import ServerSpec
 
 __all__ = ["profile_for"]
 
-SLOTS = "1,2,4"
+SLOTS = (1, 2, 4)
 EFFORT = "quick"
 
 
@@ -91,12 +92,12 @@ def _name(like: ServerSpec) -> str:
 def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     """Calibrate quickly, and keep the profile in the user's cache."""
     slots = None if like.running else SLOTS
-    wanted, pair = wanted_of(like.address or like.kind, slots, like.model, None, cores())
-    busy = busy_cores()
-    if busy is not None and busy > BUSY_CORES:
+    servers, pair = to_calibrate(like.address or like.kind, slots, like.model, None, cores())
+    busy = others_busy()
+    if busy is not None:
         progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
     name = _name(like)
-    profile = asyncio.run(calibrate(name, wanted, EFFORTS[EFFORT], progress, pair=pair))
+    profile = asyncio.run(calibrate(name, servers, EFFORTS[EFFORT], progress, pair=pair))
     folder = cache_dir() / "profiles"
     try:
         folder.mkdir(parents=True, exist_ok=True)

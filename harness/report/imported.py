@@ -1,68 +1,49 @@
-"""What `slotwise import` does, apart from its options."""
+"""What `slotwise import` says of the workload that it has written: what was recovered, and what is left open."""
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.imports.draft import Draft, Names, Step, walk
-from harness.imports.write import check_target, questions, write
+from harness.imports.draft import Draft, Step, walk
 from harness.report.text import plain
 from harness.units import count
 
-__all__ = ["import_langgraph", "import_traces"]
+__all__ = ["imported_plain", "print_imported"]
 
 
-def import_langgraph(graph: str, out: Path | None, force: bool, as_json: bool) -> None:
-    """Import a compiled LangGraph, after saying that this executes code."""
-    from harness.imports.langgraph import draft_of, load_graph
-
-    target = out or Path(f"{Names()(graph.rpartition(':')[2], 'graph')}.yaml")
-    check_target(target, force=force)  # before anything is executed
-    module = graph.rpartition(":")[0] or graph
-    print(plain(f"Importing {module}: this executes its code."), file=sys.stderr, flush=True)
-    draft = draft_of(load_graph(graph), graph)
-    _finish(draft, target, force, as_json, [])
-
-
-def import_traces(file: Path, out: Path | None, force: bool, as_json: bool) -> None:
-    """Import a file of spans."""
-    from harness.imports.read import read_traces
-    from harness.imports.traces import draft_traces
-
-    target = out or Path(f"{Names()(file.stem, 'traces')}.yaml")
-    check_target(target, force=force)
-    read = read_traces(file)
-    draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
-    _finish(draft, target, force, as_json, read.warnings())
+def imported_plain(
+    draft: Draft, workload: Path, files: Sequence[Path], noticed: Sequence[str], questions: Sequence[str]
+) -> dict[str, Any]:
+    """Return the answer for `--json`."""
+    return {
+        "workload": str(workload),
+        "files": [str(path) for path in files],
+        "description": draft.description,
+        "pipelines": {
+            name: {"keys": dict(pipeline.keys), "nodes": [_node(step) for step in walk(pipeline.flow)]}
+            for name, pipeline in draft.pipelines.items()
+        },
+        "agents": {name: {**spec, "notes": [n.text for n in notes]} for name, (spec, notes) in draft.agents.items()},
+        "noticed": list(noticed),
+        "questions": list(questions),
+    }
 
 
-def _finish(draft: Draft, target: Path, force: bool, as_json: bool, warnings: list[str]) -> None:
-    written = write(draft, target, force=force)
-    asked = questions(draft)
-    if as_json:
-        answer = {
-            "workload": str(target),
-            "files": [str(path) for path in written],
-            "description": draft.description,
-            "pipelines": {
-                name: {"keys": dict(pipeline.keys), "nodes": [_node(step) for step in walk(pipeline.flow)]}
-                for name, pipeline in draft.pipelines.items()
-            },
-            "agents": {
-                name: {**spec, "notes": [n.text for n in notes]} for name, (spec, notes) in draft.agents.items()
-            },
-            "noticed": warnings,
-            "questions": asked,
-        }
-        print(json.dumps(answer, indent=2))
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+def print_imported(
+    draft: Draft,
+    workload: Path,
+    files: Sequence[Path],
+    noticed: Sequence[str],
+    questions: Sequence[str],
+    console: Console,
+) -> None:
+    """Print what was recovered: a table for each pipeline; what was noticed, what to answer, and what to do next."""
     console.print(Text(draft.description, style="bold"))
     for name, pipeline in draft.pipelines.items():
         steps = list(walk(pipeline.flow))
@@ -73,17 +54,17 @@ def _finish(draft: Draft, target: Path, force: bool, as_json: bool, warnings: li
             table.add_row(Text(plain(step.name)), Text(", ".join(step.after)), Text(_found(step, draft)))
         console.print()
         console.print(table)
-    for title, lines in (("Noticed", warnings), ("Open questions, marked in the file", asked)):
+    for title, lines in (("Noticed", noticed), ("Open questions, marked in the file", questions)):
         if lines:
             console.print()
             console.print(Text(title, style="bold"))
             for i, line in enumerate(lines, start=1):
                 console.print(Text(f"{i:3}. {plain(line)}"))
     console.print()
-    for path in written:
+    for path in files:
         console.print(Text(f"wrote {path}"), soft_wrap=True)
-    todo = f"{count(len(asked), 'question')} to answer first" if asked else "nothing is left open"
-    console.print(Text(f"Next: slotwise check {target}   ({todo})"), soft_wrap=True)
+    todo = f"{count(len(questions), 'question')} to answer first" if questions else "nothing is left open"
+    console.print(Text(f"Next: slotwise check {workload}   ({todo})"), soft_wrap=True)
 
 
 def _node(step: Step) -> dict[str, object]:

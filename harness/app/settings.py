@@ -1,4 +1,4 @@
-"""What `slotwise report --settings` prints."""
+"""The settings of a candidate that are to be copied, whole."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from harness.analysis.model import Analysis, Settings
 from harness.deploy.kinds import SETTINGS
 from harness.deploy.settings import settings_for
 from harness.errors import UserError, did_you_mean
+from harness.recommend.model import Recommendation
 
-__all__ = ["check_kind", "settings_text"]
+__all__ = ["answer_settings", "check_kind", "settings_text"]
 
 
 def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -> str:
@@ -17,6 +18,19 @@ def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -
         UserError: no such kind or candidate, or none or several are recommended.
     """
     return _whose(analysis, candidate).whole(check_kind(kind))
+
+
+def answer_settings(recommendation: Recommendation, kind: str) -> str:
+    """Return the settings of one kind of an answer; of two candidates one after the other, each with its name.
+
+    Raises:
+        UserError: no such kind.
+    """
+    analysis = (recommendation.confirmation or recommendation).analysis
+    texts = {one.candidate: one.whole(check_kind(kind)) for one in analysis.choice.settings}
+    if len(texts) == 1:
+        return "".join(texts.values())
+    return "\n".join(f"# {name}\n{text}" for name, text in texts.items())
 
 
 def check_kind(kind: str) -> str:

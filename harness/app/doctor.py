@@ -1,0 +1,163 @@
+"""Look at what this machine has for running workloads, and say what to do about what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["Finding", "able", "conclusion", "examine"]
+
+
+class Finding(NamedTuple):
+    """One line of the answer."""
+
+    what: str
+    state: str  # "ok", "missing", "warning"
+    found: str
+    advice: str  # "" where nothing needs doing
+    data: dict[str, Any]  # the same in numbers, for --json
+
+
+def conclusion(findings: Sequence[Finding]) -> str:
+    """Say in one sentence whether workloads can be run here, and how."""
+    there = {finding.what: finding for finding in reversed(findings) if finding.state == "ok"}
+    if "engine" in there:
+        model = "" if "model" in there else "; the first run fetches its model"
+        return f"Ready: slotwise run FILE measures with the embedded engine{model}."
+    if "ollama" in there:
+        return "Ready with Ollama: slotwise run FILE --engine ollama --model NAME."
+    if "server" in there:
+        return "Ready with a running server: slotwise run FILE --server NAME=URL --model NAME."
+    return (
+        "Not ready to measure: there is no engine, no Ollama and no server. pip install 'slotwise[local]' brings an "
+        "engine; slotwise check and slotwise simulate work without."
+    )
+
+
+def able(findings: Sequence[Finding]) -> bool:
+    """Whether there is anything that can run a workload: the embedded engine, an Ollama, or a running server."""
+    return any(finding.state == "ok" for finding in findings if finding.what in ("engine", "ollama", "server"))
+
+
+def examine() -> list[Finding]:
+    """Look at everything that running a workload may need: a finding for each, in the order in which it matters."""
+    import shutil
+
+    from harness import units
+    from harness.servers import machine, models
+
+    findings = [_python(), _engine(), _model(), _ollama(), *_servers()]
+    n = machine.cores()
+    findings.append(Finding("cores", "ok", units.count(n, "core"), "", {"cores": n}))
+    found = machine.memory()
+    text = f"{units.size(found.total_bytes)}, {units.size(found.available_bytes)} of them available"
+    if not found.available_bytes:
+        text = units.size(found.total_bytes)
+    findings.append(Finding("memory", "ok", text, "", found._asdict()))
+    busy = machine.busy_cores()
+    if busy is not None:
+        data = {"busy_cores": round(busy, 2), "cores": n}
+        text = f"{busy:.1f} of {n} cores busy"
+        if busy > max(0.25, 0.15 * n):
+            advice = "Measurements will be off: stop what keeps them busy (top shows it) or wait"
+            findings.append(Finding("load", "warning", text, advice, data))
+        else:
+            findings.append(Finding("load", "ok", text, "", data))
+    folder = models.cache_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    text = f"{units.size(free)} free for models in {models.cache_dir()}"
+    low = free < 1e9
+    advice = "Free some, or set SLOTWISE_CACHE to a folder on another disk" if low else ""
+    findings.append(Finding("disk", "warning" if low else "ok", text, advice, {"free_bytes": free}))
+    return findings
+
+
+def _python() -> Finding:
+    import platform
+    import sys
+
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("python", "ok", text, "", {"version": platform.python_version(), "path": sys.executable})
+
+
+def _engine() -> Finding:
+    try:
+        import xllamacpp
+    except ImportError as error:
+        advice = "Install it: pip install 'slotwise[local]'"
+        return Finding("engine", "missing", f"no embedded engine ({error})", advice, {})
+    version = str(xllamacpp.__version__)
+    return Finding("engine", "ok", f"xllamacpp {version} (llama.cpp)", "", {"version": version})
+
+
+def _model() -> Finding:
+    from harness.servers import models
+
+    name = "smollm2-135m"
+    path = models.fetched(name)
+    if path is None:
+        return Finding("model", "missing", f"{name} is not fetched", f"Fetch it: slotwise models pull {name}", {})
+    return Finding("model", "ok", f"{name} at {path}", "", {"name": name, "path": str(path)})
+
+
+def _ollama() -> Finding:
+    import re
+    import shutil
+    import subprocess
+
+    binary = shutil.which("ollama")
+    if binary is None:
+        advice = "Only needed for kind: ollama; https://ollama.com/download"
+        return Finding("ollama", "missing", "no `ollama` on the PATH", advice, {})
+    try:
+        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - the user's own
+        # without a running server it warns first, and says the client's version then
+        match = re.search(r"version is v?(\S+)", said.stdout + said.stderr)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("ollama", "warning", f"{binary} does not run ({error})", "Install it again", {"path": binary})
+    version = match[1] if match else "?"
+    return Finding("ollama", "ok", f"{version} at {binary}", "", {"version": version, "path": binary})
+
+
+def _servers() -> list[Finding]:
+    """Ask the servers that could be running: the everyday Ollama and our own `slotwise serve`."""
+    import os
+
+    from harness.errors import UserError
+    from harness.servers.ollama_api import normal_url
+
+    try:
+        everyday = normal_url("OLLAMA_HOST", os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434")
+    except UserError as error:
+        return [Finding("server", "warning", str(error), "Mend the variable OLLAMA_HOST", {})]
+    everyday = everyday.replace("//0.0.0.0:", "//127.0.0.1:")
+    own = "http://127.0.0.1:11435"
+    found = [_server(url) for url in dict.fromkeys((everyday, own))]
+    return [finding for finding in found if finding.state == "ok"] or found[:1]
+
+
+def _server(url: str) -> Finding:
+    import httpx
+
+    from harness import units
+    from harness.units import safe_url
+
+    shown = safe_url(url)
+    data: dict[str, Any] = {"url": shown}
+    try:
+        with httpx.Client(base_url=url, timeout=3, trust_env=False) as client:
+            answer = client.get("/api/version").json()
+            have = [str(entry["name"]) for entry in client.get("/api/tags").json()["models"]]
+            loaded = [str(entry["name"]) for entry in client.get("/api/ps").json()["models"]]
+            version = str(answer.get("engine") or f"Ollama {answer['version']}")
+    except httpx.TransportError:
+        advice = "Only needed for servers named by url; start one with: ollama serve, or slotwise serve"
+        return Finding("server", "missing", f"nothing answers at {shown}", advice, data)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        advice = "Something else listens there; name Ollama's address in OLLAMA_HOST"
+        return Finding("server", "warning", f"{shown} does not answer as Ollama does", advice, data)
+    data |= {"version": version, "models": have, "loaded": loaded}
+    text = f"{version} at {shown}, {units.count(len(have), 'model')}, loaded: {', '.join(loaded) or 'none'}"
+    return Finding("server", "ok", text, "", data)

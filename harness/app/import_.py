@@ -1,0 +1,67 @@
+"""Make a workload of what people already have: a LangGraph, or traces of their application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.app.options import ImportOptions
+from harness.imports.draft import Draft, Names
+from harness.imports.write import check_target, questions, write
+from harness.measure.progress import SILENT, Progress
+
+__all__ = ["Imported", "import_langgraph", "import_traces"]
+
+
+class Imported(NamedTuple):
+    """A workload that was written, and what it was made of."""
+
+    workload: Path
+    files: tuple[Path, ...]  # everything that was written
+    draft: Draft
+    noticed: tuple[str, ...]  # what the source left unclear
+    questions: tuple[str, ...]  # what the source did not say, marked in the file
+
+
+def import_langgraph(graph: str, options: ImportOptions = ImportOptions(), progress: Progress = SILENT) -> Imported:
+    """Turn a compiled LangGraph into a workload. Importing its module executes that module's code.
+
+    Args:
+        graph: MODULE:GRAPH, a module by its name or its file.
+        options: where the workload goes.
+        progress: is told before code is executed.
+
+    Raises:
+        UserError: it cannot be imported, or the file cannot be written.
+    """
+    from harness.imports.langgraph import draft_of, load_graph
+
+    target = options.out or Path(f"{Names()(graph.rpartition(':')[2], 'graph')}.yaml")
+    check_target(target, force=options.force)  # before anything is executed
+    progress.say(f"Importing {graph.rpartition(':')[0] or graph}: this executes its code.")
+    return _written(draft_of(load_graph(graph), graph), target, options, [])
+
+
+def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
+    """Recover a workload from OpenTelemetry GenAI spans.
+
+    Args:
+        file: OTLP JSON, one object or JSON lines.
+        options: where the workload goes.
+
+    Raises:
+        UserError: it cannot be read, there is nothing in it to make a workload of, or the file cannot be written.
+    """
+    from harness.imports.read import read_traces
+    from harness.imports.traces import draft_traces
+
+    target = options.out or Path(f"{Names()(file.stem, 'traces')}.yaml")
+    check_target(target, force=options.force)
+    read = read_traces(file)
+    draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
+    return _written(draft, target, options, read.warnings())
+
+
+def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+    files = write(draft, target, force=options.force)
+    return Imported(target, tuple(files), draft, tuple(noticed), tuple(questions(draft)))

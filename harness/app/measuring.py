@@ -1,0 +1,179 @@
+"""A workload measured into a run folder: what `run`, `resume`, `score` and `recommend` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Callable, Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis
+from harness.app.machine import others_busy
+from harness.app.options import Changes, RunOptions
+from harness.errors import SlotwiseError
+from harness.measure.machine import machine_facts
+from harness.measure.progress import Progress
+from harness.measure.session import measure
+from harness.runs.folder import RunFolder, read_run
+from harness.runs.model import Run
+from harness.units import safe_url
+from harness.workload.load import Loaded
+
+__all__ = ["Ended", "Measured", "machine_notes", "measure_in", "measure_into_folder", "measured", "options_of"]
+
+
+class Ended(NamedTuple):
+    """How a measurement ended. Whatever it was, what had been measured is in the folder."""
+
+    folder: Path
+    interrupted: bool = False  # by Ctrl-C
+    failure: SlotwiseError | None = None  # what ended it early; None: nothing, or Ctrl-C
+
+
+class Measured(NamedTuple):
+    """A measurement that has ended, and what is in its folder."""
+
+    folder: Path  # not there any more where nothing was measured and nothing is kept
+    run: Run
+    analysis: Analysis | None  # None: nothing was measured
+    interrupted: bool = False  # by Ctrl-C
+    failure: SlotwiseError | None = None  # what ended it early; None: nothing, or Ctrl-C
+
+
+def measured(ended: Ended) -> Measured:
+    """Analyse what a measurement left; where that is nothing, its folder is removed.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    run = read_run(ended.folder)
+    if run.calls:
+        return Measured(ended.folder, run, analyse(run, ended.folder), ended.interrupted, ended.failure)
+    if not (ended.folder / "cut").exists():
+        shutil.rmtree(ended.folder, ignore_errors=True)
+    return Measured(ended.folder, run, None, ended.interrupted, ended.failure)
+
+
+def measure_into_folder(
+    loaded: Loaded, options: RunOptions, progress: Progress, enough: Callable[[Path], bool] | None = None
+) -> Ended:
+    """Measure a workload into a new run folder. What was measured is kept, however it ended.
+
+    Args:
+        loaded: the workload, with the changes of the options in it.
+        options: where the folder goes, and what is kept of them with the run.
+        progress: is told what goes on.
+        enough: looks at the folder after every trial, and may end the run; such a run cannot be resumed from its file.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    started_at = datetime.now().astimezone()
+    header = _header(loaded, options, started_at)
+    if enough is not None:
+        header = header._replace(file="")
+    with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
+        return measure_in(folder, loaded, header, progress, enough=enough)
+
+
+def measure_in(
+    folder: RunFolder,
+    loaded: Loaded,
+    header: Run,
+    progress: Progress,
+    done: Collection[tuple[str, int]] = (),
+    enough: Callable[[Path], bool] | None = None,
+) -> Ended:
+    """Measure into an open run folder what is not in `done`. What was measured is kept, however it ended."""
+    folder.write_header(header)
+    progress.say(f"run folder: {folder.path}")
+    # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        header = asyncio.run(measure(loaded, folder, header, progress, done, enough))
+        folder.write_header(header)
+    except KeyboardInterrupt:
+        progress.say("interrupted: servers stopped, what was measured is kept")
+        return Ended(folder.path, interrupted=True)
+    except SlotwiseError as error:
+        return Ended(folder.path, failure=error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return Ended(folder.path)
+
+
+def machine_notes() -> tuple[str, ...]:
+    """Say where other programs keep the machine busy as a measurement begins."""
+    busy = others_busy()
+    if busy is None:
+        return ()
+    return (
+        f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
+        "for them in every step, so all times are too long: measure again on an idle machine.",
+    )
+
+
+def options_of(run: Run) -> RunOptions:
+    """Return the options that a run was begun with, as far as they are kept; without its policies file."""
+    kept = run.options
+    return RunOptions(
+        changes=Changes(
+            scale=kept.get("scale", 1),
+            only=tuple(kept.get("only", ())),
+            engine=kept.get("engine"),
+            model=kept.get("model"),
+            servers={name: url for name, _, url in (pair.partition("=") for pair in kept.get("servers", ()))},
+            seed=kept.get("seed"),
+        ),
+        repeats=kept.get("repeats"),
+        warmup=kept.get("warmup"),
+    )
+
+
+def _kept(options: RunOptions) -> dict[str, Any]:
+    """Return what of the options changes what is measured, as plain data: `options_of` reads it."""
+    changes = options.changes
+    kept: dict[str, Any] = {
+        "repeats": options.repeats,
+        "warmup": options.warmup,
+        "scale": None if changes.scale == 1 else changes.scale,
+        "only": [safe_url(name) for name in changes.only],
+        "engine": changes.engine,
+        "model": changes.model,
+        "servers": [safe_url(f"{name}={url}") for name, url in changes.servers.items()],
+        "seed": changes.seed,
+    }
+    return {name: value for name, value in kept.items() if value not in (None, [])}
+
+
+def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
+    return Run(
+        name=loaded.workload.name,
+        origin="emulated" if any(spec.simulated for spec in loaded.servers.values()) else "measured",
+        started_at=started_at.isoformat(timespec="seconds"),
+        workload=loaded.resolved(),
+        candidates=tuple(plan.name for plan in loaded.plans),
+        machine=machine_facts(),
+        servers=(),
+        notes=machine_notes(),
+        partial=True,
+        trials=(),
+        calls=(),
+        jobs=(),
+        delays=(),
+        plans=loaded.plans,
+        command=safe_url(options.command),
+        options=_kept(options),
+        output_tokens={
+            f"{pipeline}/{node}": agent.output_tokens
+            for (pipeline, node), agent in loaded.agents.items()
+            if agent.exact_output and isinstance(agent.output_tokens, int)
+        },
+        work=loaded.work(),
+        file=str(loaded.path),
+        copies=loaded.copies(),
+    )

@@ -1,0 +1,189 @@
+"""What each use case can be told. What several of them can be told is an object of its own in theirs.
+
+Nothing heavy is imported here: a command makes its options before it loads anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+__all__ = [
+    "REPORTS",
+    "Assumptions",
+    "CalibrateOptions",
+    "Changes",
+    "ExportOptions",
+    "ImportOptions",
+    "ProbeOptions",
+    "RecommendOptions",
+    "ResumeOptions",
+    "RunOptions",
+    "ScoreOptions",
+    "ServeOptions",
+    "SimulateOptions",
+    "SweepOptions",
+]
+
+REPORTS = Path("reports")  # where runs get folders of their own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What is to be different in a workload; what is left out stays as the file has it."""
+
+    scale: float = 1  # factor on the number of jobs of every pipeline
+    seed: int | None = None  # of everything drawn
+    only: tuple[str, ...] = ()  # candidates, by name; none named: all
+    engine: str | None = None  # servers that are started get this one, such as "ollama"; settings that both have stay
+    model: str | None = None  # of every server; an agent that names a model keeps it
+    servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running Ollama in its place
+    policies: Path | None = None  # a Python file with policies that the workload may name. It is executed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumptions:
+    """What a prediction goes by."""
+
+    profiles: tuple[str, ...] = ()  # each a name or a file; where nodes ask for several models one each, as MODEL=NAME
+    assume: Mapping[str, float] = field(default_factory=dict)  # what a profile does not know, such as before_s
+    extrapolate: bool = False  # derive numbers of slots that a profile lacks; marked in the result
+    resamples: int | None = None  # profiles tried for its uncertainty: left out 20, or fewer where that takes long
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Of `harness.app.run.run`."""
+
+    changes: Changes = field(default_factory=Changes)
+    repeats: int | None = None  # recorded, of every candidate; left out: as in the workload
+    warmup: int | None = None  # repeats before them that are not recorded; left out: as in the workload
+    out: Path = REPORTS  # the run gets a folder of its own below it
+    command: str = ""  # what to type to do it again; kept with the run, without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions:
+    """Of `harness.app.resume.resume`; everything else is as it was when the run was begun."""
+
+    file: Path | None = None  # where the workload is now; left out: where it was
+    servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running server, where it changed
+    policies: Path | None = None  # where the run's own policies are now; left out: where they were
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions:
+    """Of `harness.app.simulate.simulate`."""
+
+    changes: Changes = field(default_factory=Changes)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    repeats: int = 200  # with other draws each time
+    lengths: Path | None = None  # a measured run whose lengths of prompts and answers are taken; left out: a forecast
+    command: str = ""  # what to type to do it again; kept with the run, without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendOptions:
+    """Of `harness.app.recommend.recommend`. Without a profile one of this machine and model is taken, else made."""
+
+    changes: Changes = field(default_factory=Changes)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    measure: bool = True  # confirm the best few on servers; without it no profile is made either
+    budget_s: float = 300.0  # for the measurement
+    max_slots: int | None = None  # of one server
+    memory_bytes: int | None = None  # for all servers; left out: what the machine has
+    seeds: int = 16  # draws on which the last candidates are tried
+    workers: int | None = None  # processes of the search; left out: one for each core
+    cluster: str = ""  # address of a Dask scheduler; the search goes there instead
+    out: Path = REPORTS  # what is measured gets a folder of its own below it
+    command: str = ""  # what to type to do it again; kept with what is measured, without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Of `harness.app.score.score`; of the profiles one."""
+
+    changes: Changes = field(default_factory=Changes)
+    assumptions: Assumptions
+    run: Path | None = None  # score against the run in this folder; left out: one that is measured now
+    forecast: bool = False  # guess the lengths of calls as `simulate` does, instead of taking those observed
+    repeats: int | None = None  # recorded, of every candidate; left out: as in the workload
+    out: Path = REPORTS  # what is measured gets a folder of its own below it
+    command: str = ""  # what to type to do it again; kept with what is measured, without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """Of `harness.app.calibrate.calibrate`."""
+
+    slots: tuple[int, ...] | None = None  # the numbers of slots to calibrate; left out: 1 and 4, or what the server has
+    model: str | None = None  # its name, or the path of a GGUF file
+    effort: Literal["quick", "default", "thorough"] = "default"  # about 20 s, a minute, 5 minutes for each number
+    pair: bool | None = None  # also servers on half of the cores, alone and side by side; left out: where it can be
+    name: str | None = None  # of the profile; left out: made of server and model
+    machine: str | None = None  # what to call it; left out: its processor
+    out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
+    force: bool = False  # overwrite the file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions:
+    """Of `harness.app.probe.probe`."""
+
+    model: str | None = None  # its name, or the path of a GGUF file
+    tokens: int = 100  # of every answer
+    rungs: tuple[int, ...] = (1, 2, 4, 8)  # how many calls at once
+    rounds: int = 1  # each rung is measured so often; the figures are medians
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """Of `harness.app.sweep.sweep`."""
+
+    engine: str = "llamacpp"  # started once for every number of slots
+    context_tokens: int | None = None  # of one slot; left out: 2048
+    most: int = 64  # slots
+    server: str | None = None  # the URL of a running server instead: so many calls at once, its slots as they are
+    tokens: int = 48  # of every answer
+    rounds: int = 5  # each number of slots is measured so often
+    threads: int | None = None  # of the engine; left out: every core
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Of `harness.app.export.export`."""
+
+    only: tuple[str, ...] = ()  # the trials of these candidates; none named: all
+    policies: Path | None = None  # of a workload file: a Python file with policies that it may name. It is executed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """Of `harness.app.import_.import_langgraph` and `import_traces`."""
+
+    out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
+    force: bool = False  # overwrite what is there
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """Of `harness.app.serve.serve`. None leaves a setting as the server has it."""
+
+    slots: int = 1
+    context_tokens: int = 2048  # of one slot
+    host: str = "127.0.0.1"
+    port: int = 11435  # 0 takes a free one
+    # the embedded engine
+    model: str | None = None  # a built-in model's name, or the path of a GGUF file
+    batch_tokens: int | None = None  # prompt tokens of one step of the engine
+    threads: int | None = None
+    # a simulation instead
+    profile: str | None = None  # a name or a file: this machine is simulated
+    speed_up: float | None = None  # its times are divided by this
+    assume: Mapping[str, float] | None = None  # what the profile does not know
+    extrapolate: bool | None = None  # derive a number of slots that the profile lacks
+    faults: Mapping[str, float] | None = None  # by kind, such as "cut": the share of calls that meet it
+    fault_seed: int | None = None
+    fault_delay_s: float | None = None

@@ -1,0 +1,210 @@
+"""Find the best way to run a workload, confirm it by measurement, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from harness.analysis.analyse import analyse
+from harness.app.measuring import measure_into_folder
+from harness.app.options import RecommendOptions, RunOptions
+from harness.app.prediction import check_assumed
+from harness.app.profile import profile_for
+from harness.app.workload import load
+from harness.errors import SlotwiseError, UserError, did_you_mean
+from harness.measure.machine import machine_name
+from harness.measure.progress import SILENT, Progress
+from harness.predict.servers import Profiles
+from harness.recommend import answer
+from harness.recommend.answer import Found
+from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s, within
+from harness.recommend.constraints import Memory, check_one_slot, longest_of, memory_of
+from harness.recommend.evaluate import Problem
+from harness.recommend.model import Recommendation
+from harness.recommend.several import asked_models, check_models, server_like, space_of_two
+from harness.recommend.space import Space, design_space
+from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
+from harness.report.recommendation import markdown_recommendation, recommendation_text
+from harness.runs.folder import read_run, write_text
+from harness.servers.machine import cores
+from harness.units import seconds
+from harness.workload.candidates import most_slots
+from harness.workload.load import Loaded
+
+__all__ = ["confirm", "keep_recommendation", "recommend"]
+
+
+def recommend(
+    file: Path, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT
+) -> Recommendation:
+    """Search all ways to run a workload by simulation, and confirm the best few on servers where that is asked for.
+
+    Ctrl-C ends the search or the measurement early: the result says so, and is the best of what was known.
+
+    Args:
+        file: the workload.
+        options: the machine's profile, what may be tried, and how long may be measured.
+        progress: is told what goes on.
+
+    Raises:
+        WorkloadError, PolicyError, UserError: the workload cannot be used as it was asked for, there is no profile and
+            none is to be made, or nothing can be tried.
+        ServerFailure: a profile could not be made, or processes of the search were lost.
+        KeyboardInterrupt: before anything was known.
+    """
+    given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
+    check_assumed(given)
+    loaded = load(file, options.changes)
+    check_models(loaded)
+    profiles = _profiles(loaded, options, file.parent, progress)
+    space, memory = _space(loaded, profiles, options)
+    problem = Problem(space.loaded, profiles, given, extrapolate)
+    with _workers(problem, options) as evaluate:
+        found = answer.recommend(
+            space,
+            problem,
+            profiles.first,
+            evaluate,
+            progress,
+            memory=memory,
+            seeds=options.seeds,
+            given=given,
+            extrapolate=extrapolate,
+            resamples=options.assumptions.resamples,
+        )
+    if not options.measure or found.recommendation.interrupted:
+        return found.recommendation
+    measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
+    return confirm(found, memory, options.budget_s, measured, progress)
+
+
+def keep_recommendation(recommendation: Recommendation, out: Path) -> Path:
+    """Write a recommendation as Markdown and JSON into a folder of its own below `out`, and return that folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder = out / f"{recommendation.workload}-recommendation-{datetime.now():%Y%m%d-%H%M%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder, "recommendation.md", markdown_recommendation(recommendation))
+    write_text(folder, "recommendation.json", recommendation_text(recommendation))
+    return folder
+
+
+def _space(loaded: Loaded, profiles: Profiles, options: RecommendOptions) -> tuple[Space, Memory]:
+    """Return every candidate that is worth looking at, and the memory that they have."""
+    extrapolate, most = options.assumptions.extrapolate, options.max_slots
+    if profiles.by_model:
+        memory = _memory(loaded, profiles, options.memory_bytes, None)
+        fits = memory.too_much
+        return space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits), memory
+    longest = longest_of(loaded, profiles.first, options.assumptions.assume)
+    enough = None if longest is None else longest.enough
+    memory = _memory(loaded, profiles, options.memory_bytes, enough)
+    space = design_space(
+        loaded,
+        profiles.first,
+        extrapolate=extrapolate,
+        max_slots=most,
+        fits=memory.too_much,
+        context_tokens=enough,
+    )
+    return space, memory
+
+
+def _profiles(loaded: Loaded, options: RecommendOptions, near: Path, progress: Progress) -> Profiles:
+    """Return the profile of the model, or those of two."""
+    models = asked_models(loaded)
+    named: dict[str, str] = {}
+    for text in options.assumptions.profiles:
+        model, _, name = text.rpartition("=")
+        if (len(models) > 1) != bool(model):
+            wanted = " ".join(f"--profile {one}=NAME" for one in models) if len(models) > 1 else "--profile NAME"
+            raise UserError(f'--profile: expected {wanted}, found "{text}"')
+        if model and model not in models:
+            raise UserError(f'--profile: no node asks for model "{model}"{did_you_mean(model, models)}')
+        if (model or models[0]) in named:
+            raise UserError(f"--profile: expected one for {model or models[0]}, found two")
+        named[model or models[0]] = name
+    found = {
+        model: profile_for(server_like(loaded, model), named.get(model), near, progress, calibrate_it=options.measure)
+        for model in models
+    }
+    return Profiles(found[models[0]], found if len(models) > 1 else {})
+
+
+def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> Memory:
+    like = loaded.servers[most_slots(loaded.servers)]
+    first = memory_of(like, profiles.first, limit_bytes)
+    if not like.running:
+        check_one_slot(first, like, context_tokens)
+    others = {
+        model: memory_of(server_like(loaded, model), profile, limit_bytes)
+        for model, profile in profiles.by_model.items()
+    }
+    return first._replace(others=others)
+
+
+@contextmanager
+def _workers(problem: Problem, options: RecommendOptions) -> Iterator[Evaluate]:
+    if options.cluster:
+        with on_cluster(problem, options.cluster) as evaluate:
+            yield evaluate
+    elif (workers := options.workers or cores()) > 1:
+        with on_cores(problem, workers) as evaluate:
+            yield evaluate
+    else:
+        yield in_process(problem)
+
+
+def confirm(
+    found: Found, memory: Memory, budget_s: float, options: RunOptions, progress: Progress = SILENT
+) -> Recommendation:
+    """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
+    recommendation = found.recommendation
+    names = within(found, contenders(found, memory), budget_s)
+    if len(names) < 2:
+        return _noted(recommendation, "Prediction only: there is nothing to compare it with by measurement.")
+    needed_s = expected_s(found, names)
+    if needed_s > budget_s:
+        return _noted(recommendation, too_short(budget_s, needed_s))
+    here, servers = machine_name(), found.space.loaded.servers.values()
+    if recommendation.machine != here and not any(spec.simulated for spec in servers):
+        note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
+        recommendation = _noted(recommendation, note)
+    trial_s = trials_s(found, names)
+    progress.say(
+        f"measuring {', '.join(names)}: about {seconds(sum(trial_s.values()))} for a repeat of all by the prediction, "
+        f"{seconds(max(trial_s.values()))} for the longest trial; at most {seconds(budget_s)}"
+    )
+    progress.expect(trial_s, budget_s)
+    until = Until(budget_s, trial_s=trial_s)
+    try:
+        ended = measure_into_folder(to_measure(found, names), options, progress, until)
+    except SlotwiseError as error:
+        return _noted(recommendation, f"Prediction only: it could not be measured ({error}).")
+    _keep(ended.folder, progress)
+    if ended.interrupted:
+        recommendation = recommendation._replace(interrupted=True)
+        until.why = "it was interrupted"
+    if ended.failure is not None:
+        return _noted(recommendation, f"Prediction only: the measurement ended early ({ended.failure}).")
+    return confirmed(found._replace(recommendation=recommendation), ended.folder, until)
+
+
+def _noted(recommendation: Recommendation, note: str) -> Recommendation:
+    return recommendation._replace(notes=(note, *recommendation.notes))
+
+
+def _keep(folder: Path, progress: Progress) -> None:
+    """Give the measurement its own report and its place in the index; a failure here costs the answer nothing."""
+    from harness.app.report import keep_report  # charts: a second, only where something was measured
+
+    try:
+        run = read_run(folder)
+        if run.calls:
+            keep_report(folder, analyse(run, folder), run)
+    except SlotwiseError as error:
+        progress.say(str(error))

@@ -1,0 +1,73 @@
+"""Report a run: analyse what its folder holds, and keep the report there.
+
+Rendering charts takes a second to import, so those who only compute do not import this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis
+from harness.app.simulate import Simulated
+from harness.profiles.load import dump_profile
+from harness.profiles.schema import Profile
+from harness.report.files import write_report
+from harness.runs.folder import RunFolder, read_run
+from harness.runs.index import note_run
+from harness.runs.model import Run
+
+__all__ = ["Reported", "keep_prediction", "keep_report", "report"]
+
+
+class Reported(NamedTuple):
+    """A run that was read, and its analysis."""
+
+    run: Run
+    analysis: Analysis
+
+
+def report(folder: Path) -> Reported:
+    """Read a run, complete or not, and analyse it. Nothing that the folder names is executed.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    run = read_run(folder)
+    return Reported(run, analyse(run, folder))
+
+
+def keep_report(folder: Path, analysis: Analysis, run: Run) -> None:
+    """Write the report into the run's folder, and the run into the index of the folder that this lies in.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    write_report(folder, analysis, run)
+    note_run(folder)
+
+
+def keep_prediction(simulated: Simulated, out: Path) -> Path:
+    """Write a prediction as a run folder of its own below `out`, with its report, and return where it is.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    run, analysis, profiles = simulated
+    run = run._replace(copies={**_copies(profiles.all), **run.copies})
+    with RunFolder.create(out, run.name, datetime.now()) as folder:
+        folder.write_header(run._replace(partial=True))  # should this be all that is ever written
+        folder.add_records(run)
+        folder.write_header(run)
+    keep_report(folder.path, analysis, run)
+    return folder.path
+
+
+def _copies(profiles: Iterable[Profile]) -> dict[str, bytes]:
+    """Return the profiles as `--profile NAME` finds them beside the run's own workload."""
+    named = {profile.name: profile for profile in profiles if re.fullmatch(r"\w[\w.-]*", profile.name)}
+    return {f"profiles/{name}.yaml": dump_profile(profile).encode() for name, profile in named.items()}

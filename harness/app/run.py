@@ -1,0 +1,47 @@
+"""Measure a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from harness.analysis.model import Analysis
+from harness.app.measuring import Measured, measure_into_folder, measured
+from harness.app.options import RunOptions
+from harness.app.workload import load
+from harness.measure.progress import SILENT, Progress
+from harness.workload.load import Loaded
+
+__all__ = ["missed", "run"]
+
+
+def run(workload: Path | Loaded, options: RunOptions = RunOptions(), progress: Progress = SILENT) -> Measured:
+    """Measure every candidate of a workload on real servers, which are started and stopped as it says.
+
+    Ctrl-C, and a failure once servers are being started, end it early: the result says so, and holds what was
+    measured until then. `harness.app.report.keep_report` writes its report, `harness.app.resume.resume` goes on.
+
+    Args:
+        workload: its file, or what `harness.app.workload.load` made of it with the changes of these options.
+        options: what is to be different, and where the run gets its folder.
+        progress: is told what goes on.
+
+    Raises:
+        WorkloadError, PolicyError, UserError: the workload cannot be used as it was asked for, or the folder cannot be
+            made.
+    """
+    loaded = (
+        workload
+        if isinstance(workload, Loaded)
+        else load(workload, options.changes, repeats=options.repeats, warmup=options.warmup)
+    )
+    return measured(measure_into_folder(loaded, options, progress))
+
+
+def missed(analysis: Analysis, what: Collection[str]) -> bool:
+    """Whether something went wrong that `what` names: "failures" of jobs, or "goals" that the choice misses."""
+    failed = any(p.jobs_failed for candidate in analysis.candidates for p in candidate.pipelines)
+    # Without a choice it is missed where every candidate misses one.
+    chosen = [c for c in analysis.candidates if analysis.choice.candidate in (None, c.name)]
+    goals = all(any(goal.state == "missed" for p in c.pipelines for goal in p.goals) for c in chosen)
+    return ("failures" in what and failed) or ("goals" in what and goals)
