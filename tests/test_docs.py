@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from harness.cli.app import _main, command_line
-from harness.core.policies import KINDS, STANDARD, Kind
+from harness.core.policies import KINDS, STANDARD, PolicyKind
 from harness.workload.load import load_workload
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +67,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_policy_says_what_it_does_and_is_in_the_docs(kind: Kind) -> None:
+def test_every_policy_says_what_it_does_and_is_in_the_docs(kind: PolicyKind) -> None:
     text = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
     text += (ROOT / "docs/language/routing.md").read_text(encoding="utf-8")
     for name, policy in getattr(STANDARD, kind.name).items():

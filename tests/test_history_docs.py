@@ -13,7 +13,7 @@ import pytest
 from harness.analysis.between import Between, BetweenRow
 from harness.cli.app import _main
 from harness.content import shipped
-from harness.runs.index import Row
+from harness.runs.index import RunRow
 from harness.runs.rows import COLUMNS
 
 PAGE = Path(__file__).parent.parent / "docs/history.md"
@@ -54,5 +54,5 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_every_field_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    fields = {*COLUMNS, *Row._fields, *Between._fields, *BetweenRow._fields}
+    fields = {*COLUMNS, *RunRow._fields, *Between._fields, *BetweenRow._fields}
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.app.options import REPORTS
-from harness.runs.index import Filters, Row, find_runs
+from harness.runs.index import Filters, RunRow, find_runs
 
-__all__ = ["Filters", "Row", "runs"]
+__all__ = ["Filters", "RunRow", "runs"]
 
 
-def runs(folder: Path = REPORTS, wanted: Filters = Filters(), limit: int | None = None) -> tuple[list[Row], int]:
+def runs(folder: Path = REPORTS, wanted: Filters = Filters(), limit: int | None = None) -> tuple[list[RunRow], int]:
     """Return the runs of a folder that are wanted, the latest first, and how many there are in all.
 
     Args:

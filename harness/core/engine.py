@@ -30,7 +30,7 @@ from harness.core.events import (
     Timer,
     rank,
 )
-from harness.core.flow import Lost, Step, shape_of
+from harness.core.flow import Advance, Lost, shape_of
 from harness.core.graph import Pipeline
 from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
 from harness.core.offers import Offers
@@ -220,7 +220,7 @@ class Engine:
         if not job.nodes_left:
             self._job_ended(job)
 
-    def _step(self, job: Job, step: Step) -> None:
+    def _step(self, job: Job, step: Advance) -> None:
         lost, ready = step
         if lost:
             self._give_up(job, lost)

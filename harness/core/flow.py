@@ -24,7 +24,7 @@ from harness.core.events import BranchDecision
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.walk import Shape
 
-__all__ = ["FlowShape", "FlowWalk", "Lost", "Ready", "Step", "is_plain", "shape_of"]
+__all__ = ["Advance", "FlowShape", "FlowWalk", "Lost", "Ready", "is_plain", "shape_of"]
 
 _WAITING, _RUNNING, _DONE, _DEAD = range(4)  # dead: skipped or dropped
 _new = tuple.__new__
@@ -48,7 +48,7 @@ class Lost(NamedTuple):
     run: bool  # what is in flight is let run; else it is cancelled
 
 
-class Step(NamedTuple):
+class Advance(NamedTuple):
     """What follows from one event: give up `lost`, then start `ready`; both in graph order."""
 
     lost: list[Lost]
@@ -134,7 +134,7 @@ class FlowWalk:
         self._lost: list[Lost] = []
         self.nodes_left = count  # not resolved
 
-    def begin(self) -> Step:
+    def begin(self) -> Advance:
         """Start the nodes that wait for nothing."""
         for node in self._shape.sources:
             self._run(node)
@@ -142,7 +142,7 @@ class FlowWalk:
             self._follow(heappop(self._resolved))
         return self._step()
 
-    def item_done(self, node: int, decision: BranchDecision | None = None) -> Step | None:
+    def item_done(self, node: int, decision: BranchDecision | None = None) -> Advance | None:
         """Note that one item of `node` is done; return what follows, if anything."""
         if decision is not None:
             self._said[node] = decision
@@ -185,7 +185,7 @@ class FlowWalk:
                 else:
                     self._resolve(after, _DEAD)
 
-    def _step(self) -> Step:
+    def _step(self) -> Advance:
         nodes, runs, lost = self._ready, self._runs, self._lost
         if len(nodes) > 1:
             nodes.sort()
@@ -197,7 +197,7 @@ class FlowWalk:
         if lost:
             self._lost = []
             lost.sort()
-        return _new(Step, (lost, ready))
+        return _new(Advance, (lost, ready))
 
     def _resolve(self, node: int, state: int) -> None:
         self._state[node] = state

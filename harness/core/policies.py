@@ -11,10 +11,10 @@ from harness.core.policy import PolicySource
 from harness.core.scheduling import SCHEDULING, Scheduling
 from harness.errors import PolicyError
 
-__all__ = ["KINDS", "STANDARD", "Kind", "Policies"]
+__all__ = ["KINDS", "STANDARD", "Policies", "PolicyKind"]
 
 
-class Kind(NamedTuple):
+class PolicyKind(NamedTuple):
     """One kind of policy."""
 
     name: str  # as in a workload
@@ -24,9 +24,9 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("concurrency", "CONCURRENCY", Concurrency, "limit"),
-    Kind("scheduling", "SCHEDULING", Scheduling, "key"),
-    Kind("placement", "PLACEMENT", Placement, "choose"),
+    PolicyKind("concurrency", "CONCURRENCY", Concurrency, "limit"),
+    PolicyKind("scheduling", "SCHEDULING", Scheduling, "key"),
+    PolicyKind("placement", "PLACEMENT", Placement, "choose"),
 )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["END", "Draft", "Flow", "Names", "Note", "PipelineDraft", "Step", "ask", "note", "walk"]
+__all__ = ["END", "Draft", "DraftStep", "Flow", "Names", "Note", "PipelineDraft", "ask", "note", "walk"]
 
 END = "__end__"  # of a graph's targets: nothing follows
 
@@ -28,7 +28,7 @@ def ask(text: str) -> Note:
     return Note(text, question=True)
 
 
-class Step(NamedTuple):
+class DraftStep(NamedTuple):
     """A node of the workload to be. `keys` are its own keys of the YAML file apart from `agent`, `tool`, `after`."""
 
     name: str
@@ -41,7 +41,7 @@ class Step(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-Flow = tuple[Step, ...]
+Flow = tuple[DraftStep, ...]
 
 
 class PipelineDraft(NamedTuple):
@@ -66,7 +66,7 @@ class Draft(NamedTuple):
     files: Mapping[str, str] = {}
 
 
-def walk(flow: Flow) -> Iterable[Step]:
+def walk(flow: Flow) -> Iterable[DraftStep]:
     """Yield every step, those of loops' bodies after the loop."""
     for step in flow:
         yield step

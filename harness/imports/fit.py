@@ -8,13 +8,13 @@ from math import exp, log, sqrt
 from statistics import NormalDist, fmean, median, pstdev
 from typing import Any, NamedTuple
 
-__all__ = ["Fit", "fit", "gaps_are_poisson"]
+__all__ = ["SizeFit", "fit", "gaps_are_poisson"]
 
 FEW = 12  # so many values can stand in the file itself
 ENOUGH = 50  # fewer say too little about the shape of a distribution
 
 
-class Fit(NamedTuple):
+class SizeFit(NamedTuple):
     """A distribution as it stands in the file, what it is called, and the values that go into a file of their own."""
 
     spec: Any
@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     values: tuple[float, ...] = ()  # where they are too many: `spec` is then to be `{empirical: FILE}`
 
 
-def fit(values: Sequence[float], *, whole: bool) -> Fit:
+def fit(values: Sequence[float], *, whole: bool) -> SizeFit:
     """Choose the simplest distribution that the values do not speak against.
 
     One number where all are equal; lognormal where there are 50 values or more and the largest distance between its
@@ -31,18 +31,18 @@ def fit(values: Sequence[float], *, whole: bool) -> Fit:
     """
     low, high = min(values), max(values)
     if low == high:
-        return Fit(_number(low, whole), f"always {_number(low, whole)}")
+        return SizeFit(_number(low, whole), f"always {_number(low, whole)}")
     n = len(values)
     if n >= ENOUGH and low > 0:
         logs = sorted(log(value) for value in values)
         mean, sigma = fmean(logs), pstdev(logs)
         if _distance(logs, NormalDist(mean, sigma)) <= max(0.05, 1.36 / sqrt(n)):
             spec = {"median": _rounded(exp(mean)), "sigma": _rounded(sigma), "max": _number(high, whole)}
-            return Fit({"lognormal": spec}, f"lognormal, fitted to {n} values")
+            return SizeFit({"lognormal": spec}, f"lognormal, fitted to {n} values")
     shown = f"{n} values as they were (median {_rounded(median(values)):g})"
     if n <= FEW:
-        return Fit({"empirical": [_number(value, whole) for value in values]}, shown)
-    return Fit(None, shown, tuple(_number(value, whole) for value in values))
+        return SizeFit({"empirical": [_number(value, whole) for value in values]}, shown)
+    return SizeFit(None, shown, tuple(_number(value, whole) for value in values))
 
 
 def _distance(logs: list[float], normal: NormalDist) -> float:

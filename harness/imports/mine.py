@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.imports.draft import Names
-from harness.imports.steps import Step
+from harness.imports.steps import TraceStep
 
 __all__ = ["Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
 
@@ -35,7 +35,7 @@ class Occurrence(NamedTuple):
     label: Label
     start_s: float
     end_s: float
-    steps: tuple[Step, ...]
+    steps: tuple[TraceStep, ...]
     passes: tuple[tuple[Occurrence, ...], ...] = ()  # of a loop
 
 
@@ -60,7 +60,7 @@ class MinedNode(NamedTuple):
     decider: Label | None = None  # the node of the body that ends its passes
 
 
-def occurrences(steps: Sequence[Step]) -> list[Occurrence]:
+def occurrences(steps: Sequence[TraceStep]) -> list[Occurrence]:
     """Join the steps of one trace that belong to one fan-out; `steps` in the order of their starts."""
     result: list[Occurrence] = []
     latest: dict[Label, int] = {}

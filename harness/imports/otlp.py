@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError
 
-__all__ = ["Found", "Span", "read_spans"]
+__all__ = ["Span", "SpansFound", "read_spans"]
 
 SHOWN = 20  # characters of what is no JSON
 MAX_OBJECT_BYTES = 1 << 30  # of one JSON value: it has to be in memory as a whole
@@ -66,7 +66,7 @@ class Span(NamedTuple):
     resource: int = -1  # index into `Found.resources`
 
 
-class Found:
+class SpansFound:
     """What was read beside the spans."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Found:
         return self._index[key]
 
 
-def read_spans(path: Path, found: Found) -> Iterator[Span]:
+def read_spans(path: Path, found: SpansFound) -> Iterator[Span]:
     """Yield the spans of a file; `found` counts along. Raises UserError with the place of what is no OTLP JSON.
 
     A last line that breaks off is reported in `found.truncated`: what stands before it is whole.
@@ -115,7 +115,7 @@ def _load(text: bytes) -> Any:
     return json.loads(text.decode("utf-8-sig"), object_hook=_compact)
 
 
-def _lines(path: Path, file: Any, found: Found) -> Iterator[Span]:
+def _lines(path: Path, file: Any, found: SpansFound) -> Iterator[Span]:
     number = 1
     while line := file.readline(MAX_OBJECT_BYTES):
         number += 1
@@ -217,7 +217,7 @@ def _tokens(raw: Any) -> int | None:
     return value if 0 <= value <= 100_000_000 else None
 
 
-def _spans(path: Path, line: int, value: Any, found: Found) -> Iterator[Span]:
+def _spans(path: Path, line: int, value: Any, found: SpansFound) -> Iterator[Span]:
     """Yield the spans of one parsed value, which is a request, or a list of them."""
     for request in value if isinstance(value, list) else [value]:
         groups = request.get("resourceSpans", request.get("resource_spans")) if isinstance(request, dict) else None

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import UserError
-from harness.imports.otlp import Found, Span, read_spans
-from harness.imports.steps import LeftOut, Trace, Troubles, trace_of
+from harness.imports.otlp import Span, SpansFound, read_spans
+from harness.imports.steps import SkippedStep, Trace, Troubles, trace_of
 from harness.units import count, seconds
 
 __all__ = ["Read", "read_traces"]
@@ -17,7 +17,7 @@ class Read(NamedTuple):
     """What a file of spans gave: traces in the order of their starts, and what was wrong with it."""
 
     traces: tuple[Trace, ...]
-    found: Found
+    found: SpansFound
     troubles: Troubles
 
     def warnings(self) -> list[str]:
@@ -49,7 +49,7 @@ class Read(NamedTuple):
 
 def read_traces(path: Path) -> Read:
     """Read a file of spans into traces. Raises UserError where it is no OTLP JSON or has no model call in it."""
-    found, troubles = Found(), Troubles()
+    found, troubles = SpansFound(), Troubles()
     spans: dict[str, list[Span]] = {}
     for span in read_spans(path, found):
         spans.setdefault(span.trace, []).append(span)
@@ -58,7 +58,7 @@ def read_traces(path: Path) -> Read:
         _, mine = spans.popitem()
         try:
             traces.append(trace_of(mine, troubles))
-        except LeftOut as why:
+        except SkippedStep as why:
             troubles.left_out[str(why)] = troubles.left_out.get(str(why), 0) + 1
     if not traces:
         left = "; ".join(f"{count(n, 'trace')}: {why}" for why, n in sorted(troubles.left_out.items()))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.imports.otlp import Span
 
-__all__ = ["LeftOut", "Step", "Trace", "Troubles", "trace_of"]
+__all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of"]
 
 _MODEL = frozenset(("chat", "text_completion", "generate_content", "completion", "llm", "rerank"))
 _TOOL = frozenset(("execute_tool", "tool", "embeddings", "embedding", "retrieval", "retriever", "reranker"))
@@ -15,7 +15,7 @@ _PLUMBING = frozenset(("runnablesequence", "runnablelambda", "runnableparallel",
 SKEW_NS = 1_000_000  # a child this much before its parent is what clocks and rounding give anyway
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """A model call or a tool. Times are seconds from the start of the trace."""
 
     label: tuple[str, str, str]  # kind, name, and of a tool whose it is
@@ -37,10 +37,10 @@ class Trace(NamedTuple):
     end_ns: int
     conversation: str
     resource: int
-    steps: tuple[Step, ...]
+    steps: tuple[TraceStep, ...]
 
 
-class LeftOut(Exception):
+class SkippedStep(Exception):
     """A trace that says nothing that can be used; the text says why."""
 
 
@@ -62,7 +62,7 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
     by_id: dict[str, Span] = {}
     for span in spans:
         if span.end_ns < span.start_ns:
-            raise LeftOut("a span ends before it starts")
+            raise SkippedStep("a span ends before it starts")
         if span.span in by_id:
             troubles.doubled += 1
         by_id[span.span] = span
@@ -77,14 +77,14 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
             roots.append(key)
     order = _repaired(by_id, children, roots, troubles)
     if len(order) < len(by_id):
-        raise LeftOut("spans are each other's parents")
+        raise SkippedStep("spans are each other's parents")
     troubles.missing_parents += missing
     troubles.traces_with_missing_parents += missing > 0
     first = min(roots, key=lambda key: (bool(by_id[key].parent), by_id[key].start_ns))
     start_ns = min(span.start_ns for span in by_id.values())
     steps = _steps(by_id, children, order, start_ns, troubles)
     if not any(step.label[0] == "agent" for step in steps):
-        raise LeftOut("no model call in it")
+        raise SkippedStep("no model call in it")
     root = by_id[first]
     name = "" if root.parent or root.operation in _MODEL else root.entity or _bare(root)
     return Trace(
@@ -131,7 +131,7 @@ def _repaired(
 
 def _steps(
     by_id: dict[str, Span], children: dict[str, list[str]], order: list[str], start_ns: int, troubles: Troubles
-) -> list[Step]:
+) -> list[TraceStep]:
     """Pick the spans that are steps: the outermost model call of several that stand for the same one; tools."""
     models: dict[str, int] = {}  # how many model calls there are below each span
     tools: dict[str, int] = {}
@@ -140,7 +140,7 @@ def _steps(
         below = children.get(key, ())
         models[key] = sum(models[child] + (kinds[child] == "model") for child in below)
         tools[key] = sum(tools[child] + (kinds[child] == "tool") for child in below)
-    steps: list[Step] = []
+    steps: list[TraceStep] = []
     stack = [(key, "", "") for key in reversed(order) if by_id[key].parent not in by_id]
     while stack:
         key, agent, part = stack.pop()
@@ -191,8 +191,8 @@ def _bare(span: Span) -> str:
     return rest if rest and head.lower() == span.operation else span.name
 
 
-def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -> Step:
-    return Step(
+def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -> TraceStep:
+    return TraceStep(
         label=label,
         start_s=(span.start_ns - start_ns) / 1e9,
         end_s=(span.end_ns - start_ns) / 1e9,
@@ -203,11 +203,11 @@ def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -
     )
 
 
-def _retried(steps: list[Step]) -> list[Step]:
+def _retried(steps: list[TraceStep]) -> list[TraceStep]:
     """Join a failed step with the next of its kind after it: a retry. Raises LeftOut where there is none."""
     if not any(step.failed for step in steps):
         return steps
-    result: list[Step] = []
+    result: list[TraceStep] = []
     left = list(steps)
     while left:
         step = left.pop(0)
@@ -217,7 +217,7 @@ def _retried(steps: list[Step]) -> list[Step]:
                 None,
             )
             if at is None:
-                raise LeftOut("a step failed for good")
+                raise SkippedStep("a step failed for good")
             again = left.pop(at)
             gap_s = max(0.0, again.start_s - step.end_s)
             step = again._replace(

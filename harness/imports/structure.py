@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import networkx as nx
 
-from harness.imports.draft import END, Flow, Names, Note, Step, ask, note
+from harness.imports.draft import END, DraftStep, Flow, Names, Note, ask, note
 
 __all__ = ["DEFAULT_MAX", "Vertex", "structure"]
 
@@ -74,7 +74,7 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
         if len(labels) > 1:
             notes = (*notes, ask(f"how often does {name} go each way? The graph does not say; equal shares here."))
         steps.append(
-            Step(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
+            DraftStep(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
         )
     return tuple(steps)
 

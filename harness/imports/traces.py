@@ -13,8 +13,8 @@ from typing import Any
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.draft import Draft, Flow, Names, Note, PipelineDraft, Step, ask, note
-from harness.imports.fit import Fit, fit, gaps_are_poisson
+from harness.imports.draft import Draft, DraftStep, Flow, Names, Note, PipelineDraft, ask, note
+from harness.imports.fit import SizeFit, fit, gaps_are_poisson
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, mine, occurrences
 from harness.imports.read import Read
 from harness.imports.steps import Trace
@@ -122,7 +122,7 @@ class _Book:
             elif kind == "tool" and owners[text] > 1 and owner:
                 text = f"{owner}-{text}"
             own[node.label] = names(text)
-        steps: list[Step] = []
+        steps: list[DraftStep] = []
         agents = [
             node.label
             for node in nodes
@@ -140,7 +140,7 @@ class _Book:
         after: tuple[str, ...],
         agents: list[Label],
         own: Mapping[Label, str],
-    ) -> Iterator[Step]:
+    ) -> Iterator[DraftStep]:
         keys: dict[str, Any] = {}
         notes: list[Note] = []
         if node.branch:
@@ -150,7 +150,7 @@ class _Book:
         kind = node.label[0]
         if kind == CHOICE:
             notes.insert(0, note("takes no time: it stands for a choice that no single agent call made."))
-            yield Step(name, "tool", after, keys=keys, notes=tuple(notes))
+            yield DraftStep(name, "tool", after, keys=keys, notes=tuple(notes))
         elif kind == LOOP:
             yield self._loop(node, name, after, keys, notes)
         elif kind == "tool":
@@ -162,7 +162,7 @@ class _Book:
                 notes.append(
                     ask(f"{name} ran up to {max(widths)} times at once; here it is one delay. Is that enough?")
                 )
-            yield Step(name, "tool", after, delay_s=self._spec(fitted, f"{name}-s"), keys=keys, notes=tuple(notes))
+            yield DraftStep(name, "tool", after, delay_s=self._spec(fitted, f"{name}-s"), keys=keys, notes=tuple(notes))
         else:
             yield self._call(node, name, after, keys, notes, agents, own)
 
@@ -175,7 +175,7 @@ class _Book:
         notes: list[Note],
         agents: list[Label],
         own: Mapping[Label, str],
-    ) -> Step:
+    ) -> DraftStep:
         widths = [len(one.steps) for one in node.occurrences]
         wide = max(widths) > 1
         direct = [label for label, _ in node.after if label in agents] if wide and min(widths) < max(widths) else []
@@ -212,7 +212,7 @@ class _Book:
                         f"answered that list; here always {agent.items} times. Where do its items come from?"
                     )
                 )
-        return Step(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
+        return DraftStep(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
 
     def _loop(
         self,
@@ -221,7 +221,7 @@ class _Book:
         after: tuple[str, ...],
         keys: dict[str, Any],
         notes: list[Note],
-    ) -> Step:
+    ) -> DraftStep:
         stats = node.loop
         assert stats is not None
         repeat: dict[str, Any] = {"max": max(1, min(stats.most, 1000))}
@@ -241,7 +241,9 @@ class _Book:
             wanted = _slug(node.decider) if node.decider else ""
             last = wanted if wanted in deciders else deciders[-1]
             repeat["until"] = {"p": repeat["until"], "node": last}
-        return Step(name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes))
+        return DraftStep(
+            name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes)
+        )
 
     def agents(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the agents with their prompts of made-up text, and that text."""
@@ -281,7 +283,7 @@ class _Book:
             self._agents[self._names[key]].fan = fan
         return self._names[key]
 
-    def _spec(self, fitted: Fit, what: str) -> Any:
+    def _spec(self, fitted: SizeFit, what: str) -> Any:
         if not fitted.values:
             return fitted.spec
         name = f"{self.folder}/{self._file_names(what)}.txt"

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError, WorkloadError
-from harness.imports.draft import Draft, Flow, Note, PipelineDraft, Step, walk
+from harness.imports.draft import Draft, DraftStep, Flow, Note, PipelineDraft, walk
 from harness.workload.load import load_workload
 
 __all__ = ["check_target", "questions", "render", "write"]
@@ -106,7 +106,7 @@ class _Page:
             self.line(depth, f"{step.name}: {_flow(_node(step))}")
 
 
-def _node(step: Step) -> dict[str, Any]:
+def _node(step: DraftStep) -> dict[str, Any]:
     what: dict[str, Any]
     if step.kind == "tool":
         what = {"tool": {"delay_s": step.delay_s}}

@@ -48,13 +48,13 @@ def _check_numbers(name: str, keys: Iterable[str], what: str, *, least: int = 1)
             raise _mistake(f'expected {what}, {least} or more, found "{key}"', name, key)
 
 
-class Spec(BaseModel):
+class ProfilePart(BaseModel):
     """Base of everything in a profile: frozen, and unknown keys are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HeldOut(Spec):
+class HeldOut(ProfilePart):
     """The error on calls that were not fitted: |predicted / measured - 1|."""
 
     calls: PositiveInt
@@ -62,7 +62,7 @@ class HeldOut(Spec):
     worst_error: Ratio
 
 
-class SlotSetting(Spec):
+class SlotSetting(ProfilePart):
     """What a server with this many slots costs. A setting of its own for every slot count: they differ throughout."""
 
     step_s: ByNumber[StepSeconds] = Field(
@@ -127,7 +127,7 @@ class SlotSetting(Spec):
                 raise _mistake(message, "replicates", name)
 
 
-class MemoryUse(Spec):
+class MemoryUse(ProfilePart):
     """What a server takes, where it is known."""
 
     model_bytes: NonNegativeInt | None = None
@@ -135,7 +135,7 @@ class MemoryUse(Spec):
     context_tokens: PositiveInt | None = None
 
 
-class TextTokens(Spec):
+class TextTokens(ProfilePart):
     """How many tokens of its model a prompt has, by its text. Counted by the server, whatever its speed."""
 
     tokens_per_piece: Ratio = Field(description="Of a word, a digit, a punctuation mark or a line break.")
@@ -166,7 +166,7 @@ class TextTokens(Spec):
         return max(0.0, min(self.template_tokens, self.system_template_tokens) - self.count("[000000]"))
 
 
-class Row(Spec):
+class Row(ProfilePart):
     """One observation: so many equal calls sent at once, and the time until the last had ended."""
 
     slots: PositiveInt
@@ -178,7 +178,7 @@ class Row(Spec):
     half: bool = Field(default=False, description="On a server with half of the cores.")
 
 
-class Profile(Spec):
+class Profile(ProfilePart):
     """A profile of one machine, engine and model."""
 
     version: Literal[1] = Field(description="Version of this format.")

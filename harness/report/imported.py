@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.imports.draft import Draft, Step, walk
+from harness.imports.draft import Draft, DraftStep, walk
 from harness.report.text import plain
 from harness.units import count
 
@@ -67,13 +67,13 @@ def print_imported(
     console.print(Text(f"Next: slotwise check {workload}   ({todo})"), soft_wrap=True)
 
 
-def _node(step: Step) -> dict[str, object]:
+def _node(step: DraftStep) -> dict[str, object]:
     what = {"agent": step.target} if step.kind == "agent" else {"pipeline": step.target} if step.kind == "graph" else {}
     delay = {"tool": {"delay_s": step.delay_s}} if step.kind == "tool" else {}
     return {"name": step.name, **what, **delay, "after": list(step.after), **step.keys}
 
 
-def _found(step: Step, draft: Draft) -> str:
+def _found(step: DraftStep, draft: Draft) -> str:
     parts = []
     if step.kind == "graph":
         parts.append("sub-pipeline")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.report.text import plain
-from harness.runs.index import Row
+from harness.runs.index import RunRow
 from harness.units import count
 
 __all__ = ["runs_lines"]
@@ -17,7 +17,7 @@ __all__ = ["runs_lines"]
 _WIDTH = 80
 
 
-def runs_lines(folder: Path, rows: Sequence[Row], total: int, *, filtered: bool) -> list[str]:
+def runs_lines(folder: Path, rows: Sequence[RunRow], total: int, *, filtered: bool) -> list[str]:
     """Lay out the runs of a folder; `total` is how many there are, `filtered` whether only some were asked for."""
     if not rows:
         among = " that fit" if filtered else ""
@@ -31,7 +31,7 @@ def runs_lines(folder: Path, rows: Sequence[Row], total: int, *, filtered: bool)
     return lines
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _table(rows: Sequence[RunRow]) -> list[str]:
     """Lay out the columns: names in full, since they are to be copied, and of the rest what fits."""
     titles = ("run", "origin", "take", "model", "machine")
     cells = [[plain(text) for text in _cells(row)] for row in rows]
@@ -46,7 +46,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: RunRow) -> tuple[str, ...]:
     origin = f"{row.origin}, partial" if row.state == "partial" else row.origin
     return row.folder, origin, row.chosen or "-", row.model or "-", row.machine or "-"
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from harness.errors import SlotwiseError, UserError
 from harness.units import safe_text
 
-__all__ = ["INDEX_NAME", "INDEX_VERSION", "Filters", "Row", "find_runs", "note_run"]
+__all__ = ["INDEX_NAME", "INDEX_VERSION", "Filters", "RunRow", "find_runs", "note_run"]
 
 INDEX_NAME = ".slotwise-index.sqlite"
 INDEX_VERSION = 1
@@ -29,7 +29,7 @@ _PATIENCE_S = 5.0  # for another process that is writing
 _LARGEST_FILE_BYTES = 64 << 20  # of environment.json and summary.json; a larger one is not ours
 
 
-class Row(NamedTuple):
+class RunRow(NamedTuple):
     """What the index says of one run."""
 
     folder: str  # its name within the folder of runs
@@ -58,16 +58,16 @@ class Filters(NamedTuple):
     since: datetime | None = None  # with a time zone
 
 
-_COLUMNS = ", ".join(Row._fields)
+_COLUMNS = ", ".join(RunRow._fields)
 _SCHEMA = f"""
 CREATE TABLE runs ({_COLUMNS}, started_s REAL, stamp TEXT, PRIMARY KEY (folder)) WITHOUT ROWID;
 CREATE INDEX by_start ON runs (started_s);
 PRAGMA user_version = {INDEX_VERSION};
 """
-_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608 - names of our own
+_PUT = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (len(RunRow._fields) + 2))})"  # noqa: S608 - names of our own
 
 
-def find_runs(root: Path, filters: Filters = Filters(), limit: int | None = None) -> tuple[list[Row], int]:  # noqa: B008 - a tuple
+def find_runs(root: Path, filters: Filters = Filters(), limit: int | None = None) -> tuple[list[RunRow], int]:  # noqa: B008 - a tuple
     """Return the runs below `root` that are wanted, the latest first, and how many there are in all.
 
     Raises:
@@ -97,12 +97,12 @@ def note_run(folder: Path) -> None:
                 index.execute(_PUT, found)
 
 
-def _find(index: sqlite3.Connection, root: Path, filters: Filters, limit: int | None) -> tuple[list[Row], int]:
+def _find(index: sqlite3.Connection, root: Path, filters: Filters, limit: int | None) -> tuple[list[RunRow], int]:
     with closing(index):
         _mend(index, root)
         where, values = _where(filters)
         order = f"SELECT {_COLUMNS} FROM runs{where} ORDER BY started_s DESC, folder LIMIT ?"  # noqa: S608 - all values are bound
-        rows = [Row(*row) for row in index.execute(order, (*values, -1 if limit is None else limit))]
+        rows = [RunRow(*row) for row in index.execute(order, (*values, -1 if limit is None else limit))]
         (total,) = index.execute(f"SELECT count(*) FROM runs{where}", values).fetchone()  # noqa: S608 - as above
         return rows, int(total)
 
@@ -224,7 +224,7 @@ def _read(root: Path, name: str) -> tuple[Any, ...] | None:
         model.get("model") for server in servers for model in _list(server.get("models")) if isinstance(model, dict)
     ]
     started_at = str(header.get("started_at"))
-    row = Row(
+    row = RunRow(
         folder=name,
         workload=header["name"],
         origin=str(header.get("origin")),

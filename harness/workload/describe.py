@@ -13,7 +13,7 @@ from harness.workload.load import Loaded
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
-__all__ = ["Description", "PipelineFacts", "Span", "Work", "describe", "max_weight_antichain", "span_of"]
+__all__ = ["Description", "LengthRange", "PipelineFacts", "Work", "describe", "max_weight_antichain", "span_of"]
 
 MAX_LOOKED_AT = 64  # ways that a job can go, for its width
 
@@ -30,7 +30,7 @@ class Work(NamedTuple):
     output_tokens: int
 
 
-class Span(NamedTuple):
+class LengthRange(NamedTuple):
     """The longest chain of one job: what no number of slots can shorten.
 
     The chain with most expected output tokens; among equals the one with most prompt tokens, then tool
@@ -56,7 +56,7 @@ class PipelineFacts(NamedTuple):
     jobs: int | None  # None as well where a list of times opens conversations of drawn length
     width: int  # most calls of one job that could ever run together
     width_all_jobs: int | None  # the same over all its jobs; None: no bound (open arrivals without an end)
-    span: Span
+    span: LengthRange
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
@@ -165,7 +165,7 @@ def max_weight_antichain(graph: nx.DiGraph, weight: Mapping[str, int]) -> dict[s
     return {name: weight[name] for name in heavy if ("left", name) in near and ("right", name) not in near}
 
 
-def span_of(graph: nx.DiGraph) -> Span:
+def span_of(graph: nx.DiGraph) -> LengthRange:
     """Return the longest chain of one job."""
 
     def cost(name: str) -> tuple[float, float, float, float]:
@@ -178,7 +178,7 @@ def span_of(graph: nx.DiGraph) -> Span:
     sums = [sum(column) for column in zip(*(cost(name) for name in chain), strict=True)]
     slowest = _longest_chain(graph, lambda name: (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0),))
     waited = (graph.nodes[name]["delay_s"] * graph.nodes[name].get("passes", 1.0) for name in slowest)
-    return Span(
+    return LengthRange(
         nodes=tuple(name for name in chain if graph.nodes[name]["kind"] != "until"),
         calls=_tidy(sums[3]),
         prompt_tokens=round(sums[1]),
@@ -188,17 +188,17 @@ def span_of(graph: nx.DiGraph) -> Span:
     )
 
 
-def mean_span(ways: Sequence[Scenario]) -> Span:
+def mean_span(ways: Sequence[Scenario]) -> LengthRange:
     """Return the mean of the longest chains of all ways, with the nodes of the longest."""
     if len(ways) == 1:
         return span_of(ways[0].graph)
     spans = [(way.share, span_of(way.graph)) for way in ways]
     _, longest = max(spans, key=lambda entry: (entry[1].output_tokens, entry[1].prompt_tokens))
 
-    def mean(figure: Callable[[Span], float]) -> float:
+    def mean(figure: Callable[[LengthRange], float]) -> float:
         return sum(share * figure(span) for share, span in spans)
 
-    return Span(
+    return LengthRange(
         nodes=longest.nodes,
         calls=_tidy(mean(lambda span: span.calls)),
         prompt_tokens=round(mean(lambda span: span.prompt_tokens)),

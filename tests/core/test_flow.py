@@ -9,7 +9,7 @@ from core.graphs import DIAMOND, FAN, graph, node, until
 
 from harness.core.draws import uniform
 from harness.core.events import BranchDecision
-from harness.core.flow import FlowShape, FlowWalk, Step, is_plain
+from harness.core.flow import Advance, FlowShape, FlowWalk, is_plain
 from harness.core.graph import Node
 from harness.core.sizes import Distribution
 
@@ -25,7 +25,7 @@ class Walker:
         self.lost: list[str] = []
         self.began = self._seen(self.walk.begin())
 
-    def _seen(self, step: Step | None) -> list[str]:
+    def _seen(self, step: Advance | None) -> list[str]:
         if step is None:
             return []
         names = [n.name for n in self.graph.nodes]

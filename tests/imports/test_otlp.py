@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.imports.otlp import Found, Span, read_spans
+from harness.imports.otlp import Span, SpansFound, read_spans
 
 
 def span(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def request(*spans: Any, scope: str = "scopeSpans") -> dict[str, Any]:
     return {"resourceSpans": [{"resource": resource, scope: [{"scope": {"name": "x"}, "spans": list(spans)}]}]}
 
 
-def read(text: str | bytes, folder: Path) -> tuple[list[Span], Found]:
+def read(text: str | bytes, folder: Path) -> tuple[list[Span], SpansFound]:
     path = folder / "spans.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    found = Found()
+    found = SpansFound()
     return list(read_spans(path, found)), found
 
 
@@ -158,4 +158,4 @@ def test_odd_attributes_are_no_reason_to_fail(attributes: Any, tmp_path: Path) -
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: no such file"):
-        list(read_spans(tmp_path / "none.json", Found()))
+        list(read_spans(tmp_path / "none.json", SpansFound()))

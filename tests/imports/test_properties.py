@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from imports.orders import all_orders
 
 from harness.imports.draft import END, Draft, Names, PipelineDraft, walk
-from harness.imports.otlp import Found
+from harness.imports.otlp import SpansFound
 from harness.imports.read import Read
-from harness.imports.steps import Step, Trace, Troubles
+from harness.imports.steps import Trace, TraceStep, Troubles
 from harness.imports.structure import Vertex, structure
 from harness.imports.traces import draft_traces
 from harness.imports.write import write
@@ -77,8 +77,8 @@ def traces(draw: st.DrawFn) -> list[Trace]:
             )
             start_s = draw(st.integers(0, 8)) / 2
             end_s = start_s + draw(st.integers(0, 6)) / 2
-            steps.append(Step((kind, name, ""), start_s, end_s, False, "m", 10, 5))
-        steps.append(Step(("agent", "z", ""), 20, 21, False))
+            steps.append(TraceStep((kind, name, ""), start_s, end_s, False, "m", 10, 5))
+        steps.append(TraceStep(("agent", "z", ""), 20, 21, False))
         steps.sort(key=lambda step: (step.start_s, step.end_s))
         result.append(Trace("root", n * 10**10, n * 10**10 + 1, "", 0, tuple(steps)))
     return result
@@ -87,7 +87,7 @@ def traces(draw: st.DrawFn) -> list[Trace]:
 @settings(max_examples=150, deadline=None)
 @given(traces())
 def test_any_traces_become_a_workload_that_ends(made: list[Trace]) -> None:
-    found = Found()
+    found = SpansFound()
     found.resource({})
     loaded = placed(draft_traces(Read(tuple(made), found, Troubles()), "spans.jsonl", "back"))
     assert len(all_orders(loaded)) == len(made)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.imports.draft import Draft, Step, walk
+from harness.imports.draft import Draft, DraftStep, walk
 from harness.imports.read import read_traces
 from harness.imports.traces import draft_traces
 from harness.imports.write import questions, write
@@ -26,7 +26,7 @@ def checked(draft: Draft, folder: Path) -> Loaded:
     return load_workload(folder / "back.yaml")
 
 
-def steps(draft: Draft, pipeline: str = "support") -> dict[str, Step]:
+def steps(draft: Draft, pipeline: str = "support") -> dict[str, DraftStep]:
     """Return the steps by their names; one within a loop does not hide its namesake outside."""
     return {step.name: step for step in reversed(list(walk(draft.pipelines[pipeline].flow)))}
 

@@ -18,7 +18,7 @@ from analysis import records as make
 from harness.errors import UserError
 from harness.runs import index as index_module
 from harness.runs.folder import RunFolder
-from harness.runs.index import INDEX_NAME, INDEX_VERSION, Filters, Row, find_runs, note_run
+from harness.runs.index import INDEX_NAME, INDEX_VERSION, Filters, RunRow, find_runs, note_run
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def test_a_row_says_what_the_folder_says(tmp_path: Path) -> None:
     rows, total = find_runs(tmp_path)
     assert total == 1
     assert rows == [
-        Row(
+        RunRow(
             folder=path.name,
             workload="digest",
             origin="measured",
