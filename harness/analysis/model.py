@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.ladder import Ladder
+from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate
 from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
@@ -23,7 +24,6 @@ __all__ = [
     "Analysis",
     "CandidateSummary",
     "Choice",
-    "ChoiceKind",
     "GoalResult",
     "Notice",
     "PathVerdict",
@@ -157,7 +157,6 @@ class CandidateSummary(NamedTuple):
         return any(use.slots > 1 and use.limit != 1 for use in self.uses_for(pipelines))
 
 
-ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
 Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "no data"]
 
 
@@ -219,6 +218,8 @@ class Choice(NamedTuple):
 
     kind: `same` and `both` one candidate serves both paths; `goals` the goals decided between the paths' own choices;
     `trade` nothing decides between them, and `candidate` is None.
+    tie: `goals`, where the candidate is not the fastest on the batch path of those that meet them: against that one,
+    with which it ties.
     """
 
     kind: ChoiceKind
@@ -226,6 +227,7 @@ class Choice(NamedTuple):
     sentences: tuple[str, ...]
     settings: tuple[Settings, ...]
     remarks: tuple[str, ...]  # on all of the settings
+    tie: Comparison | None = None
 
 
 class Analysis(NamedTuple):

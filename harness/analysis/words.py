@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.analysis.model import CandidateSummary, ChoiceKind, PathVerdict, PipelineSummary
+from harness.analysis.model import CandidateSummary, PathVerdict, PipelineSummary
+from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import P95_NEEDS, Comparison, Estimate
 from harness.analysis.timesplit import LABELS, Parts
 from harness.core.records import Path
@@ -92,6 +93,7 @@ def path_sentences(
 def choice_sentences(
     kind: ChoiceKind,
     name: str | None,
+    tie: Comparison | None,
     verdicts: Sequence[PathVerdict],
     by_name: Mapping[str, CandidateSummary],
 ) -> tuple[str, ...]:
@@ -113,11 +115,10 @@ def choice_sentences(
     )
     if kind == "goals":
         stands = [f"on the {v.path} path it is {_stands(v, name or '')}" for v in verdicts]
-        return (
-            wanted,
-            f'The goals decide: take "{name}", the fastest on the batch path of those that meet them; '
-            f"{stands[0]}, {stands[1]}.{tentative}",
-        )
+        why = "the fastest on the batch path of those that meet them"
+        if tie is not None:
+            why = f'which ties with "{tie.against}", {why}, and is simpler'
+        return (wanted, f'The goals decide: take "{name}", {why}; {stands[0]}, {stands[1]}.{tentative}')
     goals = [goal for candidate in by_name.values() for summary in candidate.pipelines for goal in summary.goals]
     advice = (
         "No candidate meets every goal, so they do not decide it either."

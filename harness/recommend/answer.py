@@ -104,7 +104,7 @@ def recommend(
         left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
         search=search_sentences(searched),
         front=tuple(_points(searched, best)),
-        front_why=front_sentence(analysis.choice.kind),
+        front_why=front_sentence(analysis.choice),
         knee=None,
         changes=(),
         load=(),
@@ -139,10 +139,12 @@ def finalists(scores: Sequence[Score]) -> list[Candidate]:
     wanted: dict[Candidate, None] = {}
     if found.whole:
         wanted[found.whole.candidate] = None
-    for of in (found.by_path, found.fastest):
-        wanted |= dict.fromkeys(score.candidate for score in of)
+    for scores_of_paths in (found.by_path, found.fastest):
+        wanted |= dict.fromkeys(score.candidate for score in scores_of_paths if score)
     wanted[min(able, key=lambda s: s.candidate.simplicity).candidate] = None
     for path, chosen in enumerate(found.by_path):
+        if chosen is None:
+            continue
         unlike = [s for s in able if _batches(s.candidate) != _batches(chosen.candidate)]
         if unlike:
             wanted[min(unlike, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None

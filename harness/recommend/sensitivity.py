@@ -55,8 +55,7 @@ def changes_of(searched: Searched, best: Sequence[Score], judge: Judge, evaluate
         now += [score for score in found.finalists if score.candidate.number in _numbers(best)]
         changes.append(_change(variation.name, before, pick([*found.finalists, *now]), now))
     smaller = [s for s in searched.scores if not s.failed and s.candidate.slots < min(b.candidate.slots for b in best)]
-    if smaller:
-        others = pick(smaller)
+    if smaller and (others := pick(smaller)).chosen:
         changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
     return tuple(changes)
 

@@ -122,6 +122,22 @@ def test_goals_decide_a_trade() -> None:
     )
 
 
+def test_of_those_that_meet_the_goals_and_tie_the_simplest_is_taken() -> None:
+    """ "split" is 2 % faster than "batched"; both meet the goal, and "batched" has one server."""
+    digest = {"serial": steady(16), "batched": steady(19.4), "split": steady(19, noise=NOISE)}
+    chat = {"serial": steady(3), "batched": steady(1.2), "split": steady(1)}
+    found = analyse(scenario(digest, chat, spec=with_goal(p50_s=1.5)))
+    assert [verdict.chosen for verdict in found.paths] == ["serial", "split"]
+    assert (found.choice.kind, found.choice.candidate) == ("goals", "batched")
+    assert found.choice.tie is not None
+    assert (found.choice.tie.against, found.choice.tie.relation) == ("split", "equivalent")
+    assert found.choice.sentences[1] == (
+        'The goals decide: take "batched", which ties with "split", the fastest on the batch path of those that meet '
+        "them, and is simpler; on the batch path it is 1.21 times (1.21 to 1.21) the fastest, on the interactive path "
+        "it is 1.20 times (1.20 to 1.20) the fastest."
+    )
+
+
 def test_goals_that_all_miss_decide_nothing() -> None:
     found = analyse(scenario(*TRADE, spec=with_goal(p50_s=0.5)))
     assert found.choice.kind == "trade"
