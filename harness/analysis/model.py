@@ -112,7 +112,7 @@ class PipelineSummary(NamedTuple):
 
     pipeline: str
     path: Path
-    server: str  # the one that its calls went to; several joined by " + "
+    servers: tuple[str, ...]  # those that its calls went to, by name
     time: Estimate | None  # pipeline time, on interactive paths the reply time: per repeat the median over jobs
     time_by_repeat: tuple[tuple[int, float], ...]
     time_by_profile: tuple[float, ...]  # predicted: the factor on the time under each resampled profile
@@ -149,7 +149,7 @@ class CandidateSummary(NamedTuple):
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""
-        servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.server.split(" + ")}
+        servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.servers}
         return tuple(use for use in self.servers if use.server in servers)
 
     def batches(self, pipelines: Collection[str]) -> bool:

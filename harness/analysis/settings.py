@@ -122,17 +122,16 @@ def _limits(place: Deployment) -> list[str]:
 def _placed(summary: PipelineSummary, places: Sequence[Deployment]) -> str:
     """Say where a pipeline goes, or each of its nodes where they part."""
     if not summary.nodes:
-        return f"{summary.pipeline} to {_ports(summary.server, places)}"
+        return f"{summary.pipeline} to {_ports(summary.servers, places)}"
     of_server: dict[str, list[str]] = {}
     for node, server in summary.nodes:
         of_server.setdefault(server, []).append(node)
-    parts = (f"{', '.join(nodes)} to {_ports(server, places)} ({server})" for server, nodes in of_server.items())
+    parts = (f"{', '.join(nodes)} to {_ports((server,), places)} ({server})" for server, nodes in of_server.items())
     return f"{summary.pipeline}'s {' and '.join(parts)}"
 
 
-def _ports(server: str, places: Sequence[Deployment]) -> str:
+def _ports(servers: Sequence[str], places: Sequence[Deployment]) -> str:
     ports = {place.use.server: place.port for place in places}
-    names = server.split(" + ")  # a pipeline whose nodes are on several
-    if any(name not in ports for name in names):
-        return server
-    return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(names) > 1 else "") for name in names)
+    if any(name not in ports for name in servers):
+        return " + ".join(servers)
+    return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(servers) > 1 else "") for name in servers)

@@ -99,7 +99,7 @@ def places_of(candidate: CandidateSummary) -> tuple[Deployment, ...]:
         name = use.server.replace("-", "_").lower()
         if any(place.identifier == name for place in places):
             name += f"_{number}"
-        sent = [s.pipeline for s in candidate.pipelines if use.server in s.server.split(" + ")]
+        sent = [s.pipeline for s in candidate.pipelines if use.server in s.servers]
         places.append(Deployment(use, FIRST_PORT + number, name, ", ".join(sent), len(candidate.servers) > 1))
     return tuple(places)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.analysis.model import Choice
-from harness.core.plan import ServerQueue
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import KneeRow, UsersRow
@@ -54,9 +53,9 @@ def search_sentences(searched: Searched) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def knee_sentence(queue: ServerQueue, rows: Sequence[KneeRow], knee: KneeRow) -> str:
+def knee_sentence(servers: Sequence[str], slots: int, rows: Sequence[KneeRow], knee: KneeRow) -> str:
     """Say how many agents are worth attaching at once."""
-    where = f"{queue.server} ({count(queue.slots, 'slot')})"
+    where = f"{' + '.join(servers)} ({count(slots, 'slot')})"
     if knee.in_flight is None:
         return f"On {where} throughput still rises with every call that is ready: no limit pays."
     one = next((row for row in rows if row.in_flight == 1), None)

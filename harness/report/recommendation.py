@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
-from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use, Users
+from harness.recommend.model import Confirmation, Knee, LoadRow, PathUse, Point, Recommendation, Users
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
@@ -123,16 +123,17 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _Section("What the prediction rests on", items=(*notices, *recommendation.analysis.method))
 
 
-def _uses(uses: Sequence[Use]) -> _Table:
+def _uses(uses: Sequence[PathUse]) -> _Table:
     rows = []
     for use in uses:
         about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
         about += [use.choice] if use.choice else []
         each = " each" if use.choice else ""
+        servers = " + ".join(use.servers)
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
-                f"{use.server} ({', '.join(about)})" if about else use.server,
+                f"{servers} ({', '.join(about)})" if about else servers,
                 f"{use.slots}{each}",
                 "" if use.context_tokens is None else str(use.context_tokens),
                 use.concurrency,
