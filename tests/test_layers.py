@@ -24,12 +24,13 @@ MAY_IMPORT = {
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "errors", "units"},
     "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
-    "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
+    "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "wording", "errors", "units"},
     "imports": {"workload", "errors", "units"},
     "recommend": {
         *("core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "measure", "predict"),
         *("errors", "own_policies", "units"),
     },
+    "wording": {"core", "profiles", "runs", "analysis", "recommend", "errors", "units"},
     "report": {"core", "workload", "runs", "profiles", "analysis", "predict", "recommend", "errors", "units"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "content", "errors", "own_policies", "units"}

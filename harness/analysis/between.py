@@ -19,6 +19,7 @@ from harness.analysis.verdict import path_measure
 from harness.core.records import Origin, Path
 from harness.errors import UserError
 from harness.runs.changes import changes
+from harness.runs.model import NOTE_KINDS
 from harness.runs.older import summary_of_today
 
 __all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "compare_runs", "read_summary"]
@@ -29,7 +30,7 @@ RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolva
 _SENTENCE = re.compile(r"(?<=\.)\s")
 _WRONG = frozenset(("partial", "cut", "lost", "failures"))
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
-_OF_EACH = _WRONG | {"run"}
+_OF_EACH = _WRONG | set(NOTE_KINDS)
 
 
 class _Part(BaseModel):

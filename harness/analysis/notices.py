@@ -32,7 +32,7 @@ def notices_of(
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
     notices = _missing(run, candidates, repeats, folder)
-    notices += [Notice("run", note) for note in run.notes]
+    notices += [Notice(note.kind, note.text) for note in run.notes]
     if run.origin == "emulated":
         notices.append(Notice("origin", "Emulated: the servers were simulated. No engine was measured."))
     if run.origin == "predicted":

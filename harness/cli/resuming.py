@@ -15,7 +15,7 @@ from harness.report.progress import progress_for
 from harness.runs.changes import changes
 from harness.runs.folder import read_run
 from harness.runs.head import read_head
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
 from harness.workload.load import Loaded, load_workload
@@ -96,7 +96,7 @@ def _load(folder: Path, head: Run, file: Path | None, options: Options) -> Loade
 
 def _notes(
     head: Run, asked: set[tuple[str, int]], whole: frozenset[tuple[str, int]], begun: set[tuple[str, int]]
-) -> list[str]:
+) -> list[Note]:
     """Say what a reader of a resumed run has to know."""
     there, cut = len(asked & whole), len((asked & begun) - whole)
     again = f" {count(cut, 'trial that was', 'trials that were')} cut ran again from the beginning." if cut else ""
@@ -112,5 +112,5 @@ def _notes(
         f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, "
         f"with the same draws and in the same order.{again}{apart}"
     )
-    changed = [f"Since the run was begun: {change}." for change in changes(head.machine, machine_facts())]
-    return [resumed, *changed]
+    changed = changes(head.machine, machine_facts())
+    return [Note("resumed", resumed), *(Note("changed", f"Since the run was begun: {change}.") for change in changed)]

@@ -27,7 +27,7 @@ from harness.report.summary import summary_text
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.servers.machine import busy_cores
 from harness.units import safe_url
 from harness.workload.load import Loaded
@@ -144,15 +144,16 @@ def _named(fail_on: tuple[str, ...], analysis: Analysis) -> bool:
     return ("failures" in fail_on and failed) or ("goals" in fail_on and missed)
 
 
-def machine_notes() -> tuple[str, ...]:
+def machine_notes() -> tuple[Note, ...]:
     """Say where other programs keep the machine busy as a measurement begins."""
     busy = busy_cores()
     if busy is None or busy < BUSY_CORES:
         return ()
-    return (
+    text = (
         f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
-        "for them in every step, so all times are too long: measure again on an idle machine.",
+        "for them in every step, so all times are too long: measure again on an idle machine."
     )
+    return (Note("busy at start", text),)
 
 
 def _header(loaded: Loaded, options: Options, started_at: datetime) -> Run:

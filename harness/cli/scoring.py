@@ -81,11 +81,12 @@ def score_workload(file: Path, options: Options) -> int:
     lengths = "forecast" if options.forecast else "as observed"
     if measured_run.origin != "emulated":  # against a simulated server it says nothing of the machine
         remember(_entry(profile.name, loaded, result, measured_run, lengths))
+    notes = tuple(note.text for note in predicted.run.notes)
     if options.as_json:
         print(json.dumps(score_json(result, measured_run.origin), indent=2))
     else:
-        Console(highlight=False).print(score_report(result, predicted.run.notes, lengths, measured_run.origin))
-    saved = SavedScore(profile.name, lengths, result.rows, predicted.run.notes)
+        Console(highlight=False).print(score_report(result, notes, lengths, measured_run.origin))
+    saved = SavedScore(profile.name, lengths, result.rows, notes)
     write_score(folder, result, measured_run.origin, saved)
     keep_report(folder, analysis, measured_run)
     print(f"\nReport with the score: {folder / 'report.html'}", file=sys.stderr)

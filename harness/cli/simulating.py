@@ -26,6 +26,7 @@ from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
 from harness.units import safe_url
+from harness.wording.predictions import lengths_measured
 from harness.workload.load import Loaded, Overrides, load_workload
 
 __all__ = ["Options", "given_values", "simulate_workload"]
@@ -73,9 +74,7 @@ def simulate_workload(file: Path, options: Options) -> None:
         by_model=by_model,
     )
     if options.lengths is not None:
-        run = run._replace(
-            notes=(*run.notes, f"Lengths of prompts and answers are those measured in {options.lengths}.")
-        )
+        run = run._replace(notes=(*run.notes, lengths_measured(options.lengths)))
     run = run._replace(command=safe_url(shlex.join(["slotwise", *sys.argv[1:]])))
     analysis = analyse(run)
     if options.as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
 from harness.analysis.words import both_text
+from harness.core.records import Origin
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.ladder import ladder_report
 from harness.report.text import plain
@@ -27,7 +28,11 @@ __all__ = ["print_report"]
 
 _WIDTH = 80
 _LONGEST_NAME = 24  # of a bar; names may have 63 characters
-_BASIS = ("Predicted", "Last scored", "Assumed: ", "The profile keeps")
+# Notices that say what every number rests on, and nothing that a reader must know before the verdict.
+_BASIS: Mapping[Origin, frozenset[str]] = {
+    "predicted": frozenset({"origin", "profile", "score", "assumed", "standard errors"}),
+    "emulated": frozenset({"assumed"}),
+}
 _RESTS = {"predicted": "What the prediction rests on", "emulated": "What the emulation rests on"}
 _COLUMNS = 4  # more of them get a table of their own
 
@@ -51,8 +56,9 @@ def print_report(analysis: Analysis, console: Console) -> None:
 
 def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[RenderableType]:
     yield from (_title(analysis), "")
-    basis = [notice.text for notice in analysis.notices if _is_basis(analysis, notice.text)]
-    warnings = [notice.text for notice in analysis.notices if notice.text not in basis]
+    kinds = _BASIS.get(analysis.run.origin, frozenset())
+    basis = [notice.text for notice in analysis.notices if notice.kind in kinds]
+    warnings = [notice.text for notice in analysis.notices if notice.kind not in kinds]
     if warnings:
         notes = Group(*map(_item, warnings))
         edge = box.ASCII if ascii_only else box.ROUNDED
@@ -75,13 +81,6 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
             if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1:
                 yield from (_critical_path(summary.median_path), "")
     yield Group(*(Text(plain(line), style="dim") for line in analysis.method))
-
-
-def _is_basis(analysis: Analysis, text: str) -> bool:
-    """Tell what every prediction or emulation says of itself from what a reader must know before the verdict."""
-    if analysis.run.origin == "emulated":
-        return text.startswith("Server ") and ", not from the profile: " in text
-    return analysis.run.origin == "predicted" and text.startswith(_BASIS)
 
 
 def _title(analysis: Analysis) -> Group:

@@ -13,7 +13,7 @@ from harness.analysis.statistics import compare
 from harness.errors import UserError
 from harness.report.between import between_markdown, between_report
 from harness.report.summary import summary
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 
 WORK = {"pipelines": "p1", "agents": "a1", "inputs": "i1", "control": "c1"}
 WOBBLE = (0.0, 0.002, -0.002, 0.001, -0.001)
@@ -131,9 +131,11 @@ def test_what_changed_is_listed() -> None:
 def test_what_only_one_of_them_says_of_itself_is_said() -> None:
     whole = run()
     cut = whole._replace(
-        trials=tuple(trial for trial in whole.trials if trial.repeat < 3), partial=True, notes=("Busy. Very.",)
+        trials=tuple(trial for trial in whole.trials if trial.repeat < 3),
+        partial=True,
+        notes=(Note("run", "Busy. Very."),),
     )
-    found = compare_runs(made(cut), made(whole, notes=("A quiet note.",)), ("a", "b"))
+    found = compare_runs(made(cut), made(whole, notes=(Note("run", "A quiet note."),)), ("a", "b"))
     assert found.notices == (
         "a: Partial: complete repeats are serial 3 of 5, batched 3 of 5.",
         "a: 4 trials were cut short; nothing of them is in any number.",
@@ -153,12 +155,12 @@ def test_what_is_different_stands_above_the_numbers() -> None:
 
 
 def test_other_origins_are_said() -> None:
-    found = compare_runs(made(run()), made(run(), origin="emulated", notes=("Said.",)), ("a", "b"))
+    found = compare_runs(made(run()), made(run(), origin="emulated", notes=(Note("run", "Said."),)), ("a", "b"))
     assert found.notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
 
 
 def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
-    facts = {"machine": {"profile": "toy"}, "notes": ("Assumed: much.",)}
+    facts = {"machine": {"profile": "toy"}, "notes": (Note("assumed", "Assumed: much."),)}
     found = compare_runs(made(run()), made(run(), origin="predicted", **facts), ("a", "b"))
     assert found.changed == ()
     assert found.notices == (

@@ -116,7 +116,7 @@ def test_a_load_must_be_known(files: Path) -> None:
 def test_a_load_may_be_given(files: Path) -> None:
     run = predicted(files, {"small": 2.0}, "{2: 1.5}", {"load_s": 8.0}).run
     assert {call.reply.load_s for call in run.calls} == {0.0, 2.0, 8.0}
-    assert any("load_s = 8 is given for large" in note for note in run.notes)
+    assert any("load_s = 8 is given for large" in note.text for note in run.notes)
 
 
 def test_a_model_without_a_profile(files: Path) -> None:
