@@ -28,7 +28,7 @@ RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat"
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
 _SENTENCE = re.compile(r"(?<=\.)\s")
-_WRONG = frozenset(("partial", "cut", "lost", "failures"))
+_WRONG = frozenset(("partial", "interrupted", "lost", "failures"))
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
 _OF_EACH = _WRONG | set(NOTE_KINDS)
 

@@ -1,6 +1,7 @@
-"""What an analysis says: a frozen tree of tuples that the terminal, Markdown and JSON all render.
+"""What an analysis knows: a frozen tree of tuples that the terminal, Markdown and JSON all render.
 
-Numbers are raw (seconds, tokens per second) and carry their origin; sentences are ready to print as plain text.
+Numbers are raw (seconds, tokens per second) and carry their origin. Nothing here is a sentence: those are made of it in
+`harness.wording`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import CriticalPath
+from harness.analysis.facts import Notice
 from harness.analysis.ladder import Ladder
 from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate
@@ -25,7 +27,6 @@ __all__ = [
     "CandidateSummary",
     "Choice",
     "GoalResult",
-    "Notice",
     "PathVerdict",
     "PipelineSummary",
     "PoolUse",
@@ -35,17 +36,11 @@ __all__ = [
     "Settings",
     "SettingsKind",
     "SettingsText",
+    "SlotGains",
     "Standing",
 ]
 
 ANALYSIS_VERSION = 1
-
-
-class Notice(NamedTuple):
-    """Something that belongs above every number. `kind` is for programs: partial, failures, slots, ..."""
-
-    kind: str
-    text: str
 
 
 class RunHead(NamedTuple):
@@ -183,8 +178,6 @@ class PathVerdict(NamedTuple):
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
     price: Comparison | None  # the chosen one on the other path, against that path's own choice
-    headline: str
-    sentences: tuple[str, ...]
     sequels: tuple[Sequel, ...] = ()  # of pipelines that come after another one of this path
 
 
@@ -224,14 +217,20 @@ class Choice(NamedTuple):
 
     kind: ChoiceKind
     candidate: str | None
-    sentences: tuple[str, ...]
     settings: tuple[Settings, ...]
     remarks: tuple[str, ...]  # on all of the settings
     tie: Comparison | None = None
 
 
+class SlotGains(NamedTuple):
+    """Where pipelines are concurrency levels: the fastest candidate of each against the simplest of all."""
+
+    simplest: str
+    levels: tuple[tuple[str, Comparison], ...]
+
+
 class Analysis(NamedTuple):
-    """Everything a report says about one run."""
+    """All that is known of one run; `harness.wording.said` says it."""
 
     version: int
     run: RunHead
@@ -240,4 +239,10 @@ class Analysis(NamedTuple):
     choice: Choice
     candidates: tuple[CandidateSummary, ...]
     ladders: tuple[Ladder, ...]
-    method: tuple[str, ...]  # how the intervals were made
+    gains: SlotGains | None = None  # where the workload is made of concurrency levels
+    resampled: str | None = None  # of a prediction: what its resampled profiles come from
+
+    @property
+    def by_name(self) -> dict[str, CandidateSummary]:
+        """The candidates by their names."""
+        return {candidate.name: candidate for candidate in self.candidates}

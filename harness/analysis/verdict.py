@@ -15,10 +15,9 @@ from typing import NamedTuple
 from harness.analysis import rule
 from harness.analysis.model import CandidateSummary, Choice, PathVerdict, Standing
 from harness.analysis.rule import ChoiceKind, Estimates, OnPath
-from harness.analysis.sequels import sequel_answers, sequels_of, sequels_text
+from harness.analysis.sequels import sequels_of
 from harness.analysis.settings import engine_remarks, settings_for
 from harness.analysis.statistics import Comparison, compare
-from harness.analysis.words import choice_sentences, path_headline, path_sentences
 from harness.core.plan import simplicity_of
 from harness.core.records import Origin, Path
 
@@ -109,14 +108,9 @@ def decide(
             passed_over=standing.passed_over,
             comparisons=standing.comparisons,
             price=price,
-            headline="",
-            sentences=(),
+            sequels=sequels_of(after or {}, standing.pipelines, candidates),
         )
-        verdict = verdict._replace(headline=path_headline(verdict, by_name))
-        elsewhere = (other.path, other.chosen) if other else None
-        sequels = sequels_of(after or {}, standing.pipelines, candidates)
-        sentences = (*sequels_text(sequels), *path_sentences(verdict, elsewhere, by_name))
-        verdicts.append(verdict._replace(sentences=sentences, sequels=sequels))
+        verdicts.append(verdict)
     tie = None
     if decision.candidate is not None and decision.fastest not in (None, decision.candidate):
         tie = paths[0].against(decision.fastest)[decision.candidate]
@@ -218,11 +212,9 @@ def _choice(
 ) -> Choice:
     shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
     to_copy = [by_name[candidate] for candidate in shown]
-    answers = [text for v in verdicts for text in sequel_answers(v.sequels, name or v.chosen or "")]
     return Choice(
         kind=kind,
         candidate=name,
-        sentences=(*choice_sentences(kind, name, tie, verdicts, by_name), *answers),
         settings=tuple(settings_for(candidate) for candidate in to_copy),
         remarks=engine_remarks(to_copy, origin),
         tie=tie,

@@ -56,7 +56,12 @@ def summary_of_today(plain: Any) -> Any:
         else candidate
         for candidate in _listed(plain.get("candidates"))
     ]
-    return {**plain, "summary_version": 2, **({"candidates": candidates} if "candidates" in plain else {})}
+    notices = [
+        {**notice, "kind": "interrupted"} if isinstance(notice, Mapping) and notice.get("kind") == "cut" else notice
+        for notice in _listed(plain.get("notices"))
+    ]
+    today = {"candidates": candidates, "notices": notices}
+    return {**plain, "summary_version": 2, **{key: value for key, value in today.items() if key in plain}}
 
 
 def _pipeline(pipeline: Any) -> Any:

@@ -26,6 +26,7 @@ from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
 from harness.units import seconds
 from harness.wording.predictions import too_large_to_resample
+from harness.wording.said import said
 from harness.workload.load import load_workload
 
 FACTORS = (1.1, 0.9, 1.2, 0.8, 1.05, 0.95)
@@ -105,8 +106,9 @@ def test_what_the_profile_does_not_tell_is_not_resolved(tmp_path: Path) -> None:
     assert (comparison.relation, comparison.unresolved_by) == ("unresolved", "profile")
     assert comparison.repeats_needed is None
     assert (verdict.standing, verdict.fastest, verdict.chosen) == ("unresolved", "window", "serial")
-    assert 'not resolvable between "window" and "serial" on this profile. Take the simplest' in verdict.headline
-    assert any(sentence.startswith("More repeats would not tell") for sentence in verdict.sentences)
+    (path,) = said(analysis).paths
+    assert 'not resolvable between "window" and "serial" on this profile. Take the simplest' in path.headline
+    assert any(sentence.startswith("More repeats would not tell") for sentence in path.sentences)
 
 
 def test_both_intervals_are_shown_apart(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from harness.cli.app import _main
 from harness.errors import UserError
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
+from harness.wording.said import said
 from harness.workload.load import load_workload
 
 PROFILE = """
@@ -96,7 +97,7 @@ def test_times_and_loads_by_hand(files: Path) -> None:
 
 def test_the_report_says_what_swaps_cost(files: Path) -> None:
     analysis = analyse(predicted(files, {"small": 2.0, "large": 4.0}).run)
-    (line,) = (notice.text for notice in analysis.notices if notice.kind == "swaps")
+    (line,) = (notice.text for notice in said(analysis).notices if notice.kind == "swaps")
     assert line.startswith(
         "Model swaps under swapped: 3 of 4 calls waited 4.00 s (median) for a model to load, 10.0 s in all"
     )

@@ -39,6 +39,7 @@ from harness.recommend.sensitivity import VARIATIONS, knee_of
 from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process, on_cores
+from harness.wording.said import said
 
 WEIGHTS = {"small": 1000, "large": 3000}
 
@@ -67,8 +68,8 @@ def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, 
     assert found.answer == (answer,)
     assert [(use.slots, use.limit) for use in found.uses] == [(slots, limit)]
     (verdict,) = found.analysis.paths
-    (said,) = (sentence for sentence in verdict.sentences if sentence.startswith("Why: "))
-    assert re.search(why, said)
+    (text,) = (sentence for sentence in said(found.analysis).paths[0].sentences if sentence.startswith("Why: "))
+    assert re.search(why, text)
     assert verdict.batched == (slots > 1)
 
 
