@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "profiles": {"core", "workload", "content", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "errors", "units"},
-    "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
+    "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "wording", "errors", "units"},
     "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "wording", "errors", "units"},
     "imports": {"workload", "errors", "units"},
     "recommend": {

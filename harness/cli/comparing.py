@@ -11,8 +11,8 @@ from pathlib import Path
 from harness.analysis.analyse import analyse
 from harness.analysis.between import Between, Summary, compare_runs, read_summary
 from harness.errors import UserError, did_you_mean
-from harness.report.between import between_markdown, between_report
-from harness.report.summary import summary, to_plain
+from harness.report.between import between_markdown, between_plain, between_report
+from harness.report.summary import summary
 from harness.runs.folder import read_run
 from harness.units import safe_url
 
@@ -52,7 +52,7 @@ def compare_folders(
         if isinstance(part, UserError):
             raise part
     if as_json:
-        print(json.dumps({"compare_version": 1, "comparisons": [to_plain(one) for one in found]}, indent=2))
+        print(json.dumps({"compare_version": 1, "comparisons": [between_plain(one) for one in found]}, indent=2))
     elif markdown:
         print(between_markdown(found), end="")
     else:

@@ -18,6 +18,7 @@ from harness.runs.head import read_head
 from harness.runs.model import Note, Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
+from harness.wording.changes import changed_notes
 from harness.workload.load import Loaded, load_workload
 
 __all__ = ["resume_run"]
@@ -112,5 +113,4 @@ def _notes(
         f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, "
         f"with the same draws and in the same order.{again}{apart}"
     )
-    changed = changes(head.machine, machine_facts())
-    return [Note("resumed", resumed), *(Note("changed", f"Since the run was begun: {change}.") for change in changed)]
+    return [Note("resumed", resumed), *changed_notes(changes(head.machine, machine_facts()))]

@@ -11,7 +11,7 @@ from functools import partial
 
 from rich.console import Console
 
-from harness.analysis.sweep import Sweep, saturation, sentences
+from harness.analysis.sweep import Sweep, saturation
 from harness.cli.probing import DEFAULT_MODEL
 from harness.errors import ServerFailure, SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_facts
@@ -22,6 +22,7 @@ from harness.report.summary import to_plain
 from harness.report.sweep import sweep_report
 from harness.servers.machine import busy_cores, memory
 from harness.units import safe_url
+from harness.wording.sweeps import sweep_sentences
 from harness.workload.schema import ENGINES
 
 __all__ = ["sweep_model"]
@@ -132,7 +133,11 @@ def _show(sweeps: Sequence[Sweep], as_json: bool) -> None:
         return
     plain = []
     for sweep in sweeps:
-        knee = saturation(sweep)
-        said = {"saturates_at": knee and knee.slots, "memory_slots": sweep.memory_slots, "sentences": sentences(sweep)}
+        flat = saturation(sweep)
+        said = {
+            "saturates_at": flat and flat.slots,
+            "memory_slots": sweep.memory_slots,
+            "sentences": sweep_sentences(sweep),
+        }
         plain.append({**to_plain(sweep), **{key: to_plain(value) for key, value in said.items()}})
     print(json.dumps({"machine": machine_facts(), "sweeps": plain}, indent=2, allow_nan=False))

@@ -33,6 +33,7 @@ from harness.servers.machine import cpu_use, other_cores
 from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
+from harness.wording.changes import changed_notes
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
@@ -113,8 +114,7 @@ async def measure(
             endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
-        changes = server_changes(header.servers, facts)
-        changed = [Note("changed", f"Since the run was begun: {change}.") for change in changes]
+        changed = changed_notes(server_changes(header.servers, facts))
         notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans)))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)

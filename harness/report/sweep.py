@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.sweep import Sweep, SweepRow, saturation, sentences, signed
+from harness.analysis.sweep import Sweep, SweepRow, saturation
 from harness.report.text import plain
 from harness.units import count, percent, seconds, size
+from harness.wording.sweeps import signed, sweep_sentences
 
 __all__ = ["sweep_report"]
 
@@ -24,7 +25,7 @@ def sweep_report(sweeps: Sequence[Sweep]) -> Group:
     parts: list[RenderableType] = []
     for sweep in sweeps:
         parts += [_head(sweep), _table(sweep)]
-        parts += [Text(plain(f"- {sentence}")) for sentence in sentences(sweep)]
+        parts += [Text(plain(f"- {sentence}")) for sentence in sweep_sentences(sweep)]
         parts.append("")
     with_figures = [sweep for sweep in sweeps if sweep.measured]
     if len(with_figures) > 1:
