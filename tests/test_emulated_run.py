@@ -14,6 +14,7 @@ from tiny import PIPELINES
 
 from harness.errors import UserError, WorkloadError
 from harness.runs.folder import read_run
+from harness.runs.model import Note
 from harness.workload.load import Overrides, load_workload
 from harness.workload.schema import LlamaCppServer, OllamaServer, SimulatedServer
 
@@ -78,7 +79,7 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
         ("simulated", "toy", 2),
     }
     assert all(server.details["speed_up"] == 4 and server.details["profile"] == "toy" for server in run.servers)
-    notes = " ".join(run.notes)
+    notes = " ".join(note.text for note in run.notes)
     assert 'Server "one", not from the profile: prefill_s_per_token = 0.001 is given' in notes
     assert 'Server "two": all its times are those of its profile divided by 4.' in notes
     assert (
@@ -131,7 +132,7 @@ def test_faults_of_a_run_are_counted_and_named(workload: Path, tmp_path: Path) -
     assert {call.reply.error for call in run.calls if call.outcome == "rejected"} == {
         "503: server busy, please try again. maximum pending requests exceeded"
     }
-    assert any('Server "two", faults on purpose: 503 0.5, seed 1.' in note for note in run.notes)
+    assert Note("faults", 'Server "two", faults on purpose: 503 0.5, seed 1.') in run.notes
     assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from analysis.scenarios import scenario, steady
 
-from harness.analysis.between import Between, BetweenRow
+from harness.analysis.analyse import analyse
+from harness.analysis.between import BetweenRow, compare_runs, read_summary
 from harness.cli.app import _main
 from harness.content import shipped
+from harness.report.between import between_plain
+from harness.report.summary import summary as summary_of
 from harness.runs.index import RunRow
 from harness.runs.rows import COLUMNS
 
@@ -54,5 +58,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_every_field_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    fields = {*COLUMNS, *RunRow._fields, *Between._fields, *BetweenRow._fields}
+    summary = read_summary(summary_of(analyse(scenario({"serial": steady(16)}))), "x")
+    compared = between_plain(compare_runs(summary, summary, ("a", "b")))
+    fields = {*COLUMNS, *RunRow._fields, *compared, *BetweenRow._fields}
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []

@@ -14,7 +14,8 @@ from harness.workload.schema import KINDS, ServerBase
 ROOT = Path(__file__).parent.parent
 HARNESS = ROOT / "harness"
 
-# What a folder of harness/ may import from harness besides itself; "errors" and "units" are leaves.
+# What a folder of harness/ may import from harness besides itself; "errors" and "units" are leaves. Only "wording" and
+# "recommend" know each other: the one says what the other found, of which it knows the facts alone.
 MAY_IMPORT = {
     "core": {"errors", "units"},
     "workload": {"core", "content", "errors", "units"},
@@ -24,15 +25,16 @@ MAY_IMPORT = {
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "deploy", "errors", "units"},  # deploy: the verdict alone, see below
     "deploy": {"core", "analysis", "workload", "errors", "units"},  # of analysis its model alone, see below
-    "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "errors", "units"},
-    "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "errors", "units"},
+    "measure": {"core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "wording", "errors", "units"},
+    "predict": {"core", "workload", "drivers", "profiles", "runs", "analysis", "content", "wording", "errors", "units"},
     "imports": {"workload", "errors", "units"},
     "recommend": {
         *("core", "workload", "servers", "drivers", "profiles", "runs", "analysis", "measure", "predict"),
         *("errors", "own_policies", "units"),
     },
+    "wording": {"core", "profiles", "runs", "analysis", "recommend", "errors", "units"},
     "report": {
-        *("core", "workload", "runs", "profiles", "analysis", "deploy", "predict", "imports", "recommend"),
+        *("core", "workload", "runs", "profiles", "analysis", "deploy", "predict", "imports", "recommend", "wording"),
         *("errors", "units"),
     },
 }
@@ -62,6 +64,14 @@ def _own(names: set[str]) -> set[str]:
 def test_imports_point_one_way(folder: str) -> None:
     for path in (HARNESS / folder).rglob("*.py"):
         assert _own(_imports(path)) <= MAY_IMPORT[folder] | {folder}, path.relative_to(ROOT)
+
+
+def test_wording_knows_facts_and_no_machinery() -> None:
+    """Predictions and recommendations have what they found said, so of them it may know only what they found."""
+    for path in (HARNESS / "wording").rglob("*.py"):
+        found = {name for name in _imports(path) if name.startswith("harness.recommend")}
+        assert found <= {"harness.recommend.model"}, path.relative_to(ROOT)
+    assert _own(_imports(HARNESS / "recommend/model.py")) <= MAY_IMPORT["analysis"] | {"analysis"}
 
 
 def test_every_folder_has_a_rule() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.gains import gains_of
 from harness.analysis.ladder import ladders_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
-from harness.analysis.model import ANALYSIS_VERSION, Analysis, PathVerdict, RunHead
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, RunHead
 from harness.analysis.notices import notices_of
-from harness.analysis.rungs import rungs_text
-from harness.analysis.verdict import decide, simplicity
+from harness.analysis.verdict import decide
 from harness.runs.model import Run
 from harness.workload.schema import Workload
 
@@ -28,8 +27,6 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     candidates = summarise(run, index)
     ladders = ladders_of(run, pinned_tokens(run))
     paths, choice = decide(candidates, run.origin, {} if ladders else _alternatives(run.workload))
-    if ladders and (gains := rungs_text(candidates, simplicity)):
-        choice = choice._replace(sentences=(*choice.sentences, gains))
     asked = run.options.get("repeats")
     repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
@@ -55,7 +52,8 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         choice,
         candidates,
         ladders,
-        (*_method(paths), *_resampling(run)),
+        gains_of(candidates) if ladders else None,
+        run.resampled.source if run.resampled is not None and run.resampled.factors else None,
     )
 
 
@@ -73,31 +71,6 @@ def _scalar(value: Any) -> str | int | float:
     if isinstance(value, dict):  # versions of packages
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return value if isinstance(value, (str, int, float)) else str(value)
-
-
-def _method(paths: Sequence[PathVerdict]) -> tuple[str, ...]:
-    method = [
-        "The repeat is the unit: per repeat the median over jobs; over repeats geometric means with 95 % t intervals "
-        "on logarithms; candidates are compared by a paired t on log ratios, on the same draws.",
-        "Equal within 5 % means that the whole interval of the ratio lies between 0.95 and 1.05.",
-    ]
-    most = max((c.comparisons for verdict in paths for c in verdict.comparisons if c.low is not None), default=0)
-    if most > 1:
-        method.append(
-            f"{most} candidates are compared with the fastest of a path, so each interval is widened to "
-            f"{100 * (1 - 0.05 / most):.1f} % (Bonferroni)."
-        )
-    return tuple(method)
-
-
-def _resampling(run: Run) -> tuple[str, ...]:
-    if run.resampled is None or not run.resampled.factors:
-        return ()
-    return (
-        "The profile's interval goes by how each figure changes, on the same draws, when the profile is replaced by "
-        f"one as it might have come out ({run.resampled.source}); a difference between candidates counts where it is "
-        "larger than both intervals of their ratio together.",
-    )
 
 
 def _shown(value: object) -> str:

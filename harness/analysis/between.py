@@ -8,8 +8,7 @@ paired; where not, it is Welch's t. All intervals of a pair of runs share the er
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,18 +17,34 @@ from harness.analysis.statistics import Comparison, compare, compare_unpaired
 from harness.analysis.verdict import path_measure
 from harness.core.records import Origin, Path
 from harness.errors import UserError
-from harness.runs.changes import changes
+from harness.runs.changes import Changed, changes
+from harness.runs.model import NOTE_KINDS
 from harness.runs.older import summary_of_today
 
-__all__ = ["Between", "BetweenRow", "RowVerdict", "RunVerdict", "Summary", "compare_runs", "read_summary"]
+__all__ = [
+    "Between",
+    "BetweenNotice",
+    "BetweenRow",
+    "OnlyInOne",
+    "OtherOrigin",
+    "OwnNotice",
+    "RowVerdict",
+    "RunVerdict",
+    "Summary",
+    "Unpaired",
+    "UsedServer",
+    "UsesChanged",
+    "WorkNotKnown",
+    "compare_runs",
+    "read_summary",
+]
 
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
-_SENTENCE = re.compile(r"(?<=\.)\s")
-_WRONG = frozenset(("partial", "cut", "lost", "failures"))
+_WRONG = frozenset(("partial", "interrupted", "lost", "failures"))
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
-_OF_EACH = _WRONG | {"run"}
+_OF_EACH = _WRONG | set(NOTE_KINDS)
 
 
 class _Part(BaseModel):
@@ -43,7 +58,9 @@ class _Pipeline(_Part):
     jobs_failed: int
 
 
-class _Use(_Part):
+class UsedServer(_Part):
+    """How a candidate used a server, as a summary.json has it."""
+
     server: str
     slots: int
     concurrency: str
@@ -53,7 +70,7 @@ class _Use(_Part):
 
 class _Candidate(_Part):
     name: str
-    servers: tuple[_Use, ...]
+    servers: tuple[UsedServer, ...]
     pipelines: tuple[_Pipeline, ...]
 
 
@@ -105,18 +122,60 @@ class BetweenRow(NamedTuple):
     failed_now: int
 
 
+class Unpaired(NamedTuple):
+    """Why repeats of two runs are no pairs: other seeds, answers that decided, or draws of which nothing is known."""
+
+    why: Literal["seeds", "model", "draws"]
+    seeds: tuple[int, int]
+
+
+class WorkNotKnown(NamedTuple):
+    """One of the runs is older and does not say what its work was; the workload's name is equal."""
+
+
+class OtherOrigin(NamedTuple):
+    """The numbers of the two runs are not of one kind."""
+
+    before: Origin
+    now: Origin
+
+
+class OnlyInOne(NamedTuple):
+    """Candidates that only one of the runs has."""
+
+    run: Literal["before", "now"]
+    candidates: tuple[str, ...]
+
+
+class OwnNotice(NamedTuple):
+    """Something that one run has to say of itself, and the other has not."""
+
+    run: str  # as it was named
+    text: str
+    wrong: bool  # something lacks or failed; else a sentence of it is enough
+
+
+BetweenNotice = WorkNotKnown | OtherOrigin | OnlyInOne | OwnNotice
+
+
+class UsesChanged(NamedTuple):
+    """A candidate that used other servers, or used them otherwise."""
+
+    candidate: str
+    before: tuple[UsedServer, ...]
+    now: tuple[UsedServer, ...]
+
+
 class Between(NamedTuple):
-    """One run against the one that it is held to."""
+    """One run against the one that it is held to; `harness.wording.comparisons` says it."""
 
     before: str  # what was named
     now: str
-    paired: bool
-    method: str  # how it was compared, and what that leaves out
-    notices: tuple[str, ...]  # what to know first
-    changed: tuple[str, ...]  # machine, versions, servers, candidates
-    rows: tuple[BetweenRow, ...]
+    unpaired: Unpaired | None  # None: paired by repeat
+    notices: tuple[BetweenNotice, ...]  # what to know first
+    changed: tuple[Changed | UsesChanged, ...]  # machine, versions, servers, candidates
+    rows: tuple[BetweenRow, ...]  # their intervals share the error
     verdict: RunVerdict
-    sentence: str
 
 
 def read_summary(plain: object, name: str) -> Summary:
@@ -149,29 +208,26 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
     old, new = ({candidate.name: candidate for candidate in run.candidates} for run in (before, now))
     pairs = [(name, path) for name in both for path in _paths(old[name])]
     rows = tuple(_row(path, old[name], new[name], apart is None, len(pairs), names) for name, path in pairs)
-    for run, others, what in ((before, new, "only before"), (now, old, "only now")):
-        missing = [candidate.name for candidate in run.candidates if candidate.name not in others]
-        if missing:
-            notices.append(f"Candidates {what}, and so not compared: {', '.join(missing)}.")
+    if gone := tuple(candidate.name for candidate in before.candidates if candidate.name not in new):
+        notices.append(OnlyInOne("before", gone))
+    if come := tuple(candidate.name for candidate in now.candidates if candidate.name not in old):
+        notices.append(OnlyInOne("now", come))
     alike = "predicted" not in {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
     notices += _own_notices(before, now, names, alike)
-    verdict = _verdict(rows)
     return Between(
         before=names[0],
         now=names[1],
-        paired=apart is None,
-        method=_method(apart, len(pairs)),
+        unpaired=apart,
         notices=tuple(notices),
         changed=tuple(_changed(before, now, both, alike)),
         rows=rows,
-        verdict=verdict,
-        sentence=_sentence(verdict, rows, names),
+        verdict=_verdict(rows),
     )
 
 
-def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> list[str]:
-    """Raise where the work is another; return what to say where that is not known, or where numbers differ in kind."""
-    notices = []
+def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> list[BetweenNotice]:
+    """Raise where the work is another; return what to know where that is not known, or where numbers differ in kind."""
+    notices: list[BetweenNotice] = []
     if before.run.work and now.run.work:
         parts = dict.fromkeys((*before.run.work, *now.run.work))
         differ = [part for part in parts if before.run.work.get(part) != now.run.work.get(part)]
@@ -186,39 +242,33 @@ def _check_same_work(before: Summary, now: Summary, names: tuple[str, str]) -> l
             f'"{now.run.workload}" here'
         )
     else:
-        notices.append(
-            "One of the runs does not say what its work was (it is older): only the workload's name is equal."
-        )
+        notices.append(WorkNotKnown())
     if before.run.origin != now.run.origin:
-        kinds = f"{names[0]} is {before.run.origin} and {names[1]} is {now.run.origin}: no like with like."
-        off = " The ratios say how far the prediction is off; `slotwise score` says it for every figure."
-        notices.append(kinds + (off if "predicted" in (before.run.origin, now.run.origin) else ""))
+        notices.append(OtherOrigin(before.run.origin, now.run.origin))
     return notices
 
 
-def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[str]:
-    """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself.
-
-    Of what is not wrong a sentence each; the rest is in the run's report.
-    """
-    said = []
+def _own_notices(before: Summary, now: Summary, names: tuple[str, str], alike: bool) -> list[BetweenNotice]:
+    """Return what is wrong with one of the two: what it lacks, what failed, and what only it has to say of itself."""
+    found: list[BetweenNotice] = []
     for name, run, other in ((names[0], before, now), (names[1], now, before)):
-        texts, kinds = {of.text for of in other.notices}, {of.kind for of in other.notices} - _OF_EACH | {"origin"}
-        for of in run.notices:
-            if of.kind in _WRONG:
-                said.append(f"{name}: {of.text}")
-            elif alike and of.kind not in kinds and of.text not in texts:
-                said.append(f"{name}: {_SENTENCE.split(of.text, maxsplit=1)[0]}")
-    return said
+        texts = {notice.text for notice in other.notices}
+        kinds = {notice.kind for notice in other.notices} - _OF_EACH | {"origin"}
+        for notice in run.notices:
+            wrong = notice.kind in _WRONG
+            if wrong or (alike and notice.kind not in kinds and notice.text not in texts):
+                found.append(OwnNotice(name, notice.text, wrong))
+    return found
 
 
-def _why_unpaired(before: Summary, now: Summary) -> str | None:
+def _why_unpaired(before: Summary, now: Summary) -> Unpaired | None:
+    seeds = (before.run.seed, now.run.seed)
     if before.run.seed != now.run.seed:
-        return f"their seeds differ ({before.run.seed} and {now.run.seed})"
+        return Unpaired("seeds", seeds)
     if "model" in (before.run.control, now.run.control):
-        return "the model's answers decided which way jobs went"
+        return Unpaired("model", seeds)
     if not (before.run.work and now.run.work):
-        return "it is not known that they faced the same draws"
+        return Unpaired("draws", seeds)
     return None
 
 
@@ -255,15 +305,15 @@ _SAID: Mapping[str, RowVerdict] = {
 
 
 def _values(candidate: _Candidate, path: Path) -> dict[int, float]:
-    return path_measure([dict(of.time_by_repeat) for of in candidate.pipelines if of.path == path])
+    return path_measure([dict(summary.time_by_repeat) for summary in candidate.pipelines if summary.path == path])
 
 
 def _failed(candidate: _Candidate, path: Path) -> int:
-    return sum(of.jobs_failed for of in candidate.pipelines if of.path == path)
+    return sum(summary.jobs_failed for summary in candidate.pipelines if summary.path == path)
 
 
 def _paths(candidate: _Candidate) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(of.path for of in candidate.pipelines))
+    return tuple(dict.fromkeys(summary.path for summary in candidate.pipelines))
 
 
 def _mean(values: Mapping[int, float]) -> float | None:
@@ -280,65 +330,24 @@ def _verdict(rows: Sequence[BetweenRow]) -> RunVerdict:
     return "equal" if found == {"equal"} else "not resolvable"
 
 
-def _sentence(verdict: RunVerdict, rows: Sequence[BetweenRow], names: tuple[str, str]) -> str:
-    groups = [
-        f"{word} {', '.join(f'{row.candidate} ({row.path})' for row in those)}"
-        for word, those in (
-            (word, [row for row in rows if row.verdict == word])
-            for word in ("now fails", "slower", "faster", "now works")
-        )
-        if those
-    ]
-    said = {
-        "regression": f"{names[1]} is worse than {names[0]}",
-        "improvement": f"{names[1]} is better than {names[0]}",
-        "mixed": f"{names[1]} is better than {names[0]} in some and worse in other respects",
-        "equal": f"{names[1]} and {names[0]} are equal within 5 %",
-        "not resolvable": f"{names[1]} and {names[0]} cannot be told apart",
-    }[verdict]
-    if {row.verdict for row in rows} <= {"one repeat", "no data"}:
-        return f"{said}: that takes at least two complete repeats that both have."
-    return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
-
-
-def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) -> list[str]:
-    """Return what is different; of a prediction and a measurement not what only one of them can have."""
-    found = changes(before.run.machine, now.run.machine) if alike else []
-    old = {server.name: server.model_dump(exclude={"name"}) for server in before.run.servers}
-    for server in now.run.servers if alike else ():
-        if server.name in old:
-            differ = changes(old[server.name], server.model_dump(exclude={"name"}))
-            found += [f"{server.name}: {change}" for change in differ]
+def _changed(before: Summary, now: Summary, both: Sequence[str], alike: bool) -> Iterator[Changed | UsesChanged]:
+    """Yield what is different; of a prediction and a measurement not what only one of them can have."""
+    if alike:
+        yield from changes(before.run.machine, now.run.machine)
+        old = {server.name: server.model_dump(exclude={"name"}) for server in before.run.servers}
+        for server in now.run.servers:
+            if server.name in old:
+                for change in changes(old[server.name], server.model_dump(exclude={"name"})):
+                    yield change._replace(server=server.name)
     if before.run.seed != now.run.seed:
-        found.append(f"seed was {before.run.seed}, now {now.run.seed}")
+        yield Changed("seed", before.run.seed, now.run.seed)
     if before.run.repeats != now.run.repeats:
-        found.append(f"repeats were {before.run.repeats}, now {now.run.repeats}")
+        yield Changed("repeats", before.run.repeats, now.run.repeats)
     uses = [{candidate.name: candidate.servers for candidate in run.candidates} for run in (before, now)]
     for name in both:
         if uses[0][name] != uses[1][name]:
-            found.append(f'"{name}" was {_uses(uses[0][name])}, now {_uses(uses[1][name])}')
-    return found
-
-
-def _uses(uses: Sequence[_Use]) -> str:
-    return (
-        "; ".join(f"{use.server}: {use.slots} slots, {use.concurrency}, {use.scheduling}" for use in uses) or "not run"
-    )
+            yield UsesChanged(name, uses[0][name], uses[1][name])
 
 
 def _names(run: Summary) -> str:
     return ", ".join(candidate.name for candidate in run.candidates) or "none"
-
-
-def _method(apart: str | None, comparisons: int) -> str:
-    how = (
-        "Paired by repeat: both runs faced the same draws."
-        if apart is None
-        else f"Not paired, because {apart}: Welch's t on logarithms, with a wider interval."
-    )
-    width = 100 * (1 - 0.05 / comparisons)
-    shared = "95 % intervals" if comparisons == 1 else f"{comparisons} intervals share the error: {width:.1f} % each"
-    return (
-        f"{how} {shared}. They hold what varies within the runs, and not what changes from one session to the next "
-        "(temperature, other programs): a difference of a few per cent is best seen twice."
-    )

@@ -134,7 +134,7 @@ def _pipeline(
     summary = PipelineSummary(
         pipeline=pipeline,
         path=spec.path,
-        server=" + ".join(sorted({call.server for call in calls})),
+        servers=tuple(sorted({call.server for call in calls})),
         nodes=_servers_of_nodes(calls),
         time=estimates["time"],
         time_by_repeat=tuple(sorted(figures["time"].items())),

@@ -1,6 +1,7 @@
-"""What an analysis says: a frozen tree of tuples that the terminal, Markdown and JSON all render.
+"""What an analysis knows: a frozen tree of tuples that the terminal, Markdown and JSON all render.
 
-Numbers are raw (seconds, tokens per second) and carry their origin; sentences are ready to print as plain text.
+Numbers are raw (seconds, tokens per second) and carry their origin. Nothing here is a sentence: those are made of it in
+`harness.wording`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import CriticalPath
+from harness.analysis.facts import Notice
 from harness.analysis.ladder import Ladder
+from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate
 from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
@@ -23,9 +26,7 @@ __all__ = [
     "Analysis",
     "CandidateSummary",
     "Choice",
-    "ChoiceKind",
     "GoalResult",
-    "Notice",
     "PathVerdict",
     "PipelineSummary",
     "PoolUse",
@@ -34,17 +35,11 @@ __all__ = [
     "ServerUse",
     "Settings",
     "SettingsText",
+    "SlotGains",
     "Standing",
 ]
 
 ANALYSIS_VERSION = 1
-
-
-class Notice(NamedTuple):
-    """Something that belongs above every number. `kind` is for programs: partial, failures, slots, ..."""
-
-    kind: str
-    text: str
 
 
 class RunHead(NamedTuple):
@@ -111,7 +106,7 @@ class PipelineSummary(NamedTuple):
 
     pipeline: str
     path: Path
-    server: str  # the one that its calls went to; several joined by " + "
+    servers: tuple[str, ...]  # those that its calls went to, by name
     time: Estimate | None  # pipeline time, on interactive paths the reply time: per repeat the median over jobs
     time_by_repeat: tuple[tuple[int, float], ...]
     time_by_profile: tuple[float, ...]  # predicted: the factor on the time under each resampled profile
@@ -148,7 +143,7 @@ class CandidateSummary(NamedTuple):
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""
-        servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.server.split(" + ")}
+        servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.servers}
         return tuple(use for use in self.servers if use.server in servers)
 
     def batches(self, pipelines: Collection[str]) -> bool:
@@ -156,7 +151,6 @@ class CandidateSummary(NamedTuple):
         return any(use.slots > 1 and use.limit != 1 for use in self.uses_for(pipelines))
 
 
-ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
 Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "no data"]
 
 
@@ -183,8 +177,6 @@ class PathVerdict(NamedTuple):
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
     price: Comparison | None  # the chosen one on the other path, against that path's own choice
-    headline: str
-    sentences: tuple[str, ...]
     sequels: tuple[Sequel, ...] = ()  # of pipelines that come after another one of this path
 
 
@@ -215,17 +207,26 @@ class Choice(NamedTuple):
 
     kind: `same` and `both` one candidate serves both paths; `goals` the goals decided between the paths' own choices;
     `trade` nothing decides between them, and `candidate` is None.
+    tie: `goals`, where the candidate is not the fastest on the batch path of those that meet them: against that one,
+    with which it ties.
     """
 
     kind: ChoiceKind
     candidate: str | None
-    sentences: tuple[str, ...]
     settings: tuple[Settings, ...]
     remarks: tuple[str, ...]  # on all of the settings
+    tie: Comparison | None = None
+
+
+class SlotGains(NamedTuple):
+    """Where pipelines are concurrency levels: the fastest candidate of each against the simplest of all."""
+
+    simplest: str
+    levels: tuple[tuple[str, Comparison], ...]
 
 
 class Analysis(NamedTuple):
-    """Everything a report says about one run."""
+    """All that is known of one run; `harness.wording.said` says it."""
 
     version: int
     run: RunHead
@@ -234,4 +235,10 @@ class Analysis(NamedTuple):
     choice: Choice
     candidates: tuple[CandidateSummary, ...]
     ladders: tuple[Ladder, ...]
-    method: tuple[str, ...]  # how the intervals were made
+    gains: SlotGains | None = None  # where the workload is made of concurrency levels
+    resampled: str | None = None  # of a prediction: what its resampled profiles come from
+
+    @property
+    def by_name(self) -> dict[str, CandidateSummary]:
+        """The candidates by their names."""
+        return {candidate.name: candidate for candidate in self.candidates}

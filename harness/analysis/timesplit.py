@@ -13,7 +13,7 @@ from typing import NamedTuple
 from harness.core.records import CallRecord, QueueSource
 from harness.runs.model import Baseline
 
-__all__ = ["LABELS", "Parts", "TimeSplit", "add_parts", "is_load_event", "mean_parts", "split_call"]
+__all__ = ["Parts", "TimeSplit", "add_parts", "is_load_event", "mean_parts", "split_call"]
 
 _LOAD_EVENT_S = 0.5  # a load longer than this, and than ten times its baseline, loaded the model
 _LOAD_EVENT_RATIO = 10.0
@@ -38,21 +38,6 @@ class Parts(NamedTuple):
     def total_s(self) -> float:
         """The whole that was split."""
         return math.fsum(self)
-
-
-LABELS = {
-    "router_wait_s": "router wait",
-    "throttle_wait_s": "throttle wait",
-    "queue_wait_s": "server queue",
-    "load_s": "load",
-    "admission_s": "admission",
-    "prefill_s": "prefill",
-    "decode_s": "decode",
-    "client_s": "client",
-    "tool_s": "tool delay",
-    "harness_s": "harness",
-    "unexplained_s": "unexplained",
-}
 
 
 class TimeSplit(NamedTuple):

@@ -1,11 +1,9 @@
-"""The verdict: which candidate for which path, and for the whole, by rules that are written down here.
+"""The verdict of a run: which candidate for which path, and for the whole, by `harness.analysis.rule`.
 
 The fastest on a path has the lowest value of the path's measure: per repeat the median pipeline time over its jobs (on
 an interactive path that is the reply time), over several pipelines their geometric mean. Every other candidate is
-compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or that cannot be told from it tie with
-it, and of the ones that tie the simplest is chosen: fewer servers, fewer slots, serial before window before reserve
-before waves before unbounded, fifo before any other order, as many calls in flight as slots before any other number.
-Candidates whose jobs failed are chosen only where every one failed some.
+compared with it, paired by repeat. Those that are equivalent to it (within 5 %) or not resolved from it tie with it.
+The simplest to run: see `harness.core.plan.simplicity_of`.
 """
 
 from __future__ import annotations
@@ -14,17 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.analysis.model import (
-    CandidateSummary,
-    Choice,
-    ChoiceKind,
-    GoalResult,
-    PathVerdict,
-    Standing,
-)
-from harness.analysis.sequels import sequel_answers, sequels_of, sequels_text
-from harness.analysis.statistics import EQUIVALENCE, Comparison, compare
-from harness.analysis.words import choice_sentences, path_headline, path_sentences
+from harness.analysis import rule
+from harness.analysis.model import CandidateSummary, Choice, PathVerdict, Standing
+from harness.analysis.rule import ChoiceKind, Estimates, OnPath
+from harness.analysis.sequels import sequels_of
+from harness.analysis.statistics import Comparison, compare
 from harness.core.plan import simplicity_of
 from harness.core.records import Origin, Path
 from harness.deploy.settings import engine_remarks, settings_for
@@ -43,7 +35,49 @@ class PathStandings(NamedTuple):
     chosen: str | None
     comparisons: tuple[Comparison, ...]
     passed_over: tuple[str, ...]
-    near: frozenset[str]  # found within 5 % of the fastest, itself included: good enough for both paths
+
+
+class _Times:
+    """One path of a run: what the candidates take on it, and comparisons between them as they are asked for."""
+
+    def __init__(self, path: Path, candidates: Sequence[CandidateSummary]) -> None:
+        self.path, self.candidates = path, candidates
+        self.pipelines = tuple(s.pipeline for s in candidates[0].pipelines if s.path == path) if candidates else ()
+        self.values = [_measure(candidate, self.pipelines) for candidate in candidates]
+        self.failed = [_failed(candidate, self.pipelines) for candidate in candidates]
+        self.able = rule.able([bool(values) for values in self.values], self.failed)
+        self._common = set.intersection(*(set(self.values[n]) for n in self.able)) if self.able else set()
+        self._compared: dict[int, dict[int, Comparison]] = {}
+
+    def level_s(self, n: int) -> float | None:
+        """Return the geometric mean over the repeats that all able candidates have; its own where none is common."""
+        repeats = self.values[n]
+        logs = [math.log(value) for repeat, value in repeats.items() if repeat in self._common]
+        logs = logs or [math.log(value) for value in repeats.values()]
+        return math.exp(math.fsum(logs) / len(logs)) if logs else None
+
+    def against(self, fastest: int) -> Mapping[int, Comparison]:
+        """Compare the other able candidates with one of them, paired by repeat."""
+        if fastest not in self._compared:
+            others = [n for n in self.able if n != fastest]
+            made = {n: self._compare(n, fastest, len(others)) for n in others}
+            self._compared[fastest] = {n: found for n, found in made.items() if found is not None}
+        return self._compared[fastest]
+
+    def ties(self, n: int, fastest: int) -> bool:
+        """Whether a candidate is equivalent to the fastest or not resolved from it. One repeat is no verdict: no."""
+        found = self.against(fastest)
+        return not _once(found) and n in found and found[n].relation != "worse"
+
+    def _compare(self, n: int, fastest: int, comparisons: int) -> Comparison | None:
+        mine, theirs = self.candidates[n], self.candidates[fastest]
+        factors = _ratio_by_profile(mine, theirs, self.pipelines)
+        values = self.values[n], self.values[fastest]
+        return compare(mine.name, values[0], theirs.name, values[1], comparisons, by_profile=factors)
+
+
+def _once(found: Mapping[int, Comparison]) -> bool:
+    return all(comparison.n == 1 for comparison in found.values())
 
 
 def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
@@ -55,9 +89,10 @@ def decide(
     candidates: Sequence[CandidateSummary], origin: Origin, after: Mapping[str, str] | None = None
 ) -> tuple[tuple[PathVerdict, ...], Choice]:
     """Answer for every path that the workload has, and for the whole; `after`: pipelines that come after another."""
-    paths: tuple[Path, ...] = ("batch", "interactive")
-    found = [path_standings(path, candidates) for path in paths]
-    standings = [standing for standing in found if standing.pipelines]
+    every: tuple[Path, ...] = ("batch", "interactive")
+    paths = [times for path in every if (times := _Times(path, candidates)).pipelines]
+    decision = rule.decide(_estimates(candidates, paths), lambda n, fastest, path: paths[path].ties(n, fastest))
+    standings = [_standings(times, found) for times, found in zip(paths, decision.paths, strict=True)]
     by_name = {candidate.name: candidate for candidate in candidates}
     verdicts = []
     for standing in standings:
@@ -73,60 +108,59 @@ def decide(
             passed_over=standing.passed_over,
             comparisons=standing.comparisons,
             price=price,
-            headline="",
-            sentences=(),
+            sequels=sequels_of(after or {}, standing.pipelines, candidates),
         )
-        verdict = verdict._replace(headline=path_headline(verdict, by_name))
-        elsewhere = (other.path, other.chosen) if other else None
-        sequels = sequels_of(after or {}, standing.pipelines, candidates)
-        sentences = (*sequels_text(sequels), *path_sentences(verdict, elsewhere, by_name))
-        verdicts.append(verdict._replace(sentences=sentences, sequels=sequels))
-    return tuple(verdicts), _choose(standings, verdicts, by_name, origin)
+        verdicts.append(verdict)
+    tie = None
+    if decision.candidate is not None and decision.fastest not in (None, decision.candidate):
+        tie = paths[0].against(decision.fastest)[decision.candidate]
+    name = None if decision.candidate is None else candidates[decision.candidate].name
+    return tuple(verdicts), _choice(decision.kind, name, tie, verdicts, by_name, origin)
 
 
 def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathStandings:
     """Rank the candidates on one path and find which of them tie with the fastest."""
-    pipelines = tuple(s.pipeline for s in candidates[0].pipelines if s.path == path) if candidates else ()
-    values = {candidate.name: _measure(candidate, pipelines) for candidate in candidates}
-    able = [candidate for candidate in candidates if values[candidate.name]]
-    able = [candidate for candidate in able if not _failed(candidate, pipelines)] or able
-    passed_over = tuple(candidate.name for candidate in candidates if candidate not in able)
-    if not able:
-        return PathStandings(path, pipelines, values, "no data", None, None, (), passed_over, frozenset())
-    common = set.intersection(*(set(values[candidate.name]) for candidate in able))
-    by_name = {candidate.name: candidate for candidate in able}
+    times = _Times(path, candidates)
+    return _standings(times, rule.on_path(_estimates(candidates, [times]), 0, lambda n, best, _: times.ties(n, best)))
 
-    def level(candidate: CandidateSummary) -> float:
-        mine = values[candidate.name]
-        logs = [math.log(value) for repeat, value in mine.items() if repeat in common or not common]
-        return math.fsum(logs) / len(logs)
 
-    fastest = min(able, key=lambda candidate: (level(candidate), simplicity(candidate)))
-    others = [candidate for candidate in able if candidate is not fastest]
-    compared = [
-        compare(
-            other.name,
-            values[other.name],
-            fastest.name,
-            values[fastest.name],
-            len(others),
-            by_profile=_ratio_by_profile(other, fastest, pipelines),
+def _estimates(candidates: Sequence[CandidateSummary], paths: Sequence[_Times]) -> list[Estimates]:
+    return [
+        Estimates(
+            times_s=tuple(times.level_s(n) for times in paths),
+            failed=tuple(times.failed[n] for times in paths),
+            meets_goals=_meets_goals(candidate),
+            simplicity=simplicity(candidate),
         )
-        for other in others
+        for n, candidate in enumerate(candidates)
     ]
-    comparisons = tuple(comparison for comparison in compared if comparison is not None)
-    if not others:
-        standing: Standing = "only one"
-    elif all(comparison.n == 1 for comparison in comparisons):
+
+
+def _standings(times: _Times, found: OnPath) -> PathStandings:
+    names = [candidate.name for candidate in times.candidates]
+    compared = times.against(found.fastest) if found.fastest is not None else {}
+    relations = {comparison.relation for comparison in compared.values()}
+    standing: Standing = "clear"
+    if found.fastest is None:
+        standing = "no data"
+    elif len(found.able) == 1:
+        standing = "only one"
+    elif _once(compared):
         standing = "one repeat"
-    else:
-        relations = {comparison.relation for comparison in comparisons}
-        standing = "unresolved" if "unresolved" in relations else "equivalent" if "equivalent" in relations else "clear"
-    tied = set() if standing == "one repeat" else {c.candidate for c in comparisons if c.relation != "worse"}
-    tying = [by_name[name] for name in sorted({fastest.name} | tied)]
-    chosen = min(tying, key=lambda candidate: (simplicity(candidate), level(candidate)))
-    near = frozenset({fastest.name} | {c.candidate for c in comparisons if c.ratio <= EQUIVALENCE})
-    return PathStandings(path, pipelines, values, standing, fastest.name, chosen.name, comparisons, passed_over, near)
+    elif "unresolved" in relations:
+        standing = "unresolved"
+    elif "equivalent" in relations:
+        standing = "equivalent"
+    return PathStandings(
+        times.path,
+        times.pipelines,
+        dict(zip(names, times.values, strict=True)),
+        standing,
+        None if found.fastest is None else names[found.fastest],
+        None if found.chosen is None else names[found.chosen],
+        tuple(compared.values()),
+        tuple(name for n, name in enumerate(names) if n not in found.able),
+    )
 
 
 def _measure(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> dict[int, float]:
@@ -168,44 +202,26 @@ def _ratio_by_profile(
     return tuple(math.prod(factors) ** (1 / len(factors)) for factors in zip(*ratios, strict=False))
 
 
-def _choose(
-    standings: Sequence[PathStandings],
+def _choice(
+    kind: ChoiceKind,
+    name: str | None,
+    tie: Comparison | None,
     verdicts: Sequence[PathVerdict],
     by_name: Mapping[str, CandidateSummary],
     origin: Origin,
 ) -> Choice:
-    kind, name = _pick(standings, by_name)
     shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
     to_copy = [by_name[candidate] for candidate in shown]
-    answers = [text for v in verdicts for text in sequel_answers(v.sequels, name or v.chosen or "")]
     return Choice(
         kind=kind,
         candidate=name,
-        sentences=(*choice_sentences(kind, name, verdicts, by_name), *answers),
         settings=tuple(settings_for(candidate) for candidate in to_copy),
         remarks=engine_remarks(to_copy, origin),
+        tie=tie,
     )
 
 
-def _pick(standings: Sequence[PathStandings], by_name: Mapping[str, CandidateSummary]) -> tuple[ChoiceKind, str | None]:
-    if any(standing.chosen is None for standing in standings) or not standings:
-        return "none", None
-    if len(standings) == 1:
-        return "one path", standings[0].chosen
-    batch, interactive = standings
-    if batch.chosen == interactive.chosen:
-        return "same", batch.chosen
-    if both := batch.near & interactive.near:
-        return "both", min(both, key=lambda name: simplicity(by_name[name]))
-    speed = {batch.fastest: 1.0} | {c.candidate: c.ratio for c in batch.comparisons}
-    meeting = [name for name in by_name if name in speed and _meets_goals(by_name[name])]
-    if meeting:
-        return "goals", min(meeting, key=lambda name: (speed[name], simplicity(by_name[name])))
-    return "trade", None
-
-
-def _meets_goals(candidate: CandidateSummary) -> bool:
-    """Tell whether there are goals and all that could be judged are met."""
-    results: list[GoalResult] = [goal for summary in candidate.pipelines for goal in summary.goals]
-    judged = [goal for goal in results if goal.state != "not judged"]
-    return bool(judged) and all(goal.state == "met" for goal in judged)
+def _meets_goals(candidate: CandidateSummary) -> bool | None:
+    """Tell whether all goals that could be judged are met; None: there are none, or none could be."""
+    judged = [goal for s in candidate.pipelines for goal in s.goals if goal.state != "not judged"]
+    return all(goal.state == "met" for goal in judged) if judged else None

@@ -19,7 +19,7 @@ from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
 from harness.measure.session import measure
 from harness.runs.folder import RunFolder, read_run
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.units import safe_url
 from harness.workload.load import Loaded
 
@@ -106,15 +106,16 @@ def measure_in(
     return Ended(folder.path)
 
 
-def machine_notes() -> tuple[str, ...]:
+def machine_notes() -> tuple[Note, ...]:
     """Say where other programs keep the machine busy as a measurement begins."""
     busy = others_busy()
     if busy is None:
         return ()
-    return (
+    text = (
         f"Other programs kept {busy:.1f} cores busy when this run began. An engine that spreads over all cores waits "
-        "for them in every step, so all times are too long: measure again on an idle machine.",
+        "for them in every step, so all times are too long: measure again on an idle machine."
     )
+    return (Note("busy at start", text),)
 
 
 def options_of(run: Run) -> RunOptions:

@@ -18,9 +18,10 @@ from harness.own_policies import policies_again
 from harness.runs.changes import changes
 from harness.runs.folder import read_run
 from harness.runs.head import read_head
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.runs.resume import check_same, reopen, whole_trials
 from harness.units import count
+from harness.wording.changes import changed_notes
 from harness.workload.load import Loaded
 
 __all__ = ["Resumed", "resume"]
@@ -90,7 +91,7 @@ def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
 
 def _notes(
     head: Run, asked: set[tuple[str, int]], whole: frozenset[tuple[str, int]], begun: set[tuple[str, int]]
-) -> list[str]:
+) -> list[Note]:
     """Say what a reader of a resumed run has to know."""
     there, cut = len(asked & whole), len((asked & begun) - whole)
     again = f" {count(cut, 'trial that was', 'trials that were')} cut ran again from the beginning." if cut else ""
@@ -106,5 +107,4 @@ def _notes(
         f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, "
         f"with the same draws and in the same order.{again}{apart}"
     )
-    changed = [f"Since the run was begun: {change}." for change in changes(head.machine, machine_facts())]
-    return [resumed, *changed]
+    return [Note("resumed", resumed), *changed_notes(changes(head.machine, machine_facts()))]

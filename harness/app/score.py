@@ -86,7 +86,9 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     if run.origin != "emulated":  # against a simulated server it says nothing of the machine
         remember(_entry(profile.name, loaded, found, run, lengths))
-    return Scored(Measured(folder, run, analysis), found, profile.name, lengths, predicted.notes)
+    return Scored(
+        Measured(folder, run, analysis), found, profile.name, lengths, tuple(note.text for note in predicted.notes)
+    )
 
 
 def keep_score(scored: Scored) -> None:

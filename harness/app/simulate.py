@@ -21,6 +21,7 @@ from harness.runs.folder import read_run
 from harness.runs.head import read_head
 from harness.runs.model import Run
 from harness.units import safe_url
+from harness.wording.predictions import lengths_measured
 from harness.workload.load import Loaded
 
 __all__ = ["Simulated", "simulate"]
@@ -76,9 +77,7 @@ def simulate(file: Path, options: SimulateOptions) -> Simulated:
         by_model=profiles.by_model,
     )
     if options.lengths is not None:
-        run = run._replace(
-            notes=(*run.notes, f"Lengths of prompts and answers are those measured in {options.lengths}.")
-        )
+        run = run._replace(notes=(*run.notes, lengths_measured(options.lengths)))
     run = run._replace(command=safe_url(options.command))
     return Simulated(run, analyse(run), profiles)
 

@@ -42,9 +42,9 @@ def compare(
     if as_json:
         import json
 
-        from harness.report.summary import to_plain
+        from harness.report.between import between_plain
 
-        print(json.dumps({"compare_version": 1, "comparisons": [to_plain(one) for one in found]}, indent=2))
+        print(json.dumps({"compare_version": 1, "comparisons": [between_plain(one) for one in found]}, indent=2))
     elif markdown:
         from harness.report.between import between_markdown
 

@@ -96,7 +96,7 @@ def deployment_of(candidate: CandidateSummary) -> Deployment:
         identifier = use.server.replace("-", "_").lower()
         if any(server.identifier == identifier for server in servers):
             identifier += f"_{number}"
-        sent = [s.pipeline for s in candidate.pipelines if use.server in s.server.split(" + ")]
+        sent = [s.pipeline for s in candidate.pipelines if use.server in s.servers]
         several = len(candidate.servers) > 1
         servers.append(DeployedServer(use, FIRST_PORT + number, identifier, ", ".join(sent), several))
     return Deployment(tuple(servers), _pool(candidate, servers))

@@ -86,17 +86,16 @@ def _ordering(servers: Sequence[DeployedServer]) -> list[str]:
 def _placed(summary: PipelineSummary, servers: Sequence[DeployedServer]) -> str:
     """Say where a pipeline goes, or each of its nodes where they part."""
     if not summary.nodes:
-        return f"{summary.pipeline} to {_ports(summary.server, servers)}"
+        return f"{summary.pipeline} to {_ports(summary.servers, servers)}"
     by_server: dict[str, list[str]] = {}
     for node, server in summary.nodes:
         by_server.setdefault(server, []).append(node)
-    parts = (f"{', '.join(nodes)} to {_ports(server, servers)} ({server})" for server, nodes in by_server.items())
+    parts = (f"{', '.join(nodes)} to {_ports((server,), servers)} ({server})" for server, nodes in by_server.items())
     return f"{summary.pipeline}'s {' and '.join(parts)}"
 
 
-def _ports(server: str, servers: Sequence[DeployedServer]) -> str:
-    ports = {known.use.server: known.port for known in servers}
-    names = server.split(" + ")  # a pipeline whose nodes are on several
+def _ports(names: Sequence[str], servers: Sequence[DeployedServer]) -> str:
+    ports = {server.use.server: server.port for server in servers}
     if any(name not in ports for name in names):
-        return server
+        return " + ".join(names)
     return " and ".join(f"port {ports[name]}" + (f" ({name})" if len(names) > 1 else "") for name in names)

@@ -27,12 +27,13 @@ from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.runs.changes import server_changes
 from harness.runs.folder import RunFolder
-from harness.runs.model import ModelFacts, Run, ServerFacts
+from harness.runs.model import ModelFacts, Note, Run, ServerFacts
 from harness.servers.launch import launched
 from harness.servers.machine import cpu_use, other_cores
 from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
+from harness.wording.changes import changed_notes
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
@@ -113,7 +114,7 @@ async def measure(
             endpoints[name] = await stack.enter_async_context(server)
         facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
         servers = [endpoint.server for endpoint in endpoints.values()]
-        changed = [f"Since the run was begun: {change}." for change in server_changes(header.servers, facts)]
+        changed = changed_notes(server_changes(header.servers, facts))
         notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans)))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
@@ -234,12 +235,12 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     before = next(facts for facts in header.servers if facts.name == name)
     if slots == before.slots_found:
         return header
-    note = (
+    said = (
         f'Server "{name}" generated {before.slots_found} calls at a time before a call failed or was cancelled, and '
         f"{slots} after it: what was measured later has {slots}."
     )
     servers = tuple(facts._replace(slots_found=slots) if facts.name == name else facts for facts in header.servers)
-    return header._replace(servers=servers, notes=(*header.notes, note))
+    return header._replace(servers=servers, notes=(*header.notes, Note("lost slots", said)))
 
 
 def _renderer(loaded: Loaded, repeat: int) -> Render:
@@ -292,16 +293,19 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     )
 
 
-def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str]:
+def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[Note]:
     """Say what a simulated server takes for granted, what goes wrong there on purpose, and what it leaves out."""
-    notes = []
+    notes: list[Note] = []
     for server in servers:
-        for key, about in (("assumed", "not from the profile"), ("faults", "faults on purpose")):
-            if key in server.details:
-                notes.append(f'Server "{server.name}", {about}: {server.details[key]}.')
+        if "assumed" in server.details:
+            text = f'Server "{server.name}", not from the profile: {server.details["assumed"]}.'
+            notes.append(Note("assumed", text))
+        if "faults" in server.details:
+            notes.append(Note("faults", f'Server "{server.name}", faults on purpose: {server.details["faults"]}.'))
         factor = server.details.get("speed_up", 1)
         if factor != 1:
-            notes.append(f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.')
+            text = f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.'
+            notes.append(Note("speed", text))
     # Up to how many busy servers each of them slows as the profile says; one that was met by URL is alone.
     known = {server.name: int(server.details.get("contention", 1)) for server in servers if server.emulated}
     together = [
@@ -311,8 +315,9 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[str
         if len(here) > min((known[name] for name in here), default=1)
     ]
     if together:
-        notes.append(
+        text = (
             "How much these simulated servers would slow each other on one machine is not known: "
             f"{', '.join(together)} would be slower there."
         )
+        notes.append(Note("contention", text))
     return notes

@@ -21,7 +21,7 @@ from harness.predict.simulation import simulate_trial
 from harness.profiles.resample import Source, resampled
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, UnderResampling
-from harness.units import count
+from harness.wording.predictions import about_resampling, cannot_end, too_large_to_resample
 from harness.workload.load import Loaded
 
 __all__ = ["with_resampling"]
@@ -31,10 +31,6 @@ PROFILES = 20
 MOST_DRAWS = 5
 REPEATS_PER_DRAW = 40  # so that all of it stays below half of the simulation itself
 SMALL_CALLS = 20_000  # a simulation of so many calls takes no time to speak of
-TOO_LARGE = (
-    "The uncertainty of the profile is left out, as this simulation is large: --resamples 20 shows it, more repeats "
-    "do too."
-)
 
 
 def with_resampling(
@@ -63,7 +59,7 @@ def with_resampling(
     if profiles is None:
         profiles = min(PROFILES, max(SMALL_CALLS, len(run.calls) // 2) // max(1, len(first.calls)))
         if profiles < LEAST_PROFILES:
-            return run._replace(notes=(*run.notes, TOO_LARGE))
+            return run._replace(notes=(*run.notes, too_large_to_resample()))
     if tokens_of is None:
         tokens_of = forecast(loaded, profile.text)
     source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded.workload.seed)
@@ -93,7 +89,7 @@ def with_resampling(
     kept = {key: found for key, found in factors.items() if all(factor > 0 for factor in found)}
     return run._replace(
         resampled=UnderResampling(source, draws, kept),
-        notes=(*run.notes, *_about(source, len(drawn), draws), *_endless(endless, len(drawn))),
+        notes=(*run.notes, about_resampling(source, len(drawn), draws), *cannot_end(endless, len(drawn))),
     )
 
 
@@ -126,24 +122,3 @@ def _factor(values: Mapping[int, float], usual: Mapping[int, float]) -> float:
     if not common:
         return 0.0
     return math.exp(math.fsum(math.log(values[repeat] / usual[repeat]) for repeat in common) / len(common))
-
-
-def _about(source: str, profiles: int, draws: int) -> tuple[str, ...]:
-    if source == "unknown":
-        return ("The uncertainty of the profile is not known: intervals are over draws alone.",)
-    each = f"{profiles} of them, {count(draws, 'draw')} each"
-    if source == "standard errors":
-        return (
-            "The profile keeps no resampled calibrations: its uncertainty is drawn from the standard errors of its "
-            f"values as if they were independent ({each}).",
-        )
-    return (f"The uncertainty of the profile is that of resampled calibrations ({each}).",)
-
-
-def _endless(endless: Mapping[str, int], profiles: int) -> tuple[str, ...]:
-    return tuple(
-        f'Under {n} of {profiles} resampled profiles "{name}" cannot end: its load is at the edge of what the servers '
-        "sustain."
-        for name, n in endless.items()
-        if n
-    )

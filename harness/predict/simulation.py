@@ -15,9 +15,9 @@ from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
 from harness.predict.servers import Given, Modelled, Profiles, modelled
-from harness.profiles.schema import DRIFT_BOUND, Profile
+from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
-from harness.units import count, percent
+from harness.wording.predictions import about_profile, assumed, unpredicted
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -101,9 +101,9 @@ def predict(
         },
         servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
         notes=(
-            *(line for one in profiles.all for line in _about(one)),
-            *(f"Assumed: {note}." for note in notes),
-            *_unpredicted(refused),
+            *(note for one in profiles.all for note in about_profile(one, last_score(one.name))),
+            *assumed(notes),
+            *unpredicted(refused),
         ),
         partial=False,
         trials=tuple(trials),
@@ -151,37 +151,3 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details
     )
-
-
-def _about(profile: Profile) -> tuple[str, ...]:
-    """What every prediction says first: on which profile, and how wrong it was on calls that it was not fitted to."""
-    where = f'Predicted on profile "{profile.name}" ({profile.machine}; {profile.origin}).'
-    held, last = profile.held_out, last_score(profile.name)
-    lines = [where]
-    if held is not None:
-        lines[0] += (
-            f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
-            f"{percent(held.worst_error)} at worst."
-        )
-    drifted = [
-        f"{setting.drift:+.0%} with {count(int(slots), 'slot')}"
-        for family in (profile.slots, profile.half or {})
-        for slots, setting in family.items()
-        if setting.drift is not None and abs(setting.drift) > DRIFT_BOUND
-    ]
-    if drifted:
-        lines.append(
-            f"The machine changed speed while the profile was made ({', '.join(drifted)}): expect errors of that size."
-        )
-    if last and last.get("median_error") is not None:
-        lines.append(
-            f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
-            f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
-        )
-    if held is None and last is None:
-        lines[0] += " Its error is not known: `slotwise score` shows it."
-    return tuple(lines)
-
-
-def _unpredicted(refused: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f'"{name}" is not predicted: {reason}.' for name, reason in refused.items())

@@ -23,7 +23,7 @@ from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
 from harness.recommend.constraints import Longest, Memory, longest_call
 from harness.recommend.evaluate import Problem
-from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, Point, Recommendation, Use
+from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, PathUse, Point, Recommendation
 from harness.recommend.scoring import Judge, Score, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, knee_of, load_of, relief_of, users_of
@@ -104,7 +104,7 @@ def recommend(
         left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
         search=search_sentences(searched),
         front=tuple(_points(searched, best)),
-        front_why=front_sentence(analysis.choice.kind),
+        front_why=front_sentence(analysis.choice),
         knee=None,
         changes=(),
         load=(),
@@ -139,10 +139,12 @@ def finalists(scores: Sequence[Score]) -> list[Candidate]:
     wanted: dict[Candidate, None] = {}
     if found.whole:
         wanted[found.whole.candidate] = None
-    for of in (found.by_path, found.fastest):
-        wanted |= dict.fromkeys(score.candidate for score in of)
+    for scores_of_paths in (found.by_path, found.fastest):
+        wanted |= dict.fromkeys(score.candidate for score in scores_of_paths if score)
     wanted[min(able, key=lambda s: s.candidate.simplicity).candidate] = None
     for path, chosen in enumerate(found.by_path):
+        if chosen is None:
+            continue
         unlike = [s for s in able if _batches(s.candidate) != _batches(chosen.candidate)]
         if unlike:
             wanted[min(unlike, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
@@ -160,7 +162,7 @@ def answer_of(analysis: Analysis) -> tuple[str, ...]:
     return tuple(dict.fromkeys(verdict.chosen for verdict in analysis.paths if verdict.chosen))
 
 
-def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use, ...]:
+def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[PathUse, ...]:
     """Return what to do on each path."""
     uses = []
     for verdict in analysis.paths:
@@ -178,17 +180,17 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Use
         }
         pools = {place.policy.name for row in candidate.plan.placement for place in row if isinstance(place, Pool)}
         mine = [queue for index, queue in enumerate(candidate.plan.queues) if index in places]
-        if pools:  # equal servers, any of which may take a call: one place
-            mine = [mine[0]._replace(server=" + ".join(queue.server for queue in mine))]
-        for queue in mine:
-            spec = space.loaded.servers[queue.server.split(" + ")[0]]
+        # Equal servers, any of which may take a call, are one place.
+        groups = [mine] if pools else [[queue] for queue in mine]
+        for queue, *others in groups:
+            spec = space.loaded.servers[queue.server]
             threads = str(spec.engine_threads or "")
             uses.append(
-                Use(
+                PathUse(
                     verdict.path,
                     verdict.pipelines,
                     name,
-                    queue.server,
+                    (queue.server, *(other.server for other in others)),
                     queue.slots,
                     queue.concurrency.name,
                     queue.scheduling.name,

@@ -16,9 +16,9 @@ __all__ = [
     "Knee",
     "KneeRow",
     "LoadRow",
+    "PathUse",
     "Point",
     "Recommendation",
-    "Use",
     "Users",
     "UsersRow",
 ]
@@ -26,13 +26,13 @@ __all__ = [
 RECOMMENDATION_VERSION = 1
 
 
-class Use(NamedTuple):
+class PathUse(NamedTuple):
     """What to do on one path."""
 
     path: Path
     pipelines: tuple[str, ...]
     candidate: str
-    server: str  # several that take whatever comes: their names with " + " between, and slots and calls are of each
+    servers: tuple[str, ...]  # several take whatever comes; slots and calls are then of each
     slots: int
     concurrency: str
     scheduling: str
@@ -65,8 +65,8 @@ class KneeRow(NamedTuple):
 class Knee(NamedTuple):
     """How many agents are worth attaching at once: the first row within 5 % of the best throughput."""
 
-    server: str
-    slots: int
+    servers: tuple[str, ...]  # several take whatever comes
+    slots: int  # of all of them
     rows: tuple[KneeRow, ...]
     in_flight: int | None
     sentence: str
@@ -153,7 +153,7 @@ class Recommendation(NamedTuple):
     origin: Origin  # of the answer: predicted, or measured where it was confirmed
     notes: tuple[str, ...]  # what belongs above everything
     answer: tuple[str, ...]  # names of the candidates to run: one, or one for each path
-    uses: tuple[Use, ...]
+    uses: tuple[PathUse, ...]
     analysis: Analysis  # of the finalists, predicted
     goals: tuple[str, ...]  # said where none meets all
     candidates: int

@@ -1,4 +1,4 @@
-"""How candidates compare in a search: the rules of the verdict (`harness.analysis.verdict`), on means over the seeds.
+"""How candidates compare in a search: by the rule of the verdict (`harness.analysis.rule`), on means over the seeds.
 
 The verdict itself, with intervals, is made of the few that are left at the end. These scores say who that is, what the
 Pareto front looks like, and what the answer would be were the workload another one.
@@ -9,21 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from harness.analysis.statistics import EQUIVALENCE
+from harness.analysis.rule import ChoiceKind, Estimates, decide, within
 from harness.core.records import Path
 from harness.recommend.evaluate import Figures
 from harness.recommend.space import Candidate
 from harness.workload.schema import Goal, Workload
 
-__all__ = ["Judge", "Miss", "Pick", "Score", "dominates", "front", "pick", "rankings"]
+__all__ = ["Judge", "Judged", "Pick", "Score", "dominates", "front", "pick", "rankings"]
 
 NEVER = math.inf
 
 
-class Miss(NamedTuple):
-    """A goal that a candidate does not meet."""
+class Judged(NamedTuple):
+    """A goal, and what a candidate reaches."""
 
     pipeline: str
     goal: str
@@ -37,17 +37,33 @@ class Score(NamedTuple):
     candidate: Candidate
     times_s: tuple[float, ...]  # by path: geometric mean of its pipelines' median times; infinite where none ended well
     memory_bytes: int | None
-    missed: tuple[Miss, ...]
+    missed: tuple[Judged, ...]
     excess: float  # factor by which the worst goal is missed; 1 = met
-    failed: bool  # jobs failed, or it cannot end
+    judged: bool  # some goal could be judged
+    failed_on: tuple[bool, ...]  # by path: jobs failed, or it cannot end
     tokens_per_s: float
     late_share: float  # of the calls, given up at the workload's timeout
     seeds: int
 
     @property
+    def failed(self) -> bool:
+        """Whether jobs failed on any path, or it cannot end."""
+        return any(self.failed_on)
+
+    @property
     def meets(self) -> bool:
         """Whether nothing failed and no goal is missed."""
         return not self.failed and not self.missed
+
+    @property
+    def estimates(self) -> Estimates:
+        """What the rule that decides goes by."""
+        return Estimates(
+            tuple(None if math.isinf(time_s) else time_s for time_s in self.times_s),
+            self.failed_on,
+            not self.missed if self.judged else None,
+            self.candidate.simplicity,
+        )
 
 
 class Judge(NamedTuple):
@@ -71,11 +87,15 @@ class Judge(NamedTuple):
     def score(self, candidate: Candidate, figures: Iterable[Figures]) -> Score:
         """Score a candidate by its figures, one for each seed."""
         found = sorted(figures, key=lambda of: of.repeat)
-        failed = any(of.cannot_end or any(of.jobs_failed) for of in found)
+        failed_on = tuple(
+            any(of.cannot_end or any(of.jobs_failed[number] for number in mine) for of in found)
+            for mine in self.members
+        )
         times = tuple(
             _mean([value for of in found if (value := _path_s(of, mine)) is not None]) for mine in self.members
         )
-        missed = tuple(self._missed(found))
+        goals = tuple(self._goals(found))
+        missed = tuple(goal for goal in goals if goal.found_s > goal.wanted_s)
         calls = sum(of.calls for of in found)
         makespan_s = sum(of.makespan_s for of in found)
         return Score(
@@ -84,14 +104,15 @@ class Judge(NamedTuple):
             self.memory.get(candidate.number),
             missed,
             max((miss.found_s / miss.wanted_s for miss in missed), default=1.0),
-            failed,
+            bool(goals),
+            failed_on,
             sum(of.output_tokens for of in found) / makespan_s if makespan_s else 0.0,
             sum(of.timeouts for of in found) / calls if calls else 0.0,
             len(found),
         )
 
-    def _missed(self, found: Sequence[Figures]) -> Iterable[Miss]:
-        """Goals on medians over the seeds; of a 95th percentile too, which the verdict takes over all jobs of all."""
+    def _goals(self, found: Sequence[Figures]) -> Iterable[Judged]:
+        """Judge goals on medians over the seeds; of a 95th percentile too, which the verdict takes over all jobs."""
         for number, name, goal in self.goals:
             for key, wanted_s, values in (
                 ("first_token_s", goal.first_token_s, [of.first_token_s[number] for of in found]),
@@ -99,24 +120,24 @@ class Judge(NamedTuple):
                 ("p95_s", goal.p95_s, [of.p95_s[number] for of in found]),
             ):
                 known = [value for value in values if value is not None]
-                if wanted_s is None or not known:
-                    continue
-                if (found_s := median(known)) > wanted_s:
-                    yield Miss(name, key, wanted_s, found_s)
+                if wanted_s is not None and known:
+                    yield Judged(name, key, wanted_s, median(known))
 
 
 class Pick(NamedTuple):
     """The answer as the scores give it."""
 
-    by_path: tuple[Score, ...]  # in the judge's order: of those within 5 % of the fastest the simplest
-    fastest: tuple[Score, ...]
-    whole: Score | None  # None: the paths want different ones, and nothing decides between them
-    kind: Literal["one path", "same", "both", "goals", "trade"]
+    by_path: tuple[Score | None, ...]  # in the judge's order; None: no job of any candidate ended well there
+    fastest: tuple[Score | None, ...]
+    whole: Score | None  # None: the paths are best served by different ones, and nothing decides between them
+    kind: ChoiceKind
 
     @property
     def chosen(self) -> tuple[Score, ...]:
-        """What is to be run: one candidate, or one for each path."""
-        return (self.whole,) if self.whole else self.by_path
+        """What is to be run: one candidate, or one for each path; none where no job ended well on one of them."""
+        if self.whole:
+            return (self.whole,)
+        return () if self.kind == "none" else tuple(score for score in self.by_path if score)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,30 +146,21 @@ class Pick(NamedTuple):
 
 
 def pick(scores: Sequence[Score]) -> Pick:
-    """Choose as the verdict does: per path the simplest within 5 % of the fastest; the goals decide between paths."""
-    able = [score for score in scores if not score.failed] or list(scores)
-    paths = range(len(able[0].times_s))
-    fastest = [min(able, key=lambda s: (s.times_s[path], s.candidate.simplicity)) for path in paths]
-    near = [[s for s in able if s.times_s[path] <= EQUIVALENCE * fastest[path].times_s[path]] for path in paths]
-    by_path = tuple(
-        min(near[path] or [fastest[path]], key=lambda s: (s.candidate.simplicity, s.times_s[path])) for path in paths
+    """Choose by the rule of the verdict, where those tie that are within 5 % of the fastest."""
+
+    def ties(n: int, fastest: int, path: int) -> bool:
+        return within(scores[n].times_s[path], scores[fastest].times_s[path])
+
+    def score(n: int | None) -> Score | None:
+        return None if n is None else scores[n]
+
+    found = decide([score.estimates for score in scores], ties)
+    return Pick(
+        tuple(score(path.chosen) for path in found.paths),
+        tuple(score(path.fastest) for path in found.paths),
+        score(found.candidate),
+        found.kind,
     )
-    if len(by_path) == 1:
-        return Pick(by_path, tuple(fastest), by_path[0], "one path")
-    if by_path[0] is by_path[1]:
-        return Pick(by_path, tuple(fastest), by_path[0], "same")
-    both = [score for score in near[0] if score in near[1]]
-    if both:
-        best = min(both, key=lambda s: (s.candidate.simplicity, math.prod(s.times_s)))
-        return Pick(by_path, tuple(fastest), best, "both")
-    has_goals = any(score.missed for score in able)
-    meeting = [score for score in able if score.meets]
-    if meeting and has_goals:
-        quickest_s = min(score.times_s[0] for score in meeting)
-        equal = [score for score in meeting if score.times_s[0] <= EQUIVALENCE * quickest_s]
-        best = min(equal, key=lambda s: (s.candidate.simplicity, s.times_s[0]))
-        return Pick(by_path, tuple(fastest), best, "goals")
-    return Pick(by_path, tuple(fastest), None, "trade")
 
 
 def rankings(scores: Sequence[Score]) -> list[list[Score]]:

@@ -55,8 +55,7 @@ def changes_of(searched: Searched, best: Sequence[Score], judge: Judge, evaluate
         now += [score for score in found.finalists if score.candidate.number in _numbers(best)]
         changes.append(_change(variation.name, before, pick([*found.finalists, *now]), now))
     smaller = [s for s in searched.scores if not s.failed and s.candidate.slots < min(b.candidate.slots for b in best)]
-    if smaller:
-        others = pick(smaller)
+    if smaller and (others := pick(smaller)).chosen:
         changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
     return tuple(changes)
 
@@ -136,11 +135,9 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
         rows.append(KneeRow(at_once, family[at_once].name, score.tokens_per_s, score.times_s))
     most = max(row.tokens_per_s for row in rows)
     knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
-    queue = candidate.plan.queues[index]
-    if pooled(candidate):
-        names = " + ".join(each.server for each in candidate.plan.queues)
-        queue = queue._replace(server=names, slots=servers * queue.slots)
-    return Knee(queue.server, queue.slots, tuple(rows), knee.in_flight, knee_sentence(queue, rows, knee))
+    used = candidate.plan.queues if pooled(candidate) else (candidate.plan.queues[index],)
+    names, slots = tuple(queue.server for queue in used), sum(queue.slots for queue in used)
+    return Knee(names, slots, tuple(rows), knee.in_flight, knee_sentence(names, slots, rows, knee))
 
 
 def pooled(candidate: Candidate) -> bool:

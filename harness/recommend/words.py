@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.analysis.model import ChoiceKind
-from harness.core.plan import ServerQueue
+from harness.analysis.model import Choice
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import KneeRow, UsersRow
@@ -54,9 +53,9 @@ def search_sentences(searched: Searched) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def knee_sentence(queue: ServerQueue, rows: Sequence[KneeRow], knee: KneeRow) -> str:
+def knee_sentence(servers: Sequence[str], slots: int, rows: Sequence[KneeRow], knee: KneeRow) -> str:
     """Say how many agents are worth attaching at once."""
-    where = f"{queue.server} ({count(queue.slots, 'slot')})"
+    where = f"{' + '.join(servers)} ({count(slots, 'slot')})"
     if knee.in_flight is None:
         return f"On {where} throughput still rises with every call that is ready: no limit pays."
     one = next((row for row in rows if row.in_flight == 1), None)
@@ -106,9 +105,14 @@ _WHY = {
 }
 
 
-def front_sentence(kind: ChoiceKind) -> str:
+def front_sentence(choice: Choice) -> str:
     """Say why the chosen point of the front, or the one beside it, was chosen."""
-    return _WHY[kind]
+    if choice.tie is not None:
+        return (
+            f'Chosen: the goals decide; it ties with "{choice.tie.against}", the fastest on the batch path of those '
+            "that meet them, and is simpler."
+        )
+    return _WHY[choice.kind]
 
 
 def change_sentence(what: str, stays: bool, found: Pick, now: Sequence[Score]) -> str:
@@ -116,6 +120,8 @@ def change_sentence(what: str, stays: bool, found: Pick, now: Sequence[Score]) -
     what = what[:1].upper() + what[1:]
     if stays:
         return f"{what}: the answer stays."
+    if not found.names:
+        return f"{what}: no candidate is left whose jobs end well."
     names = " and ".join(f'"{name}"' for name in found.names)
     if len(now) != 1 or len(found.chosen) != 1:
         return f"{what}: the answer becomes {names}."

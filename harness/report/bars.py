@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from harness.analysis.timesplit import LABELS, Parts
+from harness.analysis.timesplit import Parts
 from harness.units import seconds
+from harness.wording.figures import PART_LABELS
 
 __all__ = ["COLOURS", "KINDS", "Kind", "bar_cells", "parts_text"]
 
@@ -21,7 +22,7 @@ class Kind(NamedTuple):
 
 
 KINDS = tuple(
-    Kind(field, LABELS[field], colour, glyph, ascii_glyph)
+    Kind(field, PART_LABELS[field], colour, glyph, ascii_glyph)
     for field, colour, glyph, ascii_glyph in (
         ("router_wait_s", "#E69F00", "░", "."),
         ("throttle_wait_s", "#F0E442", "┄", "~"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.between import Between, BetweenRow
+from harness.report.summary import to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds
+from harness.wording.comparisons import compared
 
-__all__ = ["between_markdown", "between_report"]
+__all__ = ["between_markdown", "between_plain", "between_report"]
 
 
 def between_report(found: Sequence[Between]) -> Group:
@@ -27,12 +30,29 @@ def between_markdown(found: Sequence[Between]) -> str:
     return "\n".join(line for one in found for line in _lines(one))
 
 
+def between_plain(one: Between) -> dict[str, Any]:
+    """Return the same as what `json` can write."""
+    text = compared(one)
+    return {
+        "before": one.before,
+        "now": one.now,
+        "paired": one.unpaired is None,
+        "method": text.method,
+        "notices": list(text.notices),
+        "changed": list(text.changed),
+        "rows": to_plain(one.rows),
+        "verdict": one.verdict,
+        "sentence": text.sentence,
+    }
+
+
 def _blocks(one: Between) -> Iterator[RenderableType]:
-    yield Text(plain(one.sentence), style="bold")
-    yield from (Text(f"- {plain(notice)}", style="yellow") for notice in one.notices)
-    if one.changed:
+    text = compared(one)
+    yield Text(plain(text.sentence), style="bold")
+    yield from (Text(f"- {plain(notice)}", style="yellow") for notice in text.notices)
+    if text.changed:
         yield Text("What else is different")
-        yield from (Text(f"- {plain(change)}") for change in one.changed)
+        yield from (Text(f"- {plain(change)}") for change in text.changed)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in ("candidate", "path"):
         table.add_column(title)
@@ -42,23 +62,24 @@ def _blocks(one: Between) -> Iterator[RenderableType]:
     for row in one.rows:
         table.add_row(Text(plain(row.candidate)), *_cells(row))
     yield from (table, Text(""))
-    yield from (Text(plain(one.method), style="dim"), Text(""))
+    yield from (Text(plain(text.method), style="dim"), Text(""))
 
 
 def _lines(one: Between) -> Iterator[str]:
-    yield from (f"# {markdown(one.now)} against {markdown(one.before)}", "", markdown(one.sentence), "")
-    yield from (f"- {markdown(notice)}" for notice in one.notices)
-    if one.notices:
+    text = compared(one)
+    yield from (f"# {markdown(one.now)} against {markdown(one.before)}", "", markdown(text.sentence), "")
+    yield from (f"- {markdown(notice)}" for notice in text.notices)
+    if text.notices:
         yield ""
-    if one.changed:
-        yield from ("What else is different:", "", *(f"- {markdown(change)}" for change in one.changed), "")
+    if text.changed:
+        yield from ("What else is different:", "", *(f"- {markdown(change)}" for change in text.changed), "")
     yield "| candidate | path | before | now | ratio | verdict |"
     yield "|---|---|---:|---:|---:|---|"
     for row in one.rows:
         cells = (re.sub(r"\n(.*)", r" (\1)", cell) for cell in _cells(row))
         yield f"| {markdown(row.candidate)} | {' | '.join(cells)} |"
     yield ""
-    yield from (markdown(one.method), "")
+    yield from (markdown(text.method), "")
 
 
 def _cells(row: BetweenRow) -> tuple[str, ...]:

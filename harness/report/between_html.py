@@ -15,6 +15,7 @@ from harness.report.headline import Figure
 from harness.report.page import page
 from harness.report.text import plain
 from harness.units import count, size
+from harness.wording.comparisons import BetweenText, compared
 
 __all__ = ["between_html"]
 
@@ -32,6 +33,7 @@ _MEANINGS = {
 class _Shown(NamedTuple):
     sentence: str
     found: Between | None
+    text: BetweenText | None
     chart: str
     paths: tuple[tuple[str, tuple[BetweenRow, ...]], ...]
 
@@ -49,9 +51,9 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
     """
     charts = {f"ratio-{n}": _chart(part) for n, part in enumerate(parts) if isinstance(part, Between)}
     shown = [
-        _Shown(part.sentence, part, f"ratio-{n}", _by_path(part.rows))
-        if isinstance(part, Between)
-        else _Shown(f"{part}.".replace("..", "."), None, "", ())
+        _Shown(text.sentence, part, text, f"ratio-{n}", _by_path(part.rows))
+        if isinstance(part, Between) and (text := compared(part))
+        else _Shown(f"{part}.".replace("..", "."), None, None, "", ())
         for n, part in enumerate(parts)
     ]
     found = [part for part in parts if isinstance(part, Between)]
@@ -66,7 +68,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
         names=names,
         parts=shown,
         figures=_figures(found, ", ".join(origins)),
-        notices=list(dict.fromkeys(notice for one in found for notice in one.notices)),
+        notices=list(dict.fromkeys(notice for one in shown if one.text for notice in one.text.notices)),
         facts=_facts([run for _, run in runs]),
         command=command,
         origins=origins,

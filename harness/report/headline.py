@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
-from harness.analysis.words import both_text
 from harness.units import seconds
+from harness.wording.figures import both_text
+from harness.wording.said import Said, said
 
 __all__ = ["Cell", "Figure", "answer", "cell_of", "figures", "lead"]
 
@@ -29,22 +30,21 @@ class Cell(NamedTuple):
     below: tuple[str, ...] = ()
 
 
-def lead(analysis: Analysis) -> tuple[str, ...]:
+def lead(analysis: Analysis, text: Said) -> tuple[str, ...]:
     """Return the recommendation: two sentences, or as many as it takes to say what the trade is."""
-    choice = analysis.choice
-    if choice.kind == "trade":  # the alternatives follow, side by side
-        return choice.sentences[:3]
-    if len(choice.sentences) > 1:
-        return choice.sentences[:2]
-    return (*choice.sentences, *(verdict.headline for verdict in analysis.paths))[:2]
+    if analysis.choice.kind == "trade":  # the alternatives follow, side by side
+        return text.choice[:3]
+    if len(text.choice) > 1:
+        return text.choice[:2]
+    return (*text.choice, *(path.headline for path in text.paths))[:2]
 
 
 def answer(analysis: Analysis) -> str:
     """Return the recommendation in one sentence, or in as many as there are paths that want different candidates."""
-    choice = analysis.choice
-    if choice.kind == "one path":
-        return " ".join((analysis.paths[0].headline, *choice.sentences[1:]))
-    return " ".join(choice.sentences if choice.kind in ("trade", "goals") else choice.sentences[:1])
+    text, kind = said(analysis), analysis.choice.kind
+    if kind == "one path":
+        return " ".join((text.paths[0].headline, *text.choice[1:]))
+    return " ".join(text.choice if kind in ("trade", "goals") else text.choice[:1])
 
 
 def figures(analysis: Analysis) -> list[Figure]:

@@ -15,6 +15,7 @@ from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.units import count, seconds
+from harness.wording.said import said
 
 __all__ = ["html_report"]
 
@@ -23,6 +24,7 @@ def html_report(
     analysis: Analysis, details: Details, charts: Mapping[str, str], score: SavedScore | None = None
 ) -> str:
     """Return the page. `charts` are SVG texts by name, as `charts_of` and `detail_charts` name them."""
+    text = said(analysis)
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
     summaries = [summary for candidate in analysis.candidates for summary in candidate.pipelines]
     shown = {settings.candidate for settings in analysis.choice.settings}
@@ -39,7 +41,8 @@ def html_report(
         **analysis._asdict(),
         origin=analysis.run.origin,
         title=f"{analysis.run.workload}: how to run it",
-        lead=lead(analysis),
+        said=text,
+        lead=lead(analysis, text),
         figures=figures(analysis),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},

@@ -10,11 +10,12 @@ from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
-from harness.analysis.words import both_text, estimate_text
 from harness.deploy.kinds import SETTINGS
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds, size
+from harness.wording.figures import both_text, estimate_text
+from harness.wording.said import said
 
 __all__ = ["markdown_report"]
 
@@ -51,6 +52,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
     shown = {settings.candidate for settings in analysis.choice.settings}
     return template.render(
         **analysis._asdict(),
+        said=said(analysis),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
         kinds=[kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)],

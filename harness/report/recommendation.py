@@ -15,10 +15,11 @@ from rich.text import Text
 
 from harness.analysis.model import Analysis
 from harness.deploy.kinds import kinds_listed
-from harness.recommend.model import Confirmation, Knee, LoadRow, Point, Recommendation, Use, Users
+from harness.recommend.model import Confirmation, Knee, LoadRow, PathUse, Point, Recommendation, Users
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
+from harness.wording.said import said
 
 __all__ = ["markdown_recommendation", "print_recommendation", "recommendation_text"]
 
@@ -97,13 +98,14 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
     analysis = confirmation.analysis if confirmation else recommendation.analysis
     if recommendation.notes:
         yield _Section("Notes", items=recommendation.notes)
-    yield _Section("Answer", lead=analysis.choice.sentences, table=_uses(recommendation.uses))
+    text = said(analysis)
+    yield _Section("Answer", lead=text.choice, table=_uses(recommendation.uses))
     if recommendation.goals:
         yield _Section("Goals", items=recommendation.goals)
     if confirmation:
         yield _confirmation(confirmation)
-    for verdict in analysis.paths:
-        yield _Section(f"The {verdict.path} path", lead=(verdict.headline,), items=verdict.sentences)
+    for verdict, path in zip(analysis.paths, text.paths, strict=True):
+        yield _Section(f"The {verdict.path} path", lead=(path.headline,), items=path.sentences)
     yield _settings(analysis)
     if recommendation.front:
         yield _front(recommendation.front, recommendation.paths, recommendation.front_why)
@@ -119,21 +121,23 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _Section("What no routing can beat", items=tuple(of.sentence for of in recommendation.bounds))
     looked = (*recommendation.search, *(f"Left out: {text}." for text in recommendation.left_out))
     yield _Section("What was looked at", items=(*looked, recommendation.memory))
-    if recommendation.analysis.notices:
-        notices = tuple(notice.text for notice in recommendation.analysis.notices)
-        yield _Section("What the prediction rests on", items=(*notices, *recommendation.analysis.method))
+    predicted = said(recommendation.analysis)
+    if predicted.notices:
+        notices = tuple(notice.text for notice in predicted.notices)
+        yield _Section("What the prediction rests on", items=(*notices, *predicted.method))
 
 
-def _uses(uses: Sequence[Use]) -> _Table:
+def _uses(uses: Sequence[PathUse]) -> _Table:
     rows = []
     for use in uses:
         about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
         about += [use.choice] if use.choice else []
         each = " each" if use.choice else ""
+        servers = " + ".join(use.servers)
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
-                f"{use.server} ({', '.join(about)})" if about else use.server,
+                f"{servers} ({', '.join(about)})" if about else servers,
                 f"{use.slots}{each}",
                 "" if use.context_tokens is None else str(use.context_tokens),
                 use.concurrency,

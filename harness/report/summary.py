@@ -1,4 +1,4 @@
-"""summary.json: the analysis as plain data, raw numbers and all. docs/reports.md describes it."""
+"""summary.json: the analysis as plain data, raw numbers, and what is said of it. docs/reports.md describes it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 import math
 from typing import Any
 
+from harness.analysis.facts import Recorded
+from harness.analysis.gains import gains_of
 from harness.analysis.ladder import Ladder
-from harness.analysis.model import ANALYSIS_VERSION, Analysis
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, Choice, PathVerdict
 from harness.errors import UserError
 from harness.runs.older import summary_of_today
+from harness.wording.said import said
 
 __all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
 
@@ -18,8 +21,14 @@ SUMMARY_VERSION = 2
 
 def summary(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as what `json` can write."""
-    plain: dict[str, Any] = to_plain(analysis)
+    plain: dict[str, Any] = to_plain(analysis._replace(notices=()))
     del plain["version"]
+    text = said(analysis)
+    plain["notices"] = to_plain(text.notices)
+    for path, sentences in zip(plain["paths"], text.paths, strict=True):
+        path |= to_plain(sentences)
+    plain["choice"]["sentences"] = list(text.choice)
+    plain["method"] = list(text.method)
     plain["run"]["machine"] = dict(analysis.run.machine)
     plain["run"]["options"] = dict(analysis.run.options)
     plain["run"]["work"] = dict(analysis.run.work)
@@ -45,7 +54,13 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
             raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
         run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}
         known = {name: plain[name] for name in Analysis._fields if name in plain}
-        return TypeAdapter(Analysis).validate_python({**known, "version": ANALYSIS_VERSION, "run": run, "ladders": ()})
+        known |= {"version": ANALYSIS_VERSION, "run": run, "ladders": (), "notices": ()}
+        known["paths"] = [{key: path[key] for key in PathVerdict._fields if key in path} for path in plain["paths"]]
+        known["choice"] = {key: plain["choice"][key] for key in Choice._fields if key in plain["choice"]}
+        analysis = TypeAdapter(Analysis).validate_python(known)
+        notices = tuple(Recorded(str(notice["kind"]), str(notice["text"])) for notice in plain["notices"])
+        gains = gains_of(analysis.candidates) if plain["ladders"] and "gains" not in plain else analysis.gains
+        return analysis._replace(notices=notices, gains=gains)
     except (ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {error}") from None
 

@@ -12,9 +12,10 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from harness.analysis.model import Analysis
+from harness.analysis.model import Analysis, Choice, PathVerdict
 from harness.deploy.kinds import SETTINGS
 from harness.report.summary import SUMMARY_VERSION
+from harness.wording.said import NoticeText
 
 __all__ = ["summary_schema"]
 
@@ -27,6 +28,14 @@ _PLAIN: dict[object, dict[str, Any]] = {
     float: {"type": ["number", "null"]},  # what is not finite is written as null
     Any: {},
 }
+
+# What is written beside the facts, or in their place, because it is said of them.
+_WORDS: dict[object, dict[str, Any]] = {
+    Analysis: {"notices": tuple[NoticeText, ...], "method": tuple[str, ...]},
+    PathVerdict: {"headline": str, "sentences": tuple[str, ...]},
+    Choice: {"sentences": tuple[str, ...]},
+}
+_NAMES: dict[object, str] = {NoticeText: "Notice"}
 
 
 def summary_schema() -> dict[str, Any]:
@@ -69,12 +78,13 @@ def _schema(of: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _schema(parts[1], definitions)}
     if isinstance(of, type) and hasattr(of, "_fields"):
-        if of.__name__ not in definitions:
-            definitions[of.__name__] = {}  # a type may hold itself
-            hints = get_type_hints(of)
-            fields = {name: _schema(hints[name], definitions) for name in of._fields}
-            definitions[of.__name__] = {"type": "object", "properties": fields, "required": list(fields)}
-        return {"$ref": f"#/$defs/{of.__name__}"}
+        name = _NAMES.get(of, of.__name__)
+        if name not in definitions:
+            definitions[name] = {}  # a type may hold itself
+            hints = {field: hint for field, hint in get_type_hints(of).items() if field in of._fields}
+            fields = {field: _schema(hint, definitions) for field, hint in (hints | _WORDS.get(of, {})).items()}
+            definitions[name] = {"type": "object", "properties": fields, "required": list(fields)}
+        return {"$ref": f"#/$defs/{name}"}
     raise TypeError(f"summary.json has no form for {of!r}")
 
 

@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.sweep import Sweep, SweepRow, saturation, sentences, signed
+from harness.analysis.sweep import Sweep, SweepRow, saturation
 from harness.report.summary import to_plain
 from harness.report.text import plain
 from harness.units import count, percent, seconds, size
+from harness.wording.sweeps import signed, sweep_sentences
 
 __all__ = ["sweep_report", "sweeps_plain"]
 
@@ -26,7 +27,7 @@ def sweep_report(sweeps: Sequence[Sweep]) -> Group:
     parts: list[RenderableType] = []
     for sweep in sweeps:
         parts += [_head(sweep), _table(sweep)]
-        parts += [Text(plain(f"- {sentence}")) for sentence in sentences(sweep)]
+        parts += [Text(plain(f"- {sentence}")) for sentence in sweep_sentences(sweep)]
         parts.append("")
     with_figures = [sweep for sweep in sweeps if sweep.measured]
     if len(with_figures) > 1:
@@ -42,7 +43,11 @@ def sweeps_plain(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
     plain_sweeps = []
     for sweep in sweeps:
         knee = saturation(sweep)
-        said = {"saturates_at": knee and knee.slots, "memory_slots": sweep.memory_slots, "sentences": sentences(sweep)}
+        said = {
+            "saturates_at": knee and knee.slots,
+            "memory_slots": sweep.memory_slots,
+            "sentences": sweep_sentences(sweep),
+        }
         plain_sweeps.append({**to_plain(sweep), **{key: to_plain(value) for key, value in said.items()}})
     return plain_sweeps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -17,17 +17,23 @@ from rich.text import Text
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
-from harness.analysis.words import both_text
+from harness.core.records import Origin
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.ladder import ladder_report
 from harness.report.text import plain
 from harness.units import count, percent, seconds
+from harness.wording.figures import both_text
+from harness.wording.said import Said, said
 
 __all__ = ["print_report"]
 
 _WIDTH = 80
 _LONGEST_NAME = 24  # of a bar; names may have 63 characters
-_BASIS = ("Predicted", "Last scored", "Assumed: ", "The profile keeps")
+# Notices that say what every number rests on, and nothing that a reader must know before the verdict.
+_BASIS: Mapping[Origin, frozenset[str]] = {
+    "predicted": frozenset({"origin", "profile", "score", "assumed", "standard errors"}),
+    "emulated": frozenset({"assumed"}),
+}
 _RESTS = {"predicted": "What the prediction rests on", "emulated": "What the emulation rests on"}
 _COLUMNS = 4  # more of them get a table of their own
 
@@ -51,13 +57,14 @@ def print_report(analysis: Analysis, console: Console) -> None:
 
 def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[RenderableType]:
     yield from (_title(analysis), "")
-    basis = [notice.text for notice in analysis.notices if _is_basis(analysis, notice.text)]
-    warnings = [notice.text for notice in analysis.notices if notice.text not in basis]
+    text, kinds = said(analysis), _BASIS.get(analysis.run.origin, frozenset())
+    basis = [notice.text for notice in text.notices if notice.kind in kinds]
+    warnings = [notice.text for notice in text.notices if notice.kind not in kinds]
     if warnings:
         notes = Group(*map(_item, warnings))
         edge = box.ASCII if ascii_only else box.ROUNDED
         yield from (Panel(notes, title="Notes", title_align="left", border_style="yellow", box=edge), "")
-    yield from (_verdict(analysis), "")
+    yield from (_verdict(text), "")
     yield from _settings(analysis.choice)
     yield from (_candidates(analysis), "")
     if analysis.ladders:
@@ -74,14 +81,7 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
         for summary in candidate.pipelines:
             if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1:
                 yield from (_critical_path(summary.median_path), "")
-    yield Group(*(Text(plain(line), style="dim") for line in analysis.method))
-
-
-def _is_basis(analysis: Analysis, text: str) -> bool:
-    """Tell what every prediction or emulation says of itself from what a reader must know before the verdict."""
-    if analysis.run.origin == "emulated":
-        return text.startswith("Server ") and ", not from the profile: " in text
-    return analysis.run.origin == "predicted" and text.startswith(_BASIS)
+    yield Group(*(Text(plain(line), style="dim") for line in text.method))
 
 
 def _title(analysis: Analysis) -> Group:
@@ -98,12 +98,12 @@ def _title(analysis: Analysis) -> Group:
     return Group(*lines, Text(plain(line), style="dim"))
 
 
-def _verdict(analysis: Analysis) -> Group:
+def _verdict(text: Said) -> Group:
     blocks: list[RenderableType] = [_heading("Verdict")]
-    blocks += [Text(plain(sentence), style="bold green") for sentence in analysis.choice.sentences]
-    for verdict in analysis.paths:
-        blocks += [Text(""), Text(plain(verdict.headline), style="bold")]
-        blocks += [_item(sentence) for sentence in verdict.sentences]
+    blocks += [Text(plain(sentence), style="bold green") for sentence in text.choice]
+    for path in text.paths:
+        blocks += [Text(""), Text(plain(path.headline), style="bold")]
+        blocks += [_item(sentence) for sentence in path.sentences]
     return Group(*blocks)
 
 

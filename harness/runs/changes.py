@@ -1,20 +1,29 @@
-"""What differs between two machines, or between two lists of servers: said where records of both stand side by side."""
+"""What differs between two machines, or between two lists of servers, as facts; `harness.wording.changes` says them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.runs.model import ServerFacts
 
-__all__ = ["changes", "server_changes"]
+__all__ = ["Changed", "changes", "server_changes"]
 
 # Of a server; its address and what was measured of it are not what it is.
 _FACTS = ("kind", "model", "slots_asked", "slots_found", "version", "details")
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> list[str]:
-    """Return a sentence without its full stop for every key whose value differs; what both lack or share is left out.
+class Changed(NamedTuple):
+    """A fact that is another one now; None: it was, or is, not there."""
+
+    what: str
+    before: object
+    now: object
+    server: str = ""  # whose fact it is; "": the machine's, or the run's
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> list[Changed]:
+    """Return every key whose value differs; what both lack or share is left out.
 
     Packages may be a mapping or, as a summary has them, one text.
     """
@@ -27,18 +36,19 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -
         if key == "packages" or isinstance(old, Mapping) or isinstance(new, Mapping):
             found += changes(_mapping(old), _mapping(new), "" if key in ("packages", "details") else what)
         else:
-            found.append(f"{what.replace('_', ' ')} was {_shown(old)}, now {_shown(new)}")
+            found.append(Changed(what, old, new))
     return found
 
 
-def server_changes(before: Iterable[ServerFacts], now: Iterable[ServerFacts]) -> list[str]:
+def server_changes(before: Iterable[ServerFacts], now: Iterable[ServerFacts]) -> list[Changed]:
     """Return what differs between servers of the same name."""
     old = {server.name: _facts(server) for server in before}
-    found = []
-    for server in now:
-        if server.name in old:
-            found += [f"{server.name}: {change}" for change in changes(old[server.name], _facts(server))]
-    return found
+    return [
+        change._replace(server=server.name)
+        for server in now
+        if server.name in old
+        for change in changes(old[server.name], _facts(server))
+    ]
 
 
 def _facts(server: ServerFacts) -> dict[str, Any]:
@@ -50,7 +60,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
         return {name: version for name, _, version in (part.rpartition(" ") for part in value.split(", "))}
     return value if isinstance(value, Mapping) else {}
-
-
-def _shown(value: Any) -> str:
-    return "not there" if value is None else str(value)

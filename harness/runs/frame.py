@@ -50,7 +50,7 @@ def html(run: Run) -> str:
             "records",
             f"{count(len(run.trials), 'trial')}, {count(len(run.jobs), 'job')}, {count(len(run.calls), 'call')}",
         ),
-        *(("note", note) for note in run.notes),
+        *(("note", note.text) for note in run.notes),
     ]
     cells = "".join(f"<tr><th>{title}</th><td>{escape(safe_text(text))}</td></tr>" for title, text in rows)
     return f"<table><caption>{escape(safe_text(run.name))}</caption>{cells}</table>"

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.core.policies import Policies
 from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
-from harness.runs.older import header_of_today
+from harness.runs.older import header_of_today, notes_of_today
 from harness.runs.plans import (
     KeptPlan,
     kept_plan,
@@ -62,7 +62,7 @@ def head_files(run: Run) -> dict[str, str]:
         "servers": [_server_to_json(server) for server in run.servers],
         "output_tokens": dict(run.output_tokens),
         "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
-        "notes": [safe_text(note) for note in run.notes],
+        "notes": [{"kind": note.kind, "text": safe_text(note.text)} for note in run.notes],
         "partial": run.partial,
         "work": dict(run.work),
         "file": run.file,
@@ -203,6 +203,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 def _run(header: dict[str, Any], workload: Workload, policies: Policies, path: Path) -> Run:
     fields = {name: header[name] for name in Run._fields if name in header}
+    fields["notes"] = notes_of_today(header.get("notes"))
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
         plans = tuple(plan_of(plan, policies) for plan in _PLANS.validate_python(fields.pop("plans", ())))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic_core import from_json
 
 from harness.errors import UserError
+from harness.runs.model import Note
 from harness.units import count
 
 __all__ = ["Lines", "known", "leave_out", "read_lines"]
@@ -20,7 +21,7 @@ class Lines(NamedTuple):
     """The records of one file, and what has to be said of it."""
 
     records: list[Any]
-    notes: list[str]
+    notes: list[Note]
 
 
 def leave_out(lines: Lines, what: str, is_known: Callable[[Any], bool]) -> None:
@@ -28,7 +29,7 @@ def leave_out(lines: Lines, what: str, is_known: Callable[[Any], bool]) -> None:
     kept = [record for record in lines.records if is_known(record)]
     if len(kept) < len(lines.records):
         left = count(len(lines.records) - len(kept), "record")
-        lines.notes.append(f"{left} left out: the workload has no {what} of that name.")
+        lines.notes.append(Note("records", f"{left} left out: the workload has no {what} of that name."))
         lines.records[:] = kept
 
 
@@ -42,7 +43,7 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        return Lines([], [f"{path.name} is missing: its records are not in this report."])
+        return Lines([], [Note("records", f"{path.name} is missing: its records are not in this report.")])
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     records: list[T] = []
@@ -56,7 +57,8 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
     if not damaged:
         return Lines(records, [])
     if damaged == [len(lines)]:
-        return Lines(records, [f"{path.name}: the last line is damaged and was left out; the run was cut there."])
+        cut = f"{path.name}: the last line is damaged and was left out; the run was cut there."
+        return Lines(records, [Note("records", cut)])
     first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
     lost = f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first})."
-    return Lines(records, [lost])
+    return Lines(records, [Note("records", lost)])

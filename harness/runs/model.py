@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
 from harness.runs.plans import PolicyFile
 from harness.workload.schema import Workload
 
-__all__ = ["Baseline", "ModelFacts", "Run", "ServerFacts", "UnderResampling"]
+__all__ = ["NOTE_KINDS", "Baseline", "ModelFacts", "Note", "NoteKind", "Run", "ServerFacts", "UnderResampling"]
+
+# What a note of a run is about. `run`: not known, since older runs had texts alone.
+_OfRun = Literal["run", "records", "resumed", "changed", "busy at start", "lost slots"]
+_OfPrediction = Literal["profile", "drift", "score", "assumed", "lengths", "unpredicted"]
+_OfResampling = Literal["resampled", "standard errors", "not resampled", "endless"]
+_OfSimulatedServers = Literal["faults", "speed", "contention"]  # beside "assumed"
+NoteKind = Literal[_OfRun, _OfPrediction, _OfResampling, _OfSimulatedServers]
+NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
+
+
+class Note(NamedTuple):
+    """Something that a run has to say of itself, in words because it is written down with the run."""
+
+    kind: NoteKind
+    text: str
 
 
 class Baseline(NamedTuple):
@@ -67,7 +82,7 @@ class Run(NamedTuple):
     candidates: tuple[str, ...]  # in the workload's order
     machine: dict[str, Any]  # cpu, cores, memory_bytes, os, python, slotwise
     servers: tuple[ServerFacts, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     partial: bool  # interrupted: some repeats are missing or were cut
     trials: tuple[TrialRecord, ...]
     calls: Sequence[CallRecord]  # of a prediction: a RecordLog, which rebuilds them when they are looked at

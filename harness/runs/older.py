@@ -12,7 +12,7 @@ from typing import Any
 from harness.core.policies import STANDARD
 from harness.workload.renamed import RENAMED
 
-__all__ = ["header_of_today", "summary_of_today"]
+__all__ = ["header_of_today", "notes_of_today", "summary_of_today"]
 
 _PLAN = {"lanes": "queues", "place": "placement"}
 _USE = {**RENAMED, "in_flight": "limit", "batch_in_flight": "batch_limit"}
@@ -25,6 +25,11 @@ def header_of_today(header: dict[str, Any], nodes: Sequence[int]) -> dict[str, A
     """
     plans = [_keys(plan, _PLAN) for plan in _listed(header.get("plans"))]
     return {**header, "plans": [_plan(plan, nodes) if isinstance(plan, dict) else plan for plan in plans]}
+
+
+def notes_of_today(notes: Any) -> list[Any]:
+    """Return the notes of an `environment.json`; those of before are texts without a kind."""
+    return [{"kind": "run", "text": note} if isinstance(note, str) else note for note in _listed(notes)]
 
 
 def _plan(plan: dict[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
@@ -45,12 +50,26 @@ def summary_of_today(plain: Any) -> Any:
             **candidate,
             "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))],
             "pools": [_pool(pool) for pool in _listed(candidate.get("pools"))],
+            "pipelines": [_pipeline(pipeline) for pipeline in _listed(candidate.get("pipelines"))],
         }
         if isinstance(candidate, Mapping)
         else candidate
         for candidate in _listed(plain.get("candidates"))
     ]
-    return {**plain, "summary_version": 2, **({"candidates": candidates} if "candidates" in plain else {})}
+    notices = [
+        {**notice, "kind": "interrupted"} if isinstance(notice, Mapping) and notice.get("kind") == "cut" else notice
+        for notice in _listed(plain.get("notices"))
+    ]
+    today = {"candidates": candidates, "notices": notices}
+    return {**plain, "summary_version": 2, **{key: value for key, value in today.items() if key in plain}}
+
+
+def _pipeline(pipeline: Any) -> Any:
+    """Part the names of several servers, which version 1 wrote as one text."""
+    if not isinstance(pipeline, Mapping) or not isinstance(pipeline.get("server"), str):
+        return pipeline
+    rest = {key: value for key, value in pipeline.items() if key != "server"}
+    return {**rest, "servers": pipeline["server"].split(" + ") if pipeline["server"] else []}
 
 
 def _pool(pool: Any) -> Any:

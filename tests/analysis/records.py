@@ -11,7 +11,7 @@ from harness.core.arrival_processes import Listed
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply, TrialRecord
-from harness.runs.model import Baseline, Run, ServerFacts
+from harness.runs.model import Baseline, Note, Run, ServerFacts
 from harness.workload.candidates import plans
 from harness.workload.schema import Workload
 
@@ -196,7 +196,7 @@ def run(
             "packages": {"networkx": "3.6"},
         },
         servers=servers or (server("one-slot", 1), server("four-slot", 4)),
-        notes=notes,
+        notes=tuple(Note("run", text) for text in notes),
         partial=partial,
         trials=trials,
         calls=calls,

@@ -13,7 +13,8 @@ from harness.analysis.statistics import compare
 from harness.errors import UserError
 from harness.report.between import between_markdown, between_report
 from harness.report.summary import summary
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
+from harness.wording.comparisons import compared
 
 WORK = {"pipelines": "p1", "agents": "a1", "inputs": "i1", "control": "c1"}
 WOBBLE = (0.0, 0.002, -0.002, 0.001, -0.001)
@@ -41,10 +42,10 @@ def test_slower_and_faster_are_told_apart_per_candidate_and_path() -> None:
         ("batched", "interactive"): "equal",
     }
     assert found.verdict == "mixed"
-    assert found.sentence == (
+    assert compared(found).sentence == (
         "b is better than a in some and worse in other respects: slower serial (batch); faster batched (batch)."
     )
-    assert found.paired
+    assert found.unpaired is None
 
 
 def test_paired_is_the_comparison_of_verdicts_over_all_rows() -> None:
@@ -62,9 +63,9 @@ def test_a_run_against_itself_is_equal() -> None:
 def test_other_draws_are_not_paired_and_it_is_said() -> None:
     other = run()._replace(workload=run().workload.model_copy(update={"seed": 8}))
     found = compare_runs(made(run()), made(other), ("a", "b"))
-    assert not found.paired
-    assert "their seeds differ (7 and 8)" in found.method and "Welch" in found.method
-    assert "seed was 7, now 8" in found.changed
+    assert found.unpaired is not None
+    assert "their seeds differ (7 and 8)" in compared(found).method and "Welch" in compared(found).method
+    assert "seed was 7, now 8" in compared(found).changed
 
 
 def test_other_work_is_refused_by_its_parts() -> None:
@@ -74,8 +75,8 @@ def test_other_work_is_refused_by_its_parts() -> None:
 
 def test_an_older_run_is_compared_by_name_and_it_is_said() -> None:
     found = compare_runs(made(run(), work={}), made(run()), ("a", "b"))
-    assert not found.paired
-    assert "does not say what its work was" in found.notices[0]
+    assert found.unpaired is not None
+    assert "does not say what its work was" in compared(found).notices[0]
 
 
 def test_nothing_in_common_is_refused() -> None:
@@ -88,9 +89,9 @@ def test_nothing_in_common_is_refused() -> None:
 def test_a_candidate_that_only_one_has_is_named() -> None:
     one = scenario({"serial": steady(16.0)}, {"serial": steady(2.0)})
     found = compare_runs(made(run()), made(one), ("a", "b"))
-    assert found.notices == ("Candidates only before, and so not compared: batched.",)
+    assert compared(found).notices == ("Candidates only before, and so not compared: batched.",)
     found = compare_runs(made(one), made(run()), ("a", "b"))
-    assert found.notices == ("Candidates only now, and so not compared: batched.",)
+    assert compared(found).notices == ("Candidates only now, and so not compared: batched.",)
 
 
 def test_one_repeat_resolves_nothing() -> None:
@@ -98,7 +99,8 @@ def test_one_repeat_resolves_nothing() -> None:
     found = compare_runs(made(run()), made(single), ("a", "b"))
     assert set(verdicts(found).values()) == {"one repeat"}
     assert found.verdict == "not resolvable"
-    assert found.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
+    said = compared(found)
+    assert said.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:
@@ -109,7 +111,7 @@ def test_jobs_that_begin_to_fail_are_a_regression() -> None:
     found = compare_runs(made(whole), made(broken), ("a", "b"))
     assert verdicts(found)["serial", "batch"] == "now fails"
     assert found.verdict == "regression"
-    assert found.notices == ("b: serial: 1 of 25 jobs did not end well; it is in no time below.",)
+    assert compared(found).notices == ("b: serial: 1 of 25 jobs did not end well; it is in no time below.",)
     assert compare_runs(made(broken), made(whole), ("a", "b")).verdict == "improvement"
 
 
@@ -118,23 +120,25 @@ def test_what_changed_is_listed() -> None:
     servers = (before.servers[0]._replace(version="llama.cpp b2", slots_found=3), before.servers[1])
     machine = {**before.machine, "cpu": "Another", "packages": {"networkx": "3.7", "new": "1"}}
     found = compare_runs(made(before), made(before._replace(servers=servers, machine=machine)), ("a", "b"))
-    assert found.changed[:5] == (
+    assert compared(found).changed[:5] == (
         "cpu was A quiet processor, now Another",
         "networkx was 3.6, now 3.7",
         "new was not there, now 1",
         "one-slot: version was llama.cpp b1, now llama.cpp b2",
         "one-slot: slots found was 1, now 3",
     )
-    assert found.changed[5].startswith('"serial" was one-slot: 1 slots, serial, fifo, now one-slot: 3 slots')
+    assert compared(found).changed[5].startswith('"serial" was one-slot: 1 slots, serial, fifo, now one-slot: 3 slots')
 
 
 def test_what_only_one_of_them_says_of_itself_is_said() -> None:
     whole = run()
     cut = whole._replace(
-        trials=tuple(trial for trial in whole.trials if trial.repeat < 3), partial=True, notes=("Busy. Very.",)
+        trials=tuple(trial for trial in whole.trials if trial.repeat < 3),
+        partial=True,
+        notes=(Note("run", "Busy. Very."),),
     )
-    found = compare_runs(made(cut), made(whole, notes=("A quiet note.",)), ("a", "b"))
-    assert found.notices == (
+    found = compare_runs(made(cut), made(whole, notes=(Note("run", "A quiet note."),)), ("a", "b"))
+    assert compared(found).notices == (
         "a: Partial: complete repeats are serial 3 of 5, batched 3 of 5.",
         "a: 4 trials were cut short; nothing of them is in any number.",
         "a: Busy.",
@@ -142,7 +146,8 @@ def test_what_only_one_of_them_says_of_itself_is_said() -> None:
     )
     assert {row.comparison.n for row in found.rows if row.comparison} == {3}
     both = compare_runs(made(cut), made(cut), ("a", "b"))
-    assert [notice[:10] for notice in both.notices] == ["a: Partial", "a: 4 trial", "b: Partial", "b: 4 trial"]
+    begun = [notice[:10] for notice in compared(both).notices]
+    assert begun == ["a: Partial", "a: 4 trial", "b: Partial", "b: 4 trial"]
 
 
 def test_what_is_different_stands_above_the_numbers() -> None:
@@ -153,20 +158,21 @@ def test_what_is_different_stands_above_the_numbers() -> None:
 
 
 def test_other_origins_are_said() -> None:
-    found = compare_runs(made(run()), made(run(), origin="emulated", notes=("Said.",)), ("a", "b"))
-    assert found.notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
+    found = compare_runs(made(run()), made(run(), origin="emulated", notes=(Note("run", "Said."),)), ("a", "b"))
+    assert compared(found).notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
 
 
 def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
-    facts = {"machine": {"profile": "toy"}, "notes": ("Assumed: much.",)}
+    facts = {"machine": {"profile": "toy"}, "notes": (Note("assumed", "Assumed: much."),)}
     found = compare_runs(made(run()), made(run(), origin="predicted", **facts), ("a", "b"))
-    assert found.changed == ()
-    assert found.notices == (
+    assert compared(found).changed == ()
+    assert compared(found).notices == (
         "a is measured and b is predicted: no like with like. The ratios say how far the prediction is off; "
         "`slotwise score` says it for every figure.",
     )
     between_two = compare_runs(made(run(), origin="predicted"), made(run(), origin="predicted", **facts), ("a", "b"))
-    assert between_two.notices == ("b: Assumed: much.",) and "profile was not there, now toy" in between_two.changed
+    said = compared(between_two)
+    assert said.notices == ("b: Assumed: much.",) and "profile was not there, now toy" in said.changed
 
 
 @pytest.mark.parametrize("plain", [[], {}, {"summary_version": 2}, {"summary_version": 1, "run": {}, "candidates": 3}])

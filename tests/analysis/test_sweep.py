@@ -19,8 +19,8 @@ from harness.analysis.sweep import (
     round_of,
     row_of,
     saturation,
-    sentences,
 )
+from harness.wording.sweeps import sweep_sentences
 
 NOISE = (1.0, 1.01, 0.99, 1.005, 0.995)
 MB = 1_000_000
@@ -99,7 +99,7 @@ def test_leaving_the_accelerator_ends_it_and_having_none_does_not() -> None:
     assert ending(sweep((on(1, 1), on(0, 2)))) == "accelerator"
     assert ending(sweep((on(0.4, 1),))) == "accelerator"
     assert ending(sweep((on(0, 1), on(0, 2)))) is None
-    said = sentences(sweep((on(1, 1), on(0.75, 2)), ended="accelerator"))
+    said = sweep_sentences(sweep((on(1, 1), on(0.75, 2)), ended="accelerator"))
     assert "With 2 slots only 75 % of the model is on the accelerator (750 B of 1.0 kB)." in said
 
 
@@ -111,16 +111,16 @@ def test_fewer_than_asked_ends_it_where_it_cannot_be_chance() -> None:
     assert ending(sweep((held(2, 4),))) == "held"
     assert ending(sweep((held(3, 4),))) is None
     assert ending(sweep((held(1, 2),), varied="calls")) is None  # a running server has the slots that it has
-    assert "2 slots asked, 1 generated at the same time: the server does not give more." in sentences(
+    assert "2 slots asked, 1 generated at the same time: the server does not give more." in sweep_sentences(
         sweep((held(1, 2),), ended="held")
     )
-    assert any("(3 of 4)" in said for said in sentences(sweep((held(3, 4),), ended="most")))
+    assert any("(3 of 4)" in said for said in sweep_sentences(sweep((held(3, 4),), ended="most")))
 
 
 def test_a_failure_ends_it_and_is_said() -> None:
     found = (*rows(100, 130), row_of(4, (), None, "measured", failure="did not start: no memory"))
     assert ending(sweep(found)) == "failed"
-    assert sentences(sweep(found, ended="failed")) == (
+    assert sweep_sentences(sweep(found, ended="failed")) == (
         "Throughput still rises where this ended: at most 130 tok/s in all, 65.0 tok/s each, first token after 100 ms "
         "with 2 slots.",
         "4 slots: did not start: no memory.",
@@ -131,7 +131,7 @@ def test_a_failure_ends_it_and_is_said() -> None:
 
 def test_what_is_said_of_a_flat_one() -> None:
     found = sweep(rows(100, 140, 141, 139), ended="flat")
-    assert sentences(found)[0] == (
+    assert sweep_sentences(found)[0] == (
         "It saturates at 2 slots: 140 tok/s in all, 70.0 tok/s each, first token after 100 ms. More gain nothing: "
         "4 +0.7 % (-0.4 % to +1.9 %), 8 -0.7 % (-1.9 % to +0.4 %) (95 % intervals, below 5 %)."
     )
@@ -139,8 +139,8 @@ def test_what_is_said_of_a_flat_one() -> None:
 
 def test_what_is_said_of_one_that_cannot_be_told() -> None:
     found = sweep(rows(100, 101, noise=(1.0, 1.3, 0.8)), ended="most", most=2)
-    assert sentences(found)[0].startswith("Throughput is not shown to be flat where this ended: at most ")
-    assert sentences(found)[1] == "It ended at 2, the most that was asked for (--most)."
+    assert sweep_sentences(found)[0].startswith("Throughput is not shown to be flat where this ended: at most ")
+    assert sweep_sentences(found)[1] == "It ended at 2, the most that was asked for (--most)."
 
 
 def test_a_running_server_is_left_where_calls_only_wait() -> None:
@@ -150,7 +150,7 @@ def test_a_running_server_is_left_where_calls_only_wait() -> None:
     ended = found._replace(ended="queue")
     row = saturation(ended)
     assert row is not None and row.slots == 2
-    assert sentences(ended)[1:3] == (
+    assert sweep_sentences(ended)[1:3] == (
         "At 2 calls at once: 130 tok/s in all, 65.0 tok/s each, first token after 100 ms. "
         "With 4: 150 tok/s in all, 37.5 tok/s each, first token after 100 ms.",
         "More calls than 2 slots only wait for a turn there.",
@@ -161,7 +161,7 @@ def test_a_running_server_is_left_where_calls_only_wait() -> None:
 def test_what_is_said_of_a_running_server_and_of_short_answers() -> None:
     row = row_of(1, rounds(100, short=2), None, "emulated")
     found = sweep((row,), varied="calls", slots_found=4, footprint=None, ended="interrupted")
-    assert sentences(found) == (
+    assert sweep_sentences(found) == (
         "4 slots found, by the calls that it generates at the same time.",
         "Throughput is not shown to be flat where this ended: at most 100 tok/s in all, 100 tok/s each, first token "
         "after 100 ms with 1 call.",
@@ -182,7 +182,7 @@ def test_memory() -> None:
     assert Footprint(1, None).slots_within(10**9, 2048) is None
     sliding = SMALL._replace(slides=True)
     assert sliding.least_bytes(4, 2048) == 98 * MB
-    assert "hold at least 22 slots" in sentences(sweep((), footprint=sliding, ended="interrupted"))[-1]
+    assert "hold at least 22 slots" in sweep_sentences(sweep((), footprint=sliding, ended="interrupted"))[-1]
 
 
 def test_a_round_is_summed_up_from_records() -> None:

@@ -8,22 +8,23 @@ from analysis.scenarios import scenario, steady, with_goal
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.core.records import NOT_NEEDED, Reply
+from harness.wording.said import said
 from harness.workload.schema import Workload
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
 WIDE = (0.1, -0.1, 0.05, -0.05, 0.0)
 
 
-def said(analysis: Analysis) -> list[str]:
+def verdict_of(analysis: Analysis) -> list[str]:
     """Return everything the verdict says, in order."""
-    texts = [text for verdict in analysis.paths for text in (verdict.headline, *verdict.sentences)]
-    return [*texts, *analysis.choice.sentences]
+    text = said(analysis)
+    return [*(line for path in text.paths for line in (path.headline, *path.sentences)), *text.choice]
 
 
 def test_batched_is_clearly_better() -> None:
     found = analyse(scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)}))
     assert [verdict.standing for verdict in found.paths] == ["clear"]
-    assert said(found) == [
+    assert verdict_of(found) == [
         'Batch path (digest): run it in batches, with "batched" '
         "(four-slot: 4 slots, at most 4 calls in flight, window, interactive-first).",
         "Pipeline time of digest: 12.0 s (11.9 s to 12.1 s); measured, 5 repeats, 95 % intervals.",
@@ -40,7 +41,7 @@ def test_batched_is_clearly_better() -> None:
 
 def test_serial_is_better() -> None:
     found = analyse(scenario({"serial": steady(10), "batched": steady(11, noise=NOISE)}))
-    assert found.paths[0].headline == (
+    assert said(found).paths[0].headline == (
         'Batch path (digest): run it serially, with "serial" (one-slot: 1 slot, at most 1 call in flight, serial).'
     )
     assert (found.choice.kind, found.choice.candidate, found.paths[0].batched) == ("one path", "serial", False)
@@ -48,7 +49,7 @@ def test_serial_is_better() -> None:
 
 def test_what_cannot_be_resolved_is_said_and_the_simpler_one_taken() -> None:
     found = analyse(scenario({"serial": steady(16), "batched": steady(15.5, noise=WIDE)}))
-    assert said(found)[:4] == [
+    assert verdict_of(found)[:4] == [
         'Batch path (digest): not resolvable between "batched" and "serial" from 5 repeats. '
         'Take the simplest: run it serially, with "serial" (one-slot: 1 slot, at most 1 call in flight, serial).',
         "Pipeline time of digest: 16.0 s (15.8 s to 16.2 s); measured, 5 repeats, 95 % intervals.",
@@ -61,8 +62,12 @@ def test_what_cannot_be_resolved_is_said_and_the_simpler_one_taken() -> None:
 def test_equal_within_five_percent_takes_the_simpler_one() -> None:
     found = analyse(scenario({"serial": steady(16), "batched": steady(15.8, noise=NOISE)}))
     assert found.paths[0].standing == "equivalent"
-    assert found.paths[0].headline.startswith(
-        'Batch path (digest): "batched" and "serial" are equal within 5 %. Take the simplest: run it serially'
+    assert (
+        said(found)
+        .paths[0]
+        .headline.startswith(
+            'Batch path (digest): "batched" and "serial" are equal within 5 %. Take the simplest: run it serially'
+        )
     )
 
 
@@ -75,7 +80,7 @@ def test_one_candidate_that_is_near_the_best_on_both_paths_serves_both() -> None
     )
     assert [verdict.chosen for verdict in found.paths] == ["batched", "split"]
     assert (found.choice.kind, found.choice.candidate) == ("both", "split")
-    assert found.choice.sentences == (
+    assert said(found).choice == (
         'Take "split", which serves both paths: on the batch path the fastest, on the interactive path the fastest.',
     )
     assert found.choice.settings[0].shell == (
@@ -94,7 +99,7 @@ TRADE = (
 def test_a_trade_between_the_paths_names_both_prices() -> None:
     found = analyse(scenario(*TRADE))
     assert (found.choice.kind, found.choice.candidate) == ("trade", None)
-    assert found.choice.sentences == (
+    assert said(found).choice == (
         'The paths want different candidates: "batched" for the batch path, "split" for the interactive one. '
         "No candidate is near the best on both.",
         'If the batch path matters most, take "batched": '
@@ -103,7 +108,7 @@ def test_a_trade_between_the_paths_names_both_prices() -> None:
         'a job takes 1.12 times (1.11 to 1.13) what it takes under "batched".',
         'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.',
     )
-    assert found.paths[0].sentences[-1] == (
+    assert said(found).paths[0].sentences[-1] == (
         'Price on the interactive path: a reply takes 2.00 times (2.00 to 2.00) what it takes under "split".'
     )
     assert [settings.candidate for settings in found.choice.settings] == ["batched", "split"]
@@ -112,21 +117,37 @@ def test_a_trade_between_the_paths_names_both_prices() -> None:
 def test_goals_decide_a_trade() -> None:
     found = analyse(scenario(*TRADE, spec=with_goal(p50_s=1.5, first_token_s=1.0)))
     assert (found.choice.kind, found.choice.candidate) == ("goals", "split")
-    assert found.choice.sentences[1] == (
+    assert said(found).choice[1] == (
         'The goals decide: take "split", the fastest on the batch path of those that meet them; '
         "on the batch path it is 1.12 times (1.10 to 1.13) the fastest, on the interactive path it is the fastest."
     )
-    assert found.paths[1].sentences[-2:] == (
+    assert said(found).paths[1].sentences[-2:] == (
         "Goal met: first token of chat within 1.00 s, found 250 ms.",
         "Goal met: median reply of chat within 1.50 s, found 1.00 s.",
+    )
+
+
+def test_of_those_that_meet_the_goals_and_tie_the_simplest_is_taken() -> None:
+    """ "split" is 2 % faster than "batched"; both meet the goal, and "batched" has one server."""
+    digest = {"serial": steady(16), "batched": steady(19.4), "split": steady(19, noise=NOISE)}
+    chat = {"serial": steady(3), "batched": steady(1.2), "split": steady(1)}
+    found = analyse(scenario(digest, chat, spec=with_goal(p50_s=1.5)))
+    assert [verdict.chosen for verdict in found.paths] == ["serial", "split"]
+    assert (found.choice.kind, found.choice.candidate) == ("goals", "batched")
+    assert found.choice.tie is not None
+    assert (found.choice.tie.against, found.choice.tie.relation) == ("split", "equivalent")
+    assert said(found).choice[1] == (
+        'The goals decide: take "batched", which ties with "split", the fastest on the batch path of those that meet '
+        "them, and is simpler; on the batch path it is 1.21 times (1.21 to 1.21) the fastest, on the interactive path "
+        "it is 1.20 times (1.20 to 1.20) the fastest."
     )
 
 
 def test_goals_that_all_miss_decide_nothing() -> None:
     found = analyse(scenario(*TRADE, spec=with_goal(p50_s=0.5)))
     assert found.choice.kind == "trade"
-    assert found.choice.sentences[-1] == "No candidate meets every goal, so they do not decide it either."
-    assert found.paths[1].sentences[-1] == "Goal missed: median reply of chat within 500 ms, found 1.00 s."
+    assert said(found).choice[-1] == "No candidate meets every goal, so they do not decide it either."
+    assert said(found).paths[1].sentences[-1] == "Goal missed: median reply of chat within 500 ms, found 1.00 s."
 
 
 def test_a_goal_is_held_against_the_median() -> None:
@@ -137,7 +158,7 @@ def test_a_goal_is_held_against_the_median() -> None:
     goal = found.candidates[1].pipelines[1].goals[0]
     assert (goal.found_s, goal.state) == (2.0, "missed")
     assert found.choice.kind == "trade"
-    assert found.paths[1].sentences[-1] == (
+    assert said(found).paths[1].sentences[-1] == (
         "Goal missed: median reply of chat within 1.50 s, found 2.00 s (median over the repeats; their mean is "
         "1.24 s), which is not certain: its interval over the repeats is 545 ms to 2.80 s."
     )
@@ -145,25 +166,27 @@ def test_a_goal_is_held_against_the_median() -> None:
 
 def test_a_p95_goal_without_the_values_is_not_judged() -> None:
     found = analyse(scenario(*TRADE, spec=with_goal(p95_s=6)))
-    assert found.paths[1].sentences[-1] == (
+    assert said(found).paths[1].sentences[-1] == (
         "Goal not judged: 95th percentile of the reply of chat within 6.00 s; "
         "a 95th percentile needs 100 replies, there are 15."
     )
     enough = analyse(scenario(*TRADE, chats=20, spec=with_goal(p95_s=6)))
-    assert enough.paths[1].sentences[-1].startswith("Goal met: 95th percentile of the reply of chat within 6.00 s")
+    assert (
+        said(enough).paths[1].sentences[-1].startswith("Goal met: 95th percentile of the reply of chat within 6.00 s")
+    )
 
 
 def test_one_repeat_gives_no_verdict() -> None:
     found = analyse(scenario({"serial": [16.0], "batched": [12.0]}, spec=None)._replace(options={"repeats": 1}))
     assert [notice.kind for notice in found.notices] == ["one repeat"]
-    assert said(found)[:4] == [
+    assert verdict_of(found)[:4] == [
         "Batch path (digest): one repeat is no verdict. Fastest in it: "
         '"batched" (four-slot: 4 slots, at most 4 calls in flight, window, interactive-first).',
         "Pipeline time of digest: 12.0 s (one repeat: no interval); measured, 1 repeat.",
         'Against the fastest, "batched": "serial" took 1.33 times.',
         "Run at least 5 repeats for a verdict.",
     ]
-    assert said(found)[-1] == 'Take "batched". From one repeat, so far.'
+    assert verdict_of(found)[-1] == 'Take "batched". From one repeat, so far.'
 
 
 def test_failures_are_on_top_and_in_no_time() -> None:
@@ -180,7 +203,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     )
     failed = make.job("digest", path="batch", candidate="batched", number=9, end=900.0, outcome="error")
     found = analyse(run._replace(calls=(*run.calls, broken), jobs=(*run.jobs, failed)))
-    assert found.notices[0].text == (
+    assert said(found).notices[0].text == (
         "batched: 1 of 31 calls failed (1 error; first: HTTP 500: it broke). "
         "1 of 11 jobs did not end well; it is in no time below."
     )
@@ -189,7 +212,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     assert batched.time == analyse(run).candidates[1].pipelines[0].time
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
-    assert 'Passed over, because jobs failed or none ended: "batched".' in found.paths[0].sentences
+    assert 'Passed over, because jobs failed or none ended: "batched".' in said(found).paths[0].sentences
 
 
 def test_what_was_needed_no_more_is_no_failure() -> None:
@@ -197,7 +220,7 @@ def test_what_was_needed_no_more_is_no_failure() -> None:
     lost = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED), started_s=None)
     sent = base.calls[0]._replace(reply=Reply("cancelled", error=NOT_NEEDED))
     analysis = analyse(base._replace(calls=(*base.calls, lost, sent)))
-    texts = {notice.kind: notice.text for notice in analysis.notices}
+    texts = {notice.kind: notice.text for notice in said(analysis).notices}
     assert "failures" not in texts
     assert texts["losers"] == (
         "Given up because others were enough: serial 2 of 32 calls (1 cancelled on a server, 1 never sent)."
@@ -212,7 +235,7 @@ def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() 
     run = base._replace(
         jobs=(first._replace(outcome="error", error=error), *jobs), calls=(failed, call._replace(attempt=1), *calls)
     )
-    (text,) = [notice.text for notice in analyse(run).notices if notice.kind == "failures"]
+    (text,) = [notice.text for notice in said(analyse(run)).notices if notice.kind == "failures"]
     assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
     assert text.endswith(f"1 of 10 jobs did not end well; it is in no time below. First of digest: {error}.")
 
@@ -227,7 +250,7 @@ def test_a_price_that_is_not_known_is_not_none() -> None:
     ]
     found = analyse(run._replace(jobs=tuple(jobs)))
     assert [verdict.chosen for verdict in found.paths] == ["batched", "serial"]
-    assert found.paths[0].sentences[-1] == (
+    assert said(found).paths[0].sentences[-1] == (
         "Price on the interactive path: not known, no job of the interactive path ended well under it."
     )
     assert found.paths[1].standing == "only one"
@@ -236,15 +259,16 @@ def test_a_price_that_is_not_known_is_not_none() -> None:
 def test_nothing_that_ended_well_is_no_recommendation() -> None:
     run = scenario({"serial": steady(16)})
     found = analyse(run._replace(jobs=tuple(job._replace(outcome="timeout") for job in run.jobs)))
-    assert found.paths[0].headline == "Batch path (digest): no job ended well, so there is nothing to choose from."
+    (path,) = said(found).paths
+    assert path.headline == "Batch path (digest): no job ended well, so there is nothing to choose from."
     assert (found.choice.kind, found.choice.candidate, found.choice.settings) == ("none", None, ())
 
 
 def test_a_cut_trial_is_in_no_number() -> None:
     run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
     whole = analyse(run._replace(options={"repeats": 4}, trials=tuple(t for t in run.trials if t.repeat != 4)))
-    assert [notice.kind for notice in whole.notices] == ["cut"]
-    assert whole.notices[0].text == "2 trials were cut short; nothing of them is in any number."
+    assert [notice.kind for notice in whole.notices] == ["interrupted"]
+    assert said(whole).notices[0].text == "2 trials were cut short; nothing of them is in any number."
     assert [candidate.repeats for candidate in whole.candidates] == [4, 4]
     assert whole.candidates[0].pipelines[0].values == 8
 
@@ -253,14 +277,14 @@ def test_a_partial_run_pairs_the_repeats_that_both_have() -> None:
     run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)}, partial=True)
     some = tuple(t for t in run.trials if (t.candidate, t.repeat) != ("batched", 0))
     found = analyse(run._replace(trials=some))
-    assert found.notices[0].text == "Partial: complete repeats are serial 5 of 5, batched 4 of 5."
+    assert said(found).notices[0].text == "Partial: complete repeats are serial 5 of 5, batched 4 of 5."
     assert found.paths[0].comparisons[0].n == 4
 
 
 def test_an_empty_run_is_analysed() -> None:
     found = analyse(make.run(partial=True))
     assert found.choice.kind == "none"
-    assert found.notices[0].text == "Partial: complete repeats are serial 0 of 5, batched 0 of 5, split 0 of 5."
+    assert said(found).notices[0].text == "Partial: complete repeats are serial 0 of 5, batched 0 of 5, split 0 of 5."
 
 
 def test_what_the_numbers_do_not_mean_is_said() -> None:
@@ -273,7 +297,7 @@ def test_what_the_numbers_do_not_mean_is_said() -> None:
             output_tokens={"digest/merge": 100},
         )
     )
-    assert [(notice.kind, notice.text) for notice in found.notices] == [
+    assert [(notice.kind, notice.text) for notice in said(found).notices] == [
         ("run", "a note"),
         ("origin", "Emulated: the servers were simulated. No engine was measured."),
         ("slots", "four-slot: 4 slots asked, 1 found; its numbers are those of the slots found."),
@@ -303,7 +327,7 @@ def test_intervals_are_widened_for_three_candidates_and_it_is_said() -> None:
     three = {"serial": steady(16), "batched": steady(13), "split": steady(14)}
     found = analyse(scenario(three, {name: steady(1) for name in three}))
     assert {comparison.comparisons for comparison in found.paths[0].comparisons} == {2}
-    assert found.method[-1] == (
+    assert said(found).method[-1] == (
         "2 candidates are compared with the fastest of a path, so each interval is widened to 97.5 % (Bonferroni)."
     )
 
@@ -328,12 +352,12 @@ def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
         jobs=tuple(job._replace(path="batch") for job in run.jobs),
     )
     found = analyse(second)
-    assert found.paths[0].sentences[0] == (
+    assert said(found).paths[0].sentences[0] == (
         "chat against digest, which ran before it on the same servers: "
         '0.50 times (0.49 to 0.51) under "serial"; '
         '1.00 times (0.88 to 1.13), not to be told from equal, under "batched".'
     )
-    assert found.choice.sentences == (
+    assert said(found).choice == (
         'Take "serial".',
         'Under "serial", chat takes 0.50 times (0.49 to 0.51) as long as digest.',
     )
@@ -359,7 +383,7 @@ def test_a_mean_that_says_the_opposite_of_the_median_is_explained() -> None:
         slow = job.pipeline == "chat" and job.candidate == "serial" and job.job == 2
         jobs.append(job._replace(end_s=30.0) if slow else job)
     found = analyse(run._replace(calls=tuple(calls), jobs=tuple(jobs)))
-    (why,) = [text for text in said(found) if text.startswith("Why: a reply of chat")]
+    (why,) = [text for text in verdict_of(found) if text.startswith("Why: a reply of chat")]
     assert why.endswith("By the medians it is the other way round: a few take much longer than the others.")
-    (plain,) = [text for text in said(found) if text.startswith("Why: a job of digest")]
+    (plain,) = [text for text in verdict_of(found) if text.startswith("Why: a job of digest")]
     assert plain.endswith("(means on the critical path).")

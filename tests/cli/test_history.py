@@ -201,7 +201,7 @@ def test_a_run_is_resumed_with_its_own_options(run: Callable[..., Any], typed: T
     assert {(t.candidate, t.repeat, t.position) for t in found.trials} == {
         (t.candidate, t.repeat, t.position) for t in whole.trials
     }
-    (note,) = [note for note in found.notes if note.startswith("Resumed on ")]
+    (note,) = [note.text for note in found.notes if note.kind == "resumed"]
     assert ": 4 of 6 trials had been measured before" in note and "2 trials that were cut ran again" in note
     assert "Resumed on" in (path / "report.md").read_text()
     kept = {call for call in whole.calls if call.repeat != 1}

@@ -71,7 +71,8 @@ def test_nodes_that_part_are_sent_where_each_belongs() -> None:
     two = candidate(ONE._replace(server="one-slot", slots=1), ONE)
     digest, chat = two.pipelines
     digest = digest._replace(
-        server="four-slot + one-slot", nodes=(("draft", "one-slot"), ("check", "one-slot"), ("answer", "four-slot"))
+        servers=("four-slot", "one-slot"),
+        nodes=(("draft", "one-slot"), ("check", "one-slot"), ("answer", "four-slot")),
     )
     found = settings_for(two._replace(pipelines=(digest, chat)))
     assert found.remarks[-1] == (

@@ -26,5 +26,5 @@ def candidate(*uses: ServerUse) -> CandidateSummary:
     """A digest on the last of the servers and a chat on the first."""
     found = analyse(scenario({"split": steady(3)}, {"split": steady(1)})).candidates[0]
     digest, chat = (found.pipelines[0], found.pipelines[1])
-    placed = (digest._replace(server=uses[-1].server), chat._replace(server=uses[0].server))
+    placed = (digest._replace(servers=(uses[-1].server,)), chat._replace(servers=(uses[0].server,)))
     return found._replace(name="it", servers=uses, pipelines=placed)

@@ -66,4 +66,4 @@ def test_slots_are_counted_again_after_a_call_was_cancelled(
     assert len(counted) == 1 + looks
     assert [server.slots_found for server in run.servers] == [found]
     said = 'Server "s" generated 3 calls at a time before a call failed or was cancelled, and 2 after it'
-    assert [note.startswith(said) for note in run.notes if "at a time before" in note] == [True] * (looks > 0)
+    assert [note.text.startswith(said) for note in run.notes if note.kind == "lost slots"] == [True] * (looks > 0)

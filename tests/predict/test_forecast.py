@@ -113,7 +113,7 @@ def test_simulated_servers_count_characters(tmp_path: Path, profile: Profile) ->
 
 def notes(loaded: Loaded, profile: Profile, **options: bool) -> list[str]:
     run = predict(loaded, profile, repeats=1, **options).run  # type: ignore[arg-type]  # of several types
-    return [note for note in run.notes if note.startswith("Assumed: ")]
+    return [note.text for note in run.notes if note.kind == "assumed"]
 
 
 def test_what_is_assumed_is_said(tmp_path: Path, profile: Profile) -> None:

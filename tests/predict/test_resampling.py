@@ -17,14 +17,16 @@ from scipy import stats
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.cli.app import _main
-from harness.predict.resampling import TOO_LARGE, with_resampling
+from harness.predict.resampling import with_resampling
 from harness.predict.simulation import forecast, predict
 from harness.profiles.load import load_profile
 from harness.report.markdown import markdown_report
 from harness.report.terminal import print_report
 from harness.runs.folder import RunFolder, read_run
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.units import seconds
+from harness.wording.predictions import too_large_to_resample
+from harness.wording.said import said
 from harness.workload.load import load_workload
 
 FACTORS = (1.1, 0.9, 1.2, 0.8, 1.05, 0.95)
@@ -104,8 +106,9 @@ def test_what_the_profile_does_not_tell_is_not_resolved(tmp_path: Path) -> None:
     assert (comparison.relation, comparison.unresolved_by) == ("unresolved", "profile")
     assert comparison.repeats_needed is None
     assert (verdict.standing, verdict.fastest, verdict.chosen) == ("unresolved", "window", "serial")
-    assert 'not resolvable between "window" and "serial" on this profile. Take the simplest' in verdict.headline
-    assert any(sentence.startswith("More repeats would not tell") for sentence in verdict.sentences)
+    (path,) = said(analysis).paths
+    assert 'not resolvable between "window" and "serial" on this profile. Take the simplest' in path.headline
+    assert any(sentence.startswith("More repeats would not tell") for sentence in path.sentences)
 
 
 def test_both_intervals_are_shown_apart(tmp_path: Path) -> None:
@@ -132,7 +135,8 @@ def test_a_run_folder_keeps_it(tmp_path: Path) -> None:
 def test_a_profile_without_errors_says_so(tmp_path: Path) -> None:
     run = resampled_run(tmp_path, None, None)
     assert run.resampled is not None and run.resampled.factors == {}
-    assert "The uncertainty of the profile is not known: intervals are over draws alone." in run.notes
+    text = "The uncertainty of the profile is not known: intervals are over draws alone."
+    assert Note("not resampled", text) in run.notes
     text = printed(analyse(run))
     assert "1.62 to 1.62 s" in text and "±" not in text
 
@@ -154,7 +158,7 @@ def test_a_large_simulation_leaves_it_out_unless_asked(tmp_path: Path, monkeypat
     monkeypatch.setattr("harness.predict.resampling.SMALL_CALLS", 29)
     run = resampled_run(tmp_path, FACTORS, FACTORS, profiles=None)
     assert run.resampled is None
-    assert TOO_LARGE in run.notes
+    assert too_large_to_resample() in run.notes
     monkeypatch.setattr("harness.predict.resampling.SMALL_CALLS", 30)
     run = resampled_run(tmp_path, FACTORS, FACTORS, profiles=None)
     assert run.resampled is not None and run.resampled.factors["serial/digest/time"] == pytest.approx(FACTORS[:5])

@@ -11,6 +11,7 @@ from harness.cli.app import _main
 from harness.errors import UserError
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
+from harness.wording.said import said
 from harness.workload.load import load_workload
 
 PROFILE = """
@@ -96,7 +97,7 @@ def test_times_and_loads_by_hand(files: Path) -> None:
 
 def test_the_report_says_what_swaps_cost(files: Path) -> None:
     analysis = analyse(predicted(files, {"small": 2.0, "large": 4.0}).run)
-    (line,) = (notice.text for notice in analysis.notices if notice.kind == "swaps")
+    (line,) = (notice.text for notice in said(analysis).notices if notice.kind == "swaps")
     assert line.startswith(
         "Model swaps under swapped: 3 of 4 calls waited 4.00 s (median) for a model to load, 10.0 s in all"
     )
@@ -116,7 +117,7 @@ def test_a_load_must_be_known(files: Path) -> None:
 def test_a_load_may_be_given(files: Path) -> None:
     run = predicted(files, {"small": 2.0}, "{2: 1.5}", {"load_s": 8.0}).run
     assert {call.reply.load_s for call in run.calls} == {0.0, 2.0, 8.0}
-    assert any("load_s = 8 is given for large" in note for note in run.notes)
+    assert any("load_s = 8 is given for large" in note.text for note in run.notes)
 
 
 def test_a_model_without_a_profile(files: Path) -> None:

@@ -22,6 +22,8 @@ from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import load_profile
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import INDEX_NAME, find_runs
+from harness.runs.model import Note
+from harness.wording.said import said
 from harness.workload.load import Loaded, load_workload
 
 # A prompt of 64 characters is estimated as 16 tokens: 1/8 s. Then 4 more steps for 5 tokens, 2 for 3.
@@ -92,7 +94,9 @@ def test_what_a_profile_lacks_is_refused_by_candidate(files: Path) -> None:
     _, prediction = predicted(files)
     assert set(prediction.refused) == {"window"}
     assert prediction.run.candidates == ("serial",)
-    assert any(note.startswith('"window" is not predicted: profile "dyadic" was made') for note in prediction.run.notes)
+    assert any(
+        note.text.startswith('"window" is not predicted: profile "dyadic" was made') for note in prediction.run.notes
+    )
 
 
 def test_no_candidate_is_an_error_that_says_why(files: Path) -> None:
@@ -129,7 +133,7 @@ def test_the_command_writes_a_run_folder_that_reads_back(
     entry = last_score("dyadic")
     assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
     _, prediction = predicted(files)
-    assert any(note.startswith("Last scored against a real run of paper") for note in prediction.run.notes)
+    assert any(note.text.startswith("Last scored against a real run of paper") for note in prediction.run.notes)
 
 
 def test_lengths_of_a_measured_run(
@@ -204,10 +208,10 @@ compare: {serial: {placement: one, concurrency: serial}}
         (files / "rate.yaml").write_text(text.replace("PACE", pace), encoding="utf-8")
         loaded = load_workload(files / "rate.yaml")
         run = predict(loaded, profile, repeats=2).run
-        return [notice.text for notice in analyse(run).notices if notice.kind == "overload"]
+        return [notice.text for notice in said(analyse(run)).notices if notice.kind == "overload"]
 
-    (said,) = notices("0.25")
-    assert 'serial: jobs of "ask" came at 4.02 a second and ended at 1.59 a second, which is about what' in said
+    (told,) = notices("0.25")
+    assert 'serial: jobs of "ask" came at 4.02 a second and ended at 1.59 a second, which is about what' in told
     assert notices("0.625") == notices("1") == []
 
 
@@ -219,8 +223,6 @@ def test_an_extrapolated_candidate_and_a_drift_are_marked(files: Path) -> None:
     run = predict(loaded, profile, repeats=2, extrapolate=True).run
     analysis = analyse(run)
     assert [[use.extrapolated for use in candidate.servers] for candidate in analysis.candidates] == [[False], [True]]
-    assert "two: 3 slots (extrapolated)" in analysis.paths[0].headline
-    assert (
-        "The machine changed speed while the profile was made (-12% with 1 slot): expect errors of that size."
-        in run.notes
-    )
+    assert "two: 3 slots (extrapolated)" in said(analysis).paths[0].headline
+    text = "The machine changed speed while the profile was made (-12% with 1 slot): expect errors of that size."
+    assert Note("drift", text) in run.notes

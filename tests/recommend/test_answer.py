@@ -39,6 +39,7 @@ from harness.recommend.sensitivity import VARIATIONS, knee_of
 from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process, on_cores
+from harness.wording.said import said
 
 WEIGHTS = {"small": 1000, "large": 3000}
 
@@ -67,8 +68,8 @@ def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, 
     assert found.answer == (answer,)
     assert [(use.slots, use.limit) for use in found.uses] == [(slots, limit)]
     (verdict,) = found.analysis.paths
-    (said,) = (sentence for sentence in verdict.sentences if sentence.startswith("Why: "))
-    assert re.search(why, said)
+    (text,) = (sentence for sentence in said(found.analysis).paths[0].sentences if sentence.startswith("Why: "))
+    assert re.search(why, text)
     assert verdict.batched == (slots > 1)
 
 
@@ -226,11 +227,11 @@ def test_two_equal_servers_are_candidates_like_any_other(tmp_path: Path) -> None
         (summary,) = next(of for of in analysis.candidates if of.name == name).pipelines
         assert figures == [time_s for _, time_s in summary.time_by_repeat]
         (use,) = uses_of(space, analysis, (name,))
-        assert (use.choice, use.threads, use.server) == (choice, "half", "half-1-a + half-1-b")
+        assert (use.choice, use.threads, use.servers) == (choice, "half", ("half-1-a", "half-1-b"))
     knee = knee_of(space, [space.find("2x-serial-on-1")], Judge.of(space.loaded.workload, {}), in_process(problem))
     assert knee is not None
     assert [row.in_flight for row in knee.rows] == [2, None]
-    assert knee.server == "half-1-a + half-1-b"
+    assert knee.servers == ("half-1-a", "half-1-b")
 
 
 def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
         ).recommendation
     (name,) = found.answer
     assert name.startswith("small:") and "+large:" in name
-    assert {use.server.rpartition("-")[0] for use in found.uses} == {"small", "large"}
+    assert {name.rpartition("-")[0] for use in found.uses for name in use.servers} == {"small", "large"}
     assert {use.threads for use in found.uses} == {"half"}
     context = sum(
         queue.slots * space.loaded.servers[queue.server].context_tokens for queue in space.find(name).plan.queues

@@ -22,7 +22,7 @@ from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.report.tables import csv_lines, json_lines
 from harness.report.trace_events import trace_lines
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 from harness.runs.rows import COLUMNS
 from harness.workload.load import load_workload
 
@@ -189,7 +189,7 @@ def test_json_lines_are_the_records() -> None:
 
 
 def test_a_notebook_shows_a_run_as_text() -> None:
-    run = nasty_run()._replace(notes=("<script>x</script>",), name="http://u:s3cret@h/<b>")
+    run = nasty_run()._replace(notes=(Note("run", "<script>x</script>"),), name="http://u:s3cret@h/<b>")
     text = run._repr_html_()
     assert "<script>" not in text and "&lt;script&gt;" in text and "s3cret" not in text
     assert "3 calls" in text and "A quiet processor" in text

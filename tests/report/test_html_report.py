@@ -25,7 +25,7 @@ from harness.report.files import write_report
 from harness.report.html import html_report
 from harness.report.page_data import FIELDS
 from harness.report.score_file import SavedScore, read_score, write_score
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 
 NASTY = "\x1b[31m</script><script>alert(1)</script><img src=x onerror=alert(1)><!-- \u202e\x07 ${x} {{ 7*7 }} &amp; \"'"
 SHOWN = "[31m</script><script>alert(1)</script><img src=x onerror=alert(1)><!--  ${x} {{ 7*7 }} &amp; \"'"
@@ -45,7 +45,7 @@ def _nasty_run() -> Run:
         machine={"cpu": NASTY, "cores": 2, NASTY: NASTY},
         command=NASTY,
         options={NASTY: NASTY},
-        notes=(NASTY,),
+        notes=(Note("run", NASTY),),
         workload=run.workload.model_copy(update={"description": NASTY, "name": NASTY}),
     )
 

@@ -18,7 +18,7 @@ from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.runs import folder as folder_module
 from harness.runs.folder import RunFolder, read_run
-from harness.runs.model import Baseline, Run, ServerFacts
+from harness.runs.model import Baseline, Note, Run, ServerFacts
 from harness.workload.load import load_workload
 
 WORKLOADS = sorted((shipped() / "workloads").glob("*.yaml"))
@@ -108,8 +108,8 @@ def test_a_damaged_last_line_is_a_note_and_the_rest_is_used(tmp_path: Path) -> N
     found = read_run(path)
     assert found.calls == run.calls[:-1]
     assert found.notes == (
-        "calls.jsonl: the last line is damaged and was left out; the run was cut there.",
-        "a note",
+        Note("records", "calls.jsonl: the last line is damaged and was left out; the run was cut there."),
+        Note("run", "a note"),
     )
 
 
@@ -122,7 +122,7 @@ def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path, line: str) -> N
     (path / "calls.jsonl").write_text("\n".join(lines) + "\n", errors="surrogatepass")
     found = read_run(path)
     assert found.calls == (run.calls[0], run.calls[2])
-    assert found.notes[0] == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
+    assert found.notes[0].text == "calls.jsonl: 1 line of 3 damaged and left out (line 2)."
 
 
 def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_value_of_the_wrong_type_is_damage_too(tmp_path: Path) -> None:
 def test_a_missing_record_file_is_a_note(tmp_path: Path) -> None:
     path = write(tmp_path, full_run())
     (path / "delays.jsonl").unlink()
-    assert read_run(path).notes[0] == "delays.jsonl is missing: its records are not in this report."
+    assert read_run(path).notes[0].text == "delays.jsonl is missing: its records are not in this report."
 
 
 def test_a_killed_run_says_that_it_is_partial(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from harness.profiles.load import load_profile
 from harness.report.summary import read_analysis
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.head import read_head
+from harness.runs.model import Note
 from harness.runs.resume import check_same
 from harness.workload.load import load_workload
 from harness.workload.source import parse_yaml
@@ -56,6 +57,13 @@ def test_an_old_run_is_of_version_1_and_is_read_whole(old: Path, name: str) -> N
     run = read_run(old / name)
     for kind, records in (("calls", run.calls), ("jobs", run.jobs), ("trials", run.trials)):
         assert len(records) == len((old / name / f"{kind}.jsonl").read_text().splitlines()) > 0
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_its_notes_are_texts_whose_kind_is_not_known(old: Path, name: str) -> None:
+    notes = json.loads((old / name / "environment.json").read_text())["notes"]
+    assert notes and all(isinstance(note, str) for note in notes)
+    assert read_head(old / name).notes == tuple(Note("run", note) for note in notes)
 
 
 def test_its_plans_and_its_workload_are_those_of_today(old: Path, typed: Typed) -> None:

@@ -77,7 +77,7 @@ def test_half_a_last_line_is_set_aside_and_never_glued_to(tmp_path: Path, undist
     whole = (path / "calls.jsonl").read_bytes()
     (path / "calls.jsonl").write_bytes(whole[:-30])
     half = whole[:-30].split(b"\n")[-1]
-    assert any("last line is damaged" in note for note in read_run(path).notes)
+    assert any("last line is damaged" in note.text for note in read_run(path).notes)
     virtual.resume(path)
     assert not read_run(path).notes
     assert half + b"\n" in (path / "cut/calls.jsonl").read_bytes().splitlines(keepends=True)

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from harness.analysis.model import CandidateSummary, ChoiceKind, PathVerdict, PipelineSummary
-from harness.analysis.statistics import P95_NEEDS, Comparison, Estimate
-from harness.analysis.timesplit import LABELS, Parts
+from harness.analysis.model import Analysis, CandidateSummary, PathVerdict, PipelineSummary
+from harness.analysis.statistics import P95_NEEDS
+from harness.analysis.timesplit import Parts
 from harness.core.records import Path
 from harness.units import count, seconds
+from harness.wording.figures import PART_LABELS, estimate_text, listed, quoted, ratio_text
+from harness.wording.gains import gains_text
+from harness.wording.sequels import sequel_answers, sequels_text
 
-__all__ = ["both_text", "choice_sentences", "estimate_text", "path_headline", "path_sentences", "ratio_text"]
+__all__ = ["choice_sentences", "path_headline", "path_sentences"]
 
 _GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
 _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
 
 
-def estimate_text(found: Estimate) -> str:
-    """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`, or both: `13.1 s (±20 ms draws, ±0.3 s profile)`."""
-    if found.profile_interval is not None:
-        return f"{seconds(found.value)} ({', '.join(both_text(found, seconds))})"
-    if found.interval is None:
-        return f"{seconds(found.value)} ({_no_interval(found.n)})"
-    low, high = found.interval
-    return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
-
-
-def both_text(found: Estimate, shown: Callable[[float], str]) -> tuple[str, ...]:
-    """Write half of each interval, over draws and over the profile: `±20 ms draws`, `±0.3 s profile`."""
-    intervals = (("draws", found.interval), ("profile", found.profile_interval))
-    return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in intervals if ends is not None)
-
-
-def ratio_text(found: Comparison) -> str:
-    """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`; predicted: over draws, then over the profile."""
-    if found.interval is not None and found.profile_interval is not None:
-        draws, profile = (f"{low:.2f} to {high:.2f}" for low, high in (found.interval, found.profile_interval))
-        return f"{found.ratio:.2f} times ({draws} over draws, {profile} over the profile)"
-    if found.interval is None:
-        return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
-    low, high = found.interval
-    return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
-
-
-def _no_interval(n: int) -> str:
-    return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
-
-
-def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> str:
-    """Say in one sentence how to run the path."""
-    where = f"{verdict.path.capitalize()} path ({_list(verdict.pipelines)})"
+def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
+    """Say in one sentence how to run a path."""
+    by_name = analysis.by_name
+    where = f"{verdict.path.capitalize()} path ({listed(verdict.pipelines)})"
     if verdict.chosen is None:
         return f"{where}: no job ended well, so there is nothing to choose from."
     how = f'"{verdict.chosen}" ({_how(by_name[verdict.chosen], verdict.pipelines)})'
@@ -59,7 +32,7 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
         return f"{where}: one repeat is no verdict. Fastest in it: {how}."
     if verdict.standing in ("clear", "only one"):
         return f"{where}: run it {mode}, with {how}."
-    tied = _quoted([verdict.fastest or "", *(c.candidate for c in verdict.comparisons if c.relation != "worse")])
+    tied = quoted([verdict.fastest or "", *(c.candidate for c in verdict.comparisons if c.relation != "worse")])
     if verdict.standing == "equivalent":
         return f"{where}: {tied} are equal within 5 %. Take the simplest: run it {mode}, with {how}."
     repeats = max(comparison.n for comparison in verdict.comparisons)
@@ -67,35 +40,39 @@ def path_headline(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary])
     return f"{where}: not resolvable between {tied} {on_what}. Take the simplest: run it {mode}, with {how}."
 
 
-def path_sentences(
-    verdict: PathVerdict, elsewhere: tuple[Path, str | None] | None, by_name: Mapping[str, CandidateSummary]
-) -> tuple[str, ...]:
-    """Say the numbers, why it is so, and what it costs the other path (`elsewhere`: that path and its own choice)."""
+def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
+    """Say the numbers of a path, why it is so, and what it costs the other path."""
+    later = sequels_text(verdict.sequels)
     if verdict.chosen is None:
-        return ()
+        return later
+    by_name = analysis.by_name
     candidate = by_name[verdict.chosen]
     mine = [summary for summary in candidate.pipelines if summary.pipeline in verdict.pipelines]
-    sentences = [text for summary in mine if (text := _numbers(summary, verdict.path))]
+    sentences = [*later]
+    sentences += [text for summary in mine if (text := _numbers(summary, verdict.path))]
     if verdict.comparisons:
         sentences.append(_against_the_fastest(verdict))
     if verdict.passed_over:
-        sentences.append(f"Passed over, because jobs failed or none ended: {_quoted(verdict.passed_over)}.")
+        sentences.append(f"Passed over, because jobs failed or none ended: {quoted(verdict.passed_over)}.")
     if needed := _would_tell(verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
-    if elsewhere is not None:
-        sentences.append(_cost(verdict, *elsewhere))
+    sentences += [_cost(verdict, other) for other in analysis.paths if other.path != verdict.path]
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
 
 
-def choice_sentences(
-    kind: ChoiceKind,
-    name: str | None,
-    verdicts: Sequence[PathVerdict],
-    by_name: Mapping[str, CandidateSummary],
-) -> tuple[str, ...]:
-    """Say which one candidate to take, or what the trade is where there is none."""
+def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Say which one candidate to take, or what the trade is where there is none, and what follows from the choice."""
+    name = analysis.choice.candidate
+    sequels = [text for v in analysis.paths for text in sequel_answers(v.sequels, name or v.chosen or "")]
+    gains = [] if analysis.gains is None else [gains_text(analysis.gains)]
+    return (*_choice(analysis), *sequels, *gains)
+
+
+def _choice(analysis: Analysis) -> tuple[str, ...]:
+    verdicts = analysis.paths
+    kind, name, tie = analysis.choice.kind, analysis.choice.candidate, analysis.choice.tie
     if kind == "none":
         return ("No candidate can be recommended: see the notes.",)
     tentative = " From one repeat, so far." if any(v.standing == "one repeat" for v in verdicts) else ""
@@ -113,12 +90,11 @@ def choice_sentences(
     )
     if kind == "goals":
         stands = [f"on the {v.path} path it is {_stands(v, name or '')}" for v in verdicts]
-        return (
-            wanted,
-            f'The goals decide: take "{name}", the fastest on the batch path of those that meet them; '
-            f"{stands[0]}, {stands[1]}.{tentative}",
-        )
-    goals = [goal for candidate in by_name.values() for summary in candidate.pipelines for goal in summary.goals]
+        why = "the fastest on the batch path of those that meet them"
+        if tie is not None:
+            why = f'which ties with "{tie.against}", {why}, and is simpler'
+        return (wanted, f'The goals decide: take "{name}", {why}; {stands[0]}, {stands[1]}.{tentative}')
+    goals = [goal for candidate in analysis.candidates for summary in candidate.pipelines for goal in summary.goals]
     advice = (
         "No candidate meets every goal, so they do not decide it either."
         if any(goal.state == "missed" for goal in goals)
@@ -150,8 +126,8 @@ def _numbers(summary: PipelineSummary, path: Path) -> str:
     if summary.first_token is not None:
         text += f", first token after {estimate_text(summary.first_token)}"
     if summary.p95_s is not None:
-        of = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"
-        text += f", 95th percentile {seconds(summary.p95_s)} over {of}"
+        over = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"
+        text += f", 95th percentile {seconds(summary.p95_s)} over {over}"
     intervals = ", 95 % intervals" if summary.time.low is not None else ""
     return f"{text}; {summary.time.origin}, {count(summary.time.n, 'repeat')}{intervals}."
 
@@ -211,7 +187,7 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
             (k for k in changes if abs(changes[k]) >= _WORTH_NAMING * total_s), key=lambda k: -abs(changes[k])
         )
         told = [f"{_change(changes[kind])} {kind}" for kind in sorted(named, key=lambda kind: changes[kind] > 0)]
-        rest = _list(told) if told else "no part differs by 2 % of it"
+        rest = listed(told) if told else "no part differs by 2 % of it"
         mean_s = sum(changes.values())
         text = f'Why: a {who} of {pipeline} takes {_change(mean_s)} than under "{rival}"'
         sentences.append(f"{text}: {rest} (means on the critical path).")
@@ -234,14 +210,14 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     """Parts along the critical path by words; the waits for a turn are one, wherever the queue is."""
     parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
     waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
-    rest = {LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
+    rest = {PART_LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
     return {"waiting for its turn": waits, **rest}
 
 
-def _cost(verdict: PathVerdict, other: Path, other_choice: str | None) -> str:
-    if verdict.chosen == other_choice:
-        return f"Price on the {other} path: none, it is the choice there too."
-    return f"Price on the {other} path: {_price_text(verdict, other)}."
+def _cost(verdict: PathVerdict, other: PathVerdict) -> str:
+    if verdict.chosen == other.chosen:
+        return f"Price on the {other.path} path: none, it is the choice there too."
+    return f"Price on the {other.path} path: {_price_text(verdict, other.path)}."
 
 
 def _price_text(verdict: PathVerdict, other: Path) -> str:
@@ -289,11 +265,3 @@ def _stands(verdict: PathVerdict, name: str) -> str:
                 "unresolved": f"not to be told from the fastest ({c.ratio:.2f} times)",
             }.get(c.relation, f"{ratio_text(c)} the fastest")
     return "not judged"
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return _list([f'"{name}"' for name in names])
-
-
-def _list(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

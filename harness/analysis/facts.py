@@ -1,0 +1,208 @@
+"""What belongs above every number, as facts: each kind of notice with the numbers and names that it is about.
+
+`kind` is for programs. What is said of each: `harness.wording.notices`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from harness.core.records import Origin
+from harness.runs.model import Note
+
+__all__ = [
+    "BusyMachine",
+    "ClientShare",
+    "Failures",
+    "GivenUp",
+    "InterruptedTrials",
+    "LateClient",
+    "LoadedMidRun",
+    "LostRecords",
+    "ModelsNotLoaded",
+    "NotMeasured",
+    "Notice",
+    "OneRepeat",
+    "Overload",
+    "Partial",
+    "Recorded",
+    "ShortAnswers",
+    "SlotsDiffer",
+    "UnknownQueue",
+    "WaitedForModels",
+]
+
+
+class Partial(NamedTuple):
+    """Repeats are missing."""
+
+    complete: tuple[tuple[str, int], ...]  # candidate, its complete repeats
+    repeats: int  # asked for
+    resume: str | None  # the run's folder, where what is missing can be measured
+    kind: Literal["partial"] = "partial"
+
+
+class InterruptedTrials(NamedTuple):
+    """Trials that were begun and not finished; they are in no number."""
+
+    trials: int
+    kind: Literal["interrupted"] = "interrupted"
+
+
+class LostRecords(NamedTuple):
+    """Jobs that made more calls than are recorded."""
+
+    jobs: int
+    resume: str | None  # as above; None also where repeats are missing, which says it already
+    kind: Literal["lost"] = "lost"
+
+
+class NotMeasured(NamedTuple):
+    """The numbers are of no real engine."""
+
+    origin: Origin
+    kind: Literal["origin"] = "origin"
+
+
+class Failures(NamedTuple):
+    """Calls that failed under a candidate, and jobs that did not end well."""
+
+    candidate: str
+    failed: int  # calls, without those that were given up because others were enough
+    calls: int
+    outcomes: tuple[tuple[str, int], ...]  # of the failed calls, the most frequent first
+    error: str | None  # of the first of them that has one, as the server said it
+    tried_again: int  # of the failed calls
+    jobs_failed: int
+    jobs: int
+    rules: tuple[tuple[str, str], ...]  # pipeline, and what fitted no rule in the first such job of it
+    kind: Literal["failures"] = "failures"
+
+
+class SlotsDiffer(NamedTuple):
+    """A server has other slots than were asked for, or they were not probed (`found` is None)."""
+
+    server: str
+    asked: int
+    found: int | None
+    kind: Literal["slots"] = "slots"
+
+
+class Overload(NamedTuple):
+    """Jobs came faster than they went, so their times depend on how many there were."""
+
+    candidate: str
+    pipeline: str
+    came_per_s: float
+    went_per_s: float
+    under_way: float  # share of the jobs that had not ended when the last one came
+    kind: Literal["overload"] = "overload"
+
+
+class ModelsNotLoaded(NamedTuple):
+    """There is no memory for all models of a server at the same time."""
+
+    server: str
+    loaded: int
+    wanted: int
+    kind: Literal["models"] = "models"
+
+
+class LateClient(NamedTuple):
+    """The client's event loop was late."""
+
+    lags_s: tuple[tuple[str, float], ...]  # candidate, worst 99th percentile of a trial
+    limit_s: float
+    kind: Literal["client"] = "client"
+
+
+class BusyMachine(NamedTuple):
+    """Other programs kept the machine busy during trials."""
+
+    disturbed: tuple[tuple[str, int], ...]  # candidate, its trials
+    trials: int  # of all candidates
+    cores: float  # the most that were busy
+    kind: Literal["busy machine"] = "busy machine"
+
+
+class ClientShare(NamedTuple):
+    """The client's own share of calls is high."""
+
+    shares: tuple[tuple[str, str, float], ...]  # pipeline, candidate, share
+    kind: Literal["client"] = "client"
+
+
+class GivenUp(NamedTuple):
+    """Calls that were given up because others were enough: no failures, but a server may have worked on them."""
+
+    candidates: tuple[tuple[str, int, int, int], ...]  # name, calls given up, of these sent to a server, all calls
+    kind: Literal["losers"] = "losers"
+
+
+class ShortAnswers(NamedTuple):
+    """Answers that stopped before the pinned length."""
+
+    short: int
+    answers: int
+    kind: Literal["short answers"] = "short answers"
+
+
+class WaitedForModels(NamedTuple):
+    """Calls that waited for their model to be loaded."""
+
+    candidate: str
+    server: str | None  # None: the candidate has no other
+    waited: int
+    calls: int
+    median_s: float
+    total_s: float
+    kind: Literal["swaps"] = "swaps"
+
+
+class LoadedMidRun(NamedTuple):
+    """Calls that had to load the model in the middle of the run, where there is only one."""
+
+    calls: int
+    kind: Literal["load"] = "load"
+
+
+class UnknownQueue(NamedTuple):
+    """Some waits in the server's queue are not known."""
+
+    kind: Literal["queue"] = "queue"
+
+
+class OneRepeat(NamedTuple):
+    """One repeat has no interval."""
+
+    kind: Literal["one repeat"] = "one repeat"
+
+
+class Recorded(NamedTuple):
+    """A notice as it stands in a summary.json: of what it was made is not known any more."""
+
+    kind: str
+    text: str
+
+
+Notice = (
+    Partial
+    | InterruptedTrials
+    | LostRecords
+    | Note
+    | NotMeasured
+    | Failures
+    | SlotsDiffer
+    | Overload
+    | ModelsNotLoaded
+    | LateClient
+    | BusyMachine
+    | ClientShare
+    | GivenUp
+    | ShortAnswers
+    | WaitedForModels
+    | LoadedMidRun
+    | UnknownQueue
+    | OneRepeat
+    | Recorded
+)

@@ -1,0 +1,118 @@
+"""The rule that decides: which candidate for which path, and which for the whole. Runs and searches use it alike.
+
+It knows estimates and a tie test, and nothing of where they come from: for a run the test is statistical, in a search
+it is "within 5 %". Candidates and paths are numbers, their places in what was handed in; the batch path comes first.
+
+Per path: passed over are candidates of which no job ended well, and those whose jobs failed, as long as there is one
+whose jobs did not. Of those that tie with the fastest the simplest is chosen. Over both paths the first of these holds:
+
+1. both choose the same (`same`);
+2. some candidate is found within 5 % of the fastest on both: the simplest of these (`both`);
+3. some candidate meets all goals that could be judged: of those that meet them and tie on the batch path with the
+   fastest of them, the simplest (`goals`);
+4. nothing decides (`trade`).
+
+Of equally simple candidates it is the faster one, then the one that comes first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from harness.analysis.statistics import EQUIVALENCE
+
+__all__ = ["ChoiceKind", "Decision", "Estimates", "OnPath", "Ties", "able", "decide", "on_path", "within"]
+
+ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
+
+# Whether a candidate ties with the fastest one on a path: (candidate, fastest, path).
+Ties = Callable[[int, int, int], bool]
+
+
+class Estimates(NamedTuple):
+    """What is known of one candidate."""
+
+    times_s: tuple[float | None, ...]  # by path; None: no job ended well
+    failed: tuple[bool, ...]  # by path: some of its jobs failed
+    meets_goals: bool | None  # all that could be judged; None: none could, or there is none
+    simplicity: tuple[int, ...]  # the lower, the simpler to run
+
+
+class OnPath(NamedTuple):
+    """The answer for one path; `fastest` and `chosen` are None where no job of any candidate ended well."""
+
+    able: tuple[int, ...]  # the others are passed over
+    fastest: int | None
+    chosen: int | None
+    near: frozenset[int]  # found within 5 % of the fastest, itself included: good enough for both paths
+
+
+class Decision(NamedTuple):
+    """The answer for the whole; `candidate` is None in a trade, and where there is nothing to choose from."""
+
+    kind: ChoiceKind
+    candidate: int | None
+    paths: tuple[OnPath, ...]
+    fastest: int | None = None  # `goals`: the fastest on the batch path of those that meet them
+
+
+def decide(candidates: Sequence[Estimates], ties: Ties) -> Decision:
+    """Choose for every path that the estimates have, and for the whole."""
+    every = range(len(candidates[0].times_s)) if candidates else ()
+    paths = tuple(on_path(candidates, path, ties) for path in every)
+    if not paths or any(path.chosen is None for path in paths):
+        return Decision("none", None, paths)
+    if len(paths) == 1:
+        return Decision("one path", paths[0].chosen, paths)
+    batch, interactive = paths
+    if batch.chosen == interactive.chosen:
+        return Decision("same", batch.chosen, paths)
+    if both := batch.near & interactive.near:
+        return Decision("both", _simplest(candidates, both, every), paths)
+    meeting = [n for n in batch.able if n in interactive.able and candidates[n].meets_goals]
+    if not meeting:
+        return Decision("trade", None, paths)
+    fastest = _fastest(candidates, meeting, 0)
+    tied = [n for n in meeting if n == fastest or ties(n, fastest, 0)]
+    return Decision("goals", _simplest(candidates, tied, (0,)), paths, fastest)
+
+
+def on_path(candidates: Sequence[Estimates], path: int, ties: Ties) -> OnPath:
+    """Choose for one path."""
+    known = [candidate.times_s[path] is not None for candidate in candidates]
+    there = able(known, [candidate.failed[path] for candidate in candidates])
+    if not there:
+        return OnPath((), None, None, frozenset())
+    fastest = _fastest(candidates, there, path)
+    tied = [n for n in there if n == fastest or ties(n, fastest, path)]
+    near = frozenset(n for n in there if within(_time_s(candidates[n], path), _time_s(candidates[fastest], path)))
+    return OnPath(there, fastest, _simplest(candidates, tied, (path,)), near)
+
+
+def able(known: Sequence[bool], failed: Sequence[bool]) -> tuple[int, ...]:
+    """Return which candidates can be chosen: with a known time, and without failed jobs where there are such."""
+    there = tuple(n for n, time_known in enumerate(known) if time_known)
+    return tuple(n for n in there if not failed[n]) or there
+
+
+def within(time_s: float, fastest_s: float) -> bool:
+    """Whether a time is within 5 % of the fastest one."""
+    return time_s <= EQUIVALENCE * fastest_s
+
+
+def _fastest(candidates: Sequence[Estimates], among: Iterable[int], path: int) -> int:
+    return min(among, key=lambda n: (_time_s(candidates[n], path), candidates[n].simplicity, n))
+
+
+def _simplest(candidates: Sequence[Estimates], among: Iterable[int], paths: Sequence[int]) -> int:
+    def rank(n: int) -> tuple[tuple[int, ...], float, int]:
+        return candidates[n].simplicity, math.prod(_time_s(candidates[n], path) for path in paths), n
+
+    return min(among, key=rank)
+
+
+def _time_s(candidate: Estimates, path: int) -> float:
+    time_s = candidate.times_s[path]
+    return math.inf if time_s is None else time_s

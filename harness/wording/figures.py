@@ -1,0 +1,66 @@
+"""Figures, lists of names and kinds of time in words: what sentences are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.analysis.statistics import Comparison, Estimate
+from harness.units import seconds
+
+__all__ = ["PART_LABELS", "both_text", "estimate_text", "listed", "quoted", "ratio_text"]
+
+# Kinds of time, by the fields of `harness.analysis.timesplit.Parts`.
+PART_LABELS = {
+    "router_wait_s": "router wait",
+    "throttle_wait_s": "throttle wait",
+    "queue_wait_s": "server queue",
+    "load_s": "load",
+    "admission_s": "admission",
+    "prefill_s": "prefill",
+    "decode_s": "decode",
+    "client_s": "client",
+    "tool_s": "tool delay",
+    "harness_s": "harness",
+    "unexplained_s": "unexplained",
+}
+
+
+def estimate_text(found: Estimate) -> str:
+    """Write a time with its interval: `13.1 s (12.8 s to 13.4 s)`, or both: `13.1 s (±20 ms draws, ±0.3 s profile)`."""
+    if found.profile_interval is not None:
+        return f"{seconds(found.value)} ({', '.join(both_text(found, seconds))})"
+    if found.interval is None:
+        return f"{seconds(found.value)} ({_no_interval(found.n)})"
+    low, high = found.interval
+    return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
+
+
+def both_text(found: Estimate, shown: Callable[[float], str]) -> tuple[str, ...]:
+    """Write half of each interval, over draws and over the profile: `±20 ms draws`, `±0.3 s profile`."""
+    intervals = (("draws", found.interval), ("profile", found.profile_interval))
+    return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in intervals if ends is not None)
+
+
+def ratio_text(found: Comparison) -> str:
+    """Write a ratio with its interval: `1.25 times (1.21 to 1.30)`; predicted: over draws, then over the profile."""
+    if found.interval is not None and found.profile_interval is not None:
+        draws, profile = (f"{low:.2f} to {high:.2f}" for low, high in (found.interval, found.profile_interval))
+        return f"{found.ratio:.2f} times ({draws} over draws, {profile} over the profile)"
+    if found.interval is None:
+        return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
+    low, high = found.interval
+    return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def _no_interval(n: int) -> str:
+    return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
+
+
+def quoted(names: Sequence[str]) -> str:
+    """List names in quotation marks: `"a", "b" and "c"`."""
+    return listed([f'"{name}"' for name in names])
+
+
+def listed(texts: Sequence[str]) -> str:
+    """List texts: `a, b and c`."""
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -1,0 +1,128 @@
+"""What belongs above every number, in words."""
+
+from __future__ import annotations
+
+import shlex
+
+from harness.analysis.facts import (
+    BusyMachine,
+    ClientShare,
+    Failures,
+    GivenUp,
+    InterruptedTrials,
+    LateClient,
+    LoadedMidRun,
+    LostRecords,
+    ModelsNotLoaded,
+    Notice,
+    NotMeasured,
+    OneRepeat,
+    Overload,
+    Partial,
+    ShortAnswers,
+    SlotsDiffer,
+    UnknownQueue,
+    WaitedForModels,
+)
+from harness.units import count, percent, safe_url, seconds
+
+__all__ = ["notice_text"]
+
+_LONGEST_ERROR = 160
+_LONGEST_RULE = 600  # what fitted no rule comes after the rules
+
+
+def notice_text(notice: Notice) -> str:
+    """Say one notice; what a run has noted of itself is in words already."""
+    match notice:
+        case Partial(complete, repeats, resume):
+            have = ", ".join(f"{name} {done} of {repeats}" for name, done in complete)
+            return f"Partial: complete repeats are {have}.{_resume(resume)}"
+        case InterruptedTrials(trials):
+            return f"{count(trials, 'trial was', 'trials were')} cut short; nothing of them is in any number."
+        case LostRecords(jobs, resume):
+            what = f"{count(jobs, 'job')} made more calls than are recorded; their time splits are incomplete."
+            return f"{what}{_resume(resume)}"
+        case NotMeasured("emulated"):
+            return "Emulated: the servers were simulated. No engine was measured."
+        case NotMeasured():
+            return "Predicted: everything happened in virtual time. Nothing was measured."
+        case Failures():
+            return _failures(notice)
+        case SlotsDiffer(server, asked, None):
+            return f"{server}: its slots were not probed; {asked} is what was asked."
+        case SlotsDiffer(server, asked, found):
+            return f"{server}: {count(asked, 'slot')} asked, {found} found; its numbers are those of the slots found."
+        case Overload():
+            return (
+                f'{notice.candidate}: jobs of "{notice.pipeline}" came at {notice.came_per_s:.3g} a second and ended '
+                f"at {notice.went_per_s:.3g} a second, which is about what it sustains; {percent(notice.under_way)} "
+                "had not ended when the last one came. Each waits longer than the one before, so these times depend on "
+                "how many there are."
+            )
+        case ModelsNotLoaded(server, loaded, wanted):
+            return (
+                f"{server}: {loaded} of {wanted} models stayed loaded: there is no memory for all of them, so they are "
+                "swapped."
+            )
+        case LateClient(lags_s, limit_s):
+            worst = ", ".join(f"{name} {seconds(lag_s)}" for name, lag_s in lags_s)
+            return (
+                f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
+                f"{seconds(limit_s)} is the limit), and that is in the times."
+            )
+        case BusyMachine(disturbed, trials, cores):
+            where = ", ".join(f"{n} of {name}" for name, n in disturbed)
+            return (
+                f"{sum(n for _, n in disturbed)} of {count(trials, 'trial')} ran while other programs kept up to "
+                f"{cores:.1f} cores busy ({where}). An engine that spreads over all cores waits for them in every "
+                "step, so those times are too long: measure again on an idle machine."
+            )
+        case ClientShare(shares):
+            worst = ", ".join(f"{pipeline} under {name} {percent(share)}" for pipeline, name, share in shares)
+            return f"The client's own share of a call is high ({worst}; up to 5 % is usual)."
+        case GivenUp(candidates):
+            each = "; ".join(
+                f"{name} {given_up} of {count(calls, 'call')} ({sent} cancelled on a server, {given_up - sent} never "
+                "sent)"
+                for name, given_up, sent, calls in candidates
+            )
+            return f"Given up because others were enough: {each}."
+        case ShortAnswers(short, answers):
+            return (
+                f"{short} of {count(answers, 'answer')} stopped before the pinned length. Rates go by the tokens "
+                "really made; times are those of the shorter answers."
+            )
+        case WaitedForModels():
+            where = "" if notice.server is None else f" on {notice.server}"
+            return (
+                f"Model swaps under {notice.candidate}{where}: {notice.waited} of {count(notice.calls, 'call')} waited "
+                f"{seconds(notice.median_s)} (median) for a model to load, {seconds(notice.total_s)} in all; the wait "
+                "for another model's calls to end is in it."
+            )
+        case LoadedMidRun(calls):
+            return f"{count(calls, 'call')} had to load the model in the middle of the run."
+        case UnknownQueue():
+            return "Some waits in the server's queue are unknown (no baseline); they are in the unexplained part."
+        case OneRepeat():
+            return "One repeat: no interval can be given, and no difference is resolved."
+        case _:
+            return notice.text
+
+
+def _resume(folder: str | None) -> str:
+    if folder is None:
+        return ""
+    return f" To measure what is missing: slotwise run --resume {shlex.quote(folder)}"
+
+
+def _failures(notice: Failures) -> str:
+    kinds = ", ".join(f"{n} {outcome}" for outcome, n in notice.outcomes) or "none"
+    first = f"; first: {safe_url(notice.error)[:_LONGEST_ERROR]}" if notice.error else ""
+    retried = f", {notice.tried_again} of them were tried again" if notice.tried_again else ""
+    calls = f"{notice.failed} of {count(notice.calls, 'call')} failed ({kinds}{first}){retried}. "
+    them = "it is" if notice.jobs_failed == 1 else "they are"
+    why = "".join(f" First of {name}: {safe_url(error)[:_LONGEST_RULE]}." for name, error in notice.rules)
+    jobs = f"{notice.jobs_failed} of {count(notice.jobs, 'job')} did not end well"
+    end = f"; {them} in no time below.{why}" if notice.jobs_failed else "."
+    return f"{notice.candidate}: {calls if notice.failed else ''}{jobs}{end}"

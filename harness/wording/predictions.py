@@ -1,0 +1,110 @@
+"""What a prediction has to say of itself: notes that are kept with its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.profiles.resample import Source
+from harness.profiles.schema import DRIFT_BOUND, Profile
+from harness.runs.model import Note
+from harness.units import count, percent
+
+__all__ = [
+    "about_profile",
+    "about_resampling",
+    "assumed",
+    "cannot_end",
+    "lengths_measured",
+    "too_large_to_resample",
+    "unpredicted",
+]
+
+
+def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Note, ...]:
+    """Say on which profile it was predicted, and how wrong that was on calls that it was not fitted to.
+
+    Args:
+        profile: of the machine.
+        last: what the last scoring on it found, as `harness.predict.history` keeps it.
+    """
+    where = f'Predicted on profile "{profile.name}" ({profile.machine}; {profile.origin}).'
+    held = profile.held_out
+    notes = []
+    if held is not None:
+        where += (
+            f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
+            f"{percent(held.worst_error)} at worst."
+        )
+    drifted = [
+        f"{setting.drift:+.0%} with {count(int(slots), 'slot')}"
+        for family in (profile.slots, profile.half or {})
+        for slots, setting in family.items()
+        if setting.drift is not None and abs(setting.drift) > DRIFT_BOUND
+    ]
+    if drifted:
+        where_drifted = ", ".join(drifted)
+        text = f"The machine changed speed while the profile was made ({where_drifted}): expect errors of that size."
+        notes.append(Note("drift", text))
+    if last and last.get("median_error") is not None:
+        text = (
+            f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
+            f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
+        )
+        notes.append(Note("score", text))
+    if held is None and last is None:
+        where += " Its error is not known: `slotwise score` shows it."
+    return (Note("profile", where), *notes)
+
+
+def assumed(notes: Iterable[str]) -> tuple[Note, ...]:
+    """Say what is taken for granted: sentences without their full stop."""
+    return tuple(Note("assumed", f"Assumed: {note}.") for note in notes)
+
+
+def unpredicted(refused: Mapping[str, str]) -> tuple[Note, ...]:
+    """Say which candidates are not predicted, and why."""
+    return tuple(Note("unpredicted", f'"{name}" is not predicted: {reason}.') for name, reason in refused.items())
+
+
+def lengths_measured(run: object) -> Note:
+    """Say that calls are as long as they were in a measured run."""
+    return Note("lengths", f"Lengths of prompts and answers are those measured in {run}.")
+
+
+def too_large_to_resample() -> Note:
+    """Say that the uncertainty of the profile is left out."""
+    text = (
+        "The uncertainty of the profile is left out, as this simulation is large: --resamples 20 shows it, more "
+        "repeats do too."
+    )
+    return Note("not resampled", text)
+
+
+def about_resampling(source: Source, profiles: int, draws: int) -> Note:
+    """Say where the uncertainty of the profile comes from."""
+    each = f"{profiles} of them, {count(draws, 'draw')} each"
+    match source:
+        case "unknown":
+            return Note("not resampled", "The uncertainty of the profile is not known: intervals are over draws alone.")
+        case "standard errors":
+            text = (
+                "The profile keeps no resampled calibrations: its uncertainty is drawn from the standard errors of its "
+                f"values as if they were independent ({each})."
+            )
+            return Note("standard errors", text)
+        case _:
+            return Note("resampled", f"The uncertainty of the profile is that of resampled calibrations ({each}).")
+
+
+def cannot_end(times: Mapping[str, int], profiles: int) -> tuple[Note, ...]:
+    """Say which candidates cannot end under some of the resampled profiles; `times`: under how many."""
+    return tuple(
+        Note(
+            "endless",
+            f'Under {n} of {profiles} resampled profiles "{name}" cannot end: its load is at the edge of what the '
+            "servers sustain.",
+        )
+        for name, n in times.items()
+        if n
+    )
