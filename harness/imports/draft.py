@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["END", "Draft", "DraftStep", "Flow", "Names", "Note", "PipelineDraft", "ask", "note", "walk"]
+__all__ = ["END", "Draft", "DraftNote", "DraftStep", "Flow", "Names", "PipelineDraft", "ask", "note", "walk"]
 
 END = "__end__"  # of a graph's targets: nothing follows
 
 
-class Note(NamedTuple):
+class DraftNote(NamedTuple):
     """A comment in the file; a question is one that a person must answer before the numbers mean much."""
 
     text: str
     question: bool = False
 
 
-def note(text: str) -> Note:
+def note(text: str) -> DraftNote:
     """Make a comment."""
-    return Note(text)
+    return DraftNote(text)
 
 
-def ask(text: str) -> Note:
+def ask(text: str) -> DraftNote:
     """Make a question."""
-    return Note(text, question=True)
+    return DraftNote(text, question=True)
 
 
 class DraftStep(NamedTuple):
@@ -38,7 +38,7 @@ class DraftStep(NamedTuple):
     delay_s: Any = 0  # tools: a number or a distribution, as in the file
     keys: Mapping[str, Any] = {}
     body: Flow = ()  # of the sub-pipeline
-    notes: tuple[Note, ...] = ()
+    notes: tuple[DraftNote, ...] = ()
 
 
 Flow = tuple[DraftStep, ...]
@@ -49,8 +49,8 @@ class PipelineDraft(NamedTuple):
 
     keys: Mapping[str, Any]
     flow: Flow
-    notes: tuple[Note, ...] = ()
-    key_notes: Mapping[str, tuple[Note, ...]] = {}  # above a key
+    notes: tuple[DraftNote, ...] = ()
+    key_notes: Mapping[str, tuple[DraftNote, ...]] = {}  # above a key
 
 
 class Draft(NamedTuple):
@@ -58,9 +58,9 @@ class Draft(NamedTuple):
 
     name: str
     description: str
-    head: tuple[Note, ...]
+    head: tuple[DraftNote, ...]
     pipelines: Mapping[str, PipelineDraft]
-    agents: Mapping[str, tuple[Mapping[str, Any], tuple[Note, ...]]]
+    agents: Mapping[str, tuple[Mapping[str, Any], tuple[DraftNote, ...]]]
     inputs: Mapping[str, Mapping[str, Any]]
     servers: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str] = {}

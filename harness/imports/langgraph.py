@@ -16,7 +16,7 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from harness.errors import UserError, did_you_mean
-from harness.imports.draft import END, Draft, Flow, Names, Note, PipelineDraft, ask, note, walk
+from harness.imports.draft import END, Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
 from harness.imports.structure import Vertex, structure
 
 __all__ = ["draft_of", "load_graph"]
@@ -222,7 +222,7 @@ def _edges(drawn: Any, branches: dict[str, dict[str, Any]], name_of: dict[str, s
     """Read the edges; where a conditional edge has no path map, guess from the names that its function mentions."""
     always: dict[str, list[str]] = {}
     choice: dict[str, dict[str, str]] = {}
-    notes: dict[str, list[Note]] = {}
+    notes: dict[str, list[DraftNote]] = {}
     open_ended = {key for key, specs in branches.items() if any(spec.ends is None for spec in specs.values())}
     for edge in drawn.edges:
         source, to = name_of[edge.source], name_of[edge.target]
@@ -287,7 +287,7 @@ def _mentioned(code: CodeType) -> Iterator[str]:
             yield from _mentioned(constant)
 
 
-def _joins(builder: Any, edges: _Edges, name_of: dict[str, str]) -> Iterator[tuple[str, Note]]:
+def _joins(builder: Any, edges: _Edges, name_of: dict[str, str]) -> Iterator[tuple[str, DraftNote]]:
     """Yield a question for each node that LangGraph runs once for every edge, and this language once for all."""
     waits = {(name_of[s], name_of[to]) for many, to in getattr(builder, "waiting_edges", ()) for s in many}
     depths: dict[str, int] = {}

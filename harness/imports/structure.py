@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import networkx as nx
 
-from harness.imports.draft import END, DraftStep, Flow, Names, Note, ask, note
+from harness.imports.draft import END, DraftNote, DraftStep, Flow, Names, ask, note
 
 __all__ = ["DEFAULT_MAX", "Vertex", "structure"]
 
@@ -35,7 +35,7 @@ class Vertex(NamedTuple):
     delay_s: Any = 0
     keys: Mapping[str, Any] = {}
     body: Flow = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[DraftNote, ...] = ()
 
     @property
     def targets(self) -> list[str]:
@@ -127,7 +127,7 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
     out = [(name, label) for name in loop for label, to in vertices[name].choice.items() if to not in inside]
     always_back = [name for name in loop if head in vertices[name].always]
     always_out = [name for name in loop if any(to not in inside for to in vertices[name].always)]
-    notes: list[Note] = []
+    notes: list[DraftNote] = []
     if len(heads) > 1:
         notes.append(ask(f"the circle {', '.join(loop)} is entered at {', '.join(heads)}; here always at {head}."))
 
@@ -155,7 +155,7 @@ def _repeat(share: float, decider: str = "", body: Flow = ()) -> dict[str, Any]:
     return {"repeat": {"max": DEFAULT_MAX, "until": {"p": share, "node": decider}}}
 
 
-def _how_often(name: str, share: float) -> Note:
+def _how_often(name: str, share: float) -> DraftNote:
     return ask(
         f"how many passes does the loop {name} make at most, and how often is one the last? "
         f"The graph does not say; at most {DEFAULT_MAX} and a share of {share:.4g} here."
@@ -219,7 +219,7 @@ def _approximate(
     head: str,
     entries: list[str],
     graphs: Names,
-    notes: list[Note],
+    notes: list[DraftNote],
     always_out: list[str],
     outs: int,
     backs: int,

@@ -13,7 +13,7 @@ from typing import Any
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.draft import Draft, DraftStep, Flow, Names, Note, PipelineDraft, ask, note
+from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, Names, PipelineDraft, ask, note
 from harness.imports.fit import SizeFit, fit, gaps_are_poisson
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, mine, occurrences
 from harness.imports.read import Read
@@ -142,7 +142,7 @@ class _Book:
         own: Mapping[Label, str],
     ) -> Iterator[DraftStep]:
         keys: dict[str, Any] = {}
-        notes: list[Note] = []
+        notes: list[DraftNote] = []
         if node.branch:
             total = sum(node.branch.values())
             keys["branch"] = _shares(node.branch)
@@ -172,7 +172,7 @@ class _Book:
         name: str,
         after: tuple[str, ...],
         keys: dict[str, Any],
-        notes: list[Note],
+        notes: list[DraftNote],
         agents: list[Label],
         own: Mapping[Label, str],
     ) -> DraftStep:
@@ -220,7 +220,7 @@ class _Book:
         name: str,
         after: tuple[str, ...],
         keys: dict[str, Any],
-        notes: list[Note],
+        notes: list[DraftNote],
     ) -> DraftStep:
         stats = node.loop
         assert stats is not None
@@ -250,7 +250,7 @@ class _Book:
         agents: dict[str, Any] = {}
         inputs: dict[str, Any] = {}
         for name, agent in self._agents.items():
-            notes: list[Note] = []
+            notes: list[DraftNote] = []
             sizes = {}
             for key, values in (("prompt", agent.input_tokens), ("answer", agent.output_tokens)):
                 if values:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError, WorkloadError
-from harness.imports.draft import Draft, DraftStep, Flow, Note, PipelineDraft, walk
+from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, PipelineDraft, walk
 from harness.workload.load import load_workload
 
 __all__ = ["check_target", "questions", "render", "write"]
@@ -80,7 +80,7 @@ class _Page:
     def line(self, depth: int, text: str) -> None:
         self.lines.append("  " * depth + text if text else "")
 
-    def notes(self, depth: int, notes: Iterable[Note]) -> None:
+    def notes(self, depth: int, notes: Iterable[DraftNote]) -> None:
         for item in notes:
             text = _printable(item.text)
             if item.question:

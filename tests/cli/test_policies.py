@@ -217,7 +217,7 @@ def test_a_run_goes_on_without_naming_its_file_again(slotwise: Slotwise, folder:
     assert code == 0, err
     run = read_run(folder)
     assert {trial.candidate for trial in run.trials} == {"serial", "mine"}
-    assert run.notes[0].startswith("Resumed on ")
+    assert run.notes[0].text.startswith("Resumed on ")
     Path("mine.py").rename("moved.py")  # the same, elsewhere
     cut(folder)
     code, _, err = slotwise("run", "--resume", str(folder), "--policies", "moved.py")
