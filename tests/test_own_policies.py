@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import Concurrency, own_policies
+from harness.cli.app import _main
 from harness.core.plan import ServerQueue
 from harness.core.policies import STANDARD
 from harness.errors import PolicyError, UserError
@@ -167,3 +169,37 @@ def test_a_package_that_cannot_be_loaded_is_named(offered: list[EntryPoint]) -> 
         PolicyError, match=r"^nosuchpackage\.policies: ModuleNotFoundError: .*; uninstall or repair it$"
     ):
         read_policies(None)
+
+
+# --- the page, as a newcomer follows it -------------------------------------------------------------------------------
+
+
+def test_the_first_policy_of_the_page_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The two files, the two commands, and what the page says that they print."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    workload = re.search(r"^```yaml\n(version: 1\nname: half\n.*?)^```$", PAGE, re.M | re.S)
+    commands = re.search(r"^```bash\n(slotwise check .*?)^```$", PAGE, re.M | re.S)
+    assert workload and commands
+    Path("mine.py").write_text(HALF)
+    Path("half.yaml").write_text(workload[1])
+    printed = []
+    for line in commands[1].strip().splitlines():
+        monkeypatch.setattr("sys.argv", shlex.split(line))
+        assert _main() == 0
+        printed.append(" ".join(capsys.readouterr().out.split()))
+    said = re.search(r"^`check` says what it will do: `([^`]*)`", PAGE, re.M)
+    assert said and " ".join(said[1].split()) in printed[0]
+    assert "polite" in printed[1]
+
+    run = tmp_path / "runs"
+    monkeypatch.setattr("sys.argv", [*shlex.split(commands[1].splitlines()[1]), "--out", str(run), "--only", "polite"])
+    assert _main() == 0
+    capsys.readouterr()
+    (folder,) = run.iterdir()
+    Path("mine.py").unlink()  # a report needs no code
+    monkeypatch.setattr("sys.argv", ["slotwise", "report", str(folder), "--settings", "asyncio"])
+    assert _main() == 0
+    assert "asyncio.Semaphore(2)" in capsys.readouterr().out
