@@ -77,9 +77,9 @@ def fullest(queues, home):
 
 one_batch = Concurrency(lambda queue: None, batch_limit=lambda queue: 1, about="One batch call at a time.")
 
-CONCURRENCY = {"half": half, "pairs": Pairs, "one-batch": one_batch}
-SCHEDULING = {"nearly-done": NearlyDone, "last-come": last_come}
-PLACEMENT = {"fullest": Placement(fullest, settles=True)}
+CONCURRENCY = {"own-half": half, "own-pairs": Pairs, "own-batch": one_batch}
+SCHEDULING = {"own-nearly-done": NearlyDone, "own-last-come": last_come}
+PLACEMENT = {"own-fullest": Placement(fullest, settles=True)}
 ''',
     )
 )
@@ -138,7 +138,7 @@ def test_never_more_than_the_limit(
 def test_a_policy_of_the_users_does_what_it_says() -> None:
     """By hand: ten calls of an eighth to seven eighths of a second; half of five slots are two."""
     (fan,) = (pipeline("p", node("n", width=10)),)
-    plan = plan_of("p", (ServerQueue("s", 5, EVERY.concurrency["half"]),), (fan,))
+    plan = plan_of("p", (ServerQueue("s", 5, EVERY.concurrency["own-half"]),), (fan,))
     assert peak(virtual((fan,), plan), "s") == 2
 
 
@@ -234,7 +234,7 @@ def test_policies_travel_by_name_and_text() -> None:
     for kind in ("concurrency", "scheduling", "placement"):
         for policy in getattr(EVERY, kind).values():
             assert pickle.loads(pickle.dumps(policy)) is policy
-    there = pickle.loads(pickle.dumps(EVERY.concurrency["half"]))
+    there = pickle.loads(pickle.dumps(EVERY.concurrency["own-half"]))
     assert there.most(ServerQueue("s", 6)) == 3
 
 
