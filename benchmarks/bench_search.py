@@ -62,8 +62,8 @@ def main() -> None:
         for found in evaluate(tasks):
             calls += sum(one.calls for one in found)
     wall_s = time.monotonic() - began_s
-    of = os.times()
-    cpu_s = of.user + of.system + of.children_user + of.children_system
+    times = os.times()
+    cpu_s = times.user + times.system + times.children_user + times.children_system
     print(f"{n} candidates, {len(tasks)} evaluations, {calls / len(tasks):.1f} calls each, {workers} processes")
     print(f"{wall_s:.1f} s wall, {cpu_s:.1f} s CPU in all ({1e3 * cpu_s / len(tasks):.2f} ms each)")
 

@@ -141,8 +141,9 @@ def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name, analysis in found:
         numbers = "<br>".join(
-            f"{markdown(of.label)}: **{markdown(of.value)}**" + "".join(f" ({markdown(text)})" for text in of.below)
-            for of in figures(analysis)
+            f"{markdown(figure.label)}: **{markdown(figure.value)}**"
+            + "".join(f" ({markdown(text)})" for text in figure.below)
+            for figure in figures(analysis)
         )
         links = f"[report]({name}/report.md), [page]({name}/report.html), [data]({name}/summary.json)"
         cells = (f"**{name}**<br>{links}", question(name), markdown(answer(analysis)), numbers, _where(analysis))

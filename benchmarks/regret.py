@@ -218,7 +218,10 @@ def regret(
         "machine": profile.machine,
         "origin": measured.run.origin,
         "rows": [row._asdict() | {"regret": row.regret} for row in (rows[duel] for duel in todo)],
-        "grid": {of.name: {s.pipeline: s.time.value for s in of.pipelines if s.time} for of in measured.candidates},
+        "grid": {
+            candidate.name: {s.pipeline: s.time.value for s in candidate.pipelines if s.time}
+            for candidate in measured.candidates
+        },
         "grid_repeats": measured.run.repeats,
         "folders": {"grid": str(folder), "head to head": str(fresh_folder) if fresh_folder else None},
         "took_s": round(clock() - began_s, 1),

@@ -74,13 +74,15 @@ def wanted(loaded: Loaded, candidates: Sequence[Candidate], repeats: int, warmup
 def best_of(analysis: Analysis, path: JobPath, *, goals: bool = False) -> str | None:
     """Return the fastest of a measured grid on a path; with `goals` of those that meet all of them."""
     able = [
-        of
-        for of in analysis.candidates
-        if not any(s.jobs_failed for s in of.pipelines)
-        and not (goals and any(goal.state == "missed" for s in of.pipelines for goal in s.goals))
+        candidate
+        for candidate in analysis.candidates
+        if not any(s.jobs_failed for s in candidate.pipelines)
+        and not (goals and any(goal.state == "missed" for s in candidate.pipelines for goal in s.goals))
     ]
-    times = {of.name: [s.time for s in of.pipelines if s.path == path] for of in able}
-    known = {name: math.prod(time.value for time in of if time) for name, of in times.items() if of and all(of)}
+    times = {candidate.name: [s.time for s in candidate.pipelines if s.path == path] for candidate in able}
+    known = {
+        name: math.prod(time.value for time in taken if time) for name, taken in times.items() if taken and all(taken)
+    }
     return min(known, key=lambda name: known[name]) if known else None
 
 

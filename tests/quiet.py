@@ -18,7 +18,7 @@ class Quiet(Progress):
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+    def trials(self, names: Sequence[str], *_: str, **__: str) -> None:
         self.total = len(names) or self.total
 
     def trial(self, number: int, title: str) -> None:

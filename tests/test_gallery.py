@@ -84,7 +84,7 @@ def test_the_index_page_is_made_from_the_summaries(gallery: ModuleType) -> None:
 def test_every_report_is_measured_whole_and_names_what_it_ran_on(gallery: ModuleType) -> None:
     for name, analysis in gallery.entries(GALLERY):
         assert analysis.run.origin == "measured" and analysis.run.started_at, name
-        assert dict(analysis.run.machine)["cpu"] and all(of.model and of.version for of in analysis.run.servers), name
+        assert dict(analysis.run.machine)["cpu"] and all(s.model and s.version for s in analysis.run.servers), name
         text = (GALLERY / name / "report.md").read_text(encoding="utf-8")
         for target in re.findall(r"\]\((charts/[^)]+)\)", text):
             assert (GALLERY / name / target).exists(), target

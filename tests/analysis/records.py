@@ -209,7 +209,9 @@ def run(
 
 def _plans(spec: Workload) -> tuple[Plan, ...]:
     pipelines = [
-        Pipeline(name, of.path, Graph(tuple(Node(node, "agent", (), ()) for node in of.nodes)), Listed(()), 1)
-        for name, of in spec.pipelines.items()
+        Pipeline(
+            name, pipeline.path, Graph(tuple(Node(node, "agent", (), ()) for node in pipeline.nodes)), Listed(()), 1
+        )
+        for name, pipeline in spec.pipelines.items()
     ]
     return plans(spec, pipelines).plans

@@ -151,7 +151,7 @@ def test_what_only_one_of_them_says_of_itself_is_said() -> None:
 
 
 def test_what_is_different_stands_above_the_numbers() -> None:
-    newer = run()._replace(servers=tuple(of._replace(version="b2") for of in run().servers))
+    newer = run()._replace(servers=tuple(server._replace(version="b2") for server in run().servers))
     text = between_markdown([compare_runs(made(run()), made(newer), ("a", "b"))])
     assert text.index("What else is different") < text.index("| candidate |")
     assert "one-slot: version was llama.cpp b1, now b2" in text

@@ -52,7 +52,7 @@ def test_slack_in_a_diamond() -> None:
     ]
     job = make.job("digest", path="batch", end=4.0)
     found = slack_of(job, calls, [], _graph(("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")), {})
-    assert {of.node: (of.start_s, of.end_s, of.slack_s) for of in found} == {
+    assert {slack.node: (slack.start_s, slack.end_s, slack.slack_s) for slack in found} == {
         "a": (0.0, 1.0, 0.0), "b": (1.0, 3.0, 0.0), "c": (1.0, 1.5, 1.5), "d": (3.0, 4.0, 0.0),
     }  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_slack_of_a_fan_out_is_that_of_its_last_call_and_delays_count() -> None:
     delays = [make.delay("tool", 0.0, 0.75), make.delay("last", 1.5, 2.0)]
     job = make.job("digest", path="batch", end=2.25)
     found = slack_of(job, calls, delays, _graph(("fan", "last"), ("tool", "last")), {})
-    assert {of.node: (of.steps, of.slack_s) for of in found} == {
+    assert {slack.node: (slack.steps, slack.slack_s) for slack in found} == {
         "fan": (2, 0.25), "tool": (1, 1.0), "last": (1, 0.25),  # the harness's own quarter of a second is slack, too
     }  # fmt: skip
 
@@ -82,9 +82,9 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
         prefill_s, decode_s = draw.randrange(1, 64) / 64, draw.randrange(1, 128) / 64
         calls.append(make.call(serial=serial, ready=ready_s, queue=queue_s, prefill=prefill_s, decode=decode_s))
         free_s[slot] = ready_s + queue_s + prefill_s + decode_s
-    of = timeline(make.trial(), calls, {"one-slot": 3}, {})
-    (server,) = of.servers
-    assert (of.calls, of.shown, of.until_s, server.lanes) == (400, 400, None, 3)
+    chart = timeline(make.trial(), calls, {"one-slot": 3}, {})
+    (server,) = chart.servers
+    assert (chart.calls, chart.shown, chart.until_s, server.lanes) == (400, 400, None, 3)
     lanes = defaultdict(list)
     for bar in server.bars:
         lanes[bar.slot].append((bar.start_s, bar.end_s))
@@ -95,10 +95,10 @@ def test_calls_lie_in_as_many_lanes_as_there_are_slots_and_never_on_each_other()
 
 def test_of_a_long_trial_the_first_calls_are_shown_and_the_rest_is_said() -> None:
     calls = [make.call(serial=n, queue=float(n), decode=0.75) for n in range(50)]  # all ready at once
-    of = timeline(make.trial(), calls, {}, {}, most=20)
-    assert (of.calls, of.shown, of.until_s) == (50, 20, 20.0)
-    assert of.servers[0].waiting[:2] == (Waiting(0.0, 0, 49), Waiting(1.0, 0, 48))  # of all of them
-    assert of.servers[0].waiting[-1] == Waiting(20.0, 0, 29)
+    chart = timeline(make.trial(), calls, {}, {}, most=20)
+    assert (chart.calls, chart.shown, chart.until_s) == (50, 20, 20.0)
+    assert chart.servers[0].waiting[:2] == (Waiting(0.0, 0, 49), Waiting(1.0, 0, 48))  # of all of them
+    assert chart.servers[0].waiting[-1] == Waiting(20.0, 0, 29)
 
 
 def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
@@ -123,8 +123,8 @@ def test_a_long_queue_is_averaged_and_its_area_stays() -> None:
 
 
 def test_a_call_that_failed_has_no_slot() -> None:
-    of = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1}, {})
-    assert [bar.slot for bar in of.servers[0].bars] == [None]
+    chart = timeline(make.trial(), [make.call(outcome="error")], {"one-slot": 1}, {})
+    assert [bar.slot for bar in chart.servers[0].bars] == [None]
 
 
 def test_the_median_trial_is_complete_and_happened() -> None:
@@ -172,16 +172,16 @@ def test_all_of_it_from_one_run() -> None:
     digest = {"serial": steady(16), "batched": steady(13)}
     run = scenario(digest, {"serial": steady(3), "batched": steady(2)})
     found = details(run, analyse(run))
-    assert [(of.candidate, of.pipeline, of.jobs) for of in found.distributions] == [
+    assert [(spread.candidate, spread.pipeline, spread.jobs) for spread in found.distributions] == [
         ("serial", "digest", 10), ("serial", "chat", 15), ("batched", "digest", 10), ("batched", "chat", 15),
     ]  # fmt: skip
-    assert {(of.node, of.calls) for of in found.nodes} == {("summarize", 20), ("merge", 10), ("reply", 15)}
-    merge = next(of for of in found.nodes if (of.candidate, of.node) == ("serial", "merge"))
+    assert {(row.node, row.calls) for row in found.nodes} == {("summarize", 20), ("merge", 10), ("reply", 15)}
+    merge = next(row for row in found.nodes if (row.candidate, row.node) == ("serial", "merge"))
     assert merge.parts.prefill_s == pytest.approx(1.0)
     assert merge.parts.decode_s == pytest.approx(3.0)
-    assert [(of.candidate, of.repeat) for of in found.timelines] == [
+    assert [(chart.candidate, chart.repeat) for chart in found.timelines] == [
         (name, repeat) for name in ("serial", "batched") for repeat in range(5)
     ]
-    assert [of.candidate for of in found.timelines if of.median] == ["serial", "batched"]
+    assert [chart.candidate for chart in found.timelines if chart.median] == ["serial", "batched"]
     assert found.trials == 10
     assert len(found.graphs) == 4

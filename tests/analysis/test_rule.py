@@ -141,9 +141,9 @@ LIKE = analyse(scenario({"serial": steady(2)}, {"serial": steady(1)})).candidate
 @given(estimates())
 @example([one(1.0, 9.0, goals=False), one(2.0, 2.0, rank=2, goals=True), one(2.04, 2.0, rank=1, goals=True)])
 def test_a_run_and_a_search_that_know_the_same_answer_the_same(known: list[Estimates]) -> None:
-    summaries = [summary_of(f"c{n}", of, LIKE) for n, of in enumerate(known)]
+    summaries = [summary_of(f"c{n}", estimate, LIKE) for n, estimate in enumerate(known)]
     verdicts, choice = verdict_of(summaries, "measured")
-    searched = pick([score_of(n, of) for n, of in enumerate(known)])
+    searched = pick([score_of(n, estimate) for n, estimate in enumerate(known)])
     assert (choice.kind, choice.candidate) == (searched.kind, searched.whole and searched.whole.candidate.name)
     assert [verdict.chosen for verdict in verdicts] == [s and s.candidate.name for s in searched.by_path]
     assert [verdict.fastest for verdict in verdicts] == [s and s.candidate.name for s in searched.fastest]

@@ -43,13 +43,13 @@ def write(run: Run, name: str = "digest", hour: int = 0, **changes: Any) -> Path
     return folder.path
 
 
-def of(serial: float) -> Run:
+def run_of(serial: float) -> Run:
     return scenario({"serial": steady(serial), "batched": steady(13.0)})
 
 
 def test_runs_are_listed_in_80_columns(typed: Typed) -> None:
-    write(of(16.0))
-    write(of(16.0), "chat-\x1b[31mred", 5, origin="emulated", machine={"cpu": "An extraordinarily long name " * 3})
+    write(run_of(16.0))
+    write(run_of(16.0), "chat-\x1b[31mred", 5, origin="emulated", machine={"cpu": "An extraordinarily long name " * 3})
     code, out, _ = typed("runs")
     assert code == 0
     lines = out.splitlines()
@@ -60,8 +60,8 @@ def test_runs_are_listed_in_80_columns(typed: Typed) -> None:
 
 
 def test_runs_are_filtered(typed: Typed) -> None:
-    write(of(16.0))
-    write(of(16.0), "chat", 5, partial=True)
+    write(run_of(16.0))
+    write(run_of(16.0), "chat", 5, partial=True)
     _, out, _ = typed("runs", "--name", "chat", "--json")
     (row,) = json.loads(out)
     assert (row["workload"], row["state"], row["trials"], row["seed"]) == ("chat", "partial", 10, 7)
@@ -73,7 +73,7 @@ def test_runs_are_filtered(typed: Typed) -> None:
 
 
 def test_a_partial_run_says_how_to_go_on_wherever_it_is_shown(typed: Typed) -> None:
-    run = of(16.0)
+    run = run_of(16.0)
     path = write(run, "a b", partial=True, trials=run.trials[::2], file="w.yaml")
     command = f"slotwise run --resume '{path}'"
     assert typed("runs")[1].splitlines()[-1] == f"  {command}"
@@ -92,7 +92,7 @@ def test_a_partial_run_says_how_to_go_on_wherever_it_is_shown(typed: Typed) -> N
 
 
 def test_a_line_that_was_lost_can_be_measured_again(typed: Typed) -> None:
-    path = write(of(16.0), file="w.yaml")
+    path = write(run_of(16.0), file="w.yaml")
     lines = (path / "calls.jsonl").read_bytes().splitlines(keepends=True)
     (path / "calls.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
     first, second = json.loads(typed("report", path, "--json")[1])["notices"][:2]
@@ -101,7 +101,7 @@ def test_a_line_that_was_lost_can_be_measured_again(typed: Typed) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_still_shown(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(of(16.0))
+    path = write(run_of(16.0))
 
     def read_only(self: Path, *_: Any, **__: Any) -> Any:
         raise OSError(30, "Read-only file system")
@@ -134,7 +134,7 @@ def test_since_is_a_date_or_an_age() -> None:
 
 
 def test_compare_names_runs_in_reports(typed: Typed) -> None:
-    before, now = write(of(16.0)), write(of(17.6), hour=1)
+    before, now = write(run_of(16.0)), write(run_of(17.6), hour=1)
     code, out, _ = typed("compare", before.name, now.name)
     assert code == 0
     assert f"{now.name} is worse than {before.name}: slower serial" in out.replace("\n", " ")
@@ -148,7 +148,7 @@ def test_compare_names_runs_in_reports(typed: Typed) -> None:
 
 
 def test_a_moved_run_still_opens(typed: Typed, tmp_path: Path) -> None:
-    before, now = write(of(16.0)), write(of(16.0), hour=1)
+    before, now = write(run_of(16.0)), write(run_of(16.0), hour=1)
     typed("runs")
     moved = now.rename(tmp_path / "kept")
     assert typed("compare", before, moved)[0] == 0
@@ -157,7 +157,7 @@ def test_a_moved_run_still_opens(typed: Typed, tmp_path: Path) -> None:
 
 
 def test_a_regression_fails_the_build(typed: Typed) -> None:
-    before, worse, better = write(of(16.0)), write(of(17.6), hour=1), write(of(14.0), hour=2)
+    before, worse, better = write(run_of(16.0)), write(run_of(17.6), hour=1), write(run_of(14.0), hour=2)
     Path("baseline.json").write_text(typed("report", before, "--json")[1])
     gate = ("--baseline", "baseline.json", "--fail-on", "regression")
     assert typed("compare", worse, *gate)[0] == 1
@@ -167,7 +167,7 @@ def test_a_regression_fails_the_build(typed: Typed) -> None:
 
 
 def test_mistakes_of_compare_are_a_line(typed: Typed) -> None:
-    before, other = write(of(16.0)), write(of(16.0), hour=1, work={**WORK, "inputs": "i2"})
+    before, other = write(run_of(16.0)), write(run_of(16.0), hour=1, work={**WORK, "inputs": "i2"})
     Path("x.json").write_text("{")
     for words, said in (
         ((before,), "name two runs, or one and the --baseline"),

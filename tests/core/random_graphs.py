@@ -178,7 +178,7 @@ def pipelines(
 
 
 @st.composite
-def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
+def plans(draw: st.DrawFn, drawn: tuple[Pipeline, ...]) -> Plan:
     """One to three lanes with any cap and order, every node on any of them, or on several in any way."""
     queues = tuple(
         queue_of(
@@ -198,4 +198,4 @@ def plans(draw: st.DrawFn, of: tuple[Pipeline, ...]) -> Plan:
         several = st.lists(numbers, min_size=2, max_size=len(queues), unique=True).map(tuple)
         pools = draw(st.lists(st.builds(pool_of, st.sampled_from(sorted(PLACEMENT)), several), min_size=1, max_size=2))
         where = numbers | st.sampled_from(pools)
-    return Plan("random", queues, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in of))
+    return Plan("random", queues, tuple(tuple(draw(where) for _ in p.graph.nodes) for p in drawn))

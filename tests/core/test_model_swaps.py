@@ -87,8 +87,8 @@ def reference(calls: list[Given], slots: list[int], load: list[int], most: int) 
     going: int | None = None
     for tick in range(10_000):
         # the step that ends now
-        for of in running:
-            for one in of:
+        for batch in running:
+            for one in batch:
                 one.steps -= 1
                 if one.steps == 0:
                     ends[one.call] = tick
@@ -148,10 +148,10 @@ def reference(calls: list[Given], slots: list[int], load: list[int], most: int) 
             else:
                 line.append(call)
         # the step that begins now
-        for model, of in enumerate(running):
-            while queues[model] and len(of) < slots[model]:
+        for model, batch in enumerate(running):
+            while queues[model] and len(batch) < slots[model]:
                 call = queues[model].pop(0)
-                of.append(_Running(call, calls[call].tokens))
+                batch.append(_Running(call, calls[call].tokens))
         if len(ends) == len(calls):
             return [Seen(loads.get(i), ends.get(i), i in given_up) for i in range(len(calls))]
     raise AssertionError("it never ends")

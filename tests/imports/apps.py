@@ -65,12 +65,12 @@ class App:
         return self.exporter.get_finished_spans()
 
 
-def value(of: Any) -> dict[str, Any]:
-    if isinstance(of, bool):
-        return {"boolValue": of}
-    if isinstance(of, int):
-        return {"intValue": str(of)}
-    return {"doubleValue": of} if isinstance(of, float) else {"stringValue": str(of)}
+def value(raw: Any) -> dict[str, Any]:
+    if isinstance(raw, bool):
+        return {"boolValue": raw}
+    if isinstance(raw, int):
+        return {"intValue": str(raw)}
+    return {"doubleValue": raw} if isinstance(raw, float) else {"stringValue": str(raw)}
 
 
 def otlp(spans: Iterable[ReadableSpan]) -> dict[str, Any]:

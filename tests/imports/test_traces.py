@@ -102,7 +102,7 @@ def test_a_choice_that_no_agent_makes(tmp_path: Path) -> None:
     draft, _ = recovered(app, tmp_path)
     found = steps(draft)
     branches = {name: step.keys["branch"] for name, step in found.items() if "branch" in step.keys}
-    assert sorted(max(of.values()) for of in branches.values()) == [0.5, 0.75, 0.75]
+    assert sorted(max(shares.values()) for shares in branches.values()) == [0.5, 0.75, 0.75]
     assert all(found[name].kind == "tool" and found[name].delay_s == 0 for name in branches)
     checked(draft, tmp_path)
 

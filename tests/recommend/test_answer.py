@@ -98,7 +98,8 @@ def test_it_is_what_brute_force_finds_and_nothing_dominates_it(tmp_path: Path, t
     everything = analyse(predict(found.space.loaded, profile, repeats=8).run)
     best = {verdict.path: verdict.fastest for verdict in everything.paths}
     values = {
-        of.name: {s.pipeline: s.time.value for s in of.pipelines if s.time is not None} for of in everything.candidates
+        candidate.name: {s.pipeline: s.time.value for s in candidate.pipelines if s.time is not None}
+        for candidate in everything.candidates
     }
     recommendation = found.recommendation
     for verdict in recommendation.analysis.paths:
@@ -195,7 +196,7 @@ def test_a_change_is_answered_as_if_everything_had_been_tried(tmp_path: Path, te
         scores = [judge.score(one, figures[one.number].values()) for one in found.space.candidates]
         named = [score for score in scores if score.candidate.name in changes[variation.name].candidates]
         for path in range(len(judge.paths)):
-            best_s, found_s = (min(score.times_s[path] for score in of) for of in (pick(scores).chosen, named))
+            best_s, found_s = (min(score.times_s[path] for score in group) for group in (pick(scores).chosen, named))
             assert found_s <= EQUIVALENCE**2 * best_s
 
 
@@ -224,7 +225,7 @@ def test_two_equal_servers_are_candidates_like_any_other(tmp_path: Path) -> None
     analysis = analyse(predict(space.loaded._replace(plans=plans), profile, repeats=2).run)
     for name, choice in zip(names, ("least-loaded", "affinity"), strict=True):
         figures = [Evaluator(problem).evaluate(space.find(name).number, repeat).time_s[0] for repeat in range(2)]
-        (summary,) = next(of for of in analysis.candidates if of.name == name).pipelines
+        (summary,) = next(candidate for candidate in analysis.candidates if candidate.name == name).pipelines
         assert figures == [time_s for _, time_s in summary.time_by_repeat]
         (use,) = uses_of(space, analysis, (name,))
         assert (use.choice, use.threads, use.servers) == (choice, "half", ("half-1-a", "half-1-b"))
@@ -239,7 +240,9 @@ def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> N
     space, problem, profile = on_paper(tmp_path, talk())
     (span_s,) = bounds(problem, 3).span_s
     analysis = analyse(predict(space.loaded, profile, repeats=3).run)
-    fastest_s = min(of.pipelines[0].time.value for of in analysis.candidates if of.pipelines[0].time)
+    fastest_s = min(
+        candidate.pipelines[0].time.value for candidate in analysis.candidates if candidate.pipelines[0].time
+    )
     assert span_s is not None
     assert 0.3 * fastest_s < span_s <= fastest_s
 

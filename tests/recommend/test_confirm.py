@@ -79,7 +79,7 @@ def test_where_the_measurement_agrees(tmp_path: Path) -> None:
     assert recommendation.answer == ("window-on-4",)
     assert recommendation.confirmation is not None
     assert not recommendation.confirmation.contradicts
-    assert all(abs(of.error) < 1e-9 for of in recommendation.confirmation.differences)
+    assert all(abs(difference.error) < 1e-9 for difference in recommendation.confirmation.differences)
 
 
 def test_where_it_contradicts_it_wins_and_that_is_said(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_where_it_contradicts_it_wins_and_that_is_said(tmp_path: Path) -> None:
     assert recommendation.confirmation is not None
     assert recommendation.confirmation.contradicts
     assert any("The measurement counts" in text for text in recommendation.confirmation.sentences)
-    assert max(abs(of.error) for of in recommendation.confirmation.differences) > 0.3
+    assert max(abs(difference.error) for difference in recommendation.confirmation.differences) > 0.3
 
 
 def test_one_repeat_confirms_nothing(tmp_path: Path) -> None:
@@ -199,13 +199,13 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
         now_s = 0.0
         return Until(budget_s, lambda: now_s, trial_s=trial_s, told_apart=lambda summaries, looks: False)
 
-    of = until(100 + 20 * len(names))
+    limit = until(100 + 20 * len(names))
     now_s = 99.0
-    assert not of(empty)  # two repeats of all fit, by the prediction
-    of = until(100 + 20 * len(names))
+    assert not limit(empty)  # two repeats of all fit, by the prediction
+    limit = until(100 + 20 * len(names))
     now_s = 101.0
-    assert of(empty)
-    assert "the 2 repeats that it takes would have taken about" in of.why
+    assert limit(empty)
+    assert "the 2 repeats that it takes would have taken about" in limit.why
     slow = until(60 + 40 * len(names))
     now_s = 1.0
     assert not slow(empty)
@@ -248,4 +248,4 @@ def test_a_machine_of_another_speed_is_measured_and_wins(
     assert said["answer"][0].endswith("-on-1")
     assert {use["slots"] for use in said["uses"]} == {1}
     assert any("The measurement contradicts the prediction" in line for line in said["confirmation"]["sentences"])
-    assert max(abs(of["error"]) for of in said["confirmation"]["differences"]) > 0.3
+    assert max(abs(difference["error"]) for difference in said["confirmation"]["differences"]) > 0.3

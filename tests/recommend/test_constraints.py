@@ -41,7 +41,8 @@ def predicted(folder: Path, text: str) -> Longest:
     space, _, profile = on_paper(folder, text)
     loaded = space.loaded._replace(plans=space.loaded.plans[:1])
     longest = longest_call(
-        predict(loaded, profile, repeats=2).run.calls, {name: of.context_tokens for name, of in loaded.servers.items()}
+        predict(loaded, profile, repeats=2).run.calls,
+        {name: server.context_tokens for name, server in loaded.servers.items()},
     )
     assert longest is not None
     return longest

@@ -30,8 +30,8 @@ def run(serial: float = 16.0) -> Run:
     return scenario(times, {"serial": steady(2.0), "batched": steady(1.0)})._replace(work=WORK)
 
 
-def made(of: Run, **changes: Any) -> Summary:
-    return read_summary(summary(analyse(of._replace(**changes))), "x")
+def made(measured: Run, **changes: Any) -> Summary:
+    return read_summary(summary(analyse(measured._replace(**changes))), "x")
 
 
 class _Reader(HTMLParser):
@@ -96,11 +96,11 @@ Typed = Callable[..., int]
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
     monkeypatch.chdir(tmp_path)
-    for hour, of in enumerate((run(), run(20.0), run()._replace(work={**WORK, "agents": "a2"}))):
+    for hour, measured in enumerate((run(), run(20.0), run()._replace(work={**WORK, "agents": "a2"}))):
         at = datetime(2026, 3, 4, hour, tzinfo=UTC)
         with RunFolder.create(Path("reports"), "digest", at) as folder:
-            folder.write_header(of._replace(started_at=at.isoformat()))
-            folder.add_records(of)
+            folder.write_header(measured._replace(started_at=at.isoformat()))
+            folder.add_records(measured)
 
     def typed(*words: str) -> int:
         monkeypatch.setattr("sys.argv", ["slotwise", "compare", *words])

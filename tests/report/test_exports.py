@@ -87,9 +87,9 @@ def check_format(events: list[dict[str, Any]]) -> None:
     at: dict[tuple[Any, ...], float] = {}
     for event in events:  # within a counter, and within a pair, time does not go back
         if event["ph"] in "Cbe":
-            of = (event["ph"] == "C", event["pid"], event["name"], event.get("id"))
-            assert event["ts"] >= at.get(of, 0.0), event
-            at[of] = event["ts"]
+            series = (event["ph"] == "C", event["pid"], event["name"], event.get("id"))
+            assert event["ts"] >= at.get(series, 0.0), event
+            at[series] = event["ts"]
     for event in slices:  # on a track slices nest or follow one another
         stack = stacks[event["pid"], event["tid"]]
         start, end = ns(event["ts"]), ns(event["ts"]) + ns(event["dur"])
@@ -147,7 +147,7 @@ def test_slots_by_hand() -> None:
         make.call(serial=2, ready=0.5, queue=0.4375, prefill=0.5, decode=1.5625),
     ]
     found = slots_of(calls, {})
-    assert [(of.call.call, of.slot, of.start_s, of.prefill_s, of.decode_s, of.end_s) for of in found] == [
+    assert [(one.call.call, one.slot, one.start_s, one.prefill_s, one.decode_s, one.end_s) for one in found] == [
         (0, 0, 0.0, 0.0, 0.5, 2.0),
         (1, 1, 0.0, 0.0, 0.5, 1.0),
         (2, 1, 1.0, 1.0, 1.4375, 3.0),

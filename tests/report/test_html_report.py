@@ -110,7 +110,7 @@ def test_data_for_the_script_cannot_end_its_element(folder: Path) -> None:
     data = json.loads(match[1])
     assert tuple(data["fields"]) == FIELDS
     assert SHOWN in data["texts"]
-    assert {len(row) for of in data["timelines"] for row in of["calls"]} == {len(FIELDS)}
+    assert {len(row) for timeline in data["timelines"] for row in timeline["calls"]} == {len(FIELDS)}
 
 
 def test_the_policy_allows_this_script_alone_and_no_network(folder: Path) -> None:
@@ -168,8 +168,8 @@ def test_a_hundred_thousand_calls_make_a_small_page() -> None:
     run = make.run(calls=tuple(calls), trials=trials, jobs=jobs)
     analysis = analyse(run)
     found = details(run, analysis)
-    assert [(of.calls, of.shown) for of in found.timelines] == [(5000, 2000)] * 3
-    assert {len(of.points) for of in found.distributions} == {200}
+    assert [(timeline.calls, timeline.shown) for timeline in found.timelines] == [(5000, 2000)] * 3
+    assert {len(distribution.points) for distribution in found.distributions} == {200}
     assert len(html_report(analysis, found, {}).encode()) < 1_500_000
 
 

@@ -102,7 +102,7 @@ class Told(Progress):
         self.records = 0
         self.states: list[tuple[int, int, int]] = []
 
-    def trials(self, names: object, noun: str = "trial", of: str = "") -> None:
+    def trials(self, names: object, *_: str, **__: str) -> None:
         self.trial_names.append(tuple(names))  # type: ignore[arg-type]
 
     def trial(self, number: int, title: str) -> None:

@@ -43,13 +43,13 @@ def work(parent: Path, workload: Path) -> None:
     write_report(path, analyse(run, path), run)
 
 
-def forked(of: Callable[[], None]) -> int:
+def forked(task: Callable[[], None]) -> int:
     """Have a child do it; return its process id."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            of()
+            task()
             code = 0
         except BaseException:  # noqa: BLE001
             traceback.print_exc()

@@ -97,17 +97,17 @@ def test_names_and_order(loaded: Loaded) -> None:
 
 
 def test_branches(loaded: Loaded) -> None:
-    of, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
-    assert (of["triage"].labels, of["triage"].shares) == (("billing", "technical", "other"), (0.6, 0.3, 0.1))
-    assert (of["bill"].takes, of["tech"].takes) == ((0,), (1,))
-    assert [graph[i].name for i in of["answer"].predecessors] == ["triage", "bill", "tech"]
-    assert of["answer"].takes == (2, None, None)
+    named, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
+    assert (named["triage"].labels, named["triage"].shares) == (("billing", "technical", "other"), (0.6, 0.3, 0.1))
+    assert (named["bill"].takes, named["tech"].takes) == ((0,), (1,))
+    assert [graph[i].name for i in named["answer"].predecessors] == ["triage", "bill", "tech"]
+    assert named["answer"].takes == (2, None, None)
     # either of two labels: two edges
-    assert [graph[i].name for i in of["sub/act"].predecessors] == ["sub/sort", "sub/sort"]
-    assert of["sub/act"].takes == (0, 1)
+    assert [graph[i].name for i in named["sub/act"].predecessors] == ["sub/sort", "sub/sort"]
+    assert named["sub/act"].takes == (0, 1)
     # the sub-pipeline can end in two places, so a node joins them
-    assert [graph[i].name for i in of["sub/until"].predecessors] == ["sub/sort", "sub/check/until"]
-    assert (of["sub/until"].takes, of["sub/until"].body, of["sub/until"].end_share) == ((2, None), (), 1.0)
+    assert [graph[i].name for i in named["sub/until"].predecessors] == ["sub/sort", "sub/check/until"]
+    assert (named["sub/until"].takes, named["sub/until"].body, named["sub/until"].end_share) == ((2, None), (), 1.0)
 
 
 def test_an_edge_that_takes_every_label_takes_any(tmp_path: Path) -> None:
@@ -118,36 +118,36 @@ def test_an_edge_that_takes_every_label_takes_any(tmp_path: Path) -> None:
 
 
 def test_loops(loaded: Loaded) -> None:
-    of, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
-    until = of["refine/until"]
+    named, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
+    until = named["refine/until"]
     assert [graph[i].name for i in until.body] == ["refine/critic", "refine/editor"]
     assert (until.kind, until.max_iterations, until.end_share) == ("until", 3, 0.4)
     assert graph[until.decides or 0].name == "refine/critic"
-    polish = of["polish/until"]
+    polish = named["polish/until"]
     assert ([graph[i].name for i in polish.body], polish.max_iterations) == (["polish"], 2)
     assert (polish.end_share, polish.decides) == (0.0, None)  # it always makes its two passes
-    assert graph[of["sub/check/until"].decides or 0].name == "sub/check/editor"  # the only last call
+    assert graph[named["sub/check/until"].decides or 0].name == "sub/check/editor"  # the only last call
     assert loaded.loops["p", "refine"].body == {"refine/critic", "refine/editor"}
     assert loaded.uses["p", "refine/critic"].starts
     assert not loaded.uses["p", "refine/editor"].starts
 
 
 def test_lists_sizes_and_the_rest(loaded: Loaded) -> None:
-    of, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
-    work = of["work"]
+    named, graph = nodes(loaded), loaded.pipelines[0].graph.nodes
+    work = named["work"]
     assert (graph[work.over or 0].name, work.width) == ("plan", 8)
     assert work.items == Distribution("uniform", (2, 5), True, 8.0)
-    assert (of["vote"].width, of["vote"].enough, of["vote"].losers) == (3, 2, "cancel")
-    assert (of["pick"].need, of["pick"].losers) == (1, "run")
-    assert (of["plan"].output_tokens, of["plan"].expected_output_tokens) == (
+    assert (named["vote"].width, named["vote"].enough, named["vote"].losers) == (3, 2, "cancel")
+    assert (named["pick"].need, named["pick"].losers) == (1, "run")
+    assert (named["plan"].output_tokens, named["plan"].expected_output_tokens) == (
         Distribution("uniform", (20, 60), True),
         40,
     )
-    assert (of["last"].output_tokens, of["last"].expected_output_tokens) == (None, 9)
-    assert of["lookup"].delay == Distribution("exponential", (2.0,))
-    assert (of["last"].retries, of["last"].backoff_s, of["last"].priority) == (2, 0.5, -2)
-    assert {of[name].priority for name in ("triage", "refine/critic")} == {1}  # the pipeline's
-    assert {of[name].priority for name in ("sub/sort", "sub/check/critic")} == {5}  # of the node that uses it
+    assert (named["last"].output_tokens, named["last"].expected_output_tokens) == (None, 9)
+    assert named["lookup"].delay == Distribution("exponential", (2.0,))
+    assert (named["last"].retries, named["last"].backoff_s, named["last"].priority) == (2, 0.5, -2)
+    assert {named[name].priority for name in ("triage", "refine/critic")} == {1}  # the pipeline's
+    assert {named[name].priority for name in ("sub/sort", "sub/check/critic")} == {5}  # of the node that uses it
 
 
 def test_what_templates_can_name(loaded: Loaded) -> None:

@@ -133,7 +133,9 @@ def test_shipped_workloads_with_old_names_become_what_they_are(path: Path) -> No
 
 NAMES = st.sampled_from([*RENAMED, *RENAMED.values(), "a", "serial", "waves", "yes", "1e3", "x: {cap: y}"])
 SCALARS = st.one_of(NAMES, st.sampled_from([1, 1.0, 30.0, None, True, "", " ", "#", "a\ncap: b\n", "\u2028"]))
-VALUES = st.recursive(SCALARS, lambda of: st.one_of(st.lists(of, max_size=3), st.dictionaries(NAMES, of, max_size=3)))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3))
+)
 ROUTINGS = st.one_of(VALUES, st.dictionaries(st.one_of(NAMES, st.sampled_from(["max_wait_s", "reserve"])), SCALARS))
 
 
@@ -158,11 +160,17 @@ def test_whatever_is_rewritten_reads_as_the_same_with_other_keys(
     try:
         done = rewrite(text, "w")
     except WorkloadError:
-        twice = [of for of in before["compare"].values() if isinstance(of, dict) and len(of) > len(_today(of))]
+        twice = [
+            candidate
+            for candidate in before["compare"].values()
+            if isinstance(candidate, dict) and len(candidate) > len(_today(candidate))
+        ]
         assert twice or aliases  # both names are there, or the candidates stand elsewhere, too
         return
     assert workload_of_today(parse_yaml(done.text, "w").data) == workload_of_today(before)
-    assert bool(done.renamed) == any(key in RENAMED for of in before["compare"].values() for key in _keys(of))
+    assert bool(done.renamed) == any(
+        key in RENAMED for candidate in before["compare"].values() for key in _keys(candidate)
+    )
     if not done.renamed and not done.left_out:
         assert done.text == text
 
@@ -325,7 +333,7 @@ def test_copies_of_old_runs_workloads_become_loadable(typed: Typed, tmp_path: Pa
     copy = tmp_path / "copy.yaml"
     shutil.copyfile(path, copy)
     before = parse_yaml(copy.read_text(encoding="utf-8"), "copy").data
-    old = {key for of in before.get("compare", {}).values() for key in of if key in RENAMED}
+    old = {key for candidate in before.get("compare", {}).values() for key in candidate if key in RENAMED}
     if old:
         with pytest.raises(WorkloadError) as caught:
             load_workload(copy)
