@@ -35,7 +35,7 @@ from harness.core.graph import Pipeline
 from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
 from harness.core.offers import Offers
 from harness.core.plan import Plan
-from harness.core.records import NOT_NEEDED, Origin, Outcome, Reply
+from harness.core.records import NOT_NEEDED, CallRecord, Origin, Outcome, Reply
 from harness.core.routing import SelectiveQueue
 from harness.core.walk import Shape
 
@@ -67,10 +67,8 @@ class Engine:
         repeat: int = 0,
         timeout_s: float | None = None,
     ) -> None:
-        self.pipelines = pipelines
-        self.plan = plan
-        self._seed = seed
-        self._now_s = 0.0
+        self.pipelines, self.plan = pipelines, plan
+        self._seed, self._now_s = seed, 0.0
         self._arrivals = Arrivals(pipelines, seed, repeat)
         self._queues = queue_states(pipelines, plan)
         self._selective = any(isinstance(queue, SelectiveQueue) for queue in self._queues)
@@ -86,8 +84,7 @@ class Engine:
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._lost: dict[int, bool] = {}  # those that nobody needs any more: whether they are let run
         self._cancels: list[int] = []  # of these, those to be cancelled unless they end at this very instant
-        self._call_ids = count()
-        self._timer_ids = count()
+        self._call_ids, self._timer_ids = count(), count()
         self._delays: dict[int, tuple[Job, CallSite, float, int]] = {}  # timer -> job, node, start, iteration
         self._backoffs: dict[int, tuple[Job, CallSite, Call]] = {}  # timer -> the attempt that failed
         self._deadlines = Deadlines()
@@ -356,9 +353,12 @@ class Engine:
 
     def _record_call(self, job: Job, site: CallSite, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        # One that was never sent keeps the first server that it could have gone to.
-        server = "" if site.pool is None else self.plan.queues[call[6]].server
-        self._actions.append(_new(Record, (site.record(call, started_s, reply, server),)))
+        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _ = call
+        prefix, node, labels = site.names
+        if site.pool is not None:  # one that was never sent keeps the first server that it could have gone to
+            labels = (labels[0], labels[1], self.plan.queues[queue].server)
+        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
+        self._actions.append(_new(Record, (_new(CallRecord, fields),)))
 
     # --- timers ---
 

@@ -72,6 +72,8 @@ def whose(name: str, source: PolicySource) -> str:
 
 def refuse(policy: Any, error: Exception | str) -> NoReturn:
     """Raise PolicyError: a policy broke its contract; `error` is what it raised, or what is wrong."""
+    if isinstance(error, PolicyError):
+        raise error
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     cause = error if isinstance(error, Exception) else None
     raise PolicyError(f"{whose(policy.name, policy.source)}: {text}") from cause
@@ -81,8 +83,6 @@ def asked(policy: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of a policy; what it raises becomes a PolicyError with the policy's name."""
     try:
         return function(*arguments)
-    except PolicyError:
-        raise
     except Exception as error:  # noqa: BLE001 - it may be a user's code
         refuse(policy, error)
 

@@ -104,29 +104,35 @@ class QueueState(Generic[J, P]):
 
     def wake_s(self) -> float | None:
         """When this queue must be looked at again even if nothing happens; None for never."""
-        policy = self.queue.concurrency
-        if policy.wake_s is None:
+        wake_s = self.queue.concurrency.wake_s
+        if wake_s is None:
             return None
-        wake_s: float | None = asked(policy, policy.wake_s, self)
-        return wake_s
+        try:
+            return wake_s(self)
+        except Exception as error:  # noqa: BLE001 - as in `add`
+            refuse(self.queue.concurrency, error)
 
     def _asked(self, now_s: float) -> int:
         """Return how many of the calls that wait may start, as the concurrency policy says; hold it to its contract."""
-        policy, ready = self.queue.concurrency, self.ready
-        assert policy.start is not None
-        if not ready:  # another server has taken the last that waited here too
+        policy, ready, start = self.queue.concurrency, self.ready, self._start
+        if not ready or start is None:  # another server has taken the last that waited here too
             return 0
-        number = asked(policy, policy.start, self, now_s)
+        try:
+            number = start(self, now_s)
+        except Exception as error:  # noqa: BLE001 - as in `add`
+            refuse(policy, error)
+        if number == 0 and self.in_flight:
+            return 0
+        server = self.queue.server
         if not isinstance(number, int) or number < 0:
             refuse(policy, f"expected `start` to return a whole number, 0 or more, found {number!r}")
+        if not number and self.wake_s() is None:
+            found = f'`start` returned 0 and `wake_s` no time, with nothing in flight on "{server}" and {ready} waiting'
+            refuse(policy, f"nothing would ever start again: {found}")
         number = min(number, ready)
-        server = self.queue.server
         if self.in_flight + number > self._most:
             found = f"{number} more beside {self.in_flight}"
             refuse(policy, f'expected at most {self._most} calls in flight on "{server}", its `limit`, found {found}')
-        if not number and not self.in_flight and self.wake_s() is None:
-            found = f'`start` returned 0 and `wake_s` no time, with nothing in flight on "{server}" and {ready} waiting'
-            refuse(policy, f"nothing would ever start again: {found}")
         return number
 
     def _remove(self, calls: set[int]) -> None:
