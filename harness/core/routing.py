@@ -15,6 +15,7 @@ from harness.core.events import Call
 from harness.core.plan import ServerQueue
 from harness.core.policy import asked, refuse
 from harness.core.scheduling import JobView, NodeView
+from harness.units import count
 
 __all__ = ["Item", "QueueState", "SelectiveQueue"]
 
@@ -132,7 +133,8 @@ class QueueState(Generic[J, P]):
         number = min(number, ready)
         if self.in_flight + number > self._most:
             found = f"{number} more beside {self.in_flight}"
-            refuse(policy, f'expected at most {self._most} calls in flight on "{server}", its `limit`, found {found}')
+            most = count(self._most, "call")
+            refuse(policy, f'expected at most {most} in flight on "{server}", its `limit`, found {found}')
         return number
 
     def _remove(self, calls: set[int]) -> None:
