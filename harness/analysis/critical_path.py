@@ -72,7 +72,7 @@ def critical_path(
     if not ended:
         return None
     # Among what nothing came after: what had ended with the job. Calls that it did not need may go on for longer.
-    ends = [step for node, of in ended.items() if not _comes_after(graph, node, ended) for step in of]
+    ends = [step for node, mine in ended.items() if not _comes_after(graph, node, ended) for step in mine]
     in_time = [step for step in ends if step.end_s <= job.end_s]
     backwards = [max(in_time or ends, key=lambda step: step.end_s)]
     # A tie goes to the one recorded first. An earlier attempt at the same call comes before a later one.
@@ -150,7 +150,7 @@ def slack_of(
         )
         for node, mine in by_node.items()
     ]
-    return tuple(sorted(found, key=lambda of: of.start_s))
+    return tuple(sorted(found, key=lambda slack: slack.start_s))
 
 
 def median_job(jobs: Sequence[JobRecord]) -> JobRecord:

@@ -341,7 +341,7 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             # A prediction knows no number of cores, and names threads only where they are fewer.
             threads=threads if threads > 0 and (not isinstance(cores, int) or threads < cores) else None,
             extrapolated=bool(details.get("extrapolated")),
-            models=tuple(of.model for of in known.models) if known else (),
+            models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
         )
         uses.append(policies_of(use, queue))

@@ -74,8 +74,8 @@ def trials_to_show(
     First the median trial of each candidate; then whole repeats, since the candidates of a repeat faced the same work:
     those with a median trial before others. `calls` says how many a trial had, by (candidate, repeat).
     """
-    of = {name: [t for t in trials if t.candidate == name and t.complete] for name in candidates}
-    medians = [found for name in candidates if (found := median_trial(of[name])) is not None]
+    complete = {name: [t for t in trials if t.candidate == name and t.complete] for name in candidates}
+    medians = [found for name in candidates if (found := median_trial(complete[name])) is not None]
     most = min(MOST_CALLS, _MEDIANS // max(1, len(medians)))
 
     def size(some: Sequence[TrialRecord]) -> int:
@@ -83,7 +83,7 @@ def trials_to_show(
 
     shown, repeats = list(medians), {trial.repeat for trial in medians}
     for count, repeat in enumerate(dict.fromkeys((*sorted(repeats), *sorted({t.repeat for t in trials})))):
-        more = [trial for mine in of.values() for trial in mine if trial.repeat == repeat and trial not in shown]
+        more = [trial for mine in complete.values() for trial in mine if trial.repeat == repeat and trial not in shown]
         if count >= MOST_REPEATS or size(shown) + size(more) > _ALL:
             break
         shown += more

@@ -175,9 +175,9 @@ def _blocks(bursts: tuple[Burst, ...], references: int, repetitions: int, seed: 
 async def _in_turns(series: Sequence[_Series], progress: Progress, seed: int) -> None:
     blocks = tuple((one, block) for one in series for block in one.blocks)
     drawn = shuffled(blocks, seed, "turns")  # whose repetition is first among those of one time
-    order = [(one, block, burst) for one, block in sorted(drawn, key=lambda of: of[1].at) for burst in block.bursts]
-    of = series[0].name if len(series) == 1 else ""
-    progress.trials([f"{one.name}, {burst.name}" for one, _, burst in order], "burst", of=of)
+    order = [(one, block, burst) for one, block in sorted(drawn, key=lambda turn: turn[1].at) for burst in block.bursts]
+    server = series[0].name if len(series) == 1 else ""
+    progress.trials([f"{one.name}, {burst.name}" for one, _, burst in order], "burst", server=server)
     for number, (one, block, burst) in enumerate(order, start=1):
         progress.trial(number, f"{one.name}, {burst.name}")
         await one.send(block, burst)

@@ -114,7 +114,7 @@ async def measure_ladder(
     baseline = await find_baseline(endpoint)
     progress.say(f"{name}: counting slots")
     slots = await find_slots(endpoint)
-    progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in rungs], "burst", of=name)
+    progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in rungs], "burst", server=name)
     rows: dict[int, list[LadderRow]] = {concurrent: [] for concurrent in rungs}
     for r in range(rounds):
         for number, concurrent in enumerate(rungs):

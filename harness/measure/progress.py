@@ -33,13 +33,13 @@ class Progress(Protocol):
         """
         return
 
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+    def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
         """Tell which trials are to come; none: they are over.
 
         Args:
             names: in their order, each what it is a trial of: those of one name take about as long.
             noun: what to call one of them.
-            of: what they are all of, where there is more to come after them.
+            server: what they are all of, where there is more to come after them.
         """
         return
 

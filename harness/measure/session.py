@@ -266,16 +266,16 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     views = endpoint.models()
     found = []
     for model, view in views.items():
-        of = f" with {model}" if len(views) > 1 else ""
-        progress.say(f"{server.name}: warming up{of}")
+        with_model = f" with {model}" if len(views) > 1 else ""
+        progress.say(f"{server.name}: warming up{with_model}")
         await burst(view, WARM_CALLS, 8, key=-1, one_by_one=True)
         baseline = await find_baseline(view)
-        progress.say(f"{server.name}: counting slots{of}")
+        progress.say(f"{server.name}: counting slots{with_model}")
         slots = await find_slots(view, rounds=1)
         if server.slots_asked not in (None, slots):
             slots = await find_slots(view, key=1)  # it is said at the top of the report: look again, three times
         found.append(ModelFacts(model, slots, baseline))
-    slots = min(of.slots_found or 0 for of in found)
+    slots = min(facts.slots_found or 0 for facts in found)
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
     progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
     return ServerFacts(

@@ -284,7 +284,7 @@ async def _rounds(
     if warm:
         await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
     name, at_once = endpoint.server.name, f"{count(calls, 'call')} at once"
-    progress.trials([at_once] * wanted.rounds, "round", of=at_once)
+    progress.trials([at_once] * wanted.rounds, "round", server=at_once)
     rounds = []
     for number in range(wanted.rounds):
         progress.trial(number + 1, f"{name}, {at_once}")

@@ -41,8 +41,10 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
         plan.name: [None if loaded.servers[queue.server].simulated else text for queue in plan.queues]
         for plan in loaded.plans
     }
-    by_queue = {name: [plain if of is None else fitted for of in queues] for name, queues in texts.items()}
-    once = {of: _once(loaded, of) for of in (None, text)}
+    by_queue = {
+        name: [plain if queue_text is None else fitted for queue_text in queues] for name, queues in texts.items()
+    }
+    once = {known: _once(loaded, known) for known in (None, text)}
 
     def of_trial(candidate: str, repeat: int) -> Tokens:
         queues = by_queue[candidate]
@@ -55,8 +57,8 @@ def forecast(loaded: Loaded, text: TextTokens | None) -> TokensOf:
             return prompt, output_tokens(pipelines[call.pipeline], call, seed, repeat) or output
 
         def not_again(call: Call) -> tuple[float, float]:
-            of = texts[candidate][call.queue]
-            return once[of][call.pipeline][call.node], 0.0 if of is None else of.of_turn
+            queue_text = texts[candidate][call.queue]
+            return once[queue_text][call.pipeline][call.node], 0.0 if queue_text is None else queue_text.of_turn
 
         return growing(loaded, repeat, drawn if varies else fixed, not_again)
 
@@ -86,12 +88,12 @@ def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
 
 def _lengths(loaded: Loaded, text: TextTokens | None) -> Lengths:
     count: Callable[[str], float] = estimate_tokens if text is None else text.count
-    items = {name: [float(count(item)) for item in of] for name, of in loaded.inputs.items()}
-    inputs = {name: float(sum(of)) for name, of in items.items()}
+    items = {name: [float(count(item)) for item in texts] for name, texts in loaded.inputs.items()}
+    inputs = {name: float(sum(counts)) for name, counts in items.items()}
     result = []
     for pipeline in loaded.pipelines:
         graph = loaded.graphs[pipeline.name]
-        loops = {name: loop for (of, name), loop in loaded.loops.items() if of == pipeline.name}
+        loops = {name: loop for (owner, name), loop in loaded.loops.items() if owner == pipeline.name}
         nodes: list[tuple[tuple[int, int], ...]] = []
         for node in pipeline.graph.nodes:
             if node.kind != "agent":

@@ -65,7 +65,11 @@ def few(analysis: Analysis) -> tuple[list[str], str]:
     if len(names) <= _LINES:
         return names, ""
     first = [settings.candidate for settings in analysis.choice.settings]
-    timed = [(of.makespan.value, of.name) for of in analysis.candidates if of.makespan is not None]
+    timed = [
+        (candidate.makespan.value, candidate.name)
+        for candidate in analysis.candidates
+        if candidate.makespan is not None
+    ]
     kept = set(list(dict.fromkeys((*first, *(name for _, name in sorted(timed)))))[:_LINES])
     return [name for name in names if name in kept], f"; the {len(kept)} quickest of {len(names)} candidates"
 
@@ -159,7 +163,7 @@ def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]
     """Return the repeats, of many as many as can be told apart: at equal steps from the quickest to the slowest."""
     if len(by_repeat) <= _DOTS:
         return by_repeat
-    ordered = sorted(by_repeat, key=lambda of: of[1])
+    ordered = sorted(by_repeat, key=lambda repeat: repeat[1])
     return [ordered[round(i * (len(ordered) - 1) / (_DOTS - 1))] for i in range(_DOTS)]
 
 

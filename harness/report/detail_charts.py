@@ -39,15 +39,15 @@ def _latency(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
     shown, rest = few(analysis)
     names = [plain(name) for name in shown]
     panels = []
-    for pipeline in dict.fromkeys(of.pipeline for of in details.distributions if of.candidate in shown):
+    for pipeline in dict.fromkeys(curve.pipeline for curve in details.distributions if curve.candidate in shown):
         rows: list[dict[str, Any]] = []
-        mine = [of for of in details.distributions if of.pipeline == pipeline and of.candidate in shown]
-        for of in mine:
-            least_s = of.points[0][0]
-            steps = [(least_s, 0.0), *of.points]
-            rows += [{"candidate": plain(of.candidate), "seconds": s, "share": share} for s, share in steps]
+        mine = [curve for curve in details.distributions if curve.pipeline == pipeline and curve.candidate in shown]
+        for curve in mine:
+            least_s = curve.points[0][0]
+            steps = [(least_s, 0.0), *curve.points]
+            rows += [{"candidate": plain(curve.candidate), "seconds": s, "share": share} for s, share in steps]
         what = "reply time" if mine[0].path == "interactive" else "pipeline time"
-        jobs = sorted({of.jobs for of in mine})
+        jobs = sorted({curve.jobs for curve in mine})
         of_each = f"{jobs[0]} to {jobs[-1]}" if len(jobs) > 1 else f"{jobs[0]}"
         panels.append(
             alt.Chart(alt.InlineData(values=rows))
@@ -73,23 +73,36 @@ def _latency(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
 def _node_split(analysis: Analysis, details: Details) -> alt.TopLevelMixin | None:
     """Draw the mean call of each node, of the candidates that are recommended."""
     shown = {settings.candidate for settings in analysis.choice.settings}
-    mine = [of for of in details.nodes if of.candidate in shown]
-    used = [kind for kind in KINDS if any(getattr(of.parts, kind.field) > 0.005 * of.parts.total_s for of in mine)]
-    room = min(260, max((7 * len(of.node) + 10 for of in mine), default=0))  # the same in all panels
+    mine = [node_time for node_time in details.nodes if node_time.candidate in shown]
+    used = [
+        kind
+        for kind in KINDS
+        if any(getattr(node_time.parts, kind.field) > 0.005 * node_time.parts.total_s for node_time in mine)
+    ]
+    room = min(260, max((7 * len(node_time.node) + 10 for node_time in mine), default=0))  # the same in all panels
     axis = names_axis(minExtent=room)
     panels = []
-    for candidate, pipeline in dict.fromkeys((of.candidate, of.pipeline) for of in details.nodes):
-        mine = [of for of in details.nodes if (of.candidate, of.pipeline) == (candidate, pipeline)]
+    for candidate, pipeline in dict.fromkeys((node_time.candidate, node_time.pipeline) for node_time in details.nodes):
+        mine = [
+            node_time
+            for node_time in details.nodes
+            if (node_time.candidate, node_time.pipeline) == (candidate, pipeline)
+        ]
         if candidate not in shown:
             continue
         if len(mine) > _MOST_NODES:
-            mine = sorted(mine, key=lambda of: -of.parts.total_s)[:_MOST_NODES]
-        order = [plain(of.node) for of in mine]
+            mine = sorted(mine, key=lambda node_time: -node_time.parts.total_s)[:_MOST_NODES]
+        order = [plain(node_time.node) for node_time in mine]
         rows = [
-            {"node": plain(of.node), "kind": kind.label, "n": number, "seconds": getattr(of.parts, kind.field)}
-            for of in mine
+            {
+                "node": plain(node_time.node),
+                "kind": kind.label,
+                "n": number,
+                "seconds": getattr(node_time.parts, kind.field),
+            }
+            for node_time in mine
             for number, kind in enumerate(KINDS)
-            if getattr(of.parts, kind.field) > 0
+            if getattr(node_time.parts, kind.field) > 0
         ]
         panels.append(
             alt.Chart(alt.InlineData(values=rows))

@@ -67,25 +67,25 @@ def graph_svg(job: JobGraph) -> str:
     levels, edges = layered(once)
     rows = row_of(levels, edges)
     column = {node: i for i, level in enumerate(levels) for node in level}
-    found = {of.node: of for of in job.slack}
+    found = {slack.node: slack for slack in job.slack}
     on_path = [step.node for step in job.path.steps]
     pairs = set(pairwise(on_path))
 
     boxes = []
     for name in graph:
-        of = found.get(name)
+        slack = found.get(name)
         critical = name in on_path
-        times = f" ×{of.steps}" if of is not None and of.steps > 1 else ""
+        times = f" ×{slack.steps}" if slack is not None and slack.steps > 1 else ""
         boxes.append(
             _Box(
                 _x(column[name]),
                 _y(rows[name]),
                 name,
                 shortened(plain(name), _LONGEST_NAME - len(times)) + times,
-                _time(of, bool(job.slack)),
-                "critical" if critical else "" if of is None else f"slack {seconds(of.slack_s)}",
+                _time(slack, bool(job.slack)),
+                "critical" if critical else "" if slack is None else f"slack {seconds(slack.slack_s)}",
                 critical,
-                of is not None or critical,
+                slack is not None or critical,
             )
         )
     lines = [_Line(_curve(column[a], rows[a], column[b], rows[b], a, b), _edge(a, b) in pairs, False) for a, b in edges]
@@ -110,10 +110,10 @@ def graph_svg(job: JobGraph) -> str:
     )
 
 
-def _time(of: NodeSlack | None, known: bool) -> str:
-    if of is None:
+def _time(slack: NodeSlack | None, known: bool) -> str:
+    if slack is None:
         return "did not run" if known else "too many calls to look at"
-    return f"{seconds(of.end_s - of.start_s)} from {seconds(of.start_s)}"
+    return f"{seconds(slack.end_s - slack.start_s)} from {seconds(slack.start_s)}"
 
 
 def _x(column: int) -> float:

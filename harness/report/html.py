@@ -29,7 +29,7 @@ def html_report(
     summaries = [summary for candidate in analysis.candidates for summary in candidate.pipelines]
     shown = {settings.candidate for settings in analysis.choice.settings}
     kinds = [kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)]
-    node_kinds = [kind for kind in KINDS if any(getattr(of.parts, kind.field) for of in details.nodes)]
+    node_kinds = [kind for kind in KINDS if any(getattr(node_time.parts, kind.field) for node_time in details.nodes)]
     return page(
         "report.html.j2",
         charts,
@@ -58,7 +58,9 @@ def html_report(
             if job.path.candidate in shown and len(job.graph)
         ],
         data=script_data(timeline_data(details.timelines)),
-        first_timeline=next((i for i, of in enumerate(details.timelines) if of.candidate in shown and of.median), 0),
+        first_timeline=next(
+            (i for i, timeline in enumerate(details.timelines) if timeline.candidate in shown and timeline.median), 0
+        ),
         score=score,
         machine_line=_machine_line(analysis),
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",

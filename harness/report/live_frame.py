@@ -76,11 +76,11 @@ def draw(frame: Frame, width: int, *, ascii_only: bool = False) -> Text:
     glyphs = _ASCII if ascii_only else _UNICODE
     lines: list[Text] = []
     if frame.download is not None:
-        came, of = frame.download
-        words = f"{size(came)} of {size(of)}"
+        came, total = frame.download
+        words = f"{size(came)} of {size(total)}"
         lines += [
             _fit(width, [f"fetching the model: {words}", words]),
-            _bar(came / max(of, 1), width, glyphs),
+            _bar(came / max(total, 1), width, glyphs),
         ]
     if frame.number:
         lines += [_head(frame, width), _bar(frame.done, width, glyphs)]
@@ -95,8 +95,8 @@ def draw(frame: Frame, width: int, *, ascii_only: bool = False) -> Text:
 
 
 def _head(frame: Frame, width: int) -> Text:
-    of = "" if frame.total is None else f" of {frame.total}"
-    what = f"{frame.noun} {frame.number}{of}"
+    total = "" if frame.total is None else f" of {frame.total}"
+    what = f"{frame.noun} {frame.number}{total}"
     what, title = what[:1].upper() + what[1:], plain(frame.title)
     left = ["", ""]
     if frame.left_s is not None:
@@ -136,10 +136,10 @@ def _rows(frame: Frame, width: int, glyphs: _Glyphs) -> list[Text]:
         waiting = count(frame.waiting_anywhere, "call")
         lines.append(_fit(width, [f"  {waiting} waiting, each for any server it may go to", f"  {waiting} waiting"]))
     for name, jobs in zip(names[len(frame.servers) :], frame.pipelines, strict=True):
-        of = "" if jobs.jobs is None else f" of {jobs.jobs}"
-        done = f"{jobs.ended}{of} {'job' if (jobs.jobs or jobs.ended) == 1 else 'jobs'} done"
+        total = "" if jobs.jobs is None else f" of {jobs.jobs}"
+        done = f"{jobs.ended}{total} {'job' if (jobs.jobs or jobs.ended) == 1 else 'jobs'} done"
         running = jobs.started - jobs.ended
-        lines.append(_row(name, name_width, [f"{done}, {running} under way", done, f"{jobs.ended}{of}"], width))
+        lines.append(_row(name, name_width, [f"{done}, {running} under way", done, f"{jobs.ended}{total}"], width))
     return lines
 
 

@@ -66,10 +66,12 @@ class Pace:
     def _one_s(self, name: str) -> float | None:
         if name in self._took_s:
             return fmean(self._took_s[name])
-        ended_s = [each_s for of in self._took_s.values() for each_s in of]
+        ended_s = [each_s for times_s in self._took_s.values() for each_s in times_s]
         if name not in self._expected_s:
             return fmean(ended_s) if ended_s else None
-        known = [(fmean(of), self._expected_s[one]) for one, of in self._took_s.items() if one in self._expected_s]
+        known = [
+            (fmean(times_s), self._expected_s[one]) for one, times_s in self._took_s.items() if one in self._expected_s
+        ]
         predicted_s = sum(one_s for _, one_s in known)
         factor = sum(took_s for took_s, _ in known) / predicted_s if predicted_s > 0 else 1.0
         return factor * self._expected_s[name]

@@ -47,15 +47,15 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
         return texts.setdefault(plain(value), len(texts))
 
     drawn = []
-    for of in timelines:
+    for timeline in timelines:
         drawn.append(
             {
-                "candidate": text(of.candidate),
-                "repeat": of.repeat,
-                "median": of.median,
-                "makespan_s": round(of.makespan_s, _DIGITS),
-                "until_s": _time(of.until_s),
-                "calls_of_trial": of.calls,
+                "candidate": text(timeline.candidate),
+                "repeat": timeline.repeat,
+                "median": timeline.median,
+                "makespan_s": round(timeline.makespan_s, _DIGITS),
+                "until_s": _time(timeline.until_s),
+                "calls_of_trial": timeline.calls,
                 "servers": [
                     {
                         "name": text(server.server),
@@ -65,9 +65,11 @@ def timeline_data(timelines: Sequence[Timeline]) -> dict[str, Any]:
                             [_time(at.time_s), round(at.router, 2), round(at.server, 2)] for at in server.waiting
                         ],
                     }
-                    for server in of.servers
+                    for server in timeline.servers
                 ],
-                "calls": [_row(bar, number, text) for number, server in enumerate(of.servers) for bar in server.bars],
+                "calls": [
+                    _row(bar, number, text) for number, server in enumerate(timeline.servers) for bar in server.bars
+                ],
             }
         )
     return {"fields": FIELDS, "texts": list(texts), "timelines": drawn}

@@ -41,7 +41,7 @@ class _Expects:
         self._expected_s: Mapping[str, float] = {}
         self._until_s: float | None = None
         self._noun = "trial"
-        self._of = ""
+        self._server = ""
         self._pace: Pace | None = None
 
     def expect(self, expected_s: Mapping[str, float], at_most_s: float | None = None) -> None:
@@ -52,8 +52,8 @@ class _Expects:
         self._expected_s = dict(expected_s)
         self._until_s = None if at_most_s is None else self._clock() + at_most_s
 
-    def _begin(self, names: Sequence[str], noun: str, of: str) -> None:
-        self._noun, self._of = noun, of
+    def _begin(self, names: Sequence[str], noun: str, server: str) -> None:
+        self._noun, self._server = noun, server
         self._pace = Pace(names, self._clock(), self._expected_s, self._until_s) if names else None
 
 
@@ -76,9 +76,9 @@ class LineProgress(_Expects):
             self._quarter = quarter
             self.say(f"fetched {size(done_bytes)} of {size(total_bytes)}")
 
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+    def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
         """Keep them for the lines to come."""
-        self._begin(names, noun, of)
+        self._begin(names, noun, server)
 
     def trial(self, number: int, title: str) -> None:
         """Print one line per trial."""
@@ -144,10 +144,10 @@ class LiveProgress(_Expects):
         self._download = (done_bytes, total_bytes) if done_bytes < total_bytes else None
         self._show()
 
-    def trials(self, names: Sequence[str], noun: str = "trial", of: str = "") -> None:
+    def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
         """Show the frame, or take it away where there are none."""
         self._standing = None
-        self._begin(names, noun, of)
+        self._begin(names, noun, server)
         self._show()
 
     def trial(self, number: int, title: str) -> None:
@@ -184,7 +184,7 @@ class LiveProgress(_Expects):
             elapsed_s=now_s - pace.began_s,
             left_s=pace.left_s(now_s),
             at_most=pace.until_s is not None,
-            left_of=self._of,
+            left_of=self._server,
             download=self._download,
         )
         if standing is None:

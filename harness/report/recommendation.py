@@ -114,11 +114,13 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
     if recommendation.users:
         yield _users(recommendation.users, recommendation.paths)
     if recommendation.changes:
-        yield _Section("When the answer would change", items=tuple(of.sentence for of in recommendation.changes))
+        yield _Section(
+            "When the answer would change", items=tuple(change.sentence for change in recommendation.changes)
+        )
     if recommendation.load:
         yield _load(recommendation.load, recommendation.paths)
     if recommendation.bounds:
-        yield _Section("What no routing can beat", items=tuple(of.sentence for of in recommendation.bounds))
+        yield _Section("What no routing can beat", items=tuple(bound.sentence for bound in recommendation.bounds))
     looked = (*recommendation.search, *(f"Left out: {text}." for text in recommendation.left_out))
     yield _Section("What was looked at", items=(*looked, recommendation.memory))
     predicted = said(recommendation.analysis)
@@ -151,13 +153,13 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
 def _confirmation(confirmation: Confirmation) -> _Section:
     rows = tuple(
         (
-            of.candidate,
-            of.pipeline,
-            seconds(of.predicted_s),
-            seconds(of.measured_s),
-            f"{of.error * 100:+.1f} %",
+            difference.candidate,
+            difference.pipeline,
+            seconds(difference.predicted_s),
+            seconds(difference.measured_s),
+            f"{difference.error * 100:+.1f} %",
         )
-        for of in confirmation.differences
+        for difference in confirmation.differences
     )
     table = _Table(("candidate", "pipeline", "predicted", confirmation.origin, "error"), rows)
     return _Section(

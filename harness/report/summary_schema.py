@@ -61,11 +61,11 @@ def summary_schema() -> dict[str, Any]:
     }
 
 
-def _schema(of: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a type; named tuples become objects in `definitions`."""
-    origin, parts = get_origin(of), get_args(of)
-    if of in _PLAIN:
-        return dict(_PLAIN[of])
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if annotation in _PLAIN:
+        return dict(_PLAIN[annotation])
     if origin is Literal:
         return {"enum": list(parts)}
     if origin in (Union, types.UnionType):
@@ -77,15 +77,15 @@ def _schema(of: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
     if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _schema(parts[1], definitions)}
-    if isinstance(of, type) and hasattr(of, "_fields"):
-        name = _NAMES.get(of, of.__name__)
+    if isinstance(annotation, type) and hasattr(annotation, "_fields"):
+        name = _NAMES.get(annotation, annotation.__name__)
         if name not in definitions:
             definitions[name] = {}  # a type may hold itself
-            hints = {field: hint for field, hint in get_type_hints(of).items() if field in of._fields}
-            fields = {field: _schema(hint, definitions) for field, hint in (hints | _WORDS.get(of, {})).items()}
+            hints = {field: hint for field, hint in get_type_hints(annotation).items() if field in annotation._fields}
+            fields = {field: _schema(hint, definitions) for field, hint in (hints | _WORDS.get(annotation, {})).items()}
             definitions[name] = {"type": "object", "properties": fields, "required": list(fields)}
         return {"$ref": f"#/$defs/{name}"}
-    raise TypeError(f"summary.json has no form for {of!r}")
+    raise TypeError(f"summary.json has no form for {annotation!r}")
 
 
 def _either(choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -86,39 +86,39 @@ def _trial(
         start_s = min([job.due_s for job in jobs] + [call.ready_s for call in calls])
         yield {"name": trial, "ph": "i", "s": "g", "pid": _JOBS, "tid": 0, "ts": start_s, "cat": "trial"}
     for job in jobs:
-        of = {"cat": f"job {job.pipeline}", "id": f"{trial}/{job.pipeline}/{job.job}", "pid": _JOBS, "tid": 0}
+        shared = {"cat": f"job {job.pipeline}", "id": f"{trial}/{job.pipeline}/{job.job}", "pid": _JOBS, "tid": 0}
         args = {"trial": trial, "path": job.path, "outcome": job.outcome, "calls": job.calls}
-        yield {"name": f"{job.pipeline} {job.job}", "ph": "b", "ts": job.due_s, "args": args, **of}
-        yield {"name": f"{job.pipeline} {job.job}", "ph": "e", "ts": max(job.due_s, job.end_s), **of}
+        yield {"name": f"{job.pipeline} {job.job}", "ph": "b", "ts": job.due_s, "args": args, **shared}
+        yield {"name": f"{job.pipeline} {job.job}", "ph": "e", "ts": max(job.due_s, job.end_s), **shared}
     by_server: dict[str, list[CallRecord]] = {}
     for call in calls:
         if call.server in pids:
             by_server.setdefault(call.server, []).append(call)
     for server, here in by_server.items():
         found = slots_of(here, baselines, slots.get(server))
-        in_slots = [of for of in found if of.slot is not None]
+        in_slots = [bar for bar in found if bar.slot is not None]
         for of_call in found:
             yield from (_in_slot if of_call.slot is not None else _failed)(of_call, pids[server], trial)
         waits = [wait for call in here for wait in _waits(call, baselines.get(server))]
         yield from _counter("waiting for routing", [span for kind, *span in waits if kind == "router"], pids[server])
         yield from _counter("queue in the server", [span for kind, *span in waits if kind == "queue"], pids[server])
-        yield from _counter("slots busy", [[of.start_s, of.end_s] for of in in_slots], pids[server])
+        yield from _counter("slots busy", [[bar.start_s, bar.end_s] for bar in in_slots], pids[server])
 
 
-def _in_slot(of: InSlot, pid: int, trial: str) -> Iterator[Event]:
-    spans = [(_name(of.call), of.start_s, of.end_s, _about(of.call, trial))]
-    if of.prefill_s is not None and of.decode_s is not None:
-        spans += [("prefill", of.prefill_s, of.decode_s, {}), ("decode", of.decode_s, of.end_s, {})]
+def _in_slot(bar: InSlot, pid: int, trial: str) -> Iterator[Event]:
+    spans = [(_name(bar.call), bar.start_s, bar.end_s, _about(bar.call, trial))]
+    if bar.prefill_s is not None and bar.decode_s is not None:
+        spans += [("prefill", bar.prefill_s, bar.decode_s, {}), ("decode", bar.decode_s, bar.end_s, {})]
     for title, start_s, end_s, about in spans:
-        event = {"name": title, "cat": "call", "ph": "X", "pid": pid, "tid": of.slot, "ts": start_s, "end": end_s}
+        event = {"name": title, "cat": "call", "ph": "X", "pid": pid, "tid": bar.slot, "ts": start_s, "end": end_s}
         yield {**event, "args": about}
 
 
-def _failed(of: InSlot, pid: int, trial: str) -> Iterator[Event]:
+def _failed(bar: InSlot, pid: int, trial: str) -> Iterator[Event]:
     """Yield a call of which nobody knows whether it had a slot: on a track of its own, since such calls overlap."""
-    mine = {"name": _name(of.call), "cat": "failed call", "id": f"{trial}/call {of.call.call}", "pid": pid, "tid": 0}
-    yield {**mine, "ph": "b", "ts": of.start_s, "args": _about(of.call, trial)}
-    yield {**mine, "ph": "e", "ts": of.end_s}
+    mine = {"name": _name(bar.call), "cat": "failed call", "id": f"{trial}/call {bar.call.call}", "pid": pid, "tid": 0}
+    yield {**mine, "ph": "b", "ts": bar.start_s, "args": _about(bar.call, trial)}
+    yield {**mine, "ph": "e", "ts": bar.end_s}
 
 
 def _name(call: CallRecord) -> str:

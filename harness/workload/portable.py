@@ -30,7 +30,7 @@ def portable(workload: Workload, folder: Path) -> Workload:
         if _is_path(workload.servers[name]):
             servers[name] = workload.servers[name].model_copy(update={"profile": target})
     changes = {"inputs": FrozenDict(inputs), "servers": FrozenDict(servers)}
-    return workload.model_copy(update={key: of for key, of in changes.items() if of != getattr(workload, key)})
+    return workload.model_copy(update={key: value for key, value in changes.items() if value != getattr(workload, key)})
 
 
 def copies(workload: Workload, inputs: Mapping[str, tuple[str, ...]], folder: Path) -> dict[str, bytes]:
