@@ -51,7 +51,7 @@ from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Found, recommend
+from harness.recommend.answer import Recommended, recommend
 from harness.recommend.confirm import Until
 from harness.recommend.constraints import memory_of
 from harness.recommend.evaluate import Problem
@@ -105,7 +105,7 @@ class Duel(NamedTuple):
     best: str
 
 
-def duels(found: Found, confirmed: Analysis | None, measured: Analysis) -> Iterator[Duel]:
+def duels(found: Recommended, confirmed: Analysis | None, measured: Analysis) -> Iterator[Duel]:
     """Yield whom to compare with whom: on each path, and where goals decide among those that meet them."""
     answers = [("prediction", found.recommendation.analysis)]
     if confirmed is not None:
@@ -157,7 +157,7 @@ def time_s(text: str) -> float:
     return found
 
 
-def recommended(space: Space, profile: Profile, progress: Progress, workers: int) -> Found:
+def recommended(space: Space, profile: Profile, progress: Progress, workers: int) -> Recommended:
     """Search the whole space by simulation: only settings that the profile was calibrated for."""
     like = space.loaded.servers[space.candidates[0].plan.queues[0].server]
     memory = memory_of(like, profile)
@@ -175,7 +175,7 @@ def regret(
     *,
     budget_s: float,
     measure: Measure,
-    confirm_by: Callable[[Found], Analysis | None] = lambda found: None,
+    confirm_by: Callable[[Recommended], Analysis | None] = lambda found: None,
     workers: int = 1,
     repeats: int = GRID_REPEATS,
     clock: Callable[[], float] = time.monotonic,
@@ -205,7 +205,7 @@ def regret(
         comparisons = len({(duel.path, duel.recommended, duel.best) for duel in open_})
         left_s = max(0.0, budget_s - (clock() - began_s))
         # Nobody looks on the way: an interval that is looked at once is the narrowest, and it is all the time there is.
-        until = Until(left_s, clock, told_apart=lambda summaries, looks: False)
+        until = Until(left_s, clock, resolved=lambda summaries, looks: False)
         fresh_folder = measure(wanted(fresh.loaded, [fresh.find(name) for name in names], REPEATS, 0), progress, until)
         run = read_run(fresh_folder)
         summaries = summarise(run, index_records(run))
@@ -308,7 +308,7 @@ def main() -> None:
                 result = None if arguments.again else kept_in(arguments.out, path.stem, profile)
                 if result is None:
 
-                    def confirm_by(found: Found) -> Analysis | None:
+                    def confirm_by(found: Recommended) -> Analysis | None:
                         if confirm_s is None:
                             return None
                         like = next(iter(found.space.loaded.servers.values()))

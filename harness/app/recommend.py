@@ -18,10 +18,19 @@ from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
 from harness.predict.servers import Profiles
 from harness.recommend import answer
-from harness.recommend.answer import Found
-from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, too_short, trials_s, within
-from harness.recommend.constraints import Memory, check_one_slot, longest_of, memory_of
+from harness.recommend.answer import Recommended
+from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, trials_s, within
+from harness.recommend.constraints import check_one_slot, longest_of, memory_of
 from harness.recommend.evaluate import Problem
+from harness.recommend.facts import (
+    BudgetTooShort,
+    CouldNotMeasure,
+    MeasurementEnd,
+    MemoryNeed,
+    NothingToCompare,
+    OtherMachine,
+    RecommendationNote,
+)
 from harness.recommend.model import Recommendation
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
 from harness.recommend.space import Space, design_space
@@ -93,7 +102,7 @@ def keep_recommendation(recommendation: Recommendation, out: Path) -> Path:
     return folder
 
 
-def _space(loaded: Loaded, profiles: Profiles, options: RecommendOptions) -> tuple[Space, Memory]:
+def _space(loaded: Loaded, profiles: Profiles, options: RecommendOptions) -> tuple[Space, MemoryNeed]:
     """Return every candidate that is worth looking at, and the memory that they have."""
     extrapolate, most = options.assumptions.extrapolate, options.max_slots
     if profiles.by_model:
@@ -135,7 +144,7 @@ def _profiles(loaded: Loaded, options: RecommendOptions, near: Path, progress: P
     return Profiles(found[models[0]], found if len(models) > 1 else {})
 
 
-def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> Memory:
+def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> MemoryNeed:
     like = loaded.servers[most_slots(loaded.servers)]
     first = memory_of(like, profiles.first, limit_bytes)
     if not like.running:
@@ -160,20 +169,19 @@ def _workers(problem: Problem, options: RecommendOptions) -> Iterator[Evaluate]:
 
 
 def confirm(
-    found: Found, memory: Memory, budget_s: float, options: RunOptions, progress: Progress = SILENT
+    found: Recommended, memory: MemoryNeed, budget_s: float, options: RunOptions, progress: Progress = SILENT
 ) -> Recommendation:
     """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
     recommendation = found.recommendation
     names = within(found, contenders(found, memory), budget_s)
     if len(names) < 2:
-        return _noted(recommendation, "Prediction only: there is nothing to compare it with by measurement.")
+        return _noted(recommendation, NothingToCompare())
     needed_s = expected_s(found, names)
     if needed_s > budget_s:
-        return _noted(recommendation, too_short(budget_s, needed_s))
+        return _noted(recommendation, BudgetTooShort(budget_s, needed_s))
     here, servers = machine_name(), found.space.loaded.servers.values()
     if recommendation.machine != here and not any(spec.simulated for spec in servers):
-        note = f'The profile is of "{recommendation.machine}"; what is measured is this machine, "{here}".'
-        recommendation = _noted(recommendation, note)
+        recommendation = _noted(recommendation, OtherMachine(recommendation.machine, here))
     trial_s = trials_s(found, names)
     progress.say(
         f"measuring {', '.join(names)}: about {seconds(sum(trial_s.values()))} for a repeat of all by the prediction, "
@@ -184,17 +192,17 @@ def confirm(
     try:
         ended = measure_into_folder(to_measure(found, names), options, progress, until)
     except SlotwiseError as error:
-        return _noted(recommendation, f"Prediction only: it could not be measured ({error}).")
+        return _noted(recommendation, CouldNotMeasure(str(error), begun=False))
     _keep(ended.folder, progress)
     if ended.interrupted:
         recommendation = recommendation._replace(interrupted=True)
-        until.why = "it was interrupted"
+        until.end = MeasurementEnd("interrupted")
     if ended.failure is not None:
-        return _noted(recommendation, f"Prediction only: the measurement ended early ({ended.failure}).")
+        return _noted(recommendation, CouldNotMeasure(str(ended.failure), begun=True))
     return confirmed(found._replace(recommendation=recommendation), ended.folder, until)
 
 
-def _noted(recommendation: Recommendation, note: str) -> Recommendation:
+def _noted(recommendation: Recommendation, note: RecommendationNote) -> Recommendation:
     return recommendation._replace(notes=(note, *recommendation.notes))
 
 

@@ -1,16 +1,16 @@
 """From a workload and a profile to a recommendation, by simulation alone.
 
 The search finds who is worth looking at. Those few are predicted again, with every record, on more seeds and under
-resampled profiles, and the verdict on them is the one that a measured run gets too (`harness.analysis`): the same rules
-and the same sentences. What is chosen is never dominated in those records.
+resampled profiles, and the verdict on them is the one that a measured run gets too (`harness.analysis`): the same rule
+and the same facts. What is chosen is never dominated in those records.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
@@ -21,19 +21,28 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
-from harness.recommend.constraints import Longest, Memory, longest_call
+from harness.recommend.constraints import longest_call
 from harness.recommend.evaluate import Problem
+from harness.recommend.facts import (
+    CallTooLong,
+    LateInAnswer,
+    LateInQueue,
+    LongestCall,
+    MemoryNeed,
+    NearestToGoals,
+    RecommendationNote,
+    SearchInterrupted,
+)
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, PathUse, Point, Recommendation
-from harness.recommend.scoring import Judge, Score, front, pick
+from harness.recommend.scoring import Judge, Scored, front, pick
 from harness.recommend.search import SEEDS, Searched, search
-from harness.recommend.sensitivity import changes_of, knee_of, load_of, relief_of, users_of
+from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import bound_sentence, front_sentence, goal_sentences, search_sentences
 from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
-from harness.units import count, percent
+from harness.units import count
 
-__all__ = ["Found", "finalists", "recommend", "uses_of"]
+__all__ = ["Recommended", "finalists", "recommend", "uses_of"]
 
 MOST_FINALISTS = 8
 MOST_POINTS = 8
@@ -41,7 +50,7 @@ REPEATS = 40  # of the finalists
 FINAL_CALLS = 60_000  # simulated calls with all their records: seconds
 
 
-class Found(NamedTuple):
+class Recommended(NamedTuple):
     """A recommendation, with what a measurement of its finalists needs."""
 
     recommendation: Recommendation
@@ -57,12 +66,12 @@ def recommend(
     evaluate: Evaluate,
     progress: Progress,
     *,
-    memory: Memory,
+    memory: MemoryNeed,
     seeds: int = SEEDS,
     given: Given = None,
     extrapolate: bool = False,
     resamples: int | None = None,
-) -> Found:
+) -> Recommended:
     """Search, predict the finalists, and say what was found; Ctrl-C during the search ends it early.
 
     Raises:
@@ -99,24 +108,24 @@ def recommend(
         answer=names,
         uses=uses_of(space, analysis, names),
         analysis=analysis,
-        goals=goal_sentences(searched, problem),
+        goals=_nearest_to_goals(searched, problem),
         candidates=len(space.candidates),
-        left_out=tuple(f"{item.what}: {item.why}" for item in space.left_out),
-        search=search_sentences(searched),
+        left_out=space.left_out,
+        search=searched.summary,
         front=tuple(_points(searched, best)),
-        front_why=front_sentence(analysis.choice),
-        knee=None,
+        useful_concurrency=None,
         changes=(),
         load=(),
         bounds=(),
-        memory=" ".join(filter(None, (memory.sentence(), longest.room_sentence(memory) if longest else ""))),
+        memory=memory,
+        longest_call=longest,
         interrupted=searched.interrupted,
     )
     if not searched.interrupted:
         try:
             progress.say("looking at when the answer would change")
             recommendation = recommendation._replace(
-                knee=knee_of(space, chosen, judge, evaluate),
+                useful_concurrency=useful_concurrency_of(space, chosen, judge, evaluate),
                 users=users_of(space, chosen, judge, evaluate),
                 goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
                 changes=changes_of(searched, best, judge, evaluate),
@@ -125,10 +134,10 @@ def recommend(
             )
         except KeyboardInterrupt:  # the answer is there; what is said beside it is not
             recommendation = recommendation._replace(interrupted=True)
-    return Found(recommendation, run, space, searched)
+    return Recommended(recommendation, run, space, searched)
 
 
-def finalists(scores: Sequence[Score]) -> list[Candidate]:
+def finalists(scores: Sequence[Scored]) -> list[Candidate]:
     """Return the few that the verdict is made of: what the rules would choose, and what it has to stand beside.
 
     Per path the fastest and the choice, the choice for the whole, the simplest of all, and the best of the other kind:
@@ -174,9 +183,9 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
             queue
             for number, pipeline in enumerate(space.loaded.pipelines)
             if pipeline.name in verdict.pipelines
-            for node, of in enumerate(pipeline.graph.nodes)
-            if of.kind == "agent"
-            for queue in queues_of(candidate.plan.placement[number][node])
+            for at, node in enumerate(pipeline.graph.nodes)
+            if node.kind == "agent"
+            for queue in queues_of(candidate.plan.placement[number][at])
         }
         pools = {place.policy.name for row in candidate.plan.placement for place in row if isinstance(place, Pool)}
         mine = [queue for index, queue in enumerate(candidate.plan.queues) if index in places]
@@ -222,7 +231,7 @@ def _predicted(
         plans=tuple(candidate.plan for candidate in last),
         servers={name: spec for name, spec in space.loaded.servers.items() if name in used},
     )
-    calls = sum(fmean(of.calls for of in searched.figures[candidate.number]) for candidate in last)
+    calls = sum(fmean(one.calls for one in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
     first, by_model = profiles
     run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
@@ -263,20 +272,19 @@ def dominated(name: str, analysis: Analysis, space: Space, needed: Mapping[int, 
 
 
 def _dimensions(name: str, analysis: Analysis, space: Space, needed: Mapping[int, int | None]) -> tuple[float, ...]:
-    summary = next(of for of in analysis.candidates if of.name == name)
     return (
-        *(_path_s(summary, verdict.pipelines) for verdict in analysis.paths),
+        *(_path_s(analysis.by_name[name], verdict.pipelines) for verdict in analysis.paths),
         float(needed[space.find(name).number] or 0),
     )
 
 
 def _path_s(summary: CandidateSummary, pipelines: Sequence[str]) -> float:
-    times = [of.time.value if of.time else math.inf for of in summary.pipelines if of.pipeline in pipelines]
-    failed = any(of.jobs_failed for of in summary.pipelines)
+    times = [s.time.value if s.time else math.inf for s in summary.pipelines if s.pipeline in pipelines]
+    failed = any(s.jobs_failed for s in summary.pipelines)
     return math.inf if failed else math.exp(fmean(map(math.log, times)))
 
 
-def _points(searched: Searched, best: Sequence[Score]) -> list[Point]:
+def _points(searched: Searched, best: Sequence[Scored]) -> list[Point]:
     """Return the front, thinned out where it is long, with the answer in it."""
     on_front = front(searched.finalists)
     names = {score.candidate.name for score in best}
@@ -305,38 +313,49 @@ def _bounds(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[
     rows = []
     for verdict in analysis.paths:
         name = names[0] if len(names) == 1 else verdict.chosen
-        summary = next((of for of in analysis.candidates if of.name == name), None)
-        if summary is None:
+        candidate = analysis.by_name.get(name or "")
+        if candidate is None:
             continue
-        for number, of in enumerate(summary.pipelines):
+        for number, summary in enumerate(candidate.pipelines):
             span_s = found.span_s[number]
-            lone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
-            if lone and span_s and span_s < (found.batch_work_s or 0.0):
+            alone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
+            if alone and span_s and span_s < (found.batch_work_s or 0.0):
                 continue  # its work, below, says more
-            if of.pipeline in verdict.pipelines and of.time and span_s:
-                what = "a reply" if verdict.path == "interactive" else "a job"
-                rows.append((of.pipeline, what, of.time.value, span_s))
+            if summary.pipeline in verdict.pipelines and summary.time and span_s:
+                figure: Literal["a reply", "a job"] = "a reply" if verdict.path == "interactive" else "a job"
+                rows.append(BoundRow(summary.pipeline, figure, summary.time.value, span_s))
         if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
-            done = next(of.all_done for of in summary.pipelines if of.pipeline in verdict.pipelines)
+            done = next(s.all_done for s in candidate.pipelines if s.pipeline in verdict.pipelines)
             if done:
-                rows.append((verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
-    return [BoundRow(*row, bound_sentence(*row)) for row in rows]
+                rows.append(BoundRow(verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
+    return rows
 
 
-def _notes(analysis: Analysis, longest: Longest | None, searched: Searched) -> list[str]:
-    notes = []
+def _nearest_to_goals(searched: Searched, problem: Problem) -> tuple[NearestToGoals, ...]:
+    """Where no candidate meets all goals: the one that misses them by least, and which goals no routing meets."""
+    missing = any(score.missed for score in searched.scores)
+    able = [score for score in searched.finalists if not score.failed] or list(searched.finalists)
+    if not missing or any(score.meets for score in searched.scores):
+        return ()
+    nearest = min(able, key=lambda s: (s.excess, s.candidate.simplicity))
+    spans = bounds(problem, 1).span_s
+    out_of_reach = []
+    for miss in nearest.missed:
+        span_s = spans[list(problem.loaded.workload.pipelines).index(miss.pipeline)]
+        if miss.goal == "p50_s" and span_s is not None and span_s > miss.wanted_s:
+            out_of_reach.append((miss.pipeline, span_s))
+    return (NearestToGoals(nearest.candidate.name, nearest.missed, tuple(out_of_reach)),)
+
+
+def _notes(analysis: Analysis, longest: LongestCall | None, searched: Searched) -> Iterator[RecommendationNote]:
     if searched.interrupted:
-        notes.append("Interrupted: this is the best of what had been looked at by then.")
+        yield SearchInterrupted()
     if longest is not None and not longest.fits:
-        notes.append(longest.sentence())
+        yield CallTooLong(longest)
     names = answer_of(analysis)
     late = max((score.late_share for score in searched.finalists if score.candidate.name in names), default=0.0)
     if late:
-        notes.append(f"{percent(late)} of the calls are given up at the workload's timeout_s, in the answer itself.")
-    waits = [score for score in searched.scores if score.late_share > 0]
+        yield LateInAnswer(late)
+    waits = [score.late_share for score in searched.scores if score.late_share > 0]
     if waits:
-        notes.append(
-            f"{count(len(waits), 'candidate')} would lose calls to the workload's timeout_s while they wait in the "
-            f"server's queue (up to {percent(max(score.late_share for score in waits))} of them)."
-        )
-    return notes
+        yield LateInQueue(len(waits), max(waits))

@@ -22,11 +22,10 @@ from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, compare
 from harness.analysis.verdict import path_standings
 from harness.core.records import Path as JobPath
-from harness.recommend.answer import Found, answer_of, uses_of
-from harness.recommend.constraints import Memory
+from harness.recommend.answer import Recommended, answer_of, uses_of
+from harness.recommend.facts import MeasurementEnd, MemoryNeed, TooFewRepeats
 from harness.recommend.model import Confirmation, Difference, Recommendation
 from harness.runs.folder import read_run
-from harness.units import count, percent, seconds
 from harness.workload.load import Loaded
 from harness.workload.schema import FrozenDict, MeasureSpec
 
@@ -36,9 +35,8 @@ __all__ = [
     "confirmed",
     "contenders",
     "expected_s",
-    "fastest_told_apart",
+    "fastest_resolved",
     "to_measure",
-    "too_short",
     "trials_s",
     "within",
 ]
@@ -54,7 +52,7 @@ SIMULATED_START_S = 3.0
 MARGIN = 1.3  # a real run takes longer than its calls: servers, pauses
 
 
-def contenders(found: Found, memory: Memory) -> tuple[str, ...]:
+def contenders(found: Recommended, memory: MemoryNeed) -> tuple[str, ...]:
     """Return two to four candidates worth measuring: the answer first, then who stands nearest to it.
 
     All their servers are loaded at once, so those that would not fit beside the others are left out.
@@ -75,7 +73,7 @@ def contenders(found: Found, memory: Memory) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def within(found: Found, names: Sequence[str], budget_s: float) -> tuple[str, ...]:
+def within(found: Recommended, names: Sequence[str], budget_s: float) -> tuple[str, ...]:
     """Return the first of these, two at least: as many as the budget gives enough repeats to tell them apart."""
     kept = tuple(names)
     while len(kept) > 2 and expected_s(found, kept, WORTH_REPEATS) > budget_s:
@@ -83,7 +81,7 @@ def within(found: Found, names: Sequence[str], budget_s: float) -> tuple[str, ..
     return kept
 
 
-def expected_s(found: Found, names: Sequence[str], repeats: int = LEAST_REPEATS) -> float:
+def expected_s(found: Recommended, names: Sequence[str], repeats: int = LEAST_REPEATS) -> float:
     """Return about how long so many repeats of these take, by the prediction; left out: the least that is of use."""
     summaries = [of for of in found.recommendation.analysis.candidates if of.name in names]
     servers = {use.server for of in summaries for use in of.servers}
@@ -92,7 +90,7 @@ def expected_s(found: Found, names: Sequence[str], repeats: int = LEAST_REPEATS)
     return starts_s + MARGIN * once_s * (1 + repeats)
 
 
-def trials_s(found: Found, names: Sequence[str]) -> dict[str, float]:
+def trials_s(found: Recommended, names: Sequence[str]) -> dict[str, float]:
     """Return how long one trial of each of these takes, by the prediction."""
     return {
         of.name: of.makespan.value
@@ -101,7 +99,7 @@ def trials_s(found: Found, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def to_measure(found: Found, names: Sequence[str]) -> Loaded:
+def to_measure(found: Recommended, names: Sequence[str]) -> Loaded:
     """Return the workload with these candidates alone, to be measured until enough is known."""
     loaded = found.space.loaded
     plans = tuple(found.space.find(name).plan for name in names)
@@ -131,7 +129,7 @@ class Until:
         clock: Callable[[], float] = time.monotonic,
         *,
         trial_s: Mapping[str, float] = FrozenDict(),
-        told_apart: Callable[[Sequence[CandidateSummary], int], bool] | None = None,
+        resolved: Callable[[Sequence[CandidateSummary], int], bool] | None = None,
     ) -> None:
         """Begin.
 
@@ -139,17 +137,17 @@ class Until:
             budget_s: from now on, servers to be started included.
             clock: seconds.
             trial_s: how long a trial of each candidate takes, by the prediction.
-            told_apart: whether the candidates' figures say enough at the n-th look; left out: every path's fastest is
+            resolved: whether the candidates' figures say enough at the n-th look; left out: every path's fastest is
                 told from all others.
         """
         self._clock, self._end_s, self._budget_s = clock, clock() + budget_s, budget_s
-        self._trial_s, self._told_apart = trial_s, told_apart or fastest_told_apart
+        self._trial_s, self._resolved = trial_s, resolved or fastest_resolved
         self._first_s: float | None = None  # when the first trial had ended: it has the start of the servers in it
         self._trials = 0  # since then, warm-up included
         self._next_look = FIRST_LOOK
         self.looks = 0
         self.separated = False
-        self.why = "all repeats were measured, and some are not told apart"
+        self.end = MeasurementEnd("all repeats")
 
     def __call__(self, folder: Path) -> bool:
         """Look at a run folder after a trial; candidates are compared where a look is due."""
@@ -165,9 +163,9 @@ class Until:
         if repeats >= self._next_look:
             self.looks += 1
             self._next_look = math.ceil(MORE_FOR_A_LOOK * repeats)
-            self.separated = self._told_apart(summarise(run, index_records(run)), self.looks)
+            self.separated = self._resolved(summarise(run, index_records(run)), self.looks)
             if self.separated:
-                self.why = "the candidates were told apart"
+                self.end = MeasurementEnd("resolved")
                 return True
         return self._too_long(now_s, done, repeats)
 
@@ -189,15 +187,12 @@ class Until:
         left_s = self._end_s - now_s
         if expected_s <= left_s:
             return False
-        what = "another repeat" if repeats >= LEAST_REPEATS - 1 else f"the {LEAST_REPEATS} repeats that it takes"
-        left = "nothing" if left_s <= 0 else seconds(left_s)
-        self.why = (
-            f"{what} would have taken about {seconds(expected_s)}, and {left} of {seconds(self._budget_s)} was left"
-        )
+        needed = 1 if repeats >= LEAST_REPEATS - 1 else LEAST_REPEATS
+        self.end = MeasurementEnd("budget", needed, expected_s, left_s, self._budget_s)
         return True
 
 
-def fastest_told_apart(summaries: Sequence[CandidateSummary], looks: int) -> bool:
+def fastest_resolved(summaries: Sequence[CandidateSummary], looks: int) -> bool:
     """Whether every path's fastest is told from all others, with an error shared among so many looks."""
     return all(comparison.relation != "unresolved" for comparison in comparisons_of(summaries, looks))
 
@@ -220,7 +215,7 @@ def comparisons_of(summaries: Sequence[CandidateSummary], looks: int) -> list[Co
     return found
 
 
-def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
+def confirmed(found: Recommended, folder: Path, until: Until) -> Recommendation:
     """Return the recommendation with what the measurement in a folder says; where they disagree, that wins."""
     recommendation = found.recommendation
     run = read_run(folder)
@@ -228,8 +223,7 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
     names = answer_of(analysis)
     repeats = max((of.repeats for of in analysis.candidates), default=0)
     if not names or repeats < LEAST_REPEATS:
-        note = f"Prediction only: the measurement ended after {count(repeats, 'repeat')}; {until.why}."
-        return recommendation._replace(notes=(note, *recommendation.notes))
+        return recommendation._replace(notes=(TooFewRepeats(repeats, until.end), *recommendation.notes))
     differences = tuple(_differences(recommendation.analysis, analysis))
     contradicts = set(names) != set(recommendation.answer)
     return recommendation._replace(
@@ -237,7 +231,6 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
         answer=names,
         uses=uses_of(found.space, analysis, names),
         front=tuple(point._replace(chosen=point.candidate in names) for point in recommendation.front),
-        front_why="Chosen: by the measurement." if contradicts else recommendation.front_why,
         confirmation=Confirmation(
             run.origin,
             str(folder),
@@ -247,7 +240,9 @@ def confirmed(found: Found, folder: Path, until: Until) -> Recommendation:
             differences,
             until.separated,
             contradicts,
-            tuple(_sentences(recommendation, names, differences, repeats, until, contradicts)),
+            recommendation.answer,
+            until.end,
+            until.looks,
         ),
     )
 
@@ -268,37 +263,3 @@ def _differences(predicted: Analysis, measured: Analysis) -> list[Difference]:
         for mine, real in zip(pair.predicted.pipelines, pair.measured.pipelines, strict=True)
         if mine.time and real.time
     ]
-
-
-def _sentences(
-    recommendation: Recommendation,
-    names: Sequence[str],
-    differences: Sequence[Difference],
-    repeats: int,
-    until: Until,
-    contradicts: bool,
-) -> list[str]:
-    lines = [f"{count(repeats, 'repeat')} of each: {until.why}."]
-    if differences:
-        errors = [abs(of.error) for of in differences]
-        lines.append(f"The prediction was off by {percent(fmean(errors))} (mean), {percent(max(errors))} at worst.")
-    mine, theirs = (" and ".join(f'"{name}"' for name in of) for of in (names, recommendation.answer))
-    if contradicts:
-        lines.append(f"The measurement contradicts the prediction: {mine}, and not {theirs}. The measurement counts.")
-        lines.append(f"What is said further down of knee, people, changes, load and bounds is of {theirs} still.")
-    else:
-        lines.append(f"The measurement says the same: {mine}.")
-    if until.looks > 1:
-        lines.append(
-            f"It was looked at {until.looks} times on the way: to end it, look k had 1 / (k (k + 1)) of the 5 % error "
-            "to itself."
-        )
-    return lines
-
-
-def too_short(budget_s: float, needed_s: float) -> str:
-    """Say that a budget does not suffice to confirm anything."""
-    return (
-        f"Prediction only: a budget of {seconds(budget_s)} is too short to confirm it, which takes about "
-        f"{seconds(needed_s)} at least (--budget)."
-    )

@@ -1,29 +1,39 @@
-"""What a recommendation says: a frozen tree that the terminal, Markdown and JSON render. Sentences are plain text."""
+"""What a recommendation knows: a frozen tree of facts. `harness.wording.recommendations` says them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from harness.analysis.model import Analysis
 from harness.core.records import Origin, Path
+from harness.recommend.facts import (
+    Excluded,
+    LongestCall,
+    MeasurementEnd,
+    MemoryNeed,
+    NearestToGoals,
+    RecommendationNote,
+    Relief,
+    SearchSummary,
+)
 
 __all__ = [
     "RECOMMENDATION_VERSION",
+    "AtMost",
     "BoundRow",
     "Change",
     "Confirmation",
     "Difference",
-    "Knee",
-    "KneeRow",
     "LoadRow",
     "PathUse",
     "Point",
     "Recommendation",
+    "UsefulConcurrency",
     "Users",
     "UsersRow",
 ]
 
-RECOMMENDATION_VERSION = 1
+RECOMMENDATION_VERSION = 2
 
 
 class PathUse(NamedTuple):
@@ -53,7 +63,7 @@ class Point(NamedTuple):
     on_front: bool  # the chosen one may lie beside it: within 5 % and simpler
 
 
-class KneeRow(NamedTuple):
+class AtMost(NamedTuple):
     """So many calls in flight at most."""
 
     in_flight: int | None  # None: no limit
@@ -62,14 +72,13 @@ class KneeRow(NamedTuple):
     times_s: tuple[float, ...]
 
 
-class Knee(NamedTuple):
-    """How many agents are worth attaching at once: the first row within 5 % of the best throughput."""
+class UsefulConcurrency(NamedTuple):
+    """How many calls at once are worth it: the first row within 5 % of the best throughput."""
 
     servers: tuple[str, ...]  # several take whatever comes
     slots: int  # of all of them
-    rows: tuple[KneeRow, ...]
+    rows: tuple[AtMost, ...]
     in_flight: int | None
-    sentence: str
 
 
 class UsersRow(NamedTuple):
@@ -84,18 +93,27 @@ class UsersRow(NamedTuple):
 class Users(NamedTuple):
     """How many people the answer carries: with goals the most that meet them, else where throughput stops rising."""
 
+    candidate: str
     rows: tuple[UsersRow, ...]
     most: int | None  # None: one is too many
-    sentence: str
+    with_goals: bool
 
 
 class Change(NamedTuple):
-    """What the answer would be were something else."""
+    """What the answer would be were something else.
+
+    Where one candidate stands in for one other, `ratios` says by path what the answer would take, over what the better
+    one takes; with fewer slots it is what these would take over what the answer takes.
+    """
 
     what: str
     stays: bool
     candidates: tuple[str, ...]  # that would be chosen
-    sentence: str
+    fewer_slots: bool = False
+    ratios: tuple[float, ...] = ()
+    answer: str = ""  # whose times `ratios` are about
+    fails: bool = False  # jobs of the answer would fail, and not those of the better one
+    misses_goal: bool = False  # the same of goals
 
 
 class LoadRow(NamedTuple):
@@ -108,13 +126,12 @@ class LoadRow(NamedTuple):
 
 
 class BoundRow(NamedTuple):
-    """A figure of the answer beside what no routing can beat. Seconds."""
+    """A figure of the answer beside its lower bound for any routing. Seconds."""
 
     pipeline: str
-    figure: str
+    figure: Literal["a job", "a reply", "all jobs"]
     found_s: float
     bound_s: float
-    sentence: str
 
 
 class Difference(NamedTuple):
@@ -128,7 +145,7 @@ class Difference(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """What the measurement said."""
+    """What the measurement found."""
 
     origin: Origin
     folder: str
@@ -138,7 +155,9 @@ class Confirmation(NamedTuple):
     differences: tuple[Difference, ...]
     separated: bool
     contradicts: bool
-    sentences: tuple[str, ...]
+    predicted: tuple[str, ...]  # the answer before it
+    end: MeasurementEnd
+    looks: int  # at what had been measured until then
 
 
 class Recommendation(NamedTuple):
@@ -151,21 +170,21 @@ class Recommendation(NamedTuple):
     machine: str
     paths: tuple[Path, ...]
     origin: Origin  # of the answer: predicted, or measured where it was confirmed
-    notes: tuple[str, ...]  # what belongs above everything
+    notes: tuple[RecommendationNote, ...]  # what belongs above everything
     answer: tuple[str, ...]  # names of the candidates to run: one, or one for each path
     uses: tuple[PathUse, ...]
     analysis: Analysis  # of the finalists, predicted
-    goals: tuple[str, ...]  # said where none meets all
+    goals: tuple[NearestToGoals | Relief, ...]  # where none meets all
     candidates: int
-    left_out: tuple[str, ...]
-    search: tuple[str, ...]
+    left_out: tuple[Excluded, ...]
+    search: SearchSummary
     front: tuple[Point, ...]
-    knee: Knee | None
+    useful_concurrency: UsefulConcurrency | None
     changes: tuple[Change, ...]
     load: tuple[LoadRow, ...]
     bounds: tuple[BoundRow, ...]
-    memory: str
+    memory: MemoryNeed
+    longest_call: LongestCall | None
     users: Users | None = None
-    front_why: str = ""  # why that point of the front was chosen
     confirmation: Confirmation | None = None
     interrupted: bool = False

@@ -14,30 +14,22 @@ from typing import NamedTuple
 from harness.analysis.rule import ChoiceKind, Estimates, decide, within
 from harness.core.records import Path
 from harness.recommend.evaluate import Figures
+from harness.recommend.facts import GoalFigure
 from harness.recommend.space import Candidate
 from harness.workload.schema import Goal, Workload
 
-__all__ = ["Judge", "Judged", "Pick", "Score", "dominates", "front", "pick", "rankings"]
+__all__ = ["Judge", "Pick", "Scored", "dominates", "front", "pick", "rankings"]
 
 NEVER = math.inf
 
 
-class Judged(NamedTuple):
-    """A goal, and what a candidate reaches."""
-
-    pipeline: str
-    goal: str
-    wanted_s: float
-    found_s: float
-
-
-class Score(NamedTuple):
+class Scored(NamedTuple):
     """One candidate over the seeds that it was tried on."""
 
     candidate: Candidate
     times_s: tuple[float, ...]  # by path: geometric mean of its pipelines' median times; infinite where none ended well
     memory_bytes: int | None
-    missed: tuple[Judged, ...]
+    missed: tuple[GoalFigure, ...]
     excess: float  # factor by which the worst goal is missed; 1 = met
     judged: bool  # some goal could be judged
     failed_on: tuple[bool, ...]  # by path: jobs failed, or it cannot end
@@ -84,8 +76,8 @@ class Judge(NamedTuple):
         goals = tuple((n, name, spec.goal) for n, (name, spec) in enumerate(specs) if spec.goal is not None)
         return cls(paths, members, goals, memory)
 
-    def score(self, candidate: Candidate, figures: Iterable[Figures]) -> Score:
-        """Score a candidate by its figures, one for each seed."""
+    def score(self, candidate: Candidate, figures: Iterable[Figures]) -> Scored:
+        """Scored a candidate by its figures, one for each seed."""
         found = sorted(figures, key=lambda of: of.repeat)
         failed_on = tuple(
             any(of.cannot_end or any(of.jobs_failed[number] for number in mine) for of in found)
@@ -98,7 +90,7 @@ class Judge(NamedTuple):
         missed = tuple(goal for goal in goals if goal.found_s > goal.wanted_s)
         calls = sum(of.calls for of in found)
         makespan_s = sum(of.makespan_s for of in found)
-        return Score(
+        return Scored(
             candidate,
             times,
             self.memory.get(candidate.number),
@@ -111,7 +103,7 @@ class Judge(NamedTuple):
             len(found),
         )
 
-    def _goals(self, found: Sequence[Figures]) -> Iterable[Judged]:
+    def _goals(self, found: Sequence[Figures]) -> Iterable[GoalFigure]:
         """Judge goals on medians over the seeds; of a 95th percentile too, which the verdict takes over all jobs."""
         for number, name, goal in self.goals:
             for key, wanted_s, values in (
@@ -121,19 +113,19 @@ class Judge(NamedTuple):
             ):
                 known = [value for value in values if value is not None]
                 if wanted_s is not None and known:
-                    yield Judged(name, key, wanted_s, median(known))
+                    yield GoalFigure(name, key, wanted_s, median(known))
 
 
 class Pick(NamedTuple):
     """The answer as the scores give it."""
 
-    by_path: tuple[Score | None, ...]  # in the judge's order; None: no job of any candidate ended well there
-    fastest: tuple[Score | None, ...]
-    whole: Score | None  # None: the paths are best served by different ones, and nothing decides between them
+    by_path: tuple[Scored | None, ...]  # in the judge's order; None: no job of any candidate ended well there
+    fastest: tuple[Scored | None, ...]
+    whole: Scored | None  # None: the paths are best served by different ones, and nothing decides between them
     kind: ChoiceKind
 
     @property
-    def chosen(self) -> tuple[Score, ...]:
+    def chosen(self) -> tuple[Scored, ...]:
         """What is to be run: one candidate, or one for each path; none where no job ended well on one of them."""
         if self.whole:
             return (self.whole,)
@@ -145,13 +137,13 @@ class Pick(NamedTuple):
         return tuple(dict.fromkeys(score.candidate.name for score in self.chosen))
 
 
-def pick(scores: Sequence[Score]) -> Pick:
+def pick(scores: Sequence[Scored]) -> Pick:
     """Choose by the rule of the verdict, where those tie that are within 5 % of the fastest."""
 
     def ties(n: int, fastest: int, path: int) -> bool:
         return within(scores[n].times_s[path], scores[fastest].times_s[path])
 
-    def score(n: int | None) -> Score | None:
+    def score(n: int | None) -> Scored | None:
         return None if n is None else scores[n]
 
     found = decide([score.estimates for score in scores], ties)
@@ -163,7 +155,7 @@ def pick(scores: Sequence[Score]) -> Pick:
     )
 
 
-def rankings(scores: Sequence[Score]) -> list[list[Score]]:
+def rankings(scores: Sequence[Scored]) -> list[list[Scored]]:
     """Order the candidates, best first, by everything that one could be chosen for: each path, goals, both at once."""
     paths = range(len(scores[0].times_s))
     orders = [sorted(scores, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity)) for path in paths]
@@ -184,7 +176,7 @@ def rankings(scores: Sequence[Score]) -> list[list[Score]]:
     return orders
 
 
-def dominates(one: Score, other: Score, *, simplicity: bool = True) -> bool:
+def dominates(one: Scored, other: Scored, *, simplicity: bool = True) -> bool:
     """Whether `one` is at least as good in times, memory (and simplicity), and better in one of them."""
     mine, theirs = _dimensions(one), _dimensions(other)
     if simplicity and one.candidate.simplicity > other.candidate.simplicity:
@@ -193,17 +185,17 @@ def dominates(one: Score, other: Score, *, simplicity: bool = True) -> bool:
     return one.failed <= other.failed and better and all(a <= b for a, b in zip(mine, theirs, strict=True))
 
 
-def front(scores: Sequence[Score]) -> list[Score]:
+def front(scores: Sequence[Scored]) -> list[Scored]:
     """Return the Pareto front of times and memory, fastest on the first path first; of equals the simplest."""
     able = [score for score in scores if not score.failed]
-    found: dict[tuple[float, ...], Score] = {}
+    found: dict[tuple[float, ...], Scored] = {}
     for score in sorted(able, key=lambda s: (*_dimensions(s), s.candidate.simplicity)):
         if not any(dominates(other, score, simplicity=False) for other in found.values()):
             found.setdefault(_dimensions(score), score)
     return list(found.values())
 
 
-def _dimensions(score: Score) -> tuple[float, ...]:
+def _dimensions(score: Scored) -> tuple[float, ...]:
     return (*score.times_s, *(() if score.memory_bytes is None else (float(score.memory_bytes),)))
 
 

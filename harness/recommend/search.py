@@ -1,7 +1,7 @@
 """The search: everything on every seed where that is little, else successive halving on common random numbers.
 
 Every candidate meets the same draws on a seed, so differences between candidates are much surer than their times. Each
-rung tries those that are left on more seeds and keeps the better part: of each thing that one could be chosen for
+round tries those that are left on more seeds and keeps the better part: of each thing that one could be chosen for
 (a path, the goals, both paths at once) the best, in turns, and of times within 5 % the simplest. What was dropped is
 held against what was kept in the end, on the seeds that both have; who might have been dropped too early is tried on
 more after all. The sum of the chances of the rest bounds the chance that something better was lost.
@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 from harness.analysis.statistics import EQUIVALENCE
 from harness.recommend.evaluate import BASE, Figures, Task, Variation
-from harness.recommend.scoring import Judge, Score, pick, rankings
+from harness.recommend.facts import SearchRound, SearchSummary
+from harness.recommend.scoring import Judge, Scored, pick, rankings
 from harness.recommend.space import Candidate
 from harness.recommend.workers import Evaluate
 from harness.units import count
 
-__all__ = ["Rung", "Searched", "evaluate_all", "search"]
+__all__ = ["Searched", "evaluate_all", "search"]
 
 SEEDS = 16
 FIRST_SEEDS = 2
@@ -35,29 +36,30 @@ FEWEST = 12  # candidates that are always tried on every seed
 EXHAUSTIVE_CALLS = 150_000  # simulated calls that are not worth saving: seconds
 
 
-class Rung(NamedTuple):
-    """One step of the search."""
-
-    candidates: int
-    seeds: int
-
-
 class Searched(NamedTuple):
     """What a search found."""
 
-    scores: tuple[Score, ...]  # of all candidates, each over the seeds that it was tried on
-    finalists: tuple[Score, ...]  # those that were tried on every seed
+    scores: tuple[Scored, ...]  # of all candidates, each over the seeds that it was tried on
+    finalists: tuple[Scored, ...]  # those that were tried on every seed
     figures: Mapping[int, tuple[Figures, ...]]  # by candidate
-    rungs: tuple[Rung, ...]
+    rounds: tuple[SearchRound, ...]
     again: int  # candidates that were given more seeds after they had been dropped
     evaluations: int
     interrupted: bool
     doubt: float | None  # chance, at most, that a dropped one is over 5 % better than what was kept; None = not known
 
     @property
-    def exhaustive(self) -> bool:
-        """Whether every candidate was tried on every seed."""
-        return len(self.rungs) == 1 and not self.interrupted
+    def summary(self) -> SearchSummary:
+        """How it was searched, without what was found."""
+        return SearchSummary(
+            len(self.scores),
+            len(self.finalists),
+            self.rounds,
+            self.again,
+            self.evaluations,
+            self.interrupted,
+            self.doubt,
+        )
 
 
 def search(
@@ -81,23 +83,23 @@ def search(
         exhaustive_calls: try everything on every seed where that is at most so many simulated calls.
         second_chance: try those that may have been dropped too early on more seeds, until nobody is in doubt.
         variation: of the workload.
-        say: told of every rung.
+        say: told of every round.
     """
     figures: dict[int, dict[int, Figures]] = {candidate.number: {} for candidate in candidates}
     left = list(candidates)
-    rungs: list[Rung] = []
+    rounds: list[SearchRound] = []
     again: set[int] = set()
     interrupted, tried = False, min(FIRST_SEEDS, seeds)
     try:
         while True:
-            rungs.append(Rung(len(left), tried))
+            rounds.append(SearchRound(len(left), tried))
             say(f"{count(len(left), 'candidate')} on {count(tried, 'seed')}")
             _extend(figures, left, tried, evaluate, variation)
             if tried >= seeds:
                 break
             calls = fmean(of.calls for candidate in left for of in figures[candidate.number].values())
-            if len(rungs) == 1 and len(left) * seeds * calls <= exhaustive_calls:
-                rungs.clear()
+            if len(rounds) == 1 and len(left) * seeds * calls <= exhaustive_calls:
+                rounds.clear()
                 tried = seeds
                 continue
             left = _kept([judge.score(one, figures[one.number].values()) for one in left])
@@ -121,7 +123,7 @@ def search(
         scored,
         finalists,
         {number: tuple(of[repeat] for repeat in sorted(of)) for number, of in figures.items() if of},
-        tuple(rungs),
+        tuple(rounds),
         len(again),
         sum(len(of) for of in figures.values()),
         interrupted,
@@ -131,7 +133,7 @@ def search(
 
 def _standing(
     candidates: Sequence[Candidate], figures: Mapping[int, Mapping[int, Figures]], judge: Judge
-) -> tuple[tuple[Score, ...], tuple[Score, ...], dict[int, float]]:
+) -> tuple[tuple[Scored, ...], tuple[Scored, ...], dict[int, float]]:
     """Return all scores, those of the candidates with most seeds, and what chances the others have."""
     scored = tuple(judge.score(one, figures[one.number].values()) for one in candidates if figures[one.number])
     most = max((score.seeds for score in scored), default=0)
@@ -165,7 +167,7 @@ def _extend(
             figures[one.candidate][one.repeat] = one
 
 
-def _kept(scores: Sequence[Score]) -> list[Candidate]:
+def _kept(scores: Sequence[Scored]) -> list[Candidate]:
     """Keep one in three, the best by every ranking in turns, and what the rules would choose now."""
     wanted = max(FEWEST, math.ceil(len(scores) / KEPT))
     chosen = pick(scores)
@@ -182,8 +184,8 @@ def _kept(scores: Sequence[Score]) -> list[Candidate]:
 
 
 def _chances(
-    scored: Sequence[Score],
-    finalists: Sequence[Score],
+    scored: Sequence[Scored],
+    finalists: Sequence[Scored],
     figures: Mapping[int, Mapping[int, Figures]],
     judge: Judge,
 ) -> dict[int, float]:

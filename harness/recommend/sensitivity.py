@@ -9,14 +9,23 @@ from harness.core.graph import Pipeline
 from harness.core.plan import Pool
 from harness.core.scheduling import FIFO
 from harness.recommend.evaluate import Variation, attended
-from harness.recommend.model import Change, Knee, KneeRow, LoadRow, Users, UsersRow
-from harness.recommend.scoring import Judge, Pick, Score, pick, rankings
+from harness.recommend.facts import Relief
+from harness.recommend.model import AtMost, Change, LoadRow, UsefulConcurrency, Users, UsersRow
+from harness.recommend.scoring import Judge, Pick, Scored, pick, rankings
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
-from harness.recommend.words import change_sentence, fewer_sentence, knee_sentence, relief_sentence, users_sentence
 from harness.recommend.workers import Evaluate
 
-__all__ = ["VARIATIONS", "changes_of", "knee_of", "load_of", "open_loops", "pooled", "relief_of", "users_of"]
+__all__ = [
+    "VARIATIONS",
+    "changes_of",
+    "load_of",
+    "open_loops",
+    "pooled",
+    "relief_of",
+    "useful_concurrency_of",
+    "users_of",
+]
 
 SEEDS = 4  # ratios on common random numbers need few
 USERS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -35,8 +44,8 @@ RELIEFS = (
 )
 
 
-def changes_of(searched: Searched, best: Sequence[Score], judge: Judge, evaluate: Evaluate) -> tuple[Change, ...]:
-    """Search again under every variation, and say whether the answer stays; then look for less.
+def changes_of(searched: Searched, best: Sequence[Scored], judge: Judge, evaluate: Evaluate) -> tuple[Change, ...]:
+    """Search again under every variation, and see whether the answer stays; then look for less.
 
     It stays where it is chosen again, or where it is within 5 % of what would be (and meets the goals where that does).
     """
@@ -56,17 +65,21 @@ def changes_of(searched: Searched, best: Sequence[Score], judge: Judge, evaluate
         changes.append(_change(variation.name, before, pick([*found.finalists, *now]), now))
     smaller = [s for s in searched.scores if not s.failed and s.candidate.slots < min(b.candidate.slots for b in best)]
     if smaller and (others := pick(smaller)).chosen:
-        changes.append(Change("fewer slots", False, others.names, fewer_sentence(others, best, judge)))
+        ratios = tuple(
+            min(score.times_s[path] for score in others.chosen) / min(score.times_s[path] for score in best)
+            for path in range(len(judge.paths))
+        )
+        changes.append(Change("fewer slots", False, others.names, fewer_slots=True, ratios=ratios))
     return tuple(changes)
 
 
-def _of_every_kind(searched: Searched, best: Sequence[Score]) -> list[Candidate]:
+def _of_every_kind(searched: Searched, best: Sequence[Scored]) -> list[Candidate]:
     """Return who may be the answer to a changed workload, since all of them would take longer than the search itself.
 
     Of every kind the best on each path and by every other ranking, all of the answer's own kind, and the finalists. Of
-    one kind are candidates with the same slots, caps and places: they differ in orders and in calls in flight.
+    one kind are candidates with the same slots, concurrency policies and placement.
     """
-    kinds: dict[object, list[Score]] = {}
+    kinds: dict[object, list[Scored]] = {}
     for score in searched.scores:
         kinds.setdefault(_kind(score.candidate), []).append(score)
     own = {_kind(score.candidate) for score in best}
@@ -80,23 +93,23 @@ def _kind(candidate: Candidate) -> object:
     return tuple((queue.slots, queue.concurrency) for queue in candidate.plan.queues), candidate.plan.placement
 
 
-def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[str, ...]:
-    """Say what would meet the goals where no candidate does: the work made less, on those that were kept."""
+def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate) -> tuple[Relief, ...]:
+    """Return what would meet the goals where no candidate does: the work made less, on those that were kept."""
     if not judge.goals or any(score.meets for score in searched.scores):
         return ()
     kept = [score.candidate for score in searched.finalists]
-    lines = []
+    found = []
     for variation in RELIEFS:
         if not changes(space.loaded.pipelines, variation):
             continue
         figures = evaluate_all(kept, SEEDS, evaluate, variation)
         scores = [judge.score(candidate, figures[candidate.number].values()) for candidate in kept]
         meeting = [score for score in scores if score.meets]
-        lines.append(relief_sentence(variation.name, pick(meeting).names if meeting else ()))
-    return tuple(lines)
+        found.append(Relief(variation.name, pick(meeting).names if meeting else ()))
+    return tuple(found)
 
 
-def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score]) -> Change:
+def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Scored]) -> Change:
     """`before`: what the same rule chooses without the change; `now`: the answer's scores with it."""
     ratios = [
         [score.times_s[path] / chosen.times_s[path] for path in range(len(chosen.times_s))]
@@ -109,16 +122,30 @@ def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score
         and now[0].failed <= found.chosen[0].failed
         and now[0].excess <= found.chosen[0].excess
     )
-    names = tuple(score.candidate.name for score in now) if stays else found.names
-    return Change(what, stays, names, change_sentence(what, stays, found, now))
+    if stays:
+        return Change(what, True, tuple(score.candidate.name for score in now))
+    if len(now) != 1 or len(found.chosen) != 1:
+        return Change(what, False, found.names)
+    mine, better = now[0], found.chosen[0]
+    return Change(
+        what,
+        False,
+        found.names,
+        ratios=tuple(ratios[0]),
+        answer=mine.candidate.name,
+        fails=mine.failed and not better.failed,
+        misses_goal=bool(mine.missed) and not better.missed,
+    )
 
 
-def _numbers(scores: Sequence[Score]) -> set[int]:
+def _numbers(scores: Sequence[Scored]) -> set[int]:
     return {score.candidate.number for score in scores}
 
 
-def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Knee | None:
-    """Say how many calls in flight are worth it on the server of the first path's choice."""
+def useful_concurrency_of(
+    space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate
+) -> UsefulConcurrency | None:
+    """Return how many calls in flight are worth it on the server of the first path's choice."""
     candidate = chosen[0]
     index = len(candidate.plan.queues) - 1  # of two servers the second is the batch path's
     servers = len(candidate.plan.queues) if pooled(candidate) else 1
@@ -132,12 +159,12 @@ def knee_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: E
     rows = []
     for at_once in sorted(family, key=lambda n: (n is None, n or 0)):
         score = judge.score(family[at_once], figures[family[at_once].number].values())
-        rows.append(KneeRow(at_once, family[at_once].name, score.tokens_per_s, score.times_s))
+        rows.append(AtMost(at_once, family[at_once].name, score.tokens_per_s, score.times_s))
     most = max(row.tokens_per_s for row in rows)
-    knee = next(row for row in rows if row.tokens_per_s >= WORTH * most)
+    enough = next(row for row in rows if row.tokens_per_s >= WORTH * most)
     used = candidate.plan.queues if pooled(candidate) else (candidate.plan.queues[index],)
     names, slots = tuple(queue.server for queue in used), sum(queue.slots for queue in used)
-    return Knee(names, slots, tuple(rows), knee.in_flight, knee_sentence(names, slots, rows, knee))
+    return UsefulConcurrency(names, slots, tuple(rows), enough.in_flight)
 
 
 def pooled(candidate: Candidate) -> bool:
@@ -146,7 +173,7 @@ def pooled(candidate: Candidate) -> bool:
 
 
 def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: Evaluate) -> Users | None:
-    """Say how many people the interactive path's choice carries; None where nobody waits in a closed loop."""
+    """Return how many people the interactive path's choice carries; None where nobody waits in a closed loop."""
     if not any(attended(pipeline) for pipeline in space.loaded.pipelines):
         return None
     candidate = chosen[-1]  # of two the second is that of the interactive path
@@ -160,7 +187,7 @@ def users_of(space: Space, chosen: Sequence[Candidate], judge: Judge, evaluate: 
     else:
         best = max(row.tokens_per_s for row in rows)
         most = next(row.users for row in rows if row.tokens_per_s >= WORTH * best)
-    return Users(tuple(rows), most, users_sentence(candidate.name, rows, most, goals=bool(judge.goals)))
+    return Users(candidate.name, tuple(rows), most, bool(judge.goals))
 
 
 def _family(space: Space, candidate: Candidate, index: int) -> list[Candidate]:
@@ -195,9 +222,9 @@ def open_loops(pipelines: Sequence[Pipeline]) -> bool:
 
 
 def load_of(
-    space: Space, finalists: Sequence[Score], best: Sequence[Score], judge: Judge, evaluate: Evaluate
+    space: Space, finalists: Sequence[Scored], best: Sequence[Scored], judge: Judge, evaluate: Evaluate
 ) -> tuple[LoadRow, ...]:
-    """Say how much the choice matters at half and at more of the rate at which jobs come; nothing for closed loops."""
+    """Return how much the choice matters at half and at more of the rate at which jobs come; closed loops have none."""
     if not open_loops(space.loaded.pipelines):
         return ()
     candidates = list(dict.fromkeys(score.candidate for score in [*finalists, *best]))

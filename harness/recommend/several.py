@@ -12,8 +12,9 @@ from harness.core.plan import Plan, simplicity_of
 from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
-from harness.recommend.space import Candidate, LeftOut, Space, halves_of, slot_counts, ways_of
-from harness.units import count
+from harness.recommend.facts import DoNotFit, Excluded, OneServerForBoth, TooMuch, TwoSchedulings
+from harness.recommend.space import Candidate, Space, halves_of, slot_counts, ways_of
+from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec, same_model
@@ -63,7 +64,7 @@ def space_of_two(
     *,
     extrapolate: bool = False,
     max_slots: int | None = None,
-    fits: Callable[[Sequence[ServerSpec]], str] | None = None,
+    fits: Callable[[Sequence[ServerSpec]], TooMuch | None] | None = None,
 ) -> Space:
     """Return every candidate that gives each of two models a server of its own.
 
@@ -77,17 +78,14 @@ def space_of_two(
     """
     models, base = asked_models(loaded), most_slots(loaded.servers)
     check_models(loaded)
-    left_out = [
-        LeftOut("both models on one server", "name it in `compare` (max_loaded_models)"),
-        LeftOut("two servers with different orders", "one order on both, or first come, first served on one of them"),
-    ]
+    left_out: list[Excluded] = [OneServerForBoth(), TwoSchedulings()]
     choices: list[list[ServerSpec]] = []
     for model in models:
-        of = server_like(loaded, model)
-        slots = slot_counts(of, profiles[model], extrapolate, max_slots, left_out)
-        halves, why = halves_of(of, profiles[model], slots, extrapolate)
-        if why:
-            raise UserError(f"two servers side by side are needed, and {why}")
+        like = server_like(loaded, model)
+        slots = slot_counts(like, profiles[model], extrapolate, max_slots, left_out)
+        halves, missing = halves_of(like, profiles[model], slots, extrapolate)
+        if missing:
+            raise UserError(f"two servers side by side are needed, and {excluded_why(missing)}")
         choices.append(halves)
     shared = _both_paths(loaded, models)
     place = tuple(
@@ -101,7 +99,7 @@ def space_of_two(
     )
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
-    dropped: dict[str, int] = {}
+    dropped: dict[TooMuch, int] = {}
     for first, second in product(*choices):
         specs = {_called(spec): spec for spec in (first, second)}
         if fits and (why := fits([first, second])):
@@ -120,9 +118,9 @@ def space_of_two(
                     f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.queue(one), theirs.queue(other)), place
                 )
             )
-    left_out += [LeftOut(count(n, "pair of servers"), why) for why, n in dropped.items()]
+    left_out += [DoNotFit(n, "pair of servers", reason) for reason, n in dropped.items()]
     if not plans:
-        raise UserError("no candidate is left to look at. " + "; ".join(f"{of.what}: {of.why}" for of in left_out))
+        raise UserError("no candidate is left to look at. " + "; ".join(map(excluded_text, left_out)))
     whole = loaded._replace(
         servers=servers,
         plans=tuple(plans),

@@ -20,7 +20,17 @@ from harness.core.policies import Policies
 from harness.core.scheduling import FIFO, Scheduling
 from harness.errors import UserError
 from harness.profiles.schema import Profile
-from harness.units import count
+from harness.recommend.facts import (
+    DoNotFit,
+    Excluded,
+    FixedSlots,
+    LessContext,
+    NotInProfile,
+    NoTwoServers,
+    ShortContext,
+    TooMuch,
+)
+from harness.wording.searches import excluded_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
@@ -28,7 +38,6 @@ from harness.workload.schema import ServerSpec
 __all__ = [
     "MOST_SLOTS",
     "Candidate",
-    "LeftOut",
     "Space",
     "design_space",
     "halves_of",
@@ -57,19 +66,12 @@ class Candidate(NamedTuple):
         return sum(queue.slots for queue in self.plan.queues)
 
 
-class LeftOut(NamedTuple):
-    """Candidates, or settings that would have made some, that were not looked at."""
-
-    what: str
-    why: str
-
-
 class Space(NamedTuple):
     """All candidates of a workload; `loaded` is the workload with their servers and plans in it."""
 
     loaded: Loaded
     candidates: tuple[Candidate, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Excluded, ...]
     base: str  # the server of the file that all of them are like
 
     def find(self, name: str) -> Candidate:
@@ -101,7 +103,7 @@ def design_space(
     *,
     extrapolate: bool = False,
     max_slots: int | None = None,
-    fits: Callable[[Sequence[ServerSpec]], str] | None = None,
+    fits: Callable[[Sequence[ServerSpec]], TooMuch | None] | None = None,
     context_tokens: int | None = None,
 ) -> Space:
     """Return every candidate of a workload with one model on a profile's machine (`several.py`: with two).
@@ -111,7 +113,7 @@ def design_space(
         profile: says which numbers of slots are known, and whether two servers side by side are.
         extrapolate: try numbers of slots that the profile lacks, in powers of two.
         max_slots: the most slots of one server; None = those of the profile, with `extrapolate` 16.
-        fits: why servers do not fit into the machine together; "" where they do. None = all fit.
+        fits: what servers do not fit into together; None where they fit. Left out: all fit.
         context_tokens: what the longest call needs. Slots have as much where the file gives them less; and where the
             file's context does not fit into the machine, and this does. None = always that of the file.
 
@@ -120,12 +122,11 @@ def design_space(
     """
     base = most_slots(loaded.servers)
     like = loaded.servers[base]
-    left_out: list[LeftOut] = []
+    left_out: list[Excluded] = []
     fixed = not like.resizable
     enough = like.context_tokens if fixed or context_tokens is None else context_tokens
     if enough > like.context_tokens:
-        short = f"slots of {like.context_tokens} tokens, as in the file"
-        left_out.append(LeftOut(short, f"too short for the longest call; all have {enough}"))
+        left_out.append(ShortContext(like.context_tokens, enough))
         like = like.model_copy(update={"context_tokens": enough})
     slots = slot_counts(like, profile, extrapolate, max_slots, left_out)
     policies = loaded.policies
@@ -133,11 +134,11 @@ def design_space(
     both = len(set(paths)) == 2
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
-    dropped: Counter[str] = Counter()
-    cut: Counter[str] = Counter()
+    dropped: Counter[TooMuch] = Counter()
+    shortened: Counter[TooMuch] = Counter()
 
-    def too_much(specs: Iterable[ServerSpec]) -> str:
-        return fits(list(specs)) if fits else ""
+    def too_much(specs: Iterable[ServerSpec]) -> TooMuch | None:
+        return fits(list(specs)) if fits else None
 
     def add(
         queues: tuple[ServerQueue, ...],
@@ -150,8 +151,8 @@ def design_space(
         if why and enough < like.context_tokens:
             less = {server: spec.model_copy(update={"context_tokens": enough}) for server, spec in specs.items()}
             if not too_much(less[queue.server] for queue in queues):
-                cut[why] += 1
-                why, mark, specs = "", f"-in-{enough}", less
+                shortened[why] += 1
+                why, mark, specs = None, f"-in-{enough}", less
         if why:
             dropped[why] += 1
             return
@@ -167,7 +168,7 @@ def design_space(
             add((way.queue(server),), {server: spec}, everything)
     halves, why = halves_of(like, profile, slots, extrapolate)
     if why and not fixed:
-        left_out.append(LeftOut("two servers side by side", why))
+        left_out.append(why)
     if both and not fixed:
         apart = tuple(
             (int(path == "batch"),) * len(pipeline.graph.nodes)
@@ -187,16 +188,10 @@ def design_space(
         for way in ways_of(policies, half.slots, shared=both):
             if way.limit is None:
                 add(tuple(way.queue(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
-    left_out += [LeftOut(count(n, "candidate"), why) for why, n in dropped.items()]
-    left_out += [
-        LeftOut(
-            f"slots of {like.context_tokens} tokens in {count(n, 'candidate')}",
-            f"{why}; they have {enough}, enough for the longest call",
-        )
-        for why, n in cut.items()
-    ]
+    left_out += [DoNotFit(n, "candidate", reason) for reason, n in dropped.items()]
+    left_out += [LessContext(like.context_tokens, enough, n, reason) for reason, n in shortened.items()]
     if not plans:
-        reasons = "; ".join(f"{item.what}: {item.why}" for item in left_out)
+        reasons = "; ".join(map(excluded_text, left_out))
         raise UserError(f"no candidate is left to look at. {reasons}")
     asked = loaded.models.get(base) or (like.model,)
     whole = loaded._replace(
@@ -239,11 +234,11 @@ def _named(queue: ServerQueue) -> str:
 
 
 def slot_counts(
-    like: ServerSpec, profile: Profile, extrapolate: bool, max_slots: int | None, left_out: list[LeftOut]
+    like: ServerSpec, profile: Profile, extrapolate: bool, max_slots: int | None, left_out: list[Excluded]
 ) -> tuple[int, ...]:
     """Return the numbers of slots of one server with the whole machine."""
     if not like.resizable:
-        left_out.append(LeftOut(f"other numbers of slots than {like.slots}", "a running server has the slots it has"))
+        left_out.append(FixedSlots(like.slots))
         return (like.slots,)
     known = {int(slots) for slots in profile.family(like.engine_threads)}
     if extrapolate:
@@ -251,10 +246,9 @@ def slot_counts(
         wanted = known | {1 << k for k in range(7) if 1 << k <= most}
     else:
         wanted = known
-        lacking = [n for n in (1, 2, 4, 8) if n not in known and n < (max_slots or MOST_SLOTS)]
+        lacking = tuple(n for n in (1, 2, 4, 8) if n not in known and n < (max_slots or MOST_SLOTS))
         if lacking:
-            text = ", ".join(map(str, lacking))
-            left_out.append(LeftOut(f"{text} slots", f'not in profile "{profile.name}" (--extrapolate tries them)'))
+            left_out.append(NotInProfile(lacking, profile.name))
     if max_slots is not None:
         wanted = {n for n in wanted if n <= max_slots}
     return tuple(sorted(wanted))
@@ -262,14 +256,14 @@ def slot_counts(
 
 def halves_of(
     like: ServerSpec, profile: Profile, slots: Sequence[int], extrapolate: bool
-) -> tuple[list[ServerSpec], str]:
+) -> tuple[list[ServerSpec], NoTwoServers | None]:
     """Return the servers that can work side by side on this machine, or why there are none."""
     if not profile.contention or "2" not in profile.contention:
-        return [], f'profile "{profile.name}" does not know how two busy servers slow each other'
+        return [], NoTwoServers("contention", profile.name)
     if profile.half is None:
-        return [like.with_slots(n) for n in slots], ""
+        return [like.with_slots(n) for n in slots], None
     if not like.simulated and like.engine_threads not in (None, "half"):
-        return [], "the server has a number of threads of its own, and the profile knows two servers on half each"
+        return [], NoTwoServers("threads", profile.name)
     known = {int(n) for n in profile.half}
     wanted = sorted({*known, *slots} if extrapolate else known & {*slots, *known})
-    return [like.with_slots(n).halved() for n in wanted], ""
+    return [like.with_slots(n).halved() for n in wanted], None

@@ -15,10 +15,19 @@ from rich.text import Text
 
 from harness.analysis.model import Analysis
 from harness.deploy.kinds import kinds_listed
-from harness.recommend.model import Confirmation, Knee, LoadRow, PathUse, Point, Recommendation, Users
+from harness.recommend.model import (
+    Confirmation,
+    LoadRow,
+    PathUse,
+    Point,
+    Recommendation,
+    UsefulConcurrency,
+    Users,
+)
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
+from harness.wording.recommendations import recommended
 from harness.wording.said import said
 
 __all__ = ["markdown_recommendation", "print_recommendation", "recommendation_text"]
@@ -79,9 +88,18 @@ def markdown_recommendation(recommendation: Recommendation) -> str:
 def recommendation_text(recommendation: Recommendation) -> str:
     """Return it as JSON: raw numbers, with the whole analysis of the finalists in it."""
     found: dict[str, Any] = to_plain(recommendation)
-    found["analysis"] = summary(recommendation.analysis)
+    text = recommended(recommendation)
+    found |= {"notes": text.notes, "goals": text.goals, "left_out": text.left_out, "search": text.search}
+    found |= {"front_why": text.front, "memory": text.memory, "analysis": summary(recommendation.analysis)}
+    for part, sentence in (("useful_concurrency", text.useful_concurrency), ("users", text.users)):
+        if found[part] is not None:
+            found[part]["sentence"] = sentence
+    for part, sentences in (("changes", text.changes), ("bounds", text.bounds)):
+        for row, sentence in zip(found[part], sentences, strict=True):
+            row["sentence"] = sentence
     if recommendation.confirmation is not None:
         found["confirmation"]["analysis"] = summary(recommendation.confirmation.analysis)
+        found["confirmation"]["sentences"] = text.confirmation
     return json.dumps(found, indent=2, allow_nan=False) + "\n"
 
 
@@ -96,33 +114,31 @@ def _where(recommendation: Recommendation) -> str:
 def _sections(recommendation: Recommendation) -> Iterator[_Section]:
     confirmation = recommendation.confirmation
     analysis = confirmation.analysis if confirmation else recommendation.analysis
-    if recommendation.notes:
-        yield _Section("Notes", items=recommendation.notes)
-    text = said(analysis)
-    yield _Section("Answer", lead=text.choice, table=_uses(recommendation.uses))
-    if recommendation.goals:
-        yield _Section("Goals", items=recommendation.goals)
+    text, verdict = recommended(recommendation), said(analysis)
+    if text.notes:
+        yield _Section("Notes", items=text.notes)
+    yield _Section("Answer", lead=verdict.choice, table=_uses(recommendation.uses))
+    if text.goals:
+        yield _Section("Goals", items=text.goals)
     if confirmation:
-        yield _confirmation(confirmation)
-    for verdict, path in zip(analysis.paths, text.paths, strict=True):
-        yield _Section(f"The {verdict.path} path", lead=(path.headline,), items=path.sentences)
+        yield _confirmation(confirmation, text.confirmation)
+    for path, words in zip(analysis.paths, verdict.paths, strict=True):
+        yield _Section(f"The {path.path} path", lead=(words.headline,), items=words.sentences)
     yield _settings(analysis)
     if recommendation.front:
-        yield _front(recommendation.front, recommendation.paths, recommendation.front_why)
-    if recommendation.knee:
-        yield _knee(recommendation.knee, recommendation.paths)
+        yield _front(recommendation.front, recommendation.paths, text.front)
+    if recommendation.useful_concurrency:
+        yield _useful(recommendation.useful_concurrency, recommendation.paths, text.useful_concurrency)
     if recommendation.users:
-        yield _users(recommendation.users, recommendation.paths)
-    if recommendation.changes:
-        yield _Section(
-            "When the answer would change", items=tuple(change.sentence for change in recommendation.changes)
-        )
+        yield _users(recommendation.users, recommendation.paths, text.users)
+    if text.changes:
+        yield _Section("When the answer would change", items=text.changes)
     if recommendation.load:
         yield _load(recommendation.load, recommendation.paths)
-    if recommendation.bounds:
-        yield _Section("What no routing can beat", items=tuple(bound.sentence for bound in recommendation.bounds))
-    looked = (*recommendation.search, *(f"Left out: {text}." for text in recommendation.left_out))
-    yield _Section("What was looked at", items=(*looked, recommendation.memory))
+    if text.bounds:
+        yield _Section("What no routing can beat", items=text.bounds)
+    looked = (*text.search, *(f"Left out: {item}." for item in text.left_out))
+    yield _Section("What was looked at", items=(*looked, text.memory))
     predicted = said(recommendation.analysis)
     if predicted.notices:
         notices = tuple(notice.text for notice in predicted.notices)
@@ -150,7 +166,7 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
     return _Table(("path", "server", "slots", "context", "cap", "in flight", "order"), tuple(rows))
 
 
-def _confirmation(confirmation: Confirmation) -> _Section:
+def _confirmation(confirmation: Confirmation, sentences: tuple[str, ...]) -> _Section:
     rows = tuple(
         (
             difference.candidate,
@@ -165,7 +181,7 @@ def _confirmation(confirmation: Confirmation) -> _Section:
     return _Section(
         f"Confirmation ({confirmation.origin})",
         table=table,
-        items=(*confirmation.sentences, f"Every call: {confirmation.folder}"),
+        items=(*sentences, f"Every call: {confirmation.folder}"),
     )
 
 
@@ -197,20 +213,20 @@ def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:
     return _Section(title, lead=(why,) if why else (), table=_Table(header, tuple(rows)))
 
 
-def _knee(knee: Knee, paths: Sequence[str]) -> _Section:
+def _useful(found: UsefulConcurrency, paths: Sequence[str], sentence: str) -> _Section:
     rows = tuple(
         (
             "no limit" if row.in_flight is None else str(row.in_flight),
             f"{row.tokens_per_s:.1f}",
             *map(_time, row.times_s),
         )
-        for row in knee.rows
+        for row in found.rows
     )
     header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
-    return _Section("How many agents are worth attaching", lead=(knee.sentence,), table=_Table(header, rows))
+    return _Section("How many agents are worth attaching", lead=(sentence,), table=_Table(header, rows))
 
 
-def _users(users: Users, paths: Sequence[str]) -> _Section:
+def _users(users: Users, paths: Sequence[str], sentence: str) -> _Section:
     rows = tuple(
         (
             str(row.users),
@@ -221,7 +237,7 @@ def _users(users: Users, paths: Sequence[str]) -> _Section:
         for row in users.rows
     )
     header = ("people", "tokens per second", *(f"{path} path" for path in paths), "")
-    return _Section("How many people it carries", lead=(users.sentence,), table=_Table(header, rows))
+    return _Section("How many people it carries", lead=(sentence,), table=_Table(header, rows))
 
 
 def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from harness.analysis.statistics import Comparison, Estimate
 from harness.units import seconds
 
-__all__ = ["PART_LABELS", "both_text", "estimate_text", "listed", "quoted", "ratio_text"]
+__all__ = ["GOAL_LABELS", "PART_LABELS", "both_text", "estimate_text", "listed", "quoted", "ratio_text"]
+
+GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
 
 # Kinds of time, by the fields of `harness.analysis.timesplit.Parts`.
 PART_LABELS = {

@@ -9,13 +9,12 @@ from harness.analysis.statistics import P95_NEEDS
 from harness.analysis.timesplit import Parts
 from harness.core.records import Path
 from harness.units import count, seconds
-from harness.wording.figures import PART_LABELS, estimate_text, listed, quoted, ratio_text
+from harness.wording.figures import GOAL_LABELS, PART_LABELS, estimate_text, listed, quoted, ratio_text
 from harness.wording.gains import gains_text
 from harness.wording.sequels import sequel_answers, sequels_text
 
 __all__ = ["choice_sentences", "path_headline", "path_sentences"]
 
-_GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
 _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
 
 
@@ -234,7 +233,7 @@ def _price_text(verdict: PathVerdict, other: Path) -> str:
 
 
 def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSummary) -> str:
-    label = f"{_GOAL_LABELS[goal]} of {summary.pipeline} within {seconds(wanted_s)}"
+    label = f"{GOAL_LABELS[goal]} of {summary.pipeline} within {seconds(wanted_s)}"
     if found_s is None and goal == "p95_s":
         return f"Goal not judged: {label}; a 95th percentile needs {P95_NEEDS} replies, there are {summary.values}."
     if found_s is None:

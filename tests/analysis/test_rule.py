@@ -14,7 +14,8 @@ from harness.analysis.model import CandidateSummary, GoalResult, ServerUse
 from harness.analysis.rule import Decision, Estimates, decide, within
 from harness.analysis.verdict import decide as verdict_of
 from harness.core.plan import Plan
-from harness.recommend.scoring import Judged, Score, pick
+from harness.recommend.facts import GoalFigure
+from harness.recommend.scoring import Scored, pick
 from harness.recommend.space import Candidate
 
 REPEATS = 4
@@ -117,10 +118,10 @@ def summary_of(name: str, known: Estimates, like: CandidateSummary) -> Candidate
     return like._replace(name=name, servers=(use,) * servers, pipelines=tuple(pipelines))
 
 
-def score_of(number: int, known: Estimates) -> Score:
+def score_of(number: int, known: Estimates) -> Scored:
     """The same candidate in a search."""
-    missed = (Judged("chat", "p50_s", 1.0, 2.0),) if known.meets_goals is False else ()
-    return Score(
+    missed = (GoalFigure("chat", "p50_s", 1.0, 2.0),) if known.meets_goals is False else ()
+    return Scored(
         candidate=Candidate(number, Plan(f"c{number}", (), ()), known.simplicity),
         times_s=tuple(float("inf") if time_s is None else time_s for time_s in known.times_s),
         memory_bytes=None,

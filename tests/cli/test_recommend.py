@@ -53,7 +53,7 @@ def test_json_and_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     found = json.loads(capsys.readouterr().out)
     assert found["answer"] == ["window-on-4"]
     assert found["origin"] == "predicted"
-    assert found["knee"]["in_flight"] == 4
+    assert found["useful_concurrency"]["in_flight"] == 4
     (written,) = (folder / "reports").glob("*/recommendation.md")
     text = written.read_text(encoding="utf-8")
     assert text.startswith("# fan: recommendation")

@@ -11,6 +11,7 @@ import pytest
 from quiet import Quiet
 from recommend.workloads import (
     M1_PROMPTS,
+    MADE_UP,
     UNKNOWN,
     alone,
     both,
@@ -29,22 +30,23 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Found, answer_of, dominated, recommend, uses_of
+from harness.recommend.answer import Recommended, answer_of, dominated, recommend, uses_of
 from harness.recommend.bounds import bounds
-from harness.recommend.constraints import Memory
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
+from harness.recommend.facts import MemoryNeed
 from harness.recommend.scoring import Judge, pick
 from harness.recommend.search import evaluate_all
-from harness.recommend.sensitivity import VARIATIONS, knee_of
+from harness.recommend.sensitivity import VARIATIONS, useful_concurrency_of
 from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process, on_cores
+from harness.wording.recommendations import recommended, users_text
 from harness.wording.said import said
 
 WEIGHTS = {"small": 1000, "large": 3000}
 
 
-def found_of(folder: Path, text: str, profile: Profile, given: Given = None, seeds: int = 4) -> Found:
+def found_of(folder: Path, text: str, profile: Profile, given: Given = None, seeds: int = 4) -> Recommended:
     space = design_space(loaded_of(folder, text), profile)
     problem = Problem(space.loaded, Profiles(profile), given)
     return recommend(
@@ -73,12 +75,12 @@ def test_the_published_case(tmp_path: Path, text: str, answer: str, slots: int, 
     assert verdict.batched == (slots > 1)
 
 
-def test_the_knee_of_the_published_case(tmp_path: Path) -> None:
+def test_the_useful_concurrency_of_the_published_case(tmp_path: Path) -> None:
     """Four slots: two at once gain nothing over one, four double it, eight only queue."""
-    knee = found_of(tmp_path, fan(8), load_profile("m1-published"), M1_PROMPTS).recommendation.knee
-    assert knee is not None
-    assert knee.in_flight == 4
-    rates = {row.in_flight: row.tokens_per_s for row in knee.rows}
+    found = found_of(tmp_path, fan(8), load_profile("m1-published"), M1_PROMPTS).recommendation.useful_concurrency
+    assert found is not None
+    assert found.in_flight == 4
+    rates = {row.in_flight: row.tokens_per_s for row in found.rows}
     assert rates[8] == pytest.approx(rates[4], rel=0.05)
     assert rates[2] < 0.6 * rates[4]
 
@@ -152,7 +154,7 @@ def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> None:
     recommendation = found_of(tmp_path, both("p50_s: 0.01"), paper(tmp_path)).recommendation
-    text = " ".join(recommendation.goals)
+    text = " ".join(recommended(recommendation).goals)
     assert "No candidate meets every goal" in text
     assert "Nearest is" in text
     assert "no routing meets that goal" in text
@@ -167,11 +169,11 @@ def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> N
 def test_what_would_meet_goals_that_nothing_meets(tmp_path: Path, goal: str, met: bool) -> None:
     text = chat(10).replace("    nodes:", f"    goal: {{{goal}}}\n    nodes:")
     recommendation = found_of(tmp_path, text, paper(tmp_path)).recommendation
-    said = " ".join(recommendation.goals)
+    said = " ".join(recommended(recommendation).goals)
     assert "No candidate meets every goal. Nearest is" in said
     assert ("Answers half as long: they are met, with" in said) == met
     assert "people" not in said  # one chats anyway
-    assert "Chosen: " in recommendation.front_why
+    assert "Chosen: " in recommended(recommendation).front
 
 
 def test_what_would_change_the_answer(tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_how_many_people_it_carries(tmp_path: Path) -> None:
     wanted = chat(16).replace("    nodes:", f"    goal: {{p50_s: {1.01 * rows[2].times_s[0]}}}\n    nodes:")
     goal = found_of(tmp_path, wanted, paper_profile).recommendation.users
     assert goal is not None and goal.most is not None and goal.most >= 2
-    assert "meets every goal for up to" in goal.sentence
+    assert "meets every goal for up to" in users_text(goal)
     assert found_of(tmp_path, fan(3), paper_profile).recommendation.users is None
 
 
@@ -229,10 +231,12 @@ def test_two_equal_servers_are_candidates_like_any_other(tmp_path: Path) -> None
         assert figures == [time_s for _, time_s in summary.time_by_repeat]
         (use,) = uses_of(space, analysis, (name,))
         assert (use.choice, use.threads, use.servers) == (choice, "half", ("half-1-a", "half-1-b"))
-    knee = knee_of(space, [space.find("2x-serial-on-1")], Judge.of(space.loaded.workload, {}), in_process(problem))
-    assert knee is not None
-    assert [row.in_flight for row in knee.rows] == [2, None]
-    assert knee.servers == ("half-1-a", "half-1-b")
+    useful = useful_concurrency_of(
+        space, [space.find("2x-serial-on-1")], Judge.of(space.loaded.workload, {}), in_process(problem)
+    )
+    assert useful is not None
+    assert [row.in_flight for row in useful.rows] == [2, None]
+    assert useful.servers == ("half-1-a", "half-1-b")
 
 
 def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> None:
@@ -249,9 +253,10 @@ def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("cores", ["one core", "two"])
 def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
-    """Found, predicted, bounded and with the memory of both; the same draws, so it is never dominated."""
+    """Recommended, predicted, bounded and with the memory of both; the same draws, so it is never dominated."""
     loaded, profiles = two_models(tmp_path)
-    memory = Memory(1000, 1.0, 10**9, "", "", {name: Memory(n, 1.0, 10**9, name, "") for name, n in WEIGHTS.items()})
+    others = {name: MemoryNeed(n, 1.0, 10**9, *MADE_UP) for name, n in WEIGHTS.items()}
+    memory = MemoryNeed(1000, 1.0, 10**9, *MADE_UP, others)
     space = space_of_two(loaded, profiles, fits=memory.too_much)
     problem = Problem(space.loaded, Profiles(profiles["small"], profiles))
     with on_cores(problem, 2) if cores == "two" else nullcontext(in_process(problem)) as evaluate:
@@ -268,7 +273,8 @@ def test_two_models_have_a_server_each(tmp_path: Path, cores: str) -> None:
     (chosen,) = (point for point in found.front if point.chosen)
     assert chosen.memory_bytes == round(1.1 * (sum(WEIGHTS.values()) + context))
     assert all(bound.bound_s <= bound.found_s for bound in found.bounds)
-    assert "With small: " in found.memory and "With large: " in found.memory
+    said = recommended(found).memory
+    assert "With small: " in said and "With large: " in said
 
 
 def test_open_arrivals_are_looked_at_under_other_loads(tmp_path: Path) -> None:

@@ -21,17 +21,19 @@ from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Found, recommend
+from harness.recommend.answer import Recommended, recommend
 from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure, within
 from harness.recommend.evaluate import Problem
+from harness.recommend.facts import MeasurementEnd, TooFewRepeats
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import find_runs
+from harness.wording.recommendations import end_text, note_text, recommended
 from harness.workload.schema import FrozenDict
 
 
-def found_of(folder: Path) -> tuple[Found, Profile]:
+def found_of(folder: Path) -> tuple[Recommended, Profile]:
     profile = alone(folder)
     space = design_space(loaded_of(folder, fan(8)), profile)
     problem = Problem(space.loaded, Profiles(profile))
@@ -39,7 +41,7 @@ def found_of(folder: Path) -> tuple[Found, Profile]:
     return found, profile
 
 
-def run_folder(folder: Path, found: Found, profile: Profile, repeats: int) -> Path:
+def run_folder(folder: Path, found: Recommended, profile: Profile, repeats: int) -> Path:
     loaded = to_measure(found, contenders(found, UNKNOWN))
     run = predict(loaded, profile, repeats=max(1, repeats)).run._replace(origin="measured", workload=loaded.resolved())
     if not repeats:  # the warm-up alone
@@ -89,7 +91,7 @@ def test_where_it_contradicts_it_wins_and_that_is_said(tmp_path: Path) -> None:
     assert [use.slots for use in recommendation.uses] == [1]
     assert recommendation.confirmation is not None
     assert recommendation.confirmation.contradicts
-    assert any("The measurement counts" in text for text in recommendation.confirmation.sentences)
+    assert any("The measurement counts" in text for text in recommended(recommendation).confirmation)
     assert max(abs(difference.error) for difference in recommendation.confirmation.differences) > 0.3
 
 
@@ -97,7 +99,8 @@ def test_one_repeat_confirms_nothing(tmp_path: Path) -> None:
     found, profile = found_of(tmp_path)
     recommendation = confirmed(found, run_folder(tmp_path, found, profile, 1), Until(60))
     assert recommendation.origin == "predicted"
-    assert recommendation.notes[0].startswith("Prediction only: the measurement ended after 1 repeat;")
+    assert recommendation.notes[0] == TooFewRepeats(1, MeasurementEnd("all repeats"))
+    assert note_text(recommendation.notes[0]).startswith("Prediction only: the measurement ended after 1 repeat; all ")
 
 
 def test_it_ends_when_they_are_told_apart_or_the_time_is_over(tmp_path: Path) -> None:
@@ -134,11 +137,11 @@ def test_it_looks_again_where_there_are_half_as_many_repeats_more(tmp_path: Path
     found, profile = found_of(tmp_path)
     looked: list[tuple[int, int]] = []
 
-    def told_apart(summaries: Sequence[CandidateSummary], looks: int) -> bool:
+    def resolved(summaries: Sequence[CandidateSummary], looks: int) -> bool:
         looked.append((summaries[0].repeats, looks))
         return False
 
-    until = Until(1e9, lambda: 0.0, told_apart=told_apart)
+    until = Until(1e9, lambda: 0.0, resolved=resolved)
     for n in range(1, 14):
         until(run_folder(tmp_path, found, profile, n))
     assert looked == [(3, 1), (5, 2), (8, 3), (12, 4)]
@@ -197,7 +200,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     def until(budget_s: float) -> Until:
         nonlocal now_s
         now_s = 0.0
-        return Until(budget_s, lambda: now_s, trial_s=trial_s, told_apart=lambda summaries, looks: False)
+        return Until(budget_s, lambda: now_s, trial_s=trial_s, resolved=lambda summaries, looks: False)
 
     limit = until(100 + 20 * len(names))
     now_s = 99.0
@@ -205,7 +208,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     limit = until(100 + 20 * len(names))
     now_s = 101.0
     assert limit(empty)
-    assert "the 2 repeats that it takes would have taken about" in limit.why
+    assert "the 2 repeats that it takes would have taken about" in end_text(limit.end)
     slow = until(60 + 40 * len(names))
     now_s = 1.0
     assert not slow(empty)
@@ -218,7 +221,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     assert not last(one)  # another repeat fits
     now_s = 11.0
     assert last(two)
-    assert last.why.startswith("another repeat would have taken about")
+    assert end_text(last.end).startswith("another repeat would have taken about")
 
 
 @pytest.mark.slow

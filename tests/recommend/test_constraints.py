@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recommend.workloads import chat, loaded_of, on_paper, paper, talk
+from recommend.workloads import MADE_UP, chat, loaded_of, on_paper, paper, talk
 
 from harness.predict.simulation import predict
 from harness.profiles.schema import MemoryUse
-from harness.recommend.constraints import Longest, Memory, longest_call, longest_of, memory_of
+from harness.recommend.constraints import longest_call, longest_of, memory_of
+from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, TooMuch
+from harness.wording.searches import memory_text, room_text, too_long_text
 from harness.workload.schema import OllamaServer
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
 
 
 def test_two_servers_hold_the_weights_twice() -> None:
-    memory = Memory(1_000_000, 100.0, 10_000_000, "", "")
+    memory = MemoryNeed(1_000_000, 100.0, 10_000_000, *MADE_UP)
     one, two = memory.needed([SPEC]), memory.needed([SPEC, SPEC])
     assert one == round((1_000_000 + 4 * 1000 * 100) * 1.1)
     assert two == 2 * one
-    assert memory.too_much([SPEC]) == ""
-    assert "memory" in memory._replace(limit_bytes=one - 1).too_much([SPEC])
+    assert memory.too_much([SPEC]) is None
+    assert memory._replace(limit_bytes=one - 1).too_much([SPEC]) == TooMuch(one - 1, LimitSource("given"))
 
 
 def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None:
     memory = memory_of(SPEC, paper(tmp_path))
     assert memory.needed([SPEC]) is None
-    assert memory.too_much([SPEC]) == ""
-    assert memory.sentence().startswith("Memory is not looked at")
+    assert memory.too_much([SPEC]) is None
+    said = memory_text(memory, None)
+    assert said == 'Memory is not looked at: neither a model file here nor profile "paper" says what gemma4 takes.'
 
 
 def test_from_the_profile(tmp_path: Path) -> None:
@@ -37,7 +40,7 @@ def test_from_the_profile(tmp_path: Path) -> None:
     assert (memory.weights_bytes, memory.token_bytes, memory.limit_bytes) == (4_000_000, 1000.0, 8_000_000)
 
 
-def predicted(folder: Path, text: str) -> Longest:
+def predicted(folder: Path, text: str) -> LongestCall:
     space, _, profile = on_paper(folder, text)
     loaded = space.loaded._replace(plans=space.loaded.plans[:1])
     longest = longest_call(
@@ -53,10 +56,10 @@ def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None
     assert short.fits
     long = predicted(tmp_path, chat(tokens=2048))
     assert not long.fits
-    assert "Set context_tokens to 2304" in long.sentence()
-    known = Memory(0, 1000.0, None, "", "")
-    assert short.room_sentence(known).endswith("context_tokens 256 would do, and take 1.8 MB less for each slot.")
-    assert long.room_sentence(known) == ""
+    assert "Set context_tokens to 2304" in too_long_text(long)
+    known = MemoryNeed(0, 1000.0, None, *MADE_UP)
+    assert room_text(short, known).endswith("context_tokens 256 would do, and take 1.8 MB less for each slot.")
+    assert room_text(long, known) == ""
 
 
 def test_a_conversation_needs_room_for_all_its_turns(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_the_longest_call_is_known_before_anything_is_searched(tmp_path: Path) -
 
 
 def test_no_context_is_longer_than_the_model_was_trained_with() -> None:
-    call = Longest("chat", "reply", 1000, 100, 512, trained_tokens=1024)
+    call = LongestCall("chat", "reply", 1000, 100, 512, trained_tokens=1024)
     assert call.enough == 1024
-    assert call.sentence().endswith("The model was trained with 1024: have shorter prompts or answers.")
+    assert too_long_text(call).endswith("The model was trained with 1024: have shorter prompts or answers.")
     assert call._replace(trained_tokens=None).enough == 1280  # a tenth more of the prompt, in steps of 256

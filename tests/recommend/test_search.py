@@ -49,9 +49,9 @@ def test_halving_finds_what_trying_everything_finds(tmp_path: Path) -> None:
         judge = Judge.of(space.loaded.workload, {})
         every = search(space.candidates, judge, in_process(problem), seeds=8, exhaustive_calls=10**9)
         halved = search(space.candidates, judge, in_process(problem), seeds=8, exhaustive_calls=0)
-        assert every.exhaustive
+        assert every.summary.exhaustive
         assert every.doubt == 0
-        assert len(halved.rungs) > 1
+        assert len(halved.rounds) > 1
         assert halved.evaluations < every.evaluations / 2
         assert pick(halved.finalists).names == pick(every.finalists).names
         assert halved.doubt is not None

@@ -6,16 +6,37 @@ from pathlib import Path
 
 import pytest
 from core.graphs import pool_of
-from recommend.workloads import M1_PROMPTS, alone, both, chat, fan, loaded_of, on_paper, paper, talk, two_models
+from recommend.workloads import (
+    M1_PROMPTS,
+    MADE_UP,
+    alone,
+    both,
+    chat,
+    fan,
+    loaded_of,
+    on_paper,
+    paper,
+    talk,
+    two_models,
+)
 
 from harness.core.concurrency import CONCURRENCY
 from harness.core.plan import Pool
 from harness.core.scheduling import SCHEDULING
 from harness.errors import UserError
 from harness.profiles.load import load_profile
-from harness.recommend.constraints import Memory
+from harness.recommend.facts import (
+    DoNotFit,
+    LessContext,
+    MemoryNeed,
+    NotInProfile,
+    NoTwoServers,
+    OneServerForBoth,
+    ShortContext,
+)
 from harness.recommend.several import asked_models, check_models, space_of_two
 from harness.recommend.space import design_space
+from harness.wording.searches import excluded_text
 
 
 def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
@@ -27,7 +48,7 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert "serial-on-4" not in names  # slots that nobody uses
     assert not any("interactive-first" in name for name in names)  # there is one path
     assert set(M1_PROMPTS)  # what this profile needs besides
-    assert [item.what for item in space.left_out] == ["2, 8 slots", "two servers side by side"]
+    assert space.left_out == (NotInProfile((2, 8), "m1-published"), NoTwoServers("contention", "m1-published"))
 
 
 def test_every_policy_is_tried(tmp_path: Path) -> None:
@@ -65,7 +86,7 @@ def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
 def test_without_contention_there_is_no_split_and_it_is_said(tmp_path: Path) -> None:
     space = design_space(loaded_of(tmp_path, both()), load_profile("m1-published"))
     assert all(len(candidate.plan.queues) == 1 for candidate in space.candidates)
-    assert any("two servers" in item.what for item in space.left_out)
+    assert NoTwoServers("contention", "m1-published") in space.left_out
 
 
 def test_simpler_is_fewer_servers_then_fewer_slots_then_the_cap(tmp_path: Path) -> None:
@@ -84,10 +105,10 @@ def test_extrapolation_tries_powers_of_two(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
     loaded, profile = loaded_of(tmp_path, both()), paper(tmp_path)
-    memory = Memory(1_000_000, 1000.0, 5_000_000, "made up", "is made up")  # one server: 1 MB + slots x 2 MB
+    memory = MemoryNeed(1_000_000, 1000.0, 5_000_000, *MADE_UP)  # one server: 1 MB + slots x 2 MB
     space = design_space(loaded, profile, fits=memory.too_much)
     assert {candidate.slots for candidate in space.candidates} == {1}
-    assert any("memory" in item.why for item in space.left_out)
+    assert any(isinstance(item, DoNotFit) and item.why.limit_bytes == 5_000_000 for item in space.left_out)
     with pytest.raises(UserError, match="no candidate is left"):
         design_space(loaded, profile, fits=memory._replace(limit_bytes=1_000_000).too_much)
 
@@ -103,7 +124,7 @@ def test_two_models_have_a_server_each_and_all_ways_are_tried(tmp_path: Path) ->
         specs = [space.loaded.servers[queue.server] for queue in candidate.plan.queues]
         assert [spec.model for spec in specs] == ["small", "large"]
         assert candidate.plan.placement == ((0, 1),)
-    assert space.left_out[0].what == "both models on one server"
+    assert space.left_out[0] == OneServerForBoth()
     with pytest.raises(UserError, match=r"two servers side by side are needed, and .* does not know how two busy"):
         space_of_two(loaded, {**profiles, "large": alone(tmp_path)})
 
@@ -125,8 +146,7 @@ def test_slots_are_long_enough_for_the_longest_call(tmp_path: Path) -> None:
     (own,) = {spec.context_tokens for spec in loaded.servers.values()}
     space = design_space(loaded, profile, context_tokens=2 * own)
     assert {spec.context_tokens for spec in space.loaded.servers.values()} == {2 * own}
-    (said,) = [item for item in space.left_out if item.what == f"slots of {own} tokens, as in the file"]
-    assert said.why == f"too short for the longest call; all have {2 * own}"
+    assert ShortContext(own, 2 * own) in space.left_out
     assert design_space(loaded, profile, context_tokens=own // 2).loaded == design_space(loaded, profile).loaded
 
 
@@ -135,7 +155,7 @@ def test_where_memory_is_short_slots_have_no_more_context_than_is_needed(tmp_pat
     loaded, profile = loaded_of(tmp_path, fan(8)), paper(tmp_path)
     like = next(iter(loaded.servers.values()))
     own, quarter = like.context_tokens, like.context_tokens // 4
-    memory = Memory(0, 1000.0, None, "", "")
+    memory = MemoryNeed(0, 1000.0, None, *MADE_UP)
     memory = memory._replace(limit_bytes=memory.needed([like.model_copy(update={"slots": 1})]))
     space = design_space(loaded, profile, fits=memory.too_much, context_tokens=quarter)
     names = {candidate.name for candidate in space.candidates}
@@ -144,14 +164,18 @@ def test_where_memory_is_short_slots_have_no_more_context_than_is_needed(tmp_pat
     assert len(names) == len(space.candidates)
     for candidate in space.candidates:
         servers = [space.loaded.servers[queue.server] for queue in candidate.plan.queues]
-        assert memory.too_much(servers) == ""
+        assert memory.too_much(servers) is None
         assert {spec.context_tokens for spec in servers} == {quarter if "-in-" in candidate.name else own}
-    cut = [item for item in space.left_out if item.what.startswith(f"slots of {own} tokens in ")]
-    assert [item.why.endswith(f"they have {quarter}, enough for the longest call") for item in cut] == [True]
+    (less,) = [item for item in space.left_out if isinstance(item, LessContext)]
+    assert (less.context_tokens, less.enough, less.candidates) == (own, quarter, sum("-in-" in name for name in names))
+    assert excluded_text(less).startswith(
+        f"slots of {own} tokens in {less.candidates} candidates: more memory than the "
+    )
+    assert excluded_text(less).endswith(f"that is given (--memory); they have {quarter}, enough for the longest call")
 
 
 def test_a_running_server_keeps_its_context(tmp_path: Path) -> None:
     text = fan(8).replace("model: gemma4}", "model: gemma4, url: 'http://127.0.0.1:9', slots: 4}")
     space = design_space(loaded_of(tmp_path, text), paper(tmp_path), context_tokens=65536)
-    assert not any("longest call" in item.why for item in space.left_out)
+    assert not any(isinstance(item, ShortContext | LessContext) for item in space.left_out)
     assert all(spec.context_tokens < 65536 for spec in space.loaded.servers.values())

@@ -11,12 +11,13 @@ from predict.paper import PROFILE as DYADIC
 from harness.predict.servers import Profiles
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.constraints import Memory
 from harness.recommend.evaluate import Problem
+from harness.recommend.facts import LimitSource, MemoryNeed, MemorySource
 from harness.recommend.space import Space, design_space
 from harness.workload.load import Loaded, load_workload
 
-UNKNOWN = Memory(None, None, None, "nobody says", "nobody says")
+MADE_UP = (MemorySource("profile", "made up"), LimitSource("given"))  # of a memory of which the numbers matter
+UNKNOWN = MemoryNeed(None, None, None, MemorySource("unknown", "paper", "gemma4"), LimitSource("unknown", "paper"))
 M1_PROMPTS = {"prefill_s_per_token": 0.0004}
 
 # The machine of the predictions, with four slots and with half of its threads.

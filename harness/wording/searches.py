@@ -1,0 +1,171 @@
+"""A search in words: how it went, what was not looked at, and what memory and context allow."""
+
+from __future__ import annotations
+
+from harness.recommend.facts import (
+    DoNotFit,
+    Excluded,
+    FixedSlots,
+    LessContext,
+    LimitSource,
+    LongestCall,
+    MemoryNeed,
+    MemorySource,
+    NotInProfile,
+    NoTwoServers,
+    OneServerForBoth,
+    SearchSummary,
+    ShortContext,
+    TooMuch,
+)
+from harness.units import count, percent, size
+
+__all__ = [
+    "excluded_text",
+    "excluded_what",
+    "excluded_why",
+    "limit_text",
+    "memory_text",
+    "room_text",
+    "search_sentences",
+    "too_long_text",
+]
+
+SURE = 0.005  # a chance below it is written as such
+
+
+def search_sentences(search: SearchSummary) -> tuple[str, ...]:
+    """Say how many were looked at, and how sure it is that nothing better was dropped."""
+    evaluations = f"{count(search.evaluations, 'evaluation')}, all candidates on the same draws"
+    looked_at = count(search.candidates, "candidate")
+    if search.interrupted:
+        return (f"{looked_at} looked at when it was interrupted ({evaluations}).",)
+    if search.exhaustive:
+        seeds = count(search.rounds[0].seeds, "seed")
+        return (f"All {looked_at} were tried on {seeds} ({evaluations}); none was dropped.",)
+    steps = ", then ".join(f"{step.candidates} on {step.seeds}" for step in search.rounds)
+    again = f", and {search.again} of the dropped on more" if search.again else ""
+    lines = [f"Candidates by seeds: {steps}{again} ({evaluations})."]
+    if search.doubt is not None:
+        chance = f"at most {percent(search.doubt)}" if search.doubt >= SURE else f"below {percent(SURE)}"
+        lines.append(
+            f"The chance that one of the {search.candidates - search.kept} dropped is over 5 % faster on a path than "
+            f"the fastest that was kept is {chance}, as far as the profile holds."
+        )
+    return tuple(lines)
+
+
+def excluded_text(item: Excluded) -> str:
+    """Say what was left out, and why, without a full stop."""
+    return f"{excluded_what(item)}: {excluded_why(item)}"
+
+
+def excluded_what(item: Excluded) -> str:
+    """Name what was left out."""
+    match item:
+        case ShortContext(context_tokens):
+            return f"slots of {context_tokens} tokens, as in the file"
+        case LessContext():
+            return f"slots of {item.context_tokens} tokens in {count(item.candidates, 'candidate')}"
+        case DoNotFit(number, what):
+            return count(number, "candidate") if what == "candidate" else count(number, "pair of servers")
+        case NoTwoServers():
+            return "two servers side by side"
+        case FixedSlots(slots):
+            return f"other numbers of slots than {slots}"
+        case NotInProfile(slots):
+            return f"{', '.join(map(str, slots))} slots"
+        case OneServerForBoth():
+            return "both models on one server"
+        case _:
+            return "two servers with different orders"
+
+
+def excluded_why(item: Excluded) -> str:
+    """Say why it was left out."""
+    match item:
+        case ShortContext(_, enough):
+            return f"too short for the longest call; all have {enough}"
+        case LessContext(_, enough, _, why):
+            return f"{_too_much(why)}; they have {enough}, enough for the longest call"
+        case DoNotFit(_, _, why):
+            return _too_much(why)
+        case NoTwoServers("contention", profile):
+            return f'profile "{profile}" does not know how two busy servers slow each other'
+        case NoTwoServers():
+            return "the server has a number of threads of its own, and the profile knows two servers on half each"
+        case FixedSlots():
+            return "a running server has the slots it has"
+        case NotInProfile(_, profile):
+            return f'not in profile "{profile}" (--extrapolate tries them)'
+        case OneServerForBoth():
+            return "name it in `compare` (max_loaded_models)"
+        case _:
+            return "one order on both, or first come, first served on one of them"
+
+
+def _too_much(why: TooMuch) -> str:
+    return f"more memory than the {size(why.limit_bytes)} that {limit_text(why.source)}"
+
+
+def limit_text(source: LimitSource) -> str:
+    """Say where it is known from how much memory there is: the end of a sentence about it."""
+    match source.kind:
+        case "given":
+            return "is given (--memory)"
+        case "free":
+            return "is free on this machine"
+        case _:
+            return f'how much memory there is on the machine of profile "{source.profile}" is not known (--memory)'
+
+
+def memory_text(need: MemoryNeed, longest: LongestCall | None) -> str:
+    """Say what servers take and what there is, of each model, and what slots of less context would save."""
+    return " ".join(filter(None, (_need(need), room_text(longest, need) if longest else "")))
+
+
+def _need(need: MemoryNeed) -> str:
+    if need.others:
+        return " ".join(f"With {model}: {_need(one)}" for model, one in need.others.items())
+    if need.weights_bytes is None or need.token_bytes is None:
+        return f"Memory is not looked at: {_source(need.source)}."
+    text = (
+        f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
+        f"context of each slot ({_source(need.source)}), a tenth more for buffers."
+    )
+    if need.limit_bytes is None:
+        return f"{text} Whether it fits is not looked at: {limit_text(need.limit_source)}."
+    return f"{text} It has to fit into the {size(need.limit_bytes)} that {limit_text(need.limit_source)}."
+
+
+def _source(source: MemorySource) -> str:
+    match source.kind:
+        case "header":
+            return "from the model's header, cache at f16"
+        case "profile":
+            return f'from profile "{source.profile}"'
+        case _:
+            return f'neither a model file here nor profile "{source.profile}" says what {source.model} takes'
+
+
+def room_text(longest: LongestCall, need: MemoryNeed) -> str:
+    """Say what a smaller context would save; "" where this one is needed."""
+    saved = (longest.context_tokens - longest.enough) * (need.token_bytes or 0.0)
+    if longest.enough >= longest.context_tokens:
+        return ""
+    text = (
+        f"The longest call needs {longest.needed} of the {longest.context_tokens} tokens of a slot: context_tokens "
+        f"{longest.enough} would do"
+    )
+    return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
+
+
+def too_long_text(call: LongestCall) -> str:
+    """Say that a call does not fit into a slot, and what to do."""
+    text = (
+        f'A call of "{call.node}" in "{call.pipeline}" needs {call.prompt_tokens} prompt and {call.output_tokens} '
+        f"answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
+    )
+    if call.trained_tokens is not None and call.needed > call.trained_tokens:
+        return f"{text} The model was trained with {call.trained_tokens}: have shorter prompts or answers."
+    return f"{text} Set context_tokens to {call.enough} or more; every slot then takes more memory."
