@@ -133,10 +133,10 @@ def parts(pair: Pair) -> dict[str, tuple[float, float]]:
         "client": (mine.client_s, truth.arrived_s - sent_s + back_s),
         "server queue": (mine.queue_wait_s, truth.slot_s - truth.arrived_s),
         "load": (mine.load_s, 0.0),
-        "admission": (mine.admission_s, truth.prompt_s - truth.slot_s),
+        "admission": (mine.slot_setup_s, truth.prompt_s - truth.slot_s),
         "prefill": (mine.prefill_s, first_s - truth.prompt_s),
         "decode": (mine.decode_s, truth.last_sent_s - first_s),
-        "unexplained": (mine.unexplained_s, 0.0),
+        "unexplained": (mine.not_attributed_s, 0.0),
     }
     if reply.first_token_s is not None:
         found["first token"] = (reply.first_token_s - call.ready_s, first_s - ready_s)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.gains import gains_of
-from harness.analysis.ladder import ladders_of
+from harness.analysis.levels import levels_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
 from harness.analysis.model import ANALYSIS_VERSION, Analysis, RunHead
 from harness.analysis.notices import notices_of
@@ -25,8 +25,8 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     """
     index = index_records(run)
     candidates = summarise(run, index)
-    ladders = ladders_of(run, pinned_tokens(run))
-    paths, choice = decide(candidates, run.origin, {} if ladders else _alternatives(run.workload))
+    levels = levels_of(run, pinned_tokens(run))
+    paths, choice = decide(candidates, run.origin, {} if levels else _alternatives(run.workload))
     asked = run.options.get("repeats")
     repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
@@ -51,8 +51,8 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         paths,
         choice,
         candidates,
-        ladders,
-        gains_of(candidates) if ladders else None,
+        levels,
+        gains_of(candidates) if levels else None,
         run.resampled.source if run.resampled is not None and run.resampled.factors else None,
     )
 

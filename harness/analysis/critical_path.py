@@ -16,12 +16,12 @@ from harness.analysis.timesplit import Parts, add_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Baseline
 
-__all__ = ["CriticalPath", "NodeSlack", "Step", "critical_path", "median_job", "slack_of"]
+__all__ = ["CriticalPath", "NodeSlack", "PathStep", "critical_path", "median_job", "slack_of"]
 
 _MOST_STEPS = 2000  # of one job: every pair of them is looked at
 
 
-class Step(NamedTuple):
+class PathStep(NamedTuple):
     """One call or delay on the path; `parts` includes the harness's gap before it."""
 
     node: str
@@ -39,7 +39,7 @@ class CriticalPath(NamedTuple):
     pipeline: str
     job: int
     pipeline_time_s: float
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     parts: Parts
 
 
@@ -65,7 +65,7 @@ def critical_path(
     `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
     harness's, so that the sum is `job.pipeline_time_s`.
     """
-    ended: dict[str, list[Step]] = {}
+    ended: dict[str, list[PathStep]] = {}
     for step in [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]:
         if step is not None:
             ended.setdefault(step.node, []).append(step)
@@ -78,7 +78,7 @@ def critical_path(
     # A tie goes to the one recorded first. An earlier attempt at the same call comes before a later one.
     while before := [step for step in _before(graph, backwards[-1], ended) if step not in backwards]:
         backwards.append(max(before, key=lambda step: step.end_s))
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     now_s = job.due_s
     for step in reversed(backwards):
         steps.append(step._replace(parts=step.parts._replace(harness_s=step.start_s - now_s)))
@@ -97,11 +97,11 @@ def critical_path(
     )
 
 
-def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[Step]]) -> bool:
+def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[PathStep]]) -> bool:
     return any(after in ended and not again for _, after, again in graph.out_edges(node, data="again"))
 
 
-def _before(graph: nx.DiGraph[str], step: Step, ended: Mapping[str, list[Step]]) -> list[Step]:
+def _before(graph: nx.DiGraph[str], step: PathStep, ended: Mapping[str, list[PathStep]]) -> list[PathStep]:
     """Return what had ended when a step began, of all that it may have waited for."""
     steps = [other for node in graph.predecessors(step.node) for other in ended.get(node, ())]
     steps += [other for other in ended[step.node] if other.item == step.item]
@@ -159,13 +159,13 @@ def median_job(jobs: Sequence[JobRecord]) -> JobRecord:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def _call_step(call: CallRecord, baselines: Mapping[str, Baseline | None]) -> Step | None:
+def _call_step(call: CallRecord, baselines: Mapping[str, Baseline | None]) -> PathStep | None:
     split = split_call(call, baselines.get(call.server))
     if split is None or call.reply.end_s is None:
         return None
-    return Step(call.node, call.item, call.ready_s, call.reply.end_s, split.parts)
+    return PathStep(call.node, call.item, call.ready_s, call.reply.end_s, split.parts)
 
 
-def _delay_step(delay: DelayRecord) -> Step:
+def _delay_step(delay: DelayRecord) -> PathStep:
     length_s = math.fsum((delay.end_s, -delay.start_s))
-    return Step(delay.node, 0, delay.start_s, delay.end_s, Parts(tool_s=length_s))
+    return PathStep(delay.node, 0, delay.start_s, delay.end_s, Parts(tool_s=length_s))

@@ -21,12 +21,12 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Path
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
 
-__all__ = ["Details", "Distribution", "JobGraph", "NodeTime", "details", "ecdf"]
+__all__ = ["Details", "JobGraph", "NodeTime", "TimeDistribution", "details", "ecdf"]
 
 _POINTS = 200  # of a distribution
 
 
-class Distribution(NamedTuple):
+class TimeDistribution(NamedTuple):
     """The times of all jobs of a pipeline that ended well: `(seconds, share of them that took no longer)`."""
 
     candidate: str
@@ -57,7 +57,7 @@ class JobGraph(NamedTuple):
 class Details(NamedTuple):
     """All of it, candidates and pipelines in the run's order."""
 
-    distributions: tuple[Distribution, ...]
+    distributions: tuple[TimeDistribution, ...]
     nodes: tuple[NodeTime, ...]
     graphs: tuple[JobGraph, ...]
     timelines: tuple[Timeline, ...]
@@ -125,7 +125,7 @@ def details(run: Run, analysis: Analysis) -> Details:
     slots = {use.server: use.slots for c in analysis.candidates for use in c.servers if use.slots > 0}
     return Details(
         tuple(
-            Distribution(candidate, pipeline, spec.path, len(values), ecdf(values))
+            TimeDistribution(candidate, pipeline, spec.path, len(values), ecdf(values))
             for candidate in run.candidates
             for pipeline, spec in run.workload.pipelines.items()
             if (values := times.get((candidate, pipeline)))

@@ -31,7 +31,7 @@ class Index(NamedTuple):
     """A run's records by what they belong to; `complete` holds the (candidate, repeat) that count."""
 
     complete: frozenset[tuple[str, int]]
-    cut: frozenset[tuple[str, int]]
+    interrupted: frozenset[tuple[str, int]]
     calls: Mapping[tuple[str, str], Sequence[CallRecord]]  # candidate, pipeline; complete trials only
     jobs: Mapping[tuple[str, str], Sequence[JobRecord]]
     job_calls: Mapping[JobKey, Sequence[CallRecord]]
@@ -39,7 +39,7 @@ class Index(NamedTuple):
 
 
 def index_records(run: Run) -> Index:
-    """Sort a run's records; a trial without its record, or whose record says so, was cut."""
+    """Sort a run's records; a trial without its record, or whose record says so, was interrupted."""
     complete = frozenset((trial.candidate, trial.repeat) for trial in run.trials if trial.complete)
     begun = {(trial.candidate, trial.repeat) for trial in run.trials}
     begun |= {(call.candidate, call.repeat) for call in run.calls}
@@ -86,7 +86,7 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
         name=name,
         servers=_servers(name, run, {call.server for call in mine}),
         repeats=len(makespans),
-        cut=sum(candidate == name for candidate, _ in index.cut),
+        interrupted=sum(candidate == name for candidate, _ in index.interrupted),
         makespan=estimate(list(makespans.values()), run.origin, _factors(run, name, "", "makespan")),
         throughput=estimate(list(rates.values()), run.origin, _factors(run, name, "", "throughput")),
         pipelines=tuple(

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.facts import Notice
-from harness.analysis.ladder import Ladder
+from harness.analysis.levels import Levels
 from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate
 from harness.analysis.swaps import Swaps
@@ -133,7 +133,7 @@ class CandidateSummary(NamedTuple):
     name: str
     servers: tuple[ServerUse, ...]
     repeats: int  # complete ones
-    cut: int  # trials that were begun and not finished; in no number
+    interrupted: int  # trials that were begun and not finished; in no number
     makespan: Estimate | None
     throughput: Estimate | None  # output tokens of all pipelines over the makespan
     pipelines: tuple[PipelineSummary, ...]
@@ -176,7 +176,7 @@ class PathVerdict(NamedTuple):
     passed_over: tuple[str, ...]  # candidates whose jobs failed, or of which none ended well
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
-    price: Comparison | None  # the chosen one on the other path, against that path's own choice
+    cost: Comparison | None  # the chosen one on the other path, against that path's own choice
     sequels: tuple[Sequel, ...] = ()  # of pipelines that come after another one of this path
 
 
@@ -234,7 +234,7 @@ class Analysis(NamedTuple):
     paths: tuple[PathVerdict, ...]
     choice: Choice
     candidates: tuple[CandidateSummary, ...]
-    ladders: tuple[Ladder, ...]
+    levels: tuple[Levels, ...]
     gains: SlotGains | None = None  # where the workload is made of concurrency levels
     resampled: str | None = None  # of a prediction: what its resampled profiles come from
 

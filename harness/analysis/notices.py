@@ -74,7 +74,7 @@ def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, fol
     resume = str(folder) if folder is not None and run.origin != "predicted" and run.file else None
     if run.partial or short:
         yield Partial(tuple((candidate.name, candidate.repeats) for candidate in candidates), repeats, resume)
-    if interrupted := sum(candidate.cut for candidate in candidates):
+    if interrupted := sum(candidate.interrupted for candidate in candidates):
         yield InterruptedTrials(interrupted)
     recorded = Counter((call.candidate, call.repeat, call.pipeline, call.job) for call in run.calls)
     lost = sum(recorded[job.candidate, job.repeat, job.pipeline, job.job] < job.calls for job in run.jobs)

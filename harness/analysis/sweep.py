@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from harness.analysis.ladder import effective_slots, ladder_row
+from harness.analysis.levels import effective_slots, level_of
 from harness.analysis.statistics import CONFIDENCE, EQUIVALENCE, Estimate, estimate
 from harness.core.records import CallRecord, Origin
 
@@ -142,7 +142,7 @@ class Sweep(NamedTuple):
 
 def round_of(calls: Sequence[CallRecord], tokens: int) -> Round:
     """Sum up one burst of equal calls; `tokens` is the pinned length."""
-    row = ladder_row(calls, pinned_tokens=tokens)
+    row = level_of(calls, pinned_tokens=tokens)
     first_s = [
         reply.end_s - reply.sent_s - reply.decode_s
         for call in calls

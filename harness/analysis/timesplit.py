@@ -20,19 +20,19 @@ _LOAD_EVENT_RATIO = 10.0
 
 
 class Parts(NamedTuple):
-    """Seconds by kind of time. They add up to the whole that was split; an unknown part lies in `unexplained_s`."""
+    """Seconds by kind of time. They add up to the whole that was split; an unknown part lies in `not_attributed_s`."""
 
     router_wait_s: float = 0.0  # held back by the router: the cap or the order
     throttle_wait_s: float = 0.0  # paced by starts_per_s
     queue_wait_s: float = 0.0  # waiting in the server for a slot
     load_s: float = 0.0  # the server's load_duration, the model's check or load
-    admission_s: float = 0.0  # has a slot, and waits for the engine to take its prompt up: between two steps only
+    slot_setup_s: float = 0.0  # has a slot, and waits for the engine to take its prompt up: between two steps only
     prefill_s: float = 0.0
     decode_s: float = 0.0
     client_s: float = 0.0  # this program: connecting, parsing, a busy event loop
     tool_s: float = 0.0  # tool delays, on a critical path
     harness_s: float = 0.0  # between one call's end and its successor's start, on a critical path
-    unexplained_s: float = 0.0
+    not_attributed_s: float = 0.0
 
     @property
     def total_s(self) -> float:
@@ -53,7 +53,7 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
     The wait in the server's queue is exact where it was told. Otherwise, with R = total - load - prefill - decode
     and the medians R0, L0 of single warm calls: queue = max(0, R - R0) + max(0, load - L0), unless the call loaded the
     model (load > max(0.5 s, 10 L0)): its load then stays load. Without a baseline the wait is unknown and stays in
-    `unexplained_s`. R holds more than the wait for a slot (templating, admission between two engine steps), hence R0.
+    `not_attributed_s`. R holds more than the wait for a slot (templating, slot set-up between two steps), hence R0.
     """
     reply = call.reply
     if call.outcome != "ok" or call.started_s is None or reply.sent_s is None or reply.end_s is None:
@@ -72,18 +72,18 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
             -client_s,
         )
     )  # fmt: skip
-    # Exact: all that is left of the server's total is admission, it says itself what the queue was.
-    admission_s = max(0.0, min(rest_s, reply.total_s or 0.0)) if source == "exact" else 0.0
+    # Exact: all that is left of the server's total is slot set-up, it says itself what the queue was.
+    slot_setup_s = max(0.0, min(rest_s, reply.total_s or 0.0)) if source == "exact" else 0.0
     parts = Parts(
         router_wait_s,
         throttle_wait_s,
         queue_s,
         load_s,
-        admission_s,
+        slot_setup_s,
         prefill_s,
         decode_s,
         client_s,
-        unexplained_s=rest_s - admission_s,
+        not_attributed_s=rest_s - slot_setup_s,
     )
     return TimeSplit(parts, source)
 

@@ -97,7 +97,7 @@ def decide(
     verdicts = []
     for standing in standings:
         other = next((other for other in standings if other is not standing), None)
-        price = _price(standing, other, by_name) if other else None
+        cost = _cost(standing, other, by_name) if other else None
         verdict = PathVerdict(
             path=standing.path,
             pipelines=standing.pipelines,
@@ -107,7 +107,7 @@ def decide(
             batched=by_name[standing.chosen].batches(standing.pipelines) if standing.chosen else None,
             passed_over=standing.passed_over,
             comparisons=standing.comparisons,
-            price=price,
+            cost=cost,
             sequels=sequels_of(after or {}, standing.pipelines, candidates),
         )
         verdicts.append(verdict)
@@ -180,7 +180,7 @@ def _failed(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> bool:
     return any(summary.jobs_failed for summary in candidate.pipelines if summary.pipeline in pipelines)
 
 
-def _price(mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]) -> Comparison | None:
+def _cost(mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]) -> Comparison | None:
     """Compare this path's choice with the other path's own, on the other path."""
     if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
         return None

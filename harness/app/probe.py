@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from harness.analysis.ladder import Ladder
+from harness.analysis.levels import Levels
 from harness.app.options import ProbeOptions
 from harness.app.servers import server_named
 from harness.errors import UserError
-from harness.measure.probe import measure_ladder
+from harness.measure.probe import measure_levels
 from harness.measure.progress import SILENT, Progress
 from harness.measure.session import opened
 from harness.workload.schema import ServerSpec
@@ -20,8 +20,8 @@ MOST_SERVERS = 2
 MOST_AT_ONCE = 128
 
 
-def probe(servers: Sequence[str], options: ProbeOptions = ProbeOptions(), progress: Progress = SILENT) -> list[Ladder]:
-    """Measure a ladder of each server: equal calls, 1, 2, 4, 8 at once.
+def probe(servers: Sequence[str], options: ProbeOptions = ProbeOptions(), progress: Progress = SILENT) -> list[Levels]:
+    """Measure each server at several concurrency levels: 1, 2, 4, 8 equal calls at once.
 
     Args:
         servers: one or two, each the URL of a running one, or KIND:SLOTS of one to be started; NAME=... before it names
@@ -38,19 +38,19 @@ def probe(servers: Sequence[str], options: ProbeOptions = ProbeOptions(), progre
     specs = dict(server_named(text, options.model) for text in servers)
     if len(specs) < len(servers):
         raise UserError("both servers have the same name; name them apart: everyday=URL other=ollama:4")
-    rungs = tuple(sorted(set(options.rungs)))
-    if not rungs or rungs[0] < 1 or rungs[-1] > MOST_AT_ONCE:
+    levels = tuple(sorted(set(options.rungs)))
+    if not levels or levels[0] < 1 or levels[-1] > MOST_AT_ONCE:
         found = ",".join(map(str, options.rungs))
         raise UserError(f'--rungs: expected numbers from 1 to {MOST_AT_ONCE}, such as 1,2,4,8, found "{found}"')
-    return asyncio.run(_measure(specs, progress, rungs, options.tokens, options.rounds))
+    return asyncio.run(_measure(specs, progress, levels, options.tokens, options.rounds))
 
 
 async def _measure(
-    specs: dict[str, ServerSpec], progress: Progress, rungs: tuple[int, ...], tokens: int, rounds: int
-) -> list[Ladder]:
+    specs: dict[str, ServerSpec], progress: Progress, levels: tuple[int, ...], tokens: int, rounds: int
+) -> list[Levels]:
     """One server after the other, so that neither disturbs the other."""
-    ladders = []
+    found = []
     for name, spec in specs.items():
         async with opened(name, spec, progress) as endpoint:
-            ladders.append(await measure_ladder(endpoint, progress, rungs=rungs, tokens=tokens, rounds=rounds))
-    return ladders
+            found.append(await measure_levels(endpoint, progress, levels=levels, tokens=tokens, rounds=rounds))
+    return found

@@ -39,12 +39,12 @@ def probe(
     from harness.report.progress import progress_for
 
     with progress_for(sys.stderr) as progress:
-        ladders = measure(servers, options, progress)
+        found = measure(servers, options, progress)
     if chart is not None:
-        from harness.report.charts import ladder_chart, to_svg
+        from harness.report.charts import levels_chart, to_svg
 
         try:
-            chart.write_text(to_svg(ladder_chart(ladders)), encoding="utf-8")
+            chart.write_text(to_svg(levels_chart(found)), encoding="utf-8")
         except OSError as error:
             raise UserError(f"{chart}: the chart cannot be written: {error.strerror}") from error
     if as_json:
@@ -52,10 +52,10 @@ def probe(
 
         from harness.report.summary import to_plain
 
-        print(json.dumps([to_plain(ladder) for ladder in ladders], indent=2))
+        print(json.dumps([to_plain(one) for one in found], indent=2))
     else:
         from rich.console import Console
 
-        from harness.report.ladder import ladder_report
+        from harness.report.levels import levels_report
 
-        Console(highlight=False).print(ladder_report(ladders))
+        Console(highlight=False).print(levels_report(found))

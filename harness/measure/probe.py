@@ -1,4 +1,5 @@
-"""Bursts of equal calls: how many slots a server really has, what it costs when nobody waits, and the ladder.
+"""Bursts of equal calls: how many slots a server really has, what it costs when nobody waits, and
+what it does at several concurrency levels.
 
 A burst is a pipeline of one node, so it goes through the same engine, driver and records as everything else.
 """
@@ -9,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from statistics import median
 
-from harness.analysis.ladder import Ladder, LadderRow, ladder_row, median_row, median_slots
+from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
 from harness.core.draws import integer
@@ -26,9 +27,9 @@ from harness.runs.model import Baseline
 from harness.units import count, safe_url
 from harness.workload.schema import AgentSpec
 
-__all__ = ["LADDER", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_ladder"]
+__all__ = ["LEVELS", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_levels"]
 
-LADDER = (1, 2, 4, 8)
+LEVELS = (1, 2, 4, 8)
 WARM_CALLS = 2
 BASELINE_CALLS = 5
 PROBE_TOKENS = 24
@@ -104,9 +105,9 @@ async def find_baseline(endpoint: Endpoint) -> Baseline | None:
     )
 
 
-async def measure_ladder(
-    endpoint: Endpoint, progress: Progress, *, rungs: Sequence[int] = LADDER, tokens: int = 100, rounds: int = 1
-) -> Ladder:
+async def measure_levels(
+    endpoint: Endpoint, progress: Progress, *, levels: Sequence[int] = LEVELS, tokens: int = 100, rounds: int = 1
+) -> Levels:
     """Measure the plain experiment on one server: 1, 2, 4, 8 equal calls at once; medians over the rounds."""
     name = endpoint.server.name
     progress.say(f"{name}: warming up")
@@ -114,13 +115,13 @@ async def measure_ladder(
     baseline = await find_baseline(endpoint)
     progress.say(f"{name}: counting slots")
     slots = await find_slots(endpoint)
-    progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in rungs], "burst", server=name)
-    rows: dict[int, list[LadderRow]] = {concurrent: [] for concurrent in rungs}
+    progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in levels], "burst", server=name)
+    rows: dict[int, list[Level]] = {concurrent: [] for concurrent in levels}
     for r in range(rounds):
-        for number, concurrent in enumerate(rungs):
-            progress.trial(r * len(rungs) + number + 1, f"{name}, {count(concurrent, 'call')} at once")
+        for number, concurrent in enumerate(levels):
+            progress.trial(r * len(levels) + number + 1, f"{name}, {count(concurrent, 'call')} at once")
             records = await burst(endpoint, concurrent, tokens, key=1000 + r)
-            rows[concurrent].append(ladder_row(records, baseline, pinned_tokens=tokens))
+            rows[concurrent].append(level_of(records, baseline, pinned_tokens=tokens))
     progress.trials(())
-    medians = tuple(median_row(rows[concurrent]) for concurrent in rungs)
-    return Ladder(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))
+    medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
+    return Levels(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))

@@ -28,13 +28,13 @@ KINDS = tuple(
         ("throttle_wait_s", "#F0E442", "┄", "~"),
         ("queue_wait_s", "#D55E00", "▒", ":"),
         ("load_s", "#CC79A7", "◆", "L"),
-        ("admission_s", "#8C564B", "╌", "-"),
+        ("slot_setup_s", "#8C564B", "╌", "-"),
         ("prefill_s", "#56B4E9", "▓", "+"),
         ("decode_s", "#0072B2", "█", "#"),
         ("client_s", "#000000", "▌", "c"),
         ("tool_s", "#009E73", "▚", "T"),
         ("harness_s", "#999999", "│", "h"),
-        ("unexplained_s", "#BBBBBB", "?", "?"),
+        ("not_attributed_s", "#BBBBBB", "?", "?"),
     )
 )
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import altair as alt
 
-from harness.analysis.ladder import Ladder
+from harness.analysis.levels import Levels
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
 from harness.report.bars import COLOURS, KINDS
 from harness.report.text import plain
 
-__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "ladder_chart", "names_axis", "styled", "to_png", "to_svg"]
+__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "levels_chart", "names_axis", "styled", "to_png", "to_svg"]
 
 WIDTH = 640
 ROW = 34  # height of one candidate
@@ -36,7 +36,7 @@ def charts_of(analysis: Analysis) -> dict[str, alt.TopLevelMixin]:
     charts = {
         "pipeline-time": _times(analysis, batch, "Pipeline time"),
         "reply-time": _times(analysis, interactive, "Reply time"),
-        "throughput": ladder_chart(analysis.ladders) if analysis.ladders else _throughput(analysis),
+        "throughput": levels_chart(analysis.levels) if analysis.levels else _throughput(analysis),
         "time-split": _time_split(analysis),
     }
     return {name: chart for name, chart in charts.items() if chart is not None}
@@ -74,9 +74,9 @@ def few(analysis: Analysis) -> tuple[list[str], str]:
     return [name for name in names if name in kept], f"; the {len(kept)} quickest of {len(names)} candidates"
 
 
-def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
-    """Chart one or more ladders: aggregate throughput and wall-clock by concurrent calls, side by side."""
-    names = _labels(ladders)
+def levels_chart(found: Sequence[Levels]) -> alt.TopLevelMixin:
+    """Chart aggregate throughput and wall-clock of servers by concurrent calls, side by side."""
+    names = _labels(found)
     rows = [
         {
             "server": name,
@@ -84,11 +84,11 @@ def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
             "tokens per second": _finite(row.aggregate_tokens_per_s),
             "seconds": row.wall_s,
         }
-        for name, ladder in zip(names, ladders, strict=True)
-        for row in ladder.rows
+        for name, one in zip(names, found, strict=True)
+        for row in one.rows
     ]
-    origin = ", ".join(sorted({ladder.origin for ladder in ladders}))
-    rungs = sorted({row.concurrent for ladder in ladders for row in ladder.rows})
+    origin = ", ".join(sorted({one.origin for one in found}))
+    concurrent = sorted({row.concurrent for one in found for row in one.rows})
     panels = []
     for field, title in (
         ("tokens per second", f"Aggregate throughput ({origin})"),
@@ -101,8 +101,8 @@ def ladder_chart(ladders: Sequence[Ladder]) -> alt.TopLevelMixin:
                 x=alt.X(
                     "calls:Q",
                     title="calls at once",
-                    axis=alt.Axis(values=rungs, format="d", grid=False),
-                    scale=alt.Scale(domain=[0, 1.05 * max(rungs, default=1)]),
+                    axis=alt.Axis(values=concurrent, format="d", grid=False),
+                    scale=alt.Scale(domain=[0, 1.05 * max(concurrent, default=1)]),
                 ),
                 y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
                 color=colour_of("server", names),
@@ -279,12 +279,12 @@ def _of(candidate: CandidateSummary, pipeline: str) -> PipelineSummary:
     return next(summary for summary in candidate.pipelines if summary.pipeline == pipeline)
 
 
-def _labels(ladders: Sequence[Ladder]) -> list[str]:
-    """Label ladders by their servers and slots; a number keeps equal ones apart."""
+def _labels(found: Sequence[Levels]) -> list[str]:
+    """Label them by their servers and slots; a number keeps equal ones apart."""
     labels: list[str] = []
-    for ladder in ladders:
-        slots = ladder.slots_found or ladder.slots_asked
-        label = plain(ladder.label) + (f" ({slots} {'slot' if slots == 1 else 'slots'})" if slots else "")
+    for one in found:
+        slots = one.slots_found or one.slots_asked
+        label = plain(one.label) + (f" ({slots} {'slot' if slots == 1 else 'slots'})" if slots else "")
         labels.append(label if label not in labels else f"{label} #{len(labels) + 1}")
     return labels
 

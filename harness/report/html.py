@@ -49,7 +49,7 @@ def html_report(
         failed=any(summary.jobs_failed for summary in summaries),
         shown=shown,
         kinds=kinds,
-        concurrency=bool(analysis.ladders) or any(candidate.concurrency for candidate in analysis.candidates),
+        concurrency=bool(analysis.levels) or any(candidate.concurrency for candidate in analysis.candidates),
         node_kinds=node_kinds,
         details=details,
         graphs=[

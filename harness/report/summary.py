@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.analysis.facts import Recorded
 from harness.analysis.gains import gains_of
-from harness.analysis.ladder import Ladder
+from harness.analysis.levels import Levels
 from harness.analysis.model import ANALYSIS_VERSION, Analysis, Choice, PathVerdict
 from harness.errors import UserError
 from harness.runs.older import summary_of_today
@@ -41,7 +41,7 @@ def summary_text(analysis: Analysis) -> str:
 
 
 def read_analysis(text: str | bytes, name: str) -> Analysis:
-    """Return the analysis that a summary.json holds, without its ladders (not every number in them is one).
+    """Return the analysis that a summary.json holds, without its concurrency levels (not every number in them is one).
 
     Raises:
         UserError: it is none of this version; `name` says which in the message.
@@ -54,18 +54,18 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
             raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
         run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}
         known = {name: plain[name] for name in Analysis._fields if name in plain}
-        known |= {"version": ANALYSIS_VERSION, "run": run, "ladders": (), "notices": ()}
+        known |= {"version": ANALYSIS_VERSION, "run": run, "levels": (), "notices": ()}
         known["paths"] = [{key: path[key] for key in PathVerdict._fields if key in path} for path in plain["paths"]]
         known["choice"] = {key: plain["choice"][key] for key in Choice._fields if key in plain["choice"]}
         analysis = TypeAdapter(Analysis).validate_python(known)
         notices = tuple(Recorded(str(notice["kind"]), str(notice["text"])) for notice in plain["notices"])
-        gains = gains_of(analysis.candidates) if plain["ladders"] and "gains" not in plain else analysis.gains
+        gains = gains_of(analysis.candidates) if plain["levels"] and "gains" not in plain else analysis.gains
         return analysis._replace(notices=notices, gains=gains)
     except (ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{name}: expected a summary.json that Slotwise wrote: {error}") from None
 
 
-def to_plain(value: Analysis | Ladder | object) -> Any:
+def to_plain(value: Analysis | Levels | object) -> Any:
     """Turn a tree of named tuples into dicts and lists; what is not a number becomes null."""
     if isinstance(value, tuple):
         if hasattr(value, "_asdict"):

@@ -19,7 +19,7 @@ from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineS
 from harness.analysis.statistics import Estimate
 from harness.core.records import Origin
 from harness.report.bars import KINDS, bar_cells, parts_text
-from harness.report.ladder import ladder_report
+from harness.report.levels import levels_report
 from harness.report.text import plain
 from harness.units import count, percent, seconds
 from harness.wording.figures import both_text
@@ -67,11 +67,11 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
     yield from (_verdict(text), "")
     yield from _settings(analysis.choice)
     yield from (_candidates(analysis), "")
-    if analysis.ladders:
+    if analysis.levels:
         yield _heading("Ladder: so many calls sent at once")
-        side_by_side = 2 if len(analysis.ladders) == 2 else 1  # more do not fit into 80 columns
-        for start in range(0, len(analysis.ladders), side_by_side):
-            yield from (ladder_report(analysis.ladders[start : start + side_by_side]), "")
+        side_by_side = 2 if len(analysis.levels) == 2 else 1  # more do not fit into 80 columns
+        for start in range(0, len(analysis.levels), side_by_side):
+            yield from (levels_report(analysis.levels[start : start + side_by_side]), "")
     if basis:
         yield from (Group(_heading(_RESTS[analysis.run.origin]), *map(_item, basis)), "")
     for pipeline in _pipelines(analysis):

@@ -1,12 +1,13 @@
 """Run folders of older versions: what was called otherwise in them is given the name that it has today.
 
-Version 1 said `cap`, `order`, `place` and `lanes` for `concurrency`, `scheduling`, `placement` and `queues`. Only names
-change here, and words are added, never a figure. Of `workload.yaml` see `harness.workload.renamed`.
+Version 1 said `cap`, `order`, `place` and `lanes` for `concurrency`, `scheduling`, `placement` and `queues`, and in a
+summary `ladders`, `price`, `cut`, `admission_s` and `unexplained_s`. Only names change here, and words are added, never
+a figure. Of `workload.yaml` see `harness.workload.renamed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.core.policies import STANDARD
@@ -15,6 +16,7 @@ from harness.workload.renamed import RENAMED
 __all__ = ["header_of_today", "notes_of_today", "summary_of_today"]
 
 _PLAN = {"lanes": "queues", "place": "placement"}
+_PARTS = {"admission_s": "slot_setup_s", "unexplained_s": "not_attributed_s"}
 _USE = {**RENAMED, "in_flight": "limit", "batch_in_flight": "batch_limit"}
 
 
@@ -45,31 +47,46 @@ def summary_of_today(plain: Any) -> Any:
     """Return a `summary.json` of version 1 in the words of today; it need not be one."""
     if not isinstance(plain, Mapping) or plain.get("summary_version") != 1:
         return plain
-    candidates = [
-        {
-            **candidate,
-            "servers": [_keys(use, _USE) for use in _listed(candidate.get("servers"))],
-            "pools": [_pool(pool) for pool in _listed(candidate.get("pools"))],
-            "pipelines": [_pipeline(pipeline) for pipeline in _listed(candidate.get("pipelines"))],
-        }
-        if isinstance(candidate, Mapping)
-        else candidate
-        for candidate in _listed(plain.get("candidates"))
-    ]
-    notices = [
-        {**notice, "kind": "interrupted"} if isinstance(notice, Mapping) and notice.get("kind") == "cut" else notice
-        for notice in _listed(plain.get("notices"))
-    ]
-    today = {"candidates": candidates, "notices": notices}
-    return {**plain, "summary_version": 2, **{key: value for key, value in today.items() if key in plain}}
+    renamed = _keys(plain, {"ladders": "levels"})
+    changed = {
+        "notices": _each(plain.get("notices"), _notice),
+        "paths": _each(plain.get("paths"), lambda path: _keys(path, {"price": "cost"})),
+        "candidates": _each(plain.get("candidates"), _candidate),
+    }
+    return {**renamed, "summary_version": 2, **{key: changed[key] for key in changed if key in plain}}
+
+
+def _notice(notice: Any) -> Any:
+    cut = isinstance(notice, Mapping) and notice.get("kind") == "cut"
+    return {**notice, "kind": "interrupted"} if cut else notice
+
+
+def _candidate(candidate: Any) -> Any:
+    if not isinstance(candidate, Mapping):
+        return candidate
+    return {
+        **_keys(candidate, {"cut": "interrupted"}),
+        "servers": _each(candidate.get("servers"), lambda use: _keys(use, _USE)),
+        "pools": _each(candidate.get("pools"), _pool),
+        "pipelines": _each(candidate.get("pipelines"), _pipeline),
+    }
 
 
 def _pipeline(pipeline: Any) -> Any:
-    """Part the names of several servers, which version 1 wrote as one text."""
-    if not isinstance(pipeline, Mapping) or not isinstance(pipeline.get("server"), str):
+    """Part the names of several servers, which version 1 wrote as one text, and rename kinds of time."""
+    if not isinstance(pipeline, Mapping):
         return pipeline
-    rest = {key: value for key, value in pipeline.items() if key != "server"}
-    return {**rest, "servers": pipeline["server"].split(" + ") if pipeline["server"] else []}
+    parts = {key: _keys(pipeline[key], _PARTS) for key in ("call_parts", "job_parts") if key in pipeline}
+    found = {**pipeline, **parts}
+    if isinstance(path := found.get("median_path"), Mapping):
+        found["median_path"] = {**_timed(path), "steps": _each(path.get("steps"), _timed)}
+    if isinstance(servers := found.pop("server", None), str):
+        found["servers"] = servers.split(" + ") if servers else []
+    return found
+
+
+def _timed(step: Any) -> Any:
+    return {**step, "parts": _keys(step.get("parts"), _PARTS)} if isinstance(step, Mapping) else step
 
 
 def _pool(pool: Any) -> Any:
@@ -83,6 +100,10 @@ def _pool(pool: Any) -> Any:
 def _keys(value: Any, names: Mapping[str, str]) -> Any:
     """Rename keys of one mapping, not of what is in it: a server may be called `order`."""
     return {names.get(key, key): item for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _each(values: Any, of_today: Callable[[Any], Any]) -> list[Any]:
+    return [of_today(value) for value in _listed(values)]
 
 
 def _listed(value: Any) -> list[Any]:

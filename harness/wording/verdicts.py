@@ -56,7 +56,7 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     if needed := _would_tell(verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
-    sentences += [_cost(verdict, other) for other in analysis.paths if other.path != verdict.path]
+    sentences += [_elsewhere(verdict, other) for other in analysis.paths if other.path != verdict.path]
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
 
@@ -100,7 +100,7 @@ def _choice(analysis: Analysis) -> tuple[str, ...]:
         else 'A "goal:" on the interactive pipeline would decide it; without one it is yours to choose.'
     )
     trade = [
-        f'If the {verdict.path} path matters most, take "{verdict.chosen}": {_price_text(verdict, other.path)}.'
+        f'If the {verdict.path} path matters most, take "{verdict.chosen}": {_cost_text(verdict, other.path)}.'
         for verdict, other in ((batch, interactive), (interactive, batch))
     ]
     return (f"{wanted} No candidate is near the best on both.", *trade, advice + tentative)
@@ -213,23 +213,21 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     return {"waiting for its turn": waits, **rest}
 
 
-def _cost(verdict: PathVerdict, other: PathVerdict) -> str:
+def _elsewhere(verdict: PathVerdict, other: PathVerdict) -> str:
     if verdict.chosen == other.chosen:
         return f"Price on the {other.path} path: none, it is the choice there too."
-    return f"Price on the {other.path} path: {_price_text(verdict, other.path)}."
+    return f"Price on the {other.path} path: {_cost_text(verdict, other.path)}."
 
 
-def _price_text(verdict: PathVerdict, other: Path) -> str:
-    price = verdict.price
-    if price is None:
+def _cost_text(verdict: PathVerdict, other: Path) -> str:
+    cost = verdict.cost
+    if cost is None:
         return f"not known, no job of the {other} path ended well under it"
     what = "a reply" if other == "interactive" else "a job"
-    text = f'{what} takes {ratio_text(price)} what it takes under "{price.against}"'
-    if price.relation == "equivalent":
+    text = f'{what} takes {ratio_text(cost)} what it takes under "{cost.against}"'
+    if cost.relation == "equivalent":
         return f"{text}, equal within 5 %"
-    return (
-        f"{text}, which cannot be told from no difference" if price.relation == "unresolved" and price.n > 1 else text
-    )
+    return f"{text}, which cannot be told from no difference" if cost.relation == "unresolved" and cost.n > 1 else text
 
 
 def _goal(goal: str, wanted_s: float, found_s: float | None, summary: PipelineSummary) -> str:

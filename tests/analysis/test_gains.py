@@ -27,11 +27,11 @@ def test_each_level_names_its_fastest_against_the_simplest() -> None:
     assert gains_of(candidates[:1]) is None
 
 
-def test_the_shipped_ladder_is_answered_by_level_and_not_as_alternatives() -> None:
+def test_the_shipped_levels_are_answered_by_level_and_not_as_alternatives() -> None:
     path = shipped() / "workloads" / "concurrency-ladder.yaml"
     profile = load_profile("epyc-2core", path.parent)
     found = analyse(predict(load_workload(path), profile, repeats=3, extrapolate=True).run)
-    assert found.ladders
+    assert found.levels
     text = said(found).choice[-1]
     assert re.match(r'What more slots gain over "serial"\. at-once-1[^:]*: nothing; .*at-once-8: "\w+" takes 0\.', text)
     assert not any(verdict.sequels for verdict in found.paths)

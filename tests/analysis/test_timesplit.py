@@ -55,11 +55,11 @@ def test_ten_times_a_slow_baseline_is_needed_for_a_load_event() -> None:
     assert is_load_event(call(load=1.5), Baseline(0.0, 0.125, 5))
 
 
-def test_without_a_baseline_the_wait_is_unknown_and_unexplained() -> None:
+def test_without_a_baseline_the_wait_is_unknown_and_not_attributed() -> None:
     split = split_call(call(**EVERYTHING, tell_queue=False), None)
     assert split is not None
     assert split.queue_source == "unknown"
-    assert (split.parts.queue_wait_s, split.parts.unexplained_s) == (0.0, 2.03125)
+    assert (split.parts.queue_wait_s, split.parts.not_attributed_s) == (0.0, 2.03125)
 
 
 def test_a_wait_below_its_baseline_is_zero() -> None:

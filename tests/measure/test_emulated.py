@@ -7,7 +7,7 @@ import asyncio
 from quiet import Quiet
 
 from harness.core.step_costs import StepCosts
-from harness.measure.probe import burst, measure_ladder
+from harness.measure.probe import burst, measure_levels
 from harness.measure.session import opened
 from harness.servers.fronts import child
 from harness.servers.simulated_engine import SimulatedConfig
@@ -16,7 +16,7 @@ from harness.workload.schema import OllamaServer
 COSTS = StepCosts(decode_s=(0.0, 0.004, 0.005), prefill=((1, 1e-5),))
 
 
-def test_a_ladder_by_url_is_emulated() -> None:
+def test_levels_by_url_is_emulated() -> None:
     """And the faults of the server leave it alone: they are meant for runs."""
 
     async def steps() -> None:
@@ -27,9 +27,9 @@ def test_a_ladder_by_url_is_emulated() -> None:
         async with child("x", "simulated", config) as ready:
             spec = OllamaServer(kind="ollama", model="sim", url=ready["url"])
             async with opened("x", spec, Quiet()) as endpoint:
-                ladder = await measure_ladder(endpoint, Quiet(), rungs=(1, 2), tokens=20)
+                found = await measure_levels(endpoint, Quiet(), levels=(1, 2), tokens=20)
                 calls = await burst(endpoint, 2, 3, key=5)
-        assert ladder.origin == "emulated"
+        assert found.origin == "emulated"
         assert {call.origin for call in calls} == {"emulated"}
         assert {call.reply.output_tokens for call in calls} == {3}
 

@@ -1,4 +1,4 @@
-"""Two ladders side by side."""
+"""Concurrency levels of two servers side by side."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from harness.analysis.ladder import Ladder, LadderRow
-from harness.report.charts import ladder_chart, to_svg
-from harness.report.ladder import ladder_report
+from harness.analysis.levels import Level, Levels
+from harness.report.charts import levels_chart, to_svg
+from harness.report.levels import levels_report
 
-ONE = Ladder(
-    "everyday", None, 1, tuple(LadderRow(n, 4.0 * n, 25.0, 26.5, 2.0 * (n - 1), 0) for n in (1, 2, 4)), "measured"
-)
-FOUR = Ladder(
-    "second", 4, 2, (LadderRow(1, 5.0, 20.0, 21.0, None, 0), LadderRow(4, 11.0, 36.4, None, 0.5, 3)), "measured"
-)
+ONE = Levels("everyday", None, 1, tuple(Level(n, 4.0 * n, 25.0, 26.5, 2.0 * (n - 1), 0) for n in (1, 2, 4)), "measured")
+FOUR = Levels("second", 4, 2, (Level(1, 5.0, 20.0, 21.0, None, 0), Level(4, 11.0, 36.4, None, 0.5, 3)), "measured")
 
 
-def printed(*ladders: Ladder) -> str:
+def printed(*found: Levels) -> str:
     file = io.StringIO()
-    Console(file=file, width=80, color_system=None).print(ladder_report(ladders))
+    Console(file=file, width=80, color_system=None).print(levels_report(found))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def test_one_ladder() -> None:
+def test_one_server() -> None:
     assert printed(ONE) == (
         "everyday  slots: 1 found (measured)\n"
         "\n"
@@ -38,7 +34,7 @@ def test_one_ladder() -> None:
     )
 
 
-def test_two_ladders_side_by_side_with_what_is_missing_and_short() -> None:
+def test_two_servers_side_by_side_with_what_is_missing_and_short() -> None:
     assert printed(ONE, FOUR) == (
         "A: everyday  slots: 1 found (measured)\n"
         "B: second  slots: 2 found, 4 asked (measured)  not what was asked for\n"
@@ -56,7 +52,7 @@ def test_two_ladders_side_by_side_with_what_is_missing_and_short() -> None:
 
 
 def test_one_chart_with_both() -> None:
-    words = " ".join(e.text or "" for e in ElementTree.fromstring(to_svg(ladder_chart([ONE, FOUR]))).iter())
+    words = " ".join(e.text or "" for e in ElementTree.fromstring(to_svg(levels_chart([ONE, FOUR]))).iter())
     for word in (
         "Aggregate throughput (measured)",
         "Wall-clock",

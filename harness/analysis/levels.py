@@ -1,4 +1,4 @@
-"""The concurrency ladder: the same call once, twice, four times at once; and how many slots a server really has."""
+"""Concurrency levels: the same call once, twice, four times at once; and how many slots a server really has."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.analysis.timesplit import split_call
 from harness.core.records import CallRecord, Origin
 from harness.runs.model import Baseline, Run
 
-__all__ = ["Ladder", "LadderRow", "effective_slots", "ladder_row", "ladders_of", "median_row", "median_slots"]
+__all__ = ["Level", "Levels", "effective_slots", "level_of", "levels_of", "median_level", "median_slots"]
 
 _TRIM = 0.25  # of each end of an interval
-_FEWEST_RUNGS = 3
+_FEWEST_LEVELS = 3
 
 
-class LadderRow(NamedTuple):
+class Level(NamedTuple):
     """What happened when `concurrent` equal calls were sent at once."""
 
     concurrent: int
@@ -31,13 +31,13 @@ class LadderRow(NamedTuple):
     short_answers: int  # stopped before the pinned length
 
 
-class Ladder(NamedTuple):
-    """One server's ladder."""
+class Levels(NamedTuple):
+    """One server at several concurrency levels."""
 
     label: str
     slots_asked: int | None
     slots_found: int | None
-    rows: tuple[LadderRow, ...]
+    rows: tuple[Level, ...]
     origin: Origin
 
 
@@ -69,10 +69,8 @@ def median_slots(runs: Sequence[Sequence[CallRecord]]) -> int:
     return found[(len(found) - 1) // 2]
 
 
-def ladder_row(
-    calls: Sequence[CallRecord], baseline: Baseline | None = None, pinned_tokens: int | None = None
-) -> LadderRow:
-    """Sum one rung up from the records of calls that were sent at once; failed ones count as not sent.
+def level_of(calls: Sequence[CallRecord], baseline: Baseline | None = None, pinned_tokens: int | None = None) -> Level:
+    """Sum one level up from the records of calls that were sent at once; failed ones count as not sent.
 
     Raises ValueError where none succeeded.
     """
@@ -81,7 +79,7 @@ def ladder_row(
     wall_s = max((end or 0.0) for _, end in spans) - min((sent or 0.0) for sent, _ in spans)
     rates = [rate for call in ended if (rate := call.decode_tokens_per_s) is not None]
     splits = [split for call in ended if (split := split_call(call, baseline)) and split.queue_source != "unknown"]
-    return LadderRow(
+    return Level(
         concurrent=len(ended),
         wall_s=wall_s,
         aggregate_tokens_per_s=output_tokens(ended) / wall_s if wall_s > 0 else math.nan,
@@ -91,11 +89,11 @@ def ladder_row(
     )
 
 
-def median_row(rows: Sequence[LadderRow]) -> LadderRow:
-    """Return the medians over repeats of one rung; short answers are summed."""
+def median_level(rows: Sequence[Level]) -> Level:
+    """Return the medians over repeats of one level; short answers are summed."""
     rates = [row.per_call_tokens_per_s for row in rows if row.per_call_tokens_per_s is not None]
     waits = [row.queue_wait_s for row in rows if row.queue_wait_s is not None]
-    return LadderRow(
+    return Level(
         concurrent=rows[0].concurrent,
         wall_s=median(row.wall_s for row in rows),
         aggregate_tokens_per_s=median(row.aggregate_tokens_per_s for row in rows),
@@ -105,8 +103,8 @@ def median_row(rows: Sequence[LadderRow]) -> LadderRow:
     )
 
 
-def ladders_of(run: Run, pinned: dict[tuple[str, str], int]) -> tuple[Ladder, ...]:
-    """Find the ladder in a run, one per candidate; empty where the workload is not one.
+def levels_of(run: Run, pinned: dict[tuple[str, str], int]) -> tuple[Levels, ...]:
+    """Find the concurrency levels in a run, per candidate; empty where the workload is not made of them.
 
     It is one where every batch of calls (one node of one job) was alone: no two overlap in time, and there are at
     least three sizes. `pinned` maps (pipeline, node) to the pinned answer length.
@@ -117,25 +115,25 @@ def ladders_of(run: Run, pinned: dict[tuple[str, str], int]) -> tuple[Ladder, ..
     for call in run.calls:
         if (call.candidate, call.repeat) in done and call.outcome == "ok":
             trials[call.candidate, call.repeat][call.pipeline, call.job, call.node].append(call)
-    rungs: dict[str, dict[int, list[LadderRow]]] = defaultdict(lambda: defaultdict(list))
+    by_candidate: dict[str, dict[int, list[Level]]] = defaultdict(lambda: defaultdict(list))
     used: dict[str, set[str]] = defaultdict(set)
     for (candidate, _), batches in trials.items():
-        if len({len(calls) for calls in batches.values()}) < _FEWEST_RUNGS or _overlap(list(batches.values())):
+        if len({len(calls) for calls in batches.values()}) < _FEWEST_LEVELS or _overlap(list(batches.values())):
             return ()
         for (pipeline, _, node), calls in batches.items():
             used[candidate] |= {call.server for call in calls}
             server = facts.get(calls[0].server)
-            row = ladder_row(calls, server.baseline if server else None, pinned.get((pipeline, node)))
-            rungs[candidate][row.concurrent].append(row)
-    ladders = []
+            row = level_of(calls, server.baseline if server else None, pinned.get((pipeline, node)))
+            by_candidate[candidate][row.concurrent].append(row)
+    found_levels = []
     for candidate in run.candidates:
         if len(used[candidate]) != 1:
             continue
         server = facts.get(next(iter(used[candidate])))
-        rows = tuple(median_row(rungs[candidate][n]) for n in sorted(rungs[candidate]))
+        rows = tuple(median_level(by_candidate[candidate][n]) for n in sorted(by_candidate[candidate]))
         asked, found = (server.slots_asked, server.slots_found) if server else (None, None)
-        ladders.append(Ladder(candidate, asked, found, rows, run.origin))
-    return tuple(ladders)
+        found_levels.append(Levels(candidate, asked, found, rows, run.origin))
+    return tuple(found_levels)
 
 
 def _overlap(batches: list[list[CallRecord]]) -> bool:

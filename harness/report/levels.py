@@ -1,4 +1,4 @@
-"""Ladders side by side: a table for the terminal and rows for the chart."""
+"""Concurrency levels of servers side by side: a table for the terminal and rows for the chart."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.ladder import Ladder
+from harness.analysis.levels import Levels
 from harness.report.text import plain
 from harness.units import count, seconds
 
-__all__ = ["ladder_report", "ladder_table"]
+__all__ = ["levels_report", "levels_table"]
 
 
-def ladder_table(ladders: Sequence[Ladder]) -> Table:
-    """Return one table; with two ladders each quantity has a column for either, side by side."""
+def levels_table(found: Sequence[Levels]) -> Table:
+    """Return one table; with two servers each quantity has a column for either, side by side."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("calls\nat once", justify="right")
-    keys = [""] if len(ladders) == 1 else [f"\n{chr(ord('A') + number)}" for number in range(len(ladders))]
+    keys = [""] if len(found) == 1 else [f"\n{chr(ord('A') + number)}" for number in range(len(found))]
     for title in ("wall\nclock", "all\ntok/s", "each\ntok/s", "queue\nwait"):
         for key in keys:
             table.add_column(f"{title}{key}", justify="right", no_wrap=True)
-    by_rung = [{row.concurrent: row for row in ladder.rows} for ladder in ladders]
-    for rung in sorted(set().union(*by_rung)):
-        rows = [rows.get(rung) for rows in by_rung]
-        cells = [str(rung)]
+    by_level = [{row.concurrent: row for row in one.rows} for one in found]
+    for concurrent in sorted(set().union(*by_level)):
+        rows = [rows.get(concurrent) for rows in by_level]
+        cells = [str(concurrent)]
         cells += [seconds(row.wall_s) if row else "-" for row in rows]
         cells += [_number(row.aggregate_tokens_per_s if row else None) for row in rows]
         cells += [_number(row.per_call_tokens_per_s if row else None) for row in rows]
@@ -36,23 +36,23 @@ def ladder_table(ladders: Sequence[Ladder]) -> Table:
     return table
 
 
-def ladder_report(ladders: Sequence[Ladder]) -> Group:
+def levels_report(found: Sequence[Levels]) -> Group:
     """Return what `slotwise probe` prints: which server is which, its slots, and the table."""
     lines = []
-    for number, ladder in enumerate(ladders):
-        name = f"{chr(ord('A') + number)}: {ladder.label}" if len(ladders) > 1 else ladder.label
-        asked = "" if ladder.slots_asked is None else f", {ladder.slots_asked} asked"
-        slots = "not probed" if ladder.slots_found is None else f"{ladder.slots_found} found"
-        line = Text(plain(name), style="bold").append(f"  slots: {slots}{asked} ({ladder.origin})", style="not bold")
-        if None not in (ladder.slots_asked, ladder.slots_found) and ladder.slots_asked != ladder.slots_found:
+    for number, one in enumerate(found):
+        name = f"{chr(ord('A') + number)}: {one.label}" if len(found) > 1 else one.label
+        asked = "" if one.slots_asked is None else f", {one.slots_asked} asked"
+        slots = "not probed" if one.slots_found is None else f"{one.slots_found} found"
+        line = Text(plain(name), style="bold").append(f"  slots: {slots}{asked} ({one.origin})", style="not bold")
+        if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
             line.append("  not what was asked for", style="bold yellow")
         lines.append(line)
-    parts: list[RenderableType] = [*lines, Text(""), ladder_table(ladders)]
-    for ladder in ladders:
-        short = sum(row.short_answers for row in ladder.rows)
+    parts: list[RenderableType] = [*lines, Text(""), levels_table(found)]
+    for one in found:
+        short = sum(row.short_answers for row in one.rows)
         if short:
             said = f"{count(short, 'answer')} stopped before the pinned length; rates go by the tokens really made."
-            parts.append(Text(plain(f"{ladder.label}: {said}")))
+            parts.append(Text(plain(f"{one.label}: {said}")))
     return Group(*parts)
 
 

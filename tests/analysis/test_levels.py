@@ -1,4 +1,4 @@
-"""The ladder's rows and the slots found, on calls whose slots are known."""
+"""The rows of concurrency levels and the slots found, on calls whose slots are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analysis.records import call, run, trial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.ladder import effective_slots, ladder_row, ladders_of, median_slots
+from harness.analysis.levels import effective_slots, level_of, levels_of, median_slots
 from harness.core.records import CallRecord, Reply
 
 
@@ -47,7 +47,7 @@ def test_the_probe_takes_the_median_of_its_runs() -> None:
 
 
 def test_a_row_by_hand() -> None:
-    row = ladder_row(served(4, 2, tokens=31), pinned_tokens=31)
+    row = level_of(served(4, 2, tokens=31), pinned_tokens=31)
     assert row.concurrent == 4
     assert row.wall_s == 2.0
     assert row.aggregate_tokens_per_s == 62.0
@@ -57,20 +57,22 @@ def test_a_row_by_hand() -> None:
 
 
 def test_short_answers_are_counted() -> None:
-    assert ladder_row(served(4, 2, tokens=31), pinned_tokens=100).short_answers == 4
+    assert level_of(served(4, 2, tokens=31), pinned_tokens=100).short_answers == 4
 
 
 def test_an_unknown_wait_stays_unknown() -> None:
-    assert ladder_row(served(2, 1, tell_queue=False)).queue_wait_s is None
+    assert level_of(served(2, 1, tell_queue=False)).queue_wait_s is None
 
 
-def ladder_calls(candidate: str, slots: int, repeat: int, server_name: str) -> list[CallRecord]:
-    """Rungs of 1, 2, 4 calls, one after the other, as one job."""
+def calls_at_levels(candidate: str, slots: int, repeat: int, server_name: str) -> list[CallRecord]:
+    """Levels of 1, 2, 4 calls, one after the other, as one job."""
     calls, now = [], 0.0
-    for rung in (1, 2, 4):
-        batch = served(rung, slots, candidate=candidate, repeat=repeat, server=server_name, tokens=100, node=f"n{rung}")
+    for level in (1, 2, 4):
+        batch = served(
+            level, slots, candidate=candidate, repeat=repeat, server=server_name, tokens=100, node=f"n{level}"
+        )
         calls += [c._replace(ready_s=now, started_s=now, reply=_later(c, now)) for c in batch]
-        now += 1.0 * -(-rung // slots)
+        now += 1.0 * -(-level // slots)
     return calls
 
 
@@ -80,19 +82,19 @@ def _later(record: CallRecord, by: float) -> Reply:
     return reply._replace(sent_s=reply.sent_s + by, end_s=reply.end_s + by)
 
 
-def test_a_ladder_is_found_in_a_run() -> None:
-    calls = [c for repeat in range(3) for c in ladder_calls("serial", 1, repeat, "one-slot")]
-    calls += [c for repeat in range(3) for c in ladder_calls("batched", 4, repeat, "four-slot")]
+def test_levels_are_found_in_a_run() -> None:
+    calls = [c for repeat in range(3) for c in calls_at_levels("serial", 1, repeat, "one-slot")]
+    calls += [c for repeat in range(3) for c in calls_at_levels("batched", 4, repeat, "four-slot")]
     trials = tuple(trial(name, repeat) for name in ("serial", "batched") for repeat in range(3))
     measured = run(calls=tuple(calls), trials=trials, candidates=("serial", "batched"))
-    found = ladders_of(measured, {("chat", "n4"): 100})
-    assert [(ladder.label, ladder.slots_asked) for ladder in found] == [("serial", 1), ("batched", 4)]
+    found = levels_of(measured, {("chat", "n4"): 100})
+    assert [(one.label, one.slots_asked) for one in found] == [("serial", 1), ("batched", 4)]
     assert [(row.concurrent, row.wall_s) for row in found[0].rows] == [(1, 1.0), (2, 2.0), (4, 4.0)]
     assert [(row.concurrent, row.wall_s) for row in found[1].rows] == [(1, 1.0), (2, 1.0), (4, 1.0)]
     assert found[1].rows[2].aggregate_tokens_per_s == 400.0
 
 
-def test_batches_that_overlap_are_no_ladder() -> None:
-    calls = ladder_calls("serial", 1, 0, "one-slot")
+def test_batches_that_overlap_are_no_levels() -> None:
+    calls = calls_at_levels("serial", 1, 0, "one-slot")
     calls.append(call("other", ready=0.5, tokens=100))
-    assert ladders_of(run(calls=tuple(calls), trials=(trial(),), candidates=("serial",)), {}) == ()
+    assert levels_of(run(calls=tuple(calls), trials=(trial(),), candidates=("serial",)), {}) == ()
