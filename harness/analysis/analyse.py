@@ -8,7 +8,7 @@ from typing import Any
 from harness.analysis.gains import gains_of
 from harness.analysis.levels import levels_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
-from harness.analysis.model import ANALYSIS_VERSION, Analysis, RunHead
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, MachineFact, RunHead
 from harness.analysis.notices import notices_of
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
@@ -37,7 +37,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         started_at=run.started_at,
         repeats=repeats,
         seed=run.workload.seed,
-        machine=tuple((key, _scalar(value)) for key, value in run.machine.items()),
+        machine=tuple((key, _fact(value)) for key, value in run.machine.items()),
         servers=run.servers,
         options=tuple((key, _shown(value)) for key, value in run.options.items()),
         command=run.command,
@@ -67,9 +67,9 @@ def _alternatives(workload: Workload) -> dict[str, str]:
     return found
 
 
-def _scalar(value: Any) -> str | int | float:
+def _fact(value: Any) -> MachineFact:
     if isinstance(value, dict):  # versions of packages
-        return ", ".join(f"{key} {item}" for key, item in value.items())
+        return tuple((str(key), str(item)) for key, item in value.items())
     return value if isinstance(value, (str, int, float)) else str(value)
 
 

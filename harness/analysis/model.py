@@ -27,6 +27,7 @@ __all__ = [
     "CandidateSummary",
     "Choice",
     "GoalResult",
+    "MachineFact",
     "PathVerdict",
     "PipelineSummary",
     "PoolUse",
@@ -42,6 +43,9 @@ __all__ = [
 ANALYSIS_VERSION = 1
 
 
+MachineFact = str | int | float | tuple[tuple[str, str], ...]  # the last: packages and their versions
+
+
 class RunHead(NamedTuple):
     """What was run, and on what."""
 
@@ -52,7 +56,7 @@ class RunHead(NamedTuple):
     started_at: str
     repeats: int  # asked for
     seed: int
-    machine: tuple[tuple[str, str | int | float], ...]
+    machine: tuple[tuple[str, MachineFact], ...]
     servers: tuple[ServerFacts, ...]
     options: tuple[tuple[str, str], ...]
     command: str

@@ -14,8 +14,9 @@ from harness.report.charts import ROW, WIDTH, names_axis, styled, to_svg
 from harness.report.headline import Figure
 from harness.report.page import page
 from harness.report.text import plain
-from harness.units import count, size
+from harness.units import count
 from harness.wording.comparisons import BetweenText, compared
+from harness.wording.figures import fact_text
 
 __all__ = ["between_html"]
 
@@ -174,9 +175,7 @@ def _of(run: Summary) -> Mapping[str, str]:
     head = run.run
     facts = {"started at": head.started_at, "numbers are": head.origin}
     for key, value in head.machine.items():
-        facts[key.removesuffix("_bytes").replace("_", " ")] = (
-            size(value) if key.endswith("_bytes") and isinstance(value, (int, float)) else str(value)
-        )
+        facts[key.removesuffix("_bytes").replace("_", " ")] = fact_text(key, value)
     for server in head.servers:
         slots = "slots not known" if server.slots_found is None else count(server.slots_found, "slot")
         facts[f"server {server.name}"] = ", ".join(

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.profiles.schema import HeldOut, Profile, SlotSetting, TextTokens
+from harness.profiles.schema import DRIFT_BOUND, HeldOut, Profile, SlotSetting, TextTokens
 from harness.report.text import plain
 from harness.units import count, percent, rate, seconds
 
@@ -32,9 +32,15 @@ def calibration_report(profile: Profile, path: str) -> Group:
     if profile.load_s is not None:
         parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
     parts += ["", Text(f"On calls that were not fitted: {_error(profile.held_out)}.")]
-    parts += [Text(plain(note), style="yellow" if "changed speed" in note else "") for note in profile.notes]
+    parts += [Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
     return Group(*parts)
+
+
+def _drifted(profile: Profile) -> bool:
+    """Whether the machine changed speed while it was calibrated: then the notes say so."""
+    settings = (*profile.slots.values(), *(profile.half or {}).values())
+    return any(setting.drift is not None and abs(setting.drift) > DRIFT_BOUND for setting in settings)
 
 
 def _steps(setting: SlotSetting) -> Table:

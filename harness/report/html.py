@@ -15,6 +15,7 @@ from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.units import count, seconds
+from harness.wording.figures import machine_text
 from harness.wording.said import said
 
 __all__ = ["html_report"]
@@ -62,7 +63,7 @@ def html_report(
             (i for i, timeline in enumerate(details.timelines) if timeline.candidate in shown and timeline.median), 0
         ),
         score=score,
-        machine_line=_machine_line(analysis),
+        machine_line=machine_text(analysis.run),
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
         calls=sum(summary.calls for summary in summaries),
         servers_of=_servers,
@@ -76,11 +77,3 @@ def _servers(candidate: CandidateSummary) -> list[str]:
         scheduling = "" if use.key is None else f", {use.scheduling}"
         texts.append(f"{use.server}: {slots}, {use.concurrency}{scheduling}")
     return texts
-
-
-def _machine_line(analysis: Analysis) -> str:
-    machine = dict(analysis.run.machine)
-    facts = [str(machine["cpu"])] if "cpu" in machine else []
-    if "cores" in machine:
-        facts.append(count(int(machine["cores"]), "core"))
-    return ", ".join(facts)

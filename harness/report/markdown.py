@@ -13,8 +13,8 @@ from harness.analysis.statistics import Estimate
 from harness.deploy.kinds import SETTINGS
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
-from harness.units import count, percent, seconds, size
-from harness.wording.figures import both_text, estimate_text
+from harness.units import count, percent, seconds
+from harness.wording.figures import both_text, estimate_text, fact_text
 from harness.wording.said import said
 
 __all__ = ["markdown_report"]
@@ -35,7 +35,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
         "code": lambda text: _Raw(plain(text)),
         "seconds": lambda value: "-" if value is None else seconds(value),
         "exact": lambda value: f"{round(value, 3) + 0.0:.3f}",  # no -0.000
-        "fact": _fact,
+        "fact": lambda pair: fact_text(*pair),
         "known": lambda value: "unknown" if value is None else value,
         "number": lambda value: "-" if value is None or value != value else f"{value:.1f}",
         "percent": percent,
@@ -86,11 +86,6 @@ def _servers(candidate: CandidateSummary) -> str:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
         texts.append(f"{use.server}: {slots}, {use.concurrency}, {use.scheduling}")
     return "; ".join(texts)
-
-
-def _fact(pair: tuple[str, object]) -> str:
-    key, value = pair
-    return size(value) if key.endswith("_bytes") and isinstance(value, (int, float)) else str(value)
 
 
 def _details(details: Mapping[str, object]) -> str:

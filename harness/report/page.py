@@ -19,7 +19,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.report.text import plain
-from harness.units import percent, seconds, size
+from harness.units import percent, seconds
+from harness.wording.figures import fact_text
 
 __all__ = ["page", "script_data"]
 
@@ -52,7 +53,7 @@ _FILTERS = {
     "number": lambda value: "–" if value is None or value != value else f"{value:.1f}",
     "signed": lambda value: f"{value * 100:+.1f} %".replace("-", "−"),
     "exact": lambda value: f"{round(value, 3) + 0.0:.3f}",
-    "fact": lambda pair: _fact(*pair),
+    "fact": lambda pair: fact_text(*pair),
 }
 
 
@@ -96,10 +97,6 @@ def _finalize(value: Any) -> Any:
 def _verbatim(text: str) -> Markup:
     """Escape what is to be copied: its spaces stay spaces."""
     return escape(plain(text))
-
-
-def _fact(key: str, value: object) -> str:
-    return size(value) if key.endswith("_bytes") and isinstance(value, (int, float)) else str(value)
 
 
 def _policy(script: str) -> str:

@@ -29,7 +29,8 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         path |= to_plain(sentences)
     plain["choice"]["sentences"] = list(text.choice)
     plain["method"] = list(text.method)
-    plain["run"]["machine"] = dict(analysis.run.machine)
+    machine = analysis.run.machine
+    plain["run"]["machine"] = {key: dict(value) if isinstance(value, tuple) else value for key, value in machine}
     plain["run"]["options"] = dict(analysis.run.options)
     plain["run"]["work"] = dict(analysis.run.work)
     return {"summary_version": SUMMARY_VERSION, **plain}
@@ -53,6 +54,7 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
         if not isinstance(plain, dict) or plain.get("summary_version") != SUMMARY_VERSION:
             raise UserError(f"{name}: expected a summary.json of summary_version {SUMMARY_VERSION}")
         run = {**plain["run"], **{part: list(plain["run"][part].items()) for part in ("machine", "options", "work")}}
+        run["machine"] = [(key, list(fact.items()) if isinstance(fact, dict) else fact) for key, fact in run["machine"]]
         known = {name: plain[name] for name in Analysis._fields if name in plain}
         known |= {"version": ANALYSIS_VERSION, "run": run, "levels": (), "notices": ()}
         known["paths"] = [{key: path[key] for key in PathVerdict._fields if key in path} for path in plain["paths"]]

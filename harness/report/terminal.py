@@ -22,7 +22,7 @@ from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.levels import levels_report
 from harness.report.text import plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text
+from harness.wording.figures import both_text, machine_text
 from harness.wording.said import Said, said
 
 __all__ = ["print_report"]
@@ -86,12 +86,9 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
 
 def _title(analysis: Analysis) -> Group:
     run = analysis.run
-    machine = dict(run.machine)
-    facts = [str(machine[key]) for key in ("cpu",) if key in machine]
-    if "cores" in machine:
-        facts.append(count(int(machine["cores"]), "core"))
+    machine = machine_text(run)
     head = Text(plain(run.workload), style="bold").append(f": {run.origin}", style="bold")
-    where = f"{', '.join(facts)}; " if facts else ""
+    where = f"{machine}; " if machine else ""
     began = run.started_at[:16].replace("T", " ")  # of the clock on that machine
     line = f"{where}{count(run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}; {began}"
     lines = [head, Text(plain(run.description))] if run.description else [head]

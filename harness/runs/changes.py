@@ -23,17 +23,14 @@ class Changed(NamedTuple):
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> list[Changed]:
-    """Return every key whose value differs; what both lack or share is left out.
-
-    Packages may be a mapping or, as a summary has them, one text.
-    """
+    """Return every key whose value differs; what both lack or share is left out."""
     found = []
     for key in dict.fromkeys((*before, *now)):
         old, new = before.get(key), now.get(key)
         if old == new:
             continue
         what = f"{name} {key}".strip()
-        if key == "packages" or isinstance(old, Mapping) or isinstance(new, Mapping):
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
             found += changes(_mapping(old), _mapping(new), "" if key in ("packages", "details") else what)
         else:
             found.append(Changed(what, old, new))
@@ -56,7 +53,4 @@ def _facts(server: ServerFacts) -> dict[str, Any]:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """Return what may be a text of "name version, name version" as a mapping."""
-    if isinstance(value, str):
-        return {name: version for name, _, version in (part.rpartition(" ") for part in value.split(", "))}
     return value if isinstance(value, Mapping) else {}

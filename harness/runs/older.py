@@ -48,12 +48,22 @@ def summary_of_today(plain: Any) -> Any:
     if not isinstance(plain, Mapping) or plain.get("summary_version") != 1:
         return plain
     renamed = _keys(plain, {"ladders": "levels"})
-    changed = {
+    changed: dict[str, Any] = {
         "notices": _each(plain.get("notices"), _notice),
         "paths": _each(plain.get("paths"), lambda path: _keys(path, {"price": "cost"})),
         "candidates": _each(plain.get("candidates"), _candidate),
     }
+    changed["run"] = _run(plain.get("run"))
     return {**renamed, "summary_version": 2, **{key: changed[key] for key in changed if key in plain}}
+
+
+def _run(run: Any) -> Any:
+    """Part the names and versions of packages, which version 1 wrote as one text."""
+    machine = run.get("machine") if isinstance(run, Mapping) else None
+    if not isinstance(machine, Mapping) or not isinstance(packages := machine.get("packages"), str):
+        return run
+    versions = {name: version for name, _, version in (part.rpartition(" ") for part in packages.split(", "))}
+    return {**run, "machine": {**machine, "packages": versions}}
 
 
 def _notice(notice: Any) -> Any:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from harness.analysis.model import RunHead
 from harness.analysis.statistics import Comparison, Estimate
-from harness.units import seconds
+from harness.units import count, seconds, size
 
-__all__ = ["GOAL_LABELS", "PART_LABELS", "both_text", "estimate_text", "listed", "quoted", "ratio_text"]
+__all__ = [
+    "GOAL_LABELS",
+    "PART_LABELS",
+    "both_text",
+    "estimate_text",
+    "fact_text",
+    "listed",
+    "machine_text",
+    "quoted",
+    "ratio_text",
+]
 
 GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
 
@@ -56,6 +67,23 @@ def ratio_text(found: Comparison) -> str:
 
 def _no_interval(n: int) -> str:
     return "one repeat: no interval" if n == 1 else f"no useful interval from {n} repeats"
+
+
+def fact_text(key: str, value: object) -> str:
+    """Write a fact of a machine: bytes as a size, packages with their versions."""
+    if isinstance(value, Mapping | tuple):
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return ", ".join(f"{name} {version}" for name, version in pairs)
+    return size(value) if key.endswith("_bytes") and isinstance(value, (int, float)) else str(value)
+
+
+def machine_text(run: RunHead) -> str:
+    """Name the processor and its cores, as far as they are known."""
+    machine = dict(run.machine)
+    facts = [str(machine["cpu"])] if "cpu" in machine else []
+    if isinstance(cores := machine.get("cores"), int):
+        facts.append(count(cores, "core"))
+    return ", ".join(facts)
 
 
 def quoted(names: Sequence[str]) -> str:
