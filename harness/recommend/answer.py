@@ -34,7 +34,7 @@ from harness.recommend.facts import (
     SearchInterrupted,
 )
 from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, PathUse, Point, Recommendation
-from harness.recommend.scoring import Judge, Scored, front, pick
+from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
 from harness.recommend.space import Candidate, Space
@@ -137,7 +137,7 @@ def recommend(
     return Recommended(recommendation, run, space, searched)
 
 
-def finalists(scores: Sequence[Scored]) -> list[Candidate]:
+def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
     """Return the few that the verdict is made of: what the rules would choose, and what it has to stand beside.
 
     Per path the fastest and the choice, the choice for the whole, the simplest of all, and the best of the other kind:
@@ -284,7 +284,7 @@ def _path_s(summary: CandidateSummary, pipelines: Sequence[str]) -> float:
     return math.inf if failed else math.exp(fmean(map(math.log, times)))
 
 
-def _points(searched: Searched, best: Sequence[Scored]) -> list[Point]:
+def _points(searched: Searched, best: Sequence[CandidateScore]) -> list[Point]:
     """Return the front, thinned out where it is long, with the answer in it."""
     on_front = front(searched.finalists)
     names = {score.candidate.name for score in best}

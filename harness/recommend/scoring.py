@@ -18,12 +18,12 @@ from harness.recommend.facts import GoalFigure
 from harness.recommend.space import Candidate
 from harness.workload.schema import Goal, Workload
 
-__all__ = ["Judge", "Pick", "Scored", "dominates", "front", "pick", "rankings"]
+__all__ = ["CandidateScore", "Judge", "Pick", "dominates", "front", "pick", "rankings"]
 
 NEVER = math.inf
 
 
-class Scored(NamedTuple):
+class CandidateScore(NamedTuple):
     """One candidate over the seeds that it was tried on."""
 
     candidate: Candidate
@@ -76,8 +76,8 @@ class Judge(NamedTuple):
         goals = tuple((n, name, spec.goal) for n, (name, spec) in enumerate(specs) if spec.goal is not None)
         return cls(paths, members, goals, memory)
 
-    def score(self, candidate: Candidate, figures: Iterable[Figures]) -> Scored:
-        """Scored a candidate by its figures, one for each seed."""
+    def score(self, candidate: Candidate, figures: Iterable[Figures]) -> CandidateScore:
+        """CandidateScore a candidate by its figures, one for each seed."""
         found = sorted(figures, key=lambda of: of.repeat)
         failed_on = tuple(
             any(of.cannot_end or any(of.jobs_failed[number] for number in mine) for of in found)
@@ -90,7 +90,7 @@ class Judge(NamedTuple):
         missed = tuple(goal for goal in goals if goal.found_s > goal.wanted_s)
         calls = sum(of.calls for of in found)
         makespan_s = sum(of.makespan_s for of in found)
-        return Scored(
+        return CandidateScore(
             candidate,
             times,
             self.memory.get(candidate.number),
@@ -119,13 +119,13 @@ class Judge(NamedTuple):
 class Pick(NamedTuple):
     """The answer as the scores give it."""
 
-    by_path: tuple[Scored | None, ...]  # in the judge's order; None: no job of any candidate ended well there
-    fastest: tuple[Scored | None, ...]
-    whole: Scored | None  # None: the paths are best served by different ones, and nothing decides between them
+    by_path: tuple[CandidateScore | None, ...]  # in the judge's order; None: no job of any candidate ended well there
+    fastest: tuple[CandidateScore | None, ...]
+    whole: CandidateScore | None  # None: the paths are best served by different ones, and nothing decides between them
     kind: ChoiceKind
 
     @property
-    def chosen(self) -> tuple[Scored, ...]:
+    def chosen(self) -> tuple[CandidateScore, ...]:
         """What is to be run: one candidate, or one for each path; none where no job ended well on one of them."""
         if self.whole:
             return (self.whole,)
@@ -137,13 +137,13 @@ class Pick(NamedTuple):
         return tuple(dict.fromkeys(score.candidate.name for score in self.chosen))
 
 
-def pick(scores: Sequence[Scored]) -> Pick:
+def pick(scores: Sequence[CandidateScore]) -> Pick:
     """Choose by the rule of the verdict, where those tie that are within 5 % of the fastest."""
 
     def ties(n: int, fastest: int, path: int) -> bool:
         return within(scores[n].times_s[path], scores[fastest].times_s[path])
 
-    def score(n: int | None) -> Scored | None:
+    def score(n: int | None) -> CandidateScore | None:
         return None if n is None else scores[n]
 
     found = decide([score.estimates for score in scores], ties)
@@ -155,7 +155,7 @@ def pick(scores: Sequence[Scored]) -> Pick:
     )
 
 
-def rankings(scores: Sequence[Scored]) -> list[list[Scored]]:
+def rankings(scores: Sequence[CandidateScore]) -> list[list[CandidateScore]]:
     """Order the candidates, best first, by everything that one could be chosen for: each path, goals, both at once."""
     paths = range(len(scores[0].times_s))
     orders = [sorted(scores, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity)) for path in paths]
@@ -176,7 +176,7 @@ def rankings(scores: Sequence[Scored]) -> list[list[Scored]]:
     return orders
 
 
-def dominates(one: Scored, other: Scored, *, simplicity: bool = True) -> bool:
+def dominates(one: CandidateScore, other: CandidateScore, *, simplicity: bool = True) -> bool:
     """Whether `one` is at least as good in times, memory (and simplicity), and better in one of them."""
     mine, theirs = _dimensions(one), _dimensions(other)
     if simplicity and one.candidate.simplicity > other.candidate.simplicity:
@@ -185,17 +185,17 @@ def dominates(one: Scored, other: Scored, *, simplicity: bool = True) -> bool:
     return one.failed <= other.failed and better and all(a <= b for a, b in zip(mine, theirs, strict=True))
 
 
-def front(scores: Sequence[Scored]) -> list[Scored]:
+def front(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
     """Return the Pareto front of times and memory, fastest on the first path first; of equals the simplest."""
     able = [score for score in scores if not score.failed]
-    found: dict[tuple[float, ...], Scored] = {}
+    found: dict[tuple[float, ...], CandidateScore] = {}
     for score in sorted(able, key=lambda s: (*_dimensions(s), s.candidate.simplicity)):
         if not any(dominates(other, score, simplicity=False) for other in found.values()):
             found.setdefault(_dimensions(score), score)
     return list(found.values())
 
 
-def _dimensions(score: Scored) -> tuple[float, ...]:
+def _dimensions(score: CandidateScore) -> tuple[float, ...]:
     return (*score.times_s, *(() if score.memory_bytes is None else (float(score.memory_bytes),)))
 
 

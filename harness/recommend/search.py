@@ -18,7 +18,7 @@ from typing import NamedTuple
 from harness.analysis.statistics import EQUIVALENCE
 from harness.recommend.evaluate import BASE, Figures, Task, Variation
 from harness.recommend.facts import SearchRound, SearchSummary
-from harness.recommend.scoring import Judge, Scored, pick, rankings
+from harness.recommend.scoring import CandidateScore, Judge, pick, rankings
 from harness.recommend.space import Candidate
 from harness.recommend.workers import Evaluate
 from harness.units import count
@@ -39,8 +39,8 @@ EXHAUSTIVE_CALLS = 150_000  # simulated calls that are not worth saving: seconds
 class Searched(NamedTuple):
     """What a search found."""
 
-    scores: tuple[Scored, ...]  # of all candidates, each over the seeds that it was tried on
-    finalists: tuple[Scored, ...]  # those that were tried on every seed
+    scores: tuple[CandidateScore, ...]  # of all candidates, each over the seeds that it was tried on
+    finalists: tuple[CandidateScore, ...]  # those that were tried on every seed
     figures: Mapping[int, tuple[Figures, ...]]  # by candidate
     rounds: tuple[SearchRound, ...]
     again: int  # candidates that were given more seeds after they had been dropped
@@ -133,7 +133,7 @@ def search(
 
 def _standing(
     candidates: Sequence[Candidate], figures: Mapping[int, Mapping[int, Figures]], judge: Judge
-) -> tuple[tuple[Scored, ...], tuple[Scored, ...], dict[int, float]]:
+) -> tuple[tuple[CandidateScore, ...], tuple[CandidateScore, ...], dict[int, float]]:
     """Return all scores, those of the candidates with most seeds, and what chances the others have."""
     scored = tuple(judge.score(one, figures[one.number].values()) for one in candidates if figures[one.number])
     most = max((score.seeds for score in scored), default=0)
@@ -167,7 +167,7 @@ def _extend(
             figures[one.candidate][one.repeat] = one
 
 
-def _kept(scores: Sequence[Scored]) -> list[Candidate]:
+def _kept(scores: Sequence[CandidateScore]) -> list[Candidate]:
     """Keep one in three, the best by every ranking in turns, and what the rules would choose now."""
     wanted = max(FEWEST, math.ceil(len(scores) / KEPT))
     chosen = pick(scores)
@@ -184,8 +184,8 @@ def _kept(scores: Sequence[Scored]) -> list[Candidate]:
 
 
 def _chances(
-    scored: Sequence[Scored],
-    finalists: Sequence[Scored],
+    scored: Sequence[CandidateScore],
+    finalists: Sequence[CandidateScore],
     figures: Mapping[int, Mapping[int, Figures]],
     judge: Judge,
 ) -> dict[int, float]:

@@ -11,7 +11,7 @@ from harness.core.scheduling import FIFO
 from harness.recommend.evaluate import Variation, attended
 from harness.recommend.facts import Relief
 from harness.recommend.model import AtMost, Change, LoadRow, UsefulConcurrency, Users, UsersRow
-from harness.recommend.scoring import Judge, Pick, Scored, pick, rankings
+from harness.recommend.scoring import CandidateScore, Judge, Pick, pick, rankings
 from harness.recommend.search import Searched, evaluate_all, search
 from harness.recommend.space import Candidate, Space
 from harness.recommend.workers import Evaluate
@@ -44,7 +44,9 @@ RELIEFS = (
 )
 
 
-def changes_of(searched: Searched, best: Sequence[Scored], judge: Judge, evaluate: Evaluate) -> tuple[Change, ...]:
+def changes_of(
+    searched: Searched, best: Sequence[CandidateScore], judge: Judge, evaluate: Evaluate
+) -> tuple[Change, ...]:
     """Search again under every variation, and see whether the answer stays; then look for less.
 
     It stays where it is chosen again, or where it is within 5 % of what would be (and meets the goals where that does).
@@ -73,13 +75,13 @@ def changes_of(searched: Searched, best: Sequence[Scored], judge: Judge, evaluat
     return tuple(changes)
 
 
-def _of_every_kind(searched: Searched, best: Sequence[Scored]) -> list[Candidate]:
+def _of_every_kind(searched: Searched, best: Sequence[CandidateScore]) -> list[Candidate]:
     """Return who may be the answer to a changed workload, since all of them would take longer than the search itself.
 
     Of every kind the best on each path and by every other ranking, all of the answer's own kind, and the finalists. Of
     one kind are candidates with the same slots, concurrency policies and placement.
     """
-    kinds: dict[object, list[Scored]] = {}
+    kinds: dict[object, list[CandidateScore]] = {}
     for score in searched.scores:
         kinds.setdefault(_kind(score.candidate), []).append(score)
     own = {_kind(score.candidate) for score in best}
@@ -109,7 +111,7 @@ def relief_of(space: Space, searched: Searched, judge: Judge, evaluate: Evaluate
     return tuple(found)
 
 
-def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Scored]) -> Change:
+def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[CandidateScore]) -> Change:
     """`before`: what the same rule chooses without the change; `now`: the answer's scores with it."""
     ratios = [
         [score.times_s[path] / chosen.times_s[path] for path in range(len(chosen.times_s))]
@@ -138,7 +140,7 @@ def _change(what: str, before: tuple[str, ...], found: Pick, now: Sequence[Score
     )
 
 
-def _numbers(scores: Sequence[Scored]) -> set[int]:
+def _numbers(scores: Sequence[CandidateScore]) -> set[int]:
     return {score.candidate.number for score in scores}
 
 
@@ -222,7 +224,7 @@ def open_loops(pipelines: Sequence[Pipeline]) -> bool:
 
 
 def load_of(
-    space: Space, finalists: Sequence[Scored], best: Sequence[Scored], judge: Judge, evaluate: Evaluate
+    space: Space, finalists: Sequence[CandidateScore], best: Sequence[CandidateScore], judge: Judge, evaluate: Evaluate
 ) -> tuple[LoadRow, ...]:
     """Return how much the choice matters at half and at more of the rate at which jobs come; closed loops have none."""
     if not open_loops(space.loaded.pipelines):

@@ -15,7 +15,7 @@ from harness.analysis.rule import Decision, Estimates, decide, within
 from harness.analysis.verdict import decide as verdict_of
 from harness.core.plan import Plan
 from harness.recommend.facts import GoalFigure
-from harness.recommend.scoring import Scored, pick
+from harness.recommend.scoring import CandidateScore, pick
 from harness.recommend.space import Candidate
 
 REPEATS = 4
@@ -118,10 +118,10 @@ def summary_of(name: str, known: Estimates, like: CandidateSummary) -> Candidate
     return like._replace(name=name, servers=(use,) * servers, pipelines=tuple(pipelines))
 
 
-def score_of(number: int, known: Estimates) -> Scored:
+def score_of(number: int, known: Estimates) -> CandidateScore:
     """The same candidate in a search."""
     missed = (GoalFigure("chat", "p50_s", 1.0, 2.0),) if known.meets_goals is False else ()
-    return Scored(
+    return CandidateScore(
         candidate=Candidate(number, Plan(f"c{number}", (), ()), known.simplicity),
         times_s=tuple(float("inf") if time_s is None else time_s for time_s in known.times_s),
         memory_bytes=None,
