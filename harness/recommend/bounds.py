@@ -62,7 +62,7 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
         if batch:
             works.append(min(_work_s(each, costs, problem.profiles.first, batch) for each in loaded.plans))
     return Bounds(
-        tuple(math.exp(math.fsum(map(math.log, of)) / len(of)) if of else None for of in spans),
+        tuple(math.exp(math.fsum(map(math.log, times_s)) / len(times_s)) if times_s else None for times_s in spans),
         math.fsum(works) / len(works) if works and not _drops_calls(loaded) else None,
     )
 
@@ -98,11 +98,11 @@ def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, length
     """Return what all of these calls take at least on the servers of a plan, which never idle."""
     speeds = []
     for queue in plan.queues:
-        of = costs[queue.server]
+        cost = costs[queue.server]
         # A table of prompts may get cheaper per token with size, but between two knots never cheaper than at one.
-        at = {1, *(n for n, _ in of.prefill), of.batch_tokens}
-        token_s = min(prefill_s(of.prefill, n) / n for n in at) * min(1.0, of.mixed_factor)
-        work_s = math.fsum(prompt * token_s + (output - 1) * rate_s(of) for prompt, output in lengths)
+        at = {1, *(n for n, _ in cost.prefill), cost.batch_tokens}
+        token_s = min(prefill_s(cost.prefill, n) / n for n in at) * min(1.0, cost.mixed_factor)
+        work_s = math.fsum(prompt * token_s + (output - 1) * rate_s(cost) for prompt, output in lengths)
         speeds.append(1 / work_s if work_s else math.inf)
     if len(speeds) == 1:
         return 1 / speeds[0]
@@ -132,7 +132,7 @@ def _never_waiting(
         prompt, output = tokens(call)
         if loaded.pipelines[call.pipeline].path == "batch":
             batch.append((prompt, output))
-        return Reply("ok", now_s, None, now_s + min(call_alone_s(of, prompt, output) for of in costs))
+        return Reply("ok", now_s, None, now_s + min(call_alone_s(cost, prompt, output) for cost in costs))
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
         if isinstance(record, JobRecord):

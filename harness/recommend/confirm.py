@@ -83,9 +83,9 @@ def within(found: Recommended, names: Sequence[str], budget_s: float) -> tuple[s
 
 def expected_s(found: Recommended, names: Sequence[str], repeats: int = LEAST_REPEATS) -> float:
     """Return about how long so many repeats of these take, by the prediction; left out: the least that is of use."""
-    summaries = [of for of in found.recommendation.analysis.candidates if of.name in names]
-    servers = {use.server for of in summaries for use in of.servers}
-    once_s = sum(of.makespan.value for of in summaries if of.makespan)
+    summaries = [one for one in found.recommendation.analysis.candidates if one.name in names]
+    servers = {use.server for one in summaries for use in one.servers}
+    once_s = sum(one.makespan.value for one in summaries if one.makespan)
     starts_s = sum(SIMULATED_START_S if found.space.loaded.servers[server].simulated else START_S for server in servers)
     return starts_s + MARGIN * once_s * (1 + repeats)
 
@@ -93,9 +93,9 @@ def expected_s(found: Recommended, names: Sequence[str], repeats: int = LEAST_RE
 def trials_s(found: Recommended, names: Sequence[str]) -> dict[str, float]:
     """Return how long one trial of each of these takes, by the prediction."""
     return {
-        of.name: of.makespan.value
-        for of in found.recommendation.analysis.candidates
-        if of.name in names and of.makespan
+        one.name: one.makespan.value
+        for one in found.recommendation.analysis.candidates
+        if one.name in names and one.makespan
     }
 
 
@@ -221,7 +221,7 @@ def confirmed(found: Recommended, folder: Path, until: Until) -> Recommendation:
     run = read_run(folder)
     analysis = analyse(run)
     names = answer_of(analysis)
-    repeats = max((of.repeats for of in analysis.candidates), default=0)
+    repeats = max((one.repeats for one in analysis.candidates), default=0)
     if not names or repeats < LEAST_REPEATS:
         return recommendation._replace(notes=(TooFewRepeats(repeats, until.end), *recommendation.notes))
     differences = tuple(_differences(recommendation.analysis, analysis))
@@ -253,8 +253,8 @@ class _Pair(NamedTuple):
 
 
 def _differences(predicted: Analysis, measured: Analysis) -> list[Difference]:
-    before = {of.name: of for of in predicted.candidates}
-    pairs = [_Pair(before[of.name], of) for of in measured.candidates if of.name in before]
+    before = {one.name: one for one in predicted.candidates}
+    pairs = [_Pair(before[one.name], one) for one in measured.candidates if one.name in before]
     return [
         Difference(
             pair.measured.name, mine.pipeline, mine.time.value, real.time.value, mine.time.value / real.time.value - 1

@@ -117,7 +117,7 @@ class Evaluator:
             end_s = simulate_trial(world.loaded, servers, repeat, tokens, keep)
         except CannotEnd as error:
             cannot_end = str(error)
-        good = [[job for job in of if job.outcome == "ok"] for of in jobs]
+        good = [[job for job in every if job.outcome == "ok"] for every in jobs]
         timeouts, output_tokens, first_s = 0, 0, self._first_tokens(calls)
         for call in calls:
             outcome = call.reply.outcome
@@ -128,18 +128,18 @@ class Evaluator:
         return Figures(
             candidate,
             repeat,
-            tuple(median(job.pipeline_time_s for job in of) if of else None for of in good),
-            tuple(_p95([job.pipeline_time_s for job in of]) if of else None for of in good),
-            tuple(median(of) if of else None for of in self._waited(good, first_s)),
+            tuple(median(job.pipeline_time_s for job in ended) if ended else None for ended in good),
+            tuple(_p95([job.pipeline_time_s for job in ended]) if ended else None for ended in good),
+            tuple(median(waits) if waits else None for waits in self._waited(good, first_s)),
             tuple(
-                max(job.end_s for job in of) - min(job.due_s for job in of) if of and len(of) == len(every) else None
-                for of, every in zip(good, jobs, strict=True)
+                _span_s(ended) if ended and len(ended) == len(every) else None
+                for ended, every in zip(good, jobs, strict=True)
             ),
             end_s,
             output_tokens,
             len(calls),
             timeouts,
-            tuple(len(every) - len(of) for of, every in zip(good, jobs, strict=True)),
+            tuple(len(every) - len(ended) for ended, every in zip(good, jobs, strict=True)),
             cannot_end,
         )
 
@@ -158,8 +158,8 @@ class Evaluator:
 
     def _waited(self, good: list[list[JobRecord]], first_s: Mapping[tuple[str, int], float]) -> list[list[float]]:
         return [
-            [first_s[job.pipeline, job.job] - job.due_s for job in of if (job.pipeline, job.job) in first_s]
-            for of in good
+            [first_s[job.pipeline, job.job] - job.due_s for job in ended if (job.pipeline, job.job) in first_s]
+            for ended in good
         ]
 
     def _world(self, variation: Variation) -> _World:
@@ -183,6 +183,10 @@ class Evaluator:
                 extrapolate=problem.extrapolate,
             )
         return servers
+
+
+def _span_s(jobs: Sequence[JobRecord]) -> float:
+    return max(job.end_s for job in jobs) - min(job.due_s for job in jobs)
 
 
 def _p95(values: Sequence[float]) -> float:

@@ -78,18 +78,18 @@ class Judge(NamedTuple):
 
     def score(self, candidate: Candidate, figures: Iterable[Figures]) -> CandidateScore:
         """CandidateScore a candidate by its figures, one for each seed."""
-        found = sorted(figures, key=lambda of: of.repeat)
+        found = sorted(figures, key=lambda one: one.repeat)
         failed_on = tuple(
-            any(of.cannot_end or any(of.jobs_failed[number] for number in mine) for of in found)
+            any(one.cannot_end or any(one.jobs_failed[number] for number in mine) for one in found)
             for mine in self.members
         )
         times = tuple(
-            _mean([value for of in found if (value := _path_s(of, mine)) is not None]) for mine in self.members
+            _mean([value for one in found if (value := _path_s(one, mine)) is not None]) for mine in self.members
         )
         goals = tuple(self._goals(found))
         missed = tuple(goal for goal in goals if goal.found_s > goal.wanted_s)
-        calls = sum(of.calls for of in found)
-        makespan_s = sum(of.makespan_s for of in found)
+        calls = sum(one.calls for one in found)
+        makespan_s = sum(one.makespan_s for one in found)
         return CandidateScore(
             candidate,
             times,
@@ -98,8 +98,8 @@ class Judge(NamedTuple):
             max((miss.found_s / miss.wanted_s for miss in missed), default=1.0),
             bool(goals),
             failed_on,
-            sum(of.output_tokens for of in found) / makespan_s if makespan_s else 0.0,
-            sum(of.timeouts for of in found) / calls if calls else 0.0,
+            sum(one.output_tokens for one in found) / makespan_s if makespan_s else 0.0,
+            sum(one.timeouts for one in found) / calls if calls else 0.0,
             len(found),
         )
 
@@ -107,9 +107,9 @@ class Judge(NamedTuple):
         """Judge goals on medians over the seeds; of a 95th percentile too, which the verdict takes over all jobs."""
         for number, name, goal in self.goals:
             for key, wanted_s, values in (
-                ("first_token_s", goal.first_token_s, [of.first_token_s[number] for of in found]),
-                ("p50_s", goal.p50_s, [of.time_s[number] for of in found]),
-                ("p95_s", goal.p95_s, [of.p95_s[number] for of in found]),
+                ("first_token_s", goal.first_token_s, [one.first_token_s[number] for one in found]),
+                ("p50_s", goal.p50_s, [one.time_s[number] for one in found]),
+                ("p95_s", goal.p95_s, [one.p95_s[number] for one in found]),
             ):
                 known = [value for value in values if value is not None]
                 if wanted_s is not None and known:
@@ -199,10 +199,10 @@ def _dimensions(score: CandidateScore) -> tuple[float, ...]:
     return (*score.times_s, *(() if score.memory_bytes is None else (float(score.memory_bytes),)))
 
 
-def _path_s(of: Figures, members: Sequence[int]) -> float | None:
-    values = [of.time_s[number] for number in members]
+def _path_s(found: Figures, members: Sequence[int]) -> float | None:
+    values = [found.time_s[number] for number in members]
     known = [value for value in values if value is not None]
-    if of.cannot_end or len(known) < len(values):
+    if found.cannot_end or len(known) < len(values):
         return None
     return math.prod(known) ** (1 / len(known))
 

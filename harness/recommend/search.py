@@ -97,14 +97,14 @@ def search(
             _extend(figures, left, tried, evaluate, variation)
             if tried >= seeds:
                 break
-            calls = fmean(of.calls for candidate in left for of in figures[candidate.number].values())
+            calls = fmean(one.calls for candidate in left for one in figures[candidate.number].values())
             if len(rounds) == 1 and len(left) * seeds * calls <= exhaustive_calls:
                 rounds.clear()
                 tried = seeds
                 continue
             left = _kept([judge.score(one, figures[one.number].values()) for one in left])
             tried = seeds if len(left) <= FEWEST else min(seeds, 2 * tried)
-        while second_chance and sum(len(of) for of in figures.values()) < MOST_EVALUATIONS:
+        while second_chance and sum(len(tried_on) for tried_on in figures.values()) < MOST_EVALUATIONS:
             _, _, chances = _standing(candidates, figures, judge)
             doubtful = [number for number, chance in chances.items() if chance > SURE / len(chances)]
             if not doubtful or sum(chances.values()) <= SURE:
@@ -122,10 +122,10 @@ def search(
     return Searched(
         scored,
         finalists,
-        {number: tuple(of[repeat] for repeat in sorted(of)) for number, of in figures.items() if of},
+        {number: tuple(found[repeat] for repeat in sorted(found)) for number, found in figures.items() if found},
         tuple(rounds),
         len(again),
-        sum(len(of) for of in figures.values()),
+        sum(len(found) for found in figures.values()),
         interrupted,
         None if interrupted or not finalists else min(1.0, sum(chances.values())),
     )
@@ -203,15 +203,15 @@ def _chances(
         others = (
             _differences(mine, _logs(figures[s.candidate.number], judge, path)) for s in finalists if s is not best
         )
-        spreads = [variance(of) for of in others if len(of) > 1]
+        spreads = [variance(differences) for differences in others if len(differences) > 1]
         usual = median(spreads) if spreads else 0.0
         for score in dropped:
-            of = _differences(mine, _logs(figures[score.candidate.number], judge, path))
-            if score.failed or not of:
+            differences = _differences(mine, _logs(figures[score.candidate.number], judge, path))
+            if score.failed or not differences:
                 continue
-            squares = variance(of) * (len(of) - 1) if len(of) > 1 else 0.0
-            error = math.sqrt((squares + PRIOR * usual) / (len(of) - 1 + PRIOR) / len(of))
-            margin = fmean(of) + math.log(EQUIVALENCE)
+            squares = variance(differences) * (len(differences) - 1) if len(differences) > 1 else 0.0
+            error = math.sqrt((squares + PRIOR * usual) / (len(differences) - 1 + PRIOR) / len(differences))
+            margin = fmean(differences) + math.log(EQUIVALENCE)
             chances[score.candidate.number] += NormalDist().cdf(-margin / error) if error else float(margin < 0)
     return chances
 
