@@ -35,7 +35,7 @@ from harness.units import count, percent, seconds
 from harness.wording.figures import GOAL_LABELS
 from harness.wording.searches import excluded_text, memory_text, search_sentences, too_long_text
 
-__all__ = ["RecommendationText", "end_text", "goal_sentences", "note_text", "recommended", "users_text"]
+__all__ = ["RecommendationText", "change_text", "end_text", "goal_sentences", "note_text", "recommended", "users_text"]
 
 
 class RecommendationText(NamedTuple):
@@ -64,7 +64,7 @@ def recommended(found: Recommendation) -> RecommendationText:
         front=_front(found),
         useful_concurrency=_useful_concurrency(found.useful_concurrency) if found.useful_concurrency else "",
         users=users_text(found.users) if found.users else "",
-        changes=tuple(_change(change, found.paths) for change in found.changes),
+        changes=tuple(change_text(change, found.paths) for change in found.changes),
         bounds=tuple(map(_bound, found.bounds)),
         memory=memory_text(found.memory, found.longest_call),
         confirmation=tuple(_confirmation(found.confirmation, found.answer)) if found.confirmation else (),
@@ -199,7 +199,7 @@ def _reply(row: UsersRow) -> str:
     return f"{seconds(row.times_s[-1])} for a reply" if math.isfinite(row.times_s[-1]) else "no reply in time"
 
 
-def _change(change: Change, paths: tuple[Path, ...]) -> str:
+def change_text(change: Change, paths: tuple[Path, ...]) -> str:
     """Say whether the answer stays, and what would be better by how much."""
     what, names = change.what[:1].upper() + change.what[1:], _and(change.candidates)
     if change.fewer_slots:

@@ -20,7 +20,7 @@ from harness.report.files import write_report
 from harness.report.markdown import markdown_report
 from harness.report.summary import summary, summary_text
 from harness.report.terminal import print_report
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
 
 GOLDEN = Path(__file__).parent / "golden"
 NASTY = "\x1b[31m[bold]<script>alert(1)</script> | ![x](y) `z`"
@@ -147,6 +147,14 @@ def test_every_key_of_the_summary_is_documented(analysis: Analysis) -> None:
     keys = set(read) | set(read["paths"][0]) | set(read["choice"]) | set(read["candidates"][0])
     keys |= set(read["candidates"][0]["pipelines"][0]) | set(read["paths"][0]["comparisons"][0])
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_what_numbers_rest_on_stands_below_by_its_kind_and_not_by_its_words() -> None:
+    run = scenario({"serial": steady(16)}, origin="emulated")
+    notes = (Note("run", "Assumed: by an older Slotwise."), Note("assumed", "A profile is taken for granted."))
+    above, below = terminal(analyse(run._replace(notes=notes))).split("What the emulation rests on")
+    assert "Assumed: by an older Slotwise." in above
+    assert "A profile is taken for granted." in below
 
 
 def test_an_empty_run_is_reported(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Notes and changes of a recommendation, word for word; the rest is said in the tests of the search."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.recommend.facts import (
+    BudgetTooShort,
+    CouldNotMeasure,
+    LateInAnswer,
+    LateInQueue,
+    MeasurementEnd,
+    NothingToCompare,
+    OtherMachine,
+    RecommendationNote,
+    Relief,
+    SearchInterrupted,
+    TooFewRepeats,
+)
+from harness.recommend.model import Change
+from harness.wording.recommendations import change_text, goal_sentences, note_text
+
+BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        (SearchInterrupted(), "Interrupted: this is the best of what had been looked at by then."),
+        (LateInAnswer(0.1), "10 % of the calls are given up at the workload's timeout_s, in the answer itself."),
+        (
+            LateInQueue(1, 0.25),
+            "1 candidate would lose calls to the workload's timeout_s while they wait in the server's queue (up to "
+            "25 % of them).",
+        ),
+        (NothingToCompare(), "Prediction only: there is nothing to compare it with by measurement."),
+        (
+            BudgetTooShort(1.0, 90.0),
+            "Prediction only: a budget of 1.00 s is too short to confirm it, which takes about 90.0 s at least "
+            "(--budget).",
+        ),
+        (
+            TooFewRepeats(1, BUDGET),
+            "Prediction only: the measurement ended after 1 repeat; the 2 repeats that it takes would have taken about "
+            "30.0 s, and 12.0 s of 60.0 s was left.",
+        ),
+        (
+            TooFewRepeats(0, BUDGET._replace(repeats=1, left_s=-1.0)),
+            "Prediction only: the measurement ended after 0 repeats; another repeat would have taken about 30.0 s, and "
+            "nothing of 60.0 s was left.",
+        ),
+        (CouldNotMeasure("no engine", begun=False), "Prediction only: it could not be measured (no engine)."),
+        (CouldNotMeasure("it died", begun=True), "Prediction only: the measurement ended early (it died)."),
+        (OtherMachine("a", "b"), 'The profile is of "a"; what is measured is this machine, "b".'),
+    ],
+)
+def test_every_note(note: RecommendationNote, text: str) -> None:
+    assert note_text(note) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (Change("twice the users", True, ("a",)), "Twice the users: the answer stays."),
+        (Change("twice the users", False, ()), "Twice the users: no candidate is left whose jobs end well."),
+        (Change("twice the users", False, ("a", "b")), 'Twice the users: the answer becomes "a" and "b".'),
+        (
+            Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", misses_goal=True),
+            'Twice the users: the answer becomes "b"; "a" would take 1.25 (batch) and 0.50 (interactive) times its '
+            "time, and miss a goal.",
+        ),
+        (
+            Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", fails=True),
+            'Twice the users: the answer becomes "b"; jobs of "a" would fail.',
+        ),
+        (
+            Change("fewer slots", False, ("b",), fewer_slots=True, ratios=(1.5, 2.0)),
+            'Fewer slots: "b", with 1.50 times the time of the batch path and 2.00 times the time of the interactive '
+            "path.",
+        ),
+    ],
+)
+def test_every_change(change: Change, text: str) -> None:
+    assert change_text(change, ("batch", "interactive")) == text
+
+
+def test_a_change_on_the_only_path_does_not_name_it() -> None:
+    change = Change("twice the users", False, ("b",), ratios=(1.25,), answer="a")
+    assert change_text(change, ("batch",)).endswith('; "a" would take 1.25 times its time.')
+
+
+def test_relief_is_said_whether_it_helps_or_not() -> None:
+    assert goal_sentences(Relief("One person at a time", ("a", "b"))) == (
+        'One person at a time: they are met, with "a" and "b".',
+    )
+    assert goal_sentences(Relief("One person at a time", ())) == (
+        "One person at a time: no candidate that was kept meets them either.",
+    )
