@@ -33,7 +33,7 @@ from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
 from harness.workload.reads import Readable
 from harness.workload.schema import AgentSpec
-from harness.workload.texts import Texts
+from harness.workload.texts import Texts, listed
 
 CALLS, TOKENS, IN_FLIGHT, ROUNDS = 200, 50, 8, 7
 
@@ -73,6 +73,10 @@ asyncio.run(main())
 """
 
 
+def _message(pipeline: str, who: int, node: str, item: int, outputs: object) -> tuple[str | None, str]:
+    return None, f"call {item}"
+
+
 async def bare(url: str, stream: bool) -> None:
     client = {"timeout": None, "trust_env": False}
     model = ChatOllama(
@@ -102,7 +106,7 @@ async def harnessed(url: str, stream: bool) -> None:
     plan = Plan("bench", (ServerQueue("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
     uses = {("p", "n"): Readable({}, "", starts=False)}
-    texts = Texts(lambda pipeline, node, item, outputs: (None, f"call {item}"), uses)
+    texts = Texts(_message, uses, listed=listed)
     written: list[str] = []
     endpoints = {"s": Endpoint(server, Chat(url, "m", loop.time), None)}
     sender = Sender(plan, (pipeline,), endpoints, {("p", "n"): agent}, texts, zero_s=loop.time(), seed=0, repeat=0)

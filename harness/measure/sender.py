@@ -99,7 +99,7 @@ class Sender:
         pipelines: tuple[Pipeline, ...],
         endpoints: Mapping[str, Endpoint],
         agents: Mapping[tuple[str, str], AgentSpec],
-        texts: Texts,
+        texts: Texts[str, tuple[str | None, str]],
         *,
         zero_s: float,
         seed: int,
@@ -125,7 +125,7 @@ class Sender:
         endpoint = self._endpoints[call.queue]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
-        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration)
+        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration, call.session)
         session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
         talk = None if session is None else (pipeline.name, call.session, node, call.item)
         history = () if talk is None else self._conversations.history(*talk)

@@ -37,7 +37,7 @@ from harness.wording.changes import changed_notes
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
-from harness.workload.texts import Render, Texts
+from harness.workload.texts import Render, Texts, listed
 
 __all__ = ["measure", "opened"]
 
@@ -153,7 +153,7 @@ async def _measure_trial(
 ) -> list[str]:
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
-    texts = Texts(_renderer(loaded, repeat), loaded.uses, loaded.loops, loaded.lists())
+    texts = Texts(_renderer(loaded, repeat), loaded.uses, loaded.loops, loaded.lists(), listed=listed)
     origin = origin_of(endpoints[queue.server].server for queue in plan.queues)
     engine = Engine(
         loaded.pipelines, plan, origin=origin, seed=workload.seed, repeat=repeat, timeout_s=workload.timeout_s
@@ -243,19 +243,23 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     return header._replace(servers=servers, notes=(*header.notes, Note("lost slots", said)))
 
 
-def _renderer(loaded: Loaded, repeat: int) -> Render:
+def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str]]:
     """Return what fills the templates in: the same inputs for every candidate of a repeat."""
     inputs = loaded.inputs_for(max(repeat, 0))
+    drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in loaded.pipelines}
 
-    def fill(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+    def fill(
+        pipeline: str, who: int, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]
+    ) -> tuple[str | None, str]:
         prompt = loaded.prompts[pipeline, node]
         over = loaded.node(pipeline, node).over
         if "item" in outputs:
             text: str | None = outputs["item"][0]
         else:
-            text = None if over is None else inputs[over][item]
-        system = None if prompt.system is None else render(prompt.system, text, inputs, outputs)
-        return system, render(prompt.template, text, inputs, outputs)
+            text = None if over is None else inputs.items(over, drawn_by[pipeline], who)[item]
+        named = {name: inputs.items(name, drawn_by[pipeline], who) for name in prompt.names & loaded.inputs.keys()}
+        system = None if prompt.system is None else render(prompt.system, text, named, outputs)
+        return system, render(prompt.template, text, named, outputs)
 
     return fill
 

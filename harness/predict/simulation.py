@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
 from harness.predict.servers import Given, Modelled, Profiles, modelled
+from harness.predict.sizes import Sizes
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.wording.predictions import about_profile, assumed, unpredicted
@@ -132,7 +133,8 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
         repeat=repeat,
         timeout_s=loaded.workload.timeout_s,
     )
-    return simulate(engine, servers.make(repeat, tokens), keep)
+    backend = servers.make(repeat, tokens)
+    return simulate(engine, backend, tokens.listening(keep) if isinstance(tokens, Sizes) else keep)
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:

@@ -152,7 +152,10 @@ class TextTokens(ProfilePart):
 
     def count(self, text: str) -> float:
         """Return about how many tokens a text has, the template apart."""
-        wording = Wording.of(text)
+        return self.worded(Wording.of(text))
+
+    def worded(self, wording: Wording) -> float:
+        """Return about how many tokens a text of that wording has."""
         return self.tokens_per_piece * wording.pieces + self.tokens_per_long_letter * wording.long_letters
 
     @property

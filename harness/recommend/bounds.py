@@ -69,17 +69,8 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
 
 def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     """Return the lengths of calls: what is said again in a conversation counts only where no cache can hold it."""
-    whole = forecast(loaded, text)
     reuse = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
-    if not any(reuse):
-        return whole
-    alone = forecast(loaded._replace(pipelines=tuple(p._replace(session=None) for p in loaded.pipelines)), text)
-
-    def of_trial(candidate: str, repeat: int) -> Tokens:
-        every, new = whole(candidate, repeat), alone(candidate, repeat)
-        return lambda call: new(call) if reuse[call.pipeline] else every(call)
-
-    return of_trial
+    return forecast(loaded, text, found_again=[number for number, reuses in enumerate(reuse) if reuses])
 
 
 def call_alone_s(costs: StepCosts, prompt_tokens: int, output_tokens: int) -> float:

@@ -11,10 +11,8 @@ from statistics import median
 from typing import NamedTuple
 
 import harness.own_policies  # noqa: F401 - so that policies, a user's own too, can be sent to other processes
-from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.records import CallRecord, DelayRecord, JobRecord
-from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import CannotEnd
 from harness.predict.forecast import TokensOf, forecast
 from harness.predict.servers import Given, Modelled, Profiles, modelled
@@ -166,8 +164,8 @@ class Evaluator:
         world = self._worlds.get(variation)
         if world is None:
             loaded = varied(self._problem.loaded, variation)
-            tokens_of = forecast(loaded, self._problem.profiles.first.text)
-            world = self._worlds[variation] = _World(loaded, _lengthened(tokens_of, variation.answers))
+            tokens_of = forecast(loaded, self._problem.profiles.first.text, variation.answers)
+            world = self._worlds[variation] = _World(loaded, tokens_of)
         return world
 
     def _modelled(self, candidate: int, variation: Variation, world: _World) -> Modelled:
@@ -224,19 +222,3 @@ def _attended(pipeline: Pipeline, users: int) -> Pipeline:
 def _varied(pipeline: Pipeline, jobs: int, rate: float) -> Pipeline:
     changed = pipeline.arrival.multiplied(jobs).scaled(rate)
     return pipeline._replace(arrival=changed, jobs=None if pipeline.jobs is None else pipeline.jobs * jobs)
-
-
-def _lengthened(tokens_of: TokensOf, factor: float) -> TokensOf:
-    if factor == 1:
-        return tokens_of
-
-    def of_trial(candidate: str, repeat: int) -> Tokens:
-        tokens = tokens_of(candidate, repeat)
-
-        def longer(call: Call) -> tuple[int, int]:
-            prompt, output = tokens(call)
-            return prompt, max(1, round(output * factor))
-
-        return longer
-
-    return of_trial

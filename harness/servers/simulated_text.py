@@ -1,8 +1,8 @@
-"""Plausible text, a word a token: the same for the same seed and prompt."""
+"""Text of four characters a token, as simulated servers count: the same for the same seed and prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 from harness.core.draws import integer
@@ -10,18 +10,16 @@ from harness.servers.front.engine import GenerateRequest
 
 __all__ = ["words"]
 
-WORDS = tuple(
+# Four characters a token, as simulated servers count: a blank and three letters; two before a full stop, four at first.
+THREE = tuple(
     """
-    the a one each this that all some many few small old new early late open plain bright quiet long short steady
-    water river harbour bridge garden market letter window morning evening winter summer road field stone paper engine
-    lamp table kitchen teacher sailor baker painter child neighbour village city island forest mountain bird horse fish
-    boat train bell clock map story song word question answer reason plan result number measure colour sound light
-    shadow is was has had makes made keeps kept finds found shows showed brings brought carries carried holds held
-    turns turned gives gave takes took leaves left opens opened follows followed reaches reached meets met and or but
-    so then while because where when after before under over near beside between through across toward within without
-    again often always never slowly quickly well only almost perhaps already together
+    the one old new dry wet red sun sea bay tea cup map key box bed car bus van pen ink log oak elm ash fox dog cat hen
+    owl bee ant cow pig sky air ice fog mud oil jam egg pea nut bar toy hat cap bag was had saw ran sat met got put led
+    fed dug won and but yet for off out top day all any few six ten two now too far how who why not did may can
     """.split()  # noqa: SIM905 - a list of quoted words would be hard to read
 )
+TWO = tuple("it we he us me so go on in by at up to of as no ox".split())  # noqa: SIM905 - as above
+FOUR = tuple("This That Each Many Some Then Here When Once Most Such Both Next".split())  # noqa: SIM905 - as above
 SHORTEST, LONGEST = 6, 14  # words in a sentence
 
 
@@ -38,9 +36,18 @@ def words(request: GenerateRequest, tokens: int) -> Iterator[str]:
         if request.format is not None and (last or not number):
             yield "{}" if tokens == 1 else '"}' if last else '{"text":"'
             continue
-        word = WORDS[int(draw() * len(WORDS))]
         if not left:
             left = SHORTEST + int(draw() * (LONGEST + 1 - SHORTEST))
-            word = word.capitalize()
         left -= 1
-        yield f"{' ' if number else ''}{word}{'' if left and not last else '.'}"
+        ends = last or not left
+        if not number:
+            yield f"{_one(FOUR, draw)[:3]}." if ends else _one(FOUR, draw)
+        elif ends:
+            left = 0
+            yield f" {_one(TWO, draw)}."
+        else:
+            yield f" {_one(THREE, draw)}"
+
+
+def _one(words_: tuple[str, ...], draw: Callable[[], float]) -> str:
+    return words_[int(draw() * len(words_))]

@@ -18,11 +18,11 @@ from harness.errors import WorkloadError
 from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
-from harness.workload.inputs import fixed_inputs, made_up
+from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.portable import copies, portable
-from harness.workload.prompts import Prompt, Slot, Template, TemplateError, estimate_tokens, parse
+from harness.workload.prompts import Prompt, Slot, Template, TemplateError, parse
 from harness.workload.reads import Loop, Readable
 from harness.workload.rules import Decisions
 from harness.workload.schema import (
@@ -131,15 +131,9 @@ class Loaded(NamedTuple):
         nodes = ((name, node, facts) for name, graph in self.graphs.items() for node, facts in graph.nodes.items())
         return {(name, node): facts["over_node"] for name, node, facts in nodes if facts["over_node"] is not None}
 
-    def inputs_for(self, repeat: int) -> dict[str, tuple[str, ...]]:
+    def inputs_for(self, repeat: int) -> Inputs:
         """Return the items of every input in one repeat: synthetic text is new in each."""
-        return {name: self._items(name, items, repeat) for name, items in self.inputs.items()}
-
-    def _items(self, name: str, items: tuple[str, ...], repeat: int) -> tuple[str, ...]:
-        spec = self.workload.inputs[name]
-        if not isinstance(spec, SyntheticInput) or repeat == 0:
-            return items
-        return made_up(self.workload.seed, repeat, name, spec)
+        return Inputs(self.workload.seed, repeat, self.workload.inputs, self.inputs)
 
 
 def load_workload(path: Path, overrides: Overrides | None = None, policies: Policies = STANDARD) -> Loaded:
@@ -162,7 +156,7 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
             mistakes.add(("inputs", name), '"item" is the item of a fan-out; rename the input', key=True)
         if isinstance(spec, SyntheticInput):
             inputs[name] = made_up(seed, 0, name, spec)
-    item_tokens = {name: tuple(estimate_tokens(item) for item in inputs.get(name, ())) for name in written.inputs}
+    item_tokens = {name: expected_tokens(spec, inputs.get(name, ())) for name, spec in written.inputs.items()}
 
     resolved = _resolve_agents(written, folder, mistakes)
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)

@@ -45,6 +45,11 @@ class Prompt(NamedTuple):
     template: Template
     system: Template | None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What it names."""
+        return frozenset(part.name for part in (*self.template, *(self.system or ())) if isinstance(part, Slot))
+
 
 class TemplateError(ValueError):
     """A template that cannot be read; `offset` is where in its text."""

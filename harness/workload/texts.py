@@ -7,31 +7,45 @@ answers of its nodes are absent again until they are given anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
+from harness.workload.inputs import job_key
 from harness.workload.reads import Loop, Readable, Reads
 from harness.workload.rules import MAX_ITEM_CHARS, json_list
 
-__all__ = ["Render", "Texts"]
+__all__ = ["Render", "Texts", "listed"]
 
-# Renders one message: (pipeline, node, number of the item, texts by the name that a template has for them) -> system
-# and user text. Where the node fans out over a list that another one answered, `item` is among the names.
-Render = Callable[[str, str, int, Mapping[str, tuple[str, ...]]], tuple[str | None, str]]
+T = TypeVar("T")  # what stands for a text: itself in a run, its length in a simulation
+M = TypeVar("M")  # what stands for a message
+
+# Renders one message: (pipeline, whose documents it reads (`inputs.job_key`), node, number of the item, texts by the
+# name that a template has for them) -> system and user text. Where the node fans out over a list that another one
+# answered, `item` is among the names.
+Render = Callable[[str, int, str, int, Mapping[str, tuple[T, ...]]], M]
 
 Key = tuple[str, str]  # pipeline, node (or loop)
 
 
-class _Job(NamedTuple):
+class _Job(Generic[T]):
     """One job's texts."""
 
-    outputs: dict[str, dict[int, str]]  # node -> item -> answer
-    runs: dict[str, int]  # node -> the run that these answers are from
-    passes: dict[str, int]  # loop -> the run of the node that began its pass
-    previous: dict[str, tuple[str, ...]]  # loop -> what its last pass gave
+    __slots__ = ("outputs", "passes", "previous", "runs")
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, dict[int, T]] = {}  # node -> item -> answer
+        self.runs: dict[str, int] = {}  # node -> the run that these answers are from
+        self.passes: dict[str, int] = {}  # loop -> the run of the node that began its pass
+        self.previous: dict[str, tuple[T, ...]] = {}  # loop -> what its last pass gave
 
 
-class Texts:
+def listed(answers: Sequence[str]) -> tuple[str, ...]:
+    """Return the list that a node answered; where it is none, the whole answer as the only item."""
+    answer = "".join(answers)
+    return json_list(answer) or (answer[:MAX_ITEM_CHARS],)
+
+
+class Texts(Generic[T, M]):
     """Outputs of the jobs in progress, by pipeline and job, node and item.
 
     Args:
@@ -39,28 +53,36 @@ class Texts:
         uses: what each node's templates can name.
         loops: what runs again in each loop, and what a pass of it gives.
         lists: the node whose answer is the list that a node fans out over.
+        listed: the items of that list.
     """
 
     def __init__(
         self,
-        render: Render,
+        render: Render[T, M],
         uses: Mapping[Key, Readable],
         loops: Mapping[Key, Loop] | None = None,
         lists: Mapping[Key, str] | None = None,
+        *,
+        listed: Callable[[Sequence[T]], tuple[T, ...]],
     ) -> None:
         self._render = render
         self._uses = uses
         self._loops = loops or {}
         self._lists = lists or {}
-        self._jobs: dict[tuple[str, int], _Job] = {}
+        self._listed = listed
+        self._jobs: dict[tuple[str, int], _Job[T]] = {}
 
-    def prompt(self, pipeline: str, job: int, node: str, item: int, iteration: int = 0) -> tuple[str | None, str]:
-        """Return the system message (or None) and the user message of one call.
+    def prompt(self, pipeline: str, job: int, node: str, item: int, iteration: int = 0, session: int = -1) -> M:
+        """Return the message of one call.
 
         Args:
             iteration: how often the node has run before in this job.
+            session: the conversation that the job is a turn of; -1 = none.
         """
-        texts = self._jobs.setdefault((pipeline, job), _Job({}, {}, {}, {}))
+        key = (pipeline, job)
+        texts = self._jobs.get(key)
+        if texts is None:
+            texts = self._jobs[key] = _Job()
         use = self._uses[pipeline, node]
         if use.starts and iteration > texts.passes.setdefault(use.loop, 0):
             self._next_pass(texts, pipeline, use.loop, iteration)
@@ -71,11 +93,11 @@ class Texts:
         if "input" in named:
             named["previous"] = texts.previous.get(use.loop) or named["input"]
         if source := self._lists.get((pipeline, node)):
-            items = self._items(texts, source)
+            items = self._listed(tuple(texts.outputs.get(source, {}).values()))
             named["item"] = (items[item % len(items)],)
-        return self._render(pipeline, node, item, named)
+        return self._render(pipeline, job_key(job, session), node, item, named)
 
-    def keep(self, pipeline: str, job: int, node: str, item: int, text: str, iteration: int = 0) -> None:
+    def keep(self, pipeline: str, job: int, node: str, item: int, text: T, iteration: int = 0) -> None:
         """Keep what a model answered, for the nodes after it; not of a job that has ended, nor of a run before."""
         texts = self._jobs.get((pipeline, job))
         if texts is not None and texts.runs.get(node, 0) == iteration:
@@ -85,25 +107,20 @@ class Texts:
         """Drop the texts of a job that has ended."""
         self._jobs.pop((pipeline, job), None)
 
-    def _next_pass(self, texts: _Job, pipeline: str, name: str, iteration: int) -> None:
+    def _next_pass(self, texts: _Job[T], pipeline: str, name: str, iteration: int) -> None:
         loop = self._loops[pipeline, name]
         texts.passes[name] = iteration
         texts.previous[name] = _read(texts, loop.result)
         for node in loop.body:
             texts.outputs.pop(node, None)
 
-    def _items(self, texts: _Job, source: str) -> tuple[str, ...]:
-        """Return the list that a node answered; where it is none, the whole answer as the only item."""
-        answer = "".join(texts.outputs.get(source, {}).values())
-        return json_list(answer) or (answer[:MAX_ITEM_CHARS],)
 
-
-def _read(texts: _Job, reads: Reads) -> tuple[str, ...]:
-    found: list[str] = []
+def _read(texts: _Job[T], reads: Reads) -> tuple[T, ...]:
+    found: list[T] = []
     for result in reads:
         found += _outputs(texts, result.main) or _outputs(texts, result.otherwise)
     return tuple(found)
 
 
-def _outputs(texts: _Job, nodes: tuple[str, ...]) -> list[str]:
+def _outputs(texts: _Job[T], nodes: tuple[str, ...]) -> list[T]:
     return [items[i] for node in nodes if (items := texts.outputs.get(node)) for i in sorted(items)]

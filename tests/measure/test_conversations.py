@@ -23,7 +23,7 @@ from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
 from harness.workload.reads import Readable
 from harness.workload.schema import AgentSpec
-from harness.workload.texts import Texts
+from harness.workload.texts import Texts, listed
 
 FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 2, True, "v", True, True, {"context_tokens": 512})
 TURNS = 3
@@ -41,10 +41,10 @@ async def run(
     chat = Chat(FRONT.url, "m", loop.time, transport=fake.transport())
     asked = iter(range(100))
 
-    def render(pipeline: str, node: str, item: int, names: object) -> tuple[str | None, str]:
+    def render(pipeline: str, who: int, node: str, item: int, names: object) -> tuple[str | None, str]:
         return system, f"question {next(asked)}"
 
-    texts = Texts(render, {("talk", "say"): Readable({}, "", starts=False)})
+    texts = Texts(render, {("talk", "say"): Readable({}, "", starts=False)}, listed=listed)
     plan, conversations = plan_of("c", (queue_of("s", 2),), (spec,)), Conversations()
     sender = Sender(
         plan,

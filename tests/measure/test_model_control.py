@@ -17,7 +17,7 @@ from harness.drivers.live import drive
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
 from harness.workload.load import load_workload
-from harness.workload.texts import Texts
+from harness.workload.texts import Texts, listed
 
 TEXT = """\
 version: 1
@@ -39,6 +39,10 @@ compare: {c: {placement: s}}
 """
 
 
+def _said(text: str) -> tuple[str | None, str]:
+    return None, text
+
+
 def run(
     run_virtual: Callable[[Any], Any], tmp_path: Path, text: str
 ) -> tuple[Counter[str], list[JobRecord], list[int]]:
@@ -52,7 +56,7 @@ def run(
     async def main(loop: VirtualLoop) -> tuple[list[Any], list[int]]:
         fake = FakeOllama(loop.time, lambda user: 1.0)
         chat = Chat(server.url, "m", loop.time, transport=fake.transport())
-        texts = Texts(lambda *_: (None, "text"), loaded.uses, loaded.loops, loaded.lists())
+        texts = Texts(lambda *_: _said("text"), loaded.uses, loaded.loops, loaded.lists(), listed=listed)
         sender = Sender(
             plan,
             loaded.pipelines,

@@ -19,7 +19,7 @@ from harness.measure.sender import Endpoint, Sender, options_for, throttle
 from harness.servers.spec import RunningServer
 from harness.workload.reads import Readable, Result
 from harness.workload.schema import AgentSpec
-from harness.workload.texts import Texts
+from harness.workload.texts import Texts, listed
 
 AGENT = AgentSpec(prompt="p", output_tokens=12, temperature=0.5)
 FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 2, True, "v", True, True, {"context_tokens": 512})
@@ -38,7 +38,9 @@ def test_options_are_complete_and_fit_the_server() -> None:
     assert options_for(RUNNING, AGENT, 9) == common
 
 
-def _render(pipeline: str, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+def _render(
+    pipeline: str, who: int, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]
+) -> tuple[str | None, str]:
     return ("system" if node == "merge" else None), f"{node} {item} {sorted(outputs.items())}"
 
 
@@ -52,7 +54,9 @@ async def _trial(
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     nodes = p.graph.nodes
     before = {n.name: {nodes[i].name: (Result((nodes[i].name,)),) for i in n.predecessors} for n in nodes}
-    texts = Texts(_render, {(p.name, name): Readable(names, "", starts=False) for name, names in before.items()})
+    texts = Texts(
+        _render, {(p.name, name): Readable(names, "", starts=False) for name, names in before.items()}, listed=listed
+    )
     sender = Sender(plan, (p,), endpoints, agents, texts, zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")

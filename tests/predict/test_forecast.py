@@ -95,8 +95,8 @@ def test_every_call_has_its_own_length(tmp_path: Path, profile: Profile) -> None
 
 def test_without_text_in_the_profile_a_token_is_four_characters(tmp_path: Path) -> None:
     found = lengths(load(tmp_path), None)
-    assert found["part", 0] == (2 + 3 + 2, 5)  # "Read: " with its space, "Be brief.", "one two"
-    assert found["part", 1] == (2 + 3 + 5, 5)
+    assert found["part", 0] == (4 + 3, 5)  # "Read: one two" and "Be brief.", each rounded up
+    assert found["part", 1] == (6 + 3, 5)
 
 
 def test_made_up_text_is_counted_as_it_is(tmp_path: Path, profile: Profile) -> None:

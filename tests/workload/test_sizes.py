@@ -9,6 +9,7 @@ from workload.mistaken import keys, keys_of
 
 from harness.core.sizes import Distribution
 from harness.errors import WorkloadError
+from harness.workload.inputs import job_key
 from harness.workload.load import load_workload
 from harness.workload.numbers import MAX_NUMBERS
 from harness.workload.schema import AgentSpec, distribution
@@ -106,7 +107,13 @@ def test_synthetic_documents_of_varying_size(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     path.write_text(HEAD % ("5", "1") + "inputs: {d: {synthetic: {count: 40, tokens: [20, 60]}}}\n")
     loaded = load_workload(path)
-    words = [len(text.split()) for text in loaded.inputs["d"]]
+    inputs = loaded.inputs_for(0)
+    words = [len(text.split()) for text in inputs.items("d", "p", -1)]
     assert len(set(words)) > 10
     assert 10 < min(words) < 30 < max(words) <= 60
-    assert loaded.inputs_for(1)["d"] != loaded.inputs["d"]
+    # Every job has documents of its own, in every repeat; a conversation keeps its own.
+    drawn = [inputs.sizes("d", "p", -1), inputs.sizes("d", "p", -2), loaded.inputs_for(1).sizes("d", "p", -1)]
+    assert len(set(drawn)) == 3
+    assert inputs.sizes("d", "p", job_key(4, session=2)) == inputs.sizes("d", "p", job_key(7, session=2))
+    texts = inputs.items("d", "p", -2)
+    assert [abs(len(text.replace(".", " .").split()) - size) <= 1 for text, size in zip(texts, drawn[1], strict=True)]

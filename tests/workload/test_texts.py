@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.workload.reads import Loop, Readable, Result
-from harness.workload.texts import Texts
+from harness.workload.texts import Texts, listed
 
 
-def render(pipeline: str, node: str, item: int, texts: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
+def render(
+    pipeline: str, who: int, node: str, item: int, texts: Mapping[str, tuple[str, ...]]
+) -> tuple[str | None, str]:
     return None, " ".join(f"{name}={'+'.join(texts[name])}" for name in sorted(texts))
 
 
@@ -29,11 +31,11 @@ USES = {
 LOOPS = {("p", "r"): Loop(frozenset({"r/critic", "r/aside", "r/editor"}), one("r/editor"))}
 
 
-def texts() -> Texts:
-    return Texts(render, USES, LOOPS, {("p", "work"): "draft"})
+def texts() -> Texts[str, tuple[str | None, str]]:
+    return Texts(render, USES, LOOPS, {("p", "work"): "draft"}, listed=listed)
 
 
-def say(texts: Texts, node: str, text: str, iteration: int = 0, item: int = 0) -> str:
+def say(texts: Texts[str, tuple[str | None, str]], node: str, text: str, iteration: int = 0, item: int = 0) -> str:
     """Make a call and keep its answer; return the prompt."""
     prompt = texts.prompt("p", 0, node, item, iteration)[1]
     texts.keep("p", 0, node, item, text, iteration)

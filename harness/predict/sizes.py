@@ -1,0 +1,260 @@
+"""How long the calls of one trial are: the prompts that a run of it would send, in tokens, without a word of them.
+
+Answers flow from node to node as in a run (`harness.workload.texts`), and so do their lengths here, through the same
+object. A node whose prompts are all equally long is worked out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.core.arrivals import turns_of
+from harness.core.events import Call
+from harness.core.flow import is_plain
+from harness.core.graph import Node, Pipeline
+from harness.core.outputs import output_tokens
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.predict.counting import Counting, Message, Said
+from harness.workload.inputs import Inputs, job_key, varies
+from harness.workload.load import Loaded
+from harness.workload.prompts import Prompt, Slot
+from harness.workload.reads import Reads
+from harness.workload.schema import SyntheticInput
+from harness.workload.texts import Texts
+
+__all__ = ["Lengths", "Sizes", "Steady"]
+
+Key = tuple[str, str]  # pipeline, node
+Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
+Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline, node, item: prompt, output tokens
+
+
+class _Grown:
+    """What the prompts of one node have grown by in a conversation, about one item."""
+
+    __slots__ = ("before", "job", "once", "turn")
+
+    def __init__(self, once: float) -> None:
+        self.once = once  # of the first turn: it stands at the beginning of all
+        self.before = 0.0  # tokens of the turns before
+        self.job = -1  # the turn under way
+        self.turn = 0.0  # what it adds to those after it
+
+
+class Lengths:
+    """What is known of the lengths of a workload's calls before any trial, for one way of counting."""
+
+    def __init__(self, loaded: Loaded, counting: Counting) -> None:
+        self.loaded, self.counting = loaded, counting
+        self.prompts = {key: _measured(prompt, counting) for key, prompt in loaded.prompts.items()}
+        self.over = {key: loaded.node(*key).over for key in loaded.prompts}
+        inputs = loaded.workload.inputs.items()
+        self._made_up = {name for name, spec in inputs if isinstance(spec, SyntheticInput)}
+        self.reads_made_up = {key: bool(self._made_up & self._read(key)) for key in loaded.prompts}
+        drawn = {name for name, spec in inputs if varies(spec)}
+        self.reads_drawn = {key: bool(drawn & self._read(key)) for key in loaded.prompts}
+        sources = loaded.lists()
+        self.listed = {
+            (name, node): float(
+                max(loaded.graphs[name].nodes[after]["mean_width"] for after in loaded.graphs[name].successors(source))
+            )
+            for (name, node), source in sources.items()
+        }
+        self._items: dict[tuple[str, int], tuple[float, ...]] = {}
+
+    def _read(self, key: Key) -> set[str]:
+        """Return the inputs that a node's prompt reads."""
+        names = set(self.loaded.prompts[key].names & self.loaded.inputs.keys())
+        over = self.over[key]
+        return names | ({over} if over in self.loaded.inputs and over is not None else set())
+
+    def items(self, name: str, inputs: Inputs, repeat: int) -> tuple[float, ...]:
+        """Return the lengths of the items of an input whose sizes do not vary.
+
+        Made-up text is new in each repeat; where a length is a guess all the same, that of the first stands for all.
+        """
+        again = self.counting.exact and name in self._made_up
+        key = (name, repeat if again else 0)
+        if key not in self._items:
+            texts = inputs.items(name, "", 0) if again else self.loaded.inputs[name]
+            self._items[key] = tuple(self.counting.text(text) for text in texts)
+        return self._items[key]
+
+
+class _Measured(NamedTuple):
+    """A prompt whose own text has been measured."""
+
+    user: float
+    user_names: tuple[str, ...]
+    system: float | None
+    system_names: tuple[str, ...]
+
+
+def _measured(prompt: Prompt, counting: Counting) -> _Measured:
+    def own(template: Sequence[str | Slot]) -> tuple[float, tuple[str, ...]]:
+        names = tuple(part.name for part in template if isinstance(part, Slot))
+        return sum(counting.text(part) for part in template if isinstance(part, str)), names
+
+    user, user_names = own(prompt.template)
+    system, system_names = own(prompt.system or ())
+    return _Measured(user, user_names, None if prompt.system is None else system, system_names)
+
+
+class Sizes:
+    """The lengths of one trial: `(prompt tokens, output tokens)` of a call when it is sent.
+
+    Tell it every record (`note`): what a call answers is read by those after it.
+
+    Args:
+        lengths: by queue of the plan, in its server's counting.
+        repeat: key of the draws.
+        steady: lengths of calls that are the same in all trials of the candidate; filled as they are asked for.
+        answers: factor on the length of every answer.
+        found_again: pipelines of whose conversations only what is new counts, as with a perfect cache.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[Lengths],
+        repeat: int,
+        steady: Steady,
+        answers: float = 1.0,
+        found_again: Collection[int] = (),
+    ) -> None:
+        self._lengths = tuple(lengths)
+        first = self._lengths[0].loaded
+        self._loaded, self._repeat, self._steady, self._answers = first, repeat, steady, answers
+        self._found_again = frozenset(found_again)
+        self._pipelines, self._seed = first.pipelines, first.workload.seed
+        self._inputs: Inputs = first.inputs_for(repeat)
+        self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        self._json = {key: agent.format is not None for key, agent in first.agents.items()}
+        self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
+        self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
+        self._asking = self._lengths[0]
+        self._texts: Texts[Said, Message] = Texts(
+            self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
+        )
+        self._grown: dict[tuple[int, int, int, int], _Grown] = {}
+        # Whether it has to be told anything: of most workloads all lengths are known beforehand.
+        self._learns = any(self._flows) or any(pipeline.session is not None for pipeline in first.pipelines)
+
+    def __call__(self, call: Call) -> tuple[int, int]:
+        """Return the tokens of a call's prompt and of its answer."""
+        where = (call[6], call[1], call[3], call[4])
+        known = self._steady.get(where)
+        if known is not None:
+            return known
+        pipeline = self._pipelines[call.pipeline]
+        node = pipeline.graph.nodes[call.node]
+        self._asking = self._lengths[call.queue]
+        counting = self._asking.counting
+        message = self._message(call, pipeline, node)
+        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
+        output = self._longer(drawn or node.expected_output_tokens or 1)
+        once, asked = counting.once(message), counting.asked(message)
+        if call.session < 0 or call.pipeline in self._found_again:
+            found = counting.total(once + asked), output
+            if drawn is None and self._is_steady(call):
+                self._steady[where] = found
+            return found
+        who = (call.pipeline, call.session, call.node, call.item)
+        state = self._grown.get(who)
+        if state is None:
+            state = self._grown[who] = _Grown(once)
+        if call.job != state.job:
+            state.before += state.turn
+            state.job = call.job
+        state.turn = counting.turn(asked, Said(output, self._json[pipeline.name, node.name]))
+        return counting.total(state.once + state.before + asked), output
+
+    def listening(self, keep: Keep) -> Keep:
+        """Return what keeps records and tells these lengths of each; `keep` itself where they need not be told."""
+        if not self._learns:
+            return keep
+
+        def noting(record: CallRecord | JobRecord | DelayRecord) -> None:
+            self.note(record)  # first: the calls after it are sent next
+            keep(record)
+
+        return noting
+
+    def note(self, record: CallRecord | JobRecord | DelayRecord) -> None:
+        """Learn from a record: an answer is there, or a job has ended."""
+        if isinstance(record, CallRecord):
+            if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
+                said = Said(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
+                self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
+        elif isinstance(record, JobRecord):
+            self._texts.forget(record.pipeline, record.job)
+            if record.session is not None and record.turn + 1 >= self._turns(record):
+                number = self._index[record.pipeline]
+                for who in [who for who in self._grown if who[:2] == (number, record.session)]:
+                    del self._grown[who]
+
+    def _turns(self, record: JobRecord) -> int:
+        assert record.session is not None
+        return turns_of(self._pipelines[self._index[record.pipeline]], record.session, self._seed, self._repeat)
+
+    def _longer(self, tokens: int) -> int:
+        return tokens if self._answers == 1 else max(1, round(tokens * self._answers))
+
+    def _is_steady(self, call: Call) -> bool:
+        """Tell whether all calls of this node, about this item, are equally long, in every repeat."""
+        key = (self._pipelines[call.pipeline].name, self._pipelines[call.pipeline].graph.nodes[call.node].name)
+        asking = self._asking
+        made_up = asking.counting.exact and asking.reads_made_up[key]
+        return not (self._flows[call.pipeline] or asking.reads_drawn[key] or made_up)
+
+    def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
+        if self._flows[call.pipeline]:
+            return self._texts.prompt(pipeline.name, call.job, node.name, call.item, call.iteration, call.session)
+        uses = self._loaded.uses[pipeline.name, node.name].names
+        named = {name: tuple(self._whole(pipeline, reads)) for name, reads in uses.items()}
+        return self._render(pipeline.name, job_key(call.job, call.session), node.name, call.item, named)
+
+    def _whole(self, pipeline: Pipeline, reads: Reads) -> Iterator[Said]:
+        """Yield the answers that a name stands for where nothing varies: all of them, each as long as expected."""
+        nodes = {node.name: node for node in pipeline.graph.nodes}
+        for name in (name for result in reads for name in result.main or result.otherwise):
+            if nodes[name].kind == "agent":
+                said = Said(self._longer(nodes[name].expected_output_tokens or 1), self._json[pipeline.name, name])
+                yield from (said for _ in range(nodes[name].width))
+
+    def _render(self, pipeline: str, who: int, node: str, item: int, named: Mapping[str, tuple[Said, ...]]) -> Message:
+        asking, key = self._asking, (pipeline, node)
+        counting, prompt = asking.counting, asking.prompts[key]
+
+        def length(name: str) -> float:
+            if name == "item":
+                if "item" in named:
+                    return counting.answer(counting.listed(named["item"][0], asking.listed[key]))
+                over = asking.over[key]
+                return 0.0 if over is None else self._items(over, pipeline, who)[item]
+            if name in named:
+                return counting.joined([counting.answer(said) for said in named[name]])
+            return counting.documents(self._items(name, pipeline, who))
+
+        return Message(
+            None if prompt.system is None else prompt.system + sum(map(length, prompt.system_names)),
+            prompt.user + sum(map(length, prompt.user_names)),
+        )
+
+    def _items(self, name: str, pipeline: str, who: int) -> Sequence[float]:
+        """Return the lengths of the items of an input."""
+        drawn_by = self._drawn_by[pipeline]
+        if not self._inputs.varies(name):
+            return self._asking.items(name, self._inputs, self._repeat)
+        counting, inputs = self._asking.counting, self._inputs
+        return [
+            counting.document(size, lambda i=i: inputs.items(name, drawn_by, who)[i])  # type: ignore[misc]
+            for i, size in enumerate(inputs.sizes(name, drawn_by, who))
+        ]
+
+
+def flows(loaded: Loaded, pipeline: Pipeline) -> bool:
+    """Tell whether answers that others read differ in length, or need not be there, from job to job."""
+    read = any(use.names for (name, _), use in loaded.uses.items() if name == pipeline.name)
+    drawn = any(node.output_tokens is not None for node in pipeline.graph.nodes)
+    return read and (drawn or not is_plain(pipeline.graph))

@@ -1,0 +1,94 @@
+"""A workload on simulated servers in this process, on a virtual clock: for tests that hold a prediction to a run of it.
+
+The run is the measured one: the same sender, texts, conversations and ChatOllama; only the servers are ours.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from conftest import VirtualLoop
+from quiet import Quiet
+from servers.asgi import AppTransport
+
+from harness.core.plan import Plan
+from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.drivers.chat import Chat
+from harness.measure import session
+from harness.measure.sender import Endpoint
+from harness.runs.folder import RunFolder
+from harness.servers.distance import Distant
+from harness.servers.front.app import create_app
+from harness.servers.simulated import emulation
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine
+from harness.servers.spec import RunningServer
+from harness.workload.load import Loaded, load_workload
+
+PROFILE = "epyc-2core"
+
+
+class Kept:
+    """A run folder's part in a trial: it keeps the records in memory."""
+
+    def __init__(self) -> None:
+        self.calls: list[CallRecord] = []
+        self.jobs: list[JobRecord] = []
+        self.delays: list[DelayRecord] = []
+        self.add_call, self.add_job, self.add_delay = self.calls.append, self.jobs.append, self.delays.append
+
+    def sync(self) -> None:
+        """Nothing to carry to a disk."""
+
+    def add_trial(self, trial: object) -> None:
+        """Nothing more to keep."""
+
+
+def on_simulated_servers(path: Path, folder: Path, context_tokens: int = 8192) -> Loaded:
+    """Load a workload with every server simulated, on the shipped profile."""
+    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    servers = plain.get("servers") or {"four-slot": {"slots": 4}, "one-slot": {"slots": 1}}
+    plain["servers"] = {
+        name: {
+            "kind": "simulated",
+            "profile": PROFILE,
+            "slots": spec.get("slots", 1),
+            "context_tokens": context_tokens,
+            "extrapolate": True,
+            **({"threads": "half"} if spec.get("threads") == "half" else {}),
+        }
+        for name, spec in servers.items()
+    }
+    for agent in (plain.get("agents") or {}).values():
+        agent.pop("model", None)  # a simulated server has one model, whatever it is called
+    made = folder / path.name
+    made.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    if (path.parent / "data").is_dir() and not (folder / "data").exists():
+        shutil.copytree(path.parent / "data", folder / "data")
+    return load_workload(made)
+
+
+async def emulate(loop: VirtualLoop, loaded: Loaded, plan: Plan, repeat: int) -> Kept:
+    """Run one trial of one candidate on simulated servers."""
+    endpoints, chats = {}, []
+    for queue in plan.queues:
+        spec: Any = loaded.servers[queue.server]
+        config, details = emulation(queue.server, spec)
+        simulated = SimulatedConfig.from_json(config["engine"])
+        app = create_app(SimulatedEngine(simulated), lambda: round(loop.time() * 1e9))
+        distant = Distant(app, simulated.costs.before_s, simulated.costs.after_s)
+        url = f"http://{queue.server}:80"
+        chat = Chat(url, spec.model, loop.time, transport=AppTransport(distant))
+        server = RunningServer(
+            queue.server, "simulated", url, spec.model, spec.slots, True, "t", True, True, details, emulated=True
+        )
+        endpoints[queue.server] = Endpoint(server, chat, None)
+        chats.append(chat)
+    kept = Kept()
+    trial = session._Trial(plan, repeat)
+    await session._measure_trial(loaded, endpoints, trial, 0, cast(RunFolder, kept), Quiet())
+    for chat in chats:
+        await chat.close()
+    return kept
