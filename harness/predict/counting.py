@@ -9,12 +9,12 @@ from harness.profiles.schema import TextTokens
 from harness.workload.prompts import NUMBERING_TOKENS, Wording
 from harness.workload.rules import MAX_ITEM_CHARS
 
-__all__ = ["Characters", "Counting", "Fitted", "Message", "Said", "answer_chars"]
+__all__ = ["AnswerLength", "Characters", "Counting", "FittedText", "Message", "answer_chars"]
 
 PREFIX_CHARS = len("[000000] ")  # what makes every prompt of a run unique
 
 
-class Said(NamedTuple):
+class AnswerLength(NamedTuple):
     """An answer, or an item of a list that one was."""
 
     tokens: float
@@ -36,7 +36,7 @@ class Counting(Protocol):
     def text(self, text: str) -> float:
         """Return the length of a text."""
 
-    def answer(self, said: Said) -> float:
+    def answer(self, said: AnswerLength) -> float:
         """Return the length of an answer that is read again."""
 
     def document(self, tokens: int, text: Callable[[], str]) -> float:
@@ -48,7 +48,7 @@ class Counting(Protocol):
     def documents(self, lengths: Sequence[float]) -> float:
         """Return the length of all items of an input as they are filled in."""
 
-    def listed(self, said: Said, items: float) -> Said:
+    def listed(self, said: AnswerLength, items: float) -> AnswerLength:
         """Return an item of an answer that is a list of that many items on average."""
 
     def once(self, message: Message) -> float:
@@ -57,7 +57,7 @@ class Counting(Protocol):
     def asked(self, message: Message) -> float:
         """Return the tokens of what is asked in this turn."""
 
-    def turn(self, asked: float, answered: Said) -> float:
+    def turn(self, asked: float, answered: AnswerLength) -> float:
         """Return the tokens that a turn adds to all prompts after it."""
 
     def total(self, tokens: float) -> int:
@@ -81,7 +81,7 @@ class Characters:
         """In characters."""
         return len(text)
 
-    def answer(self, said: Said) -> float:
+    def answer(self, said: AnswerLength) -> float:
         """Return the characters of an answer: those of a simulated one, or four a token."""
         if not self.exact:
             return 4 * said.tokens
@@ -101,11 +101,11 @@ class Characters:
         """With an empty line between."""
         return sum(lengths) + 2 * max(0, len(lengths) - 1)
 
-    def listed(self, said: Said, items: float) -> Said:
+    def listed(self, said: AnswerLength, items: float) -> AnswerLength:
         """Return its share; a simulated answer is no list, so all of it is the only item."""
         if not self.exact:
-            return Said(said.tokens / max(1.0, items))
-        return said if self.answer(said) <= MAX_ITEM_CHARS else Said(MAX_ITEM_CHARS / 4)
+            return AnswerLength(said.tokens / max(1.0, items))
+        return said if self.answer(said) <= MAX_ITEM_CHARS else AnswerLength(MAX_ITEM_CHARS / 4)
 
     def once(self, message: Message) -> float:
         """The system message; without one, what the number at the beginning makes of the first message."""
@@ -117,7 +117,7 @@ class Characters:
         """The user's message."""
         return _quarter(message.user)
 
-    def turn(self, asked: float, answered: Said) -> float:
+    def turn(self, asked: float, answered: AnswerLength) -> float:
         """Both messages."""
         return asked + _quarter(self.answer(answered))
 
@@ -126,7 +126,7 @@ class Characters:
         return max(1, round(tokens))
 
 
-class Fitted:
+class FittedText:
     """As calibration found that a model counts: words, digits and punctuation, and its chat template."""
 
     exact = False
@@ -138,7 +138,7 @@ class Fitted:
         """In tokens."""
         return self._text.count(text)
 
-    def answer(self, said: Said) -> float:
+    def answer(self, said: AnswerLength) -> float:
         """As many as were written."""
         return said.tokens
 
@@ -154,9 +154,9 @@ class Fitted:
         """Line ends between are left out."""
         return sum(lengths)
 
-    def listed(self, said: Said, items: float) -> Said:
+    def listed(self, said: AnswerLength, items: float) -> AnswerLength:
         """Its share of the answer."""
-        return Said(said.tokens / max(1.0, items))
+        return AnswerLength(said.tokens / max(1.0, items))
 
     def once(self, message: Message) -> float:
         """The chat template around a prompt, and the system message."""
@@ -168,7 +168,7 @@ class Fitted:
         """The user's message."""
         return message.user
 
-    def turn(self, asked: float, answered: Said) -> float:
+    def turn(self, asked: float, answered: AnswerLength) -> float:
         """Both messages, and the chat template around them."""
         return asked + answered.tokens + self._text.of_turn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from harness.drivers.modelled import Tokens
-from harness.predict.counting import Characters, Counting, Fitted
+from harness.predict.counting import Characters, Counting, FittedText
 from harness.predict.sizes import Lengths, Sizes, Steady
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
@@ -31,7 +31,7 @@ def forecast(
         answers: factor on the length of every answer.
         found_again: pipelines of whose conversations only what is new in a turn counts.
     """
-    others: Counting = Characters(simulated=False) if text is None else Fitted(text)
+    others: Counting = Characters(simulated=False) if text is None else FittedText(text)
     fitted, simulated = Lengths(loaded, others), Lengths(loaded, Characters(simulated=True))
     by_plan = {
         plan.name: [simulated if loaded.servers[queue.server].simulated else fitted for queue in plan.queues]

@@ -15,7 +15,7 @@ from harness.core.flow import is_plain
 from harness.core.graph import Node, Pipeline
 from harness.core.outputs import output_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
-from harness.predict.counting import Counting, Message, Said
+from harness.predict.counting import AnswerLength, Counting, Message
 from harness.workload.inputs import Inputs, job_key, varies
 from harness.workload.load import Loaded
 from harness.workload.prompts import Prompt, Slot
@@ -133,7 +133,7 @@ class Sizes:
         self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
         self._asking = self._lengths[0]
-        self._texts: Texts[Said, Message] = Texts(
+        self._texts: Texts[AnswerLength, Message] = Texts(
             self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int, int, int], _Grown] = {}
@@ -166,7 +166,7 @@ class Sizes:
         if call.job != state.job:
             state.before += state.turn
             state.job = call.job
-        state.turn = counting.turn(asked, Said(output, self._json[pipeline.name, node.name]))
+        state.turn = counting.turn(asked, AnswerLength(output, self._json[pipeline.name, node.name]))
         return counting.total(state.once + state.before + asked), output
 
     def listening(self, keep: Keep) -> Keep:
@@ -184,7 +184,7 @@ class Sizes:
         """Learn from a record: an answer is there, or a job has ended."""
         if isinstance(record, CallRecord):
             if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
-                said = Said(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
+                said = AnswerLength(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
         elif isinstance(record, JobRecord):
             self._texts.forget(record.pipeline, record.job)
@@ -214,15 +214,19 @@ class Sizes:
         named = {name: tuple(self._whole(pipeline, reads)) for name, reads in uses.items()}
         return self._render(pipeline.name, job_key(call.job, call.session), node.name, call.item, named)
 
-    def _whole(self, pipeline: Pipeline, reads: Reads) -> Iterator[Said]:
+    def _whole(self, pipeline: Pipeline, reads: Reads) -> Iterator[AnswerLength]:
         """Yield the answers that a name stands for where nothing varies: all of them, each as long as expected."""
         nodes = {node.name: node for node in pipeline.graph.nodes}
         for name in (name for result in reads for name in result.main or result.otherwise):
             if nodes[name].kind == "agent":
-                said = Said(self._longer(nodes[name].expected_output_tokens or 1), self._json[pipeline.name, name])
+                said = AnswerLength(
+                    self._longer(nodes[name].expected_output_tokens or 1), self._json[pipeline.name, name]
+                )
                 yield from (said for _ in range(nodes[name].width))
 
-    def _render(self, pipeline: str, who: int, node: str, item: int, named: Mapping[str, tuple[Said, ...]]) -> Message:
+    def _render(
+        self, pipeline: str, who: int, node: str, item: int, named: Mapping[str, tuple[AnswerLength, ...]]
+    ) -> Message:
         asking, key = self._asking, (pipeline, node)
         counting, prompt = asking.counting, asking.prompts[key]
 
