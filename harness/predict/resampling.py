@@ -18,7 +18,8 @@ from harness.drivers.virtual import CannotEnd
 from harness.predict.forecast import TokensOf, forecast
 from harness.predict.servers import Given, Profiles, modelled
 from harness.predict.simulation import simulate_trial
-from harness.profiles.resample import Source, resampled
+from harness.profiles.fitted_range import out_of_range
+from harness.profiles.resample import Resampled, Source, resampled
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, UnderResampling
 from harness.wording.predictions import about_resampling, cannot_end, too_large_to_resample
@@ -62,7 +63,7 @@ def with_resampling(
             return run._replace(notes=(*run.notes, too_large_to_resample()))
     if tokens_of is None:
         tokens_of = forecast(loaded, profile.text)
-    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded.workload.seed)
+    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded.workload.seed, run)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}
     plans = [plan for plan in loaded.plans if plan.name in predicted]
@@ -93,10 +94,19 @@ def with_resampling(
     )
 
 
-def _resampled(profiles: Profiles, wanted: int, seed: int) -> tuple[Source, list[Profiles]]:
+def _resampled(profiles: Profiles, wanted: int, seed: int, run: Run) -> tuple[Source, list[Profiles]]:
     """Resample every profile; one of which nothing is known leaves all of it unknown."""
-    first = resampled(profiles.first, wanted, seed)
-    others = {model: resampled(profile, wanted, seed) for model, profile in profiles.by_model.items()}
+
+    def again(profile: Profile) -> Resampled:
+        return resampled(
+            profile,
+            wanted,
+            seed,
+            exchange_prompts=out_of_range(profile, profiles.calls_on(profile, run.calls)) is not None,
+        )
+
+    first = again(profiles.first)
+    others = {model: again(profile) for model, profile in profiles.by_model.items()}
     found = [first, *others.values()]
     source: Source = max((one.source for one in found), key=_SOURCES.index)
     if source == "unknown":

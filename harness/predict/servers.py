@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.core.model_swaps import ModelSwaps
 from harness.core.plan import Plan, queues_of
+from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
@@ -38,6 +39,10 @@ class Profiles(NamedTuple):
             if same_model(name, model):
                 return profile
         raise UserError(f'no profile is given for model "{model}"; add --profile {model}=NAME')
+
+    def calls_on(self, profile: Profile, calls: Sequence[CallRecord]) -> Sequence[CallRecord]:
+        """Return the calls that are predicted on this one of them."""
+        return [call for call in calls if self.of(call.model) is profile] if self.by_model else calls
 
     @property
     def all(self) -> tuple[Profile, ...]:

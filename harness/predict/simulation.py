@@ -16,9 +16,10 @@ from harness.predict.forecast import TokensOf, forecast, forecast_assumes
 from harness.predict.history import last_score
 from harness.predict.servers import Given, Modelled, Profiles, modelled
 from harness.predict.sizes import Sizes
+from harness.profiles.fitted_range import out_of_range
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
-from harness.wording.predictions import about_profile, assumed, unpredicted
+from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, unpredicted
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -104,6 +105,11 @@ def predict(
         notes=(
             *(note for one in profiles.all for note in about_profile(one, last_score(one.name))),
             *assumed(notes),
+            *extrapolated_prompts(
+                found
+                for one in profiles.all
+                if (found := out_of_range(one, profiles.calls_on(one, records.calls))) is not None
+            ),
             *unpredicted(refused),
         ),
         partial=False,

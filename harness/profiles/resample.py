@@ -12,6 +12,7 @@ from harness.profiles.schema import Profile, SlotSetting
 
 __all__ = ["Resampled", "Source", "resampled"]
 
+PROMPT_COSTS = ("prefill_s_per_token", "prompt_step_s", "prompt_context_s")  # fitted together, so exchanged together
 Source = Literal["resampled calibration", "standard errors", "unknown"]
 
 
@@ -22,12 +23,27 @@ class Resampled(NamedTuple):
     profiles: tuple[Profile, ...]  # none where the source is unknown
 
 
-def resampled(profile: Profile, wanted: int, seed: int = 0) -> Resampled:
+def resampled(profile: Profile, wanted: int, seed: int = 0, *, exchange_prompts: bool = False) -> Resampled:
     """Return up to `wanted` profiles: the resampled calibrations that it keeps, else draws from its standard errors.
 
     Values drawn from standard errors are log-normal and independent, which those of one fit are not: what depends on
     several of them is then shown as less certain than it is, or as more.
+
+    Args:
+        profile: to be resampled.
+        wanted: how many.
+        seed: of the draws.
+        exchange_prompts: every slot setting takes the prompt costs of any setting with the same threads. What reading
+            a prompt costs does not depend on the number of slots, so each setting has measured the same; far outside
+            the prompts that were measured, how far the settings lie apart is how little is known.
     """
+    found = _resampled(profile, wanted, seed)
+    if not exchange_prompts:
+        return found
+    return Resampled(found.source, tuple(_exchanged(one, seed, i) for i, one in enumerate(found.profiles)))
+
+
+def _resampled(profile: Profile, wanted: int, seed: int) -> Resampled:
     settings = [*profile.slots.values(), *(profile.half or {}).values()]
     if all(setting.replicates for setting in settings):
         kept = min(len(values) for setting in settings for values in setting.replicates.values())
@@ -71,6 +87,24 @@ def _drawn(profile: Profile, seed: int, i: int) -> Profile:
         }
         for family, settings in _families(profile).items()
     }
+    return profile.model_copy(update=changed)
+
+
+def _exchanged(profile: Profile, seed: int, i: int) -> Profile:
+    changed: dict[str, dict[str, SlotSetting]] = {}
+    for family, settings in _families(profile).items():
+        known = [setting for setting in settings.values() if setting.prefill_s_per_token is not None]
+        changed[family] = {
+            slots: setting
+            if setting not in known
+            else setting.model_copy(
+                update={
+                    key: getattr(known[int(uniform(seed, family, slots, "prompts", i) * len(known))], key)
+                    for key in PROMPT_COSTS
+                }
+            )
+            for slots, setting in settings.items()
+        }
     return profile.model_copy(update=changed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.profiles.fitted_range import OutOfRange
 from harness.profiles.resample import Source
 from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Note
@@ -15,6 +16,7 @@ __all__ = [
     "about_resampling",
     "assumed",
     "cannot_end",
+    "extrapolated_prompts",
     "lengths_measured",
     "too_large_to_resample",
     "unpredicted",
@@ -60,6 +62,19 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Not
 def assumed(notes: Iterable[str]) -> tuple[Note, ...]:
     """Say what is taken for granted: sentences without their full stop."""
     return tuple(Note("assumed", f"Assumed: {note}.") for note in notes)
+
+
+def extrapolated_prompts(found: Iterable[OutOfRange]) -> tuple[Note, ...]:
+    """Say that prompts are far longer than those of the calibration, and what that means."""
+    return tuple(
+        Note(
+            "out of range",
+            f'Prompts have up to {out.longest} tokens, but profile "{out.profile}" was fitted to prompts from '
+            f"{out.shortest_fitted} to {out.longest_fitted}: what reading them costs is extrapolated. That slot "
+            "settings differ in it is then taken for chance, which widens the intervals over the profile.",
+        )
+        for out in found
+    )
 
 
 def unpredicted(refused: Mapping[str, str]) -> tuple[Note, ...]:
