@@ -43,6 +43,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         command=run.command,
         control=run.workload.control,
         work=tuple(run.work.items()),
+        missing=tuple(plan.name for plan in run.plans if plan.name not in {trial.candidate for trial in run.trials}),
     )
     return Analysis(
         ANALYSIS_VERSION,

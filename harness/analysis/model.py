@@ -62,6 +62,7 @@ class RunHead(NamedTuple):
     command: str
     control: Literal["draws", "model"] = "draws"  # what decided which way jobs went
     work: tuple[tuple[str, str], ...] = ()  # digests of what was done, by part; empty: an older run
+    missing: tuple[str, ...] = ()  # candidates of the workload that were neither predicted nor measured
 
 
 class ServerUse(NamedTuple):

@@ -10,6 +10,7 @@ from harness.analysis.statistics import Estimate
 from harness.units import seconds
 from harness.wording.figures import both_text
 from harness.wording.said import Said, said
+from harness.wording.verdicts import of_those_known
 
 __all__ = ["Cell", "Figure", "answer", "cell_of", "figures", "lead"]
 
@@ -43,7 +44,7 @@ def answer(analysis: Analysis) -> str:
     """Return the recommendation in one sentence, or in as many as there are paths that want different candidates."""
     text, kind = said(analysis), analysis.choice.kind
     if kind == "one path":
-        return " ".join((text.paths[0].headline, *text.choice[1:]))
+        return " ".join((of_those_known(analysis, text.paths[0].headline), *text.choice[1:]))
     return " ".join(text.choice if kind in ("trade", "goals") else text.choice[:1])
 
 

@@ -13,7 +13,7 @@ from harness.wording.figures import GOAL_LABELS, PART_LABELS, estimate_text, lis
 from harness.wording.gains import gains_text
 from harness.wording.sequels import sequel_answers, sequels_text
 
-__all__ = ["choice_sentences", "path_headline", "path_sentences"]
+__all__ = ["choice_sentences", "of_those_known", "path_headline", "path_sentences"]
 
 _WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
 
@@ -66,7 +66,19 @@ def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
     name = analysis.choice.candidate
     sequels = [text for v in analysis.paths for text in sequel_answers(v.sequels, name or v.chosen or "")]
     gains = [] if analysis.gains is None else [gains_text(analysis.gains)]
-    return (*_choice(analysis), *sequels, *gains)
+    first, *others = _choice(analysis)
+    return (of_those_known(analysis, first), *others, *sequels, *gains)
+
+
+def of_those_known(analysis: Analysis, answer: str) -> str:
+    """Return an answer that says which candidates are missing from it, before anything else; itself where none is."""
+    missing = analysis.run.missing
+    if not missing or analysis.choice.kind == "none":
+        return answer
+    verb = "predicted" if analysis.run.origin == "predicted" else "measured"
+    return (
+        f"{quoted(missing)} could not be {verb}: see the notes. Of those that could be: {answer[0].lower()}{answer[1:]}"
+    )
 
 
 def _choice(analysis: Analysis) -> tuple[str, ...]:
