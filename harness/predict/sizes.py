@@ -183,6 +183,8 @@ class Sizes:
     def note(self, record: CallRecord | JobRecord | DelayRecord) -> None:
         """Learn from a record: an answer is there, or a job has ended."""
         if isinstance(record, CallRecord):
+            if record.outcome != "ok" and self._grown:
+                self._forget_turn(record)
             if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
                 said = AnswerLength(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
@@ -192,6 +194,17 @@ class Sizes:
                 number = self._index[record.pipeline]
                 for who in [who for who in self._grown if who[:2] == (number, record.session)]:
                     del self._grown[who]
+
+    def _forget_turn(self, record: CallRecord) -> None:
+        """A call has failed: the turns after it do not see it."""
+        for who, state in self._grown.items():
+            if state.job == record.job and self._is_of(who, record):
+                state.turn = 0.0
+
+    def _is_of(self, who: tuple[int, int, int, int], record: CallRecord) -> bool:
+        pipeline = self._pipelines[who[0]]
+        node = pipeline.graph.nodes[who[2]].name
+        return (pipeline.name, node, who[3]) == (record.pipeline, record.node, record.item)
 
     def _turns(self, record: JobRecord) -> int:
         assert record.session is not None
