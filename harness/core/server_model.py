@@ -97,9 +97,7 @@ class ServerModel:
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned = False
-        self._begin_s = 0.0
-        self._first_s = 0.0
-        self._growth_s = 0.0
+        self._begin_s = self._first_s = self._growth_s = 0.0
         self._steps = 0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
