@@ -8,7 +8,7 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    until the batch is full. It costs what `step_costs` says, whoever is in it.
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
-4. A cancelled call leaves the queue at once, and a slot at the next step boundary.
+4. A cancelled call leaves the queue at once, and a slot at the next step boundary. A `REFUSED` one ends as it gets one.
 5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
    prompt, and reads only the rest, at least one token. From the first turn on, every other call takes the slot that was
    free longest, and so evicts what is there.
@@ -24,7 +24,8 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from harness.core.server_request import Request
+from harness.core.context import REFUSED
+from harness.core.server_request import Request, held_tokens, left_s
 from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
 __all__ = ["ServerModel"]
@@ -64,6 +65,7 @@ class ServerModel:
         "_prefill",
         "_prompts",
         "_queue",
+        "_refused",
         "_segments",
         "_serial",
         "_step",
@@ -83,6 +85,7 @@ class ServerModel:
         self._noise = noise
         self._segments = 0
         self._queue: deque[Request] = deque()
+        self._refused: list[Request] = []  # looked at, to end at once
         self._free = list(range(costs.slots))  # a heap of slot numbers
         self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
         self._ends: list[tuple[int, int, Request]] = []  # generating slots: (step after which it ends, serial, request)
@@ -91,12 +94,10 @@ class ServerModel:
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
         self._last: list[Request | None] | None = None  # who was last in each slot; None while nobody reuses anything
-        # The segment under way: `steps` steps from begin_s, the first costs first_s, each next one growth_s more.
+        # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned = False
-        self._begin_s = 0.0
-        self._first_s = 0.0
-        self._growth_s = 0.0
+        self._begin_s = self._first_s = self._growth_s = 0.0
         self._steps = 0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
@@ -126,8 +127,7 @@ class ServerModel:
     def steps_by(self, now_s: float) -> tuple[int, float]:
         """Return how many steps of the segment under way have ended by `now_s`, and when the next one will.
 
-        For whoever wants each token when it is there; every generating slot has one more token per step. `now_s` is
-        not before the last `advance`. (0, infinity) where nothing is under way.
+        Each is a token of every generating slot. `now_s` is not before the last `advance`. Idle: (0, infinity).
         """
         if not self._planned:
             self._plan()
@@ -139,7 +139,7 @@ class ServerModel:
             if end_s > now_s:
                 ended -= 1
         if ended + 1 >= self._steps:
-            return self._steps - 1, self._end_s
+            return max(0, self._steps - 1), self._end_s
         return ended, self._begin_s + (ended + 1) * self._first_s + self._growth_s * ((ended + 1) * ended // 2)
 
     def submit(self, request: Request, now_s: float) -> None:
@@ -207,11 +207,20 @@ class ServerModel:
         queue, free, prompts = self._queue, self._free, self._prompts
         while queue and free:
             request = queue.popleft()
-            if not request.cancelled:
+            if request.cancelled:
+                continue
+            if request.output_tokens == REFUSED:
+                request.end_s = self._now_s
+                self._refused.append(request)
+            else:
                 request.slot = heappop(free) if self._last is None else self._seat(request, self._last)
                 prompts.append(request)
         ends = self._ends
         generating = len(ends)
+        if self._refused:  # a segment without a step, at whose end they end
+            self._begin_s = self._end_s = self._now_s
+            self._first_s, self._growth_s, self._steps, self._planned = 0.0, 0.0, 0, True
+            return
         if prompts:
             first_s = cost_s = self._prompt_step_s(generating)
             growth_s = 0.0
@@ -251,14 +260,14 @@ class ServerModel:
         slot, held = -1, SIMILAR * request.prompt_tokens
         if request.thread is not None:
             for number in free:
-                tokens = _held(last[number], request)
+                tokens = held_tokens(last[number], request)
                 if tokens > held or (tokens == held and number < slot):
                     slot, held = number, tokens
         if slot < 0:
-            slot = min(free, key=lambda number: (_left_s(last[number]), number))
+            slot = min(free, key=lambda number: (left_s(last[number]), number))
         if request.thread is not None:
             # A thread means that it has the slots of `Turn`, which the type does not say.
-            request.cached_tokens = request.prompt_done = _held(last[slot], request)  # type: ignore[misc]
+            request.cached_tokens = request.prompt_done = held_tokens(last[slot], request)  # type: ignore[misc]
         free.remove(slot)
         last[slot] = request
         return slot
@@ -314,6 +323,9 @@ class ServerModel:
                         self._serial += 1
                         heappush(ends, (self._step + request.output_tokens - 1, self._serial, request))
             self._pieces.clear()
+        if self._refused:
+            ended += [request for request in self._refused if not request.cancelled]
+            self._refused.clear()
         if self._cancels:
             self._let_go(now_s, ended)
 
@@ -386,15 +398,3 @@ class ServerModel:
 
 def _slot(request: Request) -> int:
     return request.slot
-
-
-def _held(last: Request | None, request: Request) -> int:
-    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
-    if last is None or last.thread is None or last.thread != request.thread:
-        return 0
-    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
-    return min(tokens, request.prompt_tokens - 1)
-
-
-def _left_s(last: Request | None) -> float:
-    return -NEVER_S if last is None or last.end_s is None else last.end_s

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Request", "Turn"]
+__all__ = ["Request", "Turn", "held_tokens", "left_s"]
+
+NEVER_S = float("inf")
 
 
 class Request:
@@ -35,7 +37,8 @@ class Request:
             )
         self.call = call
         self.prompt_tokens = prompt_tokens
-        self.output_tokens = output_tokens  # to be generated, exactly; of a cancelled call: that were
+        # To be generated, exactly; of a cancelled call: that were; `harness.core.context.REFUSED`: it is not answered.
+        self.output_tokens = output_tokens
         self.sent_s = sent_s  # the client's; the model does not look at it
         self.queued_s: float  # it stood in the queue
         self.prompt_done = 0  # prompt tokens processed
@@ -57,3 +60,16 @@ class Turn(Request):
         Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
         self.thread = thread
         self.cached_tokens = 0
+
+
+def held_tokens(last: Request | None, request: Request) -> int:
+    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
+    if last is None or last.thread is None or last.thread != request.thread:
+        return 0
+    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+    return min(tokens, request.prompt_tokens - 1)
+
+
+def left_s(last: Request | None) -> float:
+    """Return when a slot was left by who was last in it; minus infinity where nobody was, or is still there."""
+    return -NEVER_S if last is None or last.end_s is None else last.end_s

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.context import REFUSED, Context
 from harness.core.draws import shuffled
 from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import Machine, SharedServer
@@ -36,6 +37,7 @@ class ModelledServer(NamedTuple):
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
     gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
     models: tuple[tuple[int, ...], ...] = ()  # of `ModelSwaps`: the model of each node of each pipeline
+    context: Context | None = None  # of a slot; None = without end
 
 
 class _Sent(ModelRequest):
@@ -91,6 +93,7 @@ class ModelledServers:
         self._direct = tuple(not queue.before_s and not queue.gap_s and queue.starts_per_s is None for queue in queues)
         self._after_s = tuple(queue.after_s for queue in queues)
         self._paces = tuple(None if queue.starts_per_s is None else _Pace(queue.starts_per_s) for queue in queues)
+        self._contexts = tuple(queue.context for queue in queues)
         self._tokens = tokens
         self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
         self._thread = thread
@@ -113,6 +116,9 @@ class ModelledServers:
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
             sent.thread, sent.cached_tokens = thread, 0
+        context = self._contexts[queue]
+        if context is not None and prompt_tokens + output_tokens > context.tokens:
+            sent.output_tokens = context.answered(prompt_tokens, output_tokens)
         self._open[call_id] = sent
         sent.queue = queue
         sent.load_s = 0.0
@@ -195,7 +201,7 @@ class ModelledServers:
                 self._at(now_s + after_s, sent)
             else:
                 del self._open[sent.call]
-                events.append(_new(Done, (sent.call, _reply(sent, 0.0), None)))
+                events.append(_new(Done, (sent.call, self._reply(sent, 0.0), None)))
         return now_s
 
     def _happens(self, thing: _Sent | Event | int, now_s: float, events: list[Event]) -> None:
@@ -215,7 +221,16 @@ class ModelledServers:
             self._models[sent.queue].submit(sent, now_s)
         else:
             del self._open[sent.call]
-            events.append(_new(Done, (sent.call, _reply(sent, self._after_s[sent.queue]), None)))
+            events.append(_new(Done, (sent.call, self._reply(sent, self._after_s[sent.queue]), None)))
+
+    def _reply(self, sent: _Sent, after_s: float) -> Reply:
+        context = self._contexts[sent.queue]
+        if sent.output_tokens == REFUSED and context is not None:
+            assert sent.end_s is not None
+            return Reply(
+                "error", sent_s=sent.sent_s, end_s=sent.end_s + after_s, error=context.error(sent.prompt_tokens)
+            )
+        return _reply(sent, after_s)
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from harness.core.context import Context
 from harness.core.model_swaps import ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.records import CallRecord
@@ -93,14 +94,21 @@ class Modelled(NamedTuple):
             after_s = fmean(fit.costs.after_s for fit in fits)
             which = _models_of_nodes(self.loaded, queue)
             gap_s = fmean(fit.costs.gap_s for fit in fits)
-            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which)
+            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which, _context(queue))
             return ModelledServers(
                 [only], tokens, thread_of(self.loaded), seed=self.loaded.workload.seed, repeat=repeat
             )
         models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
         return ModelledServers(
             [
-                ModelledServer(model, fit.costs.before_s, fit.costs.after_s, queue.spec.starts_per_s, fit.costs.gap_s)
+                ModelledServer(
+                    model,
+                    fit.costs.before_s,
+                    fit.costs.after_s,
+                    queue.spec.starts_per_s,
+                    fit.costs.gap_s,
+                    context=_context(queue),
+                )
                 for model, fit, queue in zip(models, fits, self.queues, strict=True)
             ],
             tokens,
@@ -270,6 +278,10 @@ def _side_by_side(profiles: Sequence[Profile]) -> Profile:
     contention = {key: max(other[key] for other in known) for key in common}
     half = next((profile.half for profile in profiles if profile.half is not None), None)
     return first.model_copy(update={"name": " + ".join(names), "contention": contention or None, "half": half})
+
+
+def _context(queue: _Queue) -> Context:
+    return Context(queue.spec.context_tokens, queue.spec.too_long)
 
 
 def _about_loads(queue: _Queue) -> list[str]:

@@ -42,6 +42,20 @@ class _Grown:
         self.turn = 0.0  # what it adds to those after it
 
 
+class _Asked(NamedTuple):
+    """A call of a conversation that is under way."""
+
+    state: _Grown
+    counting: Counting
+    asked: float
+
+    def answered(self, record: CallRecord, is_json: bool) -> None:
+        """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
+        if record.outcome == "ok" and record.job == self.state.job:
+            said = AnswerLength(record.reply.output_tokens or 0, is_json)
+            self.state.turn = self.counting.turn(self.asked, said)
+
+
 class Lengths:
     """What is known of the lengths of a workload's calls before any trial, for one way of counting."""
 
@@ -137,6 +151,7 @@ class Sizes:
             self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int, int, int], _Grown] = {}
+        self._asked: dict[int, _Asked] = {}  # by call
         # Whether it has to be told anything: of most workloads all lengths are known beforehand.
         self._learns = any(self._flows) or any(pipeline.session is not None for pipeline in first.pipelines)
 
@@ -165,8 +180,8 @@ class Sizes:
             state = self._grown[who] = _Grown(once)
         if call.job != state.job:
             state.before += state.turn
-            state.job = call.job
-        state.turn = counting.turn(asked, AnswerLength(output, self._json[pipeline.name, node.name]))
+            state.job, state.turn = call.job, 0.0
+        self._asked[call.id] = _Asked(state, counting, asked)
         return counting.total(state.once + state.before + asked), output
 
     def listening(self, keep: Keep) -> Keep:
@@ -183,6 +198,8 @@ class Sizes:
     def note(self, record: CallRecord | JobRecord | DelayRecord) -> None:
         """Learn from a record: an answer is there, or a job has ended."""
         if isinstance(record, CallRecord):
+            if (asked := self._asked.pop(record.call, None)) is not None:
+                asked.answered(record, self._json[record.pipeline, record.node])
             if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
                 said = AnswerLength(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)

@@ -21,7 +21,7 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.bounds import bounds
-from harness.recommend.constraints import longest_call
+from harness.recommend.constraints import longest_call, longest_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.facts import (
     CallTooLong,
@@ -91,6 +91,8 @@ def recommend(
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
+    if not problem.profiles.by_model and any(call.outcome == "error" for call in run.calls):
+        longest = longest_of(loaded, profile, given)  # a slot has refused the longest
     run, analysis = _undominated(run, space, needed)
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]

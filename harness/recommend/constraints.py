@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
         UserError: the profile cannot predict this workload.
     """
     base = most_slots(loaded.servers)
-    like = loaded.servers[base].model_copy(update={"slots": min(profile.slot_counts)})
+    context = loaded.servers[base].context_tokens
+    # In a context without end: what a slot refuses has no length.
+    like = loaded.servers[base].model_copy(update={"slots": min(profile.slot_counts), "context_tokens": sys.maxsize})
     place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
     alone = loaded._replace(
         servers={base: like},
@@ -99,7 +102,7 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
     calls = calls_of(1)
     if (repeats := min(LENGTH_DRAWS, LENGTH_CALLS // max(1, len(calls)))) > 1:
         calls = calls_of(repeats)
-    longest = longest_call(calls, {base: like.context_tokens})
+    longest = longest_call(calls, {base: context})
     return None if longest is None else longest._replace(trained_tokens=_trained_tokens(like))
 
 

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.core.context import REFUSED, Context
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -102,7 +103,8 @@ class _Call(Request):
     def __init__(
         self, number: int, prompt_tokens: int, output_tokens: int, stream: bool, thread: Hashable | None
     ) -> None:
-        super().__init__(number, prompt_tokens, output_tokens)
+        super().__init__(number, prompt_tokens, max(1, output_tokens))
+        self.output_tokens = output_tokens
         self.thread = thread
         self.cached_tokens = 0
         self.stream = stream
@@ -121,6 +123,7 @@ class SimulatedEngine:
     def __init__(self, config: SimulatedConfig, on_truth: Callable[[Truth], None] | None = None) -> None:
         self.slots = config.costs.slots
         self.context_tokens = config.context_tokens
+        self._context = Context(config.context_tokens)
         self.version = f"simulated {config.profile}"
         self.emulated = True
         self.model = _model(config)
@@ -169,6 +172,8 @@ class SimulatedEngine:
                 if call.end_s is not None:
                     break
                 await call.news.wait()
+            if output_tokens == REFUSED:
+                raise EngineError(400, self._context.refusal(prompt_tokens))
             if not request.stream:
                 yield "".join(text)
             assert call.prompt_s is not None and call.first_token_s is not None
@@ -183,21 +188,15 @@ class SimulatedEngine:
             )
         finally:
             await self._let_go(loop, call)
-            if self._on_truth is not None:
+            if self._on_truth is not None and output_tokens != REFUSED:
                 self._on_truth(_truth(call, request, slot_s, first_sent_s, last_sent_s, loop.time()))
 
     def _lengths(self, request: GenerateRequest) -> tuple[int, int]:
-        """Return prompt and output tokens; a prompt that does not fit is refused in the words of llama.cpp."""
+        """Return prompt and output tokens, of a prompt that does not fit `REFUSED`."""
         texts = [request.prompt] if request.messages is None else [str(m["content"]) for m in request.messages]
         prompt_tokens = request.prompt_tokens or max(1, sum(estimate_tokens(text) for text in texts))
-        room = self.context_tokens - prompt_tokens
-        if room < 1:
-            raise EngineError(
-                400,
-                f"request ({prompt_tokens} tokens) exceeds the available context size ({self.context_tokens} tokens), "
-                "try increasing it",
-            )
-        return prompt_tokens, min(ENDS_BY_ITSELF if self._unasked(request) else request.num_predict, room)
+        asked = ENDS_BY_ITSELF if self._unasked(request) else request.num_predict
+        return prompt_tokens, self._context.answered(prompt_tokens, asked)
 
     def _unasked(self, request: GenerateRequest) -> bool:
         """Tell whether the client left the length open, as ten contexts are what the front then asks for."""

@@ -9,6 +9,7 @@ from core.by_step import Given, reference
 from core.graphs import DIAMOND, FAN, SINGLE, node, pipeline, plan_of, queue_of
 
 from harness.core.arrival_processes import Closed, Listed
+from harness.core.context import Context
 from harness.core.engine import Engine
 from harness.core.events import Call
 from harness.core.graph import Pipeline
@@ -230,3 +231,23 @@ def test_a_call_that_takes_no_time_on_a_shared_machine_is_told_at_once() -> None
     assert (now_s, [event[0] for event in events]) == (5.0, [0])
     now_s, events = servers.advance(float("inf"))
     assert (now_s, [event[0] for event in events]) == (7.0, [1])
+
+
+def test_a_prompt_that_does_not_fit_is_refused_when_it_would_get_a_slot() -> None:
+    """One slot: the second waits until the first has ended, as for an answer; the third is not held up by it."""
+    sizes = [(4, 3), (10, 3), (4, 3)]
+    calls: list[CallRecord] = []
+    queues = (queue_of("one", 1, concurrency="unbounded"),)
+    one = StepCosts(decode_s=(0.0, 1.0), prefill=((1, 0.25),))
+    pipelines = (at(0.0, 0.0, 0.0),)
+    server = ModelledServer(ServerModel(one), after_s=0.5, context=Context(10))
+    backend = ModelledServers([server], lambda call: sizes[call.job])
+    engine = Engine(pipelines, plan_of("v", queues, pipelines), origin="predicted")
+    simulate(engine, backend, lambda record: calls.append(record) if isinstance(record, CallRecord) else None)
+    by_job = {call.job: call.reply for call in calls}
+    assert [by_job[job].outcome for job in range(3)] == ["ok", "error", "ok"]
+    assert [by_job[job].end_s for job in range(3)] == [3.5, 3.5, 6.5]
+    assert by_job[1].prompt_tokens is None
+    assert by_job[1].error == (
+        "400: request (10 tokens) exceeds the available context size (10 tokens), try increasing it"
+    )

@@ -83,3 +83,16 @@ def test_no_context_is_longer_than_the_model_was_trained_with() -> None:
     assert call.enough == 1024
     assert too_long_text(call).endswith("The model was trained with 1024: have shorter prompts or answers.")
     assert call._replace(trained_tokens=None).enough == 1280  # a tenth more of the prompt, in steps of 256
+
+
+def test_the_longest_call_is_known_where_a_slot_would_refuse_it(tmp_path: Path) -> None:
+    """The last turns of this conversation do not fit, and a refused call has no length."""
+    _, _, profile = on_paper(tmp_path, talk())
+    loaded = loaded_of(tmp_path, talk())
+    longest = longest_of(loaded, profile)
+    assert longest is not None
+    assert longest.fits
+    short = {name: spec.model_copy(update={"context_tokens": 40}) for name, spec in loaded.servers.items()}
+    found = longest_of(loaded._replace(servers=short), profile)
+    assert found == longest._replace(context_tokens=40)
+    assert not found.fits

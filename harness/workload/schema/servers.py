@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
+from harness.core.context import TooLong
 from harness.errors import did_you_mean
 from harness.workload.schema.base import FrozenDict, PositiveSeconds, Seconds, Spec, mistake
 
@@ -63,6 +64,9 @@ class ServerBase(Spec):
 
     profile_engine: ClassVar[str | None] = None
     """What `engine` begins with in a profile that was measured on it, in lower case; None = not known."""
+
+    too_long: ClassVar[TooLong] = "refuses"
+    """What it does with a prompt that does not fit into a slot."""
 
     slots: PositiveInt = Field(default=1, le=64, description="Calls it generates at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
@@ -191,6 +195,7 @@ class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     loads_by_name = True
+    too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
 
