@@ -6,6 +6,7 @@ from typing import Any
 
 import networkx as nx
 
+from harness.workload.draw import again
 from harness.workload.inline import inline
 from harness.workload.mistakes import Mistakes
 from harness.workload.schema import Workload
@@ -20,12 +21,15 @@ def dependencies(workload: Workload, pipeline: str) -> nx.DiGraph[str]:
     Nodes that end a loop are left out, their edges joined; an edge from one pass into the next has `again`.
     """
     nowhere = Mistakes(Source(workload.name, None, {}, {}))
-    graph: Any = nx.DiGraph(inline(pipeline, workload, {}, {}, nowhere).graph)
+    written: Any = inline(pipeline, workload, {}, {}, nowhere).graph
+    graph: Any = nx.DiGraph(written)
     nx.set_edge_attributes(graph, values=False, name="again")
-    for name in [name for name in nx.topological_sort(graph) if graph.nodes[name]["kind"] == "until"]:
-        before, after, body = list(graph.predecessors(name)), list(graph.successors(name)), graph.nodes[name]["body"]
-        starts = [node for node in body if not any(other in body for other in graph.predecessors(node))]
+    # Bodies and where they begin are read from the whole graph: by the time that an outer loop's end is left out, those
+    # of the loops in it are gone.
+    for name in [name for name in nx.topological_sort(written) if written.nodes[name]["kind"] == "until"]:
+        before, after = list(graph.predecessors(name)), list(graph.successors(name))
         graph.remove_node(name)
         graph.add_edges_from(((a, b) for a in before for b in after), again=False)
+        starts = again(written, name)
         graph.add_edges_from(((a, b) for a in before for b in starts if not graph.has_edge(a, b)), again=True)
     return graph
