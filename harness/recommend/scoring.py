@@ -206,9 +206,7 @@ def _measures(scores: Sequence[CandidateScore]) -> list[Callable[[CandidateScore
         found.append(lambda s: _Measure(s.excess, s.times_s[0]))
     if len(paths) > 1:
         best = [max(min((s.failed, s.times_s[path]) for s in scores)[1], 1e-9) for path in paths]
-        found.append(
-            lambda s: _Measure(1.0, max(time_s / least for time_s, least in zip(s.times_s, best, strict=True)))
-        )
+        found.append(lambda s: _Measure(1.0, max(map(truediv, s.times_s, best))))
     return found
 
 
