@@ -214,6 +214,7 @@ class SearchSummary(NamedTuple):
     candidates: int  # that were looked at
     kept: int  # of these, tried on every seed
     rounds: tuple[SearchRound, ...]
+    merged: int  # did the same on the draws as a simpler one, which stands for them
     again: int  # candidates that were given more seeds after they had been dropped
     evaluations: int
     interrupted: bool
@@ -221,8 +222,8 @@ class SearchSummary(NamedTuple):
 
     @property
     def exhaustive(self) -> bool:
-        """Whether every candidate was tried on every seed."""
-        return len(self.rounds) == 1 and not self.interrupted
+        """Whether every candidate was tried on every seed, itself or the one that stands for it."""
+        return self.kept + self.merged == self.candidates and not self.interrupted
 
 
 # --- goals ------------------------------------------------------------------------------------------------------------

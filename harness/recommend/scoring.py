@@ -7,7 +7,8 @@ Pareto front looks like, and what the answer would be were the workload another 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import truediv
 from statistics import median
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from harness.recommend.facts import GoalFigure
 from harness.recommend.space import Candidate
 from harness.workload.schema import Goal, Workload
 
-__all__ = ["CandidateScore", "Judge", "Pick", "dominates", "front", "pick", "rankings"]
+__all__ = ["CandidateScore", "Judge", "Pick", "dominates", "front", "pick", "rankings", "simplest_first"]
 
 NEVER = math.inf
 
@@ -132,8 +133,14 @@ class Pick(NamedTuple):
         return () if self.kind == "none" else tuple(score for score in self.by_path if score)
 
     @property
+    def named(self) -> tuple[CandidateScore, ...]:
+        """All that it names, each once: what is to be run, and the fastest and the choice of each path."""
+        every = (self.whole, *self.by_path, *self.fastest)
+        return tuple({score.candidate.number: score for score in every if score}.values())
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """The names of these."""
+        """The names of what is to be run."""
         return tuple(dict.fromkeys(score.candidate.name for score in self.chosen))
 
 
@@ -155,25 +162,52 @@ def pick(scores: Sequence[CandidateScore]) -> Pick:
     )
 
 
+class _Measure(NamedTuple):
+    """One thing that a candidate could be chosen for: the lower, the better."""
+
+    excess: float
+    value: float  # seconds, or a ratio of times
+
+
 def rankings(scores: Sequence[CandidateScore]) -> list[list[CandidateScore]]:
     """Order the candidates, best first, by everything that one could be chosen for: each path, goals, both at once."""
-    paths = range(len(scores[0].times_s))
-    orders = [sorted(scores, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity)) for path in paths]
-    if any(score.missed for score in scores):
-        orders.append(sorted(scores, key=lambda s: (s.failed, s.excess, s.times_s[0], s.candidate.simplicity)))
-    if len(paths) > 1:
-        best = [max(order[0].times_s[path], 1e-9) for path, order in zip(paths, orders, strict=False)]
-        orders.append(
-            sorted(
-                scores,
-                key=lambda s: (
-                    s.failed,
-                    max(time_s / of_best for time_s, of_best in zip(s.times_s, best, strict=True)),
-                    s.candidate.simplicity,
-                ),
-            )
-        )
+    return [
+        sorted(scores, key=lambda s: (s.failed, *measure(s), s.candidate.simplicity)) for measure in _measures(scores)
+    ]
+
+
+def simplest_first(scores: Sequence[CandidateScore]) -> list[list[CandidateScore]]:
+    """Order the candidates by the same, but those that are within 5 % of the best come first, the simplest in front."""
+    orders = []
+    for measure in _measures(scores):
+        best = min((s.failed, *measure(s)) for s in scores)
+
+        def rank(
+            score: CandidateScore, measure: Callable[[CandidateScore], _Measure] = measure, best: _Rank = best
+        ) -> tuple[bool, tuple[int, ...], _Rank]:
+            failed, (excess, value) = score.failed, measure(score)
+            near = (failed, excess) == best[:2] and within(value, best[2])
+            return not near, score.candidate.simplicity if near else (), (failed, excess, value)
+
+        orders.append(sorted(scores, key=rank))
     return orders
+
+
+_Rank = tuple[bool, float, float]
+
+
+def _measures(scores: Sequence[CandidateScore]) -> list[Callable[[CandidateScore], _Measure]]:
+    paths = range(len(scores[0].times_s))
+    found: list[Callable[[CandidateScore], _Measure]] = [
+        lambda s, path=path: _Measure(1.0, s.times_s[path])  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        for path in paths
+    ]
+    if any(score.missed for score in scores):
+        found.append(lambda s: _Measure(s.excess, s.times_s[0]))
+    if len(paths) > 1:
+        best = [max(min((s.failed, s.times_s[path]) for s in scores)[1], 1e-9) for path in paths]
+        found.append(lambda s: _Measure(1.0, max(map(truediv, s.times_s, best))))
+    return found
 
 
 def dominates(one: CandidateScore, other: CandidateScore, *, simplicity: bool = True) -> bool:

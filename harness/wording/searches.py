@@ -40,19 +40,37 @@ def search_sentences(search: SearchSummary) -> tuple[str, ...]:
     looked_at = count(search.candidates, "candidate")
     if search.interrupted:
         return (f"{looked_at} looked at when it was interrupted ({evaluations}).",)
+    first, last = search.rounds[0], search.rounds[-1]
     if search.exhaustive:
-        seeds = count(search.rounds[0].seeds, "seed")
+        seeds = count(last.seeds, "seed")
+        if search.merged:
+            return (
+                f"All {looked_at} were tried on {count(first.seeds, 'seed')}, and the {search.kept} that differ there "
+                f"on {seeds} ({evaluations}); none was dropped.",
+                _merged(search),
+            )
         return (f"All {looked_at} were tried on {seeds} ({evaluations}); none was dropped.",)
     steps = ", then ".join(f"{step.candidates} on {step.seeds}" for step in search.rounds)
     again = f", and {search.again} of the dropped on more" if search.again else ""
     lines = [f"Candidates by seeds: {steps}{again} ({evaluations})."]
+    if search.merged:
+        lines.append(_merged(search))
     if search.doubt is not None:
         chance = f"at most {percent(search.doubt)}" if search.doubt >= SURE else f"below {percent(SURE)}"
+        dropped = search.candidates - search.merged - search.kept
         lines.append(
-            f"The chance that one of the {search.candidates - search.kept} dropped is over 5 % faster on a path than "
-            f"the fastest that was kept is {chance}, as far as the profile holds."
+            f"The chance that one of the {dropped} dropped is over 5 % faster on a path than the fastest that was "
+            f"kept is {chance}, as far as the profile holds."
         )
     return tuple(lines)
+
+
+def _merged(search: SearchSummary) -> str:
+    """Say how many are not searched by themselves, and how they are made sure of."""
+    return (
+        f"Merged: {count(search.merged, 'candidate')} that did exactly the same on the first draws as a simpler one, "
+        "which stands for them; those that did the same as the answer were tried on every seed."
+    )
 
 
 def excluded_text(item: Excluded) -> str:
