@@ -63,7 +63,7 @@ def with_resampling(
             return run._replace(notes=(*run.notes, too_large_to_resample()))
     if tokens_of is None:
         tokens_of = forecast(loaded, profile.text)
-    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded.workload.seed, run)
+    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded, run)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}
     plans = [plan for plan in loaded.plans if plan.name in predicted]
@@ -94,16 +94,12 @@ def with_resampling(
     )
 
 
-def _resampled(profiles: Profiles, wanted: int, seed: int, run: Run) -> tuple[Source, list[Profiles]]:
+def _resampled(profiles: Profiles, wanted: int, loaded: Loaded, run: Run) -> tuple[Source, list[Profiles]]:
     """Resample every profile; one of which nothing is known leaves all of it unknown."""
 
     def again(profile: Profile) -> Resampled:
-        return resampled(
-            profile,
-            wanted,
-            seed,
-            exchange_prompts=out_of_range(profile, profiles.calls_on(profile, run.calls)) is not None,
-        )
+        far = out_of_range(profile, profiles.calls_on(profile, run.calls, loaded.servers)) is not None
+        return resampled(profile, wanted, loaded.workload.seed, exchange_prompts=far)
 
     first = again(profiles.first)
     others = {model: again(profile) for model, profile in profiles.by_model.items()}

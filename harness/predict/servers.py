@@ -41,9 +41,14 @@ class Profiles(NamedTuple):
                 return profile
         raise UserError(f'no profile is given for model "{model}"; add --profile {model}=NAME')
 
-    def calls_on(self, profile: Profile, calls: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return the calls that are predicted on this one of them."""
-        return [call for call in calls if self.of(call.model) is profile] if self.by_model else calls
+    def calls_on(
+        self, profile: Profile, calls: Sequence[CallRecord], servers: Mapping[str, ServerSpec]
+    ) -> Sequence[CallRecord]:
+        """Return the calls that are predicted on this one of them; a call that names no model is of its server's."""
+        if not self.by_model:
+            return calls
+        sent = [call for call in calls if call.server in servers]
+        return [call for call in sent if self.of(call.model or servers[call.server].model or "") is profile]
 
     @property
     def all(self) -> tuple[Profile, ...]:

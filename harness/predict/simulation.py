@@ -108,7 +108,7 @@ def predict(
             *extrapolated_prompts(
                 found
                 for one in profiles.all
-                if (found := out_of_range(one, profiles.calls_on(one, records.calls))) is not None
+                if (found := out_of_range(one, profiles.calls_on(one, records.calls, loaded.servers))) is not None
             ),
             *unpredicted(refused),
         ),
