@@ -63,7 +63,7 @@ def critical_path(
     """Walk back the critical path of a job from its own calls and delays; None where nothing of it ended.
 
     `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
-    harness's, so that the sum is `job.pipeline_time_s`.
+    harness's, so that the sum is `job.pipeline_time_s`. Where a node has answered, it is the way to its answer.
     """
     ended: dict[str, list[PathStep]] = {}
     for step in [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]:
@@ -72,8 +72,8 @@ def critical_path(
     if not ended:
         return None
     # Among what nothing came after: what had ended with the job. Calls that it did not need may go on for longer.
-    ends = [step for node, mine in ended.items() if not _comes_after(graph, node, ended) for step in mine]
-    in_time = [step for step in ends if step.end_s <= job.end_s]
+    ends = [step for node, mine in ended.items() if _ends_it(job, graph, node, ended) for step in mine]
+    in_time = [step for step in ends if step.end_s <= job.reply_end_s]
     backwards = [max(in_time or ends, key=lambda step: step.end_s)]
     # A tie goes to the one recorded first. An earlier attempt at the same call comes before a later one.
     while before := [step for step in _before(graph, backwards[-1], ended) if step not in backwards]:
@@ -84,7 +84,7 @@ def critical_path(
         steps.append(step._replace(parts=step.parts._replace(harness_s=step.start_s - now_s)))
         now_s = step.end_s
     # Booked on the last step: the walk's own time to notice that the job is over.
-    tail_s = job.end_s - now_s
+    tail_s = job.reply_end_s - now_s
     steps[-1] = steps[-1]._replace(parts=steps[-1].parts._replace(harness_s=steps[-1].parts.harness_s + tail_s))
     return CriticalPath(
         job.candidate,
@@ -95,6 +95,12 @@ def critical_path(
         tuple(steps),
         add_parts(step.parts for step in steps),
     )
+
+
+def _ends_it(job: JobRecord, graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[PathStep]]) -> bool:
+    if job.replied_s is not None:
+        return bool(graph.nodes[node].get("answers"))
+    return not _comes_after(graph, node, ended)
 
 
 def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[PathStep]]) -> bool:
@@ -118,10 +124,11 @@ def slack_of(
     """Return the slack of every node that ran, in the order of their starts; none where a job has thousands of calls.
 
     What came later is held as it happened: a call that ends later would also keep its slot for longer, and that is
-    not in here. Calls that were still running when the job ended are left out, nobody waited for them.
+    not in here. Calls that were still running when the reply was there, or the job ended, are left out: nobody waited
+    for them.
     """
     made = [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]
-    steps = [step for step in made if step is not None and step.end_s <= job.end_s]
+    steps = [step for step in made if step is not None and step.end_s <= job.reply_end_s]
     if len(steps) > _MOST_STEPS:
         return ()
     slack_s: dict[int, float] = {}
@@ -135,7 +142,7 @@ def slack_of(
                 if steps[j].start_s >= step.end_s
                 and (graph.has_edge(step.node, steps[j].node) or steps[j][:2] == step[:2])
             ),
-            default=job.end_s - step.end_s,
+            default=job.reply_end_s - step.end_s,
         )
     by_node: dict[str, list[int]] = {}
     for i, step in enumerate(steps):

@@ -19,6 +19,7 @@ from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
+from harness.workload.replies import Replies, replies_of
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "policies_of", "summarise"]
@@ -167,8 +168,7 @@ def _figures(
     """Return the figures of a pipeline by name, each by repeat."""
     first_tokens: dict[int, float] = {}
     if spec.path == "interactive":
-        sinks = {node for node in graph if all(again for *_, again in graph.out_edges(node, data="again"))}
-        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, sinks))
+        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, replies_of(graph)))
     return {
         "time": _by_repeat((job.repeat, job.pipeline_time_s) for job in good),
         "first_token": first_tokens,
@@ -216,17 +216,13 @@ def _of_trials(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[d
 
 
 def _first_tokens(
-    jobs: Iterable[JobRecord], calls: Mapping[JobKey, Sequence[CallRecord]], sinks: set[str]
+    jobs: Iterable[JobRecord], calls: Mapping[JobKey, Sequence[CallRecord]], replies: Replies
 ) -> Iterable[tuple[int, float]]:
-    """Yield (repeat, seconds from the intended start to the first token of a last node), where calls were streamed."""
+    """Yield (repeat, seconds from the intended start to the first token of the reply), where calls were streamed."""
     for job in jobs:
-        seen = [
-            call.reply.first_token_s
-            for call in calls.get((job.candidate, job.repeat, job.pipeline, job.job), ())
-            if call.node in sinks and call.outcome == "ok" and call.reply.first_token_s is not None
-        ]
-        if seen:
-            yield job.repeat, min(seen) - job.due_s
+        first_s = replies.first_token_s(job, calls.get((job.candidate, job.repeat, job.pipeline, job.job), ()))
+        if first_s is not None:
+            yield job.repeat, first_s - job.due_s
 
 
 def _by_repeat(values: Iterable[tuple[int, float]]) -> dict[int, float]:

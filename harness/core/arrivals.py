@@ -146,10 +146,17 @@ class Arrivals:
             return admitted, None
         return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
 
-    def ended(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
-        """Note that a job of `pipeline` ended; return the arrivals that follow from it."""
+    def ended(self, pipeline: int, user: int, now_s: float, *, replied: bool = False) -> list[Arrive]:
+        """Note that a job of `pipeline` ended; return the arrivals that follow from it.
+
+        With `replied` its user has had the reply before, and went on from there.
+        """
+        self._states[pipeline].running -= 1
+        return ([] if replied else self.replied(pipeline, user, now_s)) or self._close(pipeline, now_s)
+
+    def replied(self, pipeline: int, user: int, now_s: float) -> list[Arrive]:
+        """Return what a user does who has the reply: the next turn, job or conversation; call it once a job."""
         state = self._states[pipeline]
-        state.running -= 1
         if state.conversations and not state.stopped:
             conversation = state.conversations[user]
             spec = self._pipelines[pipeline]
@@ -161,7 +168,7 @@ class Arrivals:
             del state.conversations[user]
         if state.given < state.jobs and not state.stopped:
             return [Arrive(pipeline, user, now_s + self._think_s(pipeline, user))] if state.users else []
-        return self._close(pipeline, now_s)
+        return []
 
     def _begun(self, pipeline: int, user: int, due_s: float) -> Admitted:
         """Give out the next number: a job's, or those of all turns of a conversation that opens."""

@@ -41,8 +41,7 @@ from harness.core.walk import Shape
 
 __all__ = ["Engine"]
 
-# A simulation makes a dozen of these tuples for every call; without NamedTuple's own constructor in between each costs
-# half. The order of the fields is that of the class.
+# Without NamedTuple's own constructor in between a tuple costs half. The order of the fields is that of the class.
 _new = tuple.__new__
 
 
@@ -158,9 +157,7 @@ class Engine:
         states = self._queues
         able = [queue for queue, state in enumerate(states) if state.ready]
         while able:
-            queue = max(
-                able, key=lambda queue: states[queue].queue.slots - states[queue].in_flight
-            )  # the first of equals
+            queue = max(able, key=lambda each: states[each].queue.slots - states[each].in_flight)  # the first of equals
             taken = states[queue].take(now_s)
             if not taken:  # and it will have no more at this instant: every start leaves it less
                 able.remove(queue)
@@ -207,9 +204,13 @@ class Engine:
     def _item_done(self, job: Job, site: CallSite, decision: BranchDecision | None) -> None:
         if job.flow is not None:
             step = job.flow.item_done(site.index, decision)
+            if site.answers:
+                self._actions += job.answered(site, self._now_s, self._arrivals)
             if step is not None:
                 self._step(job, step)
             return
+        if site.answers:
+            self._actions += job.answered(site, self._now_s, self._arrivals)
         sites = job.sites
         for ready in job.item_done(site.index):
             after = sites[ready]
@@ -270,8 +271,8 @@ class Engine:
         self._actions.append(_new(Record, (job.record(self._prefixes[pipeline], self._now_s),)))
         if self._shared:
             self._offers.ended(job)
-        for arrive in self._arrivals.ended(pipeline, job.user, self._now_s):
-            self._actions.append(At(arrive.due_s, arrive))
+        following = self._arrivals.ended(pipeline, job.user, self._now_s, replied=job.replied_s is not None)
+        self._actions += [At(arrive.due_s, arrive) for arrive in following]
         self.finished = self._arrivals.finished and not self._flights
 
     # --- calls ---
@@ -340,8 +341,7 @@ class Engine:
 
     def _try_again(self, job: Job, site: CallSite, failed: Call) -> None:
         """Queue the next attempt, unless its job has failed, or did without it, meanwhile."""
-        flow = job.flow
-        if job.outcome != "ok" or (flow is not None and not flow.is_running(failed.node, failed.iteration)):
+        if job.outcome != "ok" or (job.flow is not None and not job.flow.is_running(failed.node, failed.iteration)):
             return
         call = failed._replace(id=next(self._call_ids), attempt=failed.attempt + 1, ready_s=self._now_s)
         if site.pool is None:

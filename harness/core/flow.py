@@ -163,6 +163,10 @@ class FlowWalk:
         """Whether this run of the node is under way: not done and not dropped."""
         return self._state[node] == _RUNNING and self._runs[node] == iteration + 1
 
+    def is_done(self, node: int) -> bool:
+        """Whether the node is done, and no loop around it runs it again."""
+        return self._state[node] == _DONE
+
     def _follow(self, node: int) -> None:
         """Follow the edges of a node that is resolved."""
         shape, state, waiting, alive = self._shape, self._state, self._waiting, self._alive

@@ -48,6 +48,7 @@ class Node(NamedTuple):
     body: tuple[int, ...] = ()  # until: the nodes that run again
     end_share: float = 0.0  # until: how often a pass is the last
     max_iterations: int = 1  # until: passes at most
+    answers: bool = False  # its answer is the reply that a person waits for
     decides: int | None = None  # until: whose answer the rule reads
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.core.events import Call
+from harness.core.arrivals import Arrivals
+from harness.core.events import Action, At, Call
 from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
@@ -22,6 +23,7 @@ class CallSite:
 
     __slots__ = (
         "ahead",
+        "answers",
         "backoff_s",
         "delay",
         "delay_s",
@@ -60,6 +62,7 @@ class CallSite:
         self.retries = node.retries
         self.backoff_s = node.backoff_s
         self.priority = node.priority
+        self.answers = node.answers
         self.path = names[0][4]
         self.length, self.ahead = shares  # of the longest call, and of the longest path: see `Asks`
         self.pool = at if isinstance(at, Pool) else None
@@ -99,6 +102,7 @@ class Job(Walk):
         "number",
         "outcome",
         "pipeline",
+        "replied_s",
         "served_s",
         "session",
         "sites",
@@ -131,12 +135,22 @@ class Job(Walk):
         self.served_s = 0.0  # how long its calls that have ended were in flight; kept only where queues are selective
         self.outcome: Outcome = "ok"
         self.error: str | None = None
+        self.replied_s: float | None = None  # its node that answers was done
+
+    def answered(self, site: CallSite, now_s: float, arrivals: Arrivals) -> list[Action]:
+        """Note that a call of a node that answers is done; return what its user does then, unless a loop goes on."""
+        if self.flow is not None and not self.flow.is_done(site.index):
+            return []
+        self.replied_s = now_s
+        return [At(arrive.due_s, arrive) for arrive in arrivals.replied(self.pipeline, self.user, now_s)]
 
     def record(self, prefix: Prefix, end_s: float) -> JobRecord:
         """Return the record of this job, which has ended."""
         session = None if self.session < 0 else self.session
         times = (self.number, self.due_s, self.arrived_s, end_s)
-        return _new(JobRecord, (*prefix, *times, self.outcome, self.calls, session, self.turn, self.error))
+        return _new(
+            JobRecord, (*prefix, *times, self.outcome, self.calls, session, self.turn, self.error, self.replied_s)
+        )
 
 
 State = QueueState[Job, CallSite]

@@ -173,7 +173,7 @@ class DelayRecord(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """One pass through a pipeline. Its pipeline time is `end_s - due_s`: a late start counts."""
+    """One pass through a pipeline. Its pipeline time counts from `due_s`: a late start is in it."""
 
     candidate: str
     repeat: int
@@ -189,11 +189,17 @@ class JobRecord(NamedTuple):
     session: int | None = None  # the conversation that it is a turn of
     turn: int = 0  # which
     error: str | None = None  # why it failed, where no call did: a rule that matched nothing
+    replied_s: float | None = None  # its node with `answers` was done; None: there is none, or it did not run
+
+    @property
+    def reply_end_s(self) -> float:
+        """When a person has the reply: at the end of the job, where no node is said to answer."""
+        return self.end_s if self.replied_s is None else self.replied_s
 
     @property
     def pipeline_time_s(self) -> float:
-        """End-to-end time from the intended start."""
-        return self.end_s - self.due_s
+        """End-to-end time from the intended start, on interactive paths the reply time."""
+        return self.reply_end_s - self.due_s
 
 
 class TrialRecord(NamedTuple):

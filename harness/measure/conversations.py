@@ -17,13 +17,13 @@ class _Said(NamedTuple):
     asked: str
     answered: str
     tokens: int | None  # of the whole prompt, as the server counted them
+    job: int  # the turn; of a loop, its last pass is kept
 
 
 class _Conversation:
     def __init__(self) -> None:
-        self.before: dict[Place, list[_Said]] = {}  # of the turns that have ended
-        self.turn: dict[Place, _Said] = {}  # of the turn under way; of a loop, its last pass
-        self.ended_job = -1  # jobs are numbered in the order of the turns
+        self.said: dict[Place, list[_Said]] = {}  # one for each turn, in their order
+        self.ended: set[int] = set()  # jobs; a turn may begin before the one before it has ended: see `answers`
 
 
 class Conversations:
@@ -32,10 +32,10 @@ class Conversations:
     def __init__(self) -> None:
         self._all: dict[tuple[str, int], _Conversation] = {}
 
-    def history(self, pipeline: str, session: int, node: str, item: int) -> tuple[tuple[str, str], ...]:
-        """Return what this node was asked in the turns before, about this item, and what it answered."""
+    def history(self, pipeline: str, session: int, node: str, item: int, job: int) -> tuple[tuple[str, str], ...]:
+        """Return what this node was asked in the turns before `job`, about this item, and what it answered."""
         conversation = self._all.setdefault((pipeline, session), _Conversation())
-        return tuple((said.asked, said.answered) for said in conversation.before.get((node, item), ()))
+        return tuple((said.asked, said.answered) for said in conversation.said.get((node, item), ()) if said.job < job)
 
     def keep(
         self, pipeline: str, session: int, node: str, item: int, job: int, asked: str, answered: str, reply: Reply
@@ -46,25 +46,23 @@ class Conversations:
         counts fewer tokens than in the turn before.
         """
         conversation = self._all.get((pipeline, session))
-        if conversation is None or job <= conversation.ended_job:
+        if conversation is None or job in conversation.ended:
             return reply  # of a call that its job has not waited for
-        before = conversation.before.get((node, item))
+        said = conversation.said.setdefault((node, item), [])
+        before = [one for one in said if one.job < job]
         last, tokens = before[-1].tokens if before else None, reply.prompt_tokens
         if last is not None and tokens is not None and tokens < last:
             reason = (
                 f"the conversation no longer fits: the server read {tokens} tokens, after {last} in the turn before"
             )
             return reply._replace(outcome="error", error=reason)
-        conversation.turn[node, item] = _Said(asked, answered, tokens)
+        after = [one for one in said if one.job > job]
+        said[:] = [*before, _Said(asked, answered, tokens, job), *after]
         return reply
 
     def turn_ended(self, pipeline: str, session: int, job: int, *, last: bool) -> None:
-        """Note that a turn has ended: the next one sees it; after the last nobody does, and it is forgotten."""
+        """Note that a turn has ended, what still runs of it is not kept; after the last one all is forgotten."""
         if last:
             self._all.pop((pipeline, session), None)
             return
-        conversation = self._all.setdefault((pipeline, session), _Conversation())
-        for place, said in conversation.turn.items():
-            conversation.before.setdefault(place, []).append(said)
-        conversation.turn.clear()
-        conversation.ended_job = job
+        self._all.setdefault((pipeline, session), _Conversation()).ended.add(job)

@@ -128,7 +128,7 @@ class Sender:
         system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration, call.session)
         session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
         talk = None if session is None else (pipeline.name, call.session, node, call.item)
-        history = () if talk is None else self._conversations.history(*talk)
+        history = () if talk is None else self._conversations.history(*talk, call.job)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
         # the candidate in the key. Six digits are the same number of tokens in every call. A conversation that may be
         # found again begins alike in all its turns.

@@ -19,6 +19,7 @@ from harness.predict.servers import Given, Modelled, Profiles, modelled
 from harness.predict.simulation import simulate_trial
 from harness.workload.dependencies import dependencies
 from harness.workload.load import Loaded
+from harness.workload.replies import replies_of
 
 __all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "attended", "varied"]
 
@@ -83,11 +84,11 @@ class Evaluator:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         workload = problem.loaded.workload
-        self._sinks: list[frozenset[str]] = []
-        for pipeline in problem.loaded.pipelines:
-            graph = dependencies(workload, pipeline.name)
-            last = (node for node in graph if all(again for *_, again in graph.out_edges(node, data="again")))
-            self._sinks.append(frozenset(last) if pipeline.path == "interactive" else frozenset())
+        self._replies = {
+            pipeline.name: replies_of(dependencies(workload, pipeline.name))
+            for pipeline in problem.loaded.pipelines
+            if pipeline.path == "interactive"
+        }
         self._index = {pipeline.name: number for number, pipeline in enumerate(problem.loaded.pipelines)}
         self._worlds: dict[Variation, _World] = {}
         self._servers: dict[tuple[Variation, int], Modelled] = {}
@@ -116,7 +117,7 @@ class Evaluator:
         except CannotEnd as error:
             cannot_end = str(error)
         good = [[job for job in every if job.outcome == "ok"] for every in jobs]
-        timeouts, output_tokens, first_s = 0, 0, self._first_tokens(calls)
+        timeouts, output_tokens = 0, 0
         for call in calls:
             outcome = call.reply.outcome
             if outcome == "ok":
@@ -128,7 +129,7 @@ class Evaluator:
             repeat,
             tuple(median(job.pipeline_time_s for job in ended) if ended else None for ended in good),
             tuple(_p95([job.pipeline_time_s for job in ended]) if ended else None for ended in good),
-            tuple(median(waits) if waits else None for waits in self._waited(good, first_s)),
+            tuple(median(waits) if waits else None for waits in self._waited(good, self._reply_calls(calls))),
             tuple(
                 _span_s(ended) if ended and len(ended) == len(every) else None
                 for ended, every in zip(good, jobs, strict=True)
@@ -141,22 +142,28 @@ class Evaluator:
             cannot_end,
         )
 
-    def _first_tokens(self, calls: list[CallRecord]) -> Mapping[tuple[str, int], float]:
-        """When the first token of a job's last node came, by (pipeline, job); of interactive pipelines."""
-        found: dict[tuple[str, int], float] = {}
-        if not any(self._sinks):
+    def _reply_calls(self, calls: list[CallRecord]) -> Mapping[tuple[str, int], list[CallRecord]]:
+        """Return the calls that may be a job's reply, by (pipeline, job); of interactive pipelines."""
+        found: dict[tuple[str, int], list[CallRecord]] = {}
+        if not self._replies:
             return found
         for call in calls:
-            at_s = call.reply.first_token_s
-            if at_s is None or call.reply.outcome != "ok" or call.node not in self._sinks[self._index[call.pipeline]]:
-                continue
-            key = (call.pipeline, call.job)
-            found[key] = min(at_s, found.get(key, at_s))
+            replies = self._replies.get(call.pipeline)
+            if replies is not None and (call.node in replies.last or call.node in replies.answering):
+                found.setdefault((call.pipeline, call.job), []).append(call)
         return found
 
-    def _waited(self, good: list[list[JobRecord]], first_s: Mapping[tuple[str, int], float]) -> list[list[float]]:
+    def _waited(
+        self, good: list[list[JobRecord]], calls: Mapping[tuple[str, int], list[CallRecord]]
+    ) -> list[list[float]]:
+        """Return how long each job's first token took, by pipeline."""
         return [
-            [first_s[job.pipeline, job.job] - job.due_s for job in ended if (job.pipeline, job.job) in first_s]
+            [
+                first_s - job.due_s
+                for job in ended
+                if (mine := calls.get((job.pipeline, job.job)))
+                and (first_s := self._replies[job.pipeline].first_token_s(job, mine)) is not None
+            ]
             for ended in good
         ]
 

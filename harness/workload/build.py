@@ -12,6 +12,7 @@ from harness.workload.checks import Resolved, check_definition, check_subpipelin
 from harness.workload.estimate import estimate_prompts
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
+from harness.workload.replies import check_replies
 from harness.workload.schema import PipelineSpec, Workload
 from harness.workload.source import Loc
 
@@ -44,6 +45,7 @@ def agent_graphs(
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'
             mistakes.add(("pipelines", pipeline), message, key=True)
+        check_replies(workload.pipelines[pipeline], pipeline, inlined, mistakes)
         if workload.control == "model":
             _check_deciders(pipeline, inlined, mistakes)
         agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
@@ -111,6 +113,7 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
         body=tuple(sorted(index[other] for other in node["body"])),
         end_share=node["end_share"],
         max_iterations=node["max_iterations"],
+        answers=node["answers"],
         decides=None if node["decides"] is None else index[node["decides"]],
     )
 

@@ -46,6 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
     "retries": 0,
     "backoff_s": 0.0,
     "priority": 0,
+    "answers": False,
     "body": (),  # of an until node: what runs again
     "end_share": 0.0,
     "max_iterations": 1,
@@ -247,6 +248,7 @@ class _Inliner:
     def agent(self, at: Loc, spec: NodeSpec) -> dict[str, Any]:
         resolved = self.resolved.get(at)
         attributes: dict[str, Any] = {
+            "answers": spec.answers,
             "timeout_s": spec.timeout_s or self.workload.timeout_s,
             "over": spec.over,
             "enough": spec.enough,

@@ -27,7 +27,12 @@ def turn_tokens(node: Mapping[str, Any]) -> int:
 
 
 def jobs_at_once(pipeline: Pipeline) -> int | None:
-    """Return the most jobs that can be under way together; of a conversation it is one."""
+    """Return the most jobs that can be under way together; None: no bound. Of a conversation it is one.
+
+    A user who has the reply goes on while the rest of the job runs, so where a node answers all jobs may be.
+    """
+    if any(node.answers for node in pipeline.graph.nodes):
+        return pipeline.jobs
     if pipeline.arrival.users:
         users = pipeline.arrival.users
         return users if pipeline.jobs is None else min(users, pipeline.jobs)

@@ -121,14 +121,14 @@ def test_a_conversation_that_the_server_cut_is_an_error(run_virtual: Callable[[A
 
 def test_what_comes_after_its_turn_is_not_kept() -> None:
     conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
-    assert conversations.history("p", 0, "n", 0) == ()
+    assert conversations.history("p", 0, "n", 0, 3) == ()
     conversations.keep("p", 0, "n", 0, 3, "first pass", "a", ok)
     conversations.keep("p", 0, "n", 0, 3, "second pass", "b", ok)  # of a loop the last pass counts
     conversations.turn_ended("p", 0, 3, last=False)
     conversations.keep("p", 0, "m", 0, 3, "late", "c", ok)  # a loser that was let run
-    assert conversations.history("p", 0, "n", 0) == (("second pass", "b"),)
+    assert conversations.history("p", 0, "n", 0, 4) == (("second pass", "b"),)
     conversations.turn_ended("p", 0, 4, last=False)
-    assert conversations.history("p", 0, "m", 0) == ()
+    assert conversations.history("p", 0, "m", 0, 5) == ()
     conversations.turn_ended("p", 0, 5, last=True)
     conversations.keep("p", 0, "n", 0, 5, "late", "d", ok)
-    assert conversations.history("p", 0, "n", 0) == ()
+    assert conversations.history("p", 0, "n", 0, 6) == ()

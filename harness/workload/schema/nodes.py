@@ -220,6 +220,12 @@ class NodeSpec(Spec):
     retry: RetrySpec | None = Field(
         default=None, description="Try failed calls again.", examples=[{"times": 2, "backoff_s": 0.5}]
     )
+    answers: bool = Field(
+        default=False,
+        description="Interactive paths: this call's answer is the reply that a person waits for; what comes after it in "
+        "the job is load. Left out: the reply is there when the job has ended.",
+        examples=[True],
+    )
     priority: Priority | None = Field(
         default=None,
         description="Higher goes first on a server; among equals the candidate's scheduling policy decides. "
@@ -255,6 +261,11 @@ class NodeSpec(Spec):
                     "branch",
                     label,
                 )
+        if self.answers and self.agent is None:
+            where = (
+                "a node of that sub-pipeline" if self.pipeline is not None else "the node whose answer a person reads"
+            )
+            raise mistake(f"`answers` goes with `agent`, not with `{kinds[0]}`; give it to {where}", "answers")
         for key in ("repeat", "priority"):
             if getattr(self, key) is not None and self.tool is not None:
                 raise mistake(f"`{key}` goes with `agent` or `pipeline`, not with `tool`", key)
@@ -265,6 +276,12 @@ class NodeSpec(Spec):
         if self.over is not None:
             if self.branch is not None:
                 raise mistake("`over` and `branch` do not go together; give a node after this one the branch", "branch")
+            if self.answers:
+                raise mistake(
+                    "`over` and `answers` do not go together: a fan-out has several answers; give the node that puts "
+                    "them together `answers`",
+                    "answers",
+                )
             if self.repeat is not None:
                 raise mistake("`over` and `repeat` do not go together; put the fan-out in a sub-pipeline", "repeat")
         else:
