@@ -16,7 +16,7 @@ __all__ = ["control_of", "size_words"]
 
 
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
-    """Return (branch, loop, list, need, sizes, retry or first; words) for all that a graph has of these."""
+    """Return (branch, loop, list, need, sizes, retry, reply or first; words) for all that a graph has of these."""
     return tuple(line for name in graph for line in _of(graph, name, loaded))
 
 
@@ -49,6 +49,10 @@ def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str
     if node["retries"]:
         wait = f", the first {seconds(node['backoff_s'])} after a failure" if node["backoff_s"] else ""
         yield "retry", f"{name}: {count(node['retries'], 'more attempt')}{wait}"
+    if node["answers"]:
+        later = nx.descendants(graph, name)
+        load = [other for other in graph if other in later and graph.nodes[other]["kind"] == "agent"]
+        yield "reply", f"is there when {name} is done" + (f"; load after it: {', '.join(load)}" if load else "")
     usual = loaded.workload.pipelines[graph.name].priority
     if node["kind"] == "agent" and node["priority"] != usual:
         yield "first", f"{name}: priority {node['priority']}"

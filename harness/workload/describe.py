@@ -60,7 +60,9 @@ class PipelineFacts(NamedTuple):
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
-    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, tool, retry or first; words)
+    control: tuple[
+        tuple[str, str], ...
+    ] = ()  # what decides: (branch, loop, list, need, tool, retry, reply or first; words)
 
 
 class Description(NamedTuple):

@@ -222,8 +222,8 @@ class NodeSpec(Spec):
     )
     answers: bool = Field(
         default=False,
-        description="Interactive paths: this call's answer is the reply that a person waits for; what comes after it in "
-        "the job is load. Left out: the reply is there when the job has ended.",
+        description="Interactive paths: this call's answer is the reply that a person waits for; what comes "
+        "after it in the job is load. Left out: the reply is there when the job has ended.",
         examples=[True],
     )
     priority: Priority | None = Field(
