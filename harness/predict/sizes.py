@@ -33,27 +33,31 @@ Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline,
 class _Grown:
     """What the prompts of one node have grown by in a conversation, about one item."""
 
-    __slots__ = ("before", "job", "once", "turn")
+    __slots__ = ("once", "turns")
 
     def __init__(self, once: float) -> None:
         self.once = once  # of the first turn: it stands at the beginning of all
-        self.before = 0.0  # tokens of the turns before
-        self.job = -1  # the turn under way
-        self.turn = 0.0  # what it adds to those after it
+        self.turns: dict[int, float] = {}  # by job: what its answered turn adds to those after it
+
+    def before(self, job: int) -> float:
+        """Return the tokens of the turns before this one; where a node `answers` a turn may be answered after it."""
+        return sum((tokens for turn, tokens in self.turns.items() if turn < job), 0.0)
 
 
 class _Asked(NamedTuple):
     """A call of a conversation that is under way."""
 
+    pipeline: int
+    job: int
     state: _Grown
     counting: Counting
     asked: float
 
     def answered(self, record: CallRecord, is_json: bool) -> None:
         """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
-        if record.outcome == "ok" and record.job == self.state.job:
+        if record.outcome == "ok":
             said = AnswerLength(record.reply.output_tokens or 0, is_json)
-            self.state.turn = self.counting.turn(self.asked, said)
+            self.state.turns[record.job] = self.counting.turn(self.asked, said)
 
 
 class Lengths:
@@ -178,11 +182,8 @@ class Sizes:
         state = self._grown.get(who)
         if state is None:
             state = self._grown[who] = _Grown(once)
-        if call.job != state.job:
-            state.before += state.turn
-            state.job, state.turn = call.job, 0.0
-        self._asked[call.id] = _Asked(state, counting, asked)
-        return counting.total(state.once + state.before + asked), output
+        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, asked)
+        return counting.total(state.once + state.before(call.job) + asked), output
 
     def listening(self, keep: Keep) -> Keep:
         """Return what keeps records and tells these lengths of each; `keep` itself where they need not be told."""
@@ -205,6 +206,9 @@ class Sizes:
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
         elif isinstance(record, JobRecord):
             self._texts.forget(record.pipeline, record.job)
+            ended = self._index[record.pipeline], record.job  # what it has not waited for is seen by no turn
+            for call in [call for call, asked in self._asked.items() if (asked.pipeline, asked.job) == ended]:
+                del self._asked[call]
             if record.session is not None and record.turn + 1 >= self._turns(record):
                 number = self._index[record.pipeline]
                 for who in [who for who in self._grown if who[:2] == (number, record.session)]:

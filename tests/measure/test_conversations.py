@@ -132,3 +132,17 @@ def test_what_comes_after_its_turn_is_not_kept() -> None:
     conversations.turn_ended("p", 0, 5, last=True)
     conversations.keep("p", 0, "n", 0, 5, "late", "d", ok)
     assert conversations.history("p", 0, "n", 0, 6) == ()
+
+
+def test_a_turn_that_begins_before_the_one_before_has_ended_sees_what_has_been_answered() -> None:
+    conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
+    assert conversations.history("p", 0, "reply", 0, 3) == ()
+    conversations.keep("p", 0, "reply", 0, 3, "first", "a", ok)
+    assert conversations.history("p", 0, "reply", 0, 3) == ()  # a turn does not see itself
+    assert conversations.history("p", 0, "reply", 0, 4) == (("first", "a"),)
+    assert conversations.history("p", 0, "title", 0, 4) == ()
+    conversations.keep("p", 0, "title", 0, 4, "second title", "d", ok)
+    conversations.turn_ended("p", 0, 4, last=False)
+    conversations.keep("p", 0, "title", 0, 3, "first title", "c", ok)  # late, but waited for
+    conversations.turn_ended("p", 0, 3, last=False)
+    assert conversations.history("p", 0, "title", 0, 5) == (("first title", "c"), ("second title", "d"))
