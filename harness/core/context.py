@@ -12,12 +12,20 @@ memory.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
-__all__ = ["REFUSED", "Context", "TooLong"]
+__all__ = ["REFUSED", "Context", "TooLong", "enough_tokens"]
 
 TooLong = Literal["refuses", "cuts"]
+PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
+CONTEXT_STEP = 256  # tokens
 REFUSED = 0  # answer tokens of a call that is not answered
+
+
+def enough_tokens(prompt_tokens: float, output_tokens: float) -> int:
+    """Return the context that a call needs, with a tenth more for its prompt, in steps of 256 tokens."""
+    return math.ceil((PROMPT_MARGIN * prompt_tokens + output_tokens) / CONTEXT_STEP) * CONTEXT_STEP
 
 
 class Context(NamedTuple):

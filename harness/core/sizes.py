@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
+from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -13,6 +13,8 @@ __all__ = ["Distribution", "Kind", "fixed"]
 Kind = Literal["fixed", "uniform", "lognormal", "gamma", "exponential", "empirical"]
 
 _NORMAL = NormalDist()
+_RARELY = 0.999
+_RARE = _NORMAL.inv_cdf(_RARELY)
 
 
 class Distribution(NamedTuple):
@@ -58,6 +60,16 @@ class Distribution(NamedTuple):
         if bound is None or self.most is None:
             return self.most if bound is None else bound
         return min(bound, self.most)
+
+    @property
+    def largest(self) -> float:
+        """The largest value it can give; where there is no bound, its 99.9th percentile."""
+        highest, first = self.highest, self.values[0]
+        if highest is not None:
+            return highest
+        if self.kind == "lognormal":
+            return first * exp(self.values[1] * _RARE)
+        return -first * log(1 - _RARELY) if self.kind == "exponential" else _gamma_largest(first, self.values[1])
 
     @property
     def words(self) -> str:
@@ -117,6 +129,29 @@ def _gamma(values: tuple[float, ...], whole: bool, seed: int, key: Key) -> float
         if v > 0 and log(1 - uniform(seed, *key, "accept", attempt)) < x * x / 2 + d - d * v + d * log(v):
             return d * v * scale * boost
         attempt += 1
+
+
+def _gamma_largest(mean: float, variation: float) -> float:
+    """Return the 99.9th percentile of a gamma distribution, by bisection; of a narrow one that of a normal one."""
+    if variation < 0.03:
+        return mean * (1 + _RARE * variation)
+    shape = 1 / variation**2
+    low, high = 0.0, shape + 10 * sqrt(shape) + 20
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _gamma_below(shape, middle) < _RARELY else (low, middle)
+    return mean * high / shape
+
+
+def _gamma_below(shape: float, x: float) -> float:
+    """Return the share of a gamma distribution of this shape, and scale 1, below x: the series of its integral."""
+    term = total = exp(shape * log(x) - x - lgamma(shape + 1))
+    n = shape
+    while term > total * 1e-12:
+        n += 1
+        term *= x / n
+        total += term
+    return total
 
 
 def _normal(seed: int, key: Key) -> float:

@@ -285,8 +285,9 @@ def _side_by_side(profiles: Sequence[Profile]) -> Profile:
     return first.model_copy(update={"name": " + ".join(names), "contention": contention or None, "half": half})
 
 
-def _context(queue: _Queue) -> Context:
-    return Context(queue.spec.context_tokens, queue.spec.too_long)
+def _context(queue: _Queue) -> Context | None:
+    known = queue.spec.known_context
+    return None if known is None else Context(known, queue.spec.too_long)
 
 
 def _about_loads(queue: _Queue) -> list[str]:

@@ -5,11 +5,11 @@ What is said of them: `harness.wording.recommendations` and `harness.wording.sea
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from harness.core.context import enough_tokens
 from harness.workload.schema import ServerSpec
 
 __all__ = [
@@ -46,8 +46,6 @@ __all__ = [
 ]
 
 SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
-PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
-CONTEXT_STEP = 256  # tokens
 
 
 # --- memory and context -----------------------------------------------------------------------------------------------
@@ -134,8 +132,7 @@ class LongestCall(NamedTuple):
     @property
     def enough(self) -> int:
         """The context that it needs, a tenth more for its prompt, in steps of 256 tokens; no more than there can be."""
-        needed = PROMPT_MARGIN * self.prompt_tokens + self.output_tokens
-        return min(math.ceil(needed / CONTEXT_STEP) * CONTEXT_STEP, self.trained_tokens or sys.maxsize)
+        return min(enough_tokens(self.prompt_tokens, self.output_tokens), self.trained_tokens or sys.maxsize)
 
 
 # --- what is not looked at --------------------------------------------------------------------------------------------

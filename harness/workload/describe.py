@@ -10,6 +10,7 @@ import networkx as nx
 from harness.core.graph import Pipeline
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
+from harness.workload.longest import longest
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
@@ -257,12 +258,14 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 "for each output token; batching shares the writing, not the reading."
             )
     for pipeline in loaded.pipelines:
-        for node, attributes in loaded.graphs[pipeline.name].nodes(data=True):
+        most = longest(loaded, pipeline.name)
+        for node, attributes in most.graph.nodes(data=True):
             for name, spec in loaded.servers.items():
-                if attributes["kind"] != "agent" or spec.running:
+                context = spec.known_context
+                if attributes["kind"] != "agent" or context is None:
                     continue
-                if needed_tokens(pipeline, attributes) > spec.context_tokens:
-                    hints.append(too_long(pipeline, node, attributes, name, spec.context_tokens))
+                if needed_tokens(pipeline, attributes) > context:
+                    hints.append(too_long(pipeline, node, attributes, name, context, most.how_sure(node)))
     used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.core.context import enough_tokens
 from harness.core.graph import Pipeline
 from harness.units import count
 
@@ -65,8 +66,7 @@ def most_turns(pipeline: Pipeline) -> int:
 
 def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
     """Return the context that one call needs, of a conversation in its last turn; an estimate."""
-    longest = round((node["output"] and node["output"].highest) or node["output_tokens"])
-    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node) + longest)
+    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node) + node["output_tokens"])
 
 
 def _grows(node: Mapping[str, Any]) -> int:
@@ -74,20 +74,27 @@ def _grows(node: Mapping[str, Any]) -> int:
     return turn_tokens(node) + TURN_TEMPLATE_TOKENS
 
 
-def too_long(pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str, context_tokens: int) -> str:
-    """Say that a call of this node does not fit a slot; of conversations, how many turns do."""
+def too_long(
+    pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str, context_tokens: int, about: str = "about"
+) -> str:
+    """Say that a call of this node does not fit a slot, and which would do; of conversations, how many turns fit.
+
+    `about` is how sure its tokens are.
+    """
     where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
+    enough = enough_tokens(needed - node["output_tokens"], node["output_tokens"])
     if turns == 1:
         return (
-            f"{where} needs about {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens or "
-            "shorten the prompt."
+            f"{where} needs {about} {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens to "
+            f"{enough} or shorten the prompt."
         )
     grows = _grows(node)
     fits = turns - -(-(needed - context_tokens) // grows)
-    about = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
+    first = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
     return (
-        f"{where}: a conversation of {turns} turns needs about {needed} tokens; {server} holds {context_tokens} a "
-        f"slot, {about}, and the turns after that fail: raise context_tokens, or have fewer or shorter turns."
+        f"{where}: a conversation of {turns} turns needs {about} {needed} tokens; {server} holds {context_tokens} a "
+        f"slot, {first}, and the turns after that fail: raise context_tokens to {enough}, or have fewer or shorter "
+        "turns."
     )
 
 

@@ -58,3 +58,17 @@ def test_the_cut_bounds_draws_and_mean() -> None:
     assert Distribution("exponential", (1.0,)).highest is None
     assert Distribution("uniform", (1.0, 9.0), most=5).highest == 5
     assert fixed(3).highest == fixed(3).mean == fixed(3).draw(0) == 3
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_largest_is_the_bound_or_the_rarest_in_a_thousand(name: str) -> None:
+    shape, theory = SHAPES[name]
+    rare = shape.highest if shape.highest is not None else theory.ppf(0.999)
+    assert shape.largest == pytest.approx(rare, rel=1e-6)
+
+
+def test_the_largest_of_a_narrow_gamma() -> None:
+    assert Distribution("gamma", (60.0, 0.02)).largest == pytest.approx(
+        stats.gamma(2500, scale=0.024).ppf(0.999), 0.002
+    )
+    assert Distribution("gamma", (60.0, 0.0)).largest == 60

@@ -251,3 +251,12 @@ def test_a_prompt_that_does_not_fit_is_refused_when_it_would_get_a_slot() -> Non
     assert by_job[1].error == (
         "400: request (10 tokens) exceeds the available context size (10 tokens), try increasing it"
     )
+
+
+def test_a_prompt_that_would_be_cut_is_an_error_that_says_so() -> None:
+    server = ModelledServer(ServerModel(COSTS), context=Context(4, "cuts"))
+    (call,), _ = run(at(0.0), servers=[server])
+    assert (call.outcome, call.reply.error) == (
+        "error",
+        "the prompt has 4 tokens and a slot 4: the server answers from 4 of them",
+    )

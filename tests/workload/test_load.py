@@ -142,7 +142,7 @@ def test_hints(tmp_path: Path) -> None:
         "At most 7 calls can run together, so more than 7 slots can never be filled.",
         "big: 16 slots, of which 9 will stay empty.",
         "late: about 3 prompt tokens for each output token; batching shares the writing, not the reading.",
-        "digest.merge needs about 316 tokens; big holds 300 a slot: raise context_tokens or shorten the prompt.",
+        "digest.merge needs about 316 tokens; big holds 300 a slot: raise context_tokens to 512 or shorten the prompt.",
         "spare: no candidate uses this server.",
     )
 

@@ -87,6 +87,12 @@ class ServerBase(Spec):
         return self.address is not None
 
     @property
+    def known_context(self) -> int | None:
+        """Its `context_tokens`; None = it runs already, with a context of its own that the file does not tell."""
+        told = not self.running or "context_tokens" in self.model_fields_set
+        return self.context_tokens if told else None
+
+    @property
     def resizable(self) -> bool:
         """Whether the number of its slots can be chosen."""
         return not self.running

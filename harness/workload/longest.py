@@ -1,0 +1,73 @@
+"""The longest call of each node before anything has run: its prompt and answer where every size is at its largest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import networkx as nx
+
+from harness.workload.estimate import answer_tokens, listed_item_tokens
+from harness.workload.inputs import varies
+from harness.workload.load import Loaded
+from harness.workload.prompts import estimate_tokens, prompt_tokens
+from harness.workload.schema import SyntheticInput
+from harness.workload.schema.sizes import distribution
+
+__all__ = ["Longest", "longest"]
+
+
+class Longest(NamedTuple):
+    """One pipeline's graph with `prompt_tokens`, `output_tokens` and `mean_width` at their largest; an estimate."""
+
+    graph: nx.DiGraph
+    varies: frozenset[str]  # nodes whose prompt or answer may be shorter
+    unbounded: frozenset[str]  # of these: a size without a bound is taken at its 99.9th percentile
+
+    def how_sure(self, node: str) -> str:
+        """Return how to say the tokens of its longest call."""
+        if node in self.unbounded:
+            return "(sizes without a bound at their 99.9th percentile) about"
+        return "up to about" if node in self.varies else "about"
+
+
+def longest(loaded: Loaded, pipeline: str) -> Longest:
+    """Return how long the calls of a pipeline can become."""
+    graph: nx.DiGraph = nx.DiGraph()
+    varying, unbounded = set[str](), set[str]()
+    for name, node in loaded.graphs[pipeline].nodes(data=True):
+        output = node["output"]
+        width, tokens = node["width"], node["output_tokens"] if output is None else round(output.largest)
+        graph.add_node(name, **{**node, "output": None, "output_tokens": tokens, "mean_width": width})
+        if output is not None or node["mean_width"] != width:
+            varying.add(name)
+        if output is not None and output.highest is None:
+            unbounded.add(name)
+    inputs = {name: _items(loaded, name) for name in loaded.workload.inputs}
+    drawn = {name for name, spec in loaded.workload.inputs.items() if varies(spec)}
+    vary, endless = frozenset(varying), frozenset(unbounded)  # their answers; made-up text always has a bound
+    for name, node in loaded.graphs[pipeline].nodes(data=True):
+        key = pipeline, name
+        if key not in loaded.prompts:
+            continue
+        prompt, use = loaded.prompts[key], loaded.uses[key]
+        item = max(inputs.get(node["over"], (0.0,)), default=0.0)
+        if node["over_node"] is not None:
+            item = listed_item_tokens(loaded.graphs[pipeline], node["over_node"])
+        sums = {one: sum(items) for one, items in inputs.items()}
+        loops = {loop: found for (of_pipeline, loop), found in loaded.loops.items() if of_pipeline == pipeline}
+        read = answer_tokens(graph, use, loops)
+        graph.nodes[name]["prompt_tokens"] = round(prompt_tokens(prompt, estimate_tokens, item, sums, read))
+        nodes = {one for reads in use.names.values() for result in reads for one in result.main or result.otherwise}
+        if {*prompt.names, node["over"]} & drawn or nodes & vary:
+            varying.add(name)
+        if nodes & endless:
+            unbounded.add(name)
+    return Longest(graph, frozenset(varying), frozenset(unbounded))
+
+
+def _items(loaded: Loaded, name: str) -> tuple[float, ...]:
+    """Return the most tokens that each item of an input can have."""
+    spec = loaded.workload.inputs[name]
+    if isinstance(spec, SyntheticInput) and varies(spec):
+        return (distribution(spec.synthetic.tokens, whole=True).largest,) * spec.synthetic.count
+    return tuple(float(estimate_tokens(text)) for text in loaded.inputs[name])
