@@ -211,7 +211,8 @@ def _doubtful(standing: _Standing, figures: Mapping[int, Mapping[int, Figures]],
         (score for score in standing.scores if score.candidate.number in chances.keys() - doubtful),
         key=lambda score: (score.candidate.simplicity, score.candidate.number),
     )
-    gaps = [_Gaps(standing.finalists, figures, judge, path) for path in range(len(judge.paths))]
+    judged = [score for score in standing.scores if score.candidate.number in chances] + list(standing.finalists)
+    gaps = [_Gaps(judged, standing.finalists, figures, judge, path) for path in range(len(judge.paths))]
     for score in hopeful:
         if len(ordered) >= AT_ONCE:
             break
@@ -285,7 +286,7 @@ def _chances(
     dropped = [score for score in scored if score.candidate.number not in kept]
     chances = dict.fromkeys((score.candidate.number for score in dropped), 0.0)
     for path in range(len(judge.paths)):
-        gaps = _Gaps(finalists, figures, judge, path)
+        gaps = _Gaps(scored, finalists, figures, judge, path)
         for score in dropped:
             found = gaps.of(score)
             if score.failed or found is None:
@@ -299,12 +300,13 @@ def _chances(
 class _Gaps:
     """How far candidates are behind the fastest finalist on a path, in paired differences of logarithms.
 
-    Two seeds say little of their spread, so the median spread of the finalists is taken as if it had been seen on
-    `PRIOR` seeds more.
+    Two seeds say little of their spread, so the usual one is taken as if it had been seen on `PRIOR` seeds more: the
+    median of the finalists, or that of all where it is larger, because finalists can be very much alike.
     """
 
     def __init__(
         self,
+        scored: Sequence[CandidateScore],
         finalists: Sequence[CandidateScore],
         figures: Mapping[int, Mapping[int, Figures]],
         judge: Judge,
@@ -313,9 +315,7 @@ class _Gaps:
         self.path, self._figures, self._judge = path, figures, judge
         self.best = min(finalists, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity))
         self._mine = _logs(figures[self.best.candidate.number], judge, path)
-        others = (self._differences(score) for score in finalists if score is not self.best)
-        spreads = [variance(differences) for differences in others if len(differences) > 1]
-        self._usual = median(spreads) if spreads else 0.0
+        self._usual = max(self._spread(finalists), self._spread(scored))
 
     def of(self, score: CandidateScore) -> tuple[float, float] | None:
         """Return the mean difference and its standard error; None where they have no seed in common."""
@@ -326,6 +326,11 @@ class _Gaps:
         seeds = len(differences)
         error = math.sqrt((squares + PRIOR * self._usual) / (seeds - 1 + PRIOR) / seeds)
         return fmean(differences), error
+
+    def _spread(self, scores: Sequence[CandidateScore]) -> float:
+        others = (self._differences(score) for score in scores if score.candidate != self.best.candidate)
+        spreads = [variance(differences) for differences in others if len(differences) > 1]
+        return median(spreads) if spreads else 0.0
 
     def _differences(self, score: CandidateScore) -> list[float]:
         theirs = _logs(self._figures[score.candidate.number], self._judge, self.path)
