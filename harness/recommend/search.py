@@ -1,12 +1,12 @@
 """The search: everything on every seed where that is little, else successive halving on common random numbers.
 
 Every candidate meets the same draws on a seed, so differences between candidates are much surer than their times. Of
-those that do the same on the first draws, to the last bit, the simplest stands for all; the others are tried on every
-seed before it is the answer. Each round tries those that are left on more seeds and keeps the better part: of each
-thing that one could be chosen for (a path, the goals, both paths at once) the fastest and the simplest within 5 % of
-it, in turns. What was dropped is held against what was kept in the end, on the seeds that both have; what may be
-faster after all, or what the rule may choose, is tried on more. The sum of the chances of the rest bounds the chance
-that something faster was lost.
+those that do the same on the first draws, to the last bit, the simplest stands for all; before an answer is given,
+those that are like one near the best are tried on every seed, and where one of them differs, all are. Each round tries
+those that are left on more seeds and keeps the better part: of each thing that one could be chosen for (a path, the
+goals, both paths at once) the fastest and the simplest within 5 % of it, in turns. What was dropped is held against
+what was kept in the end, on the seeds that both have; what may be faster after all, or what the rule may choose, is
+tried on more. The sum of the chances of the rest bounds the chance that something faster was lost.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["Searched", "evaluate_all", "search"]
 
 SEEDS = 16
 FIRST_SEEDS = 2
+NEARBY = 1.1  # times the fastest on a path: what did the same as such a one is tried on every seed itself
 KEPT = 3  # one of so many goes on
 PRIOR = 2  # seeds' worth of what is known of spreads beforehand
 SURE = 0.05  # chance that something better was dropped: what adds to more than it gets a second chance
@@ -95,7 +96,7 @@ def search(
     alike: dict[int, Candidate] = {}
     rounds: list[SearchRound] = []
     again: set[int] = set()
-    interrupted, tried = False, min(FIRST_SEEDS, seeds)
+    interrupted, split, tried = False, False, min(FIRST_SEEDS, seeds)
     try:
         while True:
             rounds.append(SearchRound(len(left), tried))
@@ -122,19 +123,28 @@ def search(
                     those = [one for one in candidates if one.number in doubtful and len(figures[one.number]) == tries]
                     _extend(figures, those, min(seeds, 2 * tries), evaluate, variation)
                 continue
-            # Those that are like what would be chosen are tried themselves; one that differs is judged for itself.
-            stands = {score.candidate.number for score in pick(standing.finalists).named}
+            # Those that are like what may be chosen are tried themselves; one that differs is judged for itself.
+            # Where one does, two draws say too little on this workload: then all are tried themselves.
+            stands = {score.candidate.number for score in _near(standing.finalists)}
             those = [
                 one
                 for one in candidates
-                if one.number in alike and alike[one.number].number in stands and len(figures[one.number]) < seeds
+                if one.number in alike
+                and (split or alike[one.number].number in stands)
+                and len(figures[one.number]) < seeds
             ]
-            if not those:
+            if not those or sum(map(len, figures.values())) >= MOST_EVALUATIONS:
                 break
-            say(f"{count(len(those), 'candidate')} that did the same as what would be chosen on {count(seeds, 'seed')}")
+            say(f"{count(len(those), 'candidate')} that did the same as a simpler one on {count(seeds, 'seed')}")
             _extend(figures, those, seeds, evaluate, variation)
             for one in those:
-                if _behaviour(figures[one.number]) != _behaviour(figures[alike[one.number].number]):
+                stood = figures[alike[one.number].number]
+                if any(
+                    _same(found) != _same(stood[repeat])
+                    for repeat, found in figures[one.number].items()
+                    if repeat in stood
+                ):
+                    split = True
                     del alike[one.number]
     except KeyboardInterrupt:
         interrupted = True
@@ -167,7 +177,21 @@ def _alike(
 
 
 def _behaviour(figures: Mapping[int, Figures]) -> tuple[Figures, ...]:
-    return tuple(figures[repeat]._replace(candidate=0) for repeat in sorted(figures))
+    return tuple(_same(figures[repeat]) for repeat in sorted(figures))
+
+
+def _near(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
+    """Return what the rule names, and those within `NEARBY` of the fastest on a path."""
+    fastest = [score.times_s for score in pick(scores).fastest if score]
+    paths = range(len(fastest))
+    return [
+        *pick(scores).named,
+        *(s for s in scores if any(s.times_s[path] <= NEARBY * fastest[path][path] for path in paths)),
+    ]
+
+
+def _same(found: Figures) -> Figures:
+    return found._replace(candidate=0)
 
 
 class _Standing(NamedTuple):
