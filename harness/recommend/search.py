@@ -1,12 +1,12 @@
 """The search: everything on every seed where that is little, else successive halving on common random numbers.
 
 Every candidate meets the same draws on a seed, so differences between candidates are much surer than their times. Of
-those that do the same on the first draws, to the last bit, the simplest stands for all; the others are tried on every
-seed before it is the answer. Each round tries those that are left on more seeds and keeps the better part: of each
-thing that one could be chosen for (a path, the goals, both paths at once) the fastest and the simplest within 5 % of
-it, in turns. What was dropped is held against what was kept in the end, on the seeds that both have; what may be
-faster after all, or what the rule may choose, is tried on more. The sum of the chances of the rest bounds the chance
-that something faster was lost.
+those that do the same on the first draws, to the last bit, the simplest stands for all; before an answer is given,
+those that are like one near the best are tried on every seed, and where one of them differs, all are. Each round tries
+those that are left on more seeds and keeps the better part: of each thing that one could be chosen for (a path, the
+goals, both paths at once) the fastest and the simplest within 5 % of it, in turns. What was dropped is held against
+what was kept in the end, on the seeds that both have; what may be faster after all, or what the rule may choose, is
+tried on more. The sum of the chances of the rest bounds the chance that something faster was lost.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["Searched", "evaluate_all", "search"]
 
 SEEDS = 16
 FIRST_SEEDS = 2
+NEARBY = 1.1  # times the fastest on a path: what did the same as such a one is tried on every seed itself
 KEPT = 3  # one of so many goes on
 PRIOR = 2  # seeds' worth of what is known of spreads beforehand
 SURE = 0.05  # chance that something better was dropped: what adds to more than it gets a second chance
@@ -95,7 +96,7 @@ def search(
     alike: dict[int, Candidate] = {}
     rounds: list[SearchRound] = []
     again: set[int] = set()
-    interrupted, tried = False, min(FIRST_SEEDS, seeds)
+    interrupted, split, tried = False, False, min(FIRST_SEEDS, seeds)
     try:
         while True:
             rounds.append(SearchRound(len(left), tried))
@@ -122,19 +123,28 @@ def search(
                     those = [one for one in candidates if one.number in doubtful and len(figures[one.number]) == tries]
                     _extend(figures, those, min(seeds, 2 * tries), evaluate, variation)
                 continue
-            # Those that are like what would be chosen are tried themselves; one that differs is judged for itself.
-            stands = {score.candidate.number for score in pick(standing.finalists).named}
+            # Those that are like what may be chosen are tried themselves; one that differs is judged for itself.
+            # Where one does, two draws say too little on this workload: then all are tried themselves.
+            stands = {score.candidate.number for score in _near(standing.finalists)}
             those = [
                 one
                 for one in candidates
-                if one.number in alike and alike[one.number].number in stands and len(figures[one.number]) < seeds
+                if one.number in alike
+                and (split or alike[one.number].number in stands)
+                and len(figures[one.number]) < seeds
             ]
-            if not those:
+            if not those or sum(map(len, figures.values())) >= MOST_EVALUATIONS:
                 break
-            say(f"{count(len(those), 'candidate')} that did the same as what would be chosen on {count(seeds, 'seed')}")
+            say(f"{count(len(those), 'candidate')} that did the same as a simpler one on {count(seeds, 'seed')}")
             _extend(figures, those, seeds, evaluate, variation)
             for one in those:
-                if _behaviour(figures[one.number]) != _behaviour(figures[alike[one.number].number]):
+                stood = figures[alike[one.number].number]
+                if any(
+                    _same(found) != _same(stood[repeat])
+                    for repeat, found in figures[one.number].items()
+                    if repeat in stood
+                ):
+                    split = True
                     del alike[one.number]
     except KeyboardInterrupt:
         interrupted = True
@@ -167,7 +177,21 @@ def _alike(
 
 
 def _behaviour(figures: Mapping[int, Figures]) -> tuple[Figures, ...]:
-    return tuple(figures[repeat]._replace(candidate=0) for repeat in sorted(figures))
+    return tuple(_same(figures[repeat]) for repeat in sorted(figures))
+
+
+def _near(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
+    """Return what the rule names, and those within `NEARBY` of the fastest on a path."""
+    fastest = [score.times_s for score in pick(scores).fastest if score]
+    paths = range(len(fastest))
+    return [
+        *pick(scores).named,
+        *(s for s in scores if any(s.times_s[path] <= NEARBY * fastest[path][path] for path in paths)),
+    ]
+
+
+def _same(found: Figures) -> Figures:
+    return found._replace(candidate=0)
 
 
 class _Standing(NamedTuple):
@@ -211,7 +235,8 @@ def _doubtful(standing: _Standing, figures: Mapping[int, Mapping[int, Figures]],
         (score for score in standing.scores if score.candidate.number in chances.keys() - doubtful),
         key=lambda score: (score.candidate.simplicity, score.candidate.number),
     )
-    gaps = [_Gaps(standing.finalists, figures, judge, path) for path in range(len(judge.paths))]
+    judged = [score for score in standing.scores if score.candidate.number in chances] + list(standing.finalists)
+    gaps = [_Gaps(judged, standing.finalists, figures, judge, path) for path in range(len(judge.paths))]
     for score in hopeful:
         if len(ordered) >= AT_ONCE:
             break
@@ -285,7 +310,7 @@ def _chances(
     dropped = [score for score in scored if score.candidate.number not in kept]
     chances = dict.fromkeys((score.candidate.number for score in dropped), 0.0)
     for path in range(len(judge.paths)):
-        gaps = _Gaps(finalists, figures, judge, path)
+        gaps = _Gaps(scored, finalists, figures, judge, path)
         for score in dropped:
             found = gaps.of(score)
             if score.failed or found is None:
@@ -299,12 +324,13 @@ def _chances(
 class _Gaps:
     """How far candidates are behind the fastest finalist on a path, in paired differences of logarithms.
 
-    Two seeds say little of their spread, so the median spread of the finalists is taken as if it had been seen on
-    `PRIOR` seeds more.
+    Two seeds say little of their spread, so the usual one is taken as if it had been seen on `PRIOR` seeds more: the
+    median of the finalists, or that of all where it is larger, because finalists can be very much alike.
     """
 
     def __init__(
         self,
+        scored: Sequence[CandidateScore],
         finalists: Sequence[CandidateScore],
         figures: Mapping[int, Mapping[int, Figures]],
         judge: Judge,
@@ -313,9 +339,7 @@ class _Gaps:
         self.path, self._figures, self._judge = path, figures, judge
         self.best = min(finalists, key=lambda s: (s.failed, s.times_s[path], s.candidate.simplicity))
         self._mine = _logs(figures[self.best.candidate.number], judge, path)
-        others = (self._differences(score) for score in finalists if score is not self.best)
-        spreads = [variance(differences) for differences in others if len(differences) > 1]
-        self._usual = median(spreads) if spreads else 0.0
+        self._usual = max(self._spread(finalists), self._spread(scored))
 
     def of(self, score: CandidateScore) -> tuple[float, float] | None:
         """Return the mean difference and its standard error; None where they have no seed in common."""
@@ -326,6 +350,11 @@ class _Gaps:
         seeds = len(differences)
         error = math.sqrt((squares + PRIOR * self._usual) / (seeds - 1 + PRIOR) / seeds)
         return fmean(differences), error
+
+    def _spread(self, scores: Sequence[CandidateScore]) -> float:
+        others = (self._differences(score) for score in scores if score.candidate != self.best.candidate)
+        spreads = [variance(differences) for differences in others if len(differences) > 1]
+        return median(spreads) if spreads else 0.0
 
     def _differences(self, score: CandidateScore) -> list[float]:
         theirs = _logs(self._figures[score.candidate.number], self._judge, self.path)
