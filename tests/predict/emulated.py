@@ -5,10 +5,14 @@ The run is the measured one: the same sender, texts, conversations and ChatOllam
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import yaml
 from conftest import VirtualLoop
 from quiet import Quiet
@@ -20,6 +24,7 @@ from harness.drivers.chat import Chat
 from harness.measure import session
 from harness.measure.sender import Endpoint
 from harness.runs.folder import RunFolder
+from harness.runs.model import Run
 from harness.servers.distance import Distant
 from harness.servers.front.app import create_app
 from harness.servers.simulated import emulation
@@ -70,25 +75,55 @@ def on_simulated_servers(path: Path, folder: Path, context_tokens: int = 8192) -
     return load_workload(made)
 
 
+def endpoint_of(loop: asyncio.AbstractEventLoop, name: str, spec: Any) -> Endpoint:
+    """Return a simulated server in this process, on the clock of the loop."""
+    config, details = emulation(name, spec)
+    simulated = SimulatedConfig.from_json(config["engine"])
+    app = create_app(SimulatedEngine(simulated), lambda: round(loop.time() * 1e9))
+    url = f"http://{name}:80"
+    distant = Distant(app, simulated.costs.before_s, simulated.costs.after_s)
+    chat = Chat(url, spec.model, loop.time, transport=AppTransport(distant))
+    server = RunningServer(
+        name, "simulated", url, spec.model, spec.slots, True, "t", True, True, details, emulated=True
+    )
+    return Endpoint(server, chat, None)
+
+
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """Let `slotwise run` find its simulated servers in this process, and run on a virtual clock."""
+
+    @asynccontextmanager
+    async def opened(name: str, spec: Any, *_: Any) -> AsyncIterator[Endpoint]:
+        endpoint = endpoint_of(asyncio.get_running_loop(), name, spec)
+        yield endpoint
+        await endpoint.chat.close()
+
+    @asynccontextmanager
+    async def none_started(*_: Any, **__: Any) -> AsyncIterator[dict[str, Any]]:
+        yield {}
+
+    def run_virtual(main: Coroutine[Any, Any, Run]) -> Run:
+        loop = VirtualLoop()
+        try:
+            return loop.run_until_complete(main)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "opened", opened)
+        patch.setattr(session, "simulated", none_started)
+        patch.setattr(asyncio, "run", run_virtual)
+        yield
+
+
 async def emulate(loop: VirtualLoop, loaded: Loaded, plan: Plan, repeat: int) -> Kept:
     """Run one trial of one candidate on simulated servers."""
-    endpoints, chats = {}, []
-    for queue in plan.queues:
-        spec: Any = loaded.servers[queue.server]
-        config, details = emulation(queue.server, spec)
-        simulated = SimulatedConfig.from_json(config["engine"])
-        app = create_app(SimulatedEngine(simulated), lambda: round(loop.time() * 1e9))
-        distant = Distant(app, simulated.costs.before_s, simulated.costs.after_s)
-        url = f"http://{queue.server}:80"
-        chat = Chat(url, spec.model, loop.time, transport=AppTransport(distant))
-        server = RunningServer(
-            queue.server, "simulated", url, spec.model, spec.slots, True, "t", True, True, details, emulated=True
-        )
-        endpoints[queue.server] = Endpoint(server, chat, None)
-        chats.append(chat)
+    endpoints = {queue.server: endpoint_of(loop, queue.server, loaded.servers[queue.server]) for queue in plan.queues}
     kept = Kept()
     trial = session._Trial(plan, repeat)
     await session._measure_trial(loaded, endpoints, trial, 0, cast(RunFolder, kept), Quiet())
-    for chat in chats:
-        await chat.close()
+    for endpoint in endpoints.values():
+        await endpoint.chat.close()
     return kept
