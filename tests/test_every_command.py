@@ -19,6 +19,8 @@ from harness.app.report import keep_prediction, keep_report, report
 from harness.app.run import run
 from harness.app.simulate import simulate
 from harness.runs.model import Run
+from harness.workload.dependencies import dependencies
+from harness.workload.schema import Workload
 
 NESTED = """
 version: 1
@@ -72,3 +74,16 @@ def exported(folder: Path) -> None:
 
 def test_loops_in_loops_go_through_every_command(tmp_path: Path) -> None:
     through_every_command(yaml.safe_load(NESTED), tmp_path)
+
+
+def test_passes_of_loops_in_loops_follow_one_another() -> None:
+    plain = yaml.safe_load(NESTED)
+    nodes = plain["subpipelines"]["outer"]["nodes"]
+    nodes["write"]["repeat"] = {"max": 2}  # the outer body begins with a loop, and ends in one
+    graph = dependencies(Workload.model_validate(plain), "essay")
+    assert set(graph.edges(data="again")) == {
+        ("refine/write", "refine/write", True),
+        ("refine/write", "refine/polish", False),
+        ("refine/polish", "refine/polish", True),
+        ("refine/polish", "refine/write", True),
+    }
