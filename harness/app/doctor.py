@@ -131,7 +131,7 @@ def _servers() -> list[Finding]:
     try:
         everyday = normal_url("OLLAMA_HOST", os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434")
     except UserError as error:
-        return [Finding("server", "warning", str(error), "Mend the variable OLLAMA_HOST", {})]
+        return [Finding("server", "warning", str(error), "Correct the variable OLLAMA_HOST", {})]
     everyday = everyday.replace("//0.0.0.0:", "//127.0.0.1:")
     own = "http://127.0.0.1:11435"
     found = [_server(url) for url in dict.fromkeys((everyday, own))]

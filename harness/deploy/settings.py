@@ -55,7 +55,7 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
             "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
-            "keep a model that was to make room, and whoever waits for the room waits for ever (seen on 0.33)."
+            "keep a model that was to make room, and a call that waits for the room waits for ever (seen on 0.33)."
         )
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")

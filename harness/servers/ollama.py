@@ -163,7 +163,7 @@ def _environment(
         "OLLAMA_CONTEXT_LENGTH": str(spec.context_tokens),
         "OLLAMA_MAX_LOADED_MODELS": str(most_loaded),
         # Here and not in the requests: a request for a model that is to make room for another one, with a keep_alive of
-        # its own, makes Ollama forget that it was to go, and whoever waits for the room waits for ever.
+        # its own, makes Ollama forget that it was to go, and a call that waits for the room waits for ever.
         "OLLAMA_KEEP_ALIVE": "-1",
         "OLLAMA_NOPRUNE": "1",
         "OLLAMA_NO_CLOUD": "1",

@@ -49,7 +49,7 @@ async def ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dic
         raise ServerFailure(f"{name}: {shown} did not answer within {units.seconds(ASK_S)}") from None
     except httpx.HTTPError as error:
         raise ServerFailure(
-            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or mend the URL"
+            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or correct the URL"
         ) from None
     except ValueError:
         pass

@@ -77,7 +77,8 @@ def of_those_known(analysis: Analysis, answer: str) -> str:
         return answer
     verb = "predicted" if analysis.run.origin == "predicted" else "measured"
     return (
-        f"{quoted(missing)} could not be {verb}: see the notes. Of those that could be: {answer[0].lower()}{answer[1:]}"
+        f"{quoted(missing)} could not be {verb}: see the notes. Of those that could be {verb}: "
+        f"{answer[0].lower()}{answer[1:]}"
     )
 
 

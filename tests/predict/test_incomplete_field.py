@@ -32,7 +32,7 @@ SPREAD = "spread: {placement: {least-loaded: [a, b, c]}}"  # the profile knows o
 @pytest.mark.parametrize(
     ("field", "missing", "begins"),
     [
-        (SPREAD, ("spread",), '"spread" could not be predicted: see the notes. Of those that could be: '),
+        (SPREAD, ("spread",), '"spread" could not be predicted: see the notes. Of those that could be predicted: '),
         ("two: {placement: {least-loaded: [a, b]}}", (), ""),
     ],
 )
