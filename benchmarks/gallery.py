@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.analysis.model import Analysis
-from harness.report.headline import answer, figures
 from harness.report.summary import read_analysis
 from harness.report.text import markdown
 from harness.units import count, size
+from harness.wording.run_answer import run_answer
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "inputs/*/*", "charts/*.svg")
@@ -126,7 +126,7 @@ def write_index(out: Path) -> Path:
 
 
 def index_page(found: Sequence[tuple[str, Analysis]]) -> str:
-    """Return the index page: a row for each report with its question, its answer and the three numbers of it."""
+    """Return the index page: a row for each report with its question, its answer and the numbers of what it recommends."""
     return "\n".join(_lines(found))
 
 
@@ -134,19 +134,21 @@ def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
     yield "# Reports that Slotwise wrote"
     yield ""
     yield "Made by `make gallery`, this page too: nothing here was written or touched up by hand. What holds on one"
-    yield "machine and one model holds there; run the workload on yours. Intervals are 95 %. `report.html` is the page"
+    yield "machine and one model holds there; run the workload on yours. `report.html` is the page"
     yield "to put before a team: download it, it needs nothing else. Of the runs only what is small is kept here."
     yield ""
     yield "| workload | question | answer | numbers | measured on |"
     yield "|---|---|---|---|---|"
     for name, analysis in found:
+        answer = run_answer(analysis)
+        columns, rows = answer.table.columns if answer.table else (), answer.table.rows if answer.table else ()
         numbers = "<br>".join(
-            f"{markdown(figure.label)}: **{markdown(figure.value)}**"
-            + "".join(f" ({markdown(text)})" for text in figure.below)
-            for figure in figures(analysis)
+            f"{markdown(' '.join(column))}: **{markdown(cell)}**"
+            for row in rows[:1]
+            for column, cell in zip(columns, row.cells, strict=True)
         )
         links = f"[report]({name}/report.md), [page]({name}/report.html), [data]({name}/summary.json)"
-        cells = (f"**{name}**<br>{links}", question(name), markdown(answer(analysis)), numbers, _where(analysis))
+        cells = (f"**{name}**<br>{links}", question(name), markdown(answer.headline), numbers, _where(analysis))
         yield f"| {' | '.join(cells)} |"
     yield ""
 

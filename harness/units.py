@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "UNIT",
     "about",
     "count",
     "elapsed",
@@ -17,6 +18,9 @@ __all__ = [
     "seconds",
     "size",
 ]
+
+# The space between a number and its unit, where no line should end.
+UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|tokens/s|tok/s|kB|MB|GB)(?![A-Za-z]))")
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 _TIMES_S = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}

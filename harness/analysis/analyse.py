@@ -12,7 +12,7 @@ from harness.analysis.model import ANALYSIS_VERSION, Analysis, MachineFact, RunH
 from harness.analysis.notices import notices_of
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
-from harness.workload.schema import Workload
+from harness.workload.schema import KINDS, Workload
 
 __all__ = ["analyse"]
 
@@ -44,6 +44,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
         control=run.workload.control,
         work=tuple(run.work.items()),
         missing=tuple(plan.name for plan in run.plans if plan.name not in {trial.candidate for trial in run.trials}),
+        engines=tuple(dict.fromkeys(KINDS[server.kind].engine_name for server in run.servers if server.kind in KINDS)),
     )
     return Analysis(
         ANALYSIS_VERSION,

@@ -96,6 +96,7 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
         concurrency=_concurrency(mine),
         swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
         pools=_pools(name, run),
+        per_request=estimate(list(_per_request(mine).values()), run.origin, _factors(run, name, "", "per_request")),
     )
 
 
@@ -184,6 +185,7 @@ def figures_by_repeat(run: Run) -> dict[str, dict[int, float]]:
         calls = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
         makespans, rates = _of_trials(name, run, calls)
         found |= {figure_key(name, "", "makespan"): makespans, figure_key(name, "", "throughput"): rates}
+        found[figure_key(name, "", "per_request")] = _per_request(calls)
         for pipeline, spec in run.workload.pipelines.items():
             jobs = index.jobs.get((name, pipeline), ())
             good = [job for job in jobs if job.outcome == "ok"]
@@ -213,6 +215,18 @@ def _of_trials(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[d
         {trial.repeat: trial.makespan_s for trial in trials},
         {repeat: rate for repeat, rate in rates.items() if rate},
     )
+
+
+def _per_request(calls: Sequence[CallRecord]) -> dict[int, float]:
+    """Return the rate at which one call's tokens come (tokens/s) by repeat: after their first ones, all calls' tokens
+    over all calls' time of generation."""
+    tokens: dict[int, int] = defaultdict(int)
+    time_s: dict[int, float] = defaultdict(float)
+    for call in calls:
+        if call.outcome == "ok" and call.decode_tokens_per_s is not None:
+            tokens[call.repeat] += (call.reply.output_tokens or 0) - 1
+            time_s[call.repeat] += call.reply.decode_s or 0.0
+    return {repeat: tokens[repeat] / time_s[repeat] for repeat in sorted(tokens)}
 
 
 def _first_tokens(

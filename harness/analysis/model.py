@@ -13,7 +13,7 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.facts import Notice
 from harness.analysis.levels import Levels
 from harness.analysis.rule import ChoiceKind
-from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.statistics import Comparison, Estimate, Relation
 from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
 from harness.analysis.timesplit import Parts
@@ -23,6 +23,7 @@ from harness.runs.model import ServerFacts
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "Alternative",
     "Analysis",
     "CandidateSummary",
     "Choice",
@@ -63,6 +64,7 @@ class RunHead(NamedTuple):
     control: Literal["draws", "model"] = "draws"  # what decided which way jobs went
     work: tuple[tuple[str, str], ...] = ()  # digests of what was done, by part; empty: an older run
     missing: tuple[str, ...] = ()  # candidates of the workload that were neither predicted nor measured
+    engines: tuple[str, ...] = ()  # by name, of the servers' kinds
 
 
 class ServerUse(NamedTuple):
@@ -145,6 +147,7 @@ class CandidateSummary(NamedTuple):
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
     swaps: tuple[Swaps, ...] = ()  # of servers with several models
     pools: tuple[PoolUse, ...] = ()  # pipelines with calls that may go to several servers
+    per_request: Estimate | None = None  # tokens/s of one call while its answer is generated
 
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""
@@ -207,13 +210,26 @@ class Settings(NamedTuple):
         return "\n".join(text.text for text in self.texts if text.kind == kind)
 
 
+class Alternative(NamedTuple):
+    """Another candidate against the recommended one, on every path on which it can be chosen: below 1 it is faster."""
+
+    candidate: str
+    comparisons: tuple[tuple[Path, Comparison], ...]
+
+    @property
+    def relations(self) -> frozenset[Relation]:
+        """How it stands on the paths; empty: its jobs fail on all of them."""
+        return frozenset(comparison.relation for _, comparison in self.comparisons)
+
+
 class Choice(NamedTuple):
     """The answer for the whole workload.
 
     kind: `same` and `both` one candidate serves both paths; `goals` the goals decided between the paths' own choices;
-    `trade` nothing decides between them, and `candidate` is None.
+    `compromise` nothing decides between them, so it is the one whose worst slowdown on a path is the least.
     tie: `goals`, where the candidate is not the fastest on the batch path of those that meet them: against that one,
     with which it ties.
+    alternatives: the other candidates against this one, in the run's order.
     """
 
     kind: ChoiceKind
@@ -221,6 +237,7 @@ class Choice(NamedTuple):
     settings: tuple[Settings, ...]
     remarks: tuple[str, ...]  # on all of the settings
     tie: Comparison | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
 
 class SlotGains(NamedTuple):

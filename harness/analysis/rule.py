@@ -10,7 +10,9 @@ whose jobs did not. Of those that tie with the fastest the simplest is chosen. O
 2. some candidate is found within 5 % of the fastest on both: the simplest of these (`both`);
 3. some candidate meets all goals that could be judged: of those that meet them and tie on the batch path with the
    fastest of them, the simplest (`goals`);
-4. nothing decides (`trade`).
+4. of those that can be chosen on both paths, the one whose worst slowdown against the fastest of a path is the least
+   (`compromise`); of those within 5 % of that, the simplest. This is the minimax regret of L. J. Savage, "The Theory
+   of Statistical Decision", Journal of the American Statistical Association 46 (1951), with ratios for differences.
 
 Of equally simple candidates it is the faster one, then the one that comes first.
 """
@@ -25,7 +27,7 @@ from harness.analysis.statistics import EQUIVALENCE
 
 __all__ = ["ChoiceKind", "Decision", "Estimates", "OnPath", "Ties", "able", "decide", "on_path", "within"]
 
-ChoiceKind = Literal["one path", "same", "both", "goals", "trade", "none"]
+ChoiceKind = Literal["one path", "same", "both", "goals", "compromise", "none"]
 
 # Whether a candidate ties with the fastest one on a path: (candidate, fastest, path).
 Ties = Callable[[int, int, int], bool]
@@ -50,7 +52,7 @@ class OnPath(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The answer for the whole; `candidate` is None in a trade, and where there is nothing to choose from."""
+    """The answer for the whole; `candidate` is None where there is nothing to choose from."""
 
     kind: ChoiceKind
     candidate: int | None
@@ -73,7 +75,7 @@ def decide(candidates: Sequence[Estimates], ties: Ties) -> Decision:
         return Decision("both", _simplest(candidates, both, every), paths)
     meeting = [n for n in batch.able if n in interactive.able and candidates[n].meets_goals]
     if not meeting:
-        return Decision("trade", None, paths)
+        return Decision("compromise", _compromise(candidates, paths), paths)
     fastest = _fastest(candidates, meeting, 0)
     tied = [n for n in meeting if n == fastest or ties(n, fastest, 0)]
     return Decision("goals", _simplest(candidates, tied, (0,)), paths, fastest)
@@ -89,6 +91,21 @@ def on_path(candidates: Sequence[Estimates], path: int, ties: Ties) -> OnPath:
     tied = [n for n in there if n == fastest or ties(n, fastest, path)]
     near = frozenset(n for n in there if within(_time_s(candidates[n], path), _time_s(candidates[fastest], path)))
     return OnPath(there, fastest, _simplest(candidates, tied, (path,)), near)
+
+
+def _compromise(candidates: Sequence[Estimates], paths: Sequence[OnPath]) -> int:
+    """Return the simplest of those whose worst slowdown is within 5 % of the least."""
+    both = set.intersection(*(set(path.able) for path in paths))
+    among = sorted(both or set.union(*(set(path.able) for path in paths)))
+
+    def worst(n: int) -> float:
+        return max(
+            _time_s(candidates[n], number) / _time_s(candidates[path.fastest or 0], number)
+            for number, path in enumerate(paths)
+        )
+
+    least = min(map(worst, among))
+    return _simplest(candidates, [n for n in among if within(worst(n), least)], range(len(paths)))
 
 
 def able(known: Sequence[bool], failed: Sequence[bool]) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ __all__ = [
     "P95_NEEDS",
     "Comparison",
     "Estimate",
+    "Relation",
     "compare",
     "compare_unpaired",
     "estimate",

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.analysis import rule
-from harness.analysis.model import CandidateSummary, Choice, PathVerdict, Standing
+from harness.analysis.model import Alternative, CandidateSummary, Choice, PathVerdict, Standing
 from harness.analysis.rule import ChoiceKind, Estimates, OnPath
 from harness.analysis.sequels import sequels_of
 from harness.analysis.statistics import Comparison, compare
@@ -115,7 +115,22 @@ def decide(
     if decision.candidate is not None and decision.fastest not in (None, decision.candidate):
         tie = paths[0].against(decision.fastest)[decision.candidate]
     name = None if decision.candidate is None else candidates[decision.candidate].name
-    return tuple(verdicts), _choice(decision.kind, name, tie, verdicts, by_name, origin)
+    others = _alternatives(candidates, paths, decision.candidate)
+    return tuple(verdicts), _choice(decision.kind, name, tie, verdicts, by_name, origin)._replace(alternatives=others)
+
+
+def _alternatives(
+    candidates: Sequence[CandidateSummary], paths: Sequence[_Times], chosen: int | None
+) -> tuple[Alternative, ...]:
+    """Compare every other candidate with the recommended one, on each path on which both can be chosen."""
+    if chosen is None:
+        return ()
+    found = [(times.path, times.against(chosen)) for times in paths if chosen in times.able]
+    return tuple(
+        Alternative(candidate.name, tuple((path, compared[n]) for path, compared in found if n in compared))
+        for n, candidate in enumerate(candidates)
+        if n != chosen
+    )
 
 
 def path_standings(path: Path, candidates: Sequence[CandidateSummary]) -> PathStandings:

@@ -18,13 +18,16 @@ __all__ = ["INTERRUPTED", "conclude", "show"]
 INTERRUPTED = 130  # the exit code
 
 
-def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool) -> int:
+def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool, full: bool = False) -> int:
     """Print the answer, write the report, and return the exit code; what ended the measurement early is raised."""
     if measured.analysis is None:  # there is nothing to show
         if measured.failure is not None:
             raise measured.failure
         return INTERRUPTED if measured.interrupted else 0
-    show(measured.analysis, as_json=as_json)  # first: what comes now can fail, or be interrupted again
+    again = f"slotwise report {shlex.quote(str(measured.folder))}"
+    show(
+        measured.analysis, again, as_json=as_json, full=full
+    )  # first: what comes now can fail, or be interrupted again
     folder = measured.folder
     try:
         from harness.app.report import keep_report
@@ -48,8 +51,8 @@ def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool) 
     return int(missed(measured.analysis, fail_on))
 
 
-def show(analysis: Analysis, *, as_json: bool) -> None:
-    """Print an analysis to stdout."""
+def show(analysis: Analysis, again: str, *, as_json: bool, full: bool = False) -> None:
+    """Print an analysis to stdout: the answer, all of it where `full`; `again` is the command that does so."""
     if as_json:
         from harness.report.summary import summary_text
 
@@ -59,4 +62,4 @@ def show(analysis: Analysis, *, as_json: bool) -> None:
 
     from harness.report.terminal import print_report
 
-    print_report(analysis, Console(highlight=False))
+    print_report(analysis, Console(highlight=False), again, full=full)

@@ -20,12 +20,14 @@ __all__ = [
     "Assume",
     "Extrapolate",
     "Force",
+    "Full",
     "Json",
     "Policies",
     "Repeats",
     "Resamples",
     "Scale",
     "Seed",
+    "again",
     "assume_option",
     "budget_s",
     "check_fail_on",
@@ -96,6 +98,7 @@ force_option = _declared("--force")
 out_option = _declared("--out")
 output_option = _declared("-o", "--out")
 settings_option = _declared("--settings")
+Full = Annotated[bool, typer.Option("--full", help="Print the whole report, and not the answer alone.")]
 Force = Annotated[bool, force_option("Overwrite what is there.")]
 Json = Annotated[bool, json_option("Print JSON.")]
 
@@ -106,6 +109,15 @@ Json = Annotated[bool, json_option("Print JSON.")]
 def typed() -> str:
     """Return the command line as it was typed; it may have credentials in it."""
     return shlex.join(["slotwise", *sys.argv[1:]])
+
+
+def again() -> str:
+    """Return the command line as it was typed, less what changes how its answer is shown."""
+    words = iter(sys.argv[1:])
+    kept = [
+        word for word in words if word not in ("--full", "--json") and not (word == "--settings" and next(words, ""))
+    ]
+    return shlex.join(["slotwise", *kept])
 
 
 def numbers(flag: str, pairs: Iterable[str] | None, example: str, what: str = "KEY") -> dict[str, float]:

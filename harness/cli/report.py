@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import json_option, settings_option
+from harness.cli.options import Full, again, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
@@ -16,6 +16,7 @@ __all__ = ["report"]
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
+    full: Full = False,
     json: Annotated[bool, json_option("Print summary.json instead of the report.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Print where report.html is instead of the report.")] = False,
     settings: Annotated[
@@ -50,7 +51,7 @@ def report(
     if json or not html:
         from harness.cli.conclude import show
 
-        show(analysis, as_json=json)
+        show(analysis, again(), as_json=json, full=full)
     keep_report(folder, analysis, run)
     if html and not json:
         typer.echo(str(folder / "report.html"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from harness.app.options import Changes, ResumeOptions, RunOptions
 from harness.cli.conclude import conclude
 from harness.cli.options import (
+    Full,
     Policies,
     Repeats,
     Scale,
@@ -58,6 +60,7 @@ def run(
             metavar="DIR", help="Go on with this run: measure what is missing or was cut.", show_default=False
         ),
     ] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
@@ -78,7 +81,7 @@ def run(
         command=typed(),
     )
     if resume is not None:
-        raise typer.Exit(_resume(resume, file, options, fail_on or (), as_json))
+        raise typer.Exit(_resume(resume, file, options, fail_on or (), as_json=as_json, full=full))
     if file is None:
         raise UserError(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
@@ -101,16 +104,18 @@ def run(
 
     with progress_for(sys.stderr) as progress:
         measured = measure(loaded, options, progress)
-    raise typer.Exit(conclude(measured, fail_on or (), as_json=as_json))
+    raise typer.Exit(conclude(measured, fail_on or (), as_json=as_json, full=full))
 
 
-def _resume(folder: Path, file: Path | None, given: RunOptions, fail_on: list[str] | tuple[()], as_json: bool) -> int:
+def _resume(
+    folder: Path, file: Path | None, given: RunOptions, fail_on: Sequence[str], *, as_json: bool, full: bool
+) -> int:
     """Go on with a run; return the exit code."""
     allowed = Changes(servers=given.changes.servers, policies=given.changes.policies)
     if given != RunOptions(changes=allowed, command=given.command):
         raise UserError(
-            "--resume goes on with the options of the run; beside it only --server, --policies, --fail-on and --json "
-            "can be given"
+            "--resume goes on with the options of the run; beside it only --server, --policies, --fail-on, --full and "
+            "--json can be given"
         )
     from harness.app.resume import resume
     from harness.report.progress import progress_for
@@ -122,4 +127,4 @@ def _resume(folder: Path, file: Path | None, given: RunOptions, fail_on: list[st
     if not resumed.missing:
         trials = count(resumed.trials, "trial")
         print(f"slotwise: nothing is missing in {folder}: all {trials} are there", file=sys.stderr)
-    return conclude(resumed.measured, fail_on, as_json=as_json)
+    return conclude(resumed.measured, fail_on, as_json=as_json, full=full)

@@ -13,18 +13,22 @@ from harness.cli.conclude import show
 from harness.cli.options import (
     Assume,
     Extrapolate,
+    Full,
     Policies,
     Resamples,
     Scale,
     Seed,
+    again,
     json_option,
     numbers,
     only_option,
     out_option,
     profile_option,
     repeats_option,
+    settings_option,
     typed,
 )
+from harness.deploy.kinds import kinds_listed
 
 __all__ = ["simulate"]
 
@@ -51,6 +55,11 @@ def simulate(
         Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
     ] = None,
     out: Annotated[Path | None, out_option("Write a run folder with every record below this folder.")] = None,
+    settings: Annotated[
+        str | None,
+        settings_option(f"Print the recommended candidate's settings instead: {kinds_listed()}.", metavar="KIND"),
+    ] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
@@ -66,10 +75,16 @@ def simulate(
         lengths=lengths,
         command=typed(),
     )
+    from harness.app.settings import check_kind, settings_text
     from harness.app.simulate import simulate as predict
 
+    if settings is not None:
+        check_kind(settings)
     simulated = predict(file, options)
-    show(simulated.analysis, as_json=as_json)
+    if settings is not None:
+        print(settings_text(simulated.analysis, settings), end="")
+    else:
+        show(simulated.analysis, again(), as_json=as_json, full=full)
     if out is not None:
         from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
 

@@ -40,8 +40,9 @@ class DeployedServer(NamedTuple):
 
     @property
     def environment_on_host(self) -> dict[str, str]:
-        """The same with its address, where servers share a host and Ollama's own address is not enough."""
-        return ({"OLLAMA_HOST": f"127.0.0.1:{self.port}"} if self.several else {}) | self.environment
+        """The same with its address, where that is not Ollama's own."""
+        elsewhere = self.port != FIRST_PORT
+        return ({"OLLAMA_HOST": f"127.0.0.1:{self.port}"} if elsewhere else {}) | self.environment
 
     @property
     def url(self) -> str:

@@ -19,7 +19,7 @@ from harness.predict.sizes import Sizes
 from harness.profiles.fitted_range import out_of_range
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
-from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, unpredicted
+from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, held_out_fact, unpredicted
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -100,6 +100,7 @@ def predict(
             "profile": ", ".join(one.name for one in profiles.all),
             "engine": profile.engine,
             "model": ", ".join(one.model for one in profiles.all),
+            **held_out_fact(profiles.all),
         },
         servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
         notes=(

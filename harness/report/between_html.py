@@ -11,7 +11,6 @@ from harness.analysis.between import Between, BetweenRow, Summary
 from harness.analysis.statistics import EQUIVALENCE
 from harness.errors import UserError
 from harness.report.charts import ROW, WIDTH, names_axis, styled, to_svg
-from harness.report.headline import Figure
 from harness.report.page import page
 from harness.report.text import plain
 from harness.units import count
@@ -43,6 +42,15 @@ class _Fact(NamedTuple):
     name: str
     values: tuple[str, ...]
     differs: bool
+
+
+class Figure(NamedTuple):
+    """One of the numbers at the top."""
+
+    label: str
+    value: str
+    below: tuple[str, ...]
+    origin: str
 
 
 def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | UserError], command: str) -> str:

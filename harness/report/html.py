@@ -9,13 +9,14 @@ from markupsafe import Markup
 from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.report.bars import KINDS, parts_text
+from harness.report.cells import cell_of
 from harness.report.graph_svg import graph_svg
-from harness.report.headline import cell_of, figures, lead
 from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.units import count, seconds
 from harness.wording.figures import machine_text
+from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
 __all__ = ["html_report"]
@@ -43,8 +44,7 @@ def html_report(
         origin=analysis.run.origin,
         title=f"{analysis.run.workload}: how to run it",
         said=text,
-        lead=lead(analysis, text),
-        figures=figures(analysis),
+        answer=run_answer(analysis),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
         failed=any(summary.jobs_failed for summary in summaries),

@@ -11,10 +11,12 @@ from jinja2 import Environment, StrictUndefined
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
 from harness.deploy.kinds import SETTINGS
+from harness.report.answer import answer_markdown
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds
 from harness.wording.figures import both_text, estimate_text, fact_text
+from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
 __all__ = ["markdown_report"]
@@ -53,6 +55,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
     return template.render(
         **analysis._asdict(),
         said=said(analysis),
+        answer=_Raw("\n".join(answer_markdown(run_answer(analysis)))),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
         kinds=[kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)],

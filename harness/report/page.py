@@ -19,7 +19,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.report.text import plain
-from harness.units import percent, seconds
+from harness.units import UNIT, percent, seconds
 from harness.wording.figures import fact_text
 
 __all__ = ["page", "script_data"]
@@ -46,7 +46,6 @@ _DARK = {
     "#ddd": "#2E343A",
     "white": "#15181B",
 }
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|tokens/s|tok/s|kB|MB|GB)(?![A-Za-z]))")  # a number keeps its unit
 _FILTERS = {
     "seconds": lambda value: "–" if value is None else seconds(value),
     "percent": percent,
@@ -91,7 +90,7 @@ def _own(name: str) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    return value if isinstance(value, Markup) else _UNIT.sub("\u00a0", plain(str(value)))
+    return value if isinstance(value, Markup) else UNIT.sub("\u00a0", plain(str(value)))
 
 
 def _verbatim(text: str) -> Markup:

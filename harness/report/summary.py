@@ -10,8 +10,10 @@ from harness.analysis.facts import Recorded
 from harness.analysis.gains import gains_of
 from harness.analysis.levels import Levels
 from harness.analysis.model import ANALYSIS_VERSION, Analysis, Choice, PathVerdict
+from harness.analysis.verdict import decide
 from harness.errors import UserError
 from harness.runs.older import summary_of_today
+from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
 __all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
@@ -28,6 +30,7 @@ def summary(analysis: Analysis) -> dict[str, Any]:
     for path, sentences in zip(plain["paths"], text.paths, strict=True):
         path |= to_plain(sentences)
     plain["choice"]["sentences"] = list(text.choice)
+    plain["answer"] = to_plain(run_answer(analysis))
     plain["method"] = list(text.method)
     machine = analysis.run.machine
     plain["run"]["machine"] = {key: dict(value) if isinstance(value, tuple) else value for key, value in machine}
@@ -59,7 +62,10 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
         known |= {"version": ANALYSIS_VERSION, "run": run, "levels": (), "notices": ()}
         known["paths"] = [{key: path[key] for key in PathVerdict._fields if key in path} for path in plain["paths"]]
         known["choice"] = {key: plain["choice"][key] for key in Choice._fields if key in plain["choice"]}
+        known["choice"]["kind"] = {"trade": "none"}.get(known["choice"]["kind"], known["choice"]["kind"])
         analysis = TypeAdapter(Analysis).validate_python(known)
+        if plain["choice"]["kind"] == "trade" or "alternatives" not in plain["choice"]:  # of an older version
+            analysis = analysis._replace(choice=decide(analysis.candidates, analysis.run.origin)[1])
         notices = tuple(Recorded(str(notice["kind"]), str(notice["text"])) for notice in plain["notices"])
         gains = gains_of(analysis.candidates) if plain["levels"] and "gains" not in plain else analysis.gains
         return analysis._replace(notices=notices, gains=gains)

@@ -1,4 +1,4 @@
-"""The report in a terminal: notes, the verdict, and what it rests on. 80 columns, readable without colour."""
+"""The report in a terminal: the answer, and on request all that it rests on. 80 columns, readable without colour."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
 from harness.core.records import Origin
+from harness.report.answer import print_answer
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.levels import levels_report
 from harness.report.text import plain
 from harness.units import count, percent, seconds
 from harness.wording.figures import both_text, machine_text
+from harness.wording.run_answer import run_answer
 from harness.wording.said import Said, said
 
 __all__ = ["print_report"]
@@ -43,8 +45,11 @@ class _Column(NamedTuple):
     cell: Callable[[CandidateSummary], Text]
 
 
-def print_report(analysis: Analysis, console: Console) -> None:
-    """Print the whole report."""
+def print_report(analysis: Analysis, console: Console, again: str = "", *, full: bool = False) -> None:
+    """Print the answer, and where `full` all the rest; `again` is the command that prints it another time."""
+    print_answer(run_answer(analysis, again), console)
+    if not full:
+        return
     ascii_only = console.options.ascii_only
     with console.capture() if ascii_only else nullcontext() as captured:
         for block in _blocks(analysis, ascii_only, min(_WIDTH, console.width)):
@@ -56,7 +61,7 @@ def print_report(analysis: Analysis, console: Console) -> None:
 
 
 def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[RenderableType]:
-    yield from (_title(analysis), "")
+    yield from ("", _title(analysis), "")
     text, kinds = said(analysis), _BASIS.get(analysis.run.origin, frozenset())
     basis = [notice.text for notice in text.notices if notice.kind in kinds]
     warnings = [notice.text for notice in text.notices if notice.kind not in kinds]
@@ -97,7 +102,7 @@ def _title(analysis: Analysis) -> Group:
 
 def _verdict(text: Said) -> Group:
     blocks: list[RenderableType] = [_heading("Verdict")]
-    blocks += [Text(plain(sentence), style="bold green") for sentence in text.choice]
+    blocks += [Text(plain(sentence), style="bold") for sentence in text.choice]
     for path in text.paths:
         blocks += [Text(""), Text(plain(path.headline), style="bold")]
         blocks += [_item(sentence) for sentence in path.sentences]

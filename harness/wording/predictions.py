@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.profiles.fitted_range import OutOfRange
@@ -12,15 +12,19 @@ from harness.runs.model import Note
 from harness.units import count, percent
 
 __all__ = [
+    "HELD_OUT",
     "about_profile",
     "about_resampling",
     "assumed",
     "cannot_end",
     "extrapolated_prompts",
+    "held_out_fact",
     "lengths_measured",
     "too_large_to_resample",
     "unpredicted",
 ]
+
+HELD_OUT = "held-out error"  # the fact of a predicted run's machine
 
 
 def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Note, ...]:
@@ -57,6 +61,15 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Not
     if held is None and last is None:
         where += " Its error is not known: `slotwise score` shows it."
     return (Note("profile", where), *notes)
+
+
+def held_out_fact(profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return the worst of the profiles' errors on calls that they were not fitted to, as a fact of the machine."""
+    known = [profile.held_out for profile in profiles if profile.held_out is not None]
+    if len(known) < len(profiles):
+        return {}
+    worst = max(known, key=lambda held: held.median_error)
+    return {HELD_OUT: f"{percent(worst.median_error)} (median of {count(worst.calls, 'call')})"}
 
 
 def assumed(notes: Iterable[str]) -> tuple[Note, ...]:

@@ -50,6 +50,9 @@ class ServerBase(Spec):
     A kind adds `kind` (its name) and `model` (what calls to it name), and overrides what is different with it.
     """
 
+    engine_name: ClassVar[str] = ""
+    """What computes there, as people call it."""
+
     embedded: ClassVar[bool] = False
     """It is part of Slotwise, so what is deployed in the end is another engine."""
 
@@ -181,6 +184,7 @@ class EngineServer(ServerBase):
 class LlamaCppServer(EngineServer):
     """The embedded engine: llama.cpp behind our Ollama-API front, in a process of its own."""
 
+    engine_name = "llama.cpp"
     embedded = True
     pins_output = True
     profile_engine = "xllamacpp"
@@ -200,6 +204,7 @@ class LlamaCppServer(EngineServer):
 class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
+    engine_name = "Ollama"
     loads_by_name = True
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
@@ -246,6 +251,7 @@ FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 class SimulatedServer(ServerBase):
     """A model of a server on the wall clock, behind the same front: what runs against it is emulated, not measured."""
 
+    engine_name = "simulated"
     pins_output = True
 
     kind: Literal["simulated"]

@@ -1,0 +1,98 @@
+"""What must be known before an answer, one short line each; the notes of the full report say it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.analysis.facts import (
+    BusyMachine,
+    ClientShare,
+    Failures,
+    InterruptedTrials,
+    LateClient,
+    LoadedMidRun,
+    LostRecords,
+    ModelsNotLoaded,
+    Notice,
+    Overload,
+    Partial,
+    Recorded,
+    ShortAnswers,
+    SlotsDiffer,
+    WaitedForModels,
+)
+from harness.analysis.model import Analysis
+from harness.runs.model import Note
+from harness.units import count, percent, seconds
+from harness.wording.figures import quoted
+
+__all__ = ["warnings_of"]
+
+# What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
+_SERIOUS = frozenset(
+    {
+        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
+        *("records", "run", "too long"),
+    }
+)
+
+
+def warnings_of(analysis: Analysis) -> tuple[str, ...]:
+    """Say what must be known before the answer, the worst first."""
+    return tuple(_warnings(analysis))
+
+
+def _warnings(analysis: Analysis) -> Iterator[str]:
+    run = analysis.run
+    if run.missing:
+        verb = "predicted" if run.origin == "predicted" else "measured"
+        yield f"Missing: {quoted(run.missing)} could not be {verb}. The answer is of the others."
+    for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
+        yield _failures(failures)
+    for notice in analysis.notices:
+        if not isinstance(notice, Failures) and (text := _brief(notice)):
+            yield text
+
+
+def _failures(notice: Failures) -> str:
+    kinds = ", ".join(f"{n} {outcome}" for outcome, n in notice.outcomes)
+    if notice.jobs_failed:
+        why = f" ({kinds})" if kinds else ""
+        return f'Failed under "{notice.candidate}": {notice.jobs_failed} of {count(notice.jobs, "job")}{why}.'
+    return f'Failed under "{notice.candidate}": {notice.failed} of {count(notice.calls, "call")} ({kinds}), no job.'
+
+
+def _brief(notice: Notice) -> str:
+    match notice:
+        case Partial(complete, repeats, _):
+            fewest = min((done for _, done in complete), default=0)
+            return f"Partial: from {fewest} of {count(repeats, 'repeat')} up are complete."
+        case InterruptedTrials(trials):
+            return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
+        case LostRecords(jobs, _):
+            return f"Records of calls are missing for {count(jobs, 'job')}."
+        case SlotsDiffer(server, asked, None):
+            return f"The slots of {server} were not probed; {asked} were asked for."
+        case SlotsDiffer(server, asked, found):
+            return f"{server} has {found} slots, not the {asked} asked for."
+        case Overload(candidate, pipeline):
+            return f'Overload under "{candidate}": jobs of {pipeline} came faster than they ended.'
+        case ModelsNotLoaded(server, loaded, wanted):
+            return f"{server} keeps {loaded} of {wanted} models in memory, so they are swapped."
+        case LateClient(_, limit_s):
+            return f"This program could not keep up: its event loop was over {seconds(limit_s)} late."
+        case BusyMachine(disturbed, trials, cores):
+            busy = sum(n for _, n in disturbed)
+            return f"Other programs used up to {cores:.1f} cores in {busy} of {count(trials, 'trial')}."
+        case ClientShare(shares):
+            return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
+        case ShortAnswers(short, answers):
+            return f"{short} of {count(answers, 'answer')} stopped before the length that was asked for."
+        case WaitedForModels():
+            return f'Model swaps under "{notice.candidate}": {notice.waited} of {notice.calls} calls waited.'
+        case LoadedMidRun(calls):
+            return f"{count(calls, 'call')} had to load the model in the middle of the run."
+        case Note(kind, text) | Recorded(kind, text):
+            return text.partition(". ")[0].rstrip(".") + "." if kind in _SERIOUS else ""
+        case _:
+            return ""
