@@ -14,7 +14,8 @@ whose jobs did not. Of those that tie with the fastest the simplest is chosen. O
    (`compromise`); of those within 5 % of that, the simplest. This is the minimax regret of L. J. Savage, "The Theory
    of Statistical Decision", Journal of the American Statistical Association 46 (1951), with ratios for differences.
 
-Of equally simple candidates it is the faster one, then the one that comes first.
+Of equally simple candidates it is the faster one, by the product of its times on the paths that are decided, then the
+one that comes first.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def decide(candidates: Sequence[Estimates], ties: Ties) -> Decision:
         return Decision("compromise", _compromise(candidates, paths), paths)
     fastest = _fastest(candidates, meeting, 0)
     tied = [n for n in meeting if n == fastest or ties(n, fastest, 0)]
-    return Decision("goals", _simplest(candidates, tied, (0,)), paths, fastest)
+    return Decision("goals", _simplest(candidates, tied, every), paths, fastest)
 
 
 def on_path(candidates: Sequence[Estimates], path: int, ties: Ties) -> OnPath:

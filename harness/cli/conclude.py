@@ -51,7 +51,7 @@ def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool, 
     return int(missed(measured.analysis, fail_on))
 
 
-def show(analysis: Analysis, again: str, *, as_json: bool, full: bool = False) -> None:
+def show(analysis: Analysis, again: str = "", *, as_json: bool, full: bool = False) -> None:
     """Print an analysis to stdout: the answer, all of it where `full`; `again` is the command that does so."""
     if as_json:
         from harness.report.summary import summary_text

@@ -27,7 +27,6 @@ __all__ = [
     "Resamples",
     "Scale",
     "Seed",
-    "again",
     "assume_option",
     "budget_s",
     "check_fail_on",
@@ -109,15 +108,6 @@ Json = Annotated[bool, json_option("Print JSON.")]
 def typed() -> str:
     """Return the command line as it was typed; it may have credentials in it."""
     return shlex.join(["slotwise", *sys.argv[1:]])
-
-
-def again() -> str:
-    """Return the command line as it was typed, less what changes how its answer is shown."""
-    words = iter(sys.argv[1:])
-    kept = [
-        word for word in words if word not in ("--full", "--json") and not (word == "--settings" and next(words, ""))
-    ]
-    return shlex.join(["slotwise", *kept])
 
 
 def numbers(flag: str, pairs: Iterable[str] | None, example: str, what: str = "KEY") -> dict[str, float]:

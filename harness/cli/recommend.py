@@ -12,6 +12,7 @@ from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOpt
 from harness.cli.conclude import INTERRUPTED
 from harness.cli.options import (
     Assume,
+    Full,
     Policies,
     Resamples,
     Scale,
@@ -84,6 +85,7 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
@@ -136,7 +138,7 @@ def recommend(
 
         from harness.report.recommendation import print_recommendation
 
-        print_recommendation(recommendation, Console(highlight=False))
+        print_recommendation(recommendation, Console(highlight=False), full=full)
     if out is not None:
         print(f"\nRecommendation: {keep_recommendation(recommendation, out)}", file=sys.stderr)
     if recommendation.interrupted:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import Full, again, json_option, settings_option
+from harness.cli.options import Full, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
@@ -51,7 +52,7 @@ def report(
     if json or not html:
         from harness.cli.conclude import show
 
-        show(analysis, again(), as_json=json, full=full)
+        show(analysis, f"slotwise report {shlex.quote(str(folder))}", as_json=json, full=full)
     keep_report(folder, analysis, run)
     if html and not json:
         typer.echo(str(folder / "report.html"))

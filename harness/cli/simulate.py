@@ -18,7 +18,6 @@ from harness.cli.options import (
     Resamples,
     Scale,
     Seed,
-    again,
     json_option,
     numbers,
     only_option,
@@ -84,7 +83,7 @@ def simulate(
     if settings is not None:
         print(settings_text(simulated.analysis, settings), end="")
     else:
-        show(simulated.analysis, again(), as_json=as_json, full=full)
+        show(simulated.analysis, as_json=as_json, full=full)
     if out is not None:
         from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
 

@@ -58,6 +58,9 @@ def _limits(server: DeployedServer) -> list[str]:
     use, name, n = server.use, server.identifier, server.use.limit
     if n is None:
         lines = [f"# {use.server}: no limit in code; the server's own queue decides"]
+    elif server.ordered:  # a semaphore alone would be first come, first served
+        how = f"at most {count(n, 'call')} at once, {use.scheduling.replace('-', ' ')}"
+        lines = [f"# {use.server}: {how}: --settings asyncio, langchain or langgraph"]
     elif server.wave is not None:
         lines = [f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"]
     else:

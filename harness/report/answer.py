@@ -22,7 +22,7 @@ _MOST_WARNINGS = 3
 _INDENT = 11  # of what a part says, after its title
 _GAP = 2  # between columns
 _LEAST_LABEL = 14
-_LONGEST_HEAD = 12
+_LONGEST_HEAD = 14
 _ASCII = str.maketrans({"→": ">", "·": "-", "×": "x", "–": "-", "…": "~", "±": "~"})
 _FEW_ROWS = 3  # of the table; more give way to what the parts say
 _COMMANDS = 2  # lines that what to do may have more than the other parts
@@ -135,7 +135,8 @@ def _part(part: AnswerPart, width: int) -> Iterator[_Line]:
 
 def _wrapped(text: str, room: int) -> list[str]:
     """Break a text into lines; a number keeps its unit."""
-    return [line.replace(_JOINED, " ") for line in textwrap.wrap(UNIT.sub(_JOINED, plain(text)), room)]
+    joined = UNIT.sub(_JOINED, plain(text))
+    return [line.replace(_JOINED, " ") for line in textwrap.wrap(joined, room, break_on_hyphens=False)]
 
 
 def _code(command: str, room: int) -> list[str]:

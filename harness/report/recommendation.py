@@ -24,11 +24,13 @@ from harness.recommend.model import (
     UsefulConcurrency,
     Users,
 )
+from harness.report.answer import answer_markdown, print_answer
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
 from harness.wording.recommendations import recommended
 from harness.wording.said import said
+from harness.wording.search_answer import search_answer
 
 __all__ = ["markdown_recommendation", "print_recommendation", "recommendation_text"]
 
@@ -46,8 +48,14 @@ class _Section(NamedTuple):
     code: tuple[str, ...] = ()
 
 
-def print_recommendation(recommendation: Recommendation, console: Console) -> None:
-    """Print it; fits 80 columns, readable without colour."""
+def print_recommendation(
+    recommendation: Recommendation, console: Console, again: str = "", *, full: bool = False
+) -> None:
+    """Print the answer, and where `full` all the rest; `again` is the command that prints it another time."""
+    print_answer(search_answer(recommendation, again), console)
+    if not full:
+        return
+    console.print()
     ascii_only = console.options.ascii_only
     with console.capture() if ascii_only else nullcontext() as captured:
         console.print(Text(plain(_title(recommendation)), style="bold"))
@@ -62,7 +70,8 @@ def print_recommendation(recommendation: Recommendation, console: Console) -> No
 
 def markdown_recommendation(recommendation: Recommendation) -> str:
     """Return it as Markdown."""
-    lines = [f"# {markdown(_title(recommendation))}", "", markdown(_where(recommendation)), ""]
+    lines = [f"# {markdown(_title(recommendation))}", "", *answer_markdown(search_answer(recommendation))]
+    lines += [markdown(_where(recommendation)), ""]
     for section in _sections(recommendation):
         lines += [f"## {markdown(section.title)}", ""]
         for text in section.lead:
@@ -89,6 +98,7 @@ def recommendation_text(recommendation: Recommendation) -> str:
     """Return it as JSON: raw numbers, with the whole analysis of the finalists in it."""
     found: dict[str, Any] = to_plain(recommendation)
     text = recommended(recommendation)
+    found["answer_text"] = to_plain(search_answer(recommendation))
     found |= {"notes": text.notes, "goals": text.goals, "left_out": text.left_out, "search": text.search}
     found |= {"front_why": text.front, "memory": text.memory, "analysis": summary(recommendation.analysis)}
     for part, sentence in (("useful_concurrency", text.useful_concurrency), ("users", text.users)):

@@ -13,7 +13,7 @@ __all__ = ["answer_table"]
 
 
 def answer_table(analysis: Analysis) -> AnswerTable | None:
-    """Return the times of every pipeline, the rate of a request and the goals, by candidate; None without candidates."""
+    """Return times, the rate of a request and goals, by candidate; None where there is no candidate."""
     if not analysis.candidates:
         return None
     pipelines = analysis.candidates[0].pipelines
@@ -23,7 +23,7 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
         columns.append((summary.pipeline, "reply" if summary.path == "interactive" else "job"))
         cells.append(lambda c, n=number: _time(c.pipelines[n].time))  # type: ignore[misc]
         if any(candidate.pipelines[number].first_token for candidate in analysis.candidates):
-            columns.append((summary.pipeline, "first token"))
+            columns.append((f"{summary.pipeline} first", "token"))
             cells.append(lambda c, n=number: _time(c.pipelines[n].first_token))  # type: ignore[misc]
     columns.append(("tok/s per", "request"))
     cells.append(lambda c: "-" if c.per_request is None else f"{c.per_request.value:.{_digits(c.per_request.value)}f}")

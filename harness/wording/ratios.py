@@ -30,6 +30,14 @@ class Subject(NamedTuple):
             return f"{self.text} {takes} the same time"
         return f"{self.text} {takes} {change} % {'longer' if ratio > 1 else 'less time'}"
 
+    def against(self, found: Comparison) -> str:
+        """Say how its time differs, where that is known."""
+        if found.relation == "equivalent":
+            return f"{self.text} {'take' if self.plural else 'takes'} the same time within 5 %"
+        if found.relation == "unresolved" and found.n > 1:
+            return f"{self.text} {'show' if self.plural else 'shows'} no measurable difference"
+        return self.takes(found.ratio)
+
     def takes_between(self, found: Comparison) -> str:
         """Say the interval of that factor in the same words; "" where there is none."""
         between = interval_of(found)

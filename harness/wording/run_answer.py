@@ -26,13 +26,15 @@ _MOST_PARTS = 2  # of the time, in one sentence
 _MOST_COMMANDS = 2  # servers whose commands are shown
 
 
-def run_answer(analysis: Analysis, again: str = "") -> Answer:
+def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None = None) -> Answer:
     """Return the answer of an analysis.
 
     Args:
-        again: the command that shows more of it with `--full`, `--settings KIND`; "": the command of the run.
+        analysis: of a run.
+        again: the command that shows more of it with `--full`, `--settings KIND`; "": not known, or this same one.
+        sure: what else says how sure it is, after the intervals; None: how it can be measured, or elsewhere.
     """
-    again = again or analysis.run.command or "slotwise report DIR"
+    again = again or ("" if analysis.run.origin == "predicted" else "slotwise report DIR")
     name = analysis.choice.candidate
     if name is None:
         return Answer(
@@ -43,10 +45,13 @@ def run_answer(analysis: Analysis, again: str = "") -> Answer:
             (part("Do this", "Read the notes, mend what failed, and measure again."), _details(again)),
         )
     parts = (
-        AnswerPart("Why", tuple(map(AnswerLine, _why(analysis, name)))),
-        AnswerPart("Instead", tuple(map(AnswerLine, _instead(analysis)))),
+        part("Why", *_why(analysis, name)),
+        part("Instead", *_instead(analysis)),
         AnswerPart("Do this", tuple(_do(analysis, name, again))),
-        AnswerPart("How sure", tuple(map(AnswerLine, _how_sure(analysis, name)))),
+        AnswerPart(
+            "How sure",
+            tuple(map(AnswerLine, (*_how_sure(analysis, name), *(_next(analysis) if sure is None else sure)))),
+        ),
         _details(again),
     )
     kept = tuple(one for one in parts if one.lines)
@@ -58,10 +63,8 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     run = analysis.run
     models = dict.fromkeys(model.model for server in run.servers for model in server.models)
     models |= dict.fromkeys(_model(server) for server in run.servers if not server.models)
-    profile = dict(run.machine).get("profile")
-    origin = f"predicted on profile {profile}" if run.origin == "predicted" and profile else run.origin
-    repeats = count(run.repeats, "repeat")
-    found = (" + ".join(filter(None, models)), " + ".join(run.engines), machine_text(run), f"{origin}, {repeats}")
+    origin = run.origin if run.origin == "predicted" else f"{run.origin}, {count(run.repeats, 'repeat')}"
+    found = (" + ".join(filter(None, models)), " + ".join(run.engines), machine_text(run), origin)
     return tuple(text for text in found if text)
 
 
@@ -102,9 +105,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
-        tie = analysis.choice.tie
-        best = f'as fast as "{tie.against}", and simpler' if tie else "the fastest"
-        yield f"Of those that meet the goals, {best} on {_on(analysis, 'batch')}."
+        if analysis.choice.tie is None:
+            yield f"Of those that meet the goals, the fastest on {_on(analysis, 'batch')}."
+        else:
+            yield f"It meets the goals, and none that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
         missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
         first = "No candidate meets every goal, and none" if missed else "No candidate"
@@ -124,9 +128,9 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         pipelines = next(verdict.pipelines for verdict in paths if verdict.path == path)
         parts = _parts(mine, theirs, pipelines[0]) if len(pipelines) == 1 else ""
         if comparison.relation in ("equivalent", "unresolved") and comparison.n > 1:
-            yield _sentence(f'{_change(analysis, path, turned(comparison))} to "{other.candidate}".')
+            yield _sentence(f'{_subject(analysis, path).against(turned(comparison))} to "{other.candidate}".')
         else:
-            text = f'{_change(analysis, path, turned(comparison))} {_than(comparison)} "{other.candidate}"'
+            text = f'{_subject(analysis, path).against(turned(comparison))} {_than(comparison)} "{other.candidate}"'
             yield _sentence(f"{text}: {parts}." if parts else f"{text}.")
 
 
@@ -151,8 +155,11 @@ def _percent_less(ratio: float) -> str:
 
 
 def _contrast(analysis: Analysis, name: str) -> Alternative | None:
-    """Return the alternative that shows best why: of the other kind (serial or batched), the nearest in time."""
+    """Return the alternative that shows best why: what one would take instead, else one of the other kind (serial or
+    batched), the nearest in time."""
     able = [a for a in analysis.choice.alternatives if a.comparisons]
+    if better := _better(analysis):
+        return next(a for a in able if a.candidate == next(iter(better)))
     every = tuple(pipeline for verdict in analysis.paths for pipeline in verdict.pipelines)
     batched = analysis.by_name[name].batches(every)
     unlike = [a for a in able if analysis.by_name[a.candidate].batches(every) != batched]
@@ -162,6 +169,21 @@ def _contrast(analysis: Analysis, name: str) -> Alternative | None:
         return max(max(ratio, 1 / ratio) for ratio in ratios)
 
     return min(unlike or able, key=far, default=None)
+
+
+def _better(analysis: Analysis) -> dict[str, Path]:
+    """Return what is faster than the recommended candidate on a path: the fastest on each, with that path."""
+    best: dict[str, Path] = {}
+    for verdict in analysis.paths:
+        faster = [
+            (comparison.ratio, a.candidate)
+            for a in analysis.choice.alternatives
+            for path, comparison in a.comparisons
+            if path == verdict.path and comparison.relation == "better"
+        ]
+        if faster:
+            best.setdefault(min(faster)[1], verdict.path)
+    return best
 
 
 def _than(comparison: Comparison) -> str:
@@ -202,36 +224,20 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
 def _instead(analysis: Analysis) -> Iterator[str]:
     """Say what another candidate would gain on a path, and what it would cost on the other."""
     able = [a for a in analysis.choice.alternatives if a.comparisons]
-    best: dict[str, Path] = {}
-    for verdict in analysis.paths:
-        faster = [
-            (dict(a.comparisons)[verdict.path].ratio, a.candidate)
-            for a in able
-            if verdict.path in dict(a.comparisons) and dict(a.comparisons)[verdict.path].relation == "better"
-        ]
-        if faster:
-            best.setdefault(min(faster)[1], verdict.path)
+    best = _better(analysis)
     for name, path in best.items():
         comparisons = dict(next(a.comparisons for a in able if a.candidate == name))
-        gain = _change(analysis, path, comparisons[path])
-        costs = [_change(analysis, other, found) for other, found in comparisons.items() if other != path]
-        cost = f", but {listed(costs)}" if costs else ""
+        gain = _subject(analysis, path).against(comparisons[path])
+        costs = [_subject(analysis, other).against(found) for other, found in comparisons.items() if other != path]
+        joined = "but" if "worse" in {found.relation for found in comparisons.values()} else "and"
+        cost = f", {joined} {listed(costs)}" if costs else ""
         yield f'With "{name}" {gain}{cost}. Choose it if {_on(analysis, path)} matters more.'
     if best:
         return
     worse = [a for a in able if "worse" in a.relations]
     for alternative in sorted(worse, key=lambda a: max(found.ratio for _, found in a.comparisons)):
-        changes = [_change(analysis, path, found) for path, found in alternative.comparisons]
+        changes = [_subject(analysis, path).against(found) for path, found in alternative.comparisons]
         yield f'With "{alternative.candidate}" {listed(changes)}.'
-
-
-def _change(analysis: Analysis, path: Path, found: Comparison) -> str:
-    subject = _subject(analysis, path)
-    if found.relation == "equivalent":
-        return f"{subject.text}: equal within 5 %"
-    if found.relation == "unresolved" and found.n > 1:
-        return f"{subject.text}: no measurable difference"
-    return subject.takes(found.ratio)
 
 
 # --- what to do -------------------------------------------------------------------------------------------------------
@@ -243,34 +249,37 @@ def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
         return
     servers = analysis.by_name[name].servers
     if len(settings.shell) > _MOST_COMMANDS:
-        yield AnswerLine(f"{again} --settings serve  # {len(servers)} commands", code=True)
+        yield _more(again, "--settings serve", f"prints the commands of the {len(servers)} servers")
     else:
         yield from (AnswerLine(line, code=True) for line in settings.shell)
     if placed := next((remark for remark in settings.remarks if remark.startswith("Send ")), None):
         yield AnswerLine(placed)
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
-        yield AnswerLine(f"{again} --settings asyncio  # its limits as code", code=True)
+        yield _more(again, "--settings asyncio", "prints its limits as code")
 
 
 # --- how sure ---------------------------------------------------------------------------------------------------------
 
 
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
-    run = analysis.run
-    if run.origin == "predicted":
-        error = dict(run.machine).get(HELD_OUT)
-        known = f"Held-out error of the profile: {error}." if error else ""
-        yield f"Predicted, not measured. {known}".rstrip()
-    elif run.origin == "emulated":
-        yield "Emulated: the servers were simulated. No engine was measured."
+    run, facts = analysis.run, dict(analysis.run.machine)
     if _once(analysis):
         yield "From one repeat nothing can be told. At least 5 give a verdict (--repeats 5)."
     elif other := _contrast(analysis, name):
         found = [text for path, c in other.comparisons if (text := _sure(analysis, path, turned(c)))]
         if found:
             yield f'Against "{other.candidate}", {"; ".join(found)} (95 % intervals).'
+    if run.origin == "predicted":
+        error = facts.get(HELD_OUT, "not known")
+        yield f"Predicted. Held-out error of profile {facts.get('profile', '')}: {error}."
+    elif run.origin == "emulated":
+        yield "Emulated: the servers were simulated. No engine was measured."
     yield from _open_questions(analysis)
     yield from _unsure_goals(analysis.by_name[name])
+
+
+def _next(analysis: Analysis) -> Iterator[str]:
+    run = analysis.run
     if run.origin == "predicted":
         yield f"Measure it to be sure: slotwise run {_file(run.command)}"
     elif "llama.cpp" in run.engines:
@@ -329,7 +338,12 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
+    return AnswerPart("Details", (_more(again, "--full", "prints all that this rests on"),))
+
+
+def _more(again: str, option: str, what: str) -> AnswerLine:
+    """Return a command with an option; where the command is the one that was typed, a sentence about the option."""
+    return AnswerLine(f"{again} {option}", code=True) if again else AnswerLine(f"This command with {option} {what}.")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -49,8 +49,14 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         yield f"Missing: {quoted(run.missing)} could not be {verb}. The answer is of the others."
     for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
         yield _failures(failures)
+    overloaded: dict[str, list[str]] = {}
     for notice in analysis.notices:
-        if not isinstance(notice, Failures) and (text := _brief(notice)):
+        if isinstance(notice, Overload):
+            overloaded.setdefault(notice.pipeline, []).append(notice.candidate)
+    for pipeline, names in overloaded.items():
+        yield f"Overload under {quoted(names)}: jobs of {pipeline} came faster than they ended."
+    for notice in analysis.notices:
+        if not isinstance(notice, Failures | Overload) and (text := _brief(notice)):
             yield text
 
 
@@ -75,8 +81,6 @@ def _brief(notice: Notice) -> str:
             return f"The slots of {server} were not probed; {asked} were asked for."
         case SlotsDiffer(server, asked, found):
             return f"{server} has {found} slots, not the {asked} asked for."
-        case Overload(candidate, pipeline):
-            return f'Overload under "{candidate}": jobs of {pipeline} came faster than they ended.'
         case ModelsNotLoaded(server, loaded, wanted):
             return f"{server} keeps {loaded} of {wanted} models in memory, so they are swapped."
         case LateClient(_, limit_s):
