@@ -117,6 +117,8 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield "Within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
         yield "The choice on both paths."
+    if lost := dict.fromkeys(name for verdict in paths for name in verdict.passed_over):
+        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} passed over."
     if analysis.gains is not None:
         yield from _gains(analysis)
         return

@@ -72,7 +72,7 @@ def _brief(notice: Notice) -> str:
     match notice:
         case Partial(complete, repeats, _):
             fewest = min((done for _, done in complete), default=0)
-            return f"Partial: from {fewest} of {count(repeats, 'repeat')} up are complete."
+            return f"Partial: {fewest} of {count(repeats, 'repeat')} are complete for every candidate."
         case InterruptedTrials(trials):
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):
