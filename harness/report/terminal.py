@@ -101,7 +101,7 @@ def _title(analysis: Analysis) -> Group:
 
 
 def _verdict(text: Said) -> Group:
-    blocks: list[RenderableType] = [_heading("Verdict")]
+    blocks: list[RenderableType] = [_heading("Path by path")]
     blocks += [Text(plain(sentence), style="bold") for sentence in text.choice]
     for path in text.paths:
         blocks += [Text(""), Text(plain(path.headline), style="bold")]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.analysis.statistics import Comparison
 
-__all__ = ["Subject", "interval_of", "turned"]
+__all__ = ["Subject", "between", "interval_of", "than", "turned"]
 
 _PERCENT_UP_TO = 2.0  # a factor beyond it is easier to grasp than a percentage
 
@@ -40,10 +40,10 @@ class Subject(NamedTuple):
 
     def takes_between(self, found: Comparison) -> str:
         """Say the interval of that factor in the same words; "" where there is none."""
-        between = interval_of(found)
-        if between is None:
+        ends = interval_of(found)
+        if ends is None:
             return ""
-        low, high = between
+        low, high = ends
         takes, is_ = ("take", "are") if self.plural else ("takes", "is")
         if low >= 1:
             if found.ratio >= _PERCENT_UP_TO:
@@ -54,6 +54,20 @@ class Subject(NamedTuple):
                 return f"{self.text} {is_} {_factor(1 / high)} to {_factor(1 / low)} faster"
             return f"{self.text} {takes} {_percent(1 - high)} to {_percent(1 - low)} % less time"
         return f"{self.text} {takes} between {_percent(1 - low)} % less and {_percent(high - 1)} % more time"
+
+
+def between(found: Comparison) -> str:
+    """Write the interval of a ratio as `Subject.takes` writes the ratio, in brackets after a blank; "" = there is none."""
+    said = Subject("").takes_between(found)
+    numbers = said.replace(" takes ", "").replace(" is ", "")
+    for words in (" as long", " longer", " less time", " faster"):
+        numbers = numbers.removesuffix(words)
+    return f" ({numbers.removeprefix('between ')})" if numbers else ""
+
+
+def than(ratio: float) -> str:
+    """Return what follows `takes 58 % longer`, `takes 2.1x as long`, `is 3.0x faster`, `takes the same time`."""
+    return "as with" if ratio >= _PERCENT_UP_TO or round(abs(ratio - 1) * 100) == 0 else "than with"
 
 
 def interval_of(found: Comparison) -> tuple[float, float] | None:

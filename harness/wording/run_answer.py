@@ -7,21 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
-from harness.analysis.timesplit import Parts
 from harness.core.records import Path
 from harness.runs.model import ServerFacts
-from harness.units import about, count, seconds
+from harness.units import count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table
-from harness.wording.figures import PART_LABELS, listed, machine_text, quoted
+from harness.wording.differences import difference
+from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.manner import manner
 from harness.wording.predictions import HELD_OUT
-from harness.wording.ratios import Subject, turned
+from harness.wording.ratios import Subject, than, turned
+from harness.wording.verdicts import time_for
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
 
-_WORTH_NAMING = 0.02  # of the pipeline time: smaller differences of a part explain nothing
 _MOST_PARTS = 2  # of the time, in one sentence
 _MOST_COMMANDS = 2  # servers whose commands are shown
 
@@ -128,11 +128,13 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     mine, theirs = analysis.by_name[name], analysis.by_name[other.candidate]
     for path, comparison in other.comparisons:
         pipelines = next(verdict.pipelines for verdict in paths if verdict.path == path)
-        parts = _parts(mine, theirs, pipelines[0]) if len(pipelines) == 1 else ""
+        differs = difference(mine, theirs, pipelines[0]) if len(pipelines) == 1 else None
+        parts = listed(differs.parts[:_MOST_PARTS]) if differs and differs.agrees and differs.parts else ""
         if comparison.relation in ("equivalent", "unresolved") and comparison.n > 1:
             yield _sentence(f'{_subject(analysis, path).against(turned(comparison))} to "{other.candidate}".')
         else:
-            text = f'{_subject(analysis, path).against(turned(comparison))} {_than(comparison)} "{other.candidate}"'
+            found = turned(comparison)
+            text = f'{_subject(analysis, path).against(found)} {than(found.ratio)} "{other.candidate}"'
             yield _sentence(f"{text}: {parts}." if parts else f"{text}.")
 
 
@@ -186,41 +188,6 @@ def _better(analysis: Analysis) -> dict[str, Path]:
         if faster:
             best.setdefault(min(faster)[1], verdict.path)
     return best
-
-
-def _than(comparison: Comparison) -> str:
-    """Return what follows `takes 58 % longer`, `takes 2.1x as long`, `is 3.0x faster`."""
-    ratio = 1 / comparison.ratio
-    return "as with" if ratio >= 2 or round(abs(ratio - 1) * 100) == 0 else "than with"
-
-
-def _parts(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) -> str:
-    """Name the parts of the time that differ most, where their sum goes the way that the medians go."""
-    first, second = _job_parts(mine, pipeline), _job_parts(theirs, pipeline)
-    changes = {kind: first[kind] - second[kind] for kind in first}
-    total_s, mean_s = max(sum(first.values()), sum(second.values())), sum(changes.values())
-    if mean_s * _median_change(mine, theirs, pipeline) <= 0:
-        return ""
-    named = sorted(changes, key=lambda kind: -abs(changes[kind]))
-    told = [
-        f"{seconds(abs(changes[kind]))} {'less' if changes[kind] < 0 else 'more'} {kind}"
-        for kind in named[:_MOST_PARTS]
-        if abs(changes[kind]) >= _WORTH_NAMING * total_s
-    ]
-    return listed(told) if told else ""
-
-
-def _median_change(one: CandidateSummary, other: CandidateSummary, pipeline: str) -> float:
-    mine, theirs = (next((s.time for s in c.pipelines if s.pipeline == pipeline), None) for c in (one, other))
-    return 0.0 if mine is None or theirs is None else mine.value - theirs.value
-
-
-def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
-    """Parts along the critical path by words; the waits for a turn are one, wherever the queue is."""
-    parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
-    waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
-    rest = {PART_LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
-    return {"waiting for its turn": waits, **rest}
 
 
 def _instead(analysis: Analysis) -> Iterator[str]:
@@ -312,9 +279,7 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
         yield "Not even 1000 repeats would resolve this."
     else:
         needed = max(comparison.repeats_needed or 0 for comparison in found)
-        makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-        took = f": {about(needed * sum(makespans))}" if analysis.run.origin != "predicted" and makespans else ""
-        yield f"About {needed} repeats would resolve this{took} (--repeats {needed})."
+        yield f"About {needed} repeats would resolve this{time_for(analysis, needed)} (--repeats {needed})."
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
