@@ -142,7 +142,7 @@ def _standings(times: _Times, found: OnPath) -> PathStandings:
     relations = {comparison.relation for comparison in compared.values()}
     standing: Standing = "clear"
     if found.fastest is None:
-        standing = "no data"
+        standing = "all fail" if any(times.failed) else "no data"
     elif len(found.able) == 1:
         standing = "only one"
     elif _once(compared):

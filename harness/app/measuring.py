@@ -22,6 +22,7 @@ from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
 from harness.units import safe_url
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
 
 __all__ = ["Ended", "Measured", "machine_notes", "measure_in", "measure_into_folder", "measured", "options_of"]
 
@@ -174,6 +175,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
             for (pipeline, node), agent in loaded.agents.items()
             if agent.exact_output and isinstance(agent.output_tokens, int)
         },
+        needs=needs_of(loaded),
         work=loaded.work(),
         file=str(loaded.path),
         copies=loaded.copies(),

@@ -13,9 +13,10 @@ memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-__all__ = ["REFUSED", "Context", "TooLong", "enough_tokens"]
+__all__ = ["ABOUT", "REFUSED", "CallNeed", "Context", "HowSure", "TooLong", "enough_tokens"]
 
 TooLong = Literal["refuses", "cuts"]
 PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
@@ -26,6 +27,43 @@ REFUSED = 0  # answer tokens of a call that is not answered
 def enough_tokens(prompt_tokens: float, output_tokens: float) -> int:
     """Return the context that a call needs, with a tenth more for its prompt, in steps of 256 tokens."""
     return math.ceil((PROMPT_MARGIN * prompt_tokens + output_tokens) / CONTEXT_STEP) * CONTEXT_STEP
+
+
+HowSure = Literal["fixed", "largest", "percentile"]
+ABOUT: Mapping[HowSure, str] = {  # how to say the tokens of the longest call
+    "fixed": "about",
+    "largest": "up to about",
+    "percentile": "(sizes without a bound at their 99.9th percentile) about",
+}
+
+
+class CallNeed(NamedTuple):
+    """The context that the longest call of a node needs, of a conversation in its last turn.
+
+    how_sure: of its sizes. `fixed` all calls are as long; `largest` no call is longer; `percentile` a size without a
+    bound is taken at its 99.9th percentile. The tokens of texts are an estimate.
+    """
+
+    pipeline: str
+    node: str
+    prompt_tokens: int
+    output_tokens: int
+    how_sure: HowSure = "fixed"
+
+    @property
+    def tokens(self) -> int:
+        """Of prompt and answer."""
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def enough(self) -> int:
+        """The context to set for it."""
+        return enough_tokens(self.prompt_tokens, self.output_tokens)
+
+    @property
+    def words(self) -> str:
+        """What it needs, as a clause."""
+        return f'a call of "{self.node}" in {self.pipeline} needs {ABOUT[self.how_sure]} {self.tokens} tokens'
 
 
 class Context(NamedTuple):

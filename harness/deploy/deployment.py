@@ -30,8 +30,8 @@ class DeployedServer(NamedTuple):
         """The variables that `ollama serve` reads, apart from its address."""
         use = self.use
         found = {"OLLAMA_NUM_PARALLEL": str(use.slots)}
-        if use.context_tokens:
-            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_tokens)
+        if use.context_to_set:
+            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_to_set)
         if use.most_loaded:
             found["OLLAMA_MAX_LOADED_MODELS"] = str(use.most_loaded)
         if use.threads:

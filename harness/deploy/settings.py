@@ -51,7 +51,13 @@ def _texts(deployment: Deployment) -> tuple[SettingsText, ...]:
 
 def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, ...]:
     servers = deployment.servers
-    remarks = _ordering(servers)
+    remarks = [
+        f"{use.server}: a context of {use.need.enough} tokens a slot and not the {use.context_tokens} that were used: "
+        f"{use.need.words}. Each slot then takes more memory; whether that is there was not looked at."
+        for use in candidate.servers
+        if use.need is not None
+    ]
+    remarks += _ordering(servers)
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
             "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "

@@ -21,6 +21,7 @@ from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
 from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, unpredicted
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
 
 __all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial"]
@@ -119,6 +120,7 @@ def predict(
         delays=records.delays,
         plans=loaded.plans,
         options={"repeats": repeats},
+        needs=needs_of(loaded),
         work=loaded.work(),
         file=str(loaded.path),
     )

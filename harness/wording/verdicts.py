@@ -11,6 +11,7 @@ from harness.core.records import Path
 from harness.units import count, seconds
 from harness.wording.figures import GOAL_LABELS, PART_LABELS, estimate_text, listed, quoted, ratio_text
 from harness.wording.gains import gains_text
+from harness.wording.nobody import none_sentences
 from harness.wording.sequels import sequel_answers, sequels_text
 
 __all__ = ["choice_sentences", "of_those_known", "path_headline", "path_sentences"]
@@ -22,6 +23,8 @@ def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     """Say in one sentence how to run a path."""
     by_name = analysis.by_name
     where = f"{verdict.path.capitalize()} path ({listed(verdict.pipelines)})"
+    if verdict.standing == "all fail":
+        return f"{where}: jobs fail under every candidate, so none can be chosen."
     if verdict.chosen is None:
         return f"{where}: no job ended well, so there is nothing to choose from."
     how = f'"{verdict.chosen}" ({_how(by_name[verdict.chosen], verdict.pipelines)})'
@@ -73,7 +76,7 @@ def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
 def of_those_known(analysis: Analysis, answer: str) -> str:
     """Return an answer that says which candidates are missing from it, before anything else; itself where none is."""
     missing = analysis.run.missing
-    if not missing or analysis.choice.kind == "none":
+    if not missing:
         return answer
     verb = "predicted" if analysis.run.origin == "predicted" else "measured"
     return (
@@ -86,7 +89,7 @@ def _choice(analysis: Analysis) -> tuple[str, ...]:
     verdicts = analysis.paths
     kind, name, tie = analysis.choice.kind, analysis.choice.candidate, analysis.choice.tie
     if kind == "none":
-        return ("No candidate can be recommended: see the notes.",)
+        return none_sentences(analysis)
     tentative = " From one repeat, so far." if any(v.standing == "one repeat" for v in verdicts) else ""
     if kind == "one path":
         return (f'Take "{name}".{tentative}',)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
@@ -265,7 +266,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 if attributes["kind"] != "agent" or context is None:
                     continue
                 if needed_tokens(pipeline, attributes) > context:
-                    hints.append(too_long(pipeline, node, attributes, name, context, most.how_sure(node)))
+                    hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))
     used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
