@@ -210,7 +210,7 @@ def _choice(
     by_name: Mapping[str, CandidateSummary],
     origin: Origin,
 ) -> Choice:
-    shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
+    shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen and kind != "none"))
     to_copy = [by_name[candidate] for candidate in shown]
     return Choice(
         kind=kind,

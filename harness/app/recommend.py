@@ -174,7 +174,7 @@ def confirm(
     """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
     recommendation = found.recommendation
     names = within(found, contenders(found, memory), budget_s)
-    if len(names) < 2:
+    if len(names) < 2 or not recommendation.answer:
         return _noted(recommendation, NothingToCompare())
     needed_s = expected_s(found, names)
     if needed_s > budget_s:

@@ -91,9 +91,10 @@ def recommend(
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
-    if not problem.profiles.by_model and any(call.outcome == "error" for call in run.calls):
-        longest = longest_of(loaded, profile, given)  # a slot has refused the longest
+    if not problem.profiles.by_model and any(call.outcome != "ok" for call in run.calls):
+        longest = longest_of(loaded, profile, given)  # of what failed the length is not known
     run, analysis = _undominated(run, space, needed)
+    longest = _lacking(analysis) or longest
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]
     scores = {score.candidate.name: score for score in searched.scores}
@@ -108,7 +109,7 @@ def recommend(
         origin="predicted",
         notes=tuple(_notes(analysis, longest, searched)),
         answer=names,
-        uses=uses_of(space, analysis, names),
+        uses=uses_of(space, analysis, names) if names else (),
         analysis=analysis,
         goals=_nearest_to_goals(searched, problem),
         candidates=len(space.candidates),
@@ -123,7 +124,7 @@ def recommend(
         longest_call=longest,
         interrupted=searched.interrupted,
     )
-    if not searched.interrupted:
+    if names and not searched.interrupted:
         try:
             progress.say("looking at when the answer would change")
             recommendation = recommendation._replace(
@@ -167,7 +168,10 @@ def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
 
 
 def answer_of(analysis: Analysis) -> tuple[str, ...]:
-    """Return the names of the candidates to run: the choice for the whole, else that of each path."""
+    """Return the names of the candidates to run: the choice for the whole, else that of each path; none where jobs of
+    one path fail under all."""
+    if analysis.choice.kind == "none":
+        return ()
     if analysis.choice.candidate:
         return (analysis.choice.candidate,)
     return tuple(dict.fromkeys(verdict.chosen for verdict in analysis.paths if verdict.chosen))
@@ -347,6 +351,17 @@ def _nearest_to_goals(searched: Searched, problem: Problem) -> tuple[NearestToGo
         if miss.goal == "p50_s" and span_s is not None and span_s > miss.wanted_s:
             out_of_reach.append((miss.pipeline, span_s))
     return (NearestToGoals(nearest.candidate.name, nearest.missed, tuple(out_of_reach)),)
+
+
+def _lacking(analysis: Analysis) -> LongestCall | None:
+    """Return the call that lacks most context on a server of any candidate; None where every call fits."""
+    uses = [use for candidate in analysis.candidates for use in candidate.servers if use.need is not None]
+    if not uses:
+        return None
+    use = max(uses, key=lambda use: use.need.tokens - use.context_tokens if use.need else 0)
+    assert use.need is not None
+    pipeline, node, prompt, output, how_sure = use.need
+    return LongestCall(pipeline, node, prompt, output, use.context_tokens, how_sure=how_sure)
 
 
 def _notes(analysis: Analysis, longest: LongestCall | None, searched: Searched) -> Iterator[RecommendationNote]:

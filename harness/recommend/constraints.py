@@ -23,6 +23,7 @@ from harness.units import size
 from harness.wording.searches import limit_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
 
 __all__ = ["check_one_slot", "longest_call", "longest_of", "memory_of"]
@@ -79,7 +80,8 @@ def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | N
 def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> LongestCall | None:
     """Return the longest call of a workload with one model before anything is searched.
 
-    How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot.
+    How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot. Where
+    sizes vary it is the largest possible call, see `harness.workload.longest`.
 
     Raises:
         UserError: the profile cannot predict this workload.
@@ -103,6 +105,10 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
     if (repeats := min(LENGTH_DRAWS, LENGTH_CALLS // max(1, len(calls)))) > 1:
         calls = calls_of(repeats)
     longest = longest_call(calls, {base: context})
+    largest = max((n for n in needs_of(loaded) if n.how_sure != "fixed"), key=lambda need: need.tokens, default=None)
+    if largest is not None and (longest is None or largest.tokens > longest.needed):  # no draw was as long
+        pipeline, node, prompt, output, how_sure = largest
+        longest = LongestCall(pipeline, node, prompt, output, context, how_sure=how_sure)
     return None if longest is None else longest._replace(trained_tokens=_trained_tokens(like))
 
 

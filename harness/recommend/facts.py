@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from harness.core.context import enough_tokens
+from harness.core.context import HowSure, enough_tokens
 from harness.workload.schema import ServerSpec
 
 __all__ = [
@@ -118,6 +118,7 @@ class LongestCall(NamedTuple):
     output_tokens: int
     context_tokens: int
     trained_tokens: int | None = None  # the most that the model was made for; None = not known
+    how_sure: HowSure = "fixed"  # see `harness.core.context.CallNeed`
 
     @property
     def needed(self) -> int:
@@ -143,6 +144,7 @@ class ShortContext(NamedTuple):
 
     context_tokens: int
     enough: int  # that all have instead
+    model: str = ""  # where there are two
 
 
 class LessContext(NamedTuple):

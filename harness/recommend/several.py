@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
+from harness.core.context import CallNeed
 from harness.core.plan import Plan, simplicity_of
 from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
-from harness.recommend.facts import DoNotFit, Excluded, OneServerForBoth, TooMuch, TwoSchedulings
+from harness.recommend.facts import DoNotFit, Excluded, OneServerForBoth, ShortContext, TooMuch, TwoSchedulings
 from harness.recommend.space import Candidate, Space, halves_of, slot_counts, ways_of
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec, same_model
 
 __all__ = ["asked_models", "check_models", "server_like", "space_of_two"]
@@ -80,23 +82,18 @@ def space_of_two(
     check_models(loaded)
     left_out: list[Excluded] = [OneServerForBoth(), TwoSchedulings()]
     choices: list[list[ServerSpec]] = []
-    for model in models:
+    place = _placed(loaded, models)
+    for model, need in zip(models, _longest(loaded, place), strict=True):
         like = server_like(loaded, model)
+        if need is not None and need.tokens > like.context_tokens:
+            left_out.append(ShortContext(like.context_tokens, need.enough, model))
+            like = like.model_copy(update={"context_tokens": need.enough})
         slots = slot_counts(like, profiles[model], extrapolate, max_slots, left_out)
         halves, missing = halves_of(like, profiles[model], slots, extrapolate)
         if missing:
             raise UserError(f"two servers side by side are needed, and {excluded_why(missing)}")
         choices.append(halves)
     shared = _both_paths(loaded, models)
-    place = tuple(
-        tuple(
-            models.index(next(model for model in models if not node.model or same_model(node.model, model)))
-            if node.kind == "agent"
-            else 0
-            for node in pipeline.graph.nodes
-        )
-        for pipeline in loaded.pipelines
-    )
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
     dropped: dict[TooMuch, int] = {}
@@ -129,6 +126,33 @@ def space_of_two(
     )
     candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
+
+
+def _placed(loaded: Loaded, models: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Return the number of the model that each node of each pipeline asks for; 0 where it asks for none."""
+    return tuple(
+        tuple(
+            models.index(next(model for model in models if not node.model or same_model(node.model, model)))
+            if node.kind == "agent"
+            else 0
+            for node in pipeline.graph.nodes
+        )
+        for pipeline in loaded.pipelines
+    )
+
+
+def _longest(loaded: Loaded, place: Sequence[Sequence[int]]) -> list[CallNeed | None]:
+    """Return the longest call of each of two models."""
+    model_of = {
+        (pipeline.name, node.name): number
+        for pipeline, numbers in zip(loaded.pipelines, place, strict=True)
+        for node, number in zip(pipeline.graph.nodes, numbers, strict=True)
+    }
+    needs = needs_of(loaded)
+    return [
+        max((n for n in needs if model_of[n.pipeline, n.node] == number), key=lambda n: n.tokens, default=None)
+        for number in range(SERVERS)
+    ]
 
 
 def _called(spec: ServerSpec) -> str:

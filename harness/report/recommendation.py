@@ -124,7 +124,8 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _confirmation(confirmation, text.confirmation)
     for path, words in zip(analysis.paths, verdict.paths, strict=True):
         yield _Section(f"The {path.path} path", lead=(words.headline,), items=words.sentences)
-    yield _settings(analysis)
+    if analysis.choice.settings:
+        yield _settings(analysis)
     if recommendation.front:
         yield _front(recommendation.front, recommendation.paths, text.front)
     if recommendation.useful_concurrency:

@@ -31,9 +31,7 @@ def none_sentences(analysis: Analysis) -> tuple[str, ...]:
     }
     if len(jobs) == 1:
         (name,) = jobs
-        first = (
-            f'"{name}" cannot do this work as given: {jobs[name]} of {every[name]} jobs fail ({listed(pipelines)}).'
-        )
+        first = f'"{name}" cannot do this work as given: {jobs[name]} of {every[name]} jobs fail ({listed(pipelines)}).'
     else:
         first = f"No candidate can do this work as given: jobs of {listed(pipelines)} fail under each of them"
         share, fewest = min((jobs[name] / every[name], name) for name in jobs if every[name])

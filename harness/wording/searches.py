@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.core.context import ABOUT
 from harness.recommend.facts import (
     DoNotFit,
     Excluded,
@@ -82,7 +83,8 @@ def excluded_what(item: Excluded) -> str:
     """Name what was left out."""
     match item:
         case ShortContext(context_tokens):
-            return f"slots of {context_tokens} tokens, as in the file"
+            where = f" with {item.model}" if item.model else ""
+            return f"slots of {context_tokens} tokens{where}, as in the file"
         case LessContext():
             return f"slots of {item.context_tokens} tokens in {count(item.candidates, 'candidate')}"
         case DoNotFit(number, what):
@@ -172,17 +174,21 @@ def room_text(longest: LongestCall, need: MemoryNeed) -> str:
     if longest.enough >= longest.context_tokens:
         return ""
     text = (
-        f"The longest call needs {longest.needed} of the {longest.context_tokens} tokens of a slot: context_tokens "
-        f"{longest.enough} would do"
+        f"The longest call needs {_about(longest)}{longest.needed} of the {longest.context_tokens} tokens of a slot: "
+        f"context_tokens {longest.enough} would do"
     )
     return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
+
+
+def _about(call: LongestCall) -> str:
+    return "" if call.how_sure == "fixed" else f"{ABOUT[call.how_sure]} "
 
 
 def too_long_text(call: LongestCall) -> str:
     """Say that a call does not fit into a slot, and what to do."""
     text = (
-        f'A call of "{call.node}" in "{call.pipeline}" needs {call.prompt_tokens} prompt and {call.output_tokens} '
-        f"answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
+        f'A call of "{call.node}" in "{call.pipeline}" needs {_about(call)}{call.prompt_tokens} prompt and '
+        f"{call.output_tokens} answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
     )
     if call.trained_tokens is not None and call.needed > call.trained_tokens:
         return f"{text} The model was trained with {call.trained_tokens}: have shorter prompts or answers."

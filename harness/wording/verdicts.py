@@ -76,7 +76,7 @@ def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
 def of_those_known(analysis: Analysis, answer: str) -> str:
     """Return an answer that says which candidates are missing from it, before anything else; itself where none is."""
     missing = analysis.run.missing
-    if not missing:
+    if not missing or not any(verdict.standing != "no data" for verdict in analysis.paths):
         return answer
     verb = "predicted" if analysis.run.origin == "predicted" else "measured"
     return (
