@@ -343,6 +343,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
+            max_queue=int(details["max_queue"]) if "max_queue" in details else None,
             need=needs.get(queue.server),
         )
         uses.append(policies_of(use, queue))

@@ -34,6 +34,8 @@ class DeployedServer(NamedTuple):
             found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_to_set)
         if use.most_loaded:
             found["OLLAMA_MAX_LOADED_MODELS"] = str(use.most_loaded)
+        if use.max_queue:
+            found["OLLAMA_MAX_QUEUE"] = str(use.max_queue)
         if use.threads:
             found["LLAMA_ARG_THREADS"] = str(use.threads)
         return found

@@ -175,7 +175,7 @@ async def _measure_trial(
             texts.forget(record.pipeline, record.job)
             if record.session is not None:
                 turns = turns_of(by_name[record.pipeline], record.session, workload.seed, repeat)
-                conversations.turn_ended(record.pipeline, record.session, record.job, last=record.turn + 1 >= turns)
+                conversations.turn_ended(record.pipeline, record.session, record.job, turns=turns)
             if repeat >= 0:
                 folder.add_job(record)
         elif repeat >= 0:

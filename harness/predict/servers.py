@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from harness.core.context import Context
-from harness.core.model_swaps import ModelSwaps
+from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
@@ -94,7 +94,7 @@ class Modelled(NamedTuple):
             most = most_loaded(queue.spec, len(queue.models))
             stretch = stretch_of(shared, most, half)
             several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
-            swaps = ModelSwaps(several, self.load_s, most, stretch)
+            swaps = ModelSwaps(several, self.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
             before_s = fmean(fit.costs.before_s for fit in fits)
             after_s = fmean(fit.costs.after_s for fit in fits)
             which = _models_of_nodes(self.loaded, queue)

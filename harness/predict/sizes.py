@@ -155,6 +155,7 @@ class Sizes:
             self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int, int, int], _Grown] = {}
+        self._ended: dict[tuple[int, int], int] = {}  # turns, by pipeline and conversation
         self._asked: dict[int, _Asked] = {}  # by call
         # Whether it has to be told anything: of most workloads all lengths are known beforehand.
         self._learns = any(self._flows) or any(pipeline.session is not None for pipeline in first.pipelines)
@@ -209,14 +210,16 @@ class Sizes:
             ended = self._index[record.pipeline], record.job  # what it has not waited for is seen by no turn
             for call in [call for call, asked in self._asked.items() if (asked.pipeline, asked.job) == ended]:
                 del self._asked[call]
-            if record.session is not None and record.turn + 1 >= self._turns(record):
+            if record.session is not None and self._all_ended(record, record.session):
                 number = self._index[record.pipeline]
                 for who in [who for who in self._grown if who[:2] == (number, record.session)]:
                     del self._grown[who]
 
-    def _turns(self, record: JobRecord) -> int:
-        assert record.session is not None
-        return turns_of(self._pipelines[self._index[record.pipeline]], record.session, self._seed, self._repeat)
+    def _all_ended(self, record: JobRecord, session: int) -> bool:
+        """Note that a turn has ended; the last one may end before another, see `answers`."""
+        number = self._index[record.pipeline]
+        ended = self._ended[number, session] = self._ended.get((number, session), 0) + 1
+        return ended >= turns_of(self._pipelines[number], session, self._seed, self._repeat)
 
     def _longer(self, tokens: int) -> int:
         return tokens if self._answers == 1 else max(1, round(tokens * self._answers))

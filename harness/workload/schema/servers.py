@@ -98,6 +98,11 @@ class ServerBase(Spec):
         return not self.running
 
     @property
+    def queue_limit(self) -> int | None:
+        """The most calls that wait until their model is loaded, behind the first; None = its usual number."""
+        return None
+
+    @property
     def simulation(self) -> Simulation | None:
         """What it has in place of an engine; None = an engine."""
         return None
@@ -222,6 +227,13 @@ class OllamaServer(EngineServer):
         examples=[1],
     )
 
+    max_queue: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="The most calls that wait until their model is loaded, behind the first (OLLAMA_MAX_QUEUE); any "
+        "more get a 503. Left out: 512.",
+        examples=[512],
+    )
+
     @property
     def address(self) -> str | None:
         """Its `url`; None = managed."""
@@ -231,6 +243,11 @@ class OllamaServer(EngineServer):
     def load_limit(self) -> int | None:
         """Its `max_loaded_models`."""
         return self.max_loaded_models
+
+    @property
+    def queue_limit(self) -> int | None:
+        """Its `max_queue`."""
+        return self.max_queue
 
     @model_validator(mode="after")
     def _managed(self) -> OllamaServer:
