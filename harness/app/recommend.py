@@ -17,8 +17,9 @@ from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
 from harness.predict.servers import Profiles
+from harness.predict.simulation import unpredictable
 from harness.recommend import answer
-from harness.recommend.answer import Recommended
+from harness.recommend.answer import Recommended, without
 from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, trials_s, within
 from harness.recommend.constraints import check_one_slot, longest_of, memory_of
 from harness.recommend.evaluate import Problem
@@ -83,6 +84,9 @@ def recommend(
             extrapolate=extrapolate,
             resamples=options.assumptions.resamples,
         )
+    if loaded.workload.compare:
+        missing = unpredictable(loaded, profiles, given=given, extrapolate=extrapolate)
+        found = found._replace(recommendation=without(found.recommendation, missing))
     if not options.measure or found.recommendation.interrupted:
         return found.recommendation
     measured = RunOptions(changes=options.changes, out=options.out, command=options.command)

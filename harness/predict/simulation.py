@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from harness.core.engine import Engine
+from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.modelled import Tokens
@@ -24,7 +25,7 @@ from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial"]
+__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial", "unpredictable"]
 
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
@@ -71,8 +72,7 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
-            servers.make(0, tokens_of(plan.name, 0))  # refused before anything is simulated
+            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
         except UserError as error:
             refused[plan.name] = str(error)
             continue
@@ -125,6 +125,28 @@ def predict(
         file=str(loaded.path),
     )
     return Prediction(run, refused)
+
+
+def unpredictable(
+    loaded: Loaded, profiles: Profiles, *, given: Given = None, extrapolate: bool = False
+) -> dict[str, str]:
+    """Return the candidates of a workload that cannot be predicted, with the reason for each."""
+    tokens_of, found = forecast(loaded, profiles.first.text), {}
+    for plan in loaded.plans:
+        try:
+            _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
+        except UserError as error:
+            found[plan.name] = str(error)
+    return found
+
+
+def _servers(
+    loaded: Loaded, profiles: Profiles, plan: Plan, tokens_of: TokensOf, given: Given, extrapolate: bool
+) -> Modelled:
+    """Return a candidate's servers; UserError where they cannot be predicted, before anything is simulated."""
+    servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
+    servers.make(0, tokens_of(plan.name, 0))
+    return servers
 
 
 def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Tokens, keep: Keep) -> float:

@@ -30,6 +30,7 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     NearestToGoals,
+    NotPredicted,
     RecommendationNote,
     SearchInterrupted,
 )
@@ -42,7 +43,7 @@ from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count
 
-__all__ = ["Recommended", "finalists", "recommend", "uses_of"]
+__all__ = ["Recommended", "finalists", "recommend", "uses_of", "without"]
 
 MOST_FINALISTS = 8
 MOST_POINTS = 8
@@ -138,6 +139,17 @@ def recommend(
         except KeyboardInterrupt:  # the answer is there; what is said beside it is not
             recommendation = recommendation._replace(interrupted=True)
     return Recommended(recommendation, run, space, searched)
+
+
+def without(recommendation: Recommendation, missing: Mapping[str, str]) -> Recommendation:
+    """Return a recommendation that says which of the file's own candidates it cannot speak of, and why for each."""
+    if not missing:
+        return recommendation
+    head = recommendation.analysis.run._replace(missing=tuple(missing))
+    return recommendation._replace(
+        analysis=recommendation.analysis._replace(run=head),
+        notes=(*(NotPredicted(name, reason) for name, reason in missing.items()), *recommendation.notes),
+    )
 
 
 def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:

@@ -31,6 +31,7 @@ __all__ = [
     "NearestToGoals",
     "NoTwoServers",
     "NotInProfile",
+    "NotPredicted",
     "NothingToCompare",
     "OneServerForBoth",
     "OtherMachine",
@@ -259,6 +260,13 @@ class SearchInterrupted(NamedTuple):
     """The answer is the best of what had been looked at."""
 
 
+class NotPredicted(NamedTuple):
+    """A candidate of the file cannot be predicted, and so not be compared with what was searched."""
+
+    candidate: str
+    reason: str
+
+
 class CallTooLong(NamedTuple):
     """A call does not fit into a slot."""
 
@@ -322,6 +330,7 @@ class OtherMachine(NamedTuple):
 
 RecommendationNote = (
     SearchInterrupted
+    | NotPredicted
     | CallTooLong
     | LateInAnswer
     | LateInQueue

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from harness.analysis.facts import Failures
-from harness.analysis.model import Analysis, ServerUse
+from harness.analysis.model import Analysis, CandidateSummary, ServerUse
 from harness.units import percent
 from harness.wording.figures import listed
 
@@ -21,22 +23,20 @@ def none_sentences(analysis: Analysis) -> tuple[str, ...]:
     if not failing:
         return ("No candidate can be recommended: see the notes.",)
     pipelines = [name for verdict in failing for name in verdict.pipelines]
-    jobs = {
-        candidate.name: sum(s.jobs_failed for s in candidate.pipelines if s.pipeline in pipelines)
-        for candidate in analysis.candidates
-    }
-    every = {
-        candidate.name: jobs[candidate.name] + sum(s.values for s in candidate.pipelines if s.pipeline in pipelines)
-        for candidate in analysis.candidates
-    }
-    if len(jobs) == 1:
-        (name,) = jobs
-        first = f'"{name}" cannot do this work as given: {jobs[name]} of {every[name]} jobs fail ({listed(pipelines)}).'
-    else:
-        first = f"No candidate can do this work as given: jobs of {listed(pipelines)} fail under each of them"
-        share, fewest = min((jobs[name] / every[name], name) for name in jobs if every[name])
-        first += f' (fewest under "{fewest}", {percent(share)}).' if share < 1 else "."
+    shares = {candidate.name: _failed_share(candidate, pipelines) for candidate in analysis.candidates}
+    fewest = min(shares, key=lambda name: shares[name])
+    one = f'"{fewest}" ({percent(shares[fewest])})'
+    differ = shares[fewest] < max(shares.values())
+    under = one if len(shares) == 1 else f"each of them, fewest under {one}" if differ else "each of them"
+    first = f"No candidate can do this work as given: jobs of {listed(pipelines)} fail under {under}."
     return (first, *_reasons(analysis))
+
+
+def _failed_share(candidate: CandidateSummary, pipelines: Collection[str]) -> float:
+    """Return the share of the jobs of these pipelines that failed; 1 where there is none."""
+    mine = [summary for summary in candidate.pipelines if summary.pipeline in pipelines]
+    failed, well = sum(summary.jobs_failed for summary in mine), sum(summary.values for summary in mine)
+    return failed / (failed + well) if failed else float(not well)
 
 
 def _reasons(analysis: Analysis) -> list[str]:
