@@ -3,9 +3,9 @@
 It knows estimates and a tie test, and nothing of where they come from: for a run the test is statistical, in a search
 it is "within 5 %". Candidates and paths are numbers, their places in what was handed in; the batch path comes first.
 
-Per path: passed over are candidates of which no job ended well, and those whose jobs failed. Where those are all of them
-none is chosen: what loses jobs is no way to do the work, however fast it is with the others. Of those that tie with the
-fastest the simplest is chosen. Over both paths the first of these holds:
+Per path: passed over are candidates of which no job ended well, and those whose jobs failed. Where those are all of
+them none is chosen: what loses jobs is no way to do the work, however fast it is with the others. Of those that tie
+with the fastest the simplest is chosen. Over both paths the first of these holds:
 
 1. both choose the same (`same`);
 2. some candidate is found within 5 % of the fastest on both: the simplest of these (`both`);

@@ -168,7 +168,9 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
-    details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
+    details: dict[str, str | int | float] = {}
+    if spec.known_context is not None:
+        details["context_tokens"] = spec.known_context
     if str(spec.slots) not in profile.family(spec.engine_threads):
         details["extrapolated"] = 1
     if spec.engine_threads == "half":

@@ -91,7 +91,7 @@ def recommend(
     last = finalists(searched.finalists)
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
-    longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
+    longest = longest_call(run.calls, {name: spec.known_context for name, spec in loaded.servers.items()})
     if not problem.profiles.by_model and any(call.outcome != "ok" for call in run.calls):
         longest = longest_of(loaded, profile, given)  # of what failed the length is not known
     run, analysis = _undominated(run, space, needed)
@@ -224,7 +224,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
                     queue.most,
                     threads,
                     " ".join(sorted(pools)),
-                    spec.context_tokens,
+                    spec.known_context,
                 )
             )
     return tuple(uses)

@@ -78,7 +78,7 @@ def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | N
 
 
 def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> LongestCall | None:
-    """Return the longest call of a workload with one model before anything is searched.
+    """Return the longest call of a workload with one model before anything is searched; None where no context is known.
 
     How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot. Where
     sizes vary it is the largest possible call, see `harness.workload.longest`.
@@ -87,7 +87,9 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
         UserError: the profile cannot predict this workload.
     """
     base = most_slots(loaded.servers)
-    context = loaded.servers[base].context_tokens
+    context = loaded.servers[base].known_context
+    if context is None:
+        return None
     # In a context without end: what a slot refuses has no length.
     like = loaded.servers[base].model_copy(update={"slots": min(profile.slot_counts), "context_tokens": sys.maxsize})
     place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
@@ -133,12 +135,12 @@ def _model_file(spec: ServerSpec) -> Path | None:
     return path if path.suffix.lower() == ".gguf" and path.is_file() else None
 
 
-def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int]) -> LongestCall | None:
+def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int | None]) -> LongestCall | None:
     """Return the call that lacks most context or has least left, drawn answers and a conversation's turns included.
 
     Args:
         calls: predicted.
-        contexts: of a slot, by server.
+        contexts: of a slot, by server; None = not known.
     """
     found: LongestCall | None = None
     most = -math.inf

@@ -105,6 +105,14 @@ def test_what_is_enough_is_printed_as_it_was_used(tmp_path: Path) -> None:
     assert "OLLAMA_CONTEXT_LENGTH=768 " in settings.shell[0]
 
 
+def test_of_a_running_server_whose_context_the_file_does_not_tell_none_is_printed(tmp_path: Path) -> None:
+    running = "{kind: ollama, model: m, slots: 4, url: 'http://127.0.0.1:9'}"
+    found = analysed(tmp_path, PAGES.replace("SERVER", running), tokens=9000)
+    (use,) = found.candidates[0].servers
+    assert (use.context_tokens, use.need) == (0, None)
+    assert found.choice.settings[0].shell == ("OLLAMA_NUM_PARALLEL=4 ollama serve",)
+
+
 def test_what_was_seen_goes_before_an_estimate_unless_sizes_vary_or_calls_failed(tmp_path: Path) -> None:
     run = predict(loaded_of(tmp_path, PAGES), load_profile(PROFILE), repeats=1, extrapolate=True).run
     calls = [call for call in run.calls if call.node == "long"]
