@@ -339,6 +339,7 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
+            machine=str(details.get("machine", "")),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

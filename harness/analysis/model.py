@@ -85,6 +85,7 @@ class ServerUse(NamedTuple):
     first: str = ""  # who goes first, as a clause
     key: KeyCode | None = None  # the same as code to copy; None: first come, first served
     simplicity: tuple[int, int, int] = (0, 0, 0)  # see `harness.core.plan.simplicity_of`
+    machine: str = ""  # that it stands on, as the workload names it; "": it names none
 
 
 class PoolUse(NamedTuple):

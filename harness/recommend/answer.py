@@ -235,10 +235,19 @@ def _predicted(
     )
     calls = sum(fmean(one.calls for one in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
-    first, by_model = profiles
-    run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
+    first, by_model, by_machine = profiles
+    run = predict(
+        loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
+    ).run
     return with_resampling(
-        run, loaded, first, profiles=resamples, given=given, extrapolate=extrapolate, by_model=by_model
+        run,
+        loaded,
+        first,
+        profiles=resamples,
+        given=given,
+        extrapolate=extrapolate,
+        by_model=by_model,
+        by_machine=by_machine,
     )
 
 
