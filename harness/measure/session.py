@@ -113,7 +113,7 @@ async def measure(
             server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, loaded.models[name])
             endpoints[name] = await stack.enter_async_context(server)
         machines = {name: spec.machine for name, spec in loaded.servers.items()}
-        facts = [await _examine(endpoint, machines[name], progress) for name, endpoint in endpoints.items()]
+        facts = [_standing(await _examine(one, progress), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
         notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans, machines)))
@@ -265,7 +265,12 @@ def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str]
     return fill
 
 
-async def _examine(endpoint: Endpoint, machine: str | None, progress: Progress) -> ServerFacts:
+def _standing(facts: ServerFacts, machine: str | None) -> ServerFacts:
+    """Return what was found of a server with the machine that the workload names for it."""
+    return facts if machine is None else facts._replace(details={**facts.details, "machine": machine})
+
+
+async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     """Warm a server up, find how many slots it really has and what a call costs where nobody waits: for each model."""
     server = endpoint.server
     views = endpoint.models()
@@ -293,7 +298,7 @@ async def _examine(endpoint: Endpoint, machine: str | None, progress: Progress) 
         version=server.version,
         exact_queue=server.exact_queue,
         baseline=found[0].baseline,
-        details=server.details if machine is None else {**server.details, "machine": machine},
+        details=server.details,
         models=tuple(found) if len(found) > 1 else (),
     )
 

@@ -196,12 +196,14 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
         for queue, *others in groups:
             spec = space.loaded.servers[queue.server]
             threads = str(spec.engine_threads or "")
+            names_of = (queue.server, *(other.server for other in others))
+            machines = tuple(space.loaded.servers[server].machine for server in names_of)
             uses.append(
                 PathUse(
                     verdict.path,
                     verdict.pipelines,
                     name,
-                    (queue.server, *(other.server for other in others)),
+                    names_of,
                     queue.slots,
                     queue.concurrency.name,
                     queue.scheduling.name,
@@ -209,6 +211,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
                     threads,
                     " ".join(sorted(pools)),
                     spec.context_tokens,
+                    machines if any(machines) else (),
                 )
             )
     return tuple(uses)
