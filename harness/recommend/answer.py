@@ -83,7 +83,7 @@ def recommend(
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
-    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {profile.name}")
+    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
     searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
     if not searched.finalists:
         raise KeyboardInterrupt  # before anything was known
@@ -91,7 +91,8 @@ def recommend(
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
-    if not problem.profiles.by_model and any(call.outcome == "error" for call in run.calls):
+    one_model = len({spec.model for spec in loaded.servers.values()}) == 1
+    if one_model and any(call.outcome == "error" for call in run.calls):
         longest = longest_of(loaded, profile, given)  # a slot has refused the longest
     run, analysis = _undominated(run, space, needed)
     names = answer_of(analysis)
@@ -103,7 +104,7 @@ def recommend(
         workload=loaded.workload.name,
         description=loaded.workload.description,
         profile=", ".join(one.name for one in problem.profiles.all),
-        machine=profile.machine,
+        machine=", ".join(dict.fromkeys(one.machine for one in problem.profiles.all)),
         paths=judge.paths,
         origin="predicted",
         notes=tuple(_notes(analysis, longest, searched)),

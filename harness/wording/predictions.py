@@ -32,8 +32,8 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
         last: what the last scoring on it found, as `harness.predict.history` keeps it.
         machines: that the workload names and this profile is given for; none = it is for all others.
     """
-    of = f" for {'machine' if len(machines) == 1 else 'machines'} {', '.join(machines)}" if machines else ""
-    where = f'Predicted on profile "{profile.name}"{of} ({profile.machine}; {profile.origin}).'
+    whose = f" for {'machine' if len(machines) == 1 else 'machines'} {', '.join(machines)}" if machines else ""
+    where = f'Predicted on profile "{profile.name}"{whose} ({profile.machine}; {profile.origin}).'
     held = profile.held_out
     notes = []
     if held is not None:
