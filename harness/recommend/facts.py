@@ -29,6 +29,7 @@ __all__ = [
     "MeasurementEnd",
     "MemoryNeed",
     "MemorySource",
+    "MoreMachines",
     "NearestToGoals",
     "NoTwoServers",
     "NotInProfile",
@@ -223,6 +224,12 @@ class SameMachines(NamedTuple):
     like: str
 
 
+class MoreMachines(NamedTuple):
+    """Machines beyond those on which two models have their servers."""
+
+    machines: tuple[str, ...]
+
+
 class OtherModel(NamedTuple):
     """Machines whose servers have another model than the one that is asked for."""
 
@@ -241,6 +248,7 @@ Excluded = (
     | TwoSchedulings
     | OneEach
     | SameMachines
+    | MoreMachines
     | OtherModel
 )
 

@@ -15,11 +15,12 @@ from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
 from harness.recommend.designs import ways_of
-from harness.recommend.facts import DoNotFit, Excluded, OneServerForBoth, TooMuch, TwoSchedulings
+from harness.recommend.facts import DoNotFit, Excluded, MoreMachines, OneServerForBoth, TooMuch, TwoSchedulings
 from harness.recommend.space import Candidate, Space, halves_of, slot_counts
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec, same_model
 
 __all__ = ["asked_models", "check_models", "server_like", "space_of_two"]
@@ -90,6 +91,9 @@ def space_of_two(
     choices: list[list[ServerSpec]] = []
     likes = {model: server_like(loaded, model) for model in models}
     apart = len({like.machine for like in likes.values()}) == len(likes)  # then each has a machine to itself
+    used = {like.machine for like in likes.values()}
+    if others := tuple(machine or "here" for machine in by_machine(loaded.servers) if machine not in used):
+        left_out.append(MoreMachines(others))
     for model, like in likes.items():
         slots = slot_counts(like, profiles[model], extrapolate, max_slots, left_out)
         if apart:

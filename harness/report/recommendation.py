@@ -194,7 +194,9 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [*one.shell, *one.code]
         remarks += one.remarks
     whole = f"Whole, as files and code: --settings {kinds_listed()}."
-    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks, whole), code=tuple(lines))
+    return _Section(
+        "Settings to copy", items=(*dict.fromkeys(remarks), *analysis.choice.remarks, whole), code=tuple(lines)
+    )
 
 
 def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:

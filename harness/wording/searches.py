@@ -13,6 +13,7 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     MemorySource,
+    MoreMachines,
     NotInProfile,
     NoTwoServers,
     OneEach,
@@ -105,7 +106,7 @@ def excluded_what(item: Excluded) -> str:
             return "two servers on one machine"
         case SameMachines(machines):
             return f"one server alone on {', '.join(machines)}"
-        case OtherModel(machines):
+        case OtherModel(machines) | MoreMachines(machines):
             return ", ".join(machines)
         case _:
             return "two servers with different orders"
@@ -134,6 +135,8 @@ def excluded_why(item: Excluded) -> str:
             return f"each of {', '.join(machines)} has one; name others in `compare`"
         case SameMachines(machines, like):
             return f"{'it is' if len(machines) == 1 else 'they are'} like {like}, which stands for {_them(machines)}"
+        case MoreMachines():
+            return "each of the two models has one server; name others in `compare`"
         case OtherModel(machines, model):
             return f"no server with {model} stands there"
         case _:
