@@ -32,7 +32,7 @@ def read_named(text: str, machines: Collection[str]) -> Named:
     return Named(machine, model, profile) if machine in machines else Named(None, left, profile)
 
 
-def profiles_of(named: Sequence[str], near: Path, loaded: Loaded) -> Profiles:
+def profiles_of(named: Sequence[str], near: Path, loaded: Loaded, *, unused: bool = False) -> Profiles:
     """Read the profiles of a prediction; those in `near` come before those that are shipped.
 
     A machine that is not named has what the file says of it, else what its simulated servers play, else what all the
@@ -42,11 +42,12 @@ def profiles_of(named: Sequence[str], near: Path, loaded: Loaded) -> Profiles:
         named: as `read_named` takes them: one for everything, or for each machine, or each model.
         near: the workload's folder.
         loaded: the workload.
+        unused: the machines of servers that no candidate uses need one too.
 
     Raises:
         UserError: there is no such profile, a machine or a model has none or two, or one is for nobody.
     """
-    servers = {**loaded.workload.servers, **loaded.servers}
+    servers = loaded.known_servers
     machines = [machine for machine in by_machine(servers) if machine is not None]
     found: dict[str | None, dict[str, str]] = {}
     for text in named:
@@ -64,7 +65,7 @@ def profiles_of(named: Sequence[str], near: Path, loaded: Loaded) -> Profiles:
             f"--profile {next(iter(rest.values()))}: every server stands on a machine with a profile of its own; leave "
             f"it out, or name the machine: --profile {machines[0]}=NAME"
         )
-    if rest is None and any(machine not in found for machine in by_machine(loaded.servers)):
+    if rest is None and any(machine not in found for machine in by_machine(servers if unused else loaded.servers)):
         raise UserError(_lacking(needs_rest, found))
     if rest is None:
         return Profiles(next(iter(elsewhere.values())).first, by_machine=elsewhere)
@@ -84,7 +85,7 @@ def _check_named(one: Named, text: str, others: Mapping[str, str], machines: Seq
         whom = f'model "{one.model}"' if one.model else "everything" if one.machine is None else ""
         where = f'machine "{one.machine}"' if one.machine is not None else ""
         raise UserError(f"--profile: two profiles for {' on '.join(filter(None, (whom, where)))}; give one")
-    specs = [*loaded.workload.servers.values(), *loaded.servers.values()]
+    specs = loaded.known_servers.values()
     nodes = [node.model for pipeline in loaded.pipelines for node in pipeline.graph.nodes if node.model]
     models = dict.fromkeys([*nodes, *(spec.model for spec in specs)])
     if one.model and not any(same_model(one.model, model) for model in models):
@@ -99,7 +100,7 @@ def _own_profile(loaded: Loaded, machine: str, names: Sequence[str]) -> str:
     spec = loaded.workload.machines.get(machine)
     if spec is not None and spec.profile is not None:
         return spec.profile
-    servers = {**loaded.workload.servers, **loaded.servers}
+    servers = loaded.known_servers
     played = {one.profile if (one := servers[name].simulation) is not None else "" for name in names}
     return played.pop() if len(played) == 1 else ""
 

@@ -137,8 +137,8 @@ def _profiles(loaded: Loaded, options: RecommendOptions, near: Path, progress: P
     """Return the profile of the model, or those of two; where servers name machines, those of each machine."""
     models = asked_models(loaded)
     named: dict[str, str] = {}
-    if any(spec.machine is not None for spec in loaded.servers.values()):
-        return profiles_of(options.assumptions.profiles, near, loaded)
+    if any(spec.machine is not None for spec in loaded.known_servers.values()):
+        return profiles_of(options.assumptions.profiles, near, loaded, unused=True)
     for text in options.assumptions.profiles:
         model, _, name = text.rpartition("=")
         if (len(models) > 1) != bool(model):

@@ -75,7 +75,7 @@ def rooms_of(loaded: Loaded, profiles: Profiles, limit_bytes: int | None = None)
         limit_bytes: what every machine has of which the file does not say it, where it is given.
     """
     rooms: dict[str, Room] = {}
-    for machine in by_machine(loaded.servers):
+    for machine in by_machine(loaded.known_servers):
         if machine is None:
             continue
         spec = loaded.workload.machines.get(machine)

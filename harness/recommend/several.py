@@ -92,7 +92,7 @@ def space_of_two(
     likes = {model: server_like(loaded, model) for model in models}
     apart = len({like.machine for like in likes.values()}) == len(likes)  # then each has a machine to itself
     used = {like.machine for like in likes.values()}
-    if others := tuple(machine or "here" for machine in by_machine(loaded.servers) if machine not in used):
+    if others := tuple(machine or "here" for machine in by_machine(loaded.known_servers) if machine not in used):
         left_out.append(MoreMachines(others))
     for model, like in likes.items():
         slots = slot_counts(like, profiles[model], extrapolate, max_slots, left_out)

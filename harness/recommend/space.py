@@ -153,7 +153,7 @@ def design_space(
 def places_of(loaded: Loaded, base: str, profile: Profile, by_machine: Mapping[str, Profiles]) -> dict[str, Place]:
     """Return the machines on which a server with the model of `base` stands, by its server with most slots there."""
     model, found = loaded.servers[base].model, dict[str, Place]()
-    mine = {name: spec for name, spec in loaded.servers.items() if same_model(spec.model, model)}
+    mine = {name: spec for name, spec in loaded.known_servers.items() if same_model(spec.model, model)}
     for machine, names in servers_by_machine(mine).items():
         name = base if base in names else most_slots({name: mine[name] for name in names})
         like = mine[name]
@@ -185,7 +185,7 @@ def _about_machines(loaded: Loaded, places: Mapping[str, Place]) -> Iterator[Exc
         alike = tuple(names[other] for other, place in places.items() if place.same_as == name)
         if alike:
             yield SameMachines(alike, names[name])
-    others = tuple(m or "here" for m in servers_by_machine(loaded.servers) if (m or "here") not in names.values())
+    others = tuple(m or "here" for m in servers_by_machine(loaded.known_servers) if (m or "here") not in names.values())
     if others:
         yield OtherModel(others, next(iter(places.values())).like.model)
 

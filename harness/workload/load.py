@@ -62,6 +62,11 @@ class Loaded(NamedTuple):
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
 
+    @property
+    def known_servers(self) -> dict[str, ServerSpec]:
+        """The servers of the file, those that no plan uses too, and the derived ones."""
+        return {**self.workload.servers, **self.servers}
+
     def resolved(self) -> Workload:
         """Return the workload as it can be taken elsewhere: with its role cards in `agents`, beside its `copies`."""
         agents = FrozenDict({**self.workload.agents, **self.cards})

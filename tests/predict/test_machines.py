@@ -86,7 +86,9 @@ def test_noise_is_that_of_a_server_alone(tmp_path: Path) -> None:
     paper = profile(tmp_path, NOISY)
     apart = predict(loaded(tmp_path, "gpu0", "gpu1"), paper, repeats=3)
     alone = WORKLOAD.replace("left: one, right: two}", "left: one, right: one}")
-    with_right = predict(loaded(tmp_path, "gpu0", "", alone.replace("jobs: 2", "jobs: 1, after: left")), paper, repeats=3)
+    with_right = predict(
+        loaded(tmp_path, "gpu0", "", alone.replace("jobs: 2", "jobs: 1, after: left")), paper, repeats=3
+    )
     first = [call.reply for call in with_right.run.calls if call.pipeline == "left"]
     assert [call.reply for call in apart.run.calls if call.pipeline == "left"] == first
 
@@ -123,9 +125,11 @@ def test_four_gpus_behind_a_balancer(tmp_path: Path) -> None:
     one_s = 0.25 + 4 * 0.1875
     spread = [call.reply.end_s for call in found.run.calls if call.candidate == "spread"]
     assert spread == [one_s] * 8
-    one = sorted(call.reply.end_s for call in found.run.calls if call.candidate == "one")
+    one = sorted(call.reply.end_s or 0.0 for call in found.run.calls if call.candidate == "one")
     assert one == [n * one_s for n in (1, 1, 2, 2, 3, 3, 4, 4)]
-    text = " ".join(sentence for part in said(analyse(found.run)).paths for sentence in (part.headline, *part.sentences))
+    text = " ".join(
+        sentence for part in said(analyse(found.run)).paths for sentence in (part.headline, *part.sentences)
+    )
     assert all(f"g{n} on gpu{n}: 2 slots" in text for n in range(4))
     assert [server.details["machine"] for server in found.run.servers] == ["gpu0", "gpu1", "gpu2", "gpu3"]
 
@@ -173,9 +177,7 @@ def test_a_server_of_two_models_beside_another_machine(tmp_path: Path) -> None:
     text = text.replace("slots: 2, url", "slots: 1, url").replace("placement: {left: two}", "placement: PLACED")
     small = profile(tmp_path, PROFILE.replace("contention: null", "contention: {2: 1.0}\nload_s: 1.0"), "small")
     large = profile(tmp_path, SLOW.replace("contention: null", "contention: {2: 1.0}\nload_s: 1.0"), "large")
-    extra = (
-        "  tail: {path: batch, jobs: 1, nodes: {c: {agent: {prompt: x, output_tokens: 5, model: large}}}}\nservers:"
-    )
+    extra = "  tail: {path: batch, jobs: 1, nodes: {c: {agent: {prompt: x, output_tokens: 5, model: large}}}}\nservers:"
     placed = "{left: two, right: two, tail: one}"
     text = text.replace("servers:", extra, 1).replace("PLACED", placed).replace("model: none", "model: large")
     both = Profiles(large, {"small": small, "large": large})
@@ -185,7 +187,9 @@ def test_a_server_of_two_models_beside_another_machine(tmp_path: Path) -> None:
     assert len(ends(found, "left")) == 3
     with pytest.raises(UserError, match="a server with several models beside another server on the same machine"):
         predict(loaded(tmp_path, "gpu0", "gpu0", text), large, repeats=1, by_model=both.by_model)
-    with pytest.raises(UserError, match=r'2 models on machine "gpu1".*--profile gpu1:large=NAME --profile gpu1:small=NAME'):
+    with pytest.raises(
+        UserError, match=r'2 models on machine "gpu1".*--profile gpu1:large=NAME --profile gpu1:small=NAME'
+    ):
         predict(loaded(tmp_path, "gpu0", "gpu1", text), large, repeats=1, by_machine={"gpu1": Profiles(large)})
 
 
@@ -200,7 +204,9 @@ def factors(folder: Path, by_machine: dict[str, Profiles], first: Profile) -> di
     run = with_resampling(found.run, workload, first, profiles=20, by_machine=by_machine)
     assert run.resampled is not None
     notes = " ".join(note.text for note in run.notes)
-    assert ("independent, servers with one profile share its error" in notes) == (by_machine["gpu0"] != by_machine["gpu1"])
+    assert ("independent, servers with one profile share its error" in notes) == (
+        by_machine["gpu0"] != by_machine["gpu1"]
+    )
     return {key: value for key, value in run.resampled.factors.items() if key.endswith("/time")}
 
 
