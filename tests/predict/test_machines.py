@@ -82,6 +82,19 @@ def test_two_servers_on_one_machine_slow_each_other(tmp_path: Path) -> None:
     assert ends(by_halves, "left") == [0.625, 1.25, 1.875]
 
 
+def test_two_on_one_machine_and_one_elsewhere(tmp_path: Path) -> None:
+    """The two slow each other as ever, to the last bit, and the third is as if alone."""
+    third = '  third: {kind: ollama, model: none, slots: 1, url: "http://127.0.0.1:3", machine: gpu2}\ncompare:'
+    nodes = "  more: {path: batch, jobs: 3, nodes: {c: {agent: {prompt: "
+    text = WORKLOAD.replace("compare:", third).replace("right: two}", "right: two, more: third}")
+    text = text.replace("servers:", f'{nodes}"{"0123456789abcdef" * 4}", output_tokens: 5}}}}}}}}\nservers:')
+    paper = profile(tmp_path, SHARED)
+    three = predict(loaded(tmp_path, "host", "host", text), paper, repeats=1)
+    two = predict(loaded(tmp_path, "host", "host"), paper, repeats=1)
+    assert [time for time in times(three) if time[0] != "more"] == times(two)
+    assert ends(three, "more") == [0.625, 1.25, 1.875]
+
+
 def test_noise_is_that_of_a_server_alone(tmp_path: Path) -> None:
     paper = profile(tmp_path, NOISY)
     apart = predict(loaded(tmp_path, "gpu0", "gpu1"), paper, repeats=3)
