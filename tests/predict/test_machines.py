@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from predict.paper import PROFILE
 
 from harness.analysis.analyse import analyse
+from harness.cli.app import _main
 from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.predict.resampling import with_resampling
@@ -145,6 +148,25 @@ def test_four_gpus_behind_a_balancer(tmp_path: Path) -> None:
     )
     assert all(f"g{n} on gpu{n}: 2 slots" in text for n in range(4))
     assert [server.details["machine"] for server in found.run.servers] == ["gpu0", "gpu1", "gpu2", "gpu3"]
+
+
+def test_the_example_of_the_docs_prints_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/language/machines.md").read_text(encoding="utf-8")
+    example = re.search(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```console\n\$ (.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    assert shown is not None
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path))
+    Path("two-gpus.yaml").write_text(example[1], encoding="utf-8")
+    monkeypatch.setattr("sys.argv", [*shlex.split(shown[1]), "--resamples", "0"])
+    assert _main() == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for part in filter(None, map(str.strip, shown[2].split("...\n"))):
+        assert " ".join(part.split()) in printed
 
 
 # --- profiles by machine ----------------------------------------------------------------------------------------------

@@ -195,10 +195,8 @@ def test_servers_on_different_machines_are_different_processes(tmp_path: Path, m
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/pair.yaml").write_text(PAIR, encoding="utf-8")
     half = SimulatedServer(kind="simulated", profile="pair", slots=1, threads="half")
-    on = {
-        name: half.model_copy(update={"machine": m})
-        for name, m in zip("abcd", ("gpu0", "gpu1", "gpu0", None), strict=True)
-    }
+    named = {"a": "gpu0", "b": "gpu1", "c": "gpu0", "d": None}
+    on = {name: half.model_copy(update={"machine": machine}) for name, machine in named.items()}
     started: list[tuple[str, Mapping[int, float] | None]] = []
 
     @asynccontextmanager
