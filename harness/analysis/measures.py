@@ -345,6 +345,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
             max_queue=int(details["max_queue"]) if "max_queue" in details else None,
             need=needs.get(queue.server),
+            machine=str(details.get("machine", "")),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

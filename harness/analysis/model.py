@@ -94,6 +94,8 @@ class ServerUse(NamedTuple):
         """The context of a slot that each of its calls fits into; 0 where it is not known."""
         return self.context_tokens if self.need is None else max(self.context_tokens, self.need.enough)
 
+    machine: str = ""  # that it stands on, as the workload names it; "": it names none
+
 
 class PoolUse(NamedTuple):
     """How one of several servers is chosen for the calls of a pipeline."""

@@ -51,6 +51,17 @@ class DeployedServer(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def note(self) -> str:
+        """What a comment beside it says: its name where there are others, and the machine that it stands on."""
+        on = f"on {self.use.machine}" if self.use.machine else ""
+        return " ".join(filter(None, (self.use.server if self.several else "", on)))
+
+    @property
+    def comment(self) -> str:
+        """The machine that it stands on as a comment behind a line; "" where none is named."""
+        return f"  # on {self.use.machine}" if self.use.machine else ""
+
+    @property
     def service(self) -> str:
         """What the service is called: Ollama's own name where there is one server or this is the first."""
         return "ollama" if self.port == FIRST_PORT else f"ollama-{self.use.server}"

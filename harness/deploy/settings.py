@@ -67,6 +67,12 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if len(servers) > 1:
         remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
+    if len({server.use.machine for server in servers}) > 1:
+        remarks.append(
+            "Servers on different machines: where those are GPUs of one host, start each with CUDA_VISIBLE_DEVICES; "
+            "where they are hosts, start each there with OLLAMA_HOST=0.0.0.0:PORT, behind a firewall, and put the "
+            "host's address in place of 127.0.0.1 in code."
+        )
     return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
 
 

@@ -128,7 +128,7 @@ class ModelledServers:
         self._open[call_id] = sent
         sent.queue = queue
         sent.load_s = 0.0
-        if self._which:
+        if queue in self._which:
             sent.model = self._which[queue][call.pipeline][call.node]
         if self._direct[queue]:
             sent.outside = False

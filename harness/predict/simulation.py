@@ -20,7 +20,7 @@ from harness.predict.sizes import Sizes
 from harness.profiles.fitted_range import out_of_range
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
-from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, unpredicted
+from harness.wording.predictions import about_profile, about_score, assumed, extrapolated_prompts, unpredicted
 from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
@@ -46,21 +46,23 @@ def predict(
     given: Given = None,
     extrapolate: bool = False,
     by_model: Mapping[str, Profile] | None = None,
+    by_machine: Mapping[str, Profiles] | None = None,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
     Args:
         loaded: the workload.
-        profile: of the machine; every server of the workload is taken to stand on it.
+        profile: of the machine; every server of the workload that names no other is taken to stand on it.
         repeats: how often, with other draws each time.
         tokens_of: lengths of the calls as observed; None = as forecast.
         given, extrapolate: see `harness.predict.servers.modelled`.
         by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
+        by_machine: profiles of machines that have their own.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
     """
-    profiles = Profiles(profile, by_model or {})
+    profiles = Profiles(profile, by_model or {}, by_machine or {})
     trials: list[TrialRecord] = []
     records = Records()
     refused: dict[str, str] = {}
@@ -77,7 +79,7 @@ def predict(
             refused[plan.name] = str(error)
             continue
         notes |= dict.fromkeys(servers.notes)
-        loads |= bool(servers.load_s)
+        loads |= servers.loads
         for repeat in range(repeats):
             end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
@@ -97,14 +99,19 @@ def predict(
         copies=loaded.copies(),
         candidates=tuple(plan.name for plan in loaded.plans if plan.name not in refused),
         machine={
-            "cpu": profile.machine,
+            "cpu": ", ".join(dict.fromkeys(one.machine for one in profiles.all)),
             "profile": ", ".join(one.name for one in profiles.all),
-            "engine": profile.engine,
-            "model": ", ".join(one.model for one in profiles.all),
+            "engine": ", ".join(dict.fromkeys(one.engine for one in profiles.all)),
+            "model": ", ".join(dict.fromkeys(one.model for one in profiles.all)),
         },
-        servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
+        servers=tuple(_facts(profiles.on(spec.machine).first, name, spec) for name, spec in loaded.servers.items()),
         notes=(
-            *(note for one in profiles.all for note in about_profile(one, last_score(one.name))),
+            *(
+                note
+                for one in profiles.all
+                for note in about_profile(one, last_score(one.name), profiles.machines_of(one))
+            ),
+            *(about_score(last_score(profiles.name)) if len(profiles.all) > 1 else ()),
             *assumed(notes),
             *extrapolated_prompts(
                 found
@@ -179,6 +186,8 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
             details["threads"] = known[0]
     if spec.pinned_batch_tokens is not None:
         details["batch_tokens"] = spec.pinned_batch_tokens
+    if spec.machine is not None:
+        details["machine"] = spec.machine
     if spec.load_limit is not None:
         details["max_loaded_models"] = spec.load_limit
     if spec.queue_limit is not None:

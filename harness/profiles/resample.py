@@ -23,7 +23,9 @@ class Resampled(NamedTuple):
     profiles: tuple[Profile, ...]  # none where the source is unknown
 
 
-def resampled(profile: Profile, wanted: int, seed: int = 0, *, exchange_prompts: bool = False) -> Resampled:
+def resampled(
+    profile: Profile, wanted: int, seed: int = 0, *, exchange_prompts: bool = False, which: str = ""
+) -> Resampled:
     """Return up to `wanted` profiles: the resampled calibrations that it keeps, else draws from its standard errors.
 
     Values drawn from standard errors are log-normal and independent, which those of one fit are not: what depends on
@@ -36,20 +38,22 @@ def resampled(profile: Profile, wanted: int, seed: int = 0, *, exchange_prompts:
         exchange_prompts: every slot setting takes the prompt costs of any setting with the same threads. What reading
             a prompt costs does not depend on the number of slots, so each setting has measured the same; far outside
             the prompts that were measured, how far the settings lie apart is how little is known.
+        which: of several profiles that are drawn independently of each other; "" = the first.
     """
-    found = _resampled(profile, wanted, seed)
+    key = (which,) if which else ()
+    found = _resampled(profile, wanted, seed, key)
     if not exchange_prompts:
         return found
-    return Resampled(found.source, tuple(_exchanged(one, seed, i) for i, one in enumerate(found.profiles)))
+    return Resampled(found.source, tuple(_exchanged(one, seed, key, i) for i, one in enumerate(found.profiles)))
 
 
-def _resampled(profile: Profile, wanted: int, seed: int) -> Resampled:
+def _resampled(profile: Profile, wanted: int, seed: int, key: tuple[str, ...]) -> Resampled:
     settings = [*profile.slots.values(), *(profile.half or {}).values()]
     if all(setting.replicates for setting in settings):
         kept = min(len(values) for setting in settings for values in setting.replicates.values())
         return Resampled("resampled calibration", tuple(_kept(profile, i) for i in range(min(wanted, kept))))
     if any(setting.standard_error or setting.replicates for setting in settings):
-        return Resampled("standard errors", tuple(_drawn(profile, seed, i) for i in range(wanted)))
+        return Resampled("standard errors", tuple(_drawn(profile, seed, key, i) for i in range(wanted)))
     return Resampled("unknown", ())
 
 
@@ -66,12 +70,12 @@ def _kept(profile: Profile, i: int) -> Profile:
     return profile.model_copy(update={**changed, "contention": contention})
 
 
-def _drawn(profile: Profile, seed: int, i: int) -> Profile:
+def _drawn(profile: Profile, seed: int, which: tuple[str, ...], i: int) -> Profile:
     normal = NormalDist()
 
     def factor(error: float, *key: int | str) -> float:
         sd = sqrt(log1p(error * error))  # of the logarithm
-        return exp(sd * normal.inv_cdf(max(uniform(seed, *key, "profile", i), 1e-12)))
+        return exp(sd * normal.inv_cdf(max(uniform(seed, *which, *key, "profile", i), 1e-12)))
 
     changed = {
         family: {
@@ -90,7 +94,7 @@ def _drawn(profile: Profile, seed: int, i: int) -> Profile:
     return profile.model_copy(update=changed)
 
 
-def _exchanged(profile: Profile, seed: int, i: int) -> Profile:
+def _exchanged(profile: Profile, seed: int, which: tuple[str, ...], i: int) -> Profile:
     changed: dict[str, dict[str, SlotSetting]] = {}
     for family, settings in _families(profile).items():
         known = [setting for setting in settings.values() if setting.prefill_s_per_token is not None]
@@ -99,7 +103,7 @@ def _exchanged(profile: Profile, seed: int, i: int) -> Profile:
             if setting not in known
             else setting.model_copy(
                 update={
-                    key: getattr(known[int(uniform(seed, family, slots, "prompts", i) * len(known))], key)
+                    key: getattr(known[int(uniform(seed, *which, family, slots, "prompts", i) * len(known))], key)
                     for key in PROMPT_COSTS
                 }
             )

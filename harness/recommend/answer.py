@@ -84,7 +84,7 @@ def recommend(
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
-    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {profile.name}")
+    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
     searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
     if not searched.finalists:
         raise KeyboardInterrupt  # before anything was known
@@ -92,7 +92,8 @@ def recommend(
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     longest = longest_call(run.calls, {name: spec.known_context for name, spec in loaded.servers.items()})
-    if not problem.profiles.by_model and any(call.outcome != "ok" for call in run.calls):
+    one_model = len({spec.model for spec in loaded.servers.values()}) == 1
+    if one_model and any(call.outcome != "ok" for call in run.calls):
         longest = longest_of(loaded, profile, given)  # of what failed the length is not known
     run, analysis = _undominated(run, space, needed)
     longest = _lacking(analysis) or longest
@@ -105,7 +106,7 @@ def recommend(
         workload=loaded.workload.name,
         description=loaded.workload.description,
         profile=", ".join(one.name for one in problem.profiles.all),
-        machine=profile.machine,
+        machine=", ".join(dict.fromkeys(one.machine for one in problem.profiles.all)),
         paths=judge.paths,
         origin="predicted",
         notes=tuple(_notes(analysis, longest, searched)),
@@ -212,12 +213,14 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
         for queue, *others in groups:
             spec = space.loaded.servers[queue.server]
             threads = str(spec.engine_threads or "")
+            names_of = (queue.server, *(other.server for other in others))
+            machines = tuple(space.loaded.servers[server].machine for server in names_of)
             uses.append(
                 PathUse(
                     verdict.path,
                     verdict.pipelines,
                     name,
-                    (queue.server, *(other.server for other in others)),
+                    names_of,
                     queue.slots,
                     queue.concurrency.name,
                     queue.scheduling.name,
@@ -225,6 +228,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
                     threads,
                     " ".join(sorted(pools)),
                     spec.known_context,
+                    machines if any(machines) else (),
                 )
             )
     return tuple(uses)
@@ -251,10 +255,19 @@ def _predicted(
     )
     calls = sum(fmean(one.calls for one in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
-    first, by_model = profiles
-    run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
+    first, by_model, by_machine = profiles
+    run = predict(
+        loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
+    ).run
     return with_resampling(
-        run, loaded, first, profiles=resamples, given=given, extrapolate=extrapolate, by_model=by_model
+        run,
+        loaded,
+        first,
+        profiles=resamples,
+        given=given,
+        extrapolate=extrapolate,
+        by_model=by_model,
+        by_machine=by_machine,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.profiles.fitted_range import OutOfRange
@@ -14,6 +14,7 @@ from harness.units import count, percent
 __all__ = [
     "about_profile",
     "about_resampling",
+    "about_score",
     "assumed",
     "cannot_end",
     "extrapolated_prompts",
@@ -23,14 +24,16 @@ __all__ = [
 ]
 
 
-def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Note, ...]:
+def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Sequence[str] = ()) -> tuple[Note, ...]:
     """Say on which profile it was predicted, and how wrong that was on calls that it was not fitted to.
 
     Args:
         profile: of the machine.
         last: what the last scoring on it found, as `harness.predict.history` keeps it.
+        machines: that the workload names and this profile is given for; none = it is for all others.
     """
-    where = f'Predicted on profile "{profile.name}" ({profile.machine}; {profile.origin}).'
+    whose = f" for {'machine' if len(machines) == 1 else 'machines'} {', '.join(machines)}" if machines else ""
+    where = f'Predicted on profile "{profile.name}"{whose} ({profile.machine}; {profile.origin}).'
     held = profile.held_out
     notes = []
     if held is not None:
@@ -48,15 +51,21 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Not
         where_drifted = ", ".join(drifted)
         text = f"The machine changed speed while the profile was made ({where_drifted}): expect errors of that size."
         notes.append(Note("drift", text))
-    if last and last.get("median_error") is not None:
-        text = (
-            f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
-            f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
-        )
-        notes.append(Note("score", text))
+    notes += about_score(last)
     if held is None and last is None:
         where += " Its error is not known: `slotwise score` shows it."
     return (Note("profile", where), *notes)
+
+
+def about_score(last: Mapping[str, Any] | None) -> tuple[Note, ...]:
+    """Say what the last scoring on a profile, or on several together, found; nothing where there was none."""
+    if not last or last.get("median_error") is None:
+        return ()
+    text = (
+        f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
+        f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
+    )
+    return (Note("score", text),)
 
 
 def assumed(notes: Iterable[str]) -> tuple[Note, ...]:
@@ -96,9 +105,11 @@ def too_large_to_resample() -> Note:
     return Note("not resampled", text)
 
 
-def about_resampling(source: Source, profiles: int, draws: int) -> Note:
-    """Say where the uncertainty of the profile comes from."""
-    each = f"{profiles} of them, {count(draws, 'draw')} each"
+def about_resampling(source: Source, profiles: int, draws: int, several: bool = False) -> Note:
+    """Say where the uncertainty of the profile comes from; of several that they err independently of each other."""
+    each = f"{profiles} of {'each' if several else 'them'}, {count(draws, 'draw')} each"
+    if several and source != "unknown":
+        each += "; the errors of different profiles are independent, servers with one profile share its error"
     match source:
         case "unknown":
             return Note("not resampled", "The uncertainty of the profile is not known: intervals are over draws alone.")

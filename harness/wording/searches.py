@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.core.context import ABOUT
 from harness.recommend.facts import (
     DoNotFit,
@@ -12,9 +14,14 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     MemorySource,
+    MoreMachines,
     NotInProfile,
     NoTwoServers,
+    OneEach,
     OneServerForBoth,
+    OtherModel,
+    Room,
+    SameMachines,
     SearchSummary,
     ShortContext,
     TooMuch,
@@ -97,6 +104,12 @@ def excluded_what(item: Excluded) -> str:
             return f"{', '.join(map(str, slots))} slots"
         case OneServerForBoth():
             return "both models on one server"
+        case OneEach():
+            return "two servers on one machine"
+        case SameMachines(machines):
+            return f"one server alone on {', '.join(machines)}"
+        case OtherModel(machines) | MoreMachines(machines):
+            return ", ".join(machines)
         case _:
             return "two servers with different orders"
 
@@ -120,8 +133,20 @@ def excluded_why(item: Excluded) -> str:
             return f'not in profile "{profile}" (--extrapolate tries them)'
         case OneServerForBoth():
             return "name it in `compare` (max_loaded_models)"
+        case OneEach(machines):
+            return f"each of {', '.join(machines)} has one; name others in `compare`"
+        case SameMachines(machines, like):
+            return f"{'it is' if len(machines) == 1 else 'they are'} like {like}, which stands for {_them(machines)}"
+        case MoreMachines():
+            return "each of the two models has one server; name others in `compare`"
+        case OtherModel(machines, model):
+            return f"no server with {model} stands there"
         case _:
             return "one order on both, or first come, first served on one of them"
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _too_much(why: TooMuch) -> str:
@@ -135,6 +160,8 @@ def limit_text(source: LimitSource) -> str:
             return "is given (--memory)"
         case "free":
             return "is free on this machine"
+        case "file":
+            return f"{source.machine} has"
         case _:
             return f'how much memory there is on the machine of profile "{source.profile}" is not known (--memory)'
 
@@ -153,9 +180,18 @@ def _need(need: MemoryNeed) -> str:
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
         f"context of each slot ({_source(need.source)}), a tenth more for buffers."
     )
+    if need.rooms:
+        return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
     if need.limit_bytes is None:
         return f"{text} Whether it fits is not looked at: {limit_text(need.limit_source)}."
     return f"{text} It has to fit into the {size(need.limit_bytes)} that {limit_text(need.limit_source)}."
+
+
+def _room(machine: str, room: Room) -> str:
+    """Say what the servers on one machine have to fit into."""
+    if room.limit_bytes is None:
+        return f"Whether it fits on {machine} is not looked at: {limit_text(room.source)}."
+    return f"On {machine} it has to fit into the {size(room.limit_bytes)} that {limit_text(room.source)}."
 
 
 def _source(source: MemorySource) -> str:

@@ -9,7 +9,7 @@ from harness.analysis.statistics import P95_NEEDS
 from harness.analysis.timesplit import Parts
 from harness.core.records import Path
 from harness.units import count, seconds
-from harness.wording.figures import GOAL_LABELS, PART_LABELS, estimate_text, listed, quoted, ratio_text
+from harness.wording.figures import GOAL_LABELS, PART_LABELS, estimate_text, listed, quoted, ratio_text, server_text
 from harness.wording.gains import gains_text
 from harness.wording.nobody import none_sentences
 from harness.wording.sequels import sequel_answers, sequels_text
@@ -129,7 +129,9 @@ def _how(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> str:
         scheduling = "" if use.key is None else f", {use.scheduling}"
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
         kept = "" if use.batch_limit is None else f" (at most {count(use.batch_limit, 'batch call')})"
-        texts.append(f"{use.server}: {slots}, {limit} in flight, {use.concurrency}{kept}{scheduling}")
+        texts.append(
+            f"{server_text(use.server, use.machine)}: {slots}, {limit} in flight, {use.concurrency}{kept}{scheduling}"
+        )
     return "; ".join(texts)
 
 

@@ -12,6 +12,7 @@ from harness.core.graph import Pipeline
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
+from harness.workload.machines import started_on
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
@@ -274,6 +275,13 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
+    machines = started_on(loaded.servers)
+    if len(machines) > 1:
+        places = "; ".join(f"{', '.join(names)}: {machine or 'none named'}" for machine, names in machines.items())
+        hints.append(
+            f"Servers without `url` are started on this machine, and the file names several for them ({places}): "
+            "slotwise run refuses that, simulate and recommend --no-measure do not."
+        )
     if loaded.derived:
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}.")
