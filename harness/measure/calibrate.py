@@ -23,6 +23,7 @@ from harness.measure.session import opened
 from harness.measure.texts import PROMPTS, TALKS, count_tokens
 from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
+from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
@@ -233,7 +234,7 @@ def _profile(
         known["contention_replicates"] = {"2": contention.replicates}
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
-    return Profile(
+    separate = Profile(
         version=1,
         name=name,
         origin="assumed" if server.emulated else "measured",  # fitted to a simulation: no machine was measured
@@ -253,6 +254,7 @@ def _profile(
         rows=tuple(row for one in done for row in _rows(one)),
         **known,
     )
+    return pooled(separate)
 
 
 def _notes(done: Sequence[_Calibrated], contention: Contention | None, together: Experiment | None) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens"]
+__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens", "rounded"]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -35,6 +35,11 @@ FITTED = (
 )
 ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
+
+
+def rounded(value: float, digits: int = 6) -> float:
+    """Return a number as a profile keeps it: to so many significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def _mistake(message: str, *at: str) -> PydanticCustomError:
