@@ -14,12 +14,13 @@ from statistics import NormalDist, fmean, variance
 from typing import NamedTuple
 
 from harness.profiles.resample import value_of, with_values
-from harness.profiles.schema import Profile, SlotSetting, rounded
+from harness.profiles.schema import Profile, Row, SlotSetting, rounded
 from harness.workload.schema import FrozenDict
 
 __all__ = ["LEVEL", "pooled"]
 
 LEVEL = 0.01  # chance that equal settings differ somewhere by noise alone (Bonferroni over all that is compared)
+LEAST_S = 1e-9  # a step costs something
 EXACT = 1e-9  # relative error below which a fit is as good as exact
 
 
@@ -46,6 +47,7 @@ ANSWER: _Part = {
 }
 OVERHEAD: _Part = {"overhead_s": lambda call: 1}
 PARTS = (PROMPT, ANSWER, OVERHEAD)
+TOGETHER = ("prompt_step_s", "overhead_s")  # calls that are sent together pay these together
 
 
 class _Estimate(NamedTuple):
@@ -96,7 +98,13 @@ def pooled(profile: Profile) -> Profile:
             for weights in _groups(part, shared, calls):
                 shared |= _shared(part, weights, shared)
         if shared != settings:
-            changed[family] = FrozenDict(shared)
+            rows = [row for row in profile.rows if row.fitted and row.concurrent > 1 and row.half == (family == "half")]
+            changed[family] = FrozenDict(
+                {
+                    slots: _with_bursts(settings[slots], one, [row for row in rows if str(row.slots) == slots])
+                    for slots, one in shared.items()
+                }
+            )
     return profile.model_copy(update=changed) if changed else profile
 
 
@@ -146,10 +154,7 @@ def _estimate(part: _Part, slots: str, setting: SlotSetting) -> _Estimate | None
         values[name] = value
     errors = {name: setting.standard_error.get(name, 0.0) * value for name, value in values.items()}
     times = max((len(setting.replicates.get(name, ())) for name in part), default=0)
-    resampled = tuple(
-        {name: setting.replicates[name][i] if name in setting.replicates else value for name, value in values.items()}
-        for i in range(times)
-    )
+    resampled = tuple({name: _value(setting, name, i) for name in part} for i in range(times))
     return _Estimate(slots, values, errors, resampled if times > 1 else (), setting.drift or 0.0)
 
 
@@ -160,18 +165,16 @@ def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, Sl
     def mean(values: Iterable[float]) -> float:
         return rounded(sum(weight * value for (_, weight), value in zip(group, values, strict=True)))
 
-    values = {name: mean(value_of(one, name) or 0.0 for one, _ in group) for name in part}
+    values = {name: mean(_value(one, name, None) for one, _ in group) for name in part}
     errors, resampled = {}, {}
     for name, value in values.items():
-        known = [one.standard_error.get(name, 0.0) * (value_of(one, name) or 0.0) for one, _ in group]
+        known = [one.standard_error.get(name, 0.0) * _value(one, name, None) for one, _ in group]
         if value and any(known):
             error = math.hypot(*(weight * error for (_, weight), error in zip(group, known, strict=True)))
             errors[name] = rounded(error / value, 2)
         if any(name in one.replicates for one, _ in group):
-            columns = [
-                one.replicates.get(name) or (value_of(one, name) or 0.0,) * _kept(one.replicates) for one, _ in group
-            ]
-            resampled[name] = tuple(mean(row) for row in zip(*columns, strict=False))
+            kept = min(_kept(one.replicates) for one, _ in group)
+            resampled[name] = tuple(mean(_value(one, name, i) for one, _ in group) for i in range(kept))
     besides: dict[str, float] = {}
     if part is OVERHEAD:
         besides = {
@@ -191,6 +194,44 @@ def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, Sl
         )
         for slots in weights
     }
+
+
+def _with_bursts(was: SlotSetting, now: SlotSetting, rows: Sequence[Row]) -> SlotSetting:
+    """Return a setting whose bursts take as long as before, though what a lone call costs has changed.
+
+    What calls at once take was measured on this setting alone: where prompts, contexts and overheads now cost more, a
+    step of several busy slots costs so much less, as it would in one fit of all settings.
+
+    Args:
+        was, now: the setting with lone costs of its own, and with those that it shares.
+        rows: bursts that it was fitted to.
+    """
+    steps_s: dict[str, list[float]] = {}  # as fitted, then under each resampled calibration
+    for row in rows:
+        name = f"step_s.{row.concurrent}"
+        if value_of(was, name) is None or row.prompt_tokens is None or row.output_tokens < 2:
+            continue
+        call = _Lone(row.prompt_tokens, row.output_tokens)
+        often = {
+            key: share(call) * (1 if key in TOGETHER else row.concurrent)
+            for key, share in {**PROMPT, **ANSWER, **OVERHEAD}.items()
+            if key != "step_s.1"
+        }
+        steps_s[name] = []
+        for i in (None, *range(_kept(was.replicates))):
+            less_s = sum(times * (_value(was, key, i) - _value(now, key, i)) for key, times in often.items())
+            steps_s[name].append(rounded(max(LEAST_S, _value(was, name, i) + less_s / (row.output_tokens - 1))))
+    resampled = {name: tuple(values[1:]) for name, values in steps_s.items() if name in was.replicates}
+    return with_values(now, {name: values[0] for name, values in steps_s.items()}).model_copy(
+        update={"replicates": FrozenDict({**now.replicates, **resampled})}
+    )
+
+
+def _value(setting: SlotSetting, name: str, i: int | None) -> float:
+    """Return a fitted value, or that of a resampled calibration; one that is not known costs nothing."""
+    if i is not None and name in setting.replicates:
+        return setting.replicates[name][i]
+    return value_of(setting, name) or 0.0
 
 
 def _kept(replicates: Mapping[str, Sequence[float]]) -> int:
