@@ -29,6 +29,7 @@ class _Lone(NamedTuple):
 
     prompt_tokens: int
     output_tokens: int
+    repetitions: int | None = None  # None: not known
 
 
 # The parts of a lone call, and how often it pays each fitted value of a part (`harness.core.step_costs`). A part is
@@ -57,10 +58,15 @@ class _Estimate(NamedTuple):
     values: Mapping[str, float]
     errors: Mapping[str, float]  # standard errors, in the values' units
     resampled: tuple[Mapping[str, float], ...]  # the values under each resampled calibration
+    noise: float  # relative standard deviation of the same work
     drift: float  # of the machine's speed meanwhile, relative
 
     def times(self, part: _Part, calls: Sequence[_Lone]) -> list[tuple[float, float]]:
-        """Return the seconds of this part in each call, with their variance."""
+        """Return the seconds of this part in each call, with their variance.
+
+        Errors that a fit of a few repetitions finds for itself are too small now and then: a call is taken to be known
+        no better than from its own repetitions.
+        """
         found = []
         for call in calls:
             often = {name: share(call) for name, share in part.items()}
@@ -69,7 +75,8 @@ class _Estimate(NamedTuple):
                 spread = variance(sum(often[name] * value for name, value in one.items()) for one in self.resampled)
             else:
                 spread = sum((often[name] * error) ** 2 for name, error in self.errors.items())
-            found.append((time_s, max(spread, (EXACT * time_s) ** 2)))
+            least = self.noise / math.sqrt(call.repetitions) if call.repetitions else EXACT
+            found.append((time_s, max(spread, (least * time_s) ** 2)))
         return found
 
 
@@ -78,7 +85,7 @@ def pooled(profile: Profile) -> Profile:
 
     A Wald test for each part of a call (prompt, answer, overhead), each pair of settings and each lone call of the
     calibration: the difference of the fitted times is held against their errors, from the resampled calibrations or
-    else the standard errors, and against how far the machine's speed drifted apart while the two were calibrated.
+    else the standard errors, and, unless the two were measured in turns, the drift of the machine's speed.
     Settings of which no two differ take their mean, weighted by precision. So do their resampled calibrations, place
     by place: they are equal under each of them too. Without lone calls in `rows`, or where a value has no error,
     nothing says what is noise, and the settings stay as they are. What was pooled before comes back unchanged.
@@ -92,10 +99,14 @@ def pooled(profile: Profile) -> Profile:
     changed = {}
     for family, settings in families.items():
         lone = [row for row in profile.rows if row.fitted and row.concurrent == 1 and row.half == (family == "half")]
-        calls = sorted({_Lone(row.prompt_tokens, row.output_tokens) for row in lone if row.prompt_tokens is not None})
+        calls = list(
+            dict.fromkeys(
+                _Lone(row.prompt_tokens, row.output_tokens, row.repetitions) for row in lone if row.prompt_tokens
+            )
+        )
         shared = dict(settings)
         for part in PARTS if calls else ():
-            for weights in _groups(part, shared, calls):
+            for weights in _groups(part, shared, calls, drifts=not profile.in_turns):
                 shared |= _shared(part, weights, shared)
         if shared != settings:
             rows = [row for row in profile.rows if row.fitted and row.concurrent > 1 and row.half == (family == "half")]
@@ -108,7 +119,9 @@ def pooled(profile: Profile) -> Profile:
     return profile.model_copy(update=changed) if changed else profile
 
 
-def _groups(part: _Part, settings: Mapping[str, SlotSetting], calls: Sequence[_Lone]) -> list[dict[str, float]]:
+def _groups(
+    part: _Part, settings: Mapping[str, SlotSetting], calls: Sequence[_Lone], *, drifts: bool
+) -> list[dict[str, float]]:
     """Return the groups of two settings or more that do not differ in a part: the weight of each by its slots."""
     known = [one for slots in sorted(settings, key=int) if (one := _estimate(part, slots, settings[slots])) is not None]
     pairs = list(combinations(known, 2))
@@ -118,7 +131,7 @@ def _groups(part: _Part, settings: Mapping[str, SlotSetting], calls: Sequence[_L
     beyond = NormalDist().inv_cdf(1 - LEVEL / (2 * len(PARTS) * max(1, len(pairs)) * len(calls)))
 
     def differ(a: _Estimate, b: _Estimate) -> bool:
-        apart = a.drift - b.drift
+        apart = math.hypot(a.drift, b.drift) if drifts else 0.0
         return any(
             abs(a_s - b_s) > beyond * math.sqrt(a_spread + b_spread + (apart * (a_s + b_s) / 2) ** 2)
             for (a_s, a_spread), (b_s, b_spread) in zip(times[a.slots], times[b.slots], strict=True)
@@ -155,7 +168,7 @@ def _estimate(part: _Part, slots: str, setting: SlotSetting) -> _Estimate | None
     errors = {name: setting.standard_error.get(name, 0.0) * value for name, value in values.items()}
     times = max((len(setting.replicates.get(name, ())) for name in part), default=0)
     resampled = tuple({name: _value(setting, name, i) for name in part} for i in range(times))
-    return _Estimate(slots, values, errors, resampled if times > 1 else (), setting.drift or 0.0)
+    return _Estimate(slots, values, errors, resampled if times > 1 else (), setting.noise or 0.0, setting.drift or 0.0)
 
 
 def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, SlotSetting]) -> dict[str, SlotSetting]:

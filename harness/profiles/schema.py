@@ -184,6 +184,7 @@ class Row(ProfilePart):
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     fitted: bool = Field(description="Whether this profile was fitted on it; the others test it.")
     half: bool = Field(default=False, description="On a server with half of the cores.")
+    repetitions: PositiveInt | None = Field(default=None, description="`wall_s` is the median of so many.")
 
 
 class Profile(ProfilePart):
@@ -213,6 +214,9 @@ class Profile(ProfilePart):
     )
     contention_replicates: ByNumber[tuple[Stretch, ...]] | None = Field(
         default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
+    )
+    in_turns: bool = Field(
+        default=False, description="Whether all settings were measured in turns, so that a drift hit all of them alike."
     )
     load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
         default=None, description="Seconds to load the model where it is not in memory; null = not known."
