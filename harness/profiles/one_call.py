@@ -13,6 +13,7 @@ from itertools import combinations
 from statistics import NormalDist, fmean, variance
 from typing import NamedTuple
 
+from harness.core.draws import uniform
 from harness.profiles.resample import value_of, with_values
 from harness.profiles.schema import Profile, Row, SlotSetting, rounded
 from harness.workload.schema import FrozenDict
@@ -157,6 +158,16 @@ def _weights(group: Mapping[str, SlotSetting]) -> dict[str, float]:
     return {slots: value / sum(precision.values()) for slots, value in precision.items()}
 
 
+def _drawn(weights: Mapping[str, float], i: int) -> list[float]:
+    """Return weights as in a resampled calibration: a fit counts more or less by chance, as its bursts do.
+
+    So the replicates hold how far the fits lie apart too, which is more than their errors for prompts that are longer
+    than all that were measured.
+    """
+    drawn = [-weight * math.log1p(-uniform(0, "one call", slots, i)) for slots, weight in weights.items()]
+    return [weight / math.fsum(drawn) for weight in drawn]
+
+
 def _estimate(part: _Part, slots: str, setting: SlotSetting) -> _Estimate | None:
     """Return a part as it was fitted; None where a value or its error is not known."""
     values: dict[str, float] = {}
@@ -172,22 +183,30 @@ def _estimate(part: _Part, slots: str, setting: SlotSetting) -> _Estimate | None
 
 
 def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, SlotSetting]) -> dict[str, SlotSetting]:
-    """Return the settings of a group with the mean of what they have of a part."""
-    group = [(settings[slots], weight) for slots, weight in weights.items()]
+    """Return the settings of a group with the mean of what they have of a part.
 
-    def mean(values: Iterable[float]) -> float:
-        return rounded(sum(weight * value for (_, weight), value in zip(group, values, strict=True)))
+    Its standard error is that of the weighted mean, or that by which the fits lie apart where it is larger ("internal"
+    and "external" error: Birge 1932).
+    """
+    group = [(settings[slots], weight) for slots, weight in weights.items()]
+    kept = min(_kept(one.replicates) for one, _ in group)
+    drawn = [_drawn(weights, i) for i in range(kept)]
+
+    def mean(values: Iterable[float], by: Iterable[float] = tuple(weights.values())) -> float:
+        return rounded(sum(weight * value for weight, value in zip(by, values, strict=True)))
 
     values = {name: mean(_value(one, name, None) for one, _ in group) for name in part}
     errors, resampled = {}, {}
     for name, value in values.items():
         known = [one.standard_error.get(name, 0.0) * _value(one, name, None) for one, _ in group]
         if value and any(known):
+            apart = math.fsum(weight * (_value(one, name, None) - value) ** 2 for one, weight in group) / (
+                len(group) - 1
+            )
             error = math.hypot(*(weight * error for (_, weight), error in zip(group, known, strict=True)))
-            errors[name] = rounded(error / value, 2)
+            errors[name] = rounded(max(error, math.sqrt(apart)) / value, 2)
         if any(name in one.replicates for one, _ in group):
-            kept = min(_kept(one.replicates) for one, _ in group)
-            resampled[name] = tuple(mean(_value(one, name, i) for one, _ in group) for i in range(kept))
+            resampled[name] = tuple(mean((_value(one, name, i) for one, _ in group), by) for i, by in enumerate(drawn))
     besides: dict[str, float] = {}
     if part is OVERHEAD:
         besides = {
