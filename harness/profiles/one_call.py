@@ -87,7 +87,8 @@ def pooled(profile: Profile) -> Profile:
     A Wald test for each part of a call (prompt, answer, overhead), each pair of settings and each lone call of the
     calibration: the difference of the fitted times is held against their errors, from the resampled calibrations or
     else the standard errors, and, unless the two were measured in turns, the drift of the machine's speed.
-    Settings of which no two differ take their mean, weighted by precision. So do their resampled calibrations, place
+    Settings of which no two differ take their mean, weighted by precision, and the step times of several busy slots
+    change so that bursts take as long as before. So do their resampled calibrations, place
     by place: they are equal under each of them too. Without lone calls in `rows`, or where a value has no error,
     nothing says what is noise, and the settings stay as they are. What was pooled before comes back unchanged.
 

@@ -68,7 +68,10 @@ class HeldOut(ProfilePart):
 
 
 class SlotSetting(ProfilePart):
-    """What a server with this many slots costs. A setting of its own for every slot count: they differ throughout."""
+    """What a server with this many slots costs.
+
+    Every slot count is measured by itself; what a lone call costs is shared where it does not differ (`one_call.py`).
+    """
 
     step_s: ByNumber[StepSeconds] = Field(
         description="Seconds of a step by how many slots generate; from 1 to all of them, others are interpolated."
