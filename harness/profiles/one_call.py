@@ -106,10 +106,14 @@ def pooled(profile: Profile) -> Profile:
                 _Lone(row.prompt_tokens, row.output_tokens, row.repetitions) for row in lone if row.prompt_tokens
             )
         )
+        groups = [
+            (part, weights)
+            for part in PARTS
+            for weights in (_groups(part, settings, calls, drifts=not profile.in_turns) if calls else ())
+        ]
         shared = dict(settings)
-        for part in PARTS if calls else ():
-            for weights in _groups(part, shared, calls, drifts=not profile.in_turns):
-                shared |= _shared(part, weights, shared)
+        for part, weights in groups:
+            shared |= _shared(part, weights, shared)
         if shared != settings:
             rows = [row for row in profile.rows if row.fitted and row.concurrent > 1 and row.half == (family == "half")]
             changed[family] = FrozenDict(
@@ -201,11 +205,9 @@ def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, Sl
     for name, value in values.items():
         known = [one.standard_error.get(name, 0.0) * _value(one, name, None) for one, _ in group]
         if value and any(known):
-            apart = math.fsum(weight * (_value(one, name, None) - value) ** 2 for one, weight in group) / (
-                len(group) - 1
-            )
+            squares = math.fsum(weight * (_value(one, name, None) - value) ** 2 for one, weight in group)
             error = math.hypot(*(weight * error for (_, weight), error in zip(group, known, strict=True)))
-            errors[name] = rounded(max(error, math.sqrt(apart)) / value, 2)
+            errors[name] = rounded(max(error, math.sqrt(squares / (len(group) - 1))) / value, 2)
         if any(name in one.replicates for one, _ in group):
             resampled[name] = tuple(mean((_value(one, name, i) for one, _ in group), by) for i, by in enumerate(drawn))
     besides: dict[str, float] = {}
