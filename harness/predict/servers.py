@@ -131,9 +131,7 @@ class Modelled(NamedTuple):
         fits = [fit for queue in queues for fit in queue.fits]
         # The same for every candidate: what is left of a difference between two is theirs, and not the noise's.
         noises = [
-            noise(fit.noise, self.loaded.workload.seed, repeat, number, *which)
-            if fit.noise and not fit.extrapolated
-            else None
+            noise(fit.noise, self.loaded.workload.seed, repeat, number, *which) if fit.noise else None
             for number, queue in zip(numbers, queues, strict=True)
             for fit, model in zip(queue.fits, queue.models, strict=True)
             for which in [(model,) if len(queue.models) > 1 else ()]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from harness.core.draws import uniform
 from harness.profiles.schema import Profile, SlotSetting
 
-__all__ = ["Resampled", "Source", "resampled"]
+__all__ = ["Resampled", "Source", "resampled", "value_of", "with_values"]
 
 PROMPT_COSTS = ("prefill_s_per_token", "prompt_step_s", "prompt_context_s")  # fitted together, so exchanged together
 Source = Literal["resampled calibration", "standard errors", "unknown"]
@@ -60,7 +60,7 @@ def _resampled(profile: Profile, wanted: int, seed: int, key: tuple[str, ...]) -
 def _kept(profile: Profile, i: int) -> Profile:
     changed = {
         family: {
-            slots: _with(setting, {name: values[i] for name, values in setting.replicates.items()})
+            slots: with_values(setting, {name: values[i] for name, values in setting.replicates.items()})
             for slots, setting in settings.items()
         }
         for family, settings in _families(profile).items()
@@ -79,12 +79,12 @@ def _drawn(profile: Profile, seed: int, which: tuple[str, ...], i: int) -> Profi
 
     changed = {
         family: {
-            slots: _with(
+            slots: with_values(
                 setting,
                 {
-                    name: value * factor(error, family, slots, name)
+                    name: value * factor(error, family, _first(settings, slots, name), name)
                     for name, error in setting.standard_error.items()
-                    if (value := _value(setting, name)) is not None
+                    if (value := value_of(setting, name)) is not None
                 },
             )
             for slots, setting in settings.items()
@@ -92,6 +92,16 @@ def _drawn(profile: Profile, seed: int, which: tuple[str, ...], i: int) -> Profi
         for family, settings in _families(profile).items()
     }
     return profile.model_copy(update=changed)
+
+
+def _first(settings: Mapping[str, SlotSetting], slots: str, name: str) -> str:
+    """Return the first setting that shares a value: one estimate (`harness.profiles.one_call`), so it is drawn once."""
+    known = value_of(settings[slots], name), settings[slots].standard_error.get(name)
+    return next(
+        other
+        for other in sorted(settings, key=int)
+        if (value_of(settings[other], name), settings[other].standard_error.get(name)) == known
+    )
 
 
 def _exchanged(profile: Profile, seed: int, which: tuple[str, ...], i: int) -> Profile:
@@ -116,8 +126,8 @@ def _families(profile: Profile) -> dict[str, Mapping[str, SlotSetting]]:
     return {"slots": profile.slots} | ({"half": profile.half} if profile.half else {})
 
 
-def _value(setting: SlotSetting, name: str) -> float | None:
-    """Return what a profile knows under the name of a fitted value."""
+def value_of(setting: SlotSetting, name: str) -> float | None:
+    """Return what a setting knows under the name of a fitted value: a step time as step_s.4, or one of `FITTED`."""
     if name.startswith("step_s."):
         return setting.step_s.get(name.removeprefix("step_s."))
     if name == "overhead_s":
@@ -126,7 +136,7 @@ def _value(setting: SlotSetting, name: str) -> float | None:
     return value
 
 
-def _with(setting: SlotSetting, values: Mapping[str, float]) -> SlotSetting:
+def with_values(setting: SlotSetting, values: Mapping[str, float]) -> SlotSetting:
     """Return the setting with other fitted values; an overhead is split as it was."""
     changed: dict[str, object] = {name: value for name, value in values.items() if "step_s." not in name}
     steps = {name.removeprefix("step_s."): value for name, value in values.items() if "step_s." in name}
@@ -134,7 +144,7 @@ def _with(setting: SlotSetting, values: Mapping[str, float]) -> SlotSetting:
     overhead_s = values.get("overhead_s")
     if overhead_s is not None:
         del changed["overhead_s"]
-        known_s = _value(setting, "overhead_s")
+        known_s = value_of(setting, "overhead_s")
         share = (setting.before_s or 0.0) / known_s if known_s else 0.5
         changed |= {"before_s": overhead_s * share, "after_s": overhead_s * (1 - share)}
     return setting.model_copy(update=changed)

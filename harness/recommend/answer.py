@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
@@ -20,7 +20,7 @@ from harness.predict.resampling import with_resampling
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
-from harness.recommend.bounds import bounds
+from harness.recommend.bounds import bound_rows, bounds
 from harness.recommend.constraints import longest_call, longest_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.facts import (
@@ -34,7 +34,7 @@ from harness.recommend.facts import (
     RecommendationNote,
     SearchInterrupted,
 )
-from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, PathUse, Point, Recommendation
+from harness.recommend.model import RECOMMENDATION_VERSION, PathUse, Point, Recommendation
 from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
@@ -135,7 +135,7 @@ def recommend(
                 goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
                 changes=changes_of(searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
-                bounds=tuple(_bounds(problem, analysis, names)),
+                bounds=tuple(bound_rows(problem, analysis, names)),
             )
         except KeyboardInterrupt:  # the answer is there; what is said beside it is not
             recommendation = recommendation._replace(interrupted=True)
@@ -336,30 +336,6 @@ def _points(searched: Searched, best: Sequence[CandidateScore]) -> list[Point]:
         )
         for score in sorted([*on_front, *beside], key=lambda s: s.times_s)
     ]
-
-
-def _bounds(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[BoundRow]:
-    repeats = min(5, analysis.run.repeats)
-    found = bounds(problem, repeats)
-    rows = []
-    for verdict in analysis.paths:
-        name = names[0] if len(names) == 1 else verdict.chosen
-        candidate = analysis.by_name.get(name or "")
-        if candidate is None:
-            continue
-        for number, summary in enumerate(candidate.pipelines):
-            span_s = found.span_s[number]
-            alone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
-            if alone and span_s and span_s < (found.batch_work_s or 0.0):
-                continue  # its work, below, says more
-            if summary.pipeline in verdict.pipelines and summary.time and span_s:
-                figure: Literal["a reply", "a job"] = "a reply" if verdict.path == "interactive" else "a job"
-                rows.append(BoundRow(summary.pipeline, figure, summary.time.value, span_s))
-        if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
-            done = next(s.all_done for s in candidate.pipelines if s.pipeline in verdict.pipelines)
-            if done:
-                rows.append(BoundRow(verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
-    return rows
 
 
 def _nearest_to_goals(searched: Searched, problem: Problem) -> tuple[NearestToGoals, ...]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from harness.analysis.model import Analysis
 from harness.core.concurrency import UNBOUNDED
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -26,11 +27,12 @@ from harness.predict.forecast import TokensOf, forecast
 from harness.profiles.compile import compile_costs, stretch_of
 from harness.profiles.schema import Profile, TextTokens
 from harness.recommend.evaluate import Problem
+from harness.recommend.model import BoundRow
 from harness.workload.load import Loaded
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Bounds", "bounds", "call_alone_s", "rate_s"]
+__all__ = ["Bounds", "bound_rows", "bounds", "call_alone_s", "rate_s"]
 
 
 class Bounds(NamedTuple):
@@ -66,6 +68,31 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
         tuple(math.exp(math.fsum(map(math.log, times_s)) / len(times_s)) if times_s else None for times_s in spans),
         math.fsum(works) / len(works) if works and not _drops_calls(loaded) else None,
     )
+
+
+def bound_rows(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[BoundRow]:
+    """Return the figures of the answer beside their bounds; `names` are the candidates to run."""
+    repeats = min(5, analysis.run.repeats)
+    found = bounds(problem, repeats)
+    rows = []
+    for verdict in analysis.paths:
+        name = names[0] if len(names) == 1 else verdict.chosen
+        candidate = analysis.by_name.get(name or "")
+        if candidate is None:
+            continue
+        for number, summary in enumerate(candidate.pipelines):
+            span_s = found.span_s[number]
+            alone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
+            if alone and span_s and span_s < (found.batch_work_s or 0.0):
+                continue  # its work, below, says more
+            if summary.pipeline in verdict.pipelines and summary.time and span_s:
+                figure: Literal["a reply", "a job"] = "a reply" if verdict.path == "interactive" else "a job"
+                rows.append(BoundRow(summary.pipeline, figure, summary.time.value, span_s))
+        if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
+            done = next(s.all_done for s in candidate.pipelines if s.pipeline in verdict.pipelines)
+            if done:
+                rows.append(BoundRow(verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
+    return rows
 
 
 def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:

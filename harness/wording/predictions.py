@@ -79,8 +79,9 @@ def extrapolated_prompts(found: Iterable[OutOfRange]) -> tuple[Note, ...]:
         Note(
             "out of range",
             f'Prompts have up to {out.longest} tokens, but profile "{out.profile}" was fitted to prompts from '
-            f"{out.shortest_fitted} to {out.longest_fitted}: what reading them costs is extrapolated. That slot "
-            "settings differ in it is then taken for chance, which widens the intervals over the profile.",
+            f"{out.shortest_fitted} to {out.longest_fitted}: what reading them costs is extrapolated. How far "
+            "apart the fits of its slot settings lie there is taken for chance, which widens the intervals over the "
+            "profile.",
         )
         for out in found
     )

@@ -77,7 +77,7 @@ def _merged(search: SearchSummary) -> str:
     """Say how many are not searched by themselves, and how they are made sure of."""
     return (
         f"Merged: {count(search.merged, 'candidate')} that did exactly the same on the first draws as a simpler one, "
-        "which stands for them; those that did the same as one near the best were tried on every seed."
+        "which stands for them; those that did the same as one that may be the answer were tried on every seed."
     )
 
 
