@@ -44,7 +44,7 @@ async def _yield_once() -> None:
 
 
 def _when_s(start_s: float, at_s: float) -> float:
-    """Return the loop's time at which `at_s` of the trial has come: what is read there, less `start_s`, is not before it.
+    """Return the loop's time at which `at_s` of the trial has come: read there, less `start_s`, it is not before that.
 
     The sum alone can be rounded to just before it. The engine would then ask for the same timer again, and on a clock
     that only timers move that goes on for ever.

@@ -230,7 +230,8 @@ class Sizes:
 
     def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
         if self._flows[call.pipeline]:
-            return self._texts.prompt(pipeline.name, call.job, node.name, call.item, call.iteration, call.session)
+            which = (pipeline.name, call.job, node.name, call.item, call.iteration)
+            return self._texts.prompt(*which, call.session, call.passes)
         uses = self._loaded.uses[pipeline.name, node.name].names
         named = {name: tuple(self._whole(pipeline, reads)) for name, reads in uses.items()}
         return self._render(pipeline.name, job_key(call.job, call.session), node.name, call.item, named)

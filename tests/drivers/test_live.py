@@ -48,7 +48,9 @@ def test_what_the_rules_read_in_an_answer_decides(run_virtual: Callable[[Any], A
     ]
 
 
-def test_a_timer_comes_where_the_clock_reads_a_little_less_than_was_asked_for(run_virtual: Callable[[Any], Any]) -> None:
+def test_a_timer_comes_where_the_clock_reads_a_little_less_than_was_asked_for(
+    run_virtual: Callable[[Any], Any],
+) -> None:
     """0.2 + 0.5 is 0.7, and 0.7 - 0.2 is a little less than 0.5: the job was asked for again, for ever."""
     assert 0.2 + 0.5 - 0.2 < 0.5
     spec = pipeline("p", node("only"), arrival=Listed((0.5,)))
