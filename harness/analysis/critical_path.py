@@ -119,7 +119,9 @@ def _before(graph: nx.DiGraph[str], step: PathStep, ended: Mapping[str, list[Pat
     seen = {step.node}
     while todo:
         node, since_s, has_run = todo.pop()
-        for before in graph.predecessors(node):
+        for before, _, again in graph.in_edges(node, data="again"):
+            if again and node != step.node:  # what ends the loop has not been waited for by what begins it
+                continue
             mine = [other for other in ended.get(before, ()) if other.end_s <= step.start_s]
             if not (has_run and graph.nodes[before].get("enough") is not None):
                 steps += [other for other in mine if other.end_s > since_s]
