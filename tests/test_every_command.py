@@ -30,7 +30,7 @@ from harness.workload.schema import Workload
 
 SERVER = {"kind": "simulated", "profile": PROFILE, "context_tokens": 4096, "threads": "half", "extrapolate": True}
 FILES = int(os.environ.get("SLOTWISE_RANDOM_FILES", "10000"))  # in the slow tests
-CHUNKS = 20
+CHUNKS = 20  # of them, each with a seed of its own; a failure names its chunk
 PROFILED = ("--profile", PROFILE, "--extrapolate", "--resamples", "2")
 NESTED = """
 version: 1
@@ -94,16 +94,16 @@ def through_every_command(file: Path) -> None:
     assert whole(measured)
     folders.append(measured)
     slotwise("score", file, "--profile", PROFILE, "--extrapolate", "--run", measured)
+    for kind in SETTINGS:
+        assert slotwise("report", measured, "--settings", kind, "--candidate", read_run(measured).candidates[0])
     for folder in folders:
-        for form in ((), ("--json",), ("--html",)):
+        for form in ((), ("--json",)):  # both write the page, the Markdown and the summary
             assert slotwise("report", folder, *form)
         for export in get_args(Format):
             assert slotwise("export", folder, "--as", export)
-        for kind in SETTINGS:
-            assert slotwise("report", folder, "--settings", kind, "--candidate", read_run(folder).candidates[0])
         assert {"report.html", "report.md", "summary.json"} <= {each.name for each in folder.iterdir()}
-    for form in ((), ("--json",), ("--markdown",), ("--html", file.parent / "compare.html")):
-        assert slotwise("compare", *folders, *form)
+    for shown in ((), ("--json",), ("--markdown",), ("--html", file.parent / "compare.html")):
+        assert slotwise("compare", *folders, *shown)
     assert slotwise("runs", file.parent / "measured")
 
 
@@ -145,7 +145,32 @@ def test_loops_in_loops_go_through_every_command(tmp_path: Path) -> None:
 
 
 def test_random_workloads_go_through_every_command(undrawn: None) -> None:
-    on_random_files(8, 0, through_every_command)
+    on_random_files(2, 0, through_every_command)
+
+
+def test_random_workloads_go_through_the_commands_that_run_nothing() -> None:
+    on_random_files(30, 0, looked_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_go_through_the_commands_that_run_nothing(chunk: int) -> None:
+    """10,000 files, or SLOTWISE_RANDOM_FILES: through `check` in each form and `migrate`."""
+    on_random_files(FILES // CHUNKS, chunk, looked_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_go_through_every_command(undrawn: None, chunk: int) -> None:
+    """One in a hundred of that many goes through everything: a file takes seconds, most of them in `recommend`."""
+    on_random_files(max(1, FILES // CHUNKS // 100), chunk, through_every_command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_are_predicted(undrawn: None, chunk: int) -> None:
+    """One in twenty of that many is simulated and reported."""
+    on_random_files(max(1, FILES // CHUNKS // 20), chunk, predicted)
 
 
 def test_passes_of_loops_in_loops_follow_one_another() -> None:
