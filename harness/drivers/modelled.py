@@ -111,7 +111,7 @@ class ModelledServers:
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        call_id, _, _, _, _, _, queue, _, _, _ = call
+        call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
         if thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)

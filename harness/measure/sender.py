@@ -127,7 +127,8 @@ class Sender:
         endpoint = self._endpoints[call.queue]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
-        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration, call.session)
+        which = (pipeline.name, call.job, node, call.item, call.iteration)
+        system, user = self._texts.prompt(*which, call.session, call.passes)
         session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
         talk = None if session is None else (pipeline.name, call.session, node, call.item)
         history = () if talk is None else self._conversations.history(*talk, call.job)

@@ -33,15 +33,21 @@ Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline,
 class _Grown:
     """What the prompts of one node have grown by in a conversation, about one item."""
 
-    __slots__ = ("once", "turns")
+    __slots__ = ("turns",)
 
-    def __init__(self, once: float) -> None:
-        self.once = once  # of the first turn: it stands at the beginning of all
-        self.turns: dict[int, float] = {}  # by job: what its answered turn adds to those after it
+    def __init__(self) -> None:
+        # By job: what begins a conversation that begins with its turn, and what that adds to the turns after it.
+        self.turns: dict[int, tuple[float, float]] = {}
 
-    def before(self, job: int) -> float:
-        """Return the tokens of the turns before this one; where a node `answers` a turn may be answered after it."""
-        return sum((tokens for turn, tokens in self.turns.items() if turn < job), 0.0)
+    def before(self, job: int, once: float, *, system: bool) -> float:
+        """Return the tokens before what is asked; where a node `answers` a turn may be answered after it.
+
+        What is there once is the system message, of this turn, or belongs to the first thing that was asked.
+        """
+        turns = [turn for turn in self.turns if turn < job]
+        if turns and not system:
+            once = self.turns[min(turns)][0]
+        return once + sum(self.turns[turn][1] for turn in turns)
 
 
 class _Asked(NamedTuple):
@@ -51,13 +57,14 @@ class _Asked(NamedTuple):
     job: int
     state: _Grown
     counting: Counting
+    once: float
     asked: float
 
     def answered(self, record: CallRecord, is_json: bool) -> None:
         """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
         if record.outcome == "ok":
             said = AnswerLength(record.reply.output_tokens or 0, is_json)
-            self.state.turns[record.job] = self.counting.turn(self.asked, said)
+            self.state.turns[record.job] = (self.once, self.counting.turn(self.asked, said))
 
 
 class Lengths:
@@ -182,9 +189,10 @@ class Sizes:
         who = (call.pipeline, call.session, call.node, call.item)
         state = self._grown.get(who)
         if state is None:
-            state = self._grown[who] = _Grown(once)
-        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, asked)
-        return counting.total(state.once + state.before(call.job) + asked), output
+            state = self._grown[who] = _Grown()
+        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, once, asked)
+        before = state.before(call.job, once, system=message.system is not None)
+        return counting.total(before + asked), output
 
     def listening(self, keep: Keep) -> Keep:
         """Return what keeps records and tells these lengths of each; `keep` itself where they need not be told."""
@@ -233,7 +241,8 @@ class Sizes:
 
     def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
         if self._flows[call.pipeline]:
-            return self._texts.prompt(pipeline.name, call.job, node.name, call.item, call.iteration, call.session)
+            which = (pipeline.name, call.job, node.name, call.item, call.iteration)
+            return self._texts.prompt(*which, call.session, call.passes)
         uses = self._loaded.uses[pipeline.name, node.name].names
         named = {name: tuple(self._whole(pipeline, reads)) for name, reads in uses.items()}
         return self._render(pipeline.name, job_key(call.job, call.session), node.name, call.item, named)

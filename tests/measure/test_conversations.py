@@ -44,7 +44,7 @@ async def run(
     def render(pipeline: str, who: int, node: str, item: int, names: object) -> tuple[str | None, str]:
         return system, f"question {next(asked)}"
 
-    texts = Texts(render, {("talk", "say"): Readable({}, "", starts=False)}, listed=listed)
+    texts = Texts(render, {("talk", "say"): Readable({})}, listed=listed)
     plan, conversations = plan_of("c", (queue_of("s", 2),), (spec,)), Conversations()
     sender = Sender(
         plan,

@@ -54,9 +54,7 @@ async def _trial(
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     nodes = p.graph.nodes
     before = {n.name: {nodes[i].name: (Result((nodes[i].name,)),) for i in n.predecessors} for n in nodes}
-    texts = Texts(
-        _render, {(p.name, name): Readable(names, "", starts=False) for name, names in before.items()}, listed=listed
-    )
+    texts = Texts(_render, {(p.name, name): Readable(names) for name, names in before.items()}, listed=listed)
     sender = Sender(plan, (p,), endpoints, agents, texts, zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")
