@@ -105,7 +105,7 @@ async def harnessed(url: str, stream: bool) -> None:
     pipeline = Pipeline("p", path, Graph((node,)), Listed((0.0,)), jobs=1)  # type: ignore[arg-type]  # path: a Literal
     plan = Plan("bench", (ServerQueue("s", IN_FLIGHT),), ((0,),))
     agent = AgentSpec(prompt="call", output_tokens=TOKENS)
-    uses = {("p", "n"): Readable({}, "", starts=False)}
+    uses = {("p", "n"): Readable({})}
     texts = Texts(_message, uses, listed=listed)
     written: list[str] = []
     endpoints = {"s": Endpoint(server, Chat(url, "m", loop.time), None)}

@@ -124,14 +124,14 @@ def us_per_call_of_the_walk(nodes: tuple[Node, ...]) -> float:
         else:
             flow_walk = FlowWalk(flow, job)
             lost: set[int] = set()  # what is left of these in the queue is skipped
-            todo = [node for node, _, width in flow_walk.begin().ready for _ in range(width)]
+            todo = [node for node, _, width, _ in flow_walk.begin().ready for _ in range(width)]
             for node in todo:
                 if lost and node in lost:
                     continue
                 step = flow_walk.item_done(node)
                 if step is not None:
                     lost |= {each.node for each in step.lost}
-                    for ready, _, width in step.ready:
+                    for ready, _, width, _ in step.ready:
                         lost.discard(ready)
                         todo += [ready] * width
         calls += len(todo)

@@ -126,7 +126,7 @@ def write_index(out: Path) -> Path:
 
 
 def index_page(found: Sequence[tuple[str, Analysis]]) -> str:
-    """Return the index page: a row for each report with its question, its answer and the numbers of what it recommends."""
+    """Return the index page: a row for each report with its question, its answer and the numbers of that."""
     return "\n".join(_lines(found))
 
 

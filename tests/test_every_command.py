@@ -1,27 +1,37 @@
-"""A loop in a loop goes through every command, end to end.
+"""Every feature within every other goes through every command: random workload files, end to end.
 
-What is run is emulated: simulated servers in this process, on a virtual clock; all else is what `slotwise run` does.
+What is run is emulated: simulated servers in this process, on a virtual clock; all else is what the command line does.
 """
 
 from __future__ import annotations
 
+import gc
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 import yaml
+from core.random_workloads import workloads
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from predict.emulated import PROFILE, in_this_process
 
-from harness.app.check import check, diagram
-from harness.app.export import Format, export
-from harness.app.options import Assumptions, RecommendOptions, RunOptions, SimulateOptions
-from harness.app.recommend import keep_recommendation, recommend
-from harness.app.report import keep_prediction, keep_report, report
-from harness.app.run import run
-from harness.app.simulate import simulate
-from harness.runs.model import Run
+from harness.app.export import Format
+from harness.cli.app import _main
+from harness.deploy.kinds import SETTINGS
+from harness.report import files
+from harness.runs.folder import read_run
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import Workload
 
+SERVER = {"kind": "simulated", "profile": PROFILE, "context_tokens": 4096, "threads": "half", "extrapolate": True}
+FILES = int(os.environ.get("SLOTWISE_RANDOM_FILES", "10000"))  # in the slow tests
+CHUNKS = 20  # of them, each with a seed of its own; a failure names its chunk
+PROFILED = ("--profile", PROFILE, "--extrapolate", "--resamples", "2")
 NESTED = """
 version: 1
 name: nested
@@ -38,42 +48,132 @@ measure: {repeats: 2, warmup: 0}
 """
 
 
-def through_every_command(plain: dict[str, Any], folder: Path) -> None:
-    """Check, simulate, recommend, run, report and export a workload."""
+def slotwise(*arguments: object) -> str:
+    """Type a command, and return what it prints; an AssertionError says what it complains of."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("sys.argv", ["slotwise", *map(str, arguments)])
+        code = _main()
+    gc.unfreeze()  # `report` keeps all that it read from being looked through, as a program that soon ends may
+    assert not code, (arguments, err.getvalue())
+    return out.getvalue()
+
+
+def written(plain: dict[str, Any], folder: Path) -> Path:
     file = folder / "w.yaml"
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-    checked = check(file)
-    for form in ("mermaid", "dot"):
-        assert diagram(checked.loaded, form)
-    assumptions = Assumptions(profiles=(PROFILE,), extrapolate=True, resamples=2)
-    predicted = simulate(file, SimulateOptions(assumptions=assumptions, repeats=2))
-    assert whole(predicted.run)
-    exported(keep_prediction(predicted, folder / "predicted"))
-    answer = recommend(file, RecommendOptions(assumptions=assumptions, measure=False, max_slots=2, seeds=2, workers=1))
-    keep_recommendation(answer, folder / "recommended")
+    return file
+
+
+def looked_at(file: Path) -> None:
+    """Through the commands that run nothing."""
+    for form in ((), ("--json",), ("--mermaid",), ("--dot",)):
+        assert slotwise("check", file, *form)
+    slotwise("migrate", "--check", file)
+
+
+def predicted(file: Path) -> Path:
+    """Simulate it, and return the folder of the prediction."""
+    slotwise("simulate", file, *PROFILED, "--repeats", 2, "--out", file.parent / "predicted")
+    (folder,) = (file.parent / "predicted").iterdir()
+    assert whole(folder)
+    return folder
+
+
+def through_every_command(file: Path) -> None:
+    """Through every command that takes a workload or a run."""
+    looked_at(file)
+    folders = [predicted(file)]
+    slotwise(
+        *("recommend", file, *PROFILED, "--no-measure", "--max-slots", 1, "--seeds", 2, "--workers", 1),
+        *("--out", file.parent / "recommended"),
+    )
     with in_this_process():
-        measured = run(file, RunOptions(out=folder / "measured"))
-    assert measured.failure is None
-    assert measured.analysis is not None
-    assert whole(measured.run)
-    keep_report(measured.folder, measured.analysis, measured.run)
-    assert report(measured.folder).run.jobs == measured.run.jobs
-    exported(measured.folder)
+        slotwise("run", file, "--out", file.parent / "measured")
+    (measured,) = (each for each in (file.parent / "measured").iterdir() if each.is_dir())
+    assert whole(measured)
+    folders.append(measured)
+    slotwise("score", file, "--profile", PROFILE, "--extrapolate", "--run", measured)
+    for kind in SETTINGS:
+        assert slotwise("report", measured, "--settings", kind, "--candidate", read_run(measured).candidates[0])
+    for folder in folders:
+        for form in ((), ("--json",)):  # both write the page, the Markdown and the summary
+            assert slotwise("report", folder, *form)
+        for export in get_args(Format):
+            assert slotwise("export", folder, "--as", export)
+        assert {"report.html", "report.md", "summary.json"} <= {each.name for each in folder.iterdir()}
+    for shown in ((), ("--json",), ("--markdown",), ("--html", file.parent / "compare.html")):
+        assert slotwise("compare", *folders, *shown)
+    assert slotwise("runs", file.parent / "measured")
 
 
-def whole(run: Run) -> bool:
+def whole(folder: Path) -> bool:
     """Whether every trial of every candidate came to its end."""
+    run = read_run(folder)
     return len(run.trials) == 2 * len(run.candidates) and all(trial.complete for trial in run.trials)
 
 
-def exported(folder: Path) -> None:
-    """Export a run in every format."""
-    for form in get_args(Format):
-        assert list(export(folder, form))
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Charts are specified and not drawn: that takes a second for each, and is another's program."""
+    monkeypatch.setattr(files, "to_svg", lambda chart: chart.to_json() and "<svg></svg>")
+    monkeypatch.setattr(files, "to_png", lambda svg: b"")
+    yield
+
+
+def on_random_files(count: int, number: int, through: Callable[[Path], object]) -> None:
+    """Write so many random files, other ones for every number, and do something with each."""
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
+    @given(plain=workloads(SERVER))
+    def each(plain: dict[str, Any]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            through(written(plain, Path(folder)))
+
+    each()
 
 
 def test_loops_in_loops_go_through_every_command(tmp_path: Path) -> None:
-    through_every_command(yaml.safe_load(NESTED), tmp_path)
+    through_every_command(written(yaml.safe_load(NESTED), tmp_path))
+
+
+def test_random_workloads_go_through_every_command(undrawn: None) -> None:
+    on_random_files(2, 0, through_every_command)
+
+
+def test_random_workloads_go_through_the_commands_that_run_nothing() -> None:
+    on_random_files(30, 0, looked_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_go_through_the_commands_that_run_nothing(chunk: int) -> None:
+    """10,000 files, or SLOTWISE_RANDOM_FILES: through `check` in each form and `migrate`. About 75 ms of CPU a file."""
+    on_random_files(FILES // CHUNKS, chunk, looked_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_go_through_every_command(undrawn: None, chunk: int) -> None:
+    """One in a hundred of that many goes through everything.
+
+    A file takes about 5 s of CPU then, most of it in `recommend`: 10,000 would take 14 hours.
+    """
+    on_random_files(max(1, FILES // CHUNKS // 100), chunk, through_every_command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_many_random_workloads_are_predicted(undrawn: None, chunk: int) -> None:
+    """One in twenty of that many is simulated and reported. About half a second of CPU a file."""
+    on_random_files(max(1, FILES // CHUNKS // 20), chunk, predicted)
 
 
 def test_passes_of_loops_in_loops_follow_one_another() -> None:

@@ -93,6 +93,7 @@ class _Head(_Part):
     servers: tuple[_Server, ...]
     control: Literal["draws", "model"] = "draws"
     work: Mapping[str, str] = {}
+    missing: tuple[str, ...] = ()
 
 
 class _Notice(_Part):
@@ -141,9 +142,9 @@ class OtherOrigin(NamedTuple):
 
 
 class OnlyInOne(NamedTuple):
-    """Candidates that only one of the runs has."""
+    """Candidates that only one of the runs has; `neither`: of the workload, and both lack them."""
 
-    run: Literal["before", "now"]
+    run: Literal["before", "now", "neither"]
     candidates: tuple[str, ...]
 
 
@@ -212,6 +213,8 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         notices.append(OnlyInOne("before", gone))
     if come := tuple(candidate.name for candidate in now.candidates if candidate.name not in old):
         notices.append(OnlyInOne("now", come))
+    if lacking := tuple(name for name in before.run.missing if name in now.run.missing):
+        notices.append(OnlyInOne("neither", lacking))
     alike = "predicted" not in {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
     notices += _own_notices(before, now, names, alike)
     return Between(

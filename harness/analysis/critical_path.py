@@ -1,7 +1,8 @@
 """The critical path of a job: the chain of calls and delays that its end waited for.
 
 Walked back from the last thing to end, each time to the last of its predecessors to end. What lies between two of them
-is the harness's own; so the parts of the path add up to the pipeline time.
+is the harness's own; so the parts of the path add up to the pipeline time. For a node that was skipped stands what is
+before it: who comes after the node waited until it was known that it would not run.
 """
 
 from __future__ import annotations
@@ -108,10 +109,27 @@ def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[Pat
 
 
 def _before(graph: nx.DiGraph[str], step: PathStep, ended: Mapping[str, list[PathStep]]) -> list[PathStep]:
-    """Return what had ended when a step began, of all that it may have waited for."""
-    steps = [other for node in graph.predecessors(step.node) for other in ended.get(node, ())]
-    steps += [other for other in ended[step.node] if other.item == step.item]
-    return [other for other in steps if other.end_s <= step.start_s]
+    """Return what had ended when a step began, of all that it may have waited for.
+
+    For a predecessor that was skipped stands what is before it. One that has run was skipped in this pass of a loop if
+    what is before it has ended since; with `need` or `enough` that says nothing, as what was left to run can end later.
+    """
+    steps = [other for other in ended[step.node] if other.item == step.item and other.end_s <= step.start_s]
+    todo = [(step.node, -math.inf, False)]
+    seen = {step.node}
+    while todo:
+        node, since_s, has_run = todo.pop()
+        for before, _, again in graph.in_edges(node, data="again"):
+            if again and node != step.node:  # what ends the loop has not been waited for by what begins it
+                continue
+            mine = [other for other in ended.get(before, ()) if other.end_s <= step.start_s]
+            if not (has_run and graph.nodes[before].get("enough") is not None):
+                steps += [other for other in mine if other.end_s > since_s]
+            if before not in seen and not (mine and graph.nodes[before].get("need") is not None):
+                seen.add(before)
+                began_s = max((other.start_s for other in mine), default=since_s)
+                todo.append((before, max(began_s, since_s), has_run or bool(mine)))
+    return steps
 
 
 def slack_of(
@@ -131,28 +149,21 @@ def slack_of(
     steps = [step for step in made if step is not None and step.end_s <= job.reply_end_s]
     if len(steps) > _MOST_STEPS:
         return ()
-    slack_s: dict[int, float] = {}
-    later = sorted(range(len(steps)), key=lambda i: (-steps[i].end_s, -steps[i].start_s))
-    for i in later:
-        step = steps[i]
-        slack_s[i] = min(
-            (
-                steps[j].start_s - step.end_s + known_s
-                for j, known_s in slack_s.items()
-                if steps[j].start_s >= step.end_s
-                and (graph.has_edge(step.node, steps[j].node) or steps[j][:2] == step[:2])
-            ),
-            default=job.reply_end_s - step.end_s,
-        )
-    by_node: dict[str, list[int]] = {}
-    for i, step in enumerate(steps):
-        by_node.setdefault(step.node, []).append(i)
+    by_node: dict[str, list[PathStep]] = {}
+    for step in steps:
+        by_node.setdefault(step.node, []).append(step)
+    slack_s: dict[int, float] = {}  # by the identity of a step: two can be equal
+    for step in sorted(steps, key=lambda step: (-step.end_s, -step.start_s)):
+        known_s = slack_s.setdefault(id(step), job.reply_end_s - step.end_s)
+        for before in _before(graph, step, by_node):
+            later_s = step.start_s - before.end_s + known_s
+            slack_s[id(before)] = min(later_s, slack_s.get(id(before), math.inf))
     found = [
         NodeSlack(
             node,
-            min(steps[i].start_s for i in mine),
-            max(steps[i].end_s for i in mine),
-            min(slack_s[i] for i in mine),
+            min(step.start_s for step in mine),
+            max(step.end_s for step in mine),
+            min(slack_s[id(step)] for step in mine),
             len(mine),
         )
         for node, mine in by_node.items()

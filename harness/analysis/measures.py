@@ -11,6 +11,7 @@ import networkx as nx
 
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
+from harness.analysis.needs import needed_contexts
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
@@ -85,7 +86,7 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
     makespans, rates = _of_trials(name, run, mine)
     return CandidateSummary(
         name=name,
-        servers=_servers(name, run, {call.server for call in mine}),
+        servers=_servers(name, run, mine),
         repeats=len(makespans),
         interrupted=sum(candidate == name for candidate, _ in index.interrupted),
         makespan=estimate(list(makespans.values()), run.origin, _factors(run, name, "", "makespan")),
@@ -327,8 +328,11 @@ def policies_of(use: ServerUse, queue: ServerQueue) -> ServerUse:
     )
 
 
-def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
+def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[ServerUse, ...]:
     """Describe the servers that a candidate's calls went to, with the policies that its plan gives them."""
+    used = {call.server for call in calls}
+    contexts = {server.name: int(server.details.get("context_tokens", 0)) for server in run.servers}
+    needs = needed_contexts(run.needs, calls, contexts)
     facts = {server.name: server for server in run.servers}
     plan = next((plan for plan in run.plans if plan.name == candidate), None)
     uses = []
@@ -343,7 +347,7 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             server=queue.server,
             kind=known.kind if known else "",
             slots=slots,
-            context_tokens=int(details.get("context_tokens", 0)),
+            context_tokens=contexts.get(queue.server, 0),
             batch_tokens=int(details.get("batch_tokens", 0)),
             concurrency="",
             scheduling="",
@@ -353,6 +357,9 @@ def _servers(candidate: str, run: Run, used: set[str]) -> tuple[ServerUse, ...]:
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
+            max_queue=int(details["max_queue"]) if "max_queue" in details else None,
+            need=needs.get(queue.server),
+            machine=str(details.get("machine", "")),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

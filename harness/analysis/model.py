@@ -17,6 +17,7 @@ from harness.analysis.statistics import Comparison, Estimate, Relation
 from harness.analysis.swaps import Swaps
 from harness.analysis.throughput import AtConcurrency
 from harness.analysis.timesplit import Parts
+from harness.core.context import CallNeed
 from harness.core.records import Origin, Path
 from harness.core.scheduling import KeyCode
 from harness.runs.model import ServerFacts
@@ -87,6 +88,15 @@ class ServerUse(NamedTuple):
     first: str = ""  # who goes first, as a clause
     key: KeyCode | None = None  # the same as code to copy; None: first come, first served
     simplicity: tuple[int, int, int] = (0, 0, 0)  # see `harness.core.plan.simplicity_of`
+    max_queue: int | None = None  # calls that may wait for a model, where it was set
+    need: CallNeed | None = None  # the call that lacks most context; None: each has enough, or it is not known
+
+    @property
+    def context_to_set(self) -> int:
+        """The context of a slot that each of its calls fits into; 0 where it is not known."""
+        return self.context_tokens if self.need is None else max(self.context_tokens, self.need.enough)
+
+    machine: str = ""  # that it stands on, as the workload names it; "": it names none
 
 
 class PoolUse(NamedTuple):
@@ -159,7 +169,7 @@ class CandidateSummary(NamedTuple):
         return any(use.slots > 1 and use.limit != 1 for use in self.uses_for(pipelines))
 
 
-Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "no data"]
+Standing = Literal["clear", "equivalent", "unresolved", "one repeat", "only one", "all fail", "no data"]
 
 
 class Sequel(NamedTuple):
@@ -173,7 +183,8 @@ class PathVerdict(NamedTuple):
     """The answer for one path.
 
     standing: `clear` the fastest is better than every other; `equivalent` others are within 5 % of it; `unresolved`
-    others cannot be told from it; the simplest of those is chosen.
+    others cannot be told from it; the simplest of those is chosen; `all fail` jobs fail under every candidate, so
+    none is.
     """
 
     path: Path

@@ -3,8 +3,9 @@
 It knows estimates and a tie test, and nothing of where they come from: for a run the test is statistical, in a search
 it is "within 5 %". Candidates and paths are numbers, their places in what was handed in; the batch path comes first.
 
-Per path: passed over are candidates of which no job ended well, and those whose jobs failed, as long as there is one
-whose jobs did not. Of those that tie with the fastest the simplest is chosen. Over both paths the first of these holds:
+Per path: passed over are candidates of which no job ended well, and those whose jobs failed. Where those are all of
+them none is chosen: what loses jobs is no way to do the work, however fast it is with the others. Of those that tie
+with the fastest the simplest is chosen. Over both paths the first of these holds:
 
 1. both choose the same (`same`);
 2. some candidate is found within 5 % of the fastest on both: the simplest of these (`both`);
@@ -44,7 +45,7 @@ class Estimates(NamedTuple):
 
 
 class OnPath(NamedTuple):
-    """The answer for one path; `fastest` and `chosen` are None where no job of any candidate ended well."""
+    """The answer for one path; `fastest` and `chosen` are None where every candidate is passed over."""
 
     able: tuple[int, ...]  # the others are passed over
     fastest: int | None
@@ -110,9 +111,8 @@ def _compromise(candidates: Sequence[Estimates], paths: Sequence[OnPath]) -> int
 
 
 def able(known: Sequence[bool], failed: Sequence[bool]) -> tuple[int, ...]:
-    """Return which candidates can be chosen: with a known time, and without failed jobs where there are such."""
-    there = tuple(n for n, time_known in enumerate(known) if time_known)
-    return tuple(n for n in there if not failed[n]) or there
+    """Return which candidates can be chosen: with a known time, and without failed jobs."""
+    return tuple(n for n, time_known in enumerate(known) if time_known and not failed[n])
 
 
 def within(time_s: float, fastest_s: float) -> bool:

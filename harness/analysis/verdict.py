@@ -157,7 +157,7 @@ def _standings(times: _Times, found: OnPath) -> PathStandings:
     relations = {comparison.relation for comparison in compared.values()}
     standing: Standing = "clear"
     if found.fastest is None:
-        standing = "no data"
+        standing = "all fail" if any(times.failed) else "no data"
     elif len(found.able) == 1:
         standing = "only one"
     elif _once(compared):
@@ -225,7 +225,7 @@ def _choice(
     by_name: Mapping[str, CandidateSummary],
     origin: Origin,
 ) -> Choice:
-    shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen))
+    shown = [name] if name else list(dict.fromkeys(v.chosen for v in verdicts if v.chosen and kind != "none"))
     to_copy = [by_name[candidate] for candidate in shown]
     return Choice(
         kind=kind,

@@ -14,7 +14,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.app.machine import others_busy
 from harness.app.options import Changes, RunOptions
-from harness.errors import SlotwiseError
+from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
 from harness.measure.session import measure
@@ -22,8 +22,19 @@ from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
 from harness.units import safe_url
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
+from harness.workload.machines import started_on
 
-__all__ = ["Ended", "Measured", "machine_notes", "measure_in", "measure_into_folder", "measured", "options_of"]
+__all__ = [
+    "Ended",
+    "Measured",
+    "check_started",
+    "machine_notes",
+    "measure_in",
+    "measure_into_folder",
+    "measured",
+    "options_of",
+]
 
 
 class Ended(NamedTuple):
@@ -70,8 +81,9 @@ def measure_into_folder(
         enough: looks at the folder after every trial, and may end the run; such a run cannot be resumed from its file.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be made, or servers that are started here are to stand on several machines.
     """
+    check_started(loaded)
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
     if enough is not None:
@@ -106,8 +118,23 @@ def measure_in(
     return Ended(folder.path)
 
 
-def machine_notes() -> tuple[Note, ...]:
-    """Say where other programs keep the machine busy as a measurement begins."""
+def check_started(loaded: Loaded) -> None:
+    """Raise UserError where servers that are started here are said to stand on several machines."""
+    machines = started_on(loaded.servers)
+    if len(machines) < 2:
+        return
+    places = "; ".join(f"{', '.join(names)}: {machine or 'none named'}" for machine, names in machines.items())
+    raise UserError(
+        f"servers without `url` are started here, so they all stand on this machine, but the file names several "
+        f"({places}). Start them where they belong (on a GPU each: ollama serve with CUDA_VISIBLE_DEVICES and a port "
+        "of its own) and name them by `url`, or predict: slotwise simulate or slotwise recommend --no-measure"
+    )
+
+
+def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
+    """Say where other programs keep the machine busy as a measurement begins; not where every server is elsewhere."""
+    if all(spec.running and spec.machine is not None for spec in loaded.servers.values()):
+        return ()
     busy = others_busy()
     if busy is None:
         return ()
@@ -160,7 +187,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=machine_notes(),
+        notes=machine_notes(loaded),
         partial=True,
         trials=(),
         calls=(),
@@ -174,6 +201,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
             for (pipeline, node), agent in loaded.agents.items()
             if agent.exact_output and isinstance(agent.output_tokens, int)
         },
+        needs=needs_of(loaded),
         work=loaded.work(),
         file=str(loaded.path),
         copies=loaded.copies(),

@@ -47,7 +47,9 @@ class Changes:
 class Assumptions:
     """What a prediction goes by."""
 
-    profiles: tuple[str, ...] = ()  # each a name or a file; where nodes ask for several models one each, as MODEL=NAME
+    # Each a name or a file; one for each machine as MACHINE=NAME, for each of several models as MODEL=NAME, and for
+    # those on a machine as MACHINE:MODEL=NAME. A machine that is left out has what the workload says of it.
+    profiles: tuple[str, ...] = ()
     assume: Mapping[str, float] = field(default_factory=dict)  # what a profile does not know, such as before_s
     extrapolate: bool = False  # derive numbers of slots that a profile lacks; marked in the result
     resamples: int | None = None  # profiles tried for its uncertainty: left out 20, or fewer where that takes long
@@ -103,7 +105,7 @@ class RecommendOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """Of `harness.app.score.score`; of the profiles one."""
+    """Of `harness.app.score.score`."""
 
     changes: Changes = field(default_factory=Changes)
     assumptions: Assumptions

@@ -10,17 +10,19 @@ from pathlib import Path
 from harness.analysis.analyse import analyse
 from harness.app.measuring import measure_into_folder
 from harness.app.options import RecommendOptions, RunOptions
-from harness.app.prediction import check_assumed
+from harness.app.prediction import check_assumed, profiles_of
 from harness.app.profile import profile_for
 from harness.app.workload import load
 from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
 from harness.predict.servers import Profiles
+from harness.predict.simulation import unpredictable
+from harness.profiles.schema import Profile
 from harness.recommend import answer
-from harness.recommend.answer import Recommended
+from harness.recommend.answer import Recommended, without
 from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, trials_s, within
-from harness.recommend.constraints import check_one_slot, longest_of, memory_of
+from harness.recommend.constraints import check_one_slot, longest_of, memory_of, rooms_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.facts import (
     BudgetTooShort,
@@ -74,7 +76,7 @@ def recommend(
         found = answer.recommend(
             space,
             problem,
-            profiles.first,
+            _profile_of(loaded, profiles, asked_models(loaded)[0]),
             evaluate,
             progress,
             memory=memory,
@@ -83,6 +85,9 @@ def recommend(
             extrapolate=extrapolate,
             resamples=options.assumptions.resamples,
         )
+    if loaded.workload.compare:
+        missing = unpredictable(loaded, profiles, given=given, extrapolate=extrapolate)
+        found = found._replace(recommendation=without(found.recommendation, missing))
     if not options.measure or found.recommendation.interrupted:
         return found.recommendation
     measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
@@ -105,28 +110,39 @@ def keep_recommendation(recommendation: Recommendation, out: Path) -> Path:
 def _space(loaded: Loaded, profiles: Profiles, options: RecommendOptions) -> tuple[Space, MemoryNeed]:
     """Return every candidate that is worth looking at, and the memory that they have."""
     extrapolate, most = options.assumptions.extrapolate, options.max_slots
-    if profiles.by_model:
+    models = asked_models(loaded)
+    if len(models) > 1:
         memory = _memory(loaded, profiles, options.memory_bytes, None)
+        by_model = {model: _profile_of(loaded, profiles, model) for model in models}
         fits = memory.too_much
-        return space_of_two(loaded, profiles.by_model, extrapolate=extrapolate, max_slots=most, fits=fits), memory
-    longest = longest_of(loaded, profiles.first, options.assumptions.assume)
+        return space_of_two(loaded, by_model, extrapolate=extrapolate, max_slots=most, fits=fits), memory
+    first = _profile_of(loaded, profiles, models[0])
+    longest = longest_of(loaded, first, options.assumptions.assume)
     enough = None if longest is None else longest.enough
     memory = _memory(loaded, profiles, options.memory_bytes, enough)
     space = design_space(
         loaded,
-        profiles.first,
+        first,
         extrapolate=extrapolate,
         max_slots=most,
         fits=memory.too_much,
         context_tokens=enough,
+        by_machine=profiles.by_machine,
     )
     return space, memory
 
 
+def _profile_of(loaded: Loaded, profiles: Profiles, model: str) -> Profile:
+    """Return the profile of the servers that those of a model are like."""
+    return profiles.on(server_like(loaded, model).machine).of(model)
+
+
 def _profiles(loaded: Loaded, options: RecommendOptions, near: Path, progress: Progress) -> Profiles:
-    """Return the profile of the model, or those of two."""
+    """Return the profile of the model, or those of two; where servers name machines, those of each machine."""
     models = asked_models(loaded)
     named: dict[str, str] = {}
+    if any(spec.machine is not None for spec in loaded.known_servers.values()):
+        return profiles_of(options.assumptions.profiles, near, loaded, unused=True)
     for text in options.assumptions.profiles:
         model, _, name = text.rpartition("=")
         if (len(models) > 1) != bool(model):
@@ -145,15 +161,16 @@ def _profiles(loaded: Loaded, options: RecommendOptions, near: Path, progress: P
 
 
 def _memory(loaded: Loaded, profiles: Profiles, limit_bytes: int | None, context_tokens: int | None) -> MemoryNeed:
-    like = loaded.servers[most_slots(loaded.servers)]
-    first = memory_of(like, profiles.first, limit_bytes)
+    like, models = loaded.servers[most_slots(loaded.servers)], asked_models(loaded)
+    first = memory_of(like, _profile_of(loaded, profiles, models[0]), limit_bytes)
+    rooms = rooms_of(loaded, profiles, limit_bytes)
     if not like.running:
-        check_one_slot(first, like, context_tokens)
+        check_one_slot(first._replace(rooms=rooms), like, context_tokens)
     others = {
-        model: memory_of(server_like(loaded, model), profile, limit_bytes)
-        for model, profile in profiles.by_model.items()
+        model: memory_of(server_like(loaded, model), _profile_of(loaded, profiles, model), limit_bytes)
+        for model in (models if len(models) > 1 else ())
     }
-    return first._replace(others=others)
+    return first._replace(others=others, rooms=rooms)
 
 
 @contextmanager
@@ -174,13 +191,14 @@ def confirm(
     """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
     recommendation = found.recommendation
     names = within(found, contenders(found, memory), budget_s)
-    if len(names) < 2:
+    if len(names) < 2 or not recommendation.answer:
         return _noted(recommendation, NothingToCompare())
     needed_s = expected_s(found, names)
     if needed_s > budget_s:
         return _noted(recommendation, BudgetTooShort(budget_s, needed_s))
     here, servers = machine_name(), found.space.loaded.servers.values()
-    if recommendation.machine != here and not any(spec.simulated for spec in servers):
+    elsewhere = all(spec.running and spec.machine is not None for spec in servers)
+    if recommendation.machine != here and not elsewhere and not any(spec.simulated for spec in servers):
         recommendation = _noted(recommendation, OtherMachine(recommendation.machine, here))
     trial_s = trials_s(found, names)
     progress.say(

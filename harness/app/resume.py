@@ -62,7 +62,7 @@ def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Pro
             ended = Ended(folder)
         else:
             head = head._replace(
-                partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes())
+                partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes(loaded))
             )
             head = head._replace(machine=machine_facts(), workload=loaded.resolved(), copies=loaded.copies())
             ended = measure_in(opened, loaded, head, progress, whole)

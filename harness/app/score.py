@@ -9,7 +9,7 @@ from typing import NamedTuple
 from harness.analysis.analyse import analyse
 from harness.app.measuring import Measured, measure_into_folder, measured
 from harness.app.options import RunOptions, ScoreOptions
-from harness.app.prediction import check_assumed
+from harness.app.prediction import check_assumed, profiles_of
 from harness.app.report import keep_report, report
 from harness.app.workload import load
 from harness.errors import UserError
@@ -19,7 +19,6 @@ from harness.predict import score as figures
 from harness.predict.history import remember
 from harness.predict.score import Score, replay
 from harness.predict.simulation import predict
-from harness.profiles.load import load_profile
 from harness.report.score_file import SavedScore, write_score
 from harness.runs.head import read_head
 from harness.runs.model import Run
@@ -57,10 +56,13 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
     if options.run is not None:
         policies = policies_again(options.run, read_head(options.run).policy_files, options.changes.policies)
     loaded = load(file, options.changes, repeats=options.repeats, policies=policies)
-    profile = load_profile(options.assumptions.profiles[0], file.parent)
+    profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
+    first, by_model, by_machine = profiles
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     # What cannot be predicted shows now, before anything is measured.
-    forecast = predict(loaded, profile, repeats=1, given=given, extrapolate=extrapolate)
+    forecast = predict(
+        loaded, first, repeats=1, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
+    )
     lengths = "forecast" if options.forecast else "as observed"
 
     folder = options.run
@@ -69,25 +71,27 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
         asked = RunOptions(changes=options.changes, repeats=options.repeats, out=options.out, command=options.command)
         ended = measure_into_folder(loaded, asked, progress)
         if ended.interrupted or ended.failure is not None:
-            return Scored(measured(ended), None, profile.name, lengths, ())
+            return Scored(measured(ended), None, profiles.name, lengths, ())
         folder = ended.folder
     run, analysis = report(folder)
     _check_same(loaded, run, folder)
     predicted = predict(
         loaded,
-        profile,
+        first,
         repeats=max((trial.repeat for trial in run.trials), default=0) + 1,
         tokens_of=None if options.forecast else replay(run, loaded.pipelines),
         given=given,
         extrapolate=extrapolate,
+        by_model=by_model,
+        by_machine=by_machine,
     ).run
     found = figures.score(analysis, analyse(predicted), run, predicted)
     if not found.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     if run.origin != "emulated":  # against a simulated server it says nothing of the machine
-        remember(_entry(profile.name, loaded, found, run, lengths))
+        remember(_entry(profiles.name, loaded, found, run, lengths))
     return Scored(
-        Measured(folder, run, analysis), found, profile.name, lengths, tuple(note.text for note in predicted.notes)
+        Measured(folder, run, analysis), found, profiles.name, lengths, tuple(note.text for note in predicted.notes)
     )
 
 

@@ -54,7 +54,7 @@ def simulate(file: Path, options: SimulateOptions) -> Simulated:
     if options.lengths is not None and options.changes.policies is None:  # those that the lengths were measured with
         policies = policies_again(options.lengths, read_head(options.lengths).policy_files)
     loaded = load(file, options.changes, policies=policies)
-    profiles = profiles_of(options.assumptions.profiles, file.parent)
+    profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
     tokens_of = None if options.lengths is None else _measured(options.lengths, loaded)
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     run = predict(
@@ -65,6 +65,7 @@ def simulate(file: Path, options: SimulateOptions) -> Simulated:
         given=given,
         extrapolate=extrapolate,
         by_model=profiles.by_model,
+        by_machine=profiles.by_machine,
     ).run
     run = with_resampling(
         run,
@@ -75,6 +76,7 @@ def simulate(file: Path, options: SimulateOptions) -> Simulated:
         given=given,
         extrapolate=extrapolate,
         by_model=profiles.by_model,
+        by_machine=profiles.by_machine,
     )
     if options.lengths is not None:
         run = run._replace(notes=(*run.notes, lengths_measured(options.lengths)))

@@ -17,6 +17,7 @@ from harness.errors import UserError, did_you_mean
 from harness.units import read_seconds, read_size, safe_url
 
 __all__ = [
+    "PROFILES",
     "Assume",
     "Extrapolate",
     "Force",
@@ -77,6 +78,7 @@ server_option = _declared("--server")
 
 # On which profile.
 profile_option = _declared("--profile")
+PROFILES = "Profile of the machine: a name or a file; several as MACHINE=NAME or MODEL=NAME."
 assume_option = _declared("--assume")
 extrapolate_option = _declared("--extrapolate")
 Assume = Annotated[list[str] | None, assume_option("A value that the profile does not know.", metavar="KEY=NUMBER")]

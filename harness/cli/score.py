@@ -11,6 +11,7 @@ import typer
 from harness.app.options import Assumptions, Changes, ScoreOptions
 from harness.cli.conclude import conclude
 from harness.cli.options import (
+    PROFILES,
     Assume,
     Extrapolate,
     Policies,
@@ -28,7 +29,7 @@ __all__ = ["score"]
 
 def score(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
-    profile: Annotated[str, profile_option("Profile of the machine: a name or a file.", show_default=False)],
+    profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
     run: Annotated[
         Path | None, typer.Option(help="Score against this run folder of the workload instead of running it now.")
     ] = None,
@@ -47,7 +48,7 @@ def score(
     options = ScoreOptions(
         changes=Changes(only=tuple(only or ()), policies=policies),
         assumptions=Assumptions(
-            profiles=(profile,),
+            profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),
             extrapolate=extrapolate,
         ),

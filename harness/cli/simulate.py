@@ -11,6 +11,7 @@ import typer
 from harness.app.options import Assumptions, Changes, SimulateOptions
 from harness.cli.conclude import show
 from harness.cli.options import (
+    PROFILES,
     Assume,
     Extrapolate,
     Full,
@@ -34,14 +35,7 @@ __all__ = ["simulate"]
 
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
-    profile: Annotated[
-        list[str],
-        profile_option(
-            "Profile of the machine: a name or a file; for several models one each.",
-            metavar="[MODEL=]NAME",
-            show_default=False,
-        ),
-    ],
+    profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
     repeats: Annotated[int, repeats_option("How often, with other draws each time.", min=1, max=100_000)] = 200,
     resamples: Resamples = None,
     only: Annotated[list[str] | None, only_option("Simulate only this candidate (may be repeated).")] = None,
@@ -65,7 +59,7 @@ def simulate(
     options = SimulateOptions(
         changes=Changes(scale=scale, seed=seed, only=tuple(only or ()), policies=policies),
         assumptions=Assumptions(
-            profiles=tuple(profile),
+            profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),
             extrapolate=extrapolate,
             resamples=resamples,

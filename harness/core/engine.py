@@ -188,13 +188,13 @@ class Engine:
         if following is not None:
             self._actions.append(_new(At, (following[2], following)))
 
-    def _node_ready(self, job: Job, site: CallSite, iteration: int, width: int) -> None:
+    def _node_ready(self, job: Job, site: CallSite, iteration: int, width: int, passes: tuple[int, ...] = ()) -> None:
         if site.tool:
             self._begin_delay(job, site, iteration)
             return
         add, ids, noted = site.state.add if site.pool is None else self._offers.offer, self._call_ids, job.open
         which = (job.pipeline, job.number, site.index)
-        how = (0, site.queue, self._now_s, iteration, job.session)
+        how = (0, site.queue, self._now_s, iteration, job.session, passes)
         for item in range(width):
             call = _new(Call, (next(ids), *which, item, *how))
             add(call, site, job)
@@ -222,8 +222,8 @@ class Engine:
         lost, ready = step
         if lost:
             self._give_up(job, lost)
-        for node, iteration, width in ready:
-            self._node_ready(job, job.sites[node], iteration, width)
+        for node, iteration, width, passes in ready:
+            self._node_ready(job, job.sites[node], iteration, width, passes)
         if job.flow is not None and not job.flow.nodes_left:
             self._job_ended(job)
 
@@ -353,7 +353,7 @@ class Engine:
 
     def _record_call(self, job: Job, site: CallSite, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _ = call
+        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _, _ = call
         prefix, node, labels = site.names
         if site.pool is not None:  # one that was never sent keeps the first server that it could have gone to
             labels = (labels[0], labels[1], self.plan.queues[queue].server)

@@ -36,6 +36,7 @@ class Call(NamedTuple):
     ready_s: float
     iteration: int = 0  # how often its node has run before in this job
     session: int = -1  # the conversation that its job is a turn of; -1 = none
+    passes: tuple[int, ...] = ()  # that have ended in this job, of each loop around its node, the outermost first
 
 
 class BranchDecision(NamedTuple):

@@ -39,6 +39,7 @@ class Ready(NamedTuple):
     node: int
     iteration: int  # how often it ran before in this job
     width: int  # calls to make
+    passes: tuple[int, ...]  # that have ended in this job, of each loop around the node, the outermost first
 
 
 class Lost(NamedTuple):
@@ -94,6 +95,7 @@ class FlowShape:
         self.draws: list[Uniform | None] = [_draws(node, seed, repeat, pipeline) for node in nodes]
         # until: its body with how many predecessors each has in there, and where a pass begins
         self.bodies = [tuple((i, _inside(nodes[i], node)) for i in node.body) for node in nodes]
+        self.around = [_around(nodes, index) for index in range(len(nodes))]
         self.entries = [tuple(i for i, inside in body if not inside) for body in self.bodies]
 
 
@@ -195,7 +197,9 @@ class FlowWalk:
             nodes.sort()
         ready = []
         for node in nodes:
-            ready.append(_new(Ready, (node, runs[node], self._width[node])))
+            around = self._shape.around[node]
+            passes = tuple([runs[until] for until in around]) if around else ()
+            ready.append(_new(Ready, (node, runs[node], self._width[node], passes)))
             runs[node] += 1
         nodes.clear()
         if lost:
@@ -321,6 +325,12 @@ def _ancestors(graph: Graph, index: int) -> tuple[int, ...]:
         found |= new
         todo += new
     return tuple(sorted(found, reverse=True))
+
+
+def _around(nodes: tuple[Node, ...], index: int) -> tuple[int, ...]:
+    """Return the ends of the loops around a node, the outermost first."""
+    found = [until for until, node in enumerate(nodes) if index in node.body]
+    return tuple(sorted(found, key=lambda until: -len(nodes[until].body)))
 
 
 def _inside(node: Node, until: Node) -> int:

@@ -11,6 +11,11 @@ The rules are those of server/sched.go (read in 0.33, seen on 0.33):
 4. A load takes `load_s` and slows nobody. The call that caused it starts at its end; those behind it in the line then
    start too, as long as their models are loaded.
 
+5. The line has room for the head and `max_queue` others (OLLAMA_MAX_QUEUE). A call that finds it full is turned away at
+   once, with a 503. Calls by rule 1 never are: they wait for a slot on a semaphore that has no limit. So a server with
+   one model, which is loaded, never says 503. (`getRunner`: a loaded runner is handed out without the pending channel,
+   else the request goes into the channel, or is `ErrMaxQueue` where it is full. Up to 0.11.4 all went through it.)
+
 What a call waits by these rules is its `load_s`, as in Ollama's `load_duration`; the wait for a slot comes after.
 """
 
@@ -19,11 +24,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from harness.core.context import REFUSED
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 
-__all__ = ["ModelRequest", "ModelSwaps"]
+__all__ = ["BUSY", "MAX_QUEUE", "ModelRequest", "ModelSwaps"]
+
+BUSY = "server busy, please try again.  maximum pending requests exceeded"  # `ErrMaxQueue`, with two spaces
+MAX_QUEUE = 512  # OLLAMA_MAX_QUEUE
 
 NEVER_S = float("inf")
 
@@ -45,6 +54,7 @@ class ModelSwaps:
         models: fresh ones, of one machine.
         load_s: how long each takes to load.
         most_loaded: how many can be loaded at the same time; the first so many are, to begin with.
+        max_queue: calls that can wait for a model behind the one whose turn it is.
         stretch: factor on every step by the number of models that are busy at the same time, from two to `most_loaded`.
 
     Raises:
@@ -57,6 +67,8 @@ class ModelSwaps:
         load_s: Sequence[float],
         most_loaded: int,
         stretch: Mapping[int, float] | None = None,
+        *,
+        max_queue: int = MAX_QUEUE,
     ) -> None:
         if most_loaded < 1:
             raise ValueError(f"expected room for one model or more, found {most_loaded}")
@@ -74,6 +86,8 @@ class ModelSwaps:
         self._loaded = set(range(most_loaded))
         self._using = [0] * len(models)  # calls that each has, in its queue or in a slot
         self._line: deque[ModelRequest] = deque()
+        self._max_queue = max_queue
+        self._turned_away: list[Request] = []  # to end at once
         self._loading = -1  # the head's model
         self._load_end_s = NEVER_S
         self._going = -1  # the model that is to make room
@@ -94,6 +108,9 @@ class ModelSwaps:
         request.load_s = -1.0
         if request.model in self._loaded:
             self._give(request, now_s)
+        elif len(self._line) > self._max_queue:
+            request.output_tokens, request.end_s = REFUSED, now_s
+            self._turned_away.append(request)
         else:
             self._line.append(request)
             self._look(now_s)
@@ -108,6 +125,9 @@ class ModelSwaps:
             return gone
         request.cancelled = True
         request.end_s = now_s
+        if request in self._turned_away:
+            self._turned_away.remove(request)
+            return True
         if self._line[0] is request and self._loading >= 0:
             self._loading, self._load_end_s = -1, NEVER_S
         self._line.remove(request)
@@ -116,12 +136,18 @@ class ModelSwaps:
 
     def next_s(self) -> float:
         """Return when something happens; infinity for never."""
+        if self._turned_away:
+            assert self._turned_away[0].end_s is not None
+            return self._turned_away[0].end_s
         if self._machine is not None:
             return min(self._load_end_s, self._machine.next_s())
         return min(self._load_end_s, *(server.next_s() for server in self._plain()))
 
     def run(self, until_s: float) -> list[Request]:
         """Go on to the first instant at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
+        if self._turned_away:
+            turned_away, self._turned_away = self._turned_away, []
+            return turned_away
         while True:
             limit_s = min(until_s, self._load_end_s)
             ended = self._run(limit_s)

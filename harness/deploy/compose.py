@@ -14,7 +14,7 @@ services:
 """
 # Inside its container a server listens where the image says.
 SERVICE = """\
-  {service}:
+  {service}:{comment}
     image: ollama/ollama
     restart: unless-stopped
     ports: ["127.0.0.1:{port}:11434"]
@@ -32,4 +32,4 @@ def compose_texts(deployment: Deployment) -> dict[str, str]:
 
 def _service(server: DeployedServer) -> str:
     variables = "\n".join(f'      {key}: "{value}"' for key, value in server.environment.items())
-    return SERVICE.format(service=server.service, port=server.port, variables=variables)
+    return SERVICE.format(service=server.service, comment=server.comment, port=server.port, variables=variables)

@@ -30,10 +30,12 @@ class DeployedServer(NamedTuple):
         """The variables that `ollama serve` reads, apart from its address."""
         use = self.use
         found = {"OLLAMA_NUM_PARALLEL": str(use.slots)}
-        if use.context_tokens:
-            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_tokens)
+        if use.context_to_set:
+            found["OLLAMA_CONTEXT_LENGTH"] = str(use.context_to_set)
         if use.most_loaded:
             found["OLLAMA_MAX_LOADED_MODELS"] = str(use.most_loaded)
+        if use.max_queue:
+            found["OLLAMA_MAX_QUEUE"] = str(use.max_queue)
         if use.threads:
             found["LLAMA_ARG_THREADS"] = str(use.threads)
         return found
@@ -48,6 +50,17 @@ class DeployedServer(NamedTuple):
     def url(self) -> str:
         """Where clients reach it."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def note(self) -> str:
+        """What a comment beside it says: its name where there are others, and the machine that it stands on."""
+        on = f"on {self.use.machine}" if self.use.machine else ""
+        return " ".join(filter(None, (self.use.server if self.several else "", on)))
+
+    @property
+    def comment(self) -> str:
+        """The machine that it stands on as a comment behind a line; "" where none is named."""
+        return f"  # on {self.use.machine}" if self.use.machine else ""
 
     @property
     def service(self) -> str:

@@ -20,4 +20,4 @@ def serve_texts(deployment: Deployment) -> dict[str, str]:
 
 def _line(server: DeployedServer) -> str:
     variables = " ".join(f"{key}={value}" for key, value in server.environment_on_host.items())
-    return f"{variables} ollama serve" + (f"  # {server.use.server}" if server.several else "")
+    return f"{variables} ollama serve" + (f"  # {server.note}" if server.note else "")

@@ -51,7 +51,13 @@ def _texts(deployment: Deployment) -> tuple[SettingsText, ...]:
 
 def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, ...]:
     servers = deployment.servers
-    remarks = _ordering(servers)
+    remarks = [
+        f"{use.server}: a context of {use.need.enough} tokens a slot and not the {use.context_tokens} that were used: "
+        f"{use.need.words}. Each slot then takes more memory; whether that is there was not looked at."
+        for use in candidate.servers
+        if use.need is not None
+    ]
+    remarks += _ordering(servers)
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
             "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
@@ -61,6 +67,12 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     if len(servers) > 1:
         remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
+    if len({server.use.machine for server in servers}) > 1:
+        remarks.append(
+            "Servers on different machines: where those are GPUs of one host, start each with CUDA_VISIBLE_DEVICES; "
+            "where they are hosts, start each there with OLLAMA_HOST=0.0.0.0:PORT, behind a firewall, and put the "
+            "host's address in place of 127.0.0.1 in code."
+        )
     return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
 
 

@@ -13,7 +13,7 @@ COPY = """\
 """
 # One line of variables: a key that occurs twice is an error to most readers of INI files, though not to systemd.
 DROP_IN = """\
-# {path}
+# {path}{on}
 {copy}# write it: sudo systemctl edit {service}.service
 # then: sudo systemctl enable {service} && sudo systemctl restart {service}
 [Service]
@@ -30,6 +30,7 @@ def _drop_in(server: DeployedServer) -> str:
     service = server.service
     return DROP_IN.format(
         path=f"{UNITS}/{service}.service.d/override.conf",
+        on=f" on {server.use.machine}" if server.use.machine else "",
         copy=COPY.format(units=UNITS, service=service) if service != "ollama" else "",
         service=service,
         variables=" ".join(f'"{key}={value}"' for key, value in server.environment_on_host.items()),

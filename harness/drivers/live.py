@@ -7,6 +7,7 @@ and then calls `handle` once, or the two drivers would part company at the first
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
@@ -40,6 +41,16 @@ class LiveStats(NamedTuple):
 
 async def _yield_once() -> None:
     await asyncio.sleep(0)
+
+
+def _when_s(start_s: float, at_s: float) -> float:
+    """Return the loop's time at which `at_s` of the trial has come: read there, less `start_s`, it is not before that.
+
+    The sum alone can be rounded to just before it. The engine would then ask for the same timer again, and on a clock
+    that only timers move that goes on for ever.
+    """
+    when_s = start_s + at_s
+    return when_s if when_s - start_s >= at_s else math.nextafter(when_s, math.inf)
 
 
 async def _reply(send: Send, call: Call) -> Reply | Answered:
@@ -89,7 +100,7 @@ async def drive(
                     task = tasks[call.id] = group.create_task(_reply(send, call))
                     task.add_done_callback(partial(ended, call.id))
                 case At(at_s, event):
-                    loop.call_at(start_s + at_s, queue.put_nowait, event)
+                    loop.call_at(_when_s(start_s, at_s), queue.put_nowait, event)
                 case Cancel(call_id):
                     if call_id in tasks:  # else its Done is already in the queue
                         tasks[call_id].cancel()

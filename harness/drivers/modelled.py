@@ -11,7 +11,7 @@ from harness.core.context import REFUSED, Context
 from harness.core.draws import shuffled
 from harness.core.events import Call, Cancelled, Done, Event
 from harness.core.machine import Machine, SharedServer
-from harness.core.model_swaps import ModelRequest, ModelSwaps
+from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -19,6 +19,7 @@ from harness.core.server_request import Request
 __all__ = ["ModelledServer", "ModelledServers", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
+TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
 AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
 
 _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
@@ -43,9 +44,10 @@ class ModelledServer(NamedTuple):
 class _Sent(ModelRequest):
     """A request with what the client knows of it."""
 
-    __slots__ = ("outside", "queue")
+    __slots__ = ("outside", "queue", "whole")
 
     queue: int
+    whole: int  # tokens of a prompt that is cut; 0 where it is not
     outside: bool  # paced, or on its way there or back: its server does not know it, or no more
 
 
@@ -109,20 +111,24 @@ class ModelledServers:
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
         prompt_tokens, output_tokens = self._tokens(call)
-        call_id, _, _, _, _, _, queue, _, _, _ = call
+        call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
         if thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
             sent.thread, sent.cached_tokens = thread, 0
+        sent.whole = 0
         context = self._contexts[queue]
         if context is not None and prompt_tokens + output_tokens > context.tokens:
             sent.output_tokens = context.answered(prompt_tokens, output_tokens)
+            sent.prompt_tokens = context.read(prompt_tokens)
+            if sent.prompt_tokens < prompt_tokens:
+                sent.whole = prompt_tokens
         self._open[call_id] = sent
         sent.queue = queue
         sent.load_s = 0.0
-        if self._which:
+        if queue in self._which:
             sent.model = self._which[queue][call.pipeline][call.node]
         if self._direct[queue]:
             sent.outside = False
@@ -225,11 +231,14 @@ class ModelledServers:
 
     def _reply(self, sent: _Sent, after_s: float) -> Reply:
         context = self._contexts[sent.queue]
-        if sent.output_tokens == REFUSED and context is not None:
+        if sent.output_tokens == REFUSED:
             assert sent.end_s is not None
-            return Reply(
-                "error", sent_s=sent.sent_s, end_s=sent.end_s + after_s, error=context.error(sent.prompt_tokens)
-            )
+            end_s = sent.end_s + after_s
+            if sent.load_s < 0 or context is None:  # it waits for no model, and never had one
+                return Reply("rejected", sent_s=sent.sent_s, end_s=end_s, error=TURNED_AWAY)
+            return Reply("error", sent_s=sent.sent_s, end_s=end_s, error=context.error(sent.prompt_tokens))
+        if sent.whole and context is not None:
+            return _reply(sent, after_s)._replace(outcome="error", error=context.error(sent.whole))
         return _reply(sent, after_s)
 
     def _send(self, sent: _Sent, now_s: float) -> None:

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from harness import __version__
+from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
@@ -21,15 +22,17 @@ from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.measure.texts import PROMPTS, TALKS, count_tokens
+from harness.profiles.compile import compile_costs
 from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
+from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
-from harness.workload.schema import ServerSpec
+from harness.workload.schema import FrozenDict, ServerSpec
 
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
@@ -61,6 +64,7 @@ class _Calibrated(NamedTuple):
     experiment: Experiment
     fit: Fit
     setting: SlotSetting
+    in_turns: int  # servers that were up together and took turns, itself included
 
     @property
     def wanted(self) -> ToCalibrate:
@@ -125,7 +129,7 @@ async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progres
                 seen = await experiments([one.setting for one in up], effort, progress)
             else:
                 seen = [await _alone(up[0].setting, effort, progress)]
-        done += [_fitted(*one) for one in zip(up, seen, strict=True)]
+        done += [_fitted(one, experiment, len(up)) for one, experiment in zip(up, seen, strict=True)]
     return done
 
 
@@ -179,7 +183,7 @@ async def _alone(setting: Setting, effort: Effort, progress: Progress) -> Experi
     return await steady(once, setting.carry, progress, setting.name)
 
 
-def _fitted(up: _Up, seen: Experiment) -> _Calibrated:
+def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
     name, slots = up.setting.name, up.setting.slots
     batch, threads = up.server.details.get("batch_tokens"), up.server.details.get("threads")
     batch_tokens = None if batch is None else int(batch)
@@ -192,10 +196,10 @@ def _fitted(up: _Up, seen: Experiment) -> _Calibrated:
         batch_tokens=batch_tokens,
         threads=None if threads is None else int(threads),
         drift=seen.drift,
-        errors=held_out(seen.held_out, [fit.costs]),
+        errors=(),
         gap_s=seen.gap_s,
     )
-    return _Calibrated(up, seen, fit, setting)
+    return _Calibrated(up, seen, fit, setting, in_turns)
 
 
 async def _calibrate_pair(
@@ -221,19 +225,17 @@ def _profile(
     took_s: float,
     machine: str | None,
 ) -> Profile:
-    errors = [error for one in done for error in held_out(one.experiment.held_out, [one.fit.costs])]
-    if contention is not None and together is not None:
-        costs = [one.fit.costs for one in pick_pair(done)]
-        errors += held_out(together.held_out, costs, contention.factor)
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].up.server
     loads_s = [one.up.load_s for one in done if one.up.load_s is not None]
     known: dict[str, Any] = {}  # left out of the file where it is not known
     if contention is not None:
         known["contention_replicates"] = {"2": contention.replicates}
+    if len(done) > 1 and done[0].in_turns == len(done):
+        known["in_turns"] = True
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
-    return Profile(
+    separate = Profile(
         version=1,
         name=name,
         origin="assumed" if server.emulated else "measured",  # fitted to a simulation: no machine was measured
@@ -248,11 +250,29 @@ def _profile(
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
         memory=_memory(server),
         text=done[0].up.text,
-        held_out=summary(errors),
         notes=tuple(_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),
         **known,
     )
+    return _tested(pooled(separate), done, together)
+
+
+def _tested(profile: Profile, done: Sequence[_Calibrated], together: Experiment | None) -> Profile:
+    """Return the profile with its errors on the calls that it was not fitted to: as it is, lone calls shared."""
+
+    def costs(one: _Calibrated) -> StepCosts:
+        return compile_costs(profile, one.fit.costs.slots, threads="half" if one.wanted.half else None).costs
+
+    found = [held_out(one.experiment.held_out, [costs(one)]) for one in done]
+    families: dict[str, dict[str, SlotSetting]] = {"slots": {}, "half": {}}
+    for one, errors in zip(done, found, strict=True):
+        family, slots = "half" if one.wanted.half else "slots", str(one.fit.costs.slots)
+        setting = (profile.half or {} if one.wanted.half else profile.slots)[slots]
+        families[family][slots] = setting.model_copy(update={"held_out": summary(errors)})
+    if together is not None and profile.contention is not None:
+        found.append(held_out(together.held_out, [costs(one) for one in pick_pair(done)], profile.contention["2"]))
+    settings = {family: FrozenDict(known) for family, known in families.items() if known}
+    return profile.model_copy(update={**settings, "held_out": summary([e for errors in found for e in errors])})
 
 
 def _notes(done: Sequence[_Calibrated], contention: Contention | None, together: Experiment | None) -> list[str]:
@@ -297,6 +317,7 @@ def _rows(one: _Calibrated) -> list[Row]:
                     output_tokens=round(median(call.output_tokens for b in bursts for call in b)),
                     wall_s=float(f"{wall_s:.6g}"),
                     fitted=burst.fitted,
+                    repetitions=len(bursts),
                     **({"half": True} if one.wanted.half else {}),
                 )
             )

@@ -53,16 +53,20 @@ class Conversations:
         last, tokens = before[-1].tokens if before else None, reply.prompt_tokens
         if last is not None and tokens is not None and tokens < last:
             reason = (
-                f"the conversation no longer fits: the server read {tokens} tokens, after {last} in the turn before"
+                f"truncated: the conversation no longer fits: the server read {tokens} tokens, after {last} in the "
+                "turn before"
             )
             return reply._replace(outcome="error", error=reason)
         after = [one for one in said if one.job > job]
         said[:] = [*before, _Said(asked, answered, tokens, job), *after]
         return reply
 
-    def turn_ended(self, pipeline: str, session: int, job: int, *, last: bool) -> None:
-        """Note that a turn has ended, what still runs of it is not kept; after the last one all is forgotten."""
-        if last:
-            self._all.pop((pipeline, session), None)
-            return
-        self._all.setdefault((pipeline, session), _Conversation()).ended.add(job)
+    def turn_ended(self, pipeline: str, session: int, job: int, *, turns: int) -> None:
+        """Note that a turn has ended: what still runs of it is not kept. After all `turns` everything is forgotten.
+
+        The last turn may end before another one has, whose title, say, is still to be made: see `answers`.
+        """
+        conversation = self._all.setdefault((pipeline, session), _Conversation())
+        conversation.ended.add(job)
+        if len(conversation.ended) >= turns:
+            del self._all[pipeline, session]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from asyncio_throttle import Throttler
 
+from harness.core.context import Context
 from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
@@ -16,8 +17,9 @@ from harness.core.records import ChatRequest, Origin, Reply
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations
 from harness.servers.spec import Client, RunningServer
+from harness.workload.prompts import estimate_tokens
 from harness.workload.rules import Decisions, what_it_says
-from harness.workload.schema import AgentSpec
+from harness.workload.schema import KINDS, AgentSpec
 from harness.workload.texts import Texts
 
 __all__ = ["Endpoint", "Sender", "options_for", "origin_of", "throttle"]
@@ -125,7 +127,8 @@ class Sender:
         endpoint = self._endpoints[call.queue]
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
-        system, user = self._texts.prompt(pipeline.name, call.job, node, call.item, call.iteration, call.session)
+        which = (pipeline.name, call.job, node, call.item, call.iteration)
+        system, user = self._texts.prompt(*which, call.session, call.passes)
         session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
         talk = None if session is None else (pipeline.name, call.session, node, call.item)
         history = () if talk is None else self._conversations.history(*talk, call.job)
@@ -151,6 +154,8 @@ class Sender:
             async with endpoint.throttle:
                 pass
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
+        if reply.outcome == "ok":
+            reply = _whole(reply, request, endpoint.server)
         if talk is not None and reply.outcome == "ok":
             reply = self._conversations.keep(*talk, call.job, asked, text, reply)
         if reply.outcome == "ok":
@@ -158,3 +163,13 @@ class Sender:
             if decides := self._decisions.get((pipeline.name, node)):
                 return Answered(reply, what_it_says(node, decides, text))
         return reply
+
+
+def _whole(reply: Reply, request: ChatRequest, server: RunningServer) -> Reply:
+    """Return the reply, as an error where the server cut the prompt without a word, as far as its counts show it."""
+    kind, context = KINDS.get(server.kind), int(server.details.get("context_tokens", 0))
+    if kind is None or not context or reply.prompt_tokens is None:
+        return reply
+    texts = (request.system or "", request.user, *(text for said in request.history for text in said))
+    reason = Context(context, kind.too_long).seen_truncated(reply.prompt_tokens, sum(map(estimate_tokens, texts)))
+    return reply if reason is None else reply._replace(outcome="error", error=reason)

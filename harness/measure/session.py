@@ -112,10 +112,11 @@ async def measure(
         for name, spec in loaded.servers.items():
             server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, loaded.models[name])
             endpoints[name] = await stack.enter_async_context(server)
-        facts = [await _examine(endpoint, progress) for endpoint in endpoints.values()]
+        machines = {name: spec.machine for name, spec in loaded.servers.items()}
+        facts = [_standing(await _examine(one, progress), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
-        notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans)))
+        notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans, machines)))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 
@@ -175,7 +176,7 @@ async def _measure_trial(
             texts.forget(record.pipeline, record.job)
             if record.session is not None:
                 turns = turns_of(by_name[record.pipeline], record.session, workload.seed, repeat)
-                conversations.turn_ended(record.pipeline, record.session, record.job, last=record.turn + 1 >= turns)
+                conversations.turn_ended(record.pipeline, record.session, record.job, turns=turns)
             if repeat >= 0:
                 folder.add_job(record)
         elif repeat >= 0:
@@ -264,6 +265,11 @@ def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str]
     return fill
 
 
+def _standing(facts: ServerFacts, machine: str | None) -> ServerFacts:
+    """Return what was found of a server with the machine that the workload names for it."""
+    return facts if machine is None else facts._replace(details={**facts.details, "machine": machine})
+
+
 async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     """Warm a server up, find how many slots it really has and what a call costs where nobody waits: for each model."""
     server = endpoint.server
@@ -297,7 +303,7 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
     )
 
 
-def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[Note]:
+def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...], machines: Mapping[str, str | None]) -> list[Note]:
     """Say what a simulated server takes for granted, what goes wrong there on purpose, and what it leaves out."""
     notes: list[Note] = []
     for server in servers:
@@ -312,12 +318,13 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...]) -> list[Not
             notes.append(Note("speed", text))
     # Up to how many busy servers each of them slows as the profile says; one that was met by URL is alone.
     known = {server.name: int(server.details.get("contention", 1)) for server in servers if server.emulated}
-    together = [
+    together = dict.fromkeys(
         plan.name
         for plan in plans
-        for here in [known.keys() & {queue.server for queue in plan.queues}]
+        for machine in dict.fromkeys(machines.values())
+        for here in [{q.server for q in plan.queues if q.server in known and machines[q.server] == machine}]
         if len(here) > min((known[name] for name in here), default=1)
-    ]
+    )
     if together:
         text = (
             "How much these simulated servers would slow each other on one machine is not known: "

@@ -44,12 +44,13 @@ def with_resampling(
     given: Given = None,
     extrapolate: bool = False,
     by_model: Mapping[str, Profile] | None = None,
+    by_machine: Mapping[str, Profiles] | None = None,
 ) -> Run:
     """Return a predicted run with what its figures become under resampled profiles, and a note that says which.
 
     Args:
         run: predicted on this profile.
-        loaded, profile, tokens_of, given, extrapolate, by_model: as for the prediction.
+        loaded, profile, tokens_of, given, extrapolate, by_model, by_machine: as for the prediction.
         profiles: how many; 0 leaves it out. None = 20, or as many as take half of the prediction's own time.
     """
     if profiles == 0:
@@ -63,7 +64,8 @@ def with_resampling(
             return run._replace(notes=(*run.notes, too_large_to_resample()))
     if tokens_of is None:
         tokens_of = forecast(loaded, profile.text)
-    source, drawn = _resampled(Profiles(profile, by_model or {}), profiles, loaded, run)
+    known = Profiles(profile, by_model or {}, by_machine or {})
+    source, drawn = _resampled(known, profiles, loaded, run)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}
     plans = [plan for plan in loaded.plans if plan.name in predicted]
@@ -90,26 +92,31 @@ def with_resampling(
     kept = {key: found for key, found in factors.items() if all(factor > 0 for factor in found)}
     return run._replace(
         resampled=UnderResampling(source, draws, kept),
-        notes=(*run.notes, about_resampling(source, len(drawn), draws), *cannot_end(endless, len(drawn))),
+        notes=(
+            *run.notes,
+            about_resampling(source, len(drawn), draws, len(known.all) > 1),
+            *cannot_end(endless, len(drawn)),
+        ),
     )
 
 
 def _resampled(profiles: Profiles, wanted: int, loaded: Loaded, run: Run) -> tuple[Source, list[Profiles]]:
-    """Resample every profile; one of which nothing is known leaves all of it unknown."""
+    """Resample every profile once, wherever it stands; one of which nothing is known leaves all of it unknown.
 
-    def again(profile: Profile) -> Resampled:
+    Two calibrations err independently of each other, so each has draws of its own.
+    """
+    found: dict[str, Resampled] = {}
+    for number, profile in enumerate(profiles.all):
         far = out_of_range(profile, profiles.calls_on(profile, run.calls, loaded.servers)) is not None
-        return resampled(profile, wanted, loaded.workload.seed, exchange_prompts=far)
-
-    first = again(profiles.first)
-    others = {model: again(profile) for model, profile in profiles.by_model.items()}
-    found = [first, *others.values()]
-    source: Source = max((one.source for one in found), key=_SOURCES.index)
+        found[profile.name] = resampled(
+            profile, wanted, loaded.workload.seed, exchange_prompts=far, which=profile.name if number else ""
+        )
+    source: Source = max((one.source for one in found.values()), key=_SOURCES.index)
     if source == "unknown":
         return source, []
     return source, [
-        Profiles(first.profiles[i], {model: one.profiles[i] for model, one in others.items()})
-        for i in range(min(len(one.profiles) for one in found))
+        profiles.changed({name: one.profiles[i] for name, one in found.items()})
+        for i in range(min(len(one.profiles) for one in found.values()))
     ]
 
 

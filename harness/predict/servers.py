@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from harness.core.context import Context
-from harness.core.model_swaps import ModelSwaps
+from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
@@ -19,6 +19,7 @@ from harness.profiles.compile import Fitted, compile_costs, noise, server_models
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.workload.load import Loaded
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec, same_model
 
 __all__ = ["Given", "Modelled", "Profiles", "modelled"]
@@ -27,10 +28,15 @@ Given = Mapping[str, float] | None  # what a profile does not know: `harness.pro
 
 
 class Profiles(NamedTuple):
-    """The profiles that a prediction is made on: one for everything, or one for each model."""
+    """The profiles that a prediction is made on: one for everything, or one for each model, or for each machine."""
 
     first: Profile
     by_model: Mapping[str, Profile] = {}
+    by_machine: Mapping[str, Profiles] = {}  # of machines that have their own; those above are for all the rest
+
+    def on(self, machine: str | None) -> Profiles:
+        """Return the profiles of the servers on a machine; None = the one that has no name."""
+        return self if machine is None else self.by_machine.get(machine, self)
 
     def of(self, model: str) -> Profile:
         """Return the profile of a model; UserError where there is none."""
@@ -45,15 +51,41 @@ class Profiles(NamedTuple):
         self, profile: Profile, calls: Sequence[CallRecord], servers: Mapping[str, ServerSpec]
     ) -> Sequence[CallRecord]:
         """Return the calls that are predicted on this one of them; a call that names no model is of its server's."""
-        if not self.by_model:
+        if not self.by_model and not self.by_machine:
             return calls
-        sent = [call for call in calls if call.server in servers]
-        return [call for call in sent if self.of(call.model or servers[call.server].model or "") is profile]
+        found = []
+        for call in calls:
+            spec = servers.get(call.server)
+            if spec is not None and self.on(spec.machine).of(call.model or spec.model).name == profile.name:
+                found.append(call)
+        return found
+
+    @property
+    def name(self) -> str:
+        """All their names: what a score of a prediction on several is remembered under."""
+        return " + ".join(profile.name for profile in self.all)
 
     @property
     def all(self) -> tuple[Profile, ...]:
         """Each of them once."""
-        return tuple({profile.name: profile for profile in (self.first, *self.by_model.values())}.values())
+        elsewhere = [profile for profiles in self.by_machine.values() for profile in profiles.all]
+        return tuple({one.name: one for one in (self.first, *self.by_model.values(), *elsewhere)}.values())
+
+    def changed(self, new: Mapping[str, Profile]) -> Profiles:
+        """Return the same with other profiles in their places, by name."""
+        return Profiles(
+            new[self.first.name],
+            {model: new[profile.name] for model, profile in self.by_model.items()},
+            {machine: profiles.changed(new) for machine, profiles in self.by_machine.items()},
+        )
+
+    def machines_of(self, profile: Profile) -> tuple[str, ...]:
+        """Return the named machines that have this one."""
+        return tuple(
+            machine
+            for machine, profiles in self.by_machine.items()
+            if profile.name in {one.name for one in profiles.all}
+        )
 
 
 class _Queue(NamedTuple):
@@ -64,6 +96,7 @@ class _Queue(NamedTuple):
     models: tuple[str, ...]
     profiles: tuple[Profile, ...]
     fits: tuple[Fitted, ...]
+    load_s: tuple[float, ...] = ()  # of its models, where it has several
 
 
 class Modelled(NamedTuple):
@@ -72,55 +105,63 @@ class Modelled(NamedTuple):
     loaded: Loaded
     plan: Plan
     queues: tuple[_Queue, ...]
-    load_s: tuple[float, ...]  # of the models of the one server that has several
     notes: tuple[str, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether a server has several models to load."""
+        return any(queue.load_s for queue in self.queues)
 
     def make(self, repeat: int, tokens: Tokens) -> ModelledServers:
         """Return fresh ones for one repeat; UserError where they cannot work side by side."""
-        fits = [fit for queue in self.queues for fit in queue.fits]
-        # The same for every candidate: what is left of a difference between two is theirs, and not the noise's.
-        noises = [
-            noise(fit.noise, self.loaded.workload.seed, repeat, number, *which)
-            if fit.noise and not fit.extrapolated
-            else None
-            for number, queue in enumerate(self.queues)
-            for fit, model in zip(queue.fits, queue.models, strict=True)
-            for which in [(model,) if len(queue.models) > 1 else ()]
-        ]
-        shared = _side_by_side([profile for queue in self.queues for profile in queue.profiles])
-        half = [fit.half for fit in fits]
-        if self.load_s:
-            (queue,) = self.queues
-            most = most_loaded(queue.spec, len(queue.models))
-            stretch = stretch_of(shared, most, half)
-            several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
-            swaps = ModelSwaps(several, self.load_s, most, stretch)
-            before_s = fmean(fit.costs.before_s for fit in fits)
-            after_s = fmean(fit.costs.after_s for fit in fits)
-            which = _models_of_nodes(self.loaded, queue)
-            gap_s = fmean(fit.costs.gap_s for fit in fits)
-            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which, _context(queue))
-            return ModelledServers(
-                [only], tokens, thread_of(self.loaded), seed=self.loaded.workload.seed, repeat=repeat
-            )
-        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
+        servers: dict[int, ModelledServer] = {}
+        for numbers in by_machine({number: queue.spec for number, queue in enumerate(self.queues)}).values():
+            servers |= self._on_one_machine(numbers, repeat)
         return ModelledServers(
-            [
-                ModelledServer(
-                    model,
-                    fit.costs.before_s,
-                    fit.costs.after_s,
-                    queue.spec.starts_per_s,
-                    fit.costs.gap_s,
-                    context=_context(queue),
-                )
-                for model, fit, queue in zip(models, fits, self.queues, strict=True)
-            ],
+            [servers[number] for number in range(len(self.queues))],
             tokens,
             thread_of(self.loaded),
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )
+
+    def _on_one_machine(self, numbers: Sequence[int], repeat: int) -> dict[int, ModelledServer]:
+        """Return servers that slow each other, by their numbers: several of one model each, or one of several."""
+        queues = [self.queues[number] for number in numbers]
+        fits = [fit for queue in queues for fit in queue.fits]
+        # The same for every candidate: what is left of a difference between two is theirs, and not the noise's.
+        noises = [
+            noise(fit.noise, self.loaded.workload.seed, repeat, number, *which) if fit.noise else None
+            for number, queue in zip(numbers, queues, strict=True)
+            for fit, model in zip(queue.fits, queue.models, strict=True)
+            for which in [(model,) if len(queue.models) > 1 else ()]
+        ]
+        shared = _side_by_side([profile for queue in queues for profile in queue.profiles])
+        half = [fit.half for fit in fits]
+        if queues[0].load_s:
+            (queue,) = queues
+            most = most_loaded(queue.spec, len(queue.models))
+            stretch = stretch_of(shared, most, half)
+            several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
+            swaps = ModelSwaps(several, queue.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
+            before_s = fmean(fit.costs.before_s for fit in fits)
+            after_s = fmean(fit.costs.after_s for fit in fits)
+            which = _models_of_nodes(self.loaded, queue)
+            gap_s = fmean(fit.costs.gap_s for fit in fits)
+            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which, _context(queue))
+            return {numbers[0]: only}
+        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
+        return {
+            number: ModelledServer(
+                model,
+                fit.costs.before_s,
+                fit.costs.after_s,
+                queue.spec.starts_per_s,
+                fit.costs.gap_s,
+                context=_context(queue),
+            )
+            for number, model, fit, queue in zip(numbers, models, fits, queues, strict=True)
+        }
 
 
 def modelled(
@@ -135,43 +176,35 @@ def modelled(
 
     Args:
         loaded: the workload.
-        profiles: of the machine; every server is taken to stand on it.
+        profiles: of the machines; servers that name none are taken to stand on one.
         plan: the candidate.
         given: values that a profile does not know: those of `harness.profiles.compile.ASSUMPTIONS`, and `load_s`.
         extrapolate: see `compile_costs`.
 
     Raises:
         UserError: a model has no profile, or a profile lacks what is needed; or several servers, one of which serves
-            several models, share the machine.
+            several models, share a machine.
     """
     given = dict(given or {})
     given_load_s = given.pop("load_s", None)
     asked = [_models_on(loaded, plan, number) for number in range(len(plan.queues))]
-    names = list(dict.fromkeys(model for models in asked for model in models))
-    if len(names) > 1 and not profiles.by_model:
-        raise UserError(
-            f"its nodes ask for {len(names)} models, and a profile is of one; give one for each: "
-            + " ".join(f"--profile {name}=NAME" for name in names)
-        )
-    if len(plan.queues) > 1 and any(len(models) > 1 for models in asked):
-        raise UserError(
-            "a server with several models beside another server on the same machine cannot be predicted; measure it, "
-            "or give every model a server of its own"
-        )
+    specs = [loaded.servers[queue.server] for queue in plan.queues]
+    _check_models(profiles, specs, asked)
     queues = []
-    for queue, models in zip(plan.queues, asked, strict=True):
-        spec = loaded.servers[queue.server]
-        own = tuple(profiles.of(model) for model in models)
+    for queue, spec, models in zip(plan.queues, specs, asked, strict=True):
+        own = tuple(profiles.on(spec.machine).of(model) for model in models)
         fits = tuple(
             _fitted(profile, queue.server, spec, model, given, extrapolate, profiles)
             for profile, model in zip(own, models, strict=True)
         )
         queues.append(_Queue(queue.server, spec, models, own, fits))
     notes = [note for queue in queues for fit in queue.fits for note in fit.notes]
-    load_s: list[float] = []
-    if any(len(models) > 1 for models in asked):
-        notes += _about_loads(queues[0])
-        for model, profile in zip(queues[0].models, queues[0].profiles, strict=True):
+    for number, queue_of in enumerate(queues):
+        if len(queue_of.models) < 2:
+            continue
+        notes += _about_loads(queue_of)
+        load_s: list[float] = []
+        for model, profile in zip(queue_of.models, queue_of.profiles, strict=True):
             known_s = profile.load_s if profile.load_s is not None else given_load_s
             if known_s is None:
                 raise UserError(
@@ -181,7 +214,25 @@ def modelled(
             if profile.load_s is None:
                 notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
             load_s.append(known_s)
-    return Modelled(loaded, plan, tuple(queues), tuple(load_s), tuple(dict.fromkeys(notes)))
+        queues[number] = queue_of._replace(load_s=tuple(load_s))
+    return Modelled(loaded, plan, tuple(queues), tuple(dict.fromkeys(notes)))
+
+
+def _check_models(profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[tuple[str, ...]]) -> None:
+    """Raise UserError where a machine has several models and one profile, or too much beside a server of several."""
+    for machine, numbers in by_machine(dict(enumerate(specs))).items():
+        names = list(dict.fromkeys(model for number in numbers for model in asked[number]))
+        if len(names) > 1 and not profiles.on(machine).by_model:
+            where, prefix = ("", "") if machine is None else (f' on machine "{machine}"', f"{machine}:")
+            raise UserError(
+                f"its nodes ask for {len(names)} models{where}, and a profile is of one; give one for each: "
+                + " ".join(f"--profile {prefix}{name}=NAME" for name in names)
+            )
+        if len(numbers) > 1 and any(len(asked[number]) > 1 for number in numbers):
+            raise UserError(
+                "a server with several models beside another server on the same machine cannot be predicted; measure "
+                "it, give every model a server of its own, or name the machines where they stand on several"
+            )
 
 
 def most_loaded(spec: ServerSpec, models: int) -> int:
@@ -229,8 +280,9 @@ def _fitted(
     notes = [*_other_model(profile, name, spec, model, extrapolate)]
     if len(profiles.all) > 1:  # what one profile lacks is given, and no mistake for another that knows it
         lacking = {
-            one.name: {item.key for item in unknowns(one, spec.slots, threads=threads, extrapolate=extrapolate)}
+            one.name: {item.key for item in unknowns(one, spec.slots, threads=threads, extrapolate=derive)}
             for one in profiles.all
+            for derive in [extrapolate or one.name != profile.name]  # another need not know these slots
         }
         elsewhere = set().union(*lacking.values()) - lacking[profile.name]
         given = {key: value for key, value in given.items() if key not in elsewhere}

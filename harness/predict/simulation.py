@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from harness.core.engine import Engine
+from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.drivers.modelled import Tokens
@@ -19,11 +20,19 @@ from harness.predict.sizes import Sizes
 from harness.profiles.fitted_range import out_of_range
 from harness.profiles.schema import Profile
 from harness.runs.model import Run, ServerFacts
-from harness.wording.predictions import about_profile, assumed, extrapolated_prompts, held_out_fact, unpredicted
+from harness.wording.predictions import (
+    about_profile,
+    about_score,
+    assumed,
+    extrapolated_prompts,
+    held_out_fact,
+    unpredicted,
+)
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial"]
+__all__ = ["Given", "Keep", "Prediction", "TokensOf", "forecast", "predict", "simulate_trial", "unpredictable"]
 
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 
@@ -44,21 +53,23 @@ def predict(
     given: Given = None,
     extrapolate: bool = False,
     by_model: Mapping[str, Profile] | None = None,
+    by_machine: Mapping[str, Profiles] | None = None,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
     Args:
         loaded: the workload.
-        profile: of the machine; every server of the workload is taken to stand on it.
+        profile: of the machine; every server of the workload that names no other is taken to stand on it.
         repeats: how often, with other draws each time.
         tokens_of: lengths of the calls as observed; None = as forecast.
         given, extrapolate: see `harness.predict.servers.modelled`.
         by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
+        by_machine: profiles of machines that have their own.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
     """
-    profiles = Profiles(profile, by_model or {})
+    profiles = Profiles(profile, by_model or {}, by_machine or {})
     trials: list[TrialRecord] = []
     records = Records()
     refused: dict[str, str] = {}
@@ -70,13 +81,12 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
-            servers.make(0, tokens_of(plan.name, 0))  # refused before anything is simulated
+            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
         except UserError as error:
             refused[plan.name] = str(error)
             continue
         notes |= dict.fromkeys(servers.notes)
-        loads |= bool(servers.load_s)
+        loads |= servers.loads
         for repeat in range(repeats):
             end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
             trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
@@ -96,15 +106,20 @@ def predict(
         copies=loaded.copies(),
         candidates=tuple(plan.name for plan in loaded.plans if plan.name not in refused),
         machine={
-            "cpu": profile.machine,
+            "cpu": ", ".join(dict.fromkeys(one.machine for one in profiles.all)),
             "profile": ", ".join(one.name for one in profiles.all),
-            "engine": profile.engine,
-            "model": ", ".join(one.model for one in profiles.all),
+            "engine": ", ".join(dict.fromkeys(one.engine for one in profiles.all)),
+            "model": ", ".join(dict.fromkeys(one.model for one in profiles.all)),
             **held_out_fact(profiles.all),
         },
-        servers=tuple(_facts(profile, name, spec) for name, spec in loaded.servers.items()),
+        servers=tuple(_facts(profiles.on(spec.machine).first, name, spec) for name, spec in loaded.servers.items()),
         notes=(
-            *(note for one in profiles.all for note in about_profile(one, last_score(one.name))),
+            *(
+                note
+                for one in profiles.all
+                for note in about_profile(one, last_score(one.name), profiles.machines_of(one))
+            ),
+            *(about_score(last_score(profiles.name)) if len(profiles.all) > 1 else ()),
             *assumed(notes),
             *extrapolated_prompts(
                 found
@@ -120,10 +135,33 @@ def predict(
         delays=records.delays,
         plans=loaded.plans,
         options={"repeats": repeats},
+        needs=needs_of(loaded),
         work=loaded.work(),
         file=str(loaded.path),
     )
     return Prediction(run, refused)
+
+
+def unpredictable(
+    loaded: Loaded, profiles: Profiles, *, given: Given = None, extrapolate: bool = False
+) -> dict[str, str]:
+    """Return the candidates of a workload that cannot be predicted, with the reason for each."""
+    tokens_of, found = forecast(loaded, profiles.first.text), {}
+    for plan in loaded.plans:
+        try:
+            _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
+        except UserError as error:
+            found[plan.name] = str(error)
+    return found
+
+
+def _servers(
+    loaded: Loaded, profiles: Profiles, plan: Plan, tokens_of: TokensOf, given: Given, extrapolate: bool
+) -> Modelled:
+    """Return a candidate's servers; UserError where they cannot be predicted, before anything is simulated."""
+    servers = modelled(loaded, profiles, plan, given=given, extrapolate=extrapolate)
+    servers.make(0, tokens_of(plan.name, 0))
+    return servers
 
 
 def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Tokens, keep: Keep) -> float:
@@ -145,7 +183,9 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
 
 
 def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
-    details: dict[str, str | int | float] = {"context_tokens": spec.context_tokens}
+    details: dict[str, str | int | float] = {}
+    if spec.known_context is not None:
+        details["context_tokens"] = spec.known_context
     if str(spec.slots) not in profile.family(spec.engine_threads):
         details["extrapolated"] = 1
     if spec.engine_threads == "half":
@@ -154,8 +194,12 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
             details["threads"] = known[0]
     if spec.pinned_batch_tokens is not None:
         details["batch_tokens"] = spec.pinned_batch_tokens
+    if spec.machine is not None:
+        details["machine"] = spec.machine
     if spec.load_limit is not None:
         details["max_loaded_models"] = spec.load_limit
+    if spec.queue_limit is not None:
+        details["max_queue"] = spec.queue_limit
     url = spec.address or ""
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details

@@ -33,15 +33,21 @@ Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline,
 class _Grown:
     """What the prompts of one node have grown by in a conversation, about one item."""
 
-    __slots__ = ("once", "turns")
+    __slots__ = ("turns",)
 
-    def __init__(self, once: float) -> None:
-        self.once = once  # of the first turn: it stands at the beginning of all
-        self.turns: dict[int, float] = {}  # by job: what its answered turn adds to those after it
+    def __init__(self) -> None:
+        # By job: what begins a conversation that begins with its turn, and what that adds to the turns after it.
+        self.turns: dict[int, tuple[float, float]] = {}
 
-    def before(self, job: int) -> float:
-        """Return the tokens of the turns before this one; where a node `answers` a turn may be answered after it."""
-        return sum((tokens for turn, tokens in self.turns.items() if turn < job), 0.0)
+    def before(self, job: int, once: float, *, system: bool) -> float:
+        """Return the tokens before what is asked; where a node `answers` a turn may be answered after it.
+
+        What is there once is the system message, of this turn, or belongs to the first thing that was asked.
+        """
+        turns = [turn for turn in self.turns if turn < job]
+        if turns and not system:
+            once = self.turns[min(turns)][0]
+        return once + sum(self.turns[turn][1] for turn in turns)
 
 
 class _Asked(NamedTuple):
@@ -51,13 +57,14 @@ class _Asked(NamedTuple):
     job: int
     state: _Grown
     counting: Counting
+    once: float
     asked: float
 
     def answered(self, record: CallRecord, is_json: bool) -> None:
         """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
         if record.outcome == "ok":
             said = AnswerLength(record.reply.output_tokens or 0, is_json)
-            self.state.turns[record.job] = self.counting.turn(self.asked, said)
+            self.state.turns[record.job] = (self.once, self.counting.turn(self.asked, said))
 
 
 class Lengths:
@@ -155,6 +162,7 @@ class Sizes:
             self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int, int, int], _Grown] = {}
+        self._ended: dict[tuple[int, int], int] = {}  # turns, by pipeline and conversation
         self._asked: dict[int, _Asked] = {}  # by call
         # Whether it has to be told anything: of most workloads all lengths are known beforehand.
         self._learns = any(self._flows) or any(pipeline.session is not None for pipeline in first.pipelines)
@@ -181,9 +189,10 @@ class Sizes:
         who = (call.pipeline, call.session, call.node, call.item)
         state = self._grown.get(who)
         if state is None:
-            state = self._grown[who] = _Grown(once)
-        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, asked)
-        return counting.total(state.once + state.before(call.job) + asked), output
+            state = self._grown[who] = _Grown()
+        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, once, asked)
+        before = state.before(call.job, once, system=message.system is not None)
+        return counting.total(before + asked), output
 
     def listening(self, keep: Keep) -> Keep:
         """Return what keeps records and tells these lengths of each; `keep` itself where they need not be told."""
@@ -209,14 +218,16 @@ class Sizes:
             ended = self._index[record.pipeline], record.job  # what it has not waited for is seen by no turn
             for call in [call for call, asked in self._asked.items() if (asked.pipeline, asked.job) == ended]:
                 del self._asked[call]
-            if record.session is not None and record.turn + 1 >= self._turns(record):
+            if record.session is not None and self._all_ended(record, record.session):
                 number = self._index[record.pipeline]
                 for who in [who for who in self._grown if who[:2] == (number, record.session)]:
                     del self._grown[who]
 
-    def _turns(self, record: JobRecord) -> int:
-        assert record.session is not None
-        return turns_of(self._pipelines[self._index[record.pipeline]], record.session, self._seed, self._repeat)
+    def _all_ended(self, record: JobRecord, session: int) -> bool:
+        """Note that a turn has ended; the last one may end before another, see `answers`."""
+        number = self._index[record.pipeline]
+        ended = self._ended[number, session] = self._ended.get((number, session), 0) + 1
+        return ended >= turns_of(self._pipelines[number], session, self._seed, self._repeat)
 
     def _longer(self, tokens: int) -> int:
         return tokens if self._answers == 1 else max(1, round(tokens * self._answers))
@@ -230,7 +241,8 @@ class Sizes:
 
     def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
         if self._flows[call.pipeline]:
-            return self._texts.prompt(pipeline.name, call.job, node.name, call.item, call.iteration, call.session)
+            which = (pipeline.name, call.job, node.name, call.item, call.iteration)
+            return self._texts.prompt(*which, call.session, call.passes)
         uses = self._loaded.uses[pipeline.name, node.name].names
         named = {name: tuple(self._whole(pipeline, reads)) for name, reads in uses.items()}
         return self._render(pipeline.name, job_key(call.job, call.session), node.name, call.item, named)

@@ -7,17 +7,40 @@ from collections.abc import Hashable
 from harness.core.events import Call
 from harness.drivers.modelled import Thread
 from harness.workload.load import Loaded
+from harness.workload.prompts import Slot, Template
 
 __all__ = ["thread_of"]
 
 
 def thread_of(loaded: Loaded) -> Thread | None:
-    """Return whose prompt a call's goes on with, where the workload lets servers keep it; None where it never does."""
+    """Return whose prompt a call's goes on with, where the workload lets servers keep it; None where it never does.
+
+    Tell it the calls of one trial, in the order in which they are sent. A conversation is known by how it begins: by
+    the last pass of its first turn, where a node runs several times in a turn, and by its system message. Both are
+    taken for other ones in every call if they quote answers, and for the same if they do not.
+    """
     reuses = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
     if not any(reuses):
         return None
+    quoting = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.template, loaded)}
+    system_quotes = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.system or (), loaded)}
+    began: dict[Hashable, tuple[int, int]] = {}  # job and iteration
 
     def thread(call: Call) -> Hashable | None:
-        return (call.pipeline, call.session, call.node, call.item) if reuses[call.pipeline] else None
+        if not reuses[call.pipeline]:
+            return None
+        pipeline, which = loaded.pipelines[call.pipeline], (call.job, call.iteration)
+        who = (call.pipeline, call.session, call.node, call.item)
+        if who not in began or began[who][0] == call.job:
+            began[who] = which
+        key = (pipeline.name, pipeline.graph.nodes[call.node].name)
+        if key in system_quotes:
+            return (*who, *which)
+        return (*who, *began[who]) if key in quoting else who
 
     return thread
+
+
+def _quotes(template: Template, loaded: Loaded) -> bool:
+    names = {part.name for part in template if isinstance(part, Slot)}
+    return bool(names - loaded.inputs.keys() - {"item"})

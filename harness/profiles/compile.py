@@ -174,7 +174,8 @@ def stretch_of(profile: Profile, busy: int, half: Sequence[bool] | None = None) 
     if missing:
         raise UserError(
             f'profile "{profile.name}" does not know how {missing[0]} busy servers on its machine slow each other '
-            "(contention), so a candidate with several servers cannot be predicted; calibrate it, or leave it out"
+            "(contention), so a candidate with several servers cannot be predicted; calibrate it, leave it out, or "
+            "name their machines (`machine`) where they stand on several"
         )
     if half is not None and profile.half is not None and not all(half):
         raise UserError(

@@ -17,7 +17,7 @@ from harness.core.draws import uniform
 from harness.core.step_costs import StepCosts
 from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined, measured_times, replayed_times
 from harness.profiles.replay import Observed, replay
-from harness.profiles.schema import HeldOut, SlotSetting
+from harness.profiles.schema import HeldOut, SlotSetting, rounded
 from harness.profiles.solve import Solution, Vector, solve
 
 __all__ = [
@@ -232,29 +232,29 @@ def setting_of(
     """
     costs, values = fit.costs, fit.values
     standard = {
-        name: _digits(error / values[name], 2)
+        name: rounded(error / values[name], 2)
         for name, error in fit.errors.items()
         if values[name] > 0 and error < float("inf")
     }
     return SlotSetting(
-        step_s={str(n): _digits(values[f"step_s.{n}"]) for n in fit.knots},
-        prefill_s_per_token=_digits(values["prefill_s_per_token"]),
-        prompt_step_s=_digits(costs.prompt_step_s),
-        prompt_context_s=_digits(costs.prompt_context_s),
+        step_s={str(n): rounded(values[f"step_s.{n}"]) for n in fit.knots},
+        prefill_s_per_token=rounded(values["prefill_s_per_token"]),
+        prompt_step_s=rounded(costs.prompt_step_s),
+        prompt_context_s=rounded(costs.prompt_context_s),
         prefill_batch_tokens=batch_tokens,
-        context_s_per_token=_digits(costs.context_s_per_token),
-        mixed_factor=_digits(costs.mixed_factor),
-        before_s=_digits(costs.before_s),
-        after_s=_digits(costs.after_s),
-        gap_s=None if gap_s is None else _digits(gap_s, 3),
-        noise=None if fit.noise is None else _digits(fit.noise, 3),
+        context_s_per_token=rounded(costs.context_s_per_token),
+        mixed_factor=rounded(costs.mixed_factor),
+        before_s=rounded(costs.before_s),
+        after_s=rounded(costs.after_s),
+        gap_s=None if gap_s is None else rounded(gap_s, 3),
+        noise=None if fit.noise is None else rounded(fit.noise, 3),
         threads=threads,
         standard_error=standard,
         replicates={
-            name: tuple(_digits(replicate.values[name]) for replicate in fit.replicates)
+            name: tuple(rounded(replicate.values[name]) for replicate in fit.replicates)
             for name in (fit.replicates[0].values if fit.replicates else ())
         },
-        drift=None if drift is None else _digits(drift, 3),
+        drift=None if drift is None else rounded(drift, 3),
         held_out=summary(errors),
     )
 
@@ -263,7 +263,7 @@ def summary(errors: Sequence[float]) -> HeldOut | None:
     """Sum held-out errors up; None where there are none."""
     if not errors:
         return None
-    return HeldOut(calls=len(errors), median_error=_digits(median(errors), 3), worst_error=_digits(max(errors), 3))
+    return HeldOut(calls=len(errors), median_error=rounded(median(errors), 3), worst_error=rounded(max(errors), 3))
 
 
 def _resample(bursts: int, label: str) -> Vector:
@@ -344,7 +344,3 @@ def _costs(values: Mapping[str, float], knots: Sequence[int], slots: int, batch:
         before_s=before_s,
         after_s=overhead_s - before_s,
     )
-
-
-def _digits(value: float, digits: int = 6) -> float:
-    return float(f"{value:.{digits}g}")

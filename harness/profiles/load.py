@@ -9,6 +9,7 @@ import yaml
 
 from harness.content import available, find
 from harness.errors import UserError, WorkloadError, did_you_mean
+from harness.profiles.one_call import pooled
 from harness.profiles.schema import Profile
 from harness.workload.mistakes import validate
 from harness.workload.source import parse_yaml, read_text
@@ -19,6 +20,7 @@ __all__ = ["dump_profile", "load_profile"]
 def load_profile(name: str, near: Path | None = None) -> Profile:
     """Load a profile by name (`profiles/NAME.yaml` beside the workload, here, or shipped) or by path.
 
+    What a lone call costs is shared by slot settings whose calibrations show no difference there (`pooled`).
     WorkloadError lists every mistake in the file as file:line:column; UserError where there is no such profile.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
@@ -33,7 +35,7 @@ def load_profile(name: str, near: Path | None = None) -> Profile:
     source = parse_yaml(read_text(path), str(path))
     if source.data is None:
         raise WorkloadError(str(path), "the file is empty; `slotwise calibrate` writes a profile")
-    return validate(Profile, source)
+    return pooled(validate(Profile, source))
 
 
 def dump_profile(profile: Profile, comment: str = "") -> str:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens"]
+__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens", "rounded"]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -35,6 +35,11 @@ FITTED = (
 )
 ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
+
+
+def rounded(value: float, digits: int = 6) -> float:
+    """Return a number as a profile keeps it: to so many significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def _mistake(message: str, *at: str) -> PydanticCustomError:
@@ -63,7 +68,10 @@ class HeldOut(ProfilePart):
 
 
 class SlotSetting(ProfilePart):
-    """What a server with this many slots costs. A setting of its own for every slot count: they differ throughout."""
+    """What a server with this many slots costs.
+
+    Every slot count is measured by itself; what a lone call costs is shared where it does not differ (`one_call.py`).
+    """
 
     step_s: ByNumber[StepSeconds] = Field(
         description="Seconds of a step by how many slots generate; from 1 to all of them, others are interpolated."
@@ -179,6 +187,7 @@ class Row(ProfilePart):
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     fitted: bool = Field(description="Whether this profile was fitted on it; the others test it.")
     half: bool = Field(default=False, description="On a server with half of the cores.")
+    repetitions: PositiveInt | None = Field(default=None, description="`wall_s` is the median of so many.")
 
 
 class Profile(ProfilePart):
@@ -208,6 +217,9 @@ class Profile(ProfilePart):
     )
     contention_replicates: ByNumber[tuple[Stretch, ...]] | None = Field(
         default=None, description="The same under the 1st, 2nd, ... resampled calibration of every setting."
+    )
+    in_turns: bool = Field(
+        default=False, description="Whether all settings were measured in turns, so that a drift hit all of them alike."
     )
     load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
         default=None, description="Seconds to load the model where it is not in memory; null = not known."

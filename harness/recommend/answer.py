@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
@@ -20,7 +20,7 @@ from harness.predict.resampling import with_resampling
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
-from harness.recommend.bounds import bounds
+from harness.recommend.bounds import bound_rows, bounds
 from harness.recommend.constraints import longest_call, longest_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.facts import (
@@ -30,10 +30,11 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     NearestToGoals,
+    NotPredicted,
     RecommendationNote,
     SearchInterrupted,
 )
-from harness.recommend.model import RECOMMENDATION_VERSION, BoundRow, PathUse, Point, Recommendation
+from harness.recommend.model import RECOMMENDATION_VERSION, PathUse, Point, Recommendation
 from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
@@ -42,7 +43,7 @@ from harness.recommend.workers import Evaluate
 from harness.runs.model import Run
 from harness.units import count
 
-__all__ = ["Recommended", "finalists", "recommend", "uses_of"]
+__all__ = ["Recommended", "finalists", "recommend", "uses_of", "without"]
 
 MOST_FINALISTS = 8
 MOST_POINTS = 8
@@ -83,17 +84,19 @@ def recommend(
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
-    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {profile.name}")
+    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
     searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
     if not searched.finalists:
         raise KeyboardInterrupt  # before anything was known
     last = finalists(searched.finalists)
     progress.say(f"predicting the best {len(last)} with all their records")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
-    longest = longest_call(run.calls, {name: spec.context_tokens for name, spec in loaded.servers.items()})
-    if not problem.profiles.by_model and any(call.outcome == "error" for call in run.calls):
-        longest = longest_of(loaded, profile, given)  # a slot has refused the longest
+    longest = longest_call(run.calls, {name: spec.known_context for name, spec in loaded.servers.items()})
+    one_model = len({spec.model for spec in loaded.servers.values()}) == 1
+    if one_model and any(call.outcome != "ok" for call in run.calls):
+        longest = longest_of(loaded, profile, given)  # of what failed the length is not known
     run, analysis = _undominated(run, space, needed)
+    longest = _lacking(analysis) or longest
     names = answer_of(analysis)
     chosen = [space.find(name) for name in names]
     scores = {score.candidate.name: score for score in searched.scores}
@@ -103,12 +106,12 @@ def recommend(
         workload=loaded.workload.name,
         description=loaded.workload.description,
         profile=", ".join(one.name for one in problem.profiles.all),
-        machine=profile.machine,
+        machine=", ".join(dict.fromkeys(one.machine for one in problem.profiles.all)),
         paths=judge.paths,
         origin="predicted",
         notes=tuple(_notes(analysis, longest, searched)),
         answer=names,
-        uses=uses_of(space, analysis, names),
+        uses=uses_of(space, analysis, names) if names else (),
         analysis=analysis,
         goals=_nearest_to_goals(searched, problem),
         candidates=len(space.candidates),
@@ -123,7 +126,7 @@ def recommend(
         longest_call=longest,
         interrupted=searched.interrupted,
     )
-    if not searched.interrupted:
+    if names and not searched.interrupted:
         try:
             progress.say("looking at when the answer would change")
             recommendation = recommendation._replace(
@@ -132,11 +135,22 @@ def recommend(
                 goals=(*recommendation.goals, *relief_of(space, searched, judge, evaluate)),
                 changes=changes_of(searched, best, judge, evaluate),
                 load=load_of(space, [scores[name] for name in run.candidates], best, judge, evaluate),
-                bounds=tuple(_bounds(problem, analysis, names)),
+                bounds=tuple(bound_rows(problem, analysis, names)),
             )
         except KeyboardInterrupt:  # the answer is there; what is said beside it is not
             recommendation = recommendation._replace(interrupted=True)
     return Recommended(recommendation, run, space, searched)
+
+
+def without(recommendation: Recommendation, missing: Mapping[str, str]) -> Recommendation:
+    """Return a recommendation that says which of the file's own candidates it cannot speak of, and why for each."""
+    if not missing:
+        return recommendation
+    head = recommendation.analysis.run._replace(missing=tuple(missing))
+    return recommendation._replace(
+        analysis=recommendation.analysis._replace(run=head),
+        notes=(*(NotPredicted(name, reason) for name, reason in missing.items()), *recommendation.notes),
+    )
 
 
 def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
@@ -167,7 +181,10 @@ def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
 
 
 def answer_of(analysis: Analysis) -> tuple[str, ...]:
-    """Return the names of the candidates to run: the choice for the whole, else that of each path."""
+    """Return the names of the candidates to run: the choice for the whole, else that of each path; none where jobs of
+    one path fail under all."""
+    if analysis.choice.kind == "none":
+        return ()
     if analysis.choice.candidate:
         return (analysis.choice.candidate,)
     return tuple(dict.fromkeys(verdict.chosen for verdict in analysis.paths if verdict.chosen))
@@ -196,19 +213,22 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
         for queue, *others in groups:
             spec = space.loaded.servers[queue.server]
             threads = str(spec.engine_threads or "")
+            names_of = (queue.server, *(other.server for other in others))
+            machines = tuple(space.loaded.servers[server].machine for server in names_of)
             uses.append(
                 PathUse(
                     verdict.path,
                     verdict.pipelines,
                     name,
-                    (queue.server, *(other.server for other in others)),
+                    names_of,
                     queue.slots,
                     queue.concurrency.name,
                     queue.scheduling.name,
                     queue.most,
                     threads,
                     " ".join(sorted(pools)),
-                    spec.context_tokens,
+                    spec.known_context,
+                    machines if any(machines) else (),
                 )
             )
     return tuple(uses)
@@ -235,10 +255,19 @@ def _predicted(
     )
     calls = sum(fmean(one.calls for one in searched.figures[candidate.number]) for candidate in last)
     repeats = max(2, min(REPEATS, int(FINAL_CALLS / max(calls, 1))))
-    first, by_model = profiles
-    run = predict(loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model).run
+    first, by_model, by_machine = profiles
+    run = predict(
+        loaded, first, repeats=repeats, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
+    ).run
     return with_resampling(
-        run, loaded, first, profiles=resamples, given=given, extrapolate=extrapolate, by_model=by_model
+        run,
+        loaded,
+        first,
+        profiles=resamples,
+        given=given,
+        extrapolate=extrapolate,
+        by_model=by_model,
+        by_machine=by_machine,
     )
 
 
@@ -309,30 +338,6 @@ def _points(searched: Searched, best: Sequence[CandidateScore]) -> list[Point]:
     ]
 
 
-def _bounds(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[BoundRow]:
-    repeats = min(5, analysis.run.repeats)
-    found = bounds(problem, repeats)
-    rows = []
-    for verdict in analysis.paths:
-        name = names[0] if len(names) == 1 else verdict.chosen
-        candidate = analysis.by_name.get(name or "")
-        if candidate is None:
-            continue
-        for number, summary in enumerate(candidate.pipelines):
-            span_s = found.span_s[number]
-            alone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
-            if alone and span_s and span_s < (found.batch_work_s or 0.0):
-                continue  # its work, below, says more
-            if summary.pipeline in verdict.pipelines and summary.time and span_s:
-                figure: Literal["a reply", "a job"] = "a reply" if verdict.path == "interactive" else "a job"
-                rows.append(BoundRow(summary.pipeline, figure, summary.time.value, span_s))
-        if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
-            done = next(s.all_done for s in candidate.pipelines if s.pipeline in verdict.pipelines)
-            if done:
-                rows.append(BoundRow(verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
-    return rows
-
-
 def _nearest_to_goals(searched: Searched, problem: Problem) -> tuple[NearestToGoals, ...]:
     """Where no candidate meets all goals: the one that misses them by least, and which goals no routing meets."""
     missing = any(score.missed for score in searched.scores)
@@ -347,6 +352,17 @@ def _nearest_to_goals(searched: Searched, problem: Problem) -> tuple[NearestToGo
         if miss.goal == "p50_s" and span_s is not None and span_s > miss.wanted_s:
             out_of_reach.append((miss.pipeline, span_s))
     return (NearestToGoals(nearest.candidate.name, nearest.missed, tuple(out_of_reach)),)
+
+
+def _lacking(analysis: Analysis) -> LongestCall | None:
+    """Return the call that lacks most context on a server of any candidate; None where every call fits."""
+    uses = [use for candidate in analysis.candidates for use in candidate.servers if use.need is not None]
+    if not uses:
+        return None
+    use = max(uses, key=lambda use: use.need.tokens - use.context_tokens if use.need else 0)
+    assert use.need is not None
+    pipeline, node, prompt, output, how_sure = use.need
+    return LongestCall(pipeline, node, prompt, output, use.context_tokens, how_sure=how_sure)
 
 
 def _notes(analysis: Analysis, longest: LongestCall | None, searched: Searched) -> Iterator[RecommendationNote]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from harness.analysis.model import Analysis
 from harness.core.concurrency import UNBOUNDED
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -26,10 +27,12 @@ from harness.predict.forecast import TokensOf, forecast
 from harness.profiles.compile import compile_costs, stretch_of
 from harness.profiles.schema import Profile, TextTokens
 from harness.recommend.evaluate import Problem
+from harness.recommend.model import BoundRow
 from harness.workload.load import Loaded
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
-__all__ = ["Bounds", "bounds", "call_alone_s", "rate_s"]
+__all__ = ["Bounds", "bound_rows", "bounds", "call_alone_s", "rate_s"]
 
 
 class Bounds(NamedTuple):
@@ -60,11 +63,36 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
             if times and median(times) > 0:
                 spans[number].append(median(times))
         if batch:
-            works.append(min(_work_s(each, costs, problem.profiles.first, batch) for each in loaded.plans))
+            works.append(min(_work_s(each, costs, problem, batch) for each in loaded.plans))
     return Bounds(
         tuple(math.exp(math.fsum(map(math.log, times_s)) / len(times_s)) if times_s else None for times_s in spans),
         math.fsum(works) / len(works) if works and not _drops_calls(loaded) else None,
     )
+
+
+def bound_rows(problem: Problem, analysis: Analysis, names: Sequence[str]) -> list[BoundRow]:
+    """Return the figures of the answer beside their bounds; `names` are the candidates to run."""
+    repeats = min(5, analysis.run.repeats)
+    found = bounds(problem, repeats)
+    rows = []
+    for verdict in analysis.paths:
+        name = names[0] if len(names) == 1 else verdict.chosen
+        candidate = analysis.by_name.get(name or "")
+        if candidate is None:
+            continue
+        for number, summary in enumerate(candidate.pipelines):
+            span_s = found.span_s[number]
+            alone = verdict.path == "batch" and problem.loaded.pipelines[number].jobs == 1 and found.batch_work_s
+            if alone and span_s and span_s < (found.batch_work_s or 0.0):
+                continue  # its work, below, says more
+            if summary.pipeline in verdict.pipelines and summary.time and span_s:
+                figure: Literal["a reply", "a job"] = "a reply" if verdict.path == "interactive" else "a job"
+                rows.append(BoundRow(summary.pipeline, figure, summary.time.value, span_s))
+        if verdict.path == "batch" and found.batch_work_s and len(verdict.pipelines) == 1:
+            done = next(s.all_done for s in candidate.pipelines if s.pipeline in verdict.pipelines)
+            if done:
+                rows.append(BoundRow(verdict.pipelines[0], "all jobs", done.value, found.batch_work_s))
+    return rows
 
 
 def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:
@@ -85,11 +113,20 @@ def rate_s(costs: StepCosts) -> float:
     return min(step_s / calls for calls, step_s in enumerate(costs.decode_s) if calls)
 
 
-def _work_s(plan: Plan, costs: Mapping[str, StepCosts], profile: Profile, lengths: Sequence[tuple[int, int]]) -> float:
+def _work_s(plan: Plan, costs: Mapping[str, StepCosts], problem: Problem, lengths: Sequence[tuple[int, int]]) -> float:
     """Return what all of these calls take at least on the servers of a plan, which never idle."""
+    machines = by_machine({queue.server: problem.loaded.servers[queue.server] for queue in plan.queues})
+    times_s = [
+        _on_one_machine_s([costs[server] for server in servers], problem.profiles.on(machine).first, lengths)
+        for machine, servers in machines.items()
+    ]
+    return times_s[0] if len(times_s) == 1 else 1 / math.fsum(1 / time_s for time_s in times_s)
+
+
+def _on_one_machine_s(costs: Sequence[StepCosts], profile: Profile, lengths: Sequence[tuple[int, int]]) -> float:
+    """Return what all of these calls take at least on servers that share a machine."""
     speeds = []
-    for queue in plan.queues:
-        cost = costs[queue.server]
+    for cost in costs:
         # A table of prompts may get cheaper per token with size, but between two knots never cheaper than at one.
         at = {1, *(n for n, _ in cost.prefill), cost.batch_tokens}
         token_s = min(prefill_s(cost.prefill, n) / n for n in at) * min(1.0, cost.mixed_factor)
@@ -105,7 +142,7 @@ def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
     given, extrapolate, simulation = problem.given, problem.extrapolate, spec.simulation
     if simulation is not None:
         given, extrapolate = {**simulation.assume, **(given or {})}, extrapolate or simulation.extrapolate
-    profile = problem.profiles.of(spec.model)
+    profile = problem.profiles.on(spec.machine).of(spec.model)
     threads = spec.engine_threads
     costs = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate).costs
     return costs if simulation is None else sped_up(costs, simulation.speed_up)

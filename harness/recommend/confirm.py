@@ -222,14 +222,16 @@ def confirmed(found: Recommended, folder: Path, until: Until) -> Recommendation:
     analysis = analyse(run)
     names = answer_of(analysis)
     repeats = max((one.repeats for one in analysis.candidates), default=0)
-    if not names or repeats < LEAST_REPEATS:
+    head = analysis.run._replace(missing=recommendation.analysis.run.missing)
+    analysis = analysis._replace(run=head)
+    if repeats < LEAST_REPEATS or not (names or any(verdict.standing == "all fail" for verdict in analysis.paths)):
         return recommendation._replace(notes=(TooFewRepeats(repeats, until.end), *recommendation.notes))
     differences = tuple(_differences(recommendation.analysis, analysis))
     contradicts = set(names) != set(recommendation.answer)
     return recommendation._replace(
         origin=run.origin,
         answer=names,
-        uses=uses_of(found.space, analysis, names),
+        uses=uses_of(found.space, analysis, names) if names else (),
         front=tuple(point._replace(chosen=point.candidate in names) for point in recommendation.front),
         confirmation=Confirmation(
             run.origin,

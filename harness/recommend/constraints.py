@@ -12,10 +12,10 @@ from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.errors import UserError
 from harness.measure.machine import machine_name
-from harness.predict.servers import Given
+from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
-from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, MemorySource
+from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, MemorySource, Room
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
 from harness.servers.models import BUILTIN, fetched
@@ -23,9 +23,11 @@ from harness.units import size
 from harness.wording.searches import limit_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
-__all__ = ["check_one_slot", "longest_call", "longest_of", "memory_of"]
+__all__ = ["check_one_slot", "longest_call", "longest_of", "memory_of", "rooms_of"]
 
 LENGTH_DRAWS = 16  # of a workload, to find its longest call
 LENGTH_CALLS = 20_000  # in all of them: about a second
@@ -39,13 +41,7 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
         profile: of the machine; says what there is only where that is this machine.
         limit_bytes: what there is, where it is given.
     """
-    limit, limit_source = limit_bytes, LimitSource("given")
-    if limit is None:
-        here = memory()
-        if profile.machine == machine_name() and here.available_bytes:
-            limit, limit_source = here.available_bytes, LimitSource("free")
-        else:
-            limit_source = LimitSource("unknown", profile.name)
+    limit, limit_source = _room(profile, limit_bytes)
     if (path := _model_file(spec)) is not None:
         try:
             header = read_gguf(path)
@@ -61,15 +57,44 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     return MemoryNeed(None, None, limit, MemorySource("unknown", profile.name, spec.model), limit_source)
 
 
+def _room(profile: Profile, limit_bytes: int | None) -> Room:
+    """Return what memory the machine of a profile has: what is given, or what is free where that is this machine."""
+    if limit_bytes is not None:
+        return Room(limit_bytes, LimitSource("given"))
+    here = memory()
+    if profile.machine == machine_name() and here.available_bytes:
+        return Room(here.available_bytes, LimitSource("free"))
+    return Room(None, LimitSource("unknown", profile.name))
+
+
+def rooms_of(loaded: Loaded, profiles: Profiles, limit_bytes: int | None = None) -> dict[str, Room]:
+    """Return what memory each machine has that a server names: what the file says of it, else as for any other.
+
+    Args:
+        loaded: the workload.
+        profiles: of its machines.
+        limit_bytes: what every machine has of which the file does not say it, where it is given.
+    """
+    rooms: dict[str, Room] = {}
+    for machine in by_machine(loaded.known_servers):
+        if machine is None:
+            continue
+        spec = loaded.workload.machines.get(machine)
+        told = None if spec is None else spec.memory_bytes
+        known = _room(profiles.on(machine).first, limit_bytes)
+        rooms[machine] = known if told is None else Room(told, LimitSource("file", machine=machine))
+    return rooms
+
+
 def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | None = None) -> None:
     """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs."""
     context = min(like.context_tokens, context_tokens or like.context_tokens)
     one = like.model_copy(update={"slots": 1, "context_tokens": context})
-    if memory.too_much([one]):
+    if too_much := memory.too_much([one]):
         needs, do = ", which the longest call needs", "have shorter prompts and answers"
         if context_tokens is None:
             needs, do = "", "give it a smaller context_tokens"
-        there = f"{size(memory.limit_bytes or 0)} {limit_text(memory.limit_source)}"
+        there = f"{size(too_much.limit_bytes)} {limit_text(too_much.source)}"
         raise UserError(
             f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
             f"context of {context} tokens{needs}, and {there}; {do}, or take a smaller model"
@@ -77,15 +102,18 @@ def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | N
 
 
 def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> LongestCall | None:
-    """Return the longest call of a workload with one model before anything is searched.
+    """Return the longest call of a workload with one model before anything is searched; None where no context is known.
 
-    How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot.
+    How long prompts and answers are is a matter of the draws, not of who runs where: it is predicted on one slot. Where
+    sizes vary it is the largest possible call, see `harness.workload.longest`.
 
     Raises:
         UserError: the profile cannot predict this workload.
     """
     base = most_slots(loaded.servers)
-    context = loaded.servers[base].context_tokens
+    context = loaded.servers[base].known_context
+    if context is None:
+        return None
     # In a context without end: what a slot refuses has no length.
     like = loaded.servers[base].model_copy(update={"slots": min(profile.slot_counts), "context_tokens": sys.maxsize})
     place = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
@@ -103,6 +131,10 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
     if (repeats := min(LENGTH_DRAWS, LENGTH_CALLS // max(1, len(calls)))) > 1:
         calls = calls_of(repeats)
     longest = longest_call(calls, {base: context})
+    largest = max((n for n in needs_of(loaded) if n.how_sure != "fixed"), key=lambda need: need.tokens, default=None)
+    if largest is not None and (longest is None or largest.tokens > longest.needed):  # no draw was as long
+        pipeline, node, prompt, output, how_sure = largest
+        longest = LongestCall(pipeline, node, prompt, output, context, how_sure=how_sure)
     return None if longest is None else longest._replace(trained_tokens=_trained_tokens(like))
 
 
@@ -127,12 +159,12 @@ def _model_file(spec: ServerSpec) -> Path | None:
     return path if path.suffix.lower() == ".gguf" and path.is_file() else None
 
 
-def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int]) -> LongestCall | None:
+def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int | None]) -> LongestCall | None:
     """Return the call that lacks most context or has least left, drawn answers and a conversation's turns included.
 
     Args:
         calls: predicted.
-        contexts: of a slot, by server.
+        contexts: of a slot, by server; None = not known.
     """
     found: LongestCall | None = None
     most = -math.inf

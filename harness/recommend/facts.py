@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from harness.core.context import enough_tokens
+from harness.core.context import HowSure, enough_tokens
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
 __all__ = [
@@ -28,14 +29,20 @@ __all__ = [
     "MeasurementEnd",
     "MemoryNeed",
     "MemorySource",
+    "MoreMachines",
     "NearestToGoals",
     "NoTwoServers",
     "NotInProfile",
+    "NotPredicted",
     "NothingToCompare",
+    "OneEach",
     "OneServerForBoth",
     "OtherMachine",
+    "OtherModel",
     "RecommendationNote",
     "Relief",
+    "Room",
+    "SameMachines",
     "SearchInterrupted",
     "SearchRound",
     "SearchSummary",
@@ -62,12 +69,20 @@ class MemorySource(NamedTuple):
 class LimitSource(NamedTuple):
     """Where it is known from how much memory there is."""
 
-    kind: Literal["given", "free", "unknown"]
+    kind: Literal["given", "free", "unknown", "file"]
     profile: str = ""  # `unknown`: of another machine
+    machine: str = ""  # `file`: whose `memory` the workload says
+
+
+class Room(NamedTuple):
+    """What memory there is on a machine, and where that is known from."""
+
+    limit_bytes: int | None  # None = not known
+    source: LimitSource
 
 
 class TooMuch(NamedTuple):
-    """Servers need more memory than there is."""
+    """Servers on one machine need more memory than there is."""
 
     limit_bytes: int
     source: LimitSource
@@ -85,6 +100,7 @@ class MemoryNeed(NamedTuple):
     source: MemorySource
     limit_source: LimitSource
     others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
+    rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
 
     @property
     def known(self) -> bool:
@@ -102,11 +118,17 @@ class MemoryNeed(NamedTuple):
         return round(needed * SPARE)
 
     def too_much(self, servers: Sequence[ServerSpec]) -> TooMuch | None:
-        """Return what these servers do not fit into together; None where they fit, or where it is not known."""
-        needed = self.needed(servers)
-        if needed is None or self.limit_bytes is None or needed <= self.limit_bytes:
-            return None
-        return TooMuch(self.limit_bytes, self.limit_source)
+        """Return what those on one machine do not fit into together; None where they fit, or where it is not known."""
+        for machine, numbers in by_machine(dict(enumerate(servers))).items():
+            limit, source = self.room(machine)
+            needed = self.needed([servers[number] for number in numbers])
+            if needed is not None and limit is not None and needed > limit:
+                return TooMuch(limit, source)
+        return None
+
+    def room(self, machine: str | None) -> Room:
+        """Return what there is on a machine."""
+        return self.rooms.get(machine or "") or Room(self.limit_bytes, self.limit_source)
 
 
 class LongestCall(NamedTuple):
@@ -118,6 +140,7 @@ class LongestCall(NamedTuple):
     output_tokens: int
     context_tokens: int
     trained_tokens: int | None = None  # the most that the model was made for; None = not known
+    how_sure: HowSure = "fixed"  # see `harness.core.context.CallNeed`
 
     @property
     def needed(self) -> int:
@@ -143,6 +166,7 @@ class ShortContext(NamedTuple):
 
     context_tokens: int
     enough: int  # that all have instead
+    model: str = ""  # where there are two
 
 
 class LessContext(NamedTuple):
@@ -190,8 +214,45 @@ class TwoSchedulings(NamedTuple):
     """Two servers, each with a scheduling policy of its own."""
 
 
+class OneEach(NamedTuple):
+    """Two servers on one machine, where there are several machines."""
+
+    machines: tuple[str, ...]
+
+
+class SameMachines(NamedTuple):
+    """Candidates on one machine alone that is like another one, on which they are looked at."""
+
+    machines: tuple[str, ...]
+    like: str
+
+
+class MoreMachines(NamedTuple):
+    """Machines beyond those on which two models have their servers."""
+
+    machines: tuple[str, ...]
+
+
+class OtherModel(NamedTuple):
+    """Machines whose servers have another model than the one that is asked for."""
+
+    machines: tuple[str, ...]
+    model: str
+
+
 Excluded = (
-    ShortContext | LessContext | DoNotFit | NoTwoServers | FixedSlots | NotInProfile | OneServerForBoth | TwoSchedulings
+    ShortContext
+    | LessContext
+    | DoNotFit
+    | NoTwoServers
+    | FixedSlots
+    | NotInProfile
+    | OneServerForBoth
+    | TwoSchedulings
+    | OneEach
+    | SameMachines
+    | MoreMachines
+    | OtherModel
 )
 
 
@@ -257,6 +318,13 @@ class SearchInterrupted(NamedTuple):
     """The answer is the best of what had been looked at."""
 
 
+class NotPredicted(NamedTuple):
+    """A candidate of the file cannot be predicted, and so not be compared with what was searched."""
+
+    candidate: str
+    reason: str
+
+
 class CallTooLong(NamedTuple):
     """A call does not fit into a slot."""
 
@@ -320,6 +388,7 @@ class OtherMachine(NamedTuple):
 
 RecommendationNote = (
     SearchInterrupted
+    | NotPredicted
     | CallTooLong
     | LateInAnswer
     | LateInQueue

@@ -50,6 +50,7 @@ class PathUse(NamedTuple):
     threads: str  # "half" of the cores, a number, or "" = every core
     choice: str = ""  # of one of several servers for each call: "least-loaded" or "affinity"
     context_tokens: int | None = None  # of a slot
+    machines: tuple[str | None, ...] = ()  # on which each of the servers stands, where the workload names any
 
 
 class Point(NamedTuple):

@@ -120,14 +120,14 @@ class Judge(NamedTuple):
 class Pick(NamedTuple):
     """The answer as the scores give it."""
 
-    by_path: tuple[CandidateScore | None, ...]  # in the judge's order; None: no job of any candidate ended well there
+    by_path: tuple[CandidateScore | None, ...]  # in the judge's order; None: jobs fail there under every candidate
     fastest: tuple[CandidateScore | None, ...]
     whole: CandidateScore | None  # None: the paths are best served by different ones, and nothing decides between them
     kind: ChoiceKind
 
     @property
     def chosen(self) -> tuple[CandidateScore, ...]:
-        """What is to be run: one candidate, or one for each path; none where no job ended well on one of them."""
+        """What is to be run: one candidate, or one for each path; none where jobs fail under all on one of them."""
         if self.whole:
             return (self.whole,)
         return () if self.kind == "none" else tuple(score for score in self.by_path if score)

@@ -2,11 +2,12 @@
 
 Every candidate meets the same draws on a seed, so differences between candidates are much surer than their times. Of
 those that do the same on the first draws, to the last bit, the simplest stands for all; before an answer is given,
-those that are like one near the best are tried on every seed, and where one of them differs, all are. Each round tries
-those that are left on more seeds and keeps the better part: of each thing that one could be chosen for (a path, the
-goals, both paths at once) the fastest and the simplest within 5 % of it, in turns. What was dropped is held against
-what was kept in the end, on the seeds that both have; what may be faster after all, or what the rule may choose, is
-tried on more. The sum of the chances of the rest bounds the chance that something faster was lost.
+those that are like one that may be named in it, as far as the first draws tell, are tried on every seed, and where one
+of them differs, all are. Each round tries those that are left on more seeds and keeps the better part: of each thing
+that one could be chosen for (a path, the goals, both paths at once) the fastest and the simplest within 5 % of it, in
+turns. What was dropped is held against what was kept in the end, on the seeds that both have; what may be faster after
+all, or what the rule may choose, is tried on more. The sum of the chances of the rest bounds the chance that something
+faster was lost.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ __all__ = ["Searched", "evaluate_all", "search"]
 
 SEEDS = 16
 FIRST_SEEDS = 2
-NEARBY = 1.1  # times the fastest on a path: what did the same as such a one is tried on every seed itself
 KEPT = 3  # one of so many goes on
 PRIOR = 2  # seeds' worth of what is known of spreads beforehand
 SURE = 0.05  # chance that something better was dropped: what adds to more than it gets a second chance
@@ -125,14 +125,9 @@ def search(
                 continue
             # Those that are like what may be chosen are tried themselves; one that differs is judged for itself.
             # Where one does, two draws say too little on this workload: then all are tried themselves.
-            stands = {score.candidate.number for score in _near(standing.finalists)}
-            those = [
-                one
-                for one in candidates
-                if one.number in alike
-                and (split or alike[one.number].number in stands)
-                and len(figures[one.number]) < seeds
-            ]
+            untried = [one for one in candidates if one.number in alike and len(figures[one.number]) < seeds]
+            stands = set() if split else _in_play(standing, untried, alike, figures, judge)
+            those = [one for one in untried if split or alike[one.number].number in stands]
             if not those or sum(map(len, figures.values())) >= MOST_EVALUATIONS:
                 break
             say(f"{count(len(those), 'candidate')} that did the same as a simpler one on {count(seeds, 'seed')}")
@@ -178,16 +173,6 @@ def _alike(
 
 def _behaviour(figures: Mapping[int, Figures]) -> tuple[Figures, ...]:
     return tuple(_same(figures[repeat]) for repeat in sorted(figures))
-
-
-def _near(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
-    """Return what the rule names, and those within `NEARBY` of the fastest on a path."""
-    fastest = [score.times_s for score in pick(scores).fastest if score]
-    paths = range(len(fastest))
-    return [
-        *pick(scores).named,
-        *(s for s in scores if any(s.times_s[path] <= NEARBY * fastest[path][path] for path in paths)),
-    ]
 
 
 def _same(found: Figures) -> Figures:
@@ -257,6 +242,32 @@ def _at_best(score: CandidateScore, gaps: Sequence[_Gaps]) -> CandidateScore | N
         times.append(gap.best.times_s[gap.path] * math.exp(mean - SPREADS * error))
     meets = score.excess <= EQUIVALENCE
     return score._replace(times_s=tuple(times), missed=() if meets else score.missed)
+
+
+def _in_play(
+    standing: _Standing,
+    untried: Sequence[Candidate],
+    alike: Mapping[int, Candidate],
+    figures: Mapping[int, Mapping[int, Figures]],
+    judge: Judge,
+) -> set[int]:
+    """Return who stands for candidates that may be the answer or a part of it.
+
+    Those are known on the first draws only. So whoever stands for them is put beside the other finalists with the best
+    times that these draws allow: where the rule names it then, it or one of them could be named.
+    """
+    finalists = {score.candidate.number: score for score in standing.finalists}
+    found = {score.candidate.number for score in pick(standing.finalists).named} if finalists else set()
+    judged = [score for score in standing.scores if score.candidate.number not in alike]
+    gaps = [_Gaps(judged, standing.finalists, figures, judge, path) for path in range(len(judge.paths) if found else 0)]
+    for number, one in {alike[one.number].number: one for one in untried}.items():
+        if number in finalists and number not in found:
+            best = _at_best(judge.score(one, figures[one.number].values()), gaps)
+            if best is not None:
+                best = best._replace(candidate=finalists[number].candidate)
+                if best in pick([best, *(score for n, score in finalists.items() if n != number)]).named:
+                    found.add(number)
+    return found
 
 
 def evaluate_all(

@@ -1,5 +1,7 @@
 """The candidates of a workload whose nodes ask for two models: a server for each, side by side on half of the cores.
 
+Where the file has them on different machines, each has its machine to itself.
+
 Which node goes where is then no question; what is left to choose is how many slots each has, and how it is used.
 """
 
@@ -8,15 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
+from harness.core.context import CallNeed
 from harness.core.plan import Plan, simplicity_of
 from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
-from harness.recommend.facts import DoNotFit, Excluded, OneServerForBoth, TooMuch, TwoSchedulings
-from harness.recommend.space import Candidate, Space, halves_of, slot_counts, ways_of
+from harness.recommend.designs import ways_of
+from harness.recommend.facts import (
+    DoNotFit,
+    Excluded,
+    MoreMachines,
+    OneServerForBoth,
+    ShortContext,
+    TooMuch,
+    TwoSchedulings,
+)
+from harness.recommend.space import Candidate, Space, halves_of, slot_counts
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
+from harness.workload.longest import needs_of
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec, same_model
 
 __all__ = ["asked_models", "check_models", "server_like", "space_of_two"]
@@ -39,11 +53,16 @@ def asked_models(loaded: Loaded) -> tuple[str, ...]:
 
 
 def server_like(loaded: Loaded, model: str) -> ServerSpec:
-    """Return the server that those of a model are like: the one of the file with most slots, with that model."""
+    """Return the server that those of a model are like: the one of the file with most slots, with that model.
+
+    Where servers with that model stand on other machines only, it stands on theirs.
+    """
     base = loaded.servers[most_slots(loaded.servers)]
     if base.simulated or same_model(base.model, model):
         return base
-    return base.model_copy(update={"model": model})
+    placed = [spec.machine for spec in loaded.servers.values() if same_model(spec.model, model)]
+    machine = base.machine if not placed or base.machine in placed else placed[0]
+    return base.model_copy(update={"model": model} | ({"machine": machine} if machine != base.machine else {}))
 
 
 def check_models(loaded: Loaded) -> None:
@@ -70,7 +89,7 @@ def space_of_two(
 
     Args:
         loaded: the workload.
-        profiles: of each model, on the same machine.
+        profiles: of each model, on its machine.
         extrapolate, max_slots, fits: see `harness.recommend.space.design_space`.
 
     Raises:
@@ -80,23 +99,25 @@ def space_of_two(
     check_models(loaded)
     left_out: list[Excluded] = [OneServerForBoth(), TwoSchedulings()]
     choices: list[list[ServerSpec]] = []
-    for model in models:
-        like = server_like(loaded, model)
+    likes = {model: server_like(loaded, model) for model in models}
+    apart = len({like.machine for like in likes.values()}) == len(likes)  # then each has a machine to itself
+    used = {like.machine for like in likes.values()}
+    if others := tuple(machine or "here" for machine in by_machine(loaded.known_servers) if machine not in used):
+        left_out.append(MoreMachines(others))
+    place = _placed(loaded, models)
+    for (model, like), need in zip(likes.items(), _longest(loaded, place), strict=True):
+        if need is not None and need.tokens > like.context_tokens:
+            left_out.append(ShortContext(like.context_tokens, need.enough, model))
+            like = like.model_copy(update={"context_tokens": need.enough})
         slots = slot_counts(like, profiles[model], extrapolate, max_slots, left_out)
+        if apart:
+            choices.append([like.with_slots(n) for n in slots])
+            continue
         halves, missing = halves_of(like, profiles[model], slots, extrapolate)
         if missing:
             raise UserError(f"two servers side by side are needed, and {excluded_why(missing)}")
         choices.append(halves)
     shared = _both_paths(loaded, models)
-    place = tuple(
-        tuple(
-            models.index(next(model for model in models if not node.model or same_model(node.model, model)))
-            if node.kind == "agent"
-            else 0
-            for node in pipeline.graph.nodes
-        )
-        for pipeline in loaded.pipelines
-    )
     servers: dict[str, ServerSpec] = {}
     plans: list[Plan] = []
     dropped: dict[TooMuch, int] = {}
@@ -129,6 +150,33 @@ def space_of_two(
     )
     candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
+
+
+def _placed(loaded: Loaded, models: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Return the number of the model that each node of each pipeline asks for; 0 where it asks for none."""
+    return tuple(
+        tuple(
+            models.index(next(model for model in models if not node.model or same_model(node.model, model)))
+            if node.kind == "agent"
+            else 0
+            for node in pipeline.graph.nodes
+        )
+        for pipeline in loaded.pipelines
+    )
+
+
+def _longest(loaded: Loaded, place: Sequence[Sequence[int]]) -> list[CallNeed | None]:
+    """Return the longest call of each of two models."""
+    model_of = {
+        (pipeline.name, node.name): number
+        for pipeline, numbers in zip(loaded.pipelines, place, strict=True)
+        for node, number in zip(pipeline.graph.nodes, numbers, strict=True)
+    }
+    needs = needs_of(loaded)
+    return [
+        max((n for n in needs if model_of[n.pipeline, n.node] == number), key=lambda n: n.tokens, default=None)
+        for number in range(SERVERS)
+    ]
 
 
 def _called(spec: ServerSpec) -> str:

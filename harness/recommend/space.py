@@ -2,24 +2,21 @@
 
 A candidate is servers and a plan, named for what it does: `window3-on-4` is one server with four slots and at most
 three calls in flight; `serial-on-1+waves-on-4` is two servers, each on half of the cores, the interactive path on the
-first; `-in-768` are slots of 768 tokens, where only so they fit into memory. What is left out is left out by a rule,
-and each rule that left something out is said with how many.
+first; `-in-768` are slots of 768 tokens, where only so they fit into memory. Where servers stand on several machines,
+`-at-gpu0` says on which one a server is, and `4x-` is one on each. What is left out is left out by a rule, and each
+rule that left something out is said with how many.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.core.concurrency import Concurrency, Variant
-from harness.core.placement import Placement
-from harness.core.plan import Plan, Pool, ServerQueue, simplicity_of
-from harness.core.policies import Policies
-from harness.core.scheduling import FIFO, Scheduling
+from harness.core.plan import Plan, simplicity_of
 from harness.errors import UserError
+from harness.predict.servers import Profiles
 from harness.profiles.schema import Profile
+from harness.recommend.designs import Designs, Place
 from harness.recommend.facts import (
     DoNotFit,
     Excluded,
@@ -27,13 +24,17 @@ from harness.recommend.facts import (
     LessContext,
     NotInProfile,
     NoTwoServers,
+    OneEach,
+    OtherModel,
+    SameMachines,
     ShortContext,
     TooMuch,
 )
 from harness.wording.searches import excluded_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
-from harness.workload.schema import ServerSpec
+from harness.workload.machines import by_machine as servers_by_machine
+from harness.workload.schema import FrozenDict, ServerSpec, same_model
 
 __all__ = [
     "MOST_SLOTS",
@@ -41,8 +42,8 @@ __all__ = [
     "Space",
     "design_space",
     "halves_of",
+    "places_of",
     "slot_counts",
-    "ways_of",
 ]
 
 MOST_SLOTS = 16  # tried with --extrapolate where nothing else is asked for
@@ -79,24 +80,6 @@ class Space(NamedTuple):
         return next(candidate for candidate in self.candidates if candidate.name == name)
 
 
-class _Way(NamedTuple):
-    """How one server is used."""
-
-    slots: int
-    concurrency: Concurrency
-    scheduling: Scheduling
-    limit: int | None
-
-    @property
-    def name(self) -> str:
-        limit = "" if self.limit is None else str(self.limit)
-        scheduling = "" if self.scheduling is FIFO else f"-{self.scheduling.name}"
-        return f"{self.concurrency.name}{limit}-on-{self.slots}{scheduling}"
-
-    def queue(self, server: str) -> ServerQueue:
-        return ServerQueue(server, self.slots, self.concurrency, self.scheduling, self.limit)
-
-
 def design_space(
     loaded: Loaded,
     profile: Profile,
@@ -105,132 +88,106 @@ def design_space(
     max_slots: int | None = None,
     fits: Callable[[Sequence[ServerSpec]], TooMuch | None] | None = None,
     context_tokens: int | None = None,
+    by_machine: Mapping[str, Profiles] = FrozenDict(),
 ) -> Space:
-    """Return every candidate of a workload with one model on a profile's machine (`several.py`: with two).
+    """Return every candidate of a workload with one model on the machines of its servers (`several.py`: with two).
+
+    On one machine that is one server, or two side by side; on several it is one server on one of them, or one on each.
 
     Args:
-        loaded: the workload; its server with most slots is the one that all candidates' servers are like.
+        loaded: the workload; its server with most slots, on each machine, is the one that candidates' servers are like.
         profile: says which numbers of slots are known, and whether two servers side by side are.
         extrapolate: try numbers of slots that the profile lacks, in powers of two.
         max_slots: the most slots of one server; None = those of the profile, with `extrapolate` 16.
         fits: what servers do not fit into together; None where they fit. Left out: all fit.
         context_tokens: what the longest call needs. Slots have as much where the file gives them less; and where the
             file's context does not fit into the machine, and this does. None = always that of the file.
+        by_machine: the profiles of machines that have their own.
 
     Raises:
         UserError: nothing is left.
     """
     base = most_slots(loaded.servers)
-    like = loaded.servers[base]
+    places = places_of(loaded, base, profile, by_machine)
     left_out: list[Excluded] = []
-    fixed = not like.resizable
-    enough = like.context_tokens if fixed or context_tokens is None else context_tokens
-    if enough > like.context_tokens:
-        left_out.append(ShortContext(like.context_tokens, enough))
-        like = like.model_copy(update={"context_tokens": enough})
-    slots = slot_counts(like, profile, extrapolate, max_slots, left_out)
-    policies = loaded.policies
-    paths = [pipeline.path for pipeline in loaded.pipelines]
-    both = len(set(paths)) == 2
-    servers: dict[str, ServerSpec] = {}
-    plans: list[Plan] = []
-    dropped: Counter[TooMuch] = Counter()
-    shortened: Counter[TooMuch] = Counter()
-
-    def too_much(specs: Iterable[ServerSpec]) -> TooMuch | None:
-        return fits(list(specs)) if fits else None
-
-    def add(
-        queues: tuple[ServerQueue, ...],
-        specs: Mapping[str, ServerSpec],
-        place: tuple[tuple[int | Pool, ...], ...],
-        name: str = "",
-    ) -> None:
-        name = name or "+".join(_named(queue) for queue in queues)
-        why, mark = too_much(specs[queue.server] for queue in queues), ""
-        if why and enough < like.context_tokens:
-            less = {server: spec.model_copy(update={"context_tokens": enough}) for server, spec in specs.items()}
-            if not too_much(less[queue.server] for queue in queues):
-                shortened[why] += 1
-                why, mark, specs = None, f"-in-{enough}", less
-        if why:
-            dropped[why] += 1
-            return
-        servers.update({queue.server + mark: specs[queue.server] for queue in queues})
-        marked = tuple(queue._replace(server=queue.server + mark) for queue in queues)
-        plans.append(Plan(name + mark, marked, place))
-
-    everything = tuple((0,) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
-    for n in slots:
-        server = base if fixed else f"slots-{n}"
-        spec = like.with_slots(n)
-        for way in ways_of(policies, n, shared=both, fixed=fixed):
-            add((way.queue(server),), {server: spec}, everything)
-    halves, why = halves_of(like, profile, slots, extrapolate)
-    if why and not fixed:
-        left_out.append(why)
-    if both and not fixed:
-        apart = tuple(
-            (int(path == "batch"),) * len(pipeline.graph.nodes)
-            for path, pipeline in zip(paths, loaded.pipelines, strict=True)
-        )
-        for mine, theirs in product(halves, halves):
-            specs = {f"interactive-{mine.slots}": mine, f"batch-{theirs.slots}": theirs}
-            first, second = specs
-            for one, other in product(
-                ways_of(policies, mine.slots, shared=False), ways_of(policies, theirs.slots, shared=False)
-            ):
-                add((one.queue(first), other.queue(second)), specs, apart)
-    for half, choice in product(halves if not fixed else [], _choices(loaded)):
-        specs = {f"half-{half.slots}-{letter}": half for letter in "ab"}
-        pooled = tuple((Pool(choice, (0, 1)),) * len(pipeline.graph.nodes) for pipeline in loaded.pipelines)
-        kept = f"-{choice.name}" if choice.settles or choice.source.where else ""
-        for way in ways_of(policies, half.slots, shared=both):
-            if way.limit is None:
-                add(tuple(way.queue(server) for server in specs), specs, pooled, f"2x-{way.name}{kept}")
-    left_out += [DoNotFit(n, "candidate", reason) for reason, n in dropped.items()]
-    left_out += [LessContext(like.context_tokens, enough, n, reason) for reason, n in shortened.items()]
-    if not plans:
+    designs = Designs(loaded, fits, context_tokens)
+    slots: dict[str, tuple[int, ...]] = {}
+    for name, place in places.items():
+        if (enough := designs.enough(place.like)) > place.like.context_tokens:
+            left_out.append(ShortContext(place.like.context_tokens, enough))
+            places[name] = place = place._replace(like=place.like.model_copy(update={"context_tokens": enough}))
+        slots[name] = slot_counts(place.like, place.profile, extrapolate, max_slots, left_out)
+    left_out = list(dict.fromkeys(left_out))
+    if len(places) == 1:
+        designs.one_server(places[base], slots[base])
+        halves, why = halves_of(places[base].like, places[base].profile, slots[base], extrapolate)
+        if why and places[base].like.resizable:
+            left_out.append(why)
+        designs.two_halves(halves if places[base].like.resizable else [])
+    else:
+        left_out += _about_machines(loaded, places)
+        different = [name for name, place in places.items() if place.same_as is None]
+        for name in different:
+            designs.one_server(places[name], slots[name], mark=f"-at-{places[name].like.machine or 'here'}")
+        designs.one_on_each(places, slots)
+        for name in different:
+            designs.paths_apart(name, places, slots)
+    left_out += [DoNotFit(n, "candidate", reason) for reason, n in designs.dropped.items()]
+    like = places[base].like
+    left_out += [LessContext(like.context_tokens, designs.enough(like), n, r) for r, n in designs.shortened.items()]
+    if not designs.plans:
         reasons = "; ".join(map(excluded_text, left_out))
         raise UserError(f"no candidate is left to look at. {reasons}")
+    servers = designs.servers
     asked = loaded.models.get(base) or (like.model,)
     whole = loaded._replace(
-        servers=servers, plans=tuple(plans), derived=tuple(servers), models=dict.fromkeys(servers, tuple(asked))
+        servers=servers,
+        plans=tuple(designs.plans),
+        derived=tuple(servers),
+        models=dict.fromkeys(servers, tuple(asked)),
     )
-    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(designs.plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 
-def _choices(loaded: Loaded) -> list[Placement]:
-    """Return how one of two equal servers may be chosen; conversations stay on one only where that saves reading."""
-    sessions = (pipeline.session for pipeline in loaded.pipelines)
-    reused = any(session is not None and session.reuse_prefix for session in sessions)
-    return [policy for policy in loaded.policies.placement.values() if reused or not policy.for_reused_prefixes]
+def places_of(loaded: Loaded, base: str, profile: Profile, by_machine: Mapping[str, Profiles]) -> dict[str, Place]:
+    """Return the machines on which a server with the model of `base` stands, by its server with most slots there."""
+    model, found = loaded.servers[base].model, dict[str, Place]()
+    mine = {name: spec for name, spec in loaded.known_servers.items() if same_model(spec.model, model)}
+    for machine, names in servers_by_machine(mine).items():
+        name = base if base in names else most_slots({name: mine[name] for name in names})
+        like = mine[name]
+        profiles = by_machine.get(machine or "")
+        place = Place(name, like, profile if profiles is None else profiles.of(like.model))
+        twin = next((other for other, earlier in found.items() if _alike(earlier, place, loaded)), None)
+        found[name] = place._replace(same_as=twin)
+    return found
 
 
-def ways_of(policies: Policies, slots: int, *, shared: bool, fixed: bool = False) -> Iterator[_Way]:
-    """Yield every way to use a server with that number of slots.
+def _alike(one: Place, other: Place, loaded: Loaded) -> bool:
+    """Whether it makes no difference on which of two machines a server stands."""
+    machines = loaded.workload.machines
 
-    Left out is what is the same thing twice, as the policies themselves say: slots that would be idle (where their
-    number is not fixed), a policy that does the same as a simpler one, what does something only where both paths share
-    a queue, and scheduling where nothing ever waits in front of the server.
-    """
-    orders = [policy for policy in policies.scheduling.values() if shared or not policy.for_both_paths]
-    for policy in policies.concurrency.values():
-        if policy.for_both_paths and not shared:
-            continue
-        if policy.one_at_a_time and slots > 1 and not fixed:
-            continue
-        if policy.same_as is not None and policy.same_as(ServerQueue("", slots, policy)):
-            continue
-        variants = (Variant(),) if policy.tried is None else policy.tried(slots)
-        for order in orders:
-            yield from (_Way(slots, policy, order, tried.limit) for tried in variants if tried.every_scheduling)
-        yield from (_Way(slots, policy, FIFO, tried.limit) for tried in variants if not tried.every_scheduling)
+    def known(place: Place) -> tuple[object, ...]:
+        spec, machine = place.like, machines.get(place.like.machine or "")
+        room = None if machine is None else machine.memory_bytes
+        return spec.model_dump(exclude={"machine", "url"}), spec.running, place.profile.name, room
+
+    return one.same_as is None and known(one) == known(other)
 
 
-def _named(queue: ServerQueue) -> str:
-    return _Way(queue.slots, queue.concurrency, queue.scheduling, queue.limit).name
+def _about_machines(loaded: Loaded, places: Mapping[str, Place]) -> Iterator[Excluded]:
+    """Say what is not looked at where servers stand on several machines."""
+    names = {name: place.like.machine or "here" for name, place in places.items()}
+    if any(place.like.resizable for place in places.values()):
+        yield OneEach(tuple(names.values()))
+    for name in places:
+        alike = tuple(names[other] for other, place in places.items() if place.same_as == name)
+        if alike:
+            yield SameMachines(alike, names[name])
+    others = tuple(m or "here" for m in servers_by_machine(loaded.known_servers) if (m or "here") not in names.values())
+    if others:
+        yield OtherModel(others, next(iter(places.values())).like.model)
 
 
 def slot_counts(

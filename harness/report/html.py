@@ -15,7 +15,7 @@ from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
 from harness.report.score_file import SavedScore
 from harness.units import count, seconds
-from harness.wording.figures import machine_text
+from harness.wording.figures import machine_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
@@ -75,5 +75,5 @@ def _servers(candidate: CandidateSummary) -> list[str]:
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
         scheduling = "" if use.key is None else f", {use.scheduling}"
-        texts.append(f"{use.server}: {slots}, {use.concurrency}{scheduling}")
+        texts.append(f"{server_text(use.server, use.machine)}: {slots}, {use.concurrency}{scheduling}")
     return texts

@@ -15,7 +15,7 @@ from harness.report.answer import answer_markdown
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text, estimate_text, fact_text
+from harness.wording.figures import both_text, estimate_text, fact_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
@@ -87,7 +87,7 @@ def _servers(candidate: CandidateSummary) -> str:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-        texts.append(f"{use.server}: {slots}, {use.concurrency}, {use.scheduling}")
+        texts.append(f"{server_text(use.server, use.machine)}: {slots}, {use.concurrency}, {use.scheduling}")
     return "; ".join(texts)
 
 

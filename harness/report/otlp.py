@@ -8,7 +8,7 @@ them (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/). Names: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from harness import __version__
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
 from harness.runs.model import Run
+from harness.workload.dependencies import dependencies
+from harness.workload.replies import replies_of
 
 __all__ = ["otlp_lines"]
 
@@ -39,10 +41,11 @@ def otlp_lines(run: Run, candidates: Iterable[str] | None = None) -> Iterator[st
     for record in records:
         if record.candidate in wanted:
             by_trial.setdefault((record.candidate, record.repeat), []).append(record)
+    answering = {name: replies_of(dependencies(run.workload, name)).answering for name in run.workload.pipelines}
     providers = {facts.name: _PROVIDERS.get(facts.kind, facts.kind) for facts in run.servers}
     trials = {(trial.candidate, trial.repeat): trial for trial in run.trials}
     for key, of_trial in by_trial.items():
-        yield json.dumps(_request(run, key, trials.get(key), of_trial, providers), separators=(",", ":"))
+        yield json.dumps(_request(run, key, trials.get(key), of_trial, providers, answering), separators=(",", ":"))
 
 
 def _request(
@@ -51,6 +54,7 @@ def _request(
     trial: TrialRecord | None,
     records: Iterable[Record],
     providers: Mapping[str, str],
+    answering: Mapping[str, Collection[str]],  # nodes, by pipeline
 ) -> dict[str, Any]:
     candidate, repeat = key
     started_at = (trial.started_at if trial else "") or run.started_at
@@ -65,7 +69,12 @@ def _request(
             spans.append(_job(record, ids))
         else:
             span = (
-                _call(record, ids, providers.get(record.server, record.server))
+                _call(
+                    record,
+                    ids,
+                    providers.get(record.server, record.server),
+                    answers=record.node in answering.get(record.pipeline, ()),
+                )
                 if isinstance(record, CallRecord)
                 else _delay(record, ids)
             )
@@ -127,13 +136,16 @@ def _job(job: JobRecord, ids: _Ids) -> dict[str, Any]:
             "slotwise.path": job.path,
             "slotwise.job": job.job,
             "slotwise.arrived_late_s": job.arrived_s - job.due_s,
+            "slotwise.reply_s": job.pipeline_time_s if job.path == "interactive" and job.outcome == "ok" else None,
         }
     )
+    if job.replied_s is not None:
+        span["events"] = [{"timeUnixNano": ids.ns(job.replied_s), "name": "slotwise.replied"}]
     span["status"] = _status(job.outcome, job.error)
     return span
 
 
-def _call(call: CallRecord, ids: _Ids, provider: str) -> dict[str, Any]:
+def _call(call: CallRecord, ids: _Ids, provider: str, *, answers: bool) -> dict[str, Any]:
     reply = call.reply
     ends = (reply.end_s, reply.sent_s, call.started_s, call.ready_s)
     end_s = next(at_s for at_s in ends if at_s is not None)
@@ -155,6 +167,7 @@ def _call(call: CallRecord, ids: _Ids, provider: str) -> dict[str, Any]:
             "error.type": call.outcome if failed else None,
             "slotwise.outcome": call.outcome,
             "slotwise.node": call.node,
+            "slotwise.answers": True if answers else None,
             "slotwise.item": call.item,
             "slotwise.iteration": call.iteration,
             "slotwise.attempt": call.attempt,

@@ -28,6 +28,7 @@ from harness.report.answer import answer_markdown, print_answer
 from harness.report.summary import summary, to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds, size
+from harness.wording.figures import server_text
 from harness.wording.recommendations import recommended
 from harness.wording.said import said
 from harness.wording.search_answer import search_answer
@@ -134,7 +135,8 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
         yield _confirmation(confirmation, text.confirmation)
     for path, words in zip(analysis.paths, verdict.paths, strict=True):
         yield _Section(f"The {path.path} path", lead=(words.headline,), items=words.sentences)
-    yield _settings(analysis)
+    if analysis.choice.settings:
+        yield _settings(analysis)
     if recommendation.front:
         yield _front(recommendation.front, recommendation.paths, text.front)
     if recommendation.useful_concurrency:
@@ -161,7 +163,7 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
         about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
         about += [use.choice] if use.choice else []
         each = " each" if use.choice else ""
-        servers = " + ".join(use.servers)
+        servers = " + ".join(map(server_text, use.servers, use.machines or (None,) * len(use.servers)))
         rows.append(
             (
                 f"{use.path} ({', '.join(use.pipelines)})",
@@ -203,7 +205,9 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [*one.shell, *one.code]
         remarks += one.remarks
     whole = f"Whole, as files and code: --settings {kinds_listed()}."
-    return _Section("Settings to copy", items=(*remarks, *analysis.choice.remarks, whole), code=tuple(lines))
+    return _Section(
+        "Settings to copy", items=(*dict.fromkeys(remarks), *analysis.choice.remarks, whole), code=tuple(lines)
+    )
 
 
 def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:

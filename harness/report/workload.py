@@ -138,7 +138,8 @@ def _servers(loaded: Loaded) -> list[str]:
         models = " + ".join(loaded.models[name])
         most = spec.load_limit
         loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
-        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where} {models}: {size}{loads}{pace}")
+        on = f" on {spec.machine}" if spec.machine else ""
+        result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where}{on} {models}: {size}{loads}{pace}")
     return result
 
 

@@ -64,6 +64,7 @@ def head_files(run: Run) -> dict[str, str]:
         "resampled": run.resampled and {**run.resampled._asdict(), "factors": dict(run.resampled.factors)},
         "notes": [{"kind": note.kind, "text": safe_text(note.text)} for note in run.notes],
         "partial": run.partial,
+        "needs": [need._asdict() for need in run.needs],
         "work": dict(run.work),
         "file": run.file,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+from harness.core.context import CallNeed
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, TrialRecord
 from harness.runs.plans import PolicyFile
@@ -93,6 +94,7 @@ class Run(NamedTuple):
     options: Mapping[str, Any] = {}  # what the command line changed: repeats, scale, engine, ...
     resampled: UnderResampling | None = None  # of a predicted run: what its profile is worth
     output_tokens: Mapping[str, int] = {}  # pinned answer lengths by "pipeline/node"; a shorter answer is counted
+    needs: tuple[CallNeed, ...] = ()  # the longest call of each node, by the workload; empty: an older run
     work: Mapping[str, str] = {}  # digests of what was done, by part (`Loaded.work`); empty: an older run
     file: str = ""  # the workload file as it was named
     policy_files: tuple[PolicyFile, ...] = ()  # where the user's own policies came from

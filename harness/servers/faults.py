@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harness.core.draws import integer, uniform
+from harness.core.model_swaps import BUSY
 from harness.servers.distance import COMPLETIONS
 from harness.servers.front.reply import error_line
 from harness.workload.schema import FAULTS, FaultName
@@ -30,7 +31,6 @@ __all__ = ["Faults", "Faulty", "fault_of"]
 
 BODY_BYTES_MAX = 64 * 1024 * 1024  # as the front
 WITHIN = 8  # pieces of an answer before it is cut or malformed
-BUSY = "server busy, please try again.  maximum pending requests exceeded"  # Ollama's (server/sched.go)
 MALFORMED = b'{"model":"simulated","message":{"role":"assis\n'
 
 

@@ -129,6 +129,8 @@ async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterat
             "batch_tokens": log.batch_tokens or spec.batch_tokens,
             "context_tokens": spec.context_tokens,
         }
+        if spec.max_queue is not None:
+            details["max_queue"] = spec.max_queue
         if log.slots is not None:
             details["slots_logged"] = log.slots
         if log.warning:
@@ -171,6 +173,8 @@ def _environment(
         # inherited by llama-server, which reads them where Ollama passes no flag of its own
         "LLAMA_ARG_THREADS": str(threads),
     }
+    if spec.max_queue is not None:
+        env["OLLAMA_MAX_QUEUE"] = str(spec.max_queue)
     if own_store:
         env["OLLAMA_MODELS"] = str(_store())
     return env

@@ -46,12 +46,13 @@ async def simulated(
 ) -> AsyncIterator[dict[str, RunningServer]]:
     """Yield those of the servers that are simulated, by name, running; stopped after.
 
-    Those with one profile stand on one machine: one process plays them, and they slow each other as the profile says.
+    Those with one profile stand on one machine unless they name several: one process plays those on one, and they slow
+    each other as the profile says.
     """
-    machines: dict[str, dict[str, SimulatedServer]] = {}
+    machines: dict[tuple[str | None, str], dict[str, SimulatedServer]] = {}
     for name, spec in servers.items():
         if isinstance(spec, SimulatedServer):
-            machines.setdefault(spec.profile, {})[name] = spec
+            machines.setdefault((spec.machine, spec.profile), {})[name] = spec
     running: dict[str, RunningServer] = {}
     async with AsyncExitStack() as stack:
         for specs in machines.values():

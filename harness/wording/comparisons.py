@@ -50,6 +50,8 @@ def _notice(notice: BetweenNotice, found: Between) -> str:
             kinds = f"{found.before} is {before} and {found.now} is {now}: no like with like."
             off = " The ratios say how far the prediction is off; `slotwise score` says it for every figure."
             return kinds + (off if "predicted" in (before, now) else "")
+        case OnlyInOne("neither", candidates):
+            return f"Candidates that neither could predict or measure, and so not compared: {', '.join(candidates)}."
         case OnlyInOne(run, candidates):
             return f"Candidates only {run}, and so not compared: {', '.join(candidates)}."
         case _:

@@ -18,6 +18,7 @@ __all__ = [
     "machine_text",
     "quoted",
     "ratio_text",
+    "server_text",
 ]
 
 GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
@@ -84,6 +85,11 @@ def machine_text(run: RunHead) -> str:
     if isinstance(cores := machine.get("cores"), int):
         facts.append(count(cores, "core"))
     return ", ".join(facts)
+
+
+def server_text(server: str, machine: str | None) -> str:
+    """Name a server and the machine that it stands on, where that has a name: `g0 on gpu0`."""
+    return f"{server} on {machine}" if machine else server
 
 
 def quoted(names: Sequence[str]) -> str:

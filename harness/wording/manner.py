@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.analysis.model import CandidateSummary, ServerUse
 from harness.core.records import Path
 from harness.units import count
-from harness.wording.figures import listed
+from harness.wording.figures import listed, server_text
 
 __all__ = ["manner"]
 
@@ -38,7 +38,7 @@ def _manners(candidate: CandidateSummary, paths: Sequence[tuple[Path, tuple[str,
         for _, pipelines in paths:
             uses = candidate.uses_for(pipelines)
             names = listed(pipelines) if len(pipelines) <= 2 else f"{len(pipelines)} pipelines"
-            on = [f" on {use.server} ({_slots(use)})" if named else f" ({_slots(use)})" for use in uses]
+            on = [f" on {server_text(use.server, use.machine)} ({_slots(use)})" if named else f" ({_slots(use)})" for use in uses]
             how = "batched" if candidate.batches(pipelines) else "serially"
             where.append(f"{names} {how}{' and'.join(on)}")
         yield f"run {count(len(servers), 'server')}: {', '.join(where)}"

@@ -15,6 +15,7 @@ __all__ = [
     "HELD_OUT",
     "about_profile",
     "about_resampling",
+    "about_score",
     "assumed",
     "cannot_end",
     "extrapolated_prompts",
@@ -27,14 +28,16 @@ __all__ = [
 HELD_OUT = "held-out error"  # the fact of a predicted run's machine
 
 
-def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Note, ...]:
+def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Sequence[str] = ()) -> tuple[Note, ...]:
     """Say on which profile it was predicted, and how wrong that was on calls that it was not fitted to.
 
     Args:
         profile: of the machine.
         last: what the last scoring on it found, as `harness.predict.history` keeps it.
+        machines: that the workload names and this profile is given for; none = it is for all others.
     """
-    where = f'Predicted on profile "{profile.name}" ({profile.machine}; {profile.origin}).'
+    whose = f" for {'machine' if len(machines) == 1 else 'machines'} {', '.join(machines)}" if machines else ""
+    where = f'Predicted on profile "{profile.name}"{whose} ({profile.machine}; {profile.origin}).'
     held = profile.held_out
     notes = []
     if held is not None:
@@ -52,12 +55,7 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None) -> tuple[Not
         where_drifted = ", ".join(drifted)
         text = f"The machine changed speed while the profile was made ({where_drifted}): expect errors of that size."
         notes.append(Note("drift", text))
-    if last and last.get("median_error") is not None:
-        text = (
-            f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
-            f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
-        )
-        notes.append(Note("score", text))
+    notes += about_score(last)
     if held is None and last is None:
         where += " Its error is not known: `slotwise score` shows it."
     return (Note("profile", where), *notes)
@@ -72,6 +70,17 @@ def held_out_fact(profiles: Sequence[Profile]) -> dict[str, str]:
     return {HELD_OUT: f"{percent(worst.median_error)} (median of {count(worst.calls, 'call')})"}
 
 
+def about_score(last: Mapping[str, Any] | None) -> tuple[Note, ...]:
+    """Say what the last scoring on a profile, or on several together, found; nothing where there was none."""
+    if not last or last.get("median_error") is None:
+        return ()
+    text = (
+        f"Last scored against a real run of {last['workload']} ({last['measured_at']}): times off by "
+        f"{percent(last['median_error'])} (median of {last['cells']}), {percent(last['worst_error'])} at worst."
+    )
+    return (Note("score", text),)
+
+
 def assumed(notes: Iterable[str]) -> tuple[Note, ...]:
     """Say what is taken for granted: sentences without their full stop."""
     return tuple(Note("assumed", f"Assumed: {note}.") for note in notes)
@@ -83,8 +92,9 @@ def extrapolated_prompts(found: Iterable[OutOfRange]) -> tuple[Note, ...]:
         Note(
             "out of range",
             f'Prompts have up to {out.longest} tokens, but profile "{out.profile}" was fitted to prompts from '
-            f"{out.shortest_fitted} to {out.longest_fitted}: what reading them costs is extrapolated. That slot "
-            "settings differ in it is then taken for chance, which widens the intervals over the profile.",
+            f"{out.shortest_fitted} to {out.longest_fitted}: what reading them costs is extrapolated. How far "
+            "apart the fits of its slot settings lie there is taken for chance, which widens the intervals over the "
+            "profile.",
         )
         for out in found
     )
@@ -109,9 +119,11 @@ def too_large_to_resample() -> Note:
     return Note("not resampled", text)
 
 
-def about_resampling(source: Source, profiles: int, draws: int) -> Note:
-    """Say where the uncertainty of the profile comes from."""
-    each = f"{profiles} of them, {count(draws, 'draw')} each"
+def about_resampling(source: Source, profiles: int, draws: int, several: bool = False) -> Note:
+    """Say where the uncertainty of the profile comes from; of several that they err independently of each other."""
+    each = f"{profiles} of {'each' if several else 'them'}, {count(draws, 'draw')} each"
+    if several and source != "unknown":
+        each += "; the errors of different profiles are independent, servers with one profile share its error"
     match source:
         case "unknown":
             return Note("not resampled", "The uncertainty of the profile is not known: intervals are over draws alone.")

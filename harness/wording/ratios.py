@@ -57,7 +57,7 @@ class Subject(NamedTuple):
 
 
 def between(found: Comparison) -> str:
-    """Write the interval of a ratio as `Subject.takes` writes the ratio, in brackets after a blank; "" = there is none."""
+    """Write the interval of a ratio as `Subject.takes` writes the ratio, in brackets; "" where there is none."""
     said = Subject("").takes_between(found)
     numbers = said.replace(" takes ", "").replace(" is ", "")
     for words in (" as long", " longer", " less time", " faster"):

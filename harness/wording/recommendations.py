@@ -16,6 +16,7 @@ from harness.recommend.facts import (
     MeasurementEnd,
     NearestToGoals,
     NothingToCompare,
+    NotPredicted,
     OtherMachine,
     RecommendationNote,
     Relief,
@@ -76,6 +77,8 @@ def note_text(note: RecommendationNote) -> str:
     match note:
         case SearchInterrupted():
             return "Interrupted: this is the best of what had been looked at by then."
+        case NotPredicted(candidate, reason):
+            return f'"{candidate}" is not predicted: {reason}.'
         case CallTooLong(call):
             return too_long_text(call)
         case LateInAnswer(share):
@@ -240,7 +243,9 @@ def _confirmation(found: Confirmation, answer: tuple[str, ...]) -> list[str]:
         errors = [abs(difference.error) for difference in found.differences]
         lines.append(f"The prediction was off by {percent(fmean(errors))} (mean), {percent(max(errors))} at worst.")
     mine, theirs = _and(answer), _and(found.predicted)
-    if found.contradicts:
+    if not answer:
+        lines.append("The measurement contradicts the prediction: jobs fail under every candidate that was measured.")
+    elif found.contradicts:
         lines.append(f"The measurement contradicts the prediction: {mine}, and not {theirs}. The measurement counts.")
         lines.append(f"What is said further down of knee, people, changes, load and bounds is of {theirs} still.")
     else:

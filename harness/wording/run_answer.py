@@ -15,6 +15,7 @@ from harness.wording.answer_table import answer_table
 from harness.wording.differences import difference
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.manner import manner
+from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.verdicts import time_for
@@ -37,12 +38,13 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
     again = again or ("" if analysis.run.origin == "predicted" else "slotwise report DIR")
     name = analysis.choice.candidate
     if name is None:
+        first, *reasons = none_sentences(analysis)
         return Answer(
             warnings_of(analysis),
-            "No candidate can be recommended: of none did every pipeline end well.",
+            first,
             basis_of(analysis),
             answer_table(analysis),
-            (part("Do this", "Read the notes, mend what failed, and measure again."), _details(again)),
+            tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
         )
     parts = (
         part("Why", *_why(analysis, name)),
@@ -274,7 +276,7 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
     if not found:
         return
     if any(comparison.unresolved_by == "profile" for comparison in found):
-        yield "More repeats do not help: the profile is too uncertain. `slotwise calibrate --thorough` or a run does."
+        yield "The profile is too uncertain for more repeats to help. A run does, or `slotwise calibrate --thorough`."
     elif any(comparison.repeats_needed is None for comparison in found):
         yield "Not even 1000 repeats would resolve this."
     else:

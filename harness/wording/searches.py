@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from harness.core.context import ABOUT
 from harness.recommend.facts import (
     DoNotFit,
     Excluded,
@@ -11,9 +14,14 @@ from harness.recommend.facts import (
     LongestCall,
     MemoryNeed,
     MemorySource,
+    MoreMachines,
     NotInProfile,
     NoTwoServers,
+    OneEach,
     OneServerForBoth,
+    OtherModel,
+    Room,
+    SameMachines,
     SearchSummary,
     ShortContext,
     TooMuch,
@@ -69,7 +77,7 @@ def _merged(search: SearchSummary) -> str:
     """Say how many are not searched by themselves, and how they are made sure of."""
     return (
         f"Merged: {count(search.merged, 'candidate')} that did exactly the same on the first draws as a simpler one, "
-        "which stands for them; those that did the same as one near the best were tried on every seed."
+        "which stands for them; those that did the same as one that may be the answer were tried on every seed."
     )
 
 
@@ -82,7 +90,8 @@ def excluded_what(item: Excluded) -> str:
     """Name what was left out."""
     match item:
         case ShortContext(context_tokens):
-            return f"slots of {context_tokens} tokens, as in the file"
+            where = f" with {item.model}" if item.model else ""
+            return f"slots of {context_tokens} tokens{where}, as in the file"
         case LessContext():
             return f"slots of {item.context_tokens} tokens in {count(item.candidates, 'candidate')}"
         case DoNotFit(number, what):
@@ -95,6 +104,12 @@ def excluded_what(item: Excluded) -> str:
             return f"{', '.join(map(str, slots))} slots"
         case OneServerForBoth():
             return "both models on one server"
+        case OneEach():
+            return "two servers on one machine"
+        case SameMachines(machines):
+            return f"one server alone on {', '.join(machines)}"
+        case OtherModel(machines) | MoreMachines(machines):
+            return ", ".join(machines)
         case _:
             return "two servers with different orders"
 
@@ -118,8 +133,20 @@ def excluded_why(item: Excluded) -> str:
             return f'not in profile "{profile}" (--extrapolate tries them)'
         case OneServerForBoth():
             return "name it in `compare` (max_loaded_models)"
+        case OneEach(machines):
+            return f"each of {', '.join(machines)} has one; name others in `compare`"
+        case SameMachines(machines, like):
+            return f"{'it is' if len(machines) == 1 else 'they are'} like {like}, which stands for {_them(machines)}"
+        case MoreMachines():
+            return "each of the two models has one server; name others in `compare`"
+        case OtherModel(machines, model):
+            return f"no server with {model} stands there"
         case _:
             return "one order on both, or first come, first served on one of them"
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _too_much(why: TooMuch) -> str:
@@ -133,6 +160,8 @@ def limit_text(source: LimitSource) -> str:
             return "is given (--memory)"
         case "free":
             return "is free on this machine"
+        case "file":
+            return f"{source.machine} has"
         case _:
             return f'how much memory there is on the machine of profile "{source.profile}" is not known (--memory)'
 
@@ -151,9 +180,18 @@ def _need(need: MemoryNeed) -> str:
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
         f"context of each slot ({_source(need.source)}), a tenth more for buffers."
     )
+    if need.rooms:
+        return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
     if need.limit_bytes is None:
         return f"{text} Whether it fits is not looked at: {limit_text(need.limit_source)}."
     return f"{text} It has to fit into the {size(need.limit_bytes)} that {limit_text(need.limit_source)}."
+
+
+def _room(machine: str, room: Room) -> str:
+    """Say what the servers on one machine have to fit into."""
+    if room.limit_bytes is None:
+        return f"Whether it fits on {machine} is not looked at: {limit_text(room.source)}."
+    return f"On {machine} it has to fit into the {size(room.limit_bytes)} that {limit_text(room.source)}."
 
 
 def _source(source: MemorySource) -> str:
@@ -172,17 +210,21 @@ def room_text(longest: LongestCall, need: MemoryNeed) -> str:
     if longest.enough >= longest.context_tokens:
         return ""
     text = (
-        f"The longest call needs {longest.needed} of the {longest.context_tokens} tokens of a slot: context_tokens "
-        f"{longest.enough} would do"
+        f"The longest call needs {_about(longest)}{longest.needed} of the {longest.context_tokens} tokens of a slot: "
+        f"context_tokens {longest.enough} would do"
     )
     return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
+
+
+def _about(call: LongestCall) -> str:
+    return "" if call.how_sure == "fixed" else f"{ABOUT[call.how_sure]} "
 
 
 def too_long_text(call: LongestCall) -> str:
     """Say that a call does not fit into a slot, and what to do."""
     text = (
-        f'A call of "{call.node}" in "{call.pipeline}" needs {call.prompt_tokens} prompt and {call.output_tokens} '
-        f"answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
+        f'A call of "{call.node}" in "{call.pipeline}" needs {_about(call)}{call.prompt_tokens} prompt and '
+        f"{call.output_tokens} answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
     )
     if call.trained_tokens is not None and call.needed > call.trained_tokens:
         return f"{text} The model was trained with {call.trained_tokens}: have shorter prompts or answers."

@@ -23,6 +23,8 @@ _LONG = 200  # characters of how a path is run: lines are broken where they are 
 def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     """Say in one sentence how to run a path."""
     where = f"{verdict.path.capitalize()} path ({listed(verdict.pipelines)})"
+    if verdict.standing == "all fail":
+        return f"{where}: jobs fail under every candidate, so none can be chosen."
     if verdict.chosen is None:
         return f"{where}: no job ended well, so there is nothing to choose from."
     candidate = analysis.by_name[verdict.chosen]
@@ -99,7 +101,7 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
     if verdict.standing == "one repeat":
         return "One repeat settles nothing: run at least 5."
     if any(c.unresolved_by == "profile" for c in unresolved):
-        return "More repeats do not help: the profile is too uncertain. A real run does, or `slotwise calibrate --thorough`."
+        return "The profile is too uncertain for more repeats to help. A run does, or `slotwise calibrate --thorough`."
     if any(c.repeats_needed is None for c in unresolved):
         return "Not even 1000 repeats would resolve this."
     needed = max(c.repeats_needed or 0 for c in unresolved)

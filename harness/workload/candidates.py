@@ -18,6 +18,7 @@ from harness.workload.schema import (
     ServerBase,
     ServerSpec,
     Workload,
+    same_model,
 )
 from harness.workload.source import Loc
 
@@ -108,7 +109,8 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
     if known[many].slots == 1 and known[many].resizable:
         many = _twin(many, STANDARD_SLOTS, known)
     one = _twin(many, 1, known)
-    if any(not known[many].serves(model) for nodes in models.values() for model in nodes.values()):
+    asked = {model for nodes in models.values() for model in nodes.values()}
+    if any(not known[many].serves(model) and not _apart(model, known[many], known) for model in asked):
         many, one = _half(many, known), one and _half(one, known)
     result = {
         "serial": Routing(placement=one or many, concurrency="serial"),
@@ -133,11 +135,18 @@ def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
     """Return the like of `name` with `slots` slots, added to `known` where missing; "" where none can be."""
     like = known[name]
     for other, spec in known.items():
-        if spec.slots == slots and other != name and (spec.kind, spec.model) == (like.kind, like.model):
+        same = (spec.kind, spec.model, spec.machine) == (like.kind, like.model, like.machine)
+        if spec.slots == slots and other != name and same:
             return other
     if not like.resizable:
         return ""
     return _add(f"{_NUMBERS.get(slots, str(slots))}-slot", like.with_slots(slots), known)
+
+
+def _apart(model: str, spec: ServerSpec, known: Mapping[str, ServerSpec]) -> bool:
+    """Whether every server with a model stands on another machine than this one, so that neither needs half of it."""
+    others = [other for other in known.values() if same_model(other.model, model)]
+    return bool(others) and all(other.machine != spec.machine for other in others)
 
 
 def _half(name: str, known: dict[str, ServerSpec]) -> str:
@@ -157,7 +166,8 @@ def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
             return found
         update: dict[str, Any] = {"slots": like.slots}
         words = [found, *([f"{_NUMBERS.get(like.slots, str(like.slots))}-slot"] if like.slots != model.slots else [])]
-        if not model.own_threads and not like.simulated:  # the threads of a simulated one choose from its profile
+        beside = model.machine == like.machine
+        if beside and not model.own_threads and not like.simulated:  # those of a simulated one choose from its profile
             update["threads"] = like.engine_threads
             words += ["half"] if like.engine_threads == "half" else []
         spec = model.model_copy(update=update)

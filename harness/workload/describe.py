@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
 from harness.workload.control import control_of
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
+from harness.workload.machines import started_on
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
 
@@ -265,7 +267,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                 if attributes["kind"] != "agent" or context is None:
                     continue
                 if needed_tokens(pipeline, attributes) > context:
-                    hints.append(too_long(pipeline, node, attributes, name, context, most.how_sure(node)))
+                    hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))
     used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
@@ -273,6 +275,13 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
+    machines = started_on(loaded.servers)
+    if len(machines) > 1:
+        places = "; ".join(f"{', '.join(names)}: {machine or 'none named'}" for machine, names in machines.items())
+        hints.append(
+            f"Servers without `url` are started on this machine, and the file names several for them ({places}): "
+            "slotwise run refuses that, simulate and recommend --no-measure do not."
+        )
     if loaded.derived:
         added = ", ".join(loaded.derived)
         hints.append(f"Not in the file, added for the standard set of candidates: {added}.")

@@ -42,7 +42,7 @@ def answer_tokens(graph: nx.DiGraph, use: Readable, loops: Mapping[str, Loop]) -
     """Return the tokens of what each node, `input` and `previous` are filled in as, by the name in a template."""
     answers = {name: _tokens(graph, reads) for name, reads in use.names.items()}
     if "input" in use.names:
-        answers["previous"] = _tokens(graph, loops[use.loop].result) if use.loop else answers["input"]
+        answers["previous"] = _tokens(graph, loops[use.loops[-1]].result) if use.loops else answers["input"]
     return answers
 
 

@@ -81,12 +81,12 @@ class _Frame:
         entry: tuple[Edge, ...] = (),
         node: NodeSpec | None = None,  # that uses it
         came_in: Reads = (),
-        loop: str = "",
+        loops: tuple[str, ...] = (),
         passes: float = 1.0,
         priority: int = 0,
     ) -> None:
         self.definition, self.prefix, self.entry, self.node = definition, prefix, entry, node
-        self.came_in, self.loop, self.passes, self.priority = came_in, loop, passes, priority
+        self.came_in, self.loops, self.passes, self.priority = came_in, loops, passes, priority
         self.before: nx.DiGraph = nx.DiGraph()
         self.before.add_nodes_from(definition.nodes)
         for name, spec in definition.nodes.items():
@@ -171,7 +171,7 @@ class _Inliner:
                     entry=edges,
                     node=waits,
                     came_in=came_in,
-                    loop=flat if spec.repeat else frame.loop,
+                    loops=(*frame.loops, flat) if spec.repeat else frame.loops,
                     passes=passes,
                     priority=priority,
                 )
@@ -322,7 +322,7 @@ class _Inliner:
             names["input"] = came_in
         elif frame.definition.inside:
             names["input"] = frame.came_in
-        self.uses[flat] = Readable(names, flat if spec.repeat is not None else frame.loop, starts=False)
+        self.uses[flat] = Readable(names, (*frame.loops, flat) if spec.repeat is not None else frame.loops)
         self.check_texts(frame, name, names)
 
     def check_texts(self, frame: _Frame, name: str, names: Mapping[str, Reads]) -> None:
@@ -351,13 +351,7 @@ class _Inliner:
         for source, after, data in self.graph.edges(data=True):
             every = len(data["labels"]) == len(graph.nodes[source]["labels"])  # every label: it does not matter which
             graph.add_edge(source, after, labels=() if every else data["labels"])
-        uses = {}
-        for name, use in self.uses.items():
-            body = self.loops[use.loop].body if use.loop else frozenset[str]()
-            before = nx.ancestors(graph, name) & body
-            starts = bool(use.loop) and all(graph.nodes[other]["kind"] == "tool" for other in before)
-            uses[name] = use._replace(starts=starts)
-        return Inlined(graph, uses, self.loops, self.written)
+        return Inlined(graph, self.uses, self.loops, self.written)
 
 
 _SOME = Result(("",))  # a name that is an input's, or the item: it has a text

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from harness.content import available, find
+from harness.content import available
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan
 from harness.core.policies import STANDARD, Policies
@@ -19,6 +19,7 @@ from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
 from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
+from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, unknown, validate
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.portable import copies, portable
@@ -60,6 +61,11 @@ class Loaded(NamedTuple):
     cards: Mapping[str, AgentSpec]  # the role cards that nodes name, by name
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
+
+    @property
+    def known_servers(self) -> dict[str, ServerSpec]:
+        """The servers of the file, those that no plan uses too, and the derived ones."""
+        return {**self.workload.servers, **self.servers}
 
     def resolved(self) -> Workload:
         """Return the workload as it can be taken elsewhere: with its role cards in `agents`, beside its `copies`."""
@@ -162,6 +168,7 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
     inlined = build.agent_graphs(written, resolved, item_tokens, mistakes)
     _check_pipelines(written, mistakes)
     _check_profiles(written, folder, mistakes)
+    check_machines(written, folder, mistakes)
     candidates.check_compare(written, {name: inline.graph for name, inline in inlined.items()}, mistakes, policies)
     mistakes.raise_if_any()
 
@@ -199,11 +206,7 @@ def _check_profiles(workload: Workload, folder: Path, mistakes: Mistakes) -> Non
     """Check that the profiles of simulated servers are there; those named by path are read when they are needed."""
     for name, spec in workload.servers.items():
         profile = None if spec.simulation is None else spec.simulation.profile
-        if profile is None or "/" in profile or profile != spec.model:
-            continue
-        if find("profiles", f"{profile}.yaml", folder) is None:
-            known = available("profiles", ".yaml", folder)
-            mistakes.add(("servers", name, "profile"), f'server "{name}": {unknown("profile", profile, known)}')
+        check_profile(("servers", name, "profile"), f'server "{name}"', profile, folder, mistakes)
 
 
 def _digest(plain: object) -> str:

@@ -6,14 +6,16 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from harness.core.context import CallNeed, HowSure
 from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.inputs import varies
 from harness.workload.load import Loaded
 from harness.workload.prompts import estimate_tokens, prompt_tokens
 from harness.workload.schema import SyntheticInput
 from harness.workload.schema.sizes import distribution
+from harness.workload.traffic import needed_tokens
 
-__all__ = ["Longest", "longest"]
+__all__ = ["Longest", "longest", "needs_of"]
 
 
 class Longest(NamedTuple):
@@ -23,11 +25,11 @@ class Longest(NamedTuple):
     varies: frozenset[str]  # nodes whose prompt or answer may be shorter
     unbounded: frozenset[str]  # of these: a size without a bound is taken at its 99.9th percentile
 
-    def how_sure(self, node: str) -> str:
-        """Return how to say the tokens of its longest call."""
+    def how_sure(self, node: str) -> HowSure:
+        """Return how sure the tokens of its longest call are, apart from how texts are estimated."""
         if node in self.unbounded:
-            return "(sizes without a bound at their 99.9th percentile) about"
-        return "up to about" if node in self.varies else "about"
+            return "percentile"
+        return "largest" if node in self.varies else "fixed"
 
 
 def longest(loaded: Loaded, pipeline: str) -> Longest:
@@ -62,7 +64,25 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
             varying.add(name)
         if nodes & endless:
             unbounded.add(name)
+    turns = next((one.session.turns for one in loaded.pipelines if one.name == pipeline and one.session), None)
+    if turns is not None and turns.kind != "fixed":
+        varying.update(graph)
+        if turns.highest is None:
+            unbounded.update(graph)
     return Longest(graph, frozenset(varying), frozenset(unbounded))
+
+
+def needs_of(loaded: Loaded) -> tuple[CallNeed, ...]:
+    """Return the longest call of every node that calls a model."""
+    found = []
+    for pipeline in loaded.pipelines:
+        most = longest(loaded, pipeline.name)
+        for name, node in most.graph.nodes(data=True):
+            if node["kind"] == "agent":
+                answer = int(node["output_tokens"])
+                prompt = needed_tokens(pipeline, node) - answer
+                found.append(CallNeed(pipeline.name, name, prompt, answer, most.how_sure(name)))
+    return tuple(found)
 
 
 def _items(loaded: Loaded, name: str) -> tuple[float, ...]:

@@ -80,7 +80,9 @@ def at_url(name: str, spec: ServerSpec, url: str) -> ServerSpec:
     """Return the server as a running Ollama at `url`, with the slots and the model that the file gives it."""
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
         raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
-    keep = spec.model_dump(include={"slots", "context_tokens", "batch_tokens", "starts_per_s"}, exclude_unset=True)
+    keep = spec.model_dump(
+        include={"slots", "context_tokens", "batch_tokens", "starts_per_s", "machine"}, exclude_unset=True
+    )
     return OllamaServer.model_validate({**keep, "kind": "ollama", "model": spec.model, "url": url})
 
 

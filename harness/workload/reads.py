@@ -29,5 +29,4 @@ class Readable(NamedTuple):
     """What the templates of one agent node can name."""
 
     names: Mapping[str, Reads]  # nodes, and `input`
-    loop: str  # the loop whose last pass `previous` is; "" = none, and it is the input
-    starts: bool  # a call of this node begins a pass of that loop
+    loops: tuple[str, ...] = ()  # around it, outermost first: `previous` is the last pass of the last; none: the input

@@ -2,7 +2,7 @@
 
 What a node that was skipped or dropped would have said is absent: a template that names it gets no text, and joined
 answers list those that there are. When a loop begins its next pass, what its last one gave becomes `previous`, and the
-answers of its nodes are absent again until they are given anew.
+answers of its nodes are absent again until they are given anew. A loop in a loop is entered anew in every pass of that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class _Job(Generic[T]):
     def __init__(self) -> None:
         self.outputs: dict[str, dict[int, T]] = {}  # node -> item -> answer
         self.runs: dict[str, int] = {}  # node -> the run that these answers are from
-        self.passes: dict[str, int] = {}  # loop -> the run of the node that began its pass
+        self.passes: dict[
+            str, tuple[int, ...]
+        ] = {}  # loop -> passes that had ended when it began its own, as in a call
         self.previous: dict[str, tuple[T, ...]] = {}  # loop -> what its last pass gave
 
 
@@ -72,26 +74,29 @@ class Texts(Generic[T, M]):
         self._listed = listed
         self._jobs: dict[tuple[str, int], _Job[T]] = {}
 
-    def prompt(self, pipeline: str, job: int, node: str, item: int, iteration: int = 0, session: int = -1) -> M:
+    def prompt(
+        self, pipeline: str, job: int, node: str, item: int, iteration: int, session: int, passes: tuple[int, ...]
+    ) -> M:
         """Return the message of one call.
 
         Args:
             iteration: how often the node has run before in this job.
             session: the conversation that the job is a turn of; -1 = none.
+            passes: that have ended in this job, of each loop around the node, the outermost first.
         """
         key = (pipeline, job)
         texts = self._jobs.get(key)
         if texts is None:
             texts = self._jobs[key] = _Job()
         use = self._uses[pipeline, node]
-        if use.starts and iteration > texts.passes.setdefault(use.loop, 0):
-            self._next_pass(texts, pipeline, use.loop, iteration)
-        if iteration > texts.runs.setdefault(node, 0):
+        if use.loops:
+            self._begin(texts, pipeline, use.loops, passes)
+        if iteration > texts.runs.get(node, -1):
             texts.runs[node] = iteration
             texts.outputs.pop(node, None)
         named = {name: _read(texts, reads) for name, reads in use.names.items()}
         if "input" in named:
-            named["previous"] = texts.previous.get(use.loop) or named["input"]
+            named["previous"] = (texts.previous.get(use.loops[-1]) if use.loops else None) or named["input"]
         if source := self._lists.get((pipeline, node)):
             items = self._listed(tuple(texts.outputs.get(source, {}).values()))
             named["item"] = (items[item % len(items)],)
@@ -100,19 +105,28 @@ class Texts(Generic[T, M]):
     def keep(self, pipeline: str, job: int, node: str, item: int, text: T, iteration: int = 0) -> None:
         """Keep what a model answered, for the nodes after it; not of a job that has ended, nor of a run before."""
         texts = self._jobs.get((pipeline, job))
-        if texts is not None and texts.runs.get(node, 0) == iteration:
+        if texts is not None and texts.runs.get(node) == iteration:
             texts.outputs.setdefault(node, {})[item] = text
 
     def forget(self, pipeline: str, job: int) -> None:
         """Drop the texts of a job that has ended."""
         self._jobs.pop((pipeline, job), None)
 
-    def _next_pass(self, texts: _Job[T], pipeline: str, name: str, iteration: int) -> None:
-        loop = self._loops[pipeline, name]
-        texts.passes[name] = iteration
-        texts.previous[name] = _read(texts, loop.result)
-        for node in loop.body:
-            texts.outputs.pop(node, None)
+    def _begin(self, texts: _Job[T], pipeline: str, loops: tuple[str, ...], passes: tuple[int, ...]) -> None:
+        """Begin the next pass of each loop that is not in it yet; those in a loop that begins one are entered anew."""
+        for depth, name in enumerate(loops, start=1):
+            here, last = passes[:depth], texts.passes.get(name, ())
+            if here <= last:
+                continue
+            texts.passes[name] = here
+            if here[:-1] != last[:-1] or not last:
+                texts.previous.pop(name, None)
+                continue
+            loop = self._loops[pipeline, name]
+            texts.previous[name] = _read(texts, loop.result)
+            for node in loop.body:
+                texts.outputs.pop(node, None)
+                texts.runs.pop(node, None)  # an answer of the last pass that comes now is none of this one
 
 
 def _read(texts: _Job[T], reads: Reads) -> tuple[T, ...]:

@@ -56,11 +56,10 @@ def history_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> float:
 
 
 def most_turns(pipeline: Pipeline) -> int:
-    """Return how many turns a conversation has at most, or on average where nothing bounds them."""
+    """Return how many turns a conversation has at most, or as its 99.9th percentile where nothing bounds them."""
     if pipeline.session is None:
         return 1
-    turns = pipeline.session.turns
-    most = int(turns.mean if turns.highest is None else turns.highest)
+    most = int(pipeline.session.turns.largest)
     return max(1, most if pipeline.jobs is None else min(most, pipeline.jobs))
 
 

@@ -10,6 +10,7 @@ from analysis.scenarios import FIVE, scenario, steady
 from harness.analysis.analyse import analyse
 from harness.analysis.between import Between, Summary, compare_runs, read_summary
 from harness.analysis.statistics import compare
+from harness.core.plan import Plan
 from harness.errors import UserError
 from harness.report.between import between_markdown, between_report
 from harness.report.summary import summary
@@ -92,6 +93,11 @@ def test_a_candidate_that_only_one_has_is_named() -> None:
     assert compared(found).notices == ("Candidates only before, and so not compared: batched.",)
     found = compare_runs(made(one), made(run()), ("a", "b"))
     assert compared(found).notices == ("Candidates only now, and so not compared: batched.",)
+    plan = Plan("split", (), ())
+    both = made(one._replace(plans=(plan,)))
+    assert compared(compare_runs(both, both, ("a", "b"))).notices == (
+        "Candidates that neither could predict or measure, and so not compared: split.",
+    )
 
 
 def test_one_repeat_resolves_nothing() -> None:

@@ -8,7 +8,7 @@ from analysis.records import call, delay, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.critical_path import critical_path, median_job
+from harness.analysis.critical_path import critical_path, median_job, slack_of
 from harness.analysis.timesplit import Parts
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.workload.dependencies import dependencies
@@ -126,3 +126,51 @@ def test_the_path_goes_through_every_pass_of_a_loop_and_past_a_loser() -> None:
     nodes = [step.node for step in path.steps]
     assert nodes == ["fast", "refine/critic", "refine/editor", "refine/critic", "refine/editor", "end"]
     assert path.parts == Parts(decode_s=6.0)
+
+
+def test_a_node_that_was_skipped_was_waited_for_as_long_as_what_decides() -> None:
+    """`edit` waits for `extra`, which runs only if `sort` says so: until it has said no, `edit` cannot start."""
+    nodes = {
+        "quick": {"agent": "a"},
+        "sort": {"agent": "a", "branch": {"yes": 0.5, "no": 0.5}},
+        "extra": {"agent": "a", "after": ["sort.yes"]},
+        "more": {"agent": "a", "after": ["extra"]},
+        "edit": {"agent": "a", "after": ["quick", "more"]},
+    }
+    skipping = graph({"path": "batch", "jobs": 1, "nodes": nodes})
+    calls = [
+        call("quick", pipeline="p", ready=0.0, prefill=0.25, decode=0.25),
+        call("sort", pipeline="p", ready=0.0, prefill=0.25, decode=2.75),
+        call("edit", pipeline="p", ready=3.0, prefill=0.25, decode=0.75),
+    ]
+    record = job("p", due=0.0, end=4.0, calls=3)
+    path = critical_path(record, calls, [], skipping, {})
+    assert path is not None
+    assert [step.node for step in path.steps] == ["sort", "edit"]
+    assert path.parts == Parts(prefill_s=0.5, decode_s=3.5)
+    slack = {node.node: node.slack_s for node in slack_of(record, calls, [], skipping, {})}
+    assert slack == {"quick": 2.5, "sort": 0.0, "edit": 0.0}
+
+
+def test_a_node_that_is_skipped_in_one_pass_of_a_loop() -> None:
+    """In the first pass `sort` says yes, in the second no."""
+    nodes = {
+        "sort": {"agent": "a", "branch": {"yes": 0.5, "no": 0.5}},
+        "quick": {"agent": "a"},
+        "extra": {"agent": "a", "after": ["sort.yes"]},
+        "edit": {"agent": "a", "after": ["quick", "extra"]},
+    }
+    pipeline = {"path": "batch", "jobs": 1, "nodes": {"r": {"pipeline": "s", "repeat": {"max": 2}}}}
+    looping = graph(pipeline, {"s": {"nodes": nodes}})
+    times = [("sort", 0, 1), ("quick", 0, 0.5), ("extra", 1, 2), ("edit", 2, 3)]
+    times += [("sort", 3, 5), ("quick", 3, 3.5), ("edit", 5, 6)]
+    calls = [
+        call(f"r/{name}", pipeline="p", ready=start, prefill=0.0, decode=end - start) for name, start, end in times
+    ]
+    record = job("p", due=0.0, end=6.0, calls=7)
+    path = critical_path(record, calls, [], looping, {})
+    assert path is not None
+    assert [step.node for step in path.steps] == [f"r/{name}" for name in ("sort", "extra", "edit", "sort", "edit")]
+    assert path.parts == Parts(decode_s=6.0)
+    slack = {node.node: node.slack_s for node in slack_of(record, calls, [], looping, {})}
+    assert slack == {"r/sort": 0.0, "r/quick": 1.5, "r/extra": 0.0, "r/edit": 0.0}

@@ -260,7 +260,7 @@ def test_nothing_that_ended_well_is_no_recommendation() -> None:
     run = scenario({"serial": steady(16)})
     found = analyse(run._replace(jobs=tuple(job._replace(outcome="timeout") for job in run.jobs)))
     (path,) = said(found).paths
-    assert path.headline == "Batch path (digest): no job ended well, so there is nothing to choose from."
+    assert path.headline == "Batch path (digest): jobs fail under every candidate, so none can be chosen."
     assert (found.choice.kind, found.choice.candidate, found.choice.settings) == ("none", None, ())
 
 

@@ -88,7 +88,7 @@ MISTAKES = {
         "0",
     ): 'slotwise: --repeats: expected at least 1, found "0" (see slotwise run --help)',
     ("run", "--frob"): "slotwise: no such option: --frob (see slotwise run --help)",
-    ("simulate", "x.yaml"): "slotwise: missing option --profile (see slotwise simulate --help)",
+    ("simulate",): 'slotwise: missing argument "file" (see slotwise simulate --help)',
     ("rum",): 'slotwise: no such command "rum"; did you mean "run"? (see slotwise --help)',
     ("runs", "--origin", "real"): f'slotwise: --origin: "real" is not one of {ORIGINS} (see slotwise runs --help)',
 }

@@ -161,3 +161,17 @@ def test_times_and_sizes() -> None:
     assert [memory_bytes(text) for text in ("8GB", "512 MiB")] == [8 * 10**9, 512 * 2**20]
     with pytest.raises(UserError):
         budget_s("-1s")
+
+
+def test_what_of_the_file_cannot_be_predicted_is_said_before_the_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    three = "servers:\n  one: {kind: ollama, model: gemma4}\n  two: {kind: ollama, model: gemma4, slots: 3}\n"
+    text = fan(4).partition("servers:")[0] + three
+    compare = "compare:\n  serial: {placement: one, concurrency: serial}\n  three: {placement: two}\n"
+    (folder / "named.yaml").write_text(text + compare, encoding="utf-8")
+    assert slotwise(monkeypatch, "named.yaml", "--profile", "paper.yaml", *QUICK) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert '"three" could not be predicted: see the notes. Of those that could be predicted: take "' in said
+    assert '- "three" is not predicted: ' in said
+    assert said.index("Answer") < said.index('"three" could not be predicted')

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.core.model_swaps import ModelRequest, ModelSwaps
+from harness.core.context import REFUSED
+from harness.core.model_swaps import MAX_QUEUE, ModelRequest, ModelSwaps
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import StepCosts
 
@@ -234,3 +235,25 @@ def test_room_for_one_or_more() -> None:
         ModelSwaps([ServerModel(costs(1))], [1.0], 0)
     with pytest.raises(ValueError, match="contention of 2"):
         ModelSwaps([ServerModel(costs(1)), ServerModel(costs(1))], [1.0, 1.0], 2)
+
+
+def asked(number: int, model: int) -> ModelRequest:
+    request = ModelRequest(number, 1, 1)
+    request.model = model
+    return request
+
+
+def test_a_line_for_a_model_that_is_full_turns_calls_away_and_a_loaded_model_none() -> None:
+    server = ModelSwaps([ServerModel(costs(1)), ServerModel(costs(1))], [10.0, 10.0], 1, max_queue=2)
+    waits = [asked(number, 1) for number in range(3)]  # the head, which is loaded for, and two behind it
+    away, loaded = [asked(3, 1), asked(4, 1)], [asked(number, 0) for number in range(5, 5 + MAX_QUEUE + 10)]
+    server.submit(loaded[0], 0.0)  # the model in memory is busy, so the head waits for it to be done
+    for request in (*waits, *away, *loaded[1:]):
+        server.submit(request, 0.0)
+    assert server.next_s() == 0.0
+    assert server.run(0.0) == away
+    assert [(request.output_tokens, request.end_s, request.load_s) for request in away] == [(REFUSED, 0.0, -1.0)] * 2
+    gone = asked(9999, 1)
+    server.submit(gone, 0.0)
+    assert server.cancel(gone, 0.0)
+    assert server.run(0.0) == []

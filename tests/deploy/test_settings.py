@@ -217,3 +217,33 @@ def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs/reports.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", text.split("## Settings to copy")[1].split("\n## ")[0], re.M) == list(SETTINGS)
+
+
+def test_each_servers_block_says_its_machine() -> None:
+    found = settings_for(
+        candidate(ONE._replace(server="g0", machine="gpu0"), ONE._replace(server="g1", machine="gpu1", slots=2))
+    )
+    assert [line.partition("  # ")[2] for line in found.shell] == ["g0 on gpu0", "g1 on gpu1"]
+    assert any("CUDA_VISIBLE_DEVICES" in remark for remark in found.remarks)
+    compose = found.whole("compose")
+    assert [line for line in compose.splitlines() if "# on" in line] == [
+        "  ollama:  # on gpu0",
+        "  ollama-g1:  # on gpu1",
+    ]
+    assert [*yaml.safe_load(compose)["services"]] == ["ollama", "ollama-g1"]
+    for text, machine in zip((one.text for one in found.texts if one.kind == "systemd"), ("gpu0", "gpu1"), strict=True):
+        assert text.splitlines()[0].endswith(f"override.conf on {machine}")
+        unit(text)
+    for library in ("asyncio", "langchain", "langgraph"):
+        code = found.whole(library)
+        ast.parse(code)
+        assert [line.partition("  # ")[2] for line in code.splitlines() if "127.0.0.1" in line] == [
+            "on gpu0",
+            "on gpu1",
+        ]
+
+
+def test_one_server_on_a_named_machine_needs_no_advice() -> None:
+    found = settings_for(candidate(ONE._replace(machine="gpu0")))
+    assert found.shell[0].endswith("ollama serve  # on gpu0")
+    assert not any("CUDA_VISIBLE_DEVICES" in remark for remark in found.remarks)

@@ -9,9 +9,10 @@ from typing import Any
 from conftest import VirtualLoop
 from core.graphs import node, pipeline, plan_of, queue_of, until
 
+from harness.core.arrival_processes import Listed
 from harness.core.engine import Engine
 from harness.core.events import BranchDecision, Call
-from harness.core.records import CallRecord, Reply
+from harness.core.records import CallRecord, JobRecord, Reply
 from harness.drivers.live import Answered, drive
 
 
@@ -45,3 +46,32 @@ def test_what_the_rules_read_in_an_answer_decides(run_virtual: Callable[[Any], A
         ("work", 1, 0, 1),
         ("work", 1, 0, 2),
     ]
+
+
+def test_a_timer_comes_where_the_clock_reads_a_little_less_than_was_asked_for(
+    run_virtual: Callable[[Any], Any],
+) -> None:
+    """0.2 + 0.5 is 0.7, and 0.7 - 0.2 is a little less than 0.5: the job was asked for again, for ever."""
+    assert 0.2 + 0.5 - 0.2 < 0.5
+    spec = pipeline("p", node("only"), arrival=Listed((0.5,)))
+
+    async def main(loop: VirtualLoop) -> list[Any]:
+        records: list[Any] = []
+        batches = 0
+
+        async def send(call: Call) -> Reply:
+            await asyncio.sleep(1.0)
+            return Reply("ok", end_s=loop.time() - 0.2)
+
+        def counted(engine: Engine) -> None:
+            nonlocal batches
+            batches += 1
+            assert batches < 10, "it is asked for again and again"
+
+        await asyncio.sleep(0.2)
+        engine = Engine((spec,), plan_of("c", (queue_of("s", 1),), (spec,)), origin="emulated")
+        await drive(engine, send, records.append, start_s=0.2, on_change=counted, settle=loop.idle)
+        return records
+
+    (job,) = [record for record in run_virtual(main) if isinstance(record, JobRecord)]
+    assert (job.due_s, job.arrived_s) == (0.5, 0.5)

@@ -253,10 +253,13 @@ def test_a_prompt_that_does_not_fit_is_refused_when_it_would_get_a_slot() -> Non
     )
 
 
-def test_a_prompt_that_would_be_cut_is_an_error_that_says_so() -> None:
-    server = ModelledServer(ServerModel(COSTS), context=Context(4, "cuts"))
-    (call,), _ = run(at(0.0), servers=[server])
+def test_a_prompt_that_would_be_cut_takes_its_time_and_is_an_error_that_says_so() -> None:
+    whole, _ = run(at(0.0), servers=[ModelledServer(ServerModel(COSTS))])
+    (call,), _ = run(at(0.0), servers=[ModelledServer(ServerModel(COSTS), context=Context(4, "cuts"))])
     assert (call.outcome, call.reply.error) == (
         "error",
-        "the prompt has 4 tokens and a slot 4: the server answers from 4 of them",
+        "truncated: the server answered from 3 of 4 prompt tokens, because a slot has 4",
     )
+    assert (call.reply.prompt_tokens, call.reply.output_tokens) == (3, whole[0].reply.output_tokens)
+    assert whole[0].reply.end_s is not None
+    assert 0 < (call.reply.end_s or 0) <= whole[0].reply.end_s

@@ -44,7 +44,7 @@ async def run(
     def render(pipeline: str, who: int, node: str, item: int, names: object) -> tuple[str | None, str]:
         return system, f"question {next(asked)}"
 
-    texts = Texts(render, {("talk", "say"): Readable({}, "", starts=False)}, listed=listed)
+    texts = Texts(render, {("talk", "say"): Readable({})}, listed=listed)
     plan, conversations = plan_of("c", (queue_of("s", 2),), (spec,)), Conversations()
     sender = Sender(
         plan,
@@ -63,7 +63,7 @@ async def run(
         if isinstance(record, CallRecord):
             calls.append(record)
         elif isinstance(record, JobRecord) and record.session is not None:
-            conversations.turn_ended("talk", record.session, record.job, last=record.turn == TURNS - 1)
+            conversations.turn_ended("talk", record.session, record.job, turns=TURNS)
 
     await drive(Engine((spec,), plan, origin="measured"), sender, keep, start_s=0.0, settle=loop.idle)
     await chat.close()
@@ -115,7 +115,7 @@ def test_a_conversation_that_the_server_cut_is_an_error(run_virtual: Callable[[A
     assert [call.outcome for call in calls] == ["ok", "error", "ok"]
     assert [text for _, text in said(bodies[2])][1:] == ["so", "question 2"]
     assert calls[1].reply.error == (
-        "the conversation no longer fits: the server read 39 tokens, after 40 in the turn before"
+        "truncated: the conversation no longer fits: the server read 39 tokens, after 40 in the turn before"
     )
 
 
@@ -124,12 +124,12 @@ def test_what_comes_after_its_turn_is_not_kept() -> None:
     assert conversations.history("p", 0, "n", 0, 3) == ()
     conversations.keep("p", 0, "n", 0, 3, "first pass", "a", ok)
     conversations.keep("p", 0, "n", 0, 3, "second pass", "b", ok)  # of a loop the last pass counts
-    conversations.turn_ended("p", 0, 3, last=False)
+    conversations.turn_ended("p", 0, 3, turns=3)
     conversations.keep("p", 0, "m", 0, 3, "late", "c", ok)  # a loser that was let run
     assert conversations.history("p", 0, "n", 0, 4) == (("second pass", "b"),)
-    conversations.turn_ended("p", 0, 4, last=False)
+    conversations.turn_ended("p", 0, 4, turns=3)
     assert conversations.history("p", 0, "m", 0, 5) == ()
-    conversations.turn_ended("p", 0, 5, last=True)
+    conversations.turn_ended("p", 0, 5, turns=3)
     conversations.keep("p", 0, "n", 0, 5, "late", "d", ok)
     assert conversations.history("p", 0, "n", 0, 6) == ()
 
@@ -142,7 +142,18 @@ def test_a_turn_that_begins_before_the_one_before_has_ended_sees_what_has_been_a
     assert conversations.history("p", 0, "reply", 0, 4) == (("first", "a"),)
     assert conversations.history("p", 0, "title", 0, 4) == ()
     conversations.keep("p", 0, "title", 0, 4, "second title", "d", ok)
-    conversations.turn_ended("p", 0, 4, last=False)
+    conversations.turn_ended("p", 0, 4, turns=3)
     conversations.keep("p", 0, "title", 0, 3, "first title", "c", ok)  # late, but waited for
-    conversations.turn_ended("p", 0, 3, last=False)
+    conversations.turn_ended("p", 0, 3, turns=3)
     assert conversations.history("p", 0, "title", 0, 5) == (("first title", "c"), ("second title", "d"))
+
+
+def test_the_last_turn_may_end_before_another_whose_title_still_sees_those_before() -> None:
+    conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
+    assert conversations.history("p", 0, "title", 0, 1) == ()
+    conversations.keep("p", 0, "title", 0, 1, "first title", "a", ok)
+    conversations.turn_ended("p", 0, 1, turns=3)
+    conversations.turn_ended("p", 0, 3, turns=3)  # the last one
+    assert conversations.history("p", 0, "title", 0, 2) == (("first title", "a"),)
+    conversations.turn_ended("p", 0, 2, turns=3)
+    assert conversations.history("p", 0, "title", 0, 2) == ()

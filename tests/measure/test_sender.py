@@ -54,9 +54,7 @@ async def _trial(
     endpoints = {"s": Endpoint(FRONT, chat, throttle(starts_per_s))}
     nodes = p.graph.nodes
     before = {n.name: {nodes[i].name: (Result((nodes[i].name,)),) for i in n.predecessors} for n in nodes}
-    texts = Texts(
-        _render, {(p.name, name): Readable(names, "", starts=False) for name, names in before.items()}, listed=listed
-    )
+    texts = Texts(_render, {(p.name, name): Readable(names) for name, names in before.items()}, listed=listed)
     sender = Sender(plan, (p,), endpoints, agents, texts, zero_s=loop.time(), seed=7, repeat=0)
     records: list[CallRecord] = []
     engine = Engine((p,), plan, origin="measured")
@@ -101,3 +99,38 @@ def test_pacing_has_a_column_of_its_own(run_virtual: Callable[[Any], Any], monke
         assert record.router_wait_s == 0.0
         assert 0 <= record.throttle_wait_s - number / 4 < 0.01 * (number + 1)
         assert record.wall_s == 1.0 or abs(record.wall_s - 1.0) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("server", "user", "read", "outcome"),
+    [
+        (OLLAMA, "word " * 600, 258, "error"),  # 750 tokens or so: half of 512 is left, and two
+        (OLLAMA, "word " * 600, 512, "error"),  # an old version
+        (OLLAMA, "word " * 200, 258, "ok"),  # it has so many
+        (OLLAMA, "word " * 600, 600, "error"),
+        (OLLAMA, "word " * 600, 300, "ok"),  # no length that a cut leaves
+        (FRONT, "word " * 600, 258, "ok"),  # refuses instead
+        (RUNNING, "word " * 600, 258, "ok"),  # its context is not known
+    ],
+)
+def test_a_prompt_that_was_cut_without_a_word_is_an_error(
+    server: RunningServer, user: str, read: int, outcome: str, run_virtual: Callable[[Any], Any]
+) -> None:
+    async def main(loop: VirtualLoop) -> CallRecord:
+        fake = FakeOllama(loop.time, lambda text: 1.0, fields=lambda n: {"prompt_eval_count": read})
+        chat, p = Chat(server.url, "m", loop.time, transport=fake.transport()), pipeline("p", *SINGLE)
+        (node,) = p.graph.nodes
+        texts: Texts[str, tuple[str | None, str]] = Texts(
+            lambda *_: (None, user), {(p.name, node.name): Readable({}, "", starts=False)}, listed=listed
+        )
+        plan, endpoints = plan_of("c", (queue_of("s", 1),), (p,)), {"s": Endpoint(server, chat, None)}
+        sender = Sender(plan, (p,), endpoints, {(p.name, node.name): AGENT}, texts, zero_s=0.0, seed=7, repeat=0)
+        calls: list[Any] = []
+        await drive(Engine((p,), plan, origin="measured"), sender, calls.append, start_s=0.0, settle=loop.idle)
+        await chat.close()
+        return next(record for record in calls if isinstance(record, CallRecord))
+
+    reply = run_virtual(main).reply
+    assert reply.outcome == outcome
+    assert (reply.error or "").startswith("truncated: " if outcome == "error" else "")
+    assert reply.prompt_tokens == read

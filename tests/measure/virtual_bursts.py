@@ -24,10 +24,11 @@ QUICK = EFFORTS["quick"]
 class Virtual:
     """Carries bursts out on server models, through the engine and the virtual driver."""
 
-    def __init__(self, costs: Sequence[StepCosts], stretch: float = 1.0, noise_sd: float = 0.0) -> None:
+    def __init__(self, costs: Sequence[StepCosts], stretch: float = 1.0, noise_sd: float = 0.0, seed: int = 1) -> None:
         self.costs = list(costs)
         self.stretch = stretch
         self.noise_sd = noise_sd
+        self.seed = seed
         self.bursts: list[Burst] = []
         self.keys: list[tuple[Burst, int]] = []
         self.speed_at: Callable[[int], float] = lambda number: 1.0
@@ -43,7 +44,7 @@ class Virtual:
                     decode_s=tuple(s * slower for s in cost.decode_s),
                     prefill=tuple((n, s * slower) for n, s in cost.prefill),
                 ),
-                noise=noise(self.noise_sd, 1, number, i) if self.noise_sd else None,
+                noise=noise(self.noise_sd, self.seed, number, i) if self.noise_sd else None,
             )
             for i, cost in enumerate(self.costs)
         ]

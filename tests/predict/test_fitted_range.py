@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from separate import separate
 
 from harness.analysis.analyse import analyse
 from harness.predict.resampling import with_resampling
@@ -57,16 +58,25 @@ def test_far_is_more_than_twice_the_longest_prompt_that_was_fitted(tmp_path: Pat
         assert "from 53 to 514" in note.text
 
 
-@pytest.mark.parametrize("tokens", [2000, 6000])
+@pytest.mark.parametrize("tokens", [30, 300, 900, 2000, 6000])
 def test_a_single_user_gains_nothing_from_slots_that_are_never_filled(tmp_path: Path, tokens: int) -> None:
-    """One call in flight ever: the two fits of one machine differ (36.4 s and 28.0 s), and that is no gain."""
-    verdicts = analyse(predicted(tmp_path, tokens)).paths
-    assert [verdict.chosen for verdict in verdicts] == ["one-slot"]
-    assert verdicts[0].standing != "clear"
+    """One call in flight ever: what two fits of one machine differ by (36.4 s and 28.0 s) is no gain."""
+    run = predicted(tmp_path, tokens)
+    analysis = analyse(run)
+    assert [verdict.chosen for verdict in analysis.paths] == ["one-slot"]
+    assert analysis.paths[0].standing != "clear"
+    one, four = (
+        sorted((call.repeat, call.job, call.reply) for call in run.calls if call.candidate == name)
+        for name in ("one-slot", "four-slots")
+    )
+    assert one == four
+    assert run.resampled is not None
+    factors = run.resampled.factors
+    assert factors["one-slot/ask/time"] == factors["four-slots/ask/time"]
 
 
 def test_out_of_range_settings_exchange_what_a_prompt_costs_as_a_whole() -> None:
-    profile = load_profile("epyc-2core")
+    profile = separate("epyc-2core")
 
     def prompts(slots: str, *, exchange: bool) -> set[tuple[float, float]]:
         again = resampled(profile, 40, exchange_prompts=exchange).profiles

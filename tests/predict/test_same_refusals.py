@@ -134,5 +134,19 @@ def test_each_kind_of_server_says_what_it_does_with_a_prompt_that_is_too_long() 
 def test_what_fits() -> None:
     refuses, cuts = Context(100), Context(100, "cuts")
     assert [refuses.answered(prompt, 20) for prompt in (80, 81, 99, 100)] == [20, 19, 1, REFUSED]
-    assert [cuts.answered(prompt, 20) for prompt in (80, 99, 100)] == [20, 20, REFUSED]
-    assert cuts.error(4000) == "the prompt has 4000 tokens and a slot 100: the server answers from 52 of them"
+    assert [cuts.answered(prompt, 20) for prompt in (80, 99, 100)] == [20, 20, 20]
+    assert [refuses.read(prompt) for prompt in (99, 100)] == [99, 100]
+    assert [cuts.read(prompt) for prompt in (99, 100, 4000)] == [99, 52, 52]
+    assert cuts.error(4000) == "truncated: the server answered from 52 of 4000 prompt tokens, because a slot has 100"
+
+
+def test_what_a_server_read_shows_that_it_cut_a_prompt() -> None:
+    """The numbers that Ollama's `contextShiftPromptLimit` gives, with and without a first token of the tokenizer's."""
+    cuts = Context(4096, "cuts")
+    text = "truncated: the server answered from {} of about {} prompt tokens, because a slot has 4096"
+    assert cuts.seen_truncated(2050, 5000) == text.format(2050, 5000)
+    assert cuts.seen_truncated(2051, 5000) == text.format(2051, 5000)
+    assert cuts.seen_truncated(4096, 3000) == text.format(4096, 4096)  # up to 0.12 the whole context was filled
+    assert cuts.seen_truncated(2050, 2100) is None  # so long by itself
+    assert cuts.seen_truncated(2049, 5000) is None  # no length that a cut leaves: the estimate is off
+    assert Context(4096).seen_truncated(2050, 5000) is None  # refuses

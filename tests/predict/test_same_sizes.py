@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from conftest import VirtualLoop
+from core.random_workloads import workloads
+from hypothesis import HealthCheck, given, seed, settings
+from predict import paper
 from predict.emulated import PROFILE, emulate, on_simulated_servers
 
 from harness.core.records import CallRecord
@@ -15,7 +20,7 @@ from harness.predict.forecast import forecast
 from harness.predict.servers import Profiles, modelled
 from harness.predict.simulation import simulate_trial
 from harness.profiles.load import load_profile
-from harness.workload.load import Loaded
+from harness.workload.load import Loaded, load_workload
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(ROOT.glob("workloads/*.yaml"))
@@ -36,8 +41,8 @@ def races(loaded: Loaded) -> set[str]:
     return {p.name for p in loaded.pipelines if any(n.need is not None or n.enough is not None for n in p.graph.nodes)}
 
 
-def simulated(loaded: Loaded, plan: Any, repeat: int) -> list[CallRecord]:
-    profile = load_profile(PROFILE)
+def simulated(loaded: Loaded, plan: Any, repeat: int, name: str = PROFILE) -> list[CallRecord]:
+    profile = load_profile(name)
     records: list[Any] = []
     servers = modelled(loaded, Profiles(profile, {}), plan, extrapolate=True)
     simulate_trial(loaded, servers, repeat, forecast(loaded, profile.text)(plan.name, repeat), records.append)
@@ -58,3 +63,66 @@ def test_a_run_and_a_simulation_of_one_seed_have_calls_of_equal_sizes(
             len(run), len(simulation)
         )  # a `while` ends when it ends
         assert {key: run[key] for key in common} == {key: simulation[key] for key in common}
+
+
+def starts_and_ends(calls: list[CallRecord]) -> dict[tuple[str, int, str, int, int], tuple[float, float]]:
+    return {(c.pipeline, c.job, c.node, c.item, c.iteration): (c.ready_s, c.reply.end_s or 0.0) for c in calls}
+
+
+def on_random_files(count: int, number: int, folder: Path) -> None:
+    """Hold the simulation to the run, on a machine without noise.
+
+    Who decides is drawn (`control: draws`): where the model does, a run reads answers that a simulation has not. There
+    are no races (`need`, `enough`, time limits that strike): there times decide what is read.
+
+    Times are compared too, but not where they are a matter of chance or of words: with `unbounded`, calls of one
+    instant come to a server in an order of chance; and with `reuse_prefix`, whether two passes of a loop begin alike is
+    known from their texts alone.
+    """
+    (folder / "paper.yaml").write_text(
+        paper.PROFILE.replace("contention: null", "contention: {2: 1}"), encoding="utf-8"
+    )
+    profile = str(folder / "paper.yaml")
+    server = {"kind": "simulated", "profile": profile, "context_tokens": 4096}
+
+    @seed(number)
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(plain=workloads(server, controls=("draws",), races=False))
+    def each(plain: dict[str, Any]) -> None:
+        file = folder / "w.yaml"
+        file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        loaded = load_workload(file)
+        reused = any(p.session is not None and p.session.reuse_prefix for p in loaded.pipelines)
+        for plan in loaded.plans:
+            by_chance = reused or any(queue.concurrency.name == "unbounded" for queue in plan.queues)
+            kept = emulated(loaded, plan)
+            calls = simulated(loaded, plan, 0, profile)
+            run, simulation = sizes(kept), sizes(calls)
+            if by_chance and any(pipeline.until is not None for pipeline in loaded.pipelines):
+                common = run.keys() & simulation.keys()  # a `while` ends when it ends
+                run, simulation = ({key: each[key] for key in common} for each in (run, simulation))
+            assert run == simulation
+            if not by_chance:
+                times = starts_and_ends(calls)
+                assert {key: pytest.approx(time, abs=1e-6) for key, time in starts_and_ends(kept).items()} == times
+
+    each()
+
+
+def emulated(loaded: Loaded, plan: Any) -> list[CallRecord]:
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(emulate(loop, loaded, plan, 0)).calls
+    finally:
+        loop.close()
+
+
+def test_random_workloads_have_calls_of_equal_sizes(tmp_path: Path) -> None:
+    on_random_files(25, 0, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(10))
+def test_many_random_workloads_have_calls_of_equal_sizes(chunk: int, tmp_path: Path) -> None:
+    """A thousand files in all."""
+    on_random_files(100, 1 + chunk, tmp_path)

@@ -30,7 +30,7 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
-from harness.recommend.answer import Recommended, answer_of, dominated, recommend, uses_of
+from harness.recommend.answer import Recommended, answer_of, dominated, recommend, uses_of, without
 from harness.recommend.bounds import bounds
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task
 from harness.recommend.facts import MemoryNeed
@@ -40,6 +40,7 @@ from harness.recommend.sensitivity import VARIATIONS, useful_concurrency_of
 from harness.recommend.several import space_of_two
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process, on_cores
+from harness.report.recommendation import markdown_recommendation
 from harness.wording.recommendations import recommended, users_text
 from harness.wording.said import said
 
@@ -302,3 +303,26 @@ def test_interrupted_beside_the_answer_the_answer_is_kept(tmp_path: Path) -> Non
     assert found.answer == whole.answer
     assert found.changes == ()
     assert found.interrupted
+
+
+def test_where_every_candidate_loses_jobs_there_is_no_answer_and_nothing_to_copy(tmp_path: Path) -> None:
+    text = both().replace("name: both", "name: both\ntimeout_s: 0.25")
+    found = found_of(tmp_path, text, paper(tmp_path), seeds=2).recommendation
+    assert (found.answer, found.uses, found.front) == ((), (), ())
+    assert (found.analysis.choice.kind, found.analysis.choice.settings) == ("none", ())
+    first, why = said(found.analysis).choice
+    assert first.startswith("No candidate can do this work as given: jobs of ")
+    assert why == "Calls were given up at timeout_s: give them more time, or the servers less work at once."
+    text = markdown_recommendation(found)
+    assert "Settings to copy" not in text
+
+
+def test_a_candidate_of_the_file_that_cannot_be_predicted_is_missing_from_the_answer(tmp_path: Path) -> None:
+    found = found_of(tmp_path, fan(4), paper(tmp_path), seeds=2).recommendation
+    assert without(found, {}) is found
+    whole = without(found, {"spread": "the profile does not know three servers"})
+    (name,) = found.answer
+    assert said(whole.analysis).choice[0] == (
+        f'"spread" could not be predicted: see the notes. Of those that could be predicted: take "{name}".'
+    )
+    assert recommended(whole).notes[0] == '"spread" is not predicted: the profile does not know three servers.'

@@ -37,6 +37,7 @@ from harness.recommend.facts import (
 from harness.recommend.several import asked_models, check_models, space_of_two
 from harness.recommend.space import design_space
 from harness.wording.searches import excluded_text
+from harness.workload.longest import needs_of
 
 
 def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
@@ -179,3 +180,18 @@ def test_a_running_server_keeps_its_context(tmp_path: Path) -> None:
     space = design_space(loaded_of(tmp_path, text), paper(tmp_path), context_tokens=65536)
     assert not any(isinstance(item, ShortContext | LessContext) for item in space.left_out)
     assert all(spec.context_tokens < 65536 for spec in space.loaded.servers.values())
+
+
+def test_two_models_have_the_context_that_the_longest_call_of_each_needs(tmp_path: Path) -> None:
+    _, profiles = two_models(tmp_path)
+    text = (tmp_path / "workload.yaml").read_text(encoding="utf-8")
+    long = loaded_of(tmp_path, text.replace('"Go on.", output_tokens: 8', '"Go on.", output_tokens: 3000'))
+    space = space_of_two(long, profiles)
+    (need,) = [need for need in needs_of(long) if need.node == "answer"]
+    base = long.servers[space.base].context_tokens
+    contexts = {spec.model: spec.context_tokens for spec in space.loaded.servers.values()}
+    assert contexts == {"small": base, "large": need.enough}
+    assert ShortContext(base, need.enough, "large") in space.left_out
+    assert excluded_text(ShortContext(base, need.enough, "large")) == (
+        f"slots of {base} tokens with large, as in the file: too short for the longest call; all have {need.enough}"
+    )

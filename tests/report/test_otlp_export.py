@@ -150,6 +150,41 @@ def test_what_a_span_says(tmp_path: Path) -> None:
     assert span["endTimeUnixNano"] == str(base_ns + round(call.reply.end_s * 1e9))
 
 
+REPLY = """
+version: 1
+name: titled
+pipelines:
+  chat:
+    path: interactive
+    jobs: 2
+    arrival: {closed: 1, think_s: 5}
+    nodes:
+      reply: {agent: {prompt: "A question.", output_tokens: 20}, answers: true}
+      title: {agent: {prompt: "A title: {reply}", output_tokens: 20}, after: [reply]}
+servers:
+  one: {kind: llamacpp, slots: 1}
+compare:
+  a: {placement: one}
+"""
+
+
+def test_spans_say_which_call_was_the_reply_and_when_it_was_there(tmp_path: Path) -> None:
+    (tmp_path / "titled.yaml").write_text(REPLY, encoding="utf-8")
+    _, run = simulated(tmp_path / "titled.yaml", repeats=1)
+    (line,) = otlp_lines(run)
+    spans = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    calls = [attributes(span) for span in spans if span["name"].startswith("chat")]
+    assert [(said["slotwise.node"], said.get("slotwise.answers")) for said in calls] == 2 * [
+        ("reply", True),
+        ("title", None),
+    ]
+    for span, job in zip([span for span in spans if "parentSpanId" not in span], run.jobs, strict=True):
+        assert attributes(span)["slotwise.reply_s"] == job.pipeline_time_s
+        (replied,) = span["events"]
+        assert replied["name"] == "slotwise.replied"
+        assert int(span["startTimeUnixNano"]) < int(replied["timeUnixNano"]) < int(span["endTimeUnixNano"])
+
+
 def test_failures_are_errors_and_losers_are_none(tmp_path: Path) -> None:
     _, run = simulated(next(path for path in SHIPPED if path.stem == "review-panel"), repeats=1)
     failed, lost, *rest = run.calls

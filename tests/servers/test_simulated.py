@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,31 @@ def test_a_server_on_half_of_the_cores_and_one_machine_for_all(tmp_path: Path) -
             return [server.version for server in running.values()]
 
     assert asyncio.run(steps()) == ["simulated pair", "simulated pair", "simulated m1-published"]
+
+
+def test_servers_on_different_machines_are_different_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/pair.yaml").write_text(PAIR, encoding="utf-8")
+    half = SimulatedServer(kind="simulated", profile="pair", slots=1, threads="half")
+    named = {"a": "gpu0", "b": "gpu1", "c": "gpu0", "d": None}
+    on = {name: half.model_copy(update={"machine": machine}) for name, machine in named.items()}
+    started: list[tuple[str, Mapping[int, float] | None]] = []
+
+    @asynccontextmanager
+    async def noted(
+        names: str, _kind: str, configs: Sequence[object], *, among: Mapping[int, float] | None, **_: object
+    ) -> AsyncIterator[list[dict[str, object]]]:
+        started.append((names, among))
+        yield [{"url": f"http://{names}/{n}", "pid": 1, "version": ""} for n, _ in enumerate(configs)]
+
+    async def start() -> None:
+        async with simulated(on, say=lambda _: None, near=tmp_path) as running:
+            assert {*running} == {*"abcd"}
+
+    monkeypatch.setattr("harness.servers.simulated.children", noted)
+    monkeypatch.setattr("harness.servers.simulated.our_server", lambda name, *_, **__: name)
+    asyncio.run(start())
+    assert started == [("a, c", {2: 1.5}), ("b", None), ("d", None)]
 
 
 def test_fronts_of_one_machine_are_one_process() -> None:

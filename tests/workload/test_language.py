@@ -128,8 +128,8 @@ def test_loops(loaded: Loaded) -> None:
     assert (polish.end_share, polish.decides) == (0.0, None)  # it always makes its two passes
     assert graph[named["sub/check/until"].decides or 0].name == "sub/check/editor"  # the only last call
     assert loaded.loops["p", "refine"].body == {"refine/critic", "refine/editor"}
-    assert loaded.uses["p", "refine/critic"].starts
-    assert not loaded.uses["p", "refine/editor"].starts
+    assert loaded.uses["p", "refine/critic"].loops == loaded.uses["p", "refine/editor"].loops == ("refine",)
+    assert loaded.uses["p", "plan"].loops == ()
 
 
 def test_lists_sizes_and_the_rest(loaded: Loaded) -> None:
@@ -156,7 +156,7 @@ def test_what_templates_can_name(loaded: Loaded) -> None:
     assert uses["p", "sub/check/critic"].names == {"input": (Result(("sub/act",)),)}
     # what a sub-pipeline gives where it ends at a label that nobody takes: the branch's own answer
     assert uses["p", "last"].names["sub"] == (Result(("sub/check/editor",), ("sub/sort",)),)
-    assert uses["p", "polish"].loop == "polish"
+    assert uses["p", "polish"].loops == ("polish",)
 
 
 def test_expected_work_is_what_the_engine_does(tmp_path: Path) -> None:

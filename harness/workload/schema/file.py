@@ -13,7 +13,7 @@ from harness.workload.schema.inputs import Input
 from harness.workload.schema.nodes import SubpipelineSpec
 from harness.workload.schema.pipelines import PipelineSpec
 from harness.workload.schema.routing import Candidate
-from harness.workload.schema.servers import ServerSpec
+from harness.workload.schema.servers import MachineSpec, ServerSpec
 
 __all__ = ["MeasureSpec", "Workload", "json_schema", "without_credentials"]
 
@@ -56,6 +56,10 @@ class Workload(Spec):
     inputs: Table[Input] = Field(default_factory=FrozenDict, description="What nodes fan out over and templates name.")
     servers: Table[ServerSpec] = Field(
         default_factory=FrozenDict, description="The servers to choose from; left out: the embedded engine."
+    )
+    machines: Table[MachineSpec] = Field(
+        default_factory=FrozenDict,
+        description="What is known of the machines that servers name; written, it has all of them.",
     )
     compare: Table[Candidate] = Field(
         default_factory=FrozenDict,

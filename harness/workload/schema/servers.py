@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, mod
 
 from harness.core.context import TooLong
 from harness.errors import did_you_mean
-from harness.workload.schema.base import FrozenDict, PositiveSeconds, Seconds, Spec, mistake
+from harness.units import read_size
+from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, mistake
 
 __all__ = [
     "ENGINES",
@@ -21,6 +22,7 @@ __all__ = [
     "EngineServer",
     "FaultName",
     "LlamaCppServer",
+    "MachineSpec",
     "OllamaServer",
     "ServerBase",
     "ServerSpec",
@@ -42,6 +44,30 @@ class Simulation(NamedTuple):
     assume: Mapping[str, float]  # what the profile does not know, by its key there
     extrapolate: bool  # derive numbers of slots that the profile lacks
     speed_up: float  # all times are divided by this
+
+
+def _a_size(text: str) -> str:
+    if not read_size(text):
+        raise mistake(f'expected a size such as 80GB or 24GiB, found "{text}"')
+    return text
+
+
+class MachineSpec(Spec):
+    """What is known of a machine, or of one GPU, that servers name with `machine`."""
+
+    profile: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Profile of the servers there, by name or path; --profile MACHINE=NAME comes before it.",
+        examples=["h100-8b"],
+    )
+    memory: Annotated[str, AfterValidator(_a_size)] | None = Field(
+        default=None, description="Memory that the servers there have together.", examples=["80GB"]
+    )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Its `memory`; None = not said."""
+        return None if self.memory is None else read_size(self.memory)
 
 
 class ServerBase(Spec):
@@ -78,6 +104,12 @@ class ServerBase(Spec):
     starts_per_s: PositiveSeconds | None = Field(
         default=None, description="Pace request starts to this rate.", examples=[5]
     )
+    machine: Name | None = Field(
+        default=None,
+        description="The machine, or the GPU, that it stands on; servers on different ones do not slow each other. "
+        "Left out: one machine for all that name none.",
+        examples=["gpu0"],
+    )
 
     @property
     def address(self) -> str | None:
@@ -99,6 +131,11 @@ class ServerBase(Spec):
     def resizable(self) -> bool:
         """Whether the number of its slots can be chosen."""
         return not self.running
+
+    @property
+    def queue_limit(self) -> int | None:
+        """The most calls that wait until their model is loaded, behind the first; None = its usual number."""
+        return None
 
     @property
     def simulation(self) -> Simulation | None:
@@ -227,6 +264,13 @@ class OllamaServer(EngineServer):
         examples=[1],
     )
 
+    max_queue: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="The most calls that wait until their model is loaded, behind the first (OLLAMA_MAX_QUEUE); any "
+        "more get a 503. Left out: 512.",
+        examples=[512],
+    )
+
     @property
     def address(self) -> str | None:
         """Its `url`; None = managed."""
@@ -236,6 +280,11 @@ class OllamaServer(EngineServer):
     def load_limit(self) -> int | None:
         """Its `max_loaded_models`."""
         return self.max_loaded_models
+
+    @property
+    def queue_limit(self) -> int | None:
+        """Its `max_queue`."""
+        return self.max_queue
 
     @model_validator(mode="after")
     def _managed(self) -> OllamaServer:
