@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from harness.analysis.model import Analysis, Choice, PathVerdict
 from harness.deploy.kinds import SETTINGS
 from harness.report.summary import SUMMARY_VERSION
+from harness.wording.answer import Answer
 from harness.wording.said import NoticeText
 
 __all__ = ["summary_schema"]
@@ -31,7 +32,7 @@ _PLAIN: dict[object, dict[str, Any]] = {
 
 # What is written beside the facts, or in their place, because it is said of them.
 _WORDS: dict[object, dict[str, Any]] = {
-    Analysis: {"notices": tuple[NoticeText, ...], "method": tuple[str, ...]},
+    Analysis: {"notices": tuple[NoticeText, ...], "method": tuple[str, ...], "answer": Answer},
     PathVerdict: {"headline": str, "sentences": tuple[str, ...]},
     Choice: {"sentences": tuple[str, ...]},
 }

@@ -26,6 +26,9 @@ def manner(candidate: CandidateSummary, paths: Sequence[tuple[Path, tuple[str, .
 
 def _manners(candidate: CandidateSummary, paths: Sequence[tuple[Path, tuple[str, ...]]]) -> Iterator[str]:
     servers = candidate.servers
+    if not servers:  # no call was made
+        yield f'run "{candidate.name}"'
+        return
     alike = len({(use.slots, use.limit, use.scheduling) for use in servers}) == 1
     if len(servers) == 1 or (candidate.pools and alike):
         use, number = servers[0], len(servers)
@@ -38,7 +41,10 @@ def _manners(candidate: CandidateSummary, paths: Sequence[tuple[Path, tuple[str,
         for _, pipelines in paths:
             uses = candidate.uses_for(pipelines)
             names = listed(pipelines) if len(pipelines) <= 2 else f"{len(pipelines)} pipelines"
-            on = [f" on {server_text(use.server, use.machine)} ({_slots(use)})" if named else f" ({_slots(use)})" for use in uses]
+            on = [
+                f" on {server_text(use.server, use.machine)} ({_slots(use)})" if named else f" ({_slots(use)})"
+                for use in uses
+            ]
             how = "batched" if candidate.batches(pipelines) else "serially"
             where.append(f"{names} {how}{' and'.join(on)}")
         yield f"run {count(len(servers), 'server')}: {', '.join(where)}"

@@ -44,9 +44,13 @@ def warnings_of(analysis: Analysis) -> tuple[str, ...]:
 
 def _warnings(analysis: Analysis) -> Iterator[str]:
     run = analysis.run
-    if run.missing:
-        verb = "predicted" if run.origin == "predicted" else "measured"
-        yield f"Missing: {quoted(run.missing)} could not be {verb}. The answer is of the others."
+    if run.missing and len(run.missing) < len(analysis.candidates) + len(run.missing) - _unknown(analysis):
+        be = (
+            "could not be predicted"
+            if run.origin == "predicted"
+            else f"{'was' if len(run.missing) == 1 else 'were'} not measured"
+        )
+        yield f"Missing: {quoted(run.missing)} {be}. The answer is of the others."
     for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
         yield _failures(failures)
     overloaded: dict[str, list[str]] = {}

@@ -51,8 +51,10 @@ def one(*times_s: float | None, rank: int = 0, failed: Sequence[bool] = (), goal
         ([one(1.0, 1.0, failed=[True, False]), one(2.0, 2.0, failed=[True, False])], "none", None),
         ([one(1.0, 1.0), one(2.0, 2.0)], "same", 0),
         ([one(1.0, 9.0), one(1.04, 1.04, rank=1), one(9.0, 1.0)], "both", 1),
-        ([one(1.0, 9.0), one(9.0, 1.0)], "trade", None),
-        ([one(1.0, 9.0, goals=False), one(9.0, 1.0, goals=False)], "trade", None),
+        ([one(1.0, 9.0), one(9.0, 1.0)], "compromise", 0),
+        ([one(1.0, 9.0), one(2.0, 2.0, rank=1), one(9.0, 1.0)], "compromise", 1),
+        ([one(1.0, 9.0), one(2.0, 2.0, rank=2), one(2.05, 2.0, rank=1), one(9.0, 1.0)], "compromise", 2),
+        ([one(1.0, 9.0, goals=False), one(8.0, 1.0, goals=False)], "compromise", 1),
         ([one(1.0, 9.0, goals=False), one(9.0, 1.0, goals=True)], "goals", 1),
         ([one(1.0, 9.0, goals=True), one(9.0, 1.0, goals=True)], "goals", 0),
     ],
@@ -70,6 +72,11 @@ def test_goals_take_the_simplest_of_those_that_meet_them_and_tie_with_the_fastes
         one(2.2, 2.0, rank=1, goals=True),  # simpler still, and too slow
         one(9.0, 1.0, rank=4, goals=True),
     )
+    assert (answer.kind, answer.candidate, answer.fastest) == ("goals", 2, 1)
+
+
+def test_of_equally_simple_ones_that_meet_the_goals_and_tie_the_faster_for_the_person_is_taken() -> None:
+    answer = found(one(1.0, 9.0, goals=False), one(2.0, 3.0, rank=1, goals=True), one(2.05, 1.5, rank=1, goals=True))
     assert (answer.kind, answer.candidate, answer.fastest) == ("goals", 2, 1)
 
 

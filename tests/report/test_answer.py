@@ -187,7 +187,7 @@ def test_candidates_that_lose_jobs_are_passed_over_and_named() -> None:
 
 def test_what_is_missing_stands_above_the_answer() -> None:
     lines = first_screen("a candidate is missing")
-    assert lines[0] == '! Missing: "split" could not be measured. The answer is of the others.'
+    assert lines[0] == '! Missing: "split" was not measured. The answer is of the others.'
 
 
 def test_a_compromise_names_both_costs() -> None:

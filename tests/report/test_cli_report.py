@@ -33,7 +33,10 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_rendered_again(folder: Path) -> None:
     result = CliRunner().invoke(app, [str(folder)])
     assert result.exit_code == 0, result.output
-    assert 'Take "batched".' in result.output
+    assert result.output.startswith("Run batched: 4 slots, at most 4 calls at once, interactive first.\n")
+    assert "Path by path" not in result.output
+    whole = CliRunner().invoke(app, [str(folder), "--full"])
+    assert whole.output.startswith(result.output) and "Path by path" in whole.output
     assert (folder / "report.md").read_text().startswith("# research-digest: measured\n")
     assert (folder / "charts" / "pipeline-time.svg").exists()
 

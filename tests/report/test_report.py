@@ -61,9 +61,8 @@ def terminal(analysis: Analysis, *, ascii_only: bool = False, colour: bool = Fal
         encoding = "ascii" if ascii_only else "utf-8"
 
     file = File()
-    print_report(
-        analysis, Console(file=file, width=80, color_system="truecolor" if colour else None, force_terminal=colour)
-    )
+    console = Console(file=file, width=80, color_system="truecolor" if colour else None, force_terminal=colour)
+    print_report(analysis, console, full=True)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
@@ -132,7 +131,8 @@ def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
     read = json.loads(summary_text(analysis))
     assert read == json.loads(json.dumps(summary(analysis)))
     assert read["summary_version"] == 2
-    assert read["choice"]["kind"] == "trade"
+    assert (read["choice"]["kind"], read["choice"]["candidate"]) == ("compromise", "split")
+    assert read["answer"]["headline"] == "Run 2 servers: digest batched (4 slots), chat serially (1 slot)."
     found = analysis.candidates[0].pipelines[0].time
     assert found is not None
     assert read["candidates"][0]["pipelines"][0]["time"] == {
@@ -161,7 +161,7 @@ def test_an_empty_run_is_reported(tmp_path: Path) -> None:
     run = make.run(partial=True)
     assert "No candidate can be recommended" in terminal(analyse(run))
     write_report(tmp_path, analyse(run), run)
-    assert "## Verdict" in (tmp_path / "report.md").read_text()
+    assert "No candidate can be recommended" in (tmp_path / "report.md").read_text()
     assert "No candidate can be recommended" in (tmp_path / "report.html").read_text()
 
 
@@ -181,7 +181,7 @@ def test_bars_fit_a_narrow_terminal_and_a_candidate_without_jobs_has_none(analys
     empty = first.pipelines[0].job_parts._replace(**dict.fromkeys(first.pipelines[0].job_parts._fields, 0.0))
     nothing = first._replace(pipelines=tuple(p._replace(job_parts=empty) for p in first.pipelines))
     console = Console(file=io.StringIO(), width=60)
-    print_report(analysis._replace(candidates=(nothing, *others)), console)
+    print_report(analysis._replace(candidates=(nothing, *others)), console, full=True)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert f"{first.name:<7}  -" in [line.rstrip() for line in lines]
