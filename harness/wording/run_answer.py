@@ -16,6 +16,7 @@ from harness.wording.answer_table import answer_table
 from harness.wording.figures import PART_LABELS, listed, machine_text, quoted
 from harness.wording.manner import manner
 from harness.wording.predictions import HELD_OUT
+from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, turned
 from harness.wording.warnings import warnings_of
 
@@ -302,8 +303,11 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
     else:
         needed = max(comparison.repeats_needed or 0 for comparison in found)
         makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-        took = f": {about(needed * sum(makespans))}" if analysis.run.origin != "predicted" and makespans else ""
-        yield f"About {needed} repeats would resolve this{took} (--repeats {needed})."
+        took, offered = "", f"--repeats {needed}"
+        if analysis.run.origin != "predicted" and makespans:
+            took_s = needed * sum(makespans)
+            took, offered = f": {about(took_s)}", f"--until resolved --at-most {at_most_text(took_s)}"
+        yield f"About {needed} repeats would resolve this{took} ({offered})."
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:

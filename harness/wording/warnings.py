@@ -12,6 +12,7 @@ from harness.analysis.facts import (
     LateClient,
     LoadedMidRun,
     LostRecords,
+    MeasuredUntil,
     ModelsNotLoaded,
     Notice,
     Overload,
@@ -67,6 +68,8 @@ def _brief(notice: Notice) -> str:
         case Partial(complete, repeats, _):
             fewest = min((done for _, done in complete), default=0)
             return f"Partial: from {fewest} of {count(repeats, 'repeat')} up are complete."
+        case MeasuredUntil(repeats=repeats, interrupted=True):
+            return f"Partial: interrupted after {count(repeats, 'repeat')}, before every question was settled."
         case InterruptedTrials(trials):
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):
