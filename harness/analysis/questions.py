@@ -27,7 +27,7 @@ def open_questions(
     Args:
         shares: among how many the error of each estimate's interval is shared.
     """
-    return tuple(dict.fromkeys((*_comparisons(paths, choice), *_goals(choice, candidates, shares))))
+    return (*_comparisons(paths, choice), *_goals(choice, candidates, shares))
 
 
 def _comparisons(paths: Sequence[PathVerdict], choice: Choice) -> Iterator[OpenQuestion]:
@@ -35,13 +35,16 @@ def _comparisons(paths: Sequence[PathVerdict], choice: Choice) -> Iterator[OpenQ
     compared = [(verdict.path, comparison) for verdict in paths for comparison in verdict.comparisons]
     if choice.candidate not in {verdict.fastest for verdict in paths}:
         compared += [
-            pair
+            on_path
             for alternative in choice.alternatives
             if not alternative.relations & {"better", "worse"}
-            for pair in alternative.comparisons
+            for on_path in alternative.comparisons
         ]
+    asked: set[tuple[frozenset[str], str]] = set()
     for path, comparison in compared:
-        if comparison.relation == "unresolved":
+        pair = (frozenset((comparison.candidate, comparison.against)), path)
+        if comparison.relation == "unresolved" and pair not in asked:
+            asked.add(pair)
             needed = comparison.repeats_needed
             yield OpenQuestion(comparison.candidate, pipelines[path], comparison.n, needed, against=comparison.against)
 

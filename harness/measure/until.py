@@ -26,10 +26,6 @@ __all__ = ["MOST_REPEATS", "Until"]
 MOST_REPEATS = 1000  # as of `--repeats`
 
 
-def _monotonic() -> float:
-    return time.monotonic()
-
-
 class Until:
     """Says when a measurement may end: every question is settled, or another repeat does not fit into the time.
 
@@ -40,7 +36,7 @@ class Until:
     def __init__(
         self,
         at_most_s: float,
-        clock: Callable[[], float] = _monotonic,
+        clock: Callable[[], float] = time.monotonic,
         *,
         least: int = 1,
         trial_s: Mapping[str, float] = FrozenDict(),
