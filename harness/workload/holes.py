@@ -1,4 +1,4 @@
-"""A file without what is wrong in it, so that the rest can be looked at: what is taken out, and what follows from it."""
+"""A file without what is wrong in it, so that the rest can be looked at: what is taken out, and what follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file with mistakes of different kinds: all are told at once, in the order of their lines, and nothing that follows."""
+"""A file with mistakes of different kinds: all are told at once, in the order of their lines; none that follows."""
 
 from __future__ import annotations
 
