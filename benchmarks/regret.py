@@ -47,12 +47,12 @@ from harness.app.recommend import confirm
 from harness.core.records import Path as JobPath
 from harness.errors import SlotwiseError, UserError
 from harness.measure.progress import Progress
+from harness.measure.until import Until
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Recommended, recommend
-from harness.recommend.confirm import Until
 from harness.recommend.constraints import memory_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.space import Candidate, Space, design_space
@@ -139,7 +139,7 @@ def really(out: Path) -> Measure:
     """Return what measures on real servers, with its run folders in `out`."""
 
     def measure(loaded: Loaded, progress: Progress, enough: Callable[[Path], bool]) -> Path:
-        ended = measure_into_folder(loaded, RunOptions(out=out), progress, enough)
+        ended = measure_into_folder(loaded, RunOptions(out=out), progress, enough, resumable=False)
         if ended.failure is not None:
             raise ended.failure
         if ended.interrupted:
@@ -205,7 +205,7 @@ def regret(
         comparisons = len({(duel.path, duel.recommended, duel.best) for duel in open_})
         left_s = max(0.0, budget_s - (clock() - began_s))
         # Nobody looks on the way: an interval that is looked at once is the narrowest, and it is all the time there is.
-        until = Until(left_s, clock, resolved=lambda summaries, looks: False)
+        until = Until(left_s, clock, least=2, questions=None)
         fresh_folder = measure(wanted(fresh.loaded, [fresh.find(name) for name in names], REPEATS, 0), progress, until)
         run = read_run(fresh_folder)
         summaries = summarise(run, index_records(run))

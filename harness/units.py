@@ -17,6 +17,7 @@ __all__ = [
     "safe_url",
     "seconds",
     "size",
+    "time_text",
 ]
 
 # The space between a number and its unit, where no line should end.
@@ -97,6 +98,14 @@ def read_seconds(text: str) -> float | None:
     """Read a time such as `90s`, `5m`, `1.5h` or `30` (seconds); None where it is none."""
     match = _TIME.fullmatch(text.strip())
     return None if match is None else float(match[1]) * _TIMES_S[match[2]]
+
+
+def time_text(value_s: float) -> str:
+    """Write a time as `read_seconds` takes it, without a space: `90s`, `10m`, `1h`."""
+    for unit, size_s in (("h", 3600), ("m", 60)):
+        if value_s >= size_s and value_s % size_s == 0:
+            return f"{value_s / size_s:g}{unit}"
+    return f"{value_s:g}s"
 
 
 def read_size(text: str) -> int | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.facts import MeasuredUntil, OpenQuestion
 from harness.analysis.gains import gains_of
 from harness.analysis.levels import levels_of
+from harness.analysis.looks import least_repeats, looks_of, shares_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
-from harness.analysis.model import ANALYSIS_VERSION, Analysis, MachineFact, RunHead
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, CandidateSummary, MachineFact, RunHead
 from harness.analysis.notices import notices_of
+from harness.analysis.questions import open_questions
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
 from harness.workload.schema import KINDS, Workload
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "questions_of"]
 
 
 def analyse(run: Run, folder: Path | None = None) -> Analysis:
@@ -26,9 +30,14 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     index = index_records(run)
     candidates = summarise(run, index)
     levels = levels_of(run, pinned_tokens(run))
-    paths, choice = decide(candidates, run.origin, {} if levels else _alternatives(run.workload))
+    looks = looks_of(run)
+    shares = shares_of(looks)
+    paths, choice = decide(candidates, run.origin, {} if levels else _alternatives(run.workload), shares)
+    until = None
+    if "until" in run.options:
+        until = _until(run, candidates, open_questions(paths, choice, candidates, shares), folder)
     asked = run.options.get("repeats")
-    repeats = asked if isinstance(asked, int) else run.workload.measure.repeats
+    repeats = until.repeats if until else asked if isinstance(asked, int) else run.workload.measure.repeats
     head = RunHead(
         name=run.name,
         workload=run.workload.name,
@@ -49,13 +58,35 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     return Analysis(
         ANALYSIS_VERSION,
         head,
-        notices_of(run, candidates, repeats, index, folder),
+        notices_of(run, candidates, repeats, index, folder, until),
         paths,
         choice,
         candidates,
         levels,
-        gains_of(candidates) if levels else None,
+        gains_of(candidates, shares) if levels else None,
         run.resampled.source if run.resampled is not None and run.resampled.factors else None,
+        looks,
+    )
+
+
+def questions_of(analysis: Analysis) -> tuple[OpenQuestion, ...]:
+    """Return what the answer of an analysis depends on and is not settled."""
+    return open_questions(analysis.paths, analysis.choice, analysis.candidates, shares_of(analysis.looks))
+
+
+def _until(
+    run: Run, candidates: Sequence[CandidateSummary], found: tuple[OpenQuestion, ...], folder: Path | None
+) -> MeasuredUntil:
+    """Say how far a run came that was to go on until every question is settled."""
+    repeats, looks = least_repeats(run), looks_of(run)
+    once_s = sum(candidate.makespan.value for candidate in candidates if candidate.makespan)
+    needed = [question.needed for question in found]
+    known = [n for n in needed if n is not None]
+    more_s = once_s * (max(known) - repeats) if known and len(known) == len(needed) and once_s else None
+    at_most = run.options.get("at_most")
+    resume = str(folder) if folder is not None and run.file else None
+    return MeasuredUntil(
+        repeats, looks, found, more_s, run.partial, at_most if isinstance(at_most, str) else "", resume
     )
 
 

@@ -19,10 +19,13 @@ __all__ = [
     "LateClient",
     "LoadedMidRun",
     "LostRecords",
+    "MeasuredUntil",
+    "MeasurementEnd",
     "ModelsNotLoaded",
     "NotMeasured",
     "Notice",
     "OneRepeat",
+    "OpenQuestion",
     "Overload",
     "Partial",
     "Recorded",
@@ -40,6 +43,40 @@ class Partial(NamedTuple):
     repeats: int  # asked for
     resume: str | None  # the run's folder, where what is missing can be measured
     kind: Literal["partial"] = "partial"
+
+
+class MeasurementEnd(NamedTuple):
+    """Why a measurement ended. Seconds; `budget`: what comes next would have taken `expected_s`."""
+
+    reason: Literal["all repeats", "resolved", "budget", "interrupted"]
+    repeats: int = 1  # `budget`: that would have been needed at least
+    expected_s: float = 0.0
+    left_s: float = 0.0
+    budget_s: float = 0.0
+
+
+class OpenQuestion(NamedTuple):
+    """Something that the answer depends on and that is not settled: a comparison, or a goal."""
+
+    candidate: str
+    pipelines: tuple[str, ...]  # that it is about
+    repeats: int  # from which it is not settled
+    needed: int | None  # repeats that would settle it, about; None: not known, or no number up to 1000 would
+    against: str = ""  # the other candidate; "": a goal
+    goal: str = ""  # first_token_s or p50_s; "": a comparison
+
+
+class MeasuredUntil(NamedTuple):
+    """A run that was to go on until every question is settled."""
+
+    repeats: int  # of every candidate
+    looks: int  # after so many of them it was looked whether that is enough; intervals are widened accordingly
+    open: tuple[OpenQuestion, ...]
+    more_s: float | None  # that more repeats would take, about; None: not known, or they would settle nothing
+    interrupted: bool  # before they were settled, or the time was out
+    at_most: str  # time, as it was given; "": not known
+    resume: str | None  # the run's folder, where it can go on
+    kind: Literal["until"] = "until"
 
 
 class InterruptedTrials(NamedTuple):
@@ -187,6 +224,7 @@ class Recorded(NamedTuple):
 
 Notice = (
     Partial
+    | MeasuredUntil
     | InterruptedTrials
     | LostRecords
     | Note

@@ -11,10 +11,11 @@ from harness.core.plan import simplicity_of
 __all__ = ["gains_of"]
 
 
-def gains_of(candidates: Sequence[CandidateSummary]) -> SlotGains | None:
+def gains_of(candidates: Sequence[CandidateSummary], shares: int = 1) -> SlotGains | None:
     """Compare, for every pipeline, the fastest candidate with the simplest; None where there is nothing to compare.
 
     The mean over all levels, which decides between the candidates, hides that slots gain at some and cost at others.
+    `shares`: as of `harness.analysis.verdict.decide`.
     """
     if len(candidates) < 2:
         return None
@@ -26,7 +27,7 @@ def gains_of(candidates: Sequence[CandidateSummary]) -> SlotGains | None:
             for candidate in candidates
         }
         base = times.pop(simplest.name)
-        found = [compare(name, mine, simplest.name, base, len(times)) for name, mine in times.items()]
+        found = [compare(name, mine, simplest.name, base, len(times) * shares) for name, mine in times.items()]
         best = min((c for c in found if c is not None), key=lambda c: c.ratio, default=None)
         if best is not None:
             levels.append((summary.pipeline, best))

@@ -39,6 +39,8 @@ class Levels(NamedTuple):
     slots_found: int | None
     rows: tuple[Level, ...]
     origin: Origin
+    model: str = ""
+    engine: str = ""  # name and version
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import networkx as nx
 
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
+from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
 from harness.analysis.needs import needed_contexts
 from harness.analysis.statistics import estimate, p95
@@ -84,20 +85,23 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
 def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str], int]) -> CandidateSummary:
     mine = [call for pipeline in run.workload.pipelines for call in index.calls.get((name, pipeline), ())]
     makespans, rates = _of_trials(name, run, mine)
+    shares = shares_of(looks_of(run))
     return CandidateSummary(
         name=name,
         servers=_servers(name, run, mine),
         repeats=len(makespans),
         interrupted=sum(candidate == name for candidate, _ in index.interrupted),
-        makespan=estimate(list(makespans.values()), run.origin, _factors(run, name, "", "makespan")),
-        throughput=estimate(list(rates.values()), run.origin, _factors(run, name, "", "throughput")),
+        makespan=estimate(list(makespans.values()), run.origin, _factors(run, name, "", "makespan"), shares),
+        throughput=estimate(list(rates.values()), run.origin, _factors(run, name, "", "throughput"), shares),
         pipelines=tuple(
             _pipeline(name, pipeline, spec, run, index, pinned) for pipeline, spec in run.workload.pipelines.items()
         ),
         concurrency=_concurrency(mine),
         swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
         pools=_pools(name, run),
-        per_request=estimate(list(_per_request(mine).values()), run.origin, _factors(run, name, "", "per_request")),
+        per_request=estimate(
+            list(_per_request(mine).values()), run.origin, _factors(run, name, "", "per_request"), shares
+        ),
     )
 
 
@@ -130,8 +134,9 @@ def _pipeline(
         if path is not None:
             paths[job] = path
 
+    shares = shares_of(looks_of(run))
     estimates = {
-        figure: estimate(list(values.values()), run.origin, _factors(run, candidate, pipeline, figure))
+        figure: estimate(list(values.values()), run.origin, _factors(run, candidate, pipeline, figure), shares)
         for figure, values in figures.items()
     }
     summary = PipelineSummary(

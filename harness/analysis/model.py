@@ -270,6 +270,7 @@ class Analysis(NamedTuple):
     levels: tuple[Levels, ...]
     gains: SlotGains | None = None  # where the workload is made of concurrency levels
     resampled: str | None = None  # of a prediction: what its resampled profiles come from
+    looks: int = 0  # after so many it ended, as enough was known: intervals are wider for that; 0: repeats were fixed
 
     @property
     def by_name(self) -> dict[str, CandidateSummary]:

@@ -15,6 +15,7 @@ from harness.analysis.facts import (
     LateClient,
     LoadedMidRun,
     LostRecords,
+    MeasuredUntil,
     ModelsNotLoaded,
     Notice,
     NotMeasured,
@@ -44,10 +45,15 @@ _LATE_SHARE, _GROWTH = 0.2, 1.5
 
 
 def notices_of(
-    run: Run, candidates: Sequence[CandidateSummary], repeats: int, index: Index, folder: Path | None = None
+    run: Run,
+    candidates: Sequence[CandidateSummary],
+    repeats: int,
+    index: Index,
+    folder: Path | None = None,
+    until: MeasuredUntil | None = None,
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
-    notices: list[Notice] = [*_missing(run, candidates, repeats, folder), *run.notes]
+    notices: list[Notice] = [*_missing(run, candidates, repeats, folder, until), *run.notes]
     if run.origin in ("emulated", "predicted"):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)
@@ -69,10 +75,18 @@ def notices_of(
     return tuple(notices)
 
 
-def _missing(run: Run, candidates: Sequence[CandidateSummary], repeats: int, folder: Path | None) -> Iterator[Notice]:
+def _missing(
+    run: Run,
+    candidates: Sequence[CandidateSummary],
+    repeats: int,
+    folder: Path | None,
+    until: MeasuredUntil | None,
+) -> Iterator[Notice]:
     short = [candidate for candidate in candidates if candidate.repeats < repeats]
     resume = str(folder) if folder is not None and run.origin != "predicted" and run.file else None
-    if run.partial or short:
+    if until is not None:
+        yield until
+    elif run.partial or short:
         yield Partial(tuple((candidate.name, candidate.repeats) for candidate in candidates), repeats, resume)
     if interrupted := sum(candidate.interrupted for candidate in candidates):
         yield InterruptedTrials(interrupted)

@@ -11,7 +11,7 @@ __all__ = ["sequels_of"]
 
 
 def sequels_of(
-    after: Mapping[str, str], pipelines: Sequence[str], candidates: Sequence[CandidateSummary]
+    after: Mapping[str, str], pipelines: Sequence[str], candidates: Sequence[CandidateSummary], shares: int = 1
 ) -> tuple[Sequel, ...]:
     """Compare every pipeline with the first of its chain, paired by repeat, under every candidate.
 
@@ -19,6 +19,7 @@ def sequels_of(
         after: the pipeline that each one comes after.
         pipelines: those of one path: a reply and a batch job are not alternatives.
         candidates: summaries over complete repeats.
+        shares: as of `harness.analysis.verdict.decide`.
     """
     found = []
     for pipeline in pipelines:
@@ -29,7 +30,7 @@ def sequels_of(
             continue
         for candidate in candidates:
             times = {s.pipeline: dict(s.time_by_repeat) for s in candidate.pipelines}
-            comparison = compare(pipeline, times[pipeline], first, times[first], len(candidates))
+            comparison = compare(pipeline, times[pipeline], first, times[first], len(candidates) * shares)
             if comparison is not None:
                 found.append(Sequel(candidate.name, comparison))
     return tuple(found)

@@ -23,6 +23,7 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Relation",
+    "against_goal",
     "compare",
     "compare_unpaired",
     "estimate",
@@ -76,7 +77,7 @@ class Comparison(NamedTuple):
     high: float | None
     p: float | None  # of the paired t, two-sided, before widening
     n: int
-    comparisons: int  # how many were made beside this one: the interval's error is shared among them (Bonferroni)
+    comparisons: int  # among how many the interval's error is shared (Bonferroni): those made, times looks' shares
     relation: Relation
     repeats_needed: int | None  # about this many would tell; None where it is resolved, or no number up to 1000 would
     profile_low: float | None = None  # over resampled calibrations, on the same draws; widened alike
@@ -99,18 +100,45 @@ def _telling(low: float | None, high: float | None) -> tuple[float, float] | Non
     return None if low is None or high is None or high > USELESS * low else (low, high)
 
 
-def estimate(values: Sequence[float], origin: Origin, by_profile: Sequence[float] = ()) -> Estimate | None:
+def estimate(
+    values: Sequence[float], origin: Origin, by_profile: Sequence[float] = (), shares: int = 1
+) -> Estimate | None:
     """Estimate a quantity from one positive value per repeat; None where there is none or one is not positive.
 
-    `by_profile`: the factor on it under each resampled profile.
+    Args:
+        values: one per repeat.
+        origin: of the values.
+        by_profile: the factor on it under each resampled profile.
+        shares: among how many the error is shared, of which one is this interval's (Bonferroni).
     """
     if not values or min(values) <= 0:
         return None
-    mean, half_width, _ = _t_interval(np.log(values), 1 - CONFIDENCE)
+    error = (1 - CONFIDENCE) / shares
+    mean, half_width, _ = _t_interval(np.log(values), error)
     low, high = (None, None) if half_width is None else _around(mean, half_width)
-    spread = _profile_half_width(by_profile, 1 - CONFIDENCE)
+    spread = _profile_half_width(by_profile, error)
     profile_low, profile_high = (None, None) if spread is None else _around(mean, spread)
     return Estimate(math.exp(mean), low, high, len(values), origin, profile_low, profile_high)
+
+
+def against_goal(found: Estimate, wanted: float, shares: int = 1) -> tuple[bool, int | None]:
+    """Whether it is settled on which side of a wanted value an estimate lies, or that it is within 5 % of it.
+
+    Args:
+        found: over repeats.
+        wanted: in the unit of the estimate.
+        shares: among how many the error of the estimate's interval is shared.
+
+    Returns:
+        That, and where it is not: about how many repeats would settle it; None where no number up to 1000 would.
+    """
+    if found.low is None or found.high is None:
+        return False, None
+    mean, half_width = math.log(found.value / wanted), math.log(found.high / found.value)
+    if _relation(mean, half_width, True) != "unresolved":
+        return True, None
+    sd = half_width * math.sqrt(found.n) / float(stdtrit(found.n - 1, 1 - (1 - CONFIDENCE) / shares / 2))
+    return False, repeats_needed(mean, sd, found.n, shares)
 
 
 def _around(mean_log: float, half_width: float) -> tuple[float, float]:

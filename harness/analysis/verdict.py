@@ -40,8 +40,8 @@ class PathStandings(NamedTuple):
 class _Times:
     """One path of a run: what the candidates take on it, and comparisons between them as they are asked for."""
 
-    def __init__(self, path: Path, candidates: Sequence[CandidateSummary]) -> None:
-        self.path, self.candidates = path, candidates
+    def __init__(self, path: Path, candidates: Sequence[CandidateSummary], shares: int = 1) -> None:
+        self.path, self.candidates, self.shares = path, candidates, shares
         self.pipelines = tuple(s.pipeline for s in candidates[0].pipelines if s.path == path) if candidates else ()
         self.values = [_measure(candidate, self.pipelines) for candidate in candidates]
         self.failed = [_failed(candidate, self.pipelines) for candidate in candidates]
@@ -73,7 +73,7 @@ class _Times:
         mine, theirs = self.candidates[n], self.candidates[fastest]
         factors = _ratio_by_profile(mine, theirs, self.pipelines)
         values = self.values[n], self.values[fastest]
-        return compare(mine.name, values[0], theirs.name, values[1], comparisons, by_profile=factors)
+        return compare(mine.name, values[0], theirs.name, values[1], comparisons * self.shares, by_profile=factors)
 
 
 def _once(found: Mapping[int, Comparison]) -> bool:
@@ -86,18 +86,25 @@ def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
 
 
 def decide(
-    candidates: Sequence[CandidateSummary], origin: Origin, after: Mapping[str, str] | None = None
+    candidates: Sequence[CandidateSummary], origin: Origin, after: Mapping[str, str] | None = None, shares: int = 1
 ) -> tuple[tuple[PathVerdict, ...], Choice]:
-    """Answer for every path that the workload has, and for the whole; `after`: pipelines that come after another."""
+    """Answer for every path that the workload has, and for the whole.
+
+    Args:
+        candidates: over their complete repeats.
+        origin: of their numbers.
+        after: pipelines that come after another one, and that one.
+        shares: among how many looks' shares the error of each comparison is shared (`harness.analysis.looks`).
+    """
     every: tuple[Path, ...] = ("batch", "interactive")
-    paths = [times for path in every if (times := _Times(path, candidates)).pipelines]
+    paths = [times for path in every if (times := _Times(path, candidates, shares)).pipelines]
     decision = rule.decide(_estimates(candidates, paths), lambda n, fastest, path: paths[path].ties(n, fastest))
     standings = [_standings(times, found) for times, found in zip(paths, decision.paths, strict=True)]
     by_name = {candidate.name: candidate for candidate in candidates}
     verdicts = []
     for standing in standings:
         other = next((other for other in standings if other is not standing), None)
-        cost = _cost(standing, other, by_name) if other else None
+        cost = _cost(standing, other, by_name, shares) if other else None
         verdict = PathVerdict(
             path=standing.path,
             pipelines=standing.pipelines,
@@ -108,7 +115,7 @@ def decide(
             passed_over=standing.passed_over,
             comparisons=standing.comparisons,
             cost=cost,
-            sequels=sequels_of(after or {}, standing.pipelines, candidates),
+            sequels=sequels_of(after or {}, standing.pipelines, candidates, shares),
         )
         verdicts.append(verdict)
     tie = None
@@ -195,13 +202,15 @@ def _failed(candidate: CandidateSummary, pipelines: tuple[str, ...]) -> bool:
     return any(summary.jobs_failed for summary in candidate.pipelines if summary.pipeline in pipelines)
 
 
-def _cost(mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary]) -> Comparison | None:
+def _cost(
+    mine: PathStandings, other: PathStandings, by_name: Mapping[str, CandidateSummary], shares: int
+) -> Comparison | None:
     """Compare this path's choice with the other path's own, on the other path."""
     if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
         return None
     factors = _ratio_by_profile(by_name[mine.chosen], by_name[other.chosen], other.pipelines)
     values = other.values
-    return compare(mine.chosen, values[mine.chosen], other.chosen, values[other.chosen], by_profile=factors)
+    return compare(mine.chosen, values[mine.chosen], other.chosen, values[other.chosen], shares, by_profile=factors)
 
 
 def _ratio_by_profile(

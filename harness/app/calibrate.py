@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness.app.machine import others_busy
 from harness.app.options import CalibrateOptions
-from harness.app.servers import DEFAULT_MODEL, server_named
+from harness.app.servers import server_named
 from harness.errors import UserError, did_you_mean
 from harness.measure import calibrate as measuring
 from harness.measure.burst_design import EFFORTS
@@ -53,7 +53,7 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
     """
     servers, pair = to_calibrate(server, options.slots, options.model, options.pair, cores())
     out = options.out
-    name = options.name or (out.stem if out is not None else _name(server, options.model))
+    name = options.name or (out.stem if out is not None else _name(server, options.model or servers[0].spec.model))
     if not NAME.fullmatch(name):
         raise UserError(f'--name: expected letters, digits, "-", "_" and ".", found "{name}"')
     path = out or Path("profiles") / f"{name}.yaml"
@@ -110,9 +110,9 @@ def to_calibrate(
     return servers, both
 
 
-def _name(server: str, model: str | None) -> str:
+def _name(server: str, model: str) -> str:
     kind = server if server in ENGINES else safe_url(server).split("//")[1]
-    text = f"{kind}-{Path(model).stem if model else DEFAULT_MODEL}"
+    text = f"{kind}-{Path(model).stem}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:63]
 
 

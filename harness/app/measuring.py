@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.app.machine import others_busy
-from harness.app.options import Changes, RunOptions
+from harness.app.options import AT_MOST_S, Changes, RunOptions
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
 from harness.measure.session import measure
+from harness.measure.until import MOST_REPEATS
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
-from harness.units import safe_url
+from harness.units import read_seconds, safe_url, time_text
 from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.machines import started_on
@@ -34,6 +35,7 @@ __all__ = [
     "measure_into_folder",
     "measured",
     "options_of",
+    "until_options",
 ]
 
 
@@ -70,7 +72,12 @@ def measured(ended: Ended) -> Measured:
 
 
 def measure_into_folder(
-    loaded: Loaded, options: RunOptions, progress: Progress, enough: Callable[[Path], bool] | None = None
+    loaded: Loaded,
+    options: RunOptions,
+    progress: Progress,
+    enough: Callable[[Path], bool] | None = None,
+    *,
+    resumable: bool = True,
 ) -> Ended:
     """Measure a workload into a new run folder. What was measured is kept, however it ended.
 
@@ -78,7 +85,8 @@ def measure_into_folder(
         loaded: the workload, with the changes of the options in it.
         options: where the folder goes, and what is kept of them with the run.
         progress: is told what goes on.
-        enough: looks at the folder after every trial, and may end the run; such a run cannot be resumed from its file.
+        enough: looks at the folder after every trial, and may end the run.
+        resumable: the run can be gone on with from its workload's file.
 
     Raises:
         UserError: the folder cannot be made, or servers that are started here are to stand on several machines.
@@ -86,7 +94,7 @@ def measure_into_folder(
     check_started(loaded)
     started_at = datetime.now().astimezone()
     header = _header(loaded, options, started_at)
-    if enough is not None:
+    if not resumable:
         header = header._replace(file="")
     with RunFolder.create(options.out, loaded.workload.name, started_at) as folder:
         return measure_in(folder, loaded, header, progress, enough=enough)
@@ -100,13 +108,17 @@ def measure_in(
     done: Collection[tuple[str, int]] = (),
     enough: Callable[[Path], bool] | None = None,
 ) -> Ended:
-    """Measure into an open run folder what is not in `done`. What was measured is kept, however it ended."""
+    """Measure into an open run folder what is not in `done`. What was measured is kept, however it ended.
+
+    Where `header` says that it goes on until enough is known, it ends after `MOST_REPEATS`, else after the workload's.
+    """
+    repeats = MOST_REPEATS if "until" in header.options else None
     folder.write_header(header)
     progress.say(f"run folder: {folder.path}")
     # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        header = asyncio.run(measure(loaded, folder, header, progress, done, enough))
+        header = asyncio.run(measure(loaded, folder, header, progress, done, enough, repeats))
         folder.write_header(header)
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, what was measured is kept")
@@ -157,9 +169,16 @@ def options_of(run: Run) -> RunOptions:
             servers={name: url for name, _, url in (pair.partition("=") for pair in kept.get("servers", ()))},
             seed=kept.get("seed"),
         ),
-        repeats=kept.get("repeats"),
+        repeats=None if "until" in kept else kept.get("repeats"),
+        until="resolved" if "until" in kept else None,
+        at_most_s=read_seconds(str(kept.get("at_most", ""))) or AT_MOST_S,
         warmup=kept.get("warmup"),
     )
+
+
+def until_options(until: str | None, at_most_s: float) -> dict[str, str]:
+    """Return what is kept with a run that goes on until every question is settled; nothing where it does not."""
+    return {} if until is None else {"until": until, "at_most": time_text(at_most_s)}
 
 
 def _kept(options: RunOptions) -> dict[str, Any]:
@@ -167,6 +186,7 @@ def _kept(options: RunOptions) -> dict[str, Any]:
     changes = options.changes
     kept: dict[str, Any] = {
         "repeats": options.repeats,
+        **until_options(options.until, options.at_most_s),
         "warmup": options.warmup,
         "scale": None if changes.scale == 1 else changes.scale,
         "only": [safe_url(name) for name in changes.only],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 __all__ = [
+    "AT_MOST_S",
     "REPORTS",
     "Assumptions",
     "CalibrateOptions",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 REPORTS = Path("reports")  # where runs get folders of their own
+AT_MOST_S = 600.0  # that a measurement goes on until every question is settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ class RunOptions:
     changes: Changes = field(default_factory=Changes)
     repeats: int | None = None  # recorded, of every candidate; left out: as in the workload
     warmup: int | None = None  # repeats before them that are not recorded; left out: as in the workload
+    until: Literal["resolved"] | None = None  # as many repeats instead as settle every question
+    at_most_s: float = AT_MOST_S  # `until`: then it ends whatever is open, servers to be started included
     out: Path = REPORTS  # the run gets a folder of its own below it
     command: str = ""  # what to type to do it again; kept with the run, without credentials
 
@@ -73,6 +77,8 @@ class ResumeOptions:
     file: Path | None = None  # where the workload is now; left out: where it was
     servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running server, where it changed
     policies: Path | None = None  # where the run's own policies are now; left out: where they were
+    until: Literal["resolved"] | None = None  # go on until every question is settled, also after all its repeats
+    at_most_s: float | None = None  # `until`, from now on; left out: as when the run was begun, else ten minutes
 
 
 @dataclass(frozen=True, kw_only=True)

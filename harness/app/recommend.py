@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from harness.analysis.analyse import analyse
+from harness.analysis.facts import MeasurementEnd
 from harness.app.measuring import measure_into_folder
 from harness.app.options import RecommendOptions, RunOptions
 from harness.app.prediction import check_assumed, profiles_of
@@ -16,18 +18,26 @@ from harness.app.workload import load
 from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
+from harness.measure.until import Until
 from harness.predict.servers import Profiles
 from harness.predict.simulation import unpredictable
 from harness.profiles.schema import Profile
 from harness.recommend import answer
 from harness.recommend.answer import Recommended, without
-from harness.recommend.confirm import Until, confirmed, contenders, expected_s, to_measure, trials_s, within
+from harness.recommend.confirm import (
+    LEAST_REPEATS,
+    confirmed,
+    contenders,
+    expected_s,
+    to_measure,
+    trials_s,
+    within,
+)
 from harness.recommend.constraints import check_one_slot, longest_of, memory_of, rooms_of
 from harness.recommend.evaluate import Problem
 from harness.recommend.facts import (
     BudgetTooShort,
     CouldNotMeasure,
-    MeasurementEnd,
     MemoryNeed,
     NothingToCompare,
     OtherMachine,
@@ -206,9 +216,10 @@ def confirm(
         f"{seconds(max(trial_s.values()))} for the longest trial; at most {seconds(budget_s)}"
     )
     progress.expect(trial_s, budget_s)
-    until = Until(budget_s, trial_s=trial_s)
+    options = replace(options, until="resolved", at_most_s=budget_s)
+    until = Until(budget_s, least=LEAST_REPEATS, trial_s=trial_s, say=progress.say)
     try:
-        ended = measure_into_folder(to_measure(found, names), options, progress, until)
+        ended = measure_into_folder(to_measure(found, names), options, progress, until, resumable=False)
     except SlotwiseError as error:
         return _noted(recommendation, CouldNotMeasure(str(error), begun=False))
     _keep(ended.folder, progress)

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.app.measuring import Ended, Measured, machine_notes, measure_in, measured, options_of
-from harness.app.options import ResumeOptions
+from harness.app.measuring import Ended, Measured, machine_notes, measure_in, measured, options_of, until_options
+from harness.app.options import AT_MOST_S, ResumeOptions
+from harness.app.run import say_end, until_of
 from harness.app.workload import load
 from harness.errors import UserError
 from harness.measure.machine import machine_facts
@@ -31,12 +32,14 @@ class Resumed(NamedTuple):
     """A run that was gone on with."""
 
     measured: Measured
-    trials: int  # of the whole run
-    missing: int  # before; 0: there was nothing to do
+    trials: int  # of the whole run; of one that goes on until every question is settled those that were there
+    missing: int | None  # before; 0: there was nothing to do; None: it went on until every question is settled
 
 
 def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Progress = SILENT) -> Resumed:
     """Measure what is missing or was cut in the run in a folder. It ends as `harness.app.run.run` does.
+
+    With `options.until`, and where an interrupted run was begun with it, it goes on until every question is settled.
 
     Args:
         folder: the run's.
@@ -54,19 +57,40 @@ def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Pro
     run = read_run(folder)
     check_same(folder, run, loaded)
     whole = whole_trials(run)
-    asked = {(plan.name, repeat) for plan in loaded.plans for repeat in range(loaded.workload.measure.repeats)}
     begun = {(call.candidate, call.repeat) for call in run.calls} | {(t.candidate, t.repeat) for t in run.trials}
+    was = options_of(head)
+    goes_on = options.until or (was.until if head.partial else None)
+    at_most_s = options.at_most_s or (was.at_most_s if was.until else AT_MOST_S)
+    until = until_of(goes_on, at_most_s, progress)
+    if until is None:
+        repeats = _repeats_of(head, whole) if was.until else loaded.workload.measure.repeats
+        asked = {(plan.name, repeat) for plan in loaded.plans for repeat in range(repeats)}
+    else:
+        asked = begun | whole
+        head = head._replace(options={**head.options, **until_options(goes_on, at_most_s)})
+    missing: int | None = 0
     with reopen(folder, whole) as opened:
-        if asked <= whole:
+        kept = run._replace(
+            trials=tuple(t for t in run.trials if (t.candidate, t.repeat) in whole), options=head.options
+        )
+        if until.settled(kept) if until else asked <= whole:
             opened.write_header(head._replace(partial=False))
             ended = Ended(folder)
         else:
-            head = head._replace(
-                partial=True, notes=(*_notes(head, asked, whole, begun), *head.notes, *machine_notes(loaded))
-            )
+            notes = _notes(head, asked, whole, begun, all_known=until is None)
+            head = head._replace(partial=True, notes=(*notes, *head.notes, *machine_notes(loaded)))
             head = head._replace(machine=machine_facts(), workload=loaded.resolved(), copies=loaded.copies())
-            ended = measure_in(opened, loaded, head, progress, whole)
-    return Resumed(measured(ended), len(asked), len(asked - whole))
+            ended = measure_in(opened, loaded, head, progress, whole, until)
+            missing = None if until is not None else len(asked - whole)
+    found = measured(ended)
+    say_end(found, progress)
+    return Resumed(found, len(asked), missing)
+
+
+def _repeats_of(head: Run, whole: frozenset[tuple[str, int]]) -> int:
+    """Return how many repeats a run has that ended as every question was settled, or the time was out."""
+    asked = head.options.get("repeats")
+    return asked if isinstance(asked, int) else max((repeat for _, repeat in whole), default=-1) + 1
 
 
 def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
@@ -90,9 +114,14 @@ def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
 
 
 def _notes(
-    head: Run, asked: set[tuple[str, int]], whole: frozenset[tuple[str, int]], begun: set[tuple[str, int]]
+    head: Run,
+    asked: set[tuple[str, int]],
+    whole: frozenset[tuple[str, int]],
+    begun: set[tuple[str, int]],
+    *,
+    all_known: bool = True,
 ) -> list[Note]:
-    """Say what a reader of a resumed run has to know."""
+    """Say what a reader of a resumed run has to know; `all_known`: `asked` are all the trials that there will be."""
     there, cut = len(asked & whole), len((asked & begun) - whole)
     again = f" {count(cut, 'trial that was', 'trials that were')} cut ran again from the beginning." if cut else ""
     halves = {repeat for _, repeat in asked & whole} & {repeat for _, repeat in asked - whole}
@@ -102,9 +131,10 @@ def _notes(
         if halves
         else ""
     )
+    of_all = f"{there} of {count(len(asked), 'trial')}" if all_known else count(there, "trial")
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     resumed = (
-        f"Resumed on {now}: {there} of {count(len(asked), 'trial')} had been measured before, the others after it, "
-        f"with the same draws and in the same order.{again}{apart}"
+        f"Resumed on {now}: {of_all} had been measured before, the others after it, with the same draws and in the "
+        f"same order.{again}{apart}"
     )
     return [Note("resumed", resumed), *changed_notes(changes(head.machine, machine_facts()))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from harness.errors import UserError, did_you_mean
+from harness.servers.ollama_api import only_model
 from harness.units import safe_url
 from harness.workload.schema import ENGINES, LlamaCppServer, OllamaServer, ServerSpec
 
@@ -12,13 +15,20 @@ DEFAULT_MODEL = str(LlamaCppServer.model_fields["model"].default)
 
 
 def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
-    """Read `[NAME=]URL` or `[NAME=]KIND:SLOTS` into a name and a server; UserError where it is neither."""
+    """Read `[NAME=]URL` or `[NAME=]KIND:SLOTS` into a name and a server.
+
+    Of a running server without `model` the only one that it has is taken: it is asked.
+
+    Raises:
+        UserError: it is neither, or a model has to be chosen.
+        ServerFailure: a running server does not answer.
+    """
     name, separator, rest = text.partition("=")
     if not separator or "/" in name:  # a URL may have an equals sign of its own
         name, rest = "", text
     if rest.startswith(("http://", "https://")):
         if model is None:
-            raise UserError(f"{safe_url(rest)}: which model? Name one that the server has with --model")
+            model = asyncio.run(only_model(rest))
         return name or safe_url(rest).split("//")[1].rstrip("/"), OllamaServer(kind="ollama", model=model, url=rest)
     kind, colon, slots = rest.partition(":")
     if not colon or not slots.isdigit() or not 1 <= int(slots) <= 64:
@@ -28,5 +38,5 @@ def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
         raise UserError(f'expected the kind {" or ".join(ENGINES)}, found "{kind}"{did_you_mean(kind, ENGINES)}')
     given = {} if model is None else {"model": model}
     if ENGINES[kind].model_fields["model"].is_required() and not given:
-        raise UserError(f"{rest}: which model? Name one with --model")
+        raise UserError(f"{rest}: expected a model, found none; choose one with --model, such as --model llama3.2")
     return name or f"{kind}-{slots}", ENGINES[kind].model_validate({"kind": kind, "slots": int(slots), **given})

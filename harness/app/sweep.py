@@ -17,6 +17,7 @@ from harness.measure.machine import machine_facts
 from harness.measure.progress import SILENT, Progress
 from harness.measure.sweep import ToSweep, check_memory, footprint_of, sweep_calls, sweep_slots
 from harness.servers.machine import memory
+from harness.servers.ollama_api import only_model
 from harness.units import safe_url
 from harness.workload.schema import ENGINES
 
@@ -80,13 +81,12 @@ def _tasks(models: Sequence[str], options: SweepOptions) -> list[ToSweep]:
     if server is not None:
         if not server.startswith(("http://", "https://")):
             raise UserError(f'--server: expected a URL such as http://127.0.0.1:11434, found "{safe_url(server)}"')
-        if not models:
-            raise UserError(f"{safe_url(server)}: which model? Name one that the server has with --model")
         if options.context_tokens is not None or options.threads is not None:
             given = "context" if options.context_tokens is not None else "threads"
             raise UserError(f"{safe_url(server)}: a running server has the {given} that it has; leave --{given} out")
+        models = models or (asyncio.run(only_model(server)),)
     if ENGINES[engine].model_fields["model"].is_required() and not models:
-        raise UserError(f"--engine {engine}: which model? Name one with --model")
+        raise UserError(f"--engine {engine}: expected a model, found none; choose one with --model")
     return [
         ToSweep(
             model,

@@ -50,7 +50,7 @@ BEGIN = (
 
 _WHAT = ("only", "scale", "seed", "policies")
 _PROFILE = ("profile", "assume", "extrapolate", "resamples", "lengths", "forecast")
-_REPEATS = ("repeats", "warmup", "seeds", "budget", "measure")
+_REPEATS = ("repeats", "warmup", "until", "at_most", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
 _OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
@@ -80,6 +80,7 @@ EXAMPLES = {
         "slotwise run FILE --repeats 2 --warmup 0            # a first look",
         "slotwise run FILE --engine ollama --model llama3.2  # its own Ollama",
         "slotwise run FILE --server four-slot=http://127.0.0.1:11434",
+        "slotwise run FILE --until resolved --at-most 10m     # enough repeats",
         "slotwise run --resume reports/NAME                  # after Ctrl-C",
     ),
     "recommend": (

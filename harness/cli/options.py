@@ -29,7 +29,6 @@ __all__ = [
     "Scale",
     "Seed",
     "assume_option",
-    "budget_s",
     "check_fail_on",
     "engine_option",
     "extrapolate_option",
@@ -47,6 +46,7 @@ __all__ = [
     "server_option",
     "server_urls",
     "settings_option",
+    "time_s",
     "typed",
     "whole_numbers",
 ]
@@ -145,11 +145,11 @@ def server_urls(pairs: Iterable[str] | None) -> dict[str, str]:
     return urls
 
 
-def budget_s(text: str) -> float:
+def time_s(flag: str, text: str) -> float:
     """Read a time such as 90s, 5m or 1h; UserError where it is none."""
     found = read_seconds(text)
-    if found is None:
-        raise UserError(f'--budget: expected a time such as 90s, 5m or 1h, found "{text}"')
+    if found is None or found == 0:
+        raise UserError(f'{flag}: expected a time such as 90s, 5m or 1h, found "{text}"')
     return found
 
 

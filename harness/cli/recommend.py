@@ -17,7 +17,6 @@ from harness.cli.options import (
     Resamples,
     Scale,
     Seed,
-    budget_s,
     engine_option,
     extrapolate_option,
     json_option,
@@ -28,6 +27,7 @@ from harness.cli.options import (
     profile_option,
     server_option,
     settings_option,
+    time_s,
     typed,
 )
 from harness.deploy.kinds import kinds_listed
@@ -109,7 +109,7 @@ def recommend(
             resamples=resamples,
         ),
         measure=measure,
-        budget_s=budget_s(budget),
+        budget_s=time_s("--budget", budget),
         max_slots=max_slots,
         memory_bytes=memory_bytes(memory),
         seeds=seeds,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from harness.app.options import Changes, ResumeOptions, RunOptions
+from harness.app.options import AT_MOST_S, Changes, ResumeOptions, RunOptions
 from harness.cli.conclude import conclude
 from harness.cli.options import (
     Full,
@@ -26,6 +26,7 @@ from harness.cli.options import (
     out_option,
     server_option,
     server_urls,
+    time_s,
     typed,
 )
 from harness.errors import UserError
@@ -40,6 +41,16 @@ def run(
     out: Annotated[Path, out_option("Where the run gets a folder of its own.", metavar="DIR")] = Path("reports"),
     repeats: Repeats = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="resolved", help="Measure on until every question of the answer is settled.", show_default=False
+        ),
+    ] = None,
+    at_most: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --until: the longest that may take: 90s, 10m, 1h.  [default: 10m]"),
+    ] = None,
     scale: Scale = 1,
     only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.", metavar="NAME")] = None,
     engine: Annotated[
@@ -65,6 +76,7 @@ def run(
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
     check_fail_on(fail_on or (), FAIL_ON)
+    goes_on, at_most_s = _until(until, at_most, repeats)
     options = RunOptions(
         changes=Changes(
             scale=scale,
@@ -77,26 +89,31 @@ def run(
         ),
         repeats=repeats,
         warmup=warmup,
+        until=goes_on,
+        at_most_s=at_most_s or AT_MOST_S,
         out=out,
         command=typed(),
     )
     if resume is not None:
-        raise typer.Exit(_resume(resume, file, options, fail_on or (), as_json=as_json, full=full))
+        raise typer.Exit(_resume(resume, file, options, at_most_s, fail_on or (), as_json=as_json, full=full))
     if file is None:
         raise UserError(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
             "slotwise run --resume DIR goes on with a run"
         )
     from harness.app.workload import load
-    from harness.units import count
+    from harness.units import count, time_text
 
     # A mistake shows at once: langchain is not loaded yet.
     loaded = load(file, options.changes, repeats=repeats, warmup=warmup)
     often = loaded.workload.measure
     warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
+    repeats_text = count(often.repeats, "repeat")
+    if goes_on is not None:
+        repeats_text = f"until every question is settled, at most {time_text(options.at_most_s)},"
     typer.echo(
         f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
-        f"{count(often.repeats, 'repeat')} {warm_up}",
+        f"{repeats_text} {warm_up}",
         err=True,
     )
     from harness.app.run import run as measure
@@ -107,24 +124,54 @@ def run(
     raise typer.Exit(conclude(measured, fail_on or (), as_json=as_json, full=full))
 
 
+def _until(
+    until: str | None, at_most: str | None, repeats: int | None
+) -> tuple[Literal["resolved"] | None, float | None]:
+    """Read `--until` and `--at-most`; UserError where they do not go together."""
+    if until is None:
+        if at_most is not None:
+            raise UserError("--at-most goes with --until resolved; without it a run ends after its repeats")
+        return None, None
+    if until != "resolved":
+        raise UserError(f'--until: expected resolved, found "{until}"')
+    if repeats is not None:
+        raise UserError(
+            "--until resolved measures as many repeats as it takes; leave --repeats out, and bound it with --at-most"
+        )
+    return "resolved", None if at_most is None else time_s("--at-most", at_most)
+
+
 def _resume(
-    folder: Path, file: Path | None, given: RunOptions, fail_on: Sequence[str], *, as_json: bool, full: bool
+    folder: Path,
+    file: Path | None,
+    given: RunOptions,
+    at_most_s: float | None,
+    fail_on: Sequence[str],
+    *,
+    as_json: bool,
+    full: bool,
 ) -> int:
     """Go on with a run; return the exit code."""
     allowed = Changes(servers=given.changes.servers, policies=given.changes.policies)
-    if given != RunOptions(changes=allowed, command=given.command):
+    if given != RunOptions(changes=allowed, until=given.until, at_most_s=given.at_most_s, command=given.command):
         raise UserError(
-            "--resume goes on with the options of the run; beside it only --server, --policies, --fail-on, --full and "
-            "--json can be given"
+            "--resume goes on with the options of the run; beside it only --until, --at-most, --server, --policies, "
+            "--fail-on, --full and --json can be given"
         )
     from harness.app.resume import resume
     from harness.report.progress import progress_for
     from harness.units import count
 
-    options = ResumeOptions(file=file, servers=given.changes.servers, policies=given.changes.policies)
+    options = ResumeOptions(
+        file=file,
+        servers=given.changes.servers,
+        policies=given.changes.policies,
+        until=given.until,
+        at_most_s=at_most_s,
+    )
     with progress_for(sys.stderr) as progress:
         resumed = resume(folder, options, progress)
-    if not resumed.missing:
+    if resumed.missing == 0:
         trials = count(resumed.trials, "trial")
         print(f"slotwise: nothing is missing in {folder}: all {trials} are there", file=sys.stderr)
     return conclude(resumed.measured, fail_on, as_json=as_json, full=full)

@@ -93,6 +93,7 @@ async def measure(
     progress: Progress,
     done: Collection[tuple[str, int]] = (),
     enough: Callable[[Path], bool] | None = None,
+    repeats: int | None = None,
 ) -> Run:
     """Measure every candidate of a workload, writing records as calls end.
 
@@ -101,6 +102,7 @@ async def measure(
             servers as they were, and what is another now becomes a note.
         done: the (candidate, repeat) that need not be measured; the others keep their order and their draws.
         enough: looks at the folder after every trial, warm-up included, and ends the run where it says so.
+        repeats: of every candidate, at most; left out: as in the workload.
 
     Returns:
         The header as it stands at the end, marked complete. The records are in the folder.
@@ -120,7 +122,11 @@ async def measure(
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 
-        order = [(at, trial) for at, trial in enumerate(_order(loaded)) if (trial.plan.name, trial.repeat) not in done]
+        order = [
+            (at, trial)
+            for at, trial in enumerate(_order(loaded, repeats))
+            if (trial.plan.name, trial.repeat) not in done
+        ]
         progress.trials([trial.plan.name for _, trial in order])
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
@@ -136,10 +142,10 @@ async def measure(
     return header._replace(partial=False)
 
 
-def _order(loaded: Loaded) -> list[_Trial]:
+def _order(loaded: Loaded, repeats: int | None = None) -> list[_Trial]:
     measure, seed = loaded.workload.measure, loaded.workload.seed
     order = []
-    for repeat in range(-measure.warmup, measure.repeats):
+    for repeat in range(-measure.warmup, measure.repeats if repeats is None else repeats):
         order += [_Trial(plan, repeat) for plan in shuffled(loaded.plans, seed, repeat, "interleave")]
     return order
 

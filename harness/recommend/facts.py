@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from harness.analysis.facts import MeasurementEnd
 from harness.core.context import HowSure, enough_tokens
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
@@ -26,7 +27,6 @@ __all__ = [
     "LessContext",
     "LimitSource",
     "LongestCall",
-    "MeasurementEnd",
     "MemoryNeed",
     "MemorySource",
     "MoreMachines",
@@ -342,16 +342,6 @@ class LateInQueue(NamedTuple):
 
     candidates: int
     share: float  # at worst
-
-
-class MeasurementEnd(NamedTuple):
-    """Why a measurement ended. Seconds; `budget`: what comes next would have taken `expected_s`."""
-
-    reason: Literal["all repeats", "resolved", "budget", "interrupted"]
-    repeats: int = 1  # `budget`: that would have been needed at least
-    expected_s: float = 0.0
-    left_s: float = 0.0
-    budget_s: float = 0.0
 
 
 class NothingToCompare(NamedTuple):

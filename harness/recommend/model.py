@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from harness.analysis.facts import MeasurementEnd
 from harness.analysis.model import Analysis
 from harness.core.records import Origin, Path
 from harness.recommend.facts import (
     Excluded,
     LongestCall,
-    MeasurementEnd,
     MemoryNeed,
     NearestToGoals,
     RecommendationNote,

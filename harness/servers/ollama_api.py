@@ -14,7 +14,7 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
-__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "normal_url"]
+__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "normal_url", "only_model"]
 
 ASK_S = 10.0
 LOAD_S = 600.0
@@ -46,30 +46,67 @@ async def ask(name: str, base: str, client: httpx.AsyncClient, path: str) -> dic
             if isinstance(answer, dict):
                 return answer
     except httpx.TimeoutException:
-        raise ServerFailure(f"{name}: {shown} did not answer within {units.seconds(ASK_S)}") from None
+        raise ServerFailure(f"{_named(name)}{shown} did not answer within {units.seconds(ASK_S)}") from None
     except httpx.HTTPError as error:
-        raise ServerFailure(
-            f"{name}: nothing answers at {shown} ({error}); start it (ollama serve) or correct the URL"
-        ) from None
+        raise ServerFailure(f"{_named(name)}{_why_none(shown, error)}") from None
     except ValueError:
         pass
     raise ServerFailure(
-        f"{name}: {shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
+        f"{_named(name)}{shown}{path} does not answer as Ollama does ({response.status_code}: {error_text(response)})"
     )
+
+
+def _named(name: str) -> str:
+    return f"{name}: " if name else ""
+
+
+def _why_none(shown: str, error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.ConnectError) and "name" not in str(error).lower():  # the host's name is known
+        return f"nothing listens at {shown}: start it with `ollama serve`, or fix the URL"
+    return f"nothing answers at {shown} ({error}): start it with `ollama serve`, or fix the URL"
+
+
+async def only_model(url: str) -> str:
+    """Return the model of a running server that has one; nothing else is asked of it.
+
+    Raises:
+        UserError: it has none, or several: the message lists them.
+        ServerFailure: it does not answer, or not as Ollama does.
+    """
+    base = normal_url("URL", url)
+    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
+        have = _models(await ask("", base, client, "/api/tags"))
+    if len(have) == 1:
+        return have[0]
+    shown = units.safe_url(base)
+    if not have:
+        raise UserError(f"{shown} has no models; fetch one with: ollama pull NAME")
+    raise UserError(f"{shown} has {len(have)} models: {_listed(have)}. Choose one with --model")
+
+
+def _models(tags: dict[str, Any]) -> list[str]:
+    return [str(entry.get("name", "")) for entry in tags.get("models") or [] if isinstance(entry, dict)]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
 
 
 def find(name: str, where: str, asked: str, tags: dict[str, Any]) -> str:
     """Return the name under which the server has the model."""
-    entries = tags.get("models")
-    have = [str(entry.get("name", "")) for entry in entries or [] if isinstance(entry, dict)]
+    have = _models(tags)
     for candidate in (asked, f"{asked}:latest"):
         if candidate in have:
             return asked
     if not have:
         raise UserError(f'{name}: {where} has no models, asked for "{asked}"; fetch it with: ollama pull {asked}')
-    listed = ", ".join(sorted(have)[:12]) + (", ..." if len(have) > 12 else "")
     hint = did_you_mean(asked, [one.removesuffix(":latest") for one in have])
-    raise UserError(f'{name}: {where} has no model "{asked}"{hint} (it has {listed}; or: ollama pull {asked})')
+    there = f"{units.count(len(have), 'model')}: {_listed(have)}"
+    raise UserError(
+        f'{name}: {where} has no model "{asked}"{hint} It has {there}. Choose one with --model, or: ollama pull {asked}'
+        if hint
+        else f'{name}: {where} has no model "{asked}". It has {there}. Choose one with --model, or: ollama pull {asked}'
+    )
 
 
 def error_text(response: httpx.Response) -> str:

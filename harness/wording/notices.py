@@ -13,6 +13,7 @@ from harness.analysis.facts import (
     LateClient,
     LoadedMidRun,
     LostRecords,
+    MeasuredUntil,
     ModelsNotLoaded,
     Notice,
     NotMeasured,
@@ -25,6 +26,7 @@ from harness.analysis.facts import (
     WaitedForModels,
 )
 from harness.units import count, percent, safe_url, seconds
+from harness.wording.questions import until_text
 
 __all__ = ["notice_text"]
 
@@ -38,6 +40,8 @@ def notice_text(notice: Notice) -> str:
         case Partial(complete, repeats, resume):
             have = ", ".join(f"{name} {done} of {repeats}" for name, done in complete)
             return f"Partial: complete repeats are {have}.{_resume(resume)}"
+        case MeasuredUntil():
+            return until_text(notice)
         case InterruptedTrials(trials):
             return f"{count(trials, 'trial was', 'trials were')} cut short; nothing of them is in any number."
         case LostRecords(jobs, resume):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.analysis.statistics import Comparison
 
-__all__ = ["Subject", "between", "interval_of", "than", "turned"]
+__all__ = ["Subject", "between", "interval_of", "percent_more", "than", "turned"]
 
 _PERCENT_UP_TO = 2.0  # a factor beyond it is easier to grasp than a percentage
 
@@ -63,6 +63,13 @@ def between(found: Comparison) -> str:
     for words in (" as long", " longer", " less time", " faster"):
         numbers = numbers.removesuffix(words)
     return f" ({numbers.removeprefix('between ')})" if numbers else ""
+
+
+def percent_more(ratio: float) -> str:
+    """Say how much more of something there is: `12 % more`, `2.4x as much`."""
+    if ratio >= _PERCENT_UP_TO:
+        return f"{_factor(ratio)} as much"
+    return f"{_percent(ratio - 1)} % more"
 
 
 def than(ratio: float) -> str:

@@ -6,6 +6,7 @@ import math
 from statistics import fmean
 from typing import NamedTuple
 
+from harness.analysis.facts import MeasurementEnd
 from harness.core.records import Path
 from harness.recommend.facts import (
     BudgetTooShort,
@@ -13,7 +14,6 @@ from harness.recommend.facts import (
     CouldNotMeasure,
     LateInAnswer,
     LateInQueue,
-    MeasurementEnd,
     NearestToGoals,
     NothingToCompare,
     NotPredicted,

@@ -9,7 +9,7 @@ from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
 from harness.core.records import Path
 from harness.runs.model import ServerFacts
-from harness.units import count, seconds
+from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table
 from harness.wording.differences import difference
@@ -17,8 +17,8 @@ from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
+from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
-from harness.wording.verdicts import time_for
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
@@ -281,7 +281,12 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
         yield "Not even 1000 repeats would resolve this."
     else:
         needed = max(comparison.repeats_needed or 0 for comparison in found)
-        yield f"About {needed} repeats would resolve this{time_for(analysis, needed)} (--repeats {needed})."
+        makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
+        took, offered = "", f"--repeats {needed}"
+        if analysis.run.origin != "predicted" and makespans:
+            took_s = needed * sum(makespans)
+            took, offered = f": {about(took_s)}", f"--until resolved --at-most {at_most_text(took_s)}"
+        yield f"About {needed} repeats would resolve this{took} ({offered})."
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:

@@ -12,6 +12,7 @@ from harness.analysis.facts import (
     LateClient,
     LoadedMidRun,
     LostRecords,
+    MeasuredUntil,
     ModelsNotLoaded,
     Notice,
     Overload,
@@ -44,13 +45,10 @@ def warnings_of(analysis: Analysis) -> tuple[str, ...]:
 
 def _warnings(analysis: Analysis) -> Iterator[str]:
     run = analysis.run
-    if run.missing and len(run.missing) < len(analysis.candidates) + len(run.missing) - _unknown(analysis):
-        be = (
-            "could not be predicted"
-            if run.origin == "predicted"
-            else f"{'was' if len(run.missing) == 1 else 'were'} not measured"
-        )
-        yield f"Missing: {quoted(run.missing)} {be}. The answer is of the others."
+    if run.missing and any(candidate.repeats for candidate in analysis.candidates):
+        were = "was" if len(run.missing) == 1 else "were"
+        what = "could not be predicted" if run.origin == "predicted" else f"{were} not measured"
+        yield f"Missing: {quoted(run.missing)} {what}. The answer is of the others."
     for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
         yield _failures(failures)
     overloaded: dict[str, list[str]] = {}
@@ -77,6 +75,8 @@ def _brief(notice: Notice) -> str:
         case Partial(complete, repeats, _):
             fewest = min((done for _, done in complete), default=0)
             return f"Partial: {fewest} of {count(repeats, 'repeat')} are complete for every candidate."
+        case MeasuredUntil(repeats=repeats, interrupted=True):
+            return f"Partial: interrupted after {count(repeats, 'repeat')}, before every question was settled."
         case InterruptedTrials(trials):
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):

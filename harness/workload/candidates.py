@@ -292,9 +292,11 @@ def check_compare(
                 if server not in servers and server != default:
                     message = f'candidate "{name}" has {key}: {unknown("server", server, servers)}'
                     mistakes.add((*at, key, server), message, key=True)
-                elif server not in used:
+                elif server not in used and mistakes.whole(at):
                     message = f'candidate "{name}" has {key} for "{server}", but places nothing there'
                     mistakes.add((*at, key, server), message, key=True)
+        if not mistakes.whole(at):
+            continue  # what it is to be is not known
         _check_settings(name, candidate, used, policies, mistakes)
         _check_reserve(name, candidate, {server: servers[server] for server in used & servers.keys()}, mistakes)
 

@@ -137,11 +137,12 @@ def check_definition(
     for name in (name for name in graph if name in behind):
         message = f'node "{name}" can never start: it comes after the circle {" -> ".join(circles[0])}'
         mistakes.add((*definition.at, name), message, key=True)
+    ordered = not circles and mistakes.ordered(definition.at)  # else it is not known what comes before what
     for name in nodes:
-        before_it = nx.ancestors(graph, name) if not circles else set(nodes)
+        before_it = nx.ancestors(graph, name) if ordered else set(nodes)
         _check_over(definition, name, before_it, item_counts, mistakes)
         _check_until(definition, name, workload, mistakes)
-    if not circles:
+    if ordered:
         _check_templates(definition, graph, resolved, item_counts, mistakes)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import networkx as nx
 
@@ -20,7 +20,7 @@ from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
 from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
 from harness.workload.machines import check_machines, check_profile
-from harness.workload.mistakes import Mistakes, unknown, validate
+from harness.workload.mistakes import Mistakes, examine, unknown
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.portable import copies, portable
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, parse
@@ -151,9 +151,11 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
     asked = overrides or Overrides()
     text = read_text(path)
     source = parse_yaml(text, str(path))
-    written = validate(Workload, source, path.parent, policies)
-    mistakes = Mistakes(source)
     folder = path.parent
+    made, mistakes = examine(Workload, source, folder, policies)
+    if made is None:
+        mistakes.raise_if_any()
+    written = cast(Workload, made)
 
     inputs = fixed_inputs(written.inputs, folder, mistakes)
     seed = written.seed if asked.seed is None else asked.seed

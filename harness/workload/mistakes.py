@@ -1,7 +1,7 @@
 """Mistakes in a file, one plain sentence each, with `file:line:column`.
 
-`Mistakes` collects them, so that a person mends all of them in one go; `validate` turns what pydantic says
-into them.
+`Mistakes` collects them, so that a person corrects all of them in one go; `validate` turns what pydantic says into
+them. `examine` goes on where there are some: what is wrong is taken out, and the rest can be looked at.
 """
 
 from __future__ import annotations
@@ -18,36 +18,54 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from harness.core.policies import STANDARD, Policies
 from harness.errors import WorkloadError, did_you_mean
+from harness.workload.holes import NOTHING, entries, follows, repaired
 from harness.workload.renamed import RENAMED
 from harness.workload.source import Loc, Source
 
-__all__ = ["MAX_LISTED", "Mistakes", "found", "one_of", "unknown", "validate"]
+__all__ = ["MAX_LISTED", "Mistakes", "examine", "found", "one_of", "unknown", "validate"]
 
-MAX_LISTED = 10
+MAX_LISTED = 20
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Mistakes:
-    """The mistakes found in one file so far, in the order of the file when raised."""
+    """The mistakes found in one file so far, in the order of the file when raised.
+
+    Where some were taken out of the file to look at the rest, `holes` are their places, and `lost` the names of nodes,
+    agents, servers and the like that went with them: what is said of one of these only follows from an earlier mistake.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.holes: set[Loc] = set()
+        self.lost: frozenset[str] = frozenset()
         self._all: dict[tuple[str, str], None] = {}
 
     def add(self, loc: Loc, message: str, *, key: bool = False) -> None:
         """Note a mistake at `loc`: at its value, or at its key."""
-        self._all[(self.source.where(loc, key=key), message)] = None
+        if not any(loc[: len(hole)] == hole for hole in self.holes):
+            self.add_at(self.source.where(loc, key=key), message)
 
     def add_at(self, where: str, message: str) -> None:
         """Note a mistake in another file (a role card, an input)."""
-        self._all[(where, message)] = None
+        if not any(f'"{name}"' in message or f"{{{name}}}" in message for name in self.lost):
+            self._all[(where, message)] = None
+
+    def whole(self, at: Loc) -> bool:
+        """Whether nothing was taken out at a place or below it."""
+        return not any(hole[: len(at)] == at for hole in self.holes)
+
+    def ordered(self, nodes: Loc) -> bool:
+        """Whether it is known which node comes after which: no node of these was taken out, and no `after`."""
+        below = [hole[len(nodes) :] for hole in self.holes if hole[: len(nodes)] == nodes]
+        return not any(len(hole) < 2 or hole[1] == "after" for hole in below)
 
     def __bool__(self) -> bool:
         return bool(self._all)
 
     def raise_if_any(self) -> None:
-        """Raise one WorkloadError that lists them, a line each, the first ten of them."""
+        """Raise one WorkloadError that lists them, a line each, the first twenty of them."""
         if not self._all:
             return
         ordered = sorted(self._all, key=self._position)
@@ -100,21 +118,65 @@ def validate(model: type[M], source: Source, folder: Path | None = None, policie
 
     `folder` is where the files are that it names; without one it can name none. `policies` are those it may name.
     """
+    made, mistakes = examine(model, source, folder, policies)
+    mistakes.raise_if_any()
+    assert made is not None
+    return made
+
+
+def examine(
+    model: type[M], source: Source, folder: Path | None = None, policies: Policies = STANDARD
+) -> tuple[M | None, Mistakes]:
+    """Return `source` as a `model`, without what is wrong in it, and the mistakes; None where nothing is left to use.
+
+    What only follows from a mistake before it is not noted.
+
+    Raises:
+        WorkloadError: the file is empty, or no mapping.
+    """
     if source.data is None:
         raise WorkloadError(source.name, "the file is empty; `slotwise init` writes one to start from")
     if not isinstance(source.data, dict):
         where = source.where(())
         raise WorkloadError(where, f"expected a mapping (version: 1, name: ...), found {found(source.data)}")
-    try:
-        # As JSON, because strict Python input would not take a list for a tuple.
-        context = {"folder": folder, "policies": policies}
-        return model.model_validate_json(json.dumps(source.data), strict=True, context=context)
-    except ValidationError as error:
-        mistakes = Mistakes(source)
-        for detail in error.errors(include_url=False):
-            _explain(mistakes, model, detail)
-        mistakes.raise_if_any()
-        raise
+    context = {"folder": folder, "policies": policies}
+    mistakes, data = Mistakes(source), source.data
+    while data:
+        try:
+            # As JSON, because strict Python input would not take a list for a tuple.
+            made = model.model_validate_json(json.dumps(data), strict=True, context=context)
+        except ValidationError as error:
+            places: dict[Loc, Any] = {}
+            for detail in error.errors(include_url=False):
+                loc = _place(data, detail)
+                if not follows(loc, mistakes.holes):
+                    _explain(mistakes, model, detail)
+                places[loc] = _stand_in(detail)
+            data, holes = repaired(data, places, mistakes.holes)
+            mistakes.holes |= holes
+        else:
+            mistakes.lost = entries(source.data) - entries(data)
+            return made, mistakes
+    return None, mistakes
+
+
+def _stand_in(detail: Any) -> Any:
+    """Return something that may be right at the place of a mistake; NOTHING: it is taken out."""
+    kind, context = detail["type"], detail.get("ctx") or {}
+    if kind in ("int_type", "float_type", "finite_number", "missing", "one_key_of", *_BOUNDS):
+        return 1
+    if kind in ("string_type", "string_too_short"):
+        return "x"
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", context["expected"])
+        return allowed[0] if allowed else 1  # the version
+    return NOTHING
+
+
+def _place(data: Any, detail: Any) -> Loc:
+    """Return where the mistake is in the data: of a key that is missing, where it would be."""
+    at = tuple((detail.get("ctx") or {}).get("at", ())) if detail["type"] == "mistake" else ()
+    return _resolve(data, detail["loc"]) + at
 
 
 _EXPECTED = {

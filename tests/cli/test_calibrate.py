@@ -115,7 +115,6 @@ def test_what_is_calibrated() -> None:
         ("llamacpp", "1,4", True, 1, r"^--pair: the machine has one core$"),
         ("http://u:p@h:1/", "4", None, 2, r"^http://h:1/: a running server has the slots that it has; leave --slots"),
         ("http://h:1/", None, True, 2, r"--pair starts two servers"),
-        ("http://h:1/", None, None, 2, r"which model\? Name one that the server has with --model$"),
     ],
 )
 def test_what_cannot_be_is_refused(server: str, slots: str | None, pair: bool | None, cores: int, message: str) -> None:

@@ -11,7 +11,7 @@ from recommend.workloads import PROFILE, both, fan
 from harness.app import sweep as sweeping
 from harness.app.options import SweepOptions
 from harness.cli.app import _main
-from harness.cli.options import budget_s, memory_bytes
+from harness.cli.options import memory_bytes, time_s
 from harness.errors import UserError
 from harness.measure.progress import Progress
 
@@ -157,10 +157,10 @@ def test_without_a_workload_it_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_times_and_sizes() -> None:
-    assert [budget_s(text) for text in ("90s", "5m", "1.5h", "30")] == [90, 300, 5400, 30]
+    assert [time_s("--budget", text) for text in ("90s", "5m", "1.5h", "30")] == [90, 300, 5400, 30]
     assert [memory_bytes(text) for text in ("8GB", "512 MiB")] == [8 * 10**9, 512 * 2**20]
     with pytest.raises(UserError):
-        budget_s("-1s")
+        time_s("--budget", "-1s")
 
 
 def test_what_of_the_file_cannot_be_predicted_is_said_before_the_answer(

@@ -7,30 +7,33 @@ taken for.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from quiet import Quiet
 from recommend.workloads import UNKNOWN, alone, fan, loaded_of
 
-from harness.analysis.measures import index_records, summarise
-from harness.analysis.model import CandidateSummary
+from harness.analysis.analyse import analyse
+from harness.analysis.facts import MeasurementEnd, OpenQuestion
+from harness.analysis.model import Analysis
 from harness.cli.app import _main
+from harness.measure.until import Until
 from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.recommend.answer import Recommended, recommend
-from harness.recommend.confirm import Until, comparisons_of, confirmed, contenders, expected_s, to_measure, within
+from harness.recommend.confirm import LEAST_REPEATS, confirmed, contenders, expected_s, to_measure, within
 from harness.recommend.evaluate import Problem
-from harness.recommend.facts import MeasurementEnd, TooFewRepeats
+from harness.recommend.facts import TooFewRepeats
 from harness.recommend.space import design_space
 from harness.recommend.workers import in_process
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import find_runs
 from harness.wording.recommendations import end_text, note_text, recommended
 from harness.workload.schema import FrozenDict
+
+OPEN = (OpenQuestion("a", ("fan",), 3, 20, against="b"),)
 
 
 def found_of(folder: Path) -> tuple[Recommended, Profile]:
@@ -44,6 +47,7 @@ def found_of(folder: Path) -> tuple[Recommended, Profile]:
 def run_folder(folder: Path, found: Recommended, profile: Profile, repeats: int) -> Path:
     loaded = to_measure(found, contenders(found, UNKNOWN))
     run = predict(loaded, profile, repeats=max(1, repeats)).run._replace(origin="measured", workload=loaded.resolved())
+    run = run._replace(options={"until": "resolved"})
     if not repeats:  # the warm-up alone
         run = run._replace(trials=(), calls=[], jobs=[], delays=[])
     path = folder / f"run-{repeats}-{profile.name}"
@@ -137,11 +141,11 @@ def test_it_looks_again_where_there_are_half_as_many_repeats_more(tmp_path: Path
     found, profile = found_of(tmp_path)
     looked: list[tuple[int, int]] = []
 
-    def resolved(summaries: Sequence[CandidateSummary], looks: int) -> bool:
-        looked.append((summaries[0].repeats, looks))
-        return False
+    def questions(analysis: Analysis) -> tuple[OpenQuestion, ...]:
+        looked.append((analysis.run.repeats, analysis.looks))
+        return OPEN
 
-    until = Until(1e9, lambda: 0.0, resolved=resolved)
+    until = Until(1e9, lambda: 0.0, questions=questions)
     for n in range(1, 14):
         until(run_folder(tmp_path, found, profile, n))
     assert looked == [(3, 1), (5, 2), (8, 3), (12, 4)]
@@ -155,13 +159,14 @@ def test_who_looks_again_needs_a_wider_interval(tmp_path: Path) -> None:
             "slots": FrozenDict({k: s.model_copy(update={"noise": 0.3}) for k, s in profile.slots.items()}),
         }
     )
-    run = read_run(run_folder(tmp_path, found, noisy, 4))
-    summaries = summarise(run, index_records(run))
-    first, third = (comparisons_of(summaries, looks) for looks in (1, 3))
-    for one, other in zip(first, third, strict=True):
-        assert one.low is not None and one.high is not None and other.low is not None and other.high is not None
-        assert other.low < one.low <= one.high < other.high
-        assert other.comparisons == 6 * one.comparisons  # 3 x 4 over 1 x 2
+    run = read_run(run_folder(tmp_path, found, noisy, 8))
+    third, fixed = analyse(run), analyse(run._replace(options={"repeats": 8}))
+    assert (third.looks, fixed.looks) == (3, 0)
+    for path, before in zip(third.paths, fixed.paths, strict=True):
+        for other, one in zip(path.comparisons, before.comparisons, strict=True):
+            assert one.low is not None and one.high is not None and other.low is not None and other.high is not None
+            assert other.low < one.low <= one.high < other.high
+            assert other.comparisons == 12 * one.comparisons  # look 3 of them has 1 / (3 x 4) of the error
 
 
 def test_a_whole_recommendation_on_simulated_servers(
@@ -200,7 +205,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     def until(budget_s: float) -> Until:
         nonlocal now_s
         now_s = 0.0
-        return Until(budget_s, lambda: now_s, trial_s=trial_s, resolved=lambda summaries, looks: False)
+        return Until(budget_s, lambda: now_s, least=LEAST_REPEATS, trial_s=trial_s, questions=None)
 
     limit = until(100 + 20 * len(names))
     now_s = 99.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.analysis.facts import MeasurementEnd
 from harness.recommend.facts import (
     BudgetTooShort,
     CouldNotMeasure,
     LateInAnswer,
     LateInQueue,
-    MeasurementEnd,
     NothingToCompare,
     OtherMachine,
     RecommendationNote,

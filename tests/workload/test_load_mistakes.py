@@ -224,9 +224,9 @@ def test_no_damage_to_a_file_gives_anything_but_mistakes(tmp_path: Path) -> None
     assert refused > len(lines) / 2
 
 
-def test_lists_at_most_ten_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = message(tmp_path, monkeypatch, HEAD + "".join(f"x{i}: 1\n" for i in range(14)))
-    assert len(text.split("\n")) == 11
+def test_lists_at_most_twenty_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = message(tmp_path, monkeypatch, HEAD + "".join(f"x{i}: 1\n" for i in range(24)))
+    assert len(text.split("\n")) == 21
     assert text.split("\n")[-1] == "... and 4 more"
 
 

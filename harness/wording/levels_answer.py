@@ -1,0 +1,137 @@
+"""The answer of a probe: how many calls at once a server is worth sending, and what each then gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.analysis.levels import Level, Levels
+from harness.analysis.statistics import EQUIVALENCE
+from harness.units import count, rate, seconds
+from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.wording.ratios import percent_more
+
+__all__ = ["levels_answer", "useful_level"]
+
+
+def levels_answer(found: Sequence[Levels], machine: str = "", rounds: int = 1) -> Answer:
+    """Return the answer on one server or two.
+
+    Args:
+        found: the servers' concurrency levels.
+        machine: that they stand on, in words; "": not known.
+        rounds: how often each level was measured.
+    """
+    best = max(found, key=lambda one: useful_level(one).aggregate_tokens_per_s)
+    simplest = found[0]
+    equal = _rate(best) <= EQUIVALENCE * _rate(simplest)
+    chosen = simplest if equal else best
+    models = dict.fromkeys(one.model for one in found if one.model)
+    engines = dict.fromkeys(one.engine for one in found if one.engine)
+    origins = " and ".join(dict.fromkeys(one.origin for one in found))
+    basis = (" + ".join(models), " + ".join(engines), machine, f"{origins}, {count(rounds, 'round')}")
+    parts = (
+        part("Why", *_why(found, chosen, equal=equal)),
+        AnswerPart("Do this", tuple(_do(chosen))),
+        part("How sure", *_how_sure(chosen, rounds)),
+        part("Details", "This command with --full prints every level."),
+    )
+    return Answer(
+        tuple(_warnings(found)),
+        _headline(found, chosen),
+        tuple(text for text in basis if text),
+        _table(found, chosen),
+        tuple(one for one in parts if one.lines),
+    )
+
+
+def useful_level(one: Levels) -> Level:
+    """Return the first level whose throughput is within 5 % of the best."""
+    most = max(row.aggregate_tokens_per_s for row in one.rows)
+    return next(row for row in one.rows if row.aggregate_tokens_per_s * EQUIVALENCE >= most)
+
+
+def _rate(one: Levels) -> float:
+    return useful_level(one).aggregate_tokens_per_s
+
+
+def _headline(found: Sequence[Levels], chosen: Levels) -> str:
+    n = useful_level(chosen).concurrent
+    which = f'Use "{chosen.label}", ' if len(found) > 1 else ""
+    calls = "one call at a time" if n == 1 else f"at most {n} calls at once"
+    manner = "serially" if n == 1 else "batched"
+    slots = "" if chosen.slots_found is None else f" ({count(chosen.slots_found, 'slot')})"
+    return f"{which}{'send' if which else 'Send'} calls {manner}, {calls}{slots}."
+
+
+def _table(found: Sequence[Levels], chosen: Levels) -> AnswerTable:
+    several = len(found) > 1
+    titles = (("all", "tok/s"), ("tok/s per", "request"), ("wait for", "a turn"))
+    columns = [
+        (one.label if several and below == "tok/s" else above, below)
+        for one in found
+        for above, below in (titles[:2] if several else titles)
+    ]
+    by_level = [{row.concurrent: row for row in one.rows} for one in found]
+    best = useful_level(chosen).concurrent
+    rows = []
+    for concurrent in sorted(set().union(*by_level)):
+        cells: list[str] = []
+        for levels in by_level:
+            row = levels.get(concurrent)
+            cells.append(_number(row.aggregate_tokens_per_s if row else None))
+            cells.append(_number(row.per_call_tokens_per_s if row else None))
+            if not several:
+                known = row is not None and row.queue_wait_s is not None
+                cells.append(seconds(row.queue_wait_s or 0.0) if row is not None and known else "-")
+        label = f"{count(concurrent, 'call')} at once"
+        rows.append(AnswerRow(str(concurrent), label, concurrent == best, tuple(cells)))
+    return AnswerTable(tuple(columns), tuple(rows))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.0f}" if value >= 99.5 else f"{value:.1f}"
+
+
+def _why(found: Sequence[Levels], chosen: Levels, *, equal: bool) -> Iterator[str]:
+    one, at = chosen.rows[0], useful_level(chosen)
+    if at.concurrent > one.concurrent:
+        gain = percent_more(at.aggregate_tokens_per_s / one.aggregate_tokens_per_s)
+        yield f"{at.concurrent} at once reach {rate(at.aggregate_tokens_per_s)} in all, {gain} than {one.concurrent}."
+    else:
+        yield f"One call at a time reaches {rate(one.aggregate_tokens_per_s)}, and more at once gain nothing."
+    each = at.per_call_tokens_per_s
+    alone = one.per_call_tokens_per_s
+    if each and alone and at.concurrent > one.concurrent:
+        yield f"Each call then gets {rate(each)}; alone it gets {rate(alone)}."
+    if len(found) > 1:
+        other = next(levels for levels in found if levels is not chosen)
+        if equal:
+            yield f'"{other.label}" reaches the same within 5 %.'
+        else:
+            more = percent_more(_rate(chosen) / _rate(other))
+            yield f'"{chosen.label}" reaches {more} than "{other.label}".'
+
+
+def _do(chosen: Levels) -> Iterator[AnswerLine]:
+    n = useful_level(chosen).concurrent
+    yield AnswerLine(f"limit = asyncio.Semaphore({n})  # around each call", code=True)
+    if chosen.slots_found is not None and n > chosen.slots_found:
+        yield AnswerLine("More slots may gain more: slotwise sweep tries them.")
+
+
+def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:
+    if rounds == 1:
+        yield "One round of each level: no interval. --rounds 5 takes medians of five."
+    else:
+        yield f"Medians of {rounds} rounds."
+    yield "It is about equal calls. slotwise run measures a whole pipeline."
+    if chosen.origin != "measured":
+        yield "Emulated: the server was simulated. No engine was measured."
+
+
+def _warnings(found: Sequence[Levels]) -> Iterator[str]:
+    for one in found:
+        if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
+            yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} asked for."
+        if short := sum(row.short_answers for row in one.rows):
+            yield f"{one.label}: {count(short, 'answer')} stopped before the length that was asked for."
