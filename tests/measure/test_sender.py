@@ -121,7 +121,7 @@ def test_a_prompt_that_was_cut_without_a_word_is_an_error(
         chat, p = Chat(server.url, "m", loop.time, transport=fake.transport()), pipeline("p", *SINGLE)
         (node,) = p.graph.nodes
         texts: Texts[str, tuple[str | None, str]] = Texts(
-            lambda *_: (None, user), {(p.name, node.name): Readable({}, "", starts=False)}, listed=listed
+            lambda *_: (None, user), {(p.name, node.name): Readable({})}, listed=listed
         )
         plan, endpoints = plan_of("c", (queue_of("s", 1),), (p,)), {"s": Endpoint(server, chat, None)}
         sender = Sender(plan, (p,), endpoints, {(p.name, node.name): AGENT}, texts, zero_s=0.0, seed=7, repeat=0)
