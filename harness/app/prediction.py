@@ -75,14 +75,15 @@ def profiles_of(named: Sequence[str], near: Path, loaded: Loaded, *, unused: boo
 def _check_named(one: Named, text: str, others: Mapping[str, str], machines: Sequence[str], loaded: Loaded) -> None:
     """Raise UserError where a profile is for nobody, or stands beside one that is for the same."""
     prefix = "" if one.machine is None else f"{one.machine}:"
-    if not one.profile or (others and "" in {one.model, *others} and one.model not in others):
+    twice = one.model in others and (one.model or one.machine is not None)
+    if not one.profile or (others and "" in {one.model, *others} and not twice):
         such = f"--profile {machines[0]}=NAME" if machines and not prefix else f"--profile {prefix}gemma3-270m=NAME"
         by = "model or by machine" if machines else "model"
         raise UserError(
             f'--profile: several go by {by}, such as --profile {prefix}smollm2-135m=NAME {such}, found "{text}"'
         )
     if one.model in others:
-        whom = f'model "{one.model}"' if one.model else "everything" if one.machine is None else ""
+        whom = f'model "{one.model}"' if one.model else ""
         where = f'machine "{one.machine}"' if one.machine is not None else ""
         raise UserError(f"--profile: two profiles for {' on '.join(filter(None, (whom, where)))}; give one")
     specs = loaded.known_servers.values()

@@ -76,7 +76,7 @@ def test_a_machine_has_its_own_else_that_of_the_rest(
         ((), "there is no profile for machines gpu0, gpu1: give --profile gpu0=NAME --profile gpu1=NAME, or one"),
         (("gpu0=one", "gpu1=two"), "there is no profile for the servers that name no machine"),
         (("gpu0=one",), r"no profile for machine gpu1: give --profile gpu1=NAME, or one for all that have none"),
-        (("one", "two"), "two profiles for everything; give one"),
+        (("one", "two"), 'several go by model or by machine, such as .* --profile gpu0=NAME, found "two"'),
         (("gpu0=one", "gpu0=two", "three"), 'two profiles for machine "gpu0"; give one'),
         (("gpu0:none=one", "gpu0:none=two"), 'two profiles for model "none" on machine "gpu0"; give one'),
         (("one", "none=two"), 'several go by model or by machine, such as .* --profile gpu0=NAME, found "none=two"'),
