@@ -35,6 +35,7 @@ class Scored(NamedTuple):
     profile: str
     lengths: str  # of calls, in the prediction: "as observed" or "forecast"
     notes: tuple[str, ...]  # of the prediction
+    recommended: str | None = None  # by the prediction
 
 
 def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Scored:
@@ -85,14 +86,15 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
         by_model=by_model,
         by_machine=by_machine,
     ).run
-    found = figures.score(analysis, analyse(predicted), run, predicted)
+    foreseen = analyse(predicted)
+    found = figures.score(analysis, foreseen, run, predicted)
     if not found.rows:
         raise UserError(f"{folder}: nothing in this run can be compared with the prediction")
     if run.origin != "emulated":  # against a simulated server it says nothing of the machine
         remember(_entry(profiles.name, loaded, found, run, lengths))
-    return Scored(
-        Measured(folder, run, analysis), found, profiles.name, lengths, tuple(note.text for note in predicted.notes)
-    )
+    notes = tuple(note.text for note in predicted.notes)
+    name = foreseen.choice.candidate
+    return Scored(Measured(folder, run, analysis), found, profiles.name, lengths, notes, name)
 
 
 def keep_score(scored: Scored) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import check_fail_on, fail_on_option, json_option, typed
+from harness.cli.options import Full, check_fail_on, fail_on_option, json_option, typed
 
 __all__ = ["compare"]
 
@@ -27,6 +27,7 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one HTML page, too; an older one is replaced.")
     ] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print JSON instead.")] = False,
 ) -> None:
     """Say what became faster or slower from one run to the next, per candidate and path, with intervals."""
@@ -52,8 +53,14 @@ def compare(
     else:
         from rich.console import Console
 
+        from harness.report.answer import print_answer
         from harness.report.between import between_report
+        from harness.wording.between_answer import between_answer
 
-        Console(highlight=False).print(between_report(found))
+        console = Console(highlight=False)
+        print_answer(between_answer(found, [run for _, run in compared.runs]), console)
+        if full:
+            console.print()
+            console.print(between_report(found))
     worse = any(one.verdict in ("regression", "mixed") for one in found)
     raise typer.Exit(int("regression" in (fail_on or ()) and worse))

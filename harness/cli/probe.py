@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.app.options import ProbeOptions
-from harness.cli.options import json_option, model_option, whole_numbers
+from harness.cli.options import Full, json_option, model_option, whole_numbers
 from harness.errors import UserError
 
 __all__ = ["probe"]
@@ -30,6 +30,7 @@ def probe(
     rungs: Annotated[str, typer.Option(help="How many calls at once, comma-separated.")] = "1,2,4,8",
     rounds: Annotated[int, typer.Option(min=1, max=50, help="Measure every rung so often; medians are shown.")] = 1,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this SVG file.")] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Find a server's real slots from outside, and its ladder: 1, 2, 4, 8 equal calls at once."""
@@ -56,6 +57,13 @@ def probe(
     else:
         from rich.console import Console
 
+        from harness.app.machine import machine_here
+        from harness.report.answer import print_answer
         from harness.report.levels import levels_report
+        from harness.wording.levels_answer import levels_answer
 
-        Console(highlight=False).print(levels_report(found))
+        console = Console(highlight=False)
+        print_answer(levels_answer(found, machine_here(), rounds), console)
+        if full:
+            console.print()
+            console.print(levels_report(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from harness.cli.options import (
     PROFILES,
     Assume,
     Extrapolate,
+    Full,
     Policies,
     Repeats,
     json_option,
@@ -42,6 +44,7 @@ def score(
     assume: Assume = None,
     extrapolate: Extrapolate = False,
     out: Annotated[Path, out_option("Folder for the run's own folder.")] = Path("reports"),
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
@@ -65,7 +68,7 @@ def score(
     with progress_for(sys.stderr) as progress:
         scored = join(file, options, progress)
     if scored.score is None:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
-        raise typer.Exit(conclude(scored.measured, as_json=as_json))
+        raise typer.Exit(conclude(scored.measured, as_json=as_json, full=full))
     origin = scored.measured.run.origin
     if as_json:
         import json
@@ -76,8 +79,19 @@ def score(
     else:
         from rich.console import Console
 
+        from harness.report.answer import print_answer
         from harness.report.score import score_report
+        from harness.report.score_answer import score_answer
 
-        Console(highlight=False).print(score_report(scored.score, scored.notes, scored.lengths, origin))
+        console, measured = Console(highlight=False), scored.measured
+        assert measured.analysis is not None
+        again = f"slotwise report {shlex.quote(str(measured.folder))}"
+        print_answer(
+            score_answer(scored.score, measured.analysis, scored.profile, scored.lengths, scored.recommended, again),
+            console,
+        )
+        if full:
+            console.print()
+            console.print(score_report(scored.score, scored.notes, scored.lengths, origin))
     keep_score(scored)
     print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)

@@ -10,7 +10,7 @@ import typer
 
 from harness.app.options import SweepOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.options import engine_option, json_option, model_option, server_option
+from harness.cli.options import Full, engine_option, json_option, model_option, server_option
 
 __all__ = ["sweep", "sweep_and_show"]
 
@@ -32,6 +32,7 @@ def sweep(
     tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
+    full: Full = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Try 1, 2, 4, 8, ... slots until throughput is flat, memory is full, or the server does not start."""
@@ -44,10 +45,10 @@ def sweep(
         rounds=rounds,
         threads=threads,
     )
-    raise typer.Exit(sweep_and_show(tuple(model or ()), options, as_json=as_json))
+    raise typer.Exit(sweep_and_show(tuple(model or ()), options, as_json=as_json, full=full))
 
 
-def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: bool) -> int:
+def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: bool, full: bool = False) -> int:
     """Sweep, print what was found, and return the exit code; what ended it early is raised."""
     from harness.app.sweep import sweep as measure
     from harness.report.progress import progress_for
@@ -64,9 +65,16 @@ def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: boo
     elif swept.sweeps:
         from rich.console import Console
 
+        from harness.app.machine import machine_here
+        from harness.report.answer import print_answer
         from harness.report.sweep import sweep_report
+        from harness.wording.sweep_answer import sweep_answer
 
-        Console(highlight=False).print(sweep_report(swept.sweeps))
+        console = Console(highlight=False)
+        print_answer(sweep_answer(swept.sweeps, machine_here()), console)
+        if full:
+            console.print()
+            console.print(sweep_report(swept.sweeps))
     if swept.failure is not None:
         raise swept.failure
     return INTERRUPTED if swept.interrupted else 0

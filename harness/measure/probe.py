@@ -124,4 +124,5 @@ async def measure_levels(
             rows[concurrent].append(level_of(records, baseline, pinned_tokens=tokens))
     progress.trials(())
     medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
-    return Levels(name, endpoint.server.slots_asked, slots, medians, origin_of([endpoint.server]))
+    server = endpoint.server
+    return Levels(name, server.slots_asked, slots, medians, origin_of([server]), server.model, server.version)

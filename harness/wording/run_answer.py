@@ -261,7 +261,7 @@ def _next(analysis: Analysis) -> Iterator[str]:
 
 def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     subject = _subject(analysis, path)
-    return f"{subject.text} equal within 5 %" if found.relation == "equivalent" else subject.takes_between(found)
+    return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
 
 
 def _open_questions(analysis: Analysis) -> Iterator[str]:

@@ -1,0 +1,106 @@
+"""The answer of a comparison of runs: what became faster or slower, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.analysis.between import Between, BetweenRow, Summary
+from harness.units import count, seconds
+from harness.wording.answer import Answer, AnswerRow, AnswerTable, part
+from harness.wording.comparisons import compared
+from harness.wording.ratios import Subject, between
+
+__all__ = ["between_answer"]
+
+_WORSE, _BETTER = ("now fails", "slower"), ("faster", "now works")
+_HEADLINES = {
+    "regression": "Worse: {what}.",
+    "improvement": "Better: {what}.",
+    "mixed": "Better in some respects and worse in others: {what}.",
+    "equal": "Equal within 5 %.",
+    "not resolvable": "No measurable difference.",
+}
+
+
+def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
+    """Return the answer on one run or several against another; `runs` are all of them."""
+    rows = [(one, row) for one in found for row in one.rows]
+    changed = [row for _, row in rows if row.verdict in (*_WORSE, *_BETTER)]
+    verdicts = {one.verdict for one in found}
+    verdict = verdicts.pop() if len(verdicts) == 1 else "mixed"
+    what = count(len(changed), "candidate on its path changed", "candidates on their paths changed")
+    if len(changed) == 1:
+        what = f"{changed[0].candidate} ({changed[0].path}) {changed[0].verdict}"
+    warnings = tuple(notice for one in found for notice in compared(one).notices)
+    parts = (
+        part("Why", *_why(found)),
+        part("Do this", *_do(verdict)),
+        part("How sure", *_how_sure(found, rows)),
+        part("Details", "This command with --full prints intervals and what else is different."),
+    )
+    return Answer(
+        warnings,
+        _HEADLINES[verdict].format(what=what),
+        tuple(filter(None, _basis(runs))),
+        _table(found, rows),
+        tuple(one for one in parts if one.lines),
+    )
+
+
+def _basis(runs: Sequence[Summary]) -> Iterator[str]:
+    """Say what the runs ran on: what they have in common once."""
+    servers = [server for run in runs for server in run.run.servers]
+    yield " + ".join(dict.fromkeys(server.model for server in servers if server.model)) or "no model"
+    yield " + ".join(dict.fromkeys(server.version.partition(" ")[0] for server in servers if server.version))
+    yield " / ".join(dict.fromkeys(str(run.run.machine["cpu"]) for run in runs if "cpu" in run.run.machine))
+    yield " and ".join(dict.fromkeys(run.run.origin for run in runs))
+
+
+def _table(found: Sequence[Between], rows: Sequence[tuple[Between, BetweenRow]]) -> AnswerTable:
+    columns = (("", "before"), ("", "now"), ("", "change"), ("", "verdict"))
+    shown = [
+        AnswerRow(
+            row.candidate,
+            f"{row.candidate}, {row.path}" + (f", {one.now}" if len(found) > 1 else ""),
+            row.verdict in (*_WORSE, *_BETTER),
+            (_time(row.before_s), _time(row.now_s), _change(row), row.verdict),
+        )
+        for one, row in rows
+    ]
+    order = {"now fails": 0, "slower": 1, "faster": 2, "now works": 3}
+    verdicts = [row.verdict for _, row in rows]
+    ranked = sorted(zip(verdicts, shown, strict=True), key=lambda pair: order.get(pair[0], 4))
+    return AnswerTable(columns, tuple(row for _, row in ranked))
+
+
+def _time(value_s: float | None) -> str:
+    return "-" if value_s is None else seconds(value_s)
+
+
+def _change(row: BetweenRow) -> str:
+    return "-" if row.comparison is None else f"{(row.comparison.ratio - 1) * 100:+.1f} %"
+
+
+def _why(found: Sequence[Between]) -> Iterator[str]:
+    for one in found:
+        changed = compared(one).changed
+        if changed:
+            yield f"What else is different in {one.now}: {'; '.join(changed)}."
+
+
+def _do(verdict: str) -> Iterator[str]:
+    if verdict in ("regression", "mixed"):
+        yield "Look at what else is different, and repeat the slower run on an idle machine."
+    elif verdict == "not resolvable":
+        yield "More repeats of both runs would narrow it: slotwise run --repeats."
+    else:
+        yield "Nothing: keep the newer run as the baseline (--baseline FILE)."
+
+
+def _how_sure(found: Sequence[Between], rows: Sequence[tuple[Between, BetweenRow]]) -> Iterator[str]:
+    known = [(row, row.comparison) for _, row in rows if row.comparison is not None and row.comparison.interval]
+    if known:
+        row, widest = max(known, key=lambda pair: abs(pair[1].ratio - 1))
+        said = Subject(f"{row.candidate} ({row.path})").takes(widest.ratio)
+        yield f"{said}{between(widest)} (95 % intervals)."
+    yield compared(found[0]).method.partition(". ")[0] + "."
