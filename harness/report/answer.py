@@ -168,7 +168,8 @@ def _table(table: AnswerTable, most: int, width: int) -> Iterator[_Line]:
     label_width = min(room, longest)
     for line in (0, 1):
         head = "".join(" " * _GAP + f"{heads[number][line]:>{widths[number]}}" for number in shown)
-        yield _Line(f"{'':<{label_width + 2}}{head}".rstrip(), "dim")
+        if head.strip():
+            yield _Line(f"{'':<{label_width + 2}}{head}".rstrip(), "dim")
     for row, texts in zip(rows, cells, strict=True):
         mark = "→ " if row.recommended else "  "
         body = "".join(" " * _GAP + f"{texts[number]:>{widths[number]}}" for number in shown)

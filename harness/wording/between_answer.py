@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.between import Between, BetweenRow, Summary
-from harness.units import count, seconds
+from harness.units import seconds
 from harness.wording.answer import Answer, AnswerRow, AnswerTable, part
 from harness.wording.comparisons import compared
 from harness.wording.ratios import Subject, between
@@ -16,7 +16,7 @@ _WORSE, _BETTER = ("now fails", "slower"), ("faster", "now works")
 _HEADLINES = {
     "regression": "Worse: {what}.",
     "improvement": "Better: {what}.",
-    "mixed": "Better in some respects and worse in others: {what}.",
+    "mixed": "Mixed: {what}.",
     "equal": "Equal within 5 %.",
     "not resolvable": "No measurable difference.",
 }
@@ -28,7 +28,11 @@ def between_answer(found: Sequence[Between], runs: Sequence[Summary]) -> Answer:
     changed = [row for _, row in rows if row.verdict in (*_WORSE, *_BETTER)]
     verdicts = {one.verdict for one in found}
     verdict = verdicts.pop() if len(verdicts) == 1 else "mixed"
-    what = count(len(changed), "candidate on its path changed", "candidates on their paths changed")
+    what = ", ".join(
+        f"{len(those)} of {len(rows)} {word}"
+        for word in (*_WORSE, *_BETTER)
+        if (those := [row for row in changed if row.verdict == word])
+    )
     if len(changed) == 1:
         what = f"{changed[0].candidate} ({changed[0].path}) {changed[0].verdict}"
     warnings = tuple(notice for one in found for notice in compared(one).notices)
@@ -78,7 +82,7 @@ def _time(value_s: float | None) -> str:
 
 
 def _change(row: BetweenRow) -> str:
-    return "-" if row.comparison is None else f"{(row.comparison.ratio - 1) * 100:+.1f} %"
+    return "-" if row.comparison is None else f"{round(100 * (row.comparison.ratio - 1), 1) + 0.0:+.1f} %"
 
 
 def _why(found: Sequence[Between]) -> Iterator[str]:
@@ -101,6 +105,8 @@ def _how_sure(found: Sequence[Between], rows: Sequence[tuple[Between, BetweenRow
     known = [(row, row.comparison) for _, row in rows if row.comparison is not None and row.comparison.interval]
     if known:
         row, widest = max(known, key=lambda pair: abs(pair[1].ratio - 1))
-        said = Subject(f"{row.candidate} ({row.path})").takes(widest.ratio)
-        yield f"{said}{between(widest)} (95 % intervals)."
+        subject = Subject(f"{row.candidate} ({row.path})")
+        said = f"{subject.takes(widest.ratio)}{between(widest)}"
+        said = subject.against(widest) if widest.relation == "equivalent" else said
+        yield f"The largest change, with its 95 % interval: {said}."
     yield compared(found[0]).method.partition(". ")[0] + "."

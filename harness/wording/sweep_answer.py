@@ -89,8 +89,9 @@ def _do(known: Sequence[Sweep]) -> Iterator[AnswerLine]:
             yield AnswerLine(f"limit = asyncio.Semaphore({n})  # around each call", code=True)
             continue
         context = f" OLLAMA_CONTEXT_LENGTH={sweep.context_tokens}" if sweep.context_tokens else ""
-        name = f"  # {sweep.model}" if len(known) > 1 else ""
-        yield AnswerLine(f"OLLAMA_NUM_PARALLEL={n}{context} ollama serve{name}", code=True)
+        if len(known) > 1:
+            yield AnswerLine(f"{sweep.model}:")
+        yield AnswerLine(f"OLLAMA_NUM_PARALLEL={n}{context} ollama serve", code=True)
 
 
 def _how_sure(known: Sequence[Sweep]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def _where(sweep: Sweep) -> str:
     ]
     with_ = "" if sweep.varied == "slots" else " at once"
     return (
-        f"It saturates at {count(found.slots, what)}{with_}: {_rates(found)}. More gain nothing: "
+        f"Throughput stops rising at {count(found.slots, what)}{with_}: {_rates(found)}. More gain nothing: "
         f"{', '.join(gains)} (95 % intervals, below 5 %)."
     )
 
