@@ -10,6 +10,7 @@ from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.report.bars import KINDS, parts_text
 from harness.report.cells import cell_of
+from harness.report.chart_style import Drawing
 from harness.report.graph_svg import graph_svg
 from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
@@ -23,9 +24,9 @@ __all__ = ["html_report"]
 
 
 def html_report(
-    analysis: Analysis, details: Details, charts: Mapping[str, str], score: SavedScore | None = None
+    analysis: Analysis, details: Details, charts: Mapping[str, Drawing], score: SavedScore | None = None
 ) -> str:
-    """Return the page. `charts` are SVG texts by name, as `charts_of` and `detail_charts` name them."""
+    """Return the page. `charts` are drawings by name, as `charts_of` and `detail_charts` name them."""
     text = said(analysis)
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
     summaries = [summary for candidate in analysis.candidates for summary in candidate.pipelines]
