@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import altair as alt
 
@@ -173,10 +173,11 @@ def _chart(found: Between, layout: Layout) -> alt.TopLevelMixin | None:
     return styled(chart, layout)
 
 
-def _sides(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int, list[dict[str, Any]]]]:
+def _sides(rows: Sequence[dict[str, Any]]) -> list[tuple[Literal["left", "right"], int, list[dict[str, Any]]]]:
     """Return the rows whose words stand to the right of the dot, and those where there is more room to the left."""
     right, left = ([row for row in rows if (row["ratio"] > 1) == slower] for slower in (False, True))
-    return [(align, dx, some) for align, dx, some in (("left", 7, right), ("right", -7, left)) if some]
+    sides: list[tuple[Literal["left", "right"], int, list[dict[str, Any]]]] = [("left", 7, right), ("right", -7, left)]
+    return [side for side in sides if side[2]]
 
 
 def _ticks(furthest: float) -> list[int]:

@@ -21,7 +21,6 @@ __all__ = [
     "NARROW",
     "WIDE",
     "Drawing",
-    "Labels",
     "Layout",
     "Rows",
     "colour_of",
@@ -29,8 +28,9 @@ __all__ = [
     "drawn",
     "goal_rules",
     "kinds_colour",
-    "labels_of",
+    "narrow_axis",
     "no_legend",
+    "plain_names",
     "rows_of",
     "side_by_side",
     "styled",
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 
 
 WIDE = Layout(640, 310, 240, 34, 12, 15, 78, 104, 34, 24, 8, 12)
-NARROW = Layout(328, 290, 200, 42, 11, 13, 44, 58, 0, 10, 4, 4)
+NARROW = Layout(346, 296, 200, 42, 11, 13, 48, 62, 0, 10, 4, 4)
 
 _ABOVE = 15  # room for a name above its row
 _LONGEST = 52  # of a name on a line of its own
@@ -125,7 +125,7 @@ def styled(chart: Any, layout: Layout) -> alt.TopLevelMixin:
 def titled(layout: Layout, title: str, *below: str) -> alt.TitleParams:
     """Return a title with what stands below it: broken between words where a line is too long."""
     lines = [line for text in below if text for line in _wrapped(text, layout.subtitle_length)]
-    return alt.TitleParams(_wrapped(title, layout.title_length), **({"subtitle": lines} if lines else {}))
+    return alt.TitleParams(_wrapped(title, layout.title_length), subtitle=lines or alt.Undefined)
 
 
 def _wrapped(text: str, most: int) -> list[str]:
@@ -195,28 +195,13 @@ def rows_of(layout: Layout, field: str, names: Sequence[str], step: int | None =
     return Rows(y, step, _ABOVE // 2, (text.encode(x=alt.value(0), y=y, text="label:N"),))
 
 
-class Labels(NamedTuple):
-    """What stands beside points: names, or numbers and what they stand for."""
-
-    of: Mapping[str, str]
-    legend: tuple[str, ...]  # lines
-
-
-def labels_of(layout: Layout, names: Iterable[str]) -> Labels:
-    """Label points by name, or where one is too long or there are many by numbers with a legend."""
-    known = list(dict.fromkeys(names))
-    if max(map(len, known), default=0) <= layout.point_name:
-        return Labels({name: name for name in known}, ())
-    of = {name: str(number) for number, name in enumerate(known, 1)}
-    return Labels(of, tuple(f"{number}  {shortened(name, _LONGEST)}" for name, number in of.items()))
-
-
 # --- axes and goals ---------------------------------------------------------------------------------------------------
 
 
 def narrow_axis(layout: Layout, **more: Any) -> alt.Axis:
     """Return a vertical axis; on a phone it has a fixed width, so that the whole chart has."""
-    return alt.Axis(**({"minExtent": _AXIS, "maxExtent": _AXIS} if layout is NARROW else {}), **more)
+    fixed: dict[str, Any] = {"minExtent": _AXIS, "maxExtent": _AXIS} if layout is NARROW else {}
+    return alt.Axis(**fixed, **more)
 
 
 def goal_rules(
@@ -235,7 +220,7 @@ def goal_rules(
     for number, (what, at_s) in enumerate(near.items()):
         data = alt.Chart(alt.InlineData(values=[{"goal": at_s, "label": f"goal: {what} {seconds(at_s)}"}]))
         rule = data.mark_rule(color=_GOAL, strokeWidth=1.5, strokeDash=[5, 3])
-        end = {"align": "right", "dx": -4} if at_s > largest_s / 2 else {"align": "left", "dx": 4}
+        end: dict[str, Any] = {"align": "right", "dx": -4} if at_s > largest_s / 2 else {"align": "left", "dx": 4}
         if along == "x":
             text = data.mark_text(
                 baseline="top", dy=2 + number * (layout.font + 2), color=_GOAL, fontSize=layout.font, **end

@@ -134,7 +134,9 @@ def _times(analysis: Analysis, layout: Layout, pipelines: Sequence[str], what: s
     panels = []
     order = plain_names(candidate.name for candidate in analysis.candidates)
     for pipeline in pipelines:
-        dots, bars, most = [], [], 0
+        dots: list[dict[str, Any]] = []
+        bars: list[dict[str, Any]] = []
+        most = 0
         for candidate in analysis.candidates:
             summary = _of(candidate, pipeline)
             name, found = plain(candidate.name), figure(summary)
@@ -290,7 +292,8 @@ def _time_split(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
                 title=titled(
                     layout,
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
-                    "means of all jobs along the critical path: a few slow jobs make them longer than the medians above",
+                    "means of all jobs along the critical path; the times above are medians, "
+                    "which a few slow jobs do not move",
                 ),
             )
         )

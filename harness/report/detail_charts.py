@@ -20,7 +20,6 @@ from harness.report.chart_style import (
     dash_of,
     goal_rules,
     kinds_colour,
-    labels_of,
     narrow_axis,
     no_legend,
     plain_names,
@@ -29,7 +28,7 @@ from harness.report.chart_style import (
     titled,
 )
 from harness.report.charts import few, goals_of
-from harness.report.text import plain
+from harness.report.text import numbered, plain
 from harness.units import seconds
 
 __all__ = ["detail_charts", "point_labels"]
@@ -69,7 +68,7 @@ def _latency(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLev
     ]
     for pipeline in dict.fromkeys(curve.pipeline for curve in curves):
         mine = [curve for curve in curves if curve.pipeline == pipeline]
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"candidate": plain(curve.candidate), "seconds": s, "share": share}
             for curve in mine
             for s, share in _steps(curve)
@@ -96,7 +95,7 @@ def _latency(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLev
                 height=layout.height,
                 title=titled(
                     layout,
-                    f"{what.capitalize()} of {plain(pipeline)} ({analysis.run.origin})",
+                    f"All {what}s of {plain(pipeline)}, from the shortest on ({analysis.run.origin})",
                     f"share of jobs that took no longer: the median is at 50 %; {of_each} jobs a candidate{rest}",
                     far,
                 ),
@@ -126,7 +125,7 @@ def _arriving(
 ) -> list[alt.Chart | alt.LayerChart]:
     pipeline = mine[0].pipeline
     what = "reply time" if mine[0].path == "interactive" else "pipeline time"
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"candidate": plain(one.candidate), "seconds": at.time_s, "came": (at.from_s + at.to_s) / 2}
         for one in mine
         for at in one.stretches
@@ -157,7 +156,8 @@ def _arriving(
         title=titled(
             layout,
             f"{what.capitalize()} of {plain(pipeline)} by when jobs came ({analysis.run.origin})",
-            f"medians of the jobs of each tenth of the time, all repeats{rest}; dotted: from there on a call always waits",
+            f"medians of the jobs of each tenth of the time, all repeats{rest}; "
+            "dotted: from there on a call always waits",
             *(_grows(one) for one in mine),
             far,
         ),
@@ -251,7 +251,7 @@ def _trade(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLevel
         return None
     names = plain_names(candidate.name for candidate in analysis.candidates)
     labelled = [p for p in details.front if p.on_front or len(details.front) <= _MOST_LABELS]
-    labels = labels_of(layout, plain_names(point.candidate for point in labelled))
+    labels, legend = numbered(plain_names(point.candidate for point in labelled), layout.point_name)
     chosen = analysis.choice.candidate
     furthest = max(point.batch.high_s or point.batch.value_s for point in details.front)
     rows = [
@@ -261,7 +261,7 @@ def _trade(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLevel
             **_ends("interactive", point.interactive),
             "on the front": point.on_front,
             "chosen": point.candidate == chosen,
-            "label": labels.of.get(plain(point.candidate), ""),
+            "label": labels.get(plain(point.candidate), ""),
             "left": point.batch.value_s > furthest / 2,
         }
         for point in details.front
@@ -287,7 +287,7 @@ def _trade(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLevel
             f"One path against the other ({analysis.run.origin})",
             "nearer to the corner is better; the dashed line joins candidates that no other one beats; "
             "the ring is around the recommended one",
-            *labels.legend,
+            *legend,
         ),
     )
     return styled(chart, layout)
