@@ -60,6 +60,7 @@ class Layout(NamedTuple):
 WIDE = Layout(640, 310, 240, 34, 12, 15, 78, 104, 34, 24, 8, 12)
 NARROW = Layout(346, 296, 200, 42, 11, 13, 48, 62, 0, 10, 4, 4)
 
+_OFFSET = 10  # between a title and the data
 _ABOVE = 15  # room for a name above its row
 _LONGEST = 52  # of a name on a line of its own
 _LONGEST_BESIDE = 44  # of a name in a legend
@@ -111,8 +112,7 @@ def styled(chart: Any, layout: Layout) -> alt.TopLevelMixin:
             domainColor="#888888",
         )
         .configure_title(
-            fontSize=layout.title, subtitleFontSize=layout.font, subtitleColor="#555555", anchor="start", frame="group",
-            offset=10,
+            fontSize=layout.title, subtitleFontSize=layout.font, subtitleColor="#555555", anchor="start", frame="group"
         )
         .configure_legend(
             labelFontSize=layout.font, titleFontSize=layout.font, titleFontWeight="normal", symbolOpacity=1
@@ -122,10 +122,14 @@ def styled(chart: Any, layout: Layout) -> alt.TopLevelMixin:
     return styled
 
 
-def titled(layout: Layout, title: str, *below: str) -> alt.TitleParams:
-    """Return a title with what stands below it: broken between words where a line is too long."""
+def titled(layout: Layout, title: str, *below: str, goals: int = 0) -> alt.TitleParams:
+    """Return a title with what stands below it, broken between words, and room for so many goals."""
     lines = [line for text in below if text for line in _wrapped(text, layout.subtitle_length)]
-    return alt.TitleParams(_wrapped(title, layout.title_length), subtitle=lines or alt.Undefined)
+    return alt.TitleParams(
+        _wrapped(title, layout.title_length),
+        subtitle=lines or alt.Undefined,
+        offset=_OFFSET + goals * (layout.font + 3),
+    )
 
 
 def _wrapped(text: str, most: int) -> list[str]:
@@ -223,7 +227,7 @@ def goal_rules(
         end: dict[str, Any] = {"align": "right", "dx": -4} if at_s > largest_s / 2 else {"align": "left", "dx": 4}
         if along == "x":
             text = data.mark_text(
-                baseline="top", dy=2 + number * (layout.font + 2), color=_GOAL, fontSize=layout.font, **end
+                baseline="bottom", dy=-3 - number * (layout.font + 2), color=_GOAL, fontSize=layout.font, **end
             )
             layers += [rule.encode(x="goal:Q"), text.encode(x="goal:Q", y=alt.value(0), text="label:N")]
         else:

@@ -43,7 +43,8 @@ def charts_of(analysis: Analysis, layout: Layout = WIDE) -> dict[str, alt.TopLev
     batch = [summary.pipeline for summary in pipelines if summary.path == "batch"]
     interactive = [summary.pipeline for summary in pipelines if summary.path == "interactive"]
     charts = {
-        "pipeline-time": _times(analysis, layout, batch, "Pipeline time"),
+        # Where pipelines are concurrency levels, their times are what the chart of the levels shows.
+        "pipeline-time": None if analysis.levels else _times(analysis, layout, batch, "Pipeline time"),
         "reply-time": _times(analysis, layout, interactive, "Reply time"),
         "first-token": _times(analysis, layout, interactive, "First token"),
         "throughput": levels_chart(analysis.levels, layout) if analysis.levels else _throughput(analysis, layout),
@@ -182,6 +183,7 @@ def _times(analysis: Analysis, layout: Layout, pipelines: Sequence[str], what: s
                     f"{what} of {plain(pipeline)} ({analysis.run.origin})",
                     f"{points}tick and bar: {over} and its 95 % interval",
                     far,
+                    goals=len(rules) // 2,
                 ),
             )
         )
@@ -236,7 +238,7 @@ def _throughput(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
             x=alt.X(
                 "in flight:Q",
                 title="calls in flight on the server",
-                axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                axis=alt.Axis(values=list(range(0, most + 1, max(1, most // 8))), format="d", grid=False),
                 scale=alt.Scale(domain=[0, 1.06 * most]),
             ),
             y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True), axis=narrow_axis(layout)),
@@ -292,8 +294,7 @@ def _time_split(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
                 title=titled(
                     layout,
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
-                    "means of all jobs along the critical path; the times above are medians, "
-                    "which a few slow jobs do not move",
+                    "means of all jobs along the critical path; the times above go by medians",
                 ),
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import altair as alt
@@ -35,7 +34,6 @@ __all__ = ["detail_charts", "point_labels"]
 
 _MOST_LABELS = 16  # of points; of more only those on the front have one
 _MOST_NODES = 24  # in one panel; the table beside it has all of them
-_SAME = 0.01  # relative: a chart of the one node of a pipeline would be that of its job again
 
 
 def detail_charts(
@@ -98,6 +96,7 @@ def _latency(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLev
                     f"All {what}s of {plain(pipeline)}, from the shortest on ({analysis.run.origin})",
                     f"share of jobs that took no longer: the median is at 50 %; {of_each} jobs a candidate{rest}",
                     far,
+                    goals=len(rules) // 2,
                 ),
             )
         )
@@ -134,7 +133,8 @@ def _arriving(
     if not rows:
         return []
     last_s = max(at.to_s for one in mine for at in one.stretches)
-    x = alt.X("came:Q", title="seconds after the first job came", scale=alt.Scale(domain=[0, last_s], nice=False))
+    scale = alt.Scale(domain=[0, last_s], nice=False)
+    x = alt.X("came:Q", title="seconds after the first job came", scale=scale)
     width = layout.pair if layout.axis_name == 0 else layout.width
     base = alt.Chart(alt.InlineData(values=rows)).encode(color=colour_of(layout, "candidate", names))
     y = alt.Y("seconds:Q", title=f"{what}, seconds", scale=alt.Scale(zero=True), axis=narrow_axis(layout))
@@ -162,12 +162,15 @@ def _arriving(
             far,
         ),
     )
-    came = [{"came": at_s, "rate": at.per_s} for at in mine[0].stretches for at_s in (at.from_s, at.to_s)]
     rates = (
-        alt.Chart(alt.InlineData(values=came))
-        .mark_area(color="#BBBBBB", line={"color": "#888888"})
-        .encode(x=x, y=alt.Y("rate:Q", title="jobs a second", axis=narrow_axis(layout, tickCount=4)))
-        .properties(width=width, height=70)
+        alt.Chart(alt.InlineData(values=[at._asdict() for at in mine[0].stretches]))
+        .mark_bar(color="#BBBBBB", stroke="white", strokeWidth=1)
+        .encode(
+            x=alt.X("from_s:Q", title="seconds after the first job came", scale=scale),
+            x2="to_s:Q",
+            y=alt.Y("per_s:Q", title="jobs a second", axis=narrow_axis(layout, tickCount=4)),
+        )
+        .properties(width=width, height=80)
     )
     return [times, rates]
 
@@ -241,8 +244,9 @@ def _node_split(analysis: Analysis, details: Details, layout: Layout) -> alt.Top
 
 
 def _is_the_job(analysis: Analysis, node_time: NodeTime) -> bool:
+    """Whether a job is one call of this node."""
     summary = next(s for s in analysis.by_name[node_time.candidate].pipelines if s.pipeline == node_time.pipeline)
-    return math.isclose(summary.job_parts.total_s, node_time.parts.total_s, rel_tol=_SAME)
+    return node_time.calls <= summary.values + summary.jobs_failed
 
 
 def _trade(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLevelMixin | None:

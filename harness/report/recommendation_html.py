@@ -52,7 +52,9 @@ def html_recommendation(found: Recommendation, predicted: Run, measured: Run | N
         answer=search_answer(found),
         recommendation=found,
         title=f"{found.workload}: the best way to run it",
-        found=[section for section in sections_of(found) if section.key],
+        found=[
+            one for one in sections_of(found) if one.key and (confirmation or one.key != "basis")
+        ],  # else in the notes
         found_notes=text.notes,
         confirmation=text.confirmation,
         measured_in=confirmation.folder if confirmation else "",

@@ -34,7 +34,7 @@ def _front(found: Recommendation, layout: Layout) -> alt.TopLevelMixin | None:
         return None
     one_path = len(found.paths) == 1
     labels, legend = numbered([_label(point, known and not one_path) for point in points], layout.point_name)
-    furthest = max(point.times_s[0] for point in points)
+    middle_s = (min(point.times_s[0] for point in points) + max(point.times_s[0] for point in points)) / 2
     rows: list[dict[str, Any]] = [
         {
             "candidate": plain(point.candidate),
@@ -44,14 +44,15 @@ def _front(found: Recommendation, layout: Layout) -> alt.TopLevelMixin | None:
             "meets": "meets the goals" if point.meets_goals else "misses a goal",
             "chosen": point.chosen,
             "label": labels[_label(point, known and not one_path)],
-            "left": point.times_s[0] > furthest / 2,
+            "left": point.times_s[0] > middle_s,
         }
         for point in points
     ]
-    x = alt.X("across:Q", title=f"{found.paths[0]} time, seconds", scale=alt.Scale(zero=True, nice=True))
+    near = alt.Scale(zero=False, nice=True, padding=14)  # points lie close together, and nobody compares lengths here
+    x = alt.X("across:Q", title=f"{found.paths[0]} time, seconds", scale=near)
     other = "memory" if one_path else f"{found.paths[1]} time"
     title = "memory, MB" if one_path else f"{found.paths[1]} time, seconds"
-    y = alt.Y("up:Q", title=title, scale=alt.Scale(zero=True, nice=True), axis=narrow_axis(layout))
+    y = alt.Y("up:Q", title=title, scale=near, axis=narrow_axis(layout))
     base = alt.Chart(alt.InlineData(values=rows))
     filled = alt.Color(
         "meets:N",
