@@ -63,7 +63,6 @@ NARROW = Layout(346, 296, 200, 42, 11, 13, 48, 62, 0, 10, 4, 4)
 _OFFSET = 10  # between a title and the data
 _ABOVE = 15  # room for a name above its row
 _LONGEST = 52  # of a name on a line of its own
-_LONGEST_BESIDE = 44  # of a name in a legend
 _AXIS = 34  # of a narrow panel's vertical axis, labels alone
 _FAR = 1.5  # a goal further than this from every value would press them together; it is said instead
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4])
@@ -167,11 +166,14 @@ def _colours(names: Sequence[str]) -> alt.Scale:
 
 def _legend(layout: Layout, names: Sequence[str]) -> alt.Legend:
     longest = max(map(len, names), default=0)
-    expression = f"length(datum.label) > {_LONGEST_BESIDE} ? slice(datum.label, 0, 21) + '…' + slice(datum.label, -22) : datum.label"  # noqa: E501
+    middle = f"slice(datum.label, 0, {(_LONGEST - 1) // 2}) + '…' + slice(datum.label, -{_LONGEST // 2})"
+    expression = (
+        f"length(datum.label) > {_LONGEST} ? {middle} : datum.label"  # the middle goes: names differ at the end
+    )
     below: dict[str, Any] = {"orient": "bottom", "columns": 1 if longest > 18 else 2, "direction": "vertical"}
     return alt.Legend(
         labelExpr=expression,
-        labelLimit=320,
+        labelLimit=340,
         symbolSize=220,
         symbolType="stroke",
         **(below if layout is NARROW or longest > layout.axis_name else {}),
