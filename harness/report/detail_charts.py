@@ -168,7 +168,10 @@ def _arriving(
         .encode(
             x=alt.X("from_s:Q", title="seconds after the first job came", scale=scale),
             x2="to_s:Q",
-            y=alt.Y("per_s:Q", title="jobs a second", axis=narrow_axis(layout, tickCount=4)),
+            y=alt.Y(
+                "per_s:Q", title="jobs a second", axis=narrow_axis(layout, tickCount=4), scale=alt.Scale(zero=True)
+            ),
+            y2=alt.datum(0),
         )
         .properties(width=width, height=80)
     )
