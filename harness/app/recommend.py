@@ -48,10 +48,11 @@ __all__ = ["Found", "confirm", "keep_recommendation", "recommend"]
 
 
 class Found(NamedTuple):
-    """What a search found, with the records of its finalists as they were predicted."""
+    """What a search found, with the records of its finalists as they were predicted, and how it was asked for."""
 
     recommendation: Recommendation
     predicted: Run
+    command: str = ""
 
 
 def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT) -> Found:
@@ -91,9 +92,9 @@ def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progre
             resamples=options.assumptions.resamples,
         )
     if not options.measure or found.recommendation.interrupted:
-        return Found(found.recommendation, found.run)
+        return Found(found.recommendation, found.run, options.command)
     measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
-    return Found(confirm(found, memory, options.budget_s, measured, progress), found.run)
+    return Found(confirm(found, memory, options.budget_s, measured, progress), found.run, options.command)
 
 
 def keep_recommendation(found: Found, out: Path) -> Path:
@@ -104,14 +105,14 @@ def keep_recommendation(found: Found, out: Path) -> Path:
     """
     from harness.report.recommendation_html import html_recommendation  # charts: a second, only where it is kept
 
-    recommendation, predicted = found
+    recommendation, predicted, command = found
     folder = out / f"{recommendation.workload}-recommendation-{datetime.now():%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder, "recommendation.md", markdown_recommendation(recommendation))
     write_text(folder, "recommendation.json", recommendation_text(recommendation))
     confirmation = recommendation.confirmation
     measured = read_run(Path(confirmation.folder)) if confirmation else None
-    write_text(folder, "report.html", html_recommendation(recommendation, predicted, measured))
+    write_text(folder, "report.html", html_recommendation(recommendation, predicted, measured, command))
     return folder
 
 

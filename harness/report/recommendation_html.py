@@ -18,14 +18,17 @@ from harness.wording.search_answer import search_answer
 
 __all__ = ["html_recommendation"]
 
+_COMMAND = "slotwise recommend FILE"
 
-def html_recommendation(found: Recommendation, predicted: Run, measured: Run | None) -> str:
+
+def html_recommendation(found: Recommendation, predicted: Run, measured: Run | None, command: str = "") -> str:
     """Return the page.
 
     Args:
         found: the recommendation.
         predicted: its finalists, as they were predicted, with all records.
         measured: those that were measured; None where nothing was confirmed.
+        command: the one that found it, as it was typed; "": not known.
     """
     confirmation = found.confirmation if measured is not None else None
     analysis = confirmation.analysis if confirmation else found.analysis
@@ -49,7 +52,8 @@ def html_recommendation(found: Recommendation, predicted: Run, measured: Run | N
         more,
         drawn(wide, narrow),
         score,
-        answer=search_answer(found),
+        answer=search_answer(found, command or _COMMAND),
+        run=analysis.run._replace(command=command or _COMMAND),
         recommendation=found,
         title=f"{found.workload}: the best way to run it",
         found=[

@@ -208,7 +208,9 @@ def test_no_chart_is_there_twice(name: str) -> None:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Path]:
     assumptions = Assumptions(profiles=("epyc-2core",), resamples=0)
-    asked = RecommendOptions(assumptions=assumptions, measure=False, seeds=2, max_slots=4, workers=1)
+    asked = RecommendOptions(
+        assumptions=assumptions, measure=False, seeds=2, max_slots=4, workers=1, command="slotwise recommend this.yaml"
+    )
     found = recommend(ROOT / "workloads" / "research-digest.yaml", asked, Quiet())
     return found, keep_recommendation(found, tmp_path_factory.mktemp("recommended"))
 
@@ -224,6 +226,9 @@ def test_the_page_of_a_recommendation_has_all_that_a_run_has(searched: tuple[Fou
     assert "chart-front" in text and "chart-trade" not in text  # the front is that of more candidates
     assert "calls.jsonl" not in text  # there is none beside it
     assert found.recommendation.answer[0] in text
+    reproduce = text.partition('<section id="reproduce"')[2]
+    assert "slotwise recommend this.yaml" in reproduce and "slotwise run" not in reproduce
+    assert "This command" not in text  # a page is none
 
 
 def test_the_front_marks_the_answer_and_the_load_is_a_chart(searched: tuple[Found, Path]) -> None:
