@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness.report.headline import answer, lead
 
 from harness.analysis.analyse import analyse
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
+from harness.report.headline import answer, lead
 from harness.wording.said import said
 from harness.workload.load import load_workload
 
