@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
+from harness.analysis.arriving import ArrivingJobs, arriving_jobs
 from harness.analysis.critical_path import CriticalPath, NodeSlack, slack_of
 from harness.analysis.front import FrontPoint, front_of
 from harness.analysis.model import Analysis
@@ -63,6 +64,7 @@ class Details(NamedTuple):
     timelines: tuple[Timeline, ...]
     trials: int  # complete ones; timelines are of so many as have room
     front: tuple[FrontPoint, ...]
+    arriving: tuple[ArrivingJobs, ...] = ()  # of pipelines whose jobs come at a rate that changes
 
 
 def details(run: Run, analysis: Analysis) -> Details:
@@ -144,6 +146,7 @@ def details(run: Run, analysis: Analysis) -> Details:
         ),
         len(complete),
         front_of(analysis.candidates),
+        arriving_jobs(run, frozenset(complete)),
     )
 
 

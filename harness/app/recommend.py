@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.facts import MeasurementEnd
@@ -49,17 +50,24 @@ from harness.recommend.space import Space, design_space
 from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
 from harness.report.recommendation import markdown_recommendation, recommendation_text
 from harness.runs.folder import read_run, write_text
+from harness.runs.model import Run
 from harness.servers.machine import cores
 from harness.units import seconds
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
 
-__all__ = ["confirm", "keep_recommendation", "recommend"]
+__all__ = ["Found", "confirm", "keep_recommendation", "recommend"]
 
 
-def recommend(
-    file: Path, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT
-) -> Recommendation:
+class Found(NamedTuple):
+    """What a search found, with the records of its finalists as they were predicted, and how it was asked for."""
+
+    recommendation: Recommendation
+    predicted: Run
+    command: str = ""
+
+
+def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT) -> Found:
     """Search all ways to run a workload by simulation, and confirm the best few on servers where that is asked for.
 
     Ctrl-C ends the search or the measurement early: the result says so, and is the best of what was known.
@@ -99,21 +107,27 @@ def recommend(
         missing = unpredictable(loaded, profiles, given=given, extrapolate=extrapolate)
         found = found._replace(recommendation=without(found.recommendation, missing))
     if not options.measure or found.recommendation.interrupted:
-        return found.recommendation
+        return Found(found.recommendation, found.run, options.command)
     measured = RunOptions(changes=options.changes, out=options.out, command=options.command)
-    return confirm(found, memory, options.budget_s, measured, progress)
+    return Found(confirm(found, memory, options.budget_s, measured, progress), found.run, options.command)
 
 
-def keep_recommendation(recommendation: Recommendation, out: Path) -> Path:
-    """Write a recommendation as Markdown and JSON into a folder of its own below `out`, and return that folder.
+def keep_recommendation(found: Found, out: Path) -> Path:
+    """Write a recommendation as a page, Markdown and JSON into a folder of its own below `out`; return that folder.
 
     Raises:
         UserError: it cannot be written.
     """
+    from harness.report.recommendation_html import html_recommendation  # charts: a second, only where it is kept
+
+    recommendation, predicted, command = found
     folder = out / f"{recommendation.workload}-recommendation-{datetime.now():%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder, "recommendation.md", markdown_recommendation(recommendation))
     write_text(folder, "recommendation.json", recommendation_text(recommendation))
+    confirmation = recommendation.confirmation
+    measured = read_run(Path(confirmation.folder)) if confirmation else None
+    write_text(folder, "report.html", html_recommendation(recommendation, predicted, measured, command))
     return folder
 
 

@@ -42,7 +42,8 @@ def probe(
     with progress_for(sys.stderr) as progress:
         found = measure(servers, options, progress)
     if chart is not None:
-        from harness.report.charts import levels_chart, to_svg
+        from harness.report.chart_style import to_svg
+        from harness.report.charts import levels_chart
 
         try:
             chart.write_text(to_svg(levels_chart(found)), encoding="utf-8")

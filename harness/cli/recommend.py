@@ -76,7 +76,9 @@ def recommend(
     server: Annotated[
         str | None, server_option("Without a workload: this running server, as far as it can be known.", metavar="URL")
     ] = None,
-    out: Annotated[Path | None, out_option("Write recommendation.md and .json into a folder below.")] = None,
+    out: Annotated[
+        Path | None, out_option("Write report.html, recommendation.md and .json into a folder below.")
+    ] = None,
     settings: Annotated[
         str | None,
         settings_option(
@@ -126,7 +128,8 @@ def recommend(
     if settings is not None:
         check_kind(settings)  # before anything long begins
     with progress_for(sys.stderr) as progress:
-        recommendation = search(file, options, progress)
+        found = search(file, options, progress)
+    recommendation = found.recommendation
     if settings is not None:
         print(answer_settings(recommendation, settings), end="")
     elif as_json:
@@ -139,7 +142,7 @@ def recommend(
         from harness.report.recommendation import print_recommendation
 
         print_recommendation(recommendation, Console(highlight=False), full=full)
-    if out is not None:
-        print(f"\nRecommendation: {keep_recommendation(recommendation, out)}", file=sys.stderr)
+    if out is not None or recommendation.confirmation is not None:
+        print(f"\nReport: {keep_recommendation(found, options.out) / 'report.html'}", file=sys.stderr)
     if recommendation.interrupted:
         raise typer.Exit(INTERRUPTED)

@@ -49,6 +49,10 @@ class ArrivalProcess(Protocol):
     def mean_per_s(self) -> float | None:
         """Mean rate in the long run, whatever becomes of the jobs before; None where they do not come at a rate."""
 
+    @property
+    def changes(self) -> bool:
+        """Whether its rate becomes another one while it lasts: a report then shows times by when jobs came."""
+
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         """Yield the intended starts in order, counted from `base_s`: each drawn when the one before it is due.
 
@@ -73,6 +77,7 @@ class ArrivalProcess(Protocol):
 
 
 _NOBODY_THINKS = fixed(0.0)
+_ENOUGH = 10  # listed starts, to tell a rate that changes from chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Closed:
     users: int
     think: Distribution = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
     endless: ClassVar[bool] = True
     mean_per_s: ClassVar[float | None] = None
 
@@ -110,6 +116,7 @@ class Every:
     users: ClassVar[int] = 0
     think: ClassVar[Distribution] = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
 
     @property
     def endless(self) -> bool:
@@ -151,6 +158,15 @@ class Listed:
         return len(self.at_s)
 
     @property
+    def changes(self) -> bool:
+        if len(self.at_s) < _ENOUGH or self.at_s[0] == self.at_s[-1]:
+            return False
+        half_s = (self.at_s[0] + self.at_s[-1]) / 2
+        early = sum(at_s < half_s for at_s in self.at_s)
+        few, many = sorted((early, len(self.at_s) - early))
+        return many >= 2 * few
+
+    @property
     def mean_per_s(self) -> float | None:
         over_s = self.at_s[-1] - self.at_s[0] if self.at_s else 0.0
         return (len(self.at_s) - 1) / over_s if over_s else None
@@ -184,6 +200,7 @@ class Poisson:
     users: ClassVar[int] = 0
     think: ClassVar[Distribution] = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
     endless: ClassVar[bool] = True
 
     @property
@@ -219,6 +236,7 @@ class GammaGaps:
     users: ClassVar[int] = 0
     think: ClassVar[Distribution] = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
     endless: ClassVar[bool] = True
 
     @property
@@ -253,6 +271,10 @@ class Ramp:
     think: ClassVar[Distribution] = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
     endless: ClassVar[bool] = True
+
+    @property
+    def changes(self) -> bool:
+        return self.from_per_s != self.to_per_s
 
     @property
     def mean_per_s(self) -> float:
@@ -305,6 +327,7 @@ class Bursts:
     users: ClassVar[int] = 0
     think: ClassVar[Distribution] = _NOBODY_THINKS
     starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
     endless: ClassVar[bool] = True
 
     @property

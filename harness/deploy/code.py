@@ -65,6 +65,6 @@ def _limits(server: DeployedServer) -> list[str]:
         lines = [f"# {use.server}: gather {count(n, 'call')}, wait for all of them, then the next {n}"]
     else:
         lines = [f"{name} = asyncio.Semaphore({n})  # LangChain: config={{'max_concurrency': {n}}}"]
-    if server.reserved:
+    if server.reserved and not server.ordered:
         lines.append(f"{name}_batch = asyncio.Semaphore({use.batch_limit})  # batch calls take this one first")
     return lines

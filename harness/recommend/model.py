@@ -124,6 +124,7 @@ class LoadRow(NamedTuple):
     spread: tuple[float, ...]  # the slowest of the finalists against the fastest
     answer: tuple[float, ...]  # the answer against the fastest
     failing: int  # finalists whose jobs fail or cannot end
+    times_s: tuple[float, ...] = ()  # of the answer
 
 
 class BoundRow(NamedTuple):

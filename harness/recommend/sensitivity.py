@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from harness.analysis.statistics import EQUIVALENCE
@@ -240,12 +241,14 @@ def load_of(
         paths = range(len(judge.paths))
         fastest = [min(score.times_s[path] for score in able) for path in paths]
         mine = [score for score in able if score.candidate.number in _numbers(best)]
+        times_s = tuple(min((score.times_s[path] for score in mine), default=math.inf) for path in paths)
         rows.append(
             LoadRow(
                 rate,
                 tuple(max(score.times_s[path] for score in able) / fastest[path] for path in paths),
-                tuple(min((s.times_s[path] for s in mine), default=float("inf")) / fastest[path] for path in paths),
+                tuple(times_s[path] / fastest[path] for path in paths),
                 len(scores) - len(able),
+                times_s,
             )
         )
     return tuple(rows)

@@ -12,29 +12,43 @@ __all__ = ["COLOURS", "KINDS", "Kind", "bar_cells", "parts_text"]
 
 
 class Kind(NamedTuple):
-    """How one kind of time is drawn. The glyphs tell kinds apart where there is no colour."""
+    """How one kind of time is drawn. Glyphs and textures tell kinds apart where there is no colour.
+
+    A texture is lines in the colour of the paper: one every so many pixels, how thick, and its angle. They also make
+    the kind lighter, so that those that lie beside each other differ in a grey print.
+    """
 
     field: str
     label: str
     colour: str  # Okabe and Ito: told apart by colour-blind readers too
     glyph: str
     ascii: str
+    texture: tuple[float, float, int] | None = None
+
+    @property
+    def lightness(self) -> float:
+        """Relative luminance on white paper, the mean over the texture (WCAG 2.2): 0 is black, 1 is white."""
+        red, green, blue = (int(self.colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (red, green, blue)]
+        found = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        every, line, _ = self.texture or (1.0, 0.0, 0)
+        return found + (1 - found) * line / every
 
 
 KINDS = tuple(
-    Kind(field, PART_LABELS[field], colour, glyph, ascii_glyph)
-    for field, colour, glyph, ascii_glyph in (
-        ("router_wait_s", "#E69F00", "░", "."),
-        ("throttle_wait_s", "#F0E442", "┄", "~"),
-        ("queue_wait_s", "#D55E00", "▒", ":"),
-        ("load_s", "#CC79A7", "◆", "L"),
-        ("slot_setup_s", "#8C564B", "╌", "-"),
-        ("prefill_s", "#56B4E9", "▓", "+"),
-        ("decode_s", "#0072B2", "█", "#"),
-        ("client_s", "#000000", "▌", "c"),
-        ("tool_s", "#009E73", "▚", "T"),
-        ("harness_s", "#999999", "│", "h"),
-        ("not_attributed_s", "#BBBBBB", "?", "?"),
+    Kind(field, PART_LABELS[field], colour, glyph, ascii_glyph, texture)
+    for field, colour, glyph, ascii_glyph, texture in (
+        ("router_wait_s", "#E69F00", "░", ".", (6, 2.6, 45)),
+        ("throttle_wait_s", "#F0E442", "┄", "~", (8, 1, 0)),
+        ("queue_wait_s", "#D55E00", "▒", ":", (5, 0.5, -45)),
+        ("load_s", "#CC79A7", "◆", "L", (7, 2.5, 90)),
+        ("slot_setup_s", "#8C564B", "╌", "-", (4, 0.6, 0)),
+        ("prefill_s", "#56B4E9", "▓", "+", None),
+        ("decode_s", "#0072B2", "█", "#", None),
+        ("client_s", "#000000", "▌", "c", None),
+        ("tool_s", "#009E73", "▚", "T", (8, 1.5, 60)),
+        ("harness_s", "#999999", "│", "h", None),
+        ("not_attributed_s", "#BBBBBB", "?", "?", (9, 2.5, 30)),
     )
 )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import altair as alt
 
 from harness.analysis.between import Between, BetweenRow, Summary
 from harness.analysis.statistics import EQUIVALENCE
 from harness.errors import UserError
-from harness.report.charts import ROW, WIDTH, names_axis, styled, to_svg
+from harness.report.chart_style import NARROW, WIDE, Layout, drawn, rows_of, styled, titled
 from harness.report.page import page
 from harness.report.text import plain
 from harness.units import count
@@ -58,7 +58,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
 
     `parts` has for each of the others how it compares, or why it cannot be compared.
     """
-    charts = {f"ratio-{n}": _chart(part) for n, part in enumerate(parts) if isinstance(part, Between)}
+    wide, narrow = (_charts(parts, layout) for layout in (WIDE, NARROW))
     shown = [
         _Shown(text.sentence, part, text, f"ratio-{n}", _by_path(part.rows))
         if isinstance(part, Between) and (text := compared(part))
@@ -70,7 +70,7 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
     names = [name for name, _ in runs]
     return page(
         "compare.html.j2",
-        {name: to_svg(chart) for name, chart in charts.items() if chart is not None},
+        drawn(wide, narrow),
         {"ratio": _ratio, "interval": lambda row: "{:.3f} to {:.3f}".format(*_ends(row))},
         title=f"{' and '.join(names[1:])} against {names[0]}",
         origin=", ".join(origins),
@@ -118,7 +118,12 @@ def _ends(row: BetweenRow) -> tuple[float, float]:
     return (found.ratio if found.low is None else found.low, found.ratio if found.high is None else found.high)
 
 
-def _chart(found: Between) -> alt.TopLevelMixin | None:
+def _charts(parts: Sequence[Between | UserError], layout: Layout) -> dict[str, alt.TopLevelMixin]:
+    charts = {f"ratio-{n}": _chart(part, layout) for n, part in enumerate(parts) if isinstance(part, Between)}
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def _chart(found: Between, layout: Layout) -> alt.TopLevelMixin | None:
     """Draw each ratio with its interval, over the band within which two times are equal."""
     rows: list[dict[str, Any]] = []
     for row in found.rows:
@@ -140,28 +145,39 @@ def _chart(found: Between) -> alt.TopLevelMixin | None:
     scale = alt.Scale(type="log", domain=[1 / furthest, furthest], nice=False, clamp=True)
     axis = alt.Axis(format="~g", values=[n / 100 for n in _ticks(furthest)], grid=False)
     x = alt.X("low:Q", title="now over before, logarithmic; left of 1 is faster", scale=scale, axis=axis)
-    scheduling = [row["candidate"] for row in rows]
-    y = alt.Y("candidate:N", sort=scheduling, title=None, axis=names_axis())
+    at = rows_of(layout, "candidate", [row["candidate"] for row in rows])
     colour = alt.Color("colour:N", scale=None)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=at.y)
     band = alt.Chart(alt.InlineData(values=[{"from": 1 / EQUIVALENCE, "to": EQUIVALENCE, "one": 1}]))
     chart = alt.layer(
         band.mark_rect(color="#E6E6E6").encode(x=alt.X("from:Q", scale=scale, axis=axis), x2="to:Q"),
         band.mark_rule(color="#888888").encode(x=alt.X("one:Q", scale=scale)),
-        base.mark_rule(strokeWidth=3, strokeCap="butt").encode(x=x, x2="high:Q", color=colour),
-        base.mark_circle(size=90, opacity=1).encode(x=alt.X("ratio:Q", scale=scale), color=colour),
-        base.mark_text(align="left", baseline="bottom", dx=7, dy=-4, fontSize=12).encode(
-            x=alt.X("ratio:Q", scale=scale), text="verdict:N"
+        base.mark_rule(strokeWidth=3, strokeCap="butt", yOffset=at.offset).encode(x=x, x2="high:Q", color=colour),
+        base.mark_circle(size=90, opacity=1, yOffset=at.offset).encode(x=alt.X("ratio:Q", scale=scale), color=colour),
+        *(
+            alt.Chart(alt.InlineData(values=some))
+            .mark_text(align=align, baseline="bottom", dx=dx, dy=-4 + at.offset, fontSize=layout.font)
+            .encode(y=at.y, x=alt.X("ratio:Q", scale=scale), text="verdict:N")
+            for align, dx, some in _sides(rows)
         ),
+        *at.names,
     ).properties(
-        width=WIDTH,
-        height=ROW * len(rows),
-        title=alt.TitleParams(
+        width=layout.width,
+        height=at.step * len(rows),
+        title=titled(
+            layout,
             f"Time of {plain(found.now)} over that of {plain(found.before)}",
-            subtitle="dot: ratio; bar: its interval; grey: equal within 5 %",
+            "dot: ratio; bar: its interval; grey: equal within 5 %",
         ),
     )
-    return styled(chart)
+    return styled(chart, layout)
+
+
+def _sides(rows: Sequence[dict[str, Any]]) -> list[tuple[Literal["left", "right"], int, list[dict[str, Any]]]]:
+    """Return the rows whose words stand to the right of the dot, and those where there is more room to the left."""
+    right, left = ([row for row in rows if (row["ratio"] > 1) == slower] for slower in (False, True))
+    sides: list[tuple[Literal["left", "right"], int, list[dict[str, Any]]]] = [("left", 7, right), ("right", -7, left)]
+    return [side for side in sides if side[2]]
 
 
 def _ticks(furthest: float) -> list[int]:

@@ -5,55 +5,64 @@ Every one names its units and the origin of its numbers.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from harness.analysis.levels import Levels
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
-from harness.report.bars import COLOURS, KINDS
+from harness.analysis.statistics import Estimate
+from harness.report.bars import KINDS
+from harness.report.chart_style import (
+    WIDE,
+    Layout,
+    colour_of,
+    dash_of,
+    goal_rules,
+    kinds_colour,
+    narrow_axis,
+    no_legend,
+    plain_names,
+    rows_of,
+    side_by_side,
+    styled,
+    titled,
+)
 from harness.report.text import plain
 
-__all__ = ["ROW", "WIDTH", "charts_of", "colour_of", "few", "levels_chart", "names_axis", "styled", "to_png", "to_svg"]
+__all__ = ["charts_of", "few", "goals_of", "levels_chart"]
 
-WIDTH = 640
-ROW = 34  # height of one candidate
-_SMALL_HEIGHT = 240
 _DOTS = 100  # of one candidate
 _LINES = 12  # in one panel: an eye cannot follow more, and there are eight colours
-# Long names lose their middle: what tells them apart is often their end.
-_SHORT = "length(datum.label) > 34 ? slice(datum.label, 0, 16) + '…' + slice(datum.label, -17) : datum.label"
-_SHARES = alt.Legend(format="%", symbolFillColor="#888888", symbolStrokeWidth=0)
 
 
-def charts_of(analysis: Analysis) -> dict[str, alt.TopLevelMixin]:
+def charts_of(analysis: Analysis, layout: Layout = WIDE) -> dict[str, alt.TopLevelMixin]:
     """Return the charts of a run by file name (without `.svg`); those without data are left out."""
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
     batch = [summary.pipeline for summary in pipelines if summary.path == "batch"]
     interactive = [summary.pipeline for summary in pipelines if summary.path == "interactive"]
     charts = {
-        "pipeline-time": _times(analysis, batch, "Pipeline time"),
-        "reply-time": _times(analysis, interactive, "Reply time"),
-        "throughput": levels_chart(analysis.levels) if analysis.levels else _throughput(analysis),
-        "time-split": _time_split(analysis),
+        # Where pipelines are concurrency levels, their times are what the chart of the levels shows.
+        "pipeline-time": None if analysis.levels else _times(analysis, layout, batch, "Pipeline time"),
+        "reply-time": _times(analysis, layout, interactive, "Reply time"),
+        "first-token": _times(analysis, layout, interactive, "First token"),
+        "throughput": levels_chart(analysis.levels, layout) if analysis.levels else _throughput(analysis, layout),
+        "time-split": _time_split(analysis, layout),
     }
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
-def to_svg(chart: alt.TopLevelMixin) -> str:
-    """Render a chart."""
-    text = io.StringIO()
-    chart.save(text, format="svg")
-    return text.getvalue()
-
-
-def to_png(svg: str) -> bytes:
-    """Draw a chart's SVG as PNG, twice as fine as a screen's pixels."""
-    import vl_convert
-
-    return bytes(vl_convert.svg_to_png(svg, scale=2))
+def goals_of(analysis: Analysis, pipeline: str, goals: Mapping[str, str]) -> dict[str, float]:
+    """Return the goals of a pipeline that are among these: seconds by what the chart calls them."""
+    found = {
+        goal.goal: goal.wanted_s
+        for candidate in analysis.candidates
+        for summary in candidate.pipelines
+        if summary.pipeline == pipeline
+        for goal in summary.goals
+    }
+    return {words: found[goal] for goal, words in goals.items() if goal in found}
 
 
 def few(analysis: Analysis) -> tuple[list[str], str]:
@@ -74,7 +83,7 @@ def few(analysis: Analysis) -> tuple[list[str], str]:
     return [name for name in names if name in kept], f"; the {len(kept)} quickest of {len(names)} candidates"
 
 
-def levels_chart(found: Sequence[Levels]) -> alt.TopLevelMixin:
+def levels_chart(found: Sequence[Levels], layout: Layout = WIDE) -> alt.TopLevelMixin:
     """Chart aggregate throughput and wall-clock of servers by concurrent calls, side by side."""
     names = _labels(found)
     rows = [
@@ -104,59 +113,81 @@ def levels_chart(found: Sequence[Levels]) -> alt.TopLevelMixin:
                     axis=alt.Axis(values=concurrent, format="d", grid=False),
                     scale=alt.Scale(domain=[0, 1.05 * max(concurrent, default=1)]),
                 ),
-                y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
-                color=colour_of("server", names),
-                shape=alt.Shape("server:N", sort=names, legend=None),
+                y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True), axis=narrow_axis(layout)),
+                color=colour_of(layout, "server", names),
+                strokeDash=dash_of(layout, "server", names),
             )
-            .properties(width=WIDTH // 2, height=_SMALL_HEIGHT, title=title)
+            .properties(width=layout.pair, height=layout.height, title=titled(layout, title))
         )
-    return styled(alt.hconcat(*panels))
+    return styled(side_by_side(layout, panels), layout)
 
 
-def _times(analysis: Analysis, pipelines: Sequence[str], what: str) -> alt.TopLevelMixin | None:
+_FIGURES: Mapping[str, tuple[Callable[[PipelineSummary], Estimate | None], Mapping[str, str]]] = {
+    "Pipeline time": (lambda summary: summary.time, {}),
+    "Reply time": (lambda summary: summary.time, {"p50_s": "median"}),
+    "First token": (lambda summary: summary.first_token, {"first_token_s": "first token"}),
+}
+
+
+def _times(analysis: Analysis, layout: Layout, pipelines: Sequence[str], what: str) -> alt.TopLevelMixin | None:
     """Draw repeats as dots, geometric mean and 95 % interval as a bar with a tick, one row per candidate."""
+    figure, goals = _FIGURES[what]
     panels = []
-    order = [plain(candidate.name) for candidate in analysis.candidates]
+    order = plain_names(candidate.name for candidate in analysis.candidates)
     for pipeline in pipelines:
-        dots, bars, most = [], [], 0
+        dots: list[dict[str, Any]] = []
+        bars: list[dict[str, Any]] = []
+        most = 0
         for candidate in analysis.candidates:
             summary = _of(candidate, pipeline)
-            name = plain(candidate.name)
-            most = max(most, len(summary.time_by_repeat))
-            dots += [
-                {"candidate": name, "seconds": value, "repeat": n + 1} for n, value in _some(summary.time_by_repeat)
-            ]
-            if summary.time is not None:
-                found = summary.time
+            name, found = plain(candidate.name), figure(summary)
+            if figure(summary) is summary.time:  # of a first token the mean over the repeats is all that is kept
+                most = max(most, len(summary.time_by_repeat))
+                dots += [
+                    {"candidate": name, "seconds": value, "repeat": n + 1} for n, value in _some(summary.time_by_repeat)
+                ]
+            if found is not None:
                 low = found.value if found.low is None else found.low
                 high = found.value if found.high is None else found.high
                 bars.append({"candidate": name, "seconds": found.value, "low": low, "high": high})
-        if not dots:
+        if not bars and not dots:
             continue
-        rows = alt.Y("candidate:N", sort=order, title=None, axis=names_axis())
+        rows = rows_of(layout, "candidate", order)
         scale = alt.Scale(zero=True)
-        colour = alt.Color("candidate:N", sort=order, scale=alt.Scale(range=list(COLOURS)), legend=None)
-        interval = alt.Chart(alt.InlineData(values=bars)).mark_rule(strokeWidth=9, opacity=0.35, strokeCap="butt")
-        mean = alt.Chart(alt.InlineData(values=bars)).mark_tick(thickness=3, size=22)
-        dot = alt.Chart(alt.InlineData(values=dots)).mark_circle(size=42, opacity=0.75, stroke="white", strokeWidth=0.5)
+        colour = no_legend("candidate", order)
+        of_bars = alt.Chart(alt.InlineData(values=bars))
+        interval = of_bars.mark_rule(strokeWidth=9, opacity=0.35, strokeCap="butt", yOffset=rows.offset)
+        mean = of_bars.mark_tick(thickness=3, size=22, yOffset=rows.offset)
+        dot = alt.Chart(alt.InlineData(values=dots)).mark_circle(
+            size=42, opacity=0.75, stroke="white", strokeWidth=0.5, yOffset=rows.offset
+        )
         x = alt.X("seconds:Q", title=f"{what.lower()}, seconds", scale=scale)
+        largest_s = max([*(row["seconds"] for row in dots), *(row["high"] for row in bars)])
+        rules, far = goal_rules(layout, goals_of(analysis, pipeline, goals), largest_s)
+        points = f"dots: {_which(most)} (each the median of its jobs); " if dots else ""
+        over = "their mean" if dots else "the mean over repeats, each the median of its jobs,"
         panels.append(
             alt.layer(
                 interval.encode(
-                    x=alt.X("low:Q", title=f"{what.lower()}, seconds", scale=scale), x2="high:Q", y=rows, color=colour
+                    x=alt.X("low:Q", title=f"{what.lower()}, seconds", scale=scale), x2="high:Q", y=rows.y, color=colour
                 ),
-                dot.encode(x=x, y=rows, color=colour),
-                mean.encode(x=x, y=rows, color=colour),
+                *([dot.encode(x=x, y=rows.y, color=colour)] if dots else []),
+                mean.encode(x=x, y=rows.y, color=colour),
+                *rows.names,
+                *rules,
             ).properties(
-                width=WIDTH,
-                height=ROW * len(order),
-                title=alt.TitleParams(
+                width=layout.width,
+                height=rows.step * len(order),
+                title=titled(
+                    layout,
                     f"{what} of {plain(pipeline)} ({analysis.run.origin})",
-                    subtitle=f"dots: {_which(most)} (median over jobs); tick and bar: mean and 95 % interval",
+                    f"{points}tick and bar: {over} and its 95 % interval",
+                    far,
+                    goals=len(rules) // 2,
                 ),
             )
         )
-    return styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels), layout) if panels else None
 
 
 def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
@@ -171,7 +202,7 @@ def _which(repeats: int) -> str:
     return "repeats" if repeats <= _DOTS else f"{_DOTS} of {repeats} repeats, from the quickest to the slowest"
 
 
-def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
+def _throughput(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
     """Chart what each server made while so many calls were in flight, and what that was for one of them.
 
     Time-weighted, over all repeats. `in_flight` calls share a rate, so that 100 tokens of one of them take
@@ -207,26 +238,31 @@ def _throughput(analysis: Analysis) -> alt.TopLevelMixin | None:
             x=alt.X(
                 "in flight:Q",
                 title="calls in flight on the server",
-                axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                axis=alt.Axis(values=list(range(0, most + 1, max(1, most // 8))), format="d", grid=False),
                 scale=alt.Scale(domain=[0, 1.06 * most]),
             ),
-            y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True)),
-            color=colour_of("series", names),
+            y=alt.Y(f"{field}:Q", title=field, scale=alt.Scale(zero=True), axis=narrow_axis(layout)),
+            color=colour_of(layout, "series", names),
         )
-        size = alt.Size("share:Q", title="share of time", scale=alt.Scale(range=[20, 320]), legend=_SHARES)
+        size = alt.Size("share:Q", scale=alt.Scale(range=[20, 320]), legend=None)
+        line = base.mark_line(strokeWidth=2).encode(strokeDash=dash_of(layout, "series", names))
         panels.append(
-            alt.layer(base.mark_line(strokeWidth=2), base.mark_circle(opacity=0.9).encode(size=size)).properties(
-                width=WIDTH // 2 - 10,
-                height=_SMALL_HEIGHT,
-                title=alt.TitleParams(f"{title} ({analysis.run.origin})", subtitle=subtitle + rest),
+            alt.layer(line, base.mark_circle(opacity=0.9).encode(size=size)).properties(
+                width=layout.pair,
+                height=layout.height,
+                title=titled(
+                    layout, f"{title} ({analysis.run.origin})", subtitle + rest, "larger dots: more of the time"
+                ),
             )
         )
-    return styled(alt.hconcat(*panels))
+    return styled(side_by_side(layout, panels), layout)
 
 
-def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
+def _time_split(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
     panels = []
-    order = [plain(candidate.name) for candidate in analysis.candidates]
+    order = plain_names(candidate.name for candidate in analysis.candidates)
+    rows_at = rows_of(layout, "candidate", order)
+    used = [kind for kind in KINDS if _occurs(analysis, kind.field)]
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
     for pipeline in pipelines:
         rows: list[dict[str, Any]] = []
@@ -241,30 +277,28 @@ def _time_split(analysis: Analysis) -> alt.TopLevelMixin | None:
         if not rows:
             continue
         who = "reply" if pipeline.path == "interactive" else "job"
-        panels.append(
+        bars = (
             alt.Chart(alt.InlineData(values=rows))
-            .mark_bar(stroke="white", strokeWidth=0.5)
+            .mark_bar(stroke="white", strokeWidth=1, size=rows_at.step - 2 * rows_at.offset - 8, yOffset=rows_at.offset)
             .encode(
                 x=alt.X("seconds:Q", title="seconds", stack="zero"),
-                y=alt.Y("candidate:N", sort=order, title=None, axis=names_axis()),
-                color=alt.Color(
-                    "kind:N",
-                    title="kind of time",
-                    scale=alt.Scale(domain=[k.label for k in KINDS], range=[k.colour for k in KINDS]),
-                    legend=alt.Legend(values=[kind.label for kind in KINDS if _occurs(analysis, kind.field)]),
-                ),
+                y=rows_at.y,
+                color=kinds_colour(layout, used),
                 order=alt.Order("n:Q"),
             )
-            .properties(
-                width=WIDTH,
-                height=ROW * len(order),
-                title=alt.TitleParams(
+        )
+        panels.append(
+            alt.layer(bars, *rows_at.names).properties(
+                width=layout.width,
+                height=rows_at.step * len(order),
+                title=titled(
+                    layout,
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
-                    subtitle="means along the critical path",
+                    "means of all jobs along the critical path; the times above go by medians",
                 ),
             )
         )
-    return styled(alt.vconcat(*panels)) if panels else None
+    return styled(alt.vconcat(*panels), layout) if panels else None
 
 
 def _occurs(analysis: Analysis, field: str) -> bool:
@@ -289,34 +323,5 @@ def _labels(found: Sequence[Levels]) -> list[str]:
     return labels
 
 
-def colour_of(field: str, names: Sequence[str]) -> alt.Color:
-    scale = alt.Scale(domain=list(names), range=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
-    legend = alt.Legend(labelExpr=_SHORT, labelLimit=280)
-    return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
-
-
-def names_axis(**more: Any) -> alt.Axis:
-    return alt.Axis(labelFontSize=13, labelExpr=_SHORT, labelLimit=280, **more)
-
-
 def _finite(value: float) -> float | None:
     return value if value == value else None
-
-
-def styled(chart: Any) -> alt.TopLevelMixin:
-    styled: alt.TopLevelMixin = (
-        chart.configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            tickCount=8,
-            labelFlush=False,
-            gridColor="#E6E6E6",
-            domainColor="#888888",
-        )
-        .configure_title(fontSize=15, subtitleFontSize=12, subtitleColor="#555555", anchor="start", offset=10)
-        .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", symbolOpacity=1)
-        .properties(background="white", padding=12)
-    )
-    return styled

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from harness.analysis.details import details
 from harness.analysis.model import Analysis
-from harness.report.charts import charts_of, to_png, to_svg
+from harness.report.chart_style import NARROW, WIDE, drawn, to_png
+from harness.report.charts import charts_of
 from harness.report.detail_charts import detail_charts
 from harness.report.html import html_report
 from harness.report.markdown import markdown_report
@@ -17,12 +18,14 @@ from harness.runs.model import Run
 
 __all__ = ["write_report"]
 
-_TITLES = {
+TITLES = {
     "pipeline-time": "Pipeline time by candidate",
     "reply-time": "Reply time by candidate",
+    "first-token": "First token by candidate",
     "trade": "One path against the other",
     "throughput": "Throughput and wall-clock by concurrency",
     "latency": "Distribution of the jobs' times",
+    "arrivals": "Times by when jobs came",
     "time-split": "Where the time goes, by candidate",
     "node-split": "Where the time goes, by node",
     "score": "Predicted against measured",
@@ -37,13 +40,16 @@ def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
     write_text(folder, "summary.json", summary_text(analysis))
     more = details(run, analysis)
     score = read_score(folder)
-    made = charts_of(analysis) | detail_charts(analysis, more, score.rows if score else ())
-    charts = {name: made[name] for name in _TITLES if name in made}
-    write_text(
-        folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", _TITLES[name]) for name in charts])
+    made, narrow = (
+        charts_of(analysis, layout) | detail_charts(analysis, more, score.rows if score else (), layout)
+        for layout in (WIDE, NARROW)
     )
-    svgs = {name: to_svg(chart) for name, chart in charts.items()}
-    write_text(folder, "report.html", html_report(analysis, more, svgs, score))
-    for name, svg in svgs.items():
-        write_text(folder, f"charts/{name}.svg", svg)
-        write_bytes(folder, f"charts/{name}.png", to_png(svg))
+    charts = {name: made[name] for name in TITLES if name in made}
+    write_text(
+        folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", TITLES[name]) for name in charts])
+    )
+    drawings = drawn(charts, narrow)
+    write_text(folder, "report.html", html_report(analysis, more, drawings, score))
+    for name, drawing in drawings.items():
+        write_text(folder, f"charts/{name}.svg", drawing.wide)
+        write_bytes(folder, f"charts/{name}.png", to_png(drawing.wide))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from markupsafe import Markup
 
@@ -10,6 +11,7 @@ from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.report.bars import KINDS, parts_text
 from harness.report.cells import cell_of
+from harness.report.chart_style import Drawing
 from harness.report.graph_svg import graph_svg
 from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
@@ -19,55 +21,66 @@ from harness.wording.figures import machine_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
-__all__ = ["html_report"]
+__all__ = ["html_report", "report_page"]
 
 
 def html_report(
-    analysis: Analysis, details: Details, charts: Mapping[str, str], score: SavedScore | None = None
+    analysis: Analysis, details: Details, charts: Mapping[str, Drawing], score: SavedScore | None = None
 ) -> str:
-    """Return the page. `charts` are SVG texts by name, as `charts_of` and `detail_charts` name them."""
-    text = said(analysis)
+    """Return the page. `charts` are drawings by name, as `charts_of` and `detail_charts` name them."""
+    return report_page("report.html.j2", analysis, details, charts, score, answer=run_answer(analysis))
+
+
+def report_page(
+    template: str,
+    analysis: Analysis,
+    details: Details,
+    charts: Mapping[str, Drawing],
+    score: SavedScore | None,
+    **values: Any,
+) -> str:
+    """Render a template that has all that is known of a run; `values` has the answer, and what else it asks for."""
     pipelines = analysis.candidates[0].pipelines if analysis.candidates else ()
     summaries = [summary for candidate in analysis.candidates for summary in candidate.pipelines]
     shown = {settings.candidate for settings in analysis.choice.settings}
     kinds = [kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)]
     node_kinds = [kind for kind in KINDS if any(getattr(node_time.parts, kind.field) for node_time in details.nodes)]
-    return page(
-        "report.html.j2",
-        charts,
-        {
-            "parts": lambda parts: parts_text(parts, 0.005),
-            "time": lambda found: cell_of(found, seconds),
-            "rate": lambda found: cell_of(found, "{:.1f}".format),
-        },
+    known = {
         **analysis._asdict(),
-        origin=analysis.run.origin,
-        title=f"{analysis.run.workload}: how to run it",
-        said=text,
-        answer=run_answer(analysis),
-        pipelines=pipelines,
-        streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
-        failed=any(summary.jobs_failed for summary in summaries),
-        shown=shown,
-        kinds=kinds,
-        concurrency=bool(analysis.levels) or any(candidate.concurrency for candidate in analysis.candidates),
-        node_kinds=node_kinds,
-        details=details,
-        graphs=[
+        "origin": analysis.run.origin,
+        "title": f"{analysis.run.workload}: how to run it",
+        "said": said(analysis),
+        "recommendation": None,
+        "kept": True,
+        "pipelines": pipelines,
+        "streamed": {summary.pipeline for summary in summaries if summary.first_token is not None},
+        "failed": any(summary.jobs_failed for summary in summaries),
+        "shown": shown,
+        "kinds": kinds,
+        "concurrency": bool(analysis.levels) or any(candidate.concurrency for candidate in analysis.candidates),
+        "node_kinds": node_kinds,
+        "details": details,
+        "graphs": [
             (job, Markup(graph_svg(job)))  # noqa: S704  our own template, autoescaped
             for job in details.graphs
             if job.path.candidate in shown and len(job.graph)
         ],
-        data=script_data(timeline_data(details.timelines)),
-        first_timeline=next(
+        "data": script_data(timeline_data(details.timelines)),
+        "first_timeline": next(
             (i for i, timeline in enumerate(details.timelines) if timeline.candidate in shown and timeline.median), 0
         ),
-        score=score,
-        machine_line=machine_text(analysis.run),
-        repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
-        calls=sum(summary.calls for summary in summaries),
-        servers_of=_servers,
-    )
+        "score": score,
+        "machine_line": machine_text(analysis.run),
+        "repeats_text": f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
+        "calls": sum(summary.calls for summary in summaries),
+        "servers_of": _servers,
+    }
+    filters = {
+        "parts": lambda parts: parts_text(parts, 0.005),
+        "time": lambda found: cell_of(found, seconds),
+        "rate": lambda found: cell_of(found, "{:.1f}".format),
+    }
+    return page(template, charts, filters, **(known | values))
 
 
 def _servers(candidate: CandidateSummary) -> list[str]:

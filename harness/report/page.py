@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.report.chart_style import Drawing
 from harness.report.text import plain
 from harness.units import UNIT, percent, seconds
 from harness.wording.figures import fact_text
@@ -56,8 +57,8 @@ _FILTERS = {
 }
 
 
-def page(template: str, charts: Mapping[str, str], filters: Mapping[str, Any], **values: Any) -> str:
-    """Render one of this folder's templates, which extend `page.html.j2`. `charts` are SVG texts by name."""
+def page(template: str, charts: Mapping[str, Drawing], filters: Mapping[str, Any], **values: Any) -> str:
+    """Render one of this folder's templates, which extend `page.html.j2`. `charts` are drawings by name."""
     environment = Environment(
         loader=FunctionLoader(_own),
         autoescape=True,
@@ -69,7 +70,10 @@ def page(template: str, charts: Mapping[str, str], filters: Mapping[str, Any], *
     environment.filters |= {**_FILTERS, "verbatim": _verbatim, **filters}
     script = _own("report.js")
     return environment.get_template(template).render(
-        charts={name: Markup(_inline(name, svg)) for name, svg in charts.items()},  # noqa: S704  Vega's, escaped
+        charts={
+            name: [Markup(_inline(name, drawing.wide)), Markup(_inline(f"{name}-narrow", drawing.narrow))]  # noqa: S704
+            for name, drawing in charts.items()  # Vega's, escaped
+        },
         script=Markup(script),  # noqa: S704  our own files
         style=Markup(_own("report.css") + _chart_colours()),  # noqa: S704
         policy=_policy(script),

@@ -26,14 +26,17 @@ from harness.recommend.model import (
 )
 from harness.report.answer import answer_markdown, print_answer
 from harness.report.summary import summary, to_plain
-from harness.report.text import markdown, plain
-from harness.units import seconds, size
+from harness.report.text import markdown, numbered, plain
+from harness.units import UNIT, seconds, size
 from harness.wording.figures import server_text
 from harness.wording.recommendations import recommended
 from harness.wording.said import said
 from harness.wording.search_answer import search_answer
 
-__all__ = ["markdown_recommendation", "print_recommendation", "recommendation_text"]
+__all__ = ["Section", "markdown_recommendation", "print_recommendation", "recommendation_text", "sections_of"]
+
+
+_COLUMN_GAP = 3  # of a printed table
 
 
 class _Table(NamedTuple):
@@ -41,12 +44,16 @@ class _Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-class _Section(NamedTuple):
+class Section(NamedTuple):
+    """One part of what was found, as all reports have it."""
+
     title: str
     lead: tuple[str, ...] = ()  # said first, and loud
     table: _Table | None = None
     items: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    key: str = ""  # of a section of its own in a page: its anchor, and the chart's name
+    short: str = ""  # title in the page's list of contents
 
 
 def print_recommendation(
@@ -61,8 +68,8 @@ def print_recommendation(
     with console.capture() if ascii_only else nullcontext() as captured:
         console.print(Text(plain(_title(recommendation)), style="bold"))
         console.print(Text(plain(_where(recommendation)), style="dim"))
-        for section in _sections(recommendation):
-            console.print(_block(section, ascii_only))
+        for section in sections_of(recommendation):
+            console.print(_block(section, ascii_only, console.width))
             for line in section.code:
                 console.print(Text("  " + plain(line), style="cyan"), soft_wrap=True)  # to be copied: never broken
     if captured is not None:
@@ -73,7 +80,7 @@ def markdown_recommendation(recommendation: Recommendation) -> str:
     """Return it as Markdown."""
     lines = [f"# {markdown(_title(recommendation))}", "", *answer_markdown(search_answer(recommendation))]
     lines += [markdown(_where(recommendation)), ""]
-    for section in _sections(recommendation):
+    for section in sections_of(recommendation):
         lines += [f"## {markdown(section.title)}", ""]
         for text in section.lead:
             lines += [f"**{markdown(text)}**", ""]
@@ -122,19 +129,20 @@ def _where(recommendation: Recommendation) -> str:
     return f'Profile "{recommendation.profile}": {recommendation.machine}'
 
 
-def _sections(recommendation: Recommendation) -> Iterator[_Section]:
+def sections_of(recommendation: Recommendation) -> Iterator[Section]:
+    """Yield what was found, in order."""
     confirmation = recommendation.confirmation
     analysis = confirmation.analysis if confirmation else recommendation.analysis
     text, verdict = recommended(recommendation), said(analysis)
     if text.notes:
-        yield _Section("Notes", items=text.notes)
-    yield _Section("Answer", lead=verdict.choice, table=_uses(recommendation.uses))
+        yield Section("Notes", items=text.notes)
+    yield Section("Answer", lead=verdict.choice, table=_uses(recommendation.uses))
     if text.goals:
-        yield _Section("Goals", items=text.goals)
+        yield Section("Goals", items=text.goals, key="goals", short="Goals")
     if confirmation:
         yield _confirmation(confirmation, text.confirmation)
     for path, words in zip(analysis.paths, verdict.paths, strict=True):
-        yield _Section(f"The {path.path} path", lead=(words.headline,), items=words.sentences)
+        yield Section(f"The {path.path} path", lead=(words.headline,), items=words.sentences)
     if analysis.choice.settings:
         yield _settings(analysis)
     if recommendation.front:
@@ -144,17 +152,17 @@ def _sections(recommendation: Recommendation) -> Iterator[_Section]:
     if recommendation.users:
         yield _users(recommendation.users, recommendation.paths, text.users)
     if text.changes:
-        yield _Section("When the answer would change", items=text.changes)
+        yield Section("When the answer would change", items=text.changes, key="changes", short="Sensitivity")
     if recommendation.load:
         yield _load(recommendation.load, recommendation.paths)
     if text.bounds:
-        yield _Section("What no routing can beat", items=text.bounds)
+        yield Section("What no routing can beat", items=text.bounds, key="bounds", short="Lower bounds")
     looked = (*text.search, *(f"Left out: {item}." for item in text.left_out))
-    yield _Section("What was looked at", items=(*looked, text.memory))
+    yield Section("What was looked at", items=(*looked, text.memory), key="search", short="The search")
     predicted = said(recommendation.analysis)
     if predicted.notices:
         notices = tuple(notice.text for notice in predicted.notices)
-        yield _Section("What the prediction rests on", items=(*notices, *predicted.method))
+        yield Section("What the prediction rests on", items=(*notices, *predicted.method), key="basis", short="Basis")
 
 
 def _uses(uses: Sequence[PathUse]) -> _Table:
@@ -178,7 +186,7 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
     return _Table(("path", "server", "slots", "context", "cap", "in flight", "order"), tuple(rows))
 
 
-def _confirmation(confirmation: Confirmation, sentences: tuple[str, ...]) -> _Section:
+def _confirmation(confirmation: Confirmation, sentences: tuple[str, ...]) -> Section:
     rows = tuple(
         (
             difference.candidate,
@@ -190,14 +198,14 @@ def _confirmation(confirmation: Confirmation, sentences: tuple[str, ...]) -> _Se
         for difference in confirmation.differences
     )
     table = _Table(("candidate", "pipeline", "predicted", confirmation.origin, "error"), rows)
-    return _Section(
+    return Section(
         f"Confirmation ({confirmation.origin})",
         table=table,
         items=(*sentences, f"Every call: {confirmation.folder}"),
     )
 
 
-def _settings(analysis: Analysis) -> _Section:
+def _settings(analysis: Analysis) -> Section:
     lines: list[str] = []
     remarks: list[str] = []
     for one in analysis.choice.settings:
@@ -205,12 +213,12 @@ def _settings(analysis: Analysis) -> _Section:
         lines += [*one.shell, *one.code]
         remarks += one.remarks
     whole = f"Whole, as files and code: --settings {kinds_listed()}."
-    return _Section(
+    return Section(
         "Settings to copy", items=(*dict.fromkeys(remarks), *analysis.choice.remarks, whole), code=tuple(lines)
     )
 
 
-def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:
+def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> Section:
     known = any(point.memory_bytes is not None for point in points)
     header = ("candidate", *paths, *(["memory"] if known else []), "")
     rows = []
@@ -224,10 +232,12 @@ def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> _Section:
         rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))
     what = " against ".join(f"{path} time" for path in paths) + (" against memory" if known else "")
     title = f"Pareto front: {what} (means over the seeds)"
-    return _Section(title, lead=(why,) if why else (), table=_Table(header, tuple(rows)))
+    return Section(
+        title, lead=(why,) if why else (), table=_Table(header, tuple(rows)), key="front", short="Pareto front"
+    )
 
 
-def _useful(found: UsefulConcurrency, paths: Sequence[str], sentence: str) -> _Section:
+def _useful(found: UsefulConcurrency, paths: Sequence[str], sentence: str) -> Section:
     rows = tuple(
         (
             "no limit" if row.in_flight is None else str(row.in_flight),
@@ -237,10 +247,16 @@ def _useful(found: UsefulConcurrency, paths: Sequence[str], sentence: str) -> _S
         for row in found.rows
     )
     header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
-    return _Section("How many agents are worth attaching", lead=(sentence,), table=_Table(header, rows))
+    return Section(
+        "How many agents are worth attaching",
+        lead=(sentence,),
+        table=_Table(header, rows),
+        key="useful",
+        short="Useful concurrency",
+    )
 
 
-def _users(users: Users, paths: Sequence[str], sentence: str) -> _Section:
+def _users(users: Users, paths: Sequence[str], sentence: str) -> Section:
     rows = tuple(
         (
             str(row.users),
@@ -251,10 +267,12 @@ def _users(users: Users, paths: Sequence[str], sentence: str) -> _Section:
         for row in users.rows
     )
     header = ("people", "tokens per second", *(f"{path} path" for path in paths), "")
-    return _Section("How many people it carries", lead=(sentence,), table=_Table(header, rows))
+    return Section(
+        "How many people it carries", lead=(sentence,), table=_Table(header, rows), key="users", short="People"
+    )
 
 
-def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:
+def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> Section:
     header = (
         "arrivals",
         *(f"{path}: slowest" for path in paths),
@@ -265,7 +283,7 @@ def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> _Section:
         (f"{row.rate:g} x", *map(_ratio, row.spread), *map(_ratio, row.answer), str(row.failing)) for row in rows
     )
     lead = "Times of the fastest among the finalists, by the rate at which jobs come:"
-    return _Section("Load", lead=(lead,), table=_Table(header, table))
+    return Section("Load", lead=(lead,), table=_Table(header, table), key="load", short="Load")
 
 
 def _time(value_s: float) -> str:
@@ -276,18 +294,55 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "fails"
 
 
-def _block(section: _Section, ascii_only: bool) -> Group:
+def _block(section: Section, ascii_only: bool, width: int) -> Group:
     blocks: list[RenderableType] = [Text(""), Text(plain(section.title), style="bold underline")]
     blocks += [Text(plain(text), style="bold green" if section.title == "Answer" else "bold") for text in section.lead]
     if section.table:
-        table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for number, title in enumerate(section.table.header):
-            table.add_column(Text(plain(title)), justify="left" if number == 0 else "right", overflow="fold")
-        for row in section.table.rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        blocks.append(table)
+        blocks += _printed(section.table, ascii_only, width)
     for text in section.items:
         item = Table.grid(padding=(0, 1))
         item.add_row(Text("-"), Text(plain(text)))
         blocks.append(item)
     return Group(*blocks)
+
+
+def _printed(table: _Table, ascii_only: bool, width: int) -> list[RenderableType]:
+    """Lay a table out so that no word breaks: with numbers for long names, or as lines where that is too wide too."""
+    header = [plain(title) for title in table.header]
+    rows = [[plain(cell) for cell in row] for row in table.rows]
+    legend: tuple[str, ...] = ()
+    if _least_width(header, rows) > width:
+        labels, legend = numbered((row[0] for row in rows), 0)
+        rows = [[labels[row[0]], *row[1:]] for row in rows]
+        if _least_width(header, rows) > width:
+            lines = [
+                f"{title}: {cell}"
+                for row in table.rows
+                for title, cell in zip(header, map(plain, row), strict=True)
+                if title and cell
+            ]
+            return [Text(line) for line in lines]
+    least = _least_widths(header, rows)
+    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
+    while sum(widths) + _COLUMN_GAP * (len(widths) - 1) > width:  # the column with most to spare gives way
+        widths[max(range(len(widths)), key=lambda n: widths[n] - least[n])] -= 1
+    printed = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, title in enumerate(header):
+        printed.add_column(Text(title), justify="left" if number == 0 else "right", width=widths[number])
+    for row in rows:
+        printed.add_row(*map(Text, row))
+    return [printed, *(Text(line, style="dim") for line in legend)]
+
+
+def _least_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    widths = _least_widths(header, rows)
+    return sum(widths) + _COLUMN_GAP * (len(widths) - 1)
+
+
+def _least_widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(_longest_word, cells)) for cells in zip(header, *rows, strict=True)]
+
+
+def _longest_word(text: str) -> int:
+    """Return the length of what stays on one line: a word, or a number with its unit."""
+    return max(map(len, UNIT.sub("\u00a0", text).split(" ")))

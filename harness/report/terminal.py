@@ -21,7 +21,7 @@ from harness.core.records import Origin
 from harness.report.answer import print_answer
 from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.levels import levels_report
-from harness.report.text import plain
+from harness.report.text import numbered, plain
 from harness.units import count, percent, seconds
 from harness.wording.figures import both_text, machine_text
 from harness.wording.run_answer import run_answer
@@ -38,6 +38,7 @@ _BASIS: Mapping[Origin, frozenset[str]] = {
 }
 _RESTS = {"predicted": "What the prediction rests on", "emulated": "What the emulation rests on"}
 _COLUMNS = 4  # more of them get a table of their own
+_COLUMN_GAP = 3
 
 
 class _Column(NamedTuple):
@@ -71,7 +72,7 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
         yield from (Panel(notes, title="Notes", title_align="left", border_style="yellow", box=edge), "")
     yield from (_verdict(text), "")
     yield from _settings(analysis.choice)
-    yield from (_candidates(analysis), "")
+    yield from (_candidates(analysis, width), "")
     if analysis.levels:
         yield _heading("Ladder: so many calls sent at once")
         side_by_side = 2 if len(analysis.levels) == 2 else 1  # more do not fit into 80 columns
@@ -123,7 +124,7 @@ def _settings(choice: Choice) -> Iterator[RenderableType]:
         yield ""
 
 
-def _candidates(analysis: Analysis) -> Group:
+def _candidates(analysis: Analysis, width: int) -> Group:
     columns: list[_Column] = []
     for summary in _pipelines(analysis):
         what = "reply" if summary.path == "interactive" else "pipeline time"
@@ -134,27 +135,34 @@ def _candidates(analysis: Analysis) -> Group:
     columns.append(_Column("all tokens\nper second", lambda c: _rate(c.throughput)))
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
-    tables = [_table(analysis, columns[start : start + _COLUMNS]) for start in range(0, len(columns), _COLUMNS)]
+    tables = [_table(analysis, columns[start : start + _COLUMNS], width) for start in range(0, len(columns), _COLUMNS)]
     both = any(s.time_by_profile for candidate in analysis.candidates for s in candidate.pipelines)
     below = "95 % intervals over draws and profile" if both else "its 95 % interval"
     caption = f"Candidates ({analysis.run.origin}; below each number {below})"
     return Group(_heading(caption), *(Padding(table, (int(n > 0), 0, 0, 0)) for n, table in enumerate(tables)))
 
 
-def _table(analysis: Analysis, columns: Sequence[_Column]) -> Table:
+def _table(analysis: Analysis, columns: Sequence[_Column], width: int) -> Group:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("candidate")
+    cells = [[column.cell(candidate) for column in columns] for candidate in analysis.candidates]
+    taken = sum(
+        _COLUMN_GAP
+        + max(len(line) for text in (column.title, *(row[n].plain for row in cells)) for line in text.split("\n"))
+        for n, column in enumerate(columns)
+    )
+    labels, legend = numbered((plain(candidate.name) for candidate in analysis.candidates), width - taken)
+    table.add_column("candidate", min_width=min(max(map(len, labels.values()), default=0), width - taken))
     for column in columns:
         table.add_column(column.title, justify="right")
     chosen = {settings.candidate for settings in analysis.choice.settings}
-    for candidate in analysis.candidates:
-        name = Text(plain(candidate.name), style="bold" if candidate.name in chosen else "")
+    for candidate, row in zip(analysis.candidates, cells, strict=True):
+        name = Text(labels[plain(candidate.name)], style="bold" if candidate.name in chosen else "")
         slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
         name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
         if any(use.extrapolated for use in candidate.servers):
             name.append("\nextrapolated", style="dim")
-        table.add_row(name, *(column.cell(candidate) for column in columns))
-    return table
+        table.add_row(name, *row)
+    return Group(table, *(Text(line, style="dim") for line in legend))
 
 
 def _time_split(analysis: Analysis, pipeline: PipelineSummary, ascii_only: bool, width: int) -> Group:

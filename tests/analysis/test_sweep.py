@@ -132,8 +132,8 @@ def test_a_failure_ends_it_and_is_said() -> None:
 def test_what_is_said_of_a_flat_one() -> None:
     found = sweep(rows(100, 140, 141, 139), ended="flat")
     assert sweep_sentences(found)[0] == (
-        "Throughput stops rising at 2 slots: 140 tok/s in all, 70.0 tok/s each, first token after 100 ms. More gain nothing: "
-        "4 +0.7 % (-0.4 % to +1.9 %), 8 -0.7 % (-1.9 % to +0.4 %) (95 % intervals, below 5 %)."
+        "Throughput stops rising at 2 slots: 140 tok/s in all, 70.0 tok/s each, first token after 100 ms. More gain "
+        "nothing: 4 +0.7 % (-0.4 % to +1.9 %), 8 -0.7 % (-1.9 % to +0.4 %) (95 % intervals, below 5 %)."
     )
 
 

@@ -102,11 +102,14 @@ def test_a_prediction_needs_a_profile_and_knows_what_may_be_assumed() -> None:
 def test_a_recommendation_is_made_and_kept(folder: Path) -> None:
     asked = RecommendOptions(assumptions=PAPER, measure=False, seeds=2, workers=1)
     told = Quiet()
-    found = recommend(FAN, asked, told)
+    kept = recommend(FAN, asked, told)
+    found = kept.recommendation
     assert found.answer == ("window-on-4",)
     assert told.said[0].startswith("looking at ")
-    assert recommend(FAN, asked)._replace(analysis=found.analysis) == found  # silent; it has another time in it
-    assert (keep_recommendation(found, folder / "out") / "recommendation.json").is_file()
+    again = recommend(FAN, asked).recommendation  # silent
+    assert again._replace(analysis=found.analysis) == found  # it has another time in it
+    written = keep_recommendation(kept, folder / "out")
+    assert {file.name for file in written.iterdir()} == {"recommendation.json", "recommendation.md", "report.html"}
 
 
 def test_a_run_is_measured_reported_compared_and_gone_on_with(fake: FakeOllama, folder: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 from harness.analysis.analyse import analyse
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
-from harness.report.headline import answer, lead
-from harness.wording.said import said
+from harness.wording.run_answer import run_answer
 from harness.workload.load import load_workload
 
 WORKLOAD = """
@@ -30,18 +29,19 @@ SPREAD = "spread: {placement: {least-loaded: [a, b, c]}}"  # the profile knows o
 
 
 @pytest.mark.parametrize(
-    ("field", "missing", "begins"),
+    ("field", "missing", "warnings"),
     [
-        (SPREAD, ("spread",), '"spread" could not be predicted: see the notes. Of those that could be predicted: '),
-        ("two: {placement: {least-loaded: [a, b]}}", (), ""),
+        (SPREAD, ("spread",), ('Missing: "spread" could not be predicted. The answer is of the others.',)),
+        ("two: {placement: {least-loaded: [a, b]}}", (), ()),
     ],
 )
-def test_what_is_missing_is_said_first(tmp_path: Path, field: str, missing: tuple[str, ...], begins: str) -> None:
+def test_what_is_missing_is_said_first(
+    tmp_path: Path, field: str, missing: tuple[str, ...], warnings: tuple[str, ...]
+) -> None:
     path = tmp_path / "field.yaml"
     path.write_text(WORKLOAD.replace("FIELD", field), encoding="utf-8")
     analysis = analyse(predict(load_workload(path), load_profile("epyc-2core"), repeats=3).run)
     assert analysis.run.missing == missing
-    text = said(analysis)
-    assert text.choice[0].startswith(begins + ("take" if begins else "Take"))
-    assert lead(analysis, text)[0] == text.choice[0]
-    assert answer(analysis).startswith(begins + ("batch path" if begins else "Batch path"))
+    answer = run_answer(analysis)
+    assert answer.warnings == warnings
+    assert answer.headline.startswith("Run serially")

@@ -16,6 +16,7 @@ from recommend.workloads import UNKNOWN, alone, fan, loaded_of
 from harness.analysis.analyse import analyse
 from harness.analysis.facts import MeasurementEnd, OpenQuestion
 from harness.analysis.model import Analysis
+from harness.app.recommend import Found, keep_recommendation
 from harness.cli.app import _main
 from harness.measure.until import Until
 from harness.predict.servers import Profiles
@@ -257,3 +258,25 @@ def test_a_machine_of_another_speed_is_measured_and_wins(
     assert {use["slots"] for use in said["uses"]} == {1}
     assert any("The measurement contradicts the prediction" in line for line in said["confirmation"]["sentences"])
     assert max(abs(difference["error"]) for difference in said["confirmation"]["differences"]) > 0.3
+
+
+def test_the_page_of_a_confirmed_one_has_prediction_beside_measurement(tmp_path: Path) -> None:
+    found, profile = found_of(tmp_path)
+    folder = run_folder(tmp_path, found, profile, 3)
+    kept = Found(confirmed(found, folder, Until(60)), found.run)
+    text = (keep_recommendation(kept, tmp_path) / "report.html").read_text(encoding="utf-8")
+    score = text.partition('<section id="score"')[2].partition("</section>")[0]
+    assert "Predicted and measured" in score
+    assert "The measurement says the same" in score
+    assert 'id="chart-score"' in score
+    assert score.count("<tr><td>") >= 2 * 2  # throughput and pipeline time of two candidates at least
+    assert text.count('id="chart-score"') == 1  # once in the page
+    assert str(folder) in text  # where every call is
+    assert '<section id="basis"' in text  # what the prediction rests on; the notes are of the measurement
+
+
+def test_the_page_of_one_that_is_not_confirmed_has_no_measurement(tmp_path: Path) -> None:
+    found, _ = found_of(tmp_path)
+    text = (keep_recommendation(Found(found.recommendation, found.run), tmp_path) / "report.html").read_text()
+    assert 'id="score"' not in text and "chart-score" not in text
+    assert "Every call that was measured" not in text

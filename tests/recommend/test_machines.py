@@ -200,7 +200,7 @@ def test_recommend_names_the_machine_of_each_server(folder: Path) -> None:
     (folder / "w.yaml").write_text(
         f"{two_gpus(both())}machines: {{gpu0: {{memory: 80GB}}, gpu1: {{}}}}\n", encoding="utf-8"
     )
-    found = recommend(folder / "w.yaml", OPTIONS)
+    found = recommend(folder / "w.yaml", OPTIONS).recommendation
     assert {machine for use in found.uses for machine in use.machines} <= {"gpu0", "gpu1"}
     shell = [line for one in found.analysis.choice.settings for line in one.shell]
     assert all(" on gpu" in line for line in shell)

@@ -224,7 +224,8 @@ def test_every_chart_is_drawn(page: Page) -> None:
         "c.querySelector('svg').getBoundingClientRect().width])"
     )
     assert [name for name, *_ in drawn] == [
-        "chart-pipeline-time", "chart-reply-time", "chart-trade", "chart-throughput", "chart-latency",
+        "chart-pipeline-time", "chart-reply-time", "chart-first-token", "chart-trade", "chart-throughput",
+        "chart-latency",
         "chart-time-split", "chart-node-split", "chart-score",
     ]  # fmt: skip
     assert all(paths > 3 and width > 300 for _, paths, width in drawn)

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 from rich.console import Console
 
 from harness.analysis.levels import Level, Levels
-from harness.report.charts import levels_chart, to_svg
+from harness.report.chart_style import to_svg
+from harness.report.charts import levels_chart
 from harness.report.levels import levels_report
 
 ONE = Levels("everyday", None, 1, tuple(Level(n, 4.0 * n, 25.0, 26.5, 2.0 * (n - 1), 0) for n in (1, 2, 4)), "measured")

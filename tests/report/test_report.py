@@ -15,7 +15,8 @@ from rich.console import Console
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.report.charts import charts_of, to_svg
+from harness.report.chart_style import to_svg
+from harness.report.charts import charts_of
 from harness.report.files import write_report
 from harness.report.markdown import markdown_report
 from harness.report.summary import summary, summary_text
