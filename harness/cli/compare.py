@@ -53,14 +53,8 @@ def compare(
     else:
         from rich.console import Console
 
-        from harness.report.answer import print_answer
-        from harness.report.between import between_report
-        from harness.wording.between_answer import between_answer
+        from harness.report.between import print_between
 
-        console = Console(highlight=False)
-        print_answer(between_answer(found, [run for _, run in compared.runs]), console)
-        if full:
-            console.print()
-            console.print(between_report(found))
+        print_between(found, [run for _, run in compared.runs], Console(highlight=False), full=full)
     worse = any(one.verdict in ("regression", "mixed") for one in found)
     raise typer.Exit(int("regression" in (fail_on or ()) and worse))

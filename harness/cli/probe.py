@@ -59,12 +59,6 @@ def probe(
         from rich.console import Console
 
         from harness.app.machine import machine_here
-        from harness.report.answer import print_answer
-        from harness.report.levels import levels_report
-        from harness.wording.levels_answer import levels_answer
+        from harness.report.levels import print_levels
 
-        console = Console(highlight=False)
-        print_answer(levels_answer(found, machine_here(), rounds), console)
-        if full:
-            console.print()
-            console.print(levels_report(found))
+        print_levels(found, machine_here(), rounds, Console(highlight=False), full=full)

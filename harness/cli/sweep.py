@@ -66,15 +66,9 @@ def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: boo
         from rich.console import Console
 
         from harness.app.machine import machine_here
-        from harness.report.answer import print_answer
-        from harness.report.sweep import sweep_report
-        from harness.wording.sweep_answer import sweep_answer
+        from harness.report.sweep import print_sweeps
 
-        console = Console(highlight=False)
-        print_answer(sweep_answer(swept.sweeps, machine_here()), console)
-        if full:
-            console.print()
-            console.print(sweep_report(swept.sweeps))
+        print_sweeps(swept.sweeps, machine_here(), Console(highlight=False), full=full)
     if swept.failure is not None:
         raise swept.failure
     return INTERRUPTED if swept.interrupted else 0

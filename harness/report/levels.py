@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.levels import Levels
+from harness.report.answer import print_answer
 from harness.report.text import plain
 from harness.units import count, seconds
+from harness.wording.levels_answer import levels_answer
 
-__all__ = ["levels_report", "levels_table"]
+__all__ = ["levels_report", "levels_table", "print_levels"]
+
+
+def print_levels(found: Sequence[Levels], machine: str, rounds: int, console: Console, *, full: bool = False) -> None:
+    """Print the answer of a probe, and where `full` every level."""
+    print_answer(levels_answer(found, machine, rounds), console)
+    if full:
+        console.print()
+        console.print(levels_report(found))
 
 
 def levels_table(found: Sequence[Levels]) -> Table:

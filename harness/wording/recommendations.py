@@ -149,7 +149,7 @@ _WHY = {
     "same": "Chosen: on both paths of those within 5 % of the fastest the simplest to run.",
     "both": "Chosen: within 5 % of the fastest on both paths, and the simplest of those that are.",
     "goals": "Chosen: the goals decide; it is the fastest on the batch path of those that meet them.",
-    "trade": "Chosen: the two ends, because no goal says what a faster path may cost the other one.",
+    "compromise": "Chosen: its largest slowdown on a path is the smallest.",
     "none": "",
 }
 

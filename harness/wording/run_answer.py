@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.analysis.facts import LostRecords, Partial
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
 from harness.core.records import Path
@@ -46,14 +47,12 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             answer_table(analysis),
             tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
         )
+    how_sure = (*_how_sure(analysis, name), *(_next(analysis) if sure is None else sure))
     parts = (
         part("Why", *_why(analysis, name)),
         part("Instead", *_instead(analysis)),
         AnswerPart("Do this", tuple(_do(analysis, name, again))),
-        AnswerPart(
-            "How sure",
-            tuple(map(AnswerLine, (*_how_sure(analysis, name), *(_next(analysis) if sure is None else sure)))),
-        ),
+        AnswerPart("How sure", (*_resume(analysis), *map(AnswerLine, how_sure))),
         _details(again),
     )
     kept = tuple(one for one in parts if one.lines)
@@ -247,6 +246,16 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
         yield "Emulated: the servers were simulated. No engine was measured."
     yield from _open_questions(analysis)
     yield from _unsure_goals(analysis.by_name[name])
+
+
+def _resume(analysis: Analysis) -> Iterator[AnswerLine]:
+    """Say how to measure what is missing."""
+    for notice in analysis.notices:
+        if isinstance(notice, Partial | LostRecords) and notice.resume is not None:
+            yield AnswerLine(
+                f"slotwise run --resume {shlex.quote(notice.resume)}  # measures what is missing", code=True
+            )
+            return
 
 
 def _next(analysis: Analysis) -> Iterator[str]:

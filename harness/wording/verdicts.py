@@ -12,6 +12,7 @@ from harness.wording.differences import difference
 from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_text
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
+from harness.wording.nobody import none_sentences
 from harness.wording.ratios import Subject, between, than
 from harness.wording.sequels import sequel_answers, sequels_text
 
@@ -56,8 +57,10 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
 
 
 def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Say beside the answer what a pipeline that comes after another gains, and what slots gain at each level."""
+    """Say what a later pipeline gains, and what slots gain at each level; or why there is no answer."""
     name = analysis.choice.candidate
+    if analysis.choice.kind == "none":
+        return none_sentences(analysis)
     sequels = [text for v in analysis.paths for text in sequel_answers(v.sequels, name or v.chosen or "")]
     gains = [] if analysis.gains is None else [gains_text(analysis.gains)]
     return (*sequels, *gains)

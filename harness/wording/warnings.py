@@ -58,7 +58,9 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     for pipeline, names in overloaded.items():
         yield f"Overload under {quoted(names)}: jobs of {pipeline} came faster than they ended."
     for notice in analysis.notices:
-        if not isinstance(notice, Failures | Overload) and (text := _brief(notice)):
+        # Notes of runs of older versions have no kind; those of predictions say what they rest on.
+        of_before = notice.kind == "run" and run.origin != "measured"
+        if not isinstance(notice, Failures | Overload) and not of_before and (text := _brief(notice)):
             yield text
 
 
