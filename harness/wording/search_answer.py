@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
+from harness.recommend.facts import NotPredicted
 from harness.recommend.model import Recommendation
 from harness.units import count, percent
 from harness.wording.answer import Answer
@@ -19,7 +20,8 @@ def search_answer(found: Recommendation, again: str = "") -> Answer:
     confirmation = found.confirmation
     analysis = confirmation.analysis if confirmation else found.analysis
     answer = run_answer(analysis, again, tuple(_sure(found)))
-    notes = (note_text(note) for note in found.notes)
+    # What is missing is a warning of its own.
+    notes = (note_text(note) for note in found.notes if not isinstance(note, NotPredicted))
     return answer._replace(warnings=(*(_first(note) for note in notes), *answer.warnings))
 
 
