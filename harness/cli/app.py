@@ -60,8 +60,8 @@ def command_line(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="slotwise",
         cls=Commands,
-        help="Find out how to run a pipeline of agents on a local LLM server: how many slots, what serially, what in "
-        "batches, one server or two. Measured on this machine, or predicted.",
+        help="Decide how to run a pipeline of agents on a local LLM server: serial or batched, how many slots, one "
+        "server or two. Measured on this machine, or predicted.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -36,9 +36,9 @@ __all__ = ["simulate"]
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
-    repeats: Annotated[int, repeats_option("How often, with other draws each time.", min=1, max=100_000)] = 200,
+    repeats: Annotated[int, repeats_option("Repeats, each with its own random draws.", min=1, max=100_000)] = 200,
     resamples: Resamples = None,
-    only: Annotated[list[str] | None, only_option("Simulate only this candidate (may be repeated).")] = None,
+    only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.")] = None,
     scale: Scale = 1,
     seed: Seed = None,
     policies: Policies = None,
@@ -47,7 +47,7 @@ def simulate(
     lengths: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
     ] = None,
-    out: Annotated[Path | None, out_option("Write a run folder with every record below this folder.")] = None,
+    out: Annotated[Path | None, out_option("Write a run folder, with all records, in this folder.")] = None,
     settings: Annotated[
         str | None,
         settings_option(f"Print the recommended candidate's settings instead: {kinds_listed()}.", metavar="KIND"),

@@ -81,7 +81,7 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
 
 
 def _order(parts: Sequence[AnswerPart]) -> list[AnswerPart]:
-    """Return the parts that may give up a line: the one with most lines first, of equals by `_GIVE_UP`."""
+    """Return the parts that may give up a line: the one with most lines first, among equals by `_GIVE_UP`."""
     able = [part for title in _GIVE_UP for part in parts if part.title == title]
     return sorted(able, key=lambda part: _COMMANDS * (part.title == "Do this") - len(part.lines))
 

@@ -110,17 +110,17 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         if analysis.choice.tie is None:
             yield f"Of those that meet the goals, the fastest on {_on(analysis, 'batch')}."
         else:
-            yield f"It meets the goals, and none that does is measurably faster on {_on(analysis, 'batch')}."
+            yield f"It meets the goals. No other that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
         missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
         first = "No candidate meets every goal, and none" if missed else "No candidate"
-        yield f"{first} is best on both paths. This one's largest slowdown is the smallest."
+        yield f"{first} is best on both paths. This one has the smallest worst slowdown."
     elif kind == "both":
-        yield "Within 5 % of the fastest on both paths."
+        yield "It is within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
-        yield "The choice on both paths."
+        yield "It is the choice on both paths."
     if lost := dict.fromkeys(name for verdict in paths for name in verdict.passed_over):
-        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} passed over."
+        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} excluded."
     if analysis.gains is not None:
         yield from _gains(analysis)
         return
@@ -235,7 +235,7 @@ def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
     if _once(analysis):
-        yield "From one repeat nothing can be told. At least 5 give a verdict (--repeats 5)."
+        yield "One repeat settles nothing. At least 5 give a verdict (--repeats 5)."
     elif other := _contrast(analysis, name):
         found = [text for path, c in other.comparisons if (text := _sure(analysis, path, turned(c)))]
         if found:
@@ -254,9 +254,9 @@ def _next(analysis: Analysis) -> Iterator[str]:
     if run.origin == "predicted":
         yield f"Measure it to be sure: slotwise run {_file(run.command)}"
     elif "llama.cpp" in run.engines:
-        yield f"Another model, engine or machine may change it: slotwise run {_file(run.command)} --engine ollama"
+        yield f"Another model, engine or machine may change this: slotwise run {_file(run.command)} --engine ollama"
     else:
-        yield "Another model, engine or machine may change it."
+        yield "Another model, engine or machine may change this."
 
 
 def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
@@ -276,7 +276,7 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
     if not found:
         return
     if any(comparison.unresolved_by == "profile" for comparison in found):
-        yield "The profile is too uncertain for more repeats to help. A run does, or `slotwise calibrate --thorough`."
+        yield "The profile is too uncertain for more repeats to help. Measure, or run `slotwise calibrate --thorough`."
     elif any(comparison.repeats_needed is None for comparison in found):
         yield "Not even 1000 repeats would resolve this."
     else:
@@ -312,7 +312,7 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (_more(again, "--full", "prints all that this rests on"),))
+    return AnswerPart("Details", (_more(again, "--full", "prints all details"),))
 
 
 def _more(again: str, option: str, what: str) -> AnswerLine:

@@ -97,7 +97,7 @@ def test_a_line_that_was_lost_can_be_measured_again(typed: Typed) -> None:
     (path / "calls.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
     first, second = json.loads(typed("report", path, "--json")[1])["notices"][:2]
     assert first["kind"] == "lost" and first["text"].endswith(f"slotwise run --resume {path}")
-    assert second["text"] == "calls.jsonl: the last line is damaged and was left out; the run was cut there."
+    assert second["text"] == "calls.jsonl: the last line is damaged and was left out; the run was interrupted there."
 
 
 def test_a_folder_that_cannot_be_written_is_still_shown(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_an_order_is_said_as_the_code_has_it(scheduling: str) -> None:
     remarks = {name: settings_for(candidate(used(ONE, name, scheduling))).remarks for name in ("waves", "unbounded")}
     first = SCHEDULING[scheduling].says
     assert remarks["waves"] == (
-        f"four-slot: {first}; the code's waves go through a list as it is, so sort it that way.",
+        f"four-slot: {first}; the code takes its waves from a list in order, so sort the list that way.",
     )
     assert remarks["unbounded"] == ()  # nothing waits in code
 

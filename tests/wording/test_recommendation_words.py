@@ -26,14 +26,14 @@ BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
 @pytest.mark.parametrize(
     ("note", "text"),
     [
-        (SearchInterrupted(), "Interrupted: this is the best of what had been looked at by then."),
-        (LateInAnswer(0.1), "10 % of the calls are given up at the workload's timeout_s, in the answer itself."),
+        (SearchInterrupted(), "Interrupted: this is the best of the candidates that had been tried."),
+        (LateInAnswer(0.1), "10 % of the calls reach the workload's timeout_s while their answer is written."),
         (
             LateInQueue(1, 0.25),
             "1 candidate would lose calls to the workload's timeout_s while they wait in the server's queue (up to "
             "25 % of them).",
         ),
-        (NothingToCompare(), "Prediction only: there is nothing to compare it with by measurement."),
+        (NothingToCompare(), "Prediction only: there is no other candidate to compare it with."),
         (
             BudgetTooShort(1.0, 90.0),
             "Prediction only: a budget of 1.00 s is too short to confirm it, which takes about 90.0 s at least "
