@@ -191,7 +191,7 @@ def _times(analysis: Analysis, layout: Layout, pipelines: Sequence[str], what: s
 
 
 def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
-    """Return the repeats, of many only those that can be distinguished: at equal steps from the quickest to the slowest."""
+    """Return the repeats; of many only a few, at equal steps from the quickest to the slowest."""
     if len(by_repeat) <= _DOTS:
         return by_repeat
     ordered = sorted(by_repeat, key=lambda repeat: repeat[1])

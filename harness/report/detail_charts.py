@@ -239,7 +239,7 @@ def _node_split(analysis: Analysis, details: Details, layout: Layout) -> alt.Top
                 title=titled(
                     layout,
                     f'A call of each node of {plain(pipeline)} under "{plain(candidate)}" ({analysis.run.origin})',
-                    "means over the calls that ended well, from ready to end",
+                    "means over the successful calls, from ready to end",
                 ),
             )
         )

@@ -35,7 +35,7 @@ def workload_lines(loaded: Loaded, description: Description) -> list[str]:
     result += _wrapped("  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}")
     result += ["", f"Candidates ({_repeats(loaded)})", *_candidates(loaded)]
     result += ["", "Servers", *_servers(loaded)]
-    result += ["", "Notes"]
+    result += ["", "Worth knowing"]
     for hint in description.hints:
         result += _wrapped("  - ", hint)
     return result

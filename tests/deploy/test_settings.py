@@ -175,7 +175,7 @@ def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(scheduling: s
 def test_a_choice_of_servers_is_said() -> None:
     policy = PLACEMENT["least-loaded"]
     found = settings_for(candidate(ONE)._replace(pools=(PoolUse("digest", "least-loaded", policy.says, policy.code),)))
-    assert found.remarks[-1].startswith("digest: each call goes to the server with most free slots")
+    assert found.remarks[-1].startswith("digest: each call goes to the server with the most free slots")
 
 
 def test_a_reserve_holds_batch_calls_where_there_is_no_other_limit() -> None:

@@ -53,7 +53,7 @@ def _a_size(text: str) -> str:
 
 
 class MachineSpec(Spec):
-    """What is known of a machine, or of one GPU, that servers name with `machine`."""
+    """A machine, or one GPU, that servers name with `machine`."""
 
     profile: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
