@@ -132,7 +132,7 @@ def test_faults_of_a_run_are_counted_and_named(workload: Path, tmp_path: Path) -
     assert {call.reply.error for call in run.calls if call.outcome == "rejected"} == {
         "503: server busy, please try again. maximum pending requests exceeded"
     }
-    assert Note("faults", 'Server "two", faults on purpose: 503 0.5, seed 1.') in run.notes
+    assert Note("faults", 'Server "two", injected faults: 503 0.5, seed 1.') in run.notes
     assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 

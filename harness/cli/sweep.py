@@ -18,19 +18,19 @@ __all__ = ["sweep", "sweep_and_show"]
 def sweep(
     model: Annotated[
         list[str] | None,
-        model_option("Model name, or the path of a GGUF file; may be repeated.  [default: smollm2-135m]"),
+        model_option("Model name, or the path of a GGUF file; repeatable.  [default: smollm2-135m]"),
     ] = None,
-    engine: Annotated[str, engine_option("llamacpp or ollama, started once for every slot count.")] = "llamacpp",
+    engine: Annotated[str, engine_option("llamacpp or ollama, started once for each slot count.")] = "llamacpp",
     context: Annotated[
         int | None, typer.Option(min=256, max=10_000_000, help="Context of one slot, in tokens.  [default: 2048]")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, max=64, help="Try no more slots than this.")] = 64,
+    most: Annotated[int, typer.Option(min=1, max=64, help="Most slots to try.")] = 64,
     server: Annotated[
         str | None,
-        server_option("A running server instead: so many calls at once, its slots as they are.", metavar="URL"),
+        server_option("Measure a running server: vary the calls at once, not its slots.", metavar="URL"),
     ] = None,
-    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
-    rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
+    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens per call.")] = 48,
+    rounds: Annotated[int, typer.Option(min=2, max=50, help="Rounds per slot count.")] = 5,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
     full: Full = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,

@@ -51,4 +51,5 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
     waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
     rest = {PART_LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
-    return {"waiting for its turn": waits, **rest}
+    plain = {"prefill": "reading of prompts", "decode": "writing of answers"}
+    return {"waiting": waits, **{plain.get(kind, kind): seconds_ for kind, seconds_ in rest.items()}}

@@ -29,13 +29,13 @@ PART_LABELS = {
     "throttle_wait_s": "throttle wait",
     "queue_wait_s": "server queue",
     "load_s": "load",
-    "slot_setup_s": "admission",
+    "slot_setup_s": "slot set-up",
     "prefill_s": "prefill",
     "decode_s": "decode",
     "client_s": "client",
     "tool_s": "tool delay",
     "harness_s": "harness",
-    "not_attributed_s": "unexplained",
+    "not_attributed_s": "not attributed",
 }
 
 

@@ -31,7 +31,7 @@ def _first(text: str) -> str:
 
 
 def _sure(found: Recommendation) -> Iterator[str]:
-    yield f"The best of {count(found.candidates, 'candidate')} that were looked at by simulation."
+    yield f"The best of {count(found.candidates, 'candidate')} that were simulated."
     if found.confirmation is not None:
         errors = [abs(difference.error) for difference in found.confirmation.differences]
         off = f" The prediction was off by {percent(fmean(errors))} (mean)." if errors else ""

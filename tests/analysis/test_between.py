@@ -106,7 +106,7 @@ def test_one_repeat_resolves_nothing() -> None:
     assert set(verdicts(found).values()) == {"one repeat"}
     assert found.verdict == "not resolvable"
     said = compared(found)
-    assert said.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
+    assert said.sentence == "b and a cannot be told apart: a verdict needs at least two complete repeats in both."
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:

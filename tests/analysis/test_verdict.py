@@ -192,7 +192,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     assert batched.time == analyse(run).candidates[1].pipelines[0].time
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
-    assert 'Passed over, because jobs failed or none ended: "batched".' in said(found).paths[0].sentences
+    assert 'Excluded, because jobs failed or none ended: "batched".' in said(found).paths[0].sentences
 
 
 def test_what_was_needed_no_more_is_no_failure() -> None:
@@ -230,7 +230,7 @@ def test_a_cost_that_is_not_known_is_not_none() -> None:
     ]
     found = analyse(run._replace(jobs=tuple(jobs)))
     assert [verdict.chosen for verdict in found.paths] == ["batched", "serial"]
-    assert said(found).paths[0].sentences[-1] == "Cost on the interactive path: not known, no job ended well there."
+    assert said(found).paths[0].sentences[-1] == "Cost on the interactive path: not known, no job succeeded there."
     assert found.paths[1].standing == "only one"
 
 

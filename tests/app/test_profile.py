@@ -126,7 +126,7 @@ def test_a_broken_profile_of_somebodys_is_named_and_left_out(folder: Path) -> No
     (cache_dir() / "profiles" / "broken.yaml").write_text("version: 1\nname: [", encoding="utf-8")
     said = Quiet()
     assert profile_for(LIKE, None, folder, said, calibrate_it=False).name == mine.name
-    assert any(line.startswith("profile broken is left out:") for line in said.said)
+    assert any(line.startswith("profile broken is ignored:") for line in said.said)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ServerFailure("it died")])

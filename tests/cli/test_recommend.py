@@ -42,7 +42,7 @@ M1 = ("--profile", "m1-published", "--assume", "prefill_s_per_token=0.0004")
 def test_the_terminal_report_fits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert slotwise(monkeypatch, "both.yaml", "--profile", "paper.yaml", *QUICK, "--full") == 0
     text = capsys.readouterr().out
-    for title in ("Answer", "Pareto front", "When the answer would change", "What no routing can beat"):
+    for title in ("Answer", "Pareto front", "Sensitivity", "What no routing can beat"):
         assert title in text
     commands = ("OLLAMA_", "  ")  # to be copied: not broken
     assert all(len(line) <= 80 for line in text.splitlines() if not any(word in line for word in commands))

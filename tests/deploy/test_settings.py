@@ -172,7 +172,7 @@ def test_every_order_but_the_plain_one_needs_more_than_a_semaphore(scheduling: s
 def test_a_choice_of_servers_is_said() -> None:
     policy = PLACEMENT["least-loaded"]
     found = settings_for(candidate(ONE)._replace(pools=(PoolUse("digest", "least-loaded", policy.says, policy.code),)))
-    assert found.remarks[-1].startswith("digest: each call goes to the server with most free slots")
+    assert found.remarks[-1].startswith("digest: each call goes to the server with the most free slots")
 
 
 def test_a_reserve_holds_batch_calls_where_there_is_no_other_limit() -> None:
@@ -188,7 +188,7 @@ def test_an_order_is_said_as_the_code_has_it(scheduling: str) -> None:
     remarks = {name: settings_for(candidate(used(ONE, name, scheduling))).remarks for name in ("waves", "unbounded")}
     first = SCHEDULING[scheduling].says
     assert remarks["waves"] == (
-        f"four-slot: {first}; the code's waves go through a list as it is, so sort it that way.",
+        f"four-slot: {first}; the code takes its waves from a list in order, so sort the list that way.",
     )
     assert remarks["unbounded"] == ()  # nothing waits in code
 

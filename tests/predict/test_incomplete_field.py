@@ -31,7 +31,7 @@ SPREAD = "spread: {placement: {least-loaded: [a, b, c]}}"  # the profile knows o
 @pytest.mark.parametrize(
     ("field", "missing", "warnings"),
     [
-        (SPREAD, ("spread",), ('Missing: "spread" could not be predicted. The answer is of the others.',)),
+        (SPREAD, ("spread",), ('Missing: "spread" could not be predicted. The answer covers the others only.',)),
         ("two: {placement: {least-loaded: [a, b]}}", (), ()),
     ],
 )

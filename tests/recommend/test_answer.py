@@ -313,7 +313,7 @@ def test_where_every_candidate_loses_jobs_there_is_no_answer_and_nothing_to_copy
     assert (found.analysis.choice.kind, found.analysis.choice.settings) == ("none", ())
     first, why = said(found.analysis).choice
     assert first.startswith("No candidate can do this work as given: jobs of ")
-    assert why == "Calls were given up at timeout_s: give them more time, or the servers less work at once."
+    assert why == "Calls took longer than timeout_s: allow more, or send the servers less work at once."
     text = markdown_recommendation(found)
     assert "Settings to copy" not in text
 

@@ -154,7 +154,7 @@ def test_a_clear_winner() -> None:
         "           slotwise report reports/digest-20261127-120000 --settings asyncio",
         "",
         'How sure   Against "serial", digest takes 24 to 26 % less time (95 % intervals).',
-        "           Another model, engine or machine may change it: slotwise run",
+        "           Another model, engine or machine may change this: slotwise run",
         "           workloads/research-digest.yaml --engine ollama",
         "Details    slotwise report reports/digest-20261127-120000 --full",
     ]
@@ -187,7 +187,7 @@ def test_candidates_that_lose_jobs_are_passed_over_and_named() -> None:
 
 def test_what_is_missing_stands_above_the_answer() -> None:
     lines = first_screen("a candidate is missing")
-    assert lines[0] == '! Missing: "split" was not measured. The answer is of the others.'
+    assert lines[0] == '! Missing: "split" was not measured. The answer covers the others only.'
 
 
 def test_a_compromise_names_both_costs() -> None:
