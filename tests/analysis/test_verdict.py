@@ -246,7 +246,7 @@ def test_a_cut_trial_is_in_no_number() -> None:
     run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
     whole = analyse(run._replace(options={"repeats": 4}, trials=tuple(t for t in run.trials if t.repeat != 4)))
     assert [notice.kind for notice in whole.notices] == ["interrupted"]
-    assert said(whole).notices[0].text == "2 trials were cut short; nothing of them is in any number."
+    assert said(whole).notices[0].text == "2 trials were interrupted; excluded from all figures."
     assert [candidate.repeats for candidate in whole.candidates] == [4, 4]
     assert whole.candidates[0].pipelines[0].values == 8
 
@@ -318,7 +318,7 @@ def test_simplicity_decides_among_equals() -> None:
 
 
 def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
-    """Two graphs for the same work: the one candidate's ratio is clear, the other's cannot be told from equal."""
+    """Two graphs for the same work: the one candidate's ratio is clear, the other's is not distinguishable from equal."""
     plain = make.workload().model_dump(by_alias=True, mode="json", exclude_unset=True)
     again = {"path": "batch", "jobs": 2, "after": "digest", "nodes": {"reply": {"agent": "chat"}}}
     plain["pipelines"]["chat"] = again
