@@ -318,7 +318,7 @@ def test_simplicity_decides_among_equals() -> None:
 
 
 def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
-    """Two graphs for the same work: the one candidate's ratio is clear, the other's is not distinguishable from equal."""
+    """Two graphs for the same work: the one candidate's ratio is clear, the other's is not resolved."""
     plain = make.workload().model_dump(by_alias=True, mode="json", exclude_unset=True)
     again = {"path": "batch", "jobs": 2, "after": "digest", "nodes": {"reply": {"agent": "chat"}}}
     plain["pipelines"]["chat"] = again
