@@ -21,7 +21,7 @@ PROMPT_TOKENS = 30  # not published either; of no effect at 0 s a token
 
 
 def wall_s(profile: Profile, row: Row) -> float:
-    """Predict a row in virtual time: so many calls at once, all sent, the server's own queue decides."""
+    """Predict a row in virtual time: a number of calls at once, all sent, the server's own queue decides."""
     fitted = compile_costs(profile, row.slots, given=GIVEN)
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)

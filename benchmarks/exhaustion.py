@@ -105,7 +105,7 @@ def random_workload(number: int, model: str) -> str:
 
 
 def held(loaded: Loaded, profile: Profile, *, seeds: int, most: int | None = None) -> Case:
-    """Search a workload's space by halving and exhaust it; `most`: of the candidates only so many, at random."""
+    """Search a workload's space by halving and exhaust it; `most`: only this many candidates, at random."""
     space = design_space(loaded, profile)
     candidates: Sequence[Candidate] = space.candidates
     if most is not None and most < len(candidates):
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--profile", default="epyc-2core")
     parser.add_argument("--cases", type=int, default=20, help="random workloads, where none is named")
     parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--most", type=int, help="of each workload's candidates only so many, at random")
+    parser.add_argument("--most", type=int, help="try only this many candidates of each workload, at random")
     arguments = parser.parse_args()
     profile = load_profile(arguments.profile)
     cases = []

@@ -2,7 +2,7 @@
 
     make gallery                                          measures; an idle machine, about half an hour on two cores
     python benchmarks/gallery.py --profile epyc-2core --out /somewhere     predicts instead, in a minute or two
-    python benchmarks/gallery.py --index                  writes the index page anew
+    python benchmarks/gallery.py --index                  writes the index page again
 
 What there is already is skipped, what was interrupted goes on, and a workload that fails does not stop the rest. The
 runs themselves, with every call, are made in reports/gallery-runs/, which git ignores; the gallery keeps what is small.
@@ -92,7 +92,7 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
     else:
         arguments = ["run", file, "--repeats", often, "--warmup", "0", "--out", str(runs)]
     print(f"{name}: slotwise {' '.join(arguments)}", flush=True)
-    # Not with --json, and not quiet: whoever waits for half an hour wants to see how far it is.
+    # Not with --json, and not quiet: a person who waits for half an hour needs to see how far it is.
     done = subprocess.run([sys.executable, "-m", "harness", *arguments], stdout=subprocess.DEVNULL, check=False)
     made = sorted(runs.glob(f"{name}-*/summary.json"))
     if done.returncode or not made:

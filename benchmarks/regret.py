@@ -121,7 +121,7 @@ def duels(found: Recommended, confirmed: Analysis | None, measured: Analysis) ->
 
 
 def ratio_of(duel: Duel, summaries: Sequence[CandidateSummary], share: int) -> Comparison | None:
-    """Compare the two, with the error shared among so many comparisons."""
+    """Compare the two, with the error shared among this many comparisons."""
     values = path_standings(duel.path, summaries).values
     return compare(duel.recommended, values[duel.recommended], duel.best, values[duel.best], share)
 

@@ -122,7 +122,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def on_random_files(count: int, number: int, through: Callable[[Path], object]) -> None:
-    """Write so many random files, other ones for every number, and do something with each."""
+    """Write this many random files, different ones for every number, and do something with each."""
 
     @seed(number)
     @settings(

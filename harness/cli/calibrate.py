@@ -38,8 +38,8 @@ def calibrate(
         bool | None,
         typer.Option(
             "--pair/--no-pair",
-            help="Also servers with half of the cores, alone and side by side; "
-            "default: where llamacpp has two slot counts and the machine two cores.",
+            help="Also measure servers with half of the cores, alone and side by side; "
+            "default: yes, if llamacpp has two slot counts and the machine two cores.",
             show_default=False,
         ),
     ] = None,

@@ -55,12 +55,12 @@ _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
 _OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
 _RUN = {
-    "What is run": _WHAT,
+    "What to run": _WHAT,
     "On which servers": _SERVERS,
     "On which profile": _PROFILE,
     "How long and how often": _REPEATS,
     "The search": _SEARCH,
-    "What comes out": _OUTPUT,
+    "Output": _OUTPUT,
 }
 _SIMULATED = ("profile", "speed_up", "assume", "extrapolate", "fault", "fault_seed", "fault_delay_s")
 
@@ -80,7 +80,7 @@ EXAMPLES = {
         "slotwise run FILE --repeats 2 --warmup 0            # a first look",
         "slotwise run FILE --engine ollama --model llama3.2  # its own Ollama",
         "slotwise run FILE --server four-slot=http://127.0.0.1:11434",
-        "slotwise run FILE --until resolved --at-most 10m     # enough repeats",
+        "slotwise run FILE --until resolved --at-most 10m    # enough repeats",
         "slotwise run --resume reports/NAME                  # after Ctrl-C",
     ),
     "recommend": (
@@ -91,7 +91,7 @@ EXAMPLES = {
     "simulate": ("slotwise simulate FILE --profile epyc-2core",),
     "score": (
         "slotwise score FILE --profile NAME",
-        "slotwise score FILE --profile NAME --run reports/NAME  # a run that is there",
+        "slotwise score FILE --profile NAME --run reports/NAME  # an existing run",
     ),
     "calibrate": (
         "slotwise calibrate llamacpp --slots 1,2,4           # about 7 minutes",
@@ -201,6 +201,6 @@ class Commands(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Tell a newcomer where to begin."""
         if ctx.parent is None:
-            with formatter.section("To begin"):
+            with formatter.section("Getting started"):
                 for line in BEGIN:
                     formatter.write(f"  {line}\n")

@@ -19,9 +19,9 @@ def probe(
     servers: Annotated[
         list[str],
         typer.Argument(
-            metavar="SERVER...",
-            help="One or two: a URL of a running server, or KIND:SLOTS to start one "
-            "(llamacpp:4, ollama:4), optionally NAME=... before it.",
+            metavar="SERVER",
+            help="One or two: the URL of a running server, or KIND:SLOTS to start one "
+            "(llamacpp:4, ollama:4); NAME=... in front gives it a name.",
             show_default=False,
         ),
     ],

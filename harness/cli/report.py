@@ -23,7 +23,7 @@ def report(
     settings: Annotated[
         str | None,
         settings_option(
-            f"Print settings to copy, whole, and nothing else: {kinds_listed()}.",
+            f"Print complete settings to copy, and nothing else: {kinds_listed()}.",
             metavar="KIND",
         ),
     ] = None,

@@ -258,7 +258,7 @@ def _profile(
 
 
 def _tested(profile: Profile, done: Sequence[_Calibrated], together: Experiment | None) -> Profile:
-    """Return the profile with its errors on the calls that it was not fitted to: as it is, lone calls shared."""
+    """Return the profile with its errors on the calls that it was not fitted to: as it is, single calls shared."""
 
     def costs(one: _Calibrated) -> StepCosts:
         return compile_costs(profile, one.fit.costs.slots, threads="half" if one.wanted.half else None).costs

@@ -70,7 +70,7 @@ class HeldOut(ProfilePart):
 class SlotSetting(ProfilePart):
     """What a server with this many slots costs.
 
-    Every slot count is measured by itself; what a lone call costs is shared where it does not differ (`one_call.py`).
+    Every slot count is measured by itself; what a single call costs is shared where it does not differ (`one_call.py`).
     """
 
     step_s: ByNumber[StepSeconds] = Field(

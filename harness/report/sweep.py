@@ -52,9 +52,9 @@ def sweeps_plain(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
     """Return the answer for `--json`."""
     plain_sweeps = []
     for sweep in sweeps:
-        knee = saturation(sweep)
+        flat = saturation(sweep)
         said = {
-            "saturates_at": knee and knee.slots,
+            "saturates_at": flat and flat.slots,
             "memory_slots": sweep.memory_slots,
             "sentences": sweep_sentences(sweep),
         }

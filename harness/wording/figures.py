@@ -17,6 +17,7 @@ __all__ = [
     "listed",
     "machine_text",
     "quoted",
+    "ratio_inside",
     "ratio_text",
     "server_text",
 ]
@@ -64,6 +65,11 @@ def ratio_text(found: Comparison) -> str:
         return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
     low, high = found.interval
     return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def ratio_inside(found: Comparison) -> str:
+    """Write the same where it stands in brackets itself: `1.25 times, 1.21 to 1.30`."""
+    return ratio_text(found).replace(" (", ", ", 1).removesuffix(")")
 
 
 def _no_interval(n: int) -> str:

@@ -9,7 +9,7 @@ from harness.analysis.statistics import P95_NEEDS, Comparison
 from harness.core.records import Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
-from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_text
+from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
@@ -91,9 +91,9 @@ def _against_the_fastest(verdict: PathVerdict) -> list[str]:
 def _one(found: Comparison) -> str:
     """Say how a candidate stands to the fastest."""
     if found.relation == "equivalent":
-        return f'"{found.candidate}" is equal within 5 % ({ratio_text(found)})'
+        return f'"{found.candidate}" is equal within 5 % ({ratio_inside(found)})'
     if found.relation == "unresolved" and found.n > 1:
-        return f'"{found.candidate}" shows no measurable difference ({ratio_text(found)})'
+        return f'"{found.candidate}" shows no measurable difference ({ratio_inside(found)})'
     return Subject(f'"{found.candidate}"').takes(found.ratio) + between(found)
 
 
@@ -149,7 +149,7 @@ def _elsewhere(verdict: PathVerdict, other: PathVerdict) -> str:
     subject = Subject("replies", plural=True) if other.path == "interactive" else Subject("a job")
     against = f'"{verdict.cost.against}"'
     if verdict.cost.relation in ("equivalent", "unresolved") and verdict.cost.n > 1:
-        return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_text(verdict.cost)})."
+        return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_inside(verdict.cost)})."
     text = f"{subject.takes(verdict.cost.ratio)} {than(verdict.cost.ratio)} {against}"
     return f"{where}: {text}{between(verdict.cost)}."
 

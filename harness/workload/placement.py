@@ -82,7 +82,7 @@ def node_servers(
                 if itself or not others:
                     lacking.append(Lacking(candidate, pipeline, node, model, have))
                 else:
-                    # max keeps the first of equals
+                    # max keeps the first among equals
                     other = max(others, key=lambda name: _likeness(servers[name], like))
                     where = Goes((twin(other, server) if twin else other,))
             found[pipeline, node] = where

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A simulated server in a process of its own; whoever asks takes it for a running Ollama."""
+    """A simulated server in a process of its own; clients take it for a running Ollama."""
     config = {"engine": SimulatedConfig("sim", "test", COSTS, 2048).to_json(), "faults": None}
     server = child("sim", "simulated", config)
     with asyncio.Runner() as runner:

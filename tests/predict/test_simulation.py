@@ -189,7 +189,7 @@ def test_damaged_history_is_passed_over(files: Path) -> None:
 
 
 def test_jobs_that_come_faster_than_they_go_are_said_with_the_rate_that_would_do(files: Path) -> None:
-    """A lone call takes 0.625 s on one slot, so 1.6 a second are sustainable; in the steady case nothing is said."""
+    """A single call takes 0.625 s on one slot, so 1.6 a second are sustainable; in the steady case nothing is said."""
     text = """
 version: 1
 name: rate

@@ -139,7 +139,7 @@ def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
 
 
 def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
-    """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt of so many tokens / 128 s."""
+    """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt its tokens / 128 s."""
     profile = alone(tmp_path)
     space = design_space(loaded_of(tmp_path, fan(6, 16)), profile)
     problem = Problem(space.loaded, Profiles(profile))

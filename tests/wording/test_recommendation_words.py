@@ -66,8 +66,8 @@ def test_every_note(note: RecommendationNote, text: str) -> None:
         (Change("twice the users", False, ("a", "b")), 'Twice the users: the answer becomes "a" and "b".'),
         (
             Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", misses_goal=True),
-            'Twice the users: the answer becomes "b"; "a" would take 1.25 (batch) and 0.50 (interactive) times its '
-            "time, and miss a goal.",
+            'Twice the users: the answer becomes "b"; "a" would take 1.25 (batch) and 0.50 (interactive) times as '
+            "long, and miss a goal.",
         ),
         (
             Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", fails=True),
