@@ -1,7 +1,7 @@
-"""Client CPU per call through the whole live harness, against a bare gather of the same ChatOllama calls.
+"""Client CPU per call through the whole live harness, compared with a bare gather of the same ChatOllama calls.
 
-A canned Ollama server in a process of its own answers 200 calls of 50 tokens, streamed and not. The CPU time of this
-process is compared; the target is at most 0.3 ms a call more than the bare client.
+A fake Ollama server with fixed answers, in its own process, answers 200 calls of 50 tokens, streamed and not streamed.
+The CPU time of this process is compared. The target is at most 0.3 ms per call more than the bare client.
 
 Run it on an idle machine: python benchmarks/bench_client.py
 """

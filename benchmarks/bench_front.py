@@ -1,9 +1,9 @@
-"""What the Ollama front costs: CPU of its process a call and a token, against an engine that only says words.
+"""What the Ollama front costs: CPU of its process per call and per token, with an engine that only returns words.
 
-Target: at most 1 ms a call and 0.1 ms a token, so that at 150 tokens/s the front takes under 2 % of a core.
-"burst": the engine has all tokens at once; "paced": one every 2 ms and slot, so every token wakes the event
-loop, as a real engine's do. CPU is user + system time of the server's process alone, less what it takes to
-start and stop one; medians over rounds.
+Target: at most 1 ms per call and 0.1 ms per token, so that at 150 tokens/s the front takes under 2 % of a core.
+"burst": the engine has all tokens at once. "paced": one every 2 ms for each slot, so every token wakes the event
+loop, as with a real engine. CPU is the user and system time of the server's process alone, minus what it takes to
+start and stop one. Figures are medians over rounds.
 
     python benchmarks/bench_front.py [--rounds 5] [--json]
 """

@@ -3,10 +3,10 @@
     python benchmarks/bench_history.py            writing and the index
     python benchmarks/bench_history.py --kills    also a hundred real SIGKILLs of a writing process
 
-How a run goes on after a kill is exact and therefore a test: pytest -m slow tests/runs/test_killed_often.py
+How a run continues after a kill is exact and therefore a test: pytest -m slow tests/runs/test_killed_often.py
 
-Targets: under 30 microseconds of CPU a call for its record; `slotwise runs` under 0.3 s from the shell with 10,000.
-CPU times hold on a busy machine too; times from the shell want an idle one.
+Targets: under 30 microseconds of CPU per call for its record; `slotwise runs` under 0.3 s from the shell with 10,000
+runs. CPU times are valid on a busy machine too; times from the shell need an idle one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""CPU time and peak memory of importing 100,000 spans: JSON lines, and one object of everything.
+"""CPU time and peak memory of importing 100,000 spans: as JSON lines, and as one object.
 
-An application of an agent with tools, a branch, a fan-out and a loop; each model call carries a prompt of a few
+The application is an agent with tools, a branch, a fan-out and a loop. Each model call has a prompt of a few
 kilobytes, as instrumentations write them. Run it: python benchmarks/bench_import.py [SPANS]
 """
 

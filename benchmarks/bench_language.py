@@ -1,6 +1,6 @@
-"""What the whole language costs: CPU per call of a plain graph and of graphs with each feature; memory of many jobs.
+"""What the language costs: CPU per call of a plain graph and of graphs with each feature; memory of many jobs.
 
-Every call takes a fixed time on a server of eight slots: what is measured is the engine, its walk and its draws.
+Every call takes a fixed time on a server with eight slots. So this measures the engine, its walk and its draws.
 
 Run it on an idle machine: python benchmarks/bench_language.py
 """

@@ -1,4 +1,4 @@
-"""Predict every row of the published M1 figures, the two with 8 calls unseen: python benchmarks/bench_m1.py"""
+"""Predict the published M1 figures; the two rows with 8 calls were not fitted: python benchmarks/bench_m1.py"""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.profiles.compile import compile_costs, server_models
 from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile, Row
 
-GIVEN = {"prefill_s_per_token": 0.0}  # not published; the short prompts' share lies in the fitted overhead
+GIVEN = {"prefill_s_per_token": 0.0}  # not published; the short prompts are part of the fitted overhead
 PROMPT_TOKENS = 30  # not published either; of no effect at 0 s a token
 
 
 def wall_s(profile: Profile, row: Row) -> float:
-    """Predict a row in virtual time: a number of calls at once, all sent, the server's own queue decides."""
+    """Predict a row in virtual time: its calls are all sent at once, and the server's own queue decides."""
     fitted = compile_costs(profile, row.slots, given=GIVEN)
     (model,) = server_models(profile, [fitted.costs])
     server = ModelledServer(model, fitted.costs.before_s, fitted.costs.after_s)

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_search.py [workers]
 
-Aim: under 30 s on two cores. Prints wall time, and CPU time of all processes, which other programs spoil less.
+Target: under 30 s on two cores. Prints wall time, and CPU time of all processes, which depends less on other programs.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 - pipeline: one node, 512 prompt and 128 output tokens, Poisson arrivals, 32 slots, about 16 of them busy.
 - graph: six nodes and a fan-out (eight calls a job) in three pipelines on three servers with three routing policies.
-- SimPy: the pipeline's queue as 32 servers of constant speed, without prompts and batches: less than the same work.
-- floors of the pipeline in this interpreter: its records and two heap operations a call, with nothing decided; and the
-  server model alone, without engine, driver and records.
+- SimPy: the pipeline's queue as 32 servers of constant speed, without prompts and batches. This is less work.
+- lower bounds of the pipeline in this interpreter: its records and two heap operations per call, without decisions; and
+  the server model alone, without engine, driver and records.
 
 Run it on an idle machine: python benchmarks/bench_simulation.py
 """

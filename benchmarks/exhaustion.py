@@ -1,11 +1,11 @@
-"""The search held against trying everything: what it answers, what it costs, and whether its bound holds.
+"""The search compared with trying everything: what it answers, what it costs, and whether its bound holds.
 
     python benchmarks/exhaustion.py [WORKLOAD...] [--profile NAME] [--cases N] [--seeds N] [--most N]
 
-Tries every candidate on every seed, then lets the search halve on the same figures, as if there were too many for it.
-An answer is the same, or within 1 % where every path of it takes at most 1.01 times what the best answer takes (with
-goals the batch path, and they are met), else worse. The bound fails where a dropped candidate is over 5 % faster on a
-path than the fastest that was kept. Left out: random workloads with 1 or 2 paths, some with goals. One core.
+Tries every candidate on every seed. Then the search drops candidates on the same figures, as if there were too many.
+Its answer is the same; or within 1 %, if every path takes at most 1.01 times as long as with the best answer (with
+goals: the batch path, and the goals are met); or worse. The bound fails if a dropped candidate is more than 5 % faster
+on a path than the fastest that was kept. Default: random workloads with 1 or 2 paths, some with goals. One core.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def random_workload(number: int, model: str) -> str:
 
 
 def held(loaded: Loaded, profile: Profile, *, seeds: int, most: int | None = None) -> Case:
-    """Search a workload's space by halving and exhaust it; `most`: only this many candidates, at random."""
+    """Search a workload's space by halving and exhaust it; `most`: only this number of candidates, at random."""
     space = design_space(loaded, profile)
     candidates: Sequence[Candidate] = space.candidates
     if most is not None and most < len(candidates):
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--profile", default="epyc-2core")
     parser.add_argument("--cases", type=int, default=20, help="random workloads, where none is named")
     parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--most", type=int, help="try only this many candidates of each workload, at random")
+    parser.add_argument("--most", type=int, help="use only this number of each workload's candidates, at random")
     arguments = parser.parse_args()
     profile = load_profile(arguments.profile)
     cases = []

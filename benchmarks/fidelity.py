@@ -1,4 +1,4 @@
-"""How far predictions are from real runs: every workload x candidate on one profile, beside the measurement's noise.
+"""How far predictions are from real runs: every workload and candidate, beside the measurement's noise.
 
     python benchmarks/fidelity.py PROFILE [WORKLOAD...] [--repeats N]
 

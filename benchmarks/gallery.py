@@ -4,8 +4,8 @@
     python benchmarks/gallery.py --profile epyc-2core --out /somewhere     predicts instead, in a minute or two
     python benchmarks/gallery.py --index                  writes the index page again
 
-What there is already is skipped, what was interrupted goes on, and a workload that fails does not stop the rest. The
-runs themselves, with every call, are made in reports/gallery-runs/, which git ignores; the gallery keeps what is small.
+Existing reports are skipped, interrupted ones continue, and a workload that fails does not stop the others. The runs
+themselves, with every call, are made in reports/gallery-runs/, which git ignores. The gallery keeps the small files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.wording.run_answer import run_answer
 ROOT = Path(__file__).parent.parent
 KEPT = ("report.md", "report.html", "summary.json", "workload.yaml", "inputs/*/*", "charts/*.svg")
 
-# Repeats of each, most telling first. Servers are warm from being probed, so there are no repeats for warm-up.
+# Repeats of each, the most informative workload first. Probing has warmed the servers up, so there is no warm-up.
 REPEATS = {
     "research-digest": 5,
     "concurrency-ladder": 3,
@@ -48,9 +48,9 @@ REPEATS = {
 
 
 def main() -> int:
-    """Make what is missing, write the index, and return 1 where a workload failed."""
+    """Make what is missing, write the index, and return 1 if a workload failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; left out: all that are shipped")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; default: all that are shipped")
     parser.add_argument("--out", type=Path, default=Path("reports/gallery"), help="folder of the gallery")
     parser.add_argument("--profile", help="predict on this profile instead of measuring")
     parser.add_argument("--index", action="store_true", help="only write the index page")
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _make(name: str, out: Path, profile: str | None) -> bool:
-    """Run one workload and keep what is small of it."""
+    """Run one workload and keep its small files."""
     if name == "two-model-cascade" and (profile or shutil.which("ollama") is None):
         print(f"{name}: left out, it needs an ollama on the PATH", flush=True)
         return True
@@ -92,7 +92,7 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
     else:
         arguments = ["run", file, "--repeats", often, "--warmup", "0", "--out", str(runs)]
     print(f"{name}: slotwise {' '.join(arguments)}", flush=True)
-    # Not with --json, and not quiet: a person who waits for half an hour needs to see how far it is.
+    # Not with --json, and not quiet: it takes half an hour, so it shows how far it is.
     done = subprocess.run([sys.executable, "-m", "harness", *arguments], stdout=subprocess.DEVNULL, check=False)
     made = sorted(runs.glob(f"{name}-*/summary.json"))
     if done.returncode or not made:
@@ -103,7 +103,7 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
 
 
 def _keep(run: Path, folder: Path) -> None:
-    """Copy what the gallery keeps; the summary last, because its presence says that all of it is there."""
+    """Copy what the gallery keeps. The summary comes last, because its presence means that everything is there."""
     files = [file for pattern in KEPT for file in sorted(run.glob(pattern))]
     for file in sorted(files, key=lambda file: file.name == "summary.json"):
         target = folder / file.relative_to(run)
@@ -112,7 +112,7 @@ def _keep(run: Path, folder: Path) -> None:
 
 
 def entries(out: Path) -> list[tuple[str, Analysis]]:
-    """Return the reports that are there, in the gallery's order."""
+    """Return the existing reports, in the gallery's order."""
     found = [(name, out / name / "summary.json") for name in REPEATS]
     return [(name, read_analysis(path.read_bytes(), str(path))) for name, path in found if path.exists()]
 
@@ -126,16 +126,16 @@ def write_index(out: Path) -> Path:
 
 
 def index_page(found: Sequence[tuple[str, Analysis]]) -> str:
-    """Return the index page: a row for each report with its question, its answer and the numbers of that."""
+    """Return the index page: a row for each report with its question, its answer and the answer's numbers."""
     return "\n".join(_lines(found))
 
 
 def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
-    yield "# Reports that Slotwise wrote"
+    yield "# Reports of the shipped workloads"
     yield ""
-    yield "Made by `make gallery`, this page too: nothing here was written or touched up by hand. What holds on one"
-    yield "machine and one model holds there; run the workload on yours. `report.html` is the page"
-    yield "to put before a team: download it, it needs nothing else. Of the runs only what is small is kept here."
+    yield "`make gallery` made these reports and this page. Nothing here was written or edited by hand. The results"
+    yield "hold for one machine and its models; run the workloads on your machine. `report.html` is one file: download"
+    yield "and open it. Only the small files of each run are kept here."
     yield ""
     yield "| workload | question | answer | numbers | measured on |"
     yield "|---|---|---|---|---|"
@@ -146,6 +146,7 @@ def _lines(found: Sequence[tuple[str, Analysis]]) -> Iterator[str]:
             f"{markdown(' '.join(column))}: **{markdown(cell)}**"
             for row in rows[:1]
             for column, cell in zip(columns, row.cells, strict=True)
+            if cell != "-"  # not known in an older run
         )
         links = f"[report]({name}/report.md), [page]({name}/report.html), [data]({name}/summary.json)"
         cells = (f"**{name}**<br>{links}", question(name), markdown(answer.headline), numbers, _where(analysis))
@@ -164,7 +165,7 @@ def _where(analysis: Analysis) -> str:
 
 
 def question(name: str) -> str:
-    """Return the question of a shipped workload, as its first comment asks it."""
+    """Return the question of a shipped workload, from its first comment."""
     text = (ROOT / "workloads" / f"{name}.yaml").read_text(encoding="utf-8")
     comment = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
     asked = comment.partition("The question: ")[2].rpartition("?")[0]

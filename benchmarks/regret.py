@@ -1,21 +1,21 @@
-"""How good recommendations are: each against the best of a whole grid of designs, measured on this machine.
+"""How good recommendations are: each is compared with the best of a grid of designs, measured on this machine.
 
     python benchmarks/regret.py [WORKLOAD...] --profile NAME [--budget 10m] [--confirm 3m] [--json FILE] [--out DIR]
 
-For each workload (left out: the six in benchmarks/regret, none of which was used in development):
+For each workload (default: the six in benchmarks/regret, none of which was used in development):
 
-1. `slotwise recommend`, by simulation alone; with --confirm also with a measurement of so long;
-2. a grid of designs, all measured, interleaved: 1, 2 and 4 slots, every cap, two orders where there are both paths, one
-   server or one for each path, and two equal ones where there is one path;
-3. the best of the grid and the recommended design again, head to head on fresh draws, because the least of many noisy
-   numbers flatters itself, for the rest of the budget.
+1. `slotwise recommend` by simulation alone; with --confirm also with a measurement of that length;
+2. a grid of designs, all measured, interleaved: 1, 2 and 4 slots, every concurrency policy, two scheduling policies
+   where there are both paths, one server or one for each path, and two equal servers where there is one path;
+3. for the rest of the budget, the best of the grid and the recommended design again, head to head on fresh draws,
+   because the smallest of many noisy numbers looks better than it is.
 
-On each path (pipeline time of batch work, median reply of interactive work) a recommendation is `within 5 %` where the
-whole interval of its time over that of the best lies below 1.05, has `regret` where all of it lies above, and is
-`unresolved` otherwise; beside it stands what the recommendation had said of itself. Where goals decide between the
+On each path (pipeline time of batch work, median reply of interactive work) a recommendation is `within 5 %` if the
+whole interval of its time over that of the best is below 1.05. It has `regret` if the whole interval is above, and is
+`unresolved` otherwise. Beside it is what the recommendation had said about itself. Where goals decide between the
 paths, one more row asks for the fastest batch work among the designs of the grid that meet them. Results are kept in
---out, workload by workload: what is there is not done again (--again does it). Wants an idle machine and a profile of
-it with 1, 2 and 4 slots.
+--out, workload by workload, and existing ones are not measured again (--again does it). Needs an idle machine and a
+profile of it with 1, 2 and 4 slots.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def duels(found: Recommended, confirmed: Analysis | None, measured: Analysis) ->
 
 
 def ratio_of(duel: Duel, summaries: Sequence[CandidateSummary], share: int) -> Comparison | None:
-    """Compare the two, with the error shared among this many comparisons."""
+    """Compare the two, with the error shared among the comparisons."""
     values = path_standings(duel.path, summaries).values
     return compare(duel.recommended, values[duel.recommended], duel.best, values[duel.best], share)
 
@@ -290,11 +290,13 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", type=Path, default=sorted(WORKLOADS.glob("*.yaml")))
     parser.add_argument("--profile", required=True)
     parser.add_argument("--budget", default="10m", help="for each workload, without --confirm")
-    parser.add_argument("--confirm", help="also confirm each recommendation by a measurement of so long")
+    parser.add_argument(
+        "--confirm", help="also confirm each recommendation by a measurement of this length, such as 3m"
+    )
     parser.add_argument("--repeats", type=int, default=GRID_REPEATS, help="of the grid, at most")
     parser.add_argument("--out", type=Path, default=Path("reports") / "regret")
     parser.add_argument("--json", type=Path, help="write everything into this file")
-    parser.add_argument("--again", action="store_true", help="measure also what --out has already")
+    parser.add_argument("--again", action="store_true", help="also measure what --out has already")
     arguments = parser.parse_args()
     results = []
     try:

@@ -1,4 +1,4 @@
-"""The grid of designs that benchmarks/regret.py measures whatever is predicted, and the best that is found in it."""
+"""The grid of designs that benchmarks/regret.py always measures, and the best design in it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from harness.workload.schema import MeasureSpec
 
 GRID_SLOTS = 4  # at most
 GRID_ORDERS = {"fifo", "interactive-first"}
-# Two servers on half of the cores each: what the interactive one is, and what the batch one.
+# Two servers on half of the cores each: the interactive one, and the batch one.
 APART = {
     *((("serial", 1), batch) for batch in (("serial", 1), ("waves", 4), ("unbounded", 4))),
     *((("serial", 1), ("window", n)) for n in (2, 4)),
     (("window", 4), ("window", 4)),
 }
-TWICE = {("serial", 1), ("window", 4)}  # two equal servers that take whatever comes, where there is one path
-FIFO_ONLY = {"reserve", "waves"}  # the one lets interactive calls overtake anyway, the other rarely has who could
+TWICE = {("serial", 1), ("window", 4)}  # two equal servers that share all calls, where there is one path
+# `reserve` lets interactive calls overtake anyway; in `waves` there rarely is one that could.
+FIFO_ONLY = {"reserve", "waves"}
 
 
 def grid(space: Space) -> list[Candidate]:
-    """Return the designs that are measured whatever the prediction says; none twice under two names."""
+    """Return the designs that are measured for any prediction; none occurs twice under two names."""
     both = len({pipeline.path for pipeline in space.loaded.pipelines}) > 1
     found = []
     for candidate in space.candidates:

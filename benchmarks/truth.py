@@ -1,13 +1,14 @@
-"""The live harness against what a server really did: python benchmarks/truth.py [--calls 200] [--json], three minutes
+"""The live harness compared with what a server really did.
 
-A simulated server keeps a log of its own, on the monotonic clock that all processes of a machine share: when each
-call arrived and got its slot, when its prompt began, when its first and last token were handed over. The harness drives
-it as it drives any server, and splits the time of every call. Target: the median of every part within 2 % or 2 ms of
-the truth.
+    python benchmarks/truth.py [--calls 200] [--json]     takes three minutes
 
-Jobs are fan-outs of eight with a merge (whole answers) and single calls (streamed), under every cap. A server cannot
-tell the router's wait from the way to it: their sum, with the way back, is compared with ready to arrived and handed
-over to seen.
+A simulated server keeps its own log, on the monotonic clock that all processes of a machine share: when each call
+arrived and got its slot, when its prompt began, when its first and last token were delivered. The harness uses it like
+any server, and splits the time of every call. Target: the median of every part is within 2 % or 2 ms of the log.
+
+Jobs are fan-outs of eight with a merge (whole answers) and single calls (streamed), under every concurrency policy. A
+server cannot separate the router's wait from the time on the way to it. So their sum, with the way back, is compared
+with the times from ready to arrived and from delivered to received.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ async def trial(url: str, concurrency: str, calls: int, first_seed: int) -> tupl
 
 
 async def pairs(calls: int) -> dict[str, list[Pair]]:
-    """Return what both saw, by cap."""
+    """Return what both saw, by concurrency policy."""
     seen: dict[str, tuple[float, list[CallRecord]]] = {}
     with tempfile.TemporaryDirectory(prefix="slotwise-") as folder:
         log = Path(folder) / "truth.jsonl"
@@ -133,10 +134,10 @@ def parts(pair: Pair) -> dict[str, tuple[float, float]]:
         "client": (mine.client_s, truth.arrived_s - sent_s + back_s),
         "server queue": (mine.queue_wait_s, truth.slot_s - truth.arrived_s),
         "load": (mine.load_s, 0.0),
-        "admission": (mine.slot_setup_s, truth.prompt_s - truth.slot_s),
+        "slot set-up": (mine.slot_setup_s, truth.prompt_s - truth.slot_s),
         "prefill": (mine.prefill_s, first_s - truth.prompt_s),
         "decode": (mine.decode_s, truth.last_sent_s - first_s),
-        "unexplained": (mine.not_attributed_s, 0.0),
+        "not attributed": (mine.not_attributed_s, 0.0),
     }
     if reply.first_token_s is not None:
         found["first token"] = (reply.first_token_s - call.ready_s, first_s - ready_s)
@@ -145,7 +146,7 @@ def parts(pair: Pair) -> dict[str, tuple[float, float]]:
 
 
 class Row(NamedTuple):
-    """Medians over the calls of one cap, in seconds."""
+    """Medians over the calls of one concurrency policy, in seconds."""
 
     concurrency: str
     part: str
@@ -173,7 +174,7 @@ def rows(concurrency: str, both: list[Pair]) -> list[Row]:
 
 def show(table: list[Row], say: Callable[[str], None] = print) -> None:
     """Print the table."""
-    head = f"{'cap':<10} {'part':<14} {'calls':>5} {'harness':>10} {'truth':>10} {'error':>9} {'a call':>9}"
+    head = f"{'policy':<10} {'part':<14} {'calls':>5} {'harness':>10} {'truth':>10} {'error':>9} {'a call':>9}"
     say(f"{head}  2 % or 2 ms")
     for row in table:
         say(
@@ -186,7 +187,7 @@ def show(table: list[Row], say: Callable[[str], None] = print) -> None:
 def main() -> None:
     """Run the trials and print what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--calls", type=int, default=200, help="of each cap")
+    parser.add_argument("--calls", type=int, default=200, help="per concurrency policy")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     found = asyncio.run(pairs(arguments.calls))
@@ -194,7 +195,9 @@ def main() -> None:
     if arguments.json:
         print(json.dumps([row._asdict() for row in table]))
     else:
-        print("medians over the calls of each cap; `error` is that of the medians, `a call` the median of |error|")
+        print(
+            "medians over the calls of each policy; `error` is that of the medians, `a call` is the median of |error|"
+        )
         show(table)
 
 
