@@ -152,7 +152,7 @@ def _code(command: str, room: int) -> list[str]:
     if len(command) > room:
         command = command.partition("  # ")[0]
     lines, current = [], ""
-    for word in command.split(" "):
+    for word in _words(command):
         joined = f"{current} {word}" if current else word
         if current and len(joined) > room - 2:
             lines.append(f"{current} \\")
@@ -160,6 +160,17 @@ def _code(command: str, room: int) -> list[str]:
         else:
             current = joined
     return [*lines, current]
+
+
+def _words(command: str) -> list[str]:
+    """Part a command where it may be broken: an option keeps its value."""
+    words: list[str] = []
+    for word in command.split(" "):
+        if words and words[-1].startswith("--") and not word.startswith("-"):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _table(table: AnswerTable, most: int, width: int) -> Iterator[_Line]:
