@@ -60,7 +60,7 @@ def space_of(path: Path, profile: Profile, seed: int = 0) -> Space:
 
 
 def wanted(loaded: Loaded, candidates: Sequence[Candidate], repeats: int, warmup: int) -> Loaded:
-    """Return the workload with these candidates, to be measured so often."""
+    """Return the workload with these candidates, to be measured this often."""
     plans = tuple(candidate.plan for candidate in candidates)
     used = {queue.server for plan in plans for queue in plan.queues}
     return loaded._replace(

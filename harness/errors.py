@@ -1,7 +1,7 @@
 """The errors that leave Slotwise, and the exit code of each.
 
     SlotwiseError            never raised itself
-    +-- UserError        2   something the person at the keyboard can mend: a flag, a path, a port
+    +-- UserError        2   something the user can fix: a flag, a path, a port
     |   +-- WorkloadError    a workload file: always file:line:column
     |   +-- PolicyError      a policy of the user's own that cannot be used, or broke its contract: always its name
     +-- ServerFailure    3   a server that could not be started, reached or understood
@@ -25,7 +25,7 @@ class SlotwiseError(Exception):
 
 
 class UserError(SlotwiseError):
-    """Something the user can mend."""
+    """Something that the user can fix."""
 
     exit_code = 2
 

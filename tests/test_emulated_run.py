@@ -107,7 +107,7 @@ def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path
         "score", "tiny.yaml", "--profile", "toy", "--run", str(folder), *ASSUMED, cwd=tmp_path, cache=cache
     )
     assert scored.returncode == 0, scored.stderr
-    assert "Predicted against emulated" in scored.stdout
+    assert scored.stdout.count("The prediction was off by") == 1
     assert not list(cache.rglob("*"))  # nothing to remember of the profile's error
 
     # A colleague who has the folder and nothing else runs it again.
@@ -132,7 +132,7 @@ def test_faults_of_a_run_are_counted_and_named(workload: Path, tmp_path: Path) -
     assert {call.reply.error for call in run.calls if call.outcome == "rejected"} == {
         "503: server busy, please try again. maximum pending requests exceeded"
     }
-    assert Note("faults", 'Server "two", faults on purpose: 503 0.5, seed 1.') in run.notes
+    assert Note("faults", 'Server "two", injected faults: 503 0.5, seed 1.') in run.notes
     assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 

@@ -23,7 +23,7 @@ from predict.emulated import PROFILE, in_this_process
 from harness.app.export import Format
 from harness.cli.app import _main
 from harness.deploy.kinds import SETTINGS
-from harness.report import files
+from harness.report import chart_style, files
 from harness.runs.folder import read_run
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import Workload
@@ -116,13 +116,13 @@ def whole(folder: Path) -> bool:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Charts are specified and not drawn: that takes a second for each, and is another's program."""
-    monkeypatch.setattr(files, "to_svg", lambda chart: chart.to_json() and "<svg></svg>")
+    monkeypatch.setattr(chart_style, "to_svg", lambda chart: chart.to_json() and "<svg></svg>")
     monkeypatch.setattr(files, "to_png", lambda svg: b"")
     yield
 
 
 def on_random_files(count: int, number: int, through: Callable[[Path], object]) -> None:
-    """Write so many random files, other ones for every number, and do something with each."""
+    """Write this many random files, different ones for every number, and do something with each."""
 
     @seed(number)
     @settings(

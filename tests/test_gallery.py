@@ -48,9 +48,10 @@ def test_a_gallery_of_predictions(tmp_path: Path) -> None:
     assert not [name for name in kept if name.endswith((".jsonl", ".png"))]
     page = (out / "README.md").read_text(encoding="utf-8")
     assert "| **chat-only**<br>" in page and page.count("predicted") >= 1
-    assert len(re.findall(r": \*\*[\d.]+ (?:s|ms|tokens/s)\*\*", page)) == 3
-    shown = json.loads((out / "chat-only/summary.json").read_text())["paths"][0]["headline"]
-    assert shown.split(" with ")[0] in page
+    answer = json.loads((out / "chat-only/summary.json").read_text())["answer"]
+    assert answer["headline"].partition(" (")[0] in page
+    for cell in answer["table"]["rows"][0]["cells"]:
+        assert f": **{cell}**" in page
     again = make(out, "--profile", "epyc-2core", "chat-only")
     assert again.returncode == 0 and "chat-only: there already" in again.stdout
     assert (out / "README.md").read_text(encoding="utf-8") == page

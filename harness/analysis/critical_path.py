@@ -61,7 +61,7 @@ def critical_path(
     graph: nx.DiGraph[str],
     baselines: Mapping[str, Baseline | None],
 ) -> CriticalPath | None:
-    """Walk back the critical path of a job from its own calls and delays; None where nothing of it ended.
+    """Walk back the critical path of a job from its own calls and delays; None where no part of it ended.
 
     `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
     harness's, so that the sum is `job.pipeline_time_s`. Where a node has answered, it is the way to its answer.

@@ -70,7 +70,7 @@ class MeasuredUntil(NamedTuple):
     """A run that was to go on until every question is settled."""
 
     repeats: int  # of every candidate
-    looks: int  # after so many of them it was looked whether that is enough; intervals are widened accordingly
+    looks: int  # how often it was checked whether that is enough; intervals are widened accordingly
     open: tuple[OpenQuestion, ...]
     more_s: float | None  # that more repeats would take, about; None: not known, or they would settle nothing
     interrupted: bool  # before they were settled, or the time was out

@@ -35,7 +35,7 @@ def look_at(repeats: int) -> int:
 
 
 def shares_of(looks: int) -> int:
-    """Return among how many the error is shared at the last of so many looks; 1 where it was measured without any."""
+    """Return among how many the error is shared at the last of this many looks; 1 where it was measured without any."""
     return looks * (looks + 1) if looks else 1
 
 

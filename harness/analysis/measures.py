@@ -294,7 +294,7 @@ def _goals(summary: PipelineSummary, spec: PipelineSpec, medians: Mapping[str, f
 
 
 def _concurrency(calls: Sequence[CallRecord]) -> tuple[tuple[str, tuple[AtConcurrency, ...]], ...]:
-    """Weigh every server's trials one by one (clocks start anew), then add them up."""
+    """Weigh every server's trials one by one (clocks start again), then add them up."""
     trials: dict[str, dict[int, list[CallRecord]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
         trials[call.server][call.repeat].append(call)

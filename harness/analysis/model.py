@@ -183,8 +183,8 @@ class PathVerdict(NamedTuple):
     """The answer for one path.
 
     standing: `clear` the fastest is better than every other; `equivalent` others are within 5 % of it; `unresolved`
-    others cannot be told from it; the simplest of those is chosen; `all fail` jobs fail under every candidate, so
-    none is.
+    others are not distinguishable from it; the simplest of those is chosen; `all fail` jobs fail under every candidate,
+    so none is.
     """
 
     path: Path
@@ -270,7 +270,9 @@ class Analysis(NamedTuple):
     levels: tuple[Levels, ...]
     gains: SlotGains | None = None  # where the workload is made of concurrency levels
     resampled: str | None = None  # of a prediction: what its resampled profiles come from
-    looks: int = 0  # after so many it ended, as enough was known: intervals are wider for that; 0: repeats were fixed
+    looks: int = (
+        0  # how many there were when it ended, as enough was known: intervals are wider for that; 0: repeats were fixed
+    )
 
     @property
     def by_name(self) -> dict[str, CandidateSummary]:

@@ -91,7 +91,7 @@ class Gain(NamedTuple):
 
 
 class SweepRow(NamedTuple):
-    """One slot count (or, on a running server, so many calls at once)."""
+    """One slot count (or, on a running server, one number of calls at once)."""
 
     slots: int
     rounds: tuple[Round, ...]  # empty where it did not come to that
@@ -227,7 +227,7 @@ def ending(sweep: Sweep) -> Ending | None:
 
 
 def saturation(sweep: Sweep) -> SweepRow | None:
-    """Return the row from which more slots gained nothing, None where throughput still rose (or cannot be told).
+    """Return the row from which more slots gained nothing, None where throughput still rose (or it is not resolved).
 
     On a running server that is the last one within its slots: what comes on top of them only waits there.
     """

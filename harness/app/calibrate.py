@@ -60,7 +60,7 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
     _check_writable(path, options.force)
     busy = others_busy()
     if busy is not None:
-        progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
+        progress.say(f"other programs keep {busy:.1f} cores busy: a profile made now will be off by that")
     effort = EFFORTS[options.effort]
     try:
         profile = asyncio.run(measuring.calibrate(name, servers, effort, progress, pair=pair, machine=options.machine))

@@ -48,7 +48,7 @@ def compare(runs: Sequence[Path], baseline: Path | None = None) -> Compared:
     """
     paths = [*([baseline] if baseline else ()), *runs]
     if len(paths) < 2:
-        raise UserError("name two runs, or one and the --baseline that it is held to")
+        raise UserError("name two runs, or one run and a --baseline to compare it with")
     names = _short([str(path) for path in paths])
     before, *others = [_summary(path) for path in paths]
     parts = [_part(before, now, (names[0], name)) for now, name in zip(others, names[1:], strict=True)]
@@ -81,7 +81,7 @@ def _part(before: Summary, now: Summary, names: tuple[str, str]) -> Between | Us
 
 
 def _summary(path: Path) -> Summary:
-    """Summarise a run folder anew, or read a summary.json."""
+    """Summarise a run folder again, or read a summary.json."""
     if not path.exists() and (REPORTS / path).is_dir():
         path = REPORTS / path
     if path.is_dir():

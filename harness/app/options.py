@@ -142,8 +142,8 @@ class ProbeOptions:
 
     model: str | None = None  # its name, or the path of a GGUF file
     tokens: int = 100  # of every answer
-    rungs: tuple[int, ...] = (1, 2, 4, 8)  # how many calls at once
-    rounds: int = 1  # each rung is measured so often; the figures are medians
+    levels: tuple[int, ...] = (1, 2, 4, 8)  # concurrency levels: calls at once
+    rounds: int = 1  # rounds per level; the figures are medians
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +153,9 @@ class SweepOptions:
     engine: str = "llamacpp"  # started once for every number of slots
     context_tokens: int | None = None  # of one slot; left out: 2048
     most: int = 64  # slots
-    server: str | None = None  # the URL of a running server instead: so many calls at once, its slots as they are
+    server: str | None = None  # the URL of a running server instead: calls at once vary, not its slots
     tokens: int = 48  # of every answer
-    rounds: int = 5  # each number of slots is measured so often
+    rounds: int = 5  # rounds per number of slots
     threads: int | None = None  # of the engine; left out: every core
 
 

@@ -37,11 +37,11 @@ def probe(servers: Sequence[str], options: ProbeOptions = ProbeOptions(), progre
         raise UserError(f"expected one or two servers, found {len(servers)}")
     specs = dict(server_named(text, options.model) for text in servers)
     if len(specs) < len(servers):
-        raise UserError("both servers have the same name; name them apart: everyday=URL other=ollama:4")
-    levels = tuple(sorted(set(options.rungs)))
+        raise UserError("both servers have the same name; give each its own: everyday=URL other=ollama:4")
+    levels = tuple(sorted(set(options.levels)))
     if not levels or levels[0] < 1 or levels[-1] > MOST_AT_ONCE:
-        found = ",".join(map(str, options.rungs))
-        raise UserError(f'--rungs: expected numbers from 1 to {MOST_AT_ONCE}, such as 1,2,4,8, found "{found}"')
+        found = ",".join(map(str, options.levels))
+        raise UserError(f'--levels: expected numbers from 1 to {MOST_AT_ONCE}, such as 1,2,4,8, found "{found}"')
     return asyncio.run(_measure(specs, progress, levels, options.tokens, options.rounds))
 
 

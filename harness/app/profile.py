@@ -69,7 +69,7 @@ def _known(like: ServerSpec, near: Path, progress: Progress) -> Iterator[Profile
         try:
             profile = load_profile(name, near)
         except SlotwiseError as error:  # somebody's broken file must not stand in the way of the others
-            progress.say(f"profile {name} is left out: {error}")
+            progress.say(f"profile {name} is ignored: {error}")
             continue
         if profile.model_id is not None and model_id(profile.model_id) == model_id(like.model):
             yield profile
@@ -95,7 +95,7 @@ def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     servers, pair = to_calibrate(like.address or like.kind, slots, like.model, None, cores())
     busy = others_busy()
     if busy is not None:
-        progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
+        progress.say(f"other programs keep {busy:.1f} cores busy: a profile made now will be off by that")
     name = _name(like)
     profile = asyncio.run(calibrate(name, servers, EFFORTS[EFFORT], progress, pair=pair))
     folder = cache_dir() / "profiles"

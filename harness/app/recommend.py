@@ -226,7 +226,7 @@ def confirm(
         recommendation = _noted(recommendation, OtherMachine(recommendation.machine, here))
     trial_s = trials_s(found, names)
     progress.say(
-        f"measuring {', '.join(names)}: about {seconds(sum(trial_s.values()))} for a repeat of all by the prediction, "
+        f"measuring {', '.join(names)}: about {seconds(sum(trial_s.values()))} per repeat (predicted), "
         f"{seconds(max(trial_s.values()))} for the longest trial; at most {seconds(budget_s)}"
     )
     progress.expect(trial_s, budget_s)

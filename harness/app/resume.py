@@ -37,7 +37,7 @@ class Resumed(NamedTuple):
 
 
 def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Progress = SILENT) -> Resumed:
-    """Measure what is missing or was cut in the run in a folder. It ends as `harness.app.run.run` does.
+    """Measure what is missing or was interrupted in the run in a folder. It ends as `harness.app.run.run` does.
 
     With `options.until`, and where an interrupted run was begun with it, it goes on until every question is settled.
 
@@ -52,7 +52,7 @@ def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Pro
     """
     head = read_head(folder)
     if head.origin == "predicted":
-        raise UserError(f"{folder}: a prediction, which is made in seconds: `slotwise simulate` makes it again")
+        raise UserError(f"{folder}: a prediction cannot be resumed; make it again with `slotwise simulate`")
     loaded = _load(folder, head, options)
     run = read_run(folder)
     check_same(folder, run, loaded)
@@ -97,8 +97,8 @@ def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
     """Load the workload as it was loaded for the run: what was changed in it, and its policies, are part of it."""
     if options.file is None and not head.file:
         raise UserError(
-            f"{folder}: it names no workload file to go on with. What `slotwise recommend` measured ends by itself; of "
-            f"an older Slotwise's run name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
+            f"{folder}: it names no workload file to resume with. What `slotwise recommend` measured is not resumed; "
+            f"for a run of an older Slotwise, name the file: slotwise run FILE --resume {shlex.quote(str(folder))}"
         )
     path = options.file or Path(head.file)
     if not path.is_file():
@@ -123,11 +123,11 @@ def _notes(
 ) -> list[Note]:
     """Say what a reader of a resumed run has to know; `all_known`: `asked` are all the trials that there will be."""
     there, cut = len(asked & whole), len((asked & begun) - whole)
-    again = f" {count(cut, 'trial that was', 'trials that were')} cut ran again from the beginning." if cut else ""
+    again = f" {count(cut, 'interrupted trial')} ran again from the beginning." if cut else ""
     halves = {repeat for _, repeat in asked & whole} & {repeat for _, repeat in asked - whole}
     apart = (
-        f" In {count(len(halves), 'repeat')} the candidates did not follow one another: between them lies the "
-        "interruption."
+        f" In {count(len(halves), 'repeat')} the candidates were not measured one after another: the "
+        "interruption lies between them."
         if halves
         else ""
     )

@@ -37,7 +37,7 @@ def serve(
 
     Raises:
         UserError: options that do not go together, no such model or profile, or a port that is taken.
-        ServerFailure: the server could not be started, or has ended by itself.
+        ServerFailure: the server could not be started, or has stopped.
     """
     try:
         asyncio.run(_until_told(_spec(options), options, up, progress))
@@ -100,4 +100,4 @@ async def _ended(told: asyncio.Event, url: str) -> None:
             except httpx.TimeoutException:
                 continue  # the machine is busy; only a refused connection means that it is gone
             except httpx.TransportError:
-                raise ServerFailure(f"serve: the server at {url} has ended by itself") from None
+                raise ServerFailure(f"serve: the server at {url} has stopped") from None

@@ -54,7 +54,7 @@ def sweep(models: Sequence[str] = (), options: SweepOptions = SweepOptions(), pr
     interrupted = False
     busy = others_busy() if options.server is None else None
     if busy is not None:
-        progress.say(f"{busy:.1f} cores are busy with something else: throughput will be too low by that")
+        progress.say(f"other programs keep {busy:.1f} cores busy: throughput will be too low by that")
     # A polite kill is a Ctrl-C: stop the server, show what was measured.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

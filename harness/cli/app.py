@@ -22,11 +22,16 @@ from harness.report.text import plain
 from harness.units import safe_text
 
 try:
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer carries its own click since 0.26
+    from typer._click.exceptions import (  # typer carries its own click since 0.26
+        ClickException,
+        NoArgsIsHelpError,
+        NoSuchOption,
+    )
 except ImportError:  # pragma: no cover
     from click.exceptions import (  # type: ignore[assignment]  # the same, of another package
         ClickException,
         NoArgsIsHelpError,
+        NoSuchOption,
     )
 
 __all__ = ["command_line", "main"]
@@ -60,8 +65,8 @@ def command_line(only: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="slotwise",
         cls=Commands,
-        help="Find out how to run a pipeline of agents on a local LLM server: how many slots, what serially, what in "
-        "batches, one server or two. Measured on this machine, or predicted.",
+        help="Decide how to run a pipeline of agents on a local LLM server: serial or batched, how many slots, one "
+        "server or two. Measured on this machine, or predicted.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -88,6 +93,8 @@ _WORDINGS = (
 )
 
 
+_RENAMED = {"--rungs": "--levels"}  # options of an earlier Slotwise
+
 _QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
@@ -107,6 +114,8 @@ def _root(
 
 def _usage(error: ClickException) -> str:
     """Say in one line what is wrong with a command line, what was found there, and where the options are listed."""
+    if isinstance(error, NoSuchOption) and error.option_name in _RENAMED:
+        return f"{error.option_name} is called {_RENAMED[error.option_name]} now"
     text = error.format_message().rstrip(".").removeprefix("Invalid value for ").replace("Value error, ", "")
     mistakes = getattr(error.__cause__, "errors", None)  # newer typer: of pydantic
     if mistakes is not None and "input" in (first := mistakes()[0]) and str(first["input"]) not in text:

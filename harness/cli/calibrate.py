@@ -20,29 +20,31 @@ def calibrate(
         str,
         typer.Argument(
             metavar="SERVER",
-            help="llamacpp or ollama (started once for every slot count), or the URL of a running server.",
+            help="llamacpp or ollama (started once for each slot count), or the URL of a running server.",
             show_default=False,
         ),
     ],
     slots: Annotated[
-        str | None, typer.Option(help="Slot counts, comma-separated; a URL has its own.  [default: 1,4]")
+        str | None, typer.Option(help="Slot counts, comma-separated; not with a URL.  [default: 1,4]")
     ] = None,
     model: Annotated[str | None, model_option("Model name, or the path of a GGUF file.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the profile; default: from server and model.")] = None,
     out: Annotated[Path | None, out_option("File to write; default: profiles/NAME.yaml.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="About 20 s for each slot count instead of a minute.")] = False,
-    thorough: Annotated[bool, typer.Option("--thorough", help="About 5 min for each slot count.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Take about 20 s for each slot count instead of a minute.")
+    ] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Take about 5 min for each slot count.")] = False,
     pair: Annotated[
         bool | None,
         typer.Option(
             "--pair/--no-pair",
-            help="Also servers with half of the cores, alone and side by side; "
-            "default: where llamacpp has two slot counts and the machine two cores.",
+            help="Also measure servers with half of the cores, alone and side by side; "
+            "default: yes, if llamacpp has two slot counts and the machine two cores.",
             show_default=False,
         ),
     ] = None,
     machine: Annotated[str | None, typer.Option(help="What to call this machine; default: its processor.")] = None,
-    force: Annotated[bool, force_option("Overwrite the file.")] = False,
+    force: Annotated[bool, force_option("Overwrite an existing file.")] = False,
     as_json: Annotated[bool, json_option("Print the profile as JSON instead.")] = False,
 ) -> None:
     """Measure what a server costs, step by step, and write the profile that predictions are made with."""

@@ -16,16 +16,17 @@ __all__ = ["compare"]
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run folders, or names of runs in reports/; the first is what the others are held to."),
+        typer.Argument(help="Run folders, or names of runs in reports/; the others are compared with the first."),
     ],
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Hold all of them to this one: a kept summary.json, or a run folder."),
+        typer.Option(metavar="FILE", help="Compare all of them with this: a summary.json or a run folder."),
     ] = None,
     fail_on: Annotated[list[str] | None, fail_on_option('Exit with 1 on a "regression".')] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one HTML page, too; an older one is replaced.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write an HTML page to this file; an older one is replaced."),
     ] = None,
     full: Full = False,
     as_json: Annotated[bool, json_option("Print JSON instead.")] = False,
@@ -53,14 +54,8 @@ def compare(
     else:
         from rich.console import Console
 
-        from harness.report.answer import print_answer
-        from harness.report.between import between_report
-        from harness.wording.between_answer import between_answer
+        from harness.report.between import print_between
 
-        console = Console(highlight=False)
-        print_answer(between_answer(found, [run for _, run in compared.runs]), console)
-        if full:
-            console.print()
-            console.print(between_report(found))
+        print_between(found, [run for _, run in compared.runs], Console(highlight=False), full=full)
     worse = any(one.verdict in ("regression", "mixed") for one in found)
     raise typer.Exit(int("regression" in (fail_on or ()) and worse))

@@ -15,7 +15,9 @@ __all__ = ["export"]
 
 
 def export(
-    path: Annotated[Path, typer.Argument(help="A run's folder; for a graph also a workload file.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="A run folder; for a graph, a workload file works too.", show_default=False)
+    ],
     format_: Annotated[
         Literal["otlp", "perfetto", "csv", "jsonl", "mermaid", "dot"],
         typer.Option(
@@ -25,9 +27,9 @@ def export(
             "dot: the graph.",
         ),
     ] = "otlp",
-    out: Annotated[Path | None, output_option("File to write; left out: print it.", show_default=False)] = None,
+    out: Annotated[Path | None, output_option("File to write; default: print it.", show_default=False)] = None,
     force: Force = False,
-    only: Annotated[list[str] | None, only_option("Only this candidate's trials (may be repeated).")] = None,
+    only: Annotated[list[str] | None, only_option("Only the trials of this candidate; repeatable.")] = None,
     policies: Policies = None,
 ) -> None:
     """Write a run as OpenTelemetry spans, Perfetto trace events, CSV or JSON lines, or its graph as Mermaid or DOT."""

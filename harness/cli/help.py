@@ -21,30 +21,30 @@ COMMANDS = {
 }
 ABOUT = {
     "run": "measure every candidate on this machine, and say how to run it",
-    "recommend": "search all ways to run it, measure the best few",
-    "simulate": "predict every candidate in virtual time, in seconds",
+    "recommend": "search all ways to run it, then measure the best few",
+    "simulate": "predict every candidate by simulation, in seconds",
     "score": "predict, measure, and show the error of every figure",
-    "init": "a workload to start from, chosen from a list",
-    "check": "a workload's graph, width, span, work, and every mistake",
-    "import": "a workload from a LangGraph or from OpenTelemetry traces",
-    "migrate": "workloads of an older Slotwise with today's names of keys",
-    "report": "a run's report once more, or its settings to copy",
-    "runs": "which runs there are, filtered",
-    "compare": "what became faster or slower from one run to the next",
-    "export": "a run as spans, trace, CSV; its graph as Mermaid or DOT",
-    "doctor": "what is on this machine, and what to do about what is not",
-    "models": "the built-in models: list them, fetch one",
-    "probe": "how many slots a server really has, and what they gain",
-    "sweep": "how many slots this machine carries for a model",
-    "calibrate": "what each step of a server costs: makes a profile",
-    "serve": "an Ollama-compatible server with N slots, real or simulated",
+    "init": "create a workload from a list of starting points",
+    "check": "show a workload's graph, width, span, work and mistakes",
+    "import": "make a workload from a LangGraph or OpenTelemetry traces",
+    "migrate": "rename old keys in workloads of an earlier Slotwise",
+    "report": "show a run's report again, or its settings to copy",
+    "runs": "list runs, with filters",
+    "compare": "show what became faster or slower between runs",
+    "export": "write a run as spans, trace or CSV; a graph as Mermaid or DOT",
+    "doctor": "check what this machine has, and how to get what is missing",
+    "models": "list the built-in models, or fetch one",
+    "probe": "find how many slots a server really has, and what they gain",
+    "sweep": "find how many slots this machine can use for a model",
+    "calibrate": "measure what each step of a server costs; makes a profile",
+    "serve": "start an Ollama-compatible server, real or simulated",
     "langgraph": "of a compiled LangGraph",
     "traces": "of OpenTelemetry GenAI spans",
     "pull": "fetch one into the cache, once",
 }
 BEGIN = (
-    "slotwise doctor             what this machine has, what is missing",
-    "slotwise init my-pipeline   a workload to start from",
+    "slotwise doctor             # what this machine has, what is missing",
+    "slotwise init my-pipeline   # a workload to start from",
     "slotwise run my-pipeline/workloads/research-digest.yaml",
 )
 
@@ -55,12 +55,12 @@ _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
 _OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
 _RUN = {
-    "What is run": _WHAT,
+    "What to run": _WHAT,
     "On which servers": _SERVERS,
     "On which profile": _PROFILE,
     "How long and how often": _REPEATS,
     "The search": _SEARCH,
-    "What comes out": _OUTPUT,
+    "Output": _OUTPUT,
 }
 _SIMULATED = ("profile", "speed_up", "assume", "extrapolate", "fault", "fault_seed", "fault_delay_s")
 
@@ -80,7 +80,7 @@ EXAMPLES = {
         "slotwise run FILE --repeats 2 --warmup 0            # a first look",
         "slotwise run FILE --engine ollama --model llama3.2  # its own Ollama",
         "slotwise run FILE --server four-slot=http://127.0.0.1:11434",
-        "slotwise run FILE --until resolved --at-most 10m     # enough repeats",
+        "slotwise run FILE --until resolved --at-most 10m    # enough repeats",
         "slotwise run --resume reports/NAME                  # after Ctrl-C",
     ),
     "recommend": (
@@ -91,7 +91,7 @@ EXAMPLES = {
     "simulate": ("slotwise simulate FILE --profile epyc-2core",),
     "score": (
         "slotwise score FILE --profile NAME",
-        "slotwise score FILE --profile NAME --run reports/NAME  # a run that is there",
+        "slotwise score FILE --profile NAME --run reports/NAME  # an existing run",
     ),
     "calibrate": (
         "slotwise calibrate llamacpp --slots 1,2,4           # about 7 minutes",
@@ -201,6 +201,6 @@ class Commands(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Tell a newcomer where to begin."""
         if ctx.parent is None:
-            with formatter.section("To begin"):
+            with formatter.section("Getting started"):
                 for line in BEGIN:
                     formatter.write(f"  {line}\n")

@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path | None, output_option("File to write; left out: NAME.yaml here.", show_default=False)]
+Out = Annotated[Path | None, output_option("File to write; default: NAME.yaml in this folder.", show_default=False)]
 
 
 @app.command(cls=Command)

@@ -13,9 +13,9 @@ __all__ = ["init"]
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Target folder; created if missing.")] = Path(),
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Which one; left out: choose from a list.")
+        str | None, typer.Option("--from", metavar="NAME", help="Starting point; default: choose from a list.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the starting points and stop.")] = False,
 ) -> None:
@@ -32,7 +32,7 @@ def init(
     for path in begun.written:
         typer.echo(f"wrote {path}")
     if not begun.written:
-        typer.echo(f"{begun.workload} and what it needs are there already; nothing was written")
+        typer.echo(f"{begun.workload} and what it needs exist already; nothing was written")
     typer.echo("")
     typer.echo("Next:")
     typer.echo(f"  slotwise check {begun.workload}    what it asks for, before anything runs")

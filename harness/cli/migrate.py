@@ -15,7 +15,7 @@ __all__ = ["migrate"]
 def migrate(
     paths: Annotated[list[Path], typer.Argument(help="Workload files, or folders of them.", show_default=False)],
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit with 1 where something would be renamed.")
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if something would be renamed.")
     ] = False,
 ) -> None:
     """Rename the keys of an older Slotwise in workload files. Comments and layout stay."""

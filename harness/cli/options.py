@@ -28,6 +28,7 @@ __all__ = [
     "Resamples",
     "Scale",
     "Seed",
+    "again",
     "assume_option",
     "check_fail_on",
     "engine_option",
@@ -60,13 +61,13 @@ def _declared(*flags: str) -> Callable[..., Any]:
 # What is run.
 only_option = _declared("--only")
 Scale = Annotated[int, typer.Option("--scale", min=1, help="Multiply the number of jobs of every pipeline.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Policies = Annotated[
     Path | None,
     typer.Option(
         "--policies",
         metavar="FILE",
-        help="Policies of your own: a Python file. It is executed.",
+        help="Python file with your own policies. It is executed.",
         show_default=False,
     ),
 ]
@@ -81,16 +82,16 @@ profile_option = _declared("--profile")
 PROFILES = "Profile of the machine: a name or a file; several as MACHINE=NAME or MODEL=NAME."
 assume_option = _declared("--assume")
 extrapolate_option = _declared("--extrapolate")
-Assume = Annotated[list[str] | None, assume_option("A value that the profile does not know.", metavar="KEY=NUMBER")]
-Extrapolate = Annotated[bool, extrapolate_option("Derive slot settings that the profile lacks; marked.")]
+Assume = Annotated[list[str] | None, assume_option("A value that the profile lacks.", metavar="KEY=NUMBER")]
+Extrapolate = Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")]
 Resamples = Annotated[
     int | None,
-    typer.Option("--resamples", min=0, max=1000, help="Profiles tried for its uncertainty: 20, or 0 to leave it out."),
+    typer.Option("--resamples", min=0, max=1000, help="Resampled profiles, for the uncertainty: 20, or 0 for none."),
 ]
 
 # How often.
 repeats_option = _declared("--repeats")
-Repeats = Annotated[int | None, repeats_option("Recorded repeats of every candidate.", min=1)]
+Repeats = Annotated[int | None, repeats_option("Measured repeats of each candidate.", min=1)]
 
 # What comes out.
 json_option = _declared("--json")
@@ -99,8 +100,8 @@ force_option = _declared("--force")
 out_option = _declared("--out")
 output_option = _declared("-o", "--out")
 settings_option = _declared("--settings")
-Full = Annotated[bool, typer.Option("--full", help="Print the whole report, and not the answer alone.")]
-Force = Annotated[bool, force_option("Overwrite what is there.")]
+Full = Annotated[bool, typer.Option("--full", help="Print the whole report, not only the answer.")]
+Force = Annotated[bool, force_option("Overwrite existing files.")]
 Json = Annotated[bool, json_option("Print JSON.")]
 
 
@@ -110,6 +111,17 @@ Json = Annotated[bool, json_option("Print JSON.")]
 def typed() -> str:
     """Return the command line as it was typed; it may have credentials in it."""
     return shlex.join(["slotwise", *sys.argv[1:]])
+
+
+def again() -> str:
+    """Return the command line as it was typed, less what changes how its answer is shown."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word in ("--settings", "--out", "-o"):
+            next(words, "")
+        elif word not in ("--full", "--json"):
+            kept.append(word)
+    return shlex.join(["slotwise", *kept])
 
 
 def numbers(flag: str, pairs: Iterable[str] | None, example: str, what: str = "KEY") -> dict[str, float]:

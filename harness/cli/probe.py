@@ -1,4 +1,4 @@
-"""`slotwise probe`: how many slots a server really has, and what calls at the same time gain on it."""
+"""`slotwise probe`: how many slots a server really has, and what more calls at once gain on it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ def probe(
     servers: Annotated[
         list[str],
         typer.Argument(
-            metavar="SERVER...",
-            help="One or two: a URL of a running server, or KIND:SLOTS to start one "
-            "(llamacpp:4, ollama:4), optionally NAME=... before it.",
+            metavar="SERVER",
+            help="One or two: the URL of a running server, or KIND:SLOTS to start one "
+            "(llamacpp:4, ollama:4); NAME=... in front gives it a name.",
             show_default=False,
         ),
     ],
     model: Annotated[str | None, model_option("Model name, or the path of a GGUF file.")] = None,
-    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 100,
-    rungs: Annotated[str, typer.Option(help="How many calls at once, comma-separated.")] = "1,2,4,8",
-    rounds: Annotated[int, typer.Option(min=1, max=50, help="Measure every rung so often; medians are shown.")] = 1,
+    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens per call.")] = 100,
+    levels: Annotated[str, typer.Option(help="Concurrency levels: calls at once, comma-separated.")] = "1,2,4,8",
+    rounds: Annotated[
+        int, typer.Option(min=1, max=50, help="Rounds per concurrency level; the median is reported.")
+    ] = 1,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this SVG file.")] = None,
     full: Full = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
-    """Find a server's real slots from outside, and its ladder: 1, 2, 4, 8 equal calls at once."""
-    at_once = whole_numbers("--rungs", rungs, "from 1 to 128, such as 1,2,4,8")
-    options = ProbeOptions(model=model, tokens=tokens, rungs=at_once, rounds=rounds)
+    """Find how many slots a server really has, and its throughput at several concurrency levels."""
+    at_once = whole_numbers("--levels", levels, "from 1 to 128, such as 1,2,4,8")
+    options = ProbeOptions(model=model, tokens=tokens, levels=at_once, rounds=rounds)
     from harness.app.probe import probe as measure
     from harness.report.progress import progress_for
 
@@ -59,12 +61,6 @@ def probe(
         from rich.console import Console
 
         from harness.app.machine import machine_here
-        from harness.report.answer import print_answer
-        from harness.report.levels import levels_report
-        from harness.wording.levels_answer import levels_answer
+        from harness.report.levels import print_levels
 
-        console = Console(highlight=False)
-        print_answer(levels_answer(found, machine_here(), rounds), console)
-        if full:
-            console.print()
-            console.print(levels_report(found))
+        print_levels(found, machine_here(), rounds, Console(highlight=False), full=full)

@@ -17,6 +17,7 @@ from harness.cli.options import (
     Resamples,
     Scale,
     Seed,
+    again,
     engine_option,
     extrapolate_option,
     json_option,
@@ -39,30 +40,30 @@ __all__ = ["recommend"]
 def recommend(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help="The workload, a YAML file; without one, how many slots --model carries.", show_default=False
-        ),
+        typer.Argument(help="The workload, a YAML file; without one: how many slots suit --model.", show_default=False),
     ] = None,
     profile: Annotated[
         list[str] | None,
         profile_option(
-            "Profile of the machine: a name or a file (two models: MODEL=NAME twice); left out: one of this "
+            "Profile of the machine: a name or a file (two models: MODEL=NAME twice); default: one of this "
             "machine and model, else a new one.",
             metavar="[MODEL=]NAME",
             show_default=False,
         ),
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for the measurement: 90s, 5m, 1h.")] = "5m",
-    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Confirm the best few on servers.")] = True,
-    extrapolate: Annotated[bool, extrapolate_option("Try slot settings that the profile lacks; marked.")] = False,
-    max_slots: Annotated[int | None, typer.Option(min=1, max=64, help="The most slots of one server.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Confirm the best few by measurement.")
+    ] = True,
+    extrapolate: Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")] = False,
+    max_slots: Annotated[int | None, typer.Option(min=1, max=64, help="Most slots of one server.")] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory for the servers, such as 8GB.", show_default=False)
     ] = None,
     assume: Assume = None,
-    seeds: Annotated[int, typer.Option(min=2, max=1000, help="Draws on which the last candidates are tried.")] = 16,
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="Seeds that the finalists are simulated with.")] = 16,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Processes of the search.", show_default="every core")
+        int | None, typer.Option(min=1, max=256, help="Worker processes of the search.", show_default="every core")
     ] = None,
     cluster: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Search on the Dask cluster with this scheduler instead.")
@@ -71,13 +72,15 @@ def recommend(
     scale: Scale = 1,
     seed: Seed = None,
     policies: Policies = None,
-    engine: Annotated[str | None, engine_option('"ollama": run the embedded servers on managed Ollama.')] = None,
+    engine: Annotated[
+        str | None, engine_option('"ollama": run on a managed Ollama instead of the embedded engine.')
+    ] = None,
     model: Annotated[str | None, model_option("Use this model instead of the workload's.")] = None,
     server: Annotated[
-        str | None, server_option("Without a workload: this running server, as far as it can be known.", metavar="URL")
+        str | None, server_option("Without a workload: measure this running server.", metavar="URL")
     ] = None,
     out: Annotated[
-        Path | None, out_option("Write report.html, recommendation.md and .json into a folder below.")
+        Path | None, out_option("Write report.html, recommendation.md and .json to a folder in this one.")
     ] = None,
     settings: Annotated[
         str | None,
@@ -141,7 +144,7 @@ def recommend(
 
         from harness.report.recommendation import print_recommendation
 
-        print_recommendation(recommendation, Console(highlight=False), full=full)
+        print_recommendation(recommendation, Console(highlight=False), again(), full=full)
     if out is not None or recommendation.confirmation is not None:
         print(f"\nReport: {keep_recommendation(found, options.out) / 'report.html'}", file=sys.stderr)
     if recommendation.interrupted:

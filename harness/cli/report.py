@@ -19,21 +19,21 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
     full: Full = False,
     json: Annotated[bool, json_option("Print summary.json instead of the report.")] = False,
-    html: Annotated[bool, typer.Option("--html", help="Print where report.html is instead of the report.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Print the path of report.html instead of the report.")] = False,
     settings: Annotated[
         str | None,
         settings_option(
-            f"Print settings to copy, whole, and nothing else: {kinds_listed()}.",
+            f"Print complete settings to copy, and nothing else: {kinds_listed()}.",
             metavar="KIND",
         ),
     ] = None,
     candidate: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose --settings; default: the recommended one's.")
+        str | None, typer.Option(metavar="NAME", help="The candidate of --settings; default: the recommended one.")
     ] = None,
 ) -> None:
     """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
     if candidate is not None and settings is None:
-        raise UserError("--candidate says whose --settings to print; say also which: --settings systemd")
+        raise UserError("--candidate goes with --settings, such as --settings systemd")
     import gc
 
     from harness.app.report import keep_report

@@ -38,27 +38,25 @@ FAIL_ON = ("goals", "failures")
 
 def run(
     file: Annotated[Path | None, typer.Argument(help="The workload, a YAML file.", show_default=False)] = None,
-    out: Annotated[Path, out_option("Where the run gets a folder of its own.", metavar="DIR")] = Path("reports"),
+    out: Annotated[Path, out_option("Folder in which the run folder is made.", metavar="DIR")] = Path("reports"),
     repeats: Repeats = None,
-    warmup: Annotated[int | None, typer.Option(min=0, help="Repeats before them that are not recorded.")] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="Warm-up repeats, discarded.")] = None,
     until: Annotated[
         str | None,
-        typer.Option(
-            metavar="resolved", help="Measure on until every question of the answer is settled.", show_default=False
-        ),
+        typer.Option(metavar="resolved", help="Keep measuring until every question is settled.", show_default=False),
     ] = None,
     at_most: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="With --until: the longest that may take: 90s, 10m, 1h.  [default: 10m]"),
+        typer.Option(metavar="TIME", help="Time limit of --until, such as 90s, 10m, 1h.  [default: 10m]"),
     ] = None,
     scale: Scale = 1,
     only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.", metavar="NAME")] = None,
     engine: Annotated[
-        str | None, engine_option('"ollama": managed Ollama for the embedded engine.', metavar="ENGINE")
+        str | None, engine_option('"ollama": run on a managed Ollama instead of the embedded engine.', metavar="ENGINE")
     ] = None,
     model: Annotated[str | None, model_option("Use this model instead of the workload's.", metavar="NAME")] = None,
     server: Annotated[
-        list[str] | None, server_option("Put a running server in a server's place.", metavar="NAME=URL")
+        list[str] | None, server_option("Use a running server in place of one of the workload's.", metavar="NAME=URL")
     ] = None,
     seed: Seed = None,
     policies: Policies = None,
@@ -68,7 +66,7 @@ def run(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Go on with this run: measure what is missing or was cut.", show_default=False
+            metavar="DIR", help="Resume this run: measure what is missing or was interrupted.", show_default=False
         ),
     ] = None,
     full: Full = False,
@@ -99,7 +97,7 @@ def run(
     if file is None:
         raise UserError(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
-            "slotwise run --resume DIR goes on with a run"
+            "slotwise run --resume DIR resumes one"
         )
     from harness.app.workload import load
     from harness.units import count, time_text
@@ -155,7 +153,7 @@ def _resume(
     allowed = Changes(servers=given.changes.servers, policies=given.changes.policies)
     if given != RunOptions(changes=allowed, until=given.until, at_most_s=given.at_most_s, command=given.command):
         raise UserError(
-            "--resume goes on with the options of the run; beside it only --until, --at-most, --server, --policies, "
+            "--resume keeps the options of the run; with it, only --until, --at-most, --server, --policies, "
             "--fail-on, --full and --json can be given"
         )
     from harness.app.resume import resume
@@ -173,5 +171,5 @@ def _resume(
         resumed = resume(folder, options, progress)
     if resumed.missing == 0:
         trials = count(resumed.trials, "trial")
-        print(f"slotwise: nothing is missing in {folder}: all {trials} are there", file=sys.stderr)
+        print(f"slotwise: nothing is missing in {folder}: it has all {trials}", file=sys.stderr)
     return conclude(resumed.measured, fail_on, as_json=as_json, full=full)

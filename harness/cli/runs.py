@@ -24,15 +24,16 @@ def runs(
     machine: Annotated[str | None, typer.Option(help="Part of the processor's name.")] = None,
     model: Annotated[str | None, typer.Option(help="Part of a model's name.")] = None,
     origin: Annotated[
-        Literal["measured", "emulated", "predicted"] | None, typer.Option(help="How its numbers came about.")
+        Literal["measured", "emulated", "predicted"] | None, typer.Option(help="Origin of its numbers.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Begun since: 2026-11-01, 2026-11-01T09:30, or 12h, 7d, 4w ago.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help="The latest so many: 30, as JSON all; 0 for all.", show_default=False)
+        int | None,
+        typer.Option(min=0, help="The latest N: 30 by default, with --json all; 0 for all.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, json_option("Print all that the index knows as JSON.")] = False,
+    as_json: Annotated[bool, json_option("Print everything in the index as JSON.")] = False,
 ) -> None:
     """List the runs of a folder, the latest first."""
     from harness.app.runs import Filters

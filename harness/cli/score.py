@@ -33,17 +33,17 @@ def score(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Score against this run folder of the workload instead of running it now.")
+        Path | None, typer.Option(help="Score against this run folder of the workload instead of measuring now.")
     ] = None,
     forecast: Annotated[
-        bool, typer.Option("--forecast", help="Guess the lengths of calls as `simulate` does, not as observed.")
+        bool, typer.Option("--forecast", help="Predict lengths of calls as `simulate` does; default: as observed.")
     ] = False,
     repeats: Repeats = None,
-    only: Annotated[list[str] | None, only_option("Only this candidate (may be repeated).")] = None,
+    only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.")] = None,
     policies: Policies = None,
     assume: Assume = None,
     extrapolate: Extrapolate = False,
-    out: Annotated[Path, out_option("Folder for the run's own folder.")] = Path("reports"),
+    out: Annotated[Path, out_option("Folder in which the run folder is made.")] = Path("reports"),
     full: Full = False,
     as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:

@@ -21,33 +21,31 @@ def serve(
     model: Annotated[
         str | None, model_option("A built-in model's name, or the path of a GGUF file; default: smollm2-135m.")
     ] = None,
-    slots: Annotated[int, typer.Option(min=1, max=64, help="Calls it generates at the same time.")] = 1,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets everybody in.")] = "127.0.0.1",
+    slots: Annotated[int, typer.Option(min=1, max=64, help="Calls that it serves at the same time.")] = 1,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: open to other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11435,
     context_tokens: Annotated[int, typer.Option(min=256, help="Context of one slot, in tokens.")] = 2048,
     batch_tokens: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Prompt tokens of one engine step; default: 512.")
+        int | None, typer.Option(min=1, max=4096, help="Most prompt tokens in one engine step; default: 512.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads; default: every core.")] = None,
     profile: Annotated[
-        str | None, profile_option("Simulate this machine instead: nothing is computed.", metavar="NAME|FILE")
+        str | None, profile_option("Simulate the machine of this profile; no model runs.", metavar="NAME|FILE")
     ] = None,
     speed_up: Annotated[float | None, typer.Option(help="Simulated: divide all its times by this.")] = None,
     assume: Annotated[
         list[str] | None,
-        assume_option("Simulated: a value that the profile does not know (may be repeated).", metavar="KEY=VALUE"),
+        assume_option("Simulated: a value that the profile lacks; repeatable.", metavar="KEY=VALUE"),
     ] = None,
-    extrapolate: Annotated[
-        bool, extrapolate_option("Simulated: derive slots that the profile lacks from the nearest.")
-    ] = False,
+    extrapolate: Annotated[bool, extrapolate_option("Simulated: extrapolate slots that the profile lacks.")] = False,
     fault: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FAULT=SHARE", help="Simulated: 503, delay, cut, malformed or hang, such as cut=0.05 (repeatable)."
         ),
     ] = None,
-    fault_seed: Annotated[int | None, typer.Option(help="Simulated: seed of which calls meet a fault.")] = None,
-    fault_delay_s: Annotated[float | None, typer.Option(help="Simulated: how long `delay` holds a call up.")] = None,
+    fault_seed: Annotated[int | None, typer.Option(help="Simulated: seed of the faults.")] = None,
+    fault_delay_s: Annotated[float | None, typer.Option(help="Simulated: how long `delay` delays a call.")] = None,
 ) -> None:
     """Serve a model with N slots to any Ollama client, until Ctrl-C: the embedded engine, or a simulation."""
     options = ServeOptions(
@@ -87,8 +85,8 @@ def _say(server: RunningServer, options: ServeOptions) -> None:
     address = server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     typer.echo(f"Point a client at it:  OLLAMA_HOST={address}  or  ChatOllama(base_url={address!r})")
     if options.host not in ("127.0.0.1", "::1", "localhost"):
-        typer.echo("Everybody who reaches this machine can use it: there is no password.")
-    for key, about in (("assumed", "Not from the profile"), ("faults", "Faults on purpose")):
+        typer.echo("Anyone who can reach this machine can use it: there is no password.")
+    for key, about in (("assumed", "Not from the profile"), ("faults", "Injected faults")):
         if key in server.details:
             typer.echo(f"{about}: {server.details[key]}")
     typer.echo("Ctrl-C ends it.")

@@ -19,6 +19,7 @@ from harness.cli.options import (
     Resamples,
     Scale,
     Seed,
+    again,
     json_option,
     numbers,
     only_option,
@@ -36,9 +37,9 @@ __all__ = ["simulate"]
 def simulate(
     file: Annotated[Path, typer.Argument(help="The workload, a YAML file.", show_default=False)],
     profile: Annotated[list[str] | None, profile_option(PROFILES, metavar="[WHAT=]NAME", show_default=False)] = None,
-    repeats: Annotated[int, repeats_option("How often, with other draws each time.", min=1, max=100_000)] = 200,
+    repeats: Annotated[int, repeats_option("Repeats, each with its own random draws.", min=1, max=100_000)] = 200,
     resamples: Resamples = None,
-    only: Annotated[list[str] | None, only_option("Simulate only this candidate (may be repeated).")] = None,
+    only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.")] = None,
     scale: Scale = 1,
     seed: Seed = None,
     policies: Policies = None,
@@ -47,7 +48,7 @@ def simulate(
     lengths: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
     ] = None,
-    out: Annotated[Path | None, out_option("Write a run folder with every record below this folder.")] = None,
+    out: Annotated[Path | None, out_option("Write a run folder, with all records, in this folder.")] = None,
     settings: Annotated[
         str | None,
         settings_option(f"Print the recommended candidate's settings instead: {kinds_listed()}.", metavar="KIND"),
@@ -77,7 +78,7 @@ def simulate(
     if settings is not None:
         print(settings_text(simulated.analysis, settings), end="")
     else:
-        show(simulated.analysis, as_json=as_json, full=full)
+        show(simulated.analysis, again(), as_json=as_json, full=full)
     if out is not None:
         from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
 

@@ -18,19 +18,19 @@ __all__ = ["sweep", "sweep_and_show"]
 def sweep(
     model: Annotated[
         list[str] | None,
-        model_option("Model name, or the path of a GGUF file; may be repeated.  [default: smollm2-135m]"),
+        model_option("Model name, or the path of a GGUF file; repeatable.  [default: smollm2-135m]"),
     ] = None,
-    engine: Annotated[str, engine_option("llamacpp or ollama, started once for every slot count.")] = "llamacpp",
+    engine: Annotated[str, engine_option("llamacpp or ollama, started once for each slot count.")] = "llamacpp",
     context: Annotated[
         int | None, typer.Option(min=256, max=10_000_000, help="Context of one slot, in tokens.  [default: 2048]")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, max=64, help="Try no more slots than this.")] = 64,
+    most: Annotated[int, typer.Option(min=1, max=64, help="Most slots to try.")] = 64,
     server: Annotated[
         str | None,
-        server_option("A running server instead: so many calls at once, its slots as they are.", metavar="URL"),
+        server_option("Measure a running server: vary the calls at once, not its slots.", metavar="URL"),
     ] = None,
-    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens of every call.")] = 48,
-    rounds: Annotated[int, typer.Option(min=2, max=50, help="Measure every slot count so often.")] = 5,
+    tokens: Annotated[int, typer.Option(min=2, max=4096, help="Output tokens per call.")] = 48,
+    rounds: Annotated[int, typer.Option(min=2, max=50, help="Rounds per slot count.")] = 5,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
     full: Full = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
@@ -66,15 +66,9 @@ def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: boo
         from rich.console import Console
 
         from harness.app.machine import machine_here
-        from harness.report.answer import print_answer
-        from harness.report.sweep import sweep_report
-        from harness.wording.sweep_answer import sweep_answer
+        from harness.report.sweep import print_sweeps
 
-        console = Console(highlight=False)
-        print_answer(sweep_answer(swept.sweeps, machine_here()), console)
-        if full:
-            console.print()
-            console.print(sweep_report(swept.sweeps))
+        print_sweeps(swept.sweeps, machine_here(), Console(highlight=False), full=full)
     if swept.failure is not None:
         raise swept.failure
     return INTERRUPTED if swept.interrupted else 0

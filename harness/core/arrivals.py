@@ -1,6 +1,6 @@
 """Who starts when: open and closed loops, conversations, `while` and `after`. It knows no clock either.
 
-An arrival opens a conversation of so many turns, a job each, or starts one job where a pipeline has no `session`. What
+An arrival opens a conversation of several turns, a job each, or starts one job where a pipeline has no `session`. What
 follows is known one step ahead: the next opening of an open loop, the next turn of every conversation under way.
 """
 
@@ -204,7 +204,7 @@ class Arrivals:
         return [] if due_s is None else [Arrive(pipeline, 0 if spec.session is None else OPENS, due_s)]
 
     def _close(self, pipeline: int, now_s: float) -> list[Arrive]:
-        """End the pipeline if nothing of it can come any more, and tell those that waited for that."""
+        """End the pipeline if none of it can come any more, and tell those that waited for that."""
         state = self._states[pipeline]
         if state.ended or state.running or (state.started < state.jobs and not state.stopped):
             return []

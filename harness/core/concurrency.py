@@ -119,7 +119,7 @@ class Concurrency:
 
 
 def _serial(queue: QueueSettings) -> int:
-    """One call in flight on the server, of whichever job."""
+    """One call in flight on the server, of any job."""
     return 1
 
 

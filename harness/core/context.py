@@ -23,7 +23,7 @@ TooLong = Literal["refuses", "cuts"]
 PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
 CONTEXT_STEP = 256  # tokens
 NUM_KEEP = 4  # tokens of the beginning that Ollama keeps when it cuts a prompt (its `num_keep`)
-CLEARLY = 1.25  # an estimate that is so many times a count is no chance
+CLEARLY = 1.25  # an estimate that is this many times a count is no chance
 REFUSED = 0  # answer tokens of a call that is not answered
 
 
@@ -82,7 +82,7 @@ class Context(NamedTuple):
         return REFUSED if prompt_tokens >= self.tokens else min(output_tokens, self.tokens - prompt_tokens)
 
     def read(self, prompt_tokens: int) -> int:
-        """Return how many tokens of a prompt are read; fewer than it has where it is cut."""
+        """Return how many tokens of a prompt are read; fewer than it has where it is truncated."""
         if self.too_long != "cuts" or prompt_tokens < self.tokens:
             return prompt_tokens
         return _left(self.tokens, NUM_KEEP)
@@ -101,13 +101,13 @@ class Context(NamedTuple):
         return f"400: {self.refusal(prompt_tokens)}"
 
     def seen_truncated(self, read_tokens: int, about_tokens: int) -> str | None:
-        """Return the error of a call whose prompt was cut, as far as what the server has read shows it; else None.
+        """Return the error of a call whose prompt was truncated, as far as the tokens read show it; else None.
 
         Args:
             read_tokens: of the prompt, as the server counted them.
             about_tokens: what the prompt should have, estimated.
 
-        A prompt that is cut has one of few lengths. Old versions fill the whole context. Of the others the estimate has
+        A truncated prompt has one of few lengths. Old versions fill the whole context. Of the others the estimate has
         to be well above it, because a prompt may have just this length by itself.
         """
         if self.too_long != "cuts":

@@ -1,7 +1,7 @@
 """Everything random is a pure function of what it is for, so the order of events cannot change a draw.
 
-`uniform(7, 0, "chat", 3, "reply", 0, "length")` is the same number whoever asks, and whenever: candidates face the same
-work (common random numbers), and a run can be repeated from its seed alone.
+`uniform(7, 0, "chat", 3, "reply", 0, "length")` is the same number for every caller, at any time: candidates face the
+same work (common random numbers), and a run can be repeated from its seed alone.
 """
 
 from __future__ import annotations

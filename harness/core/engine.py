@@ -157,7 +157,7 @@ class Engine:
         states = self._queues
         able = [queue for queue, state in enumerate(states) if state.ready]
         while able:
-            queue = max(able, key=lambda each: states[each].queue.slots - states[each].in_flight)  # the first of equals
+            queue = max(able, key=lambda each: states[each].queue.slots - states[each].in_flight)  # ties: the first
             taken = states[queue].take(now_s)
             if not taken:  # and it will have no more at this instant: every start leaves it less
                 able.remove(queue)

@@ -59,7 +59,7 @@ class Graph(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Conversations: each arrival opens one of so many turns, a job each; a turn's prompts hold those before it."""
+    """Conversations: each arrival opens one of several turns, a job each; a turn's prompts hold those before it."""
 
     turns: Distribution
     think: Distribution

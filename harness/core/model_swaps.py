@@ -1,9 +1,9 @@
-"""One server with several models, of which so many are in memory at a time: Ollama's scheduler on server models.
+"""One server with several models, of which some are in memory at a time: Ollama's scheduler on server models.
 
 The rules are those of server/sched.go (read in 0.33, seen on 0.33):
 
 1. A call for a model that is loaded goes to it at once. It has slots and a queue of its own, and shares the machine.
-2. Any other call waits in one line, first come, first served. Only the head is looked at: whoever stands behind it
+2. Any other call waits in one line, first come, first served. Only the head is looked at: a call behind it
    waits too, whatever its model.
 3. The head's model is loaded if there is room. Else one model is chosen to go: the first that is idle in `models`'
    order, or where none is, the first of all. It goes when its last call has ended, and not before: calls for it that
@@ -53,7 +53,7 @@ class ModelSwaps:
     Args:
         models: fresh ones, of one machine.
         load_s: how long each takes to load.
-        most_loaded: how many can be loaded at the same time; the first so many are, to begin with.
+        most_loaded: how many can be loaded at the same time; the first ones are, to begin with.
         max_queue: calls that can wait for a model behind the one whose turn it is.
         stretch: factor on every step by the number of models that are busy at the same time, from two to `most_loaded`.
 

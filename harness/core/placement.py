@@ -42,7 +42,7 @@ class Placement:
 
 
 def _least_loaded(queues: tuple[S, ...], home: S | None) -> tuple[S, ...]:
-    """The server with most free slots when the call is dispatched; of those with equally many the first that is named.
+    """The server with the most free slots when the call is dispatched; of those with equally many the first named.
 
     With all slots taken the call waits for whichever server is first to have one: a central queue, as opposed to
     least connections or join-the-shortest-queue, which choose at arrival (Harchol-Balter, "Performance Modeling and
@@ -66,16 +66,14 @@ WRITTEN = {
     "least-loaded": Placement(
         _least_loaded,
         code="most free",
-        says="each call goes to the server with most free slots; what finds none waits in one queue for all",
+        says="each call goes to the server with the most free slots; if none has any, it waits in one queue for all",
     ),
     "affinity": Placement(
         _affinity,
         settles=True,
         for_reused_prefixes=True,
         code="settled",
-        says=(
-            "the first call of a conversation goes to the server with most free slots, all others of it to the same one"
-        ),
+        says=("the first call of a conversation goes to the server with the most free slots, the rest to the same one"),
     ),
 }
 PLACEMENT = {name: made(Placement, "choose", name, policy) for name, policy in WRITTEN.items()}

@@ -203,7 +203,7 @@ class JobRecord(NamedTuple):
 
 
 class TrialRecord(NamedTuple):
-    """One candidate, once: a trial. Written when it has ended; its absence means that the trial was cut."""
+    """One candidate, once: a trial. Written when it has ended; its absence means that the trial was interrupted."""
 
     candidate: str
     repeat: int

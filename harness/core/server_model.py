@@ -5,7 +5,7 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
 1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
    is FIFO; a call takes the free slot with the lowest number (but see 5).
 2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
-   until the batch is full. It costs what `step_costs` says, whoever is in it.
+   until the batch is full. It costs what `step_costs` says, whichever calls are in it.
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary. A `REFUSED` one ends as it gets one.
@@ -374,7 +374,7 @@ class ServerModel:
         """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
         begin_s, first_s, growth_s = self._begin_s, self._first_s, self._growth_s
         if growth_s:
-            # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops mend its rounding.
+            # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops fix its rounding.
             half = first_s - growth_s / 2
             passed_s = now_s - begin_s
             steps = int(((half * half + 2 * growth_s * passed_s) ** 0.5 - half) / growth_s)

@@ -31,7 +31,7 @@ class Distribution(NamedTuple):
     most: float | None = None
 
     def draw(self, seed: int, *key: int | str) -> float:
-        """Draw the value for this key; the same key gives the same value, whoever asks and whenever."""
+        """Draw the value for this key; the same key gives the same value, for every caller and at any time."""
         if self.kind == "fixed":
             return self.values[0]
         value = _DRAWS[self.kind](self.values, self.whole, seed, key)

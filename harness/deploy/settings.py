@@ -52,16 +52,16 @@ def _texts(deployment: Deployment) -> tuple[SettingsText, ...]:
 def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, ...]:
     servers = deployment.servers
     remarks = [
-        f"{use.server}: a context of {use.need.enough} tokens a slot and not the {use.context_tokens} that were used: "
-        f"{use.need.words}. Each slot then takes more memory; whether that is there was not looked at."
+        f"{use.server}: give each slot {use.need.enough} tokens of context, not the {use.context_tokens} used here: "
+        f"{use.need.words}. Each slot then takes more memory; whether that fits was not checked."
         for use in candidate.servers
         if use.need is not None
     ]
     remarks += _ordering(servers)
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
-            "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with one of its own can "
-            "keep a model that was to make room, and a call that waits for the room waits for ever (seen on 0.33)."
+            "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with its own keep_alive "
+            "can hold a model in memory, and a call that needs the memory then waits for ever (seen on 0.33)."
         )
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
@@ -69,15 +69,15 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
     if len({server.use.machine for server in servers}) > 1:
         remarks.append(
-            "Servers on different machines: where those are GPUs of one host, start each with CUDA_VISIBLE_DEVICES; "
-            "where they are hosts, start each there with OLLAMA_HOST=0.0.0.0:PORT, behind a firewall, and put the "
+            "Servers on different machines: if they are GPUs of one host, start each with CUDA_VISIBLE_DEVICES; "
+            "if they are hosts, start each there with OLLAMA_HOST=0.0.0.0:PORT, behind a firewall, and put the "
             "host's address in place of 127.0.0.1 in code."
         )
     return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
 
 
 def _ordering(servers: Sequence[DeployedServer]) -> list[str]:
-    """Say what it takes to let calls go in another order than they came, once for each scheduling policy."""
+    """Say what it takes to let calls go in another order than they arrived in, once for each scheduling policy."""
     by_policy: dict[tuple[str, bool], list[DeployedServer]] = {}
     for server in servers:
         if server.use.key is not None and server.use.limit is not None:  # else nothing waits in code
@@ -86,10 +86,10 @@ def _ordering(servers: Sequence[DeployedServer]) -> list[str]:
     for (_, ordered), those in by_policy.items():
         names = " and ".join(server.use.server for server in those)
         how = (
-            "a plain semaphore is first come, first served, so take the one with a priority queue: "
+            "a plain semaphore is first come, first served, so take the code with a priority queue: "
             "--settings asyncio, langchain or langgraph"
             if ordered
-            else "the code's waves go through a list as it is, so sort it that way"
+            else "the code takes its waves from a list in order, so sort the list that way"
         )
         remarks.append(f"{names}: {those[0].use.first}; {how}.")
     return remarks

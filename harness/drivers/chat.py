@@ -106,7 +106,7 @@ class Chat:
             return Reply(outcome, sent_s=sent_s, first_token_s=first_s, end_s=self._clock() - zero_s, error=reason), ""
         end_s = self._clock() - zero_s
         if not metadata.get("done"):
-            reason = "the answer ended without a final line (done: true): the server cut it"
+            reason = "the answer is truncated: it ended without a final line (done: true)"
             return Reply("error", sent_s=sent_s, first_token_s=first_s, end_s=end_s, error=reason), ""
         reply = Reply(
             "ok",
@@ -148,7 +148,7 @@ def _explain(error: Exception) -> tuple[Outcome, str]:
     if isinstance(error, httpx.ConnectError | ConnectionError):
         return "error", "the server refused the connection: is it still running?"
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        return "error", f"the server cut the connection: {_line(error)}"
+        return "error", f"the server closed the connection: {_line(error)}"
     if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):
         return "timeout", f"no answer in time: {_line(error) or type(error).__name__}"
     if isinstance(error, JSONDecodeError):

@@ -30,7 +30,7 @@ Thread = Callable[[Call], Hashable | None]
 
 
 class ModelledServer(NamedTuple):
-    """One lane's server with what lies between it and the client."""
+    """One queue's server with what lies between it and the client."""
 
     model: ServerModel | SharedServer | ModelSwaps
     before_s: float = 0.0  # sent until it stands in the server's queue
@@ -67,7 +67,7 @@ class _Pace:
 
 
 class ModelledServers:
-    """The servers of one candidate, a lane each.
+    """The servers of one candidate, a queue each.
 
     Args:
         lanes: the server of every lane of the plan.

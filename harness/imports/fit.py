@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["SizeFit", "fit", "gaps_are_poisson"]
 
-FEW = 12  # so many values can stand in the file itself
+FEW = 12  # up to this many values can stand in the file itself
 ENOUGH = 50  # fewer say too little about the shape of a distribution
 
 
@@ -53,7 +53,7 @@ def _distance(logs: list[float], normal: NormalDist) -> float:
 
 
 def gaps_are_poisson(starts_s: Sequence[float]) -> bool:
-    """Tell whether the gaps between so many starts look exponential: their Kolmogorov-Smirnov distance, as above.
+    """Tell whether the gaps between this many starts look exponential: their Kolmogorov-Smirnov distance, as above.
 
     Where the mean is fitted too, chance alone exceeds 1.08 / sqrt(n) once in twenty times (Lilliefors, 1969).
     """

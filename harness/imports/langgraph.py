@@ -1,7 +1,7 @@
 """A compiled LangGraph as a draft: its nodes, edges and conditional edges by its own public `get_graph`.
 
 What that leaves out is taken from the builder that a compiled graph keeps: joins that wait for all, and conditional
-edges without a path map. LangGraph itself is never imported here: whoever has such a graph has it.
+edges without a path map. LangGraph itself is never imported here: anyone with such a graph has it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
   the graph, and where the successors of a node differ between them, it branches.
 
 Interval orders as evidence of causality: van der Aalst, "Process Mining" (2016), chapters 5 and 7 (footprints, loops).
-Two things that only ever happened one after the other look like a sequence here, whoever decided that.
+Two things that only ever happened one after the other look like a sequence here, whatever decided that.
 """
 
 from __future__ import annotations

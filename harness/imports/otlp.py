@@ -126,7 +126,7 @@ def _lines(path: Path, file: Any, found: SpansFound) -> Iterator[Span]:
         except UserError as error:
             if line.endswith(b"\n"):
                 raise
-            found.truncated = str(error)  # only the last line has no end: whoever wrote it was cut off
+            found.truncated = str(error)  # only the last line has no end: its writer was interrupted
             return
         yield from _spans(path, number, value, found)
 

@@ -62,7 +62,7 @@ class Effort(NamedTuple):
     """How much a calibration of one server may cost."""
 
     budget_s: float
-    prompts: tuple[int, ...]  # prompt tokens of lone calls, besides the reference
+    prompts: tuple[int, ...]  # prompt tokens of single calls, besides the reference
     output_tokens: int
     references: int  # at the beginning, and again at the end
     repetitions: int  # at most
@@ -102,7 +102,7 @@ def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale
     room = max(SHORT_TOKENS, context_tokens - tokens - SPARE_TOKENS)
     prompts = sorted({min(room, max(2 * SHORT_TOKENS, round(n * scale))) for n in effort.prompts})
     bursts = [Burst(REFERENCE, (Group(1, SHORT_TOKENS, tokens),))]
-    # Many slots: calls at once, all generating. A lone call may be longer, since only it pays for its context.
+    # Many slots: calls at once, all generating. A single call may be longer, since only it pays for its context.
     bursts += [Burst(f"{n} calls", (Group(n, SHORT_TOKENS, tokens),)) for n in levels(slots)[1:]]
     for prompt in prompts:
         output = tokens if prompt == prompts[-1] else few  # long contexts tell what context costs a step
@@ -160,7 +160,7 @@ def pair_design(costs: Sequence[StepCosts], effort: Effort) -> tuple[Burst, ...]
 
 
 def speed_of(calls: Sequence[Observed]) -> Speed:
-    """Read the speed off lone calls."""
+    """Read the speed off single calls."""
     steps = [c.decode_s / (c.output_tokens - 1) for c in calls if c.decode_s and c.output_tokens > 1]
     prefills = [c.prefill_s / c.prompt_tokens for c in calls if c.prefill_s]
     step_s = median(steps) if steps else median(c.wall_s / c.output_tokens for c in calls)

@@ -51,7 +51,7 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
         if record.outcome != "ok":
             raise ServerFailure(f"server {record.server!r}: a call of the calibration failed: {reply.error}")
         if not reply.prompt_tokens or not reply.output_tokens or reply.sent_s is None or record.wall_s is None:
-            raise ServerFailure(f"server {record.server!r} does not tell its token counts: no profile without them")
+            raise ServerFailure(f"server {record.server!r} does not report token counts, and a profile needs them")
         group = burst.groups[int(record.pipeline)]
         observed.append(
             Observed(

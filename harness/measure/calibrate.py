@@ -124,7 +124,7 @@ async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progres
                 up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
                 progress.say(f"all {len(up)} servers are up, and take turns")
             elif len(left) > 1 and not done:
-                progress.say("one server after the other: whether all fit into memory together is not sure")
+                progress.say("one server after the other, because they may not all fit into memory")
             if len(up) > 1:
                 seen = await experiments([one.setting for one in up], effort, progress)
             else:
@@ -153,7 +153,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
     server = endpoint.server
     load_s = None
     if server.can_unload:
-        progress.say(f"{wanted.name}: loading the model anew, {TIMES} times")
+        progress.say(f"{wanted.name}: loading the model again, {TIMES} times")
         load_s = await measure_load(endpoint)
     bursts = LiveBursts([endpoint])
     await bursts.prepare()
@@ -258,7 +258,7 @@ def _profile(
 
 
 def _tested(profile: Profile, done: Sequence[_Calibrated], together: Experiment | None) -> Profile:
-    """Return the profile with its errors on the calls that it was not fitted to: as it is, lone calls shared."""
+    """Return the profile with its errors on the calls that it was not fitted to: as it is, single calls shared."""
 
     def costs(one: _Calibrated) -> StepCosts:
         return compile_costs(profile, one.fit.costs.slots, threads="half" if one.wanted.half else None).costs

@@ -1,4 +1,4 @@
-"""Send the bursts of a calibration: several servers in turns, a lone one again where the machine changed speed."""
+"""Send the bursts of a calibration: several servers in turns, a single one again where the machine changed speed."""
 
 from __future__ import annotations
 

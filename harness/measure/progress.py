@@ -12,7 +12,7 @@ __all__ = ["SILENT", "Progress"]
 
 
 class Progress(Protocol):
-    """Told by whoever does the work; shows it or not. What a listener leaves out is not shown.
+    """Told by the code that does the work; shows it or not. What a listener leaves out is not shown.
 
     `stands` and `record` are called while servers are timed, by the task that drives the trial: they may note, not
     wait.

@@ -1,7 +1,7 @@
 """A whole measured run: servers up, warmed and probed; candidates interleaved over the repeats; servers down.
 
 All servers are started once and kept loaded and idle, so that a candidate differs from the next only in where and when
-its calls are sent. The order of the candidates is drawn anew for every repeat: drift of the machine hits all alike.
+its calls are sent. The order of the candidates is drawn again for every repeat, so drift affects all alike.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ async def _measure_trial(
     )
     before = cpu_use()
     stats: LiveStats = await drive(engine, sender, keep, start_s=zero_s, on_change=progress.stands)
-    # The CPU time of a server that is not ours cannot be told from that of any other program.
+    # The CPU time of a server that is not ours cannot be distinguished from that of any other program.
     alone = all(endpoints[queue.server].server.managed for queue in plan.queues)
     if repeat >= 0:
         record = TrialRecord(
@@ -317,7 +317,7 @@ def _emulated(servers: list[RunningServer], plans: tuple[Plan, ...], machines: M
             text = f'Server "{server.name}", not from the profile: {server.details["assumed"]}.'
             notes.append(Note("assumed", text))
         if "faults" in server.details:
-            notes.append(Note("faults", f'Server "{server.name}", faults on purpose: {server.details["faults"]}.'))
+            notes.append(Note("faults", f'Server "{server.name}", injected faults: {server.details["faults"]}.'))
         factor = server.details.get("speed_up", 1)
         if factor != 1:
             text = f'Server "{server.name}": all its times are those of its profile divided by {factor:g}.'

@@ -54,7 +54,7 @@ class ToSweep(NamedTuple):
     threads: int | None = None  # of the engine; None: every core
 
     def spec(self, slots: int) -> ServerSpec:
-        """Return the server with so many slots."""
+        """Return the server with this many slots."""
         options: dict[str, Any] = {"model": self.model, "slots": slots, "context_tokens": self.context_tokens}
         options |= {"threads": self.threads} if self.threads is not None else {}
         return ENGINES[self.engine].model_validate({"kind": self.engine, **options})
@@ -265,7 +265,7 @@ def _what(sweep: Sweep, slots: int) -> str:
 
 
 def _needed(sweep: Sweep, slots: int, *, least: bool = False) -> int | None:
-    """Predict the memory of so many slots; not where the slots stay what they are."""
+    """Predict the memory of this many slots; not where the slots do not vary."""
     if sweep.varied == "calls" or sweep.footprint is None or sweep.context_tokens is None:
         return None
     predict = sweep.footprint.least_bytes if least else sweep.footprint.needed_bytes

@@ -31,7 +31,7 @@ _SOURCES: tuple[Source, ...] = ("resampled calibration", "standard errors", "unk
 PROFILES = 20
 MOST_DRAWS = 5
 REPEATS_PER_DRAW = 40  # so that all of it stays below half of the simulation itself
-SMALL_CALLS = 20_000  # a simulation of so many calls takes no time to speak of
+SMALL_CALLS = 20_000  # a simulation of this many calls takes no time to speak of
 
 
 def with_resampling(

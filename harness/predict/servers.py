@@ -208,7 +208,7 @@ def modelled(
             known_s = profile.load_s if profile.load_s is not None else given_load_s
             if known_s is None:
                 raise UserError(
-                    f'profile "{profile.name}" does not know how long {model} takes to load (load_s); calibrate it on '
+                    f'profile "{profile.name}" does not say how long {model} takes to load (load_s); calibrate it on '
                     "Ollama, or give it with --assume load_s=..."
                 )
             if profile.load_s is None:
@@ -242,7 +242,7 @@ def most_loaded(spec: ServerSpec, models: int) -> int:
 
 
 def _models_on(loaded: Loaded, plan: Plan, queue: int) -> tuple[str, ...]:
-    """Return the models that nodes on a lane ask for, the server's own first."""
+    """Return the models that nodes on a server ask for, the server's own first."""
     own = loaded.servers[plan.queues[queue].server].model
     asked = {
         own if not node.model or same_model(node.model, own) else node.model
@@ -317,11 +317,11 @@ def _other_model(profile: Profile, name: str, spec: ServerSpec, model: str, extr
     else:
         known, wanted = profile.model_id, model_id(model)
         is_same = model_id(profile.model_id) == wanted
-        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" wants "{wanted}"'
+        mistake = f'profile "{profile.name}" was measured with model "{known}", server "{name}" uses "{wanted}"'
     if is_same:
         return ()
     if extrapolate:
-        return (f'"{name}" wants {wanted}; its figures are extrapolated from {known}, which the profile measured',)
+        return (f'"{name}" uses {wanted}; its figures are extrapolated from {known}, which the profile measured',)
     raise UserError(f"{mistake}; calibrate with that one, or add --extrapolate, and the figures are marked")
 
 

@@ -58,7 +58,7 @@ ASSUMPTIONS = {
 def unknowns(
     profile: Profile, slots: int, *, threads: Threads = None, extrapolate: bool = False
 ) -> tuple[Assumption, ...]:
-    """Return what a simulation with so many slots would have to assume or be given; see `compile_costs` for errors."""
+    """Return what a simulation with this many slots has to assume or be given; see `compile_costs` for errors."""
     _, setting, _ = _setting(profile, slots, threads, extrapolate)
     return tuple(item for item in ASSUMPTIONS.values() if _value(setting, item.key) is None)
 
@@ -71,7 +71,7 @@ def compile_costs(
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
 ) -> Fitted:
-    """Compile the costs of a server with so many slots.
+    """Compile the costs of a server with this many slots.
 
     Args:
         profile: a loaded one.
@@ -103,14 +103,14 @@ def compile_costs(
             notes.append(f"{key} = {value:g} is assumed ({item.about})")
         elif value is None:
             raise UserError(
-                f'profile "{profile.name}" does not know {key} ({item.about}) with {known_slots} slots; '
+                f'profile "{profile.name}" does not have {key} ({item.about}) with {known_slots} slots; '
                 f"give it with --assume {key}=..."
             )
         values[key] = value
     for key in given:
         if key not in ASSUMPTIONS:
             raise UserError(f'cannot assume "{key}"; expected one of {", ".join(ASSUMPTIONS)}')
-        raise UserError(f'profile "{profile.name}" knows {key} with {known_slots} slots; leave the assumption out')
+        raise UserError(f'profile "{profile.name}" has {key} with {known_slots} slots; leave the assumption out')
     if values["prefill_batch_tokens"] <= slots:
         raise UserError(
             f"prefill_batch_tokens: expected more than {slots} slots, found {values['prefill_batch_tokens']:g}"
@@ -173,7 +173,7 @@ def stretch_of(profile: Profile, busy: int, half: Sequence[bool] | None = None) 
     missing = [n for n in range(2, busy + 1) if n not in known]
     if missing:
         raise UserError(
-            f'profile "{profile.name}" does not know how {missing[0]} busy servers on its machine slow each other '
+            f'profile "{profile.name}" does not say how {missing[0]} busy servers on its machine slow each other '
             "(contention), so a candidate with several servers cannot be predicted; calibrate it, leave it out, or "
             "name their machines (`machine`) where they stand on several"
         )

@@ -77,16 +77,16 @@ def fit_setting(
     """Fit one server's costs.
 
     The overhead of a call is known as a whole: what lies before the server's queue and what after its last token cannot
-    be told apart from outside. The load time that the server tells lies before; the rest is put half on either side.
+    be distinguished from outside. The load time that the server tells lies before; the rest is put half on either side.
 
     Args:
-        observed: calls on one server alone, among them lone calls (bursts of one) of at least two prompt lengths.
+        observed: calls on one server alone, among them single calls (bursts of one) of at least two prompt lengths.
         knots: numbers of generating slots, from 1 to all, that the bursts reach.
         batch_tokens: of the server; None = not known.
         label: of the server; resampled calibrations of different ones are independent.
 
     Raises:
-        ValueError: there are no lone calls to begin with.
+        ValueError: there are no single calls to begin with.
     """
     bursts = [joined(burst) for burst in bursts_of(observed)]
     clusters = clusters_of(bursts)
@@ -180,7 +180,7 @@ def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: 
 
 
 def noise_of(observed: Sequence[Observed]) -> float | None:
-    """Return the relative standard deviation of a segment, from lone calls: their prefill and decoding is one each.
+    """Return the relative standard deviation of a segment, from single calls: their prefill and decoding is one each.
 
     Robust: from the median difference between two repetitions of one burst (sd = 1.048 of it, on normal noise), so that
     neither a hiccup nor an imperfect fit is noise. None: too few repetitions.
@@ -279,7 +279,7 @@ def _resample(bursts: int, label: str) -> Vector:
 
 
 def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:
-    """Closed forms to begin with: lone calls for step, prefill and overhead; bursts of n calls for n slots."""
+    """Closed forms to begin with: single calls for step, prefill and overhead; bursts of n calls for n slots."""
     rates: dict[int, list[float]] = defaultdict(list)
     prefills, overheads = [], []
     for burst in bursts:
@@ -292,7 +292,7 @@ def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[s
                 prefills.append(call.prefill_s / call.prompt_tokens)
             overheads.append(max(0.0, call.wall_s - (call.prefill_s or 0.0) - (call.decode_s or 0.0)))
     if not overheads or not rates[1]:
-        raise ValueError("there is no lone call of two or more tokens, so nothing to begin with")
+        raise ValueError("there is no call by itself with two or more tokens to begin with")
     start: dict[str, float] = {}
     for n in sorted(knots):
         known = rates[n] or [start[f"step_s.{max(m for m in knots if m < n)}"]]

@@ -20,7 +20,7 @@ __all__ = ["dump_profile", "load_profile"]
 def load_profile(name: str, near: Path | None = None) -> Profile:
     """Load a profile by name (`profiles/NAME.yaml` beside the workload, here, or shipped) or by path.
 
-    What a lone call costs is shared by slot settings whose calibrations show no difference there (`pooled`).
+    What a single call costs is shared by slot settings whose calibrations show no difference there (`pooled`).
     WorkloadError lists every mistake in the file as file:line:column; UserError where there is no such profile.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:

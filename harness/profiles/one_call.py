@@ -1,6 +1,6 @@
 """What one call in flight costs, estimated from all slot settings together.
 
-Each setting is fitted to bursts of its own, so what a lone call costs comes out a few per cent apart by chance, and a
+Each setting is fitted to bursts of its own, so what a single call costs comes out a few per cent apart by chance, and a
 prediction would make a gain of it. Settings of one machine, engine and model therefore share these costs, to the last
 bit, unless their calibrations show a difference beyond their noise.
 """
@@ -26,14 +26,14 @@ EXACT = 1e-9  # relative error below which a fit is as good as exact
 
 
 class _Lone(NamedTuple):
-    """A lone call that a calibration was fitted to."""
+    """A single call that a calibration was fitted to."""
 
     prompt_tokens: int
     output_tokens: int
     repetitions: int | None = None  # None: not known
 
 
-# The parts of a lone call, and how often it pays each fitted value of a part (`harness.core.step_costs`). A part is
+# The parts of a single call, and how often it pays each fitted value of a part (`harness.core.step_costs`). A part is
 # compared and shared as a whole, because its values are fitted against each other: one fit finds a cost for each step
 # that reads a prompt where another finds one that grows with the prompt. Time is linear in the values, so a mean of
 # the values is the same mean of the times.
@@ -82,14 +82,14 @@ class _Estimate(NamedTuple):
 
 
 def pooled(profile: Profile) -> Profile:
-    """Return the profile with the costs of a lone call shared by the slot settings that do not differ in them.
+    """Return the profile with the costs of a single call shared by the slot settings that do not differ in them.
 
-    A Wald test for each part of a call (prompt, answer, overhead), each pair of settings and each lone call of the
+    A Wald test for each part of a call (prompt, answer, overhead), each pair of settings and each single call of the
     calibration: the difference of the fitted times is held against their errors, from the resampled calibrations or
     else the standard errors, and, unless the two were measured in turns, the drift of the machine's speed.
     Settings of which no two differ take their mean, weighted by precision, and the step times of several busy slots
     change so that bursts take as long as before. So do their resampled calibrations, place
-    by place: they are equal under each of them too. Without lone calls in `rows`, or where a value has no error,
+    by place: they are equal under each of them too. Without single calls in `rows`, or where a value has no error,
     nothing says what is noise, and the settings stay as they are. What was pooled before comes back unchanged.
 
     Args:
@@ -154,7 +154,7 @@ def _groups(
 
 
 def _weights(group: Mapping[str, SlotSetting]) -> dict[str, float]:
-    """Return the precision of each fit, in sum 1: all are fitted to the same lone calls, so their noise tells it.
+    """Return the precision of each fit, in sum 1: all are fitted to the same single calls, so their noise tells it.
 
     The standard errors do not: of values that are fitted against each other they hang on how many a fit kept.
     """
@@ -232,13 +232,13 @@ def _shared(part: _Part, weights: Mapping[str, float], settings: Mapping[str, Sl
 
 
 def _with_bursts(was: SlotSetting, now: SlotSetting, rows: Sequence[Row]) -> SlotSetting:
-    """Return a setting whose bursts take as long as before, though what a lone call costs has changed.
+    """Return a setting whose bursts take as long as before, though what a single call costs has changed.
 
     What calls at once take was measured on this setting alone: where prompts, contexts and overheads now cost more, a
     step of several busy slots costs so much less, as it would in one fit of all settings.
 
     Args:
-        was, now: the setting with lone costs of its own, and with those that it shares.
+        was, now: the setting with single costs of its own, and with those that it shares.
         rows: bursts that it was fitted to.
     """
     steps_s: dict[str, list[float]] = {}  # as fitted, then under each resampled calibration

@@ -38,7 +38,7 @@ ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are wh
 
 
 def rounded(value: float, digits: int = 6) -> float:
-    """Return a number as a profile keeps it: to so many significant digits."""
+    """Return a number as a profile keeps it: to this many significant digits."""
     return float(f"{value:.{digits}g}")
 
 
@@ -70,7 +70,7 @@ class HeldOut(ProfilePart):
 class SlotSetting(ProfilePart):
     """What a server with this many slots costs.
 
-    Every slot count is measured by itself; what a lone call costs is shared where it does not differ (`one_call.py`).
+    Every slot count is measured by itself; what a single call costs is shared where it does not differ (`one_call.py`).
     """
 
     step_s: ByNumber[StepSeconds] = Field(
@@ -78,7 +78,7 @@ class SlotSetting(ProfilePart):
     )
     prefill_s_per_token: Cost | None = Field(description="Seconds per prompt token.")
     prefill_table_s: ByNumber[Cost] | None = Field(
-        default=None, description="Instead: seconds that so many prompt tokens add to one step."
+        default=None, description="Instead: seconds that a number of prompt tokens adds to one step."
     )
     prompt_step_s: Cost = Field(default=0.0, description="Fixed cost of a step that has prompt tokens only.")
     prompt_context_s: Cost = Field(
@@ -178,7 +178,7 @@ class TextTokens(ProfilePart):
 
 
 class Row(ProfilePart):
-    """One observation: so many equal calls sent at once, and the time until the last had ended."""
+    """One observation: equal calls sent at once, and the time until the last had ended."""
 
     slots: PositiveInt
     concurrent: PositiveInt
@@ -187,7 +187,7 @@ class Row(ProfilePart):
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     fitted: bool = Field(description="Whether this profile was fitted on it; the others test it.")
     half: bool = Field(default=False, description="On a server with half of the cores.")
-    repetitions: PositiveInt | None = Field(default=None, description="`wall_s` is the median of so many.")
+    repetitions: PositiveInt | None = Field(default=None, description="`wall_s` is the median of this many.")
 
 
 class Profile(ProfilePart):
@@ -227,7 +227,7 @@ class Profile(ProfilePart):
     memory: MemoryUse = MemoryUse()
     text: TextTokens | None = Field(default=None, description="Tokens of prompts; null = four characters are taken.")
     held_out: HeldOut | None = None
-    notes: tuple[Text, ...] = Field(default=(), description="What a reader of its numbers must know, drift above all.")
+    notes: tuple[Text, ...] = Field(default=(), description="Notes on its numbers, such as drift.")
     rows: tuple[Row, ...] = ()
 
     @model_validator(mode="after")
@@ -261,7 +261,7 @@ class Profile(ProfilePart):
         return tuple(sorted(int(key) for key in self.slots))
 
     def family(self, threads: int | Literal["half"] | None) -> Mapping[str, SlotSetting]:
-        """Return the settings of servers with so many threads (as in a workload); empty where it has none."""
+        """Return the settings of servers with this many threads (as in a workload); empty where it has none."""
         half = self.half or {}
         if threads == "half":
             return half

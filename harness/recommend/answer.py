@@ -84,12 +84,12 @@ def recommend(
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
-    progress.say(f"looking at {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
+    progress.say(f"simulating {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
     searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
     if not searched.finalists:
         raise KeyboardInterrupt  # before anything was known
     last = finalists(searched.finalists)
-    progress.say(f"predicting the best {len(last)} with all their records")
+    progress.say(f"simulating the best {len(last)} in full")
     run = _predicted(space, problem.profiles, last, searched, given=given, extrapolate=extrapolate, resamples=resamples)
     longest = longest_call(run.calls, {name: spec.known_context for name, spec in loaded.servers.items()})
     one_model = len({spec.model for spec in loaded.servers.values()}) == 1
@@ -128,7 +128,7 @@ def recommend(
     )
     if names and not searched.interrupted:
         try:
-            progress.say("looking at when the answer would change")
+            progress.say("sensitivity analysis")
             recommendation = recommendation._replace(
                 useful_concurrency=useful_concurrency_of(space, chosen, judge, evaluate),
                 users=users_of(space, chosen, judge, evaluate),

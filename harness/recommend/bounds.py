@@ -43,7 +43,7 @@ class Bounds(NamedTuple):
 
 
 def bounds(problem: Problem, seeds: int) -> Bounds:
-    """Return the bounds of a workload over so many seeds, in the means that the times beside them have."""
+    """Return the bounds of a workload over this many seeds, in the means that the times beside them have."""
     loaded = problem.loaded
     costs = {name: _costs(problem, spec) for name, spec in loaded.servers.items()}
     tokens_of = _read_at_least(loaded, problem.profiles.first.text)

@@ -1,4 +1,4 @@
-"""Confirmation: the best few, measured until they are told apart or the budget ends. The measurement wins.
+"""Confirmation: the best few, measured until all differences are resolved or the budget ends. The measurement wins.
 
 When that may end says `harness.measure.until.Until`, as of `slotwise run --until resolved`.
 """
@@ -31,7 +31,7 @@ __all__ = [
 
 MOST = 4  # candidates that are measured
 LEAST_REPEATS = 2  # fewer would confirm nothing
-WORTH_REPEATS = 8  # what a budget should give each: two that are told apart say more than four that are not
+WORTH_REPEATS = 8  # what a budget should give each: two that are resolved say more than four that are not
 START_S = 12.0  # of a server: load, warm up, probe
 SIMULATED_START_S = 3.0
 MARGIN = 1.3  # a real run takes longer than its calls: servers, pauses
@@ -67,7 +67,7 @@ def within(found: Recommended, names: Sequence[str], budget_s: float) -> tuple[s
 
 
 def expected_s(found: Recommended, names: Sequence[str], repeats: int = LEAST_REPEATS) -> float:
-    """Return about how long so many repeats of these take, by the prediction; left out: the least that is of use."""
+    """Return about how long this many repeats of these take, by the prediction; left out: the least that is of use."""
     summaries = [one for one in found.recommendation.analysis.candidates if one.name in names]
     servers = {use.server for one in summaries for use in one.servers}
     once_s = sum(one.makespan.value for one in summaries if one.makespan)

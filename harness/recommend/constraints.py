@@ -91,7 +91,7 @@ def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | N
     context = min(like.context_tokens, context_tokens or like.context_tokens)
     one = like.model_copy(update={"slots": 1, "context_tokens": context})
     if too_much := memory.too_much([one]):
-        needs, do = ", which the longest call needs", "have shorter prompts and answers"
+        needs, do = ", which the longest call needs", "shorten prompts and answers"
         if context_tokens is None:
             needs, do = "", "give it a smaller context_tokens"
         there = f"{size(too_much.limit_bytes)} {limit_text(too_much.source)}"

@@ -187,7 +187,7 @@ class _Group(NamedTuple):
 
 
 def _server(place: Place, slots: int, name: str) -> tuple[str, ServerSpec]:
-    """Return the server of a place with so many slots under a name; one that runs already as it is."""
+    """Return the server of a place with this many slots under a name; one that runs already as it is."""
     return (name, place.like.with_slots(slots)) if place.like.resizable else (place.server, place.like)
 
 

@@ -29,7 +29,7 @@ class Variation(NamedTuple):
 
     name: str = ""
     answers: float = 1.0  # factor on every answer's length
-    jobs: int = 1  # factor on users and jobs: each arrival comes so often
+    jobs: int = 1  # factor on users and jobs: each arrival comes this often
     rate: float = 1.0  # factor on the rate of arrivals in open loops: the same jobs in less time
     users: int | None = None  # people on each interactive pipeline with a closed loop, with as many jobs each
 

@@ -220,7 +220,7 @@ def dominates(one: CandidateScore, other: CandidateScore, *, simplicity: bool = 
 
 
 def front(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
-    """Return the Pareto front of times and memory, fastest on the first path first; of equals the simplest."""
+    """Return the Pareto front of times and memory, fastest on the first path first; among equals the simplest."""
     able = [score for score in scores if not score.failed]
     found: dict[tuple[float, ...], CandidateScore] = {}
     for score in sorted(able, key=lambda s: (*_dimensions(s), s.candidate.simplicity)):

@@ -30,7 +30,7 @@ __all__ = ["Searched", "evaluate_all", "search"]
 
 SEEDS = 16
 FIRST_SEEDS = 2
-KEPT = 3  # one of so many goes on
+KEPT = 3  # one in this many goes on
 PRIOR = 2  # seeds' worth of what is known of spreads beforehand
 SURE = 0.05  # chance that something better was dropped: what adds to more than it gets a second chance
 SPREADS = 2.0  # standard errors by which a dropped one may be better than it seemed
@@ -85,8 +85,8 @@ def search(
         candidates: of a space.
         judge: what they are scored by.
         evaluate: who does it; must know every plan.
-        seeds: on so many the last ones are tried.
-        exhaustive_calls: try everything on every seed where that is at most so many simulated calls.
+        seeds: on this many the last ones are tried.
+        exhaustive_calls: try everything on every seed where that is at most this many simulated calls.
         second_chance: try those that may have been dropped too early on more seeds, until none is in doubt.
         variation: of the workload.
         say: told of every round.
@@ -253,8 +253,8 @@ def _in_play(
 ) -> set[int]:
     """Return who stands for candidates that may be the answer or a part of it.
 
-    Those are known on the first draws only. So whoever stands for them is put beside the other finalists with the best
-    times that these draws allow: where the rule names it then, it or one of them could be named.
+    Those are known on the first draws only. So the one that stands for them is put beside the other finalists with the
+    best times that these draws allow: where the rule names it then, it or one of them could be named.
     """
     finalists = {score.candidate.number: score for score in standing.finalists}
     found = {score.candidate.number for score in pick(standing.finalists).named} if finalists else set()
@@ -273,7 +273,7 @@ def _in_play(
 def evaluate_all(
     candidates: Sequence[Candidate], seeds: int, evaluate: Evaluate, variation: Variation = BASE
 ) -> dict[int, dict[int, Figures]]:
-    """Try each of the candidates on so many seeds, without dropping any."""
+    """Try each of the candidates on this many seeds, without dropping any."""
     figures: dict[int, dict[int, Figures]] = {candidate.number: {} for candidate in candidates}
     _extend(figures, candidates, seeds, evaluate, variation)
     return figures

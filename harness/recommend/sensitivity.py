@@ -39,7 +39,7 @@ VARIATIONS = (
 )
 RELIEFS = (
     Variation("Answers half as long", answers=0.5),
-    Variation("Jobs that come half as often", rate=0.5),
+    Variation("Jobs that arrive half as often", rate=0.5),
     Variation("One person at a time", users=1),
     Variation("One person at a time and answers half as long", answers=0.5, users=1),
 )

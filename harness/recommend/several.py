@@ -141,7 +141,7 @@ def space_of_two(
             )
     left_out += [DoNotFit(n, "pair of servers", reason) for reason, n in dropped.items()]
     if not plans:
-        raise UserError("no candidate is left to look at. " + "; ".join(map(excluded_text, left_out)))
+        raise UserError("no candidate is left to try. " + "; ".join(map(excluded_text, left_out)))
     whole = loaded._replace(
         servers=servers,
         plans=tuple(plans),

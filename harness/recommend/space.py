@@ -137,7 +137,7 @@ def design_space(
     left_out += [LessContext(like.context_tokens, designs.enough(like), n, r) for r, n in designs.shortened.items()]
     if not designs.plans:
         reasons = "; ".join(map(excluded_text, left_out))
-        raise UserError(f"no candidate is left to look at. {reasons}")
+        raise UserError(f"no candidate is left to try. {reasons}")
     servers = designs.servers
     asked = loaded.models.get(base) or (like.model,)
     whole = loaded._replace(

@@ -54,11 +54,11 @@ def chunks(tasks: Sequence[Task], workers: int) -> list[Sequence[Task]]:
 
 @contextmanager
 def on_cores(problem: Problem, workers: int) -> Iterator[Evaluate]:
-    """Evaluate in so many processes; a broken pool is made anew, and what it had not done is done again."""
+    """Evaluate in this many processes; a broken pool is made again, and what it had not done is done again."""
     pools: list[ProcessPoolExecutor] = []
 
     def pool() -> ProcessPoolExecutor:
-        # Never fork: whoever asks may have threads (a progress bar), and a copy of one that holds a lock never lets go.
+        # Never fork: the caller may have threads (a progress bar), and a copy of one that holds a lock never lets go.
         context = multiprocessing.get_context("spawn")
         pools.append(ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(problem,)))
         return pools[-1]

@@ -72,7 +72,7 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
             continue
         longest = next((part for part in _order(parts) if len(part.lines) > 1), None)
         if longest is not None:
-            parts[parts.index(longest)] = longest._replace(lines=longest.lines[:-1])
+            parts[parts.index(longest)] = _shorter(longest)
         elif rows > 1:
             rows -= 1
         else:
@@ -80,8 +80,16 @@ def answer_lines(answer: Answer, width: int = WIDTH, *, ascii_only: bool = False
     return [Text(line.text.translate(_ASCII) if ascii_only else line.text, style=line.style) for line in lines]
 
 
+def _shorter(part: AnswerPart) -> AnswerPart:
+    """Leave out the last line, and with a command the sentence that introduces it."""
+    *lines, last = part.lines
+    if last.code and len(lines) > 1 and lines[-1].text.endswith(":"):
+        lines.pop()
+    return part._replace(lines=tuple(lines))
+
+
 def _order(parts: Sequence[AnswerPart]) -> list[AnswerPart]:
-    """Return the parts that may give up a line: the one with most lines first, of equals by `_GIVE_UP`."""
+    """Return the parts that may give up a line: the one with most lines first, among equals by `_GIVE_UP`."""
     able = [part for title in _GIVE_UP for part in parts if part.title == title]
     return sorted(able, key=lambda part: _COMMANDS * (part.title == "Do this") - len(part.lines))
 
@@ -178,8 +186,11 @@ def _table(table: AnswerTable, most: int, width: int) -> Iterator[_Line]:
     left_out = len(table.rows) - len(rows)
     hidden = len(table.columns) - len(shown)
     if left_out or hidden:
-        what = [*([count(left_out, "candidate")] if left_out else []), *([count(hidden, "column")] if hidden else [])]
-        yield _Line(f"  {' and '.join(what)} more: --full", "dim")
+        what = [
+            *([count(left_out, "more candidate")] if left_out else []),
+            *([count(hidden, "more column")] if hidden else []),
+        ]
+        yield _Line(f"  {' and '.join(what)}: --full", "dim")
 
 
 def _labelled(row: AnswerRow, room: int) -> str:

@@ -14,13 +14,13 @@ __all__ = ["COLOURS", "KINDS", "Kind", "bar_cells", "parts_text"]
 class Kind(NamedTuple):
     """How one kind of time is drawn. Glyphs and textures tell kinds apart where there is no colour.
 
-    A texture is lines in the colour of the paper: one every so many pixels, how thick, and its angle. They also make
+    A texture is lines in the colour of the paper: one every few pixels, how thick, and its angle. They also make
     the kind lighter, so that those that lie beside each other differ in a grey print.
     """
 
     field: str
     label: str
-    colour: str  # Okabe and Ito: told apart by colour-blind readers too
+    colour: str  # Okabe and Ito: distinguishable for colour-blind readers too
     glyph: str
     ascii: str
     texture: tuple[float, float, int] | None = None

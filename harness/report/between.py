@@ -7,17 +7,27 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.between import Between, BetweenRow
+from harness.analysis.between import Between, BetweenRow, Summary
+from harness.report.answer import print_answer
 from harness.report.summary import to_plain
 from harness.report.text import markdown, plain
 from harness.units import seconds
+from harness.wording.between_answer import between_answer
 from harness.wording.comparisons import compared
 
-__all__ = ["between_markdown", "between_plain", "between_report"]
+__all__ = ["between_markdown", "between_plain", "between_report", "print_between"]
+
+
+def print_between(found: Sequence[Between], runs: Sequence[Summary], console: Console, *, full: bool = False) -> None:
+    """Print the answer of a comparison, and where `full` its tables; `runs` are all of them."""
+    print_answer(between_answer(found, runs), console)
+    if full:
+        console.print()
+        console.print(between_report(found))
 
 
 def between_report(found: Sequence[Between]) -> Group:

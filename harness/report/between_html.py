@@ -24,9 +24,9 @@ _OTHER = "#555555"
 _MEANINGS = {
     "measured": "a real engine answered",
     "emulated": "the real harness ran against a simulated server",
-    "predicted": "virtual time, on a fitted model of the server; nothing was run",
-    "published": "what somebody published",
-    "assumed": "what somebody assumed",
+    "predicted": "simulated on a fitted model of the server; no engine ran",
+    "published": "published by others",
+    "assumed": "an assumption",
 }
 
 

@@ -26,12 +26,15 @@ def calibration_report(profile: Profile, path: str) -> Group:
             parts += [Text(line) for line in _lines(setting)]
     if profile.contention:
         factor = profile.contention["2"]
-        parts += ["", Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times.")]
+        parts += [
+            "",
+            Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times as long."),
+        ]
     if profile.text is not None:
         parts += ["", *(Text(line) for line in _text(profile.text))]
     if profile.load_s is not None:
         parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
-    parts += ["", Text(f"On calls that were not fitted: {_error(profile.held_out)}.")]
+    parts += ["", Text(f"Held-out error: {_error(profile.held_out)}.")]
     parts += [Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
     return Group(*parts)
@@ -81,7 +84,7 @@ def _text(text: TextTokens) -> list[str]:
         f"Prompts: {text.tokens_per_piece:.2f} tokens a word, digit or punctuation mark; the chat template adds "
         f"{text.template_tokens:.0f}, with a system message {text.system_template_tokens:.0f}, and for each turn "
         f"before {text.of_turn:.0f}.",
-        f"On prompts that were not fitted: off by {percent(error.median_error)} (median), "
+        f"Held-out error on prompts: {percent(error.median_error)} (median), "
         f"{percent(error.worst_error)} at worst ({count(error.calls, 'prompt')}).",
     ]
 
@@ -93,8 +96,8 @@ def _extra(setting: SlotSetting) -> str:
 
 def _error(held_out: HeldOut | None) -> str:
     if held_out is None:
-        return "nothing was held out, the error is not known"
+        return "not known, nothing was held out"
     return (
-        f"off by {percent(held_out.median_error)} (median), {percent(held_out.worst_error)} at worst "
+        f"{percent(held_out.median_error)} (median), {percent(held_out.worst_error)} at worst "
         f"({count(held_out.calls, 'call')})"
     )

@@ -191,7 +191,7 @@ def _times(analysis: Analysis, layout: Layout, pipelines: Sequence[str], what: s
 
 
 def _some(by_repeat: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
-    """Return the repeats, of many as many as can be told apart: at equal steps from the quickest to the slowest."""
+    """Return the repeats; of many only a few, at equal steps from the quickest to the slowest."""
     if len(by_repeat) <= _DOTS:
         return by_repeat
     ordered = sorted(by_repeat, key=lambda repeat: repeat[1])
@@ -203,7 +203,7 @@ def _which(repeats: int) -> str:
 
 
 def _throughput(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
-    """Chart what each server made while so many calls were in flight, and what that was for one of them.
+    """Chart what each server made at each number of calls in flight, and what that was for one of them.
 
     Time-weighted, over all repeats. `in_flight` calls share a rate, so that 100 tokens of one of them take
     100 in_flight / rate seconds (Little's law), waits and prompts included.
@@ -231,7 +231,7 @@ def _throughput(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
         return None
     panels, most = [], max(row["in flight"] for row in rows)
     for field, title, subtitle in (
-        ("tokens per second", "Aggregate throughput", "all calls; none comes while a prompt is processed"),
+        ("tokens per second", "Aggregate throughput", "all calls; no tokens come while a prompt is processed"),
         ("seconds", "Wall-clock of 100 tokens", "of one call, its waits and prompt included"),
     ):
         base = alt.Chart(alt.InlineData(values=rows)).encode(
@@ -294,7 +294,7 @@ def _time_split(analysis: Analysis, layout: Layout) -> alt.TopLevelMixin | None:
                 title=titled(
                     layout,
                     f"Where a {who} of {plain(pipeline.pipeline)} spends its time ({analysis.run.origin})",
-                    "means of all jobs along the critical path; the times above go by medians",
+                    "means of all jobs along the critical path; the times above are medians",
                 ),
             )
         )

@@ -94,7 +94,7 @@ def _latency(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLev
                 title=titled(
                     layout,
                     f"All {what}s of {plain(pipeline)}, from the shortest on ({analysis.run.origin})",
-                    f"share of jobs that took no longer: the median is at 50 %; {of_each} jobs a candidate{rest}",
+                    f"share of jobs by the time they took: the median is at 50 %; {of_each} jobs a candidate{rest}",
                     far,
                     goals=len(rules) // 2,
                 ),
@@ -134,7 +134,7 @@ def _arriving(
         return []
     last_s = max(at.to_s for one in mine for at in one.stretches)
     scale = alt.Scale(domain=[0, last_s], nice=False)
-    x = alt.X("came:Q", title="seconds after the first job came", scale=scale)
+    x = alt.X("came:Q", title="seconds after the first job arrived", scale=scale)
     width = layout.pair if layout.axis_name == 0 else layout.width
     base = alt.Chart(alt.InlineData(values=rows)).encode(color=colour_of(layout, "candidate", names))
     y = alt.Y("seconds:Q", title=f"{what}, seconds", scale=alt.Scale(zero=True), axis=narrow_axis(layout))
@@ -155,9 +155,9 @@ def _arriving(
         height=layout.height,
         title=titled(
             layout,
-            f"{what.capitalize()} of {plain(pipeline)} by when jobs came ({analysis.run.origin})",
+            f"{what.capitalize()} of {plain(pipeline)} by arrival of the job ({analysis.run.origin})",
             f"medians of the jobs of each tenth of the time, all repeats{rest}; "
-            "dotted: from there on a call always waits",
+            "dotted: from then on a call always waits",
             *(_grows(one) for one in mine),
             far,
         ),
@@ -166,7 +166,7 @@ def _arriving(
         alt.Chart(alt.InlineData(values=[at._asdict() for at in mine[0].stretches]))
         .mark_bar(color="#BBBBBB", stroke="white", strokeWidth=1)
         .encode(
-            x=alt.X("from_s:Q", title="seconds after the first job came", scale=scale),
+            x=alt.X("from_s:Q", title="seconds after the first job arrived", scale=scale),
             x2="to_s:Q",
             y=alt.Y(
                 "per_s:Q", title="jobs a second", axis=narrow_axis(layout, tickCount=4), scale=alt.Scale(zero=True)
@@ -239,7 +239,7 @@ def _node_split(analysis: Analysis, details: Details, layout: Layout) -> alt.Top
                 title=titled(
                     layout,
                     f'A call of each node of {plain(pipeline)} under "{plain(candidate)}" ({analysis.run.origin})',
-                    "means over the calls that ended well, from ready to end",
+                    "means over the successful calls, from ready to end",
                 ),
             )
         )
@@ -291,9 +291,9 @@ def _trade(analysis: Analysis, details: Details, layout: Layout) -> alt.TopLevel
         height=layout.height + 60,
         title=titled(
             layout,
-            f"One path against the other ({analysis.run.origin})",
+            f"Trade-off between the paths ({analysis.run.origin})",
             "nearer to the corner is better; the dashed line joins candidates that no other one beats; "
-            "the ring is around the recommended one",
+            "the ring marks the recommended one",
             *legend,
         ),
     )
@@ -363,7 +363,7 @@ def _score(analysis: Analysis, score: tuple[ScoreRow, ...], layout: Layout) -> a
                 title=titled(
                     layout,
                     plain(f"{figure} of {pipeline}" if pipeline else f"{figure}, all calls").capitalize(),
-                    f"predicted over {analysis.run.origin}, less one; grey: noise of the measurement",
+                    f"predicted over {analysis.run.origin}, as a relative error; grey: noise of the measurement",
                 ),
             )
         )

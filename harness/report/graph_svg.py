@@ -112,7 +112,7 @@ def graph_svg(job: JobGraph) -> str:
 
 def _time(slack: NodeSlack | None, known: bool) -> str:
     if slack is None:
-        return "did not run" if known else "too many calls to look at"
+        return "did not run" if known else "too many calls to analyse"
     return f"{seconds(slack.end_s - slack.start_s)} from {seconds(slack.start_s)}"
 
 

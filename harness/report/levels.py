@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.levels import Levels
+from harness.report.answer import print_answer
 from harness.report.text import plain
 from harness.units import count, seconds
+from harness.wording.levels_answer import levels_answer
 
-__all__ = ["levels_report", "levels_table"]
+__all__ = ["levels_report", "levels_table", "print_levels"]
+
+
+def print_levels(found: Sequence[Levels], machine: str, rounds: int, console: Console, *, full: bool = False) -> None:
+    """Print the answer of a probe, and where `full` every level."""
+    print_answer(levels_answer(found, machine, rounds), console)
+    if full:
+        console.print()
+        console.print(levels_report(found))
 
 
 def levels_table(found: Sequence[Levels]) -> Table:
@@ -41,17 +51,17 @@ def levels_report(found: Sequence[Levels]) -> Group:
     lines = []
     for number, one in enumerate(found):
         name = f"{chr(ord('A') + number)}: {one.label}" if len(found) > 1 else one.label
-        asked = "" if one.slots_asked is None else f", {one.slots_asked} asked"
+        asked = "" if one.slots_asked is None else f", {one.slots_asked} requested"
         slots = "not probed" if one.slots_found is None else f"{one.slots_found} found"
         line = Text(plain(name), style="bold").append(f"  slots: {slots}{asked} ({one.origin})", style="not bold")
         if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
-            line.append("  not what was asked for", style="bold yellow")
+            line.append("  not what was requested", style="bold yellow")
         lines.append(line)
     parts: list[RenderableType] = [*lines, Text(""), levels_table(found)]
     for one in found:
         short = sum(row.short_answers for row in one.rows)
         if short:
-            said = f"{count(short, 'answer')} stopped before the pinned length; rates go by the tokens really made."
+            said = f"{count(short, 'answer')} stopped before the requested length; rates count the tokens generated."
             parts.append(Text(plain(f"{one.label}: {said}")))
     return Group(*parts)
 

@@ -16,7 +16,7 @@ from harness.units import about, count, elapsed, rate, size
 
 __all__ = ["Frame", "JobsRow", "ServerRow", "draw"]
 
-_MOST_CELLS = 16  # a server with more slots gets a bar of so many cells
+_MOST_CELLS = 16  # a server with more slots gets a bar of this many cells
 _LEAST_NAME = 8
 _MOST_NAME = 24
 
@@ -171,6 +171,6 @@ def _row(name: str, name_width: int, wordings: Iterable[str], width: int) -> Tex
 
 
 def _fit(width: int, wordings: Sequence[str], style: str = "") -> Text:
-    """Return the first wording that fits, else the last one cut."""
+    """Return the first wording that fits, else the last one truncated."""
     chosen = next((words for words in wordings if cell_len(words) <= width), set_cell_size(wordings[-1], width))
     return Text(chosen.rstrip(), style=style)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
@@ -54,7 +55,17 @@ _FILTERS = {
     "signed": lambda value: f"{value * 100:+.1f} %".replace("-", "−"),
     "exact": lambda value: f"{round(value, 3) + 0.0:.3f}",
     "fact": lambda pair: fact_text(*pair),
+    "day": lambda text: _day(text),
 }
+
+
+def _day(text: str) -> str:
+    """Write an RFC 3339 time for people: `27 November 2026, 04:28`; itself where it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at.day} {at:%B %Y, %H:%M}"
 
 
 def page(template: str, charts: Mapping[str, Drawing], filters: Mapping[str, Any], **values: Any) -> str:

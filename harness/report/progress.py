@@ -110,7 +110,7 @@ class _Standing(NamedTuple):
 
 
 class LiveProgress(_Expects):
-    """Steps as lines that stay; below them one frame that is drawn anew, while something is measured or fetched.
+    """Steps as lines that stay; below them one frame that is redrawn, while something is measured or fetched.
 
     The measuring side only sets attributes, each a whole value; the drawing thread reads them.
     """

@@ -152,17 +152,17 @@ def sections_of(recommendation: Recommendation) -> Iterator[Section]:
     if recommendation.users:
         yield _users(recommendation.users, recommendation.paths, text.users)
     if text.changes:
-        yield Section("When the answer would change", items=text.changes, key="changes", short="Sensitivity")
+        yield Section("Sensitivity", items=text.changes, key="changes", short="Sensitivity")
     if recommendation.load:
         yield _load(recommendation.load, recommendation.paths)
     if text.bounds:
-        yield Section("What no routing can beat", items=text.bounds, key="bounds", short="Lower bounds")
+        yield Section("Lower bounds", items=text.bounds, key="bounds", short="Lower bounds")
     looked = (*text.search, *(f"Left out: {item}." for item in text.left_out))
-    yield Section("What was looked at", items=(*looked, text.memory), key="search", short="The search")
+    yield Section("The search", items=(*looked, text.memory), key="search", short="The search")
     predicted = said(recommendation.analysis)
     if predicted.notices:
         notices = tuple(notice.text for notice in predicted.notices)
-        yield Section("What the prediction rests on", items=(*notices, *predicted.method), key="basis", short="Basis")
+        yield Section("Basis of the prediction", items=(*notices, *predicted.method), key="basis", short="Basis")
 
 
 def _uses(uses: Sequence[PathUse]) -> _Table:
@@ -183,7 +183,7 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
                 use.scheduling,
             )
         )
-    return _Table(("path", "server", "slots", "context", "cap", "in flight", "order"), tuple(rows))
+    return _Table(("path", "server", "slots", "context", "concurrency", "in flight", "scheduling"), tuple(rows))
 
 
 def _confirmation(confirmation: Confirmation, sentences: tuple[str, ...]) -> Section:
@@ -212,7 +212,7 @@ def _settings(analysis: Analysis) -> Section:
         lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
         lines += [*one.shell, *one.code]
         remarks += one.remarks
-    whole = f"Whole, as files and code: --settings {kinds_listed()}."
+    whole = f"In full, as files and code: --settings {kinds_listed()}."
     return Section(
         "Settings to copy", items=(*dict.fromkeys(remarks), *analysis.choice.remarks, whole), code=tuple(lines)
     )
@@ -248,7 +248,7 @@ def _useful(found: UsefulConcurrency, paths: Sequence[str], sentence: str) -> Se
     )
     header = ("in flight", "tokens per second", *(f"{path} path" for path in paths))
     return Section(
-        "How many agents are worth attaching",
+        "Useful concurrency",
         lead=(sentence,),
         table=_Table(header, rows),
         key="useful",
@@ -268,7 +268,7 @@ def _users(users: Users, paths: Sequence[str], sentence: str) -> Section:
     )
     header = ("people", "tokens per second", *(f"{path} path" for path in paths), "")
     return Section(
-        "How many people it carries", lead=(sentence,), table=_Table(header, rows), key="users", short="People"
+        "How many people it can serve", lead=(sentence,), table=_Table(header, rows), key="users", short="People"
     )
 
 
@@ -282,7 +282,7 @@ def _load(rows: Sequence[LoadRow], paths: Sequence[str]) -> Section:
     table = tuple(
         (f"{row.rate:g} x", *map(_ratio, row.spread), *map(_ratio, row.answer), str(row.failing)) for row in rows
     )
-    lead = "Times of the fastest among the finalists, by the rate at which jobs come:"
+    lead = "Times relative to the fastest finalist, by arrival rate:"
     return Section("Load", lead=(lead,), table=_Table(header, table), key="load", short="Load")
 
 

@@ -242,11 +242,11 @@
       ["model", text(call.model_text)],
       ["outcome", text(call.outcome_text)],
       ["ready at", seconds(call.ready_s)],
-      ["waits for the router", call.started_s === null ? "never let go" : seconds(call.started_s - call.ready_s)],
+      ["waits for the router", call.started_s === null ? "never sent" : seconds(call.started_s - call.ready_s)],
       ...(sent !== null && call.started_s !== null && sent - call.started_s > 5e-4 ? [["until sent", seconds(sent - call.started_s)]] : []),
       ...(call.lane === null ? [] : [
         ["waits in the server", seconds(call.slot_s - sent)],
-        ["load and admission", seconds(call.prefill_s - call.slot_s)],
+        ["load and slot set-up", seconds(call.prefill_s - call.slot_s)],
         ["prefill", seconds(call.decode_s - call.prefill_s)],
         ["decode", seconds(call.end_s - call.decode_s)],
       ]),

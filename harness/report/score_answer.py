@@ -92,7 +92,7 @@ def _do(analysis: Analysis, predicted: str | None) -> Iterator[str]:
     if predicted == name:
         yield "The prediction recommends the same."
     elif predicted is not None:
-        yield f'The prediction recommends "{predicted}". What was {analysis.run.origin} counts.'
+        yield f'The prediction recommends "{predicted}". What was {analysis.run.origin} decides.'
 
 
 def _how_sure(times: Sequence[ScoreRow], lengths: str, profile: str) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _front(found: Recommendation, layout: Layout) -> alt.TopLevelMixin | None:
         title=titled(
             layout,
             f"{found.paths[0].capitalize()} time against {other} (predicted)",
-            "means over the draws of the search; nearer to the corner is better; the ring is around the "
+            "means over the draws of the search; nearer to the corner is better; the ring marks the "
             f"recommended one{large}{hollow}",
             *legend,
         ),
@@ -106,7 +106,7 @@ def _load(found: Recommendation, layout: Layout) -> alt.TopLevelMixin | None:
         base = alt.Chart(alt.InlineData(values=data))
         x = alt.X(
             "rate:Q",
-            title="times the rate at which jobs come",
+            title="arrival rate, over that of the workload",
             axis=alt.Axis(values=[row.rate for row in rows], format="~g", grid=False),
             scale=alt.Scale(domain=[0, 1.05 * max(row.rate for row in rows)], nice=False),
         )

@@ -6,20 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.sweep import Sweep, SweepRow, saturation
+from harness.report.answer import print_answer
 from harness.report.summary import to_plain
 from harness.report.text import plain
 from harness.units import count, percent, seconds, size
+from harness.wording.sweep_answer import sweep_answer
 from harness.wording.sweeps import signed, sweep_sentences
 
-__all__ = ["sweep_report", "sweeps_plain"]
+__all__ = ["print_sweeps", "sweep_report", "sweeps_plain"]
 
 _SIDE_BY_SIDE = 4  # models in one table: more do not fit into 80 columns
 _LONGEST_NAME = 16
+
+
+def print_sweeps(sweeps: Sequence[Sweep], machine: str, console: Console, *, full: bool = False) -> None:
+    """Print the answer of a sweep, and where `full` its tables."""
+    print_answer(sweep_answer(sweeps, machine), console)
+    if full:
+        console.print()
+        console.print(sweep_report(sweeps))
 
 
 def sweep_report(sweeps: Sequence[Sweep]) -> Group:
@@ -42,9 +52,9 @@ def sweeps_plain(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
     """Return the answer for `--json`."""
     plain_sweeps = []
     for sweep in sweeps:
-        knee = saturation(sweep)
+        flat = saturation(sweep)
         said = {
-            "saturates_at": knee and knee.slots,
+            "saturates_at": flat and flat.slots,
             "memory_slots": sweep.memory_slots,
             "sentences": sweep_sentences(sweep),
         }

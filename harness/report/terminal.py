@@ -36,7 +36,7 @@ _BASIS: Mapping[Origin, frozenset[str]] = {
     "predicted": frozenset({"origin", "profile", "score", "assumed", "standard errors"}),
     "emulated": frozenset({"assumed"}),
 }
-_RESTS = {"predicted": "What the prediction rests on", "emulated": "What the emulation rests on"}
+_RESTS = {"predicted": "Basis of the prediction", "emulated": "Basis of the emulation"}
 _COLUMNS = 4  # more of them get a table of their own
 _COLUMN_GAP = 3
 
@@ -74,7 +74,7 @@ def _blocks(analysis: Analysis, ascii_only: bool, width: int) -> Iterator[Render
     yield from _settings(analysis.choice)
     yield from (_candidates(analysis, width), "")
     if analysis.levels:
-        yield _heading("Ladder: so many calls sent at once")
+        yield _heading("Concurrency levels: calls sent at once")
         side_by_side = 2 if len(analysis.levels) == 2 else 1  # more do not fit into 80 columns
         for start in range(0, len(analysis.levels), side_by_side):
             yield from (levels_report(analysis.levels[start : start + side_by_side]), "")
@@ -119,7 +119,7 @@ def _settings(choice: Choice) -> Iterator[RenderableType]:
         yield from (_item(remark) for remark in one.remarks)
     yield from (_item(remark) for remark in choice.remarks)
     if kinds := dict.fromkeys(text.kind for one in choice.settings for text in one.texts):
-        yield _item(f"Whole, in report.md or by `slotwise report DIR --settings KIND`: {', '.join(kinds)}.")
+        yield _item(f"In full: in report.md, or with `slotwise report DIR --settings KIND`: {', '.join(kinds)}.")
     if choice.settings:
         yield ""
 

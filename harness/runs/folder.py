@@ -6,7 +6,7 @@
     environment.json    what was run, on what, with which options; the version of this format
     calls.jsonl         one line per call, appended and flushed as it ends
     jobs.jsonl, delays.jsonl, trials.jsonl
-    cut/                records of trials that were cut and measured again (harness.runs.resume)
+    cut/                records of interrupted trials, which were measured again (harness.runs.resume)
     summary.json, report.md, charts/    rendered from the above (harness.report)
 
 A trial's line is written when it has ended, so a run that was killed holds everything up to that instant, and what is

@@ -193,7 +193,7 @@ def _stamp(at: int, name: str, *, settled: bool) -> str | None:
     """Return what changes when a run does; None where it is no run.
 
     Of a run that is settled that is its header, which is written beside the old one and renamed; an editor may write in
-    place. Of one that goes on, was cut, or has no report yet it is also its trials and whatever appears in it.
+    place. Of one that goes on, was interrupted, or has no report yet it is also its trials and whatever appears in it.
     """
     try:
         header = os.stat(f"{name}/environment.json", dir_fd=at)

@@ -57,7 +57,7 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
     if not damaged:
         return Lines(records, [])
     if damaged == [len(lines)]:
-        cut = f"{path.name}: the last line is damaged and was left out; the run was cut there."
+        cut = f"{path.name}: the last line is damaged and was left out; the run was interrupted there."
         return Lines(records, [Note("records", cut)])
     first = ", ".join(str(number) for number in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
     lost = f"{path.name}: {count(len(damaged), 'line')} of {len(lines)} damaged and left out (line {first})."

@@ -84,7 +84,7 @@ class Run(NamedTuple):
     machine: dict[str, Any]  # cpu, cores, memory_bytes, os, python, slotwise
     servers: tuple[ServerFacts, ...]
     notes: tuple[Note, ...]
-    partial: bool  # interrupted: some repeats are missing or were cut
+    partial: bool  # interrupted: some repeats are missing or were interrupted
     trials: tuple[TrialRecord, ...]
     calls: Sequence[CallRecord]  # of a prediction: a RecordLog, which rebuilds them when they are looked at
     jobs: Sequence[JobRecord]

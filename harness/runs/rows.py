@@ -18,7 +18,7 @@ COLUMNS = (*(name for name in CallRecord._fields if name != "reply"), *Reply._fi
 def call_rows(run: Run, candidates: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row for each call: its record's fields, what follows from them, and whether its trial was complete.
 
-    Seconds and tokens; None is not known. Calls of trials that were cut are in no number of the report.
+    Seconds and tokens; None is not known. Calls of interrupted trials are excluded from all figures of the report.
     """
     wanted = set(run.candidates if candidates is None else candidates)
     complete = {(trial.candidate, trial.repeat) for trial in run.trials if trial.complete}

@@ -62,8 +62,8 @@ async def _ready(name: str, started: Started) -> list[dict[str, Any]]:
     if not line:
         status = started.process.wait()
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
-        said = last_lines(log_text(started)) or "  (it said nothing)"
-        raise ServerFailure(f"{name}: the engine's process ended before it was ready ({how}); it last said:\n{said}")
+        said = last_lines(log_text(started)) or "  (no output)"
+        raise ServerFailure(f"{name}: the engine's process ended before it was ready ({how}); its last output:\n{said}")
     answer: list[dict[str, Any]] | dict[str, Any] = json.loads(line)
     if isinstance(answer, dict):
         kind = UserError if answer["exit_code"] == UserError.exit_code else ServerFailure

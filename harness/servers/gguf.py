@@ -59,7 +59,7 @@ class _CutError(Exception):
 
 
 def read_gguf(path: Path) -> Gguf:
-    """Return what the header of `path` says; a file that is not GGUF, or a cut one, is a `UserError`."""
+    """Return what the header of `path` says; a file that is not GGUF, or a truncated one, is a `UserError`."""
     try:
         with path.open("rb") as file:
             found = file.read(4)
@@ -94,9 +94,9 @@ def _parse(path: Path, data: mmap.mmap) -> Gguf:
         found = [reader.tensor() for _ in range(tensors)]
         last = max((offset for _, offset in found), default=0)
         if tensors and reader.aligned(metadata.get("general.alignment", 32)) + last >= len(data):
-            raise UserError(f"{path}: the file is cut: its last tensor begins after its end; fetch it again")
+            raise UserError(f"{path}: the file is truncated: its last tensor begins after its end; fetch it again")
     except (_CutError, struct.error):
-        raise UserError(f"{path}: the GGUF header is cut or damaged; fetch the file again") from None
+        raise UserError(f"{path}: the GGUF header is truncated or damaged; fetch the file again") from None
     architecture = str(metadata.get("general.architecture", ""))
     template = metadata.get("tokenizer.chat_template", "")
     return Gguf(

@@ -198,7 +198,9 @@ async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
     deadline = loop.time() + START_S
     while loop.time() < deadline:
         if started.process.poll() is not None:
-            raise ServerFailure(f"{name}: ollama serve ended at once; it last said:\n{last_lines(log_text(started))}")
+            raise ServerFailure(
+                f"{name}: ollama serve ended at once; its last output:\n{last_lines(log_text(started))}"
+            )
         try:
             response = await client.get("/api/version", timeout=2)
             return str(response.json()["version"])
@@ -206,7 +208,7 @@ async def _wait(name: str, started: Started, client: httpx.AsyncClient) -> str:
             await asyncio.sleep(0.05)
     raise ServerFailure(
         f"{name}: ollama serve did not answer within {units.seconds(START_S)}; "
-        f"it last said:\n{last_lines(log_text(started))}"
+        f"its last output:\n{last_lines(log_text(started))}"
     )
 
 
@@ -264,7 +266,7 @@ async def _preload(name: str, started: Started, model: str, client: httpx.AsyncC
         said = last_lines(log_text(started))
         raise ServerFailure(
             f"{name}: ollama could not load {model} ({response.status_code}: {error_text(response)}); "
-            f"it last said:\n{said}"
+            f"its last output:\n{said}"
         )
 
 

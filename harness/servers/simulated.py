@@ -132,9 +132,9 @@ def profile_of(spec: SimulatedServer, near: Path | None = None) -> Profile:
 
 
 def contention(profile: Profile, servers: int) -> dict[int, float] | None:
-    """Return the factor on every step by how many of so many servers are busy; None where nothing is known of it.
+    """Return the factor on every step by how many of this many servers are busy; None where nothing is known of it.
 
-    Beyond what the profile knows the factor stays as it was; whoever runs such a candidate is told.
+    Beyond what the profile knows the factor stays as it was; a note says so where such a candidate is run.
     """
     if not profile.contention or servers < 2:
         return None

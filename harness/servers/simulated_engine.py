@@ -96,7 +96,7 @@ def read_truth(path: Path) -> list[Truth]:
 
 
 class _Call(Request):
-    """A request with whoever waits for its tokens."""
+    """A request with what waits for its tokens."""
 
     __slots__ = ("cached_tokens", "news", "stream", "thread", "tokens")
 
@@ -209,7 +209,7 @@ class SimulatedEngine:
         self._changed(loop, now_s)
 
     def _changed(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
-        """Set the alarms anew: what happens here changes the pace of every server on the machine."""
+        """Set the alarms again: what happens here changes the pace of every server on the machine."""
         for other in self._beside:
             other._advance(now_s)
         for engine in (self, *self._beside):

@@ -60,7 +60,7 @@ class Launched(NamedTuple):
     connect: Connect
 
     def client(self, model: str) -> Client:
-        """Open the client to one of its models, by the name in requests; whoever opens it closes it."""
+        """Open the client to one of its models, by the name in requests; the caller that opens it closes it."""
         return self.connect(self.server.url, model)
 
 

@@ -1,15 +1,19 @@
-"""The figures of an answer: what each candidate takes, the recommended one first."""
+"""The figures of an answer: what each candidate takes, the recommended one first.
+
+Times are means over the repeats, as everywhere in a report, but those that a goal is about: goals are judged by the
+median over the repeats, so that is what stands there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from harness.analysis.model import Analysis, CandidateSummary, PipelineSummary
-from harness.analysis.statistics import EQUIVALENCE, Estimate
+from harness.analysis.statistics import Estimate
 from harness.units import seconds
 from harness.wording.answer import AnswerRow, AnswerTable
 
-__all__ = ["answer_table"]
+__all__ = ["answer_table", "shown_time"]
 
 
 def answer_table(analysis: Analysis) -> AnswerTable | None:
@@ -21,12 +25,13 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     cells: list[Callable[[CandidateSummary], str]] = []
     for number, summary in enumerate(pipelines):
         columns.append((summary.pipeline, "reply" if summary.path == "interactive" else "job"))
-        cells.append(lambda c, n=number: _time(c.pipelines[n].time))  # type: ignore[misc]
+        cells.append(lambda c, n=number: _time(shown_time(c.pipelines[n])))  # type: ignore[misc]
         if any(candidate.pipelines[number].first_token for candidate in analysis.candidates):
             columns.append((f"{summary.pipeline} first", "token"))
-            cells.append(lambda c, n=number: _time(c.pipelines[n].first_token))  # type: ignore[misc]
-    columns.append(("tok/s per", "request"))
-    cells.append(lambda c: "-" if c.per_request is None else f"{c.per_request.value:.{_digits(c.per_request.value)}f}")
+            cells.append(lambda c, n=number: _time(_shown_first_token(c.pipelines[n])))  # type: ignore[misc]
+    if any(candidate.per_request for candidate in analysis.candidates):  # older summaries have none
+        columns.append(("tok/s per", "request"))
+        cells.append(_rate)
     if any(summary.goals for summary in pipelines):
         columns.append(_goal_column(pipelines))
         cells.append(_goals)
@@ -40,24 +45,39 @@ def answer_table(analysis: Analysis) -> AnswerTable | None:
     return AnswerTable(tuple(columns), tuple(sorted(rows, key=lambda row: not row.recommended)))
 
 
+def shown_time(summary: PipelineSummary) -> float | None:
+    """Return the time of a pipeline as it is shown: what its goal is judged by, else the mean over the repeats."""
+    return _judged(summary, "p50_s", summary.time)
+
+
+def _shown_first_token(summary: PipelineSummary) -> float | None:
+    return _judged(summary, "first_token_s", summary.first_token)
+
+
+def _judged(summary: PipelineSummary, goal: str, found: Estimate | None) -> float | None:
+    judged = next((one.found_s for one in summary.goals if one.goal == goal and one.found_s is not None), None)
+    return judged if judged is not None or found is None else found.value
+
+
 def _label(candidate: CandidateSummary) -> str:
-    slots = [use.slots for use in candidate.servers]
+    # In the order of the first line: by pipeline, batch first.
+    ordered = sorted(candidate.pipelines, key=lambda summary: summary.path != "batch")
+    names = dict.fromkeys(server for summary in ordered for server in summary.servers)
+    by_name = {use.server: use for use in candidate.servers}
+    slots = [by_name[name].slots for name in names if name in by_name] or [use.slots for use in candidate.servers]
     if not slots:
         return candidate.name
     extrapolated = " (extrapolated)" if any(use.extrapolated for use in candidate.servers) else ""
     return f"{candidate.name}, {' + '.join(map(str, slots))} {'slot' if slots == [1] else 'slots'}{extrapolated}"
 
 
-def _time(found: Estimate | None) -> str:
-    return "-" if found is None else seconds(found.value)
+def _rate(candidate: CandidateSummary) -> str:
+    found = candidate.per_request
+    return "-" if found is None else f"{found.value:.{0 if found.value >= 9.95 else 1}f}"
 
 
-def _digits(value: float) -> int:
-    return 0 if value >= 9.95 else 1
-
-
-def _near(one: float, other: float) -> bool:
-    return max(one, other) <= EQUIVALENCE * min(one, other)
+def _time(value_s: float | None) -> str:
+    return "-" if value_s is None else seconds(value_s)
 
 
 def _goal_column(pipelines: Sequence[PipelineSummary]) -> tuple[str, str]:
@@ -73,12 +93,5 @@ def _goal_column(pipelines: Sequence[PipelineSummary]) -> tuple[str, str]:
 
 
 def _goals(candidate: CandidateSummary) -> str:
-    goals = [(summary, goal) for summary in candidate.pipelines for goal in summary.goals]
-    states = [goal.state for _, goal in goals]
-    if len(states) == 1:
-        summary, goal = goals[0]
-        shown = {"first_token_s": summary.first_token, "p50_s": summary.time}.get(goal.goal)
-        # Goals are judged by the median over the repeats; the table has their mean.
-        differs = goal.found_s is not None and (shown is None or not _near(goal.found_s, shown.value))
-        return f"{goal.state} ({seconds(goal.found_s or 0.0)})" if differs else goal.state
-    return f"{states.count('met')} of {len(states)}"
+    states = [goal.state for summary in candidate.pipelines for goal in summary.goals]
+    return states[0] if len(states) == 1 else f"{states.count('met')} of {len(states)}"

@@ -94,9 +94,9 @@ def _why(found: Sequence[Between]) -> Iterator[str]:
 
 def _do(verdict: str) -> Iterator[str]:
     if verdict in ("regression", "mixed"):
-        yield "Look at what else is different, and repeat the slower run on an idle machine."
+        yield "Check what else is different, and repeat the slower run on an idle machine."
     elif verdict == "not resolvable":
-        yield "More repeats of both runs would narrow it: slotwise run --repeats."
+        yield "Run both with more repeats: slotwise run FILE --repeats N."
     else:
         yield "Nothing: keep the newer run as the baseline (--baseline FILE)."
 

@@ -45,15 +45,17 @@ def compared(found: Between) -> BetweenText:
 def _notice(notice: BetweenNotice, found: Between) -> str:
     match notice:
         case WorkNotKnown():
-            return "One of the runs does not say what its work was (it is older): only the workload's name is equal."
+            return (
+                "One of the runs is older and does not record its work: only the names of the workloads were compared."
+            )
         case OtherOrigin(before, now):
-            kinds = f"{found.before} is {before} and {found.now} is {now}: no like with like."
-            off = " The ratios say how far the prediction is off; `slotwise score` says it for every figure."
+            kinds = f"{found.before} is {before} and {found.now} is {now}: not a like-for-like comparison."
+            off = " The ratios show the error of the prediction; `slotwise score` shows it for every figure."
             return kinds + (off if "predicted" in (before, now) else "")
         case OnlyInOne("neither", candidates):
-            return f"Candidates that neither could predict or measure, and so not compared: {', '.join(candidates)}."
+            return f"Not compared, because neither run has results of them: {', '.join(candidates)}."
         case OnlyInOne(run, candidates):
-            return f"Candidates only {run}, and so not compared: {', '.join(candidates)}."
+            return f"Not compared, because they are only {run}: {', '.join(candidates)}."
         case _:
             # Of what is not wrong a sentence; the rest is in the run's report.
             text = notice.text if notice.wrong else _SENTENCE.split(notice.text, maxsplit=1)[0]
@@ -85,29 +87,29 @@ def _sentence(found: Between) -> str:
     said = {
         "regression": f"{now} is worse than {before}",
         "improvement": f"{now} is better than {before}",
-        "mixed": f"{now} is better than {before} in some and worse in other respects",
+        "mixed": f"{now} is better than {before} in some respects and worse in others",
         "equal": f"{now} and {before} are equal within 5 %",
-        "not resolvable": f"{now} and {before} cannot be told apart",
+        "not resolvable": f"{now} and {before} show no measurable difference",
     }[found.verdict]
     if {row.verdict for row in rows} <= {"one repeat", "no data"}:
-        return f"{said}: that takes at least two complete repeats that both have."
+        return f"{said}: a verdict needs at least two complete repeats in both."
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 
 
 def _method(found: Between) -> str:
     if found.unpaired is None:
-        how = "Paired by repeat: both runs faced the same draws."
+        how = "Paired by repeat: both runs had the same random draws."
     else:
         why = {
             "seeds": "their seeds differ ({} and {})".format(*found.unpaired.seeds),
-            "model": "the model's answers decided which way jobs went",
-            "draws": "it is not known that they faced the same draws",
+            "model": "the model's answers decided the branches of jobs",
+            "draws": "it is not known whether they had the same random draws",
         }[found.unpaired.why]
         how = f"Not paired, because {why}: Welch's t on logarithms, with a wider interval."
     comparisons = len(found.rows)
     width = 100 * (1 - 0.05 / comparisons)
-    shared = "95 % intervals" if comparisons == 1 else f"{comparisons} intervals share the error: {width:.1f} % each"
+    shared = "95 % intervals" if comparisons == 1 else f"{width:.1f} % intervals, together 95 % for all {comparisons}"
     return (
-        f"{how} {shared}. They hold what varies within the runs, and not what changes from one session to the next "
-        "(temperature, other programs): a difference of a few per cent is best seen twice."
+        f"{how} {shared}. They cover what varies within the runs, not what changes from one session to the next "
+        "(temperature, other programs): check a difference of a few per cent with another run."
     )

@@ -9,12 +9,12 @@ from harness.analysis.timesplit import Parts
 from harness.units import seconds
 from harness.wording.figures import PART_LABELS
 
-__all__ = ["Difference", "difference"]
+__all__ = ["PartsDifference", "difference"]
 
 _WORTH_NAMING = 0.02  # of the longer time: smaller differences explain nothing
 
 
-class Difference(NamedTuple):
+class PartsDifference(NamedTuple):
     """How two candidates' times of a pipeline differ, by the means on the critical path."""
 
     mean_s: float  # the one less the other
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
         return self.mean_s * self.median_s > 0
 
 
-def difference(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) -> Difference:
+def difference(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) -> PartsDifference:
     """Return what differs in a job of a pipeline."""
     first, second = _job_parts(mine, pipeline), _job_parts(theirs, pipeline)
     changes = {kind: first[kind] - second[kind] for kind in first}
@@ -36,7 +36,7 @@ def difference(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) 
     named = sorted((kind for kind in changes if abs(changes[kind]) >= least_s), key=lambda kind: -abs(changes[kind]))
     texts = (f"{seconds(abs(changes[kind]))} {'less' if changes[kind] < 0 else 'more'} {kind}" for kind in named)
     mean_s = sum(changes.values())
-    return Difference(
+    return PartsDifference(
         mean_s, _median_s(mine, pipeline) - _median_s(theirs, pipeline), tuple(texts), abs(mean_s) >= least_s
     )
 
@@ -51,4 +51,5 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
     waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
     rest = {PART_LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
-    return {"waiting for its turn": waits, **rest}
+    plain = {"prefill": "reading of prompts", "decode": "writing of answers"}
+    return {"waiting": waits, **{plain.get(kind, kind): seconds_ for kind, seconds_ in rest.items()}}

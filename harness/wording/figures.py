@@ -17,6 +17,7 @@ __all__ = [
     "listed",
     "machine_text",
     "quoted",
+    "ratio_inside",
     "ratio_text",
     "server_text",
 ]
@@ -29,13 +30,13 @@ PART_LABELS = {
     "throttle_wait_s": "throttle wait",
     "queue_wait_s": "server queue",
     "load_s": "load",
-    "slot_setup_s": "admission",
+    "slot_setup_s": "slot set-up",
     "prefill_s": "prefill",
     "decode_s": "decode",
     "client_s": "client",
     "tool_s": "tool delay",
     "harness_s": "harness",
-    "not_attributed_s": "unexplained",
+    "not_attributed_s": "not attributed",
 }
 
 
@@ -64,6 +65,11 @@ def ratio_text(found: Comparison) -> str:
         return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
     low, high = found.interval
     return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def ratio_inside(found: Comparison) -> str:
+    """Write the same where it stands in brackets itself: `1.25 times, 1.21 to 1.30`."""
+    return ratio_text(found).replace(" (", ", ", 1).removesuffix(")")
 
 
 def _no_interval(n: int) -> str:

@@ -15,11 +15,11 @@ def gains_text(gains: SlotGains) -> str:
     for level, best in gains.levels:
         grouped.setdefault(_said(best), []).append(level)
     parts = "; ".join(f"{', '.join(levels)}: {said}" for said, levels in grouped.items())
-    return f'What more slots gain over "{gains.simplest}". {parts}.'
+    return f'Gain of more slots over "{gains.simplest}": {parts}.'
 
 
 def _said(best: Comparison) -> str:
     if best.ratio >= 1:
         return "nothing"
-    unsure = {"unresolved": ", not resolvable", "equivalent": ", equal within 5 %"}.get(best.relation, "")
+    unsure = {"unresolved": ", not resolved", "equivalent": ", equal within 5 %"}.get(best.relation, "")
     return f'"{best.candidate}" takes {ratio_text(best)}{unsure}'

@@ -116,7 +116,7 @@ def _do(chosen: Levels) -> Iterator[AnswerLine]:
     n = useful_level(chosen).concurrent
     yield AnswerLine(f"limit = asyncio.Semaphore({n})  # around each call", code=True)
     if chosen.slots_found is not None and n > chosen.slots_found:
-        yield AnswerLine("More slots may gain more: slotwise sweep tries them.")
+        yield AnswerLine("More slots may gain more. To find out: slotwise sweep")
 
 
 def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:
         yield "One round of each level: no interval. --rounds 5 takes medians of five."
     else:
         yield f"Medians of {rounds} rounds."
-    yield "It is about equal calls. slotwise run measures a whole pipeline."
+    yield "All calls were alike. slotwise run measures a whole pipeline."
     if chosen.origin != "measured":
         yield "Emulated: the server was simulated. No engine was measured."
 
@@ -132,6 +132,6 @@ def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:
 def _warnings(found: Sequence[Levels]) -> Iterator[str]:
     for one in found:
         if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
-            yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} asked for."
+            yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} requested."
         if short := sum(row.short_answers for row in one.rows):
-            yield f"{one.label}: {count(short, 'answer')} stopped before the length that was asked for."
+            yield f"{one.label}: {count(short, 'answer')} stopped before the requested length."

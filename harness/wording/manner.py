@@ -58,7 +58,7 @@ def _how(use: ServerUse) -> str:
 
 
 def _slots(use: ServerUse, *, variable: bool = False) -> str:
-    text = count(use.slots, "slot")
+    text = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
     return f"{text} (OLLAMA_NUM_PARALLEL={use.slots})" if variable else text
 
 

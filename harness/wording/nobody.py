@@ -12,8 +12,8 @@ from harness.wording.figures import listed
 __all__ = ["none_sentences"]
 
 _WHAT_TO_DO = {
-    "timeout": "Calls were given up at timeout_s: give them more time, or the servers less work at once.",
-    "rejected": "A server refused calls (503): have fewer of them in flight, or start them more slowly.",
+    "timeout": "Calls took longer than timeout_s: allow more, or send the servers less work at once.",
+    "rejected": "A server refused calls (503): send it fewer at once, or start them more slowly.",
 }
 
 
@@ -58,5 +58,5 @@ def _lack(use: ServerUse) -> str:
     what = use.need.words
     return (
         f"{what[:1].upper()}{what[1:]}, and a slot of {use.server} has {use.context_tokens}: set context_tokens to "
-        f"{use.need.enough} or more, or have shorter prompts and answers."
+        f"{use.need.enough} or more, or shorten prompts and answers."
     )

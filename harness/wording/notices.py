@@ -43,26 +43,26 @@ def notice_text(notice: Notice) -> str:
         case MeasuredUntil():
             return until_text(notice)
         case InterruptedTrials(trials):
-            return f"{count(trials, 'trial was', 'trials were')} cut short; nothing of them is in any number."
+            return f"{count(trials, 'trial was', 'trials were')} interrupted; excluded from all figures."
         case LostRecords(jobs, resume):
             what = f"{count(jobs, 'job')} made more calls than are recorded; their time splits are incomplete."
             return f"{what}{_resume(resume)}"
         case NotMeasured("emulated"):
             return "Emulated: the servers were simulated. No engine was measured."
         case NotMeasured():
-            return "Predicted: everything happened in virtual time. Nothing was measured."
+            return "Predicted by simulation. Nothing was measured."
         case Failures():
             return _failures(notice)
         case SlotsDiffer(server, asked, None):
-            return f"{server}: its slots were not probed; {asked} is what was asked."
+            return f"{server}: its slots were not probed; {asked} were requested."
         case SlotsDiffer(server, asked, found):
-            return f"{server}: {count(asked, 'slot')} asked, {found} found; its numbers are those of the slots found."
+            return f"{server}: {count(asked, 'slot')} requested, {found} found; its figures are for the slots found."
         case Overload():
             return (
-                f'{notice.candidate}: jobs of "{notice.pipeline}" came at {notice.came_per_s:.3g} a second and ended '
-                f"at {notice.went_per_s:.3g} a second, which is about what it sustains; {percent(notice.under_way)} "
+                f'{notice.candidate}: jobs of "{notice.pipeline}" came at {notice.came_per_s:.3g} per second and ended '
+                f"at {notice.went_per_s:.3g} per second, about the most that it sustains; {percent(notice.under_way)} "
                 "had not ended when the last one came. Each waits longer than the one before, so these times depend on "
-                "how many there are."
+                "the number of jobs."
             )
         case ModelsNotLoaded(server, loaded, wanted):
             return (
@@ -73,7 +73,7 @@ def notice_text(notice: Notice) -> str:
             worst = ", ".join(f"{name} {seconds(lag_s)}" for name, lag_s in lags_s)
             return (
                 f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
-                f"{seconds(limit_s)} is the limit), and that is in the times."
+                f"{seconds(limit_s)} is the limit). The delay is part of the times."
             )
         case BusyMachine(disturbed, trials, cores):
             where = ", ".join(f"{n} of {name}" for name, n in disturbed)
@@ -91,23 +91,23 @@ def notice_text(notice: Notice) -> str:
                 "sent)"
                 for name, given_up, sent, calls in candidates
             )
-            return f"Given up because others were enough: {each}."
+            return f"Given up, because enough others had ended: {each}."
         case ShortAnswers(short, answers):
             return (
-                f"{short} of {count(answers, 'answer')} stopped before the pinned length. Rates go by the tokens "
-                "really made; times are those of the shorter answers."
+                f"{short} of {count(answers, 'answer')} stopped before the requested length. Rates count the "
+                "tokens that were generated; times are those of the shorter answers."
             )
         case WaitedForModels():
             where = "" if notice.server is None else f" on {notice.server}"
             return (
                 f"Model swaps under {notice.candidate}{where}: {notice.waited} of {count(notice.calls, 'call')} waited "
-                f"{seconds(notice.median_s)} (median) for a model to load, {seconds(notice.total_s)} in all; the wait "
-                "for another model's calls to end is in it."
+                f"{seconds(notice.median_s)} (median) for a model to load, {seconds(notice.total_s)} in all, "
+                "with the wait for calls of another model to end."
             )
         case LoadedMidRun(calls):
             return f"{count(calls, 'call')} had to load the model in the middle of the run."
         case UnknownQueue():
-            return "Some waits in the server's queue are unknown (no baseline); they are in the unexplained part."
+            return "Some waits in the server's queue are unknown (no baseline); that time is not attributed."
         case OneRepeat():
             return "One repeat: no interval can be given, and no difference is resolved."
         case _:
@@ -127,6 +127,6 @@ def _failures(notice: Failures) -> str:
     calls = f"{notice.failed} of {count(notice.calls, 'call')} failed ({kinds}{first}){retried}. "
     them = "it is" if notice.jobs_failed == 1 else "they are"
     why = "".join(f" First of {name}: {safe_url(error)[:_LONGEST_RULE]}." for name, error in notice.rules)
-    jobs = f"{notice.jobs_failed} of {count(notice.jobs, 'job')} did not end well"
-    end = f"; {them} in no time below.{why}" if notice.jobs_failed else "."
+    jobs = f"{notice.jobs_failed} of {count(notice.jobs, 'job')} failed"
+    end = f"; {them} excluded from all times below.{why}" if notice.jobs_failed else "."
     return f"{notice.candidate}: {calls if notice.failed else ''}{jobs}{end}"

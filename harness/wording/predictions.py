@@ -57,7 +57,7 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
         notes.append(Note("drift", text))
     notes += about_score(last)
     if held is None and last is None:
-        where += " Its error is not known: `slotwise score` shows it."
+        where += " Its error is not known: `slotwise score` measures it."
     return (Note("profile", where), *notes)
 
 

@@ -39,7 +39,7 @@ def at_most_text(expected_s: float) -> str:
 def until_text(found: MeasuredUntil) -> str:
     """Say whether a run that was to go on until every question is settled came so far, and what would settle them."""
     repeats = count(found.repeats, "repeat")
-    looked = f" It was checked {count(found.looks, 'time')} whether that is enough; intervals are wider for it."
+    looked = f" This was checked {count(found.looks, 'time')}, so the intervals are wider."
     if found.interrupted:
         start = f"Interrupted after {repeats}, before every question was settled."
     elif not found.open:

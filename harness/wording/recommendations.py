@@ -76,20 +76,20 @@ def note_text(note: RecommendationNote) -> str:
     """Say what belongs above everything."""
     match note:
         case SearchInterrupted():
-            return "Interrupted: this is the best of what had been looked at by then."
+            return "Interrupted: this is the best of the candidates that had been tried."
         case NotPredicted(candidate, reason):
             return f'"{candidate}" is not predicted: {reason}.'
         case CallTooLong(call):
             return too_long_text(call)
         case LateInAnswer(share):
-            return f"{percent(share)} of the calls are given up at the workload's timeout_s, in the answer itself."
+            return f"{percent(share)} of the calls reach the workload's timeout_s while their answer is written."
         case LateInQueue(candidates, share):
             return (
                 f"{count(candidates, 'candidate')} would lose calls to the workload's timeout_s while they wait in the "
                 f"server's queue (up to {percent(share)} of them)."
             )
         case NothingToCompare():
-            return "Prediction only: there is nothing to compare it with by measurement."
+            return "Prediction only: there is no other candidate to compare it with."
         case BudgetTooShort(budget_s, needed_s):
             return (
                 f"Prediction only: a budget of {seconds(budget_s)} is too short to confirm it, which takes about "
@@ -109,13 +109,13 @@ def end_text(end: MeasurementEnd) -> str:
     """Say why a measurement ended, as a clause."""
     match end.reason:
         case "all repeats":
-            return "all repeats were measured, and some are not told apart"
+            return "all repeats were measured, and some differences are not resolved"
         case "resolved":
-            return "the candidates were told apart"
+            return "all differences were resolved"
         case "interrupted":
             return "it was interrupted"
         case _:
-            what = "another repeat" if end.repeats == 1 else f"the {end.repeats} repeats that it takes"
+            what = "another repeat" if end.repeats == 1 else f"the {end.repeats} repeats that are needed"
             left = "nothing" if end.left_s <= 0 else seconds(end.left_s)
             return (
                 f"{what} would have taken about {seconds(end.expected_s)}, and {left} of {seconds(end.budget_s)} was "
@@ -127,10 +127,10 @@ def goal_sentences(fact: NearestToGoals | Relief) -> tuple[str, ...]:
     """Where no candidate meets all goals: say which is nearest, by how much, and what would meet them."""
     if isinstance(fact, Relief):
         if not fact.candidates:
-            return (f"{fact.what}: no candidate that was kept meets them either.",)
+            return (f"{fact.what}: none of the best candidates meets them either.",)
         return (f"{fact.what}: they are met, with {_and(fact.candidates)}.",)
     misses = ", ".join(
-        f"{GOAL_LABELS[miss.goal]} of {miss.pipeline} {seconds(miss.found_s)}, wanted {seconds(miss.wanted_s)} "
+        f"{GOAL_LABELS[miss.goal]} of {miss.pipeline} {seconds(miss.found_s)}, goal {seconds(miss.wanted_s)} "
         f"({miss.found_s / miss.wanted_s:.2f} times)"
         for miss in fact.missed
     )
@@ -138,18 +138,18 @@ def goal_sentences(fact: NearestToGoals | Relief) -> tuple[str, ...]:
         f'No candidate meets every goal. Nearest is "{fact.candidate}": {misses}.',
         *(
             f"A reply of {pipeline} alone on an idle server takes {seconds(alone_s)} already: no routing meets that "
-            "goal. Shorter answers or prompts, a smaller model or a faster machine would."
+            "goal. Try shorter answers or prompts, a smaller model or a faster machine."
             for pipeline, alone_s in fact.out_of_reach
         ),
     )
 
 
 _WHY = {
-    "one path": "Chosen: of those within 5 % of the fastest the simplest to run.",
-    "same": "Chosen: on both paths of those within 5 % of the fastest the simplest to run.",
-    "both": "Chosen: within 5 % of the fastest on both paths, and the simplest of those that are.",
-    "goals": "Chosen: the goals decide; it is the fastest on the batch path of those that meet them.",
-    "trade": "Chosen: the two ends, because no goal says what a faster path may cost the other one.",
+    "one path": "Chosen: the simplest to run of those within 5 % of the fastest.",
+    "same": "Chosen: on both paths the simplest to run of those within 5 % of its fastest.",
+    "both": "Chosen: the simplest of those within 5 % of the fastest on both paths at once.",
+    "goals": "Chosen: the fastest on the batch path of those that meet the goals.",
+    "compromise": "Chosen: it has the smallest worst slowdown on a path.",
     "none": "",
 }
 
@@ -161,8 +161,8 @@ def _front(found: Recommendation) -> str:
         return "Chosen: by the measurement."
     if choice.tie is not None:
         return (
-            f'Chosen: the goals decide; it ties with "{choice.tie.against}", the fastest on the batch path of those '
-            "that meet them, and is simpler."
+            f'Chosen: it meets the goals, and is simpler than "{choice.tie.against}", the fastest on the batch path of '
+            "those that meet them, and no slower within 5 %."
         )
     return _WHY[choice.kind]
 
@@ -170,19 +170,19 @@ def _front(found: Recommendation) -> str:
 def _useful_concurrency(found: UsefulConcurrency) -> str:
     where = f"{' + '.join(found.servers)} ({count(found.slots, 'slot')})"
     if found.in_flight is None:
-        return f"On {where} throughput still rises with every call that is ready: no limit pays."
+        return f"On {where} throughput still rises with every additional call: a limit gains nothing."
     at = next(row for row in found.rows if row.in_flight == found.in_flight)
     one = next((row for row in found.rows if row.in_flight == 1), None)
-    gain = f", {at.tokens_per_s / one.tokens_per_s:.2f} times that of one" if one and found.in_flight > 1 else ""
+    gain = f", {at.tokens_per_s / one.tokens_per_s:.2f} times that of one call" if one and found.in_flight > 1 else ""
     agents = count(found.in_flight, "call")
     return (
-        f"On {where} {agents} at once reach{'es' if found.in_flight == 1 else ''} {at.tokens_per_s:.1f} tokens a "
-        f"second{gain}; more only lengthen the queue."
+        f"On {where} {agents} at once reach{'es' if found.in_flight == 1 else ''} {at.tokens_per_s:.1f} tokens per "
+        f"second{gain}; more calls only lengthen the queue."
     )
 
 
 def users_text(users: Users) -> str:
-    """Say how many people a candidate carries at once."""
+    """Say how many people a candidate can serve at once."""
     if users.most is None:
         return f'Not even one person at a time meets every goal with "{users.candidate}".'
     at = next(row for row in users.rows if row.users == users.most)
@@ -192,10 +192,10 @@ def users_text(users: Users) -> str:
     if users.with_goals:
         text = f'"{users.candidate}" meets every goal for up to {people} at once ({reply})'
         if beyond is None:
-            return f"{text}, and nobody tried more."
-        return f"{text}; with {beyond.users} it misses one ({_reply(beyond)})."
-    text = f"With {people} at once throughput is where it stays ({at.tokens_per_s:.1f} tokens a second, {reply})"
-    return f"{text}; more only wait: {beyond.users} get {_reply(beyond)}." if beyond else f"{text}."
+            return f"{text}; more people were not tried."
+        return f"{text}; with {beyond.users} it misses a goal ({_reply(beyond)})."
+    text = f"Throughput stops rising at {people} at once ({at.tokens_per_s:.1f} tokens per second, {reply})"
+    return f"{text}; more people only wait: {beyond.users} get {_reply(beyond)}." if beyond else f"{text}."
 
 
 def _reply(row: UsersRow) -> str:
@@ -210,9 +210,9 @@ def change_text(change: Change, paths: tuple[Path, ...]) -> str:
         slower = " and ".join(f"{ratio:.2f} times the time of the {path} path" for ratio, path in pairs)
         return f"{what}: {names}, with {slower}."
     if change.stays:
-        return f"{what}: the answer stays."
+        return f"{what}: the answer stays the same."
     if not change.candidates:
-        return f"{what}: no candidate is left whose jobs end well."
+        return f"{what}: jobs fail under every candidate."
     text = f"{what}: the answer becomes {names}"
     if change.fails:
         return f'{text}; jobs of "{change.answer}" would fail.'
@@ -220,7 +220,7 @@ def change_text(change: Change, paths: tuple[Path, ...]) -> str:
         return f"{text}."
     where = [f" ({path})" for path in paths] if len(paths) > 1 else [""]
     ratios = " and ".join(f"{ratio:.2f}{path}" for ratio, path in zip(change.ratios, where, strict=True))
-    text = f'{text}; "{change.answer}" would take {ratios} times its time'
+    text = f'{text}; "{change.answer}" would take {ratios} times as long'
     return f"{text}, and miss a goal." if change.misses_goal else f"{text}."
 
 
@@ -232,8 +232,8 @@ def _bound(row: BoundRow) -> str:
         "a reply": "every call alone on an idle server",
     }[row.figure]
     return (
-        f"{row.figure[:1].upper() + row.figure[1:]} of {row.pipeline}: {seconds(row.found_s)}; no routing on these "
-        f"servers is below {seconds(row.bound_s)} ({why}), so it is {row.found_s / row.bound_s:.2f} times the bound."
+        f"{row.figure[:1].upper() + row.figure[1:]} of {row.pipeline}: {seconds(row.found_s)}, "
+        f"{row.found_s / row.bound_s:.2f} times the lower bound of {seconds(row.bound_s)} ({why})."
     )
 
 
@@ -246,13 +246,15 @@ def _confirmation(found: Confirmation, answer: tuple[str, ...]) -> list[str]:
     if not answer:
         lines.append("The measurement contradicts the prediction: jobs fail under every candidate that was measured.")
     elif found.contradicts:
-        lines.append(f"The measurement contradicts the prediction: {mine}, and not {theirs}. The measurement counts.")
-        lines.append(f"What is said further down of knee, people, changes, load and bounds is of {theirs} still.")
+        lines.append(f"The measurement contradicts the prediction: {mine}, not {theirs}. The measurement decides.")
+        lines.append(
+            f"Useful concurrency, people, sensitivity, load and lower bounds below are still those of {theirs}."
+        )
     else:
-        lines.append(f"The measurement says the same: {mine}.")
+        lines.append(f"The measurement confirms the prediction: {mine}.")
     if found.looks > 1:
         lines.append(
-            f"It was looked at {found.looks} times on the way: to end it, look k had 1 / (k (k + 1)) of the 5 % error "
+            f"It was checked {found.looks} times whether that is enough: check k had 1 / (k (k + 1)) of the 5 % error "
             "to itself."
         )
     return lines

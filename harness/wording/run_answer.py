@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.analysis.facts import LostRecords, Partial
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
 from harness.core.records import Path
 from harness.runs.model import ServerFacts
 from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
-from harness.wording.answer_table import answer_table
+from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.manner import manner
@@ -23,7 +25,7 @@ from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
 
-_MOST_PARTS = 2  # of the time, in one sentence
+_MOST_PARTS = 3  # of the time, in one sentence
 _MOST_COMMANDS = 2  # servers whose commands are shown
 
 
@@ -32,10 +34,10 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
 
     Args:
         analysis: of a run.
-        again: the command that shows more of it with `--full`, `--settings KIND`; "": not known, or this same one.
+        again: the command that shows more of it with `--full`, `--settings KIND`; "": not known.
         sure: what else says how sure it is, after the intervals; None: how it can be measured, or elsewhere.
     """
-    again = again or ("" if analysis.run.origin == "predicted" else "slotwise report DIR")
+    again = again or "slotwise report DIR"
     name = analysis.choice.candidate
     if name is None:
         first, *reasons = none_sentences(analysis)
@@ -46,14 +48,13 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
             answer_table(analysis),
             tuple(one for one in (part("Why", *reasons), _details(again)) if one.lines),
         )
+    more = _next(analysis) if sure is None else map(AnswerLine, sure)
+    known = map(AnswerLine, _how_sure(analysis, name))
     parts = (
         part("Why", *_why(analysis, name)),
         part("Instead", *_instead(analysis)),
         AnswerPart("Do this", tuple(_do(analysis, name, again))),
-        AnswerPart(
-            "How sure",
-            tuple(map(AnswerLine, (*_how_sure(analysis, name), *(_next(analysis) if sure is None else sure)))),
-        ),
+        AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
         _details(again),
     )
     kept = tuple(one for one in parts if one.lines)
@@ -107,37 +108,56 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
-        if analysis.choice.tie is None:
-            yield f"Of those that meet the goals, the fastest on {_on(analysis, 'batch')}."
+        meeting = sum(_meets(candidate) for candidate in analysis.candidates)
+        if meeting == 1:
+            yield "It is the only one that meets the goal."
+        elif analysis.choice.tie is None:
+            yield f"Of the {meeting} that meet the goal, it is the fastest on {_on(analysis, 'batch')}."
         else:
-            yield f"It meets the goals, and none that does is measurably faster on {_on(analysis, 'batch')}."
+            yield f"It meets the goal. No other that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
         missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
         first = "No candidate meets every goal, and none" if missed else "No candidate"
-        yield f"{first} is best on both paths. This one's largest slowdown is the smallest."
+        yield f"{first} is best on both paths. This one has the smallest worst slowdown."
     elif kind == "both":
-        yield "Within 5 % of the fastest on both paths."
+        yield "It is within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
-        yield "The choice on both paths."
+        yield "It is the choice on both paths."
     if lost := dict.fromkeys(name for verdict in paths for name in verdict.passed_over):
-        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} passed over."
+        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} excluded."
     if analysis.gains is not None:
         yield from _gains(analysis)
         return
     other = _contrast(analysis, name)
     if other is None or not other.relations & {"better", "worse"}:
         return
-    mine, theirs = analysis.by_name[name], analysis.by_name[other.candidate]
-    for path, comparison in other.comparisons:
-        pipelines = next(verdict.pipelines for verdict in paths if verdict.path == path)
-        differs = difference(mine, theirs, pipelines[0]) if len(pipelines) == 1 else None
-        parts = listed(differs.parts[:_MOST_PARTS]) if differs and differs.agrees and differs.parts else ""
-        if comparison.relation in ("equivalent", "unresolved") and comparison.n > 1:
-            yield _sentence(f'{_subject(analysis, path).against(turned(comparison))} to "{other.candidate}".')
-        else:
-            found = turned(comparison)
-            text = f'{_subject(analysis, path).against(found)} {than(found.ratio)} "{other.candidate}"'
-            yield _sentence(f"{text}: {parts}." if parts else f"{text}.")
+    # What is gained comes before what it costs.
+    for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
+        yield _against(analysis, name, other.candidate, path, found)
+
+
+def _meets(candidate: CandidateSummary) -> bool:
+    states = {goal.state for summary in candidate.pipelines for goal in summary.goals}
+    return "met" in states and "missed" not in states
+
+
+def _against(analysis: Analysis, name: str, other: str, path: Path, found: Comparison) -> str:
+    """Say how the recommended candidate stands against another one on a path, and by which parts of the time."""
+    subject = _subject(analysis, path)
+    if found.relation in ("equivalent", "unresolved") and found.n > 1:
+        return _sentence(f'{subject.against(found)}, against "{other}".')
+    text = f'{subject.against(found)} {than(found.ratio)} "{other}"'
+    pipelines = next(verdict.pipelines for verdict in analysis.paths if verdict.path == path)
+    parts = _parts(analysis, name, other, pipelines[0]) if len(pipelines) == 1 else ""
+    return _sentence(f"{text}: {parts}." if parts else f"{text}.")
+
+
+def _parts(analysis: Analysis, name: str, other: str, pipeline: str) -> str:
+    """Name what makes the difference, where the parts of the time explain it."""
+    found = difference(analysis.by_name[name], analysis.by_name[other], pipeline)
+    if not found.agrees or not found.parts:
+        return ""
+    return f"mostly {found.parts[0]}" if len(found.parts) == 1 else listed(found.parts[:_MOST_PARTS])
 
 
 def _gains(analysis: Analysis) -> Iterator[str]:
@@ -166,6 +186,8 @@ def _contrast(analysis: Analysis, name: str) -> Alternative | None:
     able = [a for a in analysis.choice.alternatives if a.comparisons]
     if better := _better(analysis):
         return next(a for a in able if a.candidate == next(iter(better)))
+    if open_ones := [a for a in able if a.candidate in _rivals(analysis, unresolved=True)]:
+        return min(open_ones, key=lambda a: math.prod(comparison.ratio for _, comparison in a.comparisons))
     every = tuple(pipeline for verdict in analysis.paths for pipeline in verdict.pipelines)
     batched = analysis.by_name[name].batches(every)
     unlike = [a for a in able if analysis.by_name[a.candidate].batches(every) != batched]
@@ -194,21 +216,47 @@ def _better(analysis: Analysis) -> dict[str, Path]:
 
 def _instead(analysis: Analysis) -> Iterator[str]:
     """Say what another candidate would gain on a path, and what it would cost on the other."""
-    able = [a for a in analysis.choice.alternatives if a.comparisons]
+    able = {a.candidate: dict(a.comparisons) for a in analysis.choice.alternatives if a.comparisons}
     best = _better(analysis)
     for name, path in best.items():
-        comparisons = dict(next(a.comparisons for a in able if a.candidate == name))
-        gain = _subject(analysis, path).against(comparisons[path])
-        costs = [_subject(analysis, other).against(found) for other, found in comparisons.items() if other != path]
-        joined = "but" if "worse" in {found.relation for found in comparisons.values()} else "and"
+        gain = _instead_of(analysis, name, path)
+        costs = [_instead_of(analysis, name, other) for other in able[name] if other != path]
+        joined = "but" if "worse" in {found.relation for found in able[name].values()} else "and"
         cost = f", {joined} {listed(costs)}" if costs else ""
-        yield f'With "{name}" {gain}{cost}. Choose it if {_on(analysis, path)} matters more.'
-    if best:
+        loses = ", and you can give up the goal" if _misses(analysis, name) else ""
+        yield f'"{name}": {gain}{cost}. Choose it if {_on(analysis, path)} matters more{loses}.'
+    if best or analysis.gains is not None:
         return
-    worse = [a for a in able if "worse" in a.relations]
-    for alternative in sorted(worse, key=lambda a: max(found.ratio for _, found in a.comparisons)):
-        changes = [_subject(analysis, path).against(found) for path, found in alternative.comparisons]
-        yield f'With "{alternative.candidate}" {listed(changes)}.'
+    worse = [
+        (max(found.ratio for found in comparisons.values()), name)
+        for name, comparisons in able.items()
+        if "worse" in {found.relation for found in comparisons.values()}
+    ]
+    if worse:
+        costs = [f'"{name}" costs {(ratio - 1) * 100:.0f} % more time' for ratio, name in sorted(worse)]
+        yield f"Nothing is faster: {listed(costs)}."
+
+
+def _instead_of(analysis: Analysis, name: str, path: Path) -> str:
+    """Write a candidate's time of a path beside the recommended one's; a ratio where the path has several pipelines."""
+    alternative = next(a for a in analysis.choice.alternatives if a.candidate == name)
+    found, subject = dict(alternative.comparisons)[path], _subject(analysis, path)
+    pipelines = next(verdict.pipelines for verdict in analysis.paths if verdict.path == path)
+    mine, theirs = (_time(analysis, candidate, pipelines[0]) for candidate in (found.against, name))
+    if len(pipelines) > 1 or mine is None or theirs is None or found.relation in ("equivalent", "unresolved"):
+        return subject.against(found)
+    return f"{subject.text} {'take' if subject.plural else 'takes'} {seconds(theirs)} instead of {seconds(mine)}"
+
+
+def _time(analysis: Analysis, name: str, pipeline: str) -> float | None:
+    """Return the time that the table shows."""
+    summary = next(s for s in analysis.by_name[name].pipelines if s.pipeline == pipeline)
+    return shown_time(summary)
+
+
+def _misses(analysis: Analysis, name: str) -> bool:
+    """Tell whether a candidate misses a goal that the recommended one meets."""
+    return _meets(analysis.by_name[analysis.choice.candidate or ""]) and not _meets(analysis.by_name[name])
 
 
 # --- what to do -------------------------------------------------------------------------------------------------------
@@ -220,13 +268,26 @@ def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
         return
     servers = analysis.by_name[name].servers
     if len(settings.shell) > _MOST_COMMANDS:
-        yield _more(again, "--settings serve", f"prints the commands of the {len(servers)} servers")
+        yield AnswerLine(f"The commands of the {len(servers)} servers:")
+        yield AnswerLine(f"{again} --settings serve", code=True)
     else:
-        yield from (AnswerLine(line, code=True) for line in settings.shell)
-    if placed := next((remark for remark in settings.remarks if remark.startswith("Send ")), None):
-        yield AnswerLine(placed)
+        for number, line in enumerate(settings.shell):
+            if len(settings.shell) > 1:
+                yield AnswerLine(_whose(analysis, name, number, line))
+            yield AnswerLine(line.partition("  # ")[0], code=True)
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
-        yield _more(again, "--settings asyncio", "prints its limits as code")
+        yield AnswerLine("The limit on calls is for your program; its code:")
+        yield AnswerLine(f"{again} --settings asyncio", code=True)
+
+
+def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
+    """Say what a server is for, and where it listens, by the command that starts it."""
+    candidate = analysis.by_name[name]
+    use = candidate.servers[number]
+    mine = [summary.pipeline for summary in candidate.pipelines if use.server in summary.servers]
+    address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
+    on = f" on {use.machine}" if use.machine else ""
+    return f"For {listed(mine) if mine else use.server}{on}, at {address or 'the usual address'}:"
 
 
 # --- how sure ---------------------------------------------------------------------------------------------------------
@@ -234,29 +295,41 @@ def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
 
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
+    if run.origin == "predicted":
+        error = facts.get(HELD_OUT)
+        known = f"on calls new to its profile it was off by {error}" if error else "how far it is off is not known"
+        yield f"Predicted, not measured: {known}."
+    elif run.origin == "emulated":
+        yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):
-        yield "From one repeat nothing can be told. At least 5 give a verdict (--repeats 5)."
+        yield "One repeat settles nothing. At least 5 give a verdict (--repeats 5)."
     elif other := _contrast(analysis, name):
         found = [text for path, c in other.comparisons if (text := _sure(analysis, path, turned(c)))]
         if found:
             yield f'Against "{other.candidate}", {"; ".join(found)} (95 % intervals).'
-    if run.origin == "predicted":
-        error = facts.get(HELD_OUT, "not known")
-        yield f"Predicted. Held-out error of profile {facts.get('profile', '')}: {error}."
-    elif run.origin == "emulated":
-        yield "Emulated: the servers were simulated. No engine was measured."
-    yield from _open_questions(analysis)
     yield from _unsure_goals(analysis.by_name[name])
 
 
-def _next(analysis: Analysis) -> Iterator[str]:
+def _resume(analysis: Analysis) -> Iterator[AnswerLine]:
+    """Say how to measure what is missing."""
+    for notice in analysis.notices:
+        if isinstance(notice, Partial | LostRecords) and notice.resume is not None:
+            yield AnswerLine(
+                f"slotwise run --resume {shlex.quote(notice.resume)}  # measures what is missing", code=True
+            )
+            return
+
+
+def _next(analysis: Analysis) -> Iterator[AnswerLine]:
+    """Say how to find out more."""
     run = analysis.run
     if run.origin == "predicted":
-        yield f"Measure it to be sure: slotwise run {_file(run.command)}"
+        yield AnswerLine(f"To measure it: slotwise run {_file(run.command)}")
     elif "llama.cpp" in run.engines:
-        yield f"Another model, engine or machine may change it: slotwise run {_file(run.command)} --engine ollama"
+        yield AnswerLine("Measured with llama.cpp itself. On your Ollama:")
+        yield AnswerLine(f"slotwise run {_file(run.command)} --engine ollama --model NAME", code=True)
     else:
-        yield "Another model, engine or machine may change it."
+        yield AnswerLine("Another model, engine or machine may change this.")
 
 
 def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
@@ -264,7 +337,7 @@ def _sure(analysis: Analysis, path: Path, found: Comparison) -> str:
     return subject.against(found) if found.relation == "equivalent" else subject.takes_between(found)
 
 
-def _open_questions(analysis: Analysis) -> Iterator[str]:
+def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
     """Say what would resolve the question whether the recommended candidate ties with others, and how long it takes."""
     tied = set(_rivals(analysis, unresolved=True))
     found = [
@@ -275,18 +348,21 @@ def _open_questions(analysis: Analysis) -> Iterator[str]:
     ]
     if not found:
         return
+    run = analysis.run
     if any(comparison.unresolved_by == "profile" for comparison in found):
-        yield "The profile is too uncertain for more repeats to help. A run does, or `slotwise calibrate --thorough`."
+        yield AnswerLine("More repeats do not help: the profile is too uncertain. Measure it.")
     elif any(comparison.repeats_needed is None for comparison in found):
-        yield "Not even 1000 repeats would resolve this."
+        yield AnswerLine("Not even 1000 repeats would resolve this.")
     else:
         needed = max(comparison.repeats_needed or 0 for comparison in found)
         makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-        took, offered = "", f"--repeats {needed}"
-        if analysis.run.origin != "predicted" and makespans:
-            took_s = needed * sum(makespans)
-            took, offered = f": {about(took_s)}", f"--until resolved --at-most {at_most_text(took_s)}"
-        yield f"About {needed} repeats would resolve this{took} ({offered})."
+        if run.origin == "predicted" or not makespans:
+            yield AnswerLine(f"About {needed} repeats would resolve this (--repeats {needed}).")
+            return
+        took_s = needed * sum(makespans)
+        yield AnswerLine(f"About {needed} repeats of each would resolve this, in {about(took_s)}:")
+        at_most = at_most_text(took_s)
+        yield AnswerLine(f"slotwise run {_file(run.command)} --until resolved --at-most {at_most}", code=True)
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
@@ -312,12 +388,7 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (_more(again, "--full", "prints all that this rests on"),))
-
-
-def _more(again: str, option: str, what: str) -> AnswerLine:
-    """Return a command with an option; where the command is the one that was typed, a sentence about the option."""
-    return AnswerLine(f"{again} {option}", code=True) if again else AnswerLine(f"This command with {option} {what}.")
+    return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -331,11 +402,11 @@ def _on(analysis: Analysis, path: Path) -> str:
 
 def _subject(analysis: Analysis, path: Path) -> Subject:
     """Name what takes time on a path."""
-    verdict = next(verdict for verdict in analysis.paths if verdict.path == path)
+    pipelines = next(verdict.pipelines for verdict in analysis.paths if verdict.path == path)
+    named = listed(pipelines) if len(pipelines) <= 2 else ""
     if path == "interactive":
-        whose = f"{listed(verdict.pipelines)} " if len(verdict.pipelines) <= 2 else ""
-        return Subject(f"{whose}replies", plural=True)
-    return Subject(_on(analysis, path), plural=len(verdict.pipelines) == 2)
+        return Subject(f"replies of {named}" if named else "replies", plural=True)
+    return Subject(f"a job of {named}" if named else "the batch path")
 
 
 def _or(names: Sequence[str]) -> str:
@@ -343,4 +414,4 @@ def _or(names: Sequence[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] if text.startswith("the ") else text
+    return text[0].upper() + text[1:]

@@ -58,7 +58,7 @@ def _method(analysis: Analysis) -> tuple[str, ...]:
         )
     if analysis.resampled is not None:
         method.append(
-            "The profile's interval goes by how each figure changes, on the same draws, when the profile is replaced "
+            "The profile's interval shows how each figure changes, on the same draws, when the profile is replaced "
             f"by one as it might have come out ({analysis.resampled}); a difference between candidates counts where it "
             "is larger than both intervals of their ratio together."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
+from harness.recommend.facts import NotPredicted
 from harness.recommend.model import Recommendation
 from harness.units import count, percent
 from harness.wording.answer import Answer
@@ -19,7 +20,8 @@ def search_answer(found: Recommendation, again: str = "") -> Answer:
     confirmation = found.confirmation
     analysis = confirmation.analysis if confirmation else found.analysis
     answer = run_answer(analysis, again, tuple(_sure(found)))
-    notes = (note_text(note) for note in found.notes)
+    # What is missing is a warning of its own.
+    notes = (note_text(note) for note in found.notes if not isinstance(note, NotPredicted))
     return answer._replace(warnings=(*(_first(note) for note in notes), *answer.warnings))
 
 
@@ -29,7 +31,7 @@ def _first(text: str) -> str:
 
 
 def _sure(found: Recommendation) -> Iterator[str]:
-    yield f"The best of {count(found.candidates, 'candidate')} that were looked at by simulation."
+    yield f"The best of {count(found.candidates, 'candidate')} that were simulated."
     if found.confirmation is not None:
         errors = [abs(difference.error) for difference in found.confirmation.differences]
         off = f" The prediction was off by {percent(fmean(errors))} (mean)." if errors else ""

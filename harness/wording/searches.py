@@ -43,11 +43,11 @@ SURE = 0.005  # a chance below it is written as such
 
 
 def search_sentences(search: SearchSummary) -> tuple[str, ...]:
-    """Say how many were looked at, and how sure it is that nothing better was dropped."""
+    """Say how many were tried, and how sure it is that nothing better was dropped."""
     evaluations = f"{count(search.evaluations, 'evaluation')}, all candidates on the same draws"
     looked_at = count(search.candidates, "candidate")
     if search.interrupted:
-        return (f"{looked_at} looked at when it was interrupted ({evaluations}).",)
+        return (f"{looked_at} tried before the interruption ({evaluations}).",)
     first, last = search.rounds[0], search.rounds[-1]
     if search.exhaustive:
         seeds = count(last.seeds, "seed")
@@ -68,7 +68,7 @@ def search_sentences(search: SearchSummary) -> tuple[str, ...]:
         dropped = search.candidates - search.merged - search.kept
         lines.append(
             f"The chance that one of the {dropped} dropped is over 5 % faster on a path than the fastest that was "
-            f"kept is {chance}, as far as the profile holds."
+            f"kept is {chance}, if the profile is right."
         )
     return tuple(lines)
 
@@ -77,7 +77,7 @@ def _merged(search: SearchSummary) -> str:
     """Say how many are not searched by themselves, and how they are made sure of."""
     return (
         f"Merged: {count(search.merged, 'candidate')} that did exactly the same on the first draws as a simpler one, "
-        "which stands for them; those that did the same as one that may be the answer were tried on every seed."
+        "which stands for them. Those merged with a possible answer were tried on every seed."
     )
 
 
@@ -111,7 +111,7 @@ def excluded_what(item: Excluded) -> str:
         case OtherModel(machines) | MoreMachines(machines):
             return ", ".join(machines)
         case _:
-            return "two servers with different orders"
+            return "two servers with different scheduling"
 
 
 def excluded_why(item: Excluded) -> str:
@@ -124,9 +124,9 @@ def excluded_why(item: Excluded) -> str:
         case DoNotFit(_, _, why):
             return _too_much(why)
         case NoTwoServers("contention", profile):
-            return f'profile "{profile}" does not know how two busy servers slow each other'
+            return f'profile "{profile}" does not say how two busy servers slow each other'
         case NoTwoServers():
-            return "the server has a number of threads of its own, and the profile knows two servers on half each"
+            return "the server sets its own threads, and the profile has two servers with half of the cores each"
         case FixedSlots():
             return "a running server has the slots it has"
         case NotInProfile(_, profile):
@@ -140,9 +140,9 @@ def excluded_why(item: Excluded) -> str:
         case MoreMachines():
             return "each of the two models has one server; name others in `compare`"
         case OtherModel(machines, model):
-            return f"no server with {model} stands there"
+            return f"they have no server with {model}"
         case _:
-            return "one order on both, or first come, first served on one of them"
+            return "both have the same scheduling, or one of them first come, first served"
 
 
 def _them(names: Sequence[str]) -> str:
@@ -175,22 +175,22 @@ def _need(need: MemoryNeed) -> str:
     if need.others:
         return " ".join(f"With {model}: {_need(one)}" for model, one in need.others.items())
     if need.weights_bytes is None or need.token_bytes is None:
-        return f"Memory is not looked at: {_source(need.source)}."
+        return f"Memory is not checked: {_source(need.source)}."
     text = (
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
-        f"context of each slot ({_source(need.source)}), a tenth more for buffers."
+        f"context of each slot ({_source(need.source)}), plus a tenth for buffers."
     )
     if need.rooms:
         return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
     if need.limit_bytes is None:
-        return f"{text} Whether it fits is not looked at: {limit_text(need.limit_source)}."
+        return f"{text} Whether it fits is not checked: {limit_text(need.limit_source)}."
     return f"{text} It has to fit into the {size(need.limit_bytes)} that {limit_text(need.limit_source)}."
 
 
 def _room(machine: str, room: Room) -> str:
     """Say what the servers on one machine have to fit into."""
     if room.limit_bytes is None:
-        return f"Whether it fits on {machine} is not looked at: {limit_text(room.source)}."
+        return f"Whether it fits on {machine} is not checked: {limit_text(room.source)}."
     return f"On {machine} it has to fit into the {size(room.limit_bytes)} that {limit_text(room.source)}."
 
 
@@ -224,8 +224,8 @@ def too_long_text(call: LongestCall) -> str:
     """Say that a call does not fit into a slot, and what to do."""
     text = (
         f'A call of "{call.node}" in "{call.pipeline}" needs {_about(call)}{call.prompt_tokens} prompt and '
-        f"{call.output_tokens} answer tokens, and a slot has {call.context_tokens}: it would be cut or refused."
+        f"{call.output_tokens} answer tokens, and a slot has {call.context_tokens}: it would be truncated or refused."
     )
     if call.trained_tokens is not None and call.needed > call.trained_tokens:
-        return f"{text} The model was trained with {call.trained_tokens}: have shorter prompts or answers."
+        return f"{text} The model was trained with {call.trained_tokens}: shorten the prompts or answers."
     return f"{text} Set context_tokens to {call.enough} or more; every slot then takes more memory."

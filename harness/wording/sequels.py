@@ -16,7 +16,7 @@ def sequels_text(sequels: Sequence[Sequel]) -> tuple[str, ...]:
     for candidate, c in sequels:
         said = {
             "equivalent": ", equal within 5 %,",
-            "unresolved": "" if c.interval is None else ", not to be told from equal,",
+            "unresolved": "" if c.interval is None else ", no measurable difference,",
         }
         texts.setdefault((c.candidate, c.against), []).append(
             f'{ratio_text(c)}{said.get(c.relation, "")} under "{candidate}"'
@@ -35,7 +35,7 @@ def sequel_answers(sequels: Sequence[Sequel], candidate: str) -> tuple[str, ...]
         if c.relation == "equivalent":
             answers.append(f"{under} takes as long as {c.against}, within 5 %.")
         elif c.relation == "unresolved" and c.low is not None:
-            answers.append(f"{under} and {c.against} cannot be told apart: {ratio_text(c)}.")
+            answers.append(f"{under} shows no measurable difference to {c.against}: {ratio_text(c)}.")
         else:
             answers.append(f"{under} takes {ratio_text(c)} as long as {c.against}.")
     return tuple(answers)

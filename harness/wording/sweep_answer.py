@@ -97,5 +97,5 @@ def _do(known: Sequence[Sweep]) -> Iterator[AnswerLine]:
 def _how_sure(known: Sequence[Sweep]) -> Iterator[str]:
     for sweep in known:
         if saturation(sweep) is None:
-            yield f"{sweep.model}: that more {sweep.varied} gain nothing is not shown."
-    yield "It is about equal calls at the same time. slotwise run measures a whole pipeline."
+            yield f"{sweep.model}: more {sweep.varied} may still gain something."
+    yield "All calls were alike. slotwise run measures a whole pipeline."

@@ -13,16 +13,14 @@ def sweep_sentences(sweep: Sweep) -> tuple[str, ...]:
     said = [_where(sweep), _why(sweep), _memory(sweep)]
     what = "slots" if sweep.varied == "slots" else "calls"
     if sweep.varied == "calls" and sweep.slots_found is not None:
-        said.insert(0, f"{count(sweep.slots_found, 'slot')} found, by the calls that it generates at the same time.")
+        said.insert(0, f"{count(sweep.slots_found, 'slot')} found: it generated that many calls at the same time.")
     fewer = [row for row in sweep.measured if row.together is not None and row.together < row.slots]
     if sweep.varied == "slots" and fewer and sweep.ended != "held":
         found = ", ".join(f"{row.together} of {row.slots}" for row in fewer)
-        said.append(
-            f"Not all {what} were seen busy at the same time ({found}): other programs may have been in the way."
-        )
+        said.append(f"Not all {what} were seen busy at the same time ({found}): other programs may have interfered.")
     short = sum(one.short_answers for row in sweep.measured for one in row.rounds)
     if short:
-        said.append(f"{count(short, 'answer')} stopped before the pinned length; rates go by the tokens really made.")
+        said.append(f"{count(short, 'answer')} stopped before the requested length; rates count the tokens generated.")
     return tuple(sentence for sentence in said if sentence)
 
 
@@ -36,7 +34,7 @@ def _where(sweep: Sweep) -> str:
         last = sweep.measured[-1].gain
         rising = best is sweep.measured[-1] and last is not None and last.low is not None and last.low > 1
         rises = "still rises" if rising else "is not shown to be flat"
-        return f"Throughput {rises} where this ended: at most {_rates(best)} with {count(best.slots, what)}."
+        return f"Throughput {rises} at the last level: at most {_rates(best)} with {count(best.slots, what)}."
     if sweep.ended == "queue":
         over = sweep.rows[-1]
         return f"At {count(found.slots, what)} at once: {_rates(found)}. With {over.slots}: {_rates(over)}."
@@ -74,13 +72,13 @@ def _why(sweep: Sweep) -> str:
     last = sweep.rows[-1] if sweep.rows else None
     match sweep.ended:
         case "interrupted":
-            return "Interrupted: more was to come."
+            return "Interrupted before the end."
         case "flat":
             return ""
         case "queue":
-            return f"More calls than {count(sweep.slots_found or 0, 'slot')} only wait for a turn there."
+            return f"More calls than the {count(sweep.slots_found or 0, 'slot')} only wait in its queue."
         case "most":
-            return f"It ended at {sweep.most}, the most that was asked for (--most)."
+            return f"It ended at {sweep.most}, the most that was requested (--most)."
     assert last is not None
     what = count(last.slots, "slot" if sweep.varied == "slots" else "call")
     match sweep.ended:
@@ -88,7 +86,7 @@ def _why(sweep: Sweep) -> str:
             share = last.accelerated or 0.0
             return f"With {what} only {percent(share)} of the model is on the accelerator ({_on(last)})."
         case "held":
-            return f"{what} asked, {last.together} generated at the same time: the server does not give more."
+            return f"{what} requested, {last.together} generated at the same time: the server does not provide more."
         case "memory":
             return f"{what}: not tried, {last.failure}."
         case _:
@@ -102,16 +100,14 @@ def _on(row: SweepRow) -> str:
 def _memory(sweep: Sweep) -> str:
     footprint, context, slots = sweep.footprint, sweep.context_tokens, sweep.memory_slots
     if footprint is None or context is None or not footprint.kv_bytes_per_token or footprint.weights_bytes is None:
-        return "Its memory cannot be predicted: the server does not tell the size of weights and KV cache."
+        return "Its memory cannot be predicted: the server does not report the size of weights and KV cache."
     slot_bytes = context * footprint.kv_bytes_per_token
     each = f"weights {size(footprint.weights_bytes)}, each slot of {context} tokens {size(slot_bytes)}"
     how = (
-        "at f16, from the header; less, since some layers keep a window only"
-        if footprint.slides
-        else "f16, from the header"
+        "at most, f16, from the header: some layers keep only a window" if footprint.slides else "f16, from the header"
     )
     if slots is None or sweep.available_bytes is None:
         return f"Memory: {each} ({how})."
     bound = "at least" if footprint.slides else "at most"
     room = f"the {size(sweep.available_bytes)} that were available hold {bound} {count(slots, 'slot')}"
-    return f"Memory: {each} ({how}); {room}, buffers of the engine not counted."
+    return f"Memory: {each} ({how}); {room}, not counting buffers of the engine."

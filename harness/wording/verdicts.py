@@ -9,9 +9,10 @@ from harness.analysis.statistics import P95_NEEDS, Comparison
 from harness.core.records import Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
-from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_text
+from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
+from harness.wording.nobody import none_sentences
 from harness.wording.ratios import Subject, between, than
 from harness.wording.sequels import sequel_answers, sequels_text
 
@@ -26,7 +27,7 @@ def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     if verdict.standing == "all fail":
         return f"{where}: jobs fail under every candidate, so none can be chosen."
     if verdict.chosen is None:
-        return f"{where}: no job ended well, so there is nothing to choose from."
+        return f"{where}: no job succeeded, so there is nothing to choose from."
     candidate = analysis.by_name[verdict.chosen]
     servers = candidate.uses_for(verdict.pipelines)
     how = manner(candidate._replace(servers=servers or candidate.servers), [(verdict.path, verdict.pipelines)], _LONG)
@@ -46,7 +47,7 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     sentences += [text for summary in mine if (text := _numbers(summary, verdict.path))]
     sentences += _against_the_fastest(verdict)
     if verdict.passed_over:
-        sentences.append(f"Passed over, because jobs failed or none ended: {quoted(verdict.passed_over)}.")
+        sentences.append(f"Excluded, because jobs failed or none ended: {quoted(verdict.passed_over)}.")
     if needed := _would_resolve(analysis, verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
@@ -56,8 +57,10 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
 
 
 def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Say beside the answer what a pipeline that comes after another gains, and what slots gain at each level."""
+    """Say what a later pipeline gains, and what slots gain at each level; or why there is no answer."""
     name = analysis.choice.candidate
+    if analysis.choice.kind == "none":
+        return none_sentences(analysis)
     sequels = [text for v in analysis.paths for text in sequel_answers(v.sequels, name or v.chosen or "")]
     gains = [] if analysis.gains is None else [gains_text(analysis.gains)]
     return (*sequels, *gains)
@@ -88,9 +91,9 @@ def _against_the_fastest(verdict: PathVerdict) -> list[str]:
 def _one(found: Comparison) -> str:
     """Say how a candidate stands to the fastest."""
     if found.relation == "equivalent":
-        return f'"{found.candidate}" is equal within 5 % ({ratio_text(found)})'
+        return f'"{found.candidate}" is equal within 5 % ({ratio_inside(found)})'
     if found.relation == "unresolved" and found.n > 1:
-        return f'"{found.candidate}" shows no measurable difference ({ratio_text(found)})'
+        return f'"{found.candidate}" shows no measurable difference ({ratio_inside(found)})'
     return Subject(f'"{found.candidate}"').takes(found.ratio) + between(found)
 
 
@@ -101,7 +104,7 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
     if verdict.standing == "one repeat":
         return "One repeat settles nothing: run at least 5."
     if any(c.unresolved_by == "profile" for c in unresolved):
-        return "The profile is too uncertain for more repeats to help. A run does, or `slotwise calibrate --thorough`."
+        return "The profile is too uncertain for more repeats to help. Measure, or run `slotwise calibrate --thorough`."
     if any(c.repeats_needed is None for c in unresolved):
         return "Not even 1000 repeats would resolve this."
     needed = max(c.repeats_needed or 0 for c in unresolved)
@@ -109,7 +112,7 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
 
 
 def time_for(analysis: Analysis, repeats: int) -> str:
-    """Say about how long so many repeats of all candidates take; "" where nothing was measured."""
+    """Say about how long this many repeats of all candidates take; "" where nothing was measured."""
     makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
     return f": {about(repeats * sum(makespans))}" if analysis.run.origin != "predicted" and makespans else ""
 
@@ -142,11 +145,11 @@ def _elsewhere(verdict: PathVerdict, other: PathVerdict) -> str:
     if verdict.chosen == other.chosen:
         return f"{where}: none, it is the choice there too."
     if verdict.cost is None:
-        return f"{where}: not known, no job ended well there."
+        return f"{where}: not known, no job succeeded there."
     subject = Subject("replies", plural=True) if other.path == "interactive" else Subject("a job")
     against = f'"{verdict.cost.against}"'
     if verdict.cost.relation in ("equivalent", "unresolved") and verdict.cost.n > 1:
-        return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_text(verdict.cost)})."
+        return f"{where}: {subject.against(verdict.cost)} to {against} ({ratio_inside(verdict.cost)})."
     text = f"{subject.takes(verdict.cost.ratio)} {than(verdict.cost.ratio)} {against}"
     return f"{where}: {text}{between(verdict.cost)}."
 

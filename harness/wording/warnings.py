@@ -1,4 +1,4 @@
-"""What must be known before an answer, one short line each; the notes of the full report say it whole."""
+"""What must be known before an answer, one short line each; the notes of the full report have the details."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     if run.missing and any(candidate.repeats for candidate in analysis.candidates):
         were = "was" if len(run.missing) == 1 else "were"
         what = "could not be predicted" if run.origin == "predicted" else f"{were} not measured"
-        yield f"Missing: {quoted(run.missing)} {what}. The answer is of the others."
+        yield f"Missing: {quoted(run.missing)} {what}. The answer covers the others only."
     for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
         yield _failures(failures)
     overloaded: dict[str, list[str]] = {}
@@ -56,9 +56,11 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         if isinstance(notice, Overload):
             overloaded.setdefault(notice.pipeline, []).append(notice.candidate)
     for pipeline, names in overloaded.items():
-        yield f"Overload under {quoted(names)}: jobs of {pipeline} came faster than they ended."
+        yield f"Overload under {quoted(names)}: jobs of {pipeline} arrived faster than they ended."
     for notice in analysis.notices:
-        if not isinstance(notice, Failures | Overload) and (text := _brief(notice)):
+        # Notes of runs of older versions have no kind; those of predictions say what they rest on.
+        of_before = notice.kind == "run" and run.origin != "measured"
+        if not isinstance(notice, Failures | Overload) and not of_before and (text := _brief(notice)):
             yield text
 
 
@@ -82,9 +84,9 @@ def _brief(notice: Notice) -> str:
         case LostRecords(jobs, _):
             return f"Records of calls are missing for {count(jobs, 'job')}."
         case SlotsDiffer(server, asked, None):
-            return f"The slots of {server} were not probed; {asked} were asked for."
+            return f"The slots of {server} were not probed; {asked} were requested."
         case SlotsDiffer(server, asked, found):
-            return f"{server} has {found} slots, not the {asked} asked for."
+            return f"{server} has {found} slots, not the {asked} requested."
         case ModelsNotLoaded(server, loaded, wanted):
             return f"{server} keeps {loaded} of {wanted} models in memory, so they are swapped."
         case LateClient(_, limit_s):
@@ -95,7 +97,7 @@ def _brief(notice: Notice) -> str:
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
         case ShortAnswers(short, answers):
-            return f"{short} of {count(answers, 'answer')} stopped before the length that was asked for."
+            return f"{short} of {count(answers, 'answer')} stopped before the requested length."
         case WaitedForModels():
             return f'Model swaps under "{notice.candidate}": {notice.waited} of {notice.calls} calls waited.'
         case LoadedMidRun(calls):

@@ -127,12 +127,12 @@ def standard_set(workload: Workload, known: dict[str, ServerSpec], models: Model
 
 
 def most_slots(servers: Mapping[str, ServerSpec]) -> str:
-    """Return the server with most slots, the first of equals."""
+    """Return the server with the most slots, the first among equals."""
     return max(servers, key=lambda name: servers[name].slots)
 
 
 def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
-    """Return the like of `name` with `slots` slots, added to `known` where missing; "" where none can be."""
+    """Return a copy of `name` with `slots` slots, added to `known` where missing; "" where none can be."""
     like = known[name]
     for other, spec in known.items():
         same = (spec.kind, spec.model, spec.machine) == (like.kind, like.model, like.machine)
@@ -150,7 +150,7 @@ def _apart(model: str, spec: ServerSpec, known: Mapping[str, ServerSpec]) -> boo
 
 
 def _half(name: str, known: dict[str, ServerSpec]) -> str:
-    """Return the like of `name` on half of the cores, added to `known`; itself where its threads are its own affair."""
+    """Return a copy of `name` on half of the cores, added to `known`; itself where its threads are its own affair."""
     like = known[name]
     if like.own_threads:
         return name
@@ -158,7 +158,7 @@ def _half(name: str, known: dict[str, ServerSpec]) -> str:
 
 
 def _twins(known: dict[str, ServerSpec]) -> Callable[[str, str], str]:
-    """Return what finds (or adds to `known`) the like of one server with the slots and threads of another."""
+    """Return what finds (or adds to `known`) a copy of one server with the slots and threads of another."""
 
     def twin(found: str, placed: str) -> str:
         like, model = known[placed], known[found]

@@ -223,7 +223,7 @@ def _check_over(
         mistakes.add((*at, "over"), f'node "{name}" fans out: {hint}')
         return
     if node.enough is not None and items and node.enough > items:
-        most = f"at most {items:g}, because there are no more items"
+        most = f"at most {items:g}, the number of items"
         mistakes.add((*at, "enough"), f'node "{name}": expected {most}, found {node.enough}')
 
 

@@ -2,7 +2,7 @@
 
 A node of a sub-pipeline is called `refine/critic`. A loop ends in a node `refine/until` that takes no time: it ends the
 loop or begins its next pass. Where a sub-pipeline without a loop can end in several places, a node of that name joins
-them, so that whoever comes after it waits for one thing.
+them, so that a node after it waits for one thing.
 """
 
 from __future__ import annotations

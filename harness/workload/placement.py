@@ -63,7 +63,7 @@ def node_servers(
     A node that `place` names itself (PIPELINE.NODE; of a sub-pipeline also by the node that uses it) goes there and
     nowhere else. Any other goes where its pipeline is
     placed if that server has its model, else to the server of the file that has it: the one most like the server that
-    it was placed on (kind, then slots), the first of equals. `twin(found, placed)` may put a like of it in its place.
+    it was placed on (kind, then slots), the first among equals. `twin(found, placed)` may replace it by a copy.
     Of several servers those count that have its model; where none has, the first is the one that it was placed on.
     """
     found: dict[tuple[str, str], Goes] = {}
@@ -82,7 +82,7 @@ def node_servers(
                 if itself or not others:
                     lacking.append(Lacking(candidate, pipeline, node, model, have))
                 else:
-                    # max keeps the first of equals
+                    # max keeps the first among equals
                     other = max(others, key=lambda name: _likeness(servers[name], like))
                     where = Goes((twin(other, server) if twin else other,))
             found[pipeline, node] = where

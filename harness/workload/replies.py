@@ -86,7 +86,7 @@ def _check_loops(pipeline: str, name: str, inlined: Inlined, mistakes: Mistakes)
         if other is not None:
             message = (
                 f'"{name}" need not be the last node in the loop "{loop.removesuffix("/until")}", because of "{other}"'
-                ", so nobody knows which of its answers is the reply; give `answers` to the loop's last node or to a "
+                ", so it is not clear which answer is the reply; give `answers` to the loop's last node or to a "
                 "node after the loop"
             )
             mistakes.add((*inlined.written[name], "answers"), f'pipeline "{pipeline}": {message}', key=True)

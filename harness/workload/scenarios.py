@@ -1,7 +1,7 @@
 """What one job can turn out to be: every way in which its branches can go, with how often, and what then runs.
 
 Figures of graphs with branches are means over these (loops at their mean number of passes). Passes of a loop that take
-different labels are told apart no further: each way counts for all passes of it.
+different labels are not distinguished further: each way counts for all passes of it.
 """
 
 from __future__ import annotations

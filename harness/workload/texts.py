@@ -2,7 +2,7 @@
 
 What a node that was skipped or dropped would have said is absent: a template that names it gets no text, and joined
 answers list those that there are. When a loop begins its next pass, what its last one gave becomes `previous`, and the
-answers of its nodes are absent again until they are given anew. A loop in a loop is entered anew in every pass of that.
+answers of its nodes are absent again until they are given again. A loop in a loop begins again in every pass of that.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Texts(Generic[T, M]):
         self._jobs.pop((pipeline, job), None)
 
     def _begin(self, texts: _Job[T], pipeline: str, loops: tuple[str, ...], passes: tuple[int, ...]) -> None:
-        """Begin the next pass of each loop that is not in it yet; those in a loop that begins one are entered anew."""
+        """Begin the next pass of each loop that is not in it yet; those in a loop that begins one are entered again."""
         for depth, name in enumerate(loops, start=1):
             here, last = passes[:depth], texts.passes.get(name, ())
             if here <= last:

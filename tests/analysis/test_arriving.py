@@ -1,4 +1,4 @@
-"""Times by when jobs came: which pipelines ask for it, and from when on a queue stays."""
+"""Times by arrival of the job: which pipelines ask for it, and from when on a queue stays."""
 
 from __future__ import annotations
 

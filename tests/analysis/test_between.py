@@ -106,7 +106,9 @@ def test_one_repeat_resolves_nothing() -> None:
     assert set(verdicts(found).values()) == {"one repeat"}
     assert found.verdict == "not resolvable"
     said = compared(found)
-    assert said.sentence == "b and a cannot be told apart: that takes at least two complete repeats that both have."
+    assert (
+        said.sentence == "b and a show no measurable difference: a verdict needs at least two complete repeats in both."
+    )
 
 
 def test_jobs_that_begin_to_fail_are_a_regression() -> None:
@@ -146,7 +148,7 @@ def test_what_only_one_of_them_says_of_itself_is_said() -> None:
     found = compare_runs(made(cut), made(whole, notes=(Note("run", "A quiet note."),)), ("a", "b"))
     assert compared(found).notices == (
         "a: Partial: complete repeats are serial 3 of 5, batched 3 of 5.",
-        "a: 4 trials were cut short; nothing of them is in any number.",
+        "a: 4 trials were interrupted; excluded from all figures.",
         "a: Busy.",
         "b: A quiet note.",
     )

@@ -125,7 +125,7 @@ def test_a_failure_ends_it_and_is_said() -> None:
         "with 2 slots.",
         "4 slots: did not start: no memory.",
         "Memory: weights 98.0 MB, each slot of 2048 tokens 41.0 MB (f16, from the header); the 1.0 GB that were "
-        "available hold at most 22 slots, buffers of the engine not counted.",
+        "available hold at most 22 slots, not counting buffers of the engine.",
     )
 
 
@@ -140,7 +140,7 @@ def test_what_is_said_of_a_flat_one() -> None:
 def test_what_is_said_of_one_that_cannot_be_told() -> None:
     found = sweep(rows(100, 101, noise=(1.0, 1.3, 0.8)), ended="most", most=2)
     assert sweep_sentences(found)[0].startswith("Throughput is not shown to be flat where this ended: at most ")
-    assert sweep_sentences(found)[1] == "It ended at 2, the most that was asked for (--most)."
+    assert sweep_sentences(found)[1] == "It ended at 2, the most that was requested (--most)."
 
 
 def test_a_running_server_is_left_where_calls_only_wait() -> None:
@@ -162,12 +162,12 @@ def test_what_is_said_of_a_running_server_and_of_short_answers() -> None:
     row = row_of(1, rounds(100, short=2), None, "emulated")
     found = sweep((row,), varied="calls", slots_found=4, footprint=None, ended="interrupted")
     assert sweep_sentences(found) == (
-        "4 slots found, by the calls that it generates at the same time.",
+        "4 slots found: it generated that many calls at the same time.",
         "Throughput is not shown to be flat where this ended: at most 100 tok/s in all, 100 tok/s each, first token "
         "after 100 ms with 1 call.",
-        "Interrupted: more was to come.",
-        "Its memory cannot be predicted: the server does not tell the size of weights and KV cache.",
-        "10 answers stopped before the pinned length; rates go by the tokens really made.",
+        "Interrupted before the end.",
+        "Its memory cannot be predicted: the server does not report the size of weights and KV cache.",
+        "10 answers stopped before the requested length; rates count the tokens generated.",
     )
 
 

@@ -51,7 +51,7 @@ def test_what_cannot_be_resolved_is_said_and_the_simpler_one_taken() -> None:
     assert verdict_of(found)[:4] == [
         'Batch path (digest): for now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time ("serial").',
         "Pipeline time of digest: 16.0 s (15.8 s to 16.2 s); measured, 5 repeats, 95 % intervals.",
-        'The fastest is "batched". "serial" shows no measurable difference (1.03 times (0.94 to 1.14)).',
+        'The fastest is "batched". "serial" shows no measurable difference (1.03 times, 0.94 to 1.14).',
         "About 45 repeats would resolve this: 24 min (--repeats 45).",
     ]
     assert (found.paths[0].fastest, found.paths[0].chosen) == ("batched", "serial")
@@ -192,7 +192,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     assert batched.time == analyse(run).candidates[1].pipelines[0].time
     # A candidate that loses jobs is not recommended while one is there that does not.
     assert found.choice.candidate == "serial"
-    assert 'Passed over, because jobs failed or none ended: "batched".' in said(found).paths[0].sentences
+    assert 'Excluded, because jobs failed or none ended: "batched".' in said(found).paths[0].sentences
 
 
 def test_what_was_needed_no_more_is_no_failure() -> None:
@@ -230,7 +230,7 @@ def test_a_cost_that_is_not_known_is_not_none() -> None:
     ]
     found = analyse(run._replace(jobs=tuple(jobs)))
     assert [verdict.chosen for verdict in found.paths] == ["batched", "serial"]
-    assert said(found).paths[0].sentences[-1] == "Cost on the interactive path: not known, no job ended well there."
+    assert said(found).paths[0].sentences[-1] == "Cost on the interactive path: not known, no job succeeded there."
     assert found.paths[1].standing == "only one"
 
 
@@ -246,7 +246,7 @@ def test_a_cut_trial_is_in_no_number() -> None:
     run = scenario({"serial": steady(16), "batched": steady(12, noise=NOISE)})
     whole = analyse(run._replace(options={"repeats": 4}, trials=tuple(t for t in run.trials if t.repeat != 4)))
     assert [notice.kind for notice in whole.notices] == ["interrupted"]
-    assert said(whole).notices[0].text == "2 trials were cut short; nothing of them is in any number."
+    assert said(whole).notices[0].text == "2 trials were interrupted; excluded from all figures."
     assert [candidate.repeats for candidate in whole.candidates] == [4, 4]
     assert whole.candidates[0].pipelines[0].values == 8
 
@@ -318,7 +318,7 @@ def test_simplicity_decides_among_equals() -> None:
 
 
 def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
-    """Two graphs for the same work: the one candidate's ratio is clear, the other's cannot be told from equal."""
+    """Two graphs for the same work: the one candidate's ratio is clear, the other's is not resolved."""
     plain = make.workload().model_dump(by_alias=True, mode="json", exclude_unset=True)
     again = {"path": "batch", "jobs": 2, "after": "digest", "nodes": {"reply": {"agent": "chat"}}}
     plain["pipelines"]["chat"] = again

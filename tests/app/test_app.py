@@ -105,7 +105,7 @@ def test_a_recommendation_is_made_and_kept(folder: Path) -> None:
     kept = recommend(FAN, asked, told)
     found = kept.recommendation
     assert found.answer == ("window-on-4",)
-    assert told.said[0].startswith("looking at ")
+    assert told.said[0].startswith("simulating ")
     again = recommend(FAN, asked).recommendation  # silent
     assert again._replace(analysis=found.analysis) == found  # it has another time in it
     written = keep_recommendation(kept, folder / "out")

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A simulated server in a process of its own; whoever asks takes it for a running Ollama."""
+    """A simulated server in a process of its own; clients take it for a running Ollama."""
     config = {"engine": SimulatedConfig("sim", "test", COSTS, 2048).to_json(), "faults": None}
     server = child("sim", "simulated", config)
     with asyncio.Runner() as runner:
@@ -126,7 +126,7 @@ def test_a_broken_profile_of_somebodys_is_named_and_left_out(folder: Path) -> No
     (cache_dir() / "profiles" / "broken.yaml").write_text("version: 1\nname: [", encoding="utf-8")
     said = Quiet()
     assert profile_for(LIKE, None, folder, said, calibrate_it=False).name == mine.name
-    assert any(line.startswith("profile broken is left out:") for line in said.said)
+    assert any(line.startswith("profile broken is ignored:") for line in said.said)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ServerFailure("it died")])

@@ -136,7 +136,7 @@ def test_the_profile_is_written_and_shown(
     ((name, _, effort, _), options) = asked[0]
     assert (name, effort.budget_s, options["pair"]) == ("llamacpp-Tiny-Model", 20.0, True)
     shown = capsys.readouterr()
-    assert "1.7 cores are busy with something else" in shown.err
+    assert "other programs keep 1.7 cores busy" in shown.err
     assert "\x1b" not in shown.out
     assert "off by 1.3 % (median), 4.1 % at worst (12 calls)" in shown.out
 

@@ -74,7 +74,7 @@ def test_help_fits_and_speaks_words(arguments: tuple[str, ...]) -> None:
 
 def test_newcomers_are_told_where_to_begin() -> None:
     text = slotwise().stderr
-    for line in ("Decide how to run a pipeline:", "To begin:", "  slotwise doctor  ", "  run  "):
+    for line in ("Decide how to run a pipeline:", "Getting started:", "  slotwise doctor  ", "  run  "):
         assert line in text, line
 
 

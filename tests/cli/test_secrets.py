@@ -1,4 +1,4 @@
-"""No secret reaches a record, a report, an index, an export or a terminal, whoever repeats it."""
+"""No secret reaches a record, a report, an index, an export or a terminal, whatever repeats it."""
 
 from __future__ import annotations
 

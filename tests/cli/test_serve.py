@@ -99,7 +99,7 @@ def test_serve_a_profile_until_ctrl_c() -> None:
         assert lines[0] == f"m1-published at {url}: 4 slots of 2048 tokens (simulated m1-published)\n"
         said = "".join(lines)
         assert "Not from the profile: prefill_s_per_token = 0.001 is given" in said
-        assert "Faults on purpose: cut 0.5, seed 3\n" in said
+        assert "Injected faults: cut 0.5, seed 3\n" in said
         assert "100 times as fast" not in said  # that is progress, and goes to stderr
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "ended\n"

@@ -56,7 +56,7 @@ def test_probe_takes_the_only_model(
     monkeypatch.chdir(tmp_path)
     fake = FakeOllama(models=["solo:latest"], duration=lambda user: 0.002)
     with fake.listening() as url:
-        monkeypatch.setattr("sys.argv", ["slotwise", "probe", url, "--tokens", "4", "--rungs", "1,2"])
+        monkeypatch.setattr("sys.argv", ["slotwise", "probe", url, "--tokens", "4", "--levels", "1,2"])
         assert _main() == 0, capsys.readouterr().err
     assert {chat["model"] for chat in fake.chats} == {"solo:latest"}
 

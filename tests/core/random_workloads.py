@@ -59,7 +59,7 @@ class _Writer:
         return self.draw(st.sampled_from(options))
 
     def graph(self, depth: int, room: int) -> tuple[Nodes, int]:
-        """Write a graph of at most so many calls (and one), and say how many it has."""
+        """Write a graph of at most this many calls (and one), and say how many it has."""
         nodes: Nodes = {}
         calls = 0
         kinds = ["agent", "branch", "fan", "list", "repeat", "tool", *["pipeline"] * (4 if depth else 0)]

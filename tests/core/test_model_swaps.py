@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 def costs(slots: int) -> StepCosts:
-    """A step takes 1 s, whoever is in it; the first token comes out of the first, so n tokens take n s."""
+    """A step takes 1 s, whatever is in it; the first token comes out of the first, so n tokens take n s."""
     return StepCosts(decode_s=(0.0, *(1.0,) * slots), prompt_step_s=1.0)
 
 
@@ -53,7 +53,7 @@ def run(calls: list[Given], slots: list[int], load_s: list[float], most: int, st
     events.sort()
     while True:
         at_s = events[0][0] if events else NEVER_S
-        while True:  # a run ends at whoever ends first
+        while True:  # a run ends at the call that ends first
             if server.next_s() > at_s or server.next_s() == NEVER_S:
                 break
             server.run(at_s)

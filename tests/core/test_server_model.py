@@ -47,7 +47,7 @@ DYADIC_TIMES = st.integers(0, 2000).map(lambda n: n / 1024)
 @settings(max_examples=400, deadline=None)
 @given(dyadic_costs(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]))
 def test_jumps_equal_single_steps(costs: StepCosts, batch: list[Given], max_steps: int | None) -> None:
-    """Exactly, ties included, whatever the batch, whoever is cancelled."""
+    """Exactly, ties included, whatever the batch, whichever call is cancelled."""
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
 

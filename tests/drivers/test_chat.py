@@ -82,7 +82,7 @@ def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual:
         (404, b'{"error":"model \'m\' not found"}', "error", "404: model 'm' not found"),
         (503, b'{"error":"server busy, please try again."}', "rejected", "503: server busy, please try again."),
         (500, b'{"error":"red \\u001b[31m alert\\nline 2"}', "error", "500: red  [31m alert line 2"),
-        (200, _final(done=False), "error", "the answer ended without a final line (done: true): the server cut it"),
+        (200, _final(done=False), "error", "the answer is truncated: it ended without a final line (done: true)"),
         (200, b"", "error", "the answer is no JSON"),
         (200, b'{"broken', "error", "the answer is no JSON"),
     ],
@@ -108,7 +108,7 @@ def test_an_error_line_in_the_middle_of_a_stream(run_virtual: Run) -> None:
     ("raised", "outcome", "error"),
     [
         (httpx.ConnectError("no"), "error", "the server refused the connection: is it still running?"),
-        (httpx.RemoteProtocolError("peer left"), "error", "the server cut the connection: peer left"),
+        (httpx.RemoteProtocolError("peer left"), "error", "the server closed the connection: peer left"),
         (httpx.ReadTimeout(""), "timeout", "no answer in time: ReadTimeout"),
     ],
 )

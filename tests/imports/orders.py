@@ -12,7 +12,7 @@ Order = tuple[frozenset[str], ...]  # what starts together, step by step
 
 
 def orders(loaded: Loaded, repeats: int = 1) -> set[Order]:
-    """Return every order that the draws of so many repeats give; a node is called what it is in its sub-pipeline."""
+    """Return every order that the draws of this many repeats give; a node is called what it is in its sub-pipeline."""
     return set(all_orders(loaded, repeats))
 
 

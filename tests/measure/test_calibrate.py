@@ -306,5 +306,5 @@ def test_which_of_equal_calls_comes_first_and_who_joins_its_step_does_not_matter
 
 def test_without_lone_calls_there_is_no_fit() -> None:
     calls = [call for call in seen(Virtual([EMBEDDED]), 4).fitted if call.burst == "4 calls"]
-    with pytest.raises(ValueError, match="no lone call"):
+    with pytest.raises(ValueError, match="no call by itself"):
         fit_setting(calls, levels(4), 512)

@@ -31,7 +31,7 @@ SPREAD = "spread: {placement: {least-loaded: [a, b, c]}}"  # the profile knows o
 @pytest.mark.parametrize(
     ("field", "missing", "warnings"),
     [
-        (SPREAD, ("spread",), ('Missing: "spread" could not be predicted. The answer is of the others.',)),
+        (SPREAD, ("spread",), ('Missing: "spread" could not be predicted. The answer covers the others only.',)),
         ("two: {placement: {least-loaded: [a, b]}}", (), ()),
     ],
 )
@@ -44,4 +44,4 @@ def test_what_is_missing_is_said_first(
     assert analysis.run.missing == missing
     answer = run_answer(analysis)
     assert answer.warnings == warnings
-    assert answer.headline.startswith("Run serially")
+    assert answer.headline.startswith("Run serially" if missing else "Run 2 servers side by side, each serially")

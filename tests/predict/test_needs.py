@@ -42,7 +42,7 @@ def test_one_candidate_that_loses_jobs_is_no_answer(tmp_path: Path) -> None:
     assert use.need is not None
     assert why == (
         f'A call of "reply" in support needs about {use.need.tokens} tokens, and a slot of four has 256: set '
-        f"context_tokens to {use.need.enough} or more, or have shorter prompts and answers."
+        f"context_tokens to {use.need.enough} or more, or shorten prompts and answers."
     )
     assert said(found).paths[0].headline == (
         "Interactive path (support): jobs fail under every candidate, so none can be chosen."
@@ -71,7 +71,7 @@ def test_timeouts_say_what_to_change(tmp_path: Path) -> None:
     found = analysed(tmp_path, PAGES.replace("name: overflow\n", "name: overflow\ntimeout_s: 0.5\n"))
     assert found.choice.kind == "none"
     assert said(found).choice[1:] == (
-        "Calls were given up at timeout_s: give them more time, or the servers less work at once.",
+        "Calls took longer than timeout_s: allow more, or send the servers less work at once.",
     )
 
 

@@ -70,7 +70,7 @@ def no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def printed(analysis: Analysis) -> str:
     console = Console(width=80, record=True, file=io.StringIO())
-    print_report(analysis, console)
+    print_report(analysis, console, full=True)
     return console.export_text()
 
 
@@ -107,8 +107,8 @@ def test_what_the_profile_does_not_tell_is_not_resolved(tmp_path: Path) -> None:
     assert comparison.repeats_needed is None
     assert (verdict.standing, verdict.fastest, verdict.chosen) == ("unresolved", "window", "serial")
     (path,) = said(analysis).paths
-    assert 'not resolvable between "window" and "serial" on this profile. Take the simplest' in path.headline
-    assert any(sentence.startswith("More repeats would not tell") for sentence in path.sentences)
+    assert "for now, run serially" in path.headline
+    assert any(sentence.startswith("The profile is too uncertain") for sentence in path.sentences)
 
 
 def test_both_intervals_are_shown_apart(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_the_command_writes_a_run_folder_that_reads_back(
         assert _main() == 0
         assert index.execute("SELECT folder FROM runs").fetchall() == [(folder.name,)]  # listed without a look
     out = capsys.readouterr().out
-    assert "Predicted against predicted" in out and "off by 0.0 %" in out and (folder / "score.json").exists()
+    assert "The prediction was off by 0.0 %" in out and (folder / "score.json").exists()
     entry = last_score("dyadic")
     assert entry is not None and (entry["workload"], entry["median_error"], entry["cells"]) == ("paper", 0.0, 2)
     _, prediction = predicted(files)
@@ -155,7 +155,7 @@ def test_lengths_of_a_measured_run(
         folders.append(folder.path)
     arguments = ["slotwise", "simulate", "paper.yaml", "--profile", "dyadic.yaml", "--repeats", "3", "--out", "again"]
     monkeypatch.chdir(files)
-    monkeypatch.setattr("sys.argv", [*arguments, "--lengths", str(folders[0])])
+    monkeypatch.setattr("sys.argv", [*arguments, "--full", "--lengths", str(folders[0])])
     assert _main() == 0
     assert "Lengths of prompts and answers are those measured in" in " ".join(capsys.readouterr().out.split())
     (again,) = (files / "again").iterdir()
@@ -189,7 +189,7 @@ def test_damaged_history_is_passed_over(files: Path) -> None:
 
 
 def test_jobs_that_come_faster_than_they_go_are_said_with_the_rate_that_would_do(files: Path) -> None:
-    """A lone call takes 0.625 s on one slot, so 1.6 a second are sustainable; in the steady case nothing is said."""
+    """A single call takes 0.625 s on one slot, so 1.6 a second are sustainable; in the steady case nothing is said."""
     text = """
 version: 1
 name: rate
@@ -223,6 +223,6 @@ def test_an_extrapolated_candidate_and_a_drift_are_marked(files: Path) -> None:
     run = predict(loaded, profile, repeats=2, extrapolate=True).run
     analysis = analyse(run)
     assert [[use.extrapolated for use in candidate.servers] for candidate in analysis.candidates] == [[False], [True]]
-    assert "two: 3 slots (extrapolated)" in said(analysis).paths[0].headline
+    assert "3 slots (extrapolated)" in said(analysis).paths[0].headline
     text = "The machine changed speed while the profile was made (-12% with 1 slot): expect errors of that size."
     assert Note("drift", text) in run.notes

@@ -34,7 +34,7 @@ def observed(prompt_tokens: int, output_tokens: int) -> Observed:
 
 
 def slower(costs: StepCosts, prompts: float, steps: float) -> StepCosts:
-    """Return costs of which prompts and steps are so many times as high."""
+    """Return costs of which prompts and steps are this many times as high."""
     return costs._replace(
         prefill=((1, costs.prefill[0][1] * prompts),),
         prompt_step_s=costs.prompt_step_s * prompts,

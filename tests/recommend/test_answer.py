@@ -43,6 +43,7 @@ from harness.recommend.workers import in_process, on_cores
 from harness.report.recommendation import markdown_recommendation
 from harness.wording.recommendations import recommended, users_text
 from harness.wording.said import said
+from harness.wording.search_answer import search_answer
 
 WEIGHTS = {"small": 1000, "large": 3000}
 
@@ -60,9 +61,9 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
     # A second call on its way hides the client's overhead of 0.47 s behind the first; a second slot would not pay.
     # Four at a time wait less than two and pay for it in decode; slots that nobody needs cost decode alone.
     [
-        (fan(8), "window-on-4", 4, 4, 'than under "window2-on-1": .* less waiting for its turn and .* more decode'),
-        (chat(), "serial-on-1", 1, 1, r'than under "window-on-4": 650 ms less decode \('),
-        (fan(2), "window2-on-1", 1, 2, 'than under "window-on-4": .* less decode and .* more waiting for its turn'),
+        (fan(8), "window-on-4", 4, 4, 'than with "window2-on-1": .* less waiting for its turn and .* more decode'),
+        (chat(), "serial-on-1", 1, 1, r'than with "window-on-4": 650 ms less decode \('),
+        (fan(2), "window2-on-1", 1, 2, 'than with "window-on-4": .* less decode and .* more waiting for its turn'),
     ],
     ids=["a fan-out of eight", "a chat", "two at a time"],
 )
@@ -138,7 +139,7 @@ def test_the_bounds_hold_for_every_candidate(tmp_path: Path) -> None:
 
 
 def test_the_span_of_a_fan_out_by_hand(tmp_path: Path) -> None:
-    """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt of so many tokens / 128 s."""
+    """Alone on one idle slot: 16 tokens a call take 15 steps of 1/8 s and a prompt its tokens / 128 s."""
     profile = alone(tmp_path)
     space = design_space(loaded_of(tmp_path, fan(6, 16)), profile)
     problem = Problem(space.loaded, Profiles(profile))
@@ -312,7 +313,7 @@ def test_where_every_candidate_loses_jobs_there_is_no_answer_and_nothing_to_copy
     assert (found.analysis.choice.kind, found.analysis.choice.settings) == ("none", ())
     first, why = said(found.analysis).choice
     assert first.startswith("No candidate can do this work as given: jobs of ")
-    assert why == "Calls were given up at timeout_s: give them more time, or the servers less work at once."
+    assert why == "Calls took longer than timeout_s: allow more, or send the servers less work at once."
     text = markdown_recommendation(found)
     assert "Settings to copy" not in text
 
@@ -322,7 +323,7 @@ def test_a_candidate_of_the_file_that_cannot_be_predicted_is_missing_from_the_an
     assert without(found, {}) is found
     whole = without(found, {"spread": "the profile does not know three servers"})
     (name,) = found.answer
-    assert said(whole.analysis).choice[0] == (
-        f'"spread" could not be predicted: see the notes. Of those that could be predicted: take "{name}".'
-    )
+    warnings = search_answer(whole).warnings
+    assert 'Missing: "spread" could not be predicted. The answer is of the others.' in warnings
+    assert search_answer(whole).headline == search_answer(found).headline and whole.answer == (name,)
     assert recommended(whole).notes[0] == '"spread" is not predicted: the profile does not know three servers.'

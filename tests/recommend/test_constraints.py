@@ -30,7 +30,7 @@ def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None
     assert memory.needed([SPEC]) is None
     assert memory.too_much([SPEC]) is None
     said = memory_text(memory, None)
-    assert said == 'Memory is not looked at: neither a model file here nor profile "paper" says what gemma4 takes.'
+    assert said == 'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes.'
 
 
 def test_from_the_profile(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_longest_call_is_known_before_anything_is_searched(tmp_path: Path) -
 def test_no_context_is_longer_than_the_model_was_trained_with() -> None:
     call = LongestCall("chat", "reply", 1000, 100, 512, trained_tokens=1024)
     assert call.enough == 1024
-    assert too_long_text(call).endswith("The model was trained with 1024: have shorter prompts or answers.")
+    assert too_long_text(call).endswith("The model was trained with 1024: shorten the prompts or answers.")
     assert call._replace(trained_tokens=None).enough == 1280  # a tenth more of the prompt, in steps of 256
 
 

@@ -1,4 +1,4 @@
-"""The search: its figures are those of analysis, halving finds what trying everything finds, whoever evaluates."""
+"""The search: its figures are those of analysis, halving finds what trying everything finds, anywhere."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ servers:
 
 
 def fan(items: int, tokens: int = 100) -> str:
-    """A fan-out of so many calls."""
+    """A fan-out of this many calls."""
     return FAN.replace("ITEMS", ", ".join(f'"{n}"' for n in range(items))).replace("OUT", str(tokens))
 
 
@@ -137,7 +137,7 @@ def paper(folder: Path) -> Profile:
 
 
 def alone(folder: Path) -> Profile:
-    """The same, but nobody knows how two servers slow each other there: every candidate has one."""
+    """The same, but how two servers slow each other is unknown there: every candidate has one."""
     path = folder / "paper.yaml"
     path.write_text(PROFILE.replace("contention: {2: 1.25}", "contention: null"), encoding="utf-8")
     return load_profile(str(path))

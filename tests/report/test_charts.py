@@ -240,7 +240,7 @@ def test_the_front_marks_the_answer_and_the_load_is_a_chart(searched: tuple[Foun
     rows = (0.5, 1.0, 2.0)
     load = tuple(LoadRow(rate, (1.5, 2.0), (1.0, 1.1), 0, (3.0 * rate, 0.5 * rate)) for rate in rows)
     svg = to_svg(search_charts(found._replace(load=load))["load"])
-    assert "times the rate at which jobs come" in words_of(svg)
+    assert "arrival rate, over that of the workload" in words_of(svg)
     assert len(re.findall(r'aria-roledescription="circle"', svg)) == 6
 
 

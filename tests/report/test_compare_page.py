@@ -113,7 +113,7 @@ def test_the_command_writes_the_page_beside_its_answer(typed: Typed, capsys: pyt
     names = [f"digest-20260304-0{hour}0000" for hour in range(3)]
     assert typed(*names[:2], "--html", "out/page.html") == 0
     said = capsys.readouterr()
-    assert "is worse than" in said.out and said.err == "Page: out/page.html\n"
+    assert "Worse: serial (batch) slower." in said.out and said.err == "Page: out/page.html\n"
     assert "slotwise compare digest-20260304-000000" in Path("out/page.html").read_text(encoding="utf-8")
     assert typed(*names, "--html", "all.html") == 2
     assert "cannot be compared" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""report.html as text and in a real browser: nothing of others' acts in it, and everything in it works."""
+"""report.html as text and in a real browser: foreign text does nothing in it, and everything in it works."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from harness.workload.load import Loaded, Overrides, load_workload
 
 SHIPPED = sorted((shipped() / "workloads").glob("*.yaml"))
 # Traces hold an order in time and no dependencies. Where calls of fixed length always end in the same order, an edge
-# that is not there cannot be told from one that is (docs/import.md); losers and several models are not in it either.
+# that is not there looks like one that is (docs/import.md); losers and several models are not in it either.
 NOT_IN_TRACES = {"best-of-three", "map-reduce", "supersteps", "two-model-cascade"}
 TELLING = [path for path in SHIPPED if path.stem not in NOT_IN_TRACES]
 
@@ -98,7 +98,7 @@ def test_the_graphs_of_shipped_workloads_come_back(path: Path, tmp_path: Path) -
     found = back(run, tmp_path)
     assert set(found.graphs) == set(loaded.graphs)
     for name, graph in loaded.graphs.items():
-        # A fan-out of one cannot be told from a call, so the kinds of nodes are compared where it is none.
+        # A fan-out of one looks like a call, so the kinds of nodes are compared where it is none.
         wide = any(node["over"] and node["width"] == 1 for node in graph.nodes.values())
         assert nx.is_isomorphic(graph, found.graphs[name]) if wide else same(graph, found.graphs[name]), (
             sorted(graph.edges),

@@ -45,7 +45,7 @@ def text_of(progress: LiveProgress | LineProgress) -> str:
 
 
 def engine(width: int = 6, slots: int = 4) -> Engine:
-    """One job of so many equal calls on a server with so many slots."""
+    """One job of equal calls on a server: how many of each."""
     pipelines = (pipeline("digest", node("n", width=width)),)
     return Engine(pipelines, plan_of("p", (queue_of("s", slots),), pipelines), origin="predicted")
 

@@ -153,7 +153,7 @@ def test_every_key_of_the_summary_is_documented(analysis: Analysis) -> None:
 def test_what_numbers_rest_on_stands_below_by_its_kind_and_not_by_its_words() -> None:
     run = scenario({"serial": steady(16)}, origin="emulated")
     notes = (Note("run", "Assumed: by an older Slotwise."), Note("assumed", "A profile is taken for granted."))
-    above, below = terminal(analyse(run._replace(notes=notes))).split("What the emulation rests on")
+    above, below = terminal(analyse(run._replace(notes=notes))).split("Basis of the emulation")
     assert "Assumed: by an older Slotwise." in above
     assert "A profile is taken for granted." in below
 

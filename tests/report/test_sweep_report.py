@@ -1,4 +1,4 @@
-"""What a sweep prints: 80 columns, several models side by side, nothing of others' that acts."""
+"""What a sweep prints: 80 columns, several models side by side, and foreign text that does nothing."""
 
 from __future__ import annotations
 

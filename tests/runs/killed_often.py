@@ -74,7 +74,7 @@ def written(path: Path | None) -> int:
 
 
 def phase_of(path: Path | None, before: int) -> str | None:
-    """Where a process was when it was killed, there having been so many lines; None where it had ended."""
+    """Where a process was when it was killed, after this many lines; None where it had ended."""
     if path is None or not (path / "environment.json").exists():
         return PHASES[0]
     run = read_run(path)
@@ -97,14 +97,14 @@ def only(parent: Path) -> Path | None:
 
 
 def wait(child: int, parent: Path, size: int) -> None:
-    """Wait until there are so many bytes of records, or the child has ended (it stays a zombie)."""
+    """Wait until there are this many bytes of records, or the child has ended (it stays a zombie)."""
     while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         if sum(file.stat().st_size for kind in RECORD_FILES for file in parent.glob(f"*/{kind}.jsonl")) >= size:
             return
 
 
 def main(folder: Path, kills: int) -> Counter[str]:
-    """Kill so many times; raise AssertionError where a run does not end as if undisturbed."""
+    """Kill this many times; raise AssertionError where a run does not end as if undisturbed."""
     virtual.on_fakes(pytest.MonkeyPatch())
     workload = virtual.write_workload(folder)
     undisturbed = virtual.begin(folder / "undisturbed", workload)

@@ -108,7 +108,7 @@ def test_a_damaged_last_line_is_a_note_and_the_rest_is_used(tmp_path: Path) -> N
     found = read_run(path)
     assert found.calls == run.calls[:-1]
     assert found.notes == (
-        Note("records", "calls.jsonl: the last line is damaged and was left out; the run was cut there."),
+        Note("records", "calls.jsonl: the last line is damaged and was left out; the run was interrupted there."),
         Note("run", "a note"),
     )
 

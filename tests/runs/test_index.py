@@ -24,7 +24,7 @@ STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
 def add(root: Path, name: str = "w", *, hours: int = 0, choice: str | None = None, **changes: Any) -> Path:
-    """Write a run of one trial that began so many hours after the first one."""
+    """Write a run of one trial that began this many hours after the first one."""
     at = STARTED + timedelta(hours=hours)
     run = make.run(trials=(make.trial(),))._replace(started_at=at.isoformat(), name=name, **changes)
     with RunFolder.create(root, name, at) as folder:

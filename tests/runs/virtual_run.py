@@ -153,7 +153,7 @@ def by_trial(run: Run) -> dict[tuple[str, int], list[Any]]:
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, lines: int, part: float) -> None:
-    """Have the process die after so many lines of records, having written this part of the next one."""
+    """Have the process die after this many lines of records, having written this part of the next one."""
     left = lines
 
     def append(self: RunFolder, kind: str, record: dict[str, Any]) -> None:

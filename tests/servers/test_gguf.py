@@ -58,10 +58,10 @@ def test_every_cut_is_told_as_such(tmp_path: Path, gguf_bytes: Writer) -> None:
     path = tmp_path / "cut.gguf"
     for end in range(4, len(data)):
         path.write_bytes(data[:end])
-        with pytest.raises(UserError, match=r"cut\.gguf: the GGUF header is cut or damaged"):
+        with pytest.raises(UserError, match=r"cut\.gguf: the GGUF header is truncated or damaged"):
             read_gguf(path)
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"cut\.gguf: the file is cut: its last tensor begins after its end"):
+    with pytest.raises(UserError, match=r"cut\.gguf: the file is truncated: its last tensor begins after its end"):
         read_gguf(path)
     path.write_bytes(data + DATA)
     read_gguf(path)
@@ -73,7 +73,7 @@ def test_every_cut_is_told_as_such(tmp_path: Path, gguf_bytes: Writer) -> None:
         (b"", r"not a GGUF file \(an empty file\)"),
         (b"PK\x03\x04zip", r"not a GGUF file \(starts with b'PK\\x03\\x04' instead of b'GGUF'\)"),
         (b"GGUF\x00\x00\x00\x03" + bytes(16), r"GGUF version 50331648, expected 2 or 3"),
-        (b"GGUF\x03\x00\x00\x00" + b"\xff" * 16, r"the GGUF header is cut or damaged"),
+        (b"GGUF\x03\x00\x00\x00" + b"\xff" * 16, r"the GGUF header is truncated or damaged"),
     ],
 )
 def test_other_files(tmp_path: Path, content: bytes, message: str) -> None:

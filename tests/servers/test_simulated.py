@@ -324,7 +324,7 @@ def test_what_a_client_makes_of_each_fault(serve: Serve, stream: bool) -> None:
 
     outcomes = {
         "503": ("rejected", "503: server busy, please try again. maximum pending requests exceeded"),
-        "cut": ("error", "the server cut the connection"),
+        "cut": ("error", "the server closed the connection"),
         "malformed": ("error", "the answer is no JSON"),
         "delay": ("ok", ""),
         None: ("ok", ""),

@@ -26,14 +26,14 @@ BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
 @pytest.mark.parametrize(
     ("note", "text"),
     [
-        (SearchInterrupted(), "Interrupted: this is the best of what had been looked at by then."),
-        (LateInAnswer(0.1), "10 % of the calls are given up at the workload's timeout_s, in the answer itself."),
+        (SearchInterrupted(), "Interrupted: this is the best of the candidates that had been tried."),
+        (LateInAnswer(0.1), "10 % of the calls reach the workload's timeout_s while their answer is written."),
         (
             LateInQueue(1, 0.25),
             "1 candidate would lose calls to the workload's timeout_s while they wait in the server's queue (up to "
             "25 % of them).",
         ),
-        (NothingToCompare(), "Prediction only: there is nothing to compare it with by measurement."),
+        (NothingToCompare(), "Prediction only: there is no other candidate to compare it with."),
         (
             BudgetTooShort(1.0, 90.0),
             "Prediction only: a budget of 1.00 s is too short to confirm it, which takes about 90.0 s at least "
@@ -41,8 +41,8 @@ BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
         ),
         (
             TooFewRepeats(1, BUDGET),
-            "Prediction only: the measurement ended after 1 repeat; the 2 repeats that it takes would have taken about "
-            "30.0 s, and 12.0 s of 60.0 s was left.",
+            "Prediction only: the measurement ended after 1 repeat; the 2 repeats that are needed would have taken "
+            "about 30.0 s, and 12.0 s of 60.0 s was left.",
         ),
         (
             TooFewRepeats(0, BUDGET._replace(repeats=1, left_s=-1.0)),
@@ -61,13 +61,13 @@ def test_every_note(note: RecommendationNote, text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (Change("twice the users", True, ("a",)), "Twice the users: the answer stays."),
-        (Change("twice the users", False, ()), "Twice the users: no candidate is left whose jobs end well."),
+        (Change("twice the users", True, ("a",)), "Twice the users: the answer stays the same."),
+        (Change("twice the users", False, ()), "Twice the users: jobs fail under every candidate."),
         (Change("twice the users", False, ("a", "b")), 'Twice the users: the answer becomes "a" and "b".'),
         (
             Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", misses_goal=True),
-            'Twice the users: the answer becomes "b"; "a" would take 1.25 (batch) and 0.50 (interactive) times its '
-            "time, and miss a goal.",
+            'Twice the users: the answer becomes "b"; "a" would take 1.25 (batch) and 0.50 (interactive) times as '
+            "long, and miss a goal.",
         ),
         (
             Change("twice the users", False, ("b",), ratios=(1.25, 0.5), answer="a", fails=True),
@@ -86,7 +86,7 @@ def test_every_change(change: Change, text: str) -> None:
 
 def test_a_change_on_the_only_path_does_not_name_it() -> None:
     change = Change("twice the users", False, ("b",), ratios=(1.25,), answer="a")
-    assert change_text(change, ("batch",)).endswith('; "a" would take 1.25 times its time.')
+    assert change_text(change, ("batch",)).endswith('; "a" would take 1.25 times as long.')
 
 
 def test_relief_is_said_whether_it_helps_or_not() -> None:
@@ -94,5 +94,5 @@ def test_relief_is_said_whether_it_helps_or_not() -> None:
         'One person at a time: they are met, with "a" and "b".',
     )
     assert goal_sentences(Relief("One person at a time", ())) == (
-        "One person at a time: no candidate that was kept meets them either.",
+        "One person at a time: none of the best candidates meets them either.",
     )

@@ -107,7 +107,7 @@ CASES = {
     ),
     "enough more than there are": (
         nodes(f"a: {INLINE}, over: d, enough: 3}}") + "inputs: {d: {list: [x, y]}}\n",
-        'w.yaml:8:69: node "a": expected at most 2, because there are no more items, found 3',
+        'w.yaml:8:69: node "a": expected at most 2, the number of items, found 3',
     ),
     "enough without a fan-out": (
         nodes(f"a: {INLINE}, enough: 3}}"),

@@ -42,7 +42,8 @@ CASES = {
     "on a fan-out": (
         chat(f"a: {ANSWERS}, over: docs}}"),
         "w.yaml:8:52: pipelines.p.nodes.a: `over` and `answers` do not go together: a fan-out has several answers; "
-        "give the node that puts them together `answers`",
+        "give the node that puts them together `answers`\n"
+        'w.yaml:8:73: node "a" fans out: no input "docs"; there is none',
     ),
     "on two nodes of one job": (
         chat(f"a: {ANSWERS}}}\nb: {ANSWERS}, after: [a]}}"),

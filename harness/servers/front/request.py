@@ -171,7 +171,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ApiError(400, f'option "{key}" must be of type float32')
         elif key == "stop":
-            # Ollama wants an array; a lone string is what people write, and harmless
+            # Ollama wants an array; a single string is what people write, and harmless
             value = [value] if isinstance(value, str) else value
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise ApiError(400, f'option "{key}" must be of an array of strings')

@@ -21,9 +21,9 @@ __all__ = ["MeasureSpec", "Workload", "json_schema", "without_credentials"]
 class MeasureSpec(Spec):
     """How often."""
 
-    repeats: PositiveInt = Field(default=5, le=1000, description="Recorded repeats of every candidate.", examples=[5])
+    repeats: PositiveInt = Field(default=5, le=1000, description="Measured repeats of each candidate.", examples=[5])
     warmup: Annotated[int, Field(ge=0, le=20)] = Field(
-        default=1, description="Repeats before them that are not recorded.", examples=[1]
+        default=1, description="Warm-up repeats, discarded.", examples=[1]
     )
 
 
@@ -53,21 +53,25 @@ class Workload(Spec):
     agents: Table[AgentSpec] = Field(
         default_factory=FrozenDict, description="Agents of this workload, before those of agents/."
     )
-    inputs: Table[Input] = Field(default_factory=FrozenDict, description="What nodes fan out over and templates name.")
+    inputs: Table[Input] = Field(
+        default_factory=FrozenDict, description="Inputs, which nodes fan out over and templates name."
+    )
     servers: Table[ServerSpec] = Field(
         default_factory=FrozenDict, description="The servers to choose from; left out: the embedded engine."
     )
     machines: Table[MachineSpec] = Field(
         default_factory=FrozenDict,
-        description="What is known of the machines that servers name; written, it has all of them.",
+        description="Facts about the machines that servers name; if given, all of them are in it.",
     )
     compare: Table[Candidate] = Field(
         default_factory=FrozenDict,
-        description="Candidates: a concurrency policy or a routing each; left out: the standard set.",
+        description="The candidates, each a concurrency policy or a routing; left out: the standard set.",
     )
     measure: MeasureSpec = Field(default=MeasureSpec(), description="Repeats and warm-up.")
-    seed: int = Field(default=0, description="Seed of everything drawn.", examples=[7])
-    timeout_s: PositiveSeconds = Field(default=300.0, description="Give any call up after this long.", examples=[120])
+    seed: int = Field(default=0, description="Seed of all random draws.", examples=[7])
+    timeout_s: PositiveSeconds = Field(
+        default=300.0, description="Time limit of every call, after which it is given up.", examples=[120]
+    )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the workload as plain data, as it was written: without what was left out and what is null.

@@ -65,7 +65,7 @@ class UntilSpec(Spec):
     )
     node: Inner | None = Field(
         default=None,
-        description="The node whose answer is looked at; left out: the last one of the sub-pipeline.",
+        description="The node whose answer decides; left out: the last one of the sub-pipeline.",
         examples=["critic"],
     )
 
@@ -202,7 +202,7 @@ class NodeSpec(Spec):
     )
     losers: Literal["cancel", "run"] = Field(
         default="cancel",
-        description="Calls in flight that `need` or `enough` wants no more: cancelled, or left to run.",
+        description="What happens to calls in flight that are no longer needed: cancelled, or left to run.",
         examples=["run"],
     )
     branch: Branch | None = Field(
@@ -215,7 +215,7 @@ class NodeSpec(Spec):
         default=None, description="A bounded loop over this node.", examples=[{"max": 3, "until": 0.4}]
     )
     timeout_s: PositiveSeconds | None = Field(
-        default=None, description="Give one attempt up after this long.", examples=[20]
+        default=None, description="Time limit of one attempt, after which it is given up.", examples=[20]
     )
     retry: RetrySpec | None = Field(
         default=None, description="Try failed calls again.", examples=[{"times": 2, "backoff_s": 0.5}]

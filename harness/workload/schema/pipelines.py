@@ -58,14 +58,16 @@ class PipelineSpec(Spec):
         examples=[{"turns": 6, "think_s": 5, "reuse_prefix": True}],
     )
     goal: Goal | None = Field(
-        default=None, description="Interactive paths: what is wanted.", examples=[{"first_token_s": 1.0, "p95_s": 6}]
+        default=None, description="Interactive paths: the goals.", examples=[{"first_token_s": 1.0, "p95_s": 6}]
     )
     priority: Priority = Field(
-        default=0, description="Of its nodes, unless they have one: higher goes first on a server.", examples=[1]
+        default=0,
+        description="Priority of its nodes, unless they have their own: higher goes first on a server.",
+        examples=[1],
     )
     nodes: Table[NodeSpec] = Field(
         min_length=1,
-        description="The graph: a node starts when all of `after` are done.",
+        description="The graph: a node starts when all nodes in its `after` are done.",
         examples=[{"reply": {"agent": "chat"}}],
     )
 

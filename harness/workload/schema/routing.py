@@ -50,7 +50,7 @@ def _named(kind: Literal["concurrency", "scheduling"]) -> AfterValidator:
 
 
 def _names(kind: Literal["concurrency", "scheduling"]) -> WithJsonSchema:
-    own = {"type": "string", "pattern": f"^{_NAME}$", "description": "One of your own (--policies FILE)."}
+    own = {"type": "string", "pattern": f"^{_NAME}$", "description": "A policy of your own (--policies FILE)."}
     return WithJsonSchema({"anyOf": [{"enum": list(getattr(STANDARD, kind))}, own]})
 
 
@@ -132,7 +132,7 @@ class Routing(Spec):
         default=None,
         description=(
             "A server, or a server per PIPELINE or PIPELINE.NODE; instead of one server a placement policy "
-            "(`least-loaded`, `affinity`) with several. Left out: the server with most slots."
+            "(`least-loaded`, `affinity`) with several. Left out: the server with the most slots."
         ),
         examples=[
             "four-slot",

@@ -53,7 +53,7 @@ def _a_size(text: str) -> str:
 
 
 class MachineSpec(Spec):
-    """What is known of a machine, or of one GPU, that servers name with `machine`."""
+    """A machine, or one GPU, that servers name with `machine`."""
 
     profile: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
@@ -97,12 +97,12 @@ class ServerBase(Spec):
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
 
-    slots: PositiveInt = Field(default=1, le=64, description="Calls it generates at the same time.", examples=[4])
+    slots: PositiveInt = Field(default=1, le=64, description="Calls that it serves at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens.", examples=[4096]
     )
     starts_per_s: PositiveSeconds | None = Field(
-        default=None, description="Pace request starts to this rate.", examples=[5]
+        default=None, description="Most requests started per second.", examples=[5]
     )
     machine: Name | None = Field(
         default=None,
@@ -310,18 +310,18 @@ class SimulatedServer(ServerBase):
     assume: Annotated[Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], AfterValidator(FrozenDict)] = (
         Field(
             default_factory=FrozenDict,
-            description="Values that the profile does not know, by their key in it.",
+            description="Values that the profile lacks, by their key in it.",
             examples=[{"prefill_s_per_token": 0.002}],
         )
     )
     extrapolate: bool = Field(
         default=False,
-        description="Derive a number of slots that the profile lacks from the nearest that it has.",
+        description="Extrapolate a number of slots that the profile lacks from the nearest that it has.",
         examples=[True],
     )
     threads: Threads | None = Field(
         default=None,
-        description="Which of the profile's servers: `half` of the cores, or measured with so many.",
+        description="Which of the profile's servers: `half` of the cores, or the number of threads that they had.",
         examples=["half"],
     )
     speed_up: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
@@ -333,10 +333,8 @@ class SimulatedServer(ServerBase):
         examples=[{"503": 0.1, "cut": 0.05}],
         json_schema_extra={"propertyNames": {"enum": list(FAULTS)}},
     )
-    fault_seed: int = Field(
-        default=0, description="Seed of who meets a fault, and of the profile's noise.", examples=[7]
-    )
-    fault_delay_s: Seconds = Field(default=5.0, description="How long `delay` holds a call up.", examples=[5])
+    fault_seed: int = Field(default=0, description="Seed of the faults and of the profile's noise.", examples=[7])
+    fault_delay_s: Seconds = Field(default=5.0, description="How long `delay` delays a call.", examples=[5])
 
     @property
     def model(self) -> str:

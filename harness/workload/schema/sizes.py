@@ -38,9 +38,7 @@ __all__ = [
 ]
 
 Positive = PositiveSeconds
-Most = Annotated[
-    Positive | None, Field(description="Cut at the top: what is drawn above this becomes this.", examples=[200])
-]
+Most = Annotated[Positive | None, Field(description="Upper limit: larger values are set to it.", examples=[200])]
 
 
 class LognormalShape(Spec):
