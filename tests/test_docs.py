@@ -13,6 +13,9 @@ import typer.main
 
 from harness.cli.app import _main, command_line
 from harness.core.policies import KINDS, STANDARD, PolicyKind
+from harness.report.answer import answer_lines
+from harness.report.summary import read_analysis
+from harness.wording.run_answer import run_answer
 from harness.workload.load import load_workload
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +82,13 @@ def test_every_policy_says_what_it_does_and_is_in_the_docs(kind: PolicyKind) -> 
 def test_every_shipped_workload_is_in_the_readme_and_loads(path: Path) -> None:
     load_workload(path)
     assert f"workloads/{path.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_the_answer_of_the_gallerys_run() -> None:
+    path = ROOT / "reports/gallery/research-digest/summary.json"
+    answer = run_answer(read_analysis(path.read_bytes(), str(path)), "slotwise report DIR")
+    shown = "\n".join(line.plain for line in answer_lines(answer))
+    assert f"```\n{shown}\n```" in (ROOT / "README.md").read_text(encoding="utf-8"), shown
 
 
 def test_the_readmes_first_steps_work(
