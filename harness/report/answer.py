@@ -178,7 +178,10 @@ def _table(table: AnswerTable, most: int, width: int) -> Iterator[_Line]:
     left_out = len(table.rows) - len(rows)
     hidden = len(table.columns) - len(shown)
     if left_out or hidden:
-        what = [*([count(left_out, "more candidate")] if left_out else []), *([count(hidden, "more column")] if hidden else [])]
+        what = [
+            *([count(left_out, "more candidate")] if left_out else []),
+            *([count(hidden, "more column")] if hidden else []),
+        ]
         yield _Line(f"  {' and '.join(what)}: --full", "dim")
 
 

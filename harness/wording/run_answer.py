@@ -108,7 +108,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
         if analysis.choice.tie is None:
-            yield f"Of those that meet the goals, the fastest on {_on(analysis, 'batch')}."
+            yield f"It is the fastest on {_on(analysis, 'batch')} of those that meet the goals."
         else:
             yield f"It meets the goals. No other that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
@@ -312,7 +312,7 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
-    return AnswerPart("Details", (_more(again, "--full", "prints all details"),))
+    return AnswerPart("Details", (_more(again, "--full", "prints the whole report"),))
 
 
 def _more(again: str, option: str, what: str) -> AnswerLine:
