@@ -42,8 +42,8 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
     notes = []
     if held is not None:
         where += (
-            f" Held-out error: {percent(held.median_error)} (median of {held.calls} calls), {percent(held.worst_error)} "
-            "at worst."
+            f" Held-out error: {percent(held.median_error)} (median of {held.calls} calls), "
+            f"{percent(held.worst_error)} at worst."
         )
     drifted = [
         f"{setting.drift:+.0%} with {count(int(slots), 'slot')}"
