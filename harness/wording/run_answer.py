@@ -114,7 +114,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif kind == "compromise":
         missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
         first = "No candidate meets every goal, and none" if missed else "No candidate"
-        yield f"{first} is best on both paths. This one has the smallest worst slowdown."
+        yield f"{first} is best on both paths. This one loses least on its worse path."
     elif kind == "both":
         yield "It is within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:

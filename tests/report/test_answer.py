@@ -182,7 +182,7 @@ def test_one_repeat_settles_nothing() -> None:
 def test_candidates_that_lose_jobs_are_passed_over_and_named() -> None:
     lines = first_screen("jobs fail")
     assert lines[0] == '! Failed under "batched": 1 of 10 jobs.'
-    assert part_of(lines, "Why") == 'Jobs failed under "batched", so it is passed over.'
+    assert part_of(lines, "Why") == 'Jobs failed under "batched", so it is excluded.'
 
 
 def test_what_is_missing_stands_above_the_answer() -> None:
@@ -193,7 +193,7 @@ def test_what_is_missing_stands_above_the_answer() -> None:
 def test_a_compromise_names_both_costs() -> None:
     lines = first_screen("a compromise")
     assert lines[0] == "Run 2 servers: digest batched (4 slots), chat serially (1 slot)."
-    assert part_of(lines, "Why").startswith("No candidate is best on both paths. This one's largest slowdown")
+    assert part_of(lines, "Why").startswith("No candidate is best on both paths. This one loses least")
     assert part_of(lines, "Instead") == (
         'With "batched" digest takes 10 % less time, but chat replies take 2.0x as long. '
         "Choose it if digest matters more."

@@ -97,7 +97,7 @@ def test_a_probe_marks_the_level_beyond_which_nothing_is_gained() -> None:
 
 def test_two_servers_are_held_against_each_other_and_other_slots_are_a_warning() -> None:
     lines = screen(levels_answer([ONE, FOUR]))
-    assert lines[0] == "! second has 2 slots, not the 4 asked for."
+    assert lines[0] == "! second has 2 slots, not the 4 requested."
     assert '"second" reaches 46 % more than "everyday".' in part_of(lines, "Why")
     same = FOUR._replace(rows=ONE.rows)
     assert screen(levels_answer([ONE, same]))[1].startswith('Use "everyday", send calls serially')
