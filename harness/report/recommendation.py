@@ -230,7 +230,7 @@ def _front(points: Sequence[Point], paths: Sequence[str], why: str) -> Section:
         ]
         memory = [] if not known else ["-" if point.memory_bytes is None else size(point.memory_bytes)]
         rows.append((point.candidate, *map(_time, point.times_s), *memory, ", ".join(remarks)))
-    what = " against ".join(f"{path} time" for path in paths) + (" against memory" if known else "")
+    what = " and ".join([*(f"{path} time" for path in paths), *(["memory"] if known else [])])
     title = f"Pareto front: {what} (means over the seeds)"
     return Section(
         title, lead=(why,) if why else (), table=_Table(header, tuple(rows)), key="front", short="Pareto front"

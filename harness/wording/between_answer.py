@@ -55,7 +55,9 @@ def _basis(runs: Sequence[Summary]) -> Iterator[str]:
     """Say what the runs ran on: what they have in common once."""
     servers = [server for run in runs for server in run.run.servers]
     yield " + ".join(dict.fromkeys(server.model for server in servers if server.model)) or "no model"
-    yield " + ".join(dict.fromkeys(server.version.partition(" ")[0] for server in servers if server.version))
+    # Of a prediction the version says `model of NAME`.
+    versions = (server.version.removeprefix("model of ").partition(" ")[0] for server in servers)
+    yield " + ".join(dict.fromkeys(filter(None, versions)))
     yield " / ".join(dict.fromkeys(str(run.run.machine["cpu"]) for run in runs if "cpu" in run.run.machine))
     yield " and ".join(dict.fromkeys(run.run.origin for run in runs))
 

@@ -55,7 +55,7 @@ def _notice(notice: BetweenNotice, found: Between) -> str:
         case OnlyInOne("neither", candidates):
             return f"Not compared, because neither run has results of them: {', '.join(candidates)}."
         case OnlyInOne(run, candidates):
-            return f"Not compared, because they are only {run}: {', '.join(candidates)}."
+            return f"Not compared, because only one run has them ({run}): {', '.join(candidates)}."
         case _:
             # Of what is not wrong a sentence; the rest is in the run's report.
             text = notice.text if notice.wrong else _SENTENCE.split(notice.text, maxsplit=1)[0]

@@ -29,7 +29,7 @@ HELD_OUT = "held-out error"  # the fact of a predicted run's machine
 
 
 def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Sequence[str] = ()) -> tuple[Note, ...]:
-    """Say on which profile it was predicted, and how wrong that was on calls that it was not fitted to.
+    """Say on which profile it was predicted, and its held-out error.
 
     Args:
         profile: of the machine.
@@ -42,7 +42,7 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
     notes = []
     if held is not None:
         where += (
-            f" On {held.calls} calls that it was not fitted to it was off by {percent(held.median_error)} (median), "
+            f" Held-out error: {percent(held.median_error)} (median of {held.calls} calls), "
             f"{percent(held.worst_error)} at worst."
         )
     drifted = [

@@ -108,17 +108,22 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
+<<<<<<< HEAD
         meeting = sum(_meets(candidate) for candidate in analysis.candidates)
         if meeting == 1:
             yield "It is the only one that meets the goal."
         elif analysis.choice.tie is None:
             yield f"Of the {meeting} that meet the goal, it is the fastest on {_on(analysis, 'batch')}."
+=======
+        if analysis.choice.tie is None:
+            yield f"It is the fastest on {_on(analysis, 'batch')} of those that meet the goals."
+>>>>>>> words
         else:
             yield f"It meets the goal. No other that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
         missed = any(goal.state == "missed" for c in analysis.candidates for s in c.pipelines for goal in s.goals)
         first = "No candidate meets every goal, and none" if missed else "No candidate"
-        yield f"{first} is best on both paths. This one has the smallest worst slowdown."
+        yield f"{first} is best on both paths. This one loses least on its worse path."
     elif kind == "both":
         yield "It is within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
@@ -388,7 +393,16 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
+<<<<<<< HEAD
     return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
+=======
+    return AnswerPart("Details", (_more(again, "--full", "prints the whole report"),))
+
+
+def _more(again: str, option: str, what: str) -> AnswerLine:
+    """Return a command with an option; where the command is the one that was typed, a sentence about the option."""
+    return AnswerLine(f"{again} {option}", code=True) if again else AnswerLine(f"This command with {option} {what}.")
+>>>>>>> words
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -211,9 +211,9 @@ def room_text(longest: LongestCall, need: MemoryNeed) -> str:
         return ""
     text = (
         f"The longest call needs {_about(longest)}{longest.needed} of the {longest.context_tokens} tokens of a slot: "
-        f"context_tokens {longest.enough} would do"
+        f"context_tokens {longest.enough} is enough"
     )
-    return f"{text}, and take {size(saved)} less for each slot." if saved else f"{text}."
+    return f"{text}, and saves {size(saved)} per slot." if saved else f"{text}."
 
 
 def _about(call: LongestCall) -> str:

@@ -76,7 +76,7 @@ def _why(sweep: Sweep) -> str:
         case "flat":
             return ""
         case "queue":
-            return f"More calls than the {count(sweep.slots_found or 0, 'slot')} only wait in its queue."
+            return f"More than {count(sweep.slots_found or 0, 'call')} at once only wait in its queue."
         case "most":
             return f"It ended at {sweep.most}, the most that was requested (--most)."
     assert last is not None

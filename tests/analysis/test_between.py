@@ -44,7 +44,7 @@ def test_slower_and_faster_are_told_apart_per_candidate_and_path() -> None:
     }
     assert found.verdict == "mixed"
     assert compared(found).sentence == (
-        "b is better than a in some and worse in other respects: slower serial (batch); faster batched (batch)."
+        "b is better than a in some respects and worse in others: slower serial (batch); faster batched (batch)."
     )
     assert found.unpaired is None
 
@@ -77,7 +77,7 @@ def test_other_work_is_refused_by_its_parts() -> None:
 def test_an_older_run_is_compared_by_name_and_it_is_said() -> None:
     found = compare_runs(made(run(), work={}), made(run()), ("a", "b"))
     assert found.unpaired is not None
-    assert "does not say what its work was" in compared(found).notices[0]
+    assert "does not record its work" in compared(found).notices[0]
 
 
 def test_nothing_in_common_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_nothing_in_common_is_refused() -> None:
 def test_a_candidate_that_only_one_has_is_named() -> None:
     one = scenario({"serial": steady(16.0)}, {"serial": steady(2.0)})
     found = compare_runs(made(run()), made(one), ("a", "b"))
-    assert compared(found).notices == ("Candidates only before, and so not compared: batched.",)
+    assert compared(found).notices == ("Not compared, because only one run has them (before): batched.",)
     found = compare_runs(made(one), made(run()), ("a", "b"))
     assert compared(found).notices == ("Candidates only now, and so not compared: batched.",)
     plan = Plan("split", (), ())
@@ -119,7 +119,7 @@ def test_jobs_that_begin_to_fail_are_a_regression() -> None:
     found = compare_runs(made(whole), made(broken), ("a", "b"))
     assert verdicts(found)["serial", "batch"] == "now fails"
     assert found.verdict == "regression"
-    assert compared(found).notices == ("b: serial: 1 of 25 jobs did not end well; it is in no time below.",)
+    assert compared(found).notices == ("b: serial: 1 of 25 jobs failed; it is excluded from all times below.",)
     assert compare_runs(made(broken), made(whole), ("a", "b")).verdict == "improvement"
 
 
@@ -167,7 +167,7 @@ def test_what_is_different_stands_above_the_numbers() -> None:
 
 def test_other_origins_are_said() -> None:
     found = compare_runs(made(run()), made(run(), origin="emulated", notes=(Note("run", "Said."),)), ("a", "b"))
-    assert compared(found).notices == ("a is measured and b is emulated: no like with like.", "b: Said.")
+    assert compared(found).notices == ("a is measured and b is emulated: not a like-for-like comparison.", "b: Said.")
 
 
 def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
@@ -175,8 +175,8 @@ def test_a_prediction_has_neither_machine_nor_notes_to_compare() -> None:
     found = compare_runs(made(run()), made(run(), origin="predicted", **facts), ("a", "b"))
     assert compared(found).changed == ()
     assert compared(found).notices == (
-        "a is measured and b is predicted: no like with like. The ratios say how far the prediction is off; "
-        "`slotwise score` says it for every figure.",
+        "a is measured and b is predicted: not a like-for-like comparison. The ratios show the error of the "
+        "prediction; `slotwise score` shows it for every figure.",
     )
     between_two = compare_runs(made(run(), origin="predicted"), made(run(), origin="predicted", **facts), ("a", "b"))
     said = compared(between_two)

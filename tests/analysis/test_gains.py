@@ -22,7 +22,7 @@ def test_each_level_names_its_fastest_against_the_simplest() -> None:
     gains = gains_of(candidates)
     assert gains is not None
     assert gains_text(gains) == (
-        'What more slots gain over "serial". digest: "batched" takes 0.75 times (0.75 to 0.75); chat: nothing.'
+        'Gain of more slots over "serial": digest: "batched" takes 0.75 times (0.75 to 0.75); chat: nothing.'
     )
     assert gains_of(candidates[:1]) is None
 
@@ -33,5 +33,5 @@ def test_the_shipped_levels_are_answered_by_level_and_not_as_alternatives() -> N
     found = analyse(predict(load_workload(path), profile, repeats=3, extrapolate=True).run)
     assert found.levels
     text = said(found).choice[-1]
-    assert re.match(r'What more slots gain over "serial"\. at-once-1[^:]*: nothing; .*at-once-8: "\w+" takes 0\.', text)
+    assert re.match(r'Gain of more slots over "serial": at-once-1[^:]*: nothing; .*at-once-8: "\w+" takes 0\.', text)
     assert not any(verdict.sequels for verdict in found.paths)

@@ -111,7 +111,7 @@ def test_fewer_than_asked_ends_it_where_it_cannot_be_chance() -> None:
     assert ending(sweep((held(2, 4),))) == "held"
     assert ending(sweep((held(3, 4),))) is None
     assert ending(sweep((held(1, 2),), varied="calls")) is None  # a running server has the slots that it has
-    assert "2 slots asked, 1 generated at the same time: the server does not give more." in sweep_sentences(
+    assert "2 slots requested, 1 generated at the same time: the server does not provide more." in sweep_sentences(
         sweep((held(1, 2),), ended="held")
     )
     assert any("(3 of 4)" in said for said in sweep_sentences(sweep((held(3, 4),), ended="most")))
@@ -121,7 +121,7 @@ def test_a_failure_ends_it_and_is_said() -> None:
     found = (*rows(100, 130), row_of(4, (), None, "measured", failure="did not start: no memory"))
     assert ending(sweep(found)) == "failed"
     assert sweep_sentences(sweep(found, ended="failed")) == (
-        "Throughput still rises where this ended: at most 130 tok/s in all, 65.0 tok/s each, first token after 100 ms "
+        "Throughput still rises at the last level: at most 130 tok/s in all, 65.0 tok/s each, first token after 100 ms "
         "with 2 slots.",
         "4 slots: did not start: no memory.",
         "Memory: weights 98.0 MB, each slot of 2048 tokens 41.0 MB (f16, from the header); the 1.0 GB that were "
@@ -139,7 +139,7 @@ def test_what_is_said_of_a_flat_one() -> None:
 
 def test_what_is_said_of_one_that_cannot_be_told() -> None:
     found = sweep(rows(100, 101, noise=(1.0, 1.3, 0.8)), ended="most", most=2)
-    assert sweep_sentences(found)[0].startswith("Throughput is not shown to be flat where this ended: at most ")
+    assert sweep_sentences(found)[0].startswith("Throughput is not shown to be flat at the last level: at most ")
     assert sweep_sentences(found)[1] == "It ended at 2, the most that was requested (--most)."
 
 
@@ -153,7 +153,7 @@ def test_a_running_server_is_left_where_calls_only_wait() -> None:
     assert sweep_sentences(ended)[1:3] == (
         "At 2 calls at once: 130 tok/s in all, 65.0 tok/s each, first token after 100 ms. "
         "With 4: 150 tok/s in all, 37.5 tok/s each, first token after 100 ms.",
-        "More calls than 2 slots only wait for a turn there.",
+        "More than 2 calls at once only wait in its queue.",
     )
     assert ending(found._replace(slots_found=3)) is None
 
@@ -163,7 +163,7 @@ def test_what_is_said_of_a_running_server_and_of_short_answers() -> None:
     found = sweep((row,), varied="calls", slots_found=4, footprint=None, ended="interrupted")
     assert sweep_sentences(found) == (
         "4 slots found: it generated that many calls at the same time.",
-        "Throughput is not shown to be flat where this ended: at most 100 tok/s in all, 100 tok/s each, first token "
+        "Throughput is not shown to be flat at the last level: at most 100 tok/s in all, 100 tok/s each, first token "
         "after 100 ms with 1 call.",
         "Interrupted before the end.",
         "Its memory cannot be predicted: the server does not report the size of weights and KV cache.",

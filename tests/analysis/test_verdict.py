@@ -185,7 +185,7 @@ def test_failures_are_on_top_and_in_no_time() -> None:
     found = analyse(run._replace(calls=(*run.calls, broken), jobs=(*run.jobs, failed)))
     assert said(found).notices[0].text == (
         "batched: 1 of 31 calls failed (1 error; first: HTTP 500: it broke). "
-        "1 of 11 jobs did not end well; it is in no time below."
+        "1 of 11 jobs failed; it is excluded from all times below."
     )
     batched = found.candidates[1].pipelines[0]
     assert (batched.values, batched.jobs_failed, batched.calls_failed) == (10, 1, 1)
@@ -203,7 +203,7 @@ def test_what_was_needed_no_more_is_no_failure() -> None:
     texts = {notice.kind: notice.text for notice in said(analysis).notices}
     assert "failures" not in texts
     assert texts["losers"] == (
-        "Given up because others were enough: serial 2 of 32 calls (1 cancelled on a server, 1 never sent)."
+        "Given up, because enough others had ended: serial 2 of 32 calls (1 cancelled on a server, 1 never sent)."
     )
 
 
@@ -217,7 +217,7 @@ def test_an_answer_that_fits_no_rule_and_a_call_that_was_tried_again_are_told() 
     )
     (text,) = [notice.text for notice in said(analyse(run)).notices if notice.kind == "failures"]
     assert "1 of 31 calls failed (1 rejected; first: 503: full), 1 of them were tried again." in text
-    assert text.endswith(f"1 of 10 jobs did not end well; it is in no time below. First of digest: {error}.")
+    assert text.endswith(f"1 of 10 jobs failed; it is excluded from all times below. First of digest: {error}.")
 
 
 def test_a_cost_that_is_not_known_is_not_none() -> None:
@@ -278,11 +278,11 @@ def test_what_the_numbers_do_not_mean_is_said() -> None:
     assert [(notice.kind, notice.text) for notice in said(found).notices] == [
         ("run", "a note"),
         ("origin", "Emulated: the servers were simulated. No engine was measured."),
-        ("slots", "four-slot: 4 slots asked, 1 found; its numbers are those of the slots found."),
+        ("slots", "four-slot: 4 slots requested, 1 found; its figures are for the slots found."),
         (
             "client",
             "The client could not always keep up: its event loop was late (batched 50 ms; 99th percentile; "
-            "20 ms is the limit), and that is in the times.",
+            "20 ms is the limit). The delay is part of the times.",
         ),
         (
             "busy machine",
@@ -292,7 +292,7 @@ def test_what_the_numbers_do_not_mean_is_said() -> None:
         ),
         (
             "short answers",
-            "20 of 60 answers stopped before the pinned length. Rates go by the tokens really made; "
+            "20 of 60 answers stopped before the requested length. Rates count the tokens that were generated; "
             "times are those of the shorter answers.",
         ),
     ]
@@ -333,7 +333,7 @@ def test_a_pipeline_that_comes_after_another_is_compared_with_it() -> None:
     assert said(found).paths[0].sentences[0] == (
         "chat against digest, which ran before it on the same servers: "
         '0.50 times (0.49 to 0.51) under "serial"; '
-        '1.00 times (0.88 to 1.13), not to be told from equal, under "batched".'
+        '1.00 times (0.88 to 1.13), no measurable difference, under "batched".'
     )
     assert said(found).choice == ('Under "serial", chat takes 0.50 times (0.49 to 0.51) as long as digest.',)
     assert [(s.candidate, s.comparison.relation) for s in found.paths[0].sequels] == [

@@ -58,7 +58,7 @@ def test_the_longest_call_that_does_not_fit_names_itself(tmp_path: Path) -> None
     assert not long.fits
     assert "Set context_tokens to 2304" in too_long_text(long)
     known = MemoryNeed(0, 1000.0, None, *MADE_UP)
-    assert room_text(short, known).endswith("context_tokens 256 would do, and take 1.8 MB less for each slot.")
+    assert room_text(short, known).endswith("context_tokens 256 is enough, and saves 1.8 MB per slot.")
     assert room_text(long, known) == ""
 
 

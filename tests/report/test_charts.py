@@ -183,7 +183,7 @@ def test_a_chart_says_whether_it_shows_means_or_medians(long_names: tuple[Run, A
         "first-token": "each the median of its jobs",
         "time-split": "means of all jobs",
         "latency": "the median is at 50 %",
-        "node-split": "means over the calls",
+        "node-split": "means over the successful calls",
     }.items():
         if name in svgs:
             assert told in words_of(svgs[name])

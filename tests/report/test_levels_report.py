@@ -38,7 +38,7 @@ def test_one_server() -> None:
 def test_two_servers_side_by_side_with_what_is_missing_and_short() -> None:
     assert printed(ONE, FOUR) == (
         "A: everyday  slots: 1 found (measured)\n"
-        "B: second  slots: 2 found, 4 asked (measured)  not what was asked for\n"
+        "B: second  slots: 2 found, 4 requested (measured)  not what was requested\n"
         "\n"
         "            wall     wall     all     all    each    each    queue    queue\n"
         "  calls    clock    clock   tok/s   tok/s   tok/s   tok/s     wait     wait\n"
@@ -47,8 +47,8 @@ def test_two_servers_side_by_side_with_what_is_missing_and_short() -> None:
         "      1   4.00 s   5.00 s    25.0    20.0    26.5    21.0      0 s        -\n"
         "      2   8.00 s        -    25.0       -    26.5       -   2.00 s        -\n"
         "      4   16.0 s   11.0 s    25.0    36.4    26.5       -   6.00 s   500 ms\n"
-        "second: 3 answers stopped before the pinned length; rates go by the tokens\n"
-        "really made."
+        "second: 3 answers stopped before the requested length; rates count the tokens\n"
+        "generated."
     )
 
 
