@@ -67,7 +67,7 @@ def held_out_fact(profiles: Sequence[Profile]) -> dict[str, str]:
     if len(known) < len(profiles):
         return {}
     worst = max(known, key=lambda held: held.median_error)
-    return {HELD_OUT: f"{percent(worst.median_error)} (median of {count(worst.calls, 'call')})"}
+    return {HELD_OUT: f"{percent(worst.median_error)} (median of {worst.calls}), {percent(worst.worst_error)} at worst"}
 
 
 def about_score(last: Mapping[str, Any] | None) -> tuple[Note, ...]:

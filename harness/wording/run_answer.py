@@ -21,12 +21,12 @@ from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
+from harness.wording.to_do import to_do
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
 
-_MOST_PARTS = 3  # of the time, in one sentence
-_MOST_COMMANDS = 2  # servers whose commands are shown
+_MOST_PARTS = 2  # of the time, in one sentence, beside one that goes the other way
 
 
 def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None = None) -> Answer:
@@ -53,7 +53,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
     parts = (
         part("Why", *_why(analysis, name)),
         part("Instead", *_instead(analysis)),
-        AnswerPart("Do this", tuple(_do(analysis, name, again))),
+        AnswerPart("Do this", tuple(to_do(analysis, name, again))),
         AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
         _details(again),
     )
@@ -108,16 +108,11 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
-<<<<<<< HEAD
         meeting = sum(_meets(candidate) for candidate in analysis.candidates)
         if meeting == 1:
             yield "It is the only one that meets the goal."
         elif analysis.choice.tie is None:
             yield f"Of the {meeting} that meet the goal, it is the fastest on {_on(analysis, 'batch')}."
-=======
-        if analysis.choice.tie is None:
-            yield f"It is the fastest on {_on(analysis, 'batch')} of those that meet the goals."
->>>>>>> words
         else:
             yield f"It meets the goal. No other that does is measurably faster on {_on(analysis, 'batch')}."
     elif kind == "compromise":
@@ -162,7 +157,12 @@ def _parts(analysis: Analysis, name: str, other: str, pipeline: str) -> str:
     found = difference(analysis.by_name[name], analysis.by_name[other], pipeline)
     if not found.agrees or not found.parts:
         return ""
-    return f"mostly {found.parts[0]}" if len(found.parts) == 1 else listed(found.parts[:_MOST_PARTS])
+    way, other = ("more", "less") if found.mean_s > 0 else ("less", "more")
+    same = [part for part in found.parts if f" {way} " in part][:_MOST_PARTS]
+    against = [part for part in found.parts if f" {other} " in part][:1]
+    if not same:
+        return ""
+    return f"{listed(same)}{f', against {against[0]}' if against else ''}"
 
 
 def _gains(analysis: Analysis) -> Iterator[str]:
@@ -237,9 +237,9 @@ def _instead(analysis: Analysis) -> Iterator[str]:
         for name, comparisons in able.items()
         if "worse" in {found.relation for found in comparisons.values()}
     ]
-    if worse:
-        costs = [f'"{name}" costs {(ratio - 1) * 100:.0f} % more time' for ratio, name in sorted(worse)]
-        yield f"Nothing is faster: {listed(costs)}."
+    for _, name in sorted(worse)[:1]:
+        costs = [_instead_of(analysis, name, path) for path in able[name]]
+        yield f'Nothing is faster. With "{name}" {listed(costs)}.'
 
 
 def _instead_of(analysis: Analysis, name: str, path: Path) -> str:
@@ -264,37 +264,6 @@ def _misses(analysis: Analysis, name: str) -> bool:
     return _meets(analysis.by_name[analysis.choice.candidate or ""]) and not _meets(analysis.by_name[name])
 
 
-# --- what to do -------------------------------------------------------------------------------------------------------
-
-
-def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
-    settings = next((one for one in analysis.choice.settings if one.candidate == name), None)
-    if settings is None:
-        return
-    servers = analysis.by_name[name].servers
-    if len(settings.shell) > _MOST_COMMANDS:
-        yield AnswerLine(f"The commands of the {len(servers)} servers:")
-        yield AnswerLine(f"{again} --settings serve", code=True)
-    else:
-        for number, line in enumerate(settings.shell):
-            if len(settings.shell) > 1:
-                yield AnswerLine(_whose(analysis, name, number, line))
-            yield AnswerLine(line.partition("  # ")[0], code=True)
-    if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
-        yield AnswerLine("The limit on calls is for your program; its code:")
-        yield AnswerLine(f"{again} --settings asyncio", code=True)
-
-
-def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
-    """Say what a server is for, and where it listens, by the command that starts it."""
-    candidate = analysis.by_name[name]
-    use = candidate.servers[number]
-    mine = [summary.pipeline for summary in candidate.pipelines if use.server in summary.servers]
-    address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
-    on = f" on {use.machine}" if use.machine else ""
-    return f"For {listed(mine) if mine else use.server}{on}, at {address or 'the usual address'}:"
-
-
 # --- how sure ---------------------------------------------------------------------------------------------------------
 
 
@@ -302,8 +271,8 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
     if run.origin == "predicted":
         error = facts.get(HELD_OUT)
-        known = f"on calls new to its profile it was off by {error}" if error else "how far it is off is not known"
-        yield f"Predicted, not measured: {known}."
+        known = f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
+        yield f"Predicted, not measured. {known}."
     elif run.origin == "emulated":
         yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):
@@ -393,16 +362,7 @@ def _file(command: str) -> str:
 
 
 def _details(again: str) -> AnswerPart:
-<<<<<<< HEAD
     return AnswerPart("Details", (AnswerLine(f"{again} --full", code=True),))
-=======
-    return AnswerPart("Details", (_more(again, "--full", "prints the whole report"),))
-
-
-def _more(again: str, option: str, what: str) -> AnswerLine:
-    """Return a command with an option; where the command is the one that was typed, a sentence about the option."""
-    return AnswerLine(f"{again} {option}", code=True) if again else AnswerLine(f"This command with {option} {what}.")
->>>>>>> words
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -417,10 +377,11 @@ def _on(analysis: Analysis, path: Path) -> str:
 def _subject(analysis: Analysis, path: Path) -> Subject:
     """Name what takes time on a path."""
     pipelines = next(verdict.pipelines for verdict in analysis.paths if verdict.path == path)
-    named = listed(pipelines) if len(pipelines) <= 2 else ""
+    one = pipelines[0] if len(pipelines) == 1 else ""
     if path == "interactive":
-        return Subject(f"replies of {named}" if named else "replies", plural=True)
-    return Subject(f"a job of {named}" if named else "the batch path")
+        return Subject(f"{one} replies" if one else "replies", plural=True)
+    article = "an" if one[:1].lower() in tuple("aeiou") else "a"
+    return Subject(f"{article} {one} job" if one else "the batch path")
 
 
 def _or(names: Sequence[str]) -> str:

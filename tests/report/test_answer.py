@@ -204,11 +204,7 @@ def test_what_is_missing_stands_above_the_answer() -> None:
 def test_a_compromise_names_both_costs() -> None:
     lines = first_screen("a compromise")
     assert lines[0] == "Run 2 servers: digest batched (4 slots), chat serially (1 slot)."
-<<<<<<< HEAD
-    assert part_of(lines, "Why").startswith("No candidate is best on both paths. This one has")
-=======
     assert part_of(lines, "Why").startswith("No candidate is best on both paths. This one loses least")
->>>>>>> words
     assert part_of(lines, "Instead") == (
         '"batched": a job of digest takes 13.0 s instead of 14.5 s, but replies of chat take 2.00 s instead of 1.00 s. '
         "Choose it if digest matters more."

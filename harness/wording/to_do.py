@@ -1,0 +1,59 @@
+"""What to do, of an answer: the commands that start the servers, and where the code of the limits is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.analysis.model import Analysis
+from harness.units import count
+from harness.wording.answer import AnswerLine
+from harness.wording.figures import listed
+
+__all__ = ["to_do"]
+
+_MOST_COMMANDS = 2  # servers whose commands are shown
+
+
+def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
+    """Yield the commands of the servers, and the code that holds the limit; `again` prints more of it."""
+    settings = next((one for one in analysis.choice.settings if one.candidate == name), None)
+    if settings is None:
+        return
+    servers = analysis.by_name[name].servers
+    if len(settings.shell) > _MOST_COMMANDS:
+        yield AnswerLine(f"The commands of the {len(servers)} servers:")
+        yield AnswerLine(f"{again} --settings serve", code=True)
+    else:
+        for number, line in enumerate(settings.shell):
+            if len(settings.shell) > 1:
+                yield AnswerLine(_whose(analysis, name, number, line))
+            yield AnswerLine(line.partition("  # ")[0], code=True)
+    if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
+        yield AnswerLine(f"In your program, {_limits(analysis, name)}. Code that does it:")
+        yield AnswerLine(f"{again} --settings asyncio", code=True)
+
+
+def _limits(analysis: Analysis, name: str) -> str:
+    """Say how many calls the program may have in flight."""
+    candidate = analysis.by_name[name]
+    uses = [use for use in candidate.servers if use.limit is not None]
+    if len(uses) == 1 or len({use.limit for use in uses}) == 1:
+        each = " on each server" if len(uses) > 1 else ""
+        return f"at most {count(uses[0].limit or 0, 'call')} at once{each}"
+    pairs = (
+        (summary.pipeline, use.limit)
+        for use in uses
+        for summary in candidate.pipelines
+        if use.server in summary.servers
+    )
+    return f"calls at once: {', '.join(f'{pipeline} {limit}' for pipeline, limit in pairs)}"
+
+
+def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
+    """Say what a server is for, and where it listens, by the command that starts it."""
+    candidate = analysis.by_name[name]
+    use = candidate.servers[number]
+    mine = [summary.pipeline for summary in candidate.pipelines if use.server in summary.servers]
+    address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
+    on = f" on {use.machine}" if use.machine else ""
+    return f"For {listed(mine) if mine else use.server}{on}, at {address or '127.0.0.1:11434'}:"
