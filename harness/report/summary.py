@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.runs.older import summary_of_today
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
+from harness.workload.schema import KINDS
 
 __all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
 
@@ -64,6 +65,10 @@ def read_analysis(text: str | bytes, name: str) -> Analysis:
         known["choice"] = {key: plain["choice"][key] for key in Choice._fields if key in plain["choice"]}
         known["choice"]["kind"] = {"trade": "none"}.get(known["choice"]["kind"], known["choice"]["kind"])
         analysis = TypeAdapter(Analysis).validate_python(known)
+        if not analysis.run.engines:  # of an older version
+            kinds = (server.kind for server in analysis.run.servers)
+            engines = dict.fromkeys(KINDS[kind].engine_name for kind in kinds if kind in KINDS)
+            analysis = analysis._replace(run=analysis.run._replace(engines=tuple(engines)))
         if plain["choice"]["kind"] == "trade" or "alternatives" not in plain["choice"]:  # of an older version
             analysis = analysis._replace(choice=decide(analysis.candidates, analysis.run.origin)[1])
         notices = tuple(Recorded(str(notice["kind"]), str(notice["text"])) for notice in plain["notices"])

@@ -152,16 +152,16 @@ def test_a_clear_winner() -> None:
         "→ batched, 4 slots  12.0 s        9.8",
         "  serial, 1 slot    16.0 s         14",
         "",
-        'Why        A job of digest takes 25 % less time than with "serial": 6.50 s less',
-        "           waiting, 1.88 s more writing of answers and 628 ms more reading of",
-        "           prompts.",
-        'Instead    Nothing is faster: "serial" costs 33 % more time.',
+        'Why        A digest job takes 25 % less time than with "serial": 6.50 s less',
+        "           waiting, against 1.88 s more writing of answers.",
+        'Instead    Nothing is faster. With "serial" a digest job takes 16.0 s instead of',
+        "           12.0 s.",
         "",
         "Do this    OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve",
-        "           The limit on calls is for your program; its code:",
+        "           In your program, at most 4 calls at once. Code that does it:",
         "           slotwise report reports/digest-20261127-120000 --settings asyncio",
         "",
-        'How sure   Against "serial", a job of digest takes 24 to 26 % less time (95 %',
+        'How sure   Against "serial", a digest job takes 24 to 26 % less time (95 %',
         "           intervals).",
         "           Measured with llama.cpp itself. On your Ollama:",
         "           slotwise run workloads/research-digest.yaml --engine ollama \\",
@@ -206,7 +206,7 @@ def test_a_compromise_names_both_costs() -> None:
     assert lines[0] == "Run 2 servers: digest batched (4 slots), chat serially (1 slot)."
     assert part_of(lines, "Why").startswith("No candidate is best on both paths. This one loses least")
     assert part_of(lines, "Instead") == (
-        '"batched": a job of digest takes 13.0 s instead of 14.5 s, but replies of chat take 2.00 s instead of 1.00 s. '
+        '"batched": a digest job takes 13.0 s instead of 14.5 s, but chat replies take 2.00 s instead of 1.00 s. '
         "Choose it if digest matters more."
     )
 
