@@ -92,7 +92,7 @@ def test_a_candidate_that_only_one_has_is_named() -> None:
     found = compare_runs(made(run()), made(one), ("a", "b"))
     assert compared(found).notices == ("Not compared, because only one run has them (before): batched.",)
     found = compare_runs(made(one), made(run()), ("a", "b"))
-    assert compared(found).notices == ("Candidates only now, and so not compared: batched.",)
+    assert compared(found).notices == ("Not compared, because only one run has them (now): batched.",)
     plan = Plan("split", (), ())
     both = made(one._replace(plans=(plan,)))
     assert compared(compare_runs(both, both, ("a", "b"))).notices == (

@@ -138,7 +138,7 @@ def test_the_profile_is_written_and_shown(
     shown = capsys.readouterr()
     assert "other programs keep 1.7 cores busy" in shown.err
     assert "\x1b" not in shown.out
-    assert "off by 1.3 % (median), 4.1 % at worst (12 calls)" in shown.out
+    assert "Held-out error: 1.3 % (median), 4.1 % at worst (12 calls)" in shown.out
 
     with pytest.raises(UserError, match=r"^profiles/llamacpp-Tiny-Model.yaml exists already; .* --force$"):
         go(model="models/Tiny Model.gguf")
