@@ -122,7 +122,7 @@ class Passes:
                 continue
             sequences = one.sequences[0] if self._unified else len(one.sequences)
             if one != state.last:
-                cost_s += self._changed_s[sequences]
+                cost_s += self._decode_s[sequences] + self._changed_s[sequences]
                 state = _State(one)
             else:
                 cost_s += self._decode_s[sequences] + (0.0 if state.repeated else self._settle_s[sequences])

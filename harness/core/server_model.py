@@ -25,7 +25,7 @@ more than those of the next one is a segment of its own; so is a wait, which has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from harness.core.context import REFUSED
@@ -48,12 +48,14 @@ class ServerModel:
         costs: of the steps; their number is the number of slots.
         max_steps: end a segment after this many steps; 1 = step by step.
         noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
-        seats: the slots that calls were seen in, by their numbers (`harness.core.slots`); for a replay.
+        seats: the slots that calls were seen in, by their numbers; for a replay.
+        left: what was in the slots before, as `harness.core.slots.Slots.leave` takes it; for a replay.
     """
 
     def __init__(
         self, costs: StepCosts, *, max_steps: int | None = None, noise: Callable[[int], float] | None = None,
         seats: Mapping[int, int] | None = None,
+        left: Sequence[tuple[int, int]] = (),
     ) -> None:
         costs.check()
         self._costs = costs
@@ -78,6 +80,7 @@ class ServerModel:
         if costs.passes is not None or costs.ram_cache is not None:
             unified = costs.passes is not None and costs.passes.unified
             self._slots = Slots(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
+            self._slots.leave(left)
         if costs.passes is not None:
             self._passes = Passes(costs, self._prefill)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.

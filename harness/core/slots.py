@@ -57,12 +57,12 @@ class Slots:
         for request in requests:
             self._last[request.slot] = request
 
-    def leave(self, slots: Sequence[int], tokens: Sequence[int]) -> None:
-        """Note what calls have left that ended before all others: in which slots, the first one first; how much."""
-        for number, (slot, left) in enumerate(zip(slots, tokens, strict=True)):
+    def leave(self, left: Sequence[tuple[int, int]]) -> None:
+        """Note what calls before all others have left: (slot, tokens that are not saved), the first one first."""
+        for number, (slot, tokens) in enumerate(left):
             self._left[slot] = (-1.0, number)
-            if left and self._ram_cache is not None:
-                self._unsaved[slot] = left
+            if tokens and self._ram_cache is not None:
+                self._unsaved[slot] = tokens
 
     def released(self, request: Request) -> None:
         """Note that a call has ended."""

@@ -9,8 +9,9 @@ Its cost in seconds is
 with f = `mixed_factor` where b > 0, else 1; a step in which nobody generates costs `prompt_step_s` besides.
 
 Where the engine's passes are told apart (`PassCosts`) a step costs the sum of its passes (`harness.core.passes`) and
-X as above. A pass of one token of each of its n sequences costs decode_s[n] if the pass before had the same shape, and
-settle_s[n] more the first time; else changed_s[n]. A pass with more tokens, p in all, costs prompt_step_s + prefill(p).
+X as above. A pass of one token of each of its n sequences costs decode_s[n], changed_s[n] more where the pass before had
+another shape, and settle_s[n] more where it had the same one for the first time. A pass with more tokens, p in all,
+costs prompt_step_s + prefill(p).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Prefill", "PassCosts", "RamCache", "StepCosts", "prefill_s", "prompt
 
 
 class PassCosts(NamedTuple):
-    """What passes cost that are not like the one before. By the number of sequences, from 0; see the module."""
+    """What passes cost more that are not like the one before. By the number of sequences, from 0; see the module."""
 
     changed_s: tuple[float, ...]
     settle_s: tuple[float, ...]

@@ -19,6 +19,7 @@ from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined,
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting, rounded
 from harness.profiles.solve import Solution, Vector, solve
+from harness.profiles.values import LEAST_S, PASS_BY_PASS, costs_of, null_of, scale_of, start_of
 
 __all__ = [
     "REPLICATES",
@@ -35,11 +36,8 @@ __all__ = [
 
 REPLICATES = 20  # resampled calibrations that a profile keeps
 
-# Values that are left at what costs nothing where the data do not resolve them: |value - null| below RESOLVED errors.
-NULLS = {"prompt_step_s": 0.0, "prompt_context_s": 0.0, "context_s_per_token": 0.0, "mixed_factor": 1.0}
-RESOLVED = 2.0
+RESOLVED = 2.0  # standard errors: a value nearer to what costs nothing is left there
 UNKNOWN_BATCH_TOKENS = 512  # Ollama's
-LEAST_S = 1e-9  # a step costs something
 NOISE_FREEDOM = 3  # with fewer repetitions beyond the first of each cell, noise is not known
 PER_DIFFERENCE = 1 / (math.sqrt(2) * 0.6744897501960817)  # standard deviation by median |difference| of two normals
 
@@ -88,26 +86,44 @@ def fit_setting(
     Raises:
         ValueError: there are no lone calls to begin with.
     """
+    found = [_fit(observed, knots, batch_tokens, label, passes=passes) for passes in (False, True)]
+    together, apart = found
+    return apart.fit if apart.loss < together.loss else together.fit
+
+
+class _Found(NamedTuple):
+    fit: Fit
+    loss: float  # Bayesian information criterion, in errors of a Laplace distribution: the bursts are the observations
+
+
+def _fit(
+    observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None, label: str, *, passes: bool
+) -> _Found:
     bursts = [joined(burst) for burst in bursts_of(observed)]
     clusters = clusters_of(bursts)
     slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
-    start = _start(bursts, knots)
+    if passes:
+        knots = [n for n in knots if n in (1, slots) or _side_by_side(bursts, n)]
+    start = start_of(bursts, knots, passes=passes)
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
-    fixed: dict[str, float] = {} if slots > 1 else {"mixed_factor": 1.0}
+    measured = measured_times(bursts)
+    fixed: dict[str, float] = dict(PASS_BY_PASS) if passes else {} if slots > 1 else {"mixed_factor": 1.0}
+    given = set(fixed)
     while True:
         names = tuple(name for name in start if name not in fixed)
 
-        def costs_of(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
-            return _costs({**fixed, **dict(zip(names, values.tolist(), strict=True))}, knots, slots, batch, load_s)
+        def costs_by(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
+            known = {**fixed, **dict(zip(names, values.tolist(), strict=True))}
+            return costs_of(known, slots, batch, load_s, passes=passes)
 
-        def times_of(values: Vector, costs_of: Callable[[Vector], StepCosts] = costs_of) -> Vector:
-            return replayed_times(bursts, [costs_of(values)], 1.0)
+        def times_by(values: Vector, costs_by: Callable[[Vector], StepCosts] = costs_by) -> Vector:
+            return replayed_times(bursts, [costs_by(values)], 1.0)
 
         solution = solve(
-            times_of,
-            measured_times(bursts),
+            times_by,
+            measured,
             np.array([start[name] for name in names]),
-            np.array([_scale(name, start) for name in names]),
+            np.array([scale_of(name, start) for name in names]),
             np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
             clusters,
             _resample(max(clusters) + 1, label),
@@ -115,21 +131,33 @@ def fit_setting(
         values = {name: float(value) for name, value in zip(names, solution.values, strict=True)}
         errors = {name: float(error) for name, error in zip(names, solution.errors, strict=True)}
         signals = {
-            name: abs(values[name] - null) / max(errors[name], 1e-9 * _scale(name, start))
-            for name, null in NULLS.items()
-            if name in values
+            name: abs(value - null) / max(errors[name], 1e-9 * scale_of(name, start))
+            for name, value in values.items()
+            if (null := null_of(name)) is not None
         }
         least = min(signals, key=signals.__getitem__, default=None)
         if least is None or signals[least] >= RESOLVED:
             break
-        fixed[least] = NULLS[least]
+        null = null_of(least)
+        assert null is not None
+        fixed[least] = null
         start |= values
-    costs = costs_of(solution.values)
-    unresolved = tuple(name for name in NULLS if name in fixed and (slots > 1 or name != "mixed_factor"))
+    costs = costs_by(solution.values)
+    unresolved = tuple(name for name in fixed if name not in given)
     replicates = tuple(
-        Replicate(dict(zip(names, row.tolist(), strict=True)), costs_of(row)) for row in solution.replicates
+        Replicate(dict(zip(names, row.tolist(), strict=True)), costs_by(row)) for row in solution.replicates
     )
-    return Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)), replicates)
+    misses = np.abs(times_by(solution.values) / np.maximum(measured, 1e-9) - 1)
+    n = len(bursts)
+    loss = 2 * n * math.log(max(float(misses.mean()), 1e-9)) + len(names) * math.log(n)
+    fit = Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)), replicates)
+    return _Found(fit, loss)
+
+
+def _side_by_side(bursts: Sequence[Sequence[Observed]], calls: int) -> bool:
+    """Tell whether so many calls at once were in neighbouring slots, once at least; True where seats are not known."""
+    seats = [sorted(call.seat for call in burst) for burst in bursts if len(burst) == calls]
+    return any(seat[0] < 0 or seat == list(range(seat[0], seat[0] + calls)) for seat in seats)
 
 
 def fit_contention(
@@ -276,71 +304,3 @@ def _resample(bursts: int, label: str) -> Vector:
     weights: Vector = -np.log1p(-np.array(drawn))
     weights /= weights.mean(axis=1, keepdims=True)
     return weights
-
-
-def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:
-    """Closed forms to begin with: lone calls for step, prefill and overhead; bursts of n calls for n slots."""
-    rates: dict[int, list[float]] = defaultdict(list)
-    prefills, overheads = [], []
-    for burst in bursts:
-        for call in burst:
-            if call.decode_s and call.output_tokens > 1:
-                rates[len(burst)].append(call.decode_s / (call.output_tokens - 1))
-        if len(burst) == 1:
-            call = burst[0]
-            if call.prefill_s:
-                prefills.append(call.prefill_s / call.prompt_tokens)
-            overheads.append(max(0.0, call.wall_s - (call.prefill_s or 0.0) - (call.decode_s or 0.0)))
-    if not overheads or not rates[1]:
-        raise ValueError("there is no lone call of two or more tokens, so nothing to begin with")
-    start: dict[str, float] = {}
-    for n in sorted(knots):
-        known = rates[n] or [start[f"step_s.{max(m for m in knots if m < n)}"]]
-        start[f"step_s.{n}"] = median(known)
-    return start | {
-        "prefill_s_per_token": median(prefills) if prefills else 0.0,
-        "prompt_step_s": 0.0,
-        "prompt_context_s": 0.0,
-        "context_s_per_token": 0.0,
-        "mixed_factor": 1.0,
-        "overhead_s": median(overheads),
-    }
-
-
-def _scale(name: str, start: Mapping[str, float]) -> float:
-    """Of what size a change of this value is."""
-    step_s = start["step_s.1"]
-    prefill_s = max(start["prefill_s_per_token"], step_s / 100)
-    sizes = {
-        "prefill_s_per_token": prefill_s,
-        "prompt_step_s": step_s,
-        "prompt_context_s": prefill_s / 500,
-        "context_s_per_token": step_s / 500,
-        "mixed_factor": 1.0,
-        "overhead_s": max(start["overhead_s"], step_s / 10),
-    }
-    return sizes.get(name, step_s)
-
-
-def _costs(values: Mapping[str, float], knots: Sequence[int], slots: int, batch: int, load_s: float) -> StepCosts:
-    decode_s = [0.0] * (slots + 1)
-    ordered = sorted(knots)
-    for n in ordered:
-        decode_s[n] = values[f"step_s.{n}"]
-    for low, high in pairwise(ordered):
-        slope_s = (decode_s[high] - decode_s[low]) / (high - low)
-        for n in range(low + 1, high):
-            decode_s[n] = decode_s[low] + slope_s * (n - low)
-    overhead_s = values["overhead_s"]
-    before_s = min(overhead_s, (overhead_s + load_s) / 2)
-    return StepCosts(
-        decode_s=tuple(decode_s),
-        prefill=((1, values["prefill_s_per_token"]),),
-        prompt_step_s=values["prompt_step_s"],
-        prompt_context_s=values["prompt_context_s"],
-        context_s_per_token=values["context_s_per_token"],
-        mixed_factor=values["mixed_factor"],
-        batch_tokens=batch,
-        before_s=before_s,
-        after_s=overhead_s - before_s,
-    )

@@ -155,7 +155,7 @@ class _Engine:
             if each > 1:
                 cost_s += costs.prompt_step_s + _line(costs.prefill, each if extra.unified else each * n)
             elif self.before[-1:] != [one]:
-                cost_s += extra.changed_s[n]
+                cost_s += costs.decode_s[n] + extra.changed_s[n]
             else:
                 cost_s += costs.decode_s[n] + (extra.settle_s[n] if self.before[-2:] != [one, one] else 0.0)
             self.before.append(one)

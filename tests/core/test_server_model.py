@@ -67,11 +67,11 @@ def pass_by_pass(draw: st.DrawFn) -> StepCosts:
     """Costs of an engine whose passes are told apart, with or without a RAM cache and a queue in front of it."""
     costs = draw(dyadic_costs())
 
-    def table(least: int) -> tuple[float, ...]:
-        steps = draw(st.lists(st.integers(least, 40), min_size=costs.slots, max_size=costs.slots))
+    def table() -> tuple[float, ...]:
+        steps = draw(st.lists(st.integers(0, 40), min_size=costs.slots, max_size=costs.slots))
         return (0.0, *(s * UNIT_S for s in steps))
 
-    passes = PassCosts(table(1), table(0), draw(st.sampled_from([1, 8, 512])), draw(st.booleans()))
+    passes = PassCosts(table(), table(), draw(st.sampled_from([1, 8, 512])), draw(st.booleans()))
     cache = RamCache(draw(st.sampled_from([0.0, UNIT_S])), UNIT_S / 4, draw(st.sampled_from([0, 60, 1000])))
     return costs._replace(
         passes=draw(st.sampled_from([passes, passes, None])),
