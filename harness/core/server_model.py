@@ -77,7 +77,8 @@ class ServerModel:
         self._cancels: list[Request] = []  # to be let go at the next boundary
         self._slots: Slots | None = None  # None while it does not matter which slot a call takes
         self._passes: Passes | None = None
-        if costs.passes is not None or costs.ram_cache is not None:
+        self._numbered = costs.passes is not None or costs.ram_cache is not None
+        if self._numbered:
             unified = costs.passes is not None and costs.passes.unified
             self._slots = Slots(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
             self._slots.leave(left)
@@ -108,6 +109,11 @@ class ServerModel:
     def waiting(self) -> int:
         """How many calls stand in the queue."""
         return self._line.waiting
+
+    @property
+    def left(self) -> tuple[tuple[int, int], ...]:
+        """What is in the slots where that matters to the next call, as the argument `left` takes it."""
+        return self._slots.left if self._numbered and self._slots is not None else ()
 
     def tokens_of(self, request: Request) -> int:
         """Return how many tokens of it had been generated at the last boundary."""

@@ -64,6 +64,11 @@ class Slots:
             if tokens and self._ram_cache is not None:
                 self._unsaved[slot] = tokens
 
+    @property
+    def left(self) -> tuple[tuple[int, int], ...]:
+        """What is in the slots, as `leave` takes it."""
+        return tuple((slot, self._unsaved.get(slot, 0)) for slot in sorted(range(len(self._last)), key=self._rank))
+
     def released(self, request: Request) -> None:
         """Note that a call has ended."""
         if self._ram_cache is not None and request.prompt_done:

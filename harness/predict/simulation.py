@@ -10,7 +10,7 @@ from harness.core.engine import Engine
 from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
-from harness.drivers.modelled import Tokens
+from harness.drivers.modelled import ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
@@ -159,9 +159,23 @@ def _servers(
 def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Tokens, keep: Keep) -> float:
     """Simulate one candidate once, with the draws of that repeat, and return its end.
 
+    Where it matters what is in the slots, the trial is simulated twice, and the second one finds there what the first
+    one left: servers are rarely as new as a fresh model.
+
     Raises:
         CannotEnd: jobs come faster than they go.
     """
+    left = None
+    if servers.remembers:
+        before = servers.make(repeat, tokens)
+        _simulate(loaded, servers, repeat, before, tokens, lambda record: None)
+        left = before.left
+    return _simulate(loaded, servers, repeat, servers.make(repeat, tokens, left), tokens, keep)
+
+
+def _simulate(
+    loaded: Loaded, servers: Modelled, repeat: int, backend: ModelledServers, tokens: Tokens, keep: Keep
+) -> float:
     engine = Engine(
         loaded.pipelines,
         servers.plan,
@@ -170,7 +184,6 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
         repeat=repeat,
         timeout_s=loaded.workload.timeout_s,
     )
-    backend = servers.make(repeat, tokens)
     return simulate(engine, backend, tokens.listening(keep) if isinstance(tokens, Sizes) else keep)
 
 

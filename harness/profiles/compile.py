@@ -10,14 +10,16 @@ from typing import Literal, NamedTuple
 from harness.core.draws import uniform
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
+from harness.profiles.values import RAM_CACHE_TOKENS
 from harness.units import count
 
-__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "stretch_of", "unknowns"]
+__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "Levers", "compile_costs", "noise", "server_models", "stretch_of", "unknowns", "with_levers"]
 
 
+Left = Sequence[tuple[int, int]]  # in the slots of one server
 Threads = int | Literal["half"] | None  # as in a workload
 
 
@@ -37,6 +39,22 @@ class Fitted(NamedTuple):
     extrapolated: bool
     noise: float | None = None  # relative standard deviation of a segment's cost
     half: bool = False  # of a server with half of the cores
+
+
+class Levers(NamedTuple):
+    """Settings of the engine whose effect the model knows; None: as the profile was made."""
+
+    ram_cache: bool | None = None  # llama.cpp's cache of prompts in main memory; it cannot be turned on unmeasured
+    kv_unified: bool | None = None  # one KV cache for all slots
+
+
+def with_levers(costs: StepCosts, levers: Levers) -> StepCosts:
+    """Return the costs of the same server with other settings."""
+    if levers.ram_cache is False:
+        costs = costs._replace(ram_cache=None)
+    if levers.kv_unified is not None and costs.passes is not None:
+        costs = costs._replace(passes=costs.passes._replace(unified=levers.kv_unified))
+    return costs
 
 
 # What a simulation takes for a value that is null. A free prompt would be wrong by half where prompts are long, and
@@ -70,6 +88,7 @@ def compile_costs(
     threads: Threads = None,
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
+    levers: Levers = Levers(),
 ) -> Fitted:
     """Compile the costs of a server with so many slots.
 
@@ -79,6 +98,7 @@ def compile_costs(
         threads: of the server, as in a workload; None = every core.
         given: values for what the profile does not know, by key of `ASSUMPTIONS`.
         extrapolate: derive a slot setting that the profile lacks from the nearest.
+        levers: the engine's settings, where they differ from those that the profile was made with.
 
     Raises:
         UserError: the profile lacks the slot setting, or was made with other threads, or lacks a value that cannot be
@@ -126,7 +146,12 @@ def compile_costs(
         before_s=values["before_s"],
         after_s=values["after_s"],
         gap_s=values["gap_s"],
+        handover_s=setting.handover_s,
+        tokenize_s_per_token=setting.tokenize_s_per_token,
+        passes=_passes(setting, slots, int(values["prefill_batch_tokens"])),
+        ram_cache=_ram_cache(setting),
     )
+    costs = with_levers(costs, levers)
     half = threads is not None and profile.family(threads) is profile.half
     return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)
 
@@ -137,6 +162,7 @@ def server_models(
     *,
     noises: Sequence[Callable[[int], float] | None] | None = None,
     half: Sequence[bool] | None = None,
+    left: Sequence[Left] | None = None,
 ) -> tuple[ServerModel | SharedServer, ...]:
     """Return fresh models of servers that stand on this one machine together.
 
@@ -145,12 +171,16 @@ def server_models(
         costs: of each server.
         noises: of each server, see `noise`.
         half: whether each server has half of the cores (`Fitted.half`); None = not to be checked.
+        left: what is in the slots of each, as `ServerModel.left` tells; None = nothing.
 
     Raises:
         UserError: there are two or more, and the profile does not know how they slow each other.
     """
     noises = noises or [None] * len(costs)
-    models = tuple(ServerModel(cost, noise=factor) for cost, factor in zip(costs, noises, strict=True))
+    found = left or [()] * len(costs)
+    models = tuple(
+        ServerModel(cost, noise=factor, left=before) for cost, factor, before in zip(costs, noises, found, strict=True)
+    )
     if len(models) == 1:
         return models
     return Machine(models, stretch_of(profile, len(models), half)).servers
@@ -254,6 +284,25 @@ def _decode_s(setting: SlotSetting, slots: int) -> tuple[float, ...]:
         at_s = s0 + (s1 - s0) / (n1 - n0) * (b - n0)
         times.append(max(at_s, s1) if above is None else at_s)
     return tuple(times)
+
+
+def _passes(setting: SlotSetting, slots: int, most_tokens: int) -> PassCosts | None:
+    if setting.changed_s is None or setting.settle_s is None:
+        return None
+
+    def by_sequences(known: Mapping[str, float]) -> tuple[float, ...]:
+        numbers = sorted(int(key) for key in known)
+        return (0.0, *(known[str(max(m for m in numbers if m <= n))] for n in range(1, slots + 1)))
+
+    return PassCosts(
+        by_sequences(setting.changed_s), by_sequences(setting.settle_s), most_tokens, setting.kv_unified
+    )
+
+
+def _ram_cache(setting: SlotSetting) -> RamCache | None:
+    if setting.save_s is None and setting.save_s_per_token is None:
+        return None
+    return RamCache(setting.save_s or 0.0, setting.save_s_per_token or 0.0, setting.ram_cache_tokens or RAM_CACHE_TOKENS)
 
 
 def _prefill(setting: SlotSetting, per_token_s: float) -> tuple[tuple[int, float], ...]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,6 +108,8 @@ def _fit(
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
     measured = measured_times(bursts)
     fixed: dict[str, float] = dict(PASS_BY_PASS) if passes else {} if slots > 1 else {"mixed_factor": 1.0}
+    if passes and slots == 1:
+        fixed["settle_s.1"] = 0.0
     given = set(fixed)
     while True:
         names = tuple(name for name in start if name not in fixed)
@@ -264,6 +266,18 @@ def setting_of(
         for name, error in fit.errors.items()
         if values[name] > 0 and error < float("inf")
     }
+    extras: dict[str, Any] = {
+        name: rounded(values[name]) for name in ("handover_s", "tokenize_s_per_token") if values.get(name)
+    }
+    if costs.passes is not None:
+        for key in ("changed_s", "settle_s"):
+            extras[key] = {n.partition(".")[2]: rounded(value) for n, value in values.items() if n.startswith(f"{key}.")}
+    if costs.ram_cache is not None:
+        extras |= {
+            "save_s": rounded(costs.ram_cache.save_s),
+            "save_s_per_token": rounded(costs.ram_cache.s_per_token),
+            "ram_cache_tokens": costs.ram_cache.tokens,
+        }
     return SlotSetting(
         step_s={str(n): rounded(values[f"step_s.{n}"]) for n in fit.knots},
         prefill_s_per_token=rounded(values["prefill_s_per_token"]),
@@ -284,6 +298,7 @@ def setting_of(
         },
         drift=None if drift is None else rounded(drift, 3),
         held_out=summary(errors),
+        **extras,
     )
 
 

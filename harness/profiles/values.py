@@ -59,7 +59,9 @@ def start_of(bursts: Sequence[Sequence[Observed]], knots: Sequence[int], *, pass
         start[f"step_s.{n}"] = median(known)
     if passes:
         for n in SEQUENCES[: max(knots)]:
-            start |= {f"changed_s.{n}": ANEW * start["step_s.1"], f"settle_s.{n}": ANEW * start["step_s.1"]}
+            start[f"changed_s.{n}"] = ANEW * start["step_s.1"]
+            # On one slot a pass of another shape is always followed by the same one: the two cost one sum.
+            start[f"settle_s.{n}"] = ANEW * start["step_s.1"] if max(knots) > 1 else 0.0
     return start | {
         "prefill_s_per_token": median(prefills) if prefills else 0.0,
         "prompt_step_s": 0.0,
