@@ -10,13 +10,14 @@ from typing import Literal, NamedTuple
 from harness.core.draws import uniform
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
+from harness.core.levers import Levers, with_levers
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
 from harness.profiles.values import RAM_CACHE_TOKENS
 from harness.units import count
 
-__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "Levers", "compile_costs", "noise", "server_models", "stretch_of", "unknowns", "with_levers"]
+__all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "stretch_of", "unknowns"]
 
 
 Left = Sequence[tuple[int, int]]  # in the slots of one server
@@ -39,22 +40,6 @@ class Fitted(NamedTuple):
     extrapolated: bool
     noise: float | None = None  # relative standard deviation of a segment's cost
     half: bool = False  # of a server with half of the cores
-
-
-class Levers(NamedTuple):
-    """Settings of the engine whose effect the model knows; None: as the profile was made."""
-
-    ram_cache: bool | None = None  # llama.cpp's cache of prompts in main memory; it cannot be turned on unmeasured
-    kv_unified: bool | None = None  # one KV cache for all slots
-
-
-def with_levers(costs: StepCosts, levers: Levers) -> StepCosts:
-    """Return the costs of the same server with other settings."""
-    if levers.ram_cache is False:
-        costs = costs._replace(ram_cache=None)
-    if levers.kv_unified is not None and costs.passes is not None:
-        costs = costs._replace(passes=costs.passes._replace(unified=levers.kv_unified))
-    return costs
 
 
 # What a simulation takes for a value that is null. A free prompt would be wrong by half where prompts are long, and

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.core.draws import uniform
+from harness.core.levers import with_levers
 from harness.core.step_costs import StepCosts
 from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined, measured_times, replayed_times
+from harness.profiles.gaps import Steps
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting, rounded
 from harness.profiles.solve import Solution, Vector, solve
@@ -30,6 +32,7 @@ __all__ = [
     "gap_of",
     "held_out",
     "noise_of",
+    "resample_weights",
     "setting_of",
     "summary",
 ]
@@ -70,7 +73,12 @@ class Contention(NamedTuple):
 
 
 def fit_setting(
-    observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None = None, *, label: str = ""
+    observed: Sequence[Observed],
+    knots: Sequence[int],
+    batch_tokens: int | None = None,
+    *,
+    label: str = "",
+    steps: Steps | None = None,
 ) -> Fit:
     """Fit one server's costs.
 
@@ -82,12 +90,14 @@ def fit_setting(
         knots: numbers of generating slots, from 1 to all, that the bursts reach.
         batch_tokens: of the server; None = not known.
         label: of the server; resampled calibrations of different ones are independent.
+        steps: what steps cost, where the times between tokens have shown it (`harness.profiles.gaps`); they are not
+            fitted again, but at which pace each recording went on the whole is, and is left out.
 
     Raises:
         ValueError: there are no lone calls to begin with.
     """
-    found = [_fit(observed, knots, batch_tokens, label, passes=passes) for passes in (False, True)]
-    together, apart = found
+    together = _fit(observed, knots, batch_tokens, label, steps, passes=False)
+    apart = _fit(observed, knots, batch_tokens, label, steps, passes=True)
     return apart.fit if apart.loss < together.loss else together.fit
 
 
@@ -97,12 +107,20 @@ class _Found(NamedTuple):
 
 
 def _fit(
-    observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None, label: str, *, passes: bool
+    observed: Sequence[Observed],
+    knots: Sequence[int],
+    batch_tokens: int | None,
+    label: str,
+    steps: Steps | None,
+    *,
+    passes: bool,
 ) -> _Found:
     bursts = [joined(burst) for burst in bursts_of(observed)]
     clusters = clusters_of(bursts)
     slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
-    if passes:
+    if passes and steps is not None:
+        knots = sorted(int(name.partition(".")[2]) for name in steps.values if name.startswith("step_s."))
+    elif passes:
         knots = [n for n in knots if n in (1, slots) or _side_by_side(bursts, n)]
     start = start_of(bursts, knots, passes=passes)
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
@@ -110,6 +128,10 @@ def _fit(
     fixed: dict[str, float] = dict(PASS_BY_PASS) if passes else {} if slots > 1 else {"mixed_factor": 1.0}
     if passes and slots == 1:
         fixed["settle_s.1"] = 0.0
+    if passes and steps is not None:
+        fixed |= steps.values
+        start |= steps.values
+        start |= {f"pace.{pace}": 1.0 for pace in {call.pace for call in observed} if pace >= 0}
     given = set(fixed)
     while True:
         names = tuple(name for name in start if name not in fixed)
@@ -118,8 +140,11 @@ def _fit(
             known = {**fixed, **dict(zip(names, values.tolist(), strict=True))}
             return costs_of(known, slots, batch, load_s, passes=passes)
 
-        def times_by(values: Vector, costs_by: Callable[[Vector], StepCosts] = costs_by) -> Vector:
-            return replayed_times(bursts, [costs_by(values)], 1.0)
+        def times_by(
+            values: Vector, names: tuple[str, ...] = names, costs_by: Callable[[Vector], StepCosts] = costs_by
+        ) -> Vector:
+            costs, paces = costs_by(values), dict(zip(names, values.tolist(), strict=True))
+            return replayed_times(bursts, lambda burst: [_as_recorded(costs, burst[0], paces)], 1.0)
 
         solution = solve(
             times_by,
@@ -128,7 +153,7 @@ def _fit(
             np.array([scale_of(name, start) for name in names]),
             np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
             clusters,
-            _resample(max(clusters) + 1, label),
+            resample_weights(max(clusters) + 1, label),
         )
         values = {name: float(value) for name, value in zip(names, solution.values, strict=True)}
         errors = {name: float(error) for name, error in zip(names, solution.errors, strict=True)}
@@ -146,14 +171,30 @@ def _fit(
         start |= values
     costs = costs_by(solution.values)
     unresolved = tuple(name for name in fixed if name not in given)
-    replicates = tuple(
-        Replicate(dict(zip(names, row.tolist(), strict=True)), costs_by(row)) for row in solution.replicates
-    )
+    kept = [name for name in names if not name.startswith("pace.")]
+    replicates = []
+    for i, row in enumerate(solution.replicates):
+        drawn = dict(zip(names, row.tolist(), strict=True))
+        told = {name: drawn[name] for name in kept}
+        if passes and steps is not None:
+            told |= {name: found[i] for name, found in steps.replicates.items()}
+        replicates.append(Replicate(told, costs_of({**fixed, **told}, slots, batch, load_s, passes=passes)))
+    if passes and steps is not None:
+        errors |= steps.errors
+    values = {name: value for name, value in (values | fixed).items() if not name.startswith("pace.")}
     misses = np.abs(times_by(solution.values) / np.maximum(measured, 1e-9) - 1)
     n = len(bursts)
     loss = 2 * n * math.log(max(float(misses.mean()), 1e-9)) + len(names) * math.log(n)
-    fit = Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)), replicates)
+    errors = {name: error for name, error in errors.items() if name in values}
+    fit = Fit(costs, values, errors, unresolved, noise_of(observed), tuple(sorted(knots)), tuple(replicates))
     return _Found(fit, loss)
+
+
+def _as_recorded(costs: StepCosts, call: Observed, paces: Mapping[str, float]) -> StepCosts:
+    """Return the costs as they were when this was recorded: with its levers, at its pace."""
+    costs = with_levers(costs, call.levers)
+    pace = paces.get(f"pace.{call.pace}", 1.0)
+    return costs if pace == 1.0 else costs._replace(decode_s=tuple(pace * s for s in costs.decode_s))
 
 
 def _side_by_side(bursts: Sequence[Sequence[Observed]], calls: int) -> bool:
@@ -179,7 +220,7 @@ def fit_contention(
 
     def solution_with(costs: Sequence[StepCosts], start: Vector, resample: Vector | None = None) -> Solution:
         return solve(
-            lambda values: replayed_times(bursts, costs, float(values[0])) * values[1],
+            lambda values: replayed_times(bursts, lambda burst: costs, float(values[0])) * values[1],
             measured_times(bursts),
             start,
             unchanged,
@@ -189,7 +230,7 @@ def fit_contention(
         )
 
     solution = solution_with(costs, unchanged)
-    weights = _resample(max(clusters) + 1, "contention")
+    weights = resample_weights(max(clusters) + 1, "contention")
     found = [
         float(solution_with(drawn, solution.values, weights[i : i + 1]).replicates[0, 0])
         for i, drawn in enumerate(replicates)
@@ -201,7 +242,7 @@ def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: 
     """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank."""
     errors: list[float] = []
     for burst in bursts_of(observed):
-        predictions = replay(costs, burst, stretch)
+        predictions = replay([with_levers(cost, burst[0].levers) for cost in costs], burst, stretch)
         for indices in equal_calls(burst):
             measured_s = sorted(burst[i].wall_s for i in indices)
             predicted_s = sorted(predictions[i].wall_s for i in indices)
@@ -309,7 +350,7 @@ def summary(errors: Sequence[float]) -> HeldOut | None:
     return HeldOut(calls=len(errors), median_error=rounded(median(errors), 3), worst_error=rounded(max(errors), 3))
 
 
-def _resample(bursts: int, label: str) -> Vector:
+def resample_weights(bursts: int, label: str) -> Vector:
     """Draw weights of the bursts for every resampled calibration: exponential, as in the Bayesian bootstrap.
 
     Unlike drawing with replacement it leaves no cell of the design empty, of which a calibration repeats each only a

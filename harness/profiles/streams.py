@@ -2,8 +2,8 @@
 
 One line of JSON a call, in any order, all on one clock: `scenario` (what it was part of), `slots` (of the server),
 `sent_s` and `end_s` (seconds), and Ollama's own counters as it sends them: `prompt_eval_count`, `eval_count`,
-`prompt_eval_duration`, `eval_duration`, `total_duration`, `load_duration` (nanoseconds). Other keys are left alone. The
-file holds every call that the server answered since it was started: which slot each call had follows from all before.
+`prompt_eval_duration`, `eval_duration`, `total_duration`, `load_duration` (nanoseconds), and `chunks_s`, when each piece
+of the answer came. Other keys are left alone. The file holds every call that the server answered since it was started: which slot each call had follows from all before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from harness.core.levers import Levers
 from harness.errors import UserError
+from harness.profiles.gaps import Gap, runs_of
 from harness.profiles.replay import Observed
 from harness.profiles.seats import seated
 
@@ -23,6 +25,9 @@ __all__ = ["HELD_OUT", "Streams", "read_streams"]
 
 HELD_OUT = "window-400"  # scenarios that begin so are not fitted: staggered work of all sizes, which tests the fit
 WARM = "warm"  # the first call, with loading
+SETTLED = 3  # gaps of a call that are left out: its passes have not settled
+CLEAR = 4  # steps before a gap in which nothing may have changed
+MOST_BURSTS = 100_000  # of one file
 SOON_S = 0.005  # a call that was sent this soon after an answer waited for it
 NUMBERS = (
     "slots",
@@ -43,11 +48,17 @@ class Streams(NamedTuple):
     slots: int
     fitted: tuple[Observed, ...]
     held_out: tuple[Observed, ...]
+    gaps: tuple[Gap, ...]
     without: int
 
 
-def read_streams(path: Path) -> Streams:
+def read_streams(path: Path, levers: Levers = Levers(), pace: int = 0) -> Streams:
     """Read a file of streamed calls.
+
+    Args:
+        path: of the file.
+        levers: of the server, where they are not those of the profile to be made.
+        pace: number of the file among those of its slot setting; its bursts are told apart from theirs by it.
 
     Raises:
         UserError: it cannot be read, or a line is not such a call; or no call is left.
@@ -69,17 +80,48 @@ def read_streams(path: Path) -> Streams:
         found = ", ".join(map(str, sorted(slots))) or "no call"
         raise UserError(f"{path}: expected calls of one slot setting, found {found}")
     rows.sort(key=lambda row: row["sent_s"])
-    observed = [call for burst, calls in enumerate(_bursts(rows)) for call in _observed(burst, calls)]
+    bursts = _bursts(rows)
+    observed = [
+        call._replace(levers=levers, pace=pace)
+        for number, calls in enumerate(bursts)
+        for call in _observed(number + MOST_BURSTS * pace, calls)
+    ]
     (number_of_slots,) = slots
     steps = [c.decode_s / (c.output_tokens - 1) for c in observed if c.decode_s and c.output_tokens > 1]
-    calls = seated(observed, number_of_slots, median(steps) if steps else 0.0)
+    step_s = median(steps) if steps else 0.0
+    calls = seated(observed, number_of_slots, step_s)
+    gaps = []
+    if not levers.kv_unified:
+        place = iter(calls)
+        for burst in bursts:
+            seats = [next(place) for _ in burst]
+            if not seats[0].burst.startswith((WARM, HELD_OUT)):
+                gaps += _gaps(burst, seats, step_s)
     calls = [call for call in calls if call.burst != WARM]
     return Streams(
         number_of_slots,
         tuple(call for call in calls if not call.burst.startswith(HELD_OUT)),
         tuple(call for call in calls if call.burst.startswith(HELD_OUT)),
+        tuple(gaps),
         without,
     )
+
+
+def _gaps(rows: Sequence[dict[str, Any]], calls: Sequence[Observed], step_s: float) -> list[Gap]:
+    """Return the times between tokens while the same slots generate, and nobody comes, ends or reads a prompt."""
+    found = []
+    for row in rows:
+        chunks = row["chunks_s"]
+        for began_s, ended_s in zip(chunks[SETTLED:], chunks[SETTLED + 1 :], strict=False):
+            busy = [i for i, other in enumerate(rows) if other["sent_s"] < ended_s and other["end_s"] > began_s]
+            if all(_generates(rows[i], began_s - CLEAR * step_s, ended_s) for i in busy if rows[i] is not row):
+                found.append(Gap(calls[0].repetition, runs_of([calls[i].seat for i in busy]), ended_s - began_s))
+    return found
+
+
+def _generates(row: dict[str, Any], began_s: float, ended_s: float) -> bool:
+    chunks = row["chunks_s"]
+    return bool(chunks) and bool(chunks[0] <= began_s and chunks[-1] >= ended_s)
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, Any] | None:
@@ -90,6 +132,8 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any] | None:
         raise UserError(f"{path}, line {number}: expected a JSON object, found {error}") from None
     if not isinstance(row, dict) or "scenario" not in row:
         raise UserError(f'{path}, line {number}: expected an object with "scenario", found {line[:40]}')
+    if not isinstance(row.get("chunks_s"), list):
+        raise UserError(f"{path}, line {number}: expected a list for chunks_s, found {row.get('chunks_s')!r}")
     if row.get("eval_count") is None:
         return None
     for key in NUMBERS:
