@@ -41,6 +41,8 @@ def calibrate_from(
     found = fit_recordings(recordings, options.context_tokens, options.kv_bytes)
     if found.without:
         progress.say(f"{count(found.without, 'call')} without a final line left out")
+    for slots, share in found.explained.items():
+        progress.say(f"{count(slots, 'slot')}: {share:.0%} of the times between tokens are what the busy slots let expect")
     slot_bytes = None if options.kv_bytes is None else options.kv_bytes * options.context_tokens
     profile = Profile(
         version=1,

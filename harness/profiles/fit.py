@@ -55,6 +55,7 @@ class Fit(NamedTuple):
     noise: float | None
     knots: tuple[int, ...]  # numbers of generating slots whose step time was fitted; others are interpolated
     replicates: tuple[Replicate, ...]
+    paces: Mapping[str, float] = {}  # of each recording, as pace.0: how much slower its steps were than those here
 
 
 class Replicate(NamedTuple):
@@ -79,6 +80,7 @@ def fit_setting(
     *,
     label: str = "",
     steps: Steps | None = None,
+    known: Mapping[str, float] | None = None,
 ) -> Fit:
     """Fit one server's costs.
 
@@ -92,12 +94,13 @@ def fit_setting(
         label: of the server; resampled calibrations of different ones are independent.
         steps: what steps cost, where the times between tokens have shown it (`harness.profiles.gaps`); they are not
             fitted again, but at which pace each recording went on the whole is, and is left out.
+        known: values that another slot setting of the same machine has shown.
 
     Raises:
         ValueError: there are no lone calls to begin with.
     """
-    together = _fit(observed, knots, batch_tokens, label, steps, passes=False)
-    apart = _fit(observed, knots, batch_tokens, label, steps, passes=True)
+    together = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=False)
+    apart = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=True)
     return apart.fit if apart.loss < together.loss else together.fit
 
 
@@ -112,6 +115,7 @@ def _fit(
     batch_tokens: int | None,
     label: str,
     steps: Steps | None,
+    known: Mapping[str, float],
     *,
     passes: bool,
 ) -> _Found:
@@ -126,6 +130,7 @@ def _fit(
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
     measured = measured_times(bursts)
     fixed: dict[str, float] = dict(PASS_BY_PASS) if passes else {} if slots > 1 else {"mixed_factor": 1.0}
+    fixed |= known
     if passes and slots == 1:
         fixed["settle_s.1"] = 0.0
     if passes and steps is not None:
@@ -181,12 +186,13 @@ def _fit(
         replicates.append(Replicate(told, costs_of({**fixed, **told}, slots, batch, load_s, passes=passes)))
     if passes and steps is not None:
         errors |= steps.errors
-    values = {name: value for name, value in (values | fixed).items() if not name.startswith("pace.")}
+    paces = {name: value for name, value in values.items() if name.startswith("pace.")}
+    values = {name: value for name, value in (values | fixed).items() if name not in paces}
     misses = np.abs(times_by(solution.values) / np.maximum(measured, 1e-9) - 1)
     n = len(bursts)
     loss = 2 * n * math.log(max(float(misses.mean()), 1e-9)) + len(names) * math.log(n)
     errors = {name: error for name, error in errors.items() if name in values}
-    fit = Fit(costs, values, errors, unresolved, noise_of(observed), tuple(sorted(knots)), tuple(replicates))
+    fit = Fit(costs, values, errors, unresolved, noise_of(observed), tuple(sorted(knots)), tuple(replicates), paces)
     return _Found(fit, loss)
 
 
@@ -238,11 +244,23 @@ def fit_contention(
     return Contention(float(solution.values[0]), float(solution.errors[0]), tuple(found))
 
 
-def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
-    """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank."""
+def held_out(
+    observed: Sequence[Observed],
+    costs: Sequence[StepCosts],
+    stretch: float = 1.0,
+    paces: Mapping[str, float] | None = None,
+) -> tuple[float, ...]:
+    """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank.
+
+    Args:
+        observed: calls that were not fitted.
+        costs: of the servers.
+        stretch: the factor of contention.
+        paces: of recordings (`Fit.paces`).
+    """
     errors: list[float] = []
     for burst in bursts_of(observed):
-        predictions = replay([with_levers(cost, burst[0].levers) for cost in costs], burst, stretch)
+        predictions = replay([_as_recorded(cost, burst[0], paces or {}) for cost in costs], burst, stretch)
         for indices in equal_calls(burst):
             measured_s = sorted(burst[i].wall_s for i in indices)
             predicted_s = sorted(predictions[i].wall_s for i in indices)

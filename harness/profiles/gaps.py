@@ -17,9 +17,10 @@ from scipy.optimize import nnls
 
 from harness.profiles.solve import Vector
 
-__all__ = ["Gap", "Steps", "runs_of", "steps_of"]
+__all__ = ["Gap", "Steps", "contradicted", "explained", "runs_of", "steps_of"]
 
 LEAST = 20  # gaps of one kind, to be told from chance
+AGREES = 0.2  # relative: two kinds of steps lie further apart, and noise does not reach so far
 SEVERAL = 2  # sequences: with more than one, a pass of another shape costs more by the same
 
 
@@ -72,6 +73,37 @@ def steps_of(gaps: Sequence[Gap], resample: Vector) -> Steps:
     replicates = {name: tuple(one[name] for one in drawn) for name in values}
     errors = {name: float(np.std(found, ddof=1)) for name, found in replicates.items()}
     return Steps(values, errors, replicates)
+
+
+def explained(gaps: Sequence[Gap], steps: Steps) -> float:
+    """Return the share of the gaps that lie within `AGREES` of what their slots let expect."""
+    expected = [(gap.gap_s, _expected_s(gap.runs, steps)) for gap in gaps]
+    return sum(abs(gap_s / middle_s - 1) <= AGREES for gap_s, middle_s in expected) / max(1, len(gaps))
+
+
+def contradicted(gaps: Sequence[Gap], steps: Steps) -> frozenset[int]:
+    """Return the bursts whose steps were not those of the slots that their calls are taken to have been in.
+
+    Which of several calls that came at one instant got which slot is chance, and so it is then who leaves first: now
+    and then the rule that tells slots from times is wrong, until all slots are filled at once again.
+    """
+    by_burst: dict[tuple[int, tuple[int, ...]], list[float]] = defaultdict(list)
+    for gap in gaps:
+        by_burst[gap.burst, gap.runs].append(gap.gap_s)
+    return frozenset(
+        burst
+        for (burst, runs), those in by_burst.items()
+        if len(those) >= LEAST and abs(float(np.median(those)) / _expected_s(runs, steps) - 1) > AGREES
+    )
+
+
+def _expected_s(runs: tuple[int, ...], steps: Steps) -> float:
+    known = sorted(int(name.partition(".")[2]) for name in steps.values if name.startswith("step_s."))
+    times = [steps.values[f"step_s.{n}"] for n in known]
+    expected_s = float(sum(np.interp(run, known, times) for run in runs))
+    if len(runs) > 1:
+        expected_s += sum(steps.values.get(f"changed_s.{min(run, SEVERAL)}", 0.0) for run in runs)
+    return expected_s
 
 
 def _solve(kinds: Mapping[tuple[int, ...], Sequence[Gap]], weights: Vector) -> dict[str, float]:

@@ -11,13 +11,15 @@ from harness.core.levers import Levers
 from harness.errors import UserError
 from harness.profiles.bursts import bursts_of
 from harness.profiles.fit import Fit, fit_setting, held_out, resample_weights, setting_of, summary
-from harness.profiles.gaps import steps_of
+from harness.profiles.gaps import Gap, Steps, contradicted, explained, steps_of
 from harness.profiles.replay import Observed
 from harness.profiles.schema import HeldOut, Row, SlotSetting, rounded
 from harness.profiles.streams import Streams, read_streams
 
 __all__ = ["Recorded", "Recording", "fit_recordings", "ollama_batch_tokens"]
 
+# What does not depend on how many slots there are is fitted where least else is under way: with the fewest.
+SHARED = ("save_s", "save_s_per_token", "tokenize_s_per_token", "handover_s")
 RAM_CACHE_BYTES = 8 << 30  # llama.cpp's --cache-ram unless it is set (common/common.h: cache_ram_mib 8192)
 
 
@@ -36,6 +38,7 @@ class Recorded(NamedTuple):
     rows: tuple[Row, ...]
     calls: int
     without: int  # calls without a final line, which were left out
+    explained: Mapping[int, float]  # by slots: share of the times between tokens that the busy slots explain
 
 
 def ollama_batch_tokens(context_tokens: int) -> int:
@@ -65,13 +68,17 @@ def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_byte
     settings: dict[str, SlotSetting] = {}
     rows: list[Row] = []
     errors: list[float] = []
+    shares: dict[int, float] = {}
+    known: dict[str, float] = {}
     for slots, streams in sorted(by_slots.items()):
         tested = [call for one in streams for call in one.held_out]
-        fit = _fit(slots, streams, ollama_batch_tokens(slots * context_tokens))
+        fit, share = _fit(slots, streams, ollama_batch_tokens(slots * context_tokens), known)
+        known = known or {name: fit.values[name] for name in SHARED}
         if fit.costs.ram_cache is not None and kv_bytes:
             cache = fit.costs.ram_cache._replace(tokens=RAM_CACHE_BYTES // kv_bytes)
             fit = fit._replace(costs=fit.costs._replace(ram_cache=cache))
-        missed = held_out(tested, [fit.costs])
+        shares[slots] = share
+        missed = held_out(tested, [fit.costs], paces=fit.paces)
         errors += missed
         settings[str(slots)] = setting_of(
             fit, batch_tokens=fit.costs.batch_tokens, threads=None, drift=None, errors=missed
@@ -79,20 +86,32 @@ def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_byte
         rows += _rows(slots, [call for one in streams for call in one.fitted if call.levers == Levers()])
     calls = sum(len(one.fitted) + len(one.held_out) for those in by_slots.values() for one in those)
     without = sum(one.without for those in by_slots.values() for one in those)
-    return Recorded(settings, summary(errors), tuple(rows), calls, without)
+    return Recorded(settings, summary(errors), tuple(rows), calls, without, shares)
 
 
-def _fit(slots: int, streams: Sequence[Streams], batch_tokens: int) -> Fit:
+def _fit(
+    slots: int, streams: Sequence[Streams], batch_tokens: int, known: Mapping[str, float]
+) -> tuple[Fit, float]:
+    """Return a fit, and the share of the times between tokens that the slots explain."""
     fitted = [call for one in streams for call in one.fitted]
-    places = {number: i for i, number in enumerate(dict.fromkeys(call.repetition for call in fitted))}
-    gaps = [gap._replace(burst=places[gap.burst]) for one in streams for gap in one.gaps]
+    gaps = [gap for one in streams for gap in one.gaps]
     label = f"{slots} slots"
-    reached = {len(burst) for burst in bursts_of(fitted)} | {1, slots}
     try:
-        steps = steps_of(gaps, resample_weights(len(places), label))
-        return fit_setting(fitted, sorted(n for n in reached if n <= slots), batch_tokens, label=label, steps=steps)
+        wrong = contradicted(gaps, _steps(fitted, gaps, label))
+        fitted = [call for call in fitted if call.repetition not in wrong]
+        gaps = [gap for gap in gaps if gap.burst not in wrong]
+        steps = _steps(fitted, gaps, label)
+        reached = {len(burst) for burst in bursts_of(fitted)} | {1, slots}
+        fit = fit_setting(fitted, sorted(n for n in reached if n <= slots), batch_tokens, label=label, steps=steps, known=known)
     except ValueError as error:
         raise UserError(f"the recordings of {slots} slots cannot be fitted: {error}") from None
+    return fit, explained([gap for one in streams for gap in one.gaps], steps)
+
+
+def _steps(fitted: Sequence[Observed], gaps: Sequence[Gap], label: str) -> Steps:
+    places = {number: i for i, number in enumerate(dict.fromkeys(call.repetition for call in fitted))}
+    numbered = [gap._replace(burst=places[gap.burst]) for gap in gaps]
+    return steps_of(numbered, resample_weights(len(places), label))
 
 
 def _rows(slots: int, calls: Sequence[Observed]) -> list[Row]:

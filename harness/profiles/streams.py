@@ -23,7 +23,7 @@ from harness.profiles.seats import seated
 
 __all__ = ["HELD_OUT", "Streams", "read_streams"]
 
-HELD_OUT = "window-400"  # scenarios that begin so are not fitted: staggered work of all sizes, which tests the fit
+HELD_OUT = "window"  # scenarios that begin so are not fitted: staggered work of all sizes, which tests the fit
 WARM = "warm"  # the first call, with loading
 SETTLED = 3  # gaps of a call that are left out: its passes have not settled
 CLEAR = 4  # steps before a gap in which nothing may have changed
