@@ -18,6 +18,9 @@ from harness.units import count
 
 __all__ = ["calibrate_from", "recording_of"]
 
+COMMENT = (
+    "Fitted by `slotwise calibrate --from`; times in seconds. docs/calibration.md says how, and what each key means."
+)
 SWITCHES = {"on": True, "off": False}
 
 
@@ -42,7 +45,9 @@ def calibrate_from(
     if found.without:
         progress.say(f"{count(found.without, 'call')} without a final line left out")
     for slots, share in found.explained.items():
-        progress.say(f"{count(slots, 'slot')}: {share:.0%} of the times between tokens are what the busy slots let expect")
+        progress.say(
+            f"{count(slots, 'slot')}: {share:.0%} of the times between tokens are what the busy slots let expect"
+        )
     slot_bytes = None if options.kv_bytes is None else options.kv_bytes * options.context_tokens
     profile = Profile(
         version=1,
@@ -61,8 +66,7 @@ def calibrate_from(
         notes=() if options.note is None else (options.note,),
         rows=found.rows,
     )
-    comment = "Fitted by `slotwise calibrate --from`; times in seconds. docs/calibration.md says how, and what each key means."
-    write_profile(path, profile, comment)
+    write_profile(path, profile, COMMENT)
     return Calibrated(profile, path)
 
 

@@ -13,7 +13,7 @@ from harness.cli.options import force_option, json_option, model_option, out_opt
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.profiles.schema import Profile
+    from harness.app.calibrate import Calibrated
 
 __all__ = ["calibrate"]
 
@@ -50,15 +50,16 @@ def calibrate(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Fit recorded calls instead of measuring: JSON lines of streamed calls; FILE:ram_cache=off,kv_unified=on "
-            "where the server had other levers. Repeat it for every file.",
+            help="Fit recorded calls instead of measuring: JSON lines of streamed calls. Repeat it for every file; "
+            "FILE:ram_cache=off,kv_unified=on where the server had other levers.",
             show_default=False,
         ),
     ] = None,
     engine: Annotated[str, typer.Option(help="With --from: the engine and its version.")] = "ollama",
     context: Annotated[int, typer.Option(help="With --from: tokens of context of one slot.")] = 2048,
     kv_bytes: Annotated[
-        int | None, typer.Option("--kv-bytes", help="With --from: bytes of a token in the KV cache.", show_default=False)
+        int | None,
+        typer.Option("--kv-bytes", help="With --from: bytes of a token in the KV cache.", show_default=False),
     ] = None,
     note: Annotated[str | None, typer.Option(help="With --from: what a reader of the profile must know.")] = None,
     date: Annotated[str | None, typer.Option(help="With --from: when it was recorded.")] = None,
@@ -77,7 +78,7 @@ def calibrate(
             raise UserError("--from: give --name and --machine: the recordings do not say what they are of")
         from harness.app.calibrate_from import calibrate_from, recording_of
 
-        of = RecordedOptions(
+        recorded_on = RecordedOptions(
             name=name,
             machine=machine,
             engine=engine,
@@ -90,7 +91,7 @@ def calibrate(
             force=force,
         )
         with progress_for(sys.stderr) as progress:
-            _print(*calibrate_from([recording_of(text) for text in recorded], of, progress), as_json=as_json)
+            _print(calibrate_from([recording_of(text) for text in recorded], recorded_on, progress), as_json=as_json)
         return
     if server is None:
         raise UserError("expected a server, or recordings with --from FILE")
@@ -108,10 +109,11 @@ def calibrate(
 
     with progress_for(sys.stderr) as progress:
         fitted = fit(server, options, progress)
-    _print(*fitted, as_json=as_json)
+    _print(fitted, as_json=as_json)
 
 
-def _print(profile: Profile, path: Path, *, as_json: bool) -> None:
+def _print(fitted: Calibrated, *, as_json: bool) -> None:
+    profile, path = fitted
     if as_json:
         import json
 

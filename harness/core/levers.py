@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.core.step_costs import StepCosts
 
-__all__ = ["Levers", "with_levers"]
+__all__ = ["AS_MADE", "Levers", "with_levers"]
 
 
 class Levers(NamedTuple):
@@ -14,6 +14,9 @@ class Levers(NamedTuple):
 
     ram_cache: bool | None = None  # llama.cpp's cache of prompts in main memory; it cannot be turned on unmeasured
     kv_unified: bool | None = None  # one KV cache for all slots
+
+
+AS_MADE = Levers()
 
 
 def with_levers(costs: StepCosts, levers: Levers) -> StepCosts:

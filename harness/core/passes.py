@@ -23,7 +23,7 @@ SETTLED = 2  # repetitions after which a pass costs the same as ever
 
 
 class Pass(NamedTuple):
-    """Sequences that are computed together, each with the same number of tokens. With a unified cache: only how many."""
+    """Sequences that are computed together, each with as many tokens. With a unified cache: only how many."""
 
     sequences: tuple[int, ...]
     tokens_each: int

@@ -18,9 +18,10 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
 7. The queue may stand in front of the engine, as Ollama's does: a call that waited is there `handover_s` after a slot
    is free, and its prompt is made tokens before that.
 
-Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
-cost grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost
-more than those of the next one is a segment of its own; so is a wait, which has no step.
+Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
+completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
+grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
+than those of the next one is a segment of its own; so is a wait, which has no step.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from harness.core.passes import Passes
 from harness.core.segments import boundary
 from harness.core.server_line import ServerLine
 from harness.core.server_request import Request
-from harness.core.slots import Slots
+from harness.core.slots import SlotContents
 from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
 __all__ = ["ServerModel"]
@@ -49,11 +50,15 @@ class ServerModel:
         max_steps: end a segment after this many steps; 1 = step by step.
         noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
         seats: the slots that calls were seen in, by their numbers; for a replay.
-        left: what was in the slots before, as `harness.core.slots.Slots.leave` takes it; for a replay.
+        left: what was in the slots before, as `harness.core.slots.SlotContents.leave` takes it; for a replay.
     """
 
     def __init__(
-        self, costs: StepCosts, *, max_steps: int | None = None, noise: Callable[[int], float] | None = None,
+        self,
+        costs: StepCosts,
+        *,
+        max_steps: int | None = None,
+        noise: Callable[[int], float] | None = None,
         seats: Mapping[int, int] | None = None,
         left: Sequence[tuple[int, int]] = (),
     ) -> None:
@@ -75,12 +80,12 @@ class ServerModel:
         self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
-        self._slots: Slots | None = None  # None while it does not matter which slot a call takes
+        self._slots: SlotContents | None = None  # None while it does not matter which slot a call takes
         self._passes: Passes | None = None
         self._numbered = costs.passes is not None or costs.ram_cache is not None
         if self._numbered:
             unified = costs.passes is not None and costs.passes.unified
-            self._slots = Slots(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
+            self._slots = SlotContents(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
             self._slots.leave(left)
         if costs.passes is not None:
             self._passes = Passes(costs, self._prefill)
@@ -132,8 +137,10 @@ class ServerModel:
             if not self._planned:
                 return 0, NEVER_S
         ended = 0
-        if self._steps > 1 and now_s > self._begin_s:
-            ended, end_s = self._boundary(now_s)
+        if now_s >= self._end_s:
+            ended = self._steps
+        elif self._steps > 1 and now_s > self._begin_s:
+            ended, end_s = boundary(self._begin_s, self._first_s, self._growth_s, now_s)
             if end_s > now_s:
                 ended -= 1
         if ended + 1 >= self._steps:
@@ -145,7 +152,7 @@ class ServerModel:
         request.queued_s = now_s
         there_s = self._line.put(request, now_s, len(self._free))
         if request.thread is not None and self._slots is None:
-            self._slots = Slots(self._costs.slots)
+            self._slots = SlotContents(self._costs.slots)
             self._slots.remember([*self._prompts, *(end[2] for end in self._ends)])
         if self._planned:
             if there_s < NEVER_S:
@@ -381,18 +388,12 @@ class ServerModel:
                     request.prompt_s = None  # another may take its place in the step
             self._pieces.clear()
             return
-        if self._steps == 1:
+        if self._steps == 1 or now_s >= self._end_s:
             return
-        steps, end_s = self._boundary(now_s)
+        steps, end_s = boundary(self._begin_s, self._first_s, self._growth_s, now_s)
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
-
-    def _boundary(self, now_s: float) -> tuple[int, float]:
-        """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
-        if not self._first_s and not self._growth_s:
-            return self._steps, self._end_s
-        return boundary(self._begin_s, self._first_s, self._growth_s, now_s)
 
 
 def _slot(request: Request) -> int:

@@ -19,13 +19,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from harness.core.server_request import Request, held_tokens, left_s
 from harness.core.step_costs import RamCache
 
-__all__ = ["SIMILAR", "Slots"]
+__all__ = ["SIMILAR", "SlotContents"]
 
 SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
 KEEP = 0.5  # a slot of which a turn keeps at least this much is not saved first
 
 
-class Slots:
+class SlotContents:
     """What is in the slots of one server.
 
     Args:
@@ -36,11 +36,26 @@ class Slots:
         seats: where a call was seen to be, by its number; it goes there if it can.
     """
 
-    __slots__ = ("_last", "_last_first", "_left", "_ram_cache", "_saved", "_saved_tokens", "_seats", "_unified", "_unsaved")
+    __slots__ = (
+        "_last",
+        "_last_first",
+        "_left",
+        "_ram_cache",
+        "_saved",
+        "_saved_tokens",
+        "_seats",
+        "_unified",
+        "_unsaved",
+    )
 
     def __init__(
-        self, number: int, ram_cache: RamCache | None = None, *, last_first: bool = False, unified: bool = False,
-        seats: Mapping[int, int] | None = None
+        self,
+        number: int,
+        ram_cache: RamCache | None = None,
+        *,
+        last_first: bool = False,
+        unified: bool = False,
+        seats: Mapping[int, int] | None = None,
     ) -> None:
         self._seats = seats
         self._last: list[Request | None] = [None] * number

@@ -9,8 +9,8 @@ Its cost in seconds is
 with f = `mixed_factor` where b > 0, else 1; a step in which nobody generates costs `prompt_step_s` besides.
 
 Where the engine's passes are told apart (`PassCosts`) a step costs the sum of its passes (`harness.core.passes`) and
-X as above. A pass of one token of each of its n sequences costs decode_s[n], changed_s[n] more where the pass before had
-another shape, and settle_s[n] more where it had the same one for the first time. A pass with more tokens, p in all,
+X as above. A pass of one token of each of its n sequences costs decode_s[n], changed_s[n] more where the pass before
+had another shape, and settle_s[n] more where it had the same one for the first time. A pass with more tokens, p in all,
 costs prompt_step_s + prefill(p).
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Prefill", "PassCosts", "RamCache", "StepCosts", "prefill_s", "prompt_attention", "sped_up"]
+__all__ = ["PassCosts", "Prefill", "RamCache", "StepCosts", "prefill_s", "prompt_attention", "sped_up"]
 
 
 class PassCosts(NamedTuple):

@@ -194,9 +194,7 @@ class ModelledServers:
     @property
     def left(self) -> list[list[tuple[tuple[int, int], ...]]]:
         """What is in the slots of each model of each server (`ServerModel.left`)."""
-        return [
-            model.left if isinstance(model, ModelSwaps) else [_plain(model).left] for model in self._models
-        ]
+        return [model.left if isinstance(model, ModelSwaps) else [_plain(model).left] for model in self._models]
 
     def _ended(self, requests: list[Request], events: list[Event]) -> float:
         """A server is done with these calls; return when."""

@@ -8,9 +8,9 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from harness.core.draws import uniform
+from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
-from harness.core.levers import Levers, with_levers
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
@@ -73,7 +73,7 @@ def compile_costs(
     threads: Threads = None,
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
-    levers: Levers = Levers(),
+    levers: Levers = AS_MADE,
 ) -> Fitted:
     """Compile the costs of a server with so many slots.
 
@@ -279,15 +279,15 @@ def _passes(setting: SlotSetting, slots: int, most_tokens: int) -> PassCosts | N
         numbers = sorted(int(key) for key in known)
         return (0.0, *(known[str(max(m for m in numbers if m <= n))] for n in range(1, slots + 1)))
 
-    return PassCosts(
-        by_sequences(setting.changed_s), by_sequences(setting.settle_s), most_tokens, setting.kv_unified
-    )
+    return PassCosts(by_sequences(setting.changed_s), by_sequences(setting.settle_s), most_tokens, setting.kv_unified)
 
 
 def _ram_cache(setting: SlotSetting) -> RamCache | None:
     if setting.save_s is None and setting.save_s_per_token is None:
         return None
-    return RamCache(setting.save_s or 0.0, setting.save_s_per_token or 0.0, setting.ram_cache_tokens or RAM_CACHE_TOKENS)
+    return RamCache(
+        setting.save_s or 0.0, setting.save_s_per_token or 0.0, setting.ram_cache_tokens or RAM_CACHE_TOKENS
+    )
 
 
 def _prefill(setting: SlotSetting, per_token_s: float) -> tuple[tuple[int, float], ...]:

@@ -330,7 +330,9 @@ def setting_of(
     }
     if costs.passes is not None:
         for key in ("changed_s", "settle_s"):
-            extras[key] = {n.partition(".")[2]: rounded(value) for n, value in values.items() if n.startswith(f"{key}.")}
+            extras[key] = {
+                n.partition(".")[2]: rounded(value) for n, value in values.items() if n.startswith(f"{key}.")
+            }
     if costs.ram_cache is not None:
         extras |= {
             "save_s": rounded(costs.ram_cache.save_s),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def runs_of(slots: Sequence[int]) -> tuple[int, ...]:
     """Return how long the runs of consecutive numbers are, the shortest first."""
     ordered = sorted(slots)
     runs = [1] if ordered else []
-    for before, slot in zip(ordered, ordered[1:], strict=False):
+    for before, slot in pairwise(ordered):
         if slot == before + 1:
             runs[-1] += 1
         else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.core.levers import Levers
+from harness.core.levers import AS_MADE, Levers
 from harness.errors import UserError
 from harness.profiles.bursts import bursts_of
 from harness.profiles.fit import Fit, fit_setting, held_out, resample_weights, setting_of, summary
@@ -16,7 +16,7 @@ from harness.profiles.replay import Observed
 from harness.profiles.schema import HeldOut, Row, SlotSetting, rounded
 from harness.profiles.streams import Streams, read_streams
 
-__all__ = ["Recorded", "Recording", "fit_recordings", "ollama_batch_tokens"]
+__all__ = ["RecordedFit", "Recording", "fit_recordings", "ollama_batch_tokens"]
 
 # What does not depend on how many slots there are is fitted where least else is under way: with the fewest.
 SHARED = ("save_s", "save_s_per_token", "tokenize_s_per_token", "handover_s")
@@ -27,10 +27,10 @@ class Recording(NamedTuple):
     """A file, and the levers of its server where they are not those of the others."""
 
     path: Path
-    levers: Levers = Levers()
+    levers: Levers = AS_MADE
 
 
-class Recorded(NamedTuple):
+class RecordedFit(NamedTuple):
     """What the recordings of one machine come to."""
 
     slots: Mapping[str, SlotSetting]
@@ -49,7 +49,7 @@ def ollama_batch_tokens(context_tokens: int) -> int:
     return 2048 if context_tokens > 32768 else 1024 if context_tokens > 4096 else 512
 
 
-def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_bytes: int | None) -> Recorded:
+def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_bytes: int | None) -> RecordedFit:
     """Fit every slot setting that was recorded.
 
     Args:
@@ -83,15 +83,13 @@ def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_byte
         settings[str(slots)] = setting_of(
             fit, batch_tokens=fit.costs.batch_tokens, threads=None, drift=None, errors=missed
         )
-        rows += _rows(slots, [call for one in streams for call in one.fitted if call.levers == Levers()])
+        rows += _rows(slots, [call for one in streams for call in one.fitted if call.levers == AS_MADE])
     calls = sum(len(one.fitted) + len(one.held_out) for those in by_slots.values() for one in those)
     without = sum(one.without for those in by_slots.values() for one in those)
-    return Recorded(settings, summary(errors), tuple(rows), calls, without, shares)
+    return RecordedFit(settings, summary(errors), tuple(rows), calls, without, shares)
 
 
-def _fit(
-    slots: int, streams: Sequence[Streams], batch_tokens: int, known: Mapping[str, float]
-) -> tuple[Fit, float]:
+def _fit(slots: int, streams: Sequence[Streams], batch_tokens: int, known: Mapping[str, float]) -> tuple[Fit, float]:
     """Return a fit, and the share of the times between tokens that the slots explain."""
     fitted = [call for one in streams for call in one.fitted]
     gaps = [gap for one in streams for gap in one.gaps]
@@ -102,7 +100,9 @@ def _fit(
         gaps = [gap for gap in gaps if gap.burst not in wrong]
         steps = _steps(fitted, gaps, label)
         reached = {len(burst) for burst in bursts_of(fitted)} | {1, slots}
-        fit = fit_setting(fitted, sorted(n for n in reached if n <= slots), batch_tokens, label=label, steps=steps, known=known)
+        fit = fit_setting(
+            fitted, sorted(n for n in reached if n <= slots), batch_tokens, label=label, steps=steps, known=known
+        )
     except ValueError as error:
         raise UserError(f"the recordings of {slots} slots cannot be fitted: {error}") from None
     return fit, explained([gap for one in streams for gap in one.gaps], steps)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from harness.core.levers import Levers
+from harness.core.levers import AS_MADE, Levers
 from harness.core.machine import Machine
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
@@ -35,7 +35,7 @@ class Observed(NamedTuple):
     total_s: float | None = None  # as the server tells: from its looking at the request until the end
     after: int = -1  # place in its burst of the call whose answer it waited for; -1: it waited for none
     seat: int = -1  # the slot that it was in; -1: not known
-    levers: Levers = Levers()  # of its server, where they are not those of the others
+    levers: Levers = AS_MADE  # of its server, where they are not those of the others
     pace: int = -1  # of which recording: a client that takes every token may slow its server
     left: tuple[tuple[int, int], ...] = ()  # what its burst found in the slots: (slot, tokens that were not saved)
 

@@ -14,7 +14,18 @@ from pydantic_core import PydanticCustomError
 from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TABLES", "TextTokens", "rounded"]
+__all__ = [
+    "DRIFT_BOUND",
+    "FITTED",
+    "TABLES",
+    "HeldOut",
+    "MemoryUse",
+    "Profile",
+    "Row",
+    "SlotSetting",
+    "TextTokens",
+    "rounded",
+]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -101,7 +112,9 @@ class SlotSetting(ProfilePart):
     gap_s: Cost | None = Field(
         default=None, description="Seconds between two calls in the queue that the client started at one instant."
     )
-    handover_s: Cost = Field(default=0.0, description="Seconds from a free slot until a call that waited for it is there.")
+    handover_s: Cost = Field(
+        default=0.0, description="Seconds from a free slot until a call that waited for it is there."
+    )
     tokenize_s_per_token: Cost = Field(
         default=0.0, description="Seconds per prompt token between the queue and the slot, while others go on."
     )

@@ -2,8 +2,9 @@
 
 One line of JSON a call, in any order, all on one clock: `scenario` (what it was part of), `slots` (of the server),
 `sent_s` and `end_s` (seconds), and Ollama's own counters as it sends them: `prompt_eval_count`, `eval_count`,
-`prompt_eval_duration`, `eval_duration`, `total_duration`, `load_duration` (nanoseconds), and `chunks_s`, when each piece
-of the answer came. Other keys are left alone. The file holds every call that the server answered since it was started: which slot each call had follows from all before.
+`prompt_eval_duration`, `eval_duration`, `total_duration`, `load_duration` (nanoseconds), and `chunks_s`, when each
+piece of the answer came. Other keys are left alone. The file holds every call that the server answered since it was
+started: which slot each call had follows from all before.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from harness.core.levers import Levers
+from harness.core.levers import AS_MADE, Levers
 from harness.errors import UserError
 from harness.profiles.gaps import Gap, runs_of
 from harness.profiles.replay import Observed
@@ -52,7 +53,7 @@ class Streams(NamedTuple):
     without: int
 
 
-def read_streams(path: Path, levers: Levers = Levers(), pace: int = 0) -> Streams:
+def read_streams(path: Path, levers: Levers = AS_MADE, pace: int = 0) -> Streams:
     """Read a file of streamed calls.
 
     Args:

@@ -90,9 +90,7 @@ def scale_of(name: str, start: Mapping[str, float]) -> float:
     return sizes.get(name, step_s)
 
 
-def costs_of(
-    values: Mapping[str, float], slots: int, batch: int, load_s: float, *, passes: bool = False
-) -> StepCosts:
+def costs_of(values: Mapping[str, float], slots: int, batch: int, load_s: float, *, passes: bool = False) -> StepCosts:
     """Return the costs that fitted values make."""
 
     def table(key: str) -> tuple[float, ...]:

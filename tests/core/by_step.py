@@ -58,7 +58,7 @@ def _cached(left: _Left, call: Given) -> int:
 
 
 def _choose(free: list[int], left: list[_Left], call: Given, threads: bool, numbered: bool) -> int:
-    """llama.cpp's choice; where it makes no difference simply the first slot. Turns, if any, come first of all calls."""
+    """llama.cpp's choice; where it makes no difference simply the first slot. Turns come first of all calls."""
     if not threads and not numbered:
         return free[0]
     best = max(free, key=lambda slot: (_cached(left[slot], call), -slot))
