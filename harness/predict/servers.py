@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from harness.core.context import Context
+from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.records import CallRecord
@@ -111,6 +112,16 @@ class Modelled(NamedTuple):
     def loads(self) -> bool:
         """Whether a server has several models to load."""
         return any(queue.load_s for queue in self.queues)
+
+    def with_levers(self, levers: Levers) -> Modelled:
+        """Return the same servers with other settings of their engines."""
+        if levers == AS_MADE:
+            return self
+        queues = [
+            queue._replace(fits=tuple(fit._replace(costs=with_levers(fit.costs, levers)) for fit in queue.fits))
+            for queue in self.queues
+        ]
+        return self._replace(queues=tuple(queues))
 
     @property
     def remembers(self) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from harness.core.engine import Engine
+from harness.core.levers import AS_MADE, Levers
 from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
@@ -47,6 +48,7 @@ def predict(
     extrapolate: bool = False,
     by_model: Mapping[str, Profile] | None = None,
     by_machine: Mapping[str, Profiles] | None = None,
+    levers: Levers = AS_MADE,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
@@ -58,6 +60,7 @@ def predict(
         given, extrapolate: see `harness.predict.servers.modelled`.
         by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
         by_machine: profiles of machines that have their own.
+        levers: of every server, where they are not as the profile was made.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
@@ -74,7 +77,7 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
+            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate).with_levers(levers)
         except UserError as error:
             refused[plan.name] = str(error)
             continue

@@ -8,7 +8,6 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from harness.core.draws import uniform
-from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
@@ -73,7 +72,6 @@ def compile_costs(
     threads: Threads = None,
     given: Mapping[str, float] | None = None,
     extrapolate: bool = False,
-    levers: Levers = AS_MADE,
 ) -> Fitted:
     """Compile the costs of a server with so many slots.
 
@@ -83,7 +81,6 @@ def compile_costs(
         threads: of the server, as in a workload; None = every core.
         given: values for what the profile does not know, by key of `ASSUMPTIONS`.
         extrapolate: derive a slot setting that the profile lacks from the nearest.
-        levers: the engine's settings, where they differ from those that the profile was made with.
 
     Raises:
         UserError: the profile lacks the slot setting, or was made with other threads, or lacks a value that cannot be
@@ -136,7 +133,6 @@ def compile_costs(
         passes=_passes(setting, slots, int(values["prefill_batch_tokens"])),
         ram_cache=_ram_cache(setting),
     )
-    costs = with_levers(costs, levers)
     half = threads is not None and profile.family(threads) is profile.half
     return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)
 
