@@ -26,8 +26,8 @@ from harness.measure.bursts import Carry, observe
 from harness.measure.progress import Progress
 from harness.profiles.fit import gap_of
 from harness.profiles.replay import Observed
-from harness.profiles.seats import seated
 from harness.profiles.schema import DRIFT_BOUND
+from harness.profiles.seats import seated
 from harness.units import count, percent, seconds
 
 __all__ = ["ATTEMPTS", "Experiment", "Setting", "experiments", "pair_experiment", "steady"]

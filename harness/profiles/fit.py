@@ -20,8 +20,8 @@ from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined,
 from harness.profiles.gaps import Steps
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting, rounded
-from harness.profiles.solve import Solution, Vector, solve
 from harness.profiles.signs import passes_differ, saving_costs
+from harness.profiles.solve import Solution, Vector, solve
 from harness.profiles.values import EXTRAS, LEAST_S, PASS_BY_PASS, costs_of, null_of, scale_of, start_of
 
 __all__ = [

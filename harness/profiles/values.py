@@ -13,7 +13,17 @@ from statistics import median
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.replay import Observed
 
-__all__ = ["EXTRAS", "LEAST_S", "NULLS", "PASS_BY_PASS", "RAM_CACHE_TOKENS", "costs_of", "null_of", "scale_of", "start_of"]
+__all__ = [
+    "EXTRAS",
+    "LEAST_S",
+    "NULLS",
+    "PASS_BY_PASS",
+    "RAM_CACHE_TOKENS",
+    "costs_of",
+    "null_of",
+    "scale_of",
+    "start_of",
+]
 
 # Values that are left at what costs nothing where the data do not resolve them.
 NULLS = {
@@ -137,5 +147,7 @@ def costs_of(
         handover_s=values.get("handover_s", 0.0),
         tokenize_s_per_token=values.get("tokenize_s_per_token", 0.0),
         passes=PassCosts(table("changed_s"), table("settle_s"), batch) if passes else None,
-        ram_cache=RamCache(save_s, save_s_per_token, RAM_CACHE_TOKENS) if saving or save_s or save_s_per_token else None,
+        ram_cache=RamCache(save_s, save_s_per_token, RAM_CACHE_TOKENS)
+        if saving or save_s or save_s_per_token
+        else None,
     )
