@@ -11,8 +11,8 @@ __all__ = ["REPEATED", "SAID", "repeats_itself"]
 
 REPEATED = "repetition"  # the `done_reason` of such a call
 SAID = (
-    "the model repeated itself, and the server ended the answer without a final line, as Ollama does after thirty equal "
-    "pieces; another prompt, seed or temperature avoids it"
+    "the model repeated itself, and the server ended the answer without a final line, as Ollama does after thirty "
+    "equal pieces; another prompt, seed or temperature avoids it"
 )
 PIECES = 30
 LONGEST = 24  # characters of a piece

@@ -37,7 +37,7 @@ OF = RecordedOptions(name="recorded", machine="a server model", context_tokens=2
 
 
 def record(costs: StepCosts, path: Path, bursts: list[tuple[str, list[tuple[float, int, int]]]]) -> Path:
-    """Write what a client would have seen: every call of every burst (sent_s, prompt and output tokens), token by token."""
+    """Write what a client would have seen: each call of each burst (sent_s, prompt and output tokens)."""
     model = ServerModel(costs, max_steps=1)
     lines: list[dict[str, Any]] = []
     now_s = 0.0
@@ -124,7 +124,7 @@ def test_known_costs_come_back(recordings: tuple[Path, Path], tmp_path: Path) ->
 def test_the_seats_are_those_of_the_server(recordings: tuple[Path, Path]) -> None:
     """Of four slots the last is taken first; three at once then find 3, 2 and 0 first, which are no neighbours."""
     streams = read_streams(recordings[1])
-    seats = {}
+    seats: dict[tuple[int, str], list[int]] = {}
     for call in streams.fitted:
         seats.setdefault((call.repetition, call.burst), []).append(call.seat)
     found = list(seats.values())
