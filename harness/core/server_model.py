@@ -8,7 +8,7 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    until the batch is full. It costs what `step_costs` says, whoever is in it (but see 6).
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
-4. A cancelled call leaves the queue at once, and a slot at the next step boundary. A `REFUSED` one ends as it gets one.
+4. A cancelled call leaves the queue at once, a slot at the next step boundary. A `REFUSED` one ends as it gets one.
 5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
    prompt, and reads only the rest, at least one token. From the first turn on, every other call takes the slot that was
    free longest, and so evicts what is there.
@@ -19,7 +19,7 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
 Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
 completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
 grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
-than those of the next one is a segment of its own; so is a wait, which has no step.
+than the next one's is a segment of its own; so is a wait.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class ServerModel:
         costs: of the steps; their number is the number of slots.
         max_steps: end a segment after this many steps; 1 = step by step.
         noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
-        seats: the slots that calls were seen in, by their numbers; for a replay.
-        left: what was in the slots before, as `harness.core.slots.SlotContents.leave` takes it; for a replay.
+        seats, left: for a replay: the slots that calls were seen in, and what was there before (`SlotContents`).
     """
 
     # fmt: off
