@@ -21,7 +21,7 @@ from harness.core.context import REFUSED, Context
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.compile import noise
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
 from harness.servers.simulated_text import words
@@ -56,8 +56,16 @@ class SimulatedConfig(NamedTuple):
     def from_json(cls, data: dict[str, Any]) -> SimulatedConfig:
         """Rebuild it after a way through JSON, which knows no tuples."""
         costs = data["costs"]
-        decode_s, prefill = tuple(costs["decode_s"]), tuple((tokens, s) for tokens, s in costs["prefill"])
-        return cls(**{**data, "costs": StepCosts(**{**costs, "decode_s": decode_s, "prefill": prefill})})
+        rebuilt = {
+            "decode_s": tuple(costs["decode_s"]),
+            "prefill": tuple((tokens, s) for tokens, s in costs["prefill"]),
+        }
+        if costs.get("passes"):
+            changed_s, settle_s, *rest = costs["passes"]
+            rebuilt["passes"] = PassCosts(tuple(changed_s), tuple(settle_s), *rest)
+        if costs.get("ram_cache"):
+            rebuilt["ram_cache"] = RamCache(*costs["ram_cache"])
+        return cls(**{**data, "costs": StepCosts(**{**costs, **rebuilt})})
 
 
 class Truth(NamedTuple):
@@ -302,7 +310,8 @@ def _model(config: SimulatedConfig) -> Model:
         modified_at="2026-01-01T00:00:00Z",
         file_bytes=config.model_bytes,
         memory_bytes=config.memory_bytes,
-        vram_bytes=0,
+        # Passes are told apart where the model is on an accelerator: a calibration of the simulation must see that too.
+        vram_bytes=max(1, config.memory_bytes) if config.costs.passes is not None else 0,
         family="simulated",
         parameter_size="",
         quantization="",

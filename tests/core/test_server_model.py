@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
-from harness.core.step_costs import StepCosts, prefill_s
+from harness.core.step_costs import PassCosts, RamCache, StepCosts, prefill_s
 
+APART_S = 1.2345e-7
 UNIT_S = 1 / 512  # sums of multiples of it are exact in floats
 
 
@@ -62,10 +63,49 @@ def test_jumps_equal_single_steps_with_conversations(
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
 
+@st.composite
+def pass_by_pass(draw: st.DrawFn) -> StepCosts:
+    """Costs of an engine whose passes are told apart, with or without a RAM cache and a queue in front of it."""
+    costs = draw(dyadic_costs())
+
+    def table() -> tuple[float, ...]:
+        steps = draw(st.lists(st.integers(0, 40), min_size=costs.slots, max_size=costs.slots))
+        return (0.0, *(s * UNIT_S for s in steps))
+
+    passes = PassCosts(table(), table(), draw(st.sampled_from([1, 8, 512])), draw(st.booleans()))
+    cache = RamCache(draw(st.sampled_from([0.0, UNIT_S])), UNIT_S / 4, draw(st.sampled_from([0, 60, 1000])))
+    return costs._replace(
+        passes=draw(st.sampled_from([passes, passes, None])),
+        ram_cache=draw(st.sampled_from([None, cache])),
+        handover_s=draw(st.sampled_from([0.0, 5 * UNIT_S])),
+        tokenize_s_per_token=draw(st.sampled_from([0.0, UNIT_S / 8])),
+    )
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data(), pass_by_pass(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]), st.booleans())
+def test_jumps_equal_single_steps_pass_by_pass(
+    data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None, turns: bool
+) -> None:
+    """Which slot, what it costs to take it, and how the busy slots share passes: exactly."""
+    if turns:
+        threads = st.sampled_from([None, 0, 0, 1, 2])
+        batch = [Given(0.0, 5, 3, None, 0), *(call._replace(thread=data.draw(threads)) for call in batch)]
+    assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
+
+
 @settings(max_examples=200, deadline=None)
 @given(dyadic_costs(), calls(st.floats(0, 2)), st.floats(0.3, 1.7))
 def test_jumps_equal_single_steps_for_any_numbers(costs: StepCosts, batch: list[Given], factor: float) -> None:
     costs = costs._replace(decode_s=tuple(s * factor for s in costs.decode_s))
+    # Nothing happens at the very end of a step, where the last bit decides; the tests above hold ties.
+    batch = [
+        call._replace(
+            at_s=call.at_s + APART_S * i,
+            cancel_s=None if call.cancel_s is None else call.cancel_s + APART_S * (i + 0.5),
+        )
+        for i, call in enumerate(batch, start=1)
+    ]
     for mine, other in zip(by_model(ServerModel(costs), batch), reference(costs, batch), strict=True):
         assert mine.cancelled == other.cancelled
         assert mine[:3] == pytest.approx(other[:3], abs=1e-9)
