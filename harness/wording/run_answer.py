@@ -21,7 +21,7 @@ from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
-from harness.wording.to_do import to_do
+from harness.wording.to_do import file_of, to_do
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
@@ -66,9 +66,18 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     run = analysis.run
     models = dict.fromkeys(model.model for server in run.servers for model in server.models)
     models |= dict.fromkeys(_model(server) for server in run.servers if not server.models)
-    origin = run.origin if run.origin == "predicted" else f"{run.origin}, {count(run.repeats, 'repeat')}"
-    found = (" + ".join(filter(None, models)), " + ".join(run.engines), machine_text(run), origin)
-    return tuple(text for text in found if text)
+    model, engine = " + ".join(filter(None, models)), " + ".join(run.engines)
+    origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
+    if run.origin == "predicted":  # on what the profile was made with, whatever the workload asks for
+        facts = dict(run.machine)
+        model, engine, origin = str(facts.get("model", model)), _engine(str(facts.get("engine", engine))), run.origin
+    return tuple(text for text in (model, engine, machine_text(run), origin) if text)
+
+
+def _engine(text: str) -> str:
+    """Name the engine that a profile was made with, as people call it, without its version."""
+    name = text.partition(" ")[0].lower()
+    return {"xllamacpp": "llama.cpp", "ollama": "Ollama"}.get(name, text)
 
 
 def _model(server: ServerFacts) -> str:
@@ -298,10 +307,10 @@ def _next(analysis: Analysis) -> Iterator[AnswerLine]:
     """Say how to find out more."""
     run = analysis.run
     if run.origin == "predicted":
-        yield AnswerLine(f"To measure it: slotwise run {_file(run.command)}")
+        yield AnswerLine(f"To measure it: slotwise run {file_of(run.command)}")
     elif "llama.cpp" in run.engines:
         yield AnswerLine("Measured with llama.cpp itself. On your Ollama:")
-        yield AnswerLine(f"slotwise run {_file(run.command)} --engine ollama --model NAME", code=True)
+        yield AnswerLine(f"slotwise run {file_of(run.command)} --engine ollama --model NAME", code=True)
     else:
         yield AnswerLine("Another model, engine or machine may change this.")
 
@@ -336,7 +345,7 @@ def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
         took_s = needed * sum(makespans)
         yield AnswerLine(f"About {needed} repeats of each would resolve this, in {about(took_s)}:")
         at_most = at_most_text(took_s)
-        yield AnswerLine(f"slotwise run {_file(run.command)} --until resolved --at-most {at_most}", code=True)
+        yield AnswerLine(f"slotwise run {file_of(run.command)} --until resolved --at-most {at_most}", code=True)
 
 
 def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
@@ -350,15 +359,6 @@ def _unsure_goals(candidate: CandidateSummary) -> Iterator[str]:
                     between = f"{seconds(low)} to {seconds(high)}"
                     yield f"Whether {summary.pipeline} meets its goal is not certain: {between}."
                     break
-
-
-def _file(command: str) -> str:
-    """Return the workload's file as it was typed, or FILE."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return "FILE"
-    return next((shlex.quote(word) for word in words if word.endswith((".yaml", ".yml"))), "FILE")
 
 
 def _details(again: str) -> AnswerPart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from harness.analysis.model import Analysis
@@ -9,7 +10,7 @@ from harness.units import count
 from harness.wording.answer import AnswerLine
 from harness.wording.figures import listed
 
-__all__ = ["to_do"]
+__all__ = ["file_of", "to_do"]
 
 _MOST_COMMANDS = 2  # servers whose commands are shown
 
@@ -57,3 +58,12 @@ def _whose(analysis: Analysis, name: str, number: int, line: str) -> str:
     address = next((word.partition("=")[2] for word in line.split() if word.startswith("OLLAMA_HOST=")), "")
     on = f" on {use.machine}" if use.machine else ""
     return f"For {listed(mine) if mine else use.server}{on}, at {address or '127.0.0.1:11434'}:"
+
+
+def file_of(command: str) -> str:
+    """Return the workload's file as it was typed, or FILE."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return "FILE"
+    return next((shlex.quote(word) for word in words if word.endswith((".yaml", ".yml"))), "FILE")
