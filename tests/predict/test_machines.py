@@ -110,7 +110,7 @@ def test_noise_is_that_of_a_server_alone(tmp_path: Path) -> None:
 
 
 def test_without_machines_many_servers_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"does not know how 2 busy servers .* name their machines \(`machine`\)"):
+    with pytest.raises(UserError, match=r"does not say how 2 busy servers .* name their machines \(`machine`\)"):
         predict(loaded(tmp_path), profile(tmp_path, PROFILE), repeats=1)
 
 

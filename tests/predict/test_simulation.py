@@ -102,7 +102,7 @@ def test_what_a_profile_lacks_is_refused_by_candidate(files: Path) -> None:
 def test_no_candidate_is_an_error_that_says_why(files: Path) -> None:
     text = PROFILE.replace("prefill_s_per_token: 0.0078125", "prefill_s_per_token: null")
     (files / "dyadic.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"does not know prefill_s_per_token .* --assume prefill_s_per_token="):
+    with pytest.raises(UserError, match=r"does not have prefill_s_per_token .* --assume prefill_s_per_token="):
         predicted(files)
 
 
