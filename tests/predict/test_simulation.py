@@ -211,7 +211,7 @@ compare: {serial: {placement: one, concurrency: serial}}
         return [notice.text for notice in said(analyse(run)).notices if notice.kind == "overload"]
 
     (told,) = notices("0.25")
-    assert 'serial: jobs of "ask" came at 4.02 a second and ended at 1.59 a second, which is about what' in told
+    assert 'serial: jobs of "ask" came at 4.02 per second and ended at 1.59 per second, about the most that' in told
     assert notices("0.625") == notices("1") == []
 
 
