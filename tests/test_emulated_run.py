@@ -140,7 +140,7 @@ def test_a_value_that_nobody_gave_stops_the_run_at_once(workload: Path, tmp_path
     workload.write_text(TINY.replace("assume: {prefill_s_per_token: 0.001}, ", ""), encoding="utf-8")
     done = slotwise("run", "tiny.yaml", cwd=tmp_path)
     assert done.returncode == 2
-    assert 'one: profile "toy" does not know prefill_s_per_token' in done.stderr
+    assert 'one: profile "toy" does not have prefill_s_per_token' in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -72,7 +72,7 @@ def _lines(setting: SlotSetting) -> list[str]:
         lines.append(f"context     {seconds(per_1000)} a step for each 1000 tokens of context")
     if setting.noise is not None:
         lines.append(f"noise       {percent(setting.noise)} (standard deviation from one time to the next)")
-    lines.append(f"not fitted  {_error(setting.held_out)}")
+    lines.append(f"held out    {_error(setting.held_out)}")
     if setting.drift is not None:
         lines.append(f"drift       {setting.drift:+.1%} between beginning and end")
     return lines

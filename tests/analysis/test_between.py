@@ -96,7 +96,7 @@ def test_a_candidate_that_only_one_has_is_named() -> None:
     plan = Plan("split", (), ())
     both = made(one._replace(plans=(plan,)))
     assert compared(compare_runs(both, both, ("a", "b"))).notices == (
-        "Candidates that neither could predict or measure, and so not compared: split.",
+        "Not compared, because neither run has results of them: split.",
     )
 
 

@@ -73,3 +73,11 @@ def test_run_on_a_server_without_the_workloads_model(
     said = capsys.readouterr().err
     assert 'has no model "absent". It has 2 models: a, b. Choose one with --model' in said
     assert code == UserError.exit_code
+
+
+def test_the_option_of_an_earlier_version_names_the_new_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["slotwise", "probe", "llamacpp:4", "--rungs", "1,2"])
+    assert _main() == 2
+    assert capsys.readouterr().err == "slotwise: --rungs is called --levels now\n"

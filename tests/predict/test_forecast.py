@@ -140,7 +140,7 @@ def test_other_batch_and_context_sizes_are_said(tmp_path: Path, profile: Profile
 @pytest.mark.parametrize("model", ["gemma3-270m", "/models/SmolLM2-135M-Instruct.Q8_0.gguf"])
 def test_another_model_is_refused_unless_extrapolated(tmp_path: Path, profile: Profile, model: str) -> None:
     loaded = load(tmp_path, "slots: 2}", f"slots: 2, model: {model}}}")
-    message = r'profile "words" was measured with model "smollm2-135m", server "two" wants ".*"; .* --extrapolate'
+    message = r'profile "words" was measured with model "smollm2-135m", server "two" uses ".*"; .* --extrapolate'
     with pytest.raises(UserError, match=message):
         predict(loaded, profile, repeats=1)
     marked = notes(loaded, profile, extrapolate=True)

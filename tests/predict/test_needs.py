@@ -94,9 +94,8 @@ def test_settings_have_the_context_of_the_longest_possible_call_and_say_so(
     assert use.need.tokens > 512
     assert f"OLLAMA_CONTEXT_LENGTH={use.need.enough} " in settings.shell[0]
     assert settings.remarks[0] == (
-        f'four: a context of {use.need.enough} tokens a slot and not the 512 that were used: a call of "long" in ask '
-        f"needs {about} {use.need.tokens} tokens. Each slot then takes more memory; whether that is there was not "
-        "looked at."
+        f'four: give each slot {use.need.enough} tokens of context, not the 512 used here: a call of "long" in ask '
+        f"needs {about} {use.need.tokens} tokens. Each slot then takes more memory; whether that fits was not checked."
     )
 
 

@@ -106,11 +106,11 @@ def test_the_report_says_what_swaps_cost(files: Path) -> None:
 def test_what_is_refused(files: Path) -> None:
     prediction = predicted(files, {"small": 2.0, "large": 4.0})
     assert list(prediction.refused) == ["loaded"]  # both busy at once: nobody knows how they slow each other
-    assert 'profile "p-small + p-large" does not know how 2 busy servers' in prediction.refused["loaded"]
+    assert 'profile "p-small + p-large" does not say how 2 busy servers' in prediction.refused["loaded"]
 
 
 def test_a_load_must_be_known(files: Path) -> None:
-    with pytest.raises(UserError, match=r'profile "p-large" does not know how long large takes to load \(load_s\)'):
+    with pytest.raises(UserError, match=r'profile "p-large" does not say how long large takes to load \(load_s\)'):
         predicted(files, {"small": 2.0}, "{2: 1.5}")
 
 

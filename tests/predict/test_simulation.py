@@ -102,7 +102,7 @@ def test_what_a_profile_lacks_is_refused_by_candidate(files: Path) -> None:
 def test_no_candidate_is_an_error_that_says_why(files: Path) -> None:
     text = PROFILE.replace("prefill_s_per_token: 0.0078125", "prefill_s_per_token: null")
     (files / "dyadic.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"does not know prefill_s_per_token .* --assume prefill_s_per_token="):
+    with pytest.raises(UserError, match=r"does not have prefill_s_per_token .* --assume prefill_s_per_token="):
         predicted(files)
 
 
@@ -211,7 +211,7 @@ compare: {serial: {placement: one, concurrency: serial}}
         return [notice.text for notice in said(analyse(run)).notices if notice.kind == "overload"]
 
     (told,) = notices("0.25")
-    assert 'serial: jobs of "ask" came at 4.02 a second and ended at 1.59 a second, which is about what' in told
+    assert 'serial: jobs of "ask" came at 4.02 per second and ended at 1.59 per second, about the most that' in told
     assert notices("0.625") == notices("1") == []
 
 

@@ -122,7 +122,7 @@ def test_what_is_not_known_must_be_given_or_is_assumed_openly() -> None:
         "mixed_factor",
         "gap_s",
     ]
-    with pytest.raises(UserError, match=r'"m1-published" does not know prefill_s_per_token .* --assume prefill_s_per'):
+    with pytest.raises(UserError, match=r'"m1-published" does not have prefill_s_per_token .* --assume prefill_s_per'):
         compile_costs(profile, 4)
     fitted = compile_costs(profile, 4, given={"prefill_s_per_token": 0.003})
     assert fitted.costs.prefill == ((1, 0.003),)
@@ -134,7 +134,7 @@ def test_what_is_not_known_must_be_given_or_is_assumed_openly() -> None:
     ("given", "message"),
     [
         ({"prefill_s_per_token": -1.0}, r"^prefill_s_per_token: expected 0 or more, found -1$"),
-        ({"prefill_s_per_token": 0.0, "before_s": 1.0}, r'^profile "m1-published" knows before_s with 4 slots'),
+        ({"prefill_s_per_token": 0.0, "before_s": 1.0}, r'^profile "m1-published" has before_s with 4 slots'),
         ({"prefill_s_per_token": 0.0, "speed": 1.0}, r'^cannot assume "speed"; expected one of prefill_s_per_token,'),
         ({"prefill_s_per_token": 0.0, "prefill_batch_tokens": 4.0}, r"expected more than 4 slots, found 4$"),
     ],
@@ -199,9 +199,9 @@ def test_two_servers_need_known_contention(tmp_path: Path) -> None:
     costs = compile_costs(profile, 4).costs
     assert [type(server) for server in server_models(profile, [costs])] == [ServerModel]
     assert [type(server) for server in server_models(profile, [costs, costs])] == [SharedServer, SharedServer]
-    with pytest.raises(UserError, match=r'^profile "box" does not know how 3 busy servers on its machine slow each'):
+    with pytest.raises(UserError, match=r'^profile "box" does not say how 3 busy servers on its machine slow each'):
         server_models(profile, [costs] * 3)
-    with pytest.raises(UserError, match=r"does not know how 2 busy servers .* cannot be predicted"):
+    with pytest.raises(UserError, match=r"does not say how 2 busy servers .* cannot be predicted"):
         server_models(load(tmp_path, GOOD.replace("{2: 1.5}", "null")), [costs] * 2)
 
 

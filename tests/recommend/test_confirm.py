@@ -96,7 +96,7 @@ def test_where_it_contradicts_it_wins_and_that_is_said(tmp_path: Path) -> None:
     assert [use.slots for use in recommendation.uses] == [1]
     assert recommendation.confirmation is not None
     assert recommendation.confirmation.contradicts
-    assert any("The measurement counts" in text for text in recommended(recommendation).confirmation)
+    assert any("The measurement decides" in text for text in recommended(recommendation).confirmation)
     assert max(abs(difference.error) for difference in recommendation.confirmation.differences) > 0.3
 
 
@@ -214,7 +214,7 @@ def test_a_trial_is_estimated_before_it_starts(tmp_path: Path) -> None:
     limit = until(100 + 20 * len(names))
     now_s = 101.0
     assert limit(empty)
-    assert "the 2 repeats that it takes would have taken about" in end_text(limit.end)
+    assert "the 2 repeats that are needed would have taken about" in end_text(limit.end)
     slow = until(60 + 40 * len(names))
     now_s = 1.0
     assert not slow(empty)
@@ -267,7 +267,7 @@ def test_the_page_of_a_confirmed_one_has_prediction_beside_measurement(tmp_path:
     text = (keep_recommendation(kept, tmp_path) / "report.html").read_text(encoding="utf-8")
     score = text.partition('<section id="score"')[2].partition("</section>")[0]
     assert "Predicted and measured" in score
-    assert "The measurement says the same" in score
+    assert "The measurement confirms the prediction" in score
     assert 'id="chart-score"' in score
     assert score.count("<tr><td>") >= 2 * 2  # throughput and pipeline time of two candidates at least
     assert text.count('id="chart-score"') == 1  # once in the page

@@ -149,8 +149,8 @@ def test_the_report_says_how_many_were_merged() -> None:
     assert search_sentences(summary) == (
         "All 100 candidates were tried on 2 seeds, and the 40 that differ there on 16 seeds (840 evaluations, all "
         "candidates on the same draws); none was dropped.",
-        "Merged: 60 candidates that did exactly the same on the first draws as a simpler one, which stands for them; "
-        "those that did the same as one that may be the answer were tried on every seed.",
+        "Merged: 60 candidates that did exactly the same on the first draws as a simpler one, which stands for them. "
+        "Those merged with a possible answer were tried on every seed.",
     )
     halved = search_sentences(summary._replace(kept=12))
     assert halved[1].startswith("Merged: 60 candidates")

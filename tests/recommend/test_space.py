@@ -126,7 +126,7 @@ def test_two_models_have_a_server_each_and_all_ways_are_tried(tmp_path: Path) ->
         assert [spec.model for spec in specs] == ["small", "large"]
         assert candidate.plan.placement == ((0, 1),)
     assert space.left_out[0] == OneServerForBoth()
-    with pytest.raises(UserError, match=r"two servers side by side are needed, and .* does not know how two busy"):
+    with pytest.raises(UserError, match=r"two servers side by side are needed, and .* does not say how two busy"):
         space_of_two(loaded, {**profiles, "large": alone(tmp_path)})
 
 

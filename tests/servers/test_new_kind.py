@@ -154,7 +154,7 @@ def test_it_is_predicted_or_refused_by_its_model(tmp_path: Path) -> None:
     }
     assert {call.origin for call in predicted.calls} == {"predicted"}
     other = load_workload(written(tmp_path, lambda text: text.replace("smollm2-135m", "another")))
-    with pytest.raises(UserError, match='was measured with model "smollm2-135m", server "card" wants "another"'):
+    with pytest.raises(UserError, match='was measured with model "smollm2-135m", server "card" uses "another"'):
         predict(other, profile, repeats=1)
 
 

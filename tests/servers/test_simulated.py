@@ -364,7 +364,7 @@ def test_a_profile_that_is_not_there() -> None:
 
 
 def test_what_a_profile_does_not_know_has_to_be_given() -> None:
-    with pytest.raises(UserError, match=r"^x: .*does not know prefill_s_per_token .*--assume .*in a workload .*assume"):
+    with pytest.raises(UserError, match=r"^x: .*does not have prefill_s_per_token .*--assume .*in a workload .*assume"):
         emulation("x", PUBLISHED.model_copy(update={"assume": {}}))
     with pytest.raises(UserError, match=r"^x: .*made with 1, 4 slots, not with 3; .*extrapolate"):
         emulation("x", PUBLISHED.model_copy(update={"slots": 3}))
