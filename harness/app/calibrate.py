@@ -22,7 +22,7 @@ from harness.servers.machine import cores
 from harness.units import safe_url
 from harness.workload.schema import ENGINES
 
-__all__ = ["Calibrated", "calibrate", "to_calibrate"]
+__all__ = ["Calibrated", "calibrate", "check_profile_name", "check_writable", "to_calibrate", "write_profile"]
 
 DEFAULT_SLOTS = (1, 4)
 MOST_SLOTS = 64
@@ -54,10 +54,9 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
     servers, pair = to_calibrate(server, options.slots, options.model, options.pair, cores())
     out = options.out
     name = options.name or (out.stem if out is not None else _name(server, options.model or servers[0].spec.model))
-    if not NAME.fullmatch(name):
-        raise UserError(f'--name: expected letters, digits, "-", "_" and ".", found "{name}"')
+    check_profile_name(name)
     path = out or Path("profiles") / f"{name}.yaml"
-    _check_writable(path, options.force)
+    check_writable(path, options.force)
     busy = others_busy()
     if busy is not None:
         progress.say(f"{busy:.1f} cores are busy with something else: a profile made now will be wrong by that")
@@ -70,7 +69,7 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
     said = {key: plain(getattr(profile, key)) for key in ("machine", "engine", "model")}  # by servers, for one
     profile = profile.model_copy(update=said)
     comment = "Fitted by `slotwise calibrate`; times in seconds. docs/calibration.md says how, and what each key means."
-    _write(path, dump_profile(profile, comment))
+    write_profile(path, profile, comment)
     return Calibrated(profile, path)
 
 
@@ -116,8 +115,14 @@ def _name(server: str, model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:63]
 
 
-def _check_writable(path: Path, force: bool) -> None:
-    """Before anything is measured: where will it go?"""
+def check_profile_name(name: str) -> None:
+    """Raise UserError where a profile cannot be called that."""
+    if not NAME.fullmatch(name):
+        raise UserError(f'--name: expected letters, digits, "-", "_" and ".", found "{name}"')
+
+
+def check_writable(path: Path, force: bool) -> None:
+    """Before anything is measured: where will it go? UserError where it cannot go there."""
     if path.suffix not in (".yaml", ".yml"):
         raise UserError(f"{path}: expected the name of a .yaml file")
     if path.exists() and not force:
@@ -128,7 +133,9 @@ def _check_writable(path: Path, force: bool) -> None:
         raise UserError(f"{path.parent}: the folder cannot be made: {error.strerror}") from error
 
 
-def _write(path: Path, text: str) -> None:
+def write_profile(path: Path, profile: Profile, comment: str) -> None:
+    """Write a profile; UserError where it cannot be written."""
+    text = dump_profile(profile, comment)
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ __all__ = [
     "ImportOptions",
     "ProbeOptions",
     "RecommendOptions",
+    "RecordedOptions",
     "ResumeOptions",
     "RunOptions",
     "ScoreOptions",
@@ -132,6 +133,22 @@ class CalibrateOptions:
     pair: bool | None = None  # also servers on half of the cores, alone and side by side; left out: where it can be
     name: str | None = None  # of the profile; left out: made of server and model
     machine: str | None = None  # what to call it; left out: its processor
+    out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
+    force: bool = False  # overwrite the file
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedOptions:
+    """Of `harness.app.calibrate_from.calibrate_from`."""
+
+    name: str  # of the profile
+    machine: str  # where the calls were recorded
+    engine: str = "ollama"  # and its version
+    model: str = "unknown"
+    context_tokens: int = 2048  # of one slot
+    kv_bytes: int | None = None  # of a token; left out: not known
+    note: str | None = None  # what a reader of the profile must know
+    date: str | None = None  # when the calls were recorded
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
     force: bool = False  # overwrite the file
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.app.options import CalibrateOptions
+from harness.app.options import CalibrateOptions, RecordedOptions
 from harness.cli.options import force_option, json_option, model_option, out_option, whole_numbers
 from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.app.calibrate import Calibrated
 
 __all__ = ["calibrate"]
 
 
 def calibrate(
     server: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SERVER",
             help="llamacpp or ollama (started once for every slot count), or the URL of a running server.",
             show_default=False,
         ),
-    ],
+    ] = None,
     slots: Annotated[
         str | None, typer.Option(help="Slot counts, comma-separated; a URL has its own.  [default: 1,4]")
     ] = None,
@@ -42,12 +45,56 @@ def calibrate(
         ),
     ] = None,
     machine: Annotated[str | None, typer.Option(help="What to call this machine; default: its processor.")] = None,
+    recorded: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Fit recorded calls instead of measuring: JSON lines of streamed calls. Repeat it for every file; "
+            "FILE:ram_cache=off,kv_unified=on where the server had other levers.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="With --from: the engine and its version.")] = "ollama",
+    context: Annotated[int, typer.Option(help="With --from: tokens of context of one slot.")] = 2048,
+    kv_bytes: Annotated[
+        int | None,
+        typer.Option("--kv-bytes", help="With --from: bytes of a token in the KV cache.", show_default=False),
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="With --from: what a reader of the profile must know.")] = None,
+    date: Annotated[str | None, typer.Option(help="With --from: when it was recorded.")] = None,
     force: Annotated[bool, force_option("Overwrite the file.")] = False,
     as_json: Annotated[bool, json_option("Print the profile as JSON instead.")] = False,
 ) -> None:
     """Measure what a server costs, step by step, and write the profile that predictions are made with."""
     if quick and thorough:
         raise UserError("expected at most one of --quick and --thorough")
+    from harness.report.progress import progress_for
+
+    if recorded:
+        if server is not None:
+            raise UserError("expected a server or --from, found both")
+        if name is None or machine is None:
+            raise UserError("--from: give --name and --machine: the recordings do not say what they are of")
+        from harness.app.calibrate_from import calibrate_from, recording_of
+
+        recorded_on = RecordedOptions(
+            name=name,
+            machine=machine,
+            engine=engine,
+            model=model or "unknown",
+            context_tokens=context,
+            kv_bytes=kv_bytes,
+            note=note,
+            date=date,
+            out=out,
+            force=force,
+        )
+        with progress_for(sys.stderr) as progress:
+            _print(calibrate_from([recording_of(text) for text in recorded], recorded_on, progress), as_json=as_json)
+        return
+    if server is None:
+        raise UserError("expected a server, or recordings with --from FILE")
     options = CalibrateOptions(
         slots=None if slots is None else whole_numbers("--slots", slots, "from 1 to 64, such as 1,4"),
         model=model,
@@ -59,10 +106,14 @@ def calibrate(
         force=force,
     )
     from harness.app.calibrate import calibrate as fit
-    from harness.report.progress import progress_for
 
     with progress_for(sys.stderr) as progress:
-        profile, path = fit(server, options, progress)
+        fitted = fit(server, options, progress)
+    _print(fitted, as_json=as_json)
+
+
+def _print(fitted: Calibrated, *, as_json: bool) -> None:
+    profile, path = fitted
     if as_json:
         import json
 

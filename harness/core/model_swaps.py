@@ -98,6 +98,11 @@ class ModelSwaps:
         return len(self._line) + sum(server.waiting for server in self._servers)
 
     @property
+    def left(self) -> list[tuple[tuple[int, int], ...]]:
+        """What is in the slots of each model; see `ServerModel.left`."""
+        return [server.model.left if isinstance(server, SharedServer) else server.left for server in self._servers]
+
+    @property
     def loaded(self) -> frozenset[int]:
         """The models in memory, one that is being loaded not among them."""
         return frozenset(self._loaded)

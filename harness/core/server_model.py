@@ -3,35 +3,43 @@
 The rules are those of llama.cpp's server loop, which Ollama runs too:
 
 1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
-   is FIFO; a call takes the free slot with the lowest number (but see 5).
+   is FIFO; a call takes the free slot with the lowest number (but see 5 and 6).
 2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
-   until the batch is full. It costs what `step_costs` says, whoever is in it.
+   until the batch is full. It costs what `step_costs` says, whoever is in it (but see 6).
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
 4. A cancelled call leaves the queue at once, and a slot at the next step boundary. A `REFUSED` one ends as it gets one.
 5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
    prompt, and reads only the rest, at least one token. From the first turn on, every other call takes the slot that was
    free longest, and so evicts what is there.
+6. Where the costs tell passes apart or know a RAM cache, which slot a call takes matters: it is chosen as the engine
+   does from the first call on, and saving what was in the slots stops everybody (`harness.core.slots`); a step costs
+   pass by pass (`harness.core.passes`).
+7. The queue may stand in front of the engine, as Ollama's does: a call that waited is there `handover_s` after a slot
+   is free, and its prompt is made tokens before that.
 
-Between changes of the batch k steps take k(a + b n + c X) + c n k(k-1)/2 with n slots generating: one *segment*. It
-ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So
-cost grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules.
+Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
+completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
+grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
+than those of the next one is a segment of its own; so is a wait, which has no step.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from harness.core.context import REFUSED
-from harness.core.server_request import Request, held_tokens, left_s
+from harness.core.passes import Passes
+from harness.core.segments import boundary
+from harness.core.server_line import ServerLine
+from harness.core.server_request import Request
+from harness.core.slots import SlotContents
 from harness.core.step_costs import Prefill, StepCosts, prompt_attention
 
 __all__ = ["ServerModel"]
 
 NEVER_S, UNLIMITED = float("inf"), 1 << 62  # seconds; steps
-SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
 
 
 class ServerModel:
@@ -41,39 +49,18 @@ class ServerModel:
         costs: of the steps; their number is the number of slots.
         max_steps: end a segment after this many steps; 1 = step by step.
         noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
+        seats: the slots that calls were seen in, by their numbers; for a replay.
+        left: what was in the slots before, as `harness.core.slots.SlotContents.leave` takes it; for a replay.
     """
 
-    __slots__ = (
-        "_batch_tokens",
-        "_begin_s",
-        "_cancels",
-        "_context",
-        "_context_s",
-        "_costs",
-        "_decode_s",
-        "_end_s",
-        "_ends",
-        "_first_s",
-        "_free",
-        "_growth_s",
-        "_last",
-        "_max_steps",
-        "_noise",
-        "_now_s",
-        "_pieces",
-        "_planned",
-        "_prefill",
-        "_prompts",
-        "_queue",
-        "_refused",
-        "_segments",
-        "_serial",
-        "_step",
-        "_steps",
-    )
-
     def __init__(
-        self, costs: StepCosts, *, max_steps: int | None = None, noise: Callable[[int], float] | None = None
+        self,
+        costs: StepCosts,
+        *,
+        max_steps: int | None = None,
+        noise: Callable[[int], float] | None = None,
+        seats: Mapping[int, int] | None = None,
+        left: Sequence[tuple[int, int]] = (),
     ) -> None:
         costs.check()
         self._costs = costs
@@ -84,7 +71,7 @@ class ServerModel:
         self._max_steps = UNLIMITED if max_steps is None else max_steps
         self._noise = noise
         self._segments = 0
-        self._queue: deque[Request] = deque()
+        self._line = ServerLine(costs.handover_s, costs.tokenize_s_per_token)
         self._refused: list[Request] = []  # looked at, to end at once
         self._free = list(range(costs.slots))  # a heap of slot numbers
         self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
@@ -93,7 +80,15 @@ class ServerModel:
         self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
-        self._last: list[Request | None] | None = None  # who was last in each slot; None while nobody reuses anything
+        self._slots: SlotContents | None = None  # None while it does not matter which slot a call takes
+        self._passes: Passes | None = None
+        self._numbered = costs.passes is not None or costs.ram_cache is not None
+        if self._numbered:
+            unified = costs.passes is not None and costs.passes.unified
+            self._slots = SlotContents(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
+            self._slots.leave(left)
+        if costs.passes is not None:
+            self._passes = Passes(costs, self._prefill)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned = False
@@ -101,6 +96,9 @@ class ServerModel:
         self._steps = 0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
+        self._shape: list[tuple[int, int]] = []  # tokens by slot, where passes are told apart
+        # A segment without a step: what is in the slots is saved, or nothing is under way until a call comes.
+        self._saving = self._waiting = False
 
     @property
     def slots(self) -> int:
@@ -110,12 +108,17 @@ class ServerModel:
     @property
     def busy(self) -> bool:
         """Whether any slot is taken, or will be at the next boundary."""
-        return len(self._free) < self._costs.slots or bool(self._queue)
+        return len(self._free) < self._costs.slots or bool(self._line)
 
     @property
     def waiting(self) -> int:
         """How many calls stand in the queue."""
-        return sum(not request.cancelled for request in self._queue)
+        return self._line.waiting
+
+    @property
+    def left(self) -> tuple[tuple[int, int], ...]:
+        """What is in the slots where that matters to the next call, as the argument `left` takes it."""
+        return self._slots.left if self._numbered and self._slots is not None else ()
 
     def tokens_of(self, request: Request) -> int:
         """Return how many tokens of it had been generated at the last boundary."""
@@ -134,8 +137,10 @@ class ServerModel:
             if not self._planned:
                 return 0, NEVER_S
         ended = 0
-        if self._steps > 1 and now_s > self._begin_s:
-            ended, end_s = self._boundary(now_s)
+        if now_s >= self._end_s:
+            ended = self._steps
+        elif self._steps > 1 and now_s > self._begin_s:
+            ended, end_s = boundary(self._begin_s, self._first_s, self._growth_s, now_s)
             if end_s > now_s:
                 ended -= 1
         if ended + 1 >= self._steps:
@@ -145,12 +150,13 @@ class ServerModel:
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""
         request.queued_s = now_s
-        self._queue.append(request)
-        if request.thread is not None and self._last is None:
-            self._remember()
+        there_s = self._line.put(request, now_s, len(self._free))
+        if request.thread is not None and self._slots is None:
+            self._slots = SlotContents(self._costs.slots)
+            self._slots.remember([*self._prompts, *(end[2] for end in self._ends)])
         if self._planned:
-            if self._free:
-                self._cut(now_s)
+            if there_s < NEVER_S:
+                self._cut(there_s)
         elif now_s > self._now_s:
             self._now_s = now_s  # it was idle
 
@@ -159,6 +165,8 @@ class ServerModel:
         request.cancelled = True
         if request.slot < 0:  # in the queue, which skips it
             request.end_s = now_s
+            if self._waiting:
+                self._cut(now_s)
             return True
         self._cancels.append(request)
         if self._planned:
@@ -204,41 +212,41 @@ class ServerModel:
 
     def _plan(self) -> None:
         """Look at the tasks and begin a segment at the boundary. At the same instant it may be done again."""
-        queue, free, prompts = self._queue, self._free, self._prompts
-        while queue and free:
-            request = queue.popleft()
-            if request.cancelled:
-                continue
+        line, free, prompts = self._line, self._free, self._prompts
+        while free and (request := line.take(self._now_s, len(free))) is not None:
             if request.output_tokens == REFUSED:
                 request.end_s = self._now_s
                 self._refused.append(request)
-            else:
-                request.slot = heappop(free) if self._last is None else self._seat(request, self._last)
-                prompts.append(request)
-        ends = self._ends
-        generating = len(ends)
+                continue
+            prompts.append(request)
+            if self._slots is None:
+                request.slot = heappop(free)
+            elif wait_s := self._slots.take(request, free):
+                self._saving = True
+                self._pause(self._now_s + wait_s * self._factor())
+                return
         if self._refused:  # a segment without a step, at whose end they end
-            self._begin_s = self._end_s = self._now_s
-            self._first_s, self._growth_s, self._steps, self._planned = 0.0, 0.0, 0, True
+            self._pause(self._now_s)
             return
+        generating = len(self._ends)
         if prompts:
             first_s = cost_s = self._prompt_step_s(generating)
             growth_s = 0.0
             self._steps = 1
         elif generating:
-            steps = ends[0][0] - self._step
-            if steps > self._max_steps:
-                steps = self._max_steps
-            self._steps = steps
-            first_s = self._decode_s[generating] + self._context_s * self._context
+            first_s, steps = self._generating_step_s(generating)
             growth_s = self._context_s * generating
+            self._steps = steps
             cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
+            come_s = line.comes_s()
             self._end_s = NEVER_S
+            if come_s < NEVER_S:
+                self._waiting = True
+                self._pause(come_s)
             return
         if self._noise is not None:
-            factor = self._noise(self._segments)
-            self._segments += 1
+            factor = self._factor()
             first_s *= factor
             growth_s *= factor
             cost_s *= factor
@@ -247,30 +255,30 @@ class ServerModel:
         self._begin_s = begin_s = self._now_s
         self._end_s = begin_s + cost_s
         self._planned = True
+        if self._steps > 1 and (come_s := line.comes_s()) < NEVER_S:
+            self._cut(come_s)
 
-    def _remember(self) -> None:
-        """Begin to remember what is in the slots; what was there before counts as oldest."""
-        last = self._last = [None] * self._costs.slots
-        for request in (*self._prompts, *(end[2] for end in self._ends)):
-            last[request.slot] = request
+    def _pause(self, end_s: float) -> None:
+        """Begin a segment without a step."""
+        self._begin_s, self._end_s = self._now_s, end_s
+        self._first_s, self._growth_s, self._steps, self._planned = 0.0, 0.0, 0, True
 
-    def _seat(self, request: Request, last: list[Request | None]) -> int:
-        """Choose a slot as llama.cpp does, and note what of the prompt it holds."""
-        free = self._free  # no longer in order: nobody asks for the lowest number any more
-        slot, held = -1, SIMILAR * request.prompt_tokens
-        if request.thread is not None:
-            for number in free:
-                tokens = held_tokens(last[number], request)
-                if tokens > held or (tokens == held and number < slot):
-                    slot, held = number, tokens
-        if slot < 0:
-            slot = min(free, key=lambda number: (left_s(last[number]), number))
-        if request.thread is not None:
-            # A thread means that it has the slots of `Turn`, which the type does not say.
-            request.cached_tokens = request.prompt_done = held_tokens(last[slot], request)  # type: ignore[misc]
-        free.remove(slot)
-        last[slot] = request
-        return slot
+    def _factor(self) -> float:
+        """Return the noise of the next segment."""
+        if self._noise is None:
+            return 1.0
+        self._segments += 1
+        return self._noise(self._segments - 1)
+
+    def _generating_step_s(self, generating: int) -> tuple[float, int]:
+        """Return what the first of the next steps costs, in which everybody generates, and how many are like it."""
+        steps = min(self._ends[0][0] - self._step, self._max_steps)
+        if self._passes is None:
+            return self._decode_s[generating] + self._context_s * self._context, steps
+        slots = sorted(end[2].slot for end in self._ends)
+        self._shape = [(slot, 1) for slot in slots]
+        first_s, steady = self._passes.run_s(slots)
+        return first_s + self._context_s * self._context, steps if steady else 1
 
     def _prompt_step_s(self, generating: int) -> float:
         """Fill the batch of the next step with prompt tokens; return what the step costs."""
@@ -292,6 +300,11 @@ class ServerModel:
             pieces.append((request, tokens))
             room -= tokens
             total += tokens
+        if self._passes is not None:
+            slots = sorted(end[2].slot for end in self._ends)
+            self._shape = [(slot, 1) for slot in slots] + [(request.slot, tokens) for request, tokens in pieces]
+            step_s = self._passes.step_s(self._shape)
+            return step_s + costs.prompt_context_s * attention + self._context_s * self._context
         prompt_s = self._prefill[total]
         if attention:
             prompt_s += costs.prompt_context_s * attention
@@ -302,7 +315,9 @@ class ServerModel:
     def _finish(self, ended: list[Request]) -> None:
         """End the segment: give out its tokens, free the slots that are done."""
         now_s = self._now_s = self._end_s
-        self._planned = False
+        self._planned = self._saving = self._waiting = False
+        if self._passes is not None and self._steps:
+            self._passes.done(self._shape, self._steps)
         ends = self._ends
         if ends:
             steps = self._steps
@@ -332,8 +347,13 @@ class ServerModel:
     def _end(self, request: Request, now_s: float, ended: list[Request]) -> None:
         request.end_s = now_s
         self._context -= request.prompt_tokens + request.output_tokens
-        heappush(self._free, request.slot)
+        self._release(request)
         ended.append(request)
+
+    def _release(self, request: Request) -> None:
+        heappush(self._free, request.slot)
+        if self._slots is not None:
+            self._slots.released(request)
 
     def _let_go(self, now_s: float, ended: list[Request]) -> None:
         """At a boundary: free the slots of cancelled calls. One that has ended with this step has ended."""
@@ -350,12 +370,17 @@ class ServerModel:
                 self._ends = [end for end in self._ends if end[2] is not request]
                 heapify(self._ends)
             request.end_s = now_s
-            heappush(self._free, request.slot)
+            self._release(request)
             ended.append(request)
         self._cancels.clear()
 
     def _cut(self, now_s: float) -> None:
         """End the segment at the first step boundary that is not before `now_s`: there the tasks are looked at."""
+        if self._saving:
+            return
+        if self._waiting:
+            self._end_s = min(self._end_s, max(now_s, self._begin_s))
+            return
         if now_s <= self._begin_s:  # the step that begins now can still be joined
             self._planned = False
             for request, _ in self._pieces:
@@ -363,37 +388,12 @@ class ServerModel:
                     request.prompt_s = None  # another may take its place in the step
             self._pieces.clear()
             return
-        if self._steps == 1:
+        if self._steps == 1 or now_s >= self._end_s:
             return
-        steps, end_s = self._boundary(now_s)
+        steps, end_s = boundary(self._begin_s, self._first_s, self._growth_s, now_s)
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
-
-    def _boundary(self, now_s: float) -> tuple[int, float]:
-        """Return the first boundary of the segment that is not before `now_s`: after how many steps, and when."""
-        begin_s, first_s, growth_s = self._begin_s, self._first_s, self._growth_s
-        if growth_s:
-            # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops mend its rounding.
-            half = first_s - growth_s / 2
-            passed_s = now_s - begin_s
-            steps = int(((half * half + 2 * growth_s * passed_s) ** 0.5 - half) / growth_s)
-            end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
-            while end_s >= now_s:
-                steps -= 1
-                end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
-            while end_s < now_s:
-                steps += 1
-                end_s = begin_s + steps * first_s + growth_s * (steps * (steps - 1) // 2)
-        elif first_s:
-            steps = int((now_s - begin_s) / first_s)
-            end_s = begin_s + steps * first_s
-            while end_s < now_s:
-                steps += 1
-                end_s = begin_s + steps * first_s
-        else:
-            return self._steps, self._end_s
-        return steps, end_s
 
 
 def _slot(request: Request) -> int:

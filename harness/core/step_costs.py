@@ -7,13 +7,38 @@ Its cost in seconds is
     + f * (prefill(p) + prompt_context_s * A)    p prompt tokens; A: for each, the tokens before it in its own prompt
 
 with f = `mixed_factor` where b > 0, else 1; a step in which nobody generates costs `prompt_step_s` besides.
+
+Where the engine's passes are told apart (`PassCosts`) a step costs the sum of its passes (`harness.core.passes`) and
+X as above. A pass of one token of each of its n sequences costs decode_s[n], changed_s[n] more where the pass before
+had another shape, and settle_s[n] more where it had the same one for the first time. A pass with more tokens, p in all,
+costs prompt_step_s + prefill(p).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Prefill", "StepCosts", "prefill_s", "prompt_attention", "sped_up"]
+__all__ = ["PassCosts", "Prefill", "RamCache", "StepCosts", "prefill_s", "prompt_attention", "sped_up"]
+
+
+class PassCosts(NamedTuple):
+    """What passes cost more that are not like the one before. By the number of sequences, from 0; see the module."""
+
+    changed_s: tuple[float, ...]
+    settle_s: tuple[float, ...]
+    most_tokens: int = 512  # n_ubatch: tokens in one pass at most
+    unified: bool = False  # the KV cache: slots with any numbers share a pass
+
+
+class RamCache(NamedTuple):
+    """A cache of prompts in main memory: what is in a slot is saved there as another call comes, and everybody waits.
+
+    Saved is what an idle slot holds and is not saved yet, of all idle slots, whichever the new call takes.
+    """
+
+    save_s: float  # for each slot that is saved
+    s_per_token: float  # the bytes of a token's KV over the rate of the copy
+    tokens: int  # that have room
 
 
 class StepCosts(NamedTuple):
@@ -29,6 +54,10 @@ class StepCosts(NamedTuple):
     before_s: float = 0.0  # sent by the client until it stands in the server's queue
     after_s: float = 0.0  # a token is there until the client has it
     gap_s: float = 0.0  # of calls that a client starts at one instant, each stands in the queue so much after the last
+    handover_s: float = 0.0  # a slot is free until a call that waited for it is there
+    tokenize_s_per_token: float = 0.0  # of a prompt, between the queue and the slot
+    passes: PassCosts | None = None  # None: a step costs the same whichever slots are busy
+    ram_cache: RamCache | None = None  # None: taking a slot costs nothing
 
     @property
     def slots(self) -> int:
@@ -46,8 +75,23 @@ class StepCosts(NamedTuple):
         numbers = (*self.decode_s, *(s for _, s in self.prefill), *self[2:6], self.before_s, self.after_s, self.gap_s)
         if min(numbers) < 0 or not all(number < float("inf") for number in numbers):
             raise ValueError(f"expected costs of 0 s or more, found {min(numbers)!r}")
+        self._check_extras()
         if not self.prefill or [n for n, _ in self.prefill] != sorted({n for n, _ in self.prefill if n > 0}):
             raise ValueError(f"expected a rising table of prompt tokens, found {self.prefill!r}")
+
+    def _check_extras(self) -> None:
+        extras = [self.handover_s, self.tokenize_s_per_token]
+        if self.passes is not None:
+            for name, table in (("changed_s", self.passes.changed_s), ("settle_s", self.passes.settle_s)):
+                if len(table) != len(self.decode_s):
+                    raise ValueError(f"expected {name} of 0 to {self.slots} sequences, found {len(table)} values")
+                extras += table
+            if self.passes.most_tokens < 1:
+                raise ValueError(f"expected at least one token in a pass, found {self.passes.most_tokens}")
+        if self.ram_cache is not None:
+            extras += self.ram_cache
+        if min(extras) < 0 or not all(number < float("inf") for number in extras):
+            raise ValueError(f"expected costs of 0 or more, found {min(extras)!r}")
 
 
 def sped_up(costs: StepCosts, factor: float) -> StepCosts:
@@ -60,6 +104,17 @@ def sped_up(costs: StepCosts, factor: float) -> StepCosts:
         context_s_per_token=costs.context_s_per_token / factor,
         before_s=costs.before_s / factor,
         after_s=costs.after_s / factor,
+        handover_s=costs.handover_s / factor,
+        tokenize_s_per_token=costs.tokenize_s_per_token / factor,
+        passes=costs.passes
+        and costs.passes._replace(
+            changed_s=tuple(s / factor for s in costs.passes.changed_s),
+            settle_s=tuple(s / factor for s in costs.passes.settle_s),
+        ),
+        ram_cache=costs.ram_cache
+        and costs.ram_cache._replace(
+            save_s=costs.ram_cache.save_s / factor, s_per_token=costs.ram_cache.s_per_token / factor
+        ),
     )
 
 

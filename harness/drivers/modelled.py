@@ -191,6 +191,11 @@ class ModelledServers:
         """Return how many calls stand in the servers' queues or wait for their turn to be sent."""
         return sum(model.waiting for model in self._models) + sum(len(pace.held) for pace in self._paces if pace)
 
+    @property
+    def left(self) -> list[list[tuple[tuple[int, int], ...]]]:
+        """What is in the slots of each model of each server (`ServerModel.left`)."""
+        return [model.left if isinstance(model, ModelSwaps) else [_plain(model).left] for model in self._models]
+
     def _ended(self, requests: list[Request], events: list[Event]) -> float:
         """A server is done with these calls; return when."""
         now_s = NEVER_S
@@ -274,6 +279,10 @@ class ModelledServers:
     def _at(self, at_s: float, thing: _Sent | Event | int) -> None:
         self._serial += 1
         heappush(self._later, (at_s, self._serial, thing))
+
+
+def _plain(model: ServerModel | SharedServer) -> ServerModel:
+    return model.model if isinstance(model, SharedServer) else model
 
 
 def _reply(sent: _Sent, after_s: float) -> Reply:

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from harness.core.context import Context
+from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.records import CallRecord
@@ -15,7 +16,7 @@ from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
 from harness.predict.turns import thread_of
-from harness.profiles.compile import Fitted, compile_costs, noise, server_models, stretch_of, unknowns
+from harness.profiles.compile import Fitted, Left, compile_costs, noise, server_models, stretch_of, unknowns
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.workload.load import Loaded
@@ -112,11 +113,33 @@ class Modelled(NamedTuple):
         """Whether a server has several models to load."""
         return any(queue.load_s for queue in self.queues)
 
-    def make(self, repeat: int, tokens: Tokens) -> ModelledServers:
-        """Return fresh ones for one repeat; UserError where they cannot work side by side."""
+    def with_levers(self, levers: Levers) -> Modelled:
+        """Return the same servers with other settings of their engines."""
+        if levers == AS_MADE:
+            return self
+        queues = [
+            queue._replace(fits=tuple(fit._replace(costs=with_levers(fit.costs, levers)) for fit in queue.fits))
+            for queue in self.queues
+        ]
+        return self._replace(queues=tuple(queues))
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what an earlier trial left in the slots matters."""
+        return any(fit.costs.passes or fit.costs.ram_cache for queue in self.queues for fit in queue.fits)
+
+    def make(self, repeat: int, tokens: Tokens, left: Sequence[Sequence[Left]] | None = None) -> ModelledServers:
+        """Return fresh ones for one repeat; UserError where they cannot work side by side.
+
+        Args:
+            repeat: key of the noise.
+            tokens: how long each call is.
+            left: what an earlier trial left in the slots (`ModelledServers.left`); None = nobody was there.
+        """
+        found = left or [[()] * len(queue.fits) for queue in self.queues]
         servers: dict[int, ModelledServer] = {}
         for numbers in by_machine({number: queue.spec for number, queue in enumerate(self.queues)}).values():
-            servers |= self._on_one_machine(numbers, repeat)
+            servers |= self._on_one_machine(numbers, repeat, found)
         return ModelledServers(
             [servers[number] for number in range(len(self.queues))],
             tokens,
@@ -125,7 +148,9 @@ class Modelled(NamedTuple):
             repeat=repeat,
         )
 
-    def _on_one_machine(self, numbers: Sequence[int], repeat: int) -> dict[int, ModelledServer]:
+    def _on_one_machine(
+        self, numbers: Sequence[int], repeat: int, left: Sequence[Sequence[Left]]
+    ) -> dict[int, ModelledServer]:
         """Return servers that slow each other, by their numbers: several of one model each, or one of several."""
         queues = [self.queues[number] for number in numbers]
         fits = [fit for queue in queues for fit in queue.fits]
@@ -138,11 +163,15 @@ class Modelled(NamedTuple):
         ]
         shared = _side_by_side([profile for queue in queues for profile in queue.profiles])
         half = [fit.half for fit in fits]
+        before = [found for number in numbers for found in left[number]]
         if queues[0].load_s:
             (queue,) = queues
             most = most_loaded(queue.spec, len(queue.models))
             stretch = stretch_of(shared, most, half)
-            several = [ServerModel(fit.costs, noise=factor) for fit, factor in zip(fits, noises, strict=True)]
+            several = [
+                ServerModel(fit.costs, noise=factor, left=found)
+                for fit, factor, found in zip(fits, noises, before, strict=True)
+            ]
             swaps = ModelSwaps(several, queue.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
             before_s = fmean(fit.costs.before_s for fit in fits)
             after_s = fmean(fit.costs.after_s for fit in fits)
@@ -150,7 +179,7 @@ class Modelled(NamedTuple):
             gap_s = fmean(fit.costs.gap_s for fit in fits)
             only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which, _context(queue))
             return {numbers[0]: only}
-        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half)
+        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half, left=before)
         return {
             number: ModelledServer(
                 model,

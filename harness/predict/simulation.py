@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from harness.core.engine import Engine
+from harness.core.levers import AS_MADE, Levers
 from harness.core.plan import Plan
 from harness.core.record_log import Records
 from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
-from harness.drivers.modelled import Tokens
+from harness.drivers.modelled import ModelledServers, Tokens
 from harness.drivers.virtual import simulate
 from harness.errors import UserError
 from harness.predict.forecast import TokensOf, forecast, forecast_assumes
@@ -54,6 +55,7 @@ def predict(
     extrapolate: bool = False,
     by_model: Mapping[str, Profile] | None = None,
     by_machine: Mapping[str, Profiles] | None = None,
+    levers: Levers = AS_MADE,
 ) -> Prediction:
     """Simulate every candidate of a workload.
 
@@ -65,6 +67,7 @@ def predict(
         given, extrapolate: see `harness.predict.servers.modelled`.
         by_model: a profile for each model, where nodes ask for several; `profile` is then the first of them.
         by_machine: profiles of machines that have their own.
+        levers: of every server, where they are not as the profile was made.
 
     Raises:
         UserError: no candidate can be predicted; the message says why for each.
@@ -81,7 +84,7 @@ def predict(
 
     for plan in loaded.plans:
         try:
-            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate)
+            servers = _servers(loaded, profiles, plan, tokens_of, given, extrapolate).with_levers(levers)
         except UserError as error:
             refused[plan.name] = str(error)
             continue
@@ -167,9 +170,23 @@ def _servers(
 def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Tokens, keep: Keep) -> float:
     """Simulate one candidate once, with the draws of that repeat, and return its end.
 
+    Where it matters what is in the slots, the trial is simulated twice, and the second one finds there what the first
+    one left: servers are rarely as new as a fresh model.
+
     Raises:
         CannotEnd: jobs come faster than they go.
     """
+    left = None
+    if servers.remembers:
+        before = servers.make(repeat, tokens)
+        _simulate(loaded, servers, repeat, before, tokens, lambda record: None)
+        left = before.left
+    return _simulate(loaded, servers, repeat, servers.make(repeat, tokens, left), tokens, keep)
+
+
+def _simulate(
+    loaded: Loaded, servers: Modelled, repeat: int, backend: ModelledServers, tokens: Tokens, keep: Keep
+) -> float:
     engine = Engine(
         loaded.pipelines,
         servers.plan,
@@ -178,7 +195,6 @@ def simulate_trial(loaded: Loaded, servers: Modelled, repeat: int, tokens: Token
         repeat=repeat,
         timeout_s=loaded.workload.timeout_s,
     )
-    backend = servers.make(repeat, tokens)
     return simulate(engine, backend, tokens.listening(keep) if isinstance(tokens, Sizes) else keep)
 
 

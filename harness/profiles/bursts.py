@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -76,6 +76,16 @@ def clusters_of(bursts: Sequence[Sequence[Observed]]) -> list[int]:
     return [number for number, burst in enumerate(bursts) for _ in _parts(burst, burst)]
 
 
-def replayed_times(bursts: Sequence[Sequence[Observed]], costs: Sequence[StepCosts], stretch: float) -> Vector:
-    """Return the same times of the bursts run on the server model; `stretch` is the factor of contention."""
-    return np.array([part for burst in bursts for part in _parts(replay(costs, burst, stretch), burst)])
+def replayed_times(
+    bursts: Sequence[Sequence[Observed]],
+    costs: Callable[[Sequence[Observed]], Sequence[StepCosts]],
+    stretch: float,
+) -> Vector:
+    """Return the same times of the bursts run on the server model.
+
+    Args:
+        bursts: of calls.
+        costs: of the servers of a burst.
+        stretch: the factor of contention.
+    """
+    return np.array([part for burst in bursts for part in _parts(replay(costs(burst), burst, stretch), burst)])

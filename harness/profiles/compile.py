@@ -10,14 +10,16 @@ from typing import Literal, NamedTuple
 from harness.core.draws import uniform
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile, SlotSetting
+from harness.profiles.values import RAM_CACHE_TOKENS
 from harness.units import count
 
 __all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "stretch_of", "unknowns"]
 
 
+Left = Sequence[tuple[int, int]]  # in the slots of one server
 Threads = int | Literal["half"] | None  # as in a workload
 
 
@@ -126,6 +128,10 @@ def compile_costs(
         before_s=values["before_s"],
         after_s=values["after_s"],
         gap_s=values["gap_s"],
+        handover_s=setting.handover_s,
+        tokenize_s_per_token=setting.tokenize_s_per_token,
+        passes=_passes(setting, slots, int(values["prefill_batch_tokens"])),
+        ram_cache=_ram_cache(setting),
     )
     half = threads is not None and profile.family(threads) is profile.half
     return Fitted(costs, tuple(notes), extrapolated, setting.noise, half)
@@ -137,6 +143,7 @@ def server_models(
     *,
     noises: Sequence[Callable[[int], float] | None] | None = None,
     half: Sequence[bool] | None = None,
+    left: Sequence[Left] | None = None,
 ) -> tuple[ServerModel | SharedServer, ...]:
     """Return fresh models of servers that stand on this one machine together.
 
@@ -145,12 +152,16 @@ def server_models(
         costs: of each server.
         noises: of each server, see `noise`.
         half: whether each server has half of the cores (`Fitted.half`); None = not to be checked.
+        left: what is in the slots of each, as `ServerModel.left` tells; None = nothing.
 
     Raises:
         UserError: there are two or more, and the profile does not know how they slow each other.
     """
     noises = noises or [None] * len(costs)
-    models = tuple(ServerModel(cost, noise=factor) for cost, factor in zip(costs, noises, strict=True))
+    found = left or [()] * len(costs)
+    models = tuple(
+        ServerModel(cost, noise=factor, left=before) for cost, factor, before in zip(costs, noises, found, strict=True)
+    )
     if len(models) == 1:
         return models
     return Machine(models, stretch_of(profile, len(models), half)).servers
@@ -254,6 +265,25 @@ def _decode_s(setting: SlotSetting, slots: int) -> tuple[float, ...]:
         at_s = s0 + (s1 - s0) / (n1 - n0) * (b - n0)
         times.append(max(at_s, s1) if above is None else at_s)
     return tuple(times)
+
+
+def _passes(setting: SlotSetting, slots: int, most_tokens: int) -> PassCosts | None:
+    if setting.changed_s is None or setting.settle_s is None:
+        return None
+
+    def by_sequences(known: Mapping[str, float]) -> tuple[float, ...]:
+        numbers = sorted(int(key) for key in known)
+        return (0.0, *(known[str(max(m for m in numbers if m <= n))] for n in range(1, slots + 1)))
+
+    return PassCosts(by_sequences(setting.changed_s), by_sequences(setting.settle_s), most_tokens, setting.kv_unified)
+
+
+def _ram_cache(setting: SlotSetting) -> RamCache | None:
+    if setting.save_s is None and setting.save_s_per_token is None:
+        return None
+    return RamCache(
+        setting.save_s or 0.0, setting.save_s_per_token or 0.0, setting.ram_cache_tokens or RAM_CACHE_TOKENS
+    )
 
 
 def _prefill(setting: SlotSetting, per_token_s: float) -> tuple[tuple[int, float], ...]:

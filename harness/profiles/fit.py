@@ -9,16 +9,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.core.draws import uniform
+from harness.core.levers import with_levers
 from harness.core.step_costs import StepCosts
 from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined, measured_times, replayed_times
+from harness.profiles.gaps import Steps
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting, rounded
 from harness.profiles.solve import Solution, Vector, solve
+from harness.profiles.values import LEAST_S, PASS_BY_PASS, costs_of, null_of, scale_of, start_of
 
 __all__ = [
     "REPLICATES",
@@ -29,17 +32,15 @@ __all__ = [
     "gap_of",
     "held_out",
     "noise_of",
+    "resample_weights",
     "setting_of",
     "summary",
 ]
 
 REPLICATES = 20  # resampled calibrations that a profile keeps
 
-# Values that are left at what costs nothing where the data do not resolve them: |value - null| below RESOLVED errors.
-NULLS = {"prompt_step_s": 0.0, "prompt_context_s": 0.0, "context_s_per_token": 0.0, "mixed_factor": 1.0}
-RESOLVED = 2.0
+RESOLVED = 2.0  # standard errors: a value nearer to what costs nothing is left there
 UNKNOWN_BATCH_TOKENS = 512  # Ollama's
-LEAST_S = 1e-9  # a step costs something
 NOISE_FREEDOM = 3  # with fewer repetitions beyond the first of each cell, noise is not known
 PER_DIFFERENCE = 1 / (math.sqrt(2) * 0.6744897501960817)  # standard deviation by median |difference| of two normals
 
@@ -54,6 +55,7 @@ class Fit(NamedTuple):
     noise: float | None
     knots: tuple[int, ...]  # numbers of generating slots whose step time was fitted; others are interpolated
     replicates: tuple[Replicate, ...]
+    paces: Mapping[str, float] = {}  # of each recording, as pace.0: how much slower its steps were than those here
 
 
 class Replicate(NamedTuple):
@@ -72,7 +74,13 @@ class Contention(NamedTuple):
 
 
 def fit_setting(
-    observed: Sequence[Observed], knots: Sequence[int], batch_tokens: int | None = None, *, label: str = ""
+    observed: Sequence[Observed],
+    knots: Sequence[int],
+    batch_tokens: int | None = None,
+    *,
+    label: str = "",
+    steps: Steps | None = None,
+    known: Mapping[str, float] | None = None,
 ) -> Fit:
     """Fit one server's costs.
 
@@ -84,52 +92,121 @@ def fit_setting(
         knots: numbers of generating slots, from 1 to all, that the bursts reach.
         batch_tokens: of the server; None = not known.
         label: of the server; resampled calibrations of different ones are independent.
+        steps: what steps cost, where the times between tokens have shown it (`harness.profiles.gaps`); they are not
+            fitted again, but at which pace each recording went on the whole is, and is left out.
+        known: values that another slot setting of the same machine has shown.
 
     Raises:
         ValueError: there are no lone calls to begin with.
     """
+    together = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=False)
+    apart = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=True)
+    return apart.fit if apart.loss < together.loss else together.fit
+
+
+class _Found(NamedTuple):
+    fit: Fit
+    loss: float  # Bayesian information criterion, in errors of a Laplace distribution: the bursts are the observations
+
+
+def _fit(
+    observed: Sequence[Observed],
+    knots: Sequence[int],
+    batch_tokens: int | None,
+    label: str,
+    steps: Steps | None,
+    known: Mapping[str, float],
+    *,
+    passes: bool,
+) -> _Found:
     bursts = [joined(burst) for burst in bursts_of(observed)]
     clusters = clusters_of(bursts)
     slots, batch = max(knots), batch_tokens or UNKNOWN_BATCH_TOKENS
-    start = _start(bursts, knots)
+    if passes and steps is not None:
+        knots = sorted(int(name.partition(".")[2]) for name in steps.values if name.startswith("step_s."))
+    elif passes:
+        knots = [n for n in knots if n in (1, slots) or _side_by_side(bursts, n)]
+    start = start_of(bursts, knots, passes=passes)
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
-    fixed: dict[str, float] = {} if slots > 1 else {"mixed_factor": 1.0}
+    measured = measured_times(bursts)
+    fixed: dict[str, float] = dict(PASS_BY_PASS) if passes else {} if slots > 1 else {"mixed_factor": 1.0}
+    fixed |= known
+    if passes and slots == 1:
+        fixed["settle_s.1"] = 0.0
+    if passes and steps is not None:
+        fixed |= steps.values
+        start |= steps.values
+        start |= {f"pace.{pace}": 1.0 for pace in {call.pace for call in observed} if pace >= 0}
+    given = set(fixed)
     while True:
         names = tuple(name for name in start if name not in fixed)
 
-        def costs_of(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
-            return _costs({**fixed, **dict(zip(names, values.tolist(), strict=True))}, knots, slots, batch, load_s)
+        def costs_by(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
+            known = {**fixed, **dict(zip(names, values.tolist(), strict=True))}
+            return costs_of(known, slots, batch, load_s, passes=passes)
 
-        def times_of(values: Vector, costs_of: Callable[[Vector], StepCosts] = costs_of) -> Vector:
-            return replayed_times(bursts, [costs_of(values)], 1.0)
+        def times_by(
+            values: Vector, names: tuple[str, ...] = names, costs_by: Callable[[Vector], StepCosts] = costs_by
+        ) -> Vector:
+            costs, paces = costs_by(values), dict(zip(names, values.tolist(), strict=True))
+            return replayed_times(bursts, lambda burst: [_as_recorded(costs, burst[0], paces)], 1.0)
 
         solution = solve(
-            times_of,
-            measured_times(bursts),
+            times_by,
+            measured,
             np.array([start[name] for name in names]),
-            np.array([_scale(name, start) for name in names]),
+            np.array([scale_of(name, start) for name in names]),
             np.array([LEAST_S if name.startswith("step_s.") else 0.0 for name in names]),
             clusters,
-            _resample(max(clusters) + 1, label),
+            resample_weights(max(clusters) + 1, label),
         )
         values = {name: float(value) for name, value in zip(names, solution.values, strict=True)}
         errors = {name: float(error) for name, error in zip(names, solution.errors, strict=True)}
         signals = {
-            name: abs(values[name] - null) / max(errors[name], 1e-9 * _scale(name, start))
-            for name, null in NULLS.items()
-            if name in values
+            name: abs(value - null) / max(errors[name], 1e-9 * scale_of(name, start))
+            for name, value in values.items()
+            if (null := null_of(name)) is not None
         }
         least = min(signals, key=signals.__getitem__, default=None)
         if least is None or signals[least] >= RESOLVED:
             break
-        fixed[least] = NULLS[least]
+        null = null_of(least)
+        assert null is not None
+        fixed[least] = null
         start |= values
-    costs = costs_of(solution.values)
-    unresolved = tuple(name for name in NULLS if name in fixed and (slots > 1 or name != "mixed_factor"))
-    replicates = tuple(
-        Replicate(dict(zip(names, row.tolist(), strict=True)), costs_of(row)) for row in solution.replicates
-    )
-    return Fit(costs, values | fixed, errors, unresolved, noise_of(observed), tuple(sorted(knots)), replicates)
+    costs = costs_by(solution.values)
+    unresolved = tuple(name for name in fixed if name not in given)
+    kept = [name for name in names if not name.startswith("pace.")]
+    replicates = []
+    for i, row in enumerate(solution.replicates):
+        drawn = dict(zip(names, row.tolist(), strict=True))
+        told = {name: drawn[name] for name in kept}
+        if passes and steps is not None:
+            told |= {name: found[i] for name, found in steps.replicates.items()}
+        replicates.append(Replicate(told, costs_of({**fixed, **told}, slots, batch, load_s, passes=passes)))
+    if passes and steps is not None:
+        errors |= steps.errors
+    paces = {name: value for name, value in values.items() if name.startswith("pace.")}
+    values = {name: value for name, value in (values | fixed).items() if name not in paces}
+    misses = np.abs(times_by(solution.values) / np.maximum(measured, 1e-9) - 1)
+    n = len(bursts)
+    loss = 2 * n * math.log(max(float(misses.mean()), 1e-9)) + len(names) * math.log(n)
+    errors = {name: error for name, error in errors.items() if name in values}
+    fit = Fit(costs, values, errors, unresolved, noise_of(observed), tuple(sorted(knots)), tuple(replicates), paces)
+    return _Found(fit, loss)
+
+
+def _as_recorded(costs: StepCosts, call: Observed, paces: Mapping[str, float]) -> StepCosts:
+    """Return the costs as they were when this was recorded: with its levers, at its pace."""
+    costs = with_levers(costs, call.levers)
+    pace = paces.get(f"pace.{call.pace}", 1.0)
+    return costs if pace == 1.0 else costs._replace(decode_s=tuple(pace * s for s in costs.decode_s))
+
+
+def _side_by_side(bursts: Sequence[Sequence[Observed]], calls: int) -> bool:
+    """Tell whether so many calls at once were in neighbouring slots, once at least; True where seats are not known."""
+    seats = [sorted(call.seat for call in burst) for burst in bursts if len(burst) == calls]
+    return any(seat[0] < 0 or seat == list(range(seat[0], seat[0] + calls)) for seat in seats)
 
 
 def fit_contention(
@@ -149,7 +226,7 @@ def fit_contention(
 
     def solution_with(costs: Sequence[StepCosts], start: Vector, resample: Vector | None = None) -> Solution:
         return solve(
-            lambda values: replayed_times(bursts, costs, float(values[0])) * values[1],
+            lambda values: replayed_times(bursts, lambda burst: costs, float(values[0])) * values[1],
             measured_times(bursts),
             start,
             unchanged,
@@ -159,7 +236,7 @@ def fit_contention(
         )
 
     solution = solution_with(costs, unchanged)
-    weights = _resample(max(clusters) + 1, "contention")
+    weights = resample_weights(max(clusters) + 1, "contention")
     found = [
         float(solution_with(drawn, solution.values, weights[i : i + 1]).replicates[0, 0])
         for i, drawn in enumerate(replicates)
@@ -167,11 +244,23 @@ def fit_contention(
     return Contention(float(solution.values[0]), float(solution.errors[0]), tuple(found))
 
 
-def held_out(observed: Sequence[Observed], costs: Sequence[StepCosts], stretch: float = 1.0) -> tuple[float, ...]:
-    """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank."""
+def held_out(
+    observed: Sequence[Observed],
+    costs: Sequence[StepCosts],
+    stretch: float = 1.0,
+    paces: Mapping[str, float] | None = None,
+) -> tuple[float, ...]:
+    """Return |predicted / measured - 1| of the wall-clock time of every call; equal calls sent at once by rank.
+
+    Args:
+        observed: calls that were not fitted.
+        costs: of the servers.
+        stretch: the factor of contention.
+        paces: of recordings (`Fit.paces`).
+    """
     errors: list[float] = []
     for burst in bursts_of(observed):
-        predictions = replay(costs, burst, stretch)
+        predictions = replay([_as_recorded(cost, burst[0], paces or {}) for cost in costs], burst, stretch)
         for indices in equal_calls(burst):
             measured_s = sorted(burst[i].wall_s for i in indices)
             predicted_s = sorted(predictions[i].wall_s for i in indices)
@@ -236,6 +325,20 @@ def setting_of(
         for name, error in fit.errors.items()
         if values[name] > 0 and error < float("inf")
     }
+    extras: dict[str, Any] = {
+        name: rounded(values[name]) for name in ("handover_s", "tokenize_s_per_token") if values.get(name)
+    }
+    if costs.passes is not None:
+        for key in ("changed_s", "settle_s"):
+            extras[key] = {
+                n.partition(".")[2]: rounded(value) for n, value in values.items() if n.startswith(f"{key}.")
+            }
+    if costs.ram_cache is not None:
+        extras |= {
+            "save_s": rounded(costs.ram_cache.save_s),
+            "save_s_per_token": rounded(costs.ram_cache.s_per_token),
+            "ram_cache_tokens": costs.ram_cache.tokens,
+        }
     return SlotSetting(
         step_s={str(n): rounded(values[f"step_s.{n}"]) for n in fit.knots},
         prefill_s_per_token=rounded(values["prefill_s_per_token"]),
@@ -256,6 +359,7 @@ def setting_of(
         },
         drift=None if drift is None else rounded(drift, 3),
         held_out=summary(errors),
+        **extras,
     )
 
 
@@ -266,7 +370,7 @@ def summary(errors: Sequence[float]) -> HeldOut | None:
     return HeldOut(calls=len(errors), median_error=rounded(median(errors), 3), worst_error=rounded(max(errors), 3))
 
 
-def _resample(bursts: int, label: str) -> Vector:
+def resample_weights(bursts: int, label: str) -> Vector:
     """Draw weights of the bursts for every resampled calibration: exponential, as in the Bayesian bootstrap.
 
     Unlike drawing with replacement it leaves no cell of the design empty, of which a calibration repeats each only a
@@ -276,71 +380,3 @@ def _resample(bursts: int, label: str) -> Vector:
     weights: Vector = -np.log1p(-np.array(drawn))
     weights /= weights.mean(axis=1, keepdims=True)
     return weights
-
-
-def _start(bursts: Sequence[Sequence[Observed]], knots: Sequence[int]) -> dict[str, float]:
-    """Closed forms to begin with: lone calls for step, prefill and overhead; bursts of n calls for n slots."""
-    rates: dict[int, list[float]] = defaultdict(list)
-    prefills, overheads = [], []
-    for burst in bursts:
-        for call in burst:
-            if call.decode_s and call.output_tokens > 1:
-                rates[len(burst)].append(call.decode_s / (call.output_tokens - 1))
-        if len(burst) == 1:
-            call = burst[0]
-            if call.prefill_s:
-                prefills.append(call.prefill_s / call.prompt_tokens)
-            overheads.append(max(0.0, call.wall_s - (call.prefill_s or 0.0) - (call.decode_s or 0.0)))
-    if not overheads or not rates[1]:
-        raise ValueError("there is no lone call of two or more tokens, so nothing to begin with")
-    start: dict[str, float] = {}
-    for n in sorted(knots):
-        known = rates[n] or [start[f"step_s.{max(m for m in knots if m < n)}"]]
-        start[f"step_s.{n}"] = median(known)
-    return start | {
-        "prefill_s_per_token": median(prefills) if prefills else 0.0,
-        "prompt_step_s": 0.0,
-        "prompt_context_s": 0.0,
-        "context_s_per_token": 0.0,
-        "mixed_factor": 1.0,
-        "overhead_s": median(overheads),
-    }
-
-
-def _scale(name: str, start: Mapping[str, float]) -> float:
-    """Of what size a change of this value is."""
-    step_s = start["step_s.1"]
-    prefill_s = max(start["prefill_s_per_token"], step_s / 100)
-    sizes = {
-        "prefill_s_per_token": prefill_s,
-        "prompt_step_s": step_s,
-        "prompt_context_s": prefill_s / 500,
-        "context_s_per_token": step_s / 500,
-        "mixed_factor": 1.0,
-        "overhead_s": max(start["overhead_s"], step_s / 10),
-    }
-    return sizes.get(name, step_s)
-
-
-def _costs(values: Mapping[str, float], knots: Sequence[int], slots: int, batch: int, load_s: float) -> StepCosts:
-    decode_s = [0.0] * (slots + 1)
-    ordered = sorted(knots)
-    for n in ordered:
-        decode_s[n] = values[f"step_s.{n}"]
-    for low, high in pairwise(ordered):
-        slope_s = (decode_s[high] - decode_s[low]) / (high - low)
-        for n in range(low + 1, high):
-            decode_s[n] = decode_s[low] + slope_s * (n - low)
-    overhead_s = values["overhead_s"]
-    before_s = min(overhead_s, (overhead_s + load_s) / 2)
-    return StepCosts(
-        decode_s=tuple(decode_s),
-        prefill=((1, values["prefill_s_per_token"]),),
-        prompt_step_s=values["prompt_step_s"],
-        prompt_context_s=values["prompt_context_s"],
-        context_s_per_token=values["context_s_per_token"],
-        mixed_factor=values["mixed_factor"],
-        batch_tokens=batch,
-        before_s=before_s,
-        after_s=overhead_s - before_s,
-    )

@@ -8,7 +8,8 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from harness.core.draws import uniform
-from harness.profiles.schema import Profile, SlotSetting
+from harness.profiles.schema import TABLES, Profile, SlotSetting
+from harness.workload.schema import FrozenDict
 
 __all__ = ["Resampled", "Source", "resampled", "value_of", "with_values"]
 
@@ -127,9 +128,11 @@ def _families(profile: Profile) -> dict[str, Mapping[str, SlotSetting]]:
 
 
 def value_of(setting: SlotSetting, name: str) -> float | None:
-    """Return what a setting knows under the name of a fitted value: a step time as step_s.4, or one of `FITTED`."""
-    if name.startswith("step_s."):
-        return setting.step_s.get(name.removeprefix("step_s."))
+    """Return what a setting knows under the name of a fitted value: of a table as step_s.4, or one of `FITTED`."""
+    key, dot, number = name.partition(".")
+    if dot:
+        table: Mapping[str, float] | None = getattr(setting, key)
+        return None if table is None else table.get(number)
     if name == "overhead_s":
         return None if setting.before_s is None or setting.after_s is None else setting.before_s + setting.after_s
     value: float | None = getattr(setting, name, None)
@@ -138,9 +141,11 @@ def value_of(setting: SlotSetting, name: str) -> float | None:
 
 def with_values(setting: SlotSetting, values: Mapping[str, float]) -> SlotSetting:
     """Return the setting with other fitted values; an overhead is split as it was."""
-    changed: dict[str, object] = {name: value for name, value in values.items() if "step_s." not in name}
-    steps = {name.removeprefix("step_s."): value for name, value in values.items() if "step_s." in name}
-    changed["step_s"] = {**setting.step_s, **steps}
+    changed: dict[str, object] = {name: value for name, value in values.items() if "." not in name}
+    for key in TABLES:
+        told = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(f"{key}.")}
+        if told:
+            changed[key] = FrozenDict({**(getattr(setting, key) or {}), **told})
     overhead_s = values.get("overhead_s")
     if overhead_s is not None:
         del changed["overhead_s"]

@@ -14,7 +14,18 @@ from pydantic_core import PydanticCustomError
 from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
-__all__ = ["DRIFT_BOUND", "FITTED", "HeldOut", "MemoryUse", "Profile", "Row", "SlotSetting", "TextTokens", "rounded"]
+__all__ = [
+    "DRIFT_BOUND",
+    "FITTED",
+    "TABLES",
+    "HeldOut",
+    "MemoryUse",
+    "Profile",
+    "Row",
+    "SlotSetting",
+    "TextTokens",
+    "rounded",
+]
 
 # A step of a minute is no step: most likely milliseconds.
 StepSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -32,7 +43,12 @@ FITTED = (
     "context_s_per_token",
     "mixed_factor",
     "overhead_s",
+    "save_s",
+    "save_s_per_token",
+    "handover_s",
+    "tokenize_s_per_token",
 )
+TABLES = ("step_s", "changed_s", "settle_s")  # fitted values by a number, as step_s.4
 ByName = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]
 ByNumber = Annotated[Mapping[str, V], AfterValidator(FrozenDict)]  # keys are whole numbers, checked below
 
@@ -96,6 +112,28 @@ class SlotSetting(ProfilePart):
     gap_s: Cost | None = Field(
         default=None, description="Seconds between two calls in the queue that the client started at one instant."
     )
+    handover_s: Cost = Field(
+        default=0.0, description="Seconds from a free slot until a call that waited for it is there."
+    )
+    tokenize_s_per_token: Cost = Field(
+        default=0.0, description="Seconds per prompt token between the queue and the slot, while others go on."
+    )
+    changed_s: ByNumber[Cost] | None = Field(
+        default=None,
+        description="Where a step's passes are told apart: what a pass costs more whose shape is not that of the one "
+        "before, by its sequences; with more than the last, the same.",
+    )
+    settle_s: ByNumber[Cost] | None = Field(
+        default=None, description="With `changed_s`: what a pass costs more whose shape is repeated for the first time."
+    )
+    kv_unified: bool = Field(default=False, description="Whether slots share one KV cache, and so all a pass.")
+    save_s: Cost | None = Field(
+        default=None, description="Seconds to save one slot's content in the RAM cache, besides its tokens."
+    )
+    save_s_per_token: Cost | None = Field(
+        default=None, description="Seconds per token of it; null = no RAM cache, or it costs nothing."
+    )
+    ram_cache_tokens: PositiveInt | None = Field(default=None, description="Tokens that the RAM cache holds.")
     noise: Ratio | None = Field(default=None, description="Relative standard deviation of a segment's cost.")
     threads: PositiveInt | None = Field(default=None, description="Engine threads that it was measured with.")
     standard_error: ByName[Ratio] = Field(
@@ -121,11 +159,19 @@ class SlotSetting(ProfilePart):
             if not self.prefill_table_s:
                 raise _mistake("expected at least one number of prompt tokens", "prefill_table_s")
             _check_numbers("prefill_table_s", self.prefill_table_s, "a number of prompt tokens")
+        if (self.changed_s is None) != (self.settle_s is None):
+            raise _mistake("expected `changed_s` and `settle_s` together", "changed_s")
+        for name, table in (("changed_s", self.changed_s), ("settle_s", self.settle_s)):
+            if table is not None:
+                _check_numbers(name, table, "a number of sequences")
+                if "1" not in table:
+                    raise _mistake("the cost of 1 sequence is missing", name)
         self._check_replicates()
         return self
 
     def _check_replicates(self) -> None:
-        known = [*(f"step_s.{n}" for n in self.step_s), *FITTED]
+        tables = {"step_s": self.step_s, "changed_s": self.changed_s or {}, "settle_s": self.settle_s or {}}
+        known = [*(f"{name}.{n}" for name, table in tables.items() for n in table), *FITTED]
         lengths = {len(values) for values in self.replicates.values()}
         for name, values in self.replicates.items():
             if name not in known:

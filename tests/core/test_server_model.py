@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
-from harness.core.step_costs import StepCosts, prefill_s
+from harness.core.step_costs import PassCosts, RamCache, StepCosts, prefill_s
 
 UNIT_S = 1 / 512  # sums of multiples of it are exact in floats
 
@@ -59,6 +59,37 @@ def test_jumps_equal_single_steps_with_conversations(
     """Three conversations and calls of none: which slot, what it holds, and what is left to read."""
     threads = st.sampled_from([None, 0, 0, 1, 2])
     batch = [Given(0.0, 5, 3, None, 0), *(call._replace(thread=data.draw(threads)) for call in batch)]
+    assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
+
+
+@st.composite
+def pass_by_pass(draw: st.DrawFn) -> StepCosts:
+    """Costs of an engine whose passes are told apart, with or without a RAM cache and a queue in front of it."""
+    costs = draw(dyadic_costs())
+
+    def table() -> tuple[float, ...]:
+        steps = draw(st.lists(st.integers(0, 40), min_size=costs.slots, max_size=costs.slots))
+        return (0.0, *(s * UNIT_S for s in steps))
+
+    passes = PassCosts(table(), table(), draw(st.sampled_from([1, 8, 512])), draw(st.booleans()))
+    cache = RamCache(draw(st.sampled_from([0.0, UNIT_S])), UNIT_S / 4, draw(st.sampled_from([0, 60, 1000])))
+    return costs._replace(
+        passes=draw(st.sampled_from([passes, passes, None])),
+        ram_cache=draw(st.sampled_from([None, cache])),
+        handover_s=draw(st.sampled_from([0.0, 5 * UNIT_S])),
+        tokenize_s_per_token=draw(st.sampled_from([0.0, UNIT_S / 8])),
+    )
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data(), pass_by_pass(), calls(DYADIC_TIMES), st.sampled_from([None, None, 1, 3]), st.booleans())
+def test_jumps_equal_single_steps_pass_by_pass(
+    data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None, turns: bool
+) -> None:
+    """Which slot, what it costs to take it, and how the busy slots share passes: exactly."""
+    if turns:
+        threads = st.sampled_from([None, 0, 0, 1, 2])
+        batch = [Given(0.0, 5, 3, None, 0), *(call._replace(thread=data.draw(threads)) for call in batch)]
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
 

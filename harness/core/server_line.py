@@ -1,0 +1,86 @@
+"""Calls that wait for a slot, first come, first served, and the way from there to the engine.
+
+Ollama's queue stands in front of the engine (a semaphore with a permit for each slot, server/sched.go and
+llm/llama_server.go in 0.33): a call that waited is sent on when another has ended, and its prompt is made tokens then.
+Where that takes no time the queue is the engine's own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from harness.core.server_request import Request
+
+__all__ = ["ServerLine"]
+
+NEVER_S = float("inf")
+
+
+class ServerLine:
+    """The queue of one server.
+
+    Args:
+        handover_s: a slot is free until a call that waited for it is there.
+        tokenize_s_per_token: of its prompt; of every call.
+    """
+
+    __slots__ = ("_called", "_calls", "_delays", "_handover_s", "_tokenize_s")
+
+    def __init__(self, handover_s: float = 0.0, tokenize_s_per_token: float = 0.0) -> None:
+        self._handover_s = handover_s
+        self._tokenize_s = tokenize_s_per_token
+        self._delays = bool(handover_s or tokenize_s_per_token)
+        self._calls: deque[Request] = deque()
+        self._called: list[tuple[float, Request]] = []  # on their way to a slot that is free: when they are there
+
+    def __bool__(self) -> bool:
+        return bool(self._calls or self._called)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls stand in it."""
+        return sum(not request.cancelled for request in self._calls) + sum(not r.cancelled for _, r in self._called)
+
+    def put(self, request: Request, now_s: float, free: int) -> float:
+        """Put a call in; return when it can have one of the free slots, infinity where it must wait for one."""
+        if not self._delays:
+            self._calls.append(request)
+            return now_s if free else NEVER_S
+        self._purge()
+        if self._calls or len(self._called) >= free:
+            self._calls.append(request)
+            return NEVER_S
+        there_s = now_s + self._tokenize_s * request.prompt_tokens
+        self._called.append((there_s, request))
+        return there_s
+
+    def take(self, now_s: float, free: int) -> Request | None:
+        """Return the next call that is there for one of the free slots, at a step boundary."""
+        if not self._delays:
+            calls = self._calls
+            while calls:
+                request = calls.popleft()
+                if not request.cancelled:
+                    return request
+            return None
+        self._purge()
+        while self._calls and len(self._called) < free:
+            request = self._calls.popleft()
+            there_s = now_s + self._handover_s + self._tokenize_s * request.prompt_tokens
+            self._called.append((there_s, request))
+        for number, (there_s, request) in enumerate(self._called):
+            if there_s <= now_s:
+                del self._called[number]
+                return request
+        return None
+
+    def comes_s(self) -> float:
+        """Return when the next call will be there."""
+        return min((there_s for there_s, request in self._called if not request.cancelled), default=NEVER_S)
+
+    def _purge(self) -> None:
+        """Forget who was given up."""
+        if any(request.cancelled for _, request in self._called):
+            self._called = [one for one in self._called if not one[1].cancelled]
+        if any(request.cancelled for request in self._calls):
+            self._calls = deque(request for request in self._calls if not request.cancelled)
