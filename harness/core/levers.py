@@ -1,13 +1,14 @@
 """Levers: settings of the engine, beside its slots, that change how fast a pipeline is.
 
-All that is known of one is said here: its values, the variables that `ollama serve` is given, how the engine's log shows
-it, what it risks, and, for two of them, its effect in the server model. Of the others the effect is not known: they can
-be measured, and are never predicted. To add one: a value in `LEVERS`, a row in docs/levers.md, and, where the embedded
-engine is to have it too, a line in `harness.servers.llamacpp_engine`.
+All that is known of one is said here: its values, the variables that `ollama serve` is given, how the engine's log
+shows it, what it risks, and, for two of them, its effect in the server model. Of the others the effect is not known:
+they can be measured, and are never predicted. To add one: a value in `LEVERS`, a row in docs/levers.md, and, where the
+embedded engine is to have it too, a line in `harness.servers.llamacpp_engine`.
 
-Read in llama.cpp (b10488, which Ollama 0.33 pins: `set_env` in common/arg.cpp) and in Ollama 0.33 (llm/llama_server.go,
-envconfig/config.go). Ollama's engine inherits its environment (`SetupLlamaServerCommandEnv`), but an argument comes before a
-variable, and Ollama passes `--flash-attn` always and `-b` and `-ub` alike, so their LLAMA_ARG_... do nothing there.
+Read in llama.cpp (`set_env` in common/arg.cpp, the b10488 that Ollama 0.33 pins) and in Ollama 0.33 (llm/llama_server.go
+and envconfig/config.go). Ollama's engine inherits its environment (`SetupLlamaServerCommandEnv`), but an argument comes
+before a variable, and Ollama passes `--flash-attn` always and `-b` and `-ub` alike, so there LLAMA_ARG_FLASH_ATTN,
+LLAMA_ARG_BATCH and LLAMA_ARG_UBATCH do nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from harness.core.step_costs import StepCosts
 from harness.errors import did_you_mean
 
-__all__ = ["AS_MADE", "LEVERS", "Lever", "Levers", "lever_value", "levers_said", "with_levers"]
+__all__ = ["AS_MADE", "LEVERS", "Lever", "Levers", "lever_value", "levers_said", "risks_said", "unusual", "with_levers"]
 
 
 # --- the effect of those that the server model knows ------------------------------------------------------------------
@@ -63,6 +64,7 @@ class Lever:
     risks: Mapping[str, str]  # by value, a sentence; "" for any value
     said: Mapping[str, str]  # by value, as a clause: "without a RAM prompt cache"; empty: name and value
     source: str  # where all this is from
+    instead: str = ""  # what to do with an Ollama, where it has no variable
 
     def seen(self, log: str) -> str | None:
         """Return the value that the engine's log tells, the last; None = it does not."""
@@ -79,7 +81,7 @@ class Lever:
 
     def expected(self) -> str:
         """Return what a workload may say of it."""
-        return " or ".join(self.values) if self.values else "a whole number of tokens"
+        return f"{', '.join(self.values[:-1])} or {self.values[-1]}" if self.values else "a whole number of tokens"
 
 
 _SWITCH = ("on", "off")
@@ -89,8 +91,8 @@ LEVERS = {
     for lever in (
         Lever(
             name="ram_cache",
-            about="Copies of the contexts of earlier calls in main memory, saved before a slot is given to another call "
-            "while all slots wait.",
+            about="Copies of earlier calls' contexts in main memory, made as a slot is given to another call while all "
+            "slots wait.",
             values=_SWITCH,
             usual="on",
             variables={"on": {"LLAMA_ARG_CACHE_RAM": "8192"}, "off": {"LLAMA_ARG_CACHE_RAM": "0"}},
@@ -115,7 +117,7 @@ LEVERS = {
             log=r"\bkv_unified\s*=\s*'?(true|false)",
             logged={"true": "on", "false": "off"},
             risks={
-                "on": "slots share their context: one long call can leave too little to the others, which then fail, and "
+                "on": "slots share their context: long calls can leave too little to others, which then fail, and "
                 "attention goes over everybody's cache (llama.cpp PR 14363).",
             },
             said={"on": "with a unified KV cache", "off": "with a KV cache for each slot"},
@@ -136,7 +138,7 @@ LEVERS = {
         ),
         Lever(
             name="kv_type",
-            about="The number format of the KV cache: q8_0 takes about half of the memory of f16, q4_0 about a quarter.",
+            about="The number format of the KV cache: q8_0 takes half of the memory of f16, q4_0 about a quarter.",
             values=("f16", "q8_0", "q4_0"),
             usual="f16",
             variables={value: {"OLLAMA_KV_CACHE_TYPE": value} for value in ("f16", "q8_0", "q4_0")},
@@ -152,7 +154,7 @@ LEVERS = {
         ),
         Lever(
             name="micro_batch",
-            about="Prompt tokens in one pass of the engine, at most `batch_tokens`: fewer hold up the other slots for less.",
+            about="Prompt tokens in one pass of the engine, at most `batch_tokens`; fewer hold others up for less time.",
             values=(),
             usual="",
             variables={},
@@ -162,6 +164,8 @@ LEVERS = {
             risks={"": "a long prompt is read more slowly; Ollama has no variable for it."},
             said={},
             source="llama.cpp --ubatch-size; Ollama passes -ub as large as -b",
+            instead="Ollama has no variable for it, its micro-batch is as large as `batch_tokens`: set that, or use "
+            "the embedded engine (kind: llamacpp)",
         ),
     )
 }
@@ -176,7 +180,7 @@ def lever_value(name: str, value: object) -> str:
     lever = LEVERS.get(name)
     if lever is None:
         if name in ("threads", "batch_tokens", "slots", "context_tokens"):
-            raise ValueError(f"no lever; `{name}` is a key of the server itself")
+            raise ValueError(f'no lever "{name}"; `{name}` is a key of the server itself')
         hint = did_you_mean(name, tuple(LEVERS)) or f"; expected {', '.join(LEVERS)}"
         raise ValueError(f'no lever "{name}"{hint}')
     found = {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
@@ -184,9 +188,21 @@ def lever_value(name: str, value: object) -> str:
     if not known:
         alike = {"true": "on", "false": "off"}.get(found)
         if alike not in lever.values:
-            raise ValueError(f'expected {lever.expected()}, found "{found}"')
+            raise ValueError(f'{name}: expected {lever.expected()}, found "{found}"')
         found = alike
     return found
+
+
+def unusual(settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Return the levers among settings of a server, by name, that are not as Ollama has them where nothing is set."""
+    found = ((name, settings.get(name)) for name in LEVERS)
+    return tuple((name, value) for name, value in found if isinstance(value, str) and value != LEVERS[name].usual)
+
+
+def risks_said(levers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what levers risk, a sentence for each that does."""
+    found = ((LEVERS[name].clause(value), LEVERS[name].risk(value)) for name, value in levers)
+    return tuple(f"{clause[0].upper()}{clause[1:]}: {risk}" for clause, risk in found if risk)
 
 
 def levers_said(levers: Iterable[tuple[str, str]]) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.levers import unusual
 from harness.core.plan import Pool, queues_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
@@ -229,6 +230,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
                     " ".join(sorted(pools)),
                     spec.known_context,
                     machines if any(machines) else (),
+                    unusual(spec.levers),
                 )
             )
     return tuple(uses)

@@ -21,7 +21,7 @@ from harness.core.context import REFUSED, Context
 from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.compile import noise
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
 from harness.servers.simulated_text import words
@@ -50,14 +50,29 @@ class SimulatedConfig(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` reads."""
-        return {**self._asdict(), "costs": self.costs._asdict()}
+        costs = self.costs
+        passes, ram_cache = costs.passes and costs.passes._asdict(), costs.ram_cache and costs.ram_cache._asdict()
+        return {**self._asdict(), "costs": {**costs._asdict(), "passes": passes, "ram_cache": ram_cache}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SimulatedConfig:
         """Rebuild it after a way through JSON, which knows no tuples."""
-        costs = data["costs"]
+        costs = dict(data["costs"])
+        if passes := costs.pop("passes"):
+            passes = PassCosts(
+                **{**passes, "changed_s": tuple(passes["changed_s"]), "settle_s": tuple(passes["settle_s"])}
+            )
+        if ram_cache := costs.pop("ram_cache"):
+            ram_cache = RamCache(**ram_cache)
         decode_s, prefill = tuple(costs["decode_s"]), tuple((tokens, s) for tokens, s in costs["prefill"])
-        return cls(**{**data, "costs": StepCosts(**{**costs, "decode_s": decode_s, "prefill": prefill})})
+        return cls(
+            **{
+                **data,
+                "costs": StepCosts(
+                    **{**costs, "decode_s": decode_s, "prefill": prefill, "passes": passes, "ram_cache": ram_cache}
+                ),
+            }
+        )
 
 
 class Truth(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
+from harness.core.levers import risks_said
 from harness.core.records import Path
 from harness.runs.model import ServerFacts
 from harness.units import about, count, seconds
@@ -223,6 +224,7 @@ def _do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
         yield _more(again, "--settings serve", f"prints the commands of the {len(servers)} servers")
     else:
         yield from (AnswerLine(line, code=True) for line in settings.shell)
+    yield from map(AnswerLine, dict.fromkeys(risk for use in servers for risk in risks_said(use.levers)))
     if placed := next((remark for remark in settings.remarks if remark.startswith("Send ")), None):
         yield AnswerLine(placed)
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):

@@ -46,15 +46,13 @@ LeverTable = Annotated[
 ]
 
 
-def check_levers(
-    levers: Mapping[str, str], running: bool, without: Mapping[str, str], batch_tokens: int | None
-) -> None:
+def check_levers(levers: Mapping[str, str], running: bool, by_variable: bool, batch_tokens: int | None) -> None:
     """Raise a mistake where a server cannot be started with its levers.
 
     Args:
         levers: of the server.
         running: it is there already.
-        without: levers that its kind lacks, and what to do instead.
+        by_variable: it is told its levers by environment variables.
         batch_tokens: of one step of its engine; None = not known.
     """
     if levers and running:
@@ -64,7 +62,7 @@ def check_levers(
             "levers",
         )
     for name in levers:
-        if name in without:
-            raise mistake(without[name], "levers", name)
+        if by_variable and not LEVERS[name].variables:
+            raise mistake(f"{name}: {LEVERS[name].instead}", "levers", name)
     if batch_tokens is not None and int(levers.get("micro_batch", batch_tokens)) > batch_tokens:
-        raise mistake(f"expected at most the {batch_tokens} of `batch_tokens`", "levers", "micro_batch")
+        raise mistake(f"micro_batch: expected at most the {batch_tokens} of `batch_tokens`", "levers", "micro_batch")

@@ -98,8 +98,8 @@ class ServerBase(Spec):
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
 
-    no_levers: ClassVar[Mapping[str, str]] = {}
-    """Levers that it cannot be started with, and what to do instead."""
+    levers_by_variable: ClassVar[bool] = False
+    """Its levers are environment variables, so that one without has none there."""
 
     slots: PositiveInt = Field(default=1, le=64, description="Calls it generates at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
@@ -117,7 +117,7 @@ class ServerBase(Spec):
 
     levers: LeverTable = Field(
         default_factory=FrozenDict,
-        description="Settings of its engine, for one that is started here (docs/levers.md); left out: the engine's own.",
+        description="Settings of its engine, where it is started here (docs/levers.md); left out: the engine's own.",
         examples=[{"ram_cache": "off"}],
     )
 
@@ -195,7 +195,7 @@ class ServerBase(Spec):
 
     @model_validator(mode="after")
     def _can_have_levers(self) -> Self:
-        check_levers(self.levers, self.running, self.no_levers, self.pinned_batch_tokens)
+        check_levers(self.levers, self.running, self.levers_by_variable, self.pinned_batch_tokens)
         return self
 
 
@@ -265,10 +265,7 @@ class OllamaServer(EngineServer):
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
-    no_levers: ClassVar[Mapping[str, str]] = {
-        "micro_batch": "Ollama has no variable for it, its micro-batch is as large as `batch_tokens`: set that, or use the "
-        "embedded engine (kind: llamacpp)"
-    }
+    levers_by_variable = True
 
     kind: Literal["ollama"]
     model: str = Field(
