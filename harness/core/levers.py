@@ -5,8 +5,8 @@ shows it, what it risks, and, for two of them, its effect in the server model. O
 they can be measured, and are never predicted. To add one: a value in `LEVERS`, a row in docs/levers.md, and, where the
 embedded engine is to have it too, a line in `harness.servers.llamacpp_engine`.
 
-Read in llama.cpp (`set_env` in common/arg.cpp, the b10488 that Ollama 0.33 pins) and in Ollama 0.33 (llm/llama_server.go
-and envconfig/config.go). Ollama's engine inherits its environment (`SetupLlamaServerCommandEnv`), but an argument comes
+Read in llama.cpp (`set_env` in common/arg.cpp; Ollama 0.33 pins b10488) and in Ollama 0.33 (llm/llama_server.go,
+envconfig/config.go). Ollama's engine inherits its environment (`SetupLlamaServerCommandEnv`), but an argument comes
 before a variable, and Ollama passes `--flash-attn` always and `-b` and `-ub` alike, so there LLAMA_ARG_FLASH_ATTN,
 LLAMA_ARG_BATCH and LLAMA_ARG_UBATCH do nothing.
 """
@@ -154,7 +154,7 @@ LEVERS = {
         ),
         Lever(
             name="micro_batch",
-            about="Prompt tokens in one pass of the engine, at most `batch_tokens`; fewer hold others up for less time.",
+            about="Prompt tokens in one pass of the engine, at most `batch_tokens`; fewer hold others up less long.",
             values=(),
             usual="",
             variables={},

@@ -63,6 +63,11 @@ class Candidate(NamedTuple):
         return self.plan.name
 
     @property
+    def levers(self) -> int:
+        """How many levers of its servers are not as usual."""
+        return self.simplicity[-1]
+
+    @property
     def slots(self) -> int:
         """Of all its servers together."""
         return sum(queue.slots for queue in self.plan.queues)
