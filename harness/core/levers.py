@@ -161,7 +161,7 @@ LEVERS = {
             since="",
             log=r"\bn_ubatch\s*=\s*(\d+)",
             logged={},
-            risks={"": "a long prompt is read more slowly; Ollama has no variable for it."},
+            risks={"": "a long prompt is read more slowly."},
             said={},
             source="llama.cpp --ubatch-size; Ollama passes -ub as large as -b",
             instead="Ollama has no variable for it, its micro-batch is as large as `batch_tokens`: set that, or use "

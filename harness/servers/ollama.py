@@ -317,7 +317,8 @@ def levers_found(name: str, asked: Mapping[str, str], logged: Mapping[str, str],
         if logged.get(lever, value) != value:
             raise ServerFailure(
                 f"{name}: {lever} is {logged[lever]} by the log of Ollama {version}, though it was started with "
-                f"{variables}; it takes Ollama {LEVERS[lever].since} or newer. Leave the lever out, or update Ollama"
+                f"{variables}. It takes Ollama {LEVERS[lever].since} or newer, and a model that can do it; leave the "
+                "lever out, or update Ollama"
             )
         found[lever] = value
         found[f"{lever}_known_from"] = "its log" if lever in logged else "the request"
