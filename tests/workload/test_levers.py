@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from workload.mistaken import HEAD, message
 
+from harness.core.levers import LEVERS
 from harness.workload.load import load_workload
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "levers.md"
 
 LINES = HEAD + "servers:\n  o: {kind: ollama, model: m"
 
@@ -62,3 +66,24 @@ def test_servers_that_differ_in_a_lever_do_not_stand_for_each_other(tmp_path: Pa
     serial = next(plan for plan in loaded.plans if plan.name == "serial")
     spec = loaded.servers[serial.queues[0].server]
     assert (spec.slots, spec.levers) == (1, {"ram_cache": "off"})
+
+
+def test_the_page_says_what_the_code_knows(tmp_path: Path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for name, lever in LEVERS.items():
+        _, about, values, given, since, usual = _first_row(text, name)
+        assert lever.about.lower().startswith(about.lower().split(",")[0].split(";")[0])
+        assert values == (", ".join(f"`{value}`" for value in lever.values) or "a number")
+        assert all(key in given for variables in lever.variables.values() for key in variables)
+        assert since.strip() == lever.since
+        assert usual.startswith(lever.usual)
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    (tmp_path / "w.yaml").write_text(example, encoding="utf-8")
+    servers = load_workload(tmp_path / "w.yaml").servers
+    assert [spec.levers for spec in servers.values()] == [{}, {"ram_cache": "off"}]
+
+
+def _first_row(text: str, name: str) -> list[str]:
+    """Return the cells of a lever in the first table of the page."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
