@@ -48,10 +48,10 @@ def test_the_answer_and_the_report_say_them_with_their_risk() -> None:
     found = analyse(measured({}, OFF, 0.7))
     answer = run_answer(found)
     assert answer.headline == "Run serially: 1 slot, without the RAM prompt cache, at most 4 calls at once."
-    (do,) = (part for part in answer.parts if part.name == "Do this")
+    (do,) = (part for part in answer.parts if part.title == "Do this")
     said = [line.text for line in do.lines]
     assert said[0] == "OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 LLAMA_ARG_CACHE_RAM=0 ollama serve"
     assert said[1].startswith("Without the RAM prompt cache: a conversation that had to leave its slot is read again")
-    text = markdown_report(found, {})
+    text = markdown_report(found, ())
     assert "four-slot: 1 slot, without the RAM prompt cache, " in text
-    assert "ram\\_cache off, ram\\_cache\\_known\\_from its log" in text
+    assert "ram_cache off, ram_cache_known_from its log" in text

@@ -84,7 +84,7 @@ def test_every_design_is_tried_with_every_choice(tmp_path: Path) -> None:
     names = {candidate.name: candidate for candidate in space.candidates}
     expected = set()
     for candidate in plain.candidates:
-        marks = ("", "-ram-cache-off")
+        marks: tuple[str, ...] = ("", "-ram-cache-off")
         if candidate.slots == 4:
             marks = (*marks, "-kv-unified-on", "-ram-cache-off-kv-unified-on")
         expected |= {candidate.name + mark for mark in marks}
