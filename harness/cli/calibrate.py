@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.app.options import CalibrateOptions, RecordedOptions
-from harness.cli.options import force_option, json_option, model_option, out_option, whole_numbers
+from harness.cli.options import engine_option, force_option, json_option, model_option, out_option, whole_numbers
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def calibrate(
             show_default=False,
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="With --from: the engine and its version.")] = "ollama",
+    engine: Annotated[str, engine_option("With --from: the engine and its version.")] = "ollama",
     context: Annotated[int, typer.Option(help="With --from: tokens of context of one slot.")] = 2048,
     kv_bytes: Annotated[
         int | None,

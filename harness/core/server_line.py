@@ -24,63 +24,50 @@ class ServerLine:
         tokenize_s_per_token: of its prompt; of every call.
     """
 
-    __slots__ = ("_called", "_calls", "_delays", "_handover_s", "_tokenize_s")
+    __slots__ = ("_handover_s", "_tokenize_s", "called", "calls", "delays")
 
     def __init__(self, handover_s: float = 0.0, tokenize_s_per_token: float = 0.0) -> None:
         self._handover_s = handover_s
         self._tokenize_s = tokenize_s_per_token
-        self._delays = bool(handover_s or tokenize_s_per_token)
-        self._calls: deque[Request] = deque()
-        self._called: list[tuple[float, Request]] = []  # on their way to a slot that is free: when they are there
-
-    def __bool__(self) -> bool:
-        return bool(self._calls or self._called)
+        self.delays = bool(handover_s or tokenize_s_per_token)  # else only `calls` is used
+        self.calls: deque[Request] = deque()
+        self.called: list[tuple[float, Request]] = []  # on their way to a slot that is free: when they are there
 
     @property
     def waiting(self) -> int:
         """How many calls stand in it."""
-        return sum(not request.cancelled for request in self._calls) + sum(not r.cancelled for _, r in self._called)
+        return sum(not request.cancelled for request in self.calls) + sum(not r.cancelled for _, r in self.called)
 
     def put(self, request: Request, now_s: float, free: int) -> float:
-        """Put a call in; return when it can have one of the free slots, infinity where it must wait for one."""
-        if not self._delays:
-            self._calls.append(request)
-            return now_s if free else NEVER_S
+        """Put a call in where there are `delays`; return when it can have a free slot, infinity where it must wait."""
         self._purge()
-        if self._calls or len(self._called) >= free:
-            self._calls.append(request)
+        if self.calls or len(self.called) >= free:
+            self.calls.append(request)
             return NEVER_S
         there_s = now_s + self._tokenize_s * request.prompt_tokens
-        self._called.append((there_s, request))
+        self.called.append((there_s, request))
         return there_s
 
     def take(self, now_s: float, free: int) -> Request | None:
-        """Return the next call that is there for one of the free slots, at a step boundary."""
-        if not self._delays:
-            calls = self._calls
-            while calls:
-                request = calls.popleft()
-                if not request.cancelled:
-                    return request
-            return None
+        """Return the next call that is there for a free slot, at a step boundary, where there are `delays`."""
         self._purge()
-        while self._calls and len(self._called) < free:
-            request = self._calls.popleft()
+        while self.calls and len(self.called) < free:
+            request = self.calls.popleft()
             there_s = now_s + self._handover_s + self._tokenize_s * request.prompt_tokens
-            self._called.append((there_s, request))
-        for number, (there_s, request) in enumerate(self._called):
+            self.called.append((there_s, request))
+        for number, (there_s, request) in enumerate(self.called):
             if there_s <= now_s:
-                del self._called[number]
+                del self.called[number]
                 return request
         return None
 
     def comes_s(self) -> float:
         """Return when the next call will be there."""
-        return min((there_s for there_s, request in self._called if not request.cancelled), default=NEVER_S)
+        return min((there_s for there_s, request in self.called if not request.cancelled), default=NEVER_S)
 
     def _purge(self) -> None:
         """Forget who was given up."""
-        if any(request.cancelled for _, request in self._called):
-            self._called = [one for one in self._called if not one[1].cancelled]
-        if any(request.cancelled for request in self._calls):
-            self._calls = deque(request for request in self._calls if not request.cancelled)
+        if any(request.cancelled for _, request in self.called):
+            self.called = [one for one in self.called if not one[1].cancelled]
+        if any(request.cancelled for request in self.calls):
+            self.calls = deque(request for request in self.calls if not request.cancelled)

@@ -8,20 +8,18 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    until the batch is full. It costs what `step_costs` says, whoever is in it (but see 6).
 3. The first token is there at the end of the step that processed the prompt's last token; the others follow, one a
    step. A slot is free after the last.
-4. A cancelled call leaves the queue at once, and a slot at the next step boundary. A `REFUSED` one ends as it gets one.
+4. A cancelled call leaves the queue at once, a slot at the next step boundary. A `REFUSED` one ends as it gets one.
 5. A slot keeps what was last in it. A turn of a conversation takes the free slot that holds more than a tenth of its
    prompt, and reads only the rest, at least one token. From the first turn on, every other call takes the slot that was
    free longest, and so evicts what is there.
-6. Where the costs tell passes apart or know a RAM cache, which slot a call takes matters: it is chosen as the engine
-   does from the first call on, and saving what was in the slots stops everybody (`harness.core.slots`); a step costs
-   pass by pass (`harness.core.passes`).
-7. The queue may stand in front of the engine, as Ollama's does: a call that waited is there `handover_s` after a slot
-   is free, and its prompt is made tokens before that.
+6. Where costs tell passes apart (`harness.core.passes`) or know a RAM cache, which slot a call takes matters: it is
+   chosen as the engine does from the first call on, and saving what slots hold stops everybody (`harness.core.slots`).
+7. The queue may stand in front of the engine, as Ollama's does (`harness.core.server_line`).
 
 Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
 completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
 grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
-than those of the next one is a segment of its own; so is a wait, which has no step.
+than the next one's is a segment of its own; so is a wait.
 """
 
 from __future__ import annotations
@@ -29,13 +27,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
+from harness.core.batch import take_prompts
 from harness.core.context import REFUSED
 from harness.core.passes import Passes
 from harness.core.segments import boundary
 from harness.core.server_line import ServerLine
 from harness.core.server_request import Request
 from harness.core.slots import SlotContents
-from harness.core.step_costs import Prefill, StepCosts, prompt_attention
+from harness.core.step_costs import Prefill, StepCosts
 
 __all__ = ["ServerModel"]
 
@@ -49,9 +48,17 @@ class ServerModel:
         costs: of the steps; their number is the number of slots.
         max_steps: end a segment after this many steps; 1 = step by step.
         noise: a factor on the cost of segment number i (0, 1, ...), drawn once a segment; None = none.
-        seats: the slots that calls were seen in, by their numbers; for a replay.
-        left: what was in the slots before, as `harness.core.slots.SlotContents.leave` takes it; for a replay.
+        seats, left: for a replay: the slots that calls were seen in, and what was there before (`SlotContents`).
     """
+
+    # fmt: off
+    __slots__ = (
+        "_batch_tokens", "_begin_s", "_cancels", "_context", "_context_s", "_costs", "_decode_s", "_end_s", "_ends",
+        "_first_s", "_free", "_growth_s", "_line", "_max_steps", "_noise", "_now_s", "_numbered", "_passes", "_pieces",
+        "_planned", "_prefill", "_prompts", "_refused", "_saving", "_segments", "_serial", "_shape", "_slots", "_step",
+        "_steps", "_waiting",
+    )
+    # fmt: on
 
     def __init__(
         self,
@@ -108,7 +115,7 @@ class ServerModel:
     @property
     def busy(self) -> bool:
         """Whether any slot is taken, or will be at the next boundary."""
-        return len(self._free) < self._costs.slots or bool(self._line)
+        return len(self._free) < self._costs.slots or bool(self._line.calls or self._line.called)
 
     @property
     def waiting(self) -> int:
@@ -150,7 +157,11 @@ class ServerModel:
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""
         request.queued_s = now_s
-        there_s = self._line.put(request, now_s, len(self._free))
+        if self._line.delays:
+            there_s = self._line.put(request, now_s, len(self._free))
+        else:
+            self._line.calls.append(request)
+            there_s = now_s if self._free else NEVER_S
         if request.thread is not None and self._slots is None:
             self._slots = SlotContents(self._costs.slots)
             self._slots.remember([*self._prompts, *(end[2] for end in self._ends)])
@@ -213,7 +224,12 @@ class ServerModel:
     def _plan(self) -> None:
         """Look at the tasks and begin a segment at the boundary. At the same instant it may be done again."""
         line, free, prompts = self._line, self._free, self._prompts
-        while free and (request := line.take(self._now_s, len(free))) is not None:
+        while free and (line.calls or line.called):
+            request = line.take(self._now_s, len(free)) if line.delays else line.calls.popleft()
+            if request is None:
+                break
+            if request.cancelled:
+                continue
             if request.output_tokens == REFUSED:
                 request.end_s = self._now_s
                 self._refused.append(request)
@@ -234,14 +250,21 @@ class ServerModel:
             growth_s = 0.0
             self._steps = 1
         elif generating:
-            first_s, steps = self._generating_step_s(generating)
+            steps = self._ends[0][0] - self._step
+            if steps > self._max_steps:
+                steps = self._max_steps
+            if self._passes is None:
+                first_s = self._decode_s[generating]
+            else:
+                first_s, steady = self._run_s(self._passes)
+                steps = steps if steady else 1
+            first_s += self._context_s * self._context
             growth_s = self._context_s * generating
             self._steps = steps
             cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
-            come_s = line.comes_s()
             self._end_s = NEVER_S
-            if come_s < NEVER_S:
+            if line.delays and (come_s := line.comes_s()) < NEVER_S:
                 self._waiting = True
                 self._pause(come_s)
             return
@@ -255,7 +278,7 @@ class ServerModel:
         self._begin_s = begin_s = self._now_s
         self._end_s = begin_s + cost_s
         self._planned = True
-        if self._steps > 1 and (come_s := line.comes_s()) < NEVER_S:
+        if line.delays and self._steps > 1 and (come_s := line.comes_s()) < NEVER_S:
             self._cut(come_s)
 
     def _pause(self, end_s: float) -> None:
@@ -270,43 +293,23 @@ class ServerModel:
         self._segments += 1
         return self._noise(self._segments - 1)
 
-    def _generating_step_s(self, generating: int) -> tuple[float, int]:
-        """Return what the first of the next steps costs, in which everybody generates, and how many are like it."""
-        steps = min(self._ends[0][0] - self._step, self._max_steps)
-        if self._passes is None:
-            return self._decode_s[generating] + self._context_s * self._context, steps
+    def _run_s(self, passes: Passes) -> tuple[float, bool]:
+        """Return what the next step costs, in which everybody generates, without context; all that follow cost it?"""
         slots = sorted(end[2].slot for end in self._ends)
         self._shape = [(slot, 1) for slot in slots]
-        first_s, steady = self._passes.run_s(slots)
-        return first_s + self._context_s * self._context, steps if steady else 1
+        return passes.run_s(slots)
 
     def _prompt_step_s(self, generating: int) -> float:
         """Fill the batch of the next step with prompt tokens; return what the step costs."""
-        costs, prompts, pieces = self._costs, self._prompts, self._pieces
-        if len(prompts) > 1:
-            prompts.sort(key=_slot)
-        room = self._batch_tokens - generating
-        attention = total = 0
-        for request in prompts:
-            before = request.prompt_done
-            tokens = request.prompt_tokens - before
-            if tokens > room:
-                if not room:
-                    break
-                tokens = room
-            if request.prompt_s is None:
-                request.prompt_s = self._now_s
-            attention += prompt_attention(before, tokens) if costs.prompt_context_s else 0
-            pieces.append((request, tokens))
-            room -= tokens
-            total += tokens
+        costs, pieces = self._costs, self._pieces
+        total, attention = take_prompts(self._prompts, pieces, self._batch_tokens - generating, self._now_s)
         if self._passes is not None:
             slots = sorted(end[2].slot for end in self._ends)
             self._shape = [(slot, 1) for slot in slots] + [(request.slot, tokens) for request, tokens in pieces]
             step_s = self._passes.step_s(self._shape)
             return step_s + costs.prompt_context_s * attention + self._context_s * self._context
         prompt_s = self._prefill[total]
-        if attention:
+        if costs.prompt_context_s:
             prompt_s += costs.prompt_context_s * attention
         if not generating:
             return costs.prompt_step_s + prompt_s
@@ -315,9 +318,11 @@ class ServerModel:
     def _finish(self, ended: list[Request]) -> None:
         """End the segment: give out its tokens, free the slots that are done."""
         now_s = self._now_s = self._end_s
-        self._planned = self._saving = self._waiting = False
-        if self._passes is not None and self._steps:
-            self._passes.done(self._shape, self._steps)
+        self._planned = False
+        if self._numbered or self._line.delays:
+            self._saving = self._waiting = False
+            if self._passes is not None and self._steps:
+                self._passes.done(self._shape, self._steps)
         ends = self._ends
         if ends:
             steps = self._steps
@@ -347,13 +352,10 @@ class ServerModel:
     def _end(self, request: Request, now_s: float, ended: list[Request]) -> None:
         request.end_s = now_s
         self._context -= request.prompt_tokens + request.output_tokens
-        self._release(request)
-        ended.append(request)
-
-    def _release(self, request: Request) -> None:
         heappush(self._free, request.slot)
         if self._slots is not None:
             self._slots.released(request)
+        ended.append(request)
 
     def _let_go(self, now_s: float, ended: list[Request]) -> None:
         """At a boundary: free the slots of cancelled calls. One that has ended with this step has ended."""
@@ -370,7 +372,9 @@ class ServerModel:
                 self._ends = [end for end in self._ends if end[2] is not request]
                 heapify(self._ends)
             request.end_s = now_s
-            self._release(request)
+            heappush(self._free, request.slot)
+            if self._slots is not None:
+                self._slots.released(request)
             ended.append(request)
         self._cancels.clear()
 
@@ -394,7 +398,3 @@ class ServerModel:
         if steps < self._steps:
             self._steps = steps
             self._end_s = end_s
-
-
-def _slot(request: Request) -> int:
-    return request.slot

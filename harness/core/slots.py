@@ -111,7 +111,7 @@ class SlotContents:
         if self._ram_cache is not None:
             if similar and request.cached_tokens >= KEEP * (self._unsaved.get(slot) or request.cached_tokens):
                 self._unsaved.pop(slot, None)  # it goes on from there
-            wait_s = self._save(self._ram_cache)
+            wait_s = self._save(self._ram_cache, slot)
             if request.thread is not None and not request.cached_tokens:
                 wait_s += self._fetch(request, self._ram_cache)
         last[slot] = request
@@ -125,10 +125,11 @@ class SlotContents:
             return self._left[slot]
         return left_s(last), -slot if last is None and self._last_first else slot
 
-    def _save(self, cache: RamCache) -> float:
-        """Save everything that is idle."""
+    def _save(self, cache: RamCache, taken: int) -> float:
+        """Save everything that is idle: what is in the slot that is taken, then the others by their numbers."""
         wait_s = 0.0
-        for slot, tokens in self._unsaved.items():
+        for slot in sorted(self._unsaved, key=lambda slot: (slot != taken, slot)):
+            tokens = self._unsaved[slot]
             wait_s += cache.save_s + cache.s_per_token * tokens
             request = self._last[slot]
             thread = None if request is None else request.thread

@@ -19,6 +19,7 @@ from langchain_ollama import ChatOllama
 from ollama import ResponseError
 
 from harness.core.records import ChatRequest, Outcome, Reply
+from harness.drivers.repetition import REPEATED, SAID, repeats_itself
 
 __all__ = ["CACHED_HEADER", "QUEUE_HEADER", "Chat"]
 
@@ -105,6 +106,8 @@ class Chat:
             outcome, reason = _explain(error)
             return Reply(outcome, sent_s=sent_s, first_token_s=first_s, end_s=self._clock() - zero_s, error=reason), ""
         end_s = self._clock() - zero_s
+        if not metadata.get("done") and repeats_itself(text):
+            return Reply("error", sent_s, first_s, end_s, error=SAID, done_reason=REPEATED), ""
         if not metadata.get("done"):
             reason = "the answer ended without a final line (done: true): the server cut it"
             return Reply("error", sent_s=sent_s, first_token_s=first_s, end_s=end_s, error=reason), ""

@@ -12,7 +12,9 @@ from harness.core.step_costs import StepCosts
 from harness.profiles.replay import Observed, replay
 
 __all__ = [
+    "APART",
     "EFFORTS",
+    "FILL",
     "REFERENCE",
     "Burst",
     "Effort",
@@ -29,9 +31,12 @@ __all__ = [
 
 LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 REFERENCE = "1 call"  # the burst that is also sent first and last, to see drift
+FILL = "fill"  # a short call in every slot: then it is known what is in them, and which one comes next
+APART = "apart"  # two slots are busy that are no neighbours; it comes after a fill
 SHORT_TOKENS = 32  # of prompts where prompts do not matter
 SPARE_TOKENS = 96  # of the context: what a prompt may come out longer than asked
 SCALES = (1.0, 0.5, 0.25)  # of all lengths, for servers too slow for the time
+APART_STEPS = 3  # between calls that must come in a certain order
 SHARING = 0.4  # guess before anything is fitted: each further slot adds this much of a step
 
 
@@ -87,10 +92,21 @@ def levels(slots: int) -> tuple[int, ...]:
     return tuple(sorted({n for n in LEVELS if n <= slots} | {slots}))
 
 
-def design(slots: int, context_tokens: int, effort: Effort, speed: Speed) -> tuple[Burst, ...]:
-    """Return one repetition for a server, the reference first, as long as the time allows."""
+def design(
+    slots: int, context_tokens: int, effort: Effort, speed: Speed, *, accelerated: bool = False
+) -> tuple[Burst, ...]:
+    """Return one repetition for a server, the reference first, as long as the time allows.
+
+    Args:
+        slots, context_tokens: of the server, and of a slot.
+        effort: how much it may cost.
+        speed: what a first call has shown.
+        accelerated: the model is on an accelerator, where it matters which slots are busy.
+    """
     for scale in SCALES:
         bursts = _design(slots, context_tokens, effort, speed, scale)
+        if accelerated and slots > 2:
+            bursts += _apart(slots, effort, speed, scale)
         if expected_s(bursts, slots, speed) <= effort.budget_s:
             break
     return bursts
@@ -129,6 +145,16 @@ def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale
         queue = Group(slots + max(1, slots // 2) + 1, min(room, round(96 * scale)), max(2, tokens * 3 // 4))
         bursts.append(Burst("queue", (queue,), fitted=False))
     return tuple(bursts)
+
+
+def _apart(slots: int, effort: Effort, speed: Speed, scale: float) -> tuple[Burst, ...]:
+    """Return two busy slots that are no neighbours, and what comes before it so that this is known."""
+    tokens = max(8, round(effort.output_tokens * scale))
+    few = max(4, tokens // 4)
+    # They come one after the other, and the one in the middle ends first.
+    after_s = APART_STEPS * speed.step_s + SHORT_TOKENS * speed.prefill_s_per_token
+    groups = [Group(1, SHORT_TOKENS, few if i == 1 else tokens, i * after_s) for i in range(3)]
+    return Burst(FILL, (Group(slots, SHORT_TOKENS, few),)), Burst(APART, tuple(groups))
 
 
 def pair_design(costs: Sequence[StepCosts], effort: Effort) -> tuple[Burst, ...]:

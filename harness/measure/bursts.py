@@ -12,18 +12,22 @@ from harness.core.events import Call
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Origin, Reply
 from harness.drivers.live import drive
+from harness.drivers.repetition import REPEATED
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Burst, pipelines_of
 from harness.measure.sender import Endpoint, options_for
 from harness.profiles.replay import Observed
 from harness.workload.schema import AgentSpec
 
-__all__ = ["Carry", "LiveBursts", "engine_of", "observe"]
+__all__ = ["AGAIN", "ATTEMPTS", "DRAWN", "Carry", "LiveBursts", "engine_of", "observe"]
 
 # Carries out one burst and returns the records of its calls. The key makes its prompts different from all others.
 Carry = Callable[[Burst, int], Awaitable[list[CallRecord]]]
 
 TIMEOUT_S = 600.0
+ATTEMPTS = 3  # with a model that repeats itself
+AGAIN = 1_000_000  # keys of another attempt: no prompt is found in a cache
+DRAWN = 1.0  # temperature
 TEXT = (
     "the old river runs slow under a stone bridge and in the cold light of the day we walk along the wide path to the "
     "small town where people sell bread and salt and tell long stories of ships and trade"
@@ -78,6 +82,7 @@ class LiveBursts:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoints)
         self._lengths: list[tuple[float, float]] = [(0.0, 1.0) for _ in endpoints]
+        self._temperature = 0.0
 
     async def prepare(self) -> None:
         """Warm the servers up and find how many tokens their prompts have by the number of words."""
@@ -95,7 +100,19 @@ class LiveBursts:
             self._lengths[number] = (tokens[0], max(0.1, (tokens[1] - tokens[0]) / SAMPLE_WORDS))
 
     async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
-        """Carry out one burst; failed calls are among the records."""
+        """Carry out one burst; failed calls are among the records.
+
+        A burst with an answer that repeated itself is sent again with other prompts, and from then on answers are
+        drawn: those hardly ever do.
+        """
+        for attempt in range(ATTEMPTS):
+            records = await self._once(burst, key if not attempt else -AGAIN * attempt - abs(key))
+            if not any(record.reply.done_reason == REPEATED for record in records):
+                break
+            self._temperature = DRAWN
+        return records
+
+    async def _once(self, burst: Burst, key: int) -> list[CallRecord]:
         loop = asyncio.get_running_loop()
         zero_s = loop.time()
 
@@ -118,5 +135,6 @@ class LiveBursts:
         unique = integer(1_000_000, key, item, "calibration")
         known = TEXT.split()
         text = " ".join(known[i % len(known)] for i in range(words))
-        options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=output_tokens), seed=item)
+        agent = AgentSpec(prompt="-", output_tokens=output_tokens, temperature=self._temperature)
+        options = options_for(endpoint.server, agent, seed=item)
         return ChatRequest(None, f"[{unique:06d}] {text} {ASK}", options, stream=False)

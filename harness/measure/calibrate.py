@@ -171,7 +171,8 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
         progress.say(f"{wanted.name}: counting the tokens of {texts}")
         counted = await count_tokens(endpoint)
     context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
-    setting = Setting(wanted.name, bursts, slots, context_tokens)
+    accelerated = bool(server.details.get("size_vram_bytes"))
+    setting = Setting(wanted.name, bursts, slots, context_tokens, accelerated)
     return _Up(wanted, server, setting, fit_text(counted) if counted else None, load_s)
 
 

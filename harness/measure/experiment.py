@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from harness.core.draws import shuffled
 from harness.core.records import CallRecord
 from harness.core.step_costs import StepCosts
 from harness.measure.burst_design import (
+    APART,
+    FILL,
     Burst,
     Effort,
     Group,
@@ -24,14 +27,15 @@ from harness.measure.progress import Progress
 from harness.profiles.fit import gap_of
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND
+from harness.profiles.seats import seated
 from harness.units import count, percent, seconds
 
 __all__ = ["ATTEMPTS", "Experiment", "Setting", "experiments", "pair_experiment", "steady"]
 
 TIMING = Burst("timing", (Group(1, 128, 16),))
 TIMED = 2
-APART = Burst("apart", tuple(Group(1, 1, 1 + n) for n in range(8)))  # they end one after the other
-APART_KEY = -3  # and below: of prompts that no other burst has
+ONE_BY_ONE = Burst("one by one", tuple(Group(1, 1, 1 + n) for n in range(8)))  # they end one after the other
+ONE_BY_ONE_KEY = -3  # and below: of prompts that no other burst has
 ATTEMPTS = 3  # at most, until the machine keeps its speed
 KEYS = 10_000  # of one attempt: prompts of another have other keys, so that none is found in a cache
 
@@ -71,6 +75,7 @@ class Setting(NamedTuple):
     carry: Carry  # sends one burst there
     slots: int
     context_tokens: int  # of a slot
+    accelerated: bool = False  # the model is on an accelerator
 
 
 class _Block(NamedTuple):
@@ -89,7 +94,7 @@ class _Series:
         self.name, self.blocks = name, tuple(blocks)
         self._carry, self._slots, self._bursts = carry, slots, bursts
         self._observed: list[Observed] = []
-        self._walls_s: dict[float, list[float]] = {}
+        self._sent_at: dict[float, list[list[Observed]]] = {}
         self._sent = 0
 
     async def send(self, block: _Block, burst: Burst) -> None:
@@ -97,12 +102,29 @@ class _Series:
         calls = observe(await self._carry(burst, TIMED + self._sent), burst, self._sent)
         self._sent += 1
         self._observed += calls
-        self._walls_s.setdefault(block.at, []).append(max(call.sent_s + call.wall_s for call in calls))
+        self._sent_at.setdefault(block.at, []).append(calls)
 
     def seen(self) -> Experiment:
         """Return all of it."""
-        first_s, last_s = median(self._walls_s[0.0]), median(self._walls_s[1.0])
+        first, last = self._sent_at[0.0], self._sent_at[1.0]
+        # What a call waits because of what was in the slots before it is no change of the machine's speed.
+        least_s = min((rest_s for calls in (*first, *last) if (rest_s := _rest_s(calls)) is not None), default=None)
+        first_s, last_s = (median(_took_s(calls, least_s) for calls in bursts) for bursts in (first, last))
         return Experiment(self._slots, self._bursts, tuple(self._observed), first_s, last_s)
+
+
+def _rest_s(calls: Sequence[Observed]) -> float | None:
+    """Return what a lone call took besides reading its prompt and answering; None: it is not told."""
+    if len(calls) != 1 or calls[0].prefill_s is None or calls[0].decode_s is None:
+        return None
+    return calls[0].wall_s - calls[0].prefill_s - calls[0].decode_s
+
+
+def _took_s(calls: Sequence[Observed], least_s: float | None) -> float:
+    """Return how long a burst took; a lone call as if it had waited as little as possible."""
+    rest_s = _rest_s(calls)
+    took_s = max(call.sent_s + call.wall_s for call in calls)
+    return took_s if rest_s is None or least_s is None else took_s - (rest_s - least_s)
 
 
 async def experiments(
@@ -127,17 +149,20 @@ async def experiments(
         apart = [
             call
             for key in range(effort.references)
-            for call in observe(await setting.carry(APART, APART_KEY - key), APART, key)
+            for call in observe(await setting.carry(ONE_BY_ONE, ONE_BY_ONE_KEY - key), ONE_BY_ONE, key)
         ]
-        found.append(one.seen()._replace(gap_s=gap_of(apart)))
+        seen = one.seen()
+        steps = [c.decode_s / (c.output_tokens - 1) for c in seen.observed if c.decode_s and c.output_tokens > 1]
+        observed = _known(seated(seen.observed, setting.slots, median(steps) if steps else 0.0), setting.slots)
+        found.append(seen._replace(gap_s=gap_of(apart), observed=tuple(observed)))
     return found
 
 
 async def _series_of(setting: Setting, effort: Effort, progress: Progress, seed: int) -> _Series:
-    name, carry, slots, context_tokens = setting
+    name, carry, slots, context_tokens, accelerated = setting
     timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
     speed = speed_of(timed[1:])
-    bursts = design(slots, context_tokens, effort, speed)
+    bursts = design(slots, context_tokens, effort, speed, accelerated=accelerated)
     once_s = expected_s(bursts, slots, speed)
     reference_s = expected_s(bursts[:1], slots, speed)
     left_s = effort.budget_s - 2 * effort.references * reference_s
@@ -163,10 +188,26 @@ async def pair_experiment(
     return series.seen()
 
 
+def _known(observed: Sequence[Observed], slots: int) -> list[Observed]:
+    """Return the calls without seats until all slots were filled at once: before that nobody knows who was in them."""
+    sizes = Counter(call.repetition for call in observed if call.group == 0)
+    filled = min((call.repetition for call in observed if sizes[call.repetition] == slots), default=0)
+    return [call if call.repetition >= filled else call._replace(seat=-1, left=()) for call in observed]
+
+
 def _blocks(bursts: tuple[Burst, ...], references: int, repetitions: int, seed: int) -> list[_Block]:
-    """The reference first and last, and between them everything in a drawn order; its repetitions evenly spread."""
+    """The reference first and last, and between them everything in a drawn order; its repetitions evenly spread.
+
+    A burst that must know which slots it gets comes after one that fills them all at once.
+    """
+    fill = next((burst for burst in bursts if burst.name == FILL), None)
+
+    def filled(drawn: Sequence[Burst]) -> tuple[Burst, ...]:
+        return tuple(one for burst in drawn for one in ((fill, burst) if fill and burst.name == APART else (burst,)))
+
+    others = tuple(burst for burst in bursts if burst.name != FILL)
     middle = [
-        _Block((r + 0.5) / repetitions, tuple(shuffled(bursts, seed, r, "calibration"))) for r in range(repetitions)
+        _Block((r + 0.5) / repetitions, filled(shuffled(others, seed, r, "calibration"))) for r in range(repetitions)
     ]
     ends = (bursts[0],) * references
     return [_Block(0.0, ends), *middle, _Block(1.0, ends)]

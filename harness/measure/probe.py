@@ -20,7 +20,9 @@ from harness.core.graph import Graph, Node, Pipeline
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord, ChatRequest, DelayRecord, JobRecord, Reply
 from harness.drivers.live import drive
+from harness.drivers.repetition import REPEATED
 from harness.errors import ServerFailure
+from harness.measure.bursts import AGAIN, ATTEMPTS, DRAWN
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
@@ -42,13 +44,28 @@ async def burst(
 ) -> list[CallRecord]:
     """Send `concurrent` calls of `tokens` output tokens at once (or one after another) and return their records.
 
+    Where an answer repeats itself, so that the server ends it, other prompts are sent, and answers are drawn.
+
     Args:
         key: makes the prompts of this burst different from those of every other.
 
     Raises:
         ServerFailure: a call failed; the message names what the server said.
     """
-    agent = AgentSpec(prompt="{item}", output_tokens=tokens)
+    for attempt in range(ATTEMPTS):
+        agent = AgentSpec(prompt="{item}", output_tokens=tokens, temperature=DRAWN if attempt else 0.0)
+        calls = await _burst(endpoint, concurrent, agent, key - AGAIN * attempt, one_by_one=one_by_one)
+        failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
+        if failed is None or failed.reply.done_reason != REPEATED:
+            break
+    if failed is not None:
+        raise ServerFailure(f"{endpoint.server.name}: {safe_url(endpoint.server.url)}: {failed.reply.error}")
+    return calls
+
+
+async def _burst(
+    endpoint: Endpoint, concurrent: int, agent: AgentSpec, key: int, *, one_by_one: bool
+) -> list[CallRecord]:
     loop = asyncio.get_running_loop()
     zero_s = loop.time()
 
@@ -71,11 +88,7 @@ async def burst(
     origin = origin_of([endpoint.server])
     engine = Engine((pipeline,), Plan("probe", (queue,), ((0,),)), origin=origin, timeout_s=patience_s)
     await drive(engine, send, records.append, start_s=zero_s)
-    calls = [record for record in records if isinstance(record, CallRecord)]
-    failed = next((call for call in calls if call.outcome != "ok" and call.started_s is not None), None)
-    if failed is not None:
-        raise ServerFailure(f"{endpoint.server.name}: {safe_url(endpoint.server.url)}: {failed.reply.error}")
-    return calls
+    return [record for record in records if isinstance(record, CallRecord)]
 
 
 async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> int:

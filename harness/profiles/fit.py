@@ -20,8 +20,9 @@ from harness.profiles.bursts import bursts_of, clusters_of, equal_calls, joined,
 from harness.profiles.gaps import Steps
 from harness.profiles.replay import Observed, replay
 from harness.profiles.schema import HeldOut, SlotSetting, rounded
+from harness.profiles.signs import passes_differ, saving_costs
 from harness.profiles.solve import Solution, Vector, solve
-from harness.profiles.values import LEAST_S, PASS_BY_PASS, costs_of, null_of, scale_of, start_of
+from harness.profiles.values import EXTRAS, LEAST_S, PASS_BY_PASS, costs_of, null_of, scale_of, start_of
 
 __all__ = [
     "REPLICATES",
@@ -99,9 +100,14 @@ def fit_setting(
     Raises:
         ValueError: there are no lone calls to begin with.
     """
-    together = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=False)
-    apart = _fit(observed, knots, batch_tokens, label, steps, known or {}, passes=True)
-    return apart.fit if apart.loss < together.loss else together.fit
+    bursts = bursts_of(observed)
+    plain = dict.fromkeys(EXTRAS, 0.0)
+    found = [_fit(observed, knots, batch_tokens, label, None, plain, passes=False)]
+    if steps is not None or passes_differ(bursts):
+        found.append(_fit(observed, knots, batch_tokens, label, steps, known or {}, passes=True))
+    elif saving_costs(bursts):
+        found.append(_fit(observed, knots, batch_tokens, label, None, known or {}, passes=False))
+    return min(found, key=lambda one: one.loss).fit
 
 
 class _Found(NamedTuple):
@@ -126,6 +132,7 @@ def _fit(
         knots = sorted(int(name.partition(".")[2]) for name in steps.values if name.startswith("step_s."))
     elif passes:
         knots = [n for n in knots if n in (1, slots) or _side_by_side(bursts, n)]
+    saving = not {"save_s", "save_s_per_token"} <= set(known)  # else which slot a call takes may not matter
     start = start_of(bursts, knots, passes=passes)
     load_s = min(start["overhead_s"], median(call.load_s for call in observed))
     measured = measured_times(bursts)
@@ -143,7 +150,7 @@ def _fit(
 
         def costs_by(values: Vector, names: tuple[str, ...] = names) -> StepCosts:
             known = {**fixed, **dict(zip(names, values.tolist(), strict=True))}
-            return costs_of(known, slots, batch, load_s, passes=passes)
+            return costs_of(known, slots, batch, load_s, passes=passes, saving=saving)
 
         def times_by(
             values: Vector, names: tuple[str, ...] = names, costs_by: Callable[[Vector], StepCosts] = costs_by
@@ -174,7 +181,7 @@ def _fit(
         assert null is not None
         fixed[least] = null
         start |= values
-    costs = costs_by(solution.values)
+    costs = costs_of({**fixed, **values}, slots, batch, load_s, passes=passes)
     unresolved = tuple(name for name in fixed if name not in given)
     kept = [name for name in names if not name.startswith("pace.")]
     replicates = []

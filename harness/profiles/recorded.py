@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from harness.core.levers import AS_MADE, Levers
@@ -80,10 +81,11 @@ def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_byte
         shares[slots] = share
         missed = held_out(tested, [fit.costs], paces=fit.paces)
         errors += missed
+        usual = [call for one in streams for call in one.fitted if call.levers == AS_MADE]
         settings[str(slots)] = setting_of(
-            fit, batch_tokens=fit.costs.batch_tokens, threads=None, drift=None, errors=missed
+            fit, batch_tokens=fit.costs.batch_tokens, threads=None, drift=_drift(usual), errors=missed
         )
-        rows += _rows(slots, [call for one in streams for call in one.fitted if call.levers == AS_MADE])
+        rows += _rows(slots, usual)
     calls = sum(len(one.fitted) + len(one.held_out) for those in by_slots.values() for one in those)
     without = sum(one.without for those in by_slots.values() for one in those)
     return RecordedFit(settings, summary(errors), tuple(rows), calls, without, shares)
@@ -114,6 +116,17 @@ def _steps(fitted: Sequence[Observed], gaps: Sequence[Gap], label: str) -> Steps
     return steps_of(numbered, resample_weights(len(places), label))
 
 
+def _drift(calls: Sequence[Observed]) -> float | None:
+    """Return how much longer a step of the same lone call took at the end than at the beginning."""
+    steps: dict[str, list[float]] = defaultdict(list)
+    for burst in sorted(bursts_of(calls), key=lambda burst: burst[0].repetition):
+        call = burst[0]
+        if len(burst) == 1 and call.decode_s and call.output_tokens > 1:
+            steps[call.burst].append(call.decode_s / (call.output_tokens - 1))
+    changes = [found[-1] / found[0] - 1 for found in steps.values() if len(found) > 1]
+    return median(changes) if changes else None
+
+
 def _rows(slots: int, calls: Sequence[Observed]) -> list[Row]:
     """Lone calls, by scenario: which prompts and answers the profile was fitted to."""
     cells: dict[str, list[Observed]] = defaultdict(list)
@@ -121,16 +134,13 @@ def _rows(slots: int, calls: Sequence[Observed]) -> list[Row]:
         if len(burst) == 1:
             cells[burst[0].burst].append(burst[0])
 
-    def middle(values: list[float]) -> float:
-        return sorted(values)[len(values) // 2]
-
     return [
         Row(
             slots=slots,
             concurrent=1,
-            prompt_tokens=round(middle([call.prompt_tokens for call in cell])),
-            output_tokens=round(middle([call.output_tokens for call in cell])),
-            wall_s=rounded(middle([call.wall_s for call in cell])),
+            prompt_tokens=round(median([call.prompt_tokens for call in cell])),
+            output_tokens=round(median([call.output_tokens for call in cell])),
+            wall_s=rounded(median([call.wall_s for call in cell])),
             fitted=True,
             repetitions=len(cell),
         )

@@ -13,7 +13,17 @@ from statistics import median
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.replay import Observed
 
-__all__ = ["LEAST_S", "NULLS", "PASS_BY_PASS", "RAM_CACHE_TOKENS", "costs_of", "null_of", "scale_of", "start_of"]
+__all__ = [
+    "EXTRAS",
+    "LEAST_S",
+    "NULLS",
+    "PASS_BY_PASS",
+    "RAM_CACHE_TOKENS",
+    "costs_of",
+    "null_of",
+    "scale_of",
+    "start_of",
+]
 
 # Values that are left at what costs nothing where the data do not resolve them.
 NULLS = {
@@ -26,6 +36,7 @@ NULLS = {
     "handover_s": 0.0,
     "tokenize_s_per_token": 0.0,
 }
+EXTRAS = ("save_s", "save_s_per_token", "handover_s", "tokenize_s_per_token")  # what a server may cost besides
 PASS_BY_PASS = {"prompt_context_s": 0.0, "mixed_factor": 1.0}  # not fitted besides: a pass with a prompt is one more
 LEAST_S = 1e-9  # a step costs something
 ANEW = 0.3  # to begin with: what a pass of another shape costs more, in steps
@@ -69,7 +80,7 @@ def start_of(bursts: Sequence[Sequence[Observed]], knots: Sequence[int], *, pass
         "context_s_per_token": 0.0,
         "mixed_factor": 1.0,
         "overhead_s": median(overheads),
-        **dict.fromkeys(("save_s", "save_s_per_token", "handover_s", "tokenize_s_per_token"), 0.0),
+        **dict.fromkeys(EXTRAS, 0.0),
     }
 
 
@@ -90,8 +101,24 @@ def scale_of(name: str, start: Mapping[str, float]) -> float:
     return sizes.get(name, step_s)
 
 
-def costs_of(values: Mapping[str, float], slots: int, batch: int, load_s: float, *, passes: bool = False) -> StepCosts:
-    """Return the costs that fitted values make."""
+def costs_of(
+    values: Mapping[str, float],
+    slots: int,
+    batch: int,
+    load_s: float,
+    *,
+    passes: bool = False,
+    saving: bool = False,
+) -> StepCosts:
+    """Return the costs that fitted values make.
+
+    Args:
+        values: by name.
+        slots, batch: of the server.
+        load_s: of the overhead, what lies before the queue.
+        passes: whether steps cost pass by pass.
+        saving: there is a RAM cache, also where saving costs nothing.
+    """
 
     def table(key: str) -> tuple[float, ...]:
         times_s = [0.0] * (slots + 1)
@@ -120,5 +147,7 @@ def costs_of(values: Mapping[str, float], slots: int, batch: int, load_s: float,
         handover_s=values.get("handover_s", 0.0),
         tokenize_s_per_token=values.get("tokenize_s_per_token", 0.0),
         passes=PassCosts(table("changed_s"), table("settle_s"), batch) if passes else None,
-        ram_cache=RamCache(save_s, save_s_per_token, RAM_CACHE_TOKENS) if save_s or save_s_per_token else None,
+        ram_cache=RamCache(save_s, save_s_per_token, RAM_CACHE_TOKENS)
+        if saving or save_s or save_s_per_token
+        else None,
     )

@@ -50,29 +50,22 @@ class SimulatedConfig(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` reads."""
-        costs = self.costs
-        passes, ram_cache = costs.passes and costs.passes._asdict(), costs.ram_cache and costs.ram_cache._asdict()
-        return {**self._asdict(), "costs": {**costs._asdict(), "passes": passes, "ram_cache": ram_cache}}
+        return {**self._asdict(), "costs": self.costs._asdict()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SimulatedConfig:
         """Rebuild it after a way through JSON, which knows no tuples."""
-        costs = dict(data["costs"])
-        if passes := costs.pop("passes"):
-            passes = PassCosts(
-                **{**passes, "changed_s": tuple(passes["changed_s"]), "settle_s": tuple(passes["settle_s"])}
-            )
-        if ram_cache := costs.pop("ram_cache"):
-            ram_cache = RamCache(**ram_cache)
-        decode_s, prefill = tuple(costs["decode_s"]), tuple((tokens, s) for tokens, s in costs["prefill"])
-        return cls(
-            **{
-                **data,
-                "costs": StepCosts(
-                    **{**costs, "decode_s": decode_s, "prefill": prefill, "passes": passes, "ram_cache": ram_cache}
-                ),
-            }
-        )
+        costs = data["costs"]
+        rebuilt = {
+            "decode_s": tuple(costs["decode_s"]),
+            "prefill": tuple((tokens, s) for tokens, s in costs["prefill"]),
+        }
+        if costs.get("passes"):
+            changed_s, settle_s, *rest = costs["passes"]
+            rebuilt["passes"] = PassCosts(tuple(changed_s), tuple(settle_s), *rest)
+        if costs.get("ram_cache"):
+            rebuilt["ram_cache"] = RamCache(*costs["ram_cache"])
+        return cls(**{**data, "costs": StepCosts(**{**costs, **rebuilt})})
 
 
 class Truth(NamedTuple):
@@ -317,7 +310,8 @@ def _model(config: SimulatedConfig) -> Model:
         modified_at="2026-01-01T00:00:00Z",
         file_bytes=config.model_bytes,
         memory_bytes=config.memory_bytes,
-        vram_bytes=0,
+        # Passes are told apart where the model is on an accelerator: a calibration of the simulation must see that too.
+        vram_bytes=max(1, config.memory_bytes) if config.costs.passes is not None else 0,
         family="simulated",
         parameter_size="",
         quantization="",

@@ -203,11 +203,12 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 return entry[1]
         return 0
 
-    def save() -> float:
+    def save(taken: int) -> float:
         cache = costs.ram_cache
         assert cache is not None
         took_s = 0.0
-        for index, tokens in unsaved.items():
+        for index in [*({taken} & set(unsaved)), *sorted(set(unsaved) - {taken})]:
+            tokens = unsaved[index]
             took_s += cache.save_s + cache.s_per_token * tokens
             drop(left[index].thread)
             saved.append((left[index].thread, tokens))
@@ -243,7 +244,7 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
             if costs.ram_cache is not None:
                 if 10 * held > calls[number].prompt_tokens and 2 * held >= unsaved.get(index, held):
                     unsaved.pop(index, None)
-                wait_s = save()
+                wait_s = save(index)
                 if not held and (tokens := drop(calls[number].thread)):
                     wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * tokens
                     state.cached_tokens = min(tokens, calls[number].prompt_tokens - 1)

@@ -193,7 +193,7 @@ def test_the_order_is_drawn_and_the_reference_is_first_and_last() -> None:
     carry, progress = Virtual([EMBEDDED]), Quiet()
     seen(carry, 4, "default", progress)
     names = [burst.name for burst in carry.bursts[2:-3]]
-    assert [burst.name for burst in carry.bursts[-3:]] == ["apart"] * 3
+    assert [burst.name for burst in carry.bursts[-3:]] == ["one by one"] * 3
     assert names[:3] == names[-3:] == [REFERENCE] * 3
     middle = names[3:-3]
     each = len(set(middle))

@@ -32,6 +32,7 @@ class Virtual:
         self.bursts: list[Burst] = []
         self.keys: list[tuple[Burst, int]] = []
         self.speed_at: Callable[[int], float] = lambda number: 1.0
+        self.left: list[tuple[tuple[int, int], ...]] = [()] * len(self.costs)  # what the burst before left in the slots
 
     async def __call__(self, burst: Burst, key: int) -> list[CallRecord]:
         number = len(self.bursts)
@@ -45,6 +46,7 @@ class Virtual:
                     prefill=tuple((n, s * slower) for n, s in cost.prefill),
                 ),
                 noise=noise(self.noise_sd, self.seed, number, i) if self.noise_sd else None,
+                left=self.left[i],
             )
             for i, cost in enumerate(self.costs)
         ]
@@ -56,18 +58,22 @@ class Virtual:
         ]
         records: list[CallRecord] = []
         groups = burst.groups
+        backend = ModelledServers(
+            queues, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
+        )
         simulate(
             engine_of(burst, [f"s{i}" for i in range(len(queues))], "predicted"),
-            ModelledServers(
-                queues, lambda call: (groups[call.pipeline].prompt_tokens, groups[call.pipeline].output_tokens)
-            ),
+            backend,
             lambda record: records.append(record) if isinstance(record, CallRecord) else None,
         )
+        self.left = [models[0] for models in backend.left]
         return records
 
 
-def seen(carry: Virtual, slots: int, effort: str = "quick", progress: Quiet | None = None) -> Experiment:
-    setting = Setting("s", carry, slots, 2048)
+def seen(
+    carry: Virtual, slots: int, effort: str = "quick", progress: Quiet | None = None, *, accelerated: bool = False
+) -> Experiment:
+    setting = Setting("s", carry, slots, 2048, accelerated)
     (found,) = asyncio.run(experiments([setting], EFFORTS[effort], progress or Quiet()))
     return found
 

@@ -19,7 +19,7 @@ from servers.asgi import AppTransport
 from starlette.types import ASGIApp
 
 from harness.core.records import ChatRequest, Reply
-from harness.core.step_costs import StepCosts, sped_up
+from harness.core.step_costs import PassCosts, RamCache, StepCosts, sped_up
 from harness.drivers.chat import Chat
 from harness.errors import UserError, WorkloadError
 from harness.profiles.compile import noise
@@ -389,6 +389,21 @@ def test_a_config_survives_json() -> None:
     assert again.to_json() == config["engine"]
     assert SimulatedEngine(again).slots == 4
     assert again.costs.decode_s[4] == 0.11 / 500
+
+
+def test_passes_and_a_ram_cache_survive_json_and_are_played(run_virtual: RunVirtual) -> None:
+    costs = COSTS._replace(
+        passes=PassCosts((0.0, 0.25, 0.25), (0.0, 0.125, 0.125)), ram_cache=RamCache(0.0, 0.0625, 1000)
+    )
+    config = SimulatedConfig("sim", "test", costs, 1024)
+    assert SimulatedConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    body = chat(options={"num_predict": 4, "prompt_tokens": 9})
+    answer = ask(run_virtual, "/api/chat", body, costs).json()
+    # The prompt's pass has nine tokens, then one of another shape, one that is repeated, and one like it.
+    assert answer["eval_duration"] == 1e9 * (0.5 + 0.25 + 0.5 + 0.125 + 0.5)
+    fast = sped_up(costs, 8)
+    assert fast.passes == PassCosts((0.0, 0.03125, 0.03125), (0.0, 0.015625, 0.015625))
+    assert fast.ram_cache == RamCache(0.0, 0.0078125, 1000)
 
 
 def test_a_simulated_server_in_a_process_of_its_own(tmp_path: Path, ends: Callable[[int], bool]) -> None:
