@@ -251,7 +251,8 @@ def on_the_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
 
     It records its process id and environment, then each request, and the process id of each model's runner.
     The environment variable FAKE_OLLAMA makes it fail: `dies` ends it at once, `no-load` refuses to load a model,
-    `one-slot` has one slot whatever was asked for, as Ollama does for some architectures.
+    `one-slot` has one slot whatever was asked for, as Ollama does for some architectures, `no-levers` has the usual
+    levers whatever was asked for, as engines before Ollama 0.30.
     """
     binary = folder / "bin" / "ollama"
     binary.parent.mkdir()
@@ -287,7 +288,17 @@ def _start_runner(model: str) -> Fault | None:
         slots = "1"
         _log(f'{stamp} msg="model architecture does not currently support parallel requests" architecture=lfm2')
     _log(f'{stamp} msg="starting llama-server" cmd="llama-server -c 1024 -np {slots} -b 256 -ub 256 -t 3"')
-    _log(f"srv    load_model: initializing, n_slots = {slots}, n_ctx_slot = 512")
+    asked = {} if mode == "no-levers" else os.environ
+    unified = "true" if asked.get("LLAMA_ARG_KV_UNIFIED") == "1" else "false"
+    kind = asked.get("OLLAMA_KV_CACHE_TYPE", "f16")
+    flash = {"1": "enabled", "0": "disabled"}.get(asked.get("OLLAMA_FLASH_ATTENTION", ""), "auto")
+    _log(f"llama_context: flash_attn    = {flash}\nllama_context: kv_unified    = {unified}")
+    _log(f"llama_kv_cache: size =   48.00 MiB ( 1024 cells, 6 layers), K ({kind}): 24.00 MiB, V ({kind}): 24.00 MiB")
+    _log(f"srv    load_model: initializing, n_slots = {slots}, n_ctx_slot = 512, kv_unified = '{unified}'")
+    if asked.get("LLAMA_ARG_CACHE_RAM") == "0":
+        _log("srv    load_model: prompt cache is disabled - use `--cache-ram N` to enable it")
+    else:
+        _log("srv    load_model: prompt cache is enabled, size limit: 8192 MiB")
     return None
 
 

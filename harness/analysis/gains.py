@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.model import CandidateSummary, SlotGains
 from harness.analysis.statistics import compare
-from harness.core.plan import simplicity_of
+from harness.analysis.verdict import simplicity
 
 __all__ = ["gains_of"]
 
@@ -19,7 +19,7 @@ def gains_of(candidates: Sequence[CandidateSummary], shares: int = 1) -> SlotGai
     """
     if len(candidates) < 2:
         return None
-    simplest = min(candidates, key=lambda candidate: simplicity_of(candidate.servers))
+    simplest = min(candidates, key=simplicity)
     levels = []
     for summary in simplest.pipelines:
         times = {

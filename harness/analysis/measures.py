@@ -17,6 +17,7 @@ from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
+from harness.core.levers import unusual
 from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
@@ -363,6 +364,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
             max_queue=int(details["max_queue"]) if "max_queue" in details else None,
+            levers=unusual(details),
             need=needs.get(queue.server),
             machine=str(details.get("machine", "")),
         )

@@ -89,6 +89,7 @@ class ServerUse(NamedTuple):
     key: KeyCode | None = None  # the same as code to copy; None: first come, first served
     simplicity: tuple[int, int, int] = (0, 0, 0)  # see `harness.core.plan.simplicity_of`
     max_queue: int | None = None  # calls that may wait for a model, where it was set
+    levers: tuple[tuple[str, str], ...] = ()  # settings of its engine that are not Ollama's usual ones: (name, value)
     need: CallNeed | None = None  # the call that lacks most context; None: each has enough, or it is not known
 
     @property

@@ -82,7 +82,7 @@ def _once(found: Mapping[int, Comparison]) -> bool:
 
 def simplicity(candidate: CandidateSummary) -> tuple[int, ...]:
     """Rank a candidate: the lower, the simpler to run."""
-    return simplicity_of(candidate.servers)
+    return simplicity_of(candidate.servers, sum(len(use.levers) for use in candidate.servers))
 
 
 def decide(

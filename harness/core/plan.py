@@ -76,11 +76,11 @@ class HasSimplicity(Protocol):
         """Of its concurrency policy, whether it schedules, whether it is sent another number of calls than slots."""
 
 
-def simplicity_of(servers: Sequence[HasSimplicity]) -> tuple[int, ...]:
+def simplicity_of(servers: Sequence[HasSimplicity], levers: int = 0) -> tuple[int, ...]:
     """Rank a candidate by its servers, the lower the simpler to run.
 
     Fewer servers, fewer slots, the simpler concurrency policy, first come, first served before any other order, as many
-    calls in flight as slots before any other number.
+    calls in flight as slots before any other number, fewer levers (of all servers, those that are not as usual).
     """
     each = [server.simplicity for server in servers]
     return (
@@ -89,6 +89,7 @@ def simplicity_of(servers: Sequence[HasSimplicity]) -> tuple[int, ...]:
         max((concurrency for concurrency, _, _ in each), default=0),
         sum(scheduling for _, scheduling, _ in each),
         sum(other_limit for _, _, other_limit in each),
+        levers,
     )
 
 

@@ -18,7 +18,7 @@ SERVICE = """\
     image: ollama/ollama
     restart: unless-stopped
     ports: ["127.0.0.1:{port}:11434"]
-    environment:
+{risks}    environment:
 {variables}
     volumes: ["ollama:/root/.ollama"]
     # gpus: all    # with an NVIDIA GPU and its container toolkit
@@ -32,4 +32,7 @@ def compose_texts(deployment: Deployment) -> dict[str, str]:
 
 def _service(server: DeployedServer) -> str:
     variables = "\n".join(f'      {key}: "{value}"' for key, value in server.environment.items())
-    return SERVICE.format(service=server.service, comment=server.comment, port=server.port, variables=variables)
+    risks = "".join(f"    {risk}\n" for risk in server.risks)
+    return SERVICE.format(
+        service=server.service, comment=server.comment, port=server.port, risks=risks, variables=variables
+    )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.levers import LEVERS, risks_said
+
 if TYPE_CHECKING:
     from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
 
@@ -38,6 +40,8 @@ class DeployedServer(NamedTuple):
             found["OLLAMA_MAX_QUEUE"] = str(use.max_queue)
         if use.threads:
             found["LLAMA_ARG_THREADS"] = str(use.threads)
+        for name, value in use.levers:
+            found |= LEVERS[name].variables.get(value, {})
         return found
 
     @property
@@ -45,6 +49,11 @@ class DeployedServer(NamedTuple):
         """The same with its address, where that is not Ollama's own."""
         elsewhere = self.port != FIRST_PORT
         return ({"OLLAMA_HOST": f"127.0.0.1:{self.port}"} if elsewhere else {}) | self.environment
+
+    @property
+    def risks(self) -> tuple[str, ...]:
+        """What its levers risk, as comments."""
+        return tuple(f"# {risk}" for risk in risks_said(self.use.levers))
 
     @property
     def url(self) -> str:

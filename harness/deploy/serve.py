@@ -15,7 +15,8 @@ def serve_lines(deployment: Deployment) -> tuple[str, ...]:
 def serve_texts(deployment: Deployment) -> dict[str, str]:
     """Return the commands as one text."""
     head = ["# each in a terminal of its own"] if len(deployment.servers) > 1 else []
-    return {"": "\n".join([*head, *serve_lines(deployment)]) + "\n"}
+    risks = dict.fromkeys(risk for server in deployment.servers for risk in server.risks)
+    return {"": "\n".join([*head, *risks, *serve_lines(deployment)]) + "\n"}
 
 
 def _line(server: DeployedServer) -> str:

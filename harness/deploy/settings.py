@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsText
+from harness.core.levers import LEVERS, risks_said
 from harness.core.records import Origin
 from harness.deploy.code import limit_lines
 from harness.deploy.deployment import DeployedServer, Deployment, deployment_of
@@ -65,6 +66,7 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         )
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
+    remarks += _levers(servers)
     if len(servers) > 1:
         remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
     if len({server.use.machine for server in servers}) > 1:
@@ -74,6 +76,21 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
             "host's address in place of 127.0.0.1 in code."
         )
     return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
+
+
+def _levers(servers: Sequence[DeployedServer]) -> list[str]:
+    """Say what each lever risks, and what it takes."""
+    levers = dict.fromkeys(lever for server in servers for lever in server.use.levers)
+    remarks = list(risks_said(levers))
+    for name, value in levers:
+        lever = LEVERS[name]
+        if value in lever.variables:
+            remarks.append(f"{' and '.join(lever.variables[value])} takes Ollama {lever.since} or newer.")
+        else:
+            remarks.append(
+                f"{name} {value} was used, and these settings do not have it: Ollama has no variable for it."
+            )
+    return remarks
 
 
 def _ordering(servers: Sequence[DeployedServer]) -> list[str]:

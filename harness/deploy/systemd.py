@@ -16,7 +16,7 @@ DROP_IN = """\
 # {path}{on}
 {copy}# write it: sudo systemctl edit {service}.service
 # then: sudo systemctl enable {service} && sudo systemctl restart {service}
-[Service]
+{risks}[Service]
 Environment={variables}
 """
 
@@ -33,5 +33,6 @@ def _drop_in(server: DeployedServer) -> str:
         on=f" on {server.use.machine}" if server.use.machine else "",
         copy=COPY.format(units=UNITS, service=service) if service != "ollama" else "",
         service=service,
+        risks="".join(f"{risk}\n" for risk in server.risks),
         variables=" ".join(f'"{key}={value}"' for key, value in server.environment_on_host.items()),
     )

@@ -216,6 +216,7 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
         details["max_loaded_models"] = spec.load_limit
     if spec.queue_limit is not None:
         details["max_queue"] = spec.queue_limit
+    details |= spec.levers
     url = spec.address or ""
     return ServerFacts(
         name, spec.kind, url, spec.model, spec.slots, spec.slots, f"model of {profile.engine}", True, None, details

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.levers import unusual
 from harness.core.plan import Pool, queues_of
 from harness.measure.progress import Progress
 from harness.predict.resampling import with_resampling
@@ -157,7 +158,8 @@ def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
     """Return the few that the verdict is made of: what the rules would choose, and what it has to stand beside.
 
     Per path the fastest and the choice, the choice for the whole, the simplest of all, and the best of the other kind:
-    where batches win, the best serial one, and the reverse; and the best with another number of slots.
+    where batches win, the best serial one, and the reverse; the best with another number of slots; and, where it pulls
+    levers, the best with none.
     """
     found = pick(scores)
     able = [score for score in scores if not score.failed] or list(scores)
@@ -176,6 +178,9 @@ def finalists(scores: Sequence[CandidateScore]) -> list[Candidate]:
         resized = [s for s in able if s.candidate.slots != chosen.candidate.slots]
         if resized:
             wanted[min(resized, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
+        usual = [s for s in able if not s.candidate.levers]
+        if chosen.candidate.levers and usual:
+            wanted[min(usual, key=lambda s: (s.times_s[path], s.candidate.simplicity)).candidate] = None
     kept = list(wanted)[:MOST_FINALISTS]
     return sorted(kept, key=lambda candidate: candidate.simplicity)
 
@@ -229,6 +234,7 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
                     " ".join(sorted(pools)),
                     spec.known_context,
                     machines if any(machines) else (),
+                    unusual(spec.levers),
                 )
             )
     return tuple(uses)

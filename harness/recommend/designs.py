@@ -14,6 +14,7 @@ from harness.core.policies import Policies
 from harness.core.scheduling import FIFO, Scheduling
 from harness.profiles.schema import Profile
 from harness.recommend.facts import TooMuch
+from harness.recommend.levers import LeversOf, lever_choices
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -55,8 +56,9 @@ class Designs:
         loaded: Loaded,
         fits: Callable[[Sequence[ServerSpec]], TooMuch | None] | None,
         context_tokens: int | None,
+        levers_of: LeversOf = lambda spec: {},
     ) -> None:
-        self._loaded, self._fits, self._context_tokens = loaded, fits, context_tokens
+        self._loaded, self._fits, self._context_tokens, self._levers_of = loaded, fits, context_tokens, levers_of
         self._paths = [pipeline.path for pipeline in loaded.pipelines]
         self._both = len(set(self._paths)) == 2
         self.servers: dict[str, ServerSpec] = {}
@@ -75,7 +77,8 @@ class Designs:
         place: tuple[tuple[int | Pool, ...], ...],
         name: str = "",
     ) -> None:
-        """Add a candidate, with less context where it only fits so; or count that it does not fit."""
+        """Add a candidate, with less context where it only fits so, and with each choice of levers; or count that it
+        does not fit."""
         name = name or "+".join(_named(queue) for queue in queues)
         why, mark = self._too_much(specs[queue.server] for queue in queues), ""
         less = {
@@ -88,9 +91,11 @@ class Designs:
         if why:
             self.dropped[why] += 1
             return
-        self.servers.update({queue.server + mark: specs[queue.server] for queue in queues})
-        marked = tuple(queue._replace(server=queue.server + mark) for queue in queues)
-        self.plans.append(Plan(name + mark, marked, place))
+        for choice in lever_choices({queue.server: specs[queue.server] for queue in queues}, self._levers_of):
+            mark_of = {server: mark + choice.marks[server] for server in choice.specs}
+            self.servers.update({server + mark_of[server]: spec for server, spec in choice.specs.items()})
+            marked = tuple(queue._replace(server=queue.server + mark_of[queue.server]) for queue in queues)
+            self.plans.append(Plan(name + mark + choice.mark, marked, place))
 
     def _too_much(self, specs: Iterable[ServerSpec]) -> TooMuch | None:
         return self._fits(list(specs)) if self._fits else None

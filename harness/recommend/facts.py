@@ -34,6 +34,7 @@ __all__ = [
     "NoTwoServers",
     "NotInProfile",
     "NotPredicted",
+    "NotTried",
     "NothingToCompare",
     "OneEach",
     "OneServerForBoth",
@@ -240,6 +241,13 @@ class OtherModel(NamedTuple):
     model: str
 
 
+class NotTried(NamedTuple):
+    """Levers whose effect the profile does not know."""
+
+    levers: tuple[str, ...]
+    profile: str
+
+
 Excluded = (
     ShortContext
     | LessContext
@@ -253,6 +261,7 @@ Excluded = (
     | SameMachines
     | MoreMachines
     | OtherModel
+    | NotTried
 )
 
 

@@ -51,6 +51,7 @@ class PathUse(NamedTuple):
     choice: str = ""  # of one of several servers for each call: "least-loaded" or "affinity"
     context_tokens: int | None = None  # of a slot
     machines: tuple[str | None, ...] = ()  # on which each of the servers stands, where the workload names any
+    levers: tuple[tuple[str, str], ...] = ()  # settings of its engine that are not Ollama's usual ones: (name, value)
 
 
 class Point(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from harness.core.context import CallNeed
-from harness.core.plan import Plan, simplicity_of
+from harness.core.plan import Plan
 from harness.core.scheduling import FIFO
 from harness.errors import UserError
 from harness.profiles.schema import Profile
@@ -25,6 +25,7 @@ from harness.recommend.facts import (
     TooMuch,
     TwoSchedulings,
 )
+from harness.recommend.levers import lever_choices, rank_of, triable
 from harness.recommend.space import Candidate, Space, halves_of, slot_counts
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
@@ -126,19 +127,21 @@ def space_of_two(
         if fits and (why := fits([first, second])):
             dropped[why] = dropped.get(why, 0) + 1
             continue
-        servers |= specs
         one, other = specs
+        pulled = list(lever_choices(specs, lambda spec: triable(spec, profiles[spec.model], extrapolate)))
+        for choice in pulled:
+            servers |= {server + choice.marks[server]: spec for server, spec in choice.specs.items()}
         for mine, theirs in product(
             ways_of(loaded.policies, first.slots, shared=shared[0]),
             ways_of(loaded.policies, second.slots, shared=shared[1]),
         ):
             if mine.scheduling != theirs.scheduling and FIFO not in (mine.scheduling, theirs.scheduling):
                 continue
-            plans.append(
-                Plan(
-                    f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}", (mine.queue(one), theirs.queue(other)), place
-                )
-            )
+            name = f"{models[0]}:{mine.name}+{models[1]}:{theirs.name}"
+            plans += [
+                Plan(name + c.mark, (mine.queue(one + c.marks[one]), theirs.queue(other + c.marks[other])), place)
+                for c in pulled
+            ]
     left_out += [DoNotFit(n, "pair of servers", reason) for reason, n in dropped.items()]
     if not plans:
         raise UserError("no candidate is left to try. " + "; ".join(map(excluded_text, left_out)))
@@ -148,7 +151,7 @@ def space_of_two(
         derived=tuple(servers),
         models={name: (spec.model,) for name, spec in servers.items()},
     )
-    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(plans))
+    candidates = tuple(Candidate(number, plan, rank_of(plan, servers)) for number, plan in enumerate(plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 

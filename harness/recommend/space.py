@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.core.plan import Plan, simplicity_of
+from harness.core.plan import Plan
 from harness.errors import UserError
 from harness.predict.servers import Profiles
 from harness.profiles.schema import Profile
@@ -30,6 +30,7 @@ from harness.recommend.facts import (
     ShortContext,
     TooMuch,
 )
+from harness.recommend.levers import not_tried, rank_of, triable
 from harness.wording.searches import excluded_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
@@ -60,6 +61,11 @@ class Candidate(NamedTuple):
     def name(self) -> str:
         """What it is called everywhere."""
         return self.plan.name
+
+    @property
+    def levers(self) -> int:
+        """How many levers of its servers are not as usual."""
+        return self.simplicity[-1]
 
     @property
     def slots(self) -> int:
@@ -110,7 +116,8 @@ def design_space(
     base = most_slots(loaded.servers)
     places = places_of(loaded, base, profile, by_machine)
     left_out: list[Excluded] = []
-    designs = Designs(loaded, fits, context_tokens)
+    profile_of = {place.like.machine: place.profile for place in places.values()}
+    designs = Designs(loaded, fits, context_tokens, lambda spec: triable(spec, profile_of[spec.machine], extrapolate))
     slots: dict[str, tuple[int, ...]] = {}
     for name, place in places.items():
         if (enough := designs.enough(place.like)) > place.like.context_tokens:
@@ -135,6 +142,10 @@ def design_space(
     left_out += [DoNotFit(n, "candidate", reason) for reason, n in designs.dropped.items()]
     like = places[base].like
     left_out += [LessContext(like.context_tokens, designs.enough(like), n, r) for r, n in designs.shortened.items()]
+    if (
+        unknown := not_tried(like, places[base].profile, {n for s in designs.servers.values() for n in s.levers})
+    ) is not None:
+        left_out.append(unknown)
     if not designs.plans:
         reasons = "; ".join(map(excluded_text, left_out))
         raise UserError(f"no candidate is left to try. {reasons}")
@@ -146,7 +157,7 @@ def design_space(
         derived=tuple(servers),
         models=dict.fromkeys(servers, tuple(asked)),
     )
-    candidates = tuple(Candidate(number, plan, simplicity_of(plan.queues)) for number, plan in enumerate(designs.plans))
+    candidates = tuple(Candidate(number, plan, rank_of(plan, servers)) for number, plan in enumerate(designs.plans))
     return Space(whole, candidates, tuple(left_out), base)
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
+from harness.core.levers import levers_said
 from harness.report.bars import KINDS, parts_text
 from harness.report.cells import cell_of
 from harness.report.chart_style import Drawing
@@ -87,6 +88,7 @@ def _servers(candidate: CandidateSummary) -> list[str]:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        slots += f", {levers_said(use.levers)}" if use.levers else ""
         scheduling = "" if use.key is None else f", {use.scheduling}"
         texts.append(f"{server_text(use.server, use.machine)}: {slots}, {use.concurrency}{scheduling}")
     return texts

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.analysis.statistics import Estimate
+from harness.core.levers import levers_said
 from harness.deploy.kinds import SETTINGS
 from harness.report.answer import answer_markdown
 from harness.report.bars import KINDS, parts_text
@@ -87,6 +88,7 @@ def _servers(candidate: CandidateSummary) -> str:
     texts = []
     for use in candidate.servers:
         slots = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
+        slots += f", {levers_said(use.levers)}" if use.levers else ""
         texts.append(f"{server_text(use.server, use.machine)}: {slots}, {use.concurrency}, {use.scheduling}")
     return "; ".join(texts)
 

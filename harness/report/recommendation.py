@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
+from harness.core.levers import levers_said
 from harness.deploy.kinds import kinds_listed
 from harness.recommend.model import (
     Confirmation,
@@ -170,6 +171,7 @@ def _uses(uses: Sequence[PathUse]) -> _Table:
     for use in uses:
         about = ["half of the cores" if use.threads == "half" else f"{use.threads} threads"] if use.threads else []
         about += [use.choice] if use.choice else []
+        about += [levers_said(use.levers)] if use.levers else []
         each = " each" if use.choice else ""
         servers = " + ".join(map(server_text, use.servers, use.machines or (None,) * len(use.servers)))
         rows.append(

@@ -17,6 +17,7 @@ from rich.text import Text
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.model import Analysis, CandidateSummary, Choice, PipelineSummary
 from harness.analysis.statistics import Estimate
+from harness.core.levers import levers_said
 from harness.core.records import Origin
 from harness.report.answer import print_answer
 from harness.report.bars import KINDS, bar_cells, parts_text
@@ -159,6 +160,8 @@ def _table(analysis: Analysis, columns: Sequence[_Column], width: int) -> Group:
         name = Text(labels[plain(candidate.name)], style="bold" if candidate.name in chosen else "")
         slots = ", ".join(f"{use.slots}" for use in candidate.servers) or "0"
         name.append(f"\n{slots} {'slot' if slots == '1' else 'slots'}", style="dim")
+        for levers in dict.fromkeys(use.levers for use in candidate.servers if use.levers):
+            name.append(f"\n{levers_said(levers)}", style="dim")
         if any(use.extrapolated for use in candidate.servers):
             name.append("\nextrapolated", style="dim")
         table.add_row(name, *row)

@@ -30,6 +30,7 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         "context_tokens": spec.context_tokens,
         "batch_tokens": spec.batch_tokens,
         "threads": threads,
+        "levers": dict(spec.levers),
     }
     say(
         f"{name}: loading {config['model_name']} ({size(gguf.file_bytes)}), "
@@ -43,5 +44,6 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         }
         for key in ("context_tokens", "model_bytes", "size_bytes", "size_vram_bytes", "quantization", "digest"):
             details[key] = ready[key]
+        details |= spec.levers
         server = our_server(name, spec.kind, spec.slots, ready, details, emulated=False)
         yield Launched(await load(server), around.connect)

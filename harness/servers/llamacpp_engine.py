@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ from harness.servers.gguf import Gguf, read_gguf
 
 __all__ = ["LlamaCppConfig", "LlamaCppEngine", "describe"]
 
+RAM_CACHE_MIB = 8192  # the engine's own choice where it has one
+
 
 class LlamaCppConfig(NamedTuple):
     """How to load a model; everything that could differ behind one's back between two servers is pinned."""
@@ -35,6 +37,7 @@ class LlamaCppConfig(NamedTuple):
     context_tokens: int  # of one slot
     batch_tokens: int  # logical and physical batch
     threads: int  # of prompt processing and of generation
+    levers: Mapping[str, str] = {}  # `harness.core.levers`; of those left out the RAM cache and unified KV are off
 
 
 def describe(name: str, path: Path, gguf: Gguf, memory_bytes: int, vram_bytes: int) -> Model:
@@ -114,11 +117,9 @@ def _load(xllamacpp: Any, config: LlamaCppConfig, context_tokens: int) -> Any:
     params.model.path = config.model_path
     params.n_parallel = config.slots
     params.n_ctx = context_tokens * config.slots  # llama.cpp divides it by the slots
-    params.kv_unified = False
     params.n_batch = params.n_ubatch = config.batch_tokens
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
-    params.cache_ram_mib = 0  # no copies of idle prompts on the decode thread
-    params.cache_idle_slots = False
+    _pull(xllamacpp, params, config, context_tokens)
     params.warmup = True
     params.verbosity = 1  # errors only
     params.ui = False
@@ -131,6 +132,26 @@ def _load(xllamacpp: Any, config: LlamaCppConfig, context_tokens: int) -> Any:
         raise ServerFailure(f"{config.model_path}: the engine could not load it ({error})") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pull(xllamacpp: Any, params: Any, config: LlamaCppConfig, context_tokens: int) -> None:
+    """Set what levers set."""
+    levers = config.levers
+    cached = levers.get("ram_cache") == "on"  # else no copies of idle prompts on the decode thread
+    params.cache_ram_mib = RAM_CACHE_MIB if cached else 0
+    params.cache_idle_slots = cached
+    params.kv_unified = levers.get("kv_unified") == "on"
+    if params.kv_unified:
+        params.kv_unified_per_slot = context_tokens  # no slot takes the room of another one
+    if "flash_attention" in levers:
+        modes = xllamacpp.llama_flash_attn_type
+        on = levers["flash_attention"] == "on"
+        params.flash_attn_type = modes.LLAMA_FLASH_ATTN_TYPE_ENABLED if on else modes.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    if "kv_type" in levers:
+        kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{levers['kv_type'].upper()}")
+        params.cache_type_k = params.cache_type_v = kind
+    if "micro_batch" in levers:
+        params.n_ubatch = int(levers["micro_batch"])
 
 
 def _socket_folder() -> Path:

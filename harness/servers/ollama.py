@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from typing import NamedTuple
 import httpx
 
 from harness import units
+from harness.core.levers import LEVERS
 from harness.errors import ServerFailure, UserError
 from harness.servers import models
 from harness.servers.machine import threads_for
@@ -31,7 +32,7 @@ from harness.servers.process import Started, guarded, last_lines, log_text, star
 from harness.servers.spec import Around, Launched, RunningServer, Say
 from harness.workload.schema import OllamaServer
 
-__all__ = ["Log", "find_binary", "launch", "read_log", "running"]
+__all__ = ["Log", "find_binary", "launch", "levers_found", "read_log", "running"]
 
 LEAST_PATIENCE_S = 30.0
 START_S = 60.0
@@ -137,6 +138,7 @@ async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterat
             details["warning"] = log.warning
         if len(names) > 1:
             details["max_loaded_models"] = most_loaded
+        details |= levers_found(name, spec.levers, log.levers, version)
         yield RunningServer(
             name=name,
             kind="ollama",
@@ -175,6 +177,8 @@ def _environment(
     }
     if spec.max_queue is not None:
         env["OLLAMA_MAX_QUEUE"] = str(spec.max_queue)
+    for name, value in spec.levers.items():
+        env |= LEVERS[name].variables[value]
     if own_store:
         env["OLLAMA_MODELS"] = str(_store())
     return env
@@ -277,6 +281,7 @@ class Log(NamedTuple):
     batch_tokens: int | None
     threads: int | None
     warning: str  # e.g. an architecture that is held to one slot
+    levers: Mapping[str, str] = {}  # as the engine has them, of those that it tells
 
 
 def read_log(text: str) -> Log:
@@ -295,4 +300,32 @@ def read_log(text: str) -> Log:
     batch_tokens = number(r" -b (\d+)")
     threads = number(r"\bsystem_info: n_threads = (\d+)", r" -t (\d+)")
     warning = re.search(r'msg="(model architecture does not currently support parallel requests)"(.*)', text)
-    return Log(slots, batch_tokens, threads, f"{warning[1]}{warning[2]}".strip()[:300] if warning else "")
+    said = f"{warning[1]}{warning[2]}".strip()[:300] if warning else ""
+    seen = {name: lever.seen(engine) for name, lever in LEVERS.items()}
+    return Log(slots, batch_tokens, threads, said, {name: value for name, value in seen.items() if value is not None})
+
+
+def levers_found(name: str, asked: Mapping[str, str], logged: Mapping[str, str], version: str) -> dict[str, str]:
+    """Return what is recorded of a server's levers: as its log tells them, else as they were asked for.
+
+    Recorded is also what nobody asked for and is not as usual: it came with the environment.
+
+    Raises:
+        ServerFailure: the log tells another value than was asked for: what is measured would have the wrong name.
+    """
+    found = {}
+    for lever, value in asked.items():
+        variables = " ".join(f"{key}={setting}" for key, setting in LEVERS[lever].variables[value].items())
+        if logged.get(lever, value) != value:
+            raise ServerFailure(
+                f"{name}: {lever} is {logged[lever]} by the log of Ollama {version}, though it was started with "
+                f"{variables}. It takes Ollama {LEVERS[lever].since} or newer, and a model that can do it; leave the "
+                "lever out, or update Ollama"
+            )
+        found[lever] = value
+        found[f"{lever}_known_from"] = "its log" if lever in logged else "the request"
+    for lever, value in logged.items():
+        known = LEVERS[lever]
+        if lever not in asked and known.usual in known.values and value in known.values and value != known.usual:
+            found |= {lever: value, f"{lever}_known_from": "its log"}
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 from harness.core.step_costs import sped_up
 from harness.errors import UserError
 from harness.profiles.compile import compile_costs
+from harness.profiles.levers import pulled
 from harness.profiles.load import load_profile
 from harness.profiles.schema import MemoryUse, Profile
 from harness.servers.fronts import children, our_server
@@ -91,6 +92,7 @@ def emulation(
         fitted = compile_costs(
             profile, spec.slots, threads=spec.threads, given=spec.assume, extrapolate=spec.extrapolate
         )
+        fitted = fitted._replace(costs=pulled(profile, fitted.costs, spec.levers))
     except UserError as error:
         raise UserError(f"{name}: {error}; {HOW}") from None
     config = SimulatedConfig(
@@ -114,6 +116,7 @@ def emulation(
         details["contention"] = max(int(busy) for busy in profile.contention)  # servers that slow each other as known
     if fitted.half:
         details["cores"] = "half"
+    details |= spec.levers
     if fitted.notes:
         details["assumed"] = "; ".join(fitted.notes)
     rates = {fault: spec.faults[fault] for fault in FAULTS if spec.faults.get(fault)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.model import CandidateSummary, ServerUse
+from harness.core.levers import levers_said
 from harness.core.records import Path
 from harness.units import count
 from harness.wording.figures import listed, server_text
@@ -59,7 +60,8 @@ def _how(use: ServerUse) -> str:
 
 def _slots(use: ServerUse, *, variable: bool = False) -> str:
     text = count(use.slots, "slot") + (" (extrapolated)" if use.extrapolated else "")
-    return f"{text} (OLLAMA_NUM_PARALLEL={use.slots})" if variable else text
+    text = f"{text} (OLLAMA_NUM_PARALLEL={use.slots})" if variable else text
+    return f"{text}, {levers_said(use.levers)}" if use.levers else text
 
 
 def _calls(use: ServerUse, *, order: bool) -> str:

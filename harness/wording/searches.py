@@ -16,6 +16,7 @@ from harness.recommend.facts import (
     MemorySource,
     MoreMachines,
     NotInProfile,
+    NotTried,
     NoTwoServers,
     OneEach,
     OneServerForBoth,
@@ -100,6 +101,8 @@ def excluded_what(item: Excluded) -> str:
             return "two servers side by side"
         case FixedSlots(slots):
             return f"other numbers of slots than {slots}"
+        case NotTried(levers):
+            return f"the {'lever' if len(levers) == 1 else 'levers'} {', '.join(levers)}"
         case NotInProfile(slots):
             return f"{', '.join(map(str, slots))} slots"
         case OneServerForBoth():
@@ -131,6 +134,12 @@ def excluded_why(item: Excluded) -> str:
             return "a running server has the slots it has"
         case NotInProfile(_, profile):
             return f'not in profile "{profile}" (--extrapolate tries them)'
+        case NotTried(levers, profile):
+            them = _them(levers)
+            return (
+                f'not in profile "{profile}", so nothing can be said of {them}; try {them}: '
+                f"`levers: {{{levers[0]}: ...}}` of a server, and slotwise run (docs/levers.md)"
+            )
         case OneServerForBoth():
             return "name it in `compare` (max_loaded_models)"
         case OneEach(machines):

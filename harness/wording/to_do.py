@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from harness.analysis.model import Analysis
+from harness.core.levers import risks_said
 from harness.units import count
 from harness.wording.answer import AnswerLine
 from harness.wording.figures import listed
@@ -29,6 +30,7 @@ def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
             if len(settings.shell) > 1:
                 yield AnswerLine(_whose(analysis, name, number, line))
             yield AnswerLine(line.partition("  # ")[0], code=True)
+    yield from map(AnswerLine, dict.fromkeys(risk for use in servers for risk in risks_said(use.levers)))
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
         yield AnswerLine(f"In your program, {_limits(analysis, name)}. Code that does it:")
         yield AnswerLine(f"{again} --settings asyncio", code=True)

@@ -135,7 +135,7 @@ def _twin(name: str, slots: int, known: dict[str, ServerSpec]) -> str:
     """Return a copy of `name` with `slots` slots, added to `known` where missing; "" where none can be."""
     like = known[name]
     for other, spec in known.items():
-        same = (spec.kind, spec.model, spec.machine) == (like.kind, like.model, like.machine)
+        same = (spec.kind, spec.model, spec.machine, spec.levers) == (like.kind, like.model, like.machine, like.levers)
         if spec.slots == slots and other != name and same:
             return other
     if not like.resizable:

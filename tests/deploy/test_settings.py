@@ -67,6 +67,40 @@ def test_one_server_needs_no_address() -> None:
     assert compose["services"]["ollama"]["ports"] == ["127.0.0.1:11434:11434"]
 
 
+def test_levers_are_variables_in_every_form_and_their_risk_is_said() -> None:
+    levers = (("ram_cache", "off"), ("kv_unified", "on"))
+    found = settings_for(candidate(ONE._replace(levers=levers)))
+    env = {
+        "OLLAMA_NUM_PARALLEL": "4",
+        "OLLAMA_CONTEXT_LENGTH": "2048",
+        "LLAMA_ARG_CACHE_RAM": "0",
+        "LLAMA_ARG_KV_UNIFIED": "1",
+    }
+    assert environment(found.shell[0]) == env
+    assert unit(found.whole("systemd")) == env
+    assert yaml.safe_load(found.whole("compose"))["services"]["ollama"]["environment"] == env
+    risk = (
+        "Without the RAM prompt cache: a conversation that had to leave its slot is read again from its first word at "
+        "its next turn."
+    )
+    assert found.remarks[0] == risk
+    assert found.remarks[2:] == (
+        "LLAMA_ARG_CACHE_RAM takes Ollama 0.30 or newer.",
+        "LLAMA_ARG_KV_UNIFIED takes Ollama 0.30 or newer.",
+    )
+    for kind in ("serve", "systemd", "compose"):
+        assert [line.strip() for line in found.whole(kind).splitlines() if "its next turn" in line] == [f"# {risk}"]
+
+
+def test_a_lever_that_ollama_lacks_is_said_to_be_left_out() -> None:
+    found = settings_for(candidate(ONE._replace(kind="llamacpp", levers=(("micro_batch", "128"),))))
+    assert environment(found.shell[0]) == {"OLLAMA_NUM_PARALLEL": "4", "OLLAMA_CONTEXT_LENGTH": "2048"}
+    assert found.remarks == (
+        "Micro batch 128: a long prompt is read more slowly.",
+        "micro_batch 128 was used, and these settings do not have it: Ollama has no variable for it.",
+    )
+
+
 def test_nodes_that_part_are_sent_where_each_belongs() -> None:
     two = candidate(ONE._replace(server="one-slot", slots=1), ONE)
     digest, chat = two.pipelines

@@ -30,6 +30,7 @@ from harness.recommend.facts import (
     LessContext,
     MemoryNeed,
     NotInProfile,
+    NotTried,
     NoTwoServers,
     OneServerForBoth,
     ShortContext,
@@ -49,7 +50,8 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert "serial-on-4" not in names  # slots that nobody uses
     assert not any("interactive-first" in name for name in names)  # there is one path
     assert set(M1_PROMPTS)  # what this profile needs besides
-    assert space.left_out == (NotInProfile((2, 8), "m1-published"), NoTwoServers("contention", "m1-published"))
+    levers = NotTried(("ram_cache", "kv_unified", "flash_attention", "kv_type"), "m1-published")
+    assert space.left_out == (NotInProfile((2, 8), "m1-published"), NoTwoServers("contention", "m1-published"), levers)
 
 
 def test_every_policy_is_tried(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from harness.core.context import TooLong
 from harness.errors import did_you_mean
 from harness.units import read_size
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, mistake
+from harness.workload.schema.levers import LeverTable, check_levers
 
 __all__ = [
     "ENGINES",
@@ -97,6 +98,9 @@ class ServerBase(Spec):
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
 
+    levers_by_variable: ClassVar[bool] = False
+    """Its levers are environment variables, so that one without has none there."""
+
     slots: PositiveInt = Field(default=1, le=64, description="Calls that it serves at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens.", examples=[4096]
@@ -109,6 +113,12 @@ class ServerBase(Spec):
         description="The machine, or the GPU, that it stands on; servers on different ones do not slow each other. "
         "Left out: one machine for all that name none.",
         examples=["gpu0"],
+    )
+
+    levers: LeverTable = Field(
+        default_factory=FrozenDict,
+        description="Settings of its engine, where it is started here (docs/levers.md); left out: the engine's own.",
+        examples=[{"ram_cache": "off"}],
     )
 
     @property
@@ -175,8 +185,17 @@ class ServerBase(Spec):
         """Return it with another number of slots."""
         return self.model_copy(update={"slots": slots})
 
+    def with_levers(self, levers: Mapping[str, str]) -> Self:
+        """Return it with these levers besides its own."""
+        return self.model_copy(update={"levers": FrozenDict({**self.levers, **levers})})
+
     def halved(self) -> Self:
         """Return it for half of the cores; itself where it does not compute on cores."""
+        return self
+
+    @model_validator(mode="after")
+    def _can_have_levers(self) -> Self:
+        check_levers(self.levers, self.running, self.levers_by_variable, self.pinned_batch_tokens)
         return self
 
 
@@ -246,6 +265,7 @@ class OllamaServer(EngineServer):
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
+    levers_by_variable = True
 
     kind: Literal["ollama"]
     model: str = Field(
