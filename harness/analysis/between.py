@@ -122,6 +122,13 @@ class BetweenRow(NamedTuple):
     failed_before: int  # jobs
     failed_now: int
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the ratio's interval; the ratio itself where it has none. Only where there is a comparison."""
+        found = self.comparison
+        assert found is not None
+        return (found.ratio if found.low is None else found.low, found.ratio if found.high is None else found.high)
+
 
 class Unpaired(NamedTuple):
     """Why repeats of two runs are no pairs: other seeds, answers that decided, or draws of which nothing is known."""

@@ -85,7 +85,7 @@ def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progre
     """
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     check_assumed(given)
-    loaded = load(file, options.changes)
+    loaded = load(file, options.changes, asking=options.measure)
     check_models(loaded)
     profiles = _profiles(loaded, options, file.parent, progress)
     space, memory = _space(loaded, profiles, options)

@@ -13,18 +13,22 @@ from harness.cli.conclude import show
 from harness.cli.options import (
     PROFILES,
     Assume,
+    Engine,
     Extrapolate,
     Full,
+    Model,
     Policies,
     Resamples,
     Scale,
     Seed,
+    Servers,
     json_option,
     numbers,
     only_option,
     out_option,
     profile_option,
     repeats_option,
+    server_urls,
     settings_option,
     typed,
 )
@@ -40,6 +44,9 @@ def simulate(
     resamples: Resamples = None,
     only: Annotated[list[str] | None, only_option("Simulate only this candidate (may be repeated).")] = None,
     scale: Scale = 1,
+    engine: Engine = None,
+    model: Model = None,
+    server: Servers = None,
     seed: Seed = None,
     policies: Policies = None,
     assume: Assume = None,
@@ -57,7 +64,15 @@ def simulate(
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
     options = SimulateOptions(
-        changes=Changes(scale=scale, seed=seed, only=tuple(only or ()), policies=policies),
+        changes=Changes(
+            scale=scale,
+            seed=seed,
+            only=tuple(only or ()),
+            engine=engine,
+            model=model,
+            servers=server_urls(server),
+            policies=policies,
+        ),
         assumptions=Assumptions(
             profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),

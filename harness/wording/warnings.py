@@ -33,7 +33,7 @@ __all__ = ["warnings_of"]
 _SERIOUS = frozenset(
     {
         *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("records", "run", "too long"),
+        *("records", "run", "skipped", "too long"),
     }
 )
 
