@@ -72,6 +72,7 @@ class LimitSource(NamedTuple):
     kind: Literal["given", "free", "unknown", "file"]
     profile: str = ""  # `unknown`: of another machine
     machine: str = ""  # `file`: whose `memory` the workload says
+    accelerator: str = ""  # whose memory it is; "": main memory
 
 
 class Room(NamedTuple):
@@ -99,6 +100,7 @@ class MemoryNeed(NamedTuple):
     limit_bytes: int | None
     source: MemorySource
     limit_source: LimitSource
+    prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
     others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
     rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
 
@@ -125,6 +127,12 @@ class MemoryNeed(NamedTuple):
             if needed is not None and limit is not None and needed > limit:
                 return TooMuch(limit, source)
         return None
+
+    def left_beside(self, servers: int) -> int | None:
+        """Return what so many servers of one model leave for the context of their slots; None where it is not known."""
+        if self.limit_bytes is None or self.weights_bytes is None:
+            return None
+        return max(0, self.limit_bytes - round(servers * self.weights_bytes * SPARE))
 
     def room(self, machine: str | None) -> Room:
         """Return what there is on a machine."""

@@ -19,6 +19,7 @@ from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
+from harness.wording.verdicts import spilled
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
@@ -119,7 +120,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield "Within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
         yield "The choice on both paths."
-    if lost := dict.fromkeys(name for verdict in paths for name in verdict.passed_over):
+    over = [(name, verdict.pipelines) for verdict in paths for name in verdict.passed_over]
+    if on_cpu := dict.fromkeys(name for name, mine in over if spilled(analysis.by_name[name], mine)):
+        yield f"{quoted(tuple(on_cpu))} {'has' if len(on_cpu) == 1 else 'have'} layers on the CPU: passed over."
+    if lost := dict.fromkeys(name for name, _ in over if name not in on_cpu):
         yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} passed over."
     if analysis.gains is not None:
         yield from _gains(analysis)

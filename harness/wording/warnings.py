@@ -10,6 +10,7 @@ from harness.analysis.facts import (
     Failures,
     InterruptedTrials,
     LateClient,
+    LayersOnCpu,
     LoadedMidRun,
     LostRecords,
     MeasuredUntil,
@@ -27,7 +28,7 @@ from harness.runs.model import Note
 from harness.units import count, percent, seconds
 from harness.wording.figures import quoted
 
-__all__ = ["warnings_of"]
+__all__ = ["layers_text", "warnings_of"]
 
 # What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
 _SERIOUS = frozenset(
@@ -38,6 +39,11 @@ _SERIOUS = frozenset(
 )
 
 
+def layers_text(server: str, share: float) -> str:
+    """Say that some layers of a server's model are on the CPU beside an accelerator, in a line."""
+    return f"Layers on the CPU: {percent(share)} of {server}'s model did not fit onto the accelerator. That is slow."
+
+
 def warnings_of(analysis: Analysis) -> tuple[str, ...]:
     """Say what must be known before the answer, the worst first."""
     return tuple(_warnings(analysis))
@@ -45,6 +51,8 @@ def warnings_of(analysis: Analysis) -> tuple[str, ...]:
 
 def _warnings(analysis: Analysis) -> Iterator[str]:
     run = analysis.run
+    for layers in (notice for notice in analysis.notices if isinstance(notice, LayersOnCpu)):
+        yield layers_text(layers.server, layers.share)
     if run.missing and any(candidate.repeats for candidate in analysis.candidates):
         were = "was" if len(run.missing) == 1 else "were"
         what = "could not be predicted" if run.origin == "predicted" else f"{were} not measured"
@@ -58,7 +66,7 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     for pipeline, names in overloaded.items():
         yield f"Overload under {quoted(names)}: jobs of {pipeline} came faster than they ended."
     for notice in analysis.notices:
-        if not isinstance(notice, Failures | Overload) and (text := _brief(notice)):
+        if not isinstance(notice, Failures | LayersOnCpu | Overload) and (text := _brief(notice)):
             yield text
 
 

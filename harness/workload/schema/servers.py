@@ -94,6 +94,9 @@ class ServerBase(Spec):
     profile_engine: ClassVar[str | None] = None
     """What `engine` begins with in a profile that was measured on it, in lower case; None = not known."""
 
+    prompt_cache_bytes: ClassVar[int] = 0
+    """Main memory that its engine may fill with earlier prompts, beside weights and slots."""
+
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
 
@@ -246,6 +249,7 @@ class OllamaServer(EngineServer):
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
+    prompt_cache_bytes = 8192 << 20  # llama.cpp's --cache-ram unless set (ggml-org/llama.cpp #16391); Ollama sets none
 
     kind: Literal["ollama"]
     model: str = Field(
