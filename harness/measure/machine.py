@@ -22,7 +22,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cores": cores(),
-        **({"accelerator": accelerators_text(found)} if (found := accelerators()) else {}),
+        **({"accelerator": accelerators_text(devices)} if (devices := accelerators()) else {}),
         "memory_bytes": memory().total_bytes or None,
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

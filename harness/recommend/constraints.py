@@ -43,7 +43,8 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
         limit_bytes: what there is, where it is given.
     """
     limit, limit_source = _room(profile, limit_bytes)
-    cache = spec.prompt_cache_bytes
+    unknown = MemorySource("unknown", profile.name, spec.model)
+    need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
     if (path := _model_file(spec)) is not None:
         try:
             header = read_gguf(path)
@@ -51,13 +52,13 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
             header = None  # the server will say what is wrong with it
         if header is not None and header.kv_bytes_per_token:
             source = MemorySource("header")
-            return MemoryNeed(header.file_bytes, header.kv_bytes_per_token, limit, source, limit_source, cache)
+            return need._replace(weights_bytes=header.file_bytes, token_bytes=header.kv_bytes_per_token, source=source)
     known = profile.memory
     if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
-        per_token = known.slot_bytes / known.context_tokens
         source = MemorySource("profile", profile.name)
-        return MemoryNeed(known.model_bytes, per_token, limit, source, limit_source, cache)
-    return MemoryNeed(None, None, limit, MemorySource("unknown", profile.name, spec.model), limit_source, cache)
+        per_token = known.slot_bytes / known.context_tokens
+        return need._replace(weights_bytes=known.model_bytes, token_bytes=per_token, source=source)
+    return need
 
 
 def _room(profile: Profile, limit_bytes: int | None) -> Room:

@@ -100,9 +100,9 @@ class MemoryNeed(NamedTuple):
     limit_bytes: int | None
     source: MemorySource
     limit_source: LimitSource
-    prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
     others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
     rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
+    prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
 
     @property
     def known(self) -> bool:
