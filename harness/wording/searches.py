@@ -180,7 +180,7 @@ def _beside(need: MemoryNeed) -> str:
         return ""
     return (
         f"The context of all slots has {size(first)} of {need.limit_source.accelerator} beside the weights of one "
-        f"server, and {size(left)} beside those of two; what does not fit is computed on the CPU."
+        f"server, and {size(left) if left else 'nothing'} beside those of two; what does not fit is computed on the CPU."
     )
 
 
