@@ -178,9 +178,10 @@ def _beside(need: MemoryNeed) -> str:
     left, first = need.left_beside(2), need.left_beside(1)
     if not need.limit_source.accelerator or need.rooms or left is None or first is None:
         return ""
+    second = f"and {size(left)} beside those of two" if left else "and there is no room for a second server"
     return (
         f"The context of all slots has {size(first)} of {need.limit_source.accelerator} beside the weights of one "
-        f"server, and {size(left) if left else 'nothing'} beside those of two; what does not fit is computed on the CPU."
+        f"server, {second}. What does not fit is computed on the CPU."
     )
 
 

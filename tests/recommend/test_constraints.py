@@ -118,7 +118,7 @@ def test_an_accelerators_memory_is_the_limit_there(tmp_path: Path) -> None:
     said = excluded_text(DoNotFit(3, "candidate", why))
     assert "8.0 GB that is given (--memory); layers would be computed on the CPU" in said
     text = memory_text(memory, None)
-    assert "has 3.6 GB of NVIDIA L4 beside the weights of one server, and nothing beside those of two" in text
+    assert "has 3.6 GB of NVIDIA L4 beside the weights of one server, and there is no room for a second server" in text
     # Whatever it stands on, Ollama's engine fills main memory with prompts; the embedded one does not.
     assert "up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off)" in text
     embedded = LlamaCppServer(kind="llamacpp", model="gemma4")
