@@ -42,7 +42,7 @@ __all__ = [
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
-_WRONG = frozenset(("partial", "interrupted", "lost", "failures"))
+_WRONG = frozenset(("partial", "interrupted", "lost", "failures", "layers"))
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
 _OF_EACH = _WRONG | set(NOTE_KINDS)
 

@@ -41,7 +41,7 @@ _SERIOUS = frozenset(
 
 def layers_text(server: str, share: float) -> str:
     """Say that some layers of a server's model are on the CPU beside an accelerator, in a line."""
-    return f"Layers on the CPU: {percent(share)} of {server}'s model did not fit onto the accelerator. That is slow."
+    return f"Layers on the CPU: {percent(share)} of {server}'s model did not fit (slow)."
 
 
 def warnings_of(analysis: Analysis) -> tuple[str, ...]:

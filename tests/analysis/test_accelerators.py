@@ -39,9 +39,7 @@ def test_layers_on_the_cpu_are_said_first_and_passed_over() -> None:
     assert analysis.choice.candidate == "serial"
     assert analysis.paths[0].passed_over == ("batched",) and analysis.paths[0].standing == "only one"
     answer = run_answer(analysis)
-    assert answer.warnings[0] == (
-        "Layers on the CPU: 40 % of four-slot's model did not fit onto the accelerator. That is slow."
-    )
+    assert answer.warnings[0] == "Layers on the CPU: 40 % of four-slot's model did not fit (slow)."
     text = " ".join(line.text for one in answer.parts for line in one.lines)
     assert '"batched" has layers on the CPU: passed over.' in text and "Jobs failed" not in text
     whole = said(analysis)
