@@ -65,8 +65,8 @@ def load(
 
 def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
     """Say which candidates are left out as they need servers that have no address, in a line."""
-    each = ", ".join(f'"{name}" ({", ".join(servers)})' for name, servers in skipped.items())
-    return f"Skipped: {each} use servers without a URL. Name one with --server NAME=URL"
+    each = ", ".join(f'"{name}" (no URL for {", ".join(servers)})' for name, servers in skipped.items())
+    return f"Skipped: {each}. Name one with --server NAME=URL"
 
 
 def _only_models(loaded: Loaded, urls: Mapping[str, str]) -> dict[str, str]:

@@ -69,7 +69,7 @@ def test_candidates_without_an_address_are_skipped_and_named(
     with FakeOllama(models=["mine"], duration=lambda user: 0.002).listening() as url:
         assert slotwise(monkeypatch, "run", "w.yaml", "--server", f"four={url}", "--model", "mine") == 0
     out, err = capsys.readouterr()
-    said = 'Skipped: "serial" (one) use servers without a URL.'
+    said = 'Skipped: "serial" (no URL for one).'
     assert said in err and said in " ".join(out.split())  # also before the answer
     (folder,) = (path for path in Path("reports").iterdir() if path.is_dir())
     run = read_run(folder)
