@@ -23,7 +23,7 @@ from predict.emulated import PROFILE, in_this_process
 from harness.app.export import Format
 from harness.cli.app import _main
 from harness.deploy.kinds import SETTINGS
-from harness.report import chart_style, files
+from harness.report import chart_style
 from harness.runs.folder import read_run
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import Workload
@@ -117,7 +117,7 @@ def whole(folder: Path) -> bool:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Charts are specified and not drawn: that takes a second for each, and is another's program."""
     monkeypatch.setattr(chart_style, "to_svg", lambda chart: chart.to_json() and "<svg></svg>")
-    monkeypatch.setattr(files, "to_png", lambda svg: b"")
+    monkeypatch.setattr(chart_style, "to_png", lambda svg: b"")
     yield
 
 

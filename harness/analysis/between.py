@@ -42,7 +42,7 @@ __all__ = [
 RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
-_WRONG = frozenset(("partial", "interrupted", "lost", "failures"))
+_WRONG = frozenset(("partial", "interrupted", "lost", "failures", "layers"))
 # Said of each run, however many say it; of the other kinds (a busy client, say) what both say is no difference.
 _OF_EACH = _WRONG | set(NOTE_KINDS)
 
@@ -121,6 +121,13 @@ class BetweenRow(NamedTuple):
     verdict: RowVerdict
     failed_before: int  # jobs
     failed_now: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the ratio's interval; the ratio itself where it has none. Only where there is a comparison."""
+        found = self.comparison
+        assert found is not None
+        return (found.ratio if found.low is None else found.low, found.ratio if found.high is None else found.high)
 
 
 class Unpaired(NamedTuple):

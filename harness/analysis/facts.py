@@ -17,6 +17,7 @@ __all__ = [
     "GivenUp",
     "InterruptedTrials",
     "LateClient",
+    "LayersOnCpu",
     "LoadedMidRun",
     "LostRecords",
     "MeasuredUntil",
@@ -34,6 +35,22 @@ __all__ = [
     "UnknownQueue",
     "WaitedForModels",
 ]
+
+
+class LayersOnCpu(NamedTuple):
+    """A model did not fit onto the accelerator, so that some of its layers are computed on the CPU."""
+
+    server: str
+    size_bytes: int  # of the model, with the cache of all its slots
+    vram_bytes: int  # of these, on the accelerator
+    candidates: tuple[str, ...]  # that use this server
+    passed_over: bool  # there are candidates without; these are not recommended
+    kind: Literal["layers"] = "layers"
+
+    @property
+    def share(self) -> float:
+        """The share that is on the CPU."""
+        return 1 - self.vram_bytes / self.size_bytes
 
 
 class Partial(NamedTuple):
@@ -223,7 +240,8 @@ class Recorded(NamedTuple):
 
 
 Notice = (
-    Partial
+    LayersOnCpu
+    | Partial
     | MeasuredUntil
     | InterruptedTrials
     | LostRecords

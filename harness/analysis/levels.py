@@ -41,6 +41,7 @@ class Levels(NamedTuple):
     origin: Origin
     model: str = ""
     engine: str = ""  # name and version
+    cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:

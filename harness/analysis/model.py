@@ -98,6 +98,8 @@ class ServerUse(NamedTuple):
         return self.context_tokens if self.need is None else max(self.context_tokens, self.need.enough)
 
     machine: str = ""  # that it stands on, as the workload names it; "": it names none
+    accelerator: str = ""  # that has all or a part of its model; "": none, or it is not known
+    cpu_share: float = 0.0  # of its model, which did not fit onto that
 
 
 class PoolUse(NamedTuple):
@@ -160,6 +162,11 @@ class CandidateSummary(NamedTuple):
     pools: tuple[PoolUse, ...] = ()  # pipelines with calls that may go to several servers
     per_request: Estimate | None = None  # tokens/s of one call while its answer is generated
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether layers of one of its models did not fit onto the accelerator."""
+        return any(use.cpu_share > 0 for use in self.servers)
+
     def uses_for(self, pipelines: Collection[str]) -> tuple[ServerUse, ...]:
         """Return the servers that calls of these pipelines went to."""
         servers = {name for s in self.pipelines if s.pipeline in pipelines for name in s.servers}
@@ -193,7 +200,7 @@ class PathVerdict(NamedTuple):
     standing: Standing
     fastest: str | None
     chosen: str | None
-    passed_over: tuple[str, ...]  # candidates whose jobs failed, or of which none ended well
+    passed_over: tuple[str, ...]  # candidates whose jobs failed, of which none ended well, or with layers on the CPU
     batched: bool | None  # more than one call in flight into more than one slot
     comparisons: tuple[Comparison, ...]  # the other candidates against the fastest
     cost: Comparison | None  # the chosen one on the other path, against that path's own choice

@@ -13,6 +13,7 @@ from harness.analysis.facts import (
     GivenUp,
     InterruptedTrials,
     LateClient,
+    LayersOnCpu,
     LoadedMidRun,
     LostRecords,
     MeasuredUntil,
@@ -30,6 +31,7 @@ from harness.analysis.facts import (
 from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import is_load_event
+from harness.core.device import on_accelerator, share_on_cpu
 from harness.core.records import CallRecord, JobRecord
 from harness.runs.model import Run
 
@@ -53,7 +55,10 @@ def notices_of(
     until: MeasuredUntil | None = None,
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
-    notices: list[Notice] = [*_missing(run, candidates, repeats, folder, until), *run.notes]
+    # On an accelerator an engine waits for no core.
+    cores = not run.servers or not all(on_accelerator(server.details) for server in run.servers)
+    notes = [note for note in run.notes if cores or note.kind != "busy at start"]
+    notices: list[Notice] = [*_layers(run, candidates), *_missing(run, candidates, repeats, folder, until), *notes]
     if run.origin in ("emulated", "predicted"):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)
@@ -66,13 +71,22 @@ def notices_of(
         loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")
         if isinstance(loaded, int) and isinstance(room, int) and loaded < min(room, len(server.models)):
             notices.append(ModelsNotLoaded(server.name, loaded, min(room, len(server.models))))
-    notices += _client(run, candidates)
+    notices += _client(run, candidates, cores=cores)
     notices += _given_up(run, candidates)
     notices += _short_answers(candidates)
     notices += _waits(run, candidates, index)
     if 1 in {candidate.repeats for candidate in candidates} and repeats == 1:
         notices.append(OneRepeat())
     return tuple(notices)
+
+
+def _layers(run: Run, candidates: Sequence[CandidateSummary]) -> Iterator[Notice]:
+    without = any(candidate.repeats and not candidate.on_cpu for candidate in candidates)
+    for server in run.servers:
+        if share_on_cpu(server.details):
+            size, vram = (int(server.details[key]) for key in ("size_bytes", "size_vram_bytes"))
+            users = [c.name for c in candidates if any(use.server == server.name for use in c.servers)]
+            yield LayersOnCpu(server.name, size, vram, tuple(users), without)
 
 
 def _missing(
@@ -162,7 +176,7 @@ def _overload(run: Run, index: Index) -> Iterator[Notice]:
                 yield Overload(name, pipeline, came / window_s, went / window_s, 1 - went / came)
 
 
-def _client(run: Run, candidates: Sequence[CandidateSummary]) -> Iterator[Notice]:
+def _client(run: Run, candidates: Sequence[CandidateSummary], *, cores: bool) -> Iterator[Notice]:
     late: dict[str, float] = {}
     for trial in run.trials:
         if trial.loop_lag_p99_s is not None and trial.loop_lag_p99_s > _LOOP_LAG_S:
@@ -170,7 +184,7 @@ def _client(run: Run, candidates: Sequence[CandidateSummary]) -> Iterator[Notice
     if late:
         yield LateClient(tuple(late.items()), _LOOP_LAG_S)
     disturbed = [trial for trial in run.trials if (trial.other_cores or 0) > _OTHER_CORES]
-    if disturbed:
+    if disturbed and cores:
         most = max(trial.other_cores or 0 for trial in disturbed)
         yield BusyMachine(tuple(Counter(trial.candidate for trial in disturbed).items()), len(run.trials), most)
     shares = []

@@ -4,7 +4,8 @@ It knows estimates and a tie test, and nothing of where they come from: for a ru
 it is "within 5 %". Candidates and paths are numbers, their places in what was handed in; the batch path comes first.
 
 Per path: passed over are candidates of which no job ended well, and those whose jobs failed. Where those are all of
-them none is chosen: what loses jobs is no way to do the work, however fast it is with the others. Of those that tie
+them none is chosen: what loses jobs is no way to do the work, however fast it is with the others. Passed over are also
+those with layers of a model on the CPU beside an accelerator, as long as another one has none. Of those that tie
 with the fastest the simplest is chosen. Over both paths the first of these holds:
 
 1. both choose the same (`same`);
@@ -42,6 +43,7 @@ class Estimates(NamedTuple):
     failed: tuple[bool, ...]  # by path: some of its jobs failed
     meets_goals: bool | None  # all that could be judged; None: none could, or there is none
     simplicity: tuple[int, ...]  # the lower, the simpler to run
+    on_cpu: bool = False  # layers of a model did not fit onto the accelerator
 
 
 class OnPath(NamedTuple):
@@ -86,7 +88,7 @@ def decide(candidates: Sequence[Estimates], ties: Ties) -> Decision:
 def on_path(candidates: Sequence[Estimates], path: int, ties: Ties) -> OnPath:
     """Choose for one path."""
     known = [candidate.times_s[path] is not None for candidate in candidates]
-    there = able(known, [candidate.failed[path] for candidate in candidates])
+    there = able(known, [candidate.failed[path] for candidate in candidates], [one.on_cpu for one in candidates])
     if not there:
         return OnPath((), None, None, frozenset())
     fastest = _fastest(candidates, there, path)
@@ -110,9 +112,13 @@ def _compromise(candidates: Sequence[Estimates], paths: Sequence[OnPath]) -> int
     return _simplest(candidates, [n for n in among if within(worst(n), least)], range(len(paths)))
 
 
-def able(known: Sequence[bool], failed: Sequence[bool]) -> tuple[int, ...]:
-    """Return which candidates can be chosen: with a known time, and without failed jobs."""
-    return tuple(n for n, time_known in enumerate(known) if time_known and not failed[n])
+def able(known: Sequence[bool], failed: Sequence[bool], on_cpu: Sequence[bool]) -> tuple[int, ...]:
+    """Return which candidates can be chosen: with a known time, without failed jobs, and without layers on the CPU.
+
+    Where all have layers on the CPU that rules none out.
+    """
+    there = tuple(n for n, time_known in enumerate(known) if time_known and not failed[n])
+    return tuple(n for n in there if not on_cpu[n]) or there
 
 
 def within(time_s: float, fastest_s: float) -> bool:

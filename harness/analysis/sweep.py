@@ -111,6 +111,12 @@ class SweepRow(NamedTuple):
         """The share of the model that is on an accelerator; None where the server does not say."""
         return None if not self.size_bytes or self.vram_bytes is None else self.vram_bytes / self.size_bytes
 
+    @property
+    def cpu_share(self) -> float:
+        """The share of the model that did not fit onto the accelerator that has the rest."""
+        share = self.accelerated
+        return 0.0 if share is None or not 0 < share < 1 else 1 - share
+
 
 class Sweep(NamedTuple):
     """One model over slot counts."""

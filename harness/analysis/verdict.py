@@ -45,7 +45,8 @@ class _Times:
         self.pipelines = tuple(s.pipeline for s in candidates[0].pipelines if s.path == path) if candidates else ()
         self.values = [_measure(candidate, self.pipelines) for candidate in candidates]
         self.failed = [_failed(candidate, self.pipelines) for candidate in candidates]
-        self.able = rule.able([bool(values) for values in self.values], self.failed)
+        on_cpu = [candidate.on_cpu for candidate in candidates]
+        self.able = rule.able([bool(values) for values in self.values], self.failed, on_cpu)
         self._common = set.intersection(*(set(self.values[n]) for n in self.able)) if self.able else set()
         self._compared: dict[int, dict[int, Comparison]] = {}
 
@@ -153,6 +154,7 @@ def _estimates(candidates: Sequence[CandidateSummary], paths: Sequence[_Times]) 
             failed=tuple(times.failed[n] for times in paths),
             meets_goals=_meets_goals(candidate),
             simplicity=simplicity(candidate),
+            on_cpu=candidate.on_cpu,
         )
         for n, candidate in enumerate(candidates)
     ]

@@ -45,15 +45,21 @@ def examine() -> list[Finding]:
 
     from harness import units
     from harness.servers import machine, models
+    from harness.workload.schema import OllamaServer
 
     findings = [_python(), _engine(), _model(), _ollama(), *_servers()]
     n = machine.cores()
     findings.append(Finding("cores", "ok", units.count(n, "core"), "", {"cores": n}))
+    findings.append(_accelerators())
     found = machine.memory()
     text = f"{units.size(found.total_bytes)}, {units.size(found.available_bytes)} of them available"
     if not found.available_bytes:
         text = units.size(found.total_bytes)
-    findings.append(Finding("memory", "ok", text, "", found._asdict()))
+    prompts = OllamaServer.prompt_cache_bytes
+    text += f"; each engine that Ollama starts may fill {units.size(prompts)} of it with earlier prompts"
+    text += " (LLAMA_ARG_CACHE_RAM=0 turns that off)"
+    data: dict[str, Any] = {**found._asdict(), "prompt_cache_bytes": prompts}
+    findings.append(Finding("memory", "ok", text, "", data))
     busy = machine.busy_cores()
     if busy is not None:
         data = {"busy_cores": round(busy, 2), "cores": n}
@@ -135,13 +141,46 @@ def _servers() -> list[Finding]:
     everyday = everyday.replace("//0.0.0.0:", "//127.0.0.1:")
     own = "http://127.0.0.1:11435"
     found = [_server(url) for url in dict.fromkeys((everyday, own))]
-    return [finding for finding in found if finding.state == "ok"] or found[:1]
+    there = [finding for finding in found if finding.state == "ok"] or found[:1]
+    return [*there, *(layers for finding in there if (layers := _layers(finding)) is not None)]
+
+
+def _accelerators() -> Finding:
+    """Name the accelerators of this machine, with what is free there: for weights and the cache of all slots."""
+    from harness import units
+    from harness.servers import accelerator
+
+    found = accelerator.find_accelerators()
+    if not found:
+        text = "none that nvidia-smi, rocm-smi or macOS tells of: engines run on the cores"
+        return Finding("accelerator", "ok", text, "", {"accelerators": []})
+    free = accelerator.free_bytes(found)
+    text = accelerator.accelerators_text(found)
+    if any(one.shared for one in found):
+        text += f", about {units.size(free or 0)} of main memory at most" if free else ""
+    elif free:
+        text += f", {units.size(free)} of {units.size(sum(one.memory_bytes for one in found))} free"
+    text += "; servers side by side share it, each with weights of its own"
+    return Finding("accelerator", "ok", text, "", {"accelerators": [one._asdict() for one in found]})
+
+
+def _layers(server: Finding) -> Finding | None:
+    """Warn where a loaded model of a server is partly on the CPU beside an accelerator."""
+    from harness import units
+
+    spilled = {name: share for name, share in server.data.get("cpu_shares", {}).items() if share}
+    if not spilled:
+        return None
+    each = ", ".join(f"{units.percent(share)} of {name}" for name, share in spilled.items())
+    advice = "Set fewer slots (OLLAMA_NUM_PARALLEL) or a smaller context (OLLAMA_CONTEXT_LENGTH): this is slow"
+    return Finding("layers", "warning", f"layers on the CPU: {each}", advice, {"cpu_shares": spilled})
 
 
 def _server(url: str) -> Finding:
     import httpx
 
     from harness import units
+    from harness.core.device import share_on_cpu
     from harness.units import safe_url
 
     shown = safe_url(url)
@@ -150,7 +189,11 @@ def _server(url: str) -> Finding:
         with httpx.Client(base_url=url, timeout=3, trust_env=False) as client:
             answer = client.get("/api/version").json()
             have = [str(entry["name"]) for entry in client.get("/api/tags").json()["models"]]
-            loaded = [str(entry["name"]) for entry in client.get("/api/ps").json()["models"]]
+            processes = client.get("/api/ps").json()["models"]
+            loaded = [str(entry["name"]) for entry in processes]
+            sizes = [
+                {"size_bytes": entry.get("size"), "size_vram_bytes": entry.get("size_vram")} for entry in processes
+            ]
             version = str(answer.get("engine") or f"Ollama {answer['version']}")
     except httpx.TransportError:
         advice = "Only needed for servers named by url; start one with: ollama serve, or slotwise serve"
@@ -159,5 +202,6 @@ def _server(url: str) -> Finding:
         advice = "Something else listens there; name Ollama's address in OLLAMA_HOST"
         return Finding("server", "warning", f"{shown} does not answer as Ollama does", advice, data)
     data |= {"version": version, "models": have, "loaded": loaded}
+    data |= {"cpu_shares": {name: round(share_on_cpu(told), 3) for name, told in zip(loaded, sizes, strict=True)}}
     text = f"{version} at {shown}, {units.count(len(have), 'model')}, loaded: {', '.join(loaded) or 'none'}"
     return Finding("server", "ok", text, "", data)

@@ -14,6 +14,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.app.machine import others_busy
 from harness.app.options import AT_MOST_S, Changes, RunOptions
+from harness.app.workload import skipped_text
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
@@ -35,6 +36,7 @@ __all__ = [
     "measure_into_folder",
     "measured",
     "options_of",
+    "skipped_notes",
     "until_options",
 ]
 
@@ -157,6 +159,11 @@ def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
     return (Note("busy at start", text),)
 
 
+def skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
+    """Say which candidates are left out as they need servers that have no address."""
+    return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
+
+
 def options_of(run: Run) -> RunOptions:
     """Return the options that a run was begun with, as far as they are kept; without its policies file."""
     kept = run.options
@@ -207,7 +214,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=machine_notes(loaded),
+        notes=(*skipped_notes(loaded), *machine_notes(loaded)),
         partial=True,
         trials=(),
         calls=(),

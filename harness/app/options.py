@@ -43,6 +43,7 @@ class Changes:
     engine: str | None = None  # servers that are started get this one, such as "ollama"; settings that both have stay
     model: str | None = None  # of every server; an agent that names a model keeps it
     servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running Ollama in its place
+    levers: Mapping[str, str] = field(default_factory=dict)  # of the engine, by name: what the workload does not say
     policies: Path | None = None  # a Python file with policies that the workload may name. It is executed
 
 

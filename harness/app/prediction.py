@@ -10,11 +10,12 @@ from harness.errors import UserError, did_you_mean
 from harness.predict.servers import Profiles
 from harness.profiles.compile import ASSUMPTIONS
 from harness.profiles.load import load_profile
+from harness.runs.model import Run
 from harness.workload.load import Loaded
 from harness.workload.machines import by_machine
 from harness.workload.schema import same_model
 
-__all__ = ["Named", "check_assumed", "profiles_of", "read_named"]
+__all__ = ["Named", "check_assumed", "profiles_of", "read_named", "with_levers"]
 
 
 class Named(NamedTuple):
@@ -129,6 +130,16 @@ def _read(chosen: Mapping[str, str], near: Path) -> Profiles:
 def _path(name: str, near: Path) -> str:
     """Return a profile that a file names by path as seen from here."""
     return str(near / name) if (near / name).is_file() else name
+
+
+def with_levers(run: Run, levers: Mapping[str, str]) -> Run:
+    """Return a predicted run whose servers have these levers beside those that the workload gives them."""
+    if not levers:
+        return run
+    text = ", ".join(f"{name}={value}" for name, value in levers.items())
+    return run._replace(
+        servers=tuple(server._replace(details={**server.details, "levers": text}) for server in run.servers)
+    )
 
 
 def check_assumed(assume: Mapping[str, float]) -> None:

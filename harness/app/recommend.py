@@ -15,7 +15,7 @@ from harness.app.measuring import measure_into_folder
 from harness.app.options import RecommendOptions, RunOptions
 from harness.app.prediction import check_assumed, profiles_of
 from harness.app.profile import profile_for
-from harness.app.workload import load
+from harness.app.workload import load, skipped_text
 from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
@@ -85,7 +85,9 @@ def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progre
     """
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     check_assumed(given)
-    loaded = load(file, options.changes)
+    loaded = load(file, options.changes, asking=options.measure)
+    if loaded.skipped:
+        progress.say(skipped_text(loaded.skipped))
     check_models(loaded)
     profiles = _profiles(loaded, options, file.parent, progress)
     space, memory = _space(loaded, profiles, options)

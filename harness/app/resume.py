@@ -110,7 +110,7 @@ def _load(folder: Path, head: Run, options: ResumeOptions) -> Loaded:
     servers = {**was.changes.servers, **options.servers}
     policies = policies_again(folder, head.policy_files, options.policies)
     again = replace(was.changes, servers=servers)
-    return load(path, again, repeats=was.repeats, warmup=was.warmup, policies=policies)
+    return load(path, again, repeats=was.repeats, warmup=was.warmup, policies=policies, asking=True)
 
 
 def _notes(

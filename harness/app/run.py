@@ -38,7 +38,7 @@ def run(workload: Path | Loaded, options: RunOptions = RunOptions(), progress: P
     loaded = (
         workload
         if isinstance(workload, Loaded)
-        else load(workload, options.changes, repeats=options.repeats, warmup=options.warmup)
+        else load(workload, options.changes, repeats=options.repeats, warmup=options.warmup, asking=True)
     )
     found = measured(
         measure_into_folder(loaded, options, progress, until_of(options.until, options.at_most_s, progress))

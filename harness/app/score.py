@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
-from harness.app.measuring import Measured, measure_into_folder, measured
+from harness.app.measuring import Measured, measure_into_folder, measured, options_of
 from harness.app.options import RunOptions, ScoreOptions
-from harness.app.prediction import check_assumed, profiles_of
+from harness.app.prediction import check_assumed, profiles_of, with_levers
 from harness.app.report import keep_report, report
 from harness.app.workload import load
 from harness.errors import UserError
@@ -53,10 +54,7 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
             run is one of another workload.
     """
     check_assumed(options.assumptions.assume)
-    policies = None
-    if options.run is not None:
-        policies = policies_again(options.run, read_head(options.run).policy_files, options.changes.policies)
-    loaded = load(file, options.changes, repeats=options.repeats, policies=policies)
+    loaded = _loaded(file, options)
     profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
     first, by_model, by_machine = profiles
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
@@ -86,6 +84,7 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
         by_model=by_model,
         by_machine=by_machine,
     ).run
+    predicted = with_levers(predicted, options.changes.levers)
     foreseen = analyse(predicted)
     found = figures.score(analysis, foreseen, run, predicted)
     if not found.rows:
@@ -108,6 +107,27 @@ def keep_score(scored: Scored) -> None:
     saved = SavedScore(scored.profile, scored.lengths, scored.score.rows, scored.notes)
     write_score(folder, scored.score, run.origin, saved)
     keep_report(folder, analysis, run)
+
+
+def _loaded(file: Path, options: ScoreOptions) -> Loaded:
+    """Load the workload; of a run that is there, on the run's own servers, and with what was changed for it.
+
+    Raises:
+        UserError: servers are named beside a run.
+    """
+    changes = options.changes
+    if options.run is None:
+        return load(file, changes, repeats=options.repeats, asking=True)
+    given = [flag for flag in ("engine", "model", "servers") if getattr(changes, flag)]
+    if given:
+        raise UserError(
+            f"--{given[0].rstrip('s')}: {options.run} has servers and models of its own, which are taken; leave it out"
+        )
+    head = read_head(options.run)
+    policies = policies_again(options.run, head.policy_files, changes.policies)
+    was = options_of(head).changes
+    again = replace(changes, engine=was.engine, model=was.model, servers=was.servers, scale=was.scale, seed=was.seed)
+    return load(file, again, repeats=options.repeats, policies=policies, measured=head.workload.servers)
 
 
 def _check_same(loaded: Loaded, run: Run, folder: Path) -> None:

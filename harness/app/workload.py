@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.app.options import Changes
 from harness.core.policies import Policies
+from harness.errors import ServerFailure
 from harness.own_policies import read_policies
 from harness.workload.load import Loaded, Overrides, load_workload
+from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["load"]
+__all__ = ["load", "skipped_text"]
 
 
 def load(
@@ -19,6 +23,8 @@ def load(
     repeats: int | None = None,
     warmup: int | None = None,
     policies: Policies | None = None,
+    measured: Mapping[str, ServerSpec] | None = None,
+    asking: bool = False,
 ) -> Loaded:
     """Load, check and compile the workload in a file.
 
@@ -27,6 +33,9 @@ def load(
         changes: what is to be different in it.
         repeats, warmup: how often it is to be measured, where that is to be different too.
         policies: those that it may name, where they have been read already.
+        measured: servers as a run had them, by name; they come before those of the file.
+        asking: running servers are asked what models they have: one that lacks the workload's and has a single other
+            one is taken with that. Where none answers, that is said when it is measured.
 
     Raises:
         WorkloadError: what is wrong in the file, a line for each mistake.
@@ -42,10 +51,37 @@ def load(
         scale=None if changes.scale == 1 else changes.scale,
         seed=changes.seed,
         only=changes.only,
+        measured=measured or {},
     )
     known = read_policies(changes.policies) if policies is None else policies
     loaded = load_workload(file, overrides, known)
+    if asking and changes.model is None and (models := _only_models(loaded, changes.servers)):
+        loaded = load_workload(file, overrides._replace(server_models=models), known)
     for plan in loaded.plans:  # a policy whose limit is none shows at once, and not when its first call is ready
         for queue in plan.queues:
             _ = queue.most, queue.most_batch
     return loaded
+
+
+def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
+    """Say which candidates are left out as they need servers that have no address, in a line."""
+    each = ", ".join(f'"{name}" (no URL for {", ".join(servers)})' for name, servers in skipped.items())
+    return f"Skipped: {each}. Name one with --server NAME=URL"
+
+
+def _only_models(loaded: Loaded, urls: Mapping[str, str]) -> dict[str, str]:
+    """Return the only model of each running server that lacks the workload's, by the server's name."""
+    from harness.servers.ollama_api import models_at  # httpx: a quarter of a second that `check` need not take
+
+    found: dict[str, str] = {}
+    for name, url in urls.items():
+        spec = loaded.servers.get(name)
+        if spec is None:
+            continue
+        try:
+            have = asyncio.run(models_at(url))
+        except ServerFailure:
+            continue
+        if len(have) == 1 and not any(same_model(spec.model, one) for one in have):
+            found[name] = have[0]
+    return found

@@ -19,15 +19,18 @@ from harness.units import read_seconds, read_size, safe_url
 __all__ = [
     "PROFILES",
     "Assume",
+    "Engine",
     "Extrapolate",
     "Force",
     "Full",
     "Json",
+    "Model",
     "Policies",
     "Repeats",
     "Resamples",
     "Scale",
     "Seed",
+    "Servers",
     "again",
     "assume_option",
     "check_fail_on",
@@ -36,6 +39,8 @@ __all__ = [
     "fail_on_option",
     "force_option",
     "json_option",
+    "lever_option",
+    "lever_values",
     "memory_bytes",
     "model_option",
     "numbers",
@@ -76,6 +81,10 @@ Policies = Annotated[
 engine_option = _declared("--engine")
 model_option = _declared("--model")
 server_option = _declared("--server")
+lever_option = _declared("--lever")
+Engine = Annotated[str | None, engine_option('"ollama": managed Ollama for the embedded engine.', metavar="ENGINE")]
+Model = Annotated[str | None, model_option("Use this model instead of the workload's.", metavar="NAME")]
+Servers = Annotated[list[str] | None, server_option("Put a running server in a server's place.", metavar="NAME=URL")]
 
 # On which profile.
 profile_option = _declared("--profile")
@@ -155,6 +164,18 @@ def server_urls(pairs: Iterable[str] | None) -> dict[str, str]:
             )
         urls[name] = url
     return urls
+
+
+def lever_values(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Read NAME=VALUE pairs; UserError where one is none, or a lever is given twice."""
+    values: dict[str, str] = {}
+    for pair in pairs or ():
+        name, separator, value = (part.strip() for part in pair.partition("="))
+        if not (name and separator and value):
+            raise UserError(f'--lever: expected NAME=VALUE, such as ram_cache=off, found "{pair}"')
+        if values.setdefault(name, value) != value:
+            raise UserError(f'--lever {name}: given twice, as "{values[name]}" and as "{value}"; give one')
+    return values
 
 
 def time_s(flag: str, text: str) -> float:

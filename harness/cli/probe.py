@@ -43,14 +43,6 @@ def probe(
 
     with progress_for(sys.stderr) as progress:
         found = measure(servers, options, progress)
-    if chart is not None:
-        from harness.report.chart_style import to_svg
-        from harness.report.charts import levels_chart
-
-        try:
-            chart.write_text(to_svg(levels_chart(found)), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{chart}: the chart cannot be written: {error.strerror}") from error
     if as_json:
         import json
 
@@ -64,3 +56,14 @@ def probe(
         from harness.report.levels import print_levels
 
         print_levels(found, machine_here(), rounds, Console(highlight=False), full=full)
+    if chart is not None:
+        from harness.report.drawing import levels_svg
+
+        drawings = levels_svg(found)
+        if "levels" not in drawings.made:
+            print(f"slotwise: {chart} is not written: {drawings.lacking}", file=sys.stderr)
+            return
+        try:
+            chart.write_text(drawings.made["levels"].wide, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{chart}: the chart cannot be written: {error.strerror}") from error

@@ -12,21 +12,22 @@ from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOpt
 from harness.cli.conclude import INTERRUPTED
 from harness.cli.options import (
     Assume,
+    Engine,
     Full,
+    Model,
     Policies,
     Resamples,
     Scale,
     Seed,
     again,
-    engine_option,
     extrapolate_option,
     json_option,
     memory_bytes,
-    model_option,
     numbers,
     out_option,
     profile_option,
     server_option,
+    server_urls,
     settings_option,
     time_s,
     typed,
@@ -72,12 +73,14 @@ def recommend(
     scale: Scale = 1,
     seed: Seed = None,
     policies: Policies = None,
-    engine: Annotated[
-        str | None, engine_option('"ollama": run on a managed Ollama instead of the embedded engine.')
-    ] = None,
-    model: Annotated[str | None, model_option("Use this model instead of the workload's.")] = None,
+    engine: Engine = None,
+    model: Model = None,
     server: Annotated[
-        str | None, server_option("Without a workload: measure this running server.", metavar="URL")
+        list[str] | None,
+        server_option(
+            "Put a running server in a server's place; without a workload this server, by its URL alone.",
+            metavar="[NAME=]URL",
+        ),
     ] = None,
     out: Annotated[
         Path | None, out_option("Write report.html, recommendation.md and .json to a folder in this one.")
@@ -101,12 +104,14 @@ def recommend(
             )
         from harness.cli.sweep import sweep_and_show
 
-        asked = SweepOptions(engine=engine or "llamacpp", most=max_slots or 64, server=server)
+        if len(server or ()) > 1:
+            raise UserError("--server: without a workload expected one URL, found several")
+        asked = SweepOptions(engine=engine or "llamacpp", most=max_slots or 64, server=next(iter(server or ()), None))
         raise typer.Exit(sweep_and_show((model,), asked, as_json=as_json))
-    if server is not None:
-        raise UserError("--server goes with --model alone; in a workload a running server is named by its url")
     options = RecommendOptions(
-        changes=Changes(scale=scale, seed=seed, engine=engine, model=model, policies=policies),
+        changes=Changes(
+            scale=scale, seed=seed, engine=engine, model=model, servers=server_urls(server), policies=policies
+        ),
         assumptions=Assumptions(
             profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),

@@ -12,19 +12,19 @@ import typer
 from harness.app.options import AT_MOST_S, Changes, ResumeOptions, RunOptions
 from harness.cli.conclude import conclude
 from harness.cli.options import (
+    Engine,
     Full,
+    Model,
     Policies,
     Repeats,
     Scale,
     Seed,
+    Servers,
     check_fail_on,
-    engine_option,
     fail_on_option,
     json_option,
-    model_option,
     only_option,
     out_option,
-    server_option,
     server_urls,
     time_s,
     typed,
@@ -51,13 +51,9 @@ def run(
     ] = None,
     scale: Scale = 1,
     only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.", metavar="NAME")] = None,
-    engine: Annotated[
-        str | None, engine_option('"ollama": run on a managed Ollama instead of the embedded engine.', metavar="ENGINE")
-    ] = None,
-    model: Annotated[str | None, model_option("Use this model instead of the workload's.", metavar="NAME")] = None,
-    server: Annotated[
-        list[str] | None, server_option("Use a running server in place of one of the workload's.", metavar="NAME=URL")
-    ] = None,
+    engine: Engine = None,
+    model: Model = None,
+    server: Servers = None,
     seed: Seed = None,
     policies: Policies = None,
     fail_on: Annotated[
@@ -99,11 +95,11 @@ def run(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
             "slotwise run --resume DIR resumes one"
         )
-    from harness.app.workload import load
+    from harness.app.workload import load, skipped_text
     from harness.units import count, time_text
 
     # A mistake shows at once: langchain is not loaded yet.
-    loaded = load(file, options.changes, repeats=repeats, warmup=warmup)
+    loaded = load(file, options.changes, repeats=repeats, warmup=warmup, asking=True)
     often = loaded.workload.measure
     warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     repeats_text = count(often.repeats, "repeat")
@@ -114,6 +110,8 @@ def run(
         f"{repeats_text} {warm_up}",
         err=True,
     )
+    if loaded.skipped:
+        typer.echo(skipped_text(loaded.skipped), err=True)
     from harness.app.run import run as measure
     from harness.report.progress import progress_for
 

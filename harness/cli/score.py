@@ -14,15 +14,21 @@ from harness.cli.conclude import conclude
 from harness.cli.options import (
     PROFILES,
     Assume,
+    Engine,
     Extrapolate,
     Full,
+    Model,
     Policies,
     Repeats,
+    Servers,
     json_option,
+    lever_option,
+    lever_values,
     numbers,
     only_option,
     out_option,
     profile_option,
+    server_urls,
     typed,
 )
 
@@ -40,6 +46,13 @@ def score(
     ] = False,
     repeats: Repeats = None,
     only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.")] = None,
+    engine: Engine = None,
+    model: Model = None,
+    server: Servers = None,
+    lever: Annotated[
+        list[str] | None,
+        lever_option("An engine setting that the run does not record, such as ram_cache=off.", metavar="NAME=VALUE"),
+    ] = None,
     policies: Policies = None,
     assume: Assume = None,
     extrapolate: Extrapolate = False,
@@ -49,7 +62,14 @@ def score(
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
     options = ScoreOptions(
-        changes=Changes(only=tuple(only or ()), policies=policies),
+        changes=Changes(
+            only=tuple(only or ()),
+            engine=engine,
+            model=model,
+            servers=server_urls(server),
+            levers=lever_values(lever),
+            policies=policies,
+        ),
         assumptions=Assumptions(
             profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),

@@ -13,12 +13,15 @@ from harness.cli.conclude import show
 from harness.cli.options import (
     PROFILES,
     Assume,
+    Engine,
     Extrapolate,
     Full,
+    Model,
     Policies,
     Resamples,
     Scale,
     Seed,
+    Servers,
     again,
     json_option,
     numbers,
@@ -26,6 +29,7 @@ from harness.cli.options import (
     out_option,
     profile_option,
     repeats_option,
+    server_urls,
     settings_option,
     typed,
 )
@@ -41,6 +45,9 @@ def simulate(
     resamples: Resamples = None,
     only: Annotated[list[str] | None, only_option("Only this candidate; repeatable.")] = None,
     scale: Scale = 1,
+    engine: Engine = None,
+    model: Model = None,
+    server: Servers = None,
     seed: Seed = None,
     policies: Policies = None,
     assume: Assume = None,
@@ -58,7 +65,15 @@ def simulate(
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
     options = SimulateOptions(
-        changes=Changes(scale=scale, seed=seed, only=tuple(only or ()), policies=policies),
+        changes=Changes(
+            scale=scale,
+            seed=seed,
+            only=tuple(only or ()),
+            engine=engine,
+            model=model,
+            servers=server_urls(server),
+            policies=policies,
+        ),
         assumptions=Assumptions(
             profiles=tuple(profile or ()),
             assume=numbers("--assume", assume, "prefill_s_per_token=0.004"),

@@ -65,6 +65,7 @@ class Lever:
     said: Mapping[str, str]  # by value, as a clause: "without a RAM prompt cache"; empty: name and value
     source: str  # where all this is from
     instead: str = ""  # what to do with an Ollama, where it has no variable
+    searched: bool = True  # its predicted effect was seen where it was measured, so a search may go by it
 
     def seen(self, log: str) -> str | None:
         """Return the value that the engine's log tells, the last; None = it does not."""
@@ -122,6 +123,7 @@ LEVERS = {
             },
             said={"on": "with a unified KV cache", "off": "with a KV cache for each slot"},
             source="llama.cpp PR 14363 (--kv-unified) and issue 25840",
+            searched=False,  # on an H100 a fifth was predicted for a pipeline, and less than the noise was measured
         ),
         Lever(
             name="flash_attention",

@@ -67,6 +67,11 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
     if any(use.threads for use in candidate.servers):
         remarks.append("LLAMA_ARG_THREADS reaches the engine of Ollama 0.30 and newer; older ones take num_thread.")
     remarks += _levers(servers)
+    for device, names in _sharing(candidate):
+        remarks.append(
+            f"{' and '.join(names)} share {device} and its memory: each has weights and a cache of its own there, and "
+            "one slows the other. Threads and cores change little on an accelerator."
+        )
     if len(servers) > 1:
         remarks.append(f"Send {'; '.join(_placed(summary, servers) for summary in candidate.pipelines)}.")
     if len({server.use.machine for server in servers}) > 1:
@@ -91,6 +96,15 @@ def _levers(servers: Sequence[DeployedServer]) -> list[str]:
                 f"{name} {value} was used, and these settings do not have it: Ollama has no variable for it."
             )
     return remarks
+
+
+def _sharing(candidate: CandidateSummary) -> list[tuple[str, list[str]]]:
+    """Return the accelerators on which several servers stand, with the servers."""
+    by_device: dict[tuple[str, str], list[str]] = {}
+    for use in candidate.servers:
+        if use.accelerator:
+            by_device.setdefault((use.machine, use.accelerator), []).append(use.server)
+    return [(device, names) for (_, device), names in by_device.items() if len(names) > 1]
 
 
 def _ordering(servers: Sequence[DeployedServer]) -> list[str]:

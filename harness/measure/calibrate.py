@@ -11,13 +11,14 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from harness import __version__
+from harness.core.device import on_accelerator, share_on_cpu
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
 from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
 from harness.measure.loads import TIMES, measure_load
-from harness.measure.machine import machine_name
+from harness.measure.machine import machine_facts, machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
@@ -234,6 +235,8 @@ def _profile(
         known["contention_replicates"] = {"2": contention.replicates}
     if len(done) > 1 and done[0].in_turns == len(done):
         known["in_turns"] = True
+    if on_accelerator(server.details):
+        known["accelerator"] = machine_facts().get("accelerator", "an accelerator")
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
     separate = Profile(
@@ -280,7 +283,13 @@ def _notes(done: Sequence[_Calibrated], contention: Contention | None, together:
     seen = [(_label(one), one.experiment) for one in done]
     if together is not None:
         seen.append(("Two servers side by side", together))
+    spilled = [(_label(one), share) for one in done if (share := share_on_cpu(one.up.server.details))]
     notes = [
+        f"{label}: layers on the CPU: {percent(share)} of the model did not fit onto the accelerator, so its times are "
+        "those of the cores. Calibrate with fewer slots or a smaller context."
+        for label, share in spilled
+    ]
+    notes += [
         f"{label}: the machine changed speed meanwhile; one and the same call took {seconds(e.first_s)} at the "
         f"beginning and {seconds(e.last_s)} at the end ({e.drift:+.0%}, bound {percent(DRIFT_BOUND)}). "
         "Calibrate again on a quiet machine."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.servers.accelerator import accelerators, accelerators_text
 from harness.servers.machine import cores, memory
 from harness.units import count, size
 
@@ -17,10 +18,11 @@ PACKAGES = ("langchain-ollama", "ollama", "httpx", "xllamacpp", "asyncio-throttl
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return processor, cores, memory, operating system and the versions that matter. No host name."""
+    """Return processor, cores, accelerators, memory, operating system and the versions that matter. No host name."""
     return {
         "cpu": _cpu(),
         "cores": cores(),
+        **({"accelerator": accelerators_text(devices)} if (devices := accelerators()) else {}),
         "memory_bytes": memory().total_bytes or None,
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

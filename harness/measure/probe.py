@@ -13,6 +13,7 @@ from statistics import median
 from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
+from harness.core.device import share_on_cpu
 from harness.core.draws import integer
 from harness.core.engine import Engine
 from harness.core.events import Call
@@ -138,4 +139,5 @@ async def measure_levels(
     progress.trials(())
     medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
     server = endpoint.server
-    return Levels(name, server.slots_asked, slots, medians, origin_of([server]), server.model, server.version)
+    origin, on_cpu = origin_of([server]), share_on_cpu(server.details)
+    return Levels(name, server.slots_asked, slots, medians, origin, server.model, server.version, on_cpu)

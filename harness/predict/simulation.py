@@ -204,6 +204,8 @@ def _facts(profile: Profile, name: str, spec: ServerSpec) -> ServerFacts:
         details["context_tokens"] = spec.known_context
     if str(spec.slots) not in profile.family(spec.engine_threads):
         details["extrapolated"] = 1
+    if profile.accelerator is not None:
+        details["accelerator"] = profile.accelerator
     if spec.engine_threads == "half":
         known = [setting.threads for setting in (profile.half or {}).values() if setting.threads is not None]
         if known:

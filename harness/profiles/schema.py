@@ -245,6 +245,10 @@ class Profile(ProfilePart):
     source: Text = Field(description="Who measured, how, and what was fitted.")
     date: Text | None = Field(description="When it was measured.")
     machine: Text = Field(description="The machine.")
+    accelerator: Text | None = Field(
+        default=None,
+        description="What the model is on, where that is no processor: a GPU has no half of the cores; null = none.",
+    )
     engine: Text = Field(description="The engine and its version.")
     model: Text = Field(description="The model that was served.")
     model_id: Text | None = Field(
@@ -307,12 +311,15 @@ class Profile(ProfilePart):
         return tuple(sorted(int(key) for key in self.slots))
 
     def family(self, threads: int | Literal["half"] | None) -> Mapping[str, SlotSetting]:
-        """Return the settings of servers with this many threads (as in a workload); empty where it has none."""
+        """Return the settings of servers with this many threads (as in a workload); empty where it has none.
+
+        On an accelerator threads change nothing.
+        """
         half = self.half or {}
+        if threads is None or (self.accelerator is not None and self.half is None):
+            return self.slots
         if threads == "half":
             return half
-        if threads is None:
-            return self.slots
         for family in (self.slots, half):
             if any(setting.threads == threads for setting in family.values()):
                 return family

@@ -217,7 +217,8 @@ def uses_of(space: Space, analysis: Analysis, names: Sequence[str]) -> tuple[Pat
         groups = [mine] if pools else [[queue] for queue in mine]
         for queue, *others in groups:
             spec = space.loaded.servers[queue.server]
-            threads = str(spec.engine_threads or "")
+            on_cores = not any(use.accelerator for use in analysis.by_name[name].servers if use.server == queue.server)
+            threads = str(spec.engine_threads or "") if on_cores else ""
             names_of = (queue.server, *(other.server for other in others))
             machines = tuple(space.loaded.servers[server].machine for server in names_of)
             uses.append(

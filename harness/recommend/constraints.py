@@ -16,6 +16,7 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, MemorySource, Room
+from harness.servers.accelerator import accelerators, free_bytes
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
 from harness.servers.models import BUILTIN, fetched
@@ -42,6 +43,8 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
         limit_bytes: what there is, where it is given.
     """
     limit, limit_source = _room(profile, limit_bytes)
+    unknown = MemorySource("unknown", profile.name, spec.model)
+    need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
     if (path := _model_file(spec)) is not None:
         try:
             header = read_gguf(path)
@@ -49,18 +52,28 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
             header = None  # the server will say what is wrong with it
         if header is not None and header.kv_bytes_per_token:
             source = MemorySource("header")
-            return MemoryNeed(header.file_bytes, header.kv_bytes_per_token, limit, source, limit_source)
+            return need._replace(weights_bytes=header.file_bytes, token_bytes=header.kv_bytes_per_token, source=source)
     known = profile.memory
     if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
+        source = MemorySource("profile", profile.name)
         per_token = known.slot_bytes / known.context_tokens
-        return MemoryNeed(known.model_bytes, per_token, limit, MemorySource("profile", profile.name), limit_source)
-    return MemoryNeed(None, None, limit, MemorySource("unknown", profile.name, spec.model), limit_source)
+        return need._replace(weights_bytes=known.model_bytes, token_bytes=per_token, source=source)
+    return need
 
 
 def _room(profile: Profile, limit_bytes: int | None) -> Room:
-    """Return what memory the machine of a profile has: what is given, or what is free where that is this machine."""
+    """Return what memory the machine of a profile has: what is given, or what is free where that is this machine.
+
+    Where the profile is of an accelerator it is that one's: what does not fit there is computed on the CPU.
+    """
+    device = profile.accelerator or ""
     if limit_bytes is not None:
-        return Room(limit_bytes, LimitSource("given"))
+        return Room(limit_bytes, LimitSource("given", accelerator=device))
+    if device:
+        free = free_bytes(accelerators()) if profile.machine == machine_name() else None
+        if free is not None:
+            return Room(free, LimitSource("free", accelerator=device))
+        return Room(None, LimitSource("unknown", profile.name, accelerator=device))
     here = memory()
     if profile.machine == machine_name() and here.available_bytes:
         return Room(here.available_bytes, LimitSource("free"))
@@ -82,7 +95,13 @@ def rooms_of(loaded: Loaded, profiles: Profiles, limit_bytes: int | None = None)
         spec = loaded.workload.machines.get(machine)
         told = None if spec is None else spec.memory_bytes
         known = _room(profiles.on(machine).first, limit_bytes)
-        rooms[machine] = known if told is None else Room(told, LimitSource("file", machine=machine))
+        rooms[machine] = (
+            known
+            if told is None
+            else Room(
+                told, LimitSource("file", machine=machine, accelerator=profiles.on(machine).first.accelerator or "")
+            )
+        )
     return rooms
 
 

@@ -73,6 +73,7 @@ class LimitSource(NamedTuple):
     kind: Literal["given", "free", "unknown", "file"]
     profile: str = ""  # `unknown`: of another machine
     machine: str = ""  # `file`: whose `memory` the workload says
+    accelerator: str = ""  # whose memory it is; "": main memory
 
 
 class Room(NamedTuple):
@@ -102,6 +103,7 @@ class MemoryNeed(NamedTuple):
     limit_source: LimitSource
     others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
     rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
+    prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
 
     @property
     def known(self) -> bool:
@@ -126,6 +128,12 @@ class MemoryNeed(NamedTuple):
             if needed is not None and limit is not None and needed > limit:
                 return TooMuch(limit, source)
         return None
+
+    def left_beside(self, servers: int) -> int | None:
+        """Return what so many servers of one model leave for the context of their slots; None where it is not known."""
+        if self.limit_bytes is None or self.weights_bytes is None:
+            return None
+        return max(0, self.limit_bytes - round(servers * self.weights_bytes * SPARE))
 
     def room(self, machine: str | None) -> Room:
         """Return what there is on a machine."""
@@ -249,20 +257,9 @@ class NotTried(NamedTuple):
 
 
 Excluded = (
-    ShortContext
-    | LessContext
-    | DoNotFit
-    | NoTwoServers
-    | FixedSlots
-    | NotInProfile
-    | OneServerForBoth
-    | TwoSchedulings
-    | OneEach
-    | SameMachines
-    | MoreMachines
-    | OtherModel
-    | NotTried
-)
+    ShortContext | LessContext | DoNotFit | NoTwoServers | FixedSlots | NotInProfile | OneServerForBoth
+    | TwoSchedulings | OneEach | SameMachines | MoreMachines | OtherModel | NotTried
+)  # fmt: skip
 
 
 # --- the search -------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ LeversOf = Callable[[ServerSpec], Mapping[str, str]]  # what can be tried of a s
 def triable(spec: ServerSpec, profile: Profile, extrapolate: bool) -> dict[str, str]:
     """Return the levers that can be tried of a server that is started here, each with its other value.
 
-    Those whose effect the profile knows; what the file sets stays as it is.
+    Those whose effect the profile knows, and whose predicted effects were seen in measurements; what the file sets stays.
     """
     if spec.running:
         return {}
@@ -34,7 +34,8 @@ def triable(spec: ServerSpec, profile: Profile, extrapolate: bool) -> dict[str, 
         costs = compile_costs(profile, slots, threads=threads, given=given, extrapolate=extrapolate).costs
     except UserError:  # it cannot be predicted at all, which is said where it is tried
         return {}
-    return {name: value for name, value in known_levers(profile, costs).items() if name not in spec.levers}
+    known = known_levers(profile, costs)
+    return {name: value for name, value in known.items() if name not in spec.levers and LEVERS[name].searched}
 
 
 def not_tried(spec: ServerSpec, profile: Profile, tried: set[str]) -> NotTried | None:

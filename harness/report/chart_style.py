@@ -20,12 +20,10 @@ from harness.units import seconds
 __all__ = [
     "NARROW",
     "WIDE",
-    "Drawing",
     "Layout",
     "Rows",
     "colour_of",
     "dash_of",
-    "drawn",
     "goal_rules",
     "kinds_colour",
     "narrow_axis",
@@ -67,18 +65,6 @@ _AXIS = 34  # of a narrow panel's vertical axis, labels alone
 _FAR = 1.5  # a goal further than this from every value would press them together; it is said instead
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4])
 _GOAL = "#555555"
-
-
-class Drawing(NamedTuple):
-    """One chart as SVG, twice."""
-
-    wide: str
-    narrow: str
-
-
-def drawn(wide: Mapping[str, alt.TopLevelMixin], narrow: Mapping[str, alt.TopLevelMixin]) -> dict[str, Drawing]:
-    """Draw charts; both mappings have the same names."""
-    return {name: Drawing(to_svg(chart), to_svg(narrow[name])) for name, chart in wide.items()}
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:

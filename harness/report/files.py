@@ -6,9 +6,7 @@ from pathlib import Path
 
 from harness.analysis.details import details
 from harness.analysis.model import Analysis
-from harness.report.chart_style import NARROW, WIDE, drawn, to_png
-from harness.report.charts import charts_of
-from harness.report.detail_charts import detail_charts
+from harness.report.drawing import drawings_of, png_of
 from harness.report.html import html_report
 from harness.report.markdown import markdown_report
 from harness.report.score_file import read_score
@@ -40,16 +38,12 @@ def write_report(folder: Path, analysis: Analysis, run: Run) -> None:
     write_text(folder, "summary.json", summary_text(analysis))
     more = details(run, analysis)
     score = read_score(folder)
-    made, narrow = (
-        charts_of(analysis, layout) | detail_charts(analysis, more, score.rows if score else (), layout)
-        for layout in (WIDE, NARROW)
-    )
-    charts = {name: made[name] for name in TITLES if name in made}
-    write_text(
-        folder, "report.md", markdown_report(analysis, [(f"charts/{name}.svg", TITLES[name]) for name in charts])
-    )
-    drawings = drawn(charts, narrow)
-    write_text(folder, "report.html", html_report(analysis, more, drawings, score))
-    for name, drawing in drawings.items():
+    drawings = drawings_of(analysis, more, score.rows if score else ())
+    charts = {name: drawings.made[name] for name in TITLES if name in drawings.made}
+    listed = [(f"charts/{name}.svg", TITLES[name]) for name in charts]
+    write_text(folder, "report.md", markdown_report(analysis, listed, drawings.lacking))
+    write_text(folder, "report.html", html_report(analysis, more, drawings._replace(made=charts), score))
+    for name, drawing in charts.items():
         write_text(folder, f"charts/{name}.svg", drawing.wide)
-        write_bytes(folder, f"charts/{name}.png", to_png(drawing.wide))
+        if (png := png_of(drawing)) is not None:
+            write_bytes(folder, f"charts/{name}.png", png)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -12,7 +11,7 @@ from harness.analysis.model import Analysis, CandidateSummary
 from harness.core.levers import levers_said
 from harness.report.bars import KINDS, parts_text
 from harness.report.cells import cell_of
-from harness.report.chart_style import Drawing
+from harness.report.drawing import Drawings
 from harness.report.graph_svg import graph_svg
 from harness.report.page import page, script_data
 from harness.report.page_data import timeline_data
@@ -25,10 +24,8 @@ from harness.wording.said import said
 __all__ = ["html_report", "report_page"]
 
 
-def html_report(
-    analysis: Analysis, details: Details, charts: Mapping[str, Drawing], score: SavedScore | None = None
-) -> str:
-    """Return the page. `charts` are drawings by name, as `charts_of` and `detail_charts` name them."""
+def html_report(analysis: Analysis, details: Details, charts: Drawings, score: SavedScore | None = None) -> str:
+    """Return the page. `charts` are named as `charts_of` and `detail_charts` name them."""
     return report_page("report.html.j2", analysis, details, charts, score, answer=run_answer(analysis))
 
 
@@ -36,7 +33,7 @@ def report_page(
     template: str,
     analysis: Analysis,
     details: Details,
-    charts: Mapping[str, Drawing],
+    charts: Drawings,
     score: SavedScore | None,
     **values: Any,
 ) -> str:
@@ -48,6 +45,7 @@ def report_page(
     node_kinds = [kind for kind in KINDS if any(getattr(node_time.parts, kind.field) for node_time in details.nodes)]
     known = {
         **analysis._asdict(),
+        "lacking_charts": charts.lacking,
         "origin": analysis.run.origin,
         "title": f"{analysis.run.workload}: how to run it",
         "said": said(analysis),
@@ -81,7 +79,7 @@ def report_page(
         "time": lambda found: cell_of(found, seconds),
         "rate": lambda found: cell_of(found, "{:.1f}".format),
     }
-    return page(template, charts, filters, **(known | values))
+    return page(template, charts.made, filters, **(known | values))
 
 
 def _servers(candidate: CandidateSummary) -> list[str]:

@@ -27,8 +27,8 @@ class _Raw(str):
     """Text that is Markdown already."""
 
 
-def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) -> str:
-    """Return report.md. `charts` are (path relative to the report, title)."""
+def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = (), lacking: str = "") -> str:
+    """Return report.md. `charts` are (path relative to the report, title); `lacking` says why others are missing."""
     # The template is ours and its output is Markdown, not HTML; `finalize` escapes every expression for that.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, finalize=_finalize, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
@@ -67,6 +67,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = ()) 
             if candidate.name in shown and summary.median_path is not None and len(summary.median_path.steps) > 1
         ],
         charts=charts,
+        lacking_charts=lacking,
         titles={name: kind.title for name, kind in SETTINGS.items()},
         repeats_text=f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",
     )

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.report.chart_style import Drawing
+from harness.report.drawing import Drawing
 from harness.report.text import plain
 from harness.units import UNIT, percent, seconds
 from harness.wording.figures import fact_text

@@ -5,13 +5,10 @@ from __future__ import annotations
 from harness.analysis.details import details
 from harness.predict.score import score as score_of
 from harness.recommend.model import Recommendation
-from harness.report.chart_style import NARROW, WIDE, drawn
-from harness.report.charts import charts_of
-from harness.report.detail_charts import detail_charts
+from harness.report.drawing import drawings_of
 from harness.report.html import report_page
 from harness.report.recommendation import sections_of
 from harness.report.score_file import SavedScore
-from harness.report.search_charts import search_charts
 from harness.runs.model import Run
 from harness.wording.recommendations import recommended
 from harness.wording.search_answer import search_answer
@@ -39,18 +36,14 @@ def html_recommendation(found: Recommendation, predicted: Run, measured: Run | N
         rows = tuple(row for row in rows if row.measured > 0)
         score = SavedScore(found.profile, "forecast", rows, ())
     more, text = details(run, analysis), recommended(found)
-    wide, narrow = (
-        charts_of(analysis, layout)
-        | detail_charts(analysis, more, score.rows if score else (), layout)
-        | search_charts(found, layout)
-        for layout in (WIDE, NARROW)
-    )
-    wide.pop("trade", None)  # the front shows the same paths, of every candidate that was looked at
+    drawings = drawings_of(analysis, more, score.rows if score else (), found)
+    # The front shows the same paths as "trade", of every candidate that was looked at.
+    made = {name: drawing for name, drawing in drawings.made.items() if name != "trade"}
     return report_page(
         "recommendation.html.j2",
         analysis,
         more,
-        drawn(wide, narrow),
+        drawings._replace(made=made),
         score,
         answer=search_answer(found, command or _COMMAND),
         run=analysis.run._replace(command=command or _COMMAND),

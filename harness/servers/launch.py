@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from harness.core.device import share_on_cpu
 from harness.servers import llamacpp, models, ollama, simulated
 from harness.servers.spec import Around, Client, Connect, Launch, Launched, RunningServer, Say
+from harness.units import count
 from harness.workload.schema import ServerSpec
 
 __all__ = ["KINDS", "launched"]
@@ -55,4 +57,9 @@ async def launched(
     """
     around = Around(say, connect, progress, host, port, patience_s, near, played or {}, tuple(asked))
     async with KINDS[spec.kind](name, spec, around) as up:
+        if share := share_on_cpu(up.server.details):
+            say(
+                f"{name}: layers on the CPU: {share:.0%} of its model did not fit onto the accelerator beside the "
+                f"cache of {count(spec.slots, 'slot')}; give it fewer slots or a smaller context"
+            )
         yield up

@@ -14,7 +14,7 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
-__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "normal_url", "only_model"]
+__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "models_at", "normal_url", "only_model"]
 
 ASK_S = 10.0
 LOAD_S = 600.0
@@ -66,6 +66,18 @@ def _why_none(shown: str, error: httpx.HTTPError) -> str:
     return f"nothing answers at {shown} ({error}): start it with `ollama serve`, or fix the URL"
 
 
+async def models_at(url: str) -> list[str]:
+    """Return the models of a running server; nothing else is asked of it.
+
+    Raises:
+        UserError: that is no URL.
+        ServerFailure: it does not answer, or not as Ollama does.
+    """
+    base = normal_url("URL", url)
+    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
+        return _models(await ask("", base, client, "/api/tags"))
+
+
 async def only_model(url: str) -> str:
     """Return the model of a running server that has one; nothing else is asked of it.
 
@@ -73,12 +85,10 @@ async def only_model(url: str) -> str:
         UserError: it has none, or several: the message lists them.
         ServerFailure: it does not answer, or not as Ollama does.
     """
-    base = normal_url("URL", url)
-    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
-        have = _models(await ask("", base, client, "/api/tags"))
+    have = await models_at(url)
     if len(have) == 1:
         return have[0]
-    shown = units.safe_url(base)
+    shown = units.safe_url(normal_url("URL", url))
     if not have:
         raise UserError(f"{shown} has no models; fetch one with: ollama pull NAME")
     raise UserError(f"{shown} has {len(have)} models: {_listed(have)}. Choose one with --model")

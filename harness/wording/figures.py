@@ -85,9 +85,9 @@ def fact_text(key: str, value: object) -> str:
 
 
 def machine_text(run: RunHead) -> str:
-    """Name the processor and its cores, as far as they are known."""
+    """Name the accelerator, the processor and its cores, as far as they are known."""
     machine = dict(run.machine)
-    facts = [str(machine["cpu"])] if "cpu" in machine else []
+    facts = [str(machine[key]) for key in ("accelerator", "cpu") if key in machine]
     if isinstance(cores := machine.get("cores"), int):
         facts.append(count(cores, "core"))
     return ", ".join(facts)

@@ -9,6 +9,7 @@ from harness.analysis.statistics import EQUIVALENCE
 from harness.units import count, rate, seconds
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
 from harness.wording.ratios import percent_more
+from harness.wording.warnings import layers_text
 
 __all__ = ["levels_answer", "useful_level"]
 
@@ -21,8 +22,9 @@ def levels_answer(found: Sequence[Levels], machine: str = "", rounds: int = 1) -
         machine: that they stand on, in words; "": not known.
         rounds: how often each level was measured.
     """
-    best = max(found, key=lambda one: useful_level(one).aggregate_tokens_per_s)
-    simplest = found[0]
+    whole = [one for one in found if not one.cpu_share] or found  # layers on the CPU are never recommended
+    best = max(whole, key=lambda one: useful_level(one).aggregate_tokens_per_s)
+    simplest = whole[0]
     equal = _rate(best) <= EQUIVALENCE * _rate(simplest)
     chosen = simplest if equal else best
     models = dict.fromkeys(one.model for one in found if one.model)
@@ -130,6 +132,9 @@ def _how_sure(chosen: Levels, rounds: int) -> Iterator[str]:
 
 
 def _warnings(found: Sequence[Levels]) -> Iterator[str]:
+    for one in found:
+        if one.cpu_share:
+            yield layers_text(one.label, one.cpu_share)
     for one in found:
         if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
             yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} requested."

@@ -11,6 +11,7 @@ from harness.analysis.facts import (
     GivenUp,
     InterruptedTrials,
     LateClient,
+    LayersOnCpu,
     LoadedMidRun,
     LostRecords,
     MeasuredUntil,
@@ -25,7 +26,8 @@ from harness.analysis.facts import (
     UnknownQueue,
     WaitedForModels,
 )
-from harness.units import count, percent, safe_url, seconds
+from harness.units import count, percent, safe_url, seconds, size
+from harness.wording.figures import quoted
 from harness.wording.questions import until_text
 
 __all__ = ["notice_text"]
@@ -74,6 +76,15 @@ def notice_text(notice: Notice) -> str:
             return (
                 f"The client could not always keep up: its event loop was late ({worst}; 99th percentile; "
                 f"{seconds(limit_s)} is the limit). The delay is part of the times."
+            )
+        case LayersOnCpu(server, size_bytes, vram_bytes, candidates, passed_over):
+            over = f" {quoted(candidates)} {'is' if len(candidates) == 1 else 'are'} passed over for that."
+            return (
+                f"Layers on the CPU: of the {size(size_bytes)} that the model and the cache of all slots of {server} "
+                f"take, {size(size_bytes - vram_bytes)} ({percent(notice.share)}) did not fit onto the accelerator. "
+                "The cores compute those layers in every step, many times slower. Give it fewer slots, a smaller "
+                "context_tokens, a KV cache of 8 bits (OLLAMA_KV_CACHE_TYPE=q8_0) or a smaller model."
+                + (over if passed_over and candidates else "")
             )
         case BusyMachine(disturbed, trials, cores):
             where = ", ".join(f"{n} of {name}" for name, n in disturbed)

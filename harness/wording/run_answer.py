@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 
 from harness.analysis.facts import LostRecords, Partial
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
@@ -22,6 +22,7 @@ from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.to_do import file_of, to_do
+from harness.wording.verdicts import spilled
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
@@ -132,8 +133,12 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield "It is within 5 % of the fastest on both paths."
     elif kind == "same" and len(analysis.candidates) > 1:
         yield "It is the choice on both paths."
-    if lost := dict.fromkeys(name for verdict in paths for name in verdict.passed_over):
-        yield f"Jobs failed under {quoted(tuple(lost))}, so {'it is' if len(lost) == 1 else 'they are'} excluded."
+    over = [(name, verdict.pipelines) for verdict in paths for name in verdict.passed_over]
+    if on_cpu := dict.fromkeys(name for name, mine in over if spilled(analysis.by_name[name], mine)):
+        has = "has" if len(on_cpu) == 1 else "have"
+        yield f"{_sentence(quoted(tuple(on_cpu)))} {has} layers on the CPU, so {_it(on_cpu)} excluded."
+    if lost := dict.fromkeys(name for name, _ in over if name not in on_cpu):
+        yield f"Jobs failed under {quoted(tuple(lost))}, so {_it(lost)} excluded."
     if analysis.gains is not None:
         yield from _gains(analysis)
         return
@@ -143,6 +148,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     # What is gained comes before what it costs.
     for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
         yield _against(analysis, name, other.candidate, path, found)
+
+
+def _it(names: Sized) -> str:
+    return "it is" if len(names) == 1 else "they are"
 
 
 def _meets(candidate: CandidateSummary) -> bool:
@@ -180,7 +189,7 @@ def _gains(analysis: Analysis) -> Iterator[str]:
     grouped: dict[str, list[str]] = {}
     for level, best in analysis.gains.levels:
         if best.ratio < 1 and best.relation == "better":
-            said = f'less time with "{best.candidate}" than with "{best.against}" ({_percent_less(best.ratio)})'
+            said = f'less time with "{best.candidate}" than with "{best.against}" ({(1 - best.ratio) * 100:.0f} % less)'
         elif best.ratio < 1 and best.relation == "unresolved":
             said = f'no measurable difference between "{best.candidate}" and "{best.against}"'
         else:
@@ -188,10 +197,6 @@ def _gains(analysis: Analysis) -> Iterator[str]:
         grouped.setdefault(said, []).append(level)
     for said, levels in grouped.items():
         yield f"{listed(levels)}: {said}."
-
-
-def _percent_less(ratio: float) -> str:
-    return f"{(1 - ratio) * 100:.0f} % less"
 
 
 def _contrast(analysis: Analysis, name: str) -> Alternative | None:

@@ -159,7 +159,8 @@ def _them(names: Sequence[str]) -> str:
 
 
 def _too_much(why: TooMuch) -> str:
-    return f"more memory than the {size(why.limit_bytes)} that {limit_text(why.source)}"
+    layers = "; layers would be computed on the CPU, which is many times slower" if why.source.accelerator else ""
+    return f"more memory than the {size(why.limit_bytes)} that {limit_text(why.source)}{layers}"
 
 
 def limit_text(source: LimitSource) -> str:
@@ -168,7 +169,7 @@ def limit_text(source: LimitSource) -> str:
         case "given":
             return "is given (--memory)"
         case "free":
-            return "is free on this machine"
+            return f"is free on {source.accelerator or 'this machine'}"
         case "file":
             return f"{source.machine} has"
         case _:
@@ -177,7 +178,29 @@ def limit_text(source: LimitSource) -> str:
 
 def memory_text(need: MemoryNeed, longest: LongestCall | None) -> str:
     """Say what servers take and what there is, of each model, and what slots of less context would save."""
-    return " ".join(filter(None, (_need(need), room_text(longest, need) if longest else "")))
+    texts = (_need(need), _beside(need), _prompt_cache(need), room_text(longest, need) if longest else "")
+    return " ".join(filter(None, texts))
+
+
+def _beside(need: MemoryNeed) -> str:
+    """Say what a second server leaves of an accelerator's memory; "" where that is no accelerator, or not known."""
+    left, first = need.left_beside(2), need.left_beside(1)
+    if not need.limit_source.accelerator or need.rooms or left is None or first is None:
+        return ""
+    second = f"and {size(left)} beside those of two" if left else "and there is no room for a second server"
+    return (
+        f"The context of all slots has {size(first)} of {need.limit_source.accelerator} beside the weights of one "
+        f"server, {second}. What does not fit is computed on the CPU."
+    )
+
+
+def _prompt_cache(need: MemoryNeed) -> str:
+    if not need.prompt_cache_bytes:
+        return ""
+    return (
+        f"Besides, the engine of each server keeps up to {size(need.prompt_cache_bytes)} of earlier prompts in main "
+        "memory (LLAMA_ARG_CACHE_RAM=0 turns that off)."
+    )
 
 
 def _need(need: MemoryNeed) -> str:

@@ -8,6 +8,7 @@ from harness.analysis.sweep import Sweep, SweepRow, saturation
 from harness.units import count, seconds, size
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
 from harness.wording.sweeps import signed, sweep_sentences
+from harness.wording.warnings import layers_text
 
 __all__ = ["sweep_answer"]
 
@@ -34,13 +35,25 @@ def sweep_answer(sweeps: Sequence[Sweep], machine: str = "") -> Answer:
         f"Interrupted: {sweep.model} was to be tried with more." for sweep in sweeps if sweep.ended == "interrupted"
     )
     shown = tuple(one for one in parts if one.lines)
-    return Answer(cut, _headline(known), tuple(text for text in basis if text), _table(known), shown)
+    return Answer(
+        (*_layers(known), *cut), _headline(known), tuple(text for text in basis if text), _table(known), shown
+    )
 
 
 def _best(sweep: Sweep) -> SweepRow:
-    """Return the row to take: where throughput saturates, else the one with most."""
-    found = saturation(sweep)
-    return found or max(sweep.measured, key=lambda row: row.throughput.value if row.throughput else 0.0)
+    """Return the row to take: where throughput saturates, else the one with most; none with layers on the CPU."""
+    found, whole = saturation(sweep), [row for row in sweep.measured if not row.cpu_share]
+    if found is not None and (not whole or found in whole):
+        return found
+    return max(whole or sweep.measured, key=lambda row: row.throughput.value if row.throughput else 0.0)
+
+
+def _layers(known: Sequence[Sweep]) -> Iterator[str]:
+    """Say from how many slots on layers are on the CPU: more slots x context than the accelerator holds."""
+    for sweep in known:
+        if found := next((row for row in sweep.measured if row.cpu_share), None):
+            what = count(found.slots, "slot") if sweep.varied == "slots" else sweep.model
+            yield layers_text(f"{sweep.model}, {what}" if sweep.varied == "slots" else what, found.cpu_share)
 
 
 def _headline(known: Sequence[Sweep]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from harness.analysis.model import Analysis, CandidateSummary, PathVerdict, PipelineSummary
 from harness.analysis.statistics import P95_NEEDS, Comparison
@@ -16,7 +16,7 @@ from harness.wording.nobody import none_sentences
 from harness.wording.ratios import Subject, between, than
 from harness.wording.sequels import sequel_answers, sequels_text
 
-__all__ = ["choice_sentences", "path_headline", "path_sentences", "time_for"]
+__all__ = ["choice_sentences", "path_headline", "path_sentences", "spilled", "time_for"]
 
 _LONG = 200  # characters of how a path is run: lines are broken where they are shown
 
@@ -47,13 +47,24 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     sentences += [text for summary in mine if (text := _numbers(summary, verdict.path))]
     sentences += _against_the_fastest(verdict)
     if verdict.passed_over:
-        sentences.append(f"Excluded, because jobs failed or none ended: {quoted(verdict.passed_over)}.")
+        on_cpu = tuple(name for name in verdict.passed_over if spilled(by_name[name], verdict.pipelines))
+        failed = tuple(name for name in verdict.passed_over if name not in on_cpu)
+        if failed:
+            sentences.append(f"Excluded, because jobs failed or none ended: {quoted(failed)}.")
+        if on_cpu:
+            sentences.append(f"Excluded, because layers of a model are on the CPU: {quoted(on_cpu)}.")
     if needed := _would_resolve(analysis, verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
     sentences += [_elsewhere(verdict, other) for other in analysis.paths if other.path != verdict.path]
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
+
+
+def spilled(candidate: CandidateSummary, pipelines: Collection[str]) -> bool:
+    """Whether layers on the CPU are all that is wrong with a candidate that is passed over."""
+    mine = [summary for summary in candidate.pipelines if summary.pipeline in pipelines]
+    return candidate.on_cpu and all(summary.time is not None and not summary.jobs_failed for summary in mine)
 
 
 def choice_sentences(analysis: Analysis) -> tuple[str, ...]:

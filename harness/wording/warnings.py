@@ -10,6 +10,7 @@ from harness.analysis.facts import (
     Failures,
     InterruptedTrials,
     LateClient,
+    LayersOnCpu,
     LoadedMidRun,
     LostRecords,
     MeasuredUntil,
@@ -27,15 +28,20 @@ from harness.runs.model import Note
 from harness.units import count, percent, seconds
 from harness.wording.figures import quoted
 
-__all__ = ["warnings_of"]
+__all__ = ["layers_text", "warnings_of"]
 
 # What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
 _SERIOUS = frozenset(
     {
         *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("records", "run", "too long"),
+        *("records", "run", "skipped", "too long"),
     }
 )
+
+
+def layers_text(server: str, share: float) -> str:
+    """Say that some layers of a server's model are on the CPU beside an accelerator, in a line."""
+    return f"Layers on the CPU: {percent(share)} of {server}'s model did not fit (slow)."
 
 
 def warnings_of(analysis: Analysis) -> tuple[str, ...]:
@@ -45,6 +51,8 @@ def warnings_of(analysis: Analysis) -> tuple[str, ...]:
 
 def _warnings(analysis: Analysis) -> Iterator[str]:
     run = analysis.run
+    for layers in (notice for notice in analysis.notices if isinstance(notice, LayersOnCpu)):
+        yield layers_text(layers.server, layers.share)
     if run.missing and any(candidate.repeats for candidate in analysis.candidates):
         were = "was" if len(run.missing) == 1 else "were"
         what = "could not be predicted" if run.origin == "predicted" else f"{were} not measured"
@@ -60,7 +68,7 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
     for notice in analysis.notices:
         # Notes of runs of older versions have no kind; those of predictions say what they rest on.
         of_before = notice.kind == "run" and run.origin != "measured"
-        if not isinstance(notice, Failures | Overload) and not of_before and (text := _brief(notice)):
+        if not isinstance(notice, Failures | LayersOnCpu | Overload) and not of_before and (text := _brief(notice)):
             yield text
 
 

@@ -61,6 +61,7 @@ class Loaded(NamedTuple):
     cards: Mapping[str, AgentSpec]  # the role cards that nodes name, by name
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
+    skipped: Mapping[str, tuple[str, ...]] = {}  # candidates left out, with their servers that have no address
 
     @property
     def known_servers(self) -> dict[str, ServerSpec]:
@@ -201,6 +202,7 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
         cards={agent.name: agent.spec for agent in resolved.values() if agent.is_card},
         models=chosen.models,
         policies=policies,
+        skipped=chosen.skipped,
     )
 
 

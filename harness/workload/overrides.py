@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from harness.core.plan import Plan
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
@@ -23,17 +25,25 @@ class Overrides(NamedTuple):
     scale: float | None = None  # multiplies `jobs` wherever a pipeline has a number (at_s and trace stay)
     seed: int | None = None
     only: tuple[str, ...] = ()  # candidates to keep, by name
+    server_models: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; what some of `server_urls` have instead of the workload's
+    measured: Mapping[str, ServerSpec] = {}  # servers as a run had them, which come before those of the file
 
 
 def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD) -> Workload:
     """Return the workload with the overrides in it; a UserError names the flag. See also `override_plans`."""
     changes: dict[str, Any] = {}
+    servers = {name: _as_measured(spec, asked.measured.get(name)) for name, spec in workload.servers.items()}
+    if servers != workload.servers:
+        changes["servers"] = servers
     if asked.engine is not None or asked.model is not None:
-        changes["servers"] = {name: engine_of(spec, asked) for name, spec in workload.servers.items()}
+        changes["servers"] = {name: engine_of(spec, asked) for name, spec in servers.items()}
     if asked.server_urls:
         servers = changes.get("servers", dict(workload.servers))
         urls = {name: url for name, url in asked.server_urls.items() if name in servers}
-        changes["servers"] = servers | {name: at_url(name, servers[name], url) for name, url in urls.items()}
+        models = asked.server_models
+        changes["servers"] = servers | {
+            name: at_url(name, servers[name], url, models.get(name)) for name, url in urls.items()
+        }
     measure = {key: value for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup)) if value is not None}
     if measure:
         if not 1 <= measure.get("repeats", 1) <= 1000:
@@ -76,18 +86,27 @@ def engine_of(spec: ServerSpec, asked: Overrides) -> ServerSpec:
     return engine.model_validate({**shared, "kind": asked.engine, "model": model})
 
 
-def at_url(name: str, spec: ServerSpec, url: str) -> ServerSpec:
-    """Return the server as a running Ollama at `url`, with the slots and the model that the file gives it."""
+def _as_measured(spec: ServerSpec, measured: ServerSpec | None) -> ServerSpec:
+    """Return a server as a run had it; one that is simulated stays, as its profile is named from the file's folder."""
+    return spec if measured is None or spec.simulated or measured.simulated else measured
+
+
+def at_url(name: str, spec: ServerSpec, url: str, model: str | None = None) -> ServerSpec:
+    """Return the server as a running Ollama at `url`, with the slots of the file, and its model unless given."""
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
         raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
     keep = spec.model_dump(
         include={"slots", "context_tokens", "batch_tokens", "starts_per_s", "machine"}, exclude_unset=True
     )
-    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": spec.model, "url": url})
+    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": model or spec.model, "url": url})
 
 
 def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
-    """Keep the candidates asked for, and put running servers in place of derived ones; names are checked."""
+    """Keep the candidates asked for, and put running servers in place of derived ones; names are checked.
+
+    Where running servers are named with a model of their own, candidates that need an embedded engine are left out: it
+    has other models.
+    """
     names = {**dict.fromkeys(workload.servers), **dict.fromkeys(found.servers)}
     for name in asked.server_urls:
         if name not in names:
@@ -96,15 +115,47 @@ def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
     for name in asked.only:
         if name not in candidates:
             raise UserError(f'--only: no candidate "{name}"{did_you_mean(name, candidates) or _there_is(candidates)}')
-    plans = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
+    chosen = tuple(plan for plan in found.plans if not asked.only or plan.name in asked.only)
+    skipped = _without_url(chosen, found.servers, asked)
+    plans = tuple(plan for plan in chosen if plan.name not in skipped)
     used = {queue.server for plan in plans for queue in plan.queues}
     servers = {
-        name: at_url(name, spec, asked.server_urls[name]) if name in asked.server_urls else spec
+        name: at_url(name, spec, asked.server_urls[name], asked.server_models.get(name))
+        if name in asked.server_urls
+        else spec
         for name, spec in found.servers.items()
         if name in used
     }
     derived = tuple(name for name in found.derived if name in servers)
-    return found._replace(servers=servers, plans=plans, derived=derived)
+    return found._replace(servers=servers, plans=plans, derived=derived, skipped=skipped)
+
+
+def _without_url(
+    plans: Sequence[Plan], servers: Mapping[str, ServerSpec], asked: Overrides
+) -> dict[str, tuple[str, ...]]:
+    """Return the candidates that cannot be tried on the running servers alone, with what they lack an address of."""
+    model = asked.model or next(iter(asked.server_models.values()), None)
+    if not asked.server_urls or model is None or asked.engine is not None:
+        return {}
+    lacking = {
+        plan.name: tuple(
+            queue.server
+            for queue in plan.queues
+            if queue.server not in asked.server_urls and servers[queue.server].embedded
+        )
+        for plan in plans
+    }
+    skipped = {name: without for name, without in lacking.items() if without}
+    if skipped and len(skipped) == len(plans):
+        every = dict.fromkeys(name for without in skipped.values() for name in without)
+        least = min(skipped, key=lambda name: len(skipped[name]))
+        urls = " ".join(f"--server {name}=URL" for name in skipped[least])
+        raise UserError(
+            f"--server: every candidate uses a server without a URL ({', '.join(every)}), where {model} is not. "
+            f"Name a URL for each, or for those of one candidate: {urls} --only {least}. To start them here on Ollama: "
+            f"--engine ollama --model {model}, without --server"
+        )
+    return skipped
 
 
 def _there_is(names: Any) -> str:

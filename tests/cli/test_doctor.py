@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from fake_ollama import FakeOllama
 from typer.testing import CliRunner
 
 from harness.app import doctor
 from harness.cli.doctor import doctor as command
-from harness.servers import machine
+from harness.servers import accelerator, machine
 from harness.servers.fronts import child
 
 
@@ -114,3 +115,22 @@ def test_a_variable_that_is_no_address(runner: CliRunner, monkeypatch: pytest.Mo
 @pytest.mark.skipif(shutil.which("ollama") is None, reason="no `ollama` binary on the PATH")
 def test_the_real_ollama() -> None:
     assert doctor._ollama().state == "ok"
+
+
+def test_accelerators_and_layers_on_the_cpu_are_named(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (accelerator.Accelerator("NVIDIA L4", 24_000_000_000, 20_000_000_000),)
+    monkeypatch.setattr(accelerator, "find_accelerators", lambda: found)
+    fake = FakeOllama(size_vram=60)
+    fake.loaded.append("m")
+    with fake.listening() as url:
+        monkeypatch.setenv("OLLAMA_HOST", url)
+        lines = {line["what"]: line for line in json.loads(runner.invoke(app(), ["--json"]).output)}
+    assert lines["accelerator"]["found"].startswith("NVIDIA L4, 20.0 GB of 24.0 GB free")
+    assert (lines["layers"]["state"], lines["layers"]["found"]) == ("warning", "layers on the CPU: 40 % of m")
+    assert lines["server"]["state"] == "ok"
+    assert "may fill 8.6 GB of it with earlier prompts" in lines["memory"]["found"]
+    whole = FakeOllama()
+    whole.loaded.append("m")
+    with whole.listening() as url:
+        monkeypatch.setenv("OLLAMA_HOST", url)
+        assert "layers" not in states(runner.invoke(app(), ["--json"]).output)

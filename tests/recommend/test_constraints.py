@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from recommend.workloads import MADE_UP, chat, loaded_of, on_paper, paper, talk
 
+from harness.measure.machine import machine_name
 from harness.predict.simulation import predict
 from harness.profiles.schema import MemoryUse
+from harness.recommend import constraints
 from harness.recommend.constraints import longest_call, longest_of, memory_of
-from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, TooMuch
-from harness.wording.searches import memory_text, room_text, too_long_text
-from harness.workload.schema import OllamaServer
+from harness.recommend.facts import DoNotFit, LimitSource, LongestCall, MemoryNeed, TooMuch
+from harness.servers.accelerator import Accelerator
+from harness.wording.searches import excluded_text, memory_text, room_text, too_long_text
+from harness.workload.schema import LlamaCppServer, OllamaServer
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
 
@@ -30,7 +34,11 @@ def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None
     assert memory.needed([SPEC]) is None
     assert memory.too_much([SPEC]) is None
     said = memory_text(memory, None)
-    assert said == 'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes.'
+    assert said == (
+        'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes. Besides, the '
+        "engine of each server keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that "
+        "off)."
+    )
 
 
 def test_from_the_profile(tmp_path: Path) -> None:
@@ -96,3 +104,38 @@ def test_the_longest_call_is_known_where_a_slot_would_refuse_it(tmp_path: Path) 
     found = longest_of(loaded._replace(servers=short), profile)
     assert found == longest._replace(context_tokens=40)
     assert not found.fits
+
+
+def test_an_accelerators_memory_is_the_limit_there(tmp_path: Path) -> None:
+    """What does not fit there is computed on the CPU: it is left out, in words that say so."""
+    known = MemoryUse(model_bytes=4_000_000_000, slot_bytes=100_000_000, context_tokens=1000)
+    profile = paper(tmp_path).model_copy(update={"memory": known, "accelerator": "NVIDIA L4"})
+    memory = memory_of(SPEC, profile, 8_000_000_000)
+    assert memory.limit_source == LimitSource("given", accelerator="NVIDIA L4")
+    assert memory.too_much([SPEC]) is None
+    why = memory.too_much([SPEC, SPEC])  # the weights twice
+    assert why is not None
+    said = excluded_text(DoNotFit(3, "candidate", why))
+    assert "8.0 GB that is given (--memory); layers would be computed on the CPU" in said
+    text = memory_text(memory, None)
+    assert "has 3.6 GB of NVIDIA L4 beside the weights of one server, and there is no room for a second server" in text
+    # Whatever it stands on, Ollama's engine fills main memory with prompts; the embedded one does not.
+    assert "up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off)" in text
+    embedded = LlamaCppServer(kind="llamacpp", model="gemma4")
+    assert "earlier prompts" not in memory_text(memory_of(embedded, profile, 8_000_000_000), None)
+    assert memory_of(SPEC, profile).limit_bytes is None  # of another machine: main memory here says nothing of it
+
+
+def test_what_is_free_on_the_accelerator_here_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (Accelerator("NVIDIA L4", 24_000_000_000, 20_000_000_000),)
+    monkeypatch.setattr(constraints, "accelerators", lambda: found)
+    here = {"machine": machine_name(), "accelerator": "NVIDIA L4"}
+    memory = memory_of(SPEC, paper(tmp_path).model_copy(update=here))
+    assert (memory.limit_bytes, memory.limit_source) == (20_000_000_000, LimitSource("free", accelerator="NVIDIA L4"))
+
+
+def test_an_accelerator_has_no_half_of_the_cores(tmp_path: Path) -> None:
+    profile = paper(tmp_path).model_copy(update={"half": None})
+    assert profile.family("half") == {} and profile.family(3) == {}
+    there = profile.model_copy(update={"accelerator": "NVIDIA L4"})
+    assert there.family("half") == there.family(3) == there.family(None) == there.slots

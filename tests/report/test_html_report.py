@@ -21,6 +21,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.details import details
 from harness.core.records import CallRecord
 from harness.predict.score import Score, ScoreRow
+from harness.report.drawing import Drawings
 from harness.report.files import write_report
 from harness.report.html import html_report
 from harness.report.page_data import FIELDS
@@ -127,7 +128,7 @@ def test_the_answer_comes_first_and_is_that_of_the_terminal() -> None:
     run = scenario({"serial": steady(16), "batched": steady(13)}, {"serial": steady(3), "batched": steady(2)})
     analysis = analyse(run)
     answer = run_answer(analysis)
-    text = html_report(analysis, details(run, analysis), {})
+    text = html_report(analysis, details(run, analysis), Drawings({}))
     assert text.index('<section class="answer"') < text.index("<nav")
     top = text.partition('<section class="answer"')[2].partition("</section>")[0]
     words = _Reader(top).text.replace("\u00a0", " ")
@@ -175,7 +176,7 @@ def test_a_hundred_thousand_calls_make_a_small_page() -> None:
     found = details(run, analysis)
     assert [(timeline.calls, timeline.shown) for timeline in found.timelines] == [(5000, 2000)] * 3
     assert {len(distribution.points) for distribution in found.distributions} == {200}
-    assert len(html_report(analysis, found, {}).encode()) < 1_500_000
+    assert len(html_report(analysis, found, Drawings({})).encode()) < 1_500_000
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

@@ -105,7 +105,13 @@ def test_managed_creates_a_gguf_in_a_store_of_ours(fake: Callable[[], list[dict[
     (create,) = (line["body"] for line in seen if line.get("path") == "/api/create")
     assert create["parameters"] == {"num_ctx": 512, "num_batch": 256, "num_thread": 2}
     assert list(create["files"]) == ["My Model.Q4_0.gguf"]
-    assert said[1:] == ["o: copying My Model.Q4_0.gguf into Ollama's format", f"o: loading {server.model}"]
+    assert said[1:] == [
+        "o: copying My Model.Q4_0.gguf into Ollama's format",
+        f"o: loading {server.model}",
+        # 40 of the fake's 100 bytes are on its accelerator
+        "o: layers on the CPU: 60% of its model did not fit onto the accelerator beside the cache of 2 slots; give it "
+        "fewer slots or a smaller context",
+    ]
 
 
 def test_an_architecture_held_to_one_slot_shows(

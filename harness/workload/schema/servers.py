@@ -95,6 +95,9 @@ class ServerBase(Spec):
     profile_engine: ClassVar[str | None] = None
     """What `engine` begins with in a profile that was measured on it, in lower case; None = not known."""
 
+    prompt_cache_bytes: ClassVar[int] = 0
+    """Main memory that its engine may fill with earlier prompts, beside weights and slots."""
+
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
 
@@ -266,6 +269,7 @@ class OllamaServer(EngineServer):
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
     levers_by_variable = True
+    prompt_cache_bytes = 8192 << 20  # llama.cpp's --cache-ram unless set (llama.cpp #16391); Ollama sets none
 
     kind: Literal["ollama"]
     model: str = Field(
@@ -381,8 +385,7 @@ class SimulatedServer(ServerBase):
             if name not in FAULTS:
                 hint = did_you_mean(name, FAULTS) or f"; expected {', '.join(FAULTS)}"
                 raise mistake(f'no fault "{name}"{hint}', "faults", name)
-        total = sum(self.faults.values())
-        if total > 1:
+        if (total := sum(self.faults.values())) > 1:
             raise mistake(f"expected shares that add up to 1 at most, found {total:g}", "faults")
         return self
 
