@@ -23,7 +23,7 @@ LeversOf = Callable[[ServerSpec], Mapping[str, str]]  # what can be tried of a s
 def triable(spec: ServerSpec, profile: Profile, extrapolate: bool) -> dict[str, str]:
     """Return the levers that can be tried of a server that is started here, each with its other value.
 
-    Those whose effect the profile knows, and whose predicted effects were seen in measurements; what the file sets stays.
+    Those whose effect the profile knows and was seen where it was measured; what the file sets stays as it is.
     """
     if spec.running:
         return {}

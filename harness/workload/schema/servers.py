@@ -245,8 +245,7 @@ class LlamaCppServer(EngineServer):
 
     engine_name = "llama.cpp"
     embedded = True
-    pins_output = True
-    profile_engine = "xllamacpp"
+    pins_output, profile_engine = True, "xllamacpp"
 
     kind: Literal["llamacpp"]
     model: str = Field(
@@ -392,7 +391,7 @@ class SimulatedServer(ServerBase):
 
 ServerSpec = Annotated[LlamaCppServer | OllamaServer | SimulatedServer, Field(discriminator="kind")]
 
-# By the name in `kind`, and of these the engines that can be started here with a number of slots and a model.
+# By the name in `kind`, and those that can be started here with a number of slots and a model.
 KINDS: dict[str, type[LlamaCppServer] | type[OllamaServer] | type[SimulatedServer]] = {
     "llamacpp": LlamaCppServer,
     "ollama": OllamaServer,
