@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.levers import LEVERS
 from harness.errors import UserError, did_you_mean
 from harness.predict.servers import Profiles
 from harness.profiles.compile import ASSUMPTIONS
 from harness.profiles.load import load_profile
-from harness.runs.model import Run
 from harness.workload.load import Loaded
 from harness.workload.machines import by_machine
 from harness.workload.schema import same_model
@@ -132,14 +132,18 @@ def _path(name: str, near: Path) -> str:
     return str(near / name) if (near / name).is_file() else name
 
 
-def with_levers(run: Run, levers: Mapping[str, str]) -> Run:
-    """Return a predicted run whose servers have these levers beside those that the workload gives them."""
+def with_levers(loaded: Loaded, levers: Mapping[str, str]) -> Loaded:
+    """Return a workload whose servers have these levers beside those that it gives them.
+
+    Raises:
+        UserError: there is no such lever.
+    """
+    for name in levers:
+        if name not in LEVERS:
+            raise UserError(f'--lever: expected one of {", ".join(LEVERS)}, found "{name}"{did_you_mean(name, LEVERS)}')
     if not levers:
-        return run
-    text = ", ".join(f"{name}={value}" for name, value in levers.items())
-    return run._replace(
-        servers=tuple(server._replace(details={**server.details, "levers": text}) for server in run.servers)
-    )
+        return loaded
+    return loaded._replace(servers={name: spec.with_levers(levers) for name, spec in loaded.servers.items()})
 
 
 def check_assumed(assume: Mapping[str, float]) -> None:

@@ -58,9 +58,10 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
     profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
     first, by_model, by_machine = profiles
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
+    to_predict = with_levers(loaded, options.changes.levers)
     # What cannot be predicted shows now, before anything is measured.
     forecast = predict(
-        loaded, first, repeats=1, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
+        to_predict, first, repeats=1, given=given, extrapolate=extrapolate, by_model=by_model, by_machine=by_machine
     )
     lengths = "forecast" if options.forecast else "as observed"
 
@@ -75,7 +76,7 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
     run, analysis = report(folder)
     _check_same(loaded, run, folder)
     predicted = predict(
-        loaded,
+        to_predict,
         first,
         repeats=max((trial.repeat for trial in run.trials), default=0) + 1,
         tokens_of=None if options.forecast else replay(run, loaded.pipelines),
@@ -84,7 +85,6 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
         by_model=by_model,
         by_machine=by_machine,
     ).run
-    predicted = with_levers(predicted, options.changes.levers)
     foreseen = analyse(predicted)
     found = figures.score(analysis, foreseen, run, predicted)
     if not found.rows:
