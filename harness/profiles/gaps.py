@@ -68,7 +68,7 @@ def steps_of(gaps: Sequence[Gap], resample: Vector) -> Steps:
         kinds[gap.runs].append(gap)
     known = {runs: those for runs, those in kinds.items() if len(those) >= LEAST}
     if (1,) not in known:
-        raise ValueError(f"there are fewer than {LEAST} times between tokens of a lone call")
+        raise ValueError(f"there are fewer than {LEAST} times between tokens of a call by itself")
     values = _solve(known, np.ones(resample.shape[1]))
     drawn = [_solve(known, row) for row in resample]
     replicates = {name: tuple(one[name] for one in drawn) for name in values}

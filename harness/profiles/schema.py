@@ -120,7 +120,7 @@ class SlotSetting(ProfilePart):
     )
     changed_s: ByNumber[Cost] | None = Field(
         default=None,
-        description="Where a step's passes are told apart: what a pass costs more whose shape is not that of the one "
+        description="Where passes of a step differ: what a pass costs more whose shape is not that of the one "
         "before, by its sequences; with more than the last, the same.",
     )
     settle_s: ByNumber[Cost] | None = Field(

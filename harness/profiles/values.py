@@ -63,7 +63,7 @@ def start_of(bursts: Sequence[Sequence[Observed]], knots: Sequence[int], *, pass
                 prefills.append(call.prefill_s / call.prompt_tokens)
             overheads.append(max(0.0, call.wall_s - (call.prefill_s or 0.0) - (call.decode_s or 0.0)))
     if not overheads or not rates[1]:
-        raise ValueError("there is no lone call of two or more tokens, so nothing to begin with")
+        raise ValueError("there is no call by itself with two or more tokens to begin with")
     start: dict[str, float] = {}
     for n in sorted(knots):
         known = rates[n] or [start[f"step_s.{max(m for m in knots if m < n)}"]]

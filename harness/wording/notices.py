@@ -78,7 +78,7 @@ def notice_text(notice: Notice) -> str:
                 f"{seconds(limit_s)} is the limit). The delay is part of the times."
             )
         case LayersOnCpu(server, size_bytes, vram_bytes, candidates, passed_over):
-            over = f" {quoted(candidates)} {'is' if len(candidates) == 1 else 'are'} passed over for that."
+            over = f" {quoted(candidates)} {'is' if len(candidates) == 1 else 'are'} excluded for that."
             return (
                 f"Layers on the CPU: of the {size(size_bytes)} that the model and the cache of all slots of {server} "
                 f"take, {size(size_bytes - vram_bytes)} ({percent(notice.share)}) did not fit onto the accelerator. "

@@ -41,9 +41,9 @@ def test_layers_on_the_cpu_are_said_first_and_passed_over() -> None:
     answer = run_answer(analysis)
     assert answer.warnings[0] == "Layers on the CPU: 40 % of four-slot's model did not fit (slow)."
     text = " ".join(line.text for one in answer.parts for line in one.lines)
-    assert '"batched" has layers on the CPU: passed over.' in text and "Jobs failed" not in text
+    assert '"batched" has layers on the CPU, so it is excluded.' in text and "Jobs failed" not in text
     whole = said(analysis)
-    assert 'Passed over, because layers of a model are on the CPU: "batched".' in str(whole)
+    assert 'Excluded, because layers of a model are on the CPU: "batched".' in str(whole)
     assert " that the model and the cache of all slots of four-slot take, 4.0 GB (40 %) did not fit" in str(whole)
 
 

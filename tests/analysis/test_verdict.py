@@ -29,8 +29,8 @@ def test_batched_is_clearly_better() -> None:
         '("batched").',
         "Pipeline time of digest: 12.0 s (11.9 s to 12.1 s); measured, 5 repeats, 95 % intervals.",
         'The fastest is "batched". "serial" takes 33 % longer (32 to 34 %).',
-        'Why: a job of digest takes 3.99 s less than with "serial": 6.50 s less waiting for its turn, 1.88 s more '
-        "decode and 628 ms more prefill (means on the critical path).",
+        'Why: a job of digest takes 3.99 s less than with "serial": 6.50 s less waiting, 1.88 s more writing '
+        "of answers and 628 ms more reading of prompts (means on the critical path).",
     ]
     assert found.choice.settings[0].shell == ("OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=2048 ollama serve",)
     assert found.choice.settings[0].code == (  # a semaphore alone is first come, first served

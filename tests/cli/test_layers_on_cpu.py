@@ -30,7 +30,7 @@ def test_a_run_says_it_first(run: Callable[..., Any], server: FakeOllama) -> Non
 @pytest.mark.parametrize(
     "command",
     [
-        ("probe", "URL", "--tokens", "4", "--rungs", "1,2"),
+        ("probe", "URL", "--tokens", "4", "--levels", "1,2"),
         ("sweep", "--server", "URL", "--model", "m", "--rounds", "2", "--tokens", "4", "--most", "2"),
     ],
 )

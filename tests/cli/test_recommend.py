@@ -42,7 +42,7 @@ M1 = ("--profile", "m1-published", "--assume", "prefill_s_per_token=0.0004")
 def test_the_terminal_report_fits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert slotwise(monkeypatch, "both.yaml", "--profile", "paper.yaml", *QUICK, "--full") == 0
     text = capsys.readouterr().out
-    for title in ("Answer", "Pareto front", "Sensitivity", "What no routing can beat"):
+    for title in ("Why", "Pareto front", "Sensitivity", "Lower bounds"):
         assert title in text
     commands = ("OLLAMA_", "  ")  # to be copied: not broken
     assert all(len(line) <= 80 for line in text.splitlines() if not any(word in line for word in commands))
@@ -172,7 +172,7 @@ def test_what_of_the_file_cannot_be_predicted_is_said_before_the_answer(
     (folder / "named.yaml").write_text(text + compare, encoding="utf-8")
     assert slotwise(monkeypatch, "named.yaml", "--profile", "paper.yaml", *QUICK) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == '! Missing: "three" could not be predicted. The answer is of the others.'
+    assert lines[0] == '! Missing: "three" could not be predicted. The answer covers the others only.'
     assert lines[1].startswith("Run ")
     assert slotwise(monkeypatch, "named.yaml", "--profile", "paper.yaml", *QUICK, "--full") == 0
     assert '- "three" is not predicted: ' in " ".join(capsys.readouterr().out.split())

@@ -61,9 +61,9 @@ def found_of(folder: Path, text: str, profile: Profile, given: Given = None, see
     # A second call on its way hides the client's overhead of 0.47 s behind the first; a second slot would not pay.
     # Four at a time wait less than two and pay for it in decode; slots that nobody needs cost decode alone.
     [
-        (fan(8), "window-on-4", 4, 4, 'than with "window2-on-1": .* less waiting for its turn and .* more decode'),
-        (chat(), "serial-on-1", 1, 1, r'than with "window-on-4": 650 ms less decode \('),
-        (fan(2), "window2-on-1", 1, 2, 'than with "window-on-4": .* less decode and .* more waiting for its turn'),
+        (fan(8), "window-on-4", 4, 4, 'than with "window2-on-1": .* less waiting and .* more writing of answers'),
+        (chat(), "serial-on-1", 1, 1, r'than with "window-on-4": 650 ms less writing of answers \('),
+        (fan(2), "window2-on-1", 1, 2, 'than with "window-on-4": .* less writing of answers and .* more waiting'),
     ],
     ids=["a fan-out of eight", "a chat", "two at a time"],
 )
@@ -160,7 +160,7 @@ def test_a_goal_that_nothing_meets_is_said_with_the_nearest(tmp_path: Path) -> N
     assert "No candidate meets every goal" in text
     assert "Nearest is" in text
     assert "no routing meets that goal" in text
-    assert "Answers half as long: no candidate that was kept meets them either." in text
+    assert "Answers half as long: none of the best candidates meets them either." in text
 
 
 @pytest.mark.parametrize(
@@ -324,6 +324,6 @@ def test_a_candidate_of_the_file_that_cannot_be_predicted_is_missing_from_the_an
     whole = without(found, {"spread": "the profile does not know three servers"})
     (name,) = found.answer
     warnings = search_answer(whole).warnings
-    assert 'Missing: "spread" could not be predicted. The answer is of the others.' in warnings
+    assert 'Missing: "spread" could not be predicted. The answer covers the others only.' in warnings
     assert search_answer(whole).headline == search_answer(found).headline and whole.answer == (name,)
     assert recommended(whole).notes[0] == '"spread" is not predicted: the profile does not know three servers.'

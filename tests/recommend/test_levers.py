@@ -46,11 +46,11 @@ def ollama(slots: int, **more: Any) -> OllamaServer:
 def test_tried_is_what_the_profile_knows(tmp_path: Path) -> None:
     profile = knowing(tmp_path)
     assert triable(ollama(1), profile, extrapolate=False) == OFF
-    assert triable(ollama(4), profile, extrapolate=False) == OFF | ON
-    assert triable(ollama(4, levers=OFF), profile, extrapolate=False) == ON  # what the file says stays
+    assert triable(ollama(4), profile, extrapolate=False) == OFF  # what it says of `kv_unified` was not seen elsewhere
+    assert triable(ollama(4, levers=OFF), profile, extrapolate=False) == {}  # what the file says stays
     assert triable(ollama(4, url="http://h:1"), profile, extrapolate=False) == {}  # it runs already
     assert triable(ollama(16), profile, extrapolate=False) == {}  # the profile knows no such server
-    assert triable(ollama(16), profile, extrapolate=True) == OFF | ON
+    assert triable(ollama(16), profile, extrapolate=True) == OFF
 
 
 def test_the_others_are_named(tmp_path: Path) -> None:
@@ -84,18 +84,14 @@ def test_every_design_is_tried_with_every_choice(tmp_path: Path) -> None:
     names = {candidate.name: candidate for candidate in space.candidates}
     expected = set()
     for candidate in plain.candidates:
-        marks: tuple[str, ...] = ("", "-ram-cache-off")
-        if candidate.slots == 4:
-            marks = (*marks, "-kv-unified-on", "-ram-cache-off-kv-unified-on")
-        expected |= {candidate.name + mark for mark in marks}
+        expected |= {candidate.name + mark for mark in ("", "-ram-cache-off")}
     assert set(names) == expected
     assert space.loaded.servers["slots-4-ram-cache-off"].levers == OFF
     assert space.loaded.servers["slots-4"].levers == {}
-    both, none = names["window-on-4-ram-cache-off-kv-unified-on"], names["window-on-4"]
-    assert (both.levers, none.levers) == (2, 0)
-    assert none.simplicity < names["window-on-4-ram-cache-off"].simplicity < both.simplicity
+    one, none = names["window-on-4-ram-cache-off"], names["window-on-4"]
+    assert (one.levers, none.levers) == (1, 0)
     # One variable more is simpler than a policy in code.
-    assert both.simplicity < names["waves-on-4"].simplicity
+    assert none.simplicity < one.simplicity < names["waves-on-4"].simplicity
 
 
 def test_two_models_have_each_their_own(tmp_path: Path) -> None:
@@ -131,4 +127,4 @@ def test_the_answer_pulls_a_lever_where_that_is_worth_it(tmp_path: Path) -> None
     assert any("ram-cache" not in one.name and "kv-unified" not in one.name for one in found.analysis.candidates)
     (settings,) = found.analysis.choice.settings
     assert "LLAMA_ARG_CACHE_RAM=0" in settings.shell[0]
-    assert NotTried(("flash_attention", "kv_type"), "paper") in found.left_out
+    assert NotTried(("kv_unified", "flash_attention", "kv_type"), "paper") in found.left_out

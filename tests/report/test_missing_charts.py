@@ -85,7 +85,7 @@ def test_a_probe_shows_its_answer_before_it_draws(
     _forget(monkeypatch)
     with FakeOllama(duration=lambda user: 0.002).listening() as url:
         monkeypatch.setattr(
-            "sys.argv", ["slotwise", "probe", url, "--tokens", "4", "--rungs", "1,2", "--chart", "c.svg"]
+            "sys.argv", ["slotwise", "probe", url, "--tokens", "4", "--levels", "1,2", "--chart", "c.svg"]
         )
         assert _main() == 0
     out, err = capsys.readouterr()

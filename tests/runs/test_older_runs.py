@@ -75,7 +75,8 @@ def test_its_plans_and_its_workload_are_those_of_today(old: Path, typed: Typed) 
         loaded, run = load_workload(file), read_run(old / name)
         assert run.plans == loaded.plans
         assert run.work == loaded.work()
-        assert run.workload.model_copy(update={"agents": loaded.workload.agents}) == loaded.workload
+        of_today = {"agents": loaded.workload.agents, "description": loaded.workload.description}
+        assert run.workload.model_copy(update=of_today) == loaded.workload
     check_same(old, run, loaded)  # it could be resumed
 
 

@@ -52,8 +52,8 @@ CASES = {
     ),
     "not last in a loop": (
         chat("a: {pipeline: review, repeat: {max: 3}}") + sub(f"b: {ANSWERS}}}\nc: {INLINE}, after: [b]}}"),
-        'w.yaml:12:52: pipeline "p": "a/b" need not be the last node in the loop "a", because of "a/c", so nobody '
-        "knows which of its answers is the reply; give `answers` to the loop's last node or to a node after the loop",
+        'w.yaml:12:52: pipeline "p": "a/b" need not be the last node in the loop "a", because of "a/c", so it is '
+        "not clear which answer is the reply; give `answers` to the loop's last node or to a node after the loop",
     ),
 }
 
