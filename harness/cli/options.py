@@ -123,14 +123,14 @@ def typed() -> str:
 
 
 def again() -> str:
-    """Return the command line as it was typed, less what changes how its answer is shown."""
+    """Return the command line as it was typed, less what changes how its answer is shown, and without credentials."""
     words, kept = iter(sys.argv[1:]), []
     for word in words:
         if word in ("--settings", "--out", "-o"):
             next(words, "")
         elif word not in ("--full", "--json"):
             kept.append(word)
-    return shlex.join(["slotwise", *kept])
+    return safe_url(shlex.join(["slotwise", *kept]))
 
 
 def numbers(flag: str, pairs: Iterable[str] | None, example: str, what: str = "KEY") -> dict[str, float]:

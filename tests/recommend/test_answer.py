@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from operator import truediv
 from pathlib import Path
 
 import pytest
@@ -199,8 +200,16 @@ def test_a_change_is_answered_as_if_everything_had_been_tried(tmp_path: Path, te
         figures = evaluate_all(found.space.candidates, 4, evaluate, variation)
         scores = [judge.score(one, figures[one.number].values()) for one in found.space.candidates]
         named = [score for score in scores if score.candidate.name in changes[variation.name].candidates]
+        picked = pick(scores)
+        if picked.kind == "compromise":  # what it is the best in is its worst slowdown
+            fastest_s = [score.times_s[path] for path, score in enumerate(picked.fastest) if score]
+            best, mine = (
+                min(max(map(truediv, score.times_s, fastest_s)) for score in group) for group in (picked.chosen, named)
+            )
+            assert mine <= EQUIVALENCE**2 * best
+            continue
         for path in range(len(judge.paths)):
-            best_s, found_s = (min(score.times_s[path] for score in group) for group in (pick(scores).chosen, named))
+            best_s, found_s = (min(score.times_s[path] for score in group) for group in (picked.chosen, named))
             assert found_s <= EQUIVALENCE**2 * best_s
 
 

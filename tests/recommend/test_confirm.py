@@ -251,7 +251,7 @@ def test_a_machine_of_another_speed_is_measured_and_wins(
     assert _main() == 0, capsys.readouterr().err
     captured = capsys.readouterr()
     said = json.loads(captured.out)
-    assert "for a repeat of all by the prediction" in captured.err
+    assert "per repeat (predicted)" in captured.err
     assert said["origin"] == "emulated"
     assert said["confirmation"]["contradicts"]
     assert said["answer"][0].endswith("-on-1")
