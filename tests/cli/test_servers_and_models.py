@@ -152,8 +152,12 @@ def test_a_score_takes_servers_and_models_from_the_run(
     Path("p.yaml").write_text(PROFILE.replace("  4: {step_s: {1: 0.01, 4", "  2: {step_s: {1: 0.01, 2"), "utf-8")
     monkeypatch.setenv("SLOTWISE_CACHE", "cache")
     scored = ("score", "w.yaml", "--run", str(folder), "--profile", "p.yaml")
-    assert slotwise(monkeypatch, *scored, "--lever", "ram_cache=off", "--json") == 0, capsys.readouterr().err
+    assert slotwise(monkeypatch, *scored, "--json") == 0, capsys.readouterr().err
     capsys.readouterr()
+    assert slotwise(monkeypatch, *scored, "--lever", "ram_cache=off") == 2  # that it changes a prediction: test_levers
+    assert 'profile "p" does not know what ram_cache off changes' in capsys.readouterr().err
+    assert slotwise(monkeypatch, *scored, "--lever", "ram_cach=off") == 2
+    assert "--lever: expected one of ram_cache, kv_unified" in capsys.readouterr().err
     assert slotwise(monkeypatch, *scored, "--model", "other") == 2
     assert "--model: " in (said := capsys.readouterr().err) and "has servers and models of its own" in said
     for wrong in ("ram_cache", "=off", "ram_cache="):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from core.by_step import Given, Seen, by_model, reference
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.core.server_model import ServerModel
@@ -88,6 +88,8 @@ def test_jumps_equal_single_steps_pass_by_pass(
     data: st.DataObject, costs: StepCosts, batch: list[Given], max_steps: int | None, turns: bool
 ) -> None:
     """Which slot, what it costs to take it, and how the busy slots share passes: exactly."""
+    # A call given up at the very moment at which one comes: which is first, an engine leaves to chance.
+    assume(not {call.at_s for call in batch} & {call.cancel_s for call in batch})
     if turns:
         threads = st.sampled_from([None, 0, 0, 1, 2])
         batch = [Given(0.0, 5, 3, None, 0), *(call._replace(thread=data.draw(threads)) for call in batch)]
