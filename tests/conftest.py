@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import selectors
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,6 +15,11 @@ import pytest
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and every process inherits that. The tests
+# that interrupt a command need it to listen.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _NoWait(selectors.SelectSelector):

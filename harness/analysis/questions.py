@@ -21,7 +21,7 @@ def open_questions(
     """Return the questions that more repeats would have to settle.
 
     On each path they are whether each other candidate is slower than the fastest. Where the recommended candidate is
-    the fastest on no path: also whether there is a difference to those that it ties with on all paths. And whether it
+    the fastest on no path: also whether there is a difference from those that it ties with on all paths. And whether it
     meets its goals on medians; a 95th percentile has no interval.
 
     Args:

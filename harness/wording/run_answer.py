@@ -114,7 +114,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if _once(analysis) and len(analysis.candidates) > 1:
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
-        yield f"No difference to {_or(open_ones)} is measurable yet, and this is the simplest."
+        yield f"No difference from {_or(open_ones)} is measurable yet, and this is the simplest."
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":

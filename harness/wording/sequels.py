@@ -35,7 +35,7 @@ def sequel_answers(sequels: Sequence[Sequel], candidate: str) -> tuple[str, ...]
         if c.relation == "equivalent":
             answers.append(f"{under} takes as long as {c.against}, within 5 %.")
         elif c.relation == "unresolved" and c.low is not None:
-            answers.append(f"{under} shows no measurable difference to {c.against}: {ratio_text(c)}.")
+            answers.append(f"{under} shows no measurable difference from {c.against}: {ratio_text(c)}.")
         else:
             answers.append(f"{under} takes {ratio_text(c)} as long as {c.against}.")
     return tuple(answers)

@@ -79,7 +79,6 @@ def test_serve_a_profile_until_ctrl_c() -> None:
     given = 'assume=["prefill_s_per_token=0.001"], fault=["cut=0.5"], fault_seed=3, speed_up=100'
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\n"
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harness.cli.serve import serve\n"
         f"serve(profile='m1-published', slots=4, port=0, {given})"
     )
@@ -115,7 +114,6 @@ def test_serve_until_ctrl_c() -> None:
         pytest.skip(f"the default model is not there and cannot be fetched: {error}")
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\n"
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harness.cli.serve import serve\n"
         "serve(slots=2, context_tokens=256, threads=1, port=0)"
     )

@@ -179,7 +179,7 @@ def test_no_measurable_difference() -> None:
 def test_not_settled_yet() -> None:
     lines = first_screen("not settled")
     assert lines[0] == "For now, run serially: 1 slot (OLLAMA_NUM_PARALLEL=1), one call at a time."
-    assert part_of(lines, "Why") == 'No difference to "batched" is measurable yet, and this is the simplest.'
+    assert part_of(lines, "Why") == 'No difference from "batched" is measurable yet, and this is the simplest.'
     sure = part_of(lines, "How sure")
     assert re.search(r"About 45 repeats of each would resolve this, in \d+ min: slotwise run .* --until resolved", sure)
 
