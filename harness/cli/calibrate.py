@@ -96,7 +96,7 @@ def calibrate(
             _print(calibrate_from([recording_of(text) for text in recorded], recorded_on, progress), as_json=as_json)
         return
     if server is None:
-        raise UserError("expected a server, or recordings with --from FILE")
+        raise UserError("expected a server (llamacpp, ollama or a URL), or recordings with --from FILE")
     options = CalibrateOptions(
         slots=None if slots is None else whole_numbers("--slots", slots, "from 1 to 64, such as 1,4"),
         model=model,

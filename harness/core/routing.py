@@ -108,20 +108,15 @@ class QueueState(Generic[J, P]):
         wake_s = self.queue.concurrency.wake_s
         if wake_s is None:
             return None
-        try:
-            return wake_s(self)
-        except Exception as error:  # noqa: BLE001 - as in `add`
-            refuse(self.queue.concurrency, error)
+        until_s: float | None = asked(self.queue.concurrency, wake_s, self)
+        return until_s
 
     def _asked(self, now_s: float) -> int:
         """Return how many of the calls that wait may start, as the concurrency policy says; hold it to its contract."""
         policy, ready, start = self.queue.concurrency, self.ready, self._start
         if not ready or start is None:  # another server has taken the last that waited here too
             return 0
-        try:
-            number = start(self, now_s)
-        except Exception as error:  # noqa: BLE001 - as in `add`
-            refuse(policy, error)
+        number = asked(policy, start, self, now_s)
         if number == 0 and self.in_flight:
             return 0
         server = self.queue.server

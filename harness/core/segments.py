@@ -18,7 +18,7 @@ def boundary(begin_s: float, first_s: float, growth_s: float, now_s: float) -> t
         now_s: not before `begin_s`.
     """
     if growth_s:
-        # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops mend its rounding.
+        # Smallest k with k f + g k(k-1)/2 >= t, from the root of the quadratic; the loops correct its rounding.
         half = first_s - growth_s / 2
         passed_s = now_s - begin_s
         steps = int(((half * half + 2 * growth_s * passed_s) ** 0.5 - half) / growth_s)

@@ -114,14 +114,14 @@ class _Series:
 
 
 def _rest_s(calls: Sequence[Observed]) -> float | None:
-    """Return what a lone call took besides reading its prompt and answering; None: it is not told."""
+    """Return what a lone call took besides reading its prompt and answering, in seconds; None if no server says it."""
     if len(calls) != 1 or calls[0].prefill_s is None or calls[0].decode_s is None:
         return None
     return calls[0].wall_s - calls[0].prefill_s - calls[0].decode_s
 
 
 def _took_s(calls: Sequence[Observed], least_s: float | None) -> float:
-    """Return how long a burst took; a lone call as if it had waited as little as possible."""
+    """Return how long a burst took, in seconds; for a lone call, with the least time outside its steps of any."""
     rest_s = _rest_s(calls)
     took_s = max(call.sent_s + call.wall_s for call in calls)
     return took_s if rest_s is None or least_s is None else took_s - (rest_s - least_s)

@@ -7,6 +7,7 @@ object. A node whose prompts are all equally long is worked out once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from harness.core.arrivals import turns_of
@@ -284,10 +285,12 @@ class Sizes:
         if not self._inputs.varies(name):
             return self._asking.items(name, self._inputs, self._repeat)
         counting, inputs = self._asking.counting, self._inputs
-        return [
-            counting.document(size, lambda i=i: inputs.items(name, drawn_by, who)[i])  # type: ignore[misc]
-            for i, size in enumerate(inputs.sizes(name, drawn_by, who))
-        ]
+
+        def text(number: int) -> str:
+            return inputs.items(name, drawn_by, who)[number]
+
+        sizes = inputs.sizes(name, drawn_by, who)
+        return [counting.document(size, partial(text, number)) for number, size in enumerate(sizes)]
 
 
 def flows(loaded: Loaded, pipeline: Pipeline) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import truediv
 from statistics import median
 from typing import NamedTuple
@@ -196,12 +197,13 @@ def simplest_first(scores: Sequence[CandidateScore]) -> list[list[CandidateScore
 _Rank = tuple[bool, float, float]
 
 
+def _time_of(path: int, score: CandidateScore) -> _Measure:
+    return _Measure(1.0, score.times_s[path])
+
+
 def _measures(scores: Sequence[CandidateScore]) -> list[Callable[[CandidateScore], _Measure]]:
     paths = range(len(scores[0].times_s))
-    found: list[Callable[[CandidateScore], _Measure]] = [
-        lambda s, path=path: _Measure(1.0, s.times_s[path])  # type: ignore[misc]  # mypy knows no defaults of lambdas
-        for path in paths
-    ]
+    found: list[Callable[[CandidateScore], _Measure]] = [partial(_time_of, path) for path in paths]
     if any(score.missed for score in scores):
         found.append(lambda s: _Measure(s.excess, s.times_s[0]))
     if len(paths) > 1:
