@@ -44,7 +44,9 @@ def workload(tmp_path: Path) -> Path:
 def test_from_a_workload_to_a_verdict(workload: Path, tmp_path: Path) -> None:
     done = slotwise("run", "tiny.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Verdict" in done.stdout
+    headline = done.stdout.splitlines()[0]
+    assert headline.startswith(("Run ", "For now, run ")), done.stdout
+    assert "measured, 2 repeats" in done.stdout.splitlines()[1]
     assert "\x1b" not in done.stdout + done.stderr  # not a terminal: plain
     (folder,) = (tmp_path / "reports").iterdir()
     for name in ("workload.yaml", "environment.json", "calls.jsonl", "summary.json", "report.md"):

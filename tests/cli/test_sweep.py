@@ -153,4 +153,5 @@ def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
         run.send_signal(signal.SIGINT)
         out, _ = run.communicate(timeout=120)
     assert run.returncode == 130, (tmp_path / "err").read_text()
-    assert "Interrupted before the end." in out
+    assert out.startswith("! Interrupted: smollm2-135m was to be tried with more.\n"), out
+    assert "For now, run serially: 1 slot" in out
