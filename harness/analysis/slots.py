@@ -1,12 +1,13 @@
-"""Which call was in which slot of its server, and when: seen from outside, since no server tells.
+"""Which call was in which slot of its server, and when.
 
-Who generated together with whom is true; the number of a slot is not, each call lies in the lowest that was free.
+The log of a managed Ollama tells. Elsewhere it is seen from outside: who generated together with whom is true, the
+number of a slot is not, each call lies in the lowest that was free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from harness.analysis.timesplit import split_call
@@ -36,34 +37,64 @@ class InSlot(NamedTuple):
 def slots_of(
     calls: Sequence[CallRecord], baselines: Mapping[str, Baseline | None], slots: int | None = None
 ) -> list[InSlot]:
-    """Put the calls of one trial on one server into slots in the order in which they began, each into the lowest free.
+    """Put the calls of one trial on one server into slots, in the order in which they began.
 
-    There are as many as `slots` says, or more where more calls overlapped. A call that the clock shows beginning before
-    the one in front of it has ended (the client sees an end late) begins where that ends: in one slot nothing overlaps.
+    Each comes in the slot that was told; where that is not known of all, in the lowest that was free. Of these there
+    are as many as `slots` says, or more where more calls overlapped. A call that the clock shows beginning before the
+    one in front of it has ended (the client sees an end late) begins where that ends: in one slot nothing overlaps.
     Calls that failed come in no slot, in the order in which they were given up.
     """
     spans = [_span(call, baselines.get(call.server)) for call in calls]
     spans.sort(key=lambda span: (span.turn_s, span.call.call))
-    free = list(range(max(slots or 1, _width([span for span in spans if span.slot is not None]))))
-    heapify(free)
-    busy: list[tuple[float, int]] = []  # (end, slot)
-    found = []
-    for span in spans:
-        if span.slot is None or span.prefill_s is None or span.decode_s is None:
-            found.append(span)
-            continue
-        start_s = free_s = span.start_s
-        while busy and busy[0][0] <= start_s:
+    served = [span for span in spans if span.slot is not None]
+    place: _Told | _LowestFree
+    if all(span.call.reply.slot is not None for span in served):
+        place = _Told()
+    else:
+        place = _LowestFree(max(slots or 1, _width(served)))
+    return [span if span.slot is None else _from(span, *place(span)) for span in spans]
+
+
+class _Told:
+    """Says which slot a call was in, and from when on it can have been there: slots are known."""
+
+    def __init__(self) -> None:
+        self._left_s: dict[int, float] = {}
+
+    def __call__(self, span: InSlot) -> tuple[int, float]:
+        slot = span.call.reply.slot
+        assert slot is not None
+        free_s = max(span.start_s, self._left_s.get(slot, span.start_s))
+        self._left_s[slot] = max(span.end_s, free_s)
+        return slot, free_s
+
+
+class _LowestFree:
+    """Says the same where slots are not known."""
+
+    def __init__(self, slots: int) -> None:
+        self._free = list(range(slots))
+        self._busy: list[tuple[float, int]] = []  # (end, slot)
+
+    def __call__(self, span: InSlot) -> tuple[int, float]:
+        free, busy = self._free, self._busy
+        while busy and busy[0][0] <= span.start_s:
             heappush(free, heappop(busy)[1])
         if free:
-            slot = heappop(free)
+            free_s, slot = span.start_s, heappop(free)
         else:  # within the tolerance of the clocks: goes on where the first one ends
             free_s, slot = heappop(busy)
-            start_s = min(free_s, span.end_s)
-        prefill_s, decode_s = max(span.prefill_s, start_s), max(span.decode_s, start_s)
-        found.append(InSlot(span.call, slot, span.queued_s, start_s, prefill_s, decode_s, span.end_s))
         heappush(busy, (max(span.end_s, free_s), slot))
-    return found
+        return slot, free_s
+
+
+def _from(span: InSlot, slot: int, free_s: float) -> InSlot:
+    """Return a call in its slot, from when that is free."""
+    assert span.prefill_s is not None and span.decode_s is not None
+    start_s = min(free_s, span.end_s)
+    return span._replace(
+        slot=slot, start_s=start_s, prefill_s=max(span.prefill_s, start_s), decode_s=max(span.decode_s, start_s)
+    )
 
 
 def _span(call: CallRecord, baseline: Baseline | None) -> InSlot:

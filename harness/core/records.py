@@ -62,7 +62,9 @@ class Reply(NamedTuple):
     prefill_s: float | None = None  # prompt_eval_duration
     decode_s: float | None = None  # eval_duration: first to last token
     queue_s: float | None = None  # exact, where the server tells it
-    cached_tokens: int | None = None  # prompt tokens found in the server's cache; last: see `from_json`
+    # Last, see `from_json`. Older runs don't have them; of a managed Ollama its log tells them, after the trial.
+    cached_tokens: int | None = None  # prompt tokens found in the server's cache
+    slot: int | None = None  # of its server, from 0
 
 
 class CallRecord(NamedTuple):
@@ -148,14 +150,24 @@ class CallRecord(NamedTuple):
     def from_json(cls, flat: dict[str, Any]) -> CallRecord:
         """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError.
 
-        `cached_tokens` may be missing: older runs don't have it.
+        `cached_tokens` and `slot` may be missing: older runs don't have them.
         """
         # By position: a hundred thousand of these are read for one report.
-        return cls._make((*_OWN(flat), Reply._make((*_TOLD(flat), flat.get("cached_tokens")))))
+        return cls._make((*_OWN(flat), Reply._make((*_TOLD(flat), flat.get("cached_tokens"), flat.get("slot")))))
 
 
 _OWN = itemgetter(*CallRecord._fields[:-1])
-_TOLD = itemgetter(*Reply._fields[:-1])
+_TOLD = itemgetter(*Reply._fields[:-2])
+
+
+class SlotRecord(NamedTuple):
+    """What a server's log says of a call that its reply does not: written when the trial has ended."""
+
+    candidate: str
+    repeat: int
+    call: int
+    slot: int
+    cached_tokens: int
 
 
 class DelayRecord(NamedTuple):

@@ -307,5 +307,6 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
             end_s - first_s,
             prompt_s - queued_s,
             sent.cached_tokens,
+            None,
         ),
     )

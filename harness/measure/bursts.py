@@ -16,7 +16,9 @@ from harness.drivers.repetition import REPEATED
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Burst, pipelines_of
 from harness.measure.sender import Endpoint, options_for
+from harness.measure.told import forget, told
 from harness.profiles.replay import Observed
+from harness.servers.engine_log import Served
 from harness.workload.schema import AgentSpec
 
 __all__ = ["AGAIN", "ATTEMPTS", "DRAWN", "Carry", "LiveBursts", "engine_of", "observe"]
@@ -71,9 +73,16 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
                 reply.load_s or 0.0,
                 int(record.pipeline),
                 reply.total_s,
+                seat=-1 if reply.slot is None else reply.slot,
             )
         )
     return observed
+
+
+def _with(record: CallRecord, served: Served | None) -> CallRecord:
+    if served is None:
+        return record
+    return record._replace(reply=record.reply._replace(slot=served.slot, cached_tokens=served.cached_tokens))
 
 
 class LiveBursts:
@@ -127,8 +136,12 @@ class LiveBursts:
 
         records: list[CallRecord | JobRecord | DelayRecord] = []
         engine = engine_of(burst, [endpoint.server.name for endpoint in self._endpoints])
+        logs = {one.server.name: one.log for one in self._endpoints if one.log is not None}
+        forget(self._endpoints)
         await drive(engine, send, records.append, start_s=zero_s)
-        return [record for record in records if isinstance(record, CallRecord)]
+        calls = [record for record in records if isinstance(record, CallRecord)]
+        served = {record.call: one for record, one in await told(calls, logs)}
+        return [_with(record, served.get(record.call)) for record in calls]
 
     def _request(self, endpoint: Endpoint, words: int, output_tokens: int, key: int, item: int) -> ChatRequest:
         # Six digits first: nothing of the prompt is found in a server's cache, and all have the same number of tokens.

@@ -153,7 +153,8 @@ async def experiments(
         ]
         seen = one.seen()
         steps = [c.decode_s / (c.output_tokens - 1) for c in seen.observed if c.decode_s and c.output_tokens > 1]
-        observed = _known(seated(seen.observed, setting.slots, median(steps) if steps else 0.0), setting.slots)
+        seats = seated(seen.observed, setting.slots, median(steps) if steps else 0.0)
+        observed = _known(seats, [call.seat for call in seen.observed], setting.slots)
         found.append(seen._replace(gap_s=gap_of(apart), observed=tuple(observed)))
     return found
 
@@ -188,11 +189,17 @@ async def pair_experiment(
     return series.seen()
 
 
-def _known(observed: Sequence[Observed], slots: int) -> list[Observed]:
-    """Return the calls without seats until all slots were filled at once: before that nobody knows who was in them."""
+def _known(observed: Sequence[Observed], told: Sequence[int], slots: int) -> list[Observed]:
+    """Return the calls without seats until all slots were filled at once: before that nobody knows who was in them.
+
+    Seats that the server's log told are known from the first one on, what was in them is not.
+    """
     sizes = Counter(call.repetition for call in observed if call.group == 0)
     filled = min((call.repetition for call in observed if sizes[call.repetition] == slots), default=0)
-    return [call if call.repetition >= filled else call._replace(seat=-1, left=()) for call in observed]
+    return [
+        call if call.repetition >= filled else call._replace(seat=seat, left=())
+        for call, seat in zip(observed, told, strict=True)
+    ]
 
 
 def _blocks(bursts: tuple[Burst, ...], references: int, repetitions: int, seed: int) -> list[_Block]:

@@ -16,6 +16,7 @@ from harness.core.plan import Plan
 from harness.core.records import ChatRequest, Origin, Reply
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations
+from harness.servers.engine_log import EngineLog
 from harness.servers.spec import Client, RunningServer
 from harness.workload.prompts import estimate_tokens
 from harness.workload.rules import Decisions, what_it_says
@@ -35,6 +36,7 @@ class Endpoint(NamedTuple):
     throttle: Throttler | None
     timeout_s: float = 300.0  # give up one of our own calls to it after this long
     chats: Mapping[str, Client] = {}  # by model, as it is asked for
+    log: EngineLog | None = None  # tells slots and what was found again, where there is one
 
     def chat_for(self, model: str | None) -> Client:
         """Return the client of a model, as an agent names it."""

@@ -17,7 +17,7 @@ from harness.core.arrivals import turns_of
 from harness.core.draws import shuffled
 from harness.core.engine import Engine
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
 from harness.drivers.chat import Chat
 from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
@@ -25,6 +25,7 @@ from harness.measure.conversations import Conversations
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
+from harness.measure.told import forget, told
 from harness.runs.changes import server_changes
 from harness.runs.folder import RunFolder
 from harness.runs.model import ModelFacts, Note, Run, ServerFacts
@@ -83,7 +84,7 @@ async def opened(
         chat = next(iter(chats.values()), None) or up.client(up.server.model)
         for one in chats.values() or [chat]:
             stack.push_async_callback(one.close)
-        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats)
+        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, up.log)
 
 
 async def measure(
@@ -169,6 +170,9 @@ async def _measure_trial(
     by_name = {pipeline.name: pipeline for pipeline in loaded.pipelines}
     first_due_s: list[float] = []
     failed: dict[str, None] = {}
+    calls: list[CallRecord] = []  # to servers with a log
+    logs = {name: endpoint.log for name, endpoint in endpoints.items() if endpoint.log is not None}
+    forget(endpoints.values())
 
     def keep(record: CallRecord | JobRecord | DelayRecord) -> None:
         progress.record(record)
@@ -177,6 +181,8 @@ async def _measure_trial(
                 failed[record.server] = None
             if repeat >= 0:
                 folder.add_call(record)
+                if record.server in logs:
+                    calls.append(record)
         elif isinstance(record, JobRecord):
             first_due_s.append(record.due_s)
             texts.forget(record.pipeline, record.job)
@@ -219,6 +225,8 @@ async def _measure_trial(
             complete=True,
             other_cores=other_cores(before, cpu_use()) if alone else None,
         )
+        for call, served in await told(calls, logs):
+            folder.add_slot(SlotRecord(plan.name, repeat, call.call, served.slot, served.cached_tokens))
         folder.sync()
         folder.add_trial(record)
     return list(failed)

@@ -6,6 +6,7 @@
     environment.json    what was run, on what, with which options; the version of this format
     calls.jsonl         one line per call, appended and flushed as it ends
     jobs.jsonl, delays.jsonl, trials.jsonl
+    slots.jsonl         slots and prompt tokens found again, of calls to servers whose log tells them
     cut/                records of interrupted trials, which were measured again (harness.runs.resume)
     summary.json, report.md, charts/    rendered from the above (harness.report)
 
@@ -19,7 +20,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from io import FileIO
@@ -28,7 +29,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.core.records import CallRecord, DelayRecord, JobRecord, TrialRecord
+from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
 from harness.errors import UserError
 from harness.runs.head import head_files, read_head
 from harness.runs.lines import known, leave_out, read_lines
@@ -38,7 +39,7 @@ from harness.units import safe_text
 __all__ = ["RECORD_FILES", "RunFolder", "read_run", "write_bytes", "write_text"]
 
 _ROOM_BYTES = 1 << 20  # a run folder that cannot take this much at the start will not last
-RECORD_FILES = ("calls", "jobs", "delays", "trials")
+RECORD_FILES = ("calls", "jobs", "delays", "slots", "trials")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -117,6 +118,10 @@ class RunFolder:
     def add_delay(self, record: DelayRecord) -> None:
         """Append one tool delay."""
         self._append("delays", record._asdict())
+
+    def add_slot(self, record: SlotRecord) -> None:
+        """Append what a server's log says of a call."""
+        self._append("slots", record._asdict())
 
     def add_trial(self, record: TrialRecord) -> None:
         """Append one trial: the mark that everything of it has been written."""
@@ -215,6 +220,10 @@ def read_run(folder: Path) -> Run:
         leave_out(lines, "node", lambda record: (record.pipeline, record.node.split("/")[0]) in nodes)
     leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
+    if (folder / "slots.jsonl").exists():  # older runs don't have it
+        slots = read_lines(folder / "slots.jsonl", lambda flat: _SLOT.validate_python(known(flat, SlotRecord)))
+        notes += tuple(slots.notes)
+        _tell(calls.records, slots.records)
     return run._replace(
         notes=(*notes, *run.notes),
         calls=tuple(calls.records),
@@ -282,7 +291,17 @@ _CALL = TypeAdapter(CallRecord)
 _JOB = TypeAdapter(JobRecord)
 _DELAY = TypeAdapter(DelayRecord)
 _TRIAL = TypeAdapter(TrialRecord)
+_SLOT = TypeAdapter(SlotRecord)
 
 
 def _call(flat: dict[str, Any]) -> CallRecord:
     return _CALL.validate_python(CallRecord.from_json(flat))
+
+
+def _tell(calls: list[CallRecord], slots: Sequence[SlotRecord]) -> None:
+    """Add to calls what the log of their servers said of them."""
+    told = {(slot.candidate, slot.repeat, slot.call): slot for slot in slots}
+    for place, call in enumerate(calls) if told else ():
+        if (slot := told.get((call.candidate, call.repeat, call.call))) is not None:
+            reply = call.reply._replace(slot=slot.slot, cached_tokens=slot.cached_tokens)
+            calls[place] = call._replace(reply=reply)

@@ -17,6 +17,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,9 +27,10 @@ from harness import units
 from harness.core.levers import LEVERS
 from harness.errors import ServerFailure, UserError
 from harness.servers import models
+from harness.servers.engine_log import EngineLog
 from harness.servers.machine import threads_for
 from harness.servers.ollama_api import ASK_S, LOAD_S, ask, error_text, find, load, normal_url
-from harness.servers.process import Started, guarded, last_lines, log_text, start, stop
+from harness.servers.process import Started, guarded, last_lines, log_bytes, log_text, start, stop
 from harness.servers.spec import Around, Launched, RunningServer, Say
 from harness.workload.schema import OllamaServer
 
@@ -45,8 +47,8 @@ INSTALL = "install Ollama from https://ollama.com/download, or use the embedded 
 async def launch(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[Launched]:
     """Find the one at `url`, or start one of our own; load its models."""
     if spec.url is None:
-        async with _managed(name, spec, around) as server:
-            yield Launched(await load(server), around.connect)
+        async with _managed(name, spec, around) as (server, log):
+            yield Launched(await load(server), around.connect, log)
         return
     server = await running(name, spec, spec.url, around.asked)
     patience_s = around.patience_s
@@ -90,8 +92,10 @@ def find_binary(name: str) -> str:
 
 
 @asynccontextmanager
-async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterator[RunningServer]:
-    """Yield an `ollama serve` of our own with the models loaded; it and all it started are ended after.
+async def _managed(
+    name: str, spec: OllamaServer, around: Around
+) -> AsyncIterator[tuple[RunningServer, EngineLog | None]]:
+    """Yield an `ollama serve` of our own with the models loaded, and its log; it and all it started are ended after.
 
     Its models are all files (built-in models and GGUF paths), which go to a store of ours, or all models that the
     user's own store has.
@@ -139,7 +143,7 @@ async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterat
         if len(names) > 1:
             details["max_loaded_models"] = most_loaded
         details |= levers_found(name, spec.levers, log.levers, version)
-        yield RunningServer(
+        server = RunningServer(
             name=name,
             kind="ollama",
             url=base,
@@ -153,6 +157,7 @@ async def _managed(name: str, spec: OllamaServer, around: Around) -> AsyncIterat
             details=details,
             can_unload=True,
         )
+        yield server, EngineLog(partial(log_bytes, started)) if len(names) == 1 else None
     finally:
         stop(started)
 

@@ -20,6 +20,7 @@ __all__ = [
     "Started",
     "guarded",
     "last_lines",
+    "log_bytes",
     "log_text",
     "our_python",
     "start",
@@ -96,10 +97,13 @@ def stop(started: Started) -> None:
 
 def log_text(started: Started) -> str:
     """Return what the process wrote to stderr so far (the last megabytes of it)."""
-    # pread: the file offset is shared with the process that writes
     size = os.fstat(started.log.fileno()).st_size
-    offset = max(0, size - LOG_BYTES_READ)
-    return os.pread(started.log.fileno(), LOG_BYTES_READ, offset).decode("utf-8", "replace")
+    return log_bytes(started, max(0, size - LOG_BYTES_READ)).decode("utf-8", "replace")
+
+
+def log_bytes(started: Started, at: int) -> bytes:
+    """Return what the process wrote to stderr from a position on (some megabytes of it)."""
+    return os.pread(started.log.fileno(), LOG_BYTES_READ, at)  # the file offset is shared with the process that writes
 
 
 def last_lines(text: str, count: int = 4) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from harness.core.records import ChatRequest, Reply
 from harness.servers import models
+from harness.servers.engine_log import EngineLog
 
 __all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
 
@@ -54,10 +55,11 @@ Connect = Callable[[str, str], Client]
 
 
 class Launched(NamedTuple):
-    """What a launcher yields: a server that is loaded and ready, and its clients."""
+    """What a launcher yields: a server that is loaded and ready, its clients, and its engine's log."""
 
     server: RunningServer
     connect: Connect
+    log: EngineLog | None = None  # where it is ours, and is of one engine
 
     def client(self, model: str) -> Client:
         """Open the client to one of its models, by the name in requests; the caller that opens it closes it."""

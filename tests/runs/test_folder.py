@@ -89,6 +89,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         "calls.jsonl",
         "delays.jsonl",
         "jobs.jsonl",
+        "slots.jsonl",
         "trials.jsonl",
     ]
 

@@ -198,6 +198,7 @@ def test_what_a_workload_names_by_file_goes_with_its_run(everything: Path, tmp_p
         "profiles/2/toy.yaml",
         "profiles/paths/toy.yaml",
         "profiles/toy.yaml",
+        "slots.jsonl",
         "trials.jsonl",
         "workload.yaml",
     ]

@@ -24,7 +24,7 @@ def use(**levers: str) -> RunningServer:
     spec = OllamaServer(kind="ollama", model="mine", threads=2, levers=levers)
 
     async def steps() -> RunningServer:
-        async with launched("o", spec, say=lambda _: None) as (server, _):
+        async with launched("o", spec, say=lambda _: None) as (server, *_):
             return server
 
     return asyncio.run(steps())

@@ -38,7 +38,7 @@ def model() -> str:
 async def engine(model: str, slots: int) -> AsyncIterator[tuple[RunningServer, Ask]]:
     spec = LlamaCppServer(kind="llamacpp", model=model, slots=slots, context_tokens=256, batch_tokens=64, threads=1)
     async with (
-        launched("tiny", spec, say=lambda _: None) as (server, _),
+        launched("tiny", spec, say=lambda _: None) as (server, *_),
         httpx.AsyncClient(base_url=server.url, timeout=120) as client,
     ):
 

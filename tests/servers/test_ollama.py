@@ -33,7 +33,7 @@ def use(spec: OllamaServer, said: list[str] | None = None, threads: int | None =
     async def steps() -> RunningServer:
         say = (lambda _: None) if said is None else said.append
         chosen = spec if spec.url or spec.threads else spec.model_copy(update={"threads": threads})
-        async with launched("o", chosen, say=say) as (server, _):
+        async with launched("o", chosen, say=say) as (server, *_):
             return server
 
     return asyncio.run(steps())
@@ -196,7 +196,7 @@ def test_a_running_front_of_ours_is_recognised() -> None:
     async def steps() -> None:
         async with child("x", "canned", {}) as ready:
             url = ready["url"]
-            async with launched("o", spec("canned", url=url), say=lambda _: None) as (server, _):
+            async with launched("o", spec("canned", url=url), say=lambda _: None) as (server, *_):
                 assert (server.managed, server.slots_asked) == (False, None)
                 assert (server.exact_queue, server.can_pin_output) == (True, True)
                 assert (server.url, server.version) == (ready["url"], "canned 1")
@@ -293,7 +293,7 @@ def test_the_real_ollama(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: 
     wanted = spec("smollm2-135m", slots=2, context_tokens=512, batch_tokens=128, threads=1)
 
     async def steps() -> RunningServer:
-        async with launched("o", wanted, say=lambda _: None) as (server, _):
+        async with launched("o", wanted, say=lambda _: None) as (server, *_):
             async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
                 body = {"model": server.model, "prompt": "Hi", "stream": False, "options": {"num_predict": 3}}
                 reply = (await client.post("/api/generate", json=body)).json()

@@ -27,7 +27,7 @@ REAL = shutil.which("ollama")
 
 def use(spec: OllamaServer, *asked: str) -> RunningServer:
     async def steps() -> RunningServer:
-        async with launched("o", spec, say=lambda _: None, asked=asked) as (server, _):
+        async with launched("o", spec, say=lambda _: None, asked=asked) as (server, *_):
             return server
 
     return asyncio.run(steps())

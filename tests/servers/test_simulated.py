@@ -183,7 +183,7 @@ def test_a_server_on_half_of_the_cores_and_one_machine_for_all(tmp_path: Path) -
     async def steps() -> list[str]:
         others = {"a": half, "b": half, "c": PUBLISHED}
         async with simulated(others, say=lambda _: None, near=tmp_path) as running:
-            async with launched("a", half, say=lambda _: None, near=tmp_path, played=running) as (server, _):
+            async with launched("a", half, say=lambda _: None, near=tmp_path, played=running) as (server, *_):
                 assert server.url == running["a"].url
             assert len({server.url for server in running.values()}) == 3
             return [server.version for server in running.values()]
@@ -439,7 +439,7 @@ def test_whoever_meets_it_by_url_is_told_that_nothing_is_measured() -> None:
 
     async def steps() -> None:
         faulty = PUBLISHED.model_copy(update={"faults": {"503": 1.0}})  # loading it is spared
-        async with launched("x", faulty, say=lambda _: None) as (server, _):
+        async with launched("x", faulty, say=lambda _: None) as (server, *_):
             assert (server.emulated, server.kind, server.slots_asked) == (True, "simulated", 4)
             assert server.details["faults"] == "503 1, seed 0"
             found = await running("y", OllamaServer(kind="ollama", model="m1-published"), server.url)
