@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import cycle
 from statistics import median
 from typing import NamedTuple
 
@@ -71,12 +73,17 @@ class Effort(NamedTuple):
     output_tokens: int
     references: int  # at the beginning, and again at the end
     repetitions: int  # at most
+    at_most_s: float = math.inf  # of several servers, all of them
+
+    def shared_by(self, parts: int) -> Effort:
+        """Return what each of several servers, or pairs of them, may cost."""
+        return self._replace(budget_s=min(self.budget_s, self.at_most_s / parts))
 
 
 EFFORTS = {
-    "quick": Effort(20.0, (128, 384), 32, 2, 3),
-    "default": Effort(60.0, (128, 256, 512), 64, 3, 8),
-    "thorough": Effort(300.0, (128, 256, 512, 1024), 64, 5, 12),
+    "quick": Effort(20.0, (128, 384), 32, 2, 3, 80.0),
+    "default": Effort(60.0, (128, 256, 512), 64, 3, 8, 180.0),
+    "thorough": Effort(300.0, (128, 256, 512, 1024), 64, 5, 12, 1500.0),
 }
 
 
@@ -134,13 +141,13 @@ def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale
         bursts.append(Burst("prompt among others", mixed))
         if effort.budget_s > EFFORTS["default"].budget_s:
             bursts.append(Burst("long answers", (Group(slots, SHORT_TOKENS, 2 * tokens),)))
-    # Not fitted: queueing, and sizes and arrivals of all sorts.
-    sizes = zip((64, 200, 120, 320, 96, 160), (0.5, 1.0, 0.25, 0.75, 0.375, 0.625), strict=True)
+    # Not fitted: queueing, and sizes and arrivals of all sorts, two more than there are slots.
+    sizes = tuple(zip((64, 200, 120, 320, 96, 160), (0.5, 1.0, 0.25, 0.75, 0.375, 0.625), strict=True))
     mix = [
         Group(1, min(room, round(prompt * scale)), max(2, round(tokens * share)), 0.15 * i * tokens * speed.step_s)
-        for i, (prompt, share) in enumerate(sizes)
+        for i, (prompt, share) in zip(range(max(3, slots + 2)), cycle(sizes), strict=False)
     ]
-    bursts.append(Burst("all sorts", tuple(mix[: max(3, min(len(mix), slots + 1))]), fitted=False))
+    bursts.append(Burst("all sorts", tuple(mix), fitted=False))
     if effort.budget_s > EFFORTS["quick"].budget_s:
         queue = Group(slots + max(1, slots // 2) + 1, min(room, round(96 * scale)), max(2, tokens * 3 // 4))
         bursts.append(Burst("queue", (queue,), fitted=False))

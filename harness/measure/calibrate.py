@@ -37,7 +37,7 @@ from harness.workload.schema import FrozenDict, ServerSpec
 
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
-START_S = 5.0  # about what starting a server and warming it up takes
+START_S = 8.0  # about what starting a server, loading its model again and warming it up takes
 
 
 class ToCalibrate(NamedTuple):
@@ -87,7 +87,7 @@ async def calibrate(
     Args:
         name: of the profile.
         wanted: the servers; with several, each has another number of slots or other threads.
-        effort: for each.
+        effort: for each, and in all.
         progress: is told of every step.
         pair: fit how the two `half` servers with the fewest and the most slots slow each other.
         machine: what to call it; None = its processor, cores and memory.
@@ -97,6 +97,7 @@ async def calibrate(
     """
     began_s = time.monotonic()
     parts = len(wanted) + pair
+    effort = effort.shared_by(parts)
     progress.say(
         f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
         f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a machine that is slow or unsteady"

@@ -308,3 +308,19 @@ def test_without_lone_calls_there_is_no_fit() -> None:
     calls = [call for call in seen(Virtual([EMBEDDED]), 4).fitted if call.burst == "4 calls"]
     with pytest.raises(ValueError, match="no call by itself"):
         fit_setting(calls, levels(4), 512)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 8, 16])
+def test_what_tests_the_fit_is_staggered_work_of_more_calls_than_slots(slots: int) -> None:
+    for effort in EFFORTS.values():
+        (sorts,) = (b for b in design(slots, 2048, effort, Speed(0.01, 0.001)) if b.name == "all sorts")
+        assert not sorts.fitted
+        assert sorts.calls > slots
+        assert len({group.at_s for group in sorts.groups}) == sorts.calls
+        assert len({(group.prompt_tokens, group.output_tokens) for group in sorts.groups}) >= min(sorts.calls, 6)
+
+
+def test_several_servers_share_a_time() -> None:
+    default = EFFORTS["default"]
+    assert [default.shared_by(parts).budget_s for parts in (1, 2, 3, 4, 6)] == [60, 60, 60, 45, 30]
+    assert QUICK.shared_by(8).budget_s == 10
