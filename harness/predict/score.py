@@ -17,7 +17,7 @@ from harness.drivers.modelled import Tokens
 from harness.predict.forecast import TokensOf
 from harness.runs.model import Run
 
-__all__ = ["Score", "ScoreRow", "replay", "score"]
+__all__ = ["TIMES", "Score", "ScoreRow", "replay", "score"]
 
 
 class ScoreRow(NamedTuple):
@@ -36,6 +36,11 @@ class ScoreRow(NamedTuple):
         return self.predicted / self.measured - 1
 
 
+TIMES = ("pipeline time", "reply p50")  # figures that are the time of a job
+_SAME = 1.2  # times between them: factors that are one
+_OFF = 1.1  # that one is no noise
+
+
 class Score(NamedTuple):
     """All rows, and what they come to."""
 
@@ -45,6 +50,18 @@ class Score(NamedTuple):
     def errors(self, figure: str) -> list[float]:
         """Return the absolute errors of one figure over all candidates, rising."""
         return sorted(abs(row.error) for row in self.rows if row.figure == figure)
+
+    @property
+    def pace(self) -> float | None:
+        """How many times as fast the machine was as its profile says, where that alone explains the errors; else None.
+
+        The geometric mean of predicted over measured of at least three times that hardly differ in it.
+        """
+        factors = [row.predicted / row.measured for row in self.rows if row.figure in TIMES]
+        if len(factors) < 3 or max(factors) > _SAME * min(factors):
+            return None
+        mean = math.exp(math.fsum(map(math.log, factors)) / len(factors))
+        return mean if max(mean, 1 / mean) > _OFF else None
 
 
 def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:

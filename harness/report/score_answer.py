@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from harness.analysis.model import Analysis
-from harness.predict.score import Score, ScoreRow
+from harness.predict.score import TIMES, Score, ScoreRow
 from harness.units import percent, seconds
 from harness.wording.answer import Answer, AnswerRow, AnswerTable, part
 from harness.wording.manner import manner
@@ -14,8 +14,6 @@ from harness.wording.run_answer import basis_of
 from harness.wording.warnings import warnings_of
 
 __all__ = ["score_answer"]
-
-_TIMES = ("pipeline time", "reply p50")
 
 
 def score_answer(
@@ -31,14 +29,14 @@ def score_answer(
         predicted: the candidate that the prediction recommends; None: none, or not known.
         again: the command that prints the run's report.
     """
-    times = [row for row in score.rows if row.figure in _TIMES]
+    times = [row for row in score.rows if row.figure in TIMES]
     errors = [abs(row.error) for row in times]
     headline = "No time can be compared with the prediction."
     if errors:
         typical, worst = percent(median(errors)), percent(max(errors))
         headline = f"The prediction was off by {typical} (median of {len(errors)} times), {worst} at worst."
     parts = (
-        part("Why", *_why(score, times)),
+        part("Why", *_why(score, times, profile)),
         part("Do this", *_do(analysis, predicted)),
         part("How sure", *_how_sure(times, lengths, profile)),
         part("Details", f"{again} --full prints the run; this command with --full every figure."),
@@ -63,7 +61,7 @@ def _table(score: Score, analysis: Analysis) -> AnswerTable:
             ),
         )
         for row in score.rows
-        if row.figure in _TIMES
+        if row.figure in TIMES
     ]
     return AnswerTable(columns, tuple(sorted(rows, key=lambda row: not row.recommended)))
 
@@ -72,7 +70,10 @@ def _signed(error: float) -> str:
     return f"{error * 100:+.1f} %"
 
 
-def _why(score: Score, times: Sequence[ScoreRow]) -> Iterator[str]:
+def _why(score: Score, times: Sequence[ScoreRow], profile: str) -> Iterator[str]:
+    if (pace := score.pace) is not None:
+        yield f"All times are off by about the same factor: the machine had {pace:.2f} times the speed of {profile}."
+        yield "Calibrate again. Until then, trust the ratios and not the times."
     ratios = [abs(error) for *_, error in score.ratio_errors]
     if ratios:
         typical, worst_ratio = percent(median(ratios)), percent(max(ratios))
