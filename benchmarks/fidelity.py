@@ -1,6 +1,6 @@
 """How far predictions are from real runs: every workload and candidate, beside the measurement's noise.
 
-    python benchmarks/fidelity.py PROFILE [WORKLOAD...] [--repeats N]
+    python benchmarks/fidelity.py PROFILE [WORKLOAD...] [--repeats N] [--engine ollama --model NAME]
 
 Targets: median error of pipeline times at most 7 %, worst 20 %; interactive medians within 15 %; ratios
 between candidates within 5 %. Run it on an idle machine, on a profile that was not fitted to these workloads.
@@ -26,8 +26,9 @@ DEFAULT = ("research-digest", "review-panel", "bulk-classify", "chat-only")
 def score(workload: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run `slotwise score` on one workload and return its JSON."""
     command = [sys.executable, "-m", "harness", "score", str(workload), "--profile", arguments.profile, "--json"]
-    if arguments.repeats:
-        command += ["--repeats", str(arguments.repeats)]
+    for option in ("repeats", "engine", "model"):
+        if value := getattr(arguments, option):
+            command += [f"--{option}", str(value)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return dict(json.loads(done.stdout))
 
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("profile")
     parser.add_argument("workloads", nargs="*", type=Path, default=[WORKLOADS / f"{name}.yaml" for name in DEFAULT])
     parser.add_argument("--repeats", type=int)
+    parser.add_argument("--engine", help="instead of the workloads' own")
+    parser.add_argument("--model", help="with --engine")
     arguments = parser.parse_args()
     table = Table(title=f"Predicted on {arguments.profile} against measured")
     for column in ("workload", "candidate", "pipeline", "figure"):
