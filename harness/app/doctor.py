@@ -44,8 +44,8 @@ def examine() -> list[Finding]:
     import shutil
 
     from harness import units
+    from harness.core.levers import RAM_CACHE_BYTES
     from harness.servers import machine, models
-    from harness.workload.schema import OllamaServer
 
     findings = [_python(), _engine(), _model(), _ollama(), *_servers()]
     n = machine.cores()
@@ -55,7 +55,7 @@ def examine() -> list[Finding]:
     text = f"{units.size(found.total_bytes)}, {units.size(found.available_bytes)} of them available"
     if not found.available_bytes:
         text = units.size(found.total_bytes)
-    prompts = OllamaServer.prompt_cache_bytes
+    prompts = RAM_CACHE_BYTES
     text += f"; each engine that Ollama starts may fill {units.size(prompts)} of it with earlier prompts"
     text += " (LLAMA_ARG_CACHE_RAM=0 turns that off)"
     data: dict[str, Any] = {**found._asdict(), "prompt_cache_bytes": prompts}

@@ -148,6 +148,7 @@ class RecordedOptions:
     model: str = "unknown"
     context_tokens: int = 2048  # of one slot
     kv_bytes: int | None = None  # of a token; left out: not known
+    model_bytes: int | None = None  # of the model's file; left out: not known
     note: str | None = None  # what a reader of the profile must know
     date: str | None = None  # when the calls were recorded
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml

@@ -17,6 +17,7 @@ from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
 from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
+from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
 from harness.measure.probe import find_slots
@@ -28,8 +29,9 @@ from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, h
 from harness.profiles.model_id import model_id
 from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
-from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
+from harness.profiles.schema import DRIFT_BOUND, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
+from harness.profiles.values import with_kv_bytes
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
@@ -171,6 +173,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
         texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
         progress.say(f"{wanted.name}: counting the tokens of {texts}")
         counted = await count_tokens(endpoint)
+    server = await with_footprint(server, wanted.spec)
     context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
     accelerated = bool(server.details.get("size_vram_bytes"))
     setting = Setting(wanted.name, bursts, slots, context_tokens, accelerated)
@@ -193,6 +196,8 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
         fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=name)
     except ValueError as error:
         raise ServerFailure(f"{name}: nothing can be fitted: {error}") from None
+    kv_bytes = up.server.details.get("kv_bytes_per_token")
+    fit = fit._replace(costs=with_kv_bytes(fit.costs, None if kv_bytes is None else int(kv_bytes)))
     setting = setting_of(
         fit,
         batch_tokens=batch_tokens,
@@ -252,7 +257,7 @@ def _profile(
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
-        memory=_memory(server),
+        memory=memory_use(server, done[0].up.setting.slots),
         text=done[0].up.text,
         notes=tuple(_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),
@@ -296,6 +301,8 @@ def _notes(done: Sequence[_Calibrated], contention: Contention | None, together:
         for label, e in seen
         if abs(e.drift) > DRIFT_BOUND
     ]
+    if "model_bytes" not in (details := done[0].up.server.details) and "kv_bytes_per_token" in details:
+        notes.append("The model's bytes are what its server says that it takes, less the cache of all slots (/api/ps).")
     if contention is not None:
         low, high = (one.fit.costs.slots for one in pick_pair(done))
         notes.append(
@@ -337,15 +344,3 @@ def _rows(one: _Calibrated) -> list[Row]:
 def _model(server: RunningServer) -> str:
     quantization = server.details.get("quantization")
     return f"{server.model} {quantization}" if quantization else server.model
-
-
-def _memory(server: RunningServer) -> MemoryUse:
-    details = server.details
-    model_bytes, per_token, context = (
-        details.get(key) for key in ("model_bytes", "kv_bytes_per_token", "context_tokens")
-    )
-    return MemoryUse(
-        model_bytes=None if model_bytes is None else int(model_bytes),
-        slot_bytes=None if per_token is None or context is None else int(per_token) * int(context),
-        context_tokens=None if context is None else int(context),
-    )

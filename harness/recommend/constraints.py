@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from harness.core.concurrency import SERIAL
+from harness.core.levers import kv_share
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.errors import UserError
+from harness.measure.footprint import footprint_of_file, model_file
 from harness.measure.machine import machine_name
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
@@ -19,7 +20,6 @@ from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, Memory
 from harness.servers.accelerator import accelerators, free_bytes
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
-from harness.servers.models import BUILTIN, fetched
 from harness.units import size
 from harness.wording.searches import limit_text
 from harness.workload.candidates import most_slots
@@ -45,19 +45,28 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     limit, limit_source = _room(profile, limit_bytes)
     unknown = MemorySource("unknown", profile.name, spec.model)
     need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
-    if (path := _model_file(spec)) is not None:
+    if (path := model_file(spec)) is not None:
         try:
-            header = read_gguf(path)
+            header = footprint_of_file(path)
         except UserError:
             header = None  # the server will say what is wrong with it
         if header is not None and header.kv_bytes_per_token:
-            source = MemorySource("header")
-            return need._replace(weights_bytes=header.file_bytes, token_bytes=header.kv_bytes_per_token, source=source)
+            return need._replace(
+                weights_bytes=header.weights_bytes,
+                token_bytes=header.kv_bytes_per_token * kv_share(spec.levers),
+                source=MemorySource("header"),
+                kv_type=spec.levers.get("kv_type", need.kv_type),
+            )
     known = profile.memory
     if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
-        source = MemorySource("profile", profile.name)
-        per_token = known.slot_bytes / known.context_tokens
-        return need._replace(weights_bytes=known.model_bytes, token_bytes=per_token, source=source)
+        kind = spec.levers.get("kv_type", known.kv_type)
+        per_token = known.slot_bytes / known.context_tokens / kv_share({"kv_type": known.kv_type})
+        return need._replace(
+            weights_bytes=known.model_bytes,
+            token_bytes=per_token * kv_share({"kv_type": kind}),
+            source=MemorySource("profile", profile.name),
+            kv_type=kind,
+        )
     return need
 
 
@@ -159,7 +168,7 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
 
 def _trained_tokens(spec: ServerSpec) -> int | None:
     try:
-        path = _model_file(spec)
+        path = model_file(spec)
         found = None if path is None else read_gguf(path)
     except UserError:
         return None  # the server will say what is wrong with it
@@ -167,15 +176,6 @@ def _trained_tokens(spec: ServerSpec) -> int | None:
         return None
     trained = found.metadata.get(f"{found.metadata.get('general.architecture')}.context_length")
     return trained if isinstance(trained, int) and trained > 0 else None
-
-
-def _model_file(spec: ServerSpec) -> Path | None:
-    if spec.simulated:
-        return None
-    if spec.model in BUILTIN:
-        return fetched(spec.model)
-    path = Path(spec.model).expanduser()
-    return path if path.suffix.lower() == ".gguf" and path.is_file() else None
 
 
 def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int | None]) -> LongestCall | None:

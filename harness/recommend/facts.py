@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from harness.analysis.facts import MeasurementEnd
 from harness.core.context import HowSure, enough_tokens
+from harness.core.levers import kv_share
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
@@ -103,6 +104,7 @@ class MemoryNeed(NamedTuple):
     limit_source: LimitSource
     others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
     rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
+    kv_type: str = "f16"  # number format of the cache that `token_bytes` is of, where a server does not name another
     prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
 
     @property
@@ -117,7 +119,8 @@ class MemoryNeed(NamedTuple):
             mine = self.others.get(spec.model, self)
             if mine.weights_bytes is None or mine.token_bytes is None:
                 return None
-            needed += mine.weights_bytes + spec.slots * spec.context_tokens * mine.token_bytes
+            share = kv_share({"kv_type": mine.kv_type, **spec.levers}) / kv_share({"kv_type": mine.kv_type})
+            needed += mine.weights_bytes + spec.slots * spec.context_tokens * mine.token_bytes * share
         return round(needed * SPARE)
 
     def too_much(self, servers: Sequence[ServerSpec]) -> TooMuch | None:

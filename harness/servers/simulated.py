@@ -102,6 +102,7 @@ def emulation(
         context_tokens=spec.context_tokens,
         model_bytes=profile.memory.model_bytes or 0,
         memory_bytes=_memory_bytes(profile.memory, spec),
+        kv_bytes=round((profile.memory.slot_bytes or 0) / (profile.memory.context_tokens or spec.context_tokens)),
         noise=fitted.noise,
         noise_seed=spec.fault_seed,
         noise_key=name,

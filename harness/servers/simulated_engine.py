@@ -44,6 +44,7 @@ class SimulatedConfig(NamedTuple):
     context_tokens: int  # of one slot
     model_bytes: int = 0
     memory_bytes: int = 0
+    kv_bytes: int = 0  # of a token
     noise: float | None = None  # relative standard deviation of a segment's cost
     noise_seed: int = 0
     noise_key: str = ""  # servers of one seed have noise of their own
@@ -303,7 +304,11 @@ def _truth(
 
 
 def _model(config: SimulatedConfig) -> Model:
-    shown = {"general.architecture": "simulated", "slotwise.profile": config.profile}
+    shown: dict[str, Any] = {"general.architecture": "simulated", "slotwise.profile": config.profile}
+    if config.kv_bytes:  # a header from which as much follows: two bytes for each value of a key and of a value
+        sizes = {"key_length": config.kv_bytes // 4, "value_length": config.kv_bytes // 2 - config.kv_bytes // 4}
+        shown |= {"simulated.block_count": 1, "simulated.attention.head_count": 1}
+        shown |= {f"simulated.attention.{name}": length for name, length in sizes.items()}
     return Model(
         name=config.model_name,
         digest=hashlib.sha256(json.dumps(config.to_json()).encode()).hexdigest(),

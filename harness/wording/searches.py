@@ -210,7 +210,7 @@ def _need(need: MemoryNeed) -> str:
         return f"Memory is not checked: {_source(need.source)}."
     text = (
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
-        f"context of each slot ({_source(need.source)}), plus a tenth for buffers."
+        f"context of each slot ({_source(need.source, need.kv_type)}), plus a tenth for buffers."
     )
     if need.rooms:
         return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
@@ -226,10 +226,10 @@ def _room(machine: str, room: Room) -> str:
     return f"On {machine} it has to fit into the {size(room.limit_bytes)} that {limit_text(room.source)}."
 
 
-def _source(source: MemorySource) -> str:
+def _source(source: MemorySource, kv_type: str = "f16") -> str:
     match source.kind:
         case "header":
-            return "from the model's header, cache at f16"
+            return f"from the model's header, cache at {kv_type}"
         case "profile":
             return f'from profile "{source.profile}"'
         case _:

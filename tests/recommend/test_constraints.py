@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from recommend.workloads import MADE_UP, chat, loaded_of, on_paper, paper, talk
+from servers.conftest import gguf_bytes
 
 from harness.measure.machine import machine_name
 from harness.predict.simulation import predict
@@ -16,6 +18,8 @@ from harness.recommend.facts import DoNotFit, LimitSource, LongestCall, MemoryNe
 from harness.servers.accelerator import Accelerator
 from harness.wording.searches import excluded_text, memory_text, room_text, too_long_text
 from harness.workload.schema import LlamaCppServer, OllamaServer
+
+__all__ = ["gguf_bytes"]
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
 
@@ -46,6 +50,26 @@ def test_from_the_profile(tmp_path: Path) -> None:
     profile = paper(tmp_path).model_copy(update={"memory": known})
     memory = memory_of(SPEC, profile, 8_000_000)
     assert (memory.weights_bytes, memory.token_bytes, memory.limit_bytes) == (4_000_000, 1000.0, 8_000_000)
+
+
+def test_the_number_format_of_the_cache_counts(tmp_path: Path, gguf_bytes: Callable[..., bytes]) -> None:
+    """From the profile, whatever its own was, and from a header, which is read as at f16."""
+    lever = SPEC.model_copy(update={"levers": {"kv_type": "q8_0"}})
+    known = MemoryUse(model_bytes=4_000_000, slot_bytes=512_000, context_tokens=512)
+    profile = paper(tmp_path).model_copy(update={"memory": known})
+    half = profile.model_copy(update={"memory": known.model_copy(update={"slot_bytes": 272_000, "kv_type": "q8_0"})})
+    for made in (profile, half):
+        assert memory_of(lever, made).token_bytes == pytest.approx(1000 * 34 / 64)
+    assert memory_of(SPEC, half).token_bytes == pytest.approx(1000 * 34 / 64)  # as its servers were
+    f16 = memory_of(SPEC, profile)
+    assert f16.needed([lever]) == memory_of(lever, profile).needed([lever])
+    path = tmp_path / "m.gguf"
+    heads = {"llama.block_count": 2, "llama.attention.head_count": 1, "llama.embedding_length": 8}
+    path.write_bytes(gguf_bytes({"general.architecture": "llama", **heads}, {"a": (8, 8)}) + bytes(512))
+    for spec, token_bytes, kind in ((SPEC, 64, "f16"), (lever, 34, "q8_0")):
+        memory = memory_of(spec.model_copy(update={"model": str(path)}), profile)
+        assert memory.token_bytes == token_bytes
+        assert f"(from the model's header, cache at {kind})" in memory_text(memory, None)
 
 
 def predicted(folder: Path, text: str) -> LongestCall:
