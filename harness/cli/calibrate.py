@@ -41,8 +41,9 @@ def calibrate(
         bool | None,
         typer.Option(
             "--pair/--no-pair",
-            help="Also measure servers with half of the cores, alone and side by side; "
-            "default: yes, if llamacpp has two slot counts and the machine two cores.",
+            help="Also measure two servers side by side: on half of the cores each, or sharing the device where the "
+            "model is on an accelerator; default: yes, if there are two slot counts and, for llamacpp, two cores, or "
+            "room for both on the accelerator.",
             show_default=False,
         ),
     ] = None,

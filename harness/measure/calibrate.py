@@ -16,22 +16,24 @@ from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
-from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
+from harness.measure.experiment import Experiment, Setting, experiments, steady
 from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
+from harness.measure.side_by_side import no_room_on_device, side_by_side
 from harness.measure.texts import PROMPTS, TALKS, count_tokens
 from harness.profiles.compile import compile_costs
-from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
+from harness.profiles.fit import Contention, Fit, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
 from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
 from harness.profiles.values import with_kv_bytes
+from harness.servers.accelerator import find_accelerators, free_bytes
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
@@ -40,6 +42,7 @@ from harness.workload.schema import FrozenDict, ServerSpec
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
 START_S = 5.0  # about what starting a server and warming it up takes
+SENT_TOKENS = 65_536  # about the most that are sent to one server, prompts and answers
 
 
 class ToCalibrate(NamedTuple):
@@ -81,40 +84,53 @@ async def calibrate(
     effort: Effort,
     progress: Progress,
     *,
-    pair: bool = False,
+    pair: bool | None = False,
     machine: str | None = None,
 ) -> Profile:
     """Calibrate servers, then two side by side where `pair` is asked for.
+
+    Where all of the model is on an accelerator there is no half of the cores: such servers are left out, and the two
+    side by side are those that have the device.
 
     Args:
         name: of the profile.
         wanted: the servers; with several, each has another number of slots or other threads.
         effort: for each.
         progress: is told of every step.
-        pair: fit how the two `half` servers with the fewest and the most slots slow each other.
+        pair: fit how the two `half` servers with the fewest and the most slots slow each other; None = two servers
+            that share an accelerator, where that is sure to have room for both.
         machine: what to call it; None = its processor, cores and memory.
 
     Raises:
         ServerFailure: a server could not be started or a call failed.
     """
     began_s = time.monotonic()
-    parts = len(wanted) + pair
+    parts = len(wanted) + bool(pair)
+    free = None if pair is False else free_bytes(find_accelerators())
     progress.say(
         f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
         f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a machine that is slow or unsteady"
     )
     done = await _calibrate_each(wanted, effort, progress)
-    contention, together = None, None
-    if pair:
-        contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
+    contention, together, notes = None, None, []
+    if pair is None and not all(on_accelerator(one.up.server.details) for one in done):
+        pair = False
+    if pair is not False:
+        found = await _calibrate_pair(pick_pair(done), free, effort, progress, asked=pair is True)
+        if isinstance(found, str):
+            notes.append(f"Two servers side by side were not measured: {found}.")
+            progress.say(notes[0])
+        else:
+            contention, together = found
     took_s = time.monotonic() - began_s
-    return _profile(name, done, contention, together, took_s, machine)
+    return _profile(name, done, contention, together, took_s, machine, notes)
 
 
 def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
-    """Return the half-core servers with the fewest and the most slots."""
-    halves = sorted((one for one in done if one.wanted.half), key=lambda one: one.fit.costs.slots)
-    return halves[0], halves[-1]
+    """Return the servers with the fewest and the most slots, of those with half of the cores where there are any."""
+    able = [one for one in done if one.wanted.half] or done
+    by_slots = sorted(able, key=lambda one: one.fit.costs.slots)
+    return by_slots[0], by_slots[-1]
 
 
 async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progress: Progress) -> list[_Calibrated]:
@@ -123,6 +139,9 @@ async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progres
     while left := wanted[len(done) :]:
         async with AsyncExitStack() as stack:
             up = [await _bring_up(stack, left[0], progress, text=not done)]
+            if on_accelerator(up[0].server.details):  # which has no half of the cores
+                wanted = [one for one in wanted if not one.half]
+                left = wanted[len(done) :]
             if len(left) > 1 and room_for(left[1:], up[0].server, up[0].setting.slots, memory().available_bytes):
                 up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
                 progress.say(f"all {len(up)} servers are up, and take turns")
@@ -145,10 +164,14 @@ def room_for(others: Sequence[ToCalibrate], server: RunningServer, slots: int, a
         slots: that it has.
         available_bytes: of main memory, with that server up.
     """
-    taken = server.details.get("size_bytes")
+    taken, kv_bytes = server.details.get("size_bytes"), server.details.get("kv_bytes_per_token")
     if taken is None or server.details.get("size_vram_bytes"):
         return False
-    return sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others) <= available_bytes
+    needed = sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others)
+    # Earlier prompts, of the one that is up too: no more than are sent.
+    sent = SENT_TOKENS * int(kv_bytes) if kv_bytes else None
+    kept = [one.spec.prompt_cache_bytes for one in (*others, *others[:1])]
+    return needed + sum(most if sent is None else min(most, sent) for most in kept) <= available_bytes
 
 
 async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progress, *, text: bool) -> _Up:
@@ -210,18 +233,15 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
 
 
 async def _calibrate_pair(
-    pair: Sequence[_Calibrated], effort: Effort, progress: Progress
-) -> tuple[Contention, Experiment]:
-    costs = [one.fit.costs for one in pair]
-    async with AsyncExitStack() as stack:
-        endpoints = [
-            await stack.enter_async_context(opened(one.wanted.name, one.wanted.spec, progress)) for one in pair
-        ]
-        bursts = LiveBursts(endpoints)
-        await bursts.prepare()
-        seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
+    pair: Sequence[_Calibrated], free: int | None, effort: Effort, progress: Progress, *, asked: bool
+) -> tuple[Contention, Experiment] | str:
+    """Return what two servers cost each other, or why that is not measured."""
+    servers = [one.up.server for one in pair]
+    if not pair[0].wanted.half and (why := no_room_on_device(servers, free, asked=asked)):
+        return why
     replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
-    return fit_contention(seen.fitted, costs, replicates), seen
+    specs = {one.wanted.name: one.wanted.spec for one in pair}
+    return await side_by_side(specs, [one.fit.costs for one in pair], replicates, effort, progress)
 
 
 def _profile(
@@ -231,6 +251,7 @@ def _profile(
     together: Experiment | None,
     took_s: float,
     machine: str | None,
+    notes: Sequence[str] = (),
 ) -> Profile:
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].up.server
@@ -241,7 +262,7 @@ def _profile(
     if len(done) > 1 and done[0].in_turns == len(done):
         known["in_turns"] = True
     if on_accelerator(server.details):
-        known["accelerator"] = machine_facts().get("accelerator", "an accelerator")
+        known["accelerator"] = str(server.details.get("accelerator") or _accelerator())
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
     separate = Profile(
@@ -259,11 +280,15 @@ def _profile(
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
         memory=memory_use(server, done[0].up.setting.slots),
         text=done[0].up.text,
-        notes=tuple(_notes(done, contention, together)),
+        notes=(*notes, *_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),
         **known,
     )
     return _tested(pooled(separate), done, together)
+
+
+def _accelerator() -> str:
+    return str(machine_facts().get("accelerator", "an accelerator"))
 
 
 def _tested(profile: Profile, done: Sequence[_Calibrated], together: Experiment | None) -> Profile:
@@ -304,11 +329,11 @@ def _notes(done: Sequence[_Calibrated], contention: Contention | None, together:
     if "model_bytes" not in (details := done[0].up.server.details) and "kv_bytes_per_token" in details:
         notes.append("The model's bytes are what its server says that it takes, less the cache of all slots (/api/ps).")
     if contention is not None:
-        low, high = (one.fit.costs.slots for one in pick_pair(done))
-        notes.append(
-            f"Contention is that of servers with {count(low, 'slot')} and {count(high, 'slot')} on half of the cores "
-            f"each, both busy (standard error {percent(contention.error / contention.factor)})."
-        )
+        low, high = pick_pair(done)
+        slots = " and ".join(count(one.fit.costs.slots, "slot") for one in (low, high))
+        where = "on half of the cores each" if low.wanted.half else "that share the device"
+        error = percent(contention.error / contention.factor)
+        notes.append(f"Contention is that of servers with {slots} {where}, both busy (standard error {error}).")
     return notes
 
 

@@ -185,13 +185,23 @@ async def pair_experiment(
     slots = tuple(cost.slots for cost in costs)
     series = _Series(name, carry, slots, bursts, _blocks(bursts, 1, repetitions, seed))
     await _in_turns([series], progress, seed)
-    return series.seen()
+    seen = series.seen()
+    observed = list(seen.observed)
+    for number, cost in enumerate(costs):
+        mine = [i for i, call in enumerate(observed) if call.server == number]
+        known = _known(seated([observed[i] for i in mine], cost.slots, cost.decode_s[1]), cost.slots)
+        for i, call in zip(mine, known, strict=True):
+            observed[i] = call
+    return seen._replace(observed=tuple(observed))
 
 
 def _known(observed: Sequence[Observed], slots: int) -> list[Observed]:
     """Return the calls without seats until all slots were filled at once: before that nobody knows who was in them."""
-    sizes = Counter(call.repetition for call in observed if call.group == 0)
-    filled = min((call.repetition for call in observed if sizes[call.repetition] == slots), default=0)
+    first: dict[int, int] = {}  # its group in each burst; the other server of a pair may have another one
+    for call in observed:
+        first.setdefault(call.repetition, call.group)
+    sizes = Counter(call.repetition for call in observed if call.group == first[call.repetition])
+    filled = min((call.repetition for call in observed if sizes[call.repetition] >= slots), default=0)
     return [call if call.repetition >= filled else call._replace(seat=-1, left=()) for call in observed]
 
 

@@ -17,6 +17,7 @@ from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, MemorySource, Room
+from harness.recommend.levers import without_prompts
 from harness.servers.accelerator import accelerators, free_bytes
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
@@ -45,6 +46,7 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     limit, limit_source = _room(profile, limit_bytes)
     unknown = MemorySource("unknown", profile.name, spec.model)
     need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
+    need = need._replace(running=spec.running, main=_main_memory(profile))
     if (path := model_file(spec)) is not None:
         try:
             header = footprint_of_file(path)
@@ -83,6 +85,11 @@ def _room(profile: Profile, limit_bytes: int | None) -> Room:
         if free is not None:
             return Room(free, LimitSource("free", accelerator=device))
         return Room(None, LimitSource("unknown", profile.name, accelerator=device))
+    return _main_memory(profile)
+
+
+def _main_memory(profile: Profile) -> Room:
+    """Return what main memory is free, where the machine of a profile is this one."""
     here = memory()
     if profile.machine == machine_name() and here.available_bytes:
         return Room(here.available_bytes, LimitSource("free"))
@@ -115,14 +122,23 @@ def rooms_of(loaded: Loaded, profiles: Profiles, limit_bytes: int | None = None)
 
 
 def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | None = None) -> None:
-    """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs."""
+    """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs.
+
+    Nor without the RAM cache of prompts, where the file leaves that open.
+    """
     context = min(like.context_tokens, context_tokens or like.context_tokens)
     one = like.model_copy(update={"slots": 1, "context_tokens": context})
-    if too_much := memory.too_much([one]):
+    if too_much := memory.too_much([one.with_levers(without_prompts(one))]):
         needs, do = ", which the longest call needs", "shorten prompts and answers"
         if context_tokens is None:
             needs, do = "", "give it a smaller context_tokens"
         there = f"{size(too_much.limit_bytes)} {limit_text(too_much.source)}"
+        if too_much.prompt_cache_bytes:
+            raise UserError(
+                f"there is no memory for {like.model} and the {size(too_much.prompt_cache_bytes)} that its engine may "
+                f"fill with earlier prompts: {there}; say `levers: {{ram_cache: off}}` of its server, or leave the "
+                "lever out"
+            )
         raise UserError(
             f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
             f"context of {context} tokens{needs}, and {there}; {do}, or take a smaller model"

@@ -25,10 +25,11 @@ def calibration_report(profile: Profile, path: str) -> Group:
             parts += ["", Text(f"{count(int(slots), 'slot')}{share}", style="bold"), _steps(setting)]
             parts += [Text(line) for line in _lines(setting)]
     if profile.contention:
+        how = "half of the cores each" if profile.half else f"sharing {profile.accelerator or 'one machine'}"
         factor = profile.contention["2"]
         parts += [
             "",
-            Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times as long."),
+            Text(plain(f"Two servers side by side, {how}: every step takes {factor:.2f} times as long.")),
         ]
     if profile.text is not None:
         parts += ["", *(Text(line) for line in _text(profile.text))]

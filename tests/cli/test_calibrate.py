@@ -85,13 +85,17 @@ def test_what_is_calibrated() -> None:
         ("llamacpp-4-half", 4, "half", True),
     ]
     assert both
-    for given in (
-        ("llamacpp", (1, 4), None, False, 2),
-        ("llamacpp", (1, 4), None, None, 1),
-        ("ollama", (1, 4), "m", None, 2),
+    shared = None  # where they turn out to share an accelerator
+    for given, pair in (
+        (("llamacpp", (1, 4), None, False, 2), False),
+        (("ollama", (1, 4), "m", False, 2), False),
+        (("llamacpp", (1, 4), None, None, 1), shared),
+        (("ollama", (1, 4), "m", None, 2), shared),
     ):
         wanted, both = to_calibrate(*given)
-        assert ([w.spec.slots for w in wanted], both) == ([1, 4], False)
+        assert ([w.spec.slots for w in wanted], both) == ([1, 4], pair)
+    (one,), both = to_calibrate("ollama", (4,), "m", None, 2)
+    assert both is False
     wanted, both = to_calibrate("llamacpp", (8, 1, 2), "x.gguf", None, 4)
     assert [w.spec.slots for w in wanted] == [1, 2, 8, 1, 8]
     (one,), both = to_calibrate("http://u:p@127.0.0.1:11434", None, "m", None, 4)

@@ -41,7 +41,7 @@ def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None
     assert said == (
         'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes. Besides, the '
         "engine of each server keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that "
-        "off)."
+        "off); whether there is room for that is not checked."
     )
 
 
