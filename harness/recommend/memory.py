@@ -88,6 +88,11 @@ class MemoryNeed(NamedTuple):
         keep = [spec for spec in servers if spec.prompt_cache_bytes and not spec.running]
         return sum(self.others.get(spec.model, self).prompt_cache_bytes for spec in keep)
 
+    def for_a_while(self) -> MemoryNeed:
+        """Return it without earlier prompts: while servers are measured there are not many."""
+        others = {model: one._replace(prompt_cache_bytes=0) for model, one in self.others.items()}
+        return self._replace(prompt_cache_bytes=0, others=others)
+
     def too_much(self, servers: Sequence[ServerSpec]) -> TooMuch | None:
         """Return what those on one machine do not fit into together; None where they fit, or where it is not known."""
         for machine, numbers in by_machine(dict(enumerate(servers))).items():

@@ -216,7 +216,7 @@ def _prompt_cache(need: MemoryNeed) -> str:
     if main.limit_bytes is None:
         return f"{said}; whether there is room for that is not checked."
     there = f", of which {size(main.limit_bytes)} {limit_text(main.source)}" if need.limit_source.accelerator else ""
-    return f"{said}{there}: candidates without room for that are left out, or looked at with `ram_cache: off`."
+    return f"{said}{there}: candidates without room for that are left out, or tried with `ram_cache: off`."
 
 
 def _need(need: MemoryNeed) -> str:

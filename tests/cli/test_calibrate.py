@@ -203,3 +203,12 @@ def test_the_report_fits_a_narrow_terminal() -> None:
     ):
         assert words in text, words
     assert "\x1b" not in text
+
+
+def test_what_is_said_of_two_servers_on_one_device() -> None:
+    shared = {"half": None, "accelerator": "NVIDIA \x1b[31mL4"}
+    console = Console(width=200, record=True, file=None, quiet=False, force_terminal=False, highlight=False)
+    with console.capture() as captured:
+        console.print(calibration_report(PROFILE.model_copy(update=shared), "profiles/box.yaml"))
+    said = "Two servers side by side, sharing NVIDIA [31mL4: every step takes 1.25 times as long."
+    assert said in captured.get()

@@ -57,6 +57,15 @@ def test_they_count_beside_weights_and_slots_in_main_memory() -> None:
     assert both.too_much([KEEPS, DOES_NOT]) is None
 
 
+def test_while_servers_are_measured_they_do_not_count() -> None:
+    needed = 110 * MB
+    need = limited(2 * needed)._replace(others={"large": limited(2 * needed)})
+    large = KEEPS.model_copy(update={"model": "large"})
+    assert need.too_much([KEEPS, large]) == TooMuch(2 * needed, GIVEN, 2 * RAM_CACHE_BYTES)
+    assert need.for_a_while().too_much([KEEPS, large]) is None
+    assert need.for_a_while().too_much([KEEPS, KEEPS, large]) is not None
+
+
 def test_beside_an_accelerator_they_count_in_main_memory_alone() -> None:
     on_gpu = NEED._replace(limit_bytes=110 * MB, limit_source=LimitSource("free", accelerator="NVIDIA L4"))
     assert on_gpu.too_much([KEEPS]) is None  # how much main memory there is is not known
@@ -80,7 +89,7 @@ def test_main_memory_of_this_machine_is_looked_at(tmp_path: Path, monkeypatch: p
     assert memory.too_much([KEEPS]) == TooMuch(6_000 * MB, FREE, RAM_CACHE_BYTES)  # though its weights are not known
     assert memory_text(memory, None).endswith(
         "keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that off), of which 6.0 GB "
-        "is free on this machine: candidates without room for that are left out, or looked at with `ram_cache: off`."
+        "is free on this machine: candidates without room for that are left out, or tried with `ram_cache: off`."
     )
     assert "earlier prompts" not in memory_text(memory_of(DOES_NOT, here), None)
     assert memory_of(KEEPS, paper(tmp_path)).main.limit_bytes is None
