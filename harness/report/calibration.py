@@ -19,6 +19,7 @@ def calibration_report(profile: Profile, path: str) -> Group:
     parts: list[RenderableType] = [
         Text(plain(f"{profile.model} on {profile.engine}"), style="bold"),
         Text(plain(profile.machine)),
+        *(Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes),  # to know first
     ]
     for share, family in (("", profile.slots), (" on half of the cores", profile.half or {})):
         for slots, setting in sorted(family.items(), key=lambda item: int(item[0])):
@@ -36,7 +37,6 @@ def calibration_report(profile: Profile, path: str) -> Group:
     if profile.load_s is not None:
         parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
     parts += ["", Text(f"Held-out error: {_error(profile.held_out)}.")]
-    parts += [Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
     return Group(*parts)
 

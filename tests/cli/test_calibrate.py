@@ -205,6 +205,14 @@ def test_the_report_fits_a_narrow_terminal() -> None:
     assert "\x1b" not in text
 
 
+def test_what_to_know_comes_first() -> None:
+    console = Console(width=80, record=True, file=None, quiet=False, force_terminal=False, highlight=False)
+    note = "1 slot: layers on the CPU: 40 % of the model did not fit onto the accelerator."
+    with console.capture() as captured:
+        console.print(calibration_report(PROFILE.model_copy(update={"notes": (note,)}), "profiles/box.yaml"))
+    assert captured.get().splitlines()[2] == note
+
+
 def test_what_is_said_of_two_servers_on_one_device() -> None:
     shared = {"half": None, "accelerator": "NVIDIA \x1b[31mL4"}
     console = Console(width=200, record=True, file=None, quiet=False, force_terminal=False, highlight=False)

@@ -87,6 +87,8 @@ def on_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_virtual
     monkeypatch.chdir(tmp_path)
     started: list[str] = []
 
+    vram = {"share": 1.0}
+
     def endpoints(specs: Mapping[str, SimulatedServer]) -> dict[str, Endpoint]:
         loop = asyncio.get_running_loop()
         made, engines = {}, []
@@ -97,7 +99,8 @@ def on_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_virtual
             costs = SimulatedConfig.from_json(config["engine"]).costs
             app = Distant(create_app(engine, lambda: round(loop.time() * 1e9)), costs.before_s, costs.after_s)
             chat = Chat("http://front:80", engine.model.name, loop.time, transport=AppTransport(app))
-            details |= {"size_bytes": engine.model.memory_bytes, "size_vram_bytes": engine.model.vram_bytes}
+            on_device = round(engine.model.vram_bytes * vram["share"])
+            details |= {"size_bytes": engine.model.memory_bytes, "size_vram_bytes": on_device}
             server = RunningServer(
                 name, "simulated", "http://front:80", engine.model.name, spec.slots, True, engine.version, True, True,
                 details, emulated=True,
@@ -126,12 +129,13 @@ def on_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_virtual
     monkeypatch.setattr(pairing, "simulated", simulated)
     monkeypatch.setattr(measuring, "find_accelerators", lambda: ())
 
-    def run(servers: list[ToCalibrate], *, pair: bool | None) -> Profile:
+    def run(servers: list[ToCalibrate], *, pair: bool | None, share: float = 1.0) -> Profile:
         started.clear()
+        vram["share"] = share
         profile: Profile = run_virtual(lambda _: calibrate("made", servers, QUICK, Quiet(), pair=pair, machine="any"))
         (tmp_path / "made.yaml").write_text(dump_profile(profile), encoding="utf-8")
         assert load_profile(str(tmp_path / "made.yaml")) == profile
-        together = [] if pair is False else ["s1+s4", "s1", "s4"]
+        together = [] if pair is False or share < 1 else ["s1+s4", "s1", "s4"]
         assert started == [one.name for one in servers if not one.half] + together
         return profile
 
@@ -156,6 +160,19 @@ def test_two_simulated_servers_show_the_factor_of_their_profile(
 def test_without_a_pair_there_is_no_contention(on_virtual_time: Callable[..., Profile]) -> None:
     profile = on_virtual_time(wanted(1, 4), pair=False)
     assert profile.contention is None and profile.notes == ()
+
+
+@pytest.mark.parametrize("pair", [None, True])
+def test_where_layers_are_on_the_cpu_that_is_noted_first_and_no_pair_is_measured(
+    on_virtual_time: Callable[..., Profile], pair: bool | None
+) -> None:
+    profile = on_virtual_time(wanted(1, 4), pair=pair, share=0.6)
+    first, second = profile.notes[-2:]
+    assert first.startswith("1 slot: layers on the CPU: 40 % of the model did not fit")
+    assert second.startswith("4 slots: layers on the CPU: 40 % of the model did not fit")
+    asked = ("Two servers side by side were not measured: with the most slots a part of the model was on the CPU.",)
+    assert profile.notes[:-2] == (asked if pair else ())
+    assert profile.contention is None and profile.accelerator is None
 
 
 def on_gpu(vram: int, size: int = 100, *, emulated: bool = False) -> RunningServer:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recommend.workloads import MADE_UP, chat, loaded_of, on_paper, paper, talk
+from recommend.workloads import MADE_UP, both, chat, loaded_of, on_paper, paper, talk
 from servers.conftest import gguf_bytes
 
 from harness.measure.machine import machine_name
@@ -15,6 +15,7 @@ from harness.profiles.schema import MemoryUse
 from harness.recommend import constraints
 from harness.recommend.constraints import longest_call, longest_of, memory_of
 from harness.recommend.facts import DoNotFit, LimitSource, LongestCall, MemoryNeed, TooMuch
+from harness.recommend.space import design_space
 from harness.servers.accelerator import Accelerator
 from harness.wording.searches import excluded_text, memory_text, room_text, too_long_text
 from harness.workload.schema import LlamaCppServer, OllamaServer
@@ -148,6 +149,28 @@ def test_an_accelerators_memory_is_the_limit_there(tmp_path: Path) -> None:
     embedded = LlamaCppServer(kind="llamacpp", model="gemma4")
     assert "earlier prompts" not in memory_text(memory_of(embedded, profile, 8_000_000_000), None)
     assert memory_of(SPEC, profile).limit_bytes is None  # of another machine: main memory here says nothing of it
+
+
+def test_no_candidate_would_have_layers_on_the_cpu(tmp_path: Path) -> None:
+    """One server takes 4.4 GB and 0.44 for each slot, two with one slot each 9.7: the weights twice."""
+    known = MemoryUse(model_bytes=4_000_000_000, slot_bytes=400_000_000, context_tokens=2048)
+    device = {"memory": known, "accelerator": "NVIDIA L4", "half": None}
+    profile = paper(tmp_path).model_copy(update=device)
+    loaded = loaded_of(tmp_path, both())
+    like = next(iter(loaded.servers.values()))
+    for limit_bytes, pairs, slots in (
+        (6_200_000_000, False, {1, 2, 4}),
+        (5_000_000_000, False, {1}),
+        (12_000_000_000, True, None),
+    ):
+        memory = memory_of(like, profile, limit_bytes)
+        space = design_space(loaded, profile, fits=memory.too_much)
+        specs = [[space.loaded.servers[queue.server] for queue in c.plan.queues] for c in space.candidates]
+        assert all((memory.needed(servers) or 0) <= limit_bytes for servers in specs)
+        assert any(len(servers) == 2 for servers in specs) is pairs
+        assert slots is None or {spec.slots for servers in specs for spec in servers} == slots
+        why = next(item.why for item in space.left_out if isinstance(item, DoNotFit))
+        assert (why.limit_bytes, why.source.accelerator) == (limit_bytes, "NVIDIA L4")
 
 
 def test_what_is_free_on_the_accelerator_here_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
