@@ -58,6 +58,8 @@ class FakeOllama:
     duration: Callable[[str], float] = lambda user: 0.0  # seconds by user message; half of them before the first token
     models: list[str] = field(default_factory=lambda: ["m"])
     size_vram: int = 100  # of 100 bytes that each model has
+    file_bytes: int | None = None  # of each model, in /api/tags; None: it does not say
+    info: dict[str, Any] | None = None  # metadata of each model, in /api/show; None: it has no /api/show
     fields: Callable[[int], dict[str, Any]] = lambda n: {}  # these, in the final line of the n-th chat
     misbehave: Callable[[int], Fault | None] = lambda n: None  # of the n-th chat; on a real socket it may block
     on_load: Callable[[str], Fault | None] = lambda model: None  # before a model's first answer
@@ -75,9 +77,10 @@ class FakeOllama:
         if path.startswith("/api/blobs/"):
             return self._blob(method, path.rpartition("/")[2], data)
         if method == "GET":
+            sized = {} if self.file_bytes is None else {"size": self.file_bytes}
             told: dict[str, Any] = {
                 "/api/version": {"version": "0.0.0-fake"},
-                "/api/tags": {"models": [{"name": name, "model": name} for name in self.models]},
+                "/api/tags": {"models": [{"name": name, "model": name, **sized} for name in self.models]},
                 "/api/ps": {"models": [self._process(name) for name in self.loaded]},
             }
             return _json(200, told[path]) if path in told else _not_found(path)
@@ -90,6 +93,8 @@ class FakeOllama:
             return _not_found(f"model '{body['model']}'")
         if path == "/api/chat":
             return self._chat(body)
+        if path == "/api/show" and self.info is not None:
+            return _json(200, {"model_info": self.info, "details": {}})
         if path == "/api/generate" and "prompt" not in body:
             loaded = {"model": body["model"], "done": True, "done_reason": "load"}
             fault = self._load(body["model"])

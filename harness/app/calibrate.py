@@ -75,8 +75,8 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
 
 def to_calibrate(
     server: str, slots: tuple[int, ...] | None, model: str | None, pair: bool | None, n_cores: int
-) -> tuple[list[ToCalibrate], bool]:
-    """Return the servers to calibrate, and whether two are measured side by side; None: where that can be.
+) -> tuple[list[ToCalibrate], bool | None]:
+    """Return the servers to calibrate, and whether two are measured side by side; None: where they share a device.
 
     Raises:
         UserError: what is asked for cannot be.
@@ -101,7 +101,9 @@ def to_calibrate(
     if pair and not able:
         why = "the machine has one core" if n_cores < 2 else "it needs two slot counts, such as --slots 1,4"
         raise UserError(f"--pair: {why}")
-    both = (ENGINES[server].embedded and able) if pair is None else pair
+    both = pair
+    if pair is None:
+        both = True if ENGINES[server].embedded and able else None if len(counts) > 1 else False
     servers = [ToCalibrate(*server_named(f"{server}:{n}", model)) for n in counts]
     if both:
         for one in (servers[0], servers[-1]):

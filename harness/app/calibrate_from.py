@@ -10,17 +10,19 @@ from harness.app.calibrate import Calibrated, check_profile_name, check_writable
 from harness.app.options import RecordedOptions
 from harness.core.levers import Levers
 from harness.errors import UserError
+from harness.measure.footprint import footprint_of_file
 from harness.measure.progress import SILENT, Progress
 from harness.profiles.model_id import model_id
 from harness.profiles.recorded import Recording, fit_recordings
 from harness.profiles.schema import MemoryUse, Profile
 from harness.units import count
 
-__all__ = ["calibrate_from", "recording_of"]
+__all__ = ["bytes_of", "calibrate_from", "recording_of"]
 
 COMMENT = (
     "Fitted by `slotwise calibrate --from`; times in seconds. docs/calibration.md says how, and what each key means."
 )
+KV_BYTES_MAX = 1 << 30  # no model takes more than a few megabytes
 SWITCHES = {"on": True, "off": False}
 
 
@@ -61,7 +63,7 @@ def calibrate_from(
         model_id=model_id(options.model.split()[0]),
         slots=found.slots,
         contention=None,
-        memory=MemoryUse(slot_bytes=slot_bytes, context_tokens=options.context_tokens),
+        memory=MemoryUse(model_bytes=options.model_bytes, slot_bytes=slot_bytes, context_tokens=options.context_tokens),
         held_out=found.held_out,
         notes=() if options.note is None else (options.note,),
         rows=found.rows,
@@ -87,3 +89,26 @@ def recording_of(text: str) -> Recording:
             raise UserError(f'--from {text}: expected {known} as on or off, found "{part}"')
         levers[name] = SWITCHES[value]
     return Recording(Path(path), Levers(**levers))
+
+
+def bytes_of(text: str) -> tuple[int, int | None]:
+    """Read `--kv-bytes`: bytes of a token in the KV cache, or the file of a model whose header says them.
+
+    Returns:
+        The bytes of a token, and those of the file; None where there is none.
+
+    Raises:
+        UserError: it is neither, or the header does not say it.
+    """
+    expected = f"--kv-bytes: expected the bytes of a token, from 1 to {KV_BYTES_MAX}, or the path of a GGUF file"
+    if text.isdecimal():
+        if len(text) > 12 or not 1 <= int(text) <= KV_BYTES_MAX:
+            raise UserError(f"{expected}, found {text[:20]}")
+        return int(text), None
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise UserError(f'{expected}, found "{text}"')
+    found = footprint_of_file(path)
+    if found.kv_bytes_per_token is None:
+        raise UserError(f"--kv-bytes {text}: its header does not say what a token takes; give the number of bytes")
+    return found.kv_bytes_per_token, found.weights_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -44,8 +45,8 @@ def examine() -> list[Finding]:
     import shutil
 
     from harness import units
+    from harness.core.levers import RAM_CACHE_BYTES
     from harness.servers import machine, models
-    from harness.workload.schema import OllamaServer
 
     findings = [_python(), _engine(), _model(), _ollama(), *_servers()]
     n = machine.cores()
@@ -55,11 +56,13 @@ def examine() -> list[Finding]:
     text = f"{units.size(found.total_bytes)}, {units.size(found.available_bytes)} of them available"
     if not found.available_bytes:
         text = units.size(found.total_bytes)
-    prompts = OllamaServer.prompt_cache_bytes
+    prompts = RAM_CACHE_BYTES
     text += f"; each engine that Ollama starts may fill {units.size(prompts)} of it with earlier prompts"
     text += " (LLAMA_ARG_CACHE_RAM=0 turns that off)"
     data: dict[str, Any] = {**found._asdict(), "prompt_cache_bytes": prompts}
-    findings.append(Finding("memory", "ok", text, "", data))
+    little = _ollama_is_there(findings) and 0 < found.available_bytes < prompts
+    advice = "That is more than is available: start ollama serve with LLAMA_ARG_CACHE_RAM=0" if little else ""
+    findings.append(Finding("memory", "warning" if little else "ok", text, advice, data))
     busy = machine.busy_cores()
     if busy is not None:
         data = {"busy_cores": round(busy, 2), "cores": n}
@@ -78,6 +81,13 @@ def examine() -> list[Finding]:
     advice = "Free some, or set SLOTWISE_CACHE to a folder on another disk" if low else ""
     findings.append(Finding("disk", "warning" if low else "ok", text, advice, {"free_bytes": free}))
     return findings
+
+
+def _ollama_is_there(findings: Sequence[Finding]) -> bool:
+    """Whether an Ollama could be started, or runs, that keeps earlier prompts."""
+    if os.environ.get("LLAMA_ARG_CACHE_RAM") == "0":
+        return False
+    return any(finding.what == "ollama" and finding.state == "ok" for finding in findings)
 
 
 def _python() -> Finding:
@@ -129,8 +139,6 @@ def _ollama() -> Finding:
 
 def _servers() -> list[Finding]:
     """Ask the servers that could be running: the everyday Ollama and our own `slotwise serve`."""
-    import os
-
     from harness.errors import UserError
     from harness.servers.ollama_api import normal_url
 

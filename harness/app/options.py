@@ -131,7 +131,7 @@ class CalibrateOptions:
     slots: tuple[int, ...] | None = None  # the numbers of slots to calibrate; left out: 1 and 4, or what the server has
     model: str | None = None  # its name, or the path of a GGUF file
     effort: Literal["quick", "default", "thorough"] = "default"  # about 20 s, a minute, 5 minutes for each number
-    pair: bool | None = None  # also servers on half of the cores, alone and side by side; left out: where it can be
+    pair: bool | None = None  # also two side by side, on half of the cores or one device; left out: where it can be
     name: str | None = None  # of the profile; left out: made of server and model
     machine: str | None = None  # what to call it; left out: its processor
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
@@ -148,6 +148,7 @@ class RecordedOptions:
     model: str = "unknown"
     context_tokens: int = 2048  # of one slot
     kv_bytes: int | None = None  # of a token; left out: not known
+    model_bytes: int | None = None  # of the model's file; left out: not known
     note: str | None = None  # what a reader of the profile must know
     date: str | None = None  # when the calls were recorded
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml

@@ -41,8 +41,9 @@ def calibrate(
         bool | None,
         typer.Option(
             "--pair/--no-pair",
-            help="Also measure servers with half of the cores, alone and side by side; "
-            "default: yes, if llamacpp has two slot counts and the machine two cores.",
+            help="Also measure two servers side by side: on half of the cores each, or sharing the device where the "
+            "model is on an accelerator; default: yes, if there are two slot counts and, for llamacpp, two cores, or "
+            "room for both on the accelerator.",
             show_default=False,
         ),
     ] = None,
@@ -60,8 +61,13 @@ def calibrate(
     engine: Annotated[str, engine_option("With --from: the engine and its version.")] = "ollama",
     context: Annotated[int, typer.Option(help="With --from: tokens of context of one slot.")] = 2048,
     kv_bytes: Annotated[
-        int | None,
-        typer.Option("--kv-bytes", help="With --from: bytes of a token in the KV cache.", show_default=False),
+        str | None,
+        typer.Option(
+            "--kv-bytes",
+            metavar="N|FILE",
+            help="With --from: bytes of a token in the KV cache, or the GGUF file whose header says them (at f16).",
+            show_default=False,
+        ),
     ] = None,
     note: Annotated[str | None, typer.Option(help="With --from: what a reader of the profile must know.")] = None,
     date: Annotated[str | None, typer.Option(help="With --from: when it was recorded.")] = None,
@@ -78,15 +84,17 @@ def calibrate(
             raise UserError("expected a server or --from, found both")
         if name is None or machine is None:
             raise UserError("--from: give --name and --machine: the recordings do not say what they are of")
-        from harness.app.calibrate_from import calibrate_from, recording_of
+        from harness.app.calibrate_from import bytes_of, calibrate_from, recording_of
 
+        per_token, of_file = (None, None) if kv_bytes is None else bytes_of(kv_bytes)
         recorded_on = RecordedOptions(
             name=name,
             machine=machine,
             engine=engine,
             model=model or "unknown",
             context_tokens=context,
-            kv_bytes=kv_bytes,
+            kv_bytes=per_token,
+            model_bytes=of_file,
             note=note,
             date=date,
             out=out,

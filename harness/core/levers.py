@@ -21,7 +21,26 @@ from typing import NamedTuple
 from harness.core.step_costs import StepCosts
 from harness.errors import did_you_mean
 
-__all__ = ["AS_MADE", "LEVERS", "Lever", "Levers", "lever_value", "levers_said", "risks_said", "unusual", "with_levers"]
+__all__ = [
+    "AS_MADE",
+    "LEVERS",
+    "RAM_CACHE_BYTES",
+    "Lever",
+    "Levers",
+    "kv_share",
+    "lever_value",
+    "levers_said",
+    "risks_said",
+    "unusual",
+    "with_levers",
+]
+
+RAM_CACHE_BYTES = (
+    8192 << 20
+)  # llama.cpp's --cache-ram unless it is set (common/common.h: cache_ram_mib); Ollama sets none
+# Bytes of a value in the KV cache. ggml keeps 32 of them in a block with a scale of two bytes (ggml/src/ggml-common.h:
+# block_q8_0, block_q4_0).
+KV_VALUE_BYTES = {"f16": 2.0, "q8_0": (32 + 2) / 32, "q4_0": (16 + 2) / 32}
 
 
 # --- the effect of those that the server model knows ------------------------------------------------------------------
@@ -193,6 +212,11 @@ def lever_value(name: str, value: object) -> str:
             raise ValueError(f'{name}: expected {lever.expected()}, found "{found}"')
         found = alike
     return found
+
+
+def kv_share(settings: Mapping[str, object]) -> float:
+    """Return the size of a KV cache over that at f16, by a server's `kv_type`; left out: it is at f16."""
+    return KV_VALUE_BYTES[str(settings.get("kv_type", "f16"))] / KV_VALUE_BYTES["f16"]
 
 
 def unusual(settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

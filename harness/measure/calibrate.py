@@ -16,20 +16,24 @@ from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
-from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
+from harness.measure.experiment import Experiment, Setting, experiments, steady
+from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
 from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
+from harness.measure.side_by_side import no_room_on_device, side_by_side
 from harness.measure.texts import PROMPTS, TALKS, count_tokens
 from harness.profiles.compile import compile_costs
-from harness.profiles.fit import Contention, Fit, fit_contention, fit_setting, held_out, setting_of, summary
+from harness.profiles.fit import Contention, Fit, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
 from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
-from harness.profiles.schema import DRIFT_BOUND, MemoryUse, Profile, Row, SlotSetting, TextTokens
+from harness.profiles.schema import DRIFT_BOUND, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
+from harness.profiles.values import with_kv_bytes
+from harness.servers.accelerator import find_accelerators, free_bytes
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
@@ -38,6 +42,7 @@ from harness.workload.schema import FrozenDict, ServerSpec
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
 START_S = 8.0  # about what starting a server, loading its model again and warming it up takes
+SENT_TOKENS = 65_536  # about the most that are sent to one server, prompts and answers
 
 
 class ToCalibrate(NamedTuple):
@@ -79,41 +84,55 @@ async def calibrate(
     effort: Effort,
     progress: Progress,
     *,
-    pair: bool = False,
+    pair: bool | None = False,
     machine: str | None = None,
 ) -> Profile:
     """Calibrate servers, then two side by side where `pair` is asked for.
+
+    Where all of the model is on an accelerator there is no half of the cores: such servers are left out, and the two
+    side by side are those that have the device.
 
     Args:
         name: of the profile.
         wanted: the servers; with several, each has another number of slots or other threads.
         effort: for each, and in all.
         progress: is told of every step.
-        pair: fit how the two `half` servers with the fewest and the most slots slow each other.
+        pair: fit how the two `half` servers with the fewest and the most slots slow each other; None = two servers
+            that share an accelerator, where that is sure to have room for both.
         machine: what to call it; None = its processor, cores and memory.
 
     Raises:
         ServerFailure: a server could not be started or a call failed.
     """
     began_s = time.monotonic()
-    parts = len(wanted) + pair
+    free = None if pair is False else free_bytes(find_accelerators())
+    likely = pair is True or free is not None
+    parts = len(wanted) + likely
     effort = effort.shared_by(parts)
     progress.say(
-        f"{count(len(wanted), 'server setting')}{' and two side by side' if pair else ''}: "
+        f"{count(len(wanted), 'server setting')}{' and two side by side' if likely else ''}: "
         f"about {seconds(parts * (effort.budget_s + START_S))} in all, longer on a machine that is slow or unsteady"
     )
     done = await _calibrate_each(wanted, effort, progress)
-    contention, together = None, None
-    if pair:
-        contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
+    contention, together, notes = None, None, []
+    if pair is None and not all(on_accelerator(one.up.server.details) for one in done):
+        pair = False
+    if pair is not False:
+        found = await _calibrate_pair(pick_pair(done), free, effort, progress, asked=pair is True)
+        if isinstance(found, str):
+            notes.append(f"Two servers side by side were not measured: {found}.")
+            progress.say(notes[0])
+        else:
+            contention, together = found
     took_s = time.monotonic() - began_s
-    return _profile(name, done, contention, together, took_s, machine)
+    return _profile(name, done, contention, together, took_s, machine, notes)
 
 
 def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
-    """Return the half-core servers with the fewest and the most slots."""
-    halves = sorted((one for one in done if one.wanted.half), key=lambda one: one.fit.costs.slots)
-    return halves[0], halves[-1]
+    """Return the servers with the fewest and the most slots, of those with half of the cores where there are any."""
+    able = [one for one in done if one.wanted.half] or done
+    by_slots = sorted(able, key=lambda one: one.fit.costs.slots)
+    return by_slots[0], by_slots[-1]
 
 
 async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progress: Progress) -> list[_Calibrated]:
@@ -122,6 +141,9 @@ async def _calibrate_each(wanted: Sequence[ToCalibrate], effort: Effort, progres
     while left := wanted[len(done) :]:
         async with AsyncExitStack() as stack:
             up = [await _bring_up(stack, left[0], progress, text=not done)]
+            if on_accelerator(up[0].server.details):  # which has no half of the cores
+                wanted = [one for one in wanted if not one.half]
+                left = wanted[len(done) :]
             if len(left) > 1 and room_for(left[1:], up[0].server, up[0].setting.slots, memory().available_bytes):
                 up += [await _bring_up(stack, one, progress, text=False) for one in left[1:]]
                 progress.say(f"all {len(up)} servers are up, and take turns")
@@ -144,10 +166,14 @@ def room_for(others: Sequence[ToCalibrate], server: RunningServer, slots: int, a
         slots: that it has.
         available_bytes: of main memory, with that server up.
     """
-    taken = server.details.get("size_bytes")
+    taken, kv_bytes = server.details.get("size_bytes"), server.details.get("kv_bytes_per_token")
     if taken is None or server.details.get("size_vram_bytes"):
         return False
-    return sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others) <= available_bytes
+    needed = sum(int(taken) * max(1.0, one.spec.slots / slots) for one in others)
+    # Earlier prompts, of the one that is up too: no more than are sent.
+    sent = SENT_TOKENS * int(kv_bytes) if kv_bytes else None
+    kept = [one.spec.prompt_cache_bytes for one in (*others, *others[:1])]
+    return needed + sum(most if sent is None else min(most, sent) for most in kept) <= available_bytes
 
 
 async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progress, *, text: bool) -> _Up:
@@ -172,6 +198,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
         texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
         progress.say(f"{wanted.name}: counting the tokens of {texts}")
         counted = await count_tokens(endpoint)
+    server = await with_footprint(server, wanted.spec)
     context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
     accelerated = bool(server.details.get("size_vram_bytes"))
     setting = Setting(wanted.name, bursts, slots, context_tokens, accelerated)
@@ -194,6 +221,8 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
         fit = fit_setting(seen.fitted, levels(slots), batch_tokens, label=name)
     except ValueError as error:
         raise ServerFailure(f"{name}: nothing can be fitted: {error}") from None
+    kv_bytes = up.server.details.get("kv_bytes_per_token")
+    fit = fit._replace(costs=with_kv_bytes(fit.costs, None if kv_bytes is None else int(kv_bytes)))
     setting = setting_of(
         fit,
         batch_tokens=batch_tokens,
@@ -206,18 +235,15 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
 
 
 async def _calibrate_pair(
-    pair: Sequence[_Calibrated], effort: Effort, progress: Progress
-) -> tuple[Contention, Experiment]:
-    costs = [one.fit.costs for one in pair]
-    async with AsyncExitStack() as stack:
-        endpoints = [
-            await stack.enter_async_context(opened(one.wanted.name, one.wanted.spec, progress)) for one in pair
-        ]
-        bursts = LiveBursts(endpoints)
-        await bursts.prepare()
-        seen = await pair_experiment(bursts, costs, effort, progress, name="side by side")
+    pair: Sequence[_Calibrated], free: int | None, effort: Effort, progress: Progress, *, asked: bool
+) -> tuple[Contention, Experiment] | str:
+    """Return what two servers cost each other, or why that is not measured."""
+    servers = [one.up.server for one in pair]
+    if not pair[0].wanted.half and (why := no_room_on_device(servers, free, asked=asked)):
+        return why
     replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
-    return fit_contention(seen.fitted, costs, replicates), seen
+    specs = {one.wanted.name: one.wanted.spec for one in pair}
+    return await side_by_side(specs, [one.fit.costs for one in pair], replicates, effort, progress)
 
 
 def _profile(
@@ -227,6 +253,7 @@ def _profile(
     together: Experiment | None,
     took_s: float,
     machine: str | None,
+    notes: Sequence[str] = (),
 ) -> Profile:
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].up.server
@@ -237,7 +264,7 @@ def _profile(
     if len(done) > 1 and done[0].in_turns == len(done):
         known["in_turns"] = True
     if on_accelerator(server.details):
-        known["accelerator"] = machine_facts().get("accelerator", "an accelerator")
+        known["accelerator"] = str(server.details.get("accelerator") or _accelerator())
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
     separate = Profile(
@@ -253,13 +280,17 @@ def _profile(
         slots={str(one.fit.costs.slots): one.setting for one in done if not one.wanted.half},
         half={str(one.fit.costs.slots): one.setting for one in done if one.wanted.half} or None,
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
-        memory=_memory(server),
+        memory=memory_use(server, done[0].up.setting.slots),
         text=done[0].up.text,
-        notes=tuple(_notes(done, contention, together)),
+        notes=(*notes, *_notes(done, contention, together)),
         rows=tuple(row for one in done for row in _rows(one)),
         **known,
     )
     return _tested(pooled(separate), done, together)
+
+
+def _accelerator() -> str:
+    return str(machine_facts().get("accelerator", "an accelerator"))
 
 
 def _tested(profile: Profile, done: Sequence[_Calibrated], together: Experiment | None) -> Profile:
@@ -297,12 +328,14 @@ def _notes(done: Sequence[_Calibrated], contention: Contention | None, together:
         for label, e in seen
         if abs(e.drift) > DRIFT_BOUND
     ]
+    if "model_bytes" not in (details := done[0].up.server.details) and "kv_bytes_per_token" in details:
+        notes.append("The model's bytes are what its server says that it takes, less the cache of all slots (/api/ps).")
     if contention is not None:
-        low, high = (one.fit.costs.slots for one in pick_pair(done))
-        notes.append(
-            f"Contention is that of servers with {count(low, 'slot')} and {count(high, 'slot')} on half of the cores "
-            f"each, both busy (standard error {percent(contention.error / contention.factor)})."
-        )
+        low, high = pick_pair(done)
+        slots = " and ".join(count(one.fit.costs.slots, "slot") for one in (low, high))
+        where = "on half of the cores each" if low.wanted.half else "that share the device"
+        error = percent(contention.error / contention.factor)
+        notes.append(f"Contention is that of servers with {slots} {where}, both busy (standard error {error}).")
     return notes
 
 
@@ -338,15 +371,3 @@ def _rows(one: _Calibrated) -> list[Row]:
 def _model(server: RunningServer) -> str:
     quantization = server.details.get("quantization")
     return f"{server.model} {quantization}" if quantization else server.model
-
-
-def _memory(server: RunningServer) -> MemoryUse:
-    details = server.details
-    model_bytes, per_token, context = (
-        details.get(key) for key in ("model_bytes", "kv_bytes_per_token", "context_tokens")
-    )
-    return MemoryUse(
-        model_bytes=None if model_bytes is None else int(model_bytes),
-        slot_bytes=None if per_token is None or context is None else int(per_token) * int(context),
-        context_tokens=None if context is None else int(context),
-    )

@@ -153,8 +153,7 @@ async def experiments(
         ]
         seen = one.seen()
         steps = [c.decode_s / (c.output_tokens - 1) for c in seen.observed if c.decode_s and c.output_tokens > 1]
-        seats = seated(seen.observed, setting.slots, median(steps) if steps else 0.0)
-        observed = _known(seats, [call.seat for call in seen.observed], setting.slots)
+        observed = _in_seats(seen.observed, setting.slots, median(steps) if steps else 0.0)
         found.append(seen._replace(gap_s=gap_of(apart), observed=tuple(observed)))
     return found
 
@@ -186,19 +185,30 @@ async def pair_experiment(
     slots = tuple(cost.slots for cost in costs)
     series = _Series(name, carry, slots, bursts, _blocks(bursts, 1, repetitions, seed))
     await _in_turns([series], progress, seed)
-    return series.seen()
+    seen = series.seen()
+    observed = list(seen.observed)
+    for number, cost in enumerate(costs):
+        mine = [i for i, call in enumerate(observed) if call.server == number]
+        known = _in_seats([observed[i] for i in mine], cost.slots, cost.decode_s[1])
+        for i, call in zip(mine, known, strict=True):
+            observed[i] = call
+    return seen._replace(observed=tuple(observed))
 
 
-def _known(observed: Sequence[Observed], told: Sequence[int], slots: int) -> list[Observed]:
-    """Return the calls without seats until all slots were filled at once: before that nobody knows who was in them.
+def _in_seats(observed: Sequence[Observed], slots: int, step_s: float) -> list[Observed]:
+    """Return the calls of one server with their seats, and with what their bursts found in the slots.
 
-    Seats that the server's log told are known from the first one on, what was in them is not.
+    Before all slots were filled at once nobody knows who was in them, and only seats that the server's log told are
+    known.
     """
-    sizes = Counter(call.repetition for call in observed if call.group == 0)
-    filled = min((call.repetition for call in observed if sizes[call.repetition] == slots), default=0)
+    first: dict[int, int] = {}  # its group in each burst; the other server of a pair may have another one
+    for call in observed:
+        first.setdefault(call.repetition, call.group)
+    sizes = Counter(call.repetition for call in observed if call.group == first[call.repetition])
+    filled = min((call.repetition for call in observed if sizes[call.repetition] >= slots), default=0)
     return [
-        call if call.repetition >= filled else call._replace(seat=seat, left=())
-        for call, seat in zip(observed, told, strict=True)
+        call if call.repetition >= filled else call._replace(seat=told.seat, left=())
+        for call, told in zip(seated(observed, slots, step_s), observed, strict=True)
     ]
 
 

@@ -5,20 +5,18 @@ The rules are in `harness.analysis.sweep`; here servers are started, bursts are 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
-
-import httpx
 
 from harness.analysis.sweep import Footprint, Round, Sweep, ending, round_of, row_of
 from harness.core.records import Origin
 from harness.errors import ServerFailure, UserError
+from harness.measure.footprint import footprint_of_file, told_footprint
 from harness.measure.probe import WARM_CALLS, burst, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, origin_of
 from harness.measure.session import opened
 from harness.servers import models
-from harness.servers.gguf import kv_bytes_per_token, read_gguf
 from harness.servers.machine import descendants_rss_bytes, memory
 from harness.servers.spec import RunningServer
 from harness.units import count, rate, size
@@ -38,7 +36,6 @@ __all__ = [
     "walk",
 ]
 
-ASK_S = 30.0
 BURST_KEY = 5000  # and above: prompts that no other burst has
 
 
@@ -99,24 +96,9 @@ async def footprint_of(wanted: ToSweep, progress: Progress) -> Footprint | None:
     if ENGINES[wanted.engine].loads_by_name and not is_file:
         return None
     path = await models.ensure_async(wanted.model, say=progress.say, progress=progress.download)
-    gguf = read_gguf(path)
-    found = _footprint(gguf.metadata, gguf.file_bytes)
+    found = footprint_of_file(path)
     _check_context(wanted, found)
     return found
-
-
-def _footprint(info: Mapping[str, Any], file_bytes: int | None) -> Footprint:
-    """Read what a model takes from its metadata, of a header or of `/api/show`."""
-    architecture = str(info.get("general.architecture", ""))
-    heads = f"{architecture}.attention.head_count_kv"
-    hidden = heads in info and info[heads] is None  # an array that the server leaves out: a head count for each layer
-    trained = info.get(f"{architecture}.context_length")
-    return Footprint(
-        file_bytes,
-        None if hidden else kv_bytes_per_token(info, architecture) or None,
-        trained if isinstance(trained, int) and trained > 0 else None,
-        slides=bool(info.get(f"{architecture}.attention.sliding_window")),
-    )
 
 
 def _check_context(wanted: ToSweep, footprint: Footprint) -> None:
@@ -154,7 +136,7 @@ async def sweep_slots(wanted: ToSweep, footprint: Footprint | None, progress: Pr
 
     async def look(slots: int) -> Seen:
         async with opened(f"{wanted.engine}-{slots}", wanted.spec(slots), progress) as endpoint:
-            told = footprint or await _told(endpoint.server)
+            told = footprint or await told_footprint(endpoint.server)
             if told is not None:
                 _check_context(wanted, told)
             try:
@@ -188,7 +170,7 @@ async def sweep_calls(wanted: ToSweep, url: str, progress: Progress, keep: Keep)
     spec = OllamaServer(kind="ollama", model=wanted.model, url=url)
     async with opened("server", spec, progress) as endpoint:
         server = endpoint.server
-        footprint = await _told(server)
+        footprint = await told_footprint(server)
         progress.say(f"{server.name}: warming up")
         await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
         progress.say(f"{server.name}: counting slots")
@@ -308,16 +290,3 @@ def _seen(server: RunningServer, rounds: Sequence[Round], footprint: Footprint |
         vram_bytes=number("size_vram_bytes"),
         footprint=footprint,
     )
-
-
-async def _told(server: RunningServer) -> Footprint | None:
-    """Ask a server for the header of its model (`/api/show`) and the size of its file (`/api/tags`)."""
-    try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False) as client:
-            info = (await client.post("/api/show", json={"model": server.model})).json()["model_info"]
-            tags = (await client.get("/api/tags")).json()["models"]
-        known = (server.model, f"{server.model}:latest")
-        sizes = [entry["size"] for entry in tags if entry.get("name") in known and isinstance(entry.get("size"), int)]
-        return _footprint(info, sizes[0] if sizes else None)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # memory is then not predicted, and the answer says so

@@ -17,7 +17,7 @@ from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
 from harness.predict.turns import thread_of
 from harness.profiles.compile import Fitted, Left, compile_costs, noise, server_models, stretch_of, unknowns
-from harness.profiles.levers import pulled
+from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile
 from harness.workload.load import Loaded
@@ -317,6 +317,7 @@ def _fitted(
         elsewhere = set().union(*lacking.values()) - lacking[profile.name]
         given = {key: value for key, value in given.items() if key not in elsewhere}
     fit = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate)
+    notes += lever_notes(profile, fit.costs, spec.levers, name)
     fit = fit._replace(costs=pulled(profile, fit.costs, spec.levers))
     if simulation is not None and simulation.speed_up != 1:
         fit = fit._replace(costs=sped_up(fit.costs, simulation.speed_up))

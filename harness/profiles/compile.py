@@ -92,6 +92,8 @@ def compile_costs(
     if extrapolated:
         share = "" if profile.family(threads) else " and every core"
         notes.append(f"{_words(slots, threads)} are extrapolated from the profile's {known_slots}{share}")
+    if threads is not None and profile.accelerator is not None and profile.half is None:
+        notes.append(f"{_words(slots, threads)}: threads change nothing on {profile.accelerator}, which has no halves")
     values: dict[str, float] = {}
     for key, item in ASSUMPTIONS.items():
         value = _value(setting, key)

@@ -9,7 +9,7 @@ from harness.core.step_costs import StepCosts
 from harness.errors import UserError
 from harness.profiles.schema import Profile
 
-__all__ = ["as_made", "known_levers", "pulled"]
+__all__ = ["as_made", "known_levers", "lever_notes", "pulled"]
 
 
 def as_made(profile: Profile, costs: StepCosts) -> dict[str, str]:
@@ -54,6 +54,8 @@ def pulled(profile: Profile, costs: StepCosts, levers: Mapping[str, str]) -> Ste
     for name, value in levers.items():
         if made.get(name) == value or (name == "kv_unified" and costs.slots == 1):
             continue
+        if name == "ram_cache" and value == "off" and costs.ram_cache is None:
+            continue  # there is nothing to take out; `lever_notes` says so
         if known.get(name) != value:
             raise UserError(
                 f'profile "{profile.name}" does not know what {name} {value} changes '
@@ -61,3 +63,14 @@ def pulled(profile: Profile, costs: StepCosts, levers: Mapping[str, str]) -> Ste
             )
         effects[name] = value == "on"
     return with_levers(costs, Levers(**effects))
+
+
+def lever_notes(profile: Profile, costs: StepCosts, levers: Mapping[str, str], server: str) -> tuple[str, ...]:
+    """Return what is taken for granted of a server that is started with these levers, by its name."""
+    was_off = as_made(profile, costs).get("ram_cache") == "off"
+    if costs.ram_cache is None and levers.get("ram_cache") == "off" and not was_off:
+        return (
+            f'profile "{profile.name}" has no cost of a RAM prompt cache: without it "{server}" is predicted to be as '
+            "fast as with it",
+        )
+    return ()

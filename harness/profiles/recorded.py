@@ -16,12 +16,12 @@ from harness.profiles.gaps import Gap, Steps, contradicted, explained, steps_of
 from harness.profiles.replay import Observed
 from harness.profiles.schema import HeldOut, Row, SlotSetting, rounded
 from harness.profiles.streams import Streams, read_streams
+from harness.profiles.values import with_kv_bytes
 
 __all__ = ["RecordedFit", "Recording", "fit_recordings", "ollama_batch_tokens"]
 
 # What does not depend on how many slots there are is fitted where least else is under way: with the fewest.
 SHARED = ("save_s", "save_s_per_token", "tokenize_s_per_token", "handover_s")
-RAM_CACHE_BYTES = 8 << 30  # llama.cpp's --cache-ram unless it is set (common/common.h: cache_ram_mib 8192)
 
 
 class Recording(NamedTuple):
@@ -75,9 +75,7 @@ def fit_recordings(recordings: Sequence[Recording], context_tokens: int, kv_byte
         tested = [call for one in streams for call in one.held_out]
         fit, share = _fit(slots, streams, ollama_batch_tokens(slots * context_tokens), known)
         known = known or {name: fit.values[name] for name in SHARED}
-        if fit.costs.ram_cache is not None and kv_bytes:
-            cache = fit.costs.ram_cache._replace(tokens=RAM_CACHE_BYTES // kv_bytes)
-            fit = fit._replace(costs=fit.costs._replace(ram_cache=cache))
+        fit = fit._replace(costs=with_kv_bytes(fit.costs, kv_bytes))
         shares[slots] = share
         missed = held_out(tested, [fit.costs], paces=fit.paces)
         errors += missed

@@ -93,5 +93,6 @@ def replay(costs: Sequence[StepCosts], calls: Sequence[Observed], stretch: float
 
 
 def _server(costs: StepCosts, number: int, calls: Sequence[Observed]) -> ServerModel:
-    seats = {i: call.seat for i, call in enumerate(calls) if call.seat >= 0 and call.server == number}
-    return ServerModel(costs, seats=seats, left=calls[0].left if calls else ())
+    mine = {i: call for i, call in enumerate(calls) if call.server == number}
+    seats = {i: call.seat for i, call in mine.items() if call.seat >= 0}
+    return ServerModel(costs, seats=seats, left=next((call.left for call in mine.values()), ()))

@@ -184,9 +184,13 @@ class SlotSetting(ProfilePart):
 class MemoryUse(ProfilePart):
     """What a server takes, where it is known."""
 
-    model_bytes: NonNegativeInt | None = None
+    model_bytes: NonNegativeInt | None = Field(
+        default=None,
+        description="Of its file, so the weights; else what its server says it takes, less the cache of all slots.",
+    )
     slot_bytes: NonNegativeInt | None = Field(default=None, description="Of each slot, at `context_tokens`.")
     context_tokens: PositiveInt | None = None
+    kv_type: Literal["f16", "q8_0", "q4_0"] = Field(default="f16", description="Number format of the cache in a slot.")
 
 
 class TextTokens(ProfilePart):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
+from harness.core.levers import RAM_CACHE_BYTES
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.replay import Observed
 
@@ -23,6 +24,7 @@ __all__ = [
     "null_of",
     "scale_of",
     "start_of",
+    "with_kv_bytes",
 ]
 
 # Values that are left at what costs nothing where the data do not resolve them.
@@ -41,7 +43,7 @@ PASS_BY_PASS = {"prompt_context_s": 0.0, "mixed_factor": 1.0}  # not fitted besi
 LEAST_S = 1e-9  # a step costs something
 ANEW = 0.3  # to begin with: what a pass of another shape costs more, in steps
 SEQUENCES = (1, 2)  # of which what a pass of another shape costs more is fitted; with more it is that of the last
-RAM_CACHE_TOKENS = 65536  # 8 GiB of 128 KiB a token
+RAM_CACHE_TOKENS = RAM_CACHE_BYTES // (128 << 10)  # where it is not known what a token takes: as of an 8B model
 
 
 def null_of(name: str) -> float | None:
@@ -151,3 +153,15 @@ def costs_of(
         if saving or save_s or save_s_per_token
         else None,
     )
+
+
+def with_kv_bytes(costs: StepCosts, kv_bytes: float | None) -> StepCosts:
+    """Return the costs with a RAM cache, where there is one, of as many tokens as it has room for.
+
+    Args:
+        costs: of a server.
+        kv_bytes: of a token's keys and values; None = not known.
+    """
+    if costs.ram_cache is None or not kv_bytes:
+        return costs
+    return costs._replace(ram_cache=costs.ram_cache._replace(tokens=max(1, int(RAM_CACHE_BYTES // kv_bytes))))

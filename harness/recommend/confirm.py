@@ -52,7 +52,8 @@ def contenders(found: Recommended, memory: MemoryNeed) -> tuple[str, ...]:
     servers: set[str] = set()
     for name in wanted:
         mine = servers | {queue.server for queue in space.find(name).plan.queues}
-        if len(kept) < MOST and not (kept and memory.too_much([space.loaded.servers[server] for server in mine])):
+        specs = [space.loaded.servers[server] for server in mine]
+        if len(kept) < MOST and not (kept and memory.for_a_while().too_much(specs)):
             kept.append(name)
             servers = mine
     return tuple(kept)

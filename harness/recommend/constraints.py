@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from harness.core.concurrency import SERIAL
+from harness.core.levers import kv_share
 from harness.core.plan import Plan, ServerQueue
 from harness.core.records import CallRecord
 from harness.errors import UserError
+from harness.measure.footprint import footprint_of_file, model_file
 from harness.measure.machine import machine_name
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.schema import Profile
 from harness.recommend.facts import LimitSource, LongestCall, MemoryNeed, MemorySource, Room
+from harness.recommend.levers import without_prompts
 from harness.servers.accelerator import accelerators, free_bytes
 from harness.servers.gguf import read_gguf
 from harness.servers.machine import memory
-from harness.servers.models import BUILTIN, fetched
 from harness.units import size
 from harness.wording.searches import limit_text
 from harness.workload.candidates import most_slots
@@ -45,19 +46,29 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     limit, limit_source = _room(profile, limit_bytes)
     unknown = MemorySource("unknown", profile.name, spec.model)
     need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
-    if (path := _model_file(spec)) is not None:
+    need = need._replace(running=spec.running, main=_main_memory(profile))
+    if (path := model_file(spec)) is not None:
         try:
-            header = read_gguf(path)
+            header = footprint_of_file(path)
         except UserError:
             header = None  # the server will say what is wrong with it
         if header is not None and header.kv_bytes_per_token:
-            source = MemorySource("header")
-            return need._replace(weights_bytes=header.file_bytes, token_bytes=header.kv_bytes_per_token, source=source)
+            return need._replace(
+                weights_bytes=header.weights_bytes,
+                token_bytes=header.kv_bytes_per_token * kv_share(spec.levers),
+                source=MemorySource("header"),
+                kv_type=spec.levers.get("kv_type", need.kv_type),
+            )
     known = profile.memory
     if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
-        source = MemorySource("profile", profile.name)
-        per_token = known.slot_bytes / known.context_tokens
-        return need._replace(weights_bytes=known.model_bytes, token_bytes=per_token, source=source)
+        kind = spec.levers.get("kv_type", known.kv_type)
+        per_token = known.slot_bytes / known.context_tokens / kv_share({"kv_type": known.kv_type})
+        return need._replace(
+            weights_bytes=known.model_bytes,
+            token_bytes=per_token * kv_share({"kv_type": kind}),
+            source=MemorySource("profile", profile.name),
+            kv_type=kind,
+        )
     return need
 
 
@@ -74,6 +85,11 @@ def _room(profile: Profile, limit_bytes: int | None) -> Room:
         if free is not None:
             return Room(free, LimitSource("free", accelerator=device))
         return Room(None, LimitSource("unknown", profile.name, accelerator=device))
+    return _main_memory(profile)
+
+
+def _main_memory(profile: Profile) -> Room:
+    """Return what main memory is free, where the machine of a profile is this one."""
     here = memory()
     if profile.machine == machine_name() and here.available_bytes:
         return Room(here.available_bytes, LimitSource("free"))
@@ -106,14 +122,23 @@ def rooms_of(loaded: Loaded, profiles: Profiles, limit_bytes: int | None = None)
 
 
 def check_one_slot(memory: MemoryNeed, like: ServerSpec, context_tokens: int | None = None) -> None:
-    """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs."""
+    """Raise UserError where there is no room for even one slot, not even of the context that the longest call needs.
+
+    Nor without the RAM cache of prompts, where the file leaves that open.
+    """
     context = min(like.context_tokens, context_tokens or like.context_tokens)
     one = like.model_copy(update={"slots": 1, "context_tokens": context})
-    if too_much := memory.too_much([one]):
+    if too_much := memory.too_much([one.with_levers(without_prompts(one))]):
         needs, do = ", which the longest call needs", "shorten prompts and answers"
         if context_tokens is None:
             needs, do = "", "give it a smaller context_tokens"
         there = f"{size(too_much.limit_bytes)} {limit_text(too_much.source)}"
+        if too_much.prompt_cache_bytes:
+            raise UserError(
+                f"there is no memory for {like.model} and the {size(too_much.prompt_cache_bytes)} that its engine may "
+                f"fill with earlier prompts: {there}; say `levers: {{ram_cache: off}}` of its server, or leave the "
+                "lever out"
+            )
         raise UserError(
             f"there is no memory for even one slot of {like.model}: it takes {size(memory.needed([one]) or 0)} with a "
             f"context of {context} tokens{needs}, and {there}; {do}, or take a smaller model"
@@ -159,7 +184,7 @@ def longest_of(loaded: Loaded, profile: Profile, given: Given = None) -> Longest
 
 def _trained_tokens(spec: ServerSpec) -> int | None:
     try:
-        path = _model_file(spec)
+        path = model_file(spec)
         found = None if path is None else read_gguf(path)
     except UserError:
         return None  # the server will say what is wrong with it
@@ -167,15 +192,6 @@ def _trained_tokens(spec: ServerSpec) -> int | None:
         return None
     trained = found.metadata.get(f"{found.metadata.get('general.architecture')}.context_length")
     return trained if isinstance(trained, int) and trained > 0 else None
-
-
-def _model_file(spec: ServerSpec) -> Path | None:
-    if spec.simulated:
-        return None
-    if spec.model in BUILTIN:
-        return fetched(spec.model)
-    path = Path(spec.model).expanduser()
-    return path if path.suffix.lower() == ".gguf" and path.is_file() else None
 
 
 def longest_call(calls: Iterable[CallRecord], contexts: Mapping[str, int | None]) -> LongestCall | None:

@@ -14,7 +14,7 @@ from harness.core.policies import Policies
 from harness.core.scheduling import FIFO, Scheduling
 from harness.profiles.schema import Profile
 from harness.recommend.facts import TooMuch
-from harness.recommend.levers import LeversOf, lever_choices
+from harness.recommend.levers import LeversOf, choices_with_room
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec
 
@@ -77,28 +77,33 @@ class Designs:
         place: tuple[tuple[int | Pool, ...], ...],
         name: str = "",
     ) -> None:
-        """Add a candidate, with less context where it only fits so, and with each choice of levers; or count that it
-        does not fit."""
+        """Add a candidate with each choice of levers, with less context where it only fits so; or count that it does
+        not fit."""
         name = name or "+".join(_named(queue) for queue in queues)
-        why, mark = self._too_much(specs[queue.server] for queue in queues), ""
-        less = {
-            server: spec.model_copy(update={"context_tokens": min(self.enough(spec), spec.context_tokens)})
-            for server, spec in specs.items()
-        }
-        if why and less != specs and not self._too_much(less[queue.server] for queue in queues):
-            self.shortened[why] += 1
-            why, mark, specs = None, f"-in-{min(spec.context_tokens for spec in less.values())}", less
-        if why:
-            self.dropped[why] += 1
-            return
-        for choice in lever_choices({queue.server: specs[queue.server] for queue in queues}, self._levers_of):
-            mark_of = {server: mark + choice.marks[server] for server in choice.specs}
-            self.servers.update({server + mark_of[server]: spec for server, spec in choice.specs.items()})
+        used = {queue.server: specs[queue.server] for queue in queues}
+        for choice, why in choices_with_room(used, self._levers_of, lambda own: self._too_much(self._less(own))):
+            too_much, mark, chosen = self._too_much(choice.specs), "", choice.specs
+            if why:
+                self.dropped[why] += 1
+                continue
+            if too_much:
+                chosen = self._less(chosen)
+                self.shortened[too_much] += 1
+                mark = f"-in-{min(spec.context_tokens for spec in chosen.values())}"
+            mark_of = {server: mark + choice.marks[server] for server in chosen}
+            self.servers.update({server + mark_of[server]: spec for server, spec in chosen.items()})
             marked = tuple(queue._replace(server=queue.server + mark_of[queue.server]) for queue in queues)
             self.plans.append(Plan(name + mark + choice.mark, marked, place))
 
-    def _too_much(self, specs: Iterable[ServerSpec]) -> TooMuch | None:
-        return self._fits(list(specs)) if self._fits else None
+    def _less(self, specs: Mapping[str, ServerSpec]) -> dict[str, ServerSpec]:
+        """Return servers whose slots have no more context than the longest call needs."""
+        return {
+            server: spec.model_copy(update={"context_tokens": min(self.enough(spec), spec.context_tokens)})
+            for server, spec in specs.items()
+        }
+
+    def _too_much(self, specs: Mapping[str, ServerSpec]) -> TooMuch | None:
+        return self._fits(list(specs.values())) if self._fits else None
 
     def _everywhere(self, place: int | Pool) -> tuple[tuple[int | Pool, ...], ...]:
         """Return a placement of all calls."""

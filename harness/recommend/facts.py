@@ -6,13 +6,11 @@ What is said of them: `harness.wording.recommendations` and `harness.wording.sea
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from harness.analysis.facts import MeasurementEnd
 from harness.core.context import HowSure, enough_tokens
-from harness.workload.machines import by_machine
-from harness.workload.schema import ServerSpec
+from harness.recommend.memory import LimitSource, MemoryNeed, MemorySource, Room, TooMuch
 
 __all__ = [
     "BudgetTooShort",
@@ -53,91 +51,7 @@ __all__ = [
     "TwoSchedulings",
 ]
 
-SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
-
-
 # --- memory and context -----------------------------------------------------------------------------------------------
-
-
-class MemorySource(NamedTuple):
-    """Where it is known from what a model takes; `unknown`: neither a file nor the profile says it."""
-
-    kind: Literal["header", "profile", "unknown"]
-    profile: str = ""
-    model: str = ""
-
-
-class LimitSource(NamedTuple):
-    """Where it is known from how much memory there is."""
-
-    kind: Literal["given", "free", "unknown", "file"]
-    profile: str = ""  # `unknown`: of another machine
-    machine: str = ""  # `file`: whose `memory` the workload says
-    accelerator: str = ""  # whose memory it is; "": main memory
-
-
-class Room(NamedTuple):
-    """What memory there is on a machine, and where that is known from."""
-
-    limit_bytes: int | None  # None = not known
-    source: LimitSource
-
-
-class TooMuch(NamedTuple):
-    """Servers on one machine need more memory than there is."""
-
-    limit_bytes: int
-    source: LimitSource
-
-
-class MemoryNeed(NamedTuple):
-    """What the servers of a workload take, and what there is. Bytes; None = not known.
-
-    A server takes its weights once and for each slot the KV cache of a whole context; a second server takes its own.
-    """
-
-    weights_bytes: int | None
-    token_bytes: float | None  # of KV cache, for each token of context
-    limit_bytes: int | None
-    source: MemorySource
-    limit_source: LimitSource
-    others: Mapping[str, MemoryNeed] = {}  # of servers with another model, by its name
-    rooms: Mapping[str, Room] = {}  # of machines that the workload names; what is above is of those that it does not
-    prompt_cache_bytes: int = 0  # of main memory that an engine may fill with prompts beside all this; 0: none
-
-    @property
-    def known(self) -> bool:
-        """Whether a candidate's memory can be told."""
-        return self.weights_bytes is not None and self.token_bytes is not None
-
-    def needed(self, servers: Sequence[ServerSpec]) -> int | None:
-        """Return what these servers take together: weights and KV cache, a tenth more for buffers."""
-        needed = 0.0
-        for spec in servers:
-            mine = self.others.get(spec.model, self)
-            if mine.weights_bytes is None or mine.token_bytes is None:
-                return None
-            needed += mine.weights_bytes + spec.slots * spec.context_tokens * mine.token_bytes
-        return round(needed * SPARE)
-
-    def too_much(self, servers: Sequence[ServerSpec]) -> TooMuch | None:
-        """Return what those on one machine do not fit into together; None where they fit, or where it is not known."""
-        for machine, numbers in by_machine(dict(enumerate(servers))).items():
-            limit, source = self.room(machine)
-            needed = self.needed([servers[number] for number in numbers])
-            if needed is not None and limit is not None and needed > limit:
-                return TooMuch(limit, source)
-        return None
-
-    def left_beside(self, servers: int) -> int | None:
-        """Return what so many servers of one model leave for the context of their slots; None where it is not known."""
-        if self.limit_bytes is None or self.weights_bytes is None:
-            return None
-        return max(0, self.limit_bytes - round(servers * self.weights_bytes * SPARE))
-
-    def room(self, machine: str | None) -> Room:
-        """Return what there is on a machine."""
-        return self.rooms.get(machine or "") or Room(self.limit_bytes, self.limit_source)
 
 
 class LongestCall(NamedTuple):

@@ -12,10 +12,19 @@ from harness.errors import UserError
 from harness.profiles.compile import compile_costs, unknowns
 from harness.profiles.levers import known_levers
 from harness.profiles.schema import Profile
-from harness.recommend.facts import NotTried
+from harness.recommend.facts import NotTried, TooMuch
 from harness.workload.schema import ServerSpec
 
-__all__ = ["LeverChoice", "LeversOf", "lever_choices", "not_tried", "rank_of", "triable"]
+__all__ = [
+    "LeverChoice",
+    "LeversOf",
+    "choices_with_room",
+    "lever_choices",
+    "not_tried",
+    "rank_of",
+    "triable",
+    "without_prompts",
+]
 
 LeversOf = Callable[[ServerSpec], Mapping[str, str]]  # what can be tried of a server: another value of a lever, by name
 
@@ -76,6 +85,25 @@ def lever_choices(specs: Mapping[str, ServerSpec], levers_of: LeversOf) -> Itera
                 {server: _mark(levers) for server, levers in pulled.items()},
                 _mark({name: everything[name] for name in chosen}),
             )
+
+
+def without_prompts(spec: ServerSpec) -> dict[str, str]:
+    """Return the lever with which a server's engine keeps no earlier prompts in main memory; none where it has none."""
+    open_ = spec.prompt_cache_bytes and not spec.running and "ram_cache" not in spec.levers
+    return {"ram_cache": "off"} if open_ else {}
+
+
+def choices_with_room(
+    specs: Mapping[str, ServerSpec], levers_of: LeversOf, too_much: Callable[[Mapping[str, ServerSpec]], TooMuch | None]
+) -> list[tuple[LeverChoice, TooMuch | None]]:
+    """Return every choice of levers of these servers, with what it does not fit into.
+
+    Where it is for the engines' earlier prompts that none fits, those without these are choices, too.
+    """
+    found = [(choice, too_much(choice.specs)) for choice in lever_choices(specs, levers_of)]
+    if all(why is not None and why.prompt_cache_bytes for _, why in found):
+        found += [(choice, too_much(choice.specs)) for choice in lever_choices(specs, without_prompts) if choice.mark]
+    return found
 
 
 def rank_of(plan: Plan, servers: Mapping[str, ServerSpec]) -> tuple[int, ...]:

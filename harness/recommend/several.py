@@ -25,7 +25,7 @@ from harness.recommend.facts import (
     TooMuch,
     TwoSchedulings,
 )
-from harness.recommend.levers import lever_choices, rank_of, triable
+from harness.recommend.levers import LeverChoice, choices_with_room, rank_of, triable
 from harness.recommend.space import Candidate, Space, halves_of, slot_counts
 from harness.wording.searches import excluded_text, excluded_why
 from harness.workload.candidates import most_slots
@@ -124,11 +124,17 @@ def space_of_two(
     dropped: dict[TooMuch, int] = {}
     for first, second in product(*choices):
         specs = {_called(spec): spec for spec in (first, second)}
-        if fits and (why := fits([first, second])):
-            dropped[why] = dropped.get(why, 0) + 1
-            continue
         one, other = specs
-        pulled = list(lever_choices(specs, lambda spec: triable(spec, profiles[spec.model], extrapolate)))
+        pulled: list[LeverChoice] = []
+        for choice, why in choices_with_room(
+            specs,
+            lambda spec: triable(spec, profiles[spec.model], extrapolate),
+            lambda own: fits(list(own.values())) if fits else None,
+        ):
+            if why:
+                dropped[why] = dropped.get(why, 0) + 1
+            else:
+                pulled.append(choice)
         for choice in pulled:
             servers |= {server + choice.marks[server]: spec for server, spec in choice.specs.items()}
         for mine, theirs in product(

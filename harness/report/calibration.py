@@ -19,23 +19,24 @@ def calibration_report(profile: Profile, path: str) -> Group:
     parts: list[RenderableType] = [
         Text(plain(f"{profile.model} on {profile.engine}"), style="bold"),
         Text(plain(profile.machine)),
+        *(Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes),  # to know first
     ]
     for share, family in (("", profile.slots), (" on half of the cores", profile.half or {})):
         for slots, setting in sorted(family.items(), key=lambda item: int(item[0])):
             parts += ["", Text(f"{count(int(slots), 'slot')}{share}", style="bold"), _steps(setting)]
             parts += [Text(line) for line in _lines(setting)]
     if profile.contention:
+        how = "half of the cores each" if profile.half else f"sharing {profile.accelerator or 'one machine'}"
         factor = profile.contention["2"]
         parts += [
             "",
-            Text(f"Two servers side by side, half of the cores each: every step takes {factor:.2f} times as long."),
+            Text(plain(f"Two servers side by side, {how}: every step takes {factor:.2f} times as long.")),
         ]
     if profile.text is not None:
         parts += ["", *(Text(line) for line in _text(profile.text))]
     if profile.load_s is not None:
         parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
     parts += ["", Text(f"Held-out error: {_error(profile.held_out)}.")]
-    parts += [Text(plain(note), style="yellow" if _drifted(profile) else "") for note in profile.notes]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
     return Group(*parts)
 

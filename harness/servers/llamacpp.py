@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from harness.core.levers import kv_share
 from harness.servers import models
 from harness.servers.fronts import child, our_server
 from harness.servers.gguf import read_gguf
@@ -40,7 +41,7 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         details: dict[str, str | int | float] = {
             "threads": threads,
             "batch_tokens": spec.batch_tokens,
-            "kv_bytes_per_token": gguf.kv_bytes_per_token,
+            "kv_bytes_per_token": round(gguf.kv_bytes_per_token * kv_share(spec.levers)),
         }
         for key in ("context_tokens", "model_bytes", "size_bytes", "size_vram_bytes", "quantization", "digest"):
             details[key] = ready[key]

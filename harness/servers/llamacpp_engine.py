@@ -19,13 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.core.levers import RAM_CACHE_BYTES, kv_share
 from harness.errors import ServerFailure
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
 from harness.servers.gguf import Gguf, read_gguf
 
 __all__ = ["LlamaCppConfig", "LlamaCppEngine", "describe"]
-
-RAM_CACHE_MIB = 8192  # the engine's own choice where it has one
 
 
 class LlamaCppConfig(NamedTuple):
@@ -85,7 +84,8 @@ class LlamaCppEngine:
         self.emulated = False
         self._server = _load(xllamacpp, config, self.context_tokens)
         on_gpu = any(not d["type"].name.endswith("_CPU") for d in xllamacpp.get_device_info())
-        memory_bytes = gguf.file_bytes + gguf.kv_bytes_per_token * self.context_tokens * config.slots
+        kv_bytes = round(gguf.kv_bytes_per_token * kv_share(config.levers))
+        memory_bytes = gguf.file_bytes + kv_bytes * self.context_tokens * config.slots
         self.model = describe(config.model_name, path, gguf, memory_bytes, memory_bytes if on_gpu else 0)
         self._pool = ThreadPoolExecutor(config.slots, thread_name_prefix="slot")
 
@@ -138,7 +138,7 @@ def _pull(xllamacpp: Any, params: Any, config: LlamaCppConfig, context_tokens: i
     """Set what levers set."""
     levers = config.levers
     cached = levers.get("ram_cache") == "on"  # else no copies of idle prompts on the decode thread
-    params.cache_ram_mib = RAM_CACHE_MIB if cached else 0
+    params.cache_ram_mib = RAM_CACHE_BYTES >> 20 if cached else 0
     params.cache_idle_slots = cached
     params.kv_unified = levers.get("kv_unified") == "on"
     if params.kv_unified:

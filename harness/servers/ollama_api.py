@@ -129,23 +129,28 @@ def error_text(response: httpx.Response) -> str:
 
 
 def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:
-    """Return the server with what /api/ps says about its model, and where it has several, how many are loaded."""
+    """Return the server with what /api/ps says about its models, and where it has several, how many are loaded.
+
+    Sizes are of all of its models together: layers on the CPU are slow whichever model they are of.
+    """
     details = dict(server.details)
     if len(server.names) > 1:
         details["models_loaded"] = len(loaded)
+    sizes: dict[str, int] = {}
     for entry in loaded:
-        if isinstance(entry, dict) and entry.get("name") in (server.model, f"{server.model}:latest"):
-            for key, ours in (
-                ("size", "size_bytes"),
-                ("size_vram", "size_vram_bytes"),
-                ("context_length", "context_tokens"),
-            ):
-                if isinstance(entry.get(key), int):
-                    details[ours] = entry[key]
+        name = str(entry.get("name")).removesuffix(":latest") if isinstance(entry, dict) else ""
+        if name not in {one.removesuffix(":latest") for one in (server.model, *server.names.values())}:
+            continue
+        for key, ours in (("size", "size_bytes"), ("size_vram", "size_vram_bytes")):
+            if isinstance(entry.get(key), int):
+                sizes[ours] = sizes.get(ours, 0) + entry[key]
+        if name == server.model.removesuffix(":latest"):
+            if isinstance(entry.get("context_length"), int):
+                details["context_tokens"] = entry["context_length"]
             found = entry.get("details") or {}
             if found.get("quantization_level"):
                 details["quantization"] = str(found["quantization_level"])
-    return server._replace(details=details)
+    return server._replace(details=details | sizes)
 
 
 async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:

@@ -10,7 +10,7 @@ from typing import Any
 from harness.core.step_costs import sped_up
 from harness.errors import UserError
 from harness.profiles.compile import compile_costs
-from harness.profiles.levers import pulled
+from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.load import load_profile
 from harness.profiles.schema import MemoryUse, Profile
 from harness.servers.fronts import children, our_server
@@ -92,7 +92,8 @@ def emulation(
         fitted = compile_costs(
             profile, spec.slots, threads=spec.threads, given=spec.assume, extrapolate=spec.extrapolate
         )
-        fitted = fitted._replace(costs=pulled(profile, fitted.costs, spec.levers))
+        notes = (*fitted.notes, *lever_notes(profile, fitted.costs, spec.levers, name))
+        fitted = fitted._replace(costs=pulled(profile, fitted.costs, spec.levers), notes=notes)
     except UserError as error:
         raise UserError(f"{name}: {error}; {HOW}") from None
     config = SimulatedConfig(
@@ -102,6 +103,8 @@ def emulation(
         context_tokens=spec.context_tokens,
         model_bytes=profile.memory.model_bytes or 0,
         memory_bytes=_memory_bytes(profile.memory, spec),
+        kv_bytes=round((profile.memory.slot_bytes or 0) / (profile.memory.context_tokens or spec.context_tokens)),
+        accelerated=profile.accelerator is not None,
         noise=fitted.noise,
         noise_seed=spec.fault_seed,
         noise_key=name,
@@ -116,6 +119,8 @@ def emulation(
         details["contention"] = max(int(busy) for busy in profile.contention)  # servers that slow each other as known
     if fitted.half:
         details["cores"] = "half"
+    if profile.accelerator is not None:
+        details["accelerator"] = profile.accelerator
     details |= spec.levers
     if fitted.notes:
         details["assumed"] = "; ".join(fitted.notes)

@@ -44,6 +44,8 @@ class SimulatedConfig(NamedTuple):
     context_tokens: int  # of one slot
     model_bytes: int = 0
     memory_bytes: int = 0
+    kv_bytes: int = 0  # of a token
+    accelerated: bool = False  # it tells that all of the model is on an accelerator
     noise: float | None = None  # relative standard deviation of a segment's cost
     noise_seed: int = 0
     noise_key: str = ""  # servers of one seed have noise of their own
@@ -303,15 +305,21 @@ def _truth(
 
 
 def _model(config: SimulatedConfig) -> Model:
-    shown = {"general.architecture": "simulated", "slotwise.profile": config.profile}
+    shown: dict[str, Any] = {"general.architecture": "simulated", "slotwise.profile": config.profile}
+    if config.kv_bytes:  # a header from which as much follows: two bytes for each value of a key and of a value
+        sizes = {"key_length": config.kv_bytes // 4, "value_length": config.kv_bytes // 2 - config.kv_bytes // 4}
+        shown |= {"simulated.block_count": 1, "simulated.attention.head_count": 1}
+        shown |= {f"simulated.attention.{name}": length for name, length in sizes.items()}
+    # Passes are told apart where the model is on an accelerator: a calibration of the simulation must see that too.
+    accelerated = config.accelerated or config.costs.passes is not None
+    taken = max(1, config.memory_bytes) if accelerated else config.memory_bytes  # also where nobody knows how much
     return Model(
         name=config.model_name,
         digest=hashlib.sha256(json.dumps(config.to_json()).encode()).hexdigest(),
         modified_at="2026-01-01T00:00:00Z",
         file_bytes=config.model_bytes,
-        memory_bytes=config.memory_bytes,
-        # Passes are told apart where the model is on an accelerator: a calibration of the simulation must see that too.
-        vram_bytes=max(1, config.memory_bytes) if config.costs.passes is not None else 0,
+        memory_bytes=taken,
+        vram_bytes=taken if accelerated else 0,
         family="simulated",
         parameter_size="",
         quantization="",

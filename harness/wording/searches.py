@@ -159,8 +159,14 @@ def _them(names: Sequence[str]) -> str:
 
 
 def _too_much(why: TooMuch) -> str:
+    beyond = f"more memory than the {size(why.limit_bytes)} that {limit_text(why.source)}"
+    if why.prompt_cache_bytes:
+        return (
+            f"{beyond}, with the {size(why.prompt_cache_bytes)} that engines may fill with earlier prompts "
+            "(`levers: {ram_cache: off}` does without)"
+        )
     layers = "; layers would be computed on the CPU, which is many times slower" if why.source.accelerator else ""
-    return f"more memory than the {size(why.limit_bytes)} that {limit_text(why.source)}{layers}"
+    return f"{beyond}{layers}"
 
 
 def limit_text(source: LimitSource) -> str:
@@ -195,12 +201,22 @@ def _beside(need: MemoryNeed) -> str:
 
 
 def _prompt_cache(need: MemoryNeed) -> str:
+    """Say what engines may fill with earlier prompts, and whether that is counted."""
     if not need.prompt_cache_bytes:
         return ""
-    return (
+    said = (
         f"Besides, the engine of each server keeps up to {size(need.prompt_cache_bytes)} of earlier prompts in main "
-        "memory (LLAMA_ARG_CACHE_RAM=0 turns that off)."
+        "memory (LLAMA_ARG_CACHE_RAM=0 turns that off)"
     )
+    if need.running:
+        return f"{said}."
+    main = need.main if need.limit_source.accelerator else Room(need.limit_bytes, need.limit_source)
+    if need.rooms:
+        return f"{said}, which is counted where the main memory of its machine is known."
+    if main.limit_bytes is None:
+        return f"{said}; whether there is room for that is not checked."
+    there = f", of which {size(main.limit_bytes)} {limit_text(main.source)}" if need.limit_source.accelerator else ""
+    return f"{said}{there}: candidates without room for that are left out, or tried with `ram_cache: off`."
 
 
 def _need(need: MemoryNeed) -> str:
@@ -210,7 +226,7 @@ def _need(need: MemoryNeed) -> str:
         return f"Memory is not checked: {_source(need.source)}."
     text = (
         f"Memory of a server: {size(need.weights_bytes)} of weights and {size(need.token_bytes)} for each token of "
-        f"context of each slot ({_source(need.source)}), plus a tenth for buffers."
+        f"context of each slot ({_source(need.source, need.kv_type)}), plus a tenth for buffers."
     )
     if need.rooms:
         return " ".join((text, *(_room(machine, room) for machine, room in need.rooms.items())))
@@ -226,10 +242,10 @@ def _room(machine: str, room: Room) -> str:
     return f"On {machine} it has to fit into the {size(room.limit_bytes)} that {limit_text(room.source)}."
 
 
-def _source(source: MemorySource) -> str:
+def _source(source: MemorySource, kv_type: str = "f16") -> str:
     match source.kind:
         case "header":
-            return "from the model's header, cache at f16"
+            return f"from the model's header, cache at {kv_type}"
         case "profile":
             return f'from profile "{source.profile}"'
         case _:

@@ -85,13 +85,17 @@ def test_what_is_calibrated() -> None:
         ("llamacpp-4-half", 4, "half", True),
     ]
     assert both
-    for given in (
-        ("llamacpp", (1, 4), None, False, 2),
-        ("llamacpp", (1, 4), None, None, 1),
-        ("ollama", (1, 4), "m", None, 2),
+    shared = None  # where they turn out to share an accelerator
+    for given, pair in (
+        (("llamacpp", (1, 4), None, False, 2), False),
+        (("ollama", (1, 4), "m", False, 2), False),
+        (("llamacpp", (1, 4), None, None, 1), shared),
+        (("ollama", (1, 4), "m", None, 2), shared),
     ):
         wanted, both = to_calibrate(*given)
-        assert ([w.spec.slots for w in wanted], both) == ([1, 4], False)
+        assert ([w.spec.slots for w in wanted], both) == ([1, 4], pair)
+    (one,), both = to_calibrate("ollama", (4,), "m", None, 2)
+    assert both is False
     wanted, both = to_calibrate("llamacpp", (8, 1, 2), "x.gguf", None, 4)
     assert [w.spec.slots for w in wanted] == [1, 2, 8, 1, 8]
     (one,), both = to_calibrate("http://u:p@127.0.0.1:11434", None, "m", None, 4)
@@ -199,3 +203,20 @@ def test_the_report_fits_a_narrow_terminal() -> None:
     ):
         assert words in text, words
     assert "\x1b" not in text
+
+
+def test_what_to_know_comes_first() -> None:
+    console = Console(width=80, record=True, file=None, quiet=False, force_terminal=False, highlight=False)
+    note = "1 slot: layers on the CPU: 40 % of the model did not fit onto the accelerator."
+    with console.capture() as captured:
+        console.print(calibration_report(PROFILE.model_copy(update={"notes": (note,)}), "profiles/box.yaml"))
+    assert captured.get().splitlines()[2] == note
+
+
+def test_what_is_said_of_two_servers_on_one_device() -> None:
+    shared = {"half": None, "accelerator": "NVIDIA \x1b[31mL4"}
+    console = Console(width=200, record=True, file=None, quiet=False, force_terminal=False, highlight=False)
+    with console.capture() as captured:
+        console.print(calibration_report(PROFILE.model_copy(update=shared), "profiles/box.yaml"))
+    said = "Two servers side by side, sharing NVIDIA [31mL4: every step takes 1.25 times as long."
+    assert said in captured.get()

@@ -91,6 +91,25 @@ def test_ollama_and_its_version(runner: CliRunner, tmp_path: Path) -> None:
     assert (line["state"], line["found"]) == ("ok", f"0.33.0 at {binary}")
 
 
+def test_little_memory_for_what_ollama_keeps(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def memory(available_bytes: int) -> tuple[str, str]:
+        monkeypatch.setattr(machine, "memory", lambda: machine.Memory(16_000_000_000, available_bytes))
+        lines = json.loads(runner.invoke(app(), ["--json"]).output)
+        return next((line["state"], line["advice"]) for line in lines if line["what"] == "memory")
+
+    assert memory(6_000_000_000) == ("ok", "")  # nobody keeps anything there
+    binary = tmp_path / "ollama"
+    binary.write_text("#!/bin/sh\necho 'ollama version is 0.33.0'\n")
+    binary.chmod(0o755)
+    said = "That is more than is available: start ollama serve with LLAMA_ARG_CACHE_RAM=0"
+    assert memory(6_000_000_000) == ("warning", said)
+    assert memory(9_000_000_000) == memory(0) == ("ok", "")  # 0: the system does not say
+    monkeypatch.setenv("LLAMA_ARG_CACHE_RAM", "0")
+    assert memory(6_000_000_000) == ("ok", "")
+
+
 def test_running_servers(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     async def steps() -> str:
         async with child("x", "canned", {}) as ready:

@@ -154,8 +154,8 @@ def test_a_score_takes_servers_and_models_from_the_run(
     scored = ("score", "w.yaml", "--run", str(folder), "--profile", "p.yaml")
     assert slotwise(monkeypatch, *scored, "--json") == 0, capsys.readouterr().err
     capsys.readouterr()
-    assert slotwise(monkeypatch, *scored, "--lever", "ram_cache=off") == 2  # that it changes a prediction: test_levers
-    assert 'profile "p" does not know what ram_cache off changes' in capsys.readouterr().err
+    assert slotwise(monkeypatch, *scored, "--lever", "kv_type=q8_0") == 2  # that one changes a prediction: test_levers
+    assert 'profile "p" does not know what kv_type q8_0 changes' in capsys.readouterr().err
     assert slotwise(monkeypatch, *scored, "--lever", "ram_cach=off") == 2
     assert "--lever: expected one of ram_cache, kv_unified" in capsys.readouterr().err
     assert slotwise(monkeypatch, *scored, "--model", "other") == 2

@@ -10,15 +10,16 @@ import pytest
 from measure.virtual_bursts import EMBEDDED, QUICK, Virtual
 from quiet import Quiet
 
+from harness.core.levers import RAM_CACHE_BYTES
 from harness.core.step_costs import StepCosts
 from harness.measure.burst_design import EFFORTS, levels
 from harness.measure.bursts import Carry
-from harness.measure.calibrate import ToCalibrate, room_for
+from harness.measure.calibrate import SENT_TOKENS, ToCalibrate, room_for
 from harness.measure.experiment import ATTEMPTS, Experiment, Setting, experiments, pair_experiment, steady
 from harness.profiles.fit import fit_contention, fit_setting
 from harness.profiles.schema import DRIFT_BOUND
 from harness.servers.spec import RunningServer
-from harness.workload.schema import LlamaCppServer
+from harness.workload.schema import LlamaCppServer, OllamaServer
 
 
 def test_contention_is_told_from_a_machine_that_has_become_slower() -> None:
@@ -116,3 +117,16 @@ def test_servers_are_up_together_only_where_they_are_sure_to_fit(
     server = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, details)
     others = [ToCalibrate(f"s{n}", LlamaCppServer(kind="llamacpp", slots=n)) for n in (4, 1)]
     assert room_for(others, server, 1, available_bytes) is fits
+
+
+def test_room_for_the_prompts_that_each_ollama_keeps() -> None:
+    """8 GiB of each, the one that is up too; where a token's bytes are known, no more than are sent."""
+    server = RunningServer("s", "ollama", "http://s:1", "m", 1, True, "v", True, True, {"size_bytes": 100})
+    small = server._replace(details=server.details | {"kv_bytes_per_token": 1000})
+    spec = OllamaServer(kind="ollama", model="m")
+    others = [ToCalibrate("s1", spec)]
+    assert room_for(others, server, 1, 100 + 2 * RAM_CACHE_BYTES)
+    assert not room_for(others, server, 1, 99 + 2 * RAM_CACHE_BYTES)
+    assert room_for(others, small, 1, 100 + 2 * SENT_TOKENS * 1000)
+    assert not room_for(others, small, 1, 99 + 2 * SENT_TOKENS * 1000)
+    assert room_for([ToCalibrate("s1", spec.with_levers({"ram_cache": "off"}))], server, 1, 100)

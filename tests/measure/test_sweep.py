@@ -14,12 +14,12 @@ from servers.conftest import gguf_bytes
 from harness.analysis.sweep import Footprint, Round, Sweep
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure, UserError
+from harness.measure.footprint import footprint_in
 from harness.measure.sweep import (
     Died,
     Look,
     Seen,
     ToSweep,
-    _footprint,
     check_memory,
     footprint_of,
     slot_counts,
@@ -170,9 +170,12 @@ def test_an_unknown_model_is_a_mistake() -> None:
 
 def test_metadata_of_a_server() -> None:
     hidden = META | {"llama.attention.head_count_kv": None}
-    assert _footprint(hidden, 7) == Footprint(7, None, 1024)
-    assert _footprint(META | {"llama.attention.sliding_window": 512}, None) == Footprint(None, 2048, 1024, slides=True)
-    assert _footprint({}, 7) == Footprint(7, None, None)
+    assert footprint_in(hidden, 7) == Footprint(7, None, 1024)
+    sliding = META | {"llama.attention.sliding_window": 512}
+    assert footprint_in(sliding, None) == Footprint(None, 2048, 1024, slides=True)
+    assert footprint_in({}, 7) == Footprint(7, None, None)
+    eight, four = (footprint_in(META, 7, {"kv_type": kind}).kv_bytes_per_token for kind in ("q8_0", "q4_0"))
+    assert (eight, four) == (2048 * 34 // 64, 2048 * 18 // 64)  # blocks of 32 values with a scale of two bytes
 
 
 def test_a_running_server_is_met_with_more_and_more_calls() -> None:

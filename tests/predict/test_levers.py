@@ -59,6 +59,16 @@ def test_without_the_ram_cache_nobody_waits_for_copies(tmp_path: Path) -> None:
     assert end_s(predicted(tmp_path, "ram_cache: on")) == plain_s + saved_s
 
 
+def test_without_a_cost_of_it_a_ram_cache_that_is_off_changes_nothing(tmp_path: Path) -> None:
+    """There is nothing to take out, and memory may ask for it; it is said."""
+    plain = predicted(tmp_path, profile=PROFILE)
+    off = predicted(tmp_path, "ram_cache: off", PROFILE)
+    assert end_s(off) == end_s(plain)
+    said = 'profile "dyadic" has no cost of a RAM prompt cache: without it "one" is predicted to be as fast as with it'
+    assert any(said in note.text for note in off.prediction.run.notes)
+    assert not any("RAM prompt cache" in note.text for note in plain.prediction.run.notes)
+
+
 def test_the_server_of_a_prediction_says_its_levers(tmp_path: Path) -> None:
     servers = {server.name: server for server in predicted(tmp_path, "ram_cache: off").prediction.run.servers}
     assert servers["one"].details["ram_cache"] == "off"
@@ -68,7 +78,7 @@ def test_the_server_of_a_prediction_says_its_levers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("levers", "what"),
     [
-        ("ram_cache: off", "ram_cache off changes (without the RAM prompt cache)"),
+        ("ram_cache: on", "ram_cache on changes (with the RAM prompt cache)"),
         ("flash_attention: on", "flash_attention on changes (with flash attention)"),
         ("kv_type: q8_0", "kv_type q8_0 changes (kv type q8_0)"),
     ],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from servers.conftest import gguf_bytes
 
-from harness.app.calibrate_from import calibrate_from, recording_of
+from harness.app.calibrate_from import bytes_of, calibrate_from, recording_of
 from harness.app.options import RecordedOptions
 from harness.core.levers import Levers
 from harness.core.server_model import ServerModel
@@ -22,6 +24,8 @@ from harness.profiles.load import load_profile
 from harness.profiles.recorded import Recording, ollama_batch_tokens
 from harness.profiles.seats import seated
 from harness.profiles.streams import read_streams
+
+__all__ = ["gguf_bytes"]
 
 COSTS = StepCosts(
     decode_s=(0.0, 0.0033, 0.0039, 0.00455, 0.0052),
@@ -196,3 +200,35 @@ def test_calls_without_a_final_line_are_left_out_and_counted(recordings: tuple[P
     path.write_text(json.dumps(cut) + "\n" + recordings[0].read_text(encoding="utf-8"), encoding="utf-8")
     assert read_streams(path).without == 1
     assert len(read_streams(path).fitted) == len(read_streams(recordings[0]).fitted)
+
+
+def test_bytes_of_a_token_are_a_number_or_those_of_a_file(tmp_path: Path, gguf_bytes: Callable[..., bytes]) -> None:
+    assert bytes_of("131072") == (131072, None)
+    path = tmp_path / "m.gguf"
+    heads = {"llama.block_count": 2, "llama.attention.head_count": 1, "llama.embedding_length": 8}
+    path.write_bytes(gguf_bytes({"general.architecture": "llama", **heads}, {"a": (8, 8)}) + bytes(512))
+    assert bytes_of(str(path)) == (2 * 2 * (8 + 8), path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "0",
+            r"^--kv-bytes: expected the bytes of a token, from 1 to 1073741824, or the path of a GGUF .*, found 0$",
+        ),
+        ("9" * 5000, r"GGUF file, found 99999999999999999999$"),
+        ("-5", r'GGUF file, found "-5"$'),
+        ("128k", r'GGUF file, found "128k"$'),
+        ("no-model.gguf", r"no-model.gguf: not a GGUF file"),
+        ("silent.gguf", r"silent.gguf: its header does not say what a token takes; give the number of bytes$"),
+    ],
+)
+def test_bytes_that_are_neither_are_refused(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gguf_bytes: Callable[..., bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no-model.gguf").write_text("no model")
+    (tmp_path / "silent.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {"a": (8, 8)}) + bytes(512))
+    with pytest.raises(UserError, match=message):
+        bytes_of(text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recommend.workloads import MADE_UP, chat, loaded_of, on_paper, paper, talk
+from recommend.workloads import MADE_UP, both, chat, loaded_of, on_paper, paper, talk
+from servers.conftest import gguf_bytes
 
 from harness.measure.machine import machine_name
 from harness.predict.simulation import predict
@@ -13,9 +15,12 @@ from harness.profiles.schema import MemoryUse
 from harness.recommend import constraints
 from harness.recommend.constraints import longest_call, longest_of, memory_of
 from harness.recommend.facts import DoNotFit, LimitSource, LongestCall, MemoryNeed, TooMuch
+from harness.recommend.space import design_space
 from harness.servers.accelerator import Accelerator
 from harness.wording.searches import excluded_text, memory_text, room_text, too_long_text
 from harness.workload.schema import LlamaCppServer, OllamaServer
+
+__all__ = ["gguf_bytes"]
 
 SPEC = OllamaServer(kind="ollama", model="gemma4", slots=4, context_tokens=1000)
 
@@ -37,7 +42,7 @@ def test_what_is_not_known_is_said_and_rules_nothing_out(tmp_path: Path) -> None
     assert said == (
         'Memory is not checked: neither a model file here nor profile "paper" says what gemma4 takes. Besides, the '
         "engine of each server keeps up to 8.6 GB of earlier prompts in main memory (LLAMA_ARG_CACHE_RAM=0 turns that "
-        "off)."
+        "off); whether there is room for that is not checked."
     )
 
 
@@ -46,6 +51,26 @@ def test_from_the_profile(tmp_path: Path) -> None:
     profile = paper(tmp_path).model_copy(update={"memory": known})
     memory = memory_of(SPEC, profile, 8_000_000)
     assert (memory.weights_bytes, memory.token_bytes, memory.limit_bytes) == (4_000_000, 1000.0, 8_000_000)
+
+
+def test_the_number_format_of_the_cache_counts(tmp_path: Path, gguf_bytes: Callable[..., bytes]) -> None:
+    """From the profile, whatever its own was, and from a header, which is read as at f16."""
+    lever = SPEC.model_copy(update={"levers": {"kv_type": "q8_0"}})
+    known = MemoryUse(model_bytes=4_000_000, slot_bytes=512_000, context_tokens=512)
+    profile = paper(tmp_path).model_copy(update={"memory": known})
+    half = profile.model_copy(update={"memory": known.model_copy(update={"slot_bytes": 272_000, "kv_type": "q8_0"})})
+    for made in (profile, half):
+        assert memory_of(lever, made).token_bytes == pytest.approx(1000 * 34 / 64)
+    assert memory_of(SPEC, half).token_bytes == pytest.approx(1000 * 34 / 64)  # as its servers were
+    f16 = memory_of(SPEC, profile)
+    assert f16.needed([lever]) == memory_of(lever, profile).needed([lever])
+    path = tmp_path / "m.gguf"
+    heads = {"llama.block_count": 2, "llama.attention.head_count": 1, "llama.embedding_length": 8}
+    path.write_bytes(gguf_bytes({"general.architecture": "llama", **heads}, {"a": (8, 8)}) + bytes(512))
+    for spec, token_bytes, kind in ((SPEC, 64, "f16"), (lever, 34, "q8_0")):
+        memory = memory_of(spec.model_copy(update={"model": str(path)}), profile)
+        assert memory.token_bytes == token_bytes
+        assert f"(from the model's header, cache at {kind})" in memory_text(memory, None)
 
 
 def predicted(folder: Path, text: str) -> LongestCall:
@@ -124,6 +149,28 @@ def test_an_accelerators_memory_is_the_limit_there(tmp_path: Path) -> None:
     embedded = LlamaCppServer(kind="llamacpp", model="gemma4")
     assert "earlier prompts" not in memory_text(memory_of(embedded, profile, 8_000_000_000), None)
     assert memory_of(SPEC, profile).limit_bytes is None  # of another machine: main memory here says nothing of it
+
+
+def test_no_candidate_would_have_layers_on_the_cpu(tmp_path: Path) -> None:
+    """One server takes 4.4 GB and 0.44 for each slot, two with one slot each 9.7: the weights twice."""
+    known = MemoryUse(model_bytes=4_000_000_000, slot_bytes=400_000_000, context_tokens=2048)
+    device = {"memory": known, "accelerator": "NVIDIA L4", "half": None}
+    profile = paper(tmp_path).model_copy(update=device)
+    loaded = loaded_of(tmp_path, both())
+    like = next(iter(loaded.servers.values()))
+    for limit_bytes, pairs, slots in (
+        (6_200_000_000, False, {1, 2, 4}),
+        (5_000_000_000, False, {1}),
+        (12_000_000_000, True, None),
+    ):
+        memory = memory_of(like, profile, limit_bytes)
+        space = design_space(loaded, profile, fits=memory.too_much)
+        specs = [[space.loaded.servers[queue.server] for queue in c.plan.queues] for c in space.candidates]
+        assert all((memory.needed(servers) or 0) <= limit_bytes for servers in specs)
+        assert any(len(servers) == 2 for servers in specs) is pairs
+        assert slots is None or {spec.slots for servers in specs for spec in servers} == slots
+        why = next(item.why for item in space.left_out if isinstance(item, DoNotFit))
+        assert (why.limit_bytes, why.source.accelerator) == (limit_bytes, "NVIDIA L4")
 
 
 def test_what_is_free_on_the_accelerator_here_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.core.device import share_on_cpu
 from harness.errors import ServerFailure, UserError
 from harness.servers.child import listen
 from harness.servers.fronts import child
 from harness.servers.launch import launched
-from harness.servers.ollama_api import load
+from harness.servers.ollama_api import _with_loaded, load
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer
 
@@ -149,6 +150,22 @@ def test_load_tells_what_the_server_says_of_itself() -> None:
                 await load(running(ready["url"], model="nobody"))
 
     asyncio.run(steps())
+
+
+def test_sizes_are_of_all_models_of_a_server() -> None:
+    """So layers of any of them on the CPU are seen; what else is told is of its own model."""
+    both = running("http://127.0.0.1:1", model="one")._replace(names={"one": "one", "two": "two:latest"})
+    loaded = [
+        {"name": "one:latest", "size": 100, "size_vram": 100, "context_length": 512},
+        {"name": "two:latest", "size": 300, "size_vram": 200, "context_length": 1024},
+        {"name": "somebody-elses", "size": 50, "size_vram": 0},
+    ]
+    details = _with_loaded(both, loaded).details
+    assert (details["size_bytes"], details["size_vram_bytes"]) == (400, 300)
+    assert (details["context_tokens"], details["models_loaded"]) == (512, 3)
+    assert share_on_cpu(details) == 0.25
+    alone = _with_loaded(running("http://127.0.0.1:1", model="one:latest"), loaded).details
+    assert (alone["size_bytes"], share_on_cpu(alone)) == (100, 0.0)
 
 
 def test_load_of_a_server_that_is_down() -> None:

@@ -10,6 +10,7 @@ from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
+from harness.workload.schema.machines import MachineSpec
 from harness.workload.schema.nodes import (
     ItemsSpec,
     LabelSpec,
@@ -35,7 +36,6 @@ from harness.workload.schema.servers import (
     EngineServer,
     FaultName,
     LlamaCppServer,
-    MachineSpec,
     OllamaServer,
     ServerBase,
     ServerSpec,

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from harness.core.context import TooLong
+from harness.core.levers import LEVERS, RAM_CACHE_BYTES
 from harness.errors import did_you_mean
-from harness.units import read_size
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, mistake
 from harness.workload.schema.levers import LeverTable, check_levers
 
@@ -23,7 +23,6 @@ __all__ = [
     "EngineServer",
     "FaultName",
     "LlamaCppServer",
-    "MachineSpec",
     "OllamaServer",
     "ServerBase",
     "ServerSpec",
@@ -45,30 +44,6 @@ class Simulation(NamedTuple):
     assume: Mapping[str, float]  # what the profile does not know, by its key there
     extrapolate: bool  # derive numbers of slots that the profile lacks
     speed_up: float  # all times are divided by this
-
-
-def _a_size(text: str) -> str:
-    if not read_size(text):
-        raise mistake(f'expected a size such as 80GB or 24GiB, found "{text}"')
-    return text
-
-
-class MachineSpec(Spec):
-    """A machine, or one GPU, that servers name with `machine`."""
-
-    profile: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None,
-        description="Profile of the servers there, by name or path; --profile MACHINE=NAME comes before it.",
-        examples=["h100-8b"],
-    )
-    memory: Annotated[str, AfterValidator(_a_size)] | None = Field(
-        default=None, description="Memory that the servers there have together.", examples=["80GB"]
-    )
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """Its `memory`; None = not said."""
-        return None if self.memory is None else read_size(self.memory)
 
 
 class ServerBase(Spec):
@@ -95,8 +70,8 @@ class ServerBase(Spec):
     profile_engine: ClassVar[str | None] = None
     """What `engine` begins with in a profile that was measured on it, in lower case; None = not known."""
 
-    prompt_cache_bytes: ClassVar[int] = 0
-    """Main memory that its engine may fill with earlier prompts, beside weights and slots."""
+    usual_ram_cache: ClassVar[str] = "off"
+    """Whether its engine keeps earlier prompts in main memory unless a lever says it."""
 
     too_long: ClassVar[TooLong] = "refuses"
     """What it does with a prompt that does not fit into a slot."""
@@ -179,6 +154,12 @@ class ServerBase(Spec):
     def load_limit(self) -> int | None:
         """The most models in its memory at the same time, as it is set; None = not said."""
         return None
+
+    @property
+    def prompt_cache_bytes(self) -> int:
+        """Main memory that its engine may fill with earlier prompts, beside weights and slots."""
+        kept = self.levers.get("ram_cache", self.usual_ram_cache) == "on" and not self.simulated
+        return RAM_CACHE_BYTES if kept else 0
 
     def serves(self, model: str) -> bool:
         """Tell whether it may answer calls that name this model; what it really has is seen when it is started."""
@@ -268,7 +249,7 @@ class OllamaServer(EngineServer):
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
     levers_by_variable = True
-    prompt_cache_bytes = 8192 << 20  # llama.cpp's --cache-ram unless set (llama.cpp #16391); Ollama sets none
+    usual_ram_cache = LEVERS["ram_cache"].usual
 
     kind: Literal["ollama"]
     model: str = Field(
