@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from harness.core.events import Call
+from harness.core.talks import Talk, begins_as
 from harness.drivers.modelled import Thread
 from harness.workload.load import Loaded
 from harness.workload.prompts import Slot, Template
@@ -15,22 +16,27 @@ __all__ = ["thread_of"]
 def thread_of(loaded: Loaded) -> Thread | None:
     """Return whose prompt a call's goes on with, where the workload lets servers keep it; None where it never does.
 
-    Tell it the calls of one trial, in the order in which they are sent. A conversation is known by how it begins: by
-    the last pass of its first turn, where a node runs several times in a turn, and by its system message. Both are
-    taken for other ones in every call if they quote answers, and for the same if they do not.
+    Tell it the calls of one trial, in the order in which they are sent. A conversation of a session is known by how it
+    begins: by the last pass of its first turn, where a node runs several times in a turn, and by its system message.
+    Both are taken for other ones in every call if they quote answers, and for the same if they do not. Of a node that
+    grows they are those of its first call.
     """
-    reuses = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
+    sessions = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
+    growing = [any(n.grows is not None and n.grows.reuse_prefix for n in p.graph.nodes) for p in loaded.pipelines]
+    reuses = [session or grows for session, grows in zip(sessions, growing, strict=True)]
     if not any(reuses):
         return None
     quoting = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.template, loaded)}
     system_quotes = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.system or (), loaded)}
-    began: dict[Hashable, tuple[int, int]] = {}  # job and iteration
+    began: dict[Talk, tuple[int, int]] = {}  # job and iteration
 
     def thread(call: Call) -> Hashable | None:
         if not reuses[call.pipeline]:
             return None
         pipeline, which = loaded.pipelines[call.pipeline], (call.job, call.iteration)
-        who = (call.pipeline, call.session, call.node, call.item)
+        who = begins_as(pipeline, call)
+        if who is None or pipeline.graph.nodes[call.node].grows is not None:
+            return who
         if who not in began or began[who][0] == call.job:
             began[who] = which
         key = (pipeline.name, pipeline.graph.nodes[call.node].name)

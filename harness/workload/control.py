@@ -20,7 +20,7 @@ _BOUNDED = ("fixed", "uniform", "empirical")  # their words name the most
 
 
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
-    """Return (branch, loop, list, need, grows, sizes, retry, reply or first; words) for all that a graph has of these."""
+    """Return (branch, loop, list, need, grows, sizes, retry, reply or first; words) for all that a graph has."""
     return tuple(line for name in graph for line in _of(graph, name, loaded))
 
 

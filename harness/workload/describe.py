@@ -63,9 +63,7 @@ class PipelineFacts(NamedTuple):
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
-    control: tuple[
-        tuple[str, str], ...
-    ] = ()  # what decides: (branch, loop, list, need, grows, tool, ...; words)
+    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, grows, tool, ...; words)
 
 
 class Description(NamedTuple):

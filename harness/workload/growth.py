@@ -87,7 +87,9 @@ def check_growth(
         place = f'pipeline "{pipeline}": node "{name}"'
         at: Loc = (*written[name], "grows")
         if not use.loops:
-            message = "grows from pass to pass, and no loop is around it; give it `repeat`, or the sub-pipeline it is in"
+            message = (
+                "grows from pass to pass, and no loop is around it; give it `repeat`, or the sub-pipeline it is in"
+            )
             mistakes.add(at, f"{place} {message}", key=True)
         elif session and len(use.loops) > 1:
             message = (

@@ -14,7 +14,17 @@ from harness.workload.prompts import estimate_tokens
 from harness.workload.schema import FileInput, Input, ListInput, SyntheticInput, distribution, is_fixed
 from harness.workload.source import Loc, read_text
 
-__all__ = ["Inputs", "document", "expected_tokens", "fixed_inputs", "job_key", "job_sizes", "made_up", "synthetic", "varies"]
+__all__ = [
+    "Inputs",
+    "document",
+    "expected_tokens",
+    "fixed_inputs",
+    "job_key",
+    "job_sizes",
+    "made_up",
+    "synthetic",
+    "varies",
+]
 
 MAX_ITEMS = 10_000
 KEPT = 256  # jobs whose made-up documents are kept

@@ -23,7 +23,8 @@ __all__ = ["TICK_S", "pipelines", "plans"]
 
 TICK_S = 1 / 512
 
-PASSES = Distribution("uniform", (0, 3), True)
+ENDS: list[dict[str, Any]] = [{"end_share": 0.0}, {"end_share": 0.4}, {"end_share": 0.7}]
+ENDS += [{"passes": Distribution("uniform", (0, 3), True)}]
 TURNS = Distribution("uniform", (1, 3), True)
 LATE_S = tuple(ticks * TICK_S for ticks in (0, 16, 64))
 
@@ -99,7 +100,7 @@ class _Builder:
             "until",
             [(sink, None) for sink in sinks],
             body=body,
-            **self.draw(st.sampled_from([{"end_share": 0.0}, {"end_share": 0.4}, {"end_share": 0.7}, {"passes": PASSES}])),
+            **self.draw(st.sampled_from(ENDS)),
             max_iterations=self.draw(st.integers(1, 3)),
             decides=self.draw(st.sampled_from(agents)) if agents else None,
         )

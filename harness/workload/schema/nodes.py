@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, Table, mistake, shape
-from harness.workload.schema.rules import FirstWord, Otherwise, Rule
 from harness.workload.schema.loops import GrowsSpec, RepeatSpec, Share, share_or
+from harness.workload.schema.rules import FirstWord, Otherwise, Rule
 from harness.workload.schema.sizes import Amount, Duration
 
 __all__ = ["ItemsSpec", "LabelSpec", "NodeSpec", "RetrySpec", "SubpipelineSpec", "ToolSpec"]
