@@ -16,7 +16,7 @@ from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.figures import listed, machine_text, quoted
-from harness.wording.found_again import found_again_against
+from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
@@ -149,8 +149,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         # What is gained comes before what it costs.
         found = sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio)
         told = [_against(analysis, name, other.candidate, path, comparison) for path, comparison in found]
-    yield from told
-    yield from found_again_against(analysis.by_name[name], other and analysis.by_name[other.candidate], told)
+    yield from with_found_again(told, analysis.by_name[name], other and analysis.by_name[other.candidate])
 
 
 def _it(names: Sized) -> str:
