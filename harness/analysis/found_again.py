@@ -38,7 +38,8 @@ def found_again(calls: Iterable[CallRecord], spec: PipelineSpec, graph: nx.DiGra
     kept = {
         name
         for name, node in graph.nodes(data=True)
-        if node["kind"] == "agent" and (sessions if node["grows"] is None else node["grows"].reuse_prefix)
+        if node["kind"] == "agent"
+        and (node["shares_prefix"] or (sessions if node["grows"] is None else node["grows"].reuse_prefix))
     }
     replies = [call.reply for call in calls if call.outcome == "ok" and call.node in kept]
     prompt_tokens = sum(reply.prompt_tokens or 0 for reply in replies)

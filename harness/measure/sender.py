@@ -147,14 +147,17 @@ class Sender:
             begins = (self._repeat, pipeline.name, alike.who, node, call.item, *alike.run, "turns")
         unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
         asked = user
-        if system is not None:
+        if system is not None and agent.shares_prefix:  # the number that all begin with keeps other trials apart
+            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, "shared prefix")
+            system = f"[{number:06d}] {system}"
+        if system is not None and not agent.shares_prefix:
             system = unique + system
         elif history:
             history = ((unique + history[0][0], history[0][1]), *history[1:])
         else:
             user = unique + user
         length = output_tokens(pipeline, call, self._seed, self._repeat)
-        sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None
+        sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse)
         stream = pipeline.path == "interactive"
         request = ChatRequest(system, user, options, stream, agent.format, history)

@@ -173,6 +173,7 @@ class Sizes:
         self._pipelines, self._seed = first.pipelines, first.workload.seed
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        self._shares = {key: agent.shares_prefix for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
         self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
@@ -202,8 +203,10 @@ class Sizes:
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
         talk = talk_of(pipeline, call)
+        shares = self._shares[pipeline.name, node.name]
         if talk is None:
-            found = counting.total(counting.once(message) + counting.asked(message)), output
+            once = self._once(counting, message, shares)
+            found = counting.total(once + counting.asked(message)), output
             if drawn is None and self._is_steady(call):
                 self._steady[where] = found
             return found
@@ -212,12 +215,23 @@ class Sizes:
         if node.grows is not None:
             at = call.job, call.iteration
             message, goes_on = state.grown(at, message, partial(self._result, call, pipeline, counting))
-        once, asked = counting.once(message), counting.asked(message)
+        once, asked = self._once(counting, message, shares), counting.asked(message)
         self._asked[call.id] = _Asked(call.pipeline, at, state, counting, once, asked)
         if self._found_again and begins_as(pipeline, call) is not None:
             return counting.total(asked if goes_on else once + asked), output
-        before = state.before(at, once, system=message.system is not None)
+        before = state.before(at, once, system=message.system is not None and not shares)
         return counting.total(before + asked), output
+
+    def _once(self, counting: Counting, message: Message, shares: bool) -> float:
+        """Return the tokens that a conversation has once; where its system message is shared, another number too.
+
+        With `found_again` what is shared needs no reading.
+        """
+        once = counting.once(message)
+        if not shares:
+            return once
+        once += counting.unique(message)
+        return max(0.0, once - counting.shared(message)) if self._found_again else once
 
     def _result(self, call: Call, pipeline: Pipeline, counting: Counting) -> float:
         """Return the length of what comes in with a pass."""

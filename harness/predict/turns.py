@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from harness.core.events import Call
 from harness.core.talks import Talk, begins_as
-from harness.drivers.modelled import Thread
+from harness.drivers.modelled import Shared, Thread
+from harness.predict.counting import Counting, Message
+from harness.workload.inputs import Inputs
 from harness.workload.load import Loaded
+from harness.workload.prefixes import SharedKey, shared_key
 from harness.workload.prompts import Slot, Template
 
-__all__ = ["thread_of"]
+__all__ = ["shared_of", "thread_of"]
 
 
 def thread_of(loaded: Loaded) -> Thread | None:
@@ -50,3 +53,37 @@ def thread_of(loaded: Loaded) -> Thread | None:
 def _quotes(template: Template, loaded: Loaded) -> bool:
     names = {part.name for part in template if isinstance(part, Slot)}
     return bool(names - loaded.inputs.keys() - {"item"})
+
+
+def shared_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> Shared | None:
+    """Return what a call's prompt begins with that others may begin with too; None where no agent shares anything.
+
+    Args:
+        countings: of the servers of a plan, by queue.
+        repeat: whose inputs it may quote.
+    """
+    if not any(agent.shares_prefix for agent in loaded.agents.values()):
+        return None
+    inputs = loaded.inputs_for(repeat)
+    table: dict[tuple[int, int, int], tuple[SharedKey, int]] = {}
+    for number, pipeline in enumerate(loaded.pipelines):
+        for index, node in enumerate(pipeline.graph.nodes):
+            agent = loaded.agents.get((pipeline.name, node.name))
+            if agent is None or not agent.shares_prefix:
+                continue
+            system = loaded.prompts[pipeline.name, node.name].system or ()
+            for queue, counting in enumerate(countings):
+                message = Message(_length(system, counting, inputs), 0.0)
+                table[queue, number, index] = (shared_key(system), counting.total(counting.shared(message)))
+    return lambda call: table.get((call.queue, call.pipeline, call.node))
+
+
+def _length(template: Template, counting: Counting, inputs: Inputs) -> float:
+    """Return the length of a text that quotes nothing but inputs."""
+    length = 0.0
+    for part in template:
+        if isinstance(part, Slot):
+            length += counting.documents([counting.text(text) for text in inputs.items(part.name, "", 0)])
+        else:
+            length += counting.text(part)
+    return length

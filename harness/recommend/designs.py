@@ -205,6 +205,7 @@ def _choices(loaded: Loaded) -> list[Placement]:
     sessions = (pipeline.session for pipeline in loaded.pipelines)
     growths = (node.grows for pipeline in loaded.pipelines for node in pipeline.graph.nodes)
     reused = any(talk is not None and talk.reuse_prefix for talk in (*sessions, *growths))
+    reused = reused or any(agent.shares_prefix for agent in loaded.agents.values())
     return [policy for policy in loaded.policies.placement.values() if reused or not policy.for_reused_prefixes]
 
 

@@ -13,6 +13,7 @@ from harness.workload.estimate import estimate_prompts
 from harness.workload.growth import check_growth
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
+from harness.workload.prefixes import check_shared
 from harness.workload.replies import check_replies
 from harness.workload.schema import PipelineSpec, Workload
 from harness.workload.source import Loc
@@ -42,6 +43,7 @@ def agent_graphs(
     if mistakes:
         return {}
     graphs = {name: inline(name, workload, resolved, counts, mistakes) for name in workload.pipelines}
+    check_shared(workload, resolved.values(), mistakes)
     for pipeline, inlined in graphs.items():
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'

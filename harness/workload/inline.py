@@ -52,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
     "end_share": 0.0,
     "max_iterations": 1,
     "drawn_passes": None,  # of an until node: how many, where that is drawn when the loop begins
+    "shares_prefix": False,  # the server may find the system message again, of whoever has the same
     "grows": None,  # what comes in with each further pass of the loop around it
     "run": Passes(1.0, 0.0, 1),  # where it grows: of that loop
     "grown_tokens": 0.0,  # of a prompt, what the passes before have brought, an estimate: the mean
@@ -256,7 +257,10 @@ class _Inliner:
 
     def agent(self, at: Loc, spec: NodeSpec) -> dict[str, Any]:
         resolved = self.resolved.get(at)
+        named = self.workload.agents.get(spec.agent) if isinstance(spec.agent, str) else spec.agent
+        agent = named if resolved is None else resolved.spec
         attributes: dict[str, Any] = {
+            "shares_prefix": agent is not None and agent.shares_prefix,
             "answers": spec.answers,
             "timeout_s": spec.timeout_s or self.workload.timeout_s,
             "over": spec.over,
