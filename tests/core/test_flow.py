@@ -244,7 +244,8 @@ def test_the_number_of_passes_is_drawn_as_the_loop_begins() -> None:
     """Once for each run of it; 0 is taken for 1, and there are no more than the most."""
     drawn = Distribution("uniform", (0, 9), True)
     for job in range(50):
-        walk = Walker(node("a"), until("i", (0,), (0,), 5, passes=drawn), until("o", (1,), (0, 1), 3), job=job)
+        inner = until("i", (0,), (0,), 5)._replace(passes=drawn)
+        walk = Walker(node("a"), inner, until("o", (1,), (0, 1), 3), job=job)
         made = 1
         while walk("a"):
             made += 1
