@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from harness.core.records import Reply
 
-__all__ = ["Conversations", "Place"]
+__all__ = ["Conversations", "TalkPlace"]
 
 History = tuple[str, int, tuple[int, ...]]  # a node, an item, and a run of its loop
 At = tuple[int, int]  # the job, and in a node that grows how often it had run before in it
 
 
-class Place(NamedTuple):
+class TalkPlace(NamedTuple):
     """A call of a conversation: at which node, about which item, and when."""
 
     pipeline: str
@@ -59,16 +59,18 @@ class Conversations:
     def __init__(self) -> None:
         self._all: dict[tuple[str, int], _Conversation] = {}
 
-    def _of(self, place: Place) -> _Conversation:
+    def _of(self, place: TalkPlace) -> _Conversation:
         return self._all.setdefault((place.pipeline, place.who), _Conversation())
 
-    def history(self, place: Place) -> tuple[tuple[str, str], ...]:
+    def history(self, place: TalkPlace) -> tuple[tuple[str, str], ...]:
         """Return what this node was asked before this call, about this item, and what it answered."""
         return tuple(
             (said.asked, said.answered) for said in self._of(place).said.get(place.history, ()) if said.at < place.at
         )
 
-    def grown(self, place: Place, prompt: tuple[str | None, str], result: Callable[[], str]) -> tuple[str | None, str]:
+    def grown(
+        self, place: TalkPlace, prompt: tuple[str | None, str], result: Callable[[], str]
+    ) -> tuple[str | None, str]:
         """Return what a node that grows is asked: its prompt, until it has answered it in this job; then a result.
 
         What its first pass was asked holds for all of them. The system message is that of its first call of all.
@@ -86,7 +88,7 @@ class Conversations:
         goes_on = any(one.at[0] == place.job and one.at < place.at for one in said)
         return system, result() if goes_on else opened[1]
 
-    def keep(self, place: Place, asked: str, answered: str, reply: Reply) -> Reply:
+    def keep(self, place: TalkPlace, asked: str, answered: str, reply: Reply) -> Reply:
         """Keep an exchange for what is to come; return its reply, as an error where the server cut the conversation.
 
         A server that has no room for all of it may drop the oldest messages without a word (Ollama does), and then

@@ -17,7 +17,7 @@ from harness.core.plan import Plan
 from harness.core.records import ChatRequest, Origin, Reply
 from harness.core.talks import begins_as, talk_of
 from harness.drivers.live import Answered
-from harness.measure.conversations import Conversations, Place
+from harness.measure.conversations import Conversations, TalkPlace
 from harness.servers.spec import Client, RunningServer
 from harness.workload.growth import result_text
 from harness.workload.prompts import estimate_tokens
@@ -176,13 +176,13 @@ class Sender:
         return reply
 
     @staticmethod
-    def _place(pipeline: Pipeline, call: Call) -> Place | None:
+    def _place(pipeline: Pipeline, call: Call) -> TalkPlace | None:
         """Return where in a conversation a call stands; None: it stands alone."""
         talk, node = talk_of(pipeline, call), pipeline.graph.nodes[call.node]
         if talk is None:
             return None
         iteration = 0 if node.grows is None else call.iteration
-        return Place(pipeline.name, talk.who, node.name, call.item, call.job, talk.run, iteration)
+        return TalkPlace(pipeline.name, talk.who, node.name, call.item, call.job, talk.run, iteration)
 
 
 def _whole(reply: Reply, request: ChatRequest, server: RunningServer) -> Reply:

@@ -43,7 +43,7 @@ def agent_graphs(
     if mistakes:
         return {}
     graphs = {name: inline(name, workload, resolved, counts, mistakes) for name in workload.pipelines}
-    check_shared(workload, resolved.values(), mistakes)
+    check_shared(workload, resolved, mistakes)
     for pipeline, inlined in graphs.items():
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'

@@ -20,12 +20,12 @@ from harness.workload.reads import Readable
 from harness.workload.schema import NodeSpec, RepeatSpec, distribution
 from harness.workload.source import Loc
 
-__all__ = ["Passes", "check_growth", "growth_of", "passes_of", "result_text"]
+__all__ = ["PassCounts", "check_growth", "growth_of", "passes_of", "result_text"]
 
 _SAMPLE = 256  # of a distribution whose moments have no simple form
 
 
-class Passes(NamedTuple):
+class PassCounts(NamedTuple):
     """How often a loop runs where it runs once: figures over its runs."""
 
     mean: float
@@ -33,12 +33,12 @@ class Passes(NamedTuple):
     most: int
 
 
-def passes_of(repeat: RepeatSpec) -> Passes:
+def passes_of(repeat: RepeatSpec) -> PassCounts:
     """Return how often a loop runs: as is drawn, or until a pass is the last one by chance, or always `max`."""
     weights = _weights(repeat)
     mean = sum(share * n for n, share in weights)
     pairs = sum(share * n * (n - 1) / 2 for n, share in weights)
-    return Passes(mean, pairs / mean, repeat.most)
+    return PassCounts(mean, pairs / mean, repeat.most)
 
 
 def _weights(repeat: RepeatSpec) -> list[tuple[int, float]]:
@@ -67,7 +67,7 @@ def growth_of(spec: NodeSpec, repeat: RepeatSpec | None) -> dict[str, Any]:
     if spec.grows is None:
         return {}
     grows = Growth(distribution(spec.grows.by, whole=True), spec.grows.reuse_prefix)
-    return {"grows": grows, "run": Passes(1.0, 0.0, 1) if repeat is None else passes_of(repeat)}
+    return {"grows": grows, "run": PassCounts(1.0, 0.0, 1) if repeat is None else passes_of(repeat)}
 
 
 def check_growth(
@@ -93,7 +93,7 @@ def check_growth(
             mistakes.add(at, f"{place} {message}", key=True)
         elif session and len(use.loops) > 1:
             message = (
-                "begins anew with every run of its loop, which is in another loop, and turns of a session go on with "
+                "begins again with every run of its loop, which is in another loop, and turns of a session go on with "
                 "what was said: it is not clear with which run; take `session` or the outer loop away"
             )
             mistakes.add(at, f"{place} {message}", key=True)

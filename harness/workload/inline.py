@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.workload.checks import Definition, Resolved, deciding
-from harness.workload.growth import Passes, growth_of, passes_of
+from harness.workload.growth import PassCounts, growth_of, passes_of
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
 from harness.workload.reads import Loop, Readable, Reads, Result
@@ -54,7 +54,7 @@ DEFAULTS: Mapping[str, Any] = {
     "drawn_passes": None,  # of an until node: how many, where that is drawn when the loop begins
     "shares_prefix": False,  # the server may find the system message again, of whoever has the same
     "grows": None,  # what comes in with each further pass of the loop around it
-    "run": Passes(1.0, 0.0, 1),  # where it grows: of that loop
+    "run": PassCounts(1.0, 0.0, 1),  # where it grows: of that loop
     "grown_tokens": 0.0,  # of a prompt, what the passes before have brought, an estimate: the mean
     "decides": None,
     "passes": 1.0,  # how often it runs where it runs at all, the mean

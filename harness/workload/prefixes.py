@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from harness.workload.checks import Resolved
 from harness.workload.inputs import varies
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot, Template
 from harness.workload.schema import Workload
+from harness.workload.source import Loc
 
 __all__ = ["SharedKey", "check_shared", "shared_key"]
 
@@ -20,13 +21,17 @@ def shared_key(system: Template) -> SharedKey:
     return tuple(f"{{{part.name}}}" if isinstance(part, Slot) else part for part in system)
 
 
-def check_shared(workload: Workload, agents: Iterable[Resolved], mistakes: Mistakes) -> None:
-    """Check that what agents share is there, and the same in every call of a repeat."""
-    for agent in {id(agent.spec): agent for agent in agents if agent.spec.shares_prefix}.values():
+def check_shared(workload: Workload, agents: Mapping[Loc, Resolved], mistakes: Mistakes) -> None:
+    """Check that what agents share is there, and the same in every call of a repeat.
+
+    Args:
+        agents: by where their node stands in the file; those of one name are checked once.
+    """
+    sharing = {id(agent.spec): (at, agent) for at, agent in agents.items() if agent.spec.shares_prefix}
+    for at, agent in sharing.values():
         if agent.prompt.system is None:
-            where = ("agents", agent.name) if agent.name in workload.agents else ("pipelines",)
             message = "shares its system message and has none; give it `system`, or remove `shares_prefix`"
-            mistakes.add(where, f'agent "{agent.name}" {message}', key=True)
+            mistakes.add((*at, "agent"), f'agent "{agent.name}" {message}', key=True)
         for slot in agent.prompt.system or ():
             if isinstance(slot, Slot) and not _is_fixed(workload, slot.name):
                 mistakes.add_at(

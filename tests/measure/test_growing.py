@@ -17,7 +17,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution, fixed
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.measure.conversations import Conversations, Place
+from harness.measure.conversations import Conversations, TalkPlace
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
 from harness.workload.reads import Loop, Readable, Result
@@ -130,7 +130,7 @@ def test_a_shared_system_message_comes_before_what_makes_a_prompt_unique(run_vir
 def test_what_was_dropped_is_no_part_of_it() -> None:
     """Its first pass was given up: the second asks the same again. An answer that comes late then is not kept."""
     conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
-    first, second, third = (Place("p", -1, "n", 0, 0, (), iteration) for iteration in range(3))
+    first, second, third = (TalkPlace("p", -1, "n", 0, 0, (), iteration) for iteration in range(3))
     assert conversations.grown(first, ("s", "one"), lambda: "x") == ("s", "one")
     assert conversations.grown(second, ("t", "two"), lambda: "y") == ("s", "one")
     assert conversations.history(second) == ()
@@ -142,7 +142,7 @@ def test_what_was_dropped_is_no_part_of_it() -> None:
 
 def test_a_pass_that_the_server_cut_is_an_error() -> None:
     conversations = Conversations()
-    first, second = (Place("p", -1, "n", 0, 0, (), iteration) for iteration in range(2))
+    first, second = (TalkPlace("p", -1, "n", 0, 0, (), iteration) for iteration in range(2))
     for place in (first, second):
         conversations.grown(place, (None, "one"), lambda: "x")
         cut = conversations.keep(place, "q", "a", Reply("ok", prompt_tokens=40 - place.iteration))
