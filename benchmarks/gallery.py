@@ -45,6 +45,7 @@ REPEATS = {
     "supersteps": 3,
     "two-model-cascade": 3,
     "sub-agents": 3,
+    "two-handbooks": 3,
 }
 
 
