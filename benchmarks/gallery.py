@@ -44,6 +44,8 @@ REPEATS = {
     "rush-hour": 3,
     "supersteps": 3,
     "two-model-cascade": 3,
+    "sub-agents": 3,
+    "two-handbooks": 3,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import networkx as nx
 
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
+from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
 from harness.analysis.needs import needed_contexts
@@ -166,6 +167,7 @@ def _pipeline(
         queue_source=source,
         median_path=paths.get(median_job(good)) if good else None,
         goals=(),
+        found_again=found_again(calls, spec, graph),
     )
     medians = {figure: median(values.values()) for figure, values in figures.items() if values}
     return summary._replace(goals=_goals(summary, spec, medians))

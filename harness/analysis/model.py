@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import CriticalPath
 from harness.analysis.facts import Notice
+from harness.analysis.found_again import FoundAgain
 from harness.analysis.levels import Levels
 from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate, Relation
@@ -145,6 +146,7 @@ class PipelineSummary(NamedTuple):
     goals: tuple[GoalResult, ...]
     calls_dropped: int = 0  # because others had been enough: nothing went wrong with them
     nodes: tuple[tuple[str, str], ...] = ()  # (node, its server), where they are on several, each on one
+    found_again: FoundAgain | None = None  # of prompts that a server may keep; None: there are none
 
 
 class CandidateSummary(NamedTuple):

@@ -236,7 +236,7 @@ class FlowWalk:
         iteration = self._runs[index]
         self._runs[index] += 1
         self._passes[index] += 1
-        if self._passes[index] >= node.max_iterations or self._stops(index, node, iteration):
+        if self._passes[index] >= self._most(index, node) or self._stops(index, node, iteration):
             self._resolve(index, _DONE)
             return
         shape, state = self._shape, self._state
@@ -282,6 +282,14 @@ class FlowWalk:
         assert draw is not None
         drawn = draw(self._job, self._runs[node] - 1)
         return min(bisect_right(shares, drawn), len(shares) - 1)
+
+    def _most(self, index: int, node: Node) -> int:
+        if node.passes is None:
+            return node.max_iterations
+        entered = self._runs[index] - self._passes[index]  # how many passes the job had made of it by then
+        seed, repeat, pipeline = self._shape.key
+        drawn = round(node.passes.draw(seed, repeat, pipeline, self._job, node.name, 0, entered, "passes"))
+        return min(max(1, drawn), node.max_iterations)
 
     def _stops(self, index: int, node: Node, iteration: int) -> bool:
         decision = self._said.get(node.decides) if self._said and node.decides is not None else None

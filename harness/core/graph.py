@@ -11,7 +11,14 @@ from harness.core.arrival_processes import ArrivalProcess
 from harness.core.records import Path
 from harness.core.sizes import Distribution
 
-__all__ = ["Graph", "Node", "Pipeline", "Session"]
+__all__ = ["Graph", "Growth", "Node", "Pipeline", "Session"]
+
+
+class Growth(NamedTuple):
+    """A conversation that goes on from pass to pass of a loop: what is said before and so many new tokens."""
+
+    by: Distribution
+    reuse_prefix: bool = True  # let the server keep it in its prompt cache
 
 
 class Node(NamedTuple):
@@ -50,6 +57,8 @@ class Node(NamedTuple):
     max_iterations: int = 1  # until: passes at most
     answers: bool = False  # its answer is the reply that a person waits for
     decides: int | None = None  # until: whose answer the rule reads
+    passes: Distribution | None = None  # until: how many passes, drawn when its loop begins; instead of `end_share`
+    grows: Growth | None = None  # agents in a loop
 
 
 class Graph(NamedTuple):

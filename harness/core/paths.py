@@ -46,7 +46,9 @@ def _labels(node: Node, before: int) -> set[int | None]:
 
 
 def _mean_passes(until: Node) -> float:
-    """Return the mean number of passes: a geometric one, truncated at the most."""
+    """Return the mean number of passes: as it is drawn, or a geometric one, truncated at the most."""
+    if until.passes is not None:
+        return max(1.0, until.passes.mean)
     if not until.end_share:
         return float(until.max_iterations)
     return (1 - (1 - until.end_share) ** until.max_iterations) / until.end_share

@@ -15,6 +15,7 @@ class Request:
     # Slots in `Turn`: only turns of conversations pay for them.
     thread: Hashable | None = None
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
+    shared: tuple[Hashable, int] | None = None  # what it begins with and others may, and its tokens
 
     __slots__ = (
         "call",
@@ -52,21 +53,36 @@ class Request:
 class Turn(Request):
     """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
 
-    __slots__ = ("cached_tokens", "thread")
+    __slots__ = ("cached_tokens", "shared", "thread")
 
     def __init__(
-        self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0, *, thread: Hashable
+        self,
+        call: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        sent_s: float = 0.0,
+        *,
+        thread: Hashable,
+        shared: tuple[Hashable, int] | None = None,
     ) -> None:
         Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
-        self.thread = thread
+        self.thread, self.shared = thread, shared
         self.cached_tokens = 0
 
 
 def held_tokens(last: Request | None, request: Request) -> int:
-    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
-    if last is None or last.thread is None or last.thread != request.thread:
+    """Return how many tokens of a prompt are there already where `last` was; its own last token was never read.
+
+    All of it, where the prompt goes on with that one; what both begin with, where they share that.
+    """
+    if last is None or last.thread is None:
         return 0
-    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+    if last.thread == request.thread:
+        tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+    elif last.shared is not None and request.shared is not None and last.shared[0] == request.shared[0]:
+        tokens = min(last.shared[1], last.prompt_done)
+    else:
+        return 0
     return min(tokens, request.prompt_tokens - 1)
 
 

@@ -16,7 +16,7 @@ from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 
-__all__ = ["ModelledServer", "ModelledServers", "Thread", "Tokens"]
+__all__ = ["ModelledServer", "ModelledServers", "Shared", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
@@ -27,6 +27,7 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 # How long a call is: (prompt tokens, output tokens). As observed (replay) or drawn (forecast).
 Tokens = Callable[[Call], tuple[int, int]]
 Thread = Callable[[Call], Hashable | None]
+Shared = Callable[[Call], tuple[Hashable, int] | None]
 
 
 class ModelledServer(NamedTuple):
@@ -54,7 +55,7 @@ class _Sent(ModelRequest):
 class _SentTurn(_Sent):
     """What `Turn` is to `Request`."""
 
-    __slots__ = ("cached_tokens", "thread")
+    __slots__ = ("cached_tokens", "shared", "thread")
 
 
 class _Pace:
@@ -73,6 +74,7 @@ class ModelledServers:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
         thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
+        shared: what a call's prompt begins with that others may begin with too, and its tokens; None: nothing.
         seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
@@ -81,6 +83,7 @@ class ModelledServers:
         queues: Sequence[ModelledServer],
         tokens: Tokens,
         thread: Thread | None = None,
+        shared: Shared | None = None,
         *,
         seed: int = 0,
         repeat: int = 0,
@@ -98,7 +101,7 @@ class ModelledServers:
         self._contexts = tuple(queue.context for queue in queues)
         self._tokens = tokens
         self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
-        self._thread = thread
+        self._thread, self._shared = thread, shared
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -113,11 +116,14 @@ class ModelledServers:
         prompt_tokens, output_tokens = self._tokens(call)
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
+        shared = None if self._shared is None else self._shared(call)
+        if shared is not None and thread is None:
+            thread = call_id  # nobody goes on with it
         if thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
-            sent.thread, sent.cached_tokens = thread, 0
+            sent.thread, sent.shared, sent.cached_tokens = thread, shared, 0
         sent.whole = 0
         context = self._contexts[queue]
         if context is not None and prompt_tokens + output_tokens > context.tokens:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.imports.draft import Names
+from harness.imports.growth import grown
 from harness.imports.steps import TraceStep
 
 __all__ = ["Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
@@ -140,7 +141,9 @@ def _fold_loop(
     split = [_passes([one for one in trace if one.label in group], head) for trace in traces]
     present = [passes for passes in split if passes]
     alone_last = all([one.label for one in passes[-1]] == [head] for passes in present)
-    rotate = len(group) > 1 and alone_last
+    # A conversation that grows begins with the head's first call, so that is the loop's.
+    grows = grown([[one.steps[0] for one in _flat(passes) if one.label == head and one.steps] for passes in present])
+    rotate = len(group) > 1 and alone_last and grows is None
     own: Label = (LOOP, head[1], f"{depth}/{head[0]}/{head[2]}")
     bodies: list[list[Occurrence]] = []
     counts: list[int] = []
@@ -155,7 +158,7 @@ def _fold_loop(
         trace[:] = [one for one in trace if one.label not in group]
         trace += first
         if passes:
-            every = [one for turn in passes for one in turn]
+            every = _flat(passes)
             start_s = min(one.start_s for one in every)
             end_s = max(one.end_s for one in every)
             trace.append(Occurrence(own, start_s, end_s, (), tuple(map(tuple, passes))))
@@ -169,6 +172,10 @@ def _fold_loop(
     ends = Counter(turn[-1].label for turn in bodies)
     decider = head if rotate else max(sorted(ends), key=lambda label: ends[label])
     loops[own] = (_loop_stats(counts), body, decider)
+
+
+def _flat(passes: Iterable[Sequence[Occurrence]]) -> list[Occurrence]:
+    return [one for turn in passes for one in turn]
 
 
 def _once(turn: Sequence[Occurrence], head: Label) -> list[Occurrence]:

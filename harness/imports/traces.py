@@ -15,6 +15,7 @@ import networkx as nx
 from harness.errors import UserError
 from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, Names, PipelineDraft, ask, note
 from harness.imports.fit import SizeFit, fit, gaps_are_poisson
+from harness.imports.growth import Grown, grown
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, mine, occurrences
 from harness.imports.read import Read
 from harness.imports.steps import Trace
@@ -88,7 +89,8 @@ class _Agent:
     """What was measured of one agent."""
 
     def __init__(self) -> None:
-        self.input_tokens: list[int] = []
+        self.input_tokens: list[int] = []  # of one that grows in a loop, of the first pass
+        self.most_input_tokens = 0
         self.output_tokens: list[int] = []
         self.models: Counter[str] = Counter()
         self.calls = 0
@@ -106,6 +108,7 @@ class _Book:
         self.largest_call = 0.0
         self.graphs = Names()
         self._agents: dict[str, _Agent] = {}
+        self._growing: dict[Label, Grown] = {}  # in the loop that is being written
         self._agent_names = Names()
         self._names: dict[tuple[Label, int], str] = {}
         self._file_names = Names()
@@ -184,7 +187,8 @@ class _Book:
         for one in node.occurrences:
             for step in one.steps:
                 agent.calls += 1
-                if step.input_tokens:
+                agent.most_input_tokens = max(agent.most_input_tokens, step.input_tokens or 0)
+                if step.input_tokens and node.label not in self._growing:
                     agent.input_tokens.append(step.input_tokens)
                 if step.output_tokens:
                     agent.output_tokens.append(step.output_tokens)
@@ -212,6 +216,11 @@ class _Book:
                         f"answered that list; here always {agent.items} times. Where do its items come from?"
                     )
                 )
+        if grows := self._growing.pop(node.label, None):
+            agent.input_tokens += grows.first
+            fitted = fit([min(tokens, MAX_PROMPT_TOKENS) for tokens in grows.new], whole=True)
+            keys["grows"] = {"by": self._spec(fitted, f"{name}-new-tokens")}
+            notes.append(note(f"each call sends all before it; new tokens: {fitted.words}"))
         return DraftStep(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
 
     def _loop(
@@ -226,8 +235,13 @@ class _Book:
         assert stats is not None
         repeat: dict[str, Any] = {"max": max(1, min(stats.most, 1000))}
         notes.append(note(f"passes: {stats.mean:.3g} on average, {stats.most} at most"))
+        self._growing |= _growing(node)
         body = self.flow(node.body)
-        if not stats.always_most:
+        if any("grows" in step.keys for step in body):  # how long they get depends on how many passes there are
+            fitted = fit([min(len(one.passes), 1000) for one in node.occurrences], whole=True)
+            repeat = {"passes": self._spec(fitted, f"{name}-passes")}
+            notes[-1] = note(f"passes: {fitted.words}")
+        elif not stats.always_most:
             repeat["until"] = float(f"{min(1.0, stats.end_share):.4g}")
             notes.append(ask(f"does {name} ever make more than {stats.most} passes, and what ends it?"))
         if _is_one_call(node):
@@ -268,7 +282,7 @@ class _Book:
             if models:
                 notes.append(note(f"model: {', '.join(models)}"))
             self.largest_call = max(
-                self.largest_call, max(agent.input_tokens, default=300) + max(agent.output_tokens, default=100)
+                self.largest_call, (agent.most_input_tokens or 300) + max(agent.output_tokens, default=100)
             )
             text = "{item}" if agent.fan else f"{{{name}-text}}"
             agents[name] = ({"prompt": text, "output_tokens": sizes["answer"]}, tuple(notes))
@@ -298,6 +312,20 @@ def _is_one_call(loop: MinedNode) -> bool:
         and loop.body[0].label[0] == "agent"
         and all(len(one.steps) == 1 for one in loop.body[0].occurrences)
     )
+
+
+def _growing(loop: MinedNode) -> dict[Label, Grown]:
+    """Return the agents of a loop's body whose prompts grow from pass to pass."""
+    found = {}
+    for label in [node.label for node in loop.body if node.label[0] == "agent"]:
+        runs = [
+            [step for turn in one.passes for inner in turn if inner.label == label for step in inner.steps]
+            for one in loop.occurrences
+        ]
+        alone = all(len(inner.steps) == 1 for one in loop.occurrences for turn in one.passes for inner in turn)
+        if alone and (grows := grown(runs)) is not None:
+            found[label] = grows
+    return found
 
 
 def _slug(label: Label) -> str:

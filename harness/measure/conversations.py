@@ -1,14 +1,38 @@
-"""What was said in the conversations under way: the turns before, as each agent node sees them."""
+"""What was said in the conversations under way: what came before, as each agent node sees it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from harness.core.records import Reply
 
-__all__ = ["Conversations"]
+__all__ = ["Conversations", "TalkPlace"]
 
-Place = tuple[str, int]  # node, item
+History = tuple[str, int, tuple[int, ...]]  # a node, an item, and a run of its loop
+At = tuple[int, int]  # the job, and in a node that grows how often it had run before in it
+
+
+class TalkPlace(NamedTuple):
+    """A call of a conversation: at which node, about which item, and when."""
+
+    pipeline: str
+    who: int  # the conversation of a session; else -1 - job
+    node: str
+    item: int
+    job: int
+    run: tuple[int, ...] = ()  # see `harness.core.talks.Talk`
+    iteration: int = 0
+
+    @property
+    def history(self) -> History:
+        """Whose history it adds to."""
+        return self.node, self.item, self.run
+
+    @property
+    def at(self) -> At:
+        """When in it."""
+        return self.job, self.iteration
 
 
 class _Said(NamedTuple):
@@ -17,13 +41,16 @@ class _Said(NamedTuple):
     asked: str
     answered: str
     tokens: int | None  # of the whole prompt, as the server counted them
-    job: int  # the turn; of a loop, its last pass is kept
+    at: At  # the turn; of a loop, its last pass is kept, or every pass of a node that grows
 
 
 class _Conversation:
     def __init__(self) -> None:
-        self.said: dict[Place, list[_Said]] = {}  # one for each turn, in their order
+        self.said: dict[History, list[_Said]] = {}  # one for each turn or pass, in their order
         self.ended: set[int] = set()  # jobs; a turn may begin before the one before it has ended: see `answers`
+        # Of nodes that grow, by history and job: what its first pass asked, and the pass that was asked last.
+        self.opened: dict[tuple[History, int], tuple[str | None, str]] = {}
+        self.latest: dict[tuple[History, int], int] = {}
 
 
 class Conversations:
@@ -32,33 +59,58 @@ class Conversations:
     def __init__(self) -> None:
         self._all: dict[tuple[str, int], _Conversation] = {}
 
-    def history(self, pipeline: str, session: int, node: str, item: int, job: int) -> tuple[tuple[str, str], ...]:
-        """Return what this node was asked in the turns before `job`, about this item, and what it answered."""
-        conversation = self._all.setdefault((pipeline, session), _Conversation())
-        return tuple((said.asked, said.answered) for said in conversation.said.get((node, item), ()) if said.job < job)
+    def _of(self, place: TalkPlace) -> _Conversation:
+        return self._all.setdefault((place.pipeline, place.who), _Conversation())
 
-    def keep(
-        self, pipeline: str, session: int, node: str, item: int, job: int, asked: str, answered: str, reply: Reply
-    ) -> Reply:
-        """Keep an exchange for the turns to come; return its reply, as an error where the server cut the conversation.
+    def history(self, place: TalkPlace) -> tuple[tuple[str, str], ...]:
+        """Return what this node was asked before this call, about this item, and what it answered."""
+        return tuple(
+            (said.asked, said.answered) for said in self._of(place).said.get(place.history, ()) if said.at < place.at
+        )
 
-        A server that has no room for all of it may drop the oldest turns without a word (Ollama does), and then
-        counts fewer tokens than in the turn before.
+    def grown(
+        self, place: TalkPlace, prompt: tuple[str | None, str], result: Callable[[], str]
+    ) -> tuple[str | None, str]:
+        """Return what a node that grows is asked: its prompt, until it has answered it in this job; then a result.
+
+        What its first pass was asked holds for all of them. The system message is that of its first call of all.
+
+        Args:
+            place: of the call.
+            prompt: system and user text, as this pass would have them.
+            result: makes up what comes in with this pass.
         """
-        conversation = self._all.get((pipeline, session))
-        if conversation is None or job in conversation.ended:
+        conversation, key = self._of(place), (place.history, place.job)
+        conversation.latest[key] = place.iteration
+        opened = conversation.opened.setdefault(key, prompt)
+        system = next(first for (history, _), (first, _) in conversation.opened.items() if history == place.history)
+        said = conversation.said.get(place.history, ())
+        goes_on = any(one.at[0] == place.job and one.at < place.at for one in said)
+        return system, result() if goes_on else opened[1]
+
+    def keep(self, place: TalkPlace, asked: str, answered: str, reply: Reply) -> Reply:
+        """Keep an exchange for what is to come; return its reply, as an error where the server cut the conversation.
+
+        A server that has no room for all of it may drop the oldest messages without a word (Ollama does), and then
+        counts fewer tokens than before.
+        """
+        conversation = self._all.get((place.pipeline, place.who))
+        if conversation is None or place.job in conversation.ended:
             return reply  # of a call that its job has not waited for
-        said = conversation.said.setdefault((node, item), [])
-        before = [one for one in said if one.job < job]
+        if conversation.latest.get((place.history, place.job), place.iteration) != place.iteration:
+            return reply  # of a pass that was not waited for
+        said = conversation.said.setdefault(place.history, [])
+        before = [one for one in said if one.at < place.at]
         last, tokens = before[-1].tokens if before else None, reply.prompt_tokens
         if last is not None and tokens is not None and tokens < last:
+            turn = "pass" if before[-1].at[0] == place.job else "turn"
             reason = (
                 f"truncated: the conversation no longer fits: the server read {tokens} tokens, after {last} in the "
-                "turn before"
+                f"{turn} before"
             )
             return reply._replace(outcome="error", error=reason)
-        after = [one for one in said if one.job > job]
-        said[:] = [*before, _Said(asked, answered, tokens, job), *after]
+        after = [one for one in said if one.at > place.at]
+        said[:] = [*before, _Said(asked, answered, tokens, place.at), *after]
         return reply
 
     def turn_ended(self, pipeline: str, session: int, job: int, *, turns: int) -> None:
@@ -70,3 +122,7 @@ class Conversations:
         conversation.ended.add(job)
         if len(conversation.ended) >= turns:
             del self._all[pipeline, session]
+
+    def job_ended(self, pipeline: str, job: int) -> None:
+        """Forget what was said in a job that was no turn."""
+        self._all.pop((pipeline, -1 - job), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from asyncio_throttle import Throttler
@@ -11,13 +12,15 @@ from harness.core.context import Context
 from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
-from harness.core.outputs import output_tokens
+from harness.core.outputs import new_tokens, output_tokens
 from harness.core.plan import Plan
 from harness.core.records import ChatRequest, Origin, Reply
+from harness.core.talks import begins_as, talk_of
 from harness.drivers.live import Answered
-from harness.measure.conversations import Conversations
+from harness.measure.conversations import Conversations, TalkPlace
 from harness.servers.engine_log import EngineLog
 from harness.servers.spec import Client, RunningServer
+from harness.workload.growth import result_text
 from harness.workload.prompts import estimate_tokens
 from harness.workload.rules import Decisions, what_it_says
 from harness.workload.schema import KINDS, AgentSpec
@@ -131,25 +134,33 @@ class Sender:
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
         which = (pipeline.name, call.job, node, call.item, call.iteration)
         system, user = self._texts.prompt(*which, call.session, call.passes)
-        session, reuse = pipeline.session, pipeline.session is not None and pipeline.session.reuse_prefix
-        talk = None if session is None else (pipeline.name, call.session, node, call.item)
-        history = () if talk is None else self._conversations.history(*talk, call.job)
+        place = self._place(pipeline, call)
+        if place is not None and pipeline.graph.nodes[call.node].grows is not None:
+            tokens = new_tokens(pipeline, call, self._seed, self._repeat)
+            result = partial(result_text, pipeline, call, self._seed, self._repeat, tokens)
+            system, user = self._conversations.grown(place, (system, user), result)
+        history = () if place is None else self._conversations.history(place)
         # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
         # the candidate in the key. Six digits are the same number of tokens in every call. A conversation that may be
-        # found again begins alike in all its turns.
-        begins = (self._repeat, *talk, "turns") if reuse and talk else key
+        # found again begins alike in all its turns and passes.
+        alike = begins_as(pipeline, call)
+        begins: tuple[int | str, ...] = key
+        if alike is not None:
+            begins = (self._repeat, pipeline.name, alike.who, node, call.item, *alike.run, "turns")
         unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
         asked = user
-        if system is not None:
+        if system is not None and agent.shares_prefix:  # the number that all begin with keeps other trials apart
+            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, "shared prefix")
+            system = f"[{number:06d}] {system}"
+        if system is not None and not agent.shares_prefix:
             system = unique + system
         elif history:
             history = ((unique + history[0][0], history[0][1]), *history[1:])
         else:
             user = unique + user
         length = output_tokens(pipeline, call, self._seed, self._repeat)
-        options = options_for(
-            endpoint.server, agent, integer(1 << 31, self._seed, *key, "sampling"), length, reuse_prefix=reuse
-        )
+        sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
+        options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse)
         stream = pipeline.path == "interactive"
         request = ChatRequest(system, user, options, stream, agent.format, history)
         if endpoint.throttle is not None:
@@ -158,13 +169,22 @@ class Sender:
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":
             reply = _whole(reply, request, endpoint.server)
-        if talk is not None and reply.outcome == "ok":
-            reply = self._conversations.keep(*talk, call.job, asked, text, reply)
+        if place is not None and reply.outcome == "ok":
+            reply = self._conversations.keep(place, asked, text, reply)
         if reply.outcome == "ok":
             self._texts.keep(pipeline.name, call.job, node, call.item, text, call.iteration)
             if decides := self._decisions.get((pipeline.name, node)):
                 return Answered(reply, what_it_says(node, decides, text))
         return reply
+
+    @staticmethod
+    def _place(pipeline: Pipeline, call: Call) -> TalkPlace | None:
+        """Return where in a conversation a call stands; None: it stands alone."""
+        talk, node = talk_of(pipeline, call), pipeline.graph.nodes[call.node]
+        if talk is None:
+            return None
+        iteration = 0 if node.grows is None else call.iteration
+        return TalkPlace(pipeline.name, talk.who, node.name, call.item, call.job, talk.run, iteration)
 
 
 def _whole(reply: Reply, request: ChatRequest, server: RunningServer) -> Reply:

@@ -189,6 +189,8 @@ async def _measure_trial(
             if record.session is not None:
                 turns = turns_of(by_name[record.pipeline], record.session, workload.seed, repeat)
                 conversations.turn_ended(record.pipeline, record.session, record.job, turns=turns)
+            else:
+                conversations.job_ended(record.pipeline, record.job)
             if repeat >= 0:
                 folder.add_job(record)
         elif repeat >= 0:

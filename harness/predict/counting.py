@@ -8,10 +8,12 @@ from typing import NamedTuple, Protocol
 from harness.profiles.schema import TextTokens
 from harness.workload.prompts import NUMBERING_TOKENS, Wording
 from harness.workload.rules import MAX_ITEM_CHARS
+from harness.workload.schema import ServerSpec
 
-__all__ = ["AnswerLength", "Characters", "Counting", "FittedText", "Message", "answer_chars"]
+__all__ = ["AnswerLength", "Characters", "Counting", "FittedText", "Message", "answer_chars", "counting_of"]
 
-PREFIX_CHARS = len("[000000] ")  # what makes every prompt of a run unique
+PREFIX = "[000000] "  # what makes every prompt of a run unique
+PREFIX_CHARS = len(PREFIX)
 
 
 class AnswerLength(NamedTuple):
@@ -53,6 +55,12 @@ class Counting(Protocol):
 
     def once(self, message: Message) -> float:
         """Return the tokens that a conversation has once, and not in every turn."""
+
+    def unique(self, message: Message) -> float:
+        """Return the tokens of the number that a question begins with where the system message is shared."""
+
+    def shared(self, message: Message) -> float:
+        """Return the tokens up to the end of a system message that is shared: what prompts with it have in common."""
 
     def asked(self, message: Message) -> float:
         """Return the tokens of what is asked in this turn."""
@@ -113,6 +121,14 @@ class Characters:
             return _quarter(self._prefix + message.system)
         return _quarter(self._prefix + message.user) - _quarter(message.user)
 
+    def unique(self, message: Message) -> float:
+        """What the number makes of the message."""
+        return _quarter(self._prefix + message.user) - _quarter(message.user)
+
+    def shared(self, message: Message) -> float:
+        """The system message."""
+        return _quarter(self._prefix + (message.system or 0.0))
+
     def asked(self, message: Message) -> float:
         """The user's message."""
         return _quarter(message.user)
@@ -164,6 +180,14 @@ class FittedText:
             return self._text.template_tokens
         return self._text.system_template_tokens + message.system
 
+    def unique(self, message: Message) -> float:
+        """Its digits and brackets."""
+        return self._text.count(PREFIX)
+
+    def shared(self, message: Message) -> float:
+        """All but what the template puts after the question: half of what it puts around one and its answer."""
+        return self.once(message) - self._text.of_turn // 2
+
     def asked(self, message: Message) -> float:
         """The user's message."""
         return message.user
@@ -175,6 +199,13 @@ class FittedText:
     def total(self, tokens: float) -> int:
         """To the nearest token."""
         return max(1, round(tokens))
+
+
+def counting_of(spec: ServerSpec, text: TextTokens | None) -> Counting:
+    """Return how a server counts: a simulated one four characters a token, another as calibration found, if it did."""
+    if spec.simulated:
+        return Characters(simulated=True)
+    return Characters(simulated=False) if text is None else FittedText(text)
 
 
 def answer_chars(tokens: int, *, as_json: bool) -> int:

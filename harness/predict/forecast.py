@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from harness.drivers.modelled import Tokens
 from harness.predict.counting import Characters, Counting, FittedText
@@ -17,9 +17,7 @@ __all__ = ["TokensOf", "forecast", "forecast_assumes"]
 TokensOf = Callable[[str, int], Tokens | Sizes]
 
 
-def forecast(
-    loaded: Loaded, text: TextTokens | None, answers: float = 1.0, found_again: Collection[int] = ()
-) -> TokensOf:
+def forecast(loaded: Loaded, text: TextTokens | None, answers: float = 1.0, found_again: bool = False) -> TokensOf:
     """Return the lengths that a run would have, as far as they are known beforehand.
 
     Prompts by their text, made-up documents and answers as they are drawn in a run of the same seed, every answer as
@@ -29,7 +27,7 @@ def forecast(
         loaded: the workload.
         text: of the profile; None = a token is four characters, as simulated servers count in any case.
         answers: factor on the length of every answer.
-        found_again: pipelines of whose conversations only what is new in a turn counts.
+        found_again: only what is new counts where a server may keep what was said before, as in a perfect cache.
     """
     others: Counting = Characters(simulated=False) if text is None else FittedText(text)
     fitted, simulated = Lengths(loaded, others), Lengths(loaded, Characters(simulated=True))

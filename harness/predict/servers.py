@@ -15,7 +15,8 @@ from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
-from harness.predict.turns import thread_of
+from harness.predict.counting import counting_of
+from harness.predict.turns import shared_of, thread_of
 from harness.profiles.compile import Fitted, Left, compile_costs, noise, server_models, stretch_of, unknowns
 from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.model_id import model_id
@@ -145,6 +146,7 @@ class Modelled(NamedTuple):
             [servers[number] for number in range(len(self.queues))],
             tokens,
             thread_of(self.loaded),
+            shared_of(self.loaded, [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues], repeat),
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )

@@ -6,7 +6,7 @@ object. A node whose prompts are all equally long is worked out once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,9 +14,11 @@ from harness.core.arrivals import turns_of
 from harness.core.events import Call
 from harness.core.flow import is_plain
 from harness.core.graph import Node, Pipeline
-from harness.core.outputs import output_tokens
+from harness.core.outputs import new_tokens, output_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.core.talks import Talk, begins_as, talk_of
 from harness.predict.counting import AnswerLength, Counting, Message
+from harness.workload.growth import result_text
 from harness.workload.inputs import Inputs, job_key, varies
 from harness.workload.load import Loaded
 from harness.workload.prompts import Prompt, Slot
@@ -31,31 +33,46 @@ Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline, node, item: prompt, output tokens
 
 
+At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
+
+
 class _Grown:
     """What the prompts of one node have grown by in a conversation, about one item."""
 
-    __slots__ = ("turns",)
+    __slots__ = ("latest", "opened", "turns")
 
     def __init__(self) -> None:
-        # By job: what begins a conversation that begins with its turn, and what that adds to the turns after it.
-        self.turns: dict[int, tuple[float, float]] = {}
+        # By turn or pass: what begins a conversation that begins with it, and what it adds to those after it.
+        self.turns: dict[At, tuple[float, float]] = {}
+        # Of nodes that grow, by job: what its first pass asked, and the pass that was asked last.
+        self.opened: dict[int, Message] = {}
+        self.latest: dict[int, int] = {}
 
-    def before(self, job: int, once: float, *, system: bool) -> float:
+    def before(self, at: At, once: float, *, system: bool) -> float:
         """Return the tokens before what is asked; where a node `answers` a turn may be answered after it.
 
         What is there once is the system message, of this turn, or belongs to the first thing that was asked.
         """
-        turns = [turn for turn in self.turns if turn < job]
+        turns = [turn for turn in self.turns if turn < at]
         if turns and not system:
             once = self.turns[min(turns)][0]
         return once + sum(self.turns[turn][1] for turn in turns)
+
+    def grown(self, at: At, message: Message, result: Callable[[], float]) -> tuple[Message, bool]:
+        """Return what a node that grows is asked, as `Conversations.grown` does, and whether it goes on in this job."""
+        job, iteration = at
+        self.latest[job] = iteration
+        opened = self.opened.setdefault(job, message)
+        goes_on = any(turn[0] == job and turn < at for turn in self.turns)
+        system = next(iter(self.opened.values())).system
+        return Message(system, result() if goes_on else opened.user), goes_on
 
 
 class _Asked(NamedTuple):
     """A call of a conversation that is under way."""
 
     pipeline: int
-    job: int
+    at: At
     state: _Grown
     counting: Counting
     once: float
@@ -63,9 +80,10 @@ class _Asked(NamedTuple):
 
     def answered(self, record: CallRecord, is_json: bool) -> None:
         """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
-        if record.outcome == "ok":
+        job, iteration = self.at
+        if record.outcome == "ok" and self.state.latest.get(job, iteration) == iteration:
             said = AnswerLength(record.reply.output_tokens or 0, is_json)
-            self.state.turns[record.job] = (self.once, self.counting.turn(self.asked, said))
+            self.state.turns[self.at] = (self.once, self.counting.turn(self.asked, said))
 
 
 class Lengths:
@@ -137,7 +155,7 @@ class Sizes:
         repeat: key of the draws.
         steady: lengths of calls that are the same in all trials of the candidate; filled as they are asked for.
         answers: factor on the length of every answer.
-        found_again: pipelines of whose conversations only what is new counts, as with a perfect cache.
+        found_again: only what is new counts where a server may keep what was said before, as in a perfect cache.
     """
 
     def __init__(
@@ -146,15 +164,16 @@ class Sizes:
         repeat: int,
         steady: Steady,
         answers: float = 1.0,
-        found_again: Collection[int] = (),
+        found_again: bool = False,
     ) -> None:
         self._lengths = tuple(lengths)
         first = self._lengths[0].loaded
         self._loaded, self._repeat, self._steady, self._answers = first, repeat, steady, answers
-        self._found_again = frozenset(found_again)
+        self._found_again = found_again
         self._pipelines, self._seed = first.pipelines, first.workload.seed
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        self._shares = {key: agent.shares_prefix for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
         self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
@@ -162,11 +181,13 @@ class Sizes:
         self._texts: Texts[AnswerLength, Message] = Texts(
             self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
         )
-        self._grown: dict[tuple[int, int, int, int], _Grown] = {}
+        self._grown: dict[tuple[int, int], dict[Talk, _Grown]] = {}  # by pipeline and who talks
         self._ended: dict[tuple[int, int], int] = {}  # turns, by pipeline and conversation
         self._asked: dict[int, _Asked] = {}  # by call
         # Whether it has to be told anything: of most workloads all lengths are known beforehand.
-        self._learns = any(self._flows) or any(pipeline.session is not None for pipeline in first.pipelines)
+        grows = any(node.grows is not None for pipeline in first.pipelines for node in pipeline.graph.nodes)
+        talks = any(pipeline.session is not None for pipeline in first.pipelines)
+        self._learns = any(self._flows) or talks or grows
 
     def __call__(self, call: Call) -> tuple[int, int]:
         """Return the tokens of a call's prompt and of its answer."""
@@ -181,19 +202,41 @@ class Sizes:
         message = self._message(call, pipeline, node)
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
-        once, asked = counting.once(message), counting.asked(message)
-        if call.session < 0 or call.pipeline in self._found_again:
-            found = counting.total(once + asked), output
+        talk = talk_of(pipeline, call)
+        shares = self._shares[pipeline.name, node.name]
+        if talk is None:
+            once = self._once(counting, message, shares)
+            found = counting.total(once + counting.asked(message)), output
             if drawn is None and self._is_steady(call):
                 self._steady[where] = found
             return found
-        who = (call.pipeline, call.session, call.node, call.item)
-        state = self._grown.get(who)
-        if state is None:
-            state = self._grown[who] = _Grown()
-        self._asked[call.id] = _Asked(call.pipeline, call.job, state, counting, once, asked)
-        before = state.before(call.job, once, system=message.system is not None)
+        state = self._grown.setdefault((talk.pipeline, talk.who), {}).setdefault(talk, _Grown())
+        at, goes_on = (call.job, 0), False
+        if node.grows is not None:
+            at = call.job, call.iteration
+            message, goes_on = state.grown(at, message, partial(self._result, call, pipeline, counting))
+        once, asked = self._once(counting, message, shares), counting.asked(message)
+        self._asked[call.id] = _Asked(call.pipeline, at, state, counting, once, asked)
+        if self._found_again and begins_as(pipeline, call) is not None:
+            return counting.total(asked if goes_on else once + asked), output
+        before = state.before(at, once, system=message.system is not None and not shares)
         return counting.total(before + asked), output
+
+    def _once(self, counting: Counting, message: Message, shares: bool) -> float:
+        """Return the tokens that a conversation has once; where its system message is shared, another number too.
+
+        With `found_again` what is shared needs no reading.
+        """
+        once = counting.once(message)
+        if not shares:
+            return once
+        once += counting.unique(message)
+        return max(0.0, once - counting.shared(message)) if self._found_again else once
+
+    def _result(self, call: Call, pipeline: Pipeline, counting: Counting) -> float:
+        """Return the length of what comes in with a pass."""
+        tokens = new_tokens(pipeline, call, self._seed, self._repeat)
+        return counting.document(tokens, partial(result_text, pipeline, call, self._seed, self._repeat, tokens))
 
     def listening(self, keep: Keep) -> Keep:
         """Return what keeps records and tells these lengths of each; `keep` itself where they need not be told."""
@@ -217,12 +260,12 @@ class Sizes:
         elif isinstance(record, JobRecord):
             self._texts.forget(record.pipeline, record.job)
             ended = self._index[record.pipeline], record.job  # what it has not waited for is seen by no turn
-            for call in [call for call, asked in self._asked.items() if (asked.pipeline, asked.job) == ended]:
+            for call in [call for call, asked in self._asked.items() if (asked.pipeline, asked.at[0]) == ended]:
                 del self._asked[call]
-            if record.session is not None and self._all_ended(record, record.session):
-                number = self._index[record.pipeline]
-                for who in [who for who in self._grown if who[:2] == (number, record.session)]:
-                    del self._grown[who]
+            if record.session is None:
+                self._grown.pop((ended[0], -1 - record.job), None)
+            elif self._all_ended(record, record.session):
+                self._grown.pop((ended[0], record.session), None)
 
     def _all_ended(self, record: JobRecord, session: int) -> bool:
         """Note that a turn has ended; the last one may end before another, see `answers`."""

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from harness.core.events import Call
-from harness.drivers.modelled import Thread
+from harness.core.talks import Talk, begins_as
+from harness.drivers.modelled import Shared, Thread
+from harness.predict.counting import Counting, Message
+from harness.workload.inputs import Inputs
 from harness.workload.load import Loaded
+from harness.workload.prefixes import SharedKey, shared_key
 from harness.workload.prompts import Slot, Template
 
-__all__ = ["thread_of"]
+__all__ = ["shared_of", "thread_of"]
 
 
 def thread_of(loaded: Loaded) -> Thread | None:
     """Return whose prompt a call's goes on with, where the workload lets servers keep it; None where it never does.
 
-    Tell it the calls of one trial, in the order in which they are sent. A conversation is known by how it begins: by
-    the last pass of its first turn, where a node runs several times in a turn, and by its system message. Both are
-    taken for other ones in every call if they quote answers, and for the same if they do not.
+    Tell it the calls of one trial, in the order in which they are sent. A conversation of a session is known by how it
+    begins: by the last pass of its first turn, where a node runs several times in a turn, and by its system message.
+    Both are taken for other ones in every call if they quote answers, and for the same if they do not. Of a node that
+    grows they are those of its first call.
     """
-    reuses = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
+    sessions = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
+    growing = [any(n.grows is not None and n.grows.reuse_prefix for n in p.graph.nodes) for p in loaded.pipelines]
+    reuses = [session or grows for session, grows in zip(sessions, growing, strict=True)]
     if not any(reuses):
         return None
     quoting = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.template, loaded)}
     system_quotes = {key for key, prompt in loaded.prompts.items() if _quotes(prompt.system or (), loaded)}
-    began: dict[Hashable, tuple[int, int]] = {}  # job and iteration
+    began: dict[Talk, tuple[int, int]] = {}  # job and iteration
 
     def thread(call: Call) -> Hashable | None:
         if not reuses[call.pipeline]:
             return None
         pipeline, which = loaded.pipelines[call.pipeline], (call.job, call.iteration)
-        who = (call.pipeline, call.session, call.node, call.item)
+        who = begins_as(pipeline, call)
+        if who is None or pipeline.graph.nodes[call.node].grows is not None:
+            return who
         if who not in began or began[who][0] == call.job:
             began[who] = which
         key = (pipeline.name, pipeline.graph.nodes[call.node].name)
@@ -44,3 +53,37 @@ def thread_of(loaded: Loaded) -> Thread | None:
 def _quotes(template: Template, loaded: Loaded) -> bool:
     names = {part.name for part in template if isinstance(part, Slot)}
     return bool(names - loaded.inputs.keys() - {"item"})
+
+
+def shared_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> Shared | None:
+    """Return what a call's prompt begins with that others may begin with too; None where no agent shares anything.
+
+    Args:
+        countings: of the servers of a plan, by queue.
+        repeat: whose inputs it may quote.
+    """
+    if not any(agent.shares_prefix for agent in loaded.agents.values()):
+        return None
+    inputs = loaded.inputs_for(repeat)
+    table: dict[tuple[int, int, int], tuple[SharedKey, int]] = {}
+    for number, pipeline in enumerate(loaded.pipelines):
+        for index, node in enumerate(pipeline.graph.nodes):
+            agent = loaded.agents.get((pipeline.name, node.name))
+            if agent is None or not agent.shares_prefix:
+                continue
+            system = loaded.prompts[pipeline.name, node.name].system or ()
+            for queue, counting in enumerate(countings):
+                message = Message(_length(system, counting, inputs), 0.0)
+                table[queue, number, index] = (shared_key(system), counting.total(counting.shared(message)))
+    return lambda call: table.get((call.queue, call.pipeline, call.node))
+
+
+def _length(template: Template, counting: Counting, inputs: Inputs) -> float:
+    """Return the length of a text that quotes nothing but inputs."""
+    length = 0.0
+    for part in template:
+        if isinstance(part, Slot):
+            length += counting.documents([counting.text(text) for text in inputs.items(part.name, "", 0)])
+        else:
+            length += counting.text(part)
+    return length

@@ -97,8 +97,7 @@ def bound_rows(problem: Problem, analysis: Analysis, names: Sequence[str]) -> li
 
 def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:
     """Return the lengths of calls: what is said again in a conversation counts only where no cache can hold it."""
-    reuse = [p.session is not None and p.session.reuse_prefix for p in loaded.pipelines]
-    return forecast(loaded, text, found_again=[number for number, reuses in enumerate(reuse) if reuses])
+    return forecast(loaded, text, found_again=True)
 
 
 def call_alone_s(costs: StepCosts, prompt_tokens: int, output_tokens: int) -> float:

@@ -208,7 +208,9 @@ def _kept(choice: Placement) -> str:
 def _choices(loaded: Loaded) -> list[Placement]:
     """Return how one of two equal servers may be chosen; conversations stay on one only where that saves reading."""
     sessions = (pipeline.session for pipeline in loaded.pipelines)
-    reused = any(session is not None and session.reuse_prefix for session in sessions)
+    growths = (node.grows for pipeline in loaded.pipelines for node in pipeline.graph.nodes)
+    reused = any(talk is not None and talk.reuse_prefix for talk in (*sessions, *growths))
+    reused = reused or any(agent.shares_prefix for agent in loaded.agents.values())
     return [policy for policy in loaded.policies.placement.values() if reused or not policy.for_reused_prefixes]
 
 

@@ -82,19 +82,25 @@ def _found(step: DraftStep, draft: Draft) -> str:
     if "branch" in step.keys:
         parts.append("branch " + ", ".join(f"{label} {share:.0%}" for label, share in step.keys["branch"].items()))
     if "repeat" in step.keys:
-        repeat = step.keys["repeat"]
-        until = repeat.get("until")
-        share = until["p"] if isinstance(until, dict) else until
-        parts.append(f"loop, at most {repeat['max']}" + ("" if share is None else f", {share:.0%} end it"))
+        parts.append(_loop(step))
     if "over" in step.keys:
         spec = draft.inputs.get(step.keys["over"])
         width = f"of {spec['synthetic']['count']}" if spec else f"of up to {step.keys['items']['max']}"
         parts.append(f"fan-out {width}")
     if "retry" in step.keys:
         parts.append(f"retries up to {step.keys['retry']['times']}")
-    parts += [item.text for item in step.notes if item.text.startswith("tool time")]
+    parts += [item.text for item in step.notes if item.text.startswith(("tool time", "each call sends"))]
     if step.kind == "agent":
         parts += [
             item.text for item in draft.agents[step.target][1] if " tokens: " in item.text or "model:" in item.text
         ]
     return "; ".join(parts)
+
+
+def _loop(step: DraftStep) -> str:
+    repeat = step.keys["repeat"]
+    if "max" not in repeat:
+        return next((f"loop, {item.text}" for item in step.notes if item.text.startswith("passes: ")), "loop")
+    until = repeat.get("until")
+    share = until["p"] if isinstance(until, dict) else until
+    return f"loop, at most {repeat['max']}" + ("" if share is None else f", {share:.0%} end it")

@@ -108,14 +108,20 @@ def read_truth(path: Path) -> list[Truth]:
 class _Call(Request):
     """A request with what waits for its tokens."""
 
-    __slots__ = ("cached_tokens", "news", "stream", "thread", "tokens")
+    __slots__ = ("cached_tokens", "news", "shared", "stream", "thread", "tokens")
 
     def __init__(
-        self, number: int, prompt_tokens: int, output_tokens: int, stream: bool, thread: Hashable | None
+        self,
+        number: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        stream: bool,
+        thread: Hashable | None,
+        shared: tuple[Hashable, int] | None,
     ) -> None:
         super().__init__(number, prompt_tokens, max(1, output_tokens))
         self.output_tokens = output_tokens
-        self.thread = thread
+        self.thread, self.shared = thread, shared
         self.cached_tokens = 0
         self.stream = stream
         self.tokens = 0  # there by now; kept up where they are streamed
@@ -159,7 +165,8 @@ class SimulatedEngine:
         loop = asyncio.get_running_loop()
         prompt_tokens, output_tokens = self._lengths(request)
         self._calls += 1
-        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, _thread(request))
+        begins = _thread(request), _shared(request)
+        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, *begins)
         text = words(request, output_tokens)
         slot_s = loop.time()
         first_sent_s = last_sent_s = None
@@ -278,6 +285,15 @@ def _thread(request: GenerateRequest) -> Hashable | None:
         if message["role"] == "user":
             break
     return hashlib.sha256("\0".join(begun).encode()).digest()
+
+
+def _shared(request: GenerateRequest) -> tuple[Hashable, int] | None:
+    """Return the system message and its tokens: prompts that begin with the same have that in common."""
+    first = request.messages[0] if request.cache_prompt and request.messages else None
+    if first is None or first["role"] != "system":
+        return None
+    text = str(first["content"])
+    return text, estimate_tokens(text)
 
 
 def _truth(

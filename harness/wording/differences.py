@@ -8,9 +8,11 @@ from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import Parts
 from harness.units import seconds
 from harness.wording.figures import PART_LABELS
+from harness.wording.found_again import found_again_because
 
 __all__ = ["PartsDifference", "difference"]
 
+_READING = "reading of prompts"
 _WORTH_NAMING = 0.02  # of the longer time: smaller differences explain nothing
 
 
@@ -34,7 +36,11 @@ def difference(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) 
     changes = {kind: first[kind] - second[kind] for kind in first}
     least_s = _WORTH_NAMING * max(sum(first.values()), sum(second.values()))
     named = sorted((kind for kind in changes if abs(changes[kind]) >= least_s), key=lambda kind: -abs(changes[kind]))
-    texts = (f"{seconds(abs(changes[kind]))} {'less' if changes[kind] < 0 else 'more'} {kind}" for kind in named)
+    because = {_READING: found_again_because(mine, theirs, pipeline)}
+    texts = (
+        f"{seconds(abs(changes[kind]))} {'less' if changes[kind] < 0 else 'more'} {kind}{because.get(kind, '')}"
+        for kind in named
+    )
     mean_s = sum(changes.values())
     return PartsDifference(
         mean_s, _median_s(mine, pipeline) - _median_s(theirs, pipeline), tuple(texts), abs(mean_s) >= least_s
@@ -51,5 +57,5 @@ def _job_parts(candidate: CandidateSummary, pipeline: str) -> dict[str, float]:
     parts = next((s.job_parts for s in candidate.pipelines if s.pipeline == pipeline), Parts())
     waits = parts.router_wait_s + parts.throttle_wait_s + parts.queue_wait_s
     rest = {PART_LABELS[field]: seconds_ for field, seconds_ in parts._asdict().items() if "wait" not in field}
-    plain = {"prefill": "reading of prompts", "decode": "writing of answers"}
+    plain = {"prefill": _READING, "decode": "writing of answers"}
     return {"waiting": waits, **{plain.get(kind, kind): seconds_ for kind, seconds_ in rest.items()}}

@@ -16,6 +16,7 @@ from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
 from harness.wording.figures import listed, machine_text, quoted
+from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
@@ -143,11 +144,12 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield from _gains(analysis)
         return
     other = _contrast(analysis, name)
-    if other is None or not other.relations & {"better", "worse"}:
-        return
-    # What is gained comes before what it costs.
-    for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
-        yield _against(analysis, name, other.candidate, path, found)
+    told = []
+    if other is not None and other.relations & {"better", "worse"}:
+        # What is gained comes before what it costs.
+        found = sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio)
+        told = [_against(analysis, name, other.candidate, path, comparison) for path, comparison in found]
+    yield from with_found_again(told, analysis.by_name[name], other and analysis.by_name[other.candidate])
 
 
 def _it(names: Sized) -> str:

@@ -10,6 +10,7 @@ from harness.core.records import Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
 from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside
+from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
 from harness.wording.nobody import none_sentences
@@ -56,6 +57,7 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     if needed := _would_resolve(analysis, verdict):
         sentences.append(needed)
     sentences += _why(verdict, by_name)
+    sentences += found_again_texts(analysis, verdict.pipelines)
     sentences += [_elsewhere(verdict, other) for other in analysis.paths if other.path != verdict.path]
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)

@@ -10,8 +10,10 @@ from harness.core.arrival_processes import ArrivalProcess
 from harness.core.graph import Graph, Node, Pipeline
 from harness.workload.checks import Resolved, check_definition, check_subpipelines, definitions
 from harness.workload.estimate import estimate_prompts
+from harness.workload.growth import check_growth
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
+from harness.workload.prefixes import check_shared
 from harness.workload.replies import check_replies
 from harness.workload.schema import PipelineSpec, Workload
 from harness.workload.source import Loc
@@ -41,6 +43,7 @@ def agent_graphs(
     if mistakes:
         return {}
     graphs = {name: inline(name, workload, resolved, counts, mistakes) for name in workload.pipelines}
+    check_shared(workload, resolved, mistakes)
     for pipeline, inlined in graphs.items():
         if not inlined.uses:
             message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'
@@ -49,6 +52,8 @@ def agent_graphs(
         if workload.control == "model":
             _check_deciders(pipeline, inlined, mistakes)
         agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
+        nodes, talks = inlined.graph.nodes, workload.pipelines[pipeline].session is not None
+        check_growth(pipeline, nodes, inlined.uses, agents, inlined.written, mistakes, session=talks)
         estimate_prompts(inlined, agents, item_tokens)
         nx.freeze(inlined.graph)
     return graphs
@@ -115,6 +120,8 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
         max_iterations=node["max_iterations"],
         answers=node["answers"],
         decides=None if node["decides"] is None else index[node["decides"]],
+        passes=node["drawn_passes"],
+        grows=node["grows"],
     )
 
 

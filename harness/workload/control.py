@@ -7,6 +7,7 @@ from typing import Any
 
 import networkx as nx
 
+from harness.core.graph import Growth
 from harness.core.sizes import Distribution
 from harness.units import count, percent, seconds
 from harness.workload.load import Loaded
@@ -15,8 +16,11 @@ from harness.workload.rules import rule_words
 __all__ = ["control_of", "size_words"]
 
 
+_BOUNDED = ("fixed", "uniform", "empirical")  # their words name the most
+
+
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
-    """Return (branch, loop, list, need, sizes, retry, reply or first; words) for all that a graph has of these."""
+    """Return (branch, loop, list, need, grows, sizes, retry, reply or first; words) for all that a graph has."""
     return tuple(line for name in graph for line in _of(graph, name, loaded))
 
 
@@ -42,6 +46,8 @@ def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str
         yield "need", f"{name}: {node['need']} of {', '.join(before)}; {left}"
     if node["enough"] is not None:
         yield "need", f"{name}: {node['enough']} of its {node['width']} calls; {left}"
+    if node["grows"] is not None:
+        yield "grows", f"{name}: {_growth(node)}"
     if node["delay"] is not None:
         yield "sizes", f"{name}: {size_words(node['delay'], 's')}, {seconds(node['delay_s'])} on average"
     if node["output"] is not None:
@@ -63,7 +69,9 @@ def _by_model(loaded: Loaded) -> bool:
 
 
 def _loop(node: dict[str, Any], loaded: Loaded, pipeline: str, name: str) -> str:
-    most = node["max_iterations"]
+    most, drawn = node["max_iterations"], node["drawn_passes"]
+    if drawn is not None:
+        return f"{size_words(drawn)} passes" + (f", at most {most}" if drawn.kind not in _BOUNDED else "")
     if not node["end_share"]:
         return count(most, "pass", "passes")
     mean = float((1 - (1 - node["end_share"]) ** most) / node["end_share"])
@@ -72,6 +80,14 @@ def _loop(node: dict[str, Any], loaded: Loaded, pipeline: str, name: str) -> str
     if _by_model(loaded) and until is not None and node["decides"]:
         text += f"; until {node['decides']} answers so: {rule_words(until.rule)}"
     return text
+
+
+def _growth(node: dict[str, Any]) -> str:
+    """Say what comes in with each pass."""
+    grows: Growth = node["grows"]
+    unit = "new token" if grows.by.kind == "fixed" and grows.by.values[0] == 1 else "new tokens"
+    text = f"each further pass sends all before it and {size_words(grows.by, unit)}"
+    return text if grows.reuse_prefix else f"{text}, and the server is to read all of it"
 
 
 def size_words(size: Distribution, unit: str = "") -> str:

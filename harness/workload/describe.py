@@ -63,9 +63,7 @@ class PipelineFacts(NamedTuple):
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
-    control: tuple[
-        tuple[str, str], ...
-    ] = ()  # what decides: (branch, loop, list, need, tool, retry, reply or first; words)
+    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, grows, tool, ...; words)
 
 
 class Description(NamedTuple):
@@ -108,7 +106,8 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
 
 
 def _varies(node: Mapping[str, Any]) -> bool:
-    loop = node.get("kind") == "until" and node.get("max_iterations", 1) > 1 and node.get("end_share", 0) > 0
+    until = node.get("kind") == "until" and node.get("max_iterations", 1) > 1
+    loop = until and (node.get("end_share", 0) > 0 or node.get("drawn_passes") is not None)
     return loop or any(node.get(key) is not None for key in ("items", "output", "delay"))
 
 
@@ -175,7 +174,8 @@ def span_of(graph: nx.DiGraph) -> LengthRange:
 
     def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
-        figures = node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        prompt_tokens = node["prompt_tokens"] + node.get("grown_tokens", 0.0)
+        figures = node["output_tokens"], prompt_tokens, node["delay_s"], int(node["kind"] == "agent")
         passes = node.get("passes", 1.0)
         return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import networkx as nx
 
@@ -11,13 +12,13 @@ from harness.workload.inline import Inlined
 from harness.workload.prompts import NUMBERING_TOKENS, estimate_tokens, prompt_tokens
 from harness.workload.reads import Loop, Readable, Reads
 
-__all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens"]
+__all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens", "pass_tokens"]
 
 
 def estimate_prompts(
     inlined: Inlined, resolved: Mapping[str, Resolved], item_tokens: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Set `prompt_tokens` and `system_tokens` of every agent node.
+    """Set `prompt_tokens`, `system_tokens` and `grown_tokens` of every agent node.
 
     Text counts by its length, an item by the mean of its input, an answer by its mean limit.
 
@@ -36,6 +37,12 @@ def estimate_prompts(
         node["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
         system = [part for part in agent.prompt.system or () if isinstance(part, str)]
         node["system_tokens"] = sum(estimate_tokens(text) for text in system)
+        node["grown_tokens"] = node["run"].before * pass_tokens(node)
+
+
+def pass_tokens(node: Mapping[str, Any]) -> float:
+    """Return how much longer each pass of a loop makes the prompts of the next: what was answered and what comes in."""
+    return 0.0 if node["grows"] is None else float(node["output_tokens"] + max(1.0, node["grows"].by.mean))
 
 
 def answer_tokens(graph: nx.DiGraph, use: Readable, loops: Mapping[str, Loop]) -> dict[str, float]:

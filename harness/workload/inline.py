@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from harness.workload.checks import Definition, Resolved, deciding
+from harness.workload.growth import PassCounts, growth_of, passes_of
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
 from harness.workload.reads import Loop, Readable, Reads, Result
@@ -50,6 +51,11 @@ DEFAULTS: Mapping[str, Any] = {
     "body": (),  # of an until node: what runs again
     "end_share": 0.0,
     "max_iterations": 1,
+    "drawn_passes": None,  # of an until node: how many, where that is drawn when the loop begins
+    "shares_prefix": False,  # the server may find the system message again, of whoever has the same
+    "grows": None,  # what comes in with each further pass of the loop around it
+    "run": PassCounts(1.0, 0.0, 1),  # where it grows: of that loop
+    "grown_tokens": 0.0,  # of a prompt, what the passes before have brought, an estimate: the mean
     "decides": None,
     "passes": 1.0,  # how often it runs where it runs at all, the mean
 }
@@ -82,11 +88,13 @@ class _Frame:
         node: NodeSpec | None = None,  # that uses it
         came_in: Reads = (),
         loops: tuple[str, ...] = (),
+        repeat: RepeatSpec | None = None,  # of the innermost of `loops`
         passes: float = 1.0,
         priority: int = 0,
     ) -> None:
         self.definition, self.prefix, self.entry, self.node = definition, prefix, entry, node
-        self.came_in, self.loops, self.passes, self.priority = came_in, loops, passes, priority
+        self.came_in, self.loops, self.repeat = came_in, loops, repeat
+        self.passes, self.priority = passes, priority
         self.before: nx.DiGraph = nx.DiGraph()
         self.before.add_nodes_from(definition.nodes)
         for name, spec in definition.nodes.items():
@@ -160,7 +168,7 @@ class _Inliner:
             flat = frame.prefix + name
             edges = self.edges(frame, spec)
             came_in = self.came_in(frame, spec)
-            passes = frame.passes * (expected_passes(spec.repeat) if spec.repeat else 1.0)
+            passes = frame.passes * (passes_of(spec.repeat).mean if spec.repeat else 1.0)
             priority = frame.priority if spec.priority is None else spec.priority
             # Nodes without `after` of a sub-pipeline wait as the node that uses it does.
             waits = spec if spec.after or frame.node is None else frame.node
@@ -172,6 +180,7 @@ class _Inliner:
                     node=waits,
                     came_in=came_in,
                     loops=(*frame.loops, flat) if spec.repeat else frame.loops,
+                    repeat=spec.repeat or frame.repeat,
                     passes=passes,
                     priority=priority,
                 )
@@ -240,6 +249,7 @@ class _Inliner:
             attributes["delay"] = None if is_fixed(spec.tool.delay_s) else delay
         else:
             attributes |= self.agent(at, spec)
+            attributes |= growth_of(spec, spec.repeat or frame.repeat)
             if spec.over in frame.definition.nodes:
                 attributes["over_node"] = frame.prefix + (spec.over or "")
         self.graph.add_node(flat, **attributes)
@@ -247,7 +257,10 @@ class _Inliner:
 
     def agent(self, at: Loc, spec: NodeSpec) -> dict[str, Any]:
         resolved = self.resolved.get(at)
+        named = self.workload.agents.get(spec.agent) if isinstance(spec.agent, str) else spec.agent
+        agent = named if resolved is None else resolved.spec
         attributes: dict[str, Any] = {
+            "shares_prefix": agent is not None and agent.shares_prefix,
             "answers": spec.answers,
             "timeout_s": spec.timeout_s or self.workload.timeout_s,
             "over": spec.over,
@@ -294,7 +307,8 @@ class _Inliner:
                 "kind": "until",
                 "body": tuple(body),
                 "end_share": 0.0 if until is None else until.p,
-                "max_iterations": spec.repeat.max,
+                "max_iterations": spec.repeat.most,
+                "drawn_passes": spec.repeat.drawn,
                 "decides": decides,
                 "passes": passes,
             },
@@ -355,12 +369,6 @@ class _Inliner:
 
 
 _SOME = Result(("",))  # a name that is an input's, or the item: it has a text
-
-
-def expected_passes(repeat: RepeatSpec) -> float:
-    """Return the mean number of passes: each but the last of `max` is the last with the same chance."""
-    share = 0.0 if repeat.ends is None else repeat.ends.p
-    return float(repeat.max) if share == 0 else float((1 - (1 - share) ** repeat.max) / share)
 
 
 def inline(

@@ -14,7 +14,17 @@ from harness.workload.prompts import estimate_tokens
 from harness.workload.schema import FileInput, Input, ListInput, SyntheticInput, distribution, is_fixed
 from harness.workload.source import Loc, read_text
 
-__all__ = ["Inputs", "expected_tokens", "fixed_inputs", "job_key", "job_sizes", "made_up", "synthetic", "varies"]
+__all__ = [
+    "Inputs",
+    "document",
+    "expected_tokens",
+    "fixed_inputs",
+    "job_key",
+    "job_sizes",
+    "made_up",
+    "synthetic",
+    "varies",
+]
 
 MAX_ITEMS = 10_000
 KEPT = 256  # jobs whose made-up documents are kept
@@ -38,7 +48,7 @@ def synthetic(seed: int, repeat: int, name: str, count: int, tokens: int | Distr
         tokens if isinstance(tokens, int) else int(tokens.draw(seed, repeat, "inputs", name, i, "tokens"))
         for i in range(count)
     ]
-    return tuple(_document(random.Random(f"{seed}/{repeat}/{name}/{i}"), max(1, n)) for i, n in enumerate(sizes))
+    return tuple(document(f"{seed}/{repeat}/{name}/{i}", max(1, n)) for i, n in enumerate(sizes))
 
 
 def made_up(seed: int, repeat: int, name: str, spec: SyntheticInput) -> tuple[str, ...]:
@@ -94,7 +104,7 @@ class Inputs:
                 del self._drawn[next(iter(self._drawn))]
             sizes = self.sizes(name, pipeline, who)
             self._drawn[key] = tuple(
-                _document(random.Random(f"{self._seed}/{self._repeat}/{name}/{pipeline}/{who}/{i}"), size)
+                document(f"{self._seed}/{self._repeat}/{name}/{pipeline}/{who}/{i}", size)
                 for i, size in enumerate(sizes)
             )
         return self._drawn[key]
@@ -125,6 +135,11 @@ def job_sizes(spec: SyntheticInput, name: str, seed: int, repeat: int, pipeline:
     tokens = distribution(spec.synthetic.tokens, whole=True)
     key = (repeat, "inputs", name, pipeline, who)
     return tuple(max(1, int(tokens.draw(seed, *key, i, "tokens"))) for i in range(spec.synthetic.count))
+
+
+def document(key: str, tokens: int) -> str:
+    """Make up a text of about so many tokens: the same for the same key, on every machine."""
+    return _document(random.Random(key), tokens)
 
 
 def _document(draw: random.Random, tokens: int) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from harness.core.context import CallNeed, HowSure
+from harness.core.sizes import fixed
 from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.inputs import varies
 from harness.workload.load import Loaded
@@ -39,8 +40,11 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
     for name, node in loaded.graphs[pipeline].nodes(data=True):
         output = node["output"]
         width, tokens = node["width"], node["output_tokens"] if output is None else round(output.largest)
-        graph.add_node(name, **{**node, "output": None, "output_tokens": tokens, "mean_width": width})
-        if output is not None or node["mean_width"] != width:
+        grows = node["grows"] and node["grows"]._replace(by=fixed(node["grows"].by.largest))
+        most = {"output": None, "output_tokens": tokens, "mean_width": width, "grows": grows}
+        graph.add_node(name, **{**node, **most})
+        again = node["grows"] is not None and (node["run"].mean != node["run"].most or node["grows"].by.kind != "fixed")
+        if output is not None or node["mean_width"] != width or again:
             varying.add(name)
         if output is not None and output.highest is None:
             unbounded.add(name)

@@ -8,6 +8,7 @@ from typing import Any
 from harness.core.context import enough_tokens
 from harness.core.graph import Pipeline
 from harness.units import count
+from harness.workload.estimate import pass_tokens
 
 __all__ = [
     "arrivals_in_words",
@@ -23,8 +24,12 @@ TURN_TEMPLATE_TOKENS = 10  # what a chat template puts around a question and its
 
 
 def turn_tokens(node: Mapping[str, Any]) -> int:
-    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered."""
-    return int(node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"])
+    """Return how much longer each turn makes the prompts of the next: what was asked and what was answered.
+
+    Where a node grows from pass to pass, so it does in every pass of every turn.
+    """
+    asked = node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"]
+    return int(asked + (node["run"].mean - 1) * pass_tokens(node))
 
 
 def jobs_at_once(pipeline: Pipeline) -> int | None:
@@ -49,10 +54,9 @@ def jobs_at_once(pipeline: Pipeline) -> int | None:
 
 
 def history_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> float:
-    """Return how many tokens of the turns before it a prompt holds, on average over a conversation."""
-    if pipeline.session is None:
-        return 0.0
-    return (pipeline.session.turns.mean - 1) / 2 * turn_tokens(node)
+    """Return how many tokens of the turns and passes before it a prompt holds, on average over a conversation."""
+    turns = 1.0 if pipeline.session is None else pipeline.session.turns.mean
+    return (turns - 1) / 2 * turn_tokens(node) + float(node["grown_tokens"])
 
 
 def most_turns(pipeline: Pipeline) -> int:
@@ -64,24 +68,45 @@ def most_turns(pipeline: Pipeline) -> int:
 
 
 def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
-    """Return the context that one call needs, of a conversation in its last turn; an estimate."""
-    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node) + node["output_tokens"])
+    """Return the context that one call needs, of a conversation in the last pass of its last turn; an estimate."""
+    before = (most_turns(pipeline) - 1) * _grows(node) + _passes_before(node) * _grows_by(node)
+    return int(node["prompt_tokens"] + before + node["output_tokens"])
+
+
+def _passes_before(node: Mapping[str, Any]) -> int:
+    """Return how many passes of a node that grows there are before its last one, at most."""
+    return 0 if node["grows"] is None else int(node["run"].most - 1)
+
+
+def _grows_by(node: Mapping[str, Any]) -> int:
+    """Return by how much of its context a conversation grows in a pass, the chat template included."""
+    return int(pass_tokens(node)) + TURN_TEMPLATE_TOKENS
 
 
 def _grows(node: Mapping[str, Any]) -> int:
     """Return by how much of its context a conversation grows in a turn, the chat template included."""
-    return turn_tokens(node) + TURN_TEMPLATE_TOKENS
+    asked = node["prompt_tokens"] - node["system_tokens"] + node["output_tokens"] + TURN_TEMPLATE_TOKENS
+    return int(asked) + _passes_before(node) * _grows_by(node)
 
 
 def too_long(
     pipeline: Pipeline, name: str, node: Mapping[str, Any], server: str, context_tokens: int, about: str = "about"
 ) -> str:
-    """Say that a call of this node does not fit a slot, and which would do; of conversations, how many turns fit.
+    """Say that a call of this node does not fit a slot, and which would do; of conversations, how much of them fits.
 
     `about` is how sure its tokens are.
     """
     where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
     enough = enough_tokens(needed - node["output_tokens"], node["output_tokens"])
+    if turns == 1 and _passes_before(node):
+        passes = _passes_before(node) + 1
+        fits = passes - -(-(needed - context_tokens) // _grows_by(node))
+        first = f"about {fits} of its {passes} passes" if fits > 0 else "not even one pass"
+        return (
+            f"{where}: a conversation that grows over {passes} passes needs {about} {needed} tokens; {server} holds "
+            f"{context_tokens} a slot, {first}, and the passes after that fail: raise context_tokens to {enough}, or "
+            "have fewer passes or less that comes in with each."
+        )
     if turns == 1:
         return (
             f"{where} needs {about} {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens to "

@@ -20,6 +20,7 @@ class Given(NamedTuple):
     output_tokens: int
     cancel_s: float | None = None
     thread: int | None = None  # whose prompt its own goes on with
+    shared: tuple[str, int] | None = None  # of a call with a thread: what others begin with too, and its tokens
 
 
 class Seen(NamedTuple):
@@ -49,12 +50,18 @@ class _Left(NamedTuple):
     thread: int | None = None
     tokens: int = 0  # read there: the prompt, and what was generated but for the last token, which was never read
     left_s: float = -1.0
+    shared: tuple[str, int] | None = None
+    prompt_done: int = 0
 
 
 def _cached(left: _Left, call: Given) -> int:
-    if call.thread is None or left.thread != call.thread:
+    if call.thread is None or left.thread is None:
         return 0
-    return min(left.tokens, call.prompt_tokens - 1)
+    if left.thread == call.thread:
+        return min(left.tokens, call.prompt_tokens - 1)
+    if left.shared is None or call.shared is None or left.shared[0] != call.shared[0]:
+        return 0
+    return min(left.shared[1], left.prompt_done, call.prompt_tokens - 1)
 
 
 def _choose(free: list[int], left: list[_Left], call: Given, threads: bool, numbered: bool) -> int:
@@ -190,7 +197,7 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 given_up.append(number)
 
     def leave(index: int, number: int, tokens: int) -> None:
-        left[index] = _Left(calls[number].thread, tokens, now_s)
+        left[index] = _Left(calls[number].thread, tokens, now_s, calls[number].shared, states[number].prompt_done)
         slots[index] = None
         if costs.ram_cache is not None and tokens:
             unsaved[index] = tokens
@@ -319,7 +326,7 @@ def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
     requests = [
         Request(i, call.prompt_tokens, call.output_tokens)
         if call.thread is None
-        else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread)
+        else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread, shared=call.shared)
         for i, call in enumerate(calls)
     ]
     events = [(call.at_s, 0, i) for i, call in enumerate(calls)]

@@ -23,6 +23,8 @@ __all__ = ["TICK_S", "pipelines", "plans"]
 
 TICK_S = 1 / 512
 
+ENDS: list[dict[str, Any]] = [{"end_share": 0.0}, {"end_share": 0.4}, {"end_share": 0.7}]
+ENDS += [{"passes": Distribution("uniform", (0, 3), True)}]
 TURNS = Distribution("uniform", (1, 3), True)
 LATE_S = tuple(ticks * TICK_S for ticks in (0, 16, 64))
 
@@ -98,7 +100,7 @@ class _Builder:
             "until",
             [(sink, None) for sink in sinks],
             body=body,
-            end_share=self.draw(st.sampled_from([0.0, 0.4, 0.7])),
+            **self.draw(st.sampled_from(ENDS)),
             max_iterations=self.draw(st.integers(1, 3)),
             decides=self.draw(st.sampled_from(agents)) if agents else None,
         )

@@ -36,6 +36,7 @@ TOKENS: Sequence[Any] = (
     *(1, 3, [1, 4], {"empirical": [1, 5]}, {"exponential": {"mean": 2, "max": 6}}),
     *({"lognormal": {"median": 2, "sigma": 0.5, "max": 4}}, {"gamma": {"mean": 3, "cv": 0.5, "max": 6}}),
 )
+GROWTH: Sequence[Any] = (1, 20, [4, 40], {"lognormal": {"median": 10, "sigma": 0.5, "max": 40}})
 DELAYS_S: Sequence[Any] = (0, 0.25, [0.1, 0.5], {"exponential": {"mean": 0.2, "max": 1}})
 COUNTS: Sequence[Any] = ({"count": [0, 2]}, {"count": 2}, {"count": {"lognormal": {"median": 1, "sigma": 1}}, "max": 2})
 INPUTS: Mapping[str, Any] = {
@@ -154,7 +155,9 @@ class _Writer:
         return agent
 
     def repeat(self, passes: int, name: str | None) -> dict[str, Any]:
-        share = self.pick([None, 0.5])
+        share = self.pick([None, 0.5, "drawn"])
+        if share == "drawn":
+            return {"passes": self.pick([passes, [1, passes], {"gamma": {"mean": 2, "cv": 1, "max": passes}}])}
         if share is None:
             return {"max": passes}
         if self.control == "draws":
@@ -174,6 +177,28 @@ class _Writer:
                 yield from (f"{inner}/{deeper}" for deeper in self.deciding(node["pipeline"]) if deeper != taken)
             elif "agent" in node and "over" not in node and not until:
                 yield inner
+
+    def grow(self, pipelines: Mapping[str, Any]) -> None:
+        """Let some agents grow from pass to pass: those that are in a loop in every use of their graph."""
+        depths: dict[int, set[tuple[int, bool]]] = {}  # by id of the node: loops around it, and whether in a session
+        for pipeline in pipelines.values():
+            self.deepen(pipeline["nodes"], 0, "session" in pipeline, depths)
+        for spec in (
+            node for graph in (*pipelines.values(), *self.subpipelines.values()) for node in graph["nodes"].values()
+        ):
+            found = depths.get(id(spec), {(0, False)})
+            able = all(depth == 1 or (depth and not session) for depth, session in found)
+            if able and "agent" in spec and "{previous}" not in str(spec["agent"]) and self.one_in(2):
+                spec["grows"] = {"by": self.pick(GROWTH), "reuse_prefix": self.draw(st.booleans())}
+
+    def deepen(self, nodes: Nodes, depth: int, session: bool, depths: dict[int, set[tuple[int, bool]]]) -> None:
+        """Note how many loops are around each node of a graph in this use of it."""
+        for spec in nodes.values():
+            inner = depth + ("repeat" in spec)
+            if "pipeline" in spec:
+                self.deepen(self.subpipelines[spec["pipeline"]]["nodes"], inner, session, depths)
+            else:
+                depths.setdefault(id(spec), set()).add((inner, session))
 
     # --- around the graphs ---
 
@@ -255,6 +280,7 @@ def workloads(
     pipelines: dict[str, Any] = {}
     for name in ("work", "chat")[: draw(st.integers(1, 2))]:
         pipelines[name] = writer.pipeline(list(pipelines))
+    writer.grow(pipelines)
     writer.answer(pipelines)
     if any("while" in pipeline for pipeline in pipelines.values()):  # or the one beside it could be overtaken for ever
         for spec in (*pipelines.values(), *_nodes(pipelines), *_nodes(writer.subpipelines)):

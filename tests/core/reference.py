@@ -68,7 +68,11 @@ def reference(
         if not end.alive or end.at_s == inf:
             return end, True
         iteration = iteration_of(until, outer) + number
-        last = number + 1 == nodes[until].max_iterations
+        spec = nodes[until]
+        if spec.passes is not None:
+            key = (job.repeat, pipeline.name, job.job, spec.name, 0, iteration_of(until, outer), "passes")
+            return end, number + 1 >= min(max(1, round(spec.passes.draw(seed, *key))), spec.max_iterations)
+        last = number + 1 == spec.max_iterations
         return end, last or drawn(until, iteration, "until") < nodes[until].end_share
 
     def passes_of(until: int, outer: Passes) -> int:

@@ -240,6 +240,22 @@ def test_passes_are_drawn() -> None:
     assert [made.count(n) for n in (1, 2, 3, 4)] == pytest.approx([150, 75, 37, 37], abs=25)
 
 
+def test_the_number_of_passes_is_drawn_as_the_loop_begins() -> None:
+    """Once for each run of it; 0 is taken for 1, and there are no more than the most."""
+    drawn = Distribution("uniform", (0, 9), True)
+    for job in range(50):
+        inner = until("i", (0,), (0,), 5)._replace(passes=drawn)
+        walk = Walker(node("a"), inner, until("o", (1,), (0, 1), 3), job=job)
+        made = 1
+        while walk("a"):
+            made += 1
+        entered, expected = 0, 0
+        for _ in range(3):
+            expected += min(5, max(1, round(drawn.draw(7, 0, "p", job, "i", 0, entered, "passes"))))
+            entered = expected
+        assert made == expected
+
+
 def test_nested_loops_count_anew_but_number_on() -> None:
     """Twice (a, then three times b): b's numbers go on, its passes start again."""
     walk = Walker(node("a"), node("b", (0,)), until("i", (1,), (1,), 3), until("o", (2,), (0, 1, 2), 2))

@@ -18,7 +18,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import fixed
 from harness.drivers.chat import Chat
 from harness.drivers.live import drive
-from harness.measure.conversations import Conversations
+from harness.measure.conversations import Conversations, TalkPlace
 from harness.measure.sender import Endpoint, Sender
 from harness.servers.spec import RunningServer
 from harness.workload.reads import Readable
@@ -121,39 +121,39 @@ def test_a_conversation_that_the_server_cut_is_an_error(run_virtual: Callable[[A
 
 def test_what_comes_after_its_turn_is_not_kept() -> None:
     conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
-    assert conversations.history("p", 0, "n", 0, 3) == ()
-    conversations.keep("p", 0, "n", 0, 3, "first pass", "a", ok)
-    conversations.keep("p", 0, "n", 0, 3, "second pass", "b", ok)  # of a loop the last pass counts
+    assert conversations.history(TalkPlace("p", 0, "n", 0, 3)) == ()
+    conversations.keep(TalkPlace("p", 0, "n", 0, 3), "first pass", "a", ok)
+    conversations.keep(TalkPlace("p", 0, "n", 0, 3), "second pass", "b", ok)  # of a loop the last pass counts
     conversations.turn_ended("p", 0, 3, turns=3)
-    conversations.keep("p", 0, "m", 0, 3, "late", "c", ok)  # a loser that was let run
-    assert conversations.history("p", 0, "n", 0, 4) == (("second pass", "b"),)
+    conversations.keep(TalkPlace("p", 0, "m", 0, 3), "late", "c", ok)  # a loser that was let run
+    assert conversations.history(TalkPlace("p", 0, "n", 0, 4)) == (("second pass", "b"),)
     conversations.turn_ended("p", 0, 4, turns=3)
-    assert conversations.history("p", 0, "m", 0, 5) == ()
+    assert conversations.history(TalkPlace("p", 0, "m", 0, 5)) == ()
     conversations.turn_ended("p", 0, 5, turns=3)
-    conversations.keep("p", 0, "n", 0, 5, "late", "d", ok)
-    assert conversations.history("p", 0, "n", 0, 6) == ()
+    conversations.keep(TalkPlace("p", 0, "n", 0, 5), "late", "d", ok)
+    assert conversations.history(TalkPlace("p", 0, "n", 0, 6)) == ()
 
 
 def test_a_turn_that_begins_before_the_one_before_has_ended_sees_what_has_been_answered() -> None:
     conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
-    assert conversations.history("p", 0, "reply", 0, 3) == ()
-    conversations.keep("p", 0, "reply", 0, 3, "first", "a", ok)
-    assert conversations.history("p", 0, "reply", 0, 3) == ()  # a turn does not see itself
-    assert conversations.history("p", 0, "reply", 0, 4) == (("first", "a"),)
-    assert conversations.history("p", 0, "title", 0, 4) == ()
-    conversations.keep("p", 0, "title", 0, 4, "second title", "d", ok)
+    assert conversations.history(TalkPlace("p", 0, "reply", 0, 3)) == ()
+    conversations.keep(TalkPlace("p", 0, "reply", 0, 3), "first", "a", ok)
+    assert conversations.history(TalkPlace("p", 0, "reply", 0, 3)) == ()  # a turn does not see itself
+    assert conversations.history(TalkPlace("p", 0, "reply", 0, 4)) == (("first", "a"),)
+    assert conversations.history(TalkPlace("p", 0, "title", 0, 4)) == ()
+    conversations.keep(TalkPlace("p", 0, "title", 0, 4), "second title", "d", ok)
     conversations.turn_ended("p", 0, 4, turns=3)
-    conversations.keep("p", 0, "title", 0, 3, "first title", "c", ok)  # late, but waited for
+    conversations.keep(TalkPlace("p", 0, "title", 0, 3), "first title", "c", ok)  # late, but waited for
     conversations.turn_ended("p", 0, 3, turns=3)
-    assert conversations.history("p", 0, "title", 0, 5) == (("first title", "c"), ("second title", "d"))
+    assert conversations.history(TalkPlace("p", 0, "title", 0, 5)) == (("first title", "c"), ("second title", "d"))
 
 
 def test_the_last_turn_may_end_before_another_whose_title_still_sees_those_before() -> None:
     conversations, ok = Conversations(), Reply("ok", prompt_tokens=5)
-    assert conversations.history("p", 0, "title", 0, 1) == ()
-    conversations.keep("p", 0, "title", 0, 1, "first title", "a", ok)
+    assert conversations.history(TalkPlace("p", 0, "title", 0, 1)) == ()
+    conversations.keep(TalkPlace("p", 0, "title", 0, 1), "first title", "a", ok)
     conversations.turn_ended("p", 0, 1, turns=3)
     conversations.turn_ended("p", 0, 3, turns=3)  # the last one
-    assert conversations.history("p", 0, "title", 0, 2) == (("first title", "a"),)
+    assert conversations.history(TalkPlace("p", 0, "title", 0, 2)) == (("first title", "a"),)
     conversations.turn_ended("p", 0, 2, turns=3)
-    assert conversations.history("p", 0, "title", 0, 2) == ()
+    assert conversations.history(TalkPlace("p", 0, "title", 0, 2)) == ()

@@ -76,8 +76,8 @@ def on_random_files(count: int, number: int, folder: Path) -> None:
     are no races (`need`, `enough`, time limits that strike): there times decide what is read.
 
     Times are compared too, but not where they are a matter of chance or of words: with `unbounded`, calls of one
-    instant come to a server in an order of chance; and with `reuse_prefix`, whether two passes of a loop begin alike is
-    known from their texts alone.
+    instant come to a server in an order of chance; and in a session with `reuse_prefix`, whether two passes of a loop
+    begin alike is known from their texts alone. Of nodes that grow from pass to pass it is known.
     """
     (folder / "paper.yaml").write_text(
         paper.PROFILE.replace("contention: null", "contention: {2: 1}"), encoding="utf-8"

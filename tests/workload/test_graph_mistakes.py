@@ -94,7 +94,37 @@ CASES = {
     ),
     "a loop without a bound": (
         nodes(f"a: {INLINE}, repeat: {{until: 0.5}}}}"),
-        "w.yaml:8:52: pipelines.p.nodes.a.repeat.max is missing (most passes; a loop needs a bound, such as max: 3)",
+        "w.yaml:8:60: pipelines.p.nodes.a.repeat: a loop needs a bound: `max`, such as max: 3, or `passes`, such as "
+        "passes: [4, 9]",
+    ),
+    "drawn passes without a bound": (
+        nodes(f"a: {INLINE}, repeat: {{passes: {{exponential: {{mean: 3}}}}}}}}"),
+        "w.yaml:8:61: pipelines.p.nodes.a.repeat: a loop needs a bound; expected `max` beside the distribution's "
+        "figures, or beside `passes`",
+    ),
+    "drawn passes that end by chance too": (
+        nodes(f"a: {INLINE}, repeat: {{max: 5, passes: [2, 4], until: 0.5}}}}"),
+        "w.yaml:8:69: pipelines.p.nodes.a.repeat: `passes` and `until` do not go together: both say when the loop "
+        "ends; remove one",
+    ),
+    "what grows outside of a loop": (
+        nodes(f"a: {INLINE}, grows: {{by: 5}}}}"),
+        'w.yaml:8:52: pipeline "p": node "a" grows from pass to pass, and no loop is around it; give it `repeat`, or '
+        "the sub-pipeline it is in",
+    ),
+    "what grows without a bound": (
+        nodes(f"a: {INLINE}, repeat: {{max: 3}}, grows: {{by: {{gamma: {{mean: 5, cv: 1}}}}}}}}"),
+        "w.yaml:8:78: pipelines.p.nodes.a.grows: made-up text needs a bound; expected `max` beside the distribution's "
+        "figures",
+    ),
+    "a tool that grows": (
+        nodes("a: {tool: {delay_s: 1}, grows: {by: 5}}"),
+        "w.yaml:8:31: pipelines.p.nodes.a: `grows` goes with `agent`, not with `tool`",
+    ),
+    "what grows and names the pass before": (
+        nodes('a: {agent: {prompt: "{previous}", output_tokens: 1}, repeat: {max: 3}, grows: {by: 5}}'),
+        'w.yaml:8:27: pipeline "p": node "a" grows and names {previous}, but its prompt is sent in the first pass '
+        "alone; write {input}",
     ),
     "a loop that never repeats": (
         nodes(f"a: {INLINE}, repeat: {{max: 3, until: {{p: 0.5, when: {{otherwise: true}}}}}}}}"),

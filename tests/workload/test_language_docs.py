@@ -9,6 +9,7 @@ from harness.core.arrival_processes import Listed
 from harness.workload.describe import describe
 from harness.workload.load import Loaded, load_workload
 from harness.workload.schema.arrivals import ARRIVALS, SessionSpec
+from harness.workload.schema.loops import GrowsSpec
 
 FOLDER = Path(__file__).parents[2] / "docs" / "language"
 
@@ -37,7 +38,16 @@ def test_the_hint_about_the_context_is_as_printed(tmp_path: Path) -> None:
     assert expected.rstrip("\n") in describe(example(text, tmp_path)).hints
 
 
+def test_the_hint_about_a_conversation_that_grows_is_as_printed(tmp_path: Path) -> None:
+    ((_, text),) = [block for block in blocks("growing-prompts.md") if block[0] == "yaml too long"]
+    ((_, expected),) = [block for block in blocks("growing-prompts.md") if block[0] == "text hint"]
+    assert expected.rstrip("\n") in describe(example(text, tmp_path)).hints
+
+
 def test_every_key_is_documented() -> None:
+    growing = (FOLDER / "growing-prompts.md").read_text(encoding="utf-8")
+    for name in GrowsSpec.model_fields:
+        assert f"| `{name}` |" in growing, name
     arrivals = (FOLDER / "arrivals.md").read_text(encoding="utf-8")
     for name in ARRIVALS:
         assert f"| `{{{name}: " in arrivals, name  # a row of the table

@@ -10,17 +10,9 @@ from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
+from harness.workload.schema.loops import GrowsSpec, RepeatSpec, UntilSpec
 from harness.workload.schema.machines import MachineSpec
-from harness.workload.schema.nodes import (
-    ItemsSpec,
-    LabelSpec,
-    NodeSpec,
-    RepeatSpec,
-    RetrySpec,
-    SubpipelineSpec,
-    ToolSpec,
-    UntilSpec,
-)
+from harness.workload.schema.nodes import ItemsSpec, LabelSpec, NodeSpec, RetrySpec, SubpipelineSpec, ToolSpec
 from harness.workload.schema.pipelines import Goal, PipelineSpec
 from harness.workload.schema.routing import (
     Candidate,
@@ -61,6 +53,7 @@ __all__ = [
     "FirstWord",
     "FrozenDict",
     "Goal",
+    "GrowsSpec",
     "Input",
     "ItemsSpec",
     "JsonIs",

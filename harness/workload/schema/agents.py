@@ -34,6 +34,12 @@ class AgentSpec(Spec):
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.0, description="Sampling temperature.", examples=[0.7]
     )
+    shares_prefix: bool = Field(
+        default=False,
+        description="Its system message is the same in all calls, and a server may find it again in its prompt cache; "
+        "agents with the same system message share it.",
+        examples=[True],
+    )
     format: Literal["json"] | None = Field(
         default=None, description="`json` constrains the answer to a JSON value.", examples=["json"]
     )

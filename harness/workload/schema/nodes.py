@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, Table, mistake, shape
+from harness.workload.schema.loops import GrowsSpec, RepeatSpec, Share, share_or
 from harness.workload.schema.rules import FirstWord, Otherwise, Rule
 from harness.workload.schema.sizes import Amount, Duration
 
-__all__ = ["ItemsSpec", "LabelSpec", "NodeSpec", "RepeatSpec", "RetrySpec", "SubpipelineSpec", "ToolSpec", "UntilSpec"]
+__all__ = ["ItemsSpec", "LabelSpec", "NodeSpec", "RetrySpec", "SubpipelineSpec", "ToolSpec"]
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
 
 _NAME = "[A-Za-z][A-Za-z0-9_-]{0,62}"
 # A node, or the label of a branch: `triage`, `triage.billing`.
 Before = Annotated[str, Field(pattern=rf"^{_NAME}(\.{_NAME})?$")]
-# A node of a sub-pipeline, or one of a sub-pipeline in it: `critic`, `inner/critic`.
-Inner = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})*$")]
 
 _SUM = 1e-6  # of the shares of a branch: three thirds written as decimals are good enough
-
-
-def _number(value: Any) -> str | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return "<number>"
-    return "<mapping>" if isinstance(value, (dict, BaseModel)) else None
-
-
-def _share_or(mapping: str) -> Discriminator:
-    return Discriminator(
-        _number, custom_error_type="shape", custom_error_message=f"expected a share (0.3) or a mapping ({mapping})"
-    )
 
 
 class ToolSpec(Spec):
@@ -52,64 +38,6 @@ class LabelSpec(Spec):
         description="`control: model`: take it where the answer is so; left out: its first word is the label.",
         examples=[{"regex": "(?i)error|crash"}],
     )
-
-
-class UntilSpec(Spec):
-    """When a loop ends."""
-
-    p: Share = Field(description="How often a pass is the last.", examples=[0.4])
-    when: Rule | None = Field(
-        default=None,
-        description='`control: model`: end where the answer is so; left out: its first word is "done".',
-        examples=[{"regex": "DONE"}],
-    )
-    node: Inner | None = Field(
-        default=None,
-        description="The node whose answer decides; left out: the last one of the sub-pipeline.",
-        examples=["critic"],
-    )
-
-    @property
-    def rule(self) -> Rule:
-        """The rule that ends it."""
-        return self.when or FirstWord(first_word="done")
-
-    @model_validator(mode="after")
-    def _can_go_on(self) -> UntilSpec:
-        if isinstance(self.when, Otherwise):
-            raise mistake("`otherwise` is always true, so the loop would never repeat; expected another rule", "when")
-        return self
-
-
-def _written_out(value: float | UntilSpec) -> UntilSpec:
-    return value if isinstance(value, UntilSpec) else UntilSpec(p=value)
-
-
-class RepeatSpec(Spec):
-    """A bounded loop: this node (or sub-pipeline) again and again."""
-
-    max: Annotated[int, Field(ge=1, le=1000)] = Field(
-        description="most passes; a loop needs a bound, such as max: 3", examples=[3]
-    )
-    until: (
-        Annotated[
-            Annotated[
-                Annotated[Share, Tag("<number>")] | Annotated[UntilSpec, Tag("<mapping>")],
-                _share_or("p: 0.3, when: ..."),
-            ],
-            AfterValidator(_written_out),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="How often a pass is the last, or that and a rule; left out: always `max` passes.",
-        examples=[0.4, {"p": 0.4, "when": {"regex": "DONE"}, "node": "critic"}],
-    )
-
-    @property
-    def ends(self) -> UntilSpec | None:
-        """When it ends before `max` passes; None: never."""
-        return None if self.until is None else _written_out(self.until)
 
 
 class ItemsSpec(Spec):
@@ -139,7 +67,7 @@ Branch = Annotated[
     Table[
         Annotated[
             Annotated[Share, Tag("<number>")] | Annotated[LabelSpec, Tag("<mapping>")],
-            _share_or("p: 0.3, when: ..."),
+            share_or("p: 0.3, when: ..."),
         ]
     ],
     AfterValidator(
@@ -214,6 +142,12 @@ class NodeSpec(Spec):
     repeat: RepeatSpec | None = Field(
         default=None, description="A bounded loop over this node.", examples=[{"max": 3, "until": 0.4}]
     )
+    grows: GrowsSpec | None = Field(
+        default=None,
+        description="In a loop: each further pass sends the conversation so far and something new, as an agent does "
+        "that calls tools.",
+        examples=[{"by": 400}],
+    )
     timeout_s: PositiveSeconds | None = Field(
         default=None, description="Time limit of one attempt, after which it is given up.", examples=[20]
     )
@@ -249,7 +183,7 @@ class NodeSpec(Spec):
             raise mistake("a node needs `agent`, `tool` or `pipeline`, found none of them")
         if len(kinds) > 1:
             raise mistake(f"a node has either `{kinds[0]}` or `{kinds[1]}`, found both", kinds[1])
-        for key in ("over", "branch", "timeout_s", "retry"):
+        for key in ("over", "branch", "grows", "timeout_s", "retry"):
             if getattr(self, key) is not None and self.agent is None:
                 if key == "branch" and self.tool is not None:  # plain code decides: always drawn
                     continue
@@ -325,6 +259,7 @@ def _elsewhere(key: str, kind: str) -> str:
     return {
         "over": "; put the fan-out into the sub-pipeline",
         "branch": "; give a node after it the branch",
+        "grows": "; give it to an agent in the sub-pipeline",
     }.get(key, "; give it to the nodes of the sub-pipeline")
 
 
