@@ -141,14 +141,16 @@ def _design(slots: int, context_tokens: int, effort: Effort, speed: Speed, scale
         bursts.append(Burst("prompt among others", mixed))
         if effort.budget_s > EFFORTS["default"].budget_s:
             bursts.append(Burst("long answers", (Group(slots, SHORT_TOKENS, 2 * tokens),)))
-    # Not fitted: queueing, and sizes and arrivals of all sorts, two more than there are slots.
+    quick = effort.budget_s <= EFFORTS["quick"].budget_s
+    # Not fitted: queueing, and sizes and arrivals of all sorts, more of them than there are slots if time allows it.
     sizes = tuple(zip((64, 200, 120, 320, 96, 160), (0.5, 1.0, 0.25, 0.75, 0.375, 0.625), strict=True))
+    most = max(3, min(len(sizes), slots + 1) if quick else slots + 2)
     mix = [
         Group(1, min(room, round(prompt * scale)), max(2, round(tokens * share)), 0.15 * i * tokens * speed.step_s)
-        for i, (prompt, share) in zip(range(max(3, slots + 2)), cycle(sizes), strict=False)
+        for i, (prompt, share) in zip(range(most), cycle(sizes), strict=False)
     ]
     bursts.append(Burst("all sorts", tuple(mix), fitted=False))
-    if effort.budget_s > EFFORTS["quick"].budget_s:
+    if not quick:
         queue = Group(slots + max(1, slots // 2) + 1, min(room, round(96 * scale)), max(2, tokens * 3 // 4))
         bursts.append(Burst("queue", (queue,), fitted=False))
     return tuple(bursts)
