@@ -242,7 +242,8 @@ async def _calibrate_pair(
     if not pair[0].wanted.half and (why := no_room_on_device(servers, free, asked=asked)):
         return why
     replicates = list(zip(*([replicate.costs for replicate in one.fit.replicates] for one in pair), strict=True))
-    specs = {one.wanted.name: one.wanted.spec for one in pair}
+    low, high = (one.wanted for one in pair)
+    specs = {low.name: low.spec, f"{high.name}{'-again' if low is high else ''}": high.spec}
     return await side_by_side(specs, [one.fit.costs for one in pair], replicates, effort, progress)
 
 

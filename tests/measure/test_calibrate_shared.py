@@ -135,8 +135,10 @@ def on_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_virtual
         profile: Profile = run_virtual(lambda _: calibrate("made", servers, QUICK, Quiet(), pair=pair, machine="any"))
         (tmp_path / "made.yaml").write_text(dump_profile(profile), encoding="utf-8")
         assert load_profile(str(tmp_path / "made.yaml")) == profile
-        together = [] if pair is False or share < 1 else ["s1+s4", "s1", "s4"]
-        assert started == [one.name for one in servers if not one.half] + together
+        full = [one.name for one in servers if not one.half]
+        both = (full[0], full[-1] if len(full) > 1 else f"{full[0]}-again")
+        together = [] if pair is False or share < 1 else ["+".join(both), *both]
+        assert started == full + together
         return profile
 
     return run
@@ -155,6 +157,11 @@ def test_two_simulated_servers_show_the_factor_of_their_profile(
     assert note.startswith("Contention is that of servers with 1 slot and 4 slots that share the device, both busy")
     assert profile.held_out is not None and profile.held_out.median_error < 0.01
     assert compile_costs(profile, 4).costs.decode_s == pytest.approx(COSTS.decode_s, rel=0.01)
+
+
+def test_one_setting_is_measured_beside_itself(on_virtual_time: Callable[..., Profile]) -> None:
+    profile = on_virtual_time(wanted(4), pair=True)
+    assert profile.contention is not None and profile.contention["2"] == pytest.approx(FACTOR, rel=0.01)
 
 
 def test_without_a_pair_there_is_no_contention(on_virtual_time: Callable[..., Profile]) -> None:
