@@ -37,7 +37,7 @@ def estimate_prompts(
         node["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
         system = [part for part in agent.prompt.system or () if isinstance(part, str)]
         node["system_tokens"] = sum(estimate_tokens(text) for text in system)
-        node["grown_tokens"] = node["run"].before * pass_tokens(node)
+        node["grown_tokens"] = round(node["run"].before * pass_tokens(node), 1)
 
 
 def pass_tokens(node: Mapping[str, Any]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from harness.core.sizes import Distribution
 from harness.workload.schema.base import Spec, mistake
@@ -69,6 +69,8 @@ def _written_out(value: float | UntilSpec) -> UntilSpec:
 
 class RepeatSpec(Spec):
     """A bounded loop: this node (or sub-pipeline) again and again."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["max"]}, {"required": ["passes"]}]})
 
     max: Annotated[int, Field(ge=1, le=MOST_PASSES)] | None = Field(
         default=None,
