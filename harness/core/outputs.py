@@ -1,20 +1,35 @@
-"""How long an answer is to be, where the workload says so with a distribution: the same in both drivers."""
+"""How long an answer is to be, and the thinking before it, where the workload says so: the same in both drivers."""
 
 from __future__ import annotations
 
 from harness.core.events import Call
 from harness.core.graph import Pipeline
+from harness.core.sizes import Distribution
 
-__all__ = ["output_tokens"]
+__all__ = ["output_tokens", "thinking_tokens"]
 
 
 def output_tokens(pipeline: Pipeline, call: Call, seed: int, repeat: int) -> int | None:
-    """Draw how many tokens a call is to write, at least 1; None where its node has no distribution.
+    """Draw how many tokens a call is to answer, at least 1; None where its node has no distribution.
 
     All attempts at a call draw the same.
     """
-    node = pipeline.graph.nodes[call.node]
-    if node.output_tokens is None:
+    return _drawn(pipeline.graph.nodes[call.node].output_tokens, pipeline, call, seed, repeat, "output_tokens")
+
+
+def thinking_tokens(pipeline: Pipeline, call: Call, seed: int, repeat: int) -> int | None:
+    """Draw how many tokens a call is to think before it answers, at least 1; None where its node does not think.
+
+    All attempts at a call draw the same.
+    """
+    return _drawn(pipeline.graph.nodes[call.node].thinking, pipeline, call, seed, repeat, "thinking_tokens")
+
+
+def _drawn(
+    size: Distribution | None, pipeline: Pipeline, call: Call, seed: int, repeat: int, purpose: str
+) -> int | None:
+    if size is None:
         return None
-    key = (repeat, pipeline.drawn_by, call.job, node.name, call.item, call.iteration, "output_tokens")
-    return max(1, round(node.output_tokens.draw(seed, *key)))
+    node = pipeline.graph.nodes[call.node]
+    key = (repeat, pipeline.drawn_by, call.job, node.name, call.item, call.iteration, purpose)
+    return max(1, round(size.draw(seed, *key)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Request", "Turn", "held_tokens", "left_s"]
+__all__ = ["Request", "Turn", "found_again", "held_tokens", "left_s"]
 
 NEVER_S = float("inf")
 
@@ -17,6 +17,7 @@ class Request:
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
 
     __slots__ = (
+        "answer_s",
         "call",
         "cancelled",
         "end_s",
@@ -28,6 +29,7 @@ class Request:
         "queued_s",
         "sent_s",
         "slot",
+        "thinking_tokens",
     )
 
     def __init__(self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0) -> None:
@@ -44,9 +46,16 @@ class Request:
         self.prompt_done = 0  # prompt tokens processed
         self.prompt_s: float | None = None  # processing of its prompt began
         self.first_token_s: float | None = None
+        self.thinking_tokens = 0  # of what it generates, before its answer
+        self.answer_s: float | None = None  # where it thinks: the first token of its answer
         self.end_s: float | None = None  # its last token was there, or it was let go
         self.cancelled = False
         self.slot = -1
+
+    @property
+    def shown_s(self) -> float | None:
+        """When the first token of its answer is there: what it thinks before is not shown."""
+        return self.answer_s if self.thinking_tokens else self.first_token_s
 
 
 class Turn(Request):
@@ -66,8 +75,15 @@ def held_tokens(last: Request | None, request: Request) -> int:
     """Return how many tokens of a prompt are there already where `last` was; its own last token was never read."""
     if last is None or last.thread is None or last.thread != request.thread:
         return 0
-    tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
-    return min(tokens, request.prompt_tokens - 1)
+    return min(found_again(last), request.prompt_tokens - 1)
+
+
+def found_again(last: Request) -> int:
+    """Return how many tokens of what a turn left the next one can find; its own last token was never read.
+
+    A turn that thought is found only up to its thinking: the next prompt has its answer alone.
+    """
+    return last.prompt_done + (0 if last.first_token_s is None or last.thinking_tokens else last.output_tokens - 1)
 
 
 def left_s(last: Request | None) -> float:

@@ -14,7 +14,14 @@ from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
 from harness.workload.scenarios import Scenario, scenarios, waits_for
-from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
+from harness.workload.traffic import (
+    arrivals_in_words,
+    generated_tokens,
+    history_tokens,
+    jobs_at_once,
+    needed_tokens,
+    too_long,
+)
 
 __all__ = ["Description", "LengthRange", "PipelineFacts", "Work", "describe", "max_weight_antichain", "span_of"]
 
@@ -22,7 +29,7 @@ MAX_LOOKED_AT = 64  # ways that a job can go, for its width
 
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits.
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits, thinking included.
 
     Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
     (`need`, `enough`) are counted in full.
@@ -65,7 +72,7 @@ class PipelineFacts(NamedTuple):
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
     control: tuple[
         tuple[str, str], ...
-    ] = ()  # what decides: (branch, loop, list, need, tool, retry, reply or first; words)
+    ] = ()  # what decides: (branch, loop, list, need, sizes, think, retry, reply or first; words)
 
 
 class Description(NamedTuple):
@@ -109,7 +116,9 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
 
 def _varies(node: Mapping[str, Any]) -> bool:
     loop = node.get("kind") == "until" and node.get("max_iterations", 1) > 1 and node.get("end_share", 0) > 0
-    return loop or any(node.get(key) is not None for key in ("items", "output", "delay"))
+    return loop or any(node.get(key) is not None for key in ("items", "output", "delay")) or (
+        node.get("thinking") is not None and node["thinking"].kind != "fixed"
+    )
 
 
 def _tidy(value: float) -> Any:
@@ -126,7 +135,7 @@ def work_of(ways: Sequence[Scenario], pipeline: Pipeline) -> Work:
                 made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
                 calls += made
                 prompt += made * (node["prompt_tokens"] + history_tokens(pipeline, node))
-                output += made * node["output_tokens"]
+                output += made * generated_tokens(node)
     return Work(_tidy(calls), round(prompt), round(output))
 
 
@@ -175,7 +184,7 @@ def span_of(graph: nx.DiGraph) -> LengthRange:
 
     def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
-        figures = node["output_tokens"], node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
+        figures = generated_tokens(node), node["prompt_tokens"], node["delay_s"], int(node["kind"] == "agent")
         passes = node.get("passes", 1.0)
         return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 

@@ -11,6 +11,7 @@ from harness.units import count
 
 __all__ = [
     "arrivals_in_words",
+    "generated_tokens",
     "history_tokens",
     "jobs_at_once",
     "most_turns",
@@ -65,7 +66,12 @@ def most_turns(pipeline: Pipeline) -> int:
 
 def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
     """Return the context that one call needs, of a conversation in its last turn; an estimate."""
-    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node) + node["output_tokens"])
+    return int(node["prompt_tokens"] + (most_turns(pipeline) - 1) * _grows(node)) + generated_tokens(node)
+
+
+def generated_tokens(node: Mapping[str, Any]) -> int:
+    """Return how many tokens one call generates: thinking, which no later prompt has, and the answer."""
+    return int(node["output_tokens"] + node.get("thinking_tokens", 0))
 
 
 def _grows(node: Mapping[str, Any]) -> int:
@@ -81,7 +87,7 @@ def too_long(
     `about` is how sure its tokens are.
     """
     where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
-    enough = enough_tokens(needed - node["output_tokens"], node["output_tokens"])
+    enough = enough_tokens(needed - generated_tokens(node), generated_tokens(node))
     if turns == 1:
         return (
             f"{where} needs {about} {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens to "
