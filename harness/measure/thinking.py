@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import httpx
 
-from harness.core.plan import queues_of
 from harness.errors import UserError
 from harness.measure.sender import Endpoint
 from harness.runs.model import Note
 from harness.servers.ollama_api import thinks
 from harness.workload.load import Loaded
-from harness.workload.schema import AgentSpec
+from harness.workload.thinking import thinking_calls
 
 __all__ = ["about_thinking"]
 
@@ -27,22 +26,23 @@ async def about_thinking(
     """
     notes: dict[str, None] = {}
     mistakes: dict[str, None] = {}
-    for name, asked, agent in dict.fromkeys(_thinking(loaded)):
+    for name, model, pipeline, node in thinking_calls(loaded):
         server = endpoints[name].server
-        model = asked or server.model
-        if await thinks(server, server.names.get(model, model), transport) is not False:
+        if server.emulated:  # it thinks where it is asked to
+            continue
+        called = server.names.get(model) or (model if server.names else server.model)
+        if await thinks(server, called, transport) is not False:
             continue
         who = f'server "{name}": {model} has no thinking'
-        spec = loaded.agents[agent]
         if not server.can_pin_output:
             mistakes[
-                f'{who}, and node "{agent[1]}" asks for it; take a model that thinks (Ollama lists them at '
+                f'{who}, and node "{node}" asks for it; take a model that thinks (Ollama lists them at '
                 "https://ollama.com/search?c=thinking), or remove `think`"
             ] = None
-        elif spec.format is not None:
+        elif loaded.agents[pipeline, node].format is not None:
             mistakes[
-                f'{who}. Its first tokens can take the place of that, but not where an answer has a `format`, as that of '
-                f'node "{agent[1]}" has; take a model that thinks, or remove one of the two'
+                f'{who}. Its first tokens can take the place of that, but not in node "{node}", whose answers have a '
+                "`format`; take a model that thinks, or remove one of the two"
             ] = None
         else:
             notes[
@@ -52,15 +52,3 @@ async def about_thinking(
     if mistakes:
         raise UserError("\n".join(mistakes))
     return [Note("thinking", text) for text in notes]
-
-
-def _thinking(loaded: Loaded) -> Iterator[tuple[str, str | None, tuple[str, str]]]:
-    """Yield (server, model, node) of all calls that are to think, under any candidate."""
-    for plan in loaded.plans:
-        for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True):
-            for node, place in zip(pipeline.graph.nodes, places, strict=True):
-                agent: AgentSpec | None = loaded.agents.get((pipeline.name, node.name))
-                if agent is None or not agent.think:
-                    continue
-                for queue in queues_of(place):
-                    yield plan.queues[queue].server, agent.model, (pipeline.name, node.name)

@@ -151,7 +151,8 @@ def _call(call: CallRecord, ids: _Ids, provider: str, *, answers: bool) -> dict[
     end_s = next(at_s for at_s in ends if at_s is not None)
     parts = (call.node, call.item, call.iteration, call.attempt)
     span = ids.span(call, f"chat {call.model}".strip(), CLIENT, call.ready_s, end_s, parts)
-    begins_s = reply.first_token_s if reply.first_thought_s is None else reply.first_thought_s  # thinking is a chunk too
+    # Thinking comes in chunks too.
+    begins_s = reply.first_token_s if reply.first_thought_s is None else reply.first_thought_s
     first_s = None if begins_s is None or reply.sent_s is None else begins_s - reply.sent_s
     failed = call.outcome != "ok" and not call.not_needed
     span["attributes"] = _attributes(

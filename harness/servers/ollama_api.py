@@ -128,9 +128,7 @@ def error_text(response: httpx.Response) -> str:
     return " ".join(text.split())[:300] or response.reason_phrase
 
 
-async def thinks(
-    server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None
-) -> bool | None:
+async def thinks(server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None) -> bool | None:
     """Tell whether a model can think before it answers; None where the server does not say."""
     client = httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False, transport=transport)
     async with client:

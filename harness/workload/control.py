@@ -16,7 +16,7 @@ __all__ = ["control_of", "size_words"]
 
 
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
-    """Return (branch, loop, list, need, sizes, think, retry, reply or first; words) for all that a graph has of these."""
+    """Return (branch, loop, list, need, sizes, think, retry, reply or first; words) of a graph."""
     return tuple(line for name in graph for line in _of(graph, name, loaded))
 
 

@@ -14,6 +14,7 @@ from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
 from harness.workload.scenarios import Scenario, scenarios, waits_for
+from harness.workload.thinking import thinking_hints
 from harness.workload.traffic import (
     arrivals_in_words,
     generated_tokens,
@@ -29,7 +30,7 @@ MAX_LOOKED_AT = 64  # ways that a job can go, for its width
 
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits, thinking included.
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits with thinking.
 
     Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
     (`need`, `enough`) are counted in full.
@@ -116,8 +117,10 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
 
 def _varies(node: Mapping[str, Any]) -> bool:
     loop = node.get("kind") == "until" and node.get("max_iterations", 1) > 1 and node.get("end_share", 0) > 0
-    return loop or any(node.get(key) is not None for key in ("items", "output", "delay")) or (
-        node.get("thinking") is not None and node["thinking"].kind != "fixed"
+    return (
+        loop
+        or any(node.get(key) is not None for key in ("items", "output", "delay"))
+        or (node.get("thinking") is not None and node["thinking"].kind != "fixed")
     )
 
 
@@ -282,6 +285,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
+    hints += thinking_hints(loaded)
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     machines = started_on(loaded.servers)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.workload.schema.base import Spec, mistake
 from harness.workload.schema.sizes import Amount
 
 __all__ = ["AgentSpec"]
+
+
+Level = Literal["low", "medium", "high"]
+
+
+def _think(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "<truth>"
+    return "<level>" if value in get_args(Level) else None
+
+
+_THINK = Discriminator(
+    _think, custom_error_type="shape", custom_error_message="expected true, false, low, medium or high"
+)
 
 
 class AgentSpec(Spec):
@@ -26,7 +40,7 @@ class AgentSpec(Spec):
         default=None, description="Model name; left out: the server's model.", examples=["gemma3-270m"]
     )
     output_tokens: Amount = Field(description="Most tokens of one answer (num_predict).", examples=[48, [20, 80]])
-    think: bool | Literal["low", "medium", "high"] = Field(
+    think: Annotated[Annotated[bool, Tag("<truth>")] | Annotated[Level, Tag("<level>")], _THINK] = Field(
         default=False,
         description="Hidden thinking before the answer (Ollama's `think`); a level where the model knows levels.",
         examples=[True, "high"],
