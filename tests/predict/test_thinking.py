@@ -11,6 +11,7 @@ from predict.emulated import Kept, emulate
 from predict.paper import PROFILE
 
 from harness.analysis.analyse import analyse
+from harness.core.events import Call
 from harness.core.plan import Plan
 from harness.core.records import CallRecord
 from harness.predict.forecast import forecast
@@ -63,7 +64,7 @@ def test_an_answer_comes_after_the_thinking_and_only_it_is_read(tmp_path: Path) 
     assert (title.reply.first_thought_s, title.reply.thinking_tokens) == (None, None)
     (chat,) = analyse(prediction.run).candidates[0].pipelines
     assert chat.first_thought is not None and chat.first_token is not None
-    assert (chat.first_thought.value, chat.first_token.value) == (0.125, 1.125)
+    assert (chat.first_thought.value, chat.first_token.value) == (pytest.approx(0.125), pytest.approx(1.125))
     assert [(goal.found_s, goal.state) for goal in chat.goals] == [(1.125, "missed")]  # the thought would have met it
 
 
@@ -72,14 +73,11 @@ def test_where_the_context_ends_in_the_thinking_there_is_no_answer(tmp_path: Pat
     reply = prediction.run.calls[0].reply
     assert (reply.outcome, reply.output_tokens, reply.thinking_tokens) == ("ok", 2048 - 16, 2048 - 16)
     assert (reply.first_thought_s, reply.first_token_s) == (0.125, None)
-    assert prediction.run.calls[1].reply.prompt_tokens == 1
 
 
 def test_answers_that_are_longer_are_thought_longer_about(tmp_path: Path) -> None:
     loaded, _ = made(tmp_path, "8")
     tokens = forecast(loaded, None, answers=1.5)("serial", 0)
-    from harness.core.events import Call
-
     assert tokens(Call(0, 0, 0, 0, 0, 0, 0, 0.0))[1:] == (6 + 12, 12)
 
 
