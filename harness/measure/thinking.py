@@ -36,8 +36,8 @@ async def about_thinking(
         who = f'server "{name}": {model} has no thinking'
         if not server.can_pin_output:
             mistakes[
-                f'{who}, and node "{node}" asks for it; take a model that thinks (Ollama lists them at '
-                "https://ollama.com/search?c=thinking), or remove `think`"
+                f'{who}, and agents ask for it; take a model that thinks (`ollama show NAME` lists "thinking"), '
+                "such as qwen3:0.6b, or remove `think`"
             ] = None
         elif loaded.agents[pipeline, node].format is not None:
             mistakes[

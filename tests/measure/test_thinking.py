@@ -66,8 +66,8 @@ def test_ollama_has_nothing_in_place_of_thinking(tmp_path: Path, run_virtual: Ru
     with pytest.raises(UserError) as caught:
         said(tmp_path, run_virtual, OLLAMA, {"capabilities": ["completion"]})
     assert str(caught.value) == (
-        'server "s": smollm2-135m has no thinking, and node "reply" asks for it; take a model that thinks '
-        "(Ollama lists them at https://ollama.com/search?c=thinking), or remove `think`"
+        'server "s": smollm2-135m has no thinking, and agents ask for it; take a model that thinks (`ollama show NAME` '
+        'lists "thinking"), such as qwen3:0.6b, or remove `think`'
     )
 
 
