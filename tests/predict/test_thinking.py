@@ -64,7 +64,7 @@ def test_an_answer_comes_after_the_thinking_and_only_it_is_read(tmp_path: Path) 
     assert (title.reply.first_thought_s, title.reply.thinking_tokens) == (None, None)
     (chat,) = analyse(prediction.run).candidates[0].pipelines
     assert chat.first_thought is not None and chat.first_token is not None
-    assert (chat.first_thought.value, chat.first_token.value) == (pytest.approx(0.125), pytest.approx(1.125))
+    assert [chat.first_thought.value, chat.first_token.value] == pytest.approx([0.125, 1.125])
     assert [(goal.found_s, goal.state) for goal in chat.goals] == [(1.125, "missed")]  # the thought would have met it
 
 

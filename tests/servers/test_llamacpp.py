@@ -124,9 +124,8 @@ def test_first_tokens_take_the_place_of_thinking(model: str) -> None:
 
     async def steps() -> None:
         async with engine(model, 1) as (_, ask):
-            plain = (await ask("Repeat: 日本語日本語", options={"num_predict": 16, "ignore_eos": True})).json()[
-                "message"
-            ]
+            exactly = {"num_predict": 16, "ignore_eos": True}
+            plain = (await ask("Repeat: 日本語日本語", options=exactly)).json()["message"]
             options = exactly | {"thinking_tokens": 5}
             for path in ("/api/chat", "/api/generate"):
                 refused = await ask("Hi", path=path, think=True)
