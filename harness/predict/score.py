@@ -108,6 +108,7 @@ def _pipeline_rows(candidate: str, mine: PipelineSummary, theirs: PipelineSummar
     for name, predicted, measured in (
         (figure, theirs.time, mine.time),
         ("first token", theirs.first_token, mine.first_token),
+        ("first thought", theirs.first_thought, mine.first_thought),
     ):
         yield from _row(candidate, mine.pipeline, name, predicted, measured)
     if mine.p95_s and theirs.p95_s:
