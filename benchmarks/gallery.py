@@ -34,6 +34,7 @@ REPEATS = {
     "chat-only": 8,
     "review-panel": 3,
     "long-chat": 3,
+    "thinking-chat": 3,
     "bulk-classify": 3,
     "map-reduce": 3,
     "best-of-three": 3,

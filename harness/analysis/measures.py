@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
-from harness.workload.replies import Replies, replies_of
+from harness.workload.replies import replies_of
 from harness.workload.schema import AgentSpec, PipelineSpec
 
 __all__ = ["Index", "figure_key", "figures_by_repeat", "index_records", "pinned_tokens", "policies_of", "summarise"]
@@ -77,8 +77,8 @@ def pinned_tokens(run: Run) -> dict[tuple[str, str], int]:
     for pipeline, spec in run.workload.pipelines.items():
         for name, node in spec.nodes.items():
             agent = node.agent if isinstance(node.agent, AgentSpec) else run.workload.agents.get(node.agent or "")
-            if agent is not None and agent.exact_output and isinstance(agent.output_tokens, int):
-                pinned[pipeline, name] = agent.output_tokens
+            if agent is not None and agent.pinned_tokens is not None:
+                pinned[pipeline, name] = agent.pinned_tokens
     for key, tokens in run.output_tokens.items():
         name, _, node_name = key.partition("/")
         pinned[name, node_name] = tokens
@@ -147,6 +147,7 @@ def _pipeline(
         path=spec.path,
         servers=tuple(sorted({call.server for call in calls})),
         nodes=_servers_of_nodes(calls),
+        first_thought=estimates["first_thought"],
         time=estimates["time"],
         time_by_repeat=tuple(sorted(figures["time"].items())),
         time_by_profile=_factors(run, candidate, pipeline, "time"),
@@ -178,11 +179,15 @@ def _figures(
 ) -> dict[str, dict[int, float]]:
     """Return the figures of a pipeline by name, each by repeat."""
     first_tokens: dict[int, float] = {}
+    first_thoughts: dict[int, float] = {}
     if spec.path == "interactive":
-        first_tokens = _by_repeat(_first_tokens(good, index.job_calls, replies_of(graph)))
+        replies = replies_of(graph)
+        first_tokens = _by_repeat(_first(good, index.job_calls, replies.first_token_s))
+        first_thoughts = _by_repeat(_first(good, index.job_calls, replies.first_thought_s))
     return {
         "time": _by_repeat((job.repeat, job.pipeline_time_s) for job in good),
         "first_token": first_tokens,
+        "first_thought": first_thoughts,
         "all_done": {repeat: _span(jobs) for repeat, jobs in _grouped(good).items()} if all_good else {},
     }
 
@@ -239,12 +244,14 @@ def _per_request(calls: Sequence[CallRecord]) -> dict[int, float]:
     return {repeat: tokens[repeat] / time_s[repeat] for repeat in sorted(tokens)}
 
 
-def _first_tokens(
-    jobs: Iterable[JobRecord], calls: Mapping[JobKey, Sequence[CallRecord]], replies: Replies
+def _first(
+    jobs: Iterable[JobRecord],
+    calls: Mapping[JobKey, Sequence[CallRecord]],
+    first: Callable[[JobRecord, Sequence[CallRecord]], float | None],
 ) -> Iterable[tuple[int, float]]:
     """Yield (repeat, seconds from the intended start to the first token of the reply), where calls were streamed."""
     for job in jobs:
-        first_s = replies.first_token_s(job, calls.get((job.candidate, job.repeat, job.pipeline, job.job), ()))
+        first_s = first(job, calls.get((job.candidate, job.repeat, job.pipeline, job.job), ()))
         if first_s is not None:
             yield job.repeat, first_s - job.due_s
 

@@ -131,7 +131,7 @@ class PipelineSummary(NamedTuple):
     time: Estimate | None  # pipeline time, on interactive paths the reply time: per repeat the median over jobs
     time_by_repeat: tuple[tuple[int, float], ...]
     time_by_profile: tuple[float, ...]  # predicted: the factor on the time under each resampled profile
-    first_token: Estimate | None  # from the job's intended start; interactive only
+    first_token: Estimate | None  # of the answer, from the job's intended start; interactive only
     all_done: Estimate | None  # first intended start to last end of the pipeline's jobs
     p95_s: float | None  # None below 100 values
     values: int  # jobs that ended well
@@ -147,6 +147,7 @@ class PipelineSummary(NamedTuple):
     calls_dropped: int = 0  # because others had been enough: nothing went wrong with them
     nodes: tuple[tuple[str, str], ...] = ()  # (node, its server), where they are on several, each on one
     found_again: FoundAgain | None = None  # of prompts that a server may keep; None: there are none
+    first_thought: Estimate | None = None  # the same of the thinking before it; None: nobody thinks there
 
 
 class CandidateSummary(NamedTuple):

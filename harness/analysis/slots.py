@@ -108,7 +108,7 @@ def _span(call: CallRecord, baseline: Baseline | None) -> InSlot:
     parts = split.parts
     end_s = max(reply.sent_s, reply.end_s - max(0.0, parts.client_s))
     start_s = min(end_s, reply.sent_s + parts.queue_wait_s)
-    decode_s = max(start_s, end_s - parts.decode_s)
+    decode_s = max(start_s, end_s - parts.generating_s)
     return InSlot(call, 0, start_s, start_s, max(start_s, decode_s - parts.prefill_s), decode_s, end_s)
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.core.records import CallRecord, QueueSource
+from harness.core.records import CallRecord, QueueSource, Reply
 from harness.runs.model import Baseline
 
 __all__ = ["Parts", "TimeSplit", "add_parts", "is_load_event", "mean_parts", "split_call"]
@@ -28,11 +28,17 @@ class Parts(NamedTuple):
     load_s: float = 0.0  # the server's load_duration, the model's check or load
     slot_setup_s: float = 0.0  # has a slot, and waits for the engine to take its prompt up: between two steps only
     prefill_s: float = 0.0
-    decode_s: float = 0.0
+    decode_s: float = 0.0  # the answer, after its first token
     client_s: float = 0.0  # this program: connecting, parsing, a busy event loop
     tool_s: float = 0.0  # tool delays, on a critical path
     harness_s: float = 0.0  # between one call's end and its successor's start, on a critical path
     not_attributed_s: float = 0.0
+    thinking_s: float = 0.0  # the server's decode before the answer, as far as that is known
+
+    @property
+    def generating_s(self) -> float:
+        """From the first token to the last, whatever they were: what the server calls decode."""
+        return self.thinking_s + self.decode_s
 
     @property
     def total_s(self) -> float:
@@ -74,6 +80,7 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
     )  # fmt: skip
     # Exact: all that is left of the server's total is slot set-up, it says itself what the queue was.
     slot_setup_s = max(0.0, min(rest_s, reply.total_s or 0.0)) if source == "exact" else 0.0
+    thinking_s = 0.0 if reply.first_thought_s is None and not reply.thinking_tokens else _thinking(reply, decode_s)
     parts = Parts(
         router_wait_s,
         throttle_wait_s,
@@ -81,11 +88,22 @@ def split_call(call: CallRecord, baseline: Baseline | None) -> TimeSplit | None:
         load_s,
         slot_setup_s,
         prefill_s,
-        decode_s,
+        decode_s - thinking_s if thinking_s else decode_s,
         client_s,
         not_attributed_s=rest_s - slot_setup_s,
+        thinking_s=thinking_s,
     )
     return TimeSplit(parts, source)
+
+
+def _thinking(reply: Reply, decode_s: float) -> float:
+    """Return how much of the decode came before the answer: as seen, or else as the tokens have it."""
+    if reply.first_thought_s is not None:
+        if reply.first_token_s is None:
+            return decode_s  # it never came to an answer
+        return min(decode_s, reply.first_token_s - reply.first_thought_s)
+    tokens = (reply.output_tokens or 1) - 1
+    return decode_s * min(1.0, (reply.thinking_tokens or 0) / tokens) if tokens else 0.0
 
 
 def is_load_event(call: CallRecord, baseline: Baseline | None) -> bool:

@@ -224,9 +224,9 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         command=safe_url(options.command),
         options=_kept(options),
         output_tokens={
-            f"{pipeline}/{node}": agent.output_tokens
+            f"{pipeline}/{node}": agent.pinned_tokens
             for (pipeline, node), agent in loaded.agents.items()
-            if agent.exact_output and isinstance(agent.output_tokens, int)
+            if agent.pinned_tokens is not None
         },
         needs=needs_of(loaded),
         work=loaded.work(),

@@ -49,6 +49,7 @@ class Node(NamedTuple):
     items: Distribution | None = None  # how long that list is
     delay: Distribution | None = None  # tools: instead of `delay_s`
     output_tokens: Distribution | None = None  # of each call; None: `expected_output_tokens`
+    thinking: Distribution | None = None  # tokens of thinking before the answer, which are not in these; None: none
     retries: int = 0
     backoff_s: float = 0.0  # before the first retry; twice that before the second, and so on
     priority: int = 0  # higher goes first on a server
@@ -59,6 +60,13 @@ class Node(NamedTuple):
     decides: int | None = None  # until: whose answer the rule reads
     passes: Distribution | None = None  # until: how many passes, drawn when its loop begins; instead of `end_share`
     grows: Growth | None = None  # agents in a loop
+
+    @property
+    def expected_generated(self) -> int | None:
+        """The tokens that a call is expected to generate: answer and thinking."""
+        if self.thinking is None:
+            return self.expected_output_tokens
+        return (self.expected_output_tokens or 0) + round(self.thinking.mean)
 
 
 class Graph(NamedTuple):

@@ -265,7 +265,7 @@ def _shares(pipelines: tuple[Pipeline, ...], plan: Plan) -> list[list[tuple[floa
     read = {what for queue in plan.queues for what in queue.scheduling.reads}
     lengths = aheads = nothing
     if "length" in read:
-        tokens = [[node.expected_output_tokens for node in pipeline.graph.nodes] for pipeline in pipelines]
+        tokens = [[node.expected_generated for node in pipeline.graph.nodes] for pipeline in pipelines]
         most = max((length for nodes in tokens for length in nodes if length is not None), default=0) or 1
         lengths = [[1.0 if length is None else length / most for length in nodes] for nodes in tokens]
     if "ahead" in read:

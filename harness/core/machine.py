@@ -93,6 +93,8 @@ class Machine:
             request.prompt_s = self.real_s(request.prompt_s)
         if request.first_token_s is not None:
             request.first_token_s = self.real_s(request.first_token_s)
+        if request.answer_s is not None:
+            request.answer_s = self.real_s(request.answer_s)
         if request.end_s is not None:
             request.end_s = self.real_s(request.end_s)
 

@@ -17,7 +17,7 @@ def remaining_tokens(graph: Graph) -> tuple[float, ...]:
     before it the mean number of further passes counts, each as the longest path through the body.
     """
     nodes = graph.nodes
-    own = [float(node.expected_output_tokens or 0) if node.kind == "agent" else 0.0 for node in nodes]
+    own = [float(node.expected_generated or 0) if node.kind == "agent" else 0.0 for node in nodes]
     for index, node in enumerate(nodes):  # inner loops end before those around them
         if node.kind == "until":
             own[index] = (_mean_passes(node) - 1) * max(_ahead(nodes, node.body, own), default=0.0)

@@ -44,6 +44,7 @@ class ChatRequest(NamedTuple):
     stream: bool  # where the time of the first token matters
     format: str | None = None
     history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
+    think: bool | str = False  # hidden tokens before the answer; a word: how much, as the model knows it
 
 
 class Reply(NamedTuple):
@@ -51,7 +52,7 @@ class Reply(NamedTuple):
 
     outcome: Outcome
     sent_s: float | None = None  # the request left for the server: after the throttle
-    first_token_s: float | None = None  # only known where the call was streamed
+    first_token_s: float | None = None  # of the answer; only known where the call was streamed
     end_s: float | None = None
     error: str | None = None  # one line: what the server or the transport said
     done_reason: str | None = None  # "stop", "length", ... as the server gave it
@@ -62,9 +63,11 @@ class Reply(NamedTuple):
     prefill_s: float | None = None  # prompt_eval_duration
     decode_s: float | None = None  # eval_duration: first to last token
     queue_s: float | None = None  # exact, where the server tells it
-    # Last, see `from_json`. Older runs don't have them; of a managed Ollama its log tells them, after the trial.
+    # From here on: see `_LATER`. Of a managed Ollama its log tells the first two, after the trial.
     cached_tokens: int | None = None  # prompt tokens found in the server's cache
     slot: int | None = None  # of its server, from 0
+    first_thought_s: float | None = None  # of a call that thinks, where it was streamed: before `first_token_s`
+    thinking_tokens: int | None = None  # of `output_tokens`, before the answer; None: it did not think, or not known
 
 
 class CallRecord(NamedTuple):
@@ -150,14 +153,15 @@ class CallRecord(NamedTuple):
     def from_json(cls, flat: dict[str, Any]) -> CallRecord:
         """Rebuild a record from `to_json`'s object; unknown keys are ignored, missing ones raise KeyError.
 
-        `cached_tokens` and `slot` may be missing: older runs don't have them.
+        What older runs don't have (`_LATER`) may be missing.
         """
         # By position: a hundred thousand of these are read for one report.
-        return cls._make((*_OWN(flat), Reply._make((*_TOLD(flat), flat.get("cached_tokens"), flat.get("slot")))))
+        return cls._make((*_OWN(flat), Reply._make((*_TOLD(flat), *map(flat.get, _LATER)))))
 
 
+_LATER = Reply._fields[Reply._fields.index("cached_tokens") :]  # fields that older runs don't have
 _OWN = itemgetter(*CallRecord._fields[:-1])
-_TOLD = itemgetter(*Reply._fields[:-2])
+_TOLD = itemgetter(*Reply._fields[: -len(_LATER)])
 
 
 class SlotRecord(NamedTuple):

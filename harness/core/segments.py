@@ -6,7 +6,11 @@ first takes f = a + b n + c X, and each next one g = c n longer.
 
 from __future__ import annotations
 
-__all__ = ["boundary"]
+from heapq import heappop
+
+from harness.core.server_request import Request
+
+__all__ = ["answers_begin", "boundary"]
 
 
 def boundary(begin_s: float, first_s: float, growth_s: float, now_s: float) -> tuple[int, float]:
@@ -36,3 +40,27 @@ def boundary(begin_s: float, first_s: float, growth_s: float, now_s: float) -> t
         steps += 1
         end_s = begin_s + steps * first_s
     return steps, end_s
+
+
+def answers_begin(
+    thinking: list[tuple[int, int, Request]],
+    step: int,
+    steps: int,
+    begin_s: float,
+    first_s: float,
+    growth_s: float,
+    end_s: float,
+) -> None:
+    """Note when the answers began whose first token came in a segment that has ended; nothing stops for that.
+
+    Args:
+        thinking: a heap of (step after which the first token of the answer is there, serial, request).
+        step: the number of the segment's last step.
+        steps, begin_s, first_s, growth_s, end_s: of the segment.
+    """
+    while thinking and thinking[0][0] <= step:
+        at, _, request = heappop(thinking)
+        if request.end_s is not None:  # it was cancelled
+            continue
+        n = at - (step - steps)
+        request.answer_s = end_s if at == step else begin_s + n * first_s + growth_s * (n * (n - 1) // 2)

@@ -30,7 +30,7 @@ from heapq import heapify, heappop, heappush
 from harness.core.batch import take_prompts
 from harness.core.context import REFUSED
 from harness.core.passes import Passes
-from harness.core.segments import boundary
+from harness.core.segments import answers_begin, boundary
 from harness.core.server_line import ServerLine
 from harness.core.server_request import Request
 from harness.core.slots import SlotContents
@@ -56,7 +56,7 @@ class ServerModel:
         "_batch_tokens", "_begin_s", "_cancels", "_context", "_context_s", "_costs", "_decode_s", "_end_s", "_ends",
         "_first_s", "_free", "_growth_s", "_line", "_max_steps", "_noise", "_now_s", "_numbered", "_passes", "_pieces",
         "_planned", "_prefill", "_prompts", "_refused", "_saving", "_segments", "_serial", "_shape", "_slots", "_step",
-        "_steps", "_waiting",
+        "_steps", "_thinking", "_waiting",
     )
     # fmt: on
 
@@ -83,6 +83,7 @@ class ServerModel:
         self._free = list(range(costs.slots))  # a heap of slot numbers
         self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
         self._ends: list[tuple[int, int, Request]] = []  # generating slots: (step after which it ends, serial, request)
+        self._thinking: list[tuple[int, int, Request]] = []  # the same, of the step with its first token of the answer
         self._serial = 0
         self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
@@ -98,9 +99,8 @@ class ServerModel:
             self._passes = Passes(costs, self._prefill)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
-        self._planned = False
+        self._planned, self._steps = False, 0
         self._begin_s = self._first_s = self._growth_s = 0.0
-        self._steps = 0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
         self._shape: list[tuple[int, int]] = []  # tokens by slot, where passes are told apart
@@ -270,14 +270,10 @@ class ServerModel:
             return
         if self._noise is not None:
             factor = self._factor()
-            first_s *= factor
-            growth_s *= factor
-            cost_s *= factor
-        self._first_s = first_s
-        self._growth_s = growth_s
+            first_s, growth_s, cost_s = first_s * factor, growth_s * factor, cost_s * factor
+        self._first_s, self._growth_s = first_s, growth_s
         self._begin_s = begin_s = self._now_s
-        self._end_s = begin_s + cost_s
-        self._planned = True
+        self._end_s, self._planned = begin_s + cost_s, True
         if line.delays and self._steps > 1 and (come_s := line.comes_s()) < NEVER_S:
             self._cut(come_s)
 
@@ -328,6 +324,8 @@ class ServerModel:
             steps = self._steps
             self._step = step = self._step + steps
             self._context += steps * len(ends)
+            if self._thinking:
+                answers_begin(self._thinking, step, steps, self._begin_s, self._first_s, self._growth_s, now_s)
             while ends and ends[0][0] <= step:
                 self._end(heappop(ends)[2], now_s, ended)
         if self._pieces:
@@ -342,6 +340,8 @@ class ServerModel:
                     else:
                         self._serial += 1
                         heappush(ends, (self._step + request.output_tokens - 1, self._serial, request))
+                        if 0 < request.thinking_tokens < request.output_tokens:
+                            heappush(self._thinking, (self._step + request.thinking_tokens, self._serial, request))
             self._pieces.clear()
         if self._refused:
             ended += [request for request in self._refused if not request.cancelled]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Request", "Turn", "held_tokens", "left_s"]
+__all__ = ["Request", "Turn", "found_again", "held_tokens", "left_s"]
 
 NEVER_S = float("inf")
 
@@ -18,6 +18,7 @@ class Request:
     shared: tuple[Hashable, int] | None = None  # what it begins with and others may, and its tokens
 
     __slots__ = (
+        "answer_s",
         "call",
         "cancelled",
         "end_s",
@@ -29,6 +30,7 @@ class Request:
         "queued_s",
         "sent_s",
         "slot",
+        "thinking_tokens",
     )
 
     def __init__(self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float = 0.0) -> None:
@@ -45,9 +47,16 @@ class Request:
         self.prompt_done = 0  # prompt tokens processed
         self.prompt_s: float | None = None  # processing of its prompt began
         self.first_token_s: float | None = None
+        self.thinking_tokens = 0  # of what it generates, before its answer
+        self.answer_s: float | None = None  # where it thinks: the first token of its answer
         self.end_s: float | None = None  # its last token was there, or it was let go
         self.cancelled = False
         self.slot = -1
+
+    @property
+    def shown_s(self) -> float | None:
+        """When the first token of its answer is there: what it thinks before is not shown."""
+        return self.answer_s if self.thinking_tokens else self.first_token_s
 
 
 class Turn(Request):
@@ -78,12 +87,20 @@ def held_tokens(last: Request | None, request: Request) -> int:
     if last is None or last.thread is None:
         return 0
     if last.thread == request.thread:
-        tokens = last.prompt_done + (0 if last.first_token_s is None else last.output_tokens - 1)
+        tokens = found_again(last)
     elif last.shared is not None and request.shared is not None and last.shared[0] == request.shared[0]:
         tokens = min(last.shared[1], last.prompt_done)
     else:
         return 0
     return min(tokens, request.prompt_tokens - 1)
+
+
+def found_again(last: Request) -> int:
+    """Return how many tokens of what a turn left the next one can find; its own last token was never read.
+
+    A turn that thought is found only up to its thinking: the next prompt has its answer alone.
+    """
+    return last.prompt_done + (0 if last.first_token_s is None or last.thinking_tokens else last.output_tokens - 1)
 
 
 def left_s(last: Request | None) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 
-from harness.core.server_request import Request, held_tokens, left_s
+from harness.core.server_request import Request, found_again, held_tokens, left_s
 from harness.core.step_costs import RamCache
 
 __all__ = ["SIMILAR", "SlotContents"]
@@ -64,7 +64,8 @@ class SlotContents:
         self._unified = unified
         self._ram_cache = ram_cache
         self._unsaved: dict[int, int] = {}  # idle slots with something that is not in the RAM cache: how many tokens
-        self._saved: deque[tuple[Hashable | None, int]] = deque()  # what is in it: (thread, tokens), the oldest first
+        # What is in it, the oldest first: (thread, tokens, those of them that a turn can find).
+        self._saved: deque[tuple[Hashable | None, int, int]] = deque()
         self._saved_tokens = 0
 
     def remember(self, requests: Sequence[Request]) -> None:
@@ -134,7 +135,7 @@ class SlotContents:
             request = self._last[slot]
             thread = None if request is None else request.thread
             self._drop(thread)
-            self._saved.append((thread, tokens))
+            self._saved.append((thread, tokens, tokens if request is None else found_again(request)))
             self._saved_tokens += tokens
             if self._unified and request is not None and request.thread is not None:
                 self._left[slot] = (left_s(request), slot)
@@ -146,10 +147,10 @@ class SlotContents:
 
     def _fetch(self, request: Request, cache: RamCache) -> float:
         """Bring back what the cache holds of a turn's prompt."""
-        for thread, tokens in self._saved:
+        for thread, tokens, found in self._saved:
             if thread == request.thread:
                 self._drop(thread)
-                request.cached_tokens = request.prompt_done = min(tokens, request.prompt_tokens - 1)  # type: ignore[misc]
+                request.cached_tokens = request.prompt_done = min(found, request.prompt_tokens - 1)  # type: ignore[misc]
                 return cache.save_s + cache.s_per_token * tokens
         return 0.0
 

@@ -21,11 +21,14 @@ from ollama import ResponseError
 from harness.core.records import ChatRequest, Outcome, Reply
 from harness.drivers.repetition import REPEATED, SAID, repeats_itself
 
-__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "Chat"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "Chat"]
 
-# What our own front tells: the exact wait for a slot, and the prompt tokens that were in its cache.
+# What our own front tells: the exact wait for a slot, the prompt tokens that were in its cache, and the tokens before
+# the answer.
 QUEUE_HEADER = "x-slotwise-queue-ns"
 CACHED_HEADER = "x-slotwise-cached-tokens"
+THINKING_HEADER = "x-slotwise-thinking-tokens"
+MARKS_MAX = 16  # tokens around thinking that no piece shows, such as <think> and </think>
 _told: ContextVar[dict[str, int] | None] = ContextVar("told", default=None)
 
 
@@ -59,7 +62,7 @@ class Chat:
         self._model = ChatOllama(
             model=model,
             base_url=url,
-            reasoning=False,
+            reasoning=False,  # unless a call says otherwise: a model that can think would do so unasked
             cache=False,
             keep_alive=None,  # the server's own: where models make room for each other, a request's own can block it
             async_client_kwargs=client,
@@ -84,18 +87,24 @@ class Chat:
         arguments: dict[str, Any] = {"options": dict(request.options)}
         if request.format is not None:
             arguments["format"] = request.format
+        if request.think:
+            arguments["reasoning"] = request.think
         told: dict[str, int] = {}
         _told.set(told)
-        sent_s, first_s = self._clock() - zero_s, None
+        sent_s, first_s, thought_s = self._clock() - zero_s, None, None
+        thoughts, pieces = 0, list[str]()
         try:
             if request.stream:
-                pieces: list[str] = []
                 metadata: dict[str, Any] = {}
                 async for chunk in self._model.astream(messages, **arguments):
                     if chunk.content:  # plain `content`: the `text` property costs 20 us a chunk
                         if first_s is None:
                             first_s = self._clock() - zero_s
                         pieces.append(str(chunk.content))
+                    if request.think and chunk.additional_kwargs:
+                        thoughts += 1
+                        if thought_s is None:
+                            thought_s = self._clock() - zero_s
                     if chunk.response_metadata:
                         metadata |= chunk.response_metadata
                 text = "".join(pieces)
@@ -125,13 +134,33 @@ class Chat:
             decode_s=_from_ns(metadata.get("eval_duration")),
             queue_s=_from_ns(told.get(QUEUE_HEADER)),
             cached_tokens=told.get(CACHED_HEADER),
+            first_thought_s=thought_s,
+            thinking_tokens=_thinking_tokens(metadata, told.get(THINKING_HEADER), thoughts, len(pieces)),
         )
         return reply, text
 
 
+def _thinking_tokens(metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int) -> int | None:
+    """Return how many of the tokens came before the answer; None where there were none, or that cannot be told.
+
+    Ollama counts all of them together. Where an answer is streamed each of its pieces is a token, so the others came
+    before it: thinking, and what marks it, which no piece shows. Where that does not fit, pieces were not tokens.
+
+    Args:
+        metadata: of the last line.
+        told: by our own front.
+        thoughts, pieces: how many pieces there were, of thinking and of the answer.
+    """
+    generated = metadata.get("eval_count")
+    if generated is None or told is not None:
+        return None if generated is None else min(told or 0, generated)
+    before = int(generated) - pieces - (metadata.get("done_reason") == "stop")  # the token that ends the answer
+    return before if thoughts and thoughts <= before <= thoughts + MARKS_MAX else None
+
+
 async def _note(response: httpx.Response) -> None:
     told = _told.get()
-    for name in (QUEUE_HEADER, CACHED_HEADER):
+    for name in (QUEUE_HEADER, CACHED_HEADER, THINKING_HEADER):
         value = response.headers.get(name)
         if told is not None and value is not None and value.isdigit():
             told[name] = int(value)

@@ -24,8 +24,9 @@ AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at nex
 
 _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 
-# How long a call is: (prompt tokens, output tokens). As observed (replay) or drawn (forecast).
-Tokens = Callable[[Call], tuple[int, int]]
+# How long a call is: (prompt tokens, output tokens), and where it thinks how many of the output tokens are thinking.
+# As observed (replay) or drawn (forecast).
+Tokens = Callable[[Call], tuple[int, int] | tuple[int, int, int]]
 Thread = Callable[[Call], Hashable | None]
 Shared = Callable[[Call], tuple[Hashable, int] | None]
 
@@ -113,7 +114,8 @@ class ModelledServers:
 
     def start(self, call: Call, now_s: float) -> None:
         """Send this call, or let it wait for its turn where starts are paced."""
-        prompt_tokens, output_tokens = self._tokens(call)
+        lengths = self._tokens(call)
+        prompt_tokens, output_tokens = lengths[0], lengths[1]
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
         shared = None if self._shared is None else self._shared(call)
@@ -125,6 +127,8 @@ class ModelledServers:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
             sent.thread, sent.shared, sent.cached_tokens = thread, shared, 0
         sent.whole = 0
+        if len(lengths) > 2:
+            sent.thinking_tokens = lengths[2]
         context = self._contexts[queue]
         if context is not None and prompt_tokens + output_tokens > context.tokens:
             sent.output_tokens = context.answered(prompt_tokens, output_tokens)
@@ -164,7 +168,7 @@ class ModelledServers:
         del self._open[call_id]
         pace = self._paces[sent.queue]
         sent_s = None if pace and sent in pace.held else sent.sent_s
-        self._at(now_s, Cancelled(call_id, Reply("cancelled", sent_s, sent.first_token_s, now_s)))
+        self._at(now_s, Cancelled(call_id, Reply("cancelled", sent_s, sent.shown_s, now_s)))
 
     def advance(self, until_s: float) -> tuple[float, list[Event]]:
         """Go on to the first answer that a client has, or else to `until_s`; return the time, and all answers at it."""
@@ -212,7 +216,7 @@ class ModelledServers:
             after_s = self._after_s[sent.queue]
             if sent.cancelled:
                 del self._open[sent.call]
-                events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.first_token_s, now_s)))
+                events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.shown_s, now_s)))
             elif after_s:
                 sent.outside = True
                 self._at(now_s + after_s, sent)
@@ -296,7 +300,7 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
     queued_s, prompt_s, first_s, end_s = sent.queued_s, sent.prompt_s, sent.first_token_s, sent.end_s
     if TYPE_CHECKING:
         assert prompt_s is not None and first_s is not None and end_s is not None
-    return _new(
+    reply = _new(
         Reply,
         (
             "ok",
@@ -314,5 +318,12 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
             prompt_s - queued_s,
             sent.cached_tokens,
             None,
+            None,
+            None,
         ),
     )
+    if not sent.thinking_tokens:
+        return reply
+    answer_s = None if sent.answer_s is None else sent.answer_s + after_s
+    thinking = min(sent.thinking_tokens, sent.output_tokens)
+    return reply._replace(first_token_s=answer_s, first_thought_s=reply.first_token_s, thinking_tokens=thinking)

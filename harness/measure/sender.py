@@ -12,7 +12,7 @@ from harness.core.context import Context
 from harness.core.draws import integer
 from harness.core.events import Call
 from harness.core.graph import Pipeline
-from harness.core.outputs import new_tokens, output_tokens
+from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.plan import Plan
 from harness.core.records import ChatRequest, Origin, Reply
 from harness.core.talks import begins_as, talk_of
@@ -67,18 +67,29 @@ def origin_of(servers: Iterable[RunningServer]) -> Origin:
 
 
 def options_for(
-    server: RunningServer, agent: AgentSpec, seed: int, output_tokens: int | None = None, *, reuse_prefix: bool = False
+    server: RunningServer,
+    agent: AgentSpec,
+    seed: int,
+    output_tokens: int | None = None,
+    *,
+    reuse_prefix: bool = False,
+    thinking_tokens: int = 0,
 ) -> dict[str, Any]:
     """Return the complete options of a request: `options=` replaces all that ChatOllama would send.
 
     `output_tokens` is this call's length, where the agent's varies. `reuse_prefix`: the server may look for the
-    beginning of the prompt in its cache; Ollama always does.
+    beginning of the prompt in its cache; Ollama always does. `thinking_tokens` come before the answer, and
+    `num_predict` covers both.
 
     Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
     server that we did not start keeps the ones that it has.
     """
     length = agent.output_tokens if output_tokens is None else output_tokens
     options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
+    if thinking_tokens:
+        options["num_predict"] += thinking_tokens
+        if server.can_pin_output:
+            options["thinking_tokens"] = thinking_tokens
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
     if server.can_pin_output:
@@ -160,9 +171,10 @@ class Sender:
             user = unique + user
         length = output_tokens(pipeline, call, self._seed, self._repeat)
         sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
-        options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse)
+        thinking = thinking_tokens(pipeline, call, self._seed, self._repeat) or 0
+        options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
         stream = pipeline.path == "interactive"
-        request = ChatRequest(system, user, options, stream, agent.format, history)
+        request = ChatRequest(system, user, options, stream, agent.format, history, agent.think)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass

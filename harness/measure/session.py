@@ -25,6 +25,7 @@ from harness.measure.conversations import Conversations
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
+from harness.measure.thinking import about_thinking
 from harness.measure.told import forget, told
 from harness.runs.changes import server_changes
 from harness.runs.folder import RunFolder
@@ -116,10 +117,11 @@ async def measure(
             server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, loaded.models[name])
             endpoints[name] = await stack.enter_async_context(server)
         machines = {name: spec.machine for name, spec in loaded.servers.items()}
+        thinking = await about_thinking(loaded, endpoints)
         facts = [_standing(await _examine(one, progress), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
-        notes = dict.fromkeys((*header.notes, *changed, *_emulated(servers, loaded.plans, machines)))
+        notes = dict.fromkeys((*header.notes, *changed, *thinking, *_emulated(servers, loaded.plans, machines)))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 

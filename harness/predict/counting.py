@@ -210,7 +210,7 @@ def counting_of(spec: ServerSpec, text: TextTokens | None) -> Counting:
 
 def answer_chars(tokens: int, *, as_json: bool) -> int:
     """Return how many characters a simulated server's answer has: four a token; in JSON its brackets are two tokens."""
-    if not as_json:
+    if not as_json or not tokens:
         return 4 * tokens
     return 2 if tokens == 1 else len('{"text":"') + 4 * (tokens - 2) + len('"}')
 

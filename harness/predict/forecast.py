@@ -57,4 +57,6 @@ def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
     free = sum(not agent.exact_output for agent in loaded.agents.values())
     if free or not all(spec.pins_output for spec in loaded.servers.values()):
         notes.append("every answer is as long as it may be (output_tokens); a model that stops before that is quicker")
+    if any(agent.think for agent in loaded.agents.values()):
+        notes.append("every model thinks for as long as `thinking_tokens` says, whatever it is asked")
     return tuple(notes)

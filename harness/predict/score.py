@@ -20,6 +20,9 @@ from harness.runs.model import Run
 __all__ = ["TIMES", "Score", "ScoreRow", "replay", "score"]
 
 
+Seen = tuple[int, int, int]  # prompt tokens, output tokens, thinking tokens in these
+
+
 class ScoreRow(NamedTuple):
     """One figure of one candidate. Seconds, or tokens per second."""
 
@@ -69,20 +72,21 @@ def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:
 
     A call that was not made in the measured trial (a closed loop went round more often) takes the medians of its node.
     """
-    exact: dict[tuple[str, int, str, int, str, int, int], tuple[int, int]] = {}
-    of_node: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    exact: dict[tuple[str, int, str, int, str, int, int], Seen] = {}
+    of_node: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     for call in run.calls:
         prompt, output = call.reply.prompt_tokens, call.reply.output_tokens
         if call.outcome == "ok" and prompt and output:
             key = (call.candidate, call.repeat, call.pipeline, call.job, call.node, call.item, call.iteration)
-            exact[key] = (prompt, output)
-            of_node[call.pipeline, call.node].append((prompt, output))
-    usual = {
-        key: (round(median(p for p, _ in seen)), round(median(o for _, o in seen))) for key, seen in of_node.items()
+            seen = exact[key] = (prompt, output, call.reply.thinking_tokens or 0)
+            of_node[call.pipeline, call.node].append(seen)
+    usual: dict[tuple[str, str], Seen] = {
+        key: (round(median(s[0] for s in seen)), round(median(s[1] for s in seen)), round(median(s[2] for s in seen)))
+        for key, seen in of_node.items()
     }
 
     def of_trial(candidate: str, repeat: int) -> Tokens:
-        def tokens(call: Call) -> tuple[int, int]:
+        def tokens(call: Call) -> Seen:
             pipeline = pipelines[call.pipeline]
             node = pipeline.graph.nodes[call.node]
             found = exact.get((candidate, repeat, pipeline.name, call.job, node.name, call.item, call.iteration))
@@ -93,8 +97,8 @@ def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:
     return of_trial
 
 
-def _guess(prompt_tokens: int | None) -> tuple[int, int]:
-    return prompt_tokens or 1, 1
+def _guess(prompt_tokens: int | None) -> Seen:
+    return prompt_tokens or 1, 1, 0
 
 
 def score(measured: Analysis, predicted: Analysis, measured_run: Run, predicted_run: Run) -> Score:
@@ -121,6 +125,7 @@ def _pipeline_rows(candidate: str, mine: PipelineSummary, theirs: PipelineSummar
     for name, predicted, measured in (
         (figure, theirs.time, mine.time),
         ("first token", theirs.first_token, mine.first_token),
+        ("first thought", theirs.first_thought, mine.first_thought),
     ):
         yield from _row(candidate, mine.pipeline, name, predicted, measured)
     if mine.p95_s and theirs.p95_s:

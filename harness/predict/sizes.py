@@ -14,7 +14,7 @@ from harness.core.arrivals import turns_of
 from harness.core.events import Call
 from harness.core.flow import is_plain
 from harness.core.graph import Node, Pipeline
-from harness.core.outputs import new_tokens, output_tokens
+from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.core.talks import Talk, begins_as, talk_of
 from harness.predict.counting import AnswerLength, Counting, Message
@@ -30,7 +30,8 @@ __all__ = ["Lengths", "Sizes", "Steady"]
 
 Key = tuple[str, str]  # pipeline, node
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
-Steady = dict[tuple[int, int, int, int], tuple[int, int]]  # by queue, pipeline, node, item: prompt, output tokens
+# By queue, pipeline, node, item: prompt, output tokens, and where it thinks how many of these are thinking.
+Steady = dict[tuple[int, int, int, int], tuple[int, int] | tuple[int, int, int]]
 
 
 At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
@@ -82,7 +83,7 @@ class _Asked(NamedTuple):
         """The turns after it see the answer, as long as it became; of a call that failed they see nothing."""
         job, iteration = self.at
         if record.outcome == "ok" and self.state.latest.get(job, iteration) == iteration:
-            said = AnswerLength(record.reply.output_tokens or 0, is_json)
+            said = AnswerLength(_answer(record), is_json)
             self.state.turns[self.at] = (self.once, self.counting.turn(self.asked, said))
 
 
@@ -146,7 +147,7 @@ def _measured(prompt: Prompt, counting: Counting) -> _Measured:
 
 
 class Sizes:
-    """The lengths of one trial: `(prompt tokens, output tokens)` of a call when it is sent.
+    """The lengths of one trial: `(prompt tokens, output tokens)` of a call when it is sent, and its thinking tokens.
 
     Tell it every record (`note`): what a call answers is read by those after it.
 
@@ -189,8 +190,8 @@ class Sizes:
         talks = any(pipeline.session is not None for pipeline in first.pipelines)
         self._learns = any(self._flows) or talks or grows
 
-    def __call__(self, call: Call) -> tuple[int, int]:
-        """Return the tokens of a call's prompt and of its answer."""
+    def __call__(self, call: Call) -> tuple[int, int] | tuple[int, int, int]:
+        """Return the tokens of a call's prompt, of what it generates, and of the thinking in this where it thinks."""
         where = (call[6], call[1], call[3], call[4])
         known = self._steady.get(where)
         if known is not None:
@@ -202,12 +203,13 @@ class Sizes:
         message = self._message(call, pipeline, node)
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
+        thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
         talk = talk_of(pipeline, call)
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
-            found = counting.total(once + counting.asked(message)), output
-            if drawn is None and self._is_steady(call):
+            found = _lengths(counting.total(once + counting.asked(message)), output, thinking)
+            if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
                 self._steady[where] = found
             return found
         state = self._grown.setdefault((talk.pipeline, talk.who), {}).setdefault(talk, _Grown())
@@ -218,9 +220,9 @@ class Sizes:
         once, asked = self._once(counting, message, shares), counting.asked(message)
         self._asked[call.id] = _Asked(call.pipeline, at, state, counting, once, asked)
         if self._found_again and begins_as(pipeline, call) is not None:
-            return counting.total(asked if goes_on else once + asked), output
+            return _lengths(counting.total(asked if goes_on else once + asked), output, thinking)
         before = state.before(at, once, system=message.system is not None and not shares)
-        return counting.total(before + asked), output
+        return _lengths(counting.total(before + asked), output, thinking)
 
     def _once(self, counting: Counting, message: Message, shares: bool) -> float:
         """Return the tokens that a conversation has once; where its system message is shared, another number too.
@@ -255,7 +257,7 @@ class Sizes:
             if (asked := self._asked.pop(record.call, None)) is not None:
                 asked.answered(record, self._json[record.pipeline, record.node])
             if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
-                said = AnswerLength(record.reply.output_tokens or 0, self._json[record.pipeline, record.node])
+                said = AnswerLength(_answer(record), self._json[record.pipeline, record.node])
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
         elif isinstance(record, JobRecord):
             self._texts.forget(record.pipeline, record.job)
@@ -274,7 +276,7 @@ class Sizes:
         return ended >= turns_of(self._pipelines[number], session, self._seed, self._repeat)
 
     def _longer(self, tokens: int) -> int:
-        return tokens if self._answers == 1 else max(1, round(tokens * self._answers))
+        return tokens if self._answers == 1 or not tokens else max(1, round(tokens * self._answers))
 
     def _is_steady(self, call: Call) -> bool:
         """Tell whether all calls of this node, about this item, are equally long, in every repeat."""
@@ -334,6 +336,15 @@ class Sizes:
 
         sizes = inputs.sizes(name, drawn_by, who)
         return [counting.document(size, partial(text, number)) for number, size in enumerate(sizes)]
+
+
+def _lengths(prompt: int, output: int, thinking: int) -> tuple[int, int] | tuple[int, int, int]:
+    return (prompt, output + thinking, thinking) if thinking else (prompt, output)
+
+
+def _answer(record: CallRecord) -> int:
+    """Return the tokens that others read: what was thought before them is left out."""
+    return (record.reply.output_tokens or 0) - (record.reply.thinking_tokens or 0)
 
 
 def flows(loaded: Loaded, pipeline: Pipeline) -> bool:

@@ -156,7 +156,8 @@ def _never_waiting(
     jobs: list[JobRecord] = []
 
     def serve(call: Call, now_s: float) -> Reply:
-        prompt, output = tokens(call)
+        lengths = tokens(call)
+        prompt, output = lengths[0], lengths[1]
         if loaded.pipelines[call.pipeline].path == "batch":
             batch.append((prompt, output))
         return Reply("ok", now_s, None, now_s + min(call_alone_s(cost, prompt, output) for cost in costs))

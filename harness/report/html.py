@@ -53,6 +53,7 @@ def report_page(
         "kept": True,
         "pipelines": pipelines,
         "streamed": {summary.pipeline for summary in summaries if summary.first_token is not None},
+        "thinking": {summary.pipeline for summary in summaries if summary.first_thought is not None},
         "failed": any(summary.jobs_failed for summary in summaries),
         "shown": shown,
         "kinds": kinds,

@@ -59,6 +59,7 @@ def markdown_report(analysis: Analysis, charts: Sequence[tuple[str, str]] = (), 
         answer=_Raw("\n".join(answer_markdown(run_answer(analysis)))),
         pipelines=pipelines,
         streamed={summary.pipeline for summary in summaries if summary.first_token is not None},
+        thinking={summary.pipeline for summary in summaries if summary.first_thought is not None},
         kinds=[kind for kind in KINDS if any(getattr(s.job_parts, kind.field) for s in summaries)],
         critical_paths=[
             summary.median_path

@@ -151,7 +151,9 @@ def _call(call: CallRecord, ids: _Ids, provider: str, *, answers: bool) -> dict[
     end_s = next(at_s for at_s in ends if at_s is not None)
     parts = (call.node, call.item, call.iteration, call.attempt)
     span = ids.span(call, f"chat {call.model}".strip(), CLIENT, call.ready_s, end_s, parts)
-    first_s = None if reply.first_token_s is None or reply.sent_s is None else reply.first_token_s - reply.sent_s
+    # Thinking comes in chunks too.
+    begins_s = reply.first_token_s if reply.first_thought_s is None else reply.first_thought_s
+    first_s = None if begins_s is None or reply.sent_s is None else begins_s - reply.sent_s
     failed = call.outcome != "ok" and not call.not_needed
     span["attributes"] = _attributes(
         {
@@ -177,9 +179,14 @@ def _call(call: CallRecord, ids: _Ids, provider: str, *, answers: bool) -> dict[
             "slotwise.load_s": reply.load_s,
             "slotwise.prefill_s": reply.prefill_s,
             "slotwise.decode_s": reply.decode_s,
+            "slotwise.thinking_tokens": reply.thinking_tokens,
         }
     )
-    happened = (("slotwise.sent", reply.sent_s), ("slotwise.first_token", reply.first_token_s))
+    happened = (
+        ("slotwise.sent", reply.sent_s),
+        ("slotwise.first_thought", reply.first_thought_s),
+        ("slotwise.first_token", reply.first_token_s),
+    )
     span["events"] = [{"timeUnixNano": ids.ns(at_s), "name": name} for name, at_s in happened if at_s is not None]
     span["status"] = _status("ok" if call.not_needed else call.outcome, reply.error)
     return span

@@ -254,6 +254,7 @@
       ["whole", seconds(call.end_s - call.ready_s)],
       ...(call.prompt_tokens === null ? [] : [["prompt tokens", String(call.prompt_tokens)]]),
       ...(call.output_tokens === null ? [] : [["output tokens", String(call.output_tokens)]]),
+      ...(call.thinking_tokens === null ? [] : [["thinking tokens", String(call.thinking_tokens)]]),
       ...(call.iteration ? [["pass of the loop", String(call.iteration + 1)]] : []),
       ...(call.attempt ? [["attempt", String(call.attempt + 1)]] : []),
     ];

@@ -133,6 +133,8 @@ def _candidates(analysis: Analysis, width: int) -> Group:
         columns.append(_Column(f"{name}:\n{what}", partial(_time, summary.pipeline)))
         if any(_of(candidate, summary.pipeline).first_token for candidate in analysis.candidates):
             columns.append(_Column(f"{name}:\nfirst token", partial(_first_token, summary.pipeline)))
+        if any(_of(candidate, summary.pipeline).first_thought for candidate in analysis.candidates):
+            columns.append(_Column(f"{name}:\nfirst thought", partial(_first_thought, summary.pipeline)))
     columns.append(_Column("all tokens\nper second", lambda c: _rate(c.throughput)))
     if any(summary.jobs_failed for candidate in analysis.candidates for summary in candidate.pipelines):
         columns.append(_Column("failed\njobs", lambda c: Text(str(sum(s.jobs_failed for s in c.pipelines)))))
@@ -227,6 +229,10 @@ def _time(pipeline: str, candidate: CandidateSummary) -> Text:
 
 def _first_token(pipeline: str, candidate: CandidateSummary) -> Text:
     return _estimate(_of(candidate, pipeline).first_token)
+
+
+def _first_thought(pipeline: str, candidate: CandidateSummary) -> Text:
+    return _estimate(_of(candidate, pipeline).first_thought)
 
 
 def _estimate(found: Estimate | None) -> Text:

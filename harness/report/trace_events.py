@@ -140,6 +140,7 @@ def _about(call: CallRecord, trial: str) -> Event:
         "router_wait_s": call.router_wait_s,
         "prompt_tokens": reply.prompt_tokens,
         "output_tokens": reply.output_tokens,
+        "thinking_tokens": reply.thinking_tokens,
         "error": None if reply.error is None else safe_text(reply.error),
     }
     return {key: value for key, value in about.items() if value is not None}

@@ -159,7 +159,7 @@ def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
     """Return a node's attributes: those that every node had always, and what else this one has."""
     always = ("kind", "width", "delay_s", "agent", "model", "timeout_s", "over", "prompt_tokens", "output_tokens")
     plain = {key: value for key, value in node.items() if key in always or value != DEFAULTS[key]}
-    for key in ("delay", "items", "output", "drawn_passes", "run"):
+    for key in ("delay", "items", "output", "thinking", "drawn_passes", "run"):
         if key in plain:
             plain[key] = plain[key]._asdict()
     if "grows" in plain:

@@ -221,26 +221,32 @@ class _Run:
         if progress and not self._told_cached:
             self._told_cached = True
             self._push(Cached(progress["cache"]))
-        choices = chunk.get("choices")
+        choices, timings = chunk.get("choices") or [], chunk.get("timings")
         if choices:
             choice = choices[0]
             delta = choice.get("delta")
             text = delta.get("content") if delta is not None else choice.get("text")
+            thought = delta.get("reasoning_content") if delta else None
+            if text and timings and timings["predicted_n"] <= self._request.thinking_tokens:
+                text, thought = None, text
             if text:
                 if self._request.stream:
                     self._push(text)
                 else:
                     self._texts.append(text)
-            elif delta and (thought := delta.get("reasoning_content")):
+            elif thought:
                 if self._request.stream:
                     self._push(Thought(thought))
                 else:
                     self._thoughts.append(thought)
             self._reason = choice.get("finish_reason") or self._reason
-        timings = chunk.get("timings")
-        if timings:
+        if timings and not self._goes_on(choices):
             self._finish(timings)
         return False
+
+    def _goes_on(self, choices: list[dict[str, Any]]) -> bool:
+        """Tell whether timings are only those so far: they come with every piece where thinking is to be counted."""
+        return self._request.thinking_tokens > 0 and any(not choice.get("finish_reason") for choice in choices)
 
     def _finish(self, timings: dict[str, Any]) -> None:
         if self._thoughts:
@@ -269,6 +275,7 @@ def _body(request: GenerateRequest) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         "ignore_eos": request.ignore_eos,
         "cache_prompt": request.cache_prompt,
+        "timings_per_token": request.thinking_tokens > 0,  # tells how many tokens there are by now
         "return_progress": request.stream and request.cache_prompt,  # tells what was cached before the first token
     }
     if request.messages is None:

@@ -14,7 +14,7 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
-__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "models_at", "normal_url", "only_model"]
+__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "models_at", "normal_url", "only_model", "thinks"]
 
 ASK_S = 10.0
 LOAD_S = 600.0
@@ -126,6 +126,18 @@ def error_text(response: httpx.Response) -> str:
     except (ValueError, KeyError, TypeError):
         text = response.text
     return " ".join(text.split())[:300] or response.reason_phrase
+
+
+async def thinks(server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None) -> bool | None:
+    """Tell whether a model can think before it answers; None where the server does not say."""
+    client = httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False, transport=transport)
+    async with client:
+        try:
+            response = await client.post("/api/show", json={"model": model})
+            able = response.json().get("capabilities") if response.status_code == 200 else None
+        except (httpx.HTTPError, ValueError, AttributeError):
+            return None
+    return "thinking" in able if isinstance(able, list) else None
 
 
 def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:

@@ -23,8 +23,8 @@ from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.compile import noise
-from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece
-from harness.servers.simulated_text import words
+from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
+from harness.servers.simulated_text import said
 from harness.workload.prompts import estimate_tokens
 
 __all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
@@ -167,32 +167,37 @@ class SimulatedEngine:
         self._calls += 1
         begins = _thread(request), _shared(request)
         call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, *begins)
-        text = words(request, output_tokens)
+        thinking = _thinking(request, output_tokens)
+        call.thinking_tokens = thinking
+        text = said(request, output_tokens, thinking)
         slot_s = loop.time()
         first_sent_s = last_sent_s = None
         self._advance(slot_s)
         self._open[call.call] = call
         self._server.submit(call, slot_s)
         self._changed(loop, slot_s)
-        said = 0
+        told = 0
         try:
             while True:
                 call.news.clear()
                 there = call.tokens if call.end_s is None else output_tokens
-                while request.stream and said < there:
-                    if not said:
+                while request.stream and told < there:
+                    if not told:
                         if call.thread is not None:
                             yield Cached(call.cached_tokens)
                         first_sent_s = loop.time()
                     yield next(text)
-                    said += 1
+                    told += 1
                 if call.end_s is not None:
                     break
                 await call.news.wait()
             if output_tokens == REFUSED:
                 raise EngineError(400, self._context.refusal(prompt_tokens))
             if not request.stream:
-                yield "".join(text)
+                pieces = list(text)
+                if thinking:
+                    yield Thought("".join(piece.text for piece in pieces if isinstance(piece, Thought)))
+                yield "".join(piece for piece in pieces if isinstance(piece, str))
             assert call.prompt_s is not None and call.first_token_s is not None
             last_sent_s = loop.time()
             yield Final(
@@ -270,6 +275,13 @@ class SimulatedEngine:
             await call.news.wait()
 
 
+def _thinking(request: GenerateRequest, output_tokens: int) -> int:
+    """Return how many tokens come before the answer: as many as were asked for, or half of all."""
+    if not request.think:
+        return 0
+    return min(request.thinking_tokens or output_tokens // 2, max(0, output_tokens))
+
+
 def _thread(request: GenerateRequest) -> Hashable | None:
     """Return what tells one conversation from others: how it began. None where the cache must not be used.
 
@@ -340,6 +352,6 @@ def _model(config: SimulatedConfig) -> Model:
         parameter_size="",
         quantization="",
         template="{{ messages }}",
-        thinking=False,
+        thinking=True,
         info=shown,
     )

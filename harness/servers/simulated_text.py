@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from harness.core.draws import integer
-from harness.servers.front.engine import GenerateRequest
+from harness.servers.front.engine import GenerateRequest, Thought
 
-__all__ = ["words"]
+__all__ = ["said", "words"]
 
 # Four characters a token, as simulated servers count: a blank and three letters; two before a full stop, four at first.
 THREE = tuple(
@@ -23,13 +23,20 @@ FOUR = tuple("This That Each Many Some Then Here When Once Most Such Both Next".
 SHORTEST, LONGEST = 6, 14  # words in a sentence
 
 
-def words(request: GenerateRequest, tokens: int) -> Iterator[str]:
+def said(request: GenerateRequest, tokens: int, thinking: int) -> Iterator[str | Thought]:
+    """Yield what a request is answered with, `tokens` pieces: first the thinking, then the answer as if without it."""
+    for word in words(request._replace(format=None), thinking, "thinking"):
+        yield Thought(word)
+    yield from words(request, tokens - thinking)
+
+
+def words(request: GenerateRequest, tokens: int, what: str = "text") -> Iterator[str]:
     """Yield the answer to a request, `tokens` words long; what joins them to text is in them.
 
     With a `format` it is one JSON object, for whose brackets the first and the last word make room.
     """
     asked = request.prompt if request.messages is None else str([m["content"] for m in request.messages])
-    draw = Random(integer(1 << 31, request.options["seed"], asked, "text")).random
+    draw = Random(integer(1 << 31, request.options["seed"], asked, what)).random
     left = 0
     for number in range(tokens):
         last = number == tokens - 1

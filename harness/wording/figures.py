@@ -32,6 +32,7 @@ PART_LABELS = {
     "load_s": "load",
     "slot_setup_s": "slot set-up",
     "prefill_s": "prefill",
+    "thinking_s": "thinking",
     "decode_s": "decode",
     "client_s": "client",
     "tool_s": "tool delay",

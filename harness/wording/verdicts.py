@@ -85,6 +85,8 @@ def _numbers(summary: PipelineSummary, path: Path) -> str:
     what = "Reply time" if path == "interactive" else "Pipeline time"
     text = f"{what} of {summary.pipeline}: {estimate_text(summary.time)}"
     if summary.first_token is not None:
+        if summary.first_thought is not None:
+            text += f", first thought after {estimate_text(summary.first_thought)}"
         text += f", first token after {estimate_text(summary.first_token)}"
     if summary.p95_s is not None:
         over = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"

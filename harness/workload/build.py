@@ -112,6 +112,7 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
         items=node["items"],
         delay=node["delay"],
         output_tokens=node["output"],
+        thinking=node["thinking"],
         retries=node["retries"],
         backoff_s=node["backoff_s"],
         priority=node["priority"],

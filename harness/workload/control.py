@@ -20,7 +20,7 @@ _BOUNDED = ("fixed", "uniform", "empirical")  # their words name the most
 
 
 def control_of(graph: nx.DiGraph, loaded: Loaded) -> tuple[tuple[str, str], ...]:
-    """Return (branch, loop, list, need, grows, sizes, retry, reply or first; words) for all that a graph has."""
+    """Return (branch, loop, list, need, grows, sizes, think, retry, reply or first; words) of a graph."""
     return tuple(line for name in graph for line in _of(graph, name, loaded))
 
 
@@ -52,6 +52,11 @@ def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str
         yield "sizes", f"{name}: {size_words(node['delay'], 's')}, {seconds(node['delay_s'])} on average"
     if node["output"] is not None:
         yield "sizes", f"{name}: {size_words(node['output'])} output tokens, {node['output_tokens']} on average"
+    if node["thinking"] is not None:
+        tokens = count(node["thinking_tokens"], "token")
+        varied = "" if node["thinking"].kind == "fixed" else f": {size_words(node['thinking'])}"
+        about = f"{tokens}{' on average' if varied else ''} before the answer, which nobody sees{varied}"
+        yield "think", f"{name}: {about}"
     if node["retries"]:
         wait = f", the first {seconds(node['backoff_s'])} after a failure" if node["backoff_s"] else ""
         yield "retry", f"{name}: {count(node['retries'], 'more attempt')}{wait}"

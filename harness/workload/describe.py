@@ -14,7 +14,15 @@ from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
 from harness.workload.scenarios import Scenario, scenarios, waits_for
-from harness.workload.traffic import arrivals_in_words, history_tokens, jobs_at_once, needed_tokens, too_long
+from harness.workload.thinking import thinking_hints
+from harness.workload.traffic import (
+    arrivals_in_words,
+    generated_tokens,
+    history_tokens,
+    jobs_at_once,
+    needed_tokens,
+    too_long,
+)
 
 __all__ = ["Description", "LengthRange", "PipelineFacts", "Work", "describe", "max_weight_antichain", "span_of"]
 
@@ -22,7 +30,7 @@ MAX_LOOKED_AT = 64  # ways that a job can go, for its width
 
 
 class Work(NamedTuple):
-    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits.
+    """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits with thinking.
 
     Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
     (`need`, `enough`) are counted in full.
@@ -63,7 +71,8 @@ class PipelineFacts(NamedTuple):
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
-    control: tuple[tuple[str, str], ...] = ()  # what decides: (branch, loop, list, need, grows, tool, ...; words)
+    # what decides: (branch, loop, list, need, grows, sizes, think, retry, reply or first; words)
+    control: tuple[tuple[str, str], ...] = ()
 
 
 class Description(NamedTuple):
@@ -108,7 +117,8 @@ def _facts(loaded: Loaded, pipeline: Pipeline) -> PipelineFacts:
 def _varies(node: Mapping[str, Any]) -> bool:
     until = node.get("kind") == "until" and node.get("max_iterations", 1) > 1
     loop = until and (node.get("end_share", 0) > 0 or node.get("drawn_passes") is not None)
-    return loop or any(node.get(key) is not None for key in ("items", "output", "delay"))
+    thinks = node.get("thinking") is not None and node["thinking"].kind != "fixed"
+    return loop or thinks or any(node.get(key) is not None for key in ("items", "output", "delay"))
 
 
 def _tidy(value: float) -> Any:
@@ -125,7 +135,7 @@ def work_of(ways: Sequence[Scenario], pipeline: Pipeline) -> Work:
                 made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
                 calls += made
                 prompt += made * (node["prompt_tokens"] + history_tokens(pipeline, node))
-                output += made * node["output_tokens"]
+                output += made * generated_tokens(node)
     return Work(_tidy(calls), round(prompt), round(output))
 
 
@@ -175,7 +185,7 @@ def span_of(graph: nx.DiGraph) -> LengthRange:
     def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
         prompt_tokens = node["prompt_tokens"] + node.get("grown_tokens", 0.0)
-        figures = node["output_tokens"], prompt_tokens, node["delay_s"], int(node["kind"] == "agent")
+        figures = generated_tokens(node), prompt_tokens, node["delay_s"], int(node["kind"] == "agent")
         passes = node.get("passes", 1.0)
         return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 
@@ -273,6 +283,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
+    hints += thinking_hints(loaded)
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     machines = started_on(loaded.servers)

@@ -39,6 +39,8 @@ DEFAULTS: Mapping[str, Any] = {
     "system_tokens": 0,  # of these, the ones that a conversation has once and not in every turn
     "output_tokens": 0,  # of one call, the mean
     "output": None,  # its distribution, where it varies
+    "thinking_tokens": 0,  # of one call, before its answer and not in these; the mean
+    "thinking": None,  # their distribution; None: it does not think
     "need": None,
     "enough": None,
     "losers": "cancel",
@@ -273,6 +275,9 @@ class _Inliner:
             attributes |= {"agent": resolved.name, "model": resolved.spec.model or ""}
             attributes["output_tokens"] = max(1, round(output.mean))
             attributes["output"] = None if is_fixed(resolved.spec.output_tokens) else output
+            if resolved.spec.thinking_tokens is not None:
+                thinking = distribution(resolved.spec.thinking_tokens, whole=True)
+                attributes |= {"thinking": thinking, "thinking_tokens": max(1, round(thinking.mean))}
         if spec.retry is not None:
             attributes |= {"retries": spec.retry.times, "backoff_s": spec.retry.backoff_s}
         if spec.items is not None:

@@ -14,7 +14,7 @@ from harness.workload.load import Loaded
 from harness.workload.prompts import estimate_tokens, prompt_tokens
 from harness.workload.schema import SyntheticInput
 from harness.workload.schema.sizes import distribution
-from harness.workload.traffic import needed_tokens
+from harness.workload.traffic import generated_tokens, needed_tokens
 
 __all__ = ["Longest", "longest", "needs_of"]
 
@@ -41,8 +41,9 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
         output = node["output"]
         width, tokens = node["width"], node["output_tokens"] if output is None else round(output.largest)
         grows = node["grows"] and node["grows"]._replace(by=fixed(node["grows"].by.largest))
-        most = {"output": None, "output_tokens": tokens, "mean_width": width, "grows": grows}
-        graph.add_node(name, **{**node, **most})
+        thinking = 0 if node["thinking"] is None else round(node["thinking"].largest)
+        sizes = {"output": None, "output_tokens": tokens, "thinking_tokens": thinking}
+        graph.add_node(name, **{**node, **sizes, "mean_width": width, "grows": grows})
         again = node["grows"] is not None and (node["run"].mean != node["run"].most or node["grows"].by.kind != "fixed")
         if output is not None or node["mean_width"] != width or again:
             varying.add(name)
@@ -52,6 +53,10 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
     drawn = {name for name, spec in loaded.workload.inputs.items() if varies(spec)}
     vary, endless = frozenset(varying), frozenset(unbounded)  # their answers; made-up text always has a bound
     for name, node in loaded.graphs[pipeline].nodes(data=True):
+        if node["thinking"] is not None and node["thinking"].kind != "fixed":  # nobody else reads it
+            varying.add(name)
+            if node["thinking"].highest is None:
+                unbounded.add(name)
         key = pipeline, name
         if key not in loaded.prompts:
             continue
@@ -83,9 +88,9 @@ def needs_of(loaded: Loaded) -> tuple[CallNeed, ...]:
         most = longest(loaded, pipeline.name)
         for name, node in most.graph.nodes(data=True):
             if node["kind"] == "agent":
-                answer = int(node["output_tokens"])
-                prompt = needed_tokens(pipeline, node) - answer
-                found.append(CallNeed(pipeline.name, name, prompt, answer, most.how_sure(name)))
+                generated = generated_tokens(node)
+                prompt = needed_tokens(pipeline, node) - generated
+                found.append(CallNeed(pipeline.name, name, prompt, generated, most.how_sure(name)))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from harness.core.records import CallRecord, JobRecord
+from harness.core.records import CallRecord, JobRecord, Reply
 from harness.workload.inline import Inlined
 from harness.workload.mistakes import Mistakes
 from harness.workload.scenarios import scenarios
@@ -33,7 +33,20 @@ class Replies(NamedTuple):
     def first_token_s(self, job: JobRecord, calls: Iterable[CallRecord]) -> float | None:
         """Return when the first token of a job's reply came; None where its calls were not streamed.
 
-        Of a node with `answers` it is that of its last call, which is the reply; of last nodes the earliest.
+        Thinking is not shown, so it is a token of the answer.
+        """
+        first = self.first(job, calls)
+        return None if first is None else first.first_token_s
+
+    def first_thought_s(self, job: JobRecord, calls: Iterable[CallRecord]) -> float | None:
+        """Return when the thinking before that token began; None where there was none."""
+        first = self.first(job, calls)
+        return None if first is None else first.first_thought_s
+
+    def first(self, job: JobRecord, calls: Iterable[CallRecord]) -> Reply | None:
+        """Return the reply to the call whose first token is that of a job's reply; None where none was streamed.
+
+        Of a node with `answers` it is its last call, which is the reply; of last nodes the earliest to begin.
         """
         nodes = self.nodes(job)
         seen = [
@@ -42,8 +55,8 @@ class Replies(NamedTuple):
             if call.node in nodes and call.outcome == "ok" and call.reply.first_token_s is not None
         ]
         if job.replied_s is not None and seen:
-            return max(seen, key=lambda reply: reply.end_s or 0.0).first_token_s
-        return min((reply.first_token_s for reply in seen if reply.first_token_s is not None), default=None)
+            return max(seen, key=lambda reply: reply.end_s or 0.0)
+        return min(seen, key=lambda reply: reply.first_token_s or 0.0, default=None)
 
 
 def replies_of(graph: nx.DiGraph[str]) -> Replies:

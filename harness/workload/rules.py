@@ -65,7 +65,8 @@ def holds(rule: Rule, text: str) -> bool:
         case FirstWord(first_word=word):
             return _first_word(text) == word.strip(_PUNCTUATION).casefold()
         case JsonIs(json_=path, is_=expected):
-            return _same(_at(path, json_value(text)), expected)
+            found = _at(path, json_value(text))
+            return found is not _NOTHING if expected is None else _same(found, expected)
         case Otherwise():
             return True
 
@@ -158,6 +159,8 @@ def rule_words(rule: Rule) -> str:
             return f"matches {pattern}"
         case FirstWord(first_word=word):
             return f"begins with {word}"
+        case JsonIs(json_=path, is_=None):
+            return f"has {path}"
         case JsonIs(json_=path, is_=value):
             number = f"{value:g}" if isinstance(value, float) else value
             return f"{path} is {str(value).lower() if isinstance(value, bool) else number}"

@@ -12,6 +12,7 @@ from harness.workload.estimate import pass_tokens
 
 __all__ = [
     "arrivals_in_words",
+    "generated_tokens",
     "history_tokens",
     "jobs_at_once",
     "most_turns",
@@ -70,7 +71,7 @@ def most_turns(pipeline: Pipeline) -> int:
 def needed_tokens(pipeline: Pipeline, node: Mapping[str, Any]) -> int:
     """Return the context that one call needs, of a conversation in the last pass of its last turn; an estimate."""
     before = (most_turns(pipeline) - 1) * _grows(node) + _passes_before(node) * _grows_by(node)
-    return int(node["prompt_tokens"] + before + node["output_tokens"])
+    return int(node["prompt_tokens"] + before) + generated_tokens(node)
 
 
 def _passes_before(node: Mapping[str, Any]) -> int:
@@ -81,6 +82,11 @@ def _passes_before(node: Mapping[str, Any]) -> int:
 def _grows_by(node: Mapping[str, Any]) -> int:
     """Return by how much of its context a conversation grows in a pass, the chat template included."""
     return int(pass_tokens(node)) + TURN_TEMPLATE_TOKENS
+
+
+def generated_tokens(node: Mapping[str, Any]) -> int:
+    """Return how many tokens one call generates: thinking, which no later prompt has, and the answer."""
+    return int(node["output_tokens"] + node.get("thinking_tokens", 0))
 
 
 def _grows(node: Mapping[str, Any]) -> int:
@@ -97,7 +103,7 @@ def too_long(
     `about` is how sure its tokens are.
     """
     where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
-    enough = enough_tokens(needed - node["output_tokens"], node["output_tokens"])
+    enough = enough_tokens(needed - generated_tokens(node), generated_tokens(node))
     if turns == 1 and _passes_before(node):
         passes = _passes_before(node) + 1
         fits = passes - -(-(needed - context_tokens) // _grows_by(node))

@@ -101,3 +101,24 @@ def test_sums_and_means_go_kind_by_kind() -> None:
     assert add_parts(both) == Parts(decode_s=4.0, load_s=0.5)
     assert mean_parts(both) == Parts(decode_s=2.0, load_s=0.25)
     assert mean_parts([]) == Parts()
+
+
+@pytest.mark.parametrize(
+    ("told", "thinking_s"),
+    [
+        ({"first_thought_s": 1.0, "first_token_s": 1.75, "thinking_tokens": 9}, 0.75),  # as it was seen
+        ({"first_thought_s": 1.0, "first_token_s": None, "thinking_tokens": 33}, 1.0),  # it never came to an answer
+        ({"first_thought_s": 1.0, "first_token_s": 9.0}, 1.0),  # never more than there was
+        ({"thinking_tokens": 8}, 0.25),  # a quarter of the 32 tokens after the first
+        ({"thinking_tokens": 33}, 1.0),
+        ({}, 0.0),
+    ],
+)
+def test_thinking_is_a_part_of_its_own(told: dict[str, Any], thinking_s: float) -> None:
+    record = call(**EVERYTHING)
+    split = split_call(record._replace(reply=record.reply._replace(**told)), None)
+    whole = split_call(record, None)
+    assert split is not None and whole is not None
+    assert (split.parts.thinking_s, split.parts.decode_s) == (thinking_s, 1.0 - thinking_s)
+    assert split.parts.generating_s == 1.0
+    assert split.parts.total_s == whole.parts.total_s

@@ -21,6 +21,7 @@ class Given(NamedTuple):
     cancel_s: float | None = None
     thread: int | None = None  # whose prompt its own goes on with
     shared: tuple[str, int] | None = None  # of a call with a thread: what others begin with too, and its tokens
+    thinking_tokens: int = 0  # of its output, before the answer
 
 
 class Seen(NamedTuple):
@@ -31,6 +32,7 @@ class Seen(NamedTuple):
     end_s: float | None
     cancelled: bool
     cached_tokens: int = 0
+    answer_s: float | None = None  # of a call that thinks
 
 
 class _Slot:
@@ -42,6 +44,7 @@ class _Slot:
         self.prompt_s: float | None = None
         self.first_token_s: float | None = None
         self.cached_tokens = 0
+        self.answer_s: float | None = None
 
 
 class _Left(NamedTuple):
@@ -181,7 +184,7 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
     states = {i: _Slot(i) for i in range(len(calls))}
     left = [_Left() for _ in slots]
     unsaved: dict[int, int] = {}
-    saved: list[tuple[int | None, int]] = []
+    saved: list[tuple[int | None, int, int]] = []  # thread, tokens, those that its next turn can find
     threads = any(call.thread is not None for call in calls)
     given_up: list[int] = []
     now_s = 0.0
@@ -197,18 +200,20 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 given_up.append(number)
 
     def leave(index: int, number: int, tokens: int) -> None:
-        left[index] = _Left(calls[number].thread, tokens, now_s, calls[number].shared, states[number].prompt_done)
+        # A turn that thought is found again up to there: the next one's prompt has the answer alone.
+        known = min(tokens, calls[number].prompt_tokens) if calls[number].thinking_tokens else tokens
+        left[index] = _Left(calls[number].thread, known, now_s, calls[number].shared, states[number].prompt_done)
         slots[index] = None
         if costs.ram_cache is not None and tokens:
             unsaved[index] = tokens
 
-    def drop(thread: int | None) -> int:
+    def drop(thread: int | None) -> tuple[int, int]:
         """Take what is saved of a thread out."""
         for entry in saved:
             if thread is not None and entry[0] == thread:
                 saved.remove(entry)
-                return entry[1]
-        return 0
+                return entry[1:]
+        return 0, 0
 
     def save(taken: int) -> float:
         cache = costs.ram_cache
@@ -218,11 +223,11 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
             tokens = unsaved[index]
             took_s += cache.save_s + cache.s_per_token * tokens
             drop(left[index].thread)
-            saved.append((left[index].thread, tokens))
+            saved.append((left[index].thread, tokens, left[index].tokens))
             if costs.passes is not None and costs.passes.unified and left[index].thread is not None:
                 left[index] = left[index]._replace(thread=None)
         unsaved.clear()
-        while sum(tokens for _, tokens in saved) > cache.tokens:
+        while sum(tokens for _, tokens, _ in saved) > cache.tokens:
             saved.pop(0)
         return took_s
 
@@ -230,7 +235,9 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
         for index, taken in enumerate(slots):
             if taken is not None and taken in given_up:
                 state = states[taken]
-                seen[taken] = Seen(state.prompt_s, state.first_token_s, now_s, True, state.cached_tokens)
+                seen[taken] = Seen(
+                    state.prompt_s, state.first_token_s, now_s, True, state.cached_tokens, state.answer_s
+                )
                 leave(index, taken, state.prompt_done + max(0, state.generated - 1))
         given_up.clear()
 
@@ -252,9 +259,9 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 if 10 * held > calls[number].prompt_tokens and 2 * held >= unsaved.get(index, held):
                     unsaved.pop(index, None)
                 wait_s = save(index)
-                if not held and (tokens := drop(calls[number].thread)):
-                    wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * tokens
-                    state.cached_tokens = min(tokens, calls[number].prompt_tokens - 1)
+                if not held and (entry := drop(calls[number].thread))[0]:
+                    wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * entry[0]
+                    state.cached_tokens = min(entry[1], calls[number].prompt_tokens - 1)
             state.prompt_done = state.cached_tokens
             state.prompt_left = calls[number].prompt_tokens - state.prompt_done
             if wait_s:
@@ -298,6 +305,8 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
 
         for _, number in generating:
             states[number].generated += 1
+            if calls[number].thinking_tokens and states[number].generated == calls[number].thinking_tokens + 1:
+                states[number].answer_s = now_s
         for _, number, tokens in pieces:
             states[number].prompt_left -= tokens
             states[number].prompt_done += tokens
@@ -307,7 +316,9 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
         for index, number in busy:
             if states[number].generated == calls[number].output_tokens:
                 state = states[number]
-                seen[number] = Seen(state.prompt_s, state.first_token_s, now_s, False, state.cached_tokens)
+                seen[number] = Seen(
+                    state.prompt_s, state.first_token_s, now_s, False, state.cached_tokens, state.answer_s
+                )
                 leave(index, number, state.prompt_done + state.generated - 1)
     return [seen[i] for i in range(len(calls))]
 
@@ -329,6 +340,8 @@ def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
         else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread, shared=call.shared)
         for i, call in enumerate(calls)
     ]
+    for request, call in zip(requests, calls, strict=True):
+        request.thinking_tokens = call.thinking_tokens
     events = [(call.at_s, 0, i) for i, call in enumerate(calls)]
     events += [(call.cancel_s, 1, i) for i, call in enumerate(calls) if call.cancel_s is not None]
     events.sort()
@@ -343,4 +356,4 @@ def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
                 model.submit(requests[number], now_s)
             elif requests[number].end_s is None:
                 model.cancel(requests[number], now_s)
-    return [Seen(r.prompt_s, r.first_token_s, r.end_s, r.cancelled, r.cached_tokens) for r in requests]
+    return [Seen(r.prompt_s, r.first_token_s, r.end_s, r.cancelled, r.cached_tokens, r.answer_s) for r in requests]

@@ -152,6 +152,8 @@ class _Writer:
             agent["system"] = f"Be brief. {' '.join(slots[:1])}"
         if self.one_in(6):
             agent["format"] = "json"
+        if self.one_in(4):
+            agent |= {"think": True, "thinking_tokens": self.pick(TOKENS)}
         return agent
 
     def repeat(self, passes: int, name: str | None) -> dict[str, Any]:

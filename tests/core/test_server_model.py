@@ -38,7 +38,9 @@ def calls(draw: st.DrawFn, times: st.SearchStrategy[float]) -> list[Given]:
         at_s = draw(times)
         cancel_s = draw(st.sampled_from([None, None, None, 0.0, 0.125, 1.0]))
         given_up_s = None if cancel_s is None else at_s + cancel_s
-        made.append(Given(at_s, draw(st.integers(1, 40)), draw(st.integers(1, 60)), given_up_s))
+        thinking = draw(st.sampled_from([0, 0, 1, 7, 30]))
+        prompt, output = draw(st.integers(1, 40)), draw(st.integers(1, 60))
+        made.append(Given(at_s, prompt, output, given_up_s, thinking_tokens=thinking))
     return made
 
 
@@ -123,6 +125,22 @@ COSTS = StepCosts(decode_s=(0.0, 1.0, 1.5), prefill=((1, 0.25),), batch_tokens=8
 def test_a_call_alone() -> None:
     """Four prompt tokens take a second; then the first token is there, and two more follow."""
     assert by_model(ServerModel(COSTS), [Given(2.0, 4, 3)]) == [Seen(2.0, 3.0, 5.0, False)]
+
+
+def test_an_answer_begins_after_the_thinking_in_the_middle_of_a_segment() -> None:
+    """Prompt 1 s, then a token a second: the fourth of five tokens is the first one of the answer."""
+    (seen,) = by_model(ServerModel(COSTS), [Given(0.0, 4, 5, thinking_tokens=3)])
+    assert seen == Seen(0.0, 1.0, 5.0, False, 0, 4.0)
+    (cut,) = by_model(ServerModel(COSTS), [Given(0.0, 4, 5, thinking_tokens=5)])
+    assert cut == Seen(0.0, 1.0, 5.0, False, 0, None)
+
+
+def test_a_turn_that_thought_is_found_up_to_its_thinking() -> None:
+    """The second prompt has the first one and its answer, and not what was thought between: 20 tokens are found."""
+    costs = COSTS._replace(batch_tokens=64)
+    talk = [Given(0.0, 20, 10, None, 1, thinking_tokens=4), Given(60.0, 40, 1, None, 1)]
+    assert by_model(ServerModel(costs), talk)[1].cached_tokens == 20
+    assert by_model(ServerModel(costs), [talk[0]._replace(thinking_tokens=0), talk[1]])[1].cached_tokens == 29
 
 
 def test_a_prompt_that_is_pushed_out_of_a_step_has_not_begun_in_it() -> None:

@@ -13,7 +13,7 @@ from conftest import VirtualLoop
 from fake_ollama import FakeOllama
 
 from harness.core.records import ChatRequest, Reply
-from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, Chat
+from harness.drivers.chat import CACHED_HEADER, QUEUE_HEADER, THINKING_HEADER, Chat
 
 REQUEST = ChatRequest("be brief", "hello", {"num_predict": 2, "num_ctx": 512}, stream=False)
 STREAMED = REQUEST._replace(stream=True)
@@ -147,3 +147,66 @@ def test_cancelling_a_call_closes_the_stream(run_virtual: Run) -> None:
 
     run_virtual(main)
     assert closed == [True]
+
+
+def _thought(*pieces: tuple[str, str], **fields: Any) -> bytes:
+    """A stream of (thinking, content), and its last line."""
+    lines = [
+        {"model": "m", "message": {"role": "assistant", "content": content, "thinking": thinking}}
+        for thinking, content in pieces
+    ]
+    done = {"done": True, "done_reason": "length"} | fields
+    return b"".join(
+        json.dumps(line).encode() + b"\n"
+        for line in [*lines, {"model": "m", "message": {"role": "assistant", "content": ""}, **done}]
+    )
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fields", "expected"),
+    [
+        # two pieces of thinking and its two marks, which no piece shows; three of the answer
+        ([("a", ""), ("b", ""), ("", "x"), ("", "y"), ("", "z")], {"eval_count": 7}, 4),
+        # the same, and the token that ends the answer
+        ([("a", ""), ("b", ""), ("", "x"), ("", "y")], {"eval_count": 7, "done_reason": "stop"}, 4),
+        # a piece of the answer must have been several tokens
+        ([("a", ""), ("", "x")], {"eval_count": 90}, None),
+        ([("a", ""), ("", "x"), ("", "y")], {"eval_count": 2}, None),
+        ([("", "x"), ("", "y")], {"eval_count": 2}, None),  # it did not think
+        ([("a", ""), ("b", "")], {"eval_count": 3}, 3),  # it never came to an answer
+        ([("a", ""), ("", "x")], {}, None),
+    ],
+)
+def test_pieces_tell_thinking_from_the_answer(
+    run_virtual: Run, pieces: list[tuple[str, str]], fields: dict[str, Any], expected: int | None
+) -> None:
+    async def main(loop: VirtualLoop) -> tuple[Reply, str]:
+        chat = Chat("http://fake:1", "m", loop.time, transport=_answer(200, _thought(*pieces, **fields)))
+        return await chat.ask(STREAMED._replace(think=True))
+
+    reply, text = run_virtual(main)
+    assert reply.outcome == "ok"
+    assert reply.thinking_tokens == expected
+    assert text == "".join(content for _, content in pieces)
+    assert (reply.first_thought_s is None) == (not pieces[0][0])
+    assert (reply.first_token_s is None) == (not text)
+
+
+@pytest.mark.parametrize("think", [False, True, "high"])
+def test_what_is_asked_is_sent_as_think_and_our_own_front_is_believed(run_virtual: Run, think: bool | str) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        body = _final(done=True, done_reason="length", eval_count=5)
+        return httpx.Response(200, content=body, headers={THINKING_HEADER: "9"} if think else {})
+
+    async def main(loop: VirtualLoop) -> Reply:
+        chat = Chat("http://fake:1", "m", loop.time, transport=httpx.MockTransport(answer))
+        reply, text = await chat.ask(REQUEST._replace(think=think))
+        assert text == "hi"
+        return reply
+
+    reply = run_virtual(main)
+    assert asked[0]["think"] == think
+    assert reply.thinking_tokens == (5 if think else None)  # never more than there were

@@ -71,7 +71,7 @@ def load(folder: Path, old: str = "", new: str = "") -> Loaded:
     return load_workload(folder / "lengths.yaml")
 
 
-def lengths(loaded: Loaded, profile: Profile | None) -> dict[tuple[str, int], tuple[int, int]]:
+def lengths(loaded: Loaded, profile: Profile | None) -> dict[tuple[str, int], tuple[int, ...]]:
     tokens = forecast(loaded, profile.text if profile else None)("window", 3)
     nodes = loaded.pipelines[0].graph.nodes
     return {

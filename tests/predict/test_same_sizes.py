@@ -28,9 +28,13 @@ SHIPPED = sorted(ROOT.glob("workloads/*.yaml"))
 RunVirtual = Callable[[Callable[[Any], Any]], Any]
 
 
-def sizes(calls: list[CallRecord]) -> dict[tuple[str, int, str, int, int], tuple[int | None, int | None]]:
+def sizes(calls: list[CallRecord]) -> dict[tuple[str, int, str, int, int], tuple[int | None, ...]]:
     return {
-        (c.pipeline, c.job, c.node, c.item, c.iteration): (c.reply.prompt_tokens, c.reply.output_tokens)
+        (c.pipeline, c.job, c.node, c.item, c.iteration): (
+            c.reply.prompt_tokens,
+            c.reply.output_tokens,
+            c.reply.thinking_tokens,
+        )
         for c in calls
         if c.outcome == "ok"
     }

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
+from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, THINKING_HEADER, create_app
 from harness.servers.front.canned import CannedEngine
 
 Serve = Callable[[Starlette], AbstractAsyncContextManager[str]]
@@ -306,6 +306,31 @@ def test_error_bodies(path: str, body: Any, status: int, message: str) -> None:
 
 def test_think_false_is_always_accepted() -> None:
     assert ask(CannedEngine(), "/api/chat", chat(think=False)).status_code == 200
+
+
+def test_first_tokens_can_take_the_place_of_thinking() -> None:
+    """Only where the request says how many, with `think`, and without a format."""
+    options = {"num_predict": 3, "thinking_tokens": 2}
+    response = ask(CannedEngine(), "/api/chat", chat(think="high", options=options))
+    assert response.headers[THINKING_HEADER] == "2"
+    assert response.json()["message"] == {"role": "assistant", "content": " sun", "thinking": " sea salt"}
+    streamed = ask(CannedEngine(), "/api/chat", chat(think=True, stream=True, options=options))
+    messages = [json.loads(line)["message"] for line in streamed.text.splitlines()]
+    assert [message.get("thinking") for message in messages] == [" sea", " salt", None, None]
+    assert [message["content"] for message in messages] == ["", "", " sun", ""]
+    engine = CannedEngine()
+    plain = ask(engine, "/api/chat", chat(options=options))
+    assert THINKING_HEADER not in plain.headers and engine.requests[0].thinking_tokens == 0
+    refused = ask(CannedEngine(), "/api/chat", chat(think=True, options=options, format="json"))
+    assert refused.status_code == 400 and "cannot be combined with format" in refused.json()["error"]
+
+
+def test_a_model_that_thinks_decides_itself_how_long() -> None:
+    engine = CannedEngine()
+    engine.model = engine.model._replace(thinking=True)
+    response = ask(engine, "/api/chat", chat(think=True, options={"num_predict": 3, "thinking_tokens": 2}))
+    assert THINKING_HEADER not in response.headers
+    assert (engine.requests[0].think, engine.requests[0].thinking_tokens) == (True, 0)
 
 
 def test_wrong_method_and_unknown_path() -> None:

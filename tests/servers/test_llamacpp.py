@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import SlotwiseError
 from harness.servers import models
-from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER
+from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, THINKING_HEADER
 from harness.servers.launch import launched
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer
@@ -115,6 +115,33 @@ def test_one_server_many_questions(model: str) -> None:
                 body = reply.json()
                 busy = sum(body[key] for key in parts) + int(reply.headers[QUEUE_HEADER])
                 assert body["total_duration"] >= busy
+
+    asyncio.run(steps())
+
+
+def test_first_tokens_take_the_place_of_thinking(model: str) -> None:
+    """Exactly as many as were asked for, in both forms, also where a character is several tokens; then the answer."""
+
+    async def steps() -> None:
+        async with engine(model, 1) as (_, ask):
+            exactly = {"num_predict": 16, "ignore_eos": True}
+            plain = (await ask("Repeat: 日本語日本語", options=exactly)).json()["message"]
+            options = exactly | {"thinking_tokens": 5}
+            for path in ("/api/chat", "/api/generate"):
+                refused = await ask("Hi", path=path, think=True)
+                assert (refused.status_code, refused.json()["error"]) == (400, f'"{model}" does not support thinking')
+            whole = await ask("Repeat: 日本語日本語", think=True, options=options)
+            said = whole.json()["message"]
+            assert said["thinking"] + said["content"] == plain["content"] and said["thinking"] and said["content"]
+            assert whole.json()["eval_count"] == 16 and whole.headers[THINKING_HEADER] == "5"
+            streamed = await ask("Repeat: 日本語日本語", think=True, stream=True, options=options)
+            lines = [json.loads(line) for line in streamed.text.splitlines()]
+            assert "".join(line["message"].get("thinking", "") for line in lines) == said["thinking"]
+            assert "".join(line["message"]["content"] for line in lines) == said["content"]
+            assert (lines[-1]["done_reason"], lines[-1]["eval_count"]) == ("length", 16)
+            # without a chat template
+            raw = (await ask("The sea", path="/api/generate", raw=True, think=True, options=options)).json()
+            assert raw["thinking"] and raw["response"] and raw["eval_count"] == 16
 
     asyncio.run(steps())
 

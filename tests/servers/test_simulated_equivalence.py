@@ -60,12 +60,15 @@ PIPELINES = (
 )
 
 
-def tokens(call: Call) -> tuple[int, int]:
-    """Few different lengths, so that ties are common; one of the answers is one token."""
+def tokens(call: Call) -> tuple[int, int] | tuple[int, int, int]:
+    """Few different lengths, so that ties are common; one of the answers is one token, and some calls think before."""
     key = (7, call.pipeline, call.job, call.node, call.item)
+    thinking = 3 * (integer(4, *key, "thinking") == 0)
     if call.session >= 0:
-        return 8 + 24 * (call.job % 3) + 4 * integer(2, *key, "prompt"), 4
-    return 4 + 4 * integer(8, *key, "prompt"), 1 + 3 * integer(5, *key, "output")
+        prompt, output = 8 + 24 * (call.job % 3) + 4 * integer(2, *key, "prompt"), 4
+    else:
+        prompt, output = 4 + 4 * integer(8, *key, "prompt"), 1 + 3 * integer(5, *key, "output")
+    return (prompt, output + thinking, thinking) if thinking else (prompt, output)
 
 
 def thread(call: Call) -> str | None:
@@ -105,12 +108,14 @@ async def live(
         chats.append(Chat("http://front:80", "sim", loop.time, transport=AppTransport(app)))
 
     async def send(call: Call) -> Reply:
-        prompt_tokens, output_tokens = tokens(call)
+        prompt_tokens, output_tokens, thinking = (*tokens(call), 0)[:3]
         options = {"seed": call.id, "num_predict": output_tokens, "prompt_tokens": prompt_tokens}
         options["cache_prompt"] = call.session >= 0
-        request = ChatRequest(None, thread(call) or "hello", options, stream=True)
+        if thinking:
+            options["thinking_tokens"] = thinking
+        request = ChatRequest(None, thread(call) or "hello", options, stream=True, think=thinking > 0)
         reply, text = await chats[call.queue].ask(request)
-        assert reply.outcome != "ok" or len(text.split()) == output_tokens
+        assert reply.outcome != "ok" or len(text.split()) == output_tokens - thinking
         return reply
 
     driven = Engine(PIPELINES[: len(plan.placement)], plan, origin="emulated", timeout_s=timeout_s)

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.events import BranchDecision
-from harness.workload.rules import MAX_CHARS, Decisions, holds, json_list, json_value, shown, what_it_says
+from harness.workload.rules import (
+    MAX_CHARS,
+    Decisions,
+    holds,
+    json_list,
+    json_value,
+    rule_words,
+    shown,
+    what_it_says,
+)
 from harness.workload.schema import FirstWord, JsonIs, Otherwise, Regex, Rule
 
 
@@ -113,3 +122,20 @@ def test_an_answer_that_says_nothing() -> None:
     assert what_it_says("n", Decisions({}, None, 1), '["a", "b"]') == BranchDecision(
         error='node "n": expected a list of at most 1 items, found 2; found: "["a", "b"]"'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"address": {"city": "York"}}', True),
+        ('Here it is: {"address": {"city": null}}', True),  # it stands there, whatever it is
+        ('{"address": {}}', False),
+        ('{"address": {"city": "Yo', False),
+        ("York", False),
+        ("", False),
+    ],
+)
+def test_a_path_without_a_value_asks_for_any(text: str, expected: bool) -> None:
+    rule = JsonIs.model_validate({"json": "address.city"})
+    assert holds(rule, text) is expected
+    assert rule_words(rule) == "has address.city"

@@ -3,7 +3,8 @@
 Timings are taken on one monotonic clock. `total_duration` runs from the entry of the handler to the engine's
 last event, `load_duration` up to the moment the call joins the queue for a slot. The wait in that queue has
 no field of its own (as on Ollama), but here the response header `x-slotwise-queue-ns` tells it, as
-`x-slotwise-cached-tokens` tells how much of the prompt was found in the cache.
+`x-slotwise-cached-tokens` tells how much of the prompt was found in the cache, and `x-slotwise-thinking-tokens` how
+many of the tokens come before the answer, where the request says how many these are to be.
 
 Keep-alive: the engine's memory is never freed while the server runs. `keep_alive` moves `expires_at` in
 /api/ps, and a model that has expired (or was sent away with 0) is no longer listed there until the next call,
@@ -31,10 +32,11 @@ from harness.servers.front.reply import FrontReply, details, error_line, listing
 from harness.servers.front.request import ApiError, FrontRequest, parse_chat, parse_generate, parse_json, same_model
 from harness.servers.front.slots import Slots
 
-__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "create_app"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "create_app"]
 
 QUEUE_HEADER = "x-slotwise-queue-ns"
 CACHED_HEADER = "x-slotwise-cached-tokens"  # prompt tokens found in the cache
+THINKING_HEADER = "x-slotwise-thinking-tokens"  # tokens before the answer
 OLLAMA_VERSION = "0.33.0"  # the version of the protocol; some clients refuse servers that look old
 BODY_BYTES_MAX = 64 * 1024 * 1024
 NDJSON = b"application/x-ndjson"
@@ -188,6 +190,8 @@ class Completion:
         headers = {QUEUE_HEADER: slot_ns - queued_ns}
         if not call.request.cache_prompt:
             headers[CACHED_HEADER] = 0
+        if call.request.thinking_tokens:
+            headers[THINKING_HEADER] = call.request.thinking_tokens
         stream = self._engine.generate(call.request)
         started = False
         texts: list[str] = []

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from harness.servers.front.engine import EngineError, Final, GenerateRequest, Model, Piece
+from harness.servers.front.engine import EngineError, Final, GenerateRequest, Model, Piece, Thought
 
 __all__ = ["CannedEngine", "Event", "canned_model"]
 
@@ -75,7 +75,8 @@ class CannedEngine:
                 raise EngineError(400, "request (300 tokens) exceeds the available context size (256 tokens)")
             for n in range(request.num_predict):
                 await asyncio.sleep(self.pause_s)
-                yield self.words[n % len(self.words)]
+                piece = self.words[n % len(self.words)]
+                yield Thought(piece) if n < request.thinking_tokens else piece
                 if word == "break":
                     raise EngineError(500, "the engine broke")
             what = "end"

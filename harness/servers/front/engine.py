@@ -24,7 +24,7 @@ class Model(NamedTuple):
     parameter_size: str  # "135M", "" if unknown
     quantization: str  # "Q4_1", "" if unknown
     template: str  # chat template, "" if none
-    thinking: bool  # the chat template can switch thinking on and off
+    thinking: bool  # it can think: its chat template has a switch, or it is simulated
     info: dict[str, Any]  # GGUF metadata, for /api/show
 
 
@@ -41,6 +41,8 @@ class GenerateRequest(NamedTuple):
     ignore_eos: bool
     cache_prompt: bool
     prompt_tokens: int | None = None  # to be counted for the prompt, where nothing reads it: simulated servers
+    # So many of the first tokens are handed over as thinking, where the model has none of its own; 0: it is not said.
+    thinking_tokens: int = 0
 
 
 class Thought(NamedTuple):

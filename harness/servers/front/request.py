@@ -27,8 +27,9 @@ SAMPLING: dict[str, int | float] = {
     "frequency_penalty": 0.0,
     "seed": -1,
 }
-INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed", "prompt_tokens"})
-BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})  # ours, not Ollama's, as `prompt_tokens` is
+OURS = frozenset({"prompt_tokens", "thinking_tokens"})  # not Ollama's, as the booleans
+INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed"}) | OURS
+BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # fmt: skip
 
 
@@ -137,6 +138,12 @@ def _request(
         # Ollama: below zero means ten contexts; zero is dropped on the way to the engine, which is the same
         num_predict = 10 * engine.context_tokens
     form = _format(data.get("format"))
+    thinking_tokens = given.pop("thinking_tokens", 0) if data.get("think") else 0
+    given.pop("thinking_tokens", None)
+    if engine.model.thinking and not engine.emulated:
+        thinking_tokens = 0  # it decides that itself
+    elif thinking_tokens and form is not None and not engine.emulated:
+        raise ApiError(400, 'option "thinking_tokens" cannot be combined with format: this model has no thinking')
     return GenerateRequest(
         messages=messages,
         prompt=prompt,
@@ -149,6 +156,7 @@ def _request(
         options=SAMPLING | given,
         format=form,
         think=think,
+        thinking_tokens=thinking_tokens,
     )
 
 
@@ -165,7 +173,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ApiError(400, f'option "{key}" must be of type integer')
             value = int(value)
-            if key == "prompt_tokens" and value < 1:
+            if key in OURS and value < 1:
                 raise ApiError(400, f'option "{key}" must be at least 1')
         elif key in SAMPLING:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -212,8 +220,9 @@ def _think(data: dict[str, Any], model: str, engine: TextEngine) -> bool | None:
             f'invalid think value: {json.dumps(value)} (must be "high", "medium", "low", "max", true, or false)',
         )
     if engine.model.thinking:
-        return value is None or bool(value)  # unset means true, as on Ollama
-    if value:
+        # Unset means true, as on Ollama; a simulated model thinks where it is asked to.
+        return not engine.emulated if value is None else bool(value)
+    if value and not (data.get("options") or {}).get("thinking_tokens"):  # ours: its first tokens pass for thinking
         raise ApiError(400, f'"{model}" does not support thinking')
     return None
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from harness.workload.schema.base import Spec
+from harness.workload.schema.base import Spec, mistake
 from harness.workload.schema.sizes import Amount
 
 __all__ = ["AgentSpec"]
+
+
+Level = Literal["low", "medium", "high"]
+
+
+def _think(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "<truth>"
+    return "<level>" if value in get_args(Level) else None
+
+
+_THINK = Discriminator(
+    _think, custom_error_type="shape", custom_error_message="expected true, false, low, medium or high"
+)
 
 
 class AgentSpec(Spec):
@@ -26,6 +40,14 @@ class AgentSpec(Spec):
         default=None, description="Model name; left out: the server's model.", examples=["gemma3-270m"]
     )
     output_tokens: Amount = Field(description="Most tokens of one answer (num_predict).", examples=[48, [20, 80]])
+    think: Annotated[Annotated[bool, Tag("<truth>")] | Annotated[Level, Tag("<level>")], _THINK] = Field(
+        default=False,
+        description="Hidden thinking before the answer (Ollama's `think`); a level where the model knows levels.",
+        examples=[True, "high"],
+    )
+    thinking_tokens: Amount | None = Field(
+        default=None, description="How many tokens it thinks; beside `output_tokens`.", examples=[300, [100, 600]]
+    )
     exact_output: bool = Field(
         default=True,
         description="Generate exactly `output_tokens` where the engine can; Ollama may stop earlier.",
@@ -43,3 +65,24 @@ class AgentSpec(Spec):
     format: Literal["json"] | None = Field(
         default=None, description="`json` constrains the answer to a JSON value.", examples=["json"]
     )
+
+    @model_validator(mode="after")
+    def _thinks(self) -> AgentSpec:
+        if self.think and self.thinking_tokens is None:
+            raise mistake(
+                "`think` needs `thinking_tokens`: how many tokens the model thinks before it answers, such as "
+                "[100, 600]. A run shows how many they really are",
+                "think",
+            )
+        if self.thinking_tokens is not None and not self.think:
+            raise mistake("`thinking_tokens` goes with `think`; add think: true, or remove it", "thinking_tokens")
+        return self
+
+    @property
+    def pinned_tokens(self) -> int | None:
+        """What each call is to generate exactly, thinking and answer; None where that varies or is left open."""
+        if not self.exact_output or not isinstance(self.output_tokens, int):
+            return None
+        if self.thinking_tokens is None:
+            return self.output_tokens
+        return self.output_tokens + self.thinking_tokens if isinstance(self.thinking_tokens, int) else None

@@ -37,30 +37,36 @@ class FirstWord(Spec):
 
 
 class JsonIs(Spec):
-    """True where the JSON value in the answer has this value at this path."""
+    """True where the JSON value in the answer has this value at this path; without a value: where it has any there."""
 
     json_: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         alias="json",
         description="Path into the JSON value, with dots; a number is a place in a list.",
         examples=["topic", "checks.0.passed"],
     )
-    is_: Annotated[
-        Annotated[str, Tag("<text>")] | Annotated[bool, Tag("<truth>")] | Annotated[float, Tag("<number>")],
-        Discriminator(
-            lambda value: (
-                "<text>"
-                if isinstance(value, str)
-                else "<truth>"
-                if isinstance(value, bool)
-                else "<number>"
-                if isinstance(value, (int, float))
-                else None
+    is_: (
+        Annotated[
+            Annotated[str, Tag("<text>")] | Annotated[bool, Tag("<truth>")] | Annotated[float, Tag("<number>")],
+            Discriminator(
+                lambda value: (
+                    "<text>"
+                    if isinstance(value, str)
+                    else "<truth>"
+                    if isinstance(value, bool)
+                    else "<number>"
+                    if isinstance(value, (int, float))
+                    else None
+                ),
+                custom_error_type="shape",
+                custom_error_message="expected text, a number, true or false",
             ),
-            custom_error_type="shape",
-            custom_error_message="expected text, a number, true or false",
-        ),
-    ] = Field(
-        alias="is", description="The value that stands there: text, a number, true or false.", examples=["billing"]
+        ]
+        | None
+    ) = Field(
+        default=None,
+        alias="is",
+        description="The value that stands there: text, a number, true or false; left out: any.",
+        examples=["billing"],
     )
 
 
