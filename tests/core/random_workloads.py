@@ -150,6 +150,8 @@ class _Writer:
         agent = {"prompt": f"Say {' '.join(slots)}.", "output_tokens": self.pick(TOKENS)}
         if self.one_in(4):
             agent["system"] = f"Be brief. {' '.join(slots[:1])}"
+            if slots[:1] in ([], ["{words}"]) and self.one_in(2):
+                agent["shares_prefix"] = True
         if self.one_in(6):
             agent["format"] = "json"
         if self.one_in(4):
