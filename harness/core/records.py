@@ -17,6 +17,7 @@ __all__ = [
     "CallRecord",
     "ChatRequest",
     "DelayRecord",
+    "EmbedRequest",
     "JobRecord",
     "Origin",
     "Outcome",
@@ -46,6 +47,12 @@ class ChatRequest(NamedTuple):
     history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
 
 
+class EmbedRequest(NamedTuple):
+    """Texts that a server is asked to turn into vectors."""
+
+    texts: tuple[str, ...]
+
+
 class Reply(NamedTuple):
     """What a driver learned about one call that it carried out. Server fields are the server's own clock."""
 
@@ -66,7 +73,7 @@ class Reply(NamedTuple):
 
 
 class CallRecord(NamedTuple):
-    """One attempt at one call to a model."""
+    """One attempt at one call to a model; of an embedding, at one request, which has no agent and no output tokens."""
 
     candidate: str
     repeat: int  # 0, 1, ...; warm-up repeats are not recorded
@@ -90,6 +97,11 @@ class CallRecord(NamedTuple):
     def outcome(self) -> Outcome:
         """`ok`, or how the call failed."""
         return self.reply.outcome
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it asked for vectors and not for an answer."""
+        return not self.agent
 
     @property
     def not_needed(self) -> bool:

@@ -15,6 +15,8 @@ class Request:
     # Slots in `Turn`: only turns of conversations pay for them.
     thread: Hashable | None = None
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
+    # A slot in those that ask for vectors: how many texts there are in the prompt, which has a token of each at least.
+    texts: int = 0
 
     __slots__ = (
         "call",

@@ -264,7 +264,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         for node, attributes in most.graph.nodes(data=True):
             for name, spec in loaded.servers.items():
                 context = spec.known_context
-                if attributes["kind"] != "agent" or context is None:
+                if attributes["kind"] != "agent" or attributes["batch"] or context is None:
                     continue
                 if needed_tokens(pipeline, attributes) > context:
                     hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))

@@ -49,7 +49,7 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
     vary, endless = frozenset(varying), frozenset(unbounded)  # their answers; made-up text always has a bound
     for name, node in loaded.graphs[pipeline].nodes(data=True):
         key = pipeline, name
-        if key not in loaded.prompts:
+        if key not in loaded.prompts or node["batch"]:
             continue
         prompt, use = loaded.prompts[key], loaded.uses[key]
         item = max(inputs.get(node["over"], (0.0,)), default=0.0)
@@ -78,7 +78,7 @@ def needs_of(loaded: Loaded) -> tuple[CallNeed, ...]:
     for pipeline in loaded.pipelines:
         most = longest(loaded, pipeline.name)
         for name, node in most.graph.nodes(data=True):
-            if node["kind"] == "agent":
+            if node["kind"] == "agent" and not node["batch"]:  # an embedding has no slot to fit into
                 answer = int(node["output_tokens"])
                 prompt = needed_tokens(pipeline, node) - answer
                 found.append(CallNeed(pipeline.name, name, prompt, answer, most.how_sure(name)))

@@ -8,8 +8,10 @@ from __future__ import annotations
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
+from harness.workload.schema.embedding import EmbedSpec
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
+from harness.workload.schema.machines import MachineSpec
 from harness.workload.schema.nodes import (
     ItemsSpec,
     LabelSpec,
@@ -35,7 +37,6 @@ from harness.workload.schema.servers import (
     EngineServer,
     FaultName,
     LlamaCppServer,
-    MachineSpec,
     OllamaServer,
     ServerBase,
     ServerSpec,
@@ -55,6 +56,7 @@ __all__ = [
     "ArrivalSpec",
     "Candidate",
     "Duration",
+    "EmbedSpec",
     "EngineServer",
     "FaultName",
     "FileInput",

@@ -10,10 +10,11 @@ from pydantic import Field, PositiveInt
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Spec, Table
 from harness.workload.schema.inputs import Input
+from harness.workload.schema.machines import MachineSpec
 from harness.workload.schema.nodes import SubpipelineSpec
 from harness.workload.schema.pipelines import PipelineSpec
 from harness.workload.schema.routing import Candidate
-from harness.workload.schema.servers import MachineSpec, ServerSpec
+from harness.workload.schema.servers import ServerSpec
 
 __all__ = ["MeasureSpec", "Workload", "json_schema", "without_credentials"]
 

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, mod
 
 from harness.core.context import TooLong
 from harness.errors import did_you_mean
-from harness.units import read_size
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, mistake
 from harness.workload.schema.levers import LeverTable, check_levers
 
@@ -23,7 +22,6 @@ __all__ = [
     "EngineServer",
     "FaultName",
     "LlamaCppServer",
-    "MachineSpec",
     "OllamaServer",
     "ServerBase",
     "ServerSpec",
@@ -47,30 +45,6 @@ class Simulation(NamedTuple):
     speed_up: float  # all times are divided by this
 
 
-def _a_size(text: str) -> str:
-    if not read_size(text):
-        raise mistake(f'expected a size such as 80GB or 24GiB, found "{text}"')
-    return text
-
-
-class MachineSpec(Spec):
-    """A machine, or one GPU, that servers name with `machine`."""
-
-    profile: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None,
-        description="Profile of the servers there, by name or path; --profile MACHINE=NAME comes before it.",
-        examples=["h100-8b"],
-    )
-    memory: Annotated[str, AfterValidator(_a_size)] | None = Field(
-        default=None, description="Memory that the servers there have together.", examples=["80GB"]
-    )
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """Its `memory`; None = not said."""
-        return None if self.memory is None else read_size(self.memory)
-
-
 class ServerBase(Spec):
     """What every kind of server has, and what it says of itself.
 
@@ -85,6 +59,9 @@ class ServerBase(Spec):
 
     loads_by_name: ClassVar[bool] = False
     """It has models of its own and loads each when a call names it, so one server can serve several."""
+
+    embeds: ClassVar[bool] = False
+    """It turns texts into vectors, with embedding models beside the one that answers."""
 
     usual_load_limit: ClassVar[int | None] = None
     """The most models that a running one is taken to keep in memory; None = all that are asked for."""
@@ -263,7 +240,7 @@ class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     engine_name = "Ollama"
-    loads_by_name = True
+    loads_by_name = embeds = True
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
@@ -324,7 +301,7 @@ class SimulatedServer(ServerBase):
     """A model of a server on the wall clock, behind the same front: what runs against it is emulated, not measured."""
 
     engine_name = "simulated"
-    pins_output = True
+    pins_output = embeds = True
 
     kind: Literal["simulated"]
     profile: Annotated[str, Field(min_length=1)] = Field(
