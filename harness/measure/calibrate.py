@@ -16,6 +16,7 @@ from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
+from harness.measure.embedding import MeasuredEmbedding, measure_embedding
 from harness.measure.experiment import Experiment, Setting, experiments, pair_experiment, steady
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
@@ -37,6 +38,7 @@ from harness.workload.schema import FrozenDict, ServerSpec
 
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
+LEAST_TIMES, EMBEDDING_S = 5, 6.0  # each request is sent so often at least, and once for so much of the time
 START_S = 5.0  # about what starting a server and warming it up takes
 
 
@@ -81,6 +83,7 @@ async def calibrate(
     *,
     pair: bool = False,
     machine: str | None = None,
+    embed: str | None = None,
 ) -> Profile:
     """Calibrate servers, then two side by side where `pair` is asked for.
 
@@ -91,6 +94,7 @@ async def calibrate(
         progress: is told of every step.
         pair: fit how the two `half` servers with the fewest and the most slots slow each other.
         machine: what to call it; None = its processor, cores and memory.
+        embed: a model that embeds, whose cost is measured on the last of the servers; None = none.
 
     Raises:
         ServerFailure: a server could not be started or a call failed.
@@ -105,8 +109,16 @@ async def calibrate(
     contention, together = None, None
     if pair:
         contention, together = await _calibrate_pair(pick_pair(done), effort, progress)
+    embedding = None if embed is None else await _embedding(wanted[-1], embed, effort, progress)
     took_s = time.monotonic() - began_s
-    return _profile(name, done, contention, together, took_s, machine)
+    return _profile(name, done, contention, together, took_s, machine, embedding)
+
+
+async def _embedding(wanted: ToCalibrate, model: str, effort: Effort, progress: Progress) -> MeasuredEmbedding:
+    opening = opened(f"{wanted.name}-embed", wanted.spec, progress, asked=[wanted.spec.model], embeds=[model])
+    async with opening as endpoint:
+        times = max(LEAST_TIMES, round(effort.budget_s / EMBEDDING_S))
+        return await measure_embedding(endpoint, model, times, progress)
 
 
 def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
@@ -226,6 +238,7 @@ def _profile(
     together: Experiment | None,
     took_s: float,
     machine: str | None,
+    embedding: MeasuredEmbedding | None = None,
 ) -> Profile:
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
     server = done[0].up.server
@@ -239,6 +252,8 @@ def _profile(
         known["accelerator"] = machine_facts().get("accelerator", "an accelerator")
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
+    if embedding is not None:
+        known["embedding"] = embedding.embedding
     separate = Profile(
         version=1,
         name=name,
@@ -254,7 +269,7 @@ def _profile(
         contention=None if contention is None else {"2": float(f"{contention.factor:.6g}")},
         memory=_memory(server),
         text=done[0].up.text,
-        notes=tuple(_notes(done, contention, together)),
+        notes=(*_notes(done, contention, together), *([] if embedding is None else [embedding.note])),
         rows=tuple(row for one in done for row in _rows(one)),
         **known,
     )
