@@ -132,6 +132,10 @@ class ModelledServers:
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
         texts = 0 if self._texts_of is None else self._texts_of(call)
+        if texts and not prompt_tokens:  # whose texts it was to embed was skipped: it is answered at once
+            end_s = now_s + self._queues[queue].request_s
+            self._at(end_s, Done(call_id, Reply("ok", now_s, end_s=end_s)))
+            return
         sent: _Sent
         if texts:
             sent = _SentTexts(call_id, max(prompt_tokens, texts), 1, now_s, texts)
@@ -170,7 +174,9 @@ class ModelledServers:
                 self._at(pace.next_s, queue)
 
     def cancel(self, call_id: int, now_s: float) -> None:
-        """Give a call up, wherever it is. On its way it is gone at once."""
+        """Give a call up, wherever it is. On its way it is gone at once; one that is answered at once has been."""
+        if call_id not in self._open:
+            return
         sent = self._open[call_id]
         self._due_s[self._unit_of[sent.queue]] = AT_ONCE_S
         if sent.outside:
