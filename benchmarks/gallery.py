@@ -44,6 +44,7 @@ REPEATS = {
     "rush-hour": 3,
     "supersteps": 3,
     "two-model-cascade": 3,
+    "rag": 3,
 }
 
 

@@ -1,4 +1,4 @@
-"""What embedding costs a server: one text after the other, whoever sent them.
+"""What embedding costs a server: one text after the other, of all requests.
 
 Ollama gives a model that embeds one slot, whatever OLLAMA_NUM_PARALLEL says (server/sched.go). It sends each text of a
 request to the engine by itself, all at once, and each waits for that slot, first come, first served (`EmbedHandler` in

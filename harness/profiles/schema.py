@@ -230,7 +230,7 @@ class Embedding(ProfilePart):
 
     model: Text = Field(description="The embedding model, as a workload names it.")
     request_s: Cost = Field(description="Seconds of a request besides its texts, while others are embedded.")
-    text_s: Cost = Field(description="Seconds of each text; one after the other, whoever sent them.")
+    text_s: Cost = Field(description="Seconds of each text; they are embedded one after the other.")
     token_s: Cost = Field(description="Seconds of each token of a text.")
     stretch: Stretch = Field(
         description="Factor on every step, of both, while this model embeds and the profile's model answers."

@@ -62,7 +62,7 @@ def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_
     chat = Completion("chat", engine, slots, residency, clock_ns)
     generate = Completion("generate", engine, slots, residency, clock_ns)
     embedder = engine if isinstance(engine, EmbeddingEngine) and engine.embedding_model is not None else None
-    embed = Embedding(engine.model.name, embedder, clock_ns)
+    embed = EmbedEndpoint(engine.model.name, embedder, clock_ns)
     embedding = [] if embedder is None or embedder.embedding_model is None else [embedder.embedding_model]
 
     async def root(_: Request) -> Response:
@@ -246,7 +246,7 @@ class Completion:
         await send({"type": "http.response.body", "body": line})
 
 
-class Embedding:
+class EmbedEndpoint:
     """/api/embed: the queue is the engine's, as a server has for each of its models."""
 
     def __init__(self, model: str, engine: EmbeddingEngine | None, clock_ns: Callable[[], int]) -> None:
