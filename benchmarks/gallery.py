@@ -47,6 +47,7 @@ REPEATS = {
     "two-model-cascade": 3,
     "sub-agents": 3,
     "two-handbooks": 3,
+    "rag": 3,
 }
 
 

@@ -396,6 +396,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             machine=str(details.get("machine", "")),
             accelerator=_accelerator(run, details),
             cpu_share=share_on_cpu(details),
+            embeds=tuple(sorted({call.model for call in calls if call.embeds and call.server == queue.server})),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

@@ -101,6 +101,7 @@ class ServerUse(NamedTuple):
     machine: str = ""  # that it stands on, as the workload names it; "": it names none
     accelerator: str = ""  # that has all or a part of its model; "": none, or it is not known
     cpu_share: float = 0.0  # of its model, which did not fit onto that
+    embeds: tuple[str, ...] = ()  # the models that texts were embedded with there
 
 
 class PoolUse(NamedTuple):

@@ -52,6 +52,11 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
         KeyboardInterrupt: it was interrupted; the servers are stopped and nothing is written.
     """
     servers, pair = to_calibrate(server, options.slots, options.model, options.pair, cores())
+    if options.embed is not None and not servers[-1].spec.embeds:
+        raise UserError(
+            f"--embed: the embedded engine has no embedding models; calibrate an Ollama that has {options.embed}: "
+            f"slotwise calibrate ollama --model NAME --embed {options.embed}"
+        )
     out = options.out
     name = options.name or (out.stem if out is not None else _name(server, options.model or servers[0].spec.model))
     check_profile_name(name)
@@ -62,7 +67,11 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
         progress.say(f"other programs keep {busy:.1f} cores busy: a profile made now will be off by that")
     effort = EFFORTS[options.effort]
     try:
-        profile = asyncio.run(measuring.calibrate(name, servers, effort, progress, pair=pair, machine=options.machine))
+        profile = asyncio.run(
+            measuring.calibrate(
+                name, servers, effort, progress, pair=pair, machine=options.machine, embed=options.embed
+            )
+        )
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, nothing written")
         raise

@@ -134,6 +134,7 @@ class CalibrateOptions:
     pair: bool | None = None  # also two side by side, on half of the cores or one device; left out: where it can be
     name: str | None = None  # of the profile; left out: made of server and model
     machine: str | None = None  # what to call it; left out: its processor
+    embed: str | None = None  # also what embedding with this model costs; left out: that stays unknown
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
     force: bool = False  # overwrite the file
 

@@ -47,6 +47,10 @@ def calibrate(
             show_default=False,
         ),
     ] = None,
+    embed: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Also measure what embedding with this model costs.", show_default=False),
+    ] = None,
     machine: Annotated[str | None, typer.Option(help="What to call this machine; default: its processor.")] = None,
     recorded: Annotated[
         list[str] | None,
@@ -112,6 +116,7 @@ def calibrate(
         pair=pair,
         name=name,
         machine=machine,
+        embed=embed,
         out=out,
         force=force,
     )

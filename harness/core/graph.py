@@ -24,6 +24,7 @@ class Growth(NamedTuple):
 class Node(NamedTuple):
     """A vertex: `agent` makes `width` calls at once, `tool` waits, `until` ends a loop or begins its next pass.
 
+    An embedding is an `agent` without a name, each of whose calls is a request with up to `batch` of its `texts`.
     A loop's body stands before its `until` node like any other nodes; that node takes no time. An edge into a node is
     dead where its source was skipped or took another label; a node with no edge left alive is skipped itself.
     """
@@ -34,7 +35,7 @@ class Node(NamedTuple):
     successors: tuple[int, ...]
     width: int = 1  # calls made when it becomes ready: 1, or the number of items it fans out over (at most)
     delay_s: float = 0.0  # tools only
-    agent: str = ""  # agents only
+    agent: str = ""  # agents only; "" = an embedding
     model: str = ""  # "" = whatever model the server was started with
     timeout_s: float | None = None  # per attempt, counted from its dispatch
     expected_prompt_tokens: int | None = None
@@ -60,6 +61,8 @@ class Node(NamedTuple):
     decides: int | None = None  # until: whose answer the rule reads
     passes: Distribution | None = None  # until: how many passes, drawn when its loop begins; instead of `end_share`
     grows: Growth | None = None  # agents in a loop
+    texts: int = 0  # embeddings: in all requests together, at most
+    batch: int = 0  # embeddings: of these in one request, at most
 
     @property
     def expected_generated(self) -> int | None:
@@ -67,6 +70,10 @@ class Node(NamedTuple):
         if self.thinking is None:
             return self.expected_output_tokens
         return (self.expected_output_tokens or 0) + round(self.thinking.mean)
+
+    def texts_of(self, item: int) -> int:
+        """Return how many texts a request of an embedding has; 0: this is no embedding."""
+        return min(self.batch, self.texts - item * self.batch)
 
 
 class Graph(NamedTuple):

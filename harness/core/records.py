@@ -17,6 +17,7 @@ __all__ = [
     "CallRecord",
     "ChatRequest",
     "DelayRecord",
+    "EmbedRequest",
     "JobRecord",
     "Origin",
     "Outcome",
@@ -47,6 +48,12 @@ class ChatRequest(NamedTuple):
     think: bool | str = False  # hidden tokens before the answer; a word: how much, as the model knows it
 
 
+class EmbedRequest(NamedTuple):
+    """Texts that a server is asked to turn into vectors."""
+
+    texts: tuple[str, ...]
+
+
 class Reply(NamedTuple):
     """What a driver learned about one call that it carried out. Server fields are the server's own clock."""
 
@@ -71,7 +78,7 @@ class Reply(NamedTuple):
 
 
 class CallRecord(NamedTuple):
-    """One attempt at one call to a model."""
+    """One attempt at one call to a model; of an embedding, at one request, which has no agent and no output tokens."""
 
     candidate: str
     repeat: int  # 0, 1, ...; warm-up repeats are not recorded
@@ -95,6 +102,11 @@ class CallRecord(NamedTuple):
     def outcome(self) -> Outcome:
         """`ok`, or how the call failed."""
         return self.reply.outcome
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it asked for vectors and not for an answer."""
+        return not self.agent
 
     @property
     def not_needed(self) -> bool:

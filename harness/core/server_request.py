@@ -16,6 +16,8 @@ class Request:
     thread: Hashable | None = None
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
     shared: tuple[Hashable, int] | None = None  # what it begins with and others may, and its tokens
+    # A slot in those that ask for vectors: how many texts there are in the prompt, which has a token of each at least.
+    texts: int = 0
 
     __slots__ = (
         "answer_s",

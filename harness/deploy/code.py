@@ -27,6 +27,7 @@ def code_texts(library: str, deployment: Deployment) -> dict[str, str]:
             pool=deployment.pool,
             ordered=any(server.ordered for server in deployment.servers),
             reserved=any(server.reserved for server in deployment.servers),
+            embeds=() if deployment.pool else [model for one in deployment.servers for model in one.use.embeds],
         )
     }
 

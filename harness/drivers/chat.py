@@ -8,7 +8,7 @@ otherwise, and private fields of a server reach us only through an httpx hook.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from json import JSONDecodeError
 from typing import Any
@@ -21,7 +21,7 @@ from ollama import ResponseError
 from harness.core.records import ChatRequest, Outcome, Reply
 from harness.drivers.repetition import REPEATED, SAID, repeats_itself
 
-__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "Chat"]
+__all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "Chat", "client_settings", "explain"]
 
 # What our own front tells: the exact wait for a slot, the prompt tokens that were in its cache, and the tokens before
 # the answer.
@@ -51,21 +51,13 @@ class Chat:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._clock = clock
-        client: dict[str, Any] = {
-            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            "timeout": None,  # the engine owns timeouts
-            "trust_env": False,  # a proxy between us and a local server would be measured with it
-            "event_hooks": {"response": [_note]},
-        }
-        if transport is not None:
-            client["transport"] = transport
         self._model = ChatOllama(
             model=model,
             base_url=url,
             reasoning=False,  # unless a call says otherwise: a model that can think would do so unasked
             cache=False,
             keep_alive=None,  # the server's own: where models make room for each other, a request's own can block it
-            async_client_kwargs=client,
+            async_client_kwargs=client_settings(_note, transport),
             sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
         )
 
@@ -112,7 +104,7 @@ class Chat:
                 answer = await self._model.ainvoke(messages, stream=False, **arguments)
                 metadata, text = answer.response_metadata, answer.text
         except Exception as error:  # noqa: BLE001  a server's failure is a record, whatever its type
-            outcome, reason = _explain(error)
+            outcome, reason = explain(error)
             return Reply(outcome, sent_s=sent_s, first_token_s=first_s, end_s=self._clock() - zero_s, error=reason), ""
         end_s = self._clock() - zero_s
         if not metadata.get("done") and repeats_itself(text):
@@ -158,6 +150,19 @@ def _thinking_tokens(metadata: dict[str, Any], told: int | None, thoughts: int, 
     return before if thoughts and thoughts <= before <= thoughts + MARKS_MAX else None
 
 
+def client_settings(
+    hook: Callable[[httpx.Response], Awaitable[None]], transport: httpx.AsyncBaseTransport | None
+) -> dict[str, Any]:
+    """Return the settings of an HTTP client to measure with; `hook` is told of each response as its headers come."""
+    settings: dict[str, Any] = {
+        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        "timeout": None,  # the engine owns timeouts
+        "trust_env": False,  # a proxy between us and a local server would be measured with it
+        "event_hooks": {"response": [hook]},
+    }
+    return settings if transport is None else {**settings, "transport": transport}
+
+
 async def _note(response: httpx.Response) -> None:
     told = _told.get()
     for name in (QUEUE_HEADER, CACHED_HEADER, THINKING_HEADER):
@@ -170,7 +175,7 @@ def _from_ns(value: int | None) -> float | None:
     return None if value is None else value / 1e9
 
 
-def _explain(error: Exception) -> tuple[Outcome, str]:
+def explain(error: Exception) -> tuple[Outcome, str]:
     """Turn what langchain-ollama raises (reference 4.5) into an outcome and one plain line."""
     if isinstance(error, ResponseError):
         if error.status_code == 503:

@@ -27,6 +27,7 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 # How long a call is: (prompt tokens, output tokens), and where it thinks how many of the output tokens are thinking.
 # As observed (replay) or drawn (forecast).
 Tokens = Callable[[Call], tuple[int, int] | tuple[int, int, int]]
+TextsOf = Callable[[Call], int]  # how many texts a call embeds; 0: it asks for an answer
 Thread = Callable[[Call], Hashable | None]
 Shared = Callable[[Call], tuple[Hashable, int] | None]
 
@@ -41,6 +42,7 @@ class ModelledServer(NamedTuple):
     gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
     models: tuple[tuple[int, ...], ...] = ()  # of `ModelSwaps`: the model of each node of each pipeline
     context: Context | None = None  # of a slot; None = without end
+    request_s: float = 0.0  # of an embedding: sent until its texts stand in the queue
 
 
 class _Sent(ModelRequest):
@@ -57,6 +59,16 @@ class _SentTurn(_Sent):
     """What `Turn` is to `Request`."""
 
     __slots__ = ("cached_tokens", "shared", "thread")
+
+
+class _SentTexts(_Sent):
+    """A request with texts to embed."""
+
+    __slots__ = ("texts",)
+
+    def __init__(self, call: int, prompt_tokens: int, output_tokens: int, sent_s: float, texts: int) -> None:
+        super().__init__(call, prompt_tokens, output_tokens, sent_s)
+        self.texts = texts
 
 
 class _Pace:
@@ -76,6 +88,7 @@ class ModelledServers:
         tokens: how long each call is.
         thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
         shared: what a call's prompt begins with that others may begin with too, and its tokens; None: nothing.
+        texts_of: how many texts each embeds, for servers with an embedding model; None: none does.
         seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
@@ -86,6 +99,7 @@ class ModelledServers:
         thread: Thread | None = None,
         shared: Shared | None = None,
         *,
+        texts_of: TextsOf | None = None,
         seed: int = 0,
         repeat: int = 0,
     ) -> None:
@@ -96,13 +110,17 @@ class ModelledServers:
         self._units: tuple[ServerModel | Machine | ModelSwaps, ...] = tuple(dict.fromkeys(hosts))
         self._unit_of = tuple(self._units.index(host) for host in hosts)
         self._due_s = [NEVER_S] * len(self._units)  # when each must be looked at
-        self._direct = tuple(not queue.before_s and not queue.gap_s and queue.starts_per_s is None for queue in queues)
+        self._direct = tuple(
+            not queue.before_s and not queue.request_s and not queue.gap_s and queue.starts_per_s is None
+            for queue in queues
+        )
         self._after_s = tuple(queue.after_s for queue in queues)
         self._paces = tuple(None if queue.starts_per_s is None else _Pace(queue.starts_per_s) for queue in queues)
         self._contexts = tuple(queue.context for queue in queues)
         self._tokens = tokens
         self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
         self._thread, self._shared = thread, shared
+        self._texts_of = texts_of
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -121,7 +139,15 @@ class ModelledServers:
         shared = None if self._shared is None else self._shared(call)
         if shared is not None and thread is None:
             thread = call_id  # nobody goes on with it
-        if thread is None:
+        texts = 0 if self._texts_of is None else self._texts_of(call)
+        if texts and not prompt_tokens:  # whose texts it was to embed was skipped: it is answered at once
+            end_s = now_s + self._queues[queue].request_s
+            self._at(end_s, Done(call_id, Reply("ok", now_s, end_s=end_s)))
+            return
+        sent: _Sent
+        if texts:
+            sent = _SentTexts(call_id, max(prompt_tokens, texts), 1, now_s, texts)
+        elif thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
@@ -130,7 +156,7 @@ class ModelledServers:
         if len(lengths) > 2:
             sent.thinking_tokens = lengths[2]
         context = self._contexts[queue]
-        if context is not None and prompt_tokens + output_tokens > context.tokens:
+        if context is not None and prompt_tokens + output_tokens > context.tokens and not texts:
             sent.output_tokens = context.answered(prompt_tokens, output_tokens)
             sent.prompt_tokens = context.read(prompt_tokens)
             if sent.prompt_tokens < prompt_tokens:
@@ -158,7 +184,9 @@ class ModelledServers:
                 self._at(pace.next_s, queue)
 
     def cancel(self, call_id: int, now_s: float) -> None:
-        """Give a call up, wherever it is. On its way it is gone at once."""
+        """Give a call up, wherever it is. On its way it is gone at once; one that is answered at once has been."""
+        if call_id not in self._open:
+            return
         sent = self._open[call_id]
         self._due_s[self._unit_of[sent.queue]] = AT_ONCE_S
         if sent.outside:
@@ -213,7 +241,7 @@ class ModelledServers:
             if TYPE_CHECKING:
                 assert isinstance(sent, _Sent) and sent.end_s is not None
             now_s = sent.end_s
-            after_s = self._after_s[sent.queue]
+            after_s = 0.0 if sent.texts else self._after_s[sent.queue]
             if sent.cancelled:
                 del self._open[sent.call]
                 events.append(Cancelled(sent.call, Reply("cancelled", sent.sent_s, sent.shown_s, now_s)))
@@ -261,7 +289,11 @@ class ModelledServers:
         if self._apart:
             self._burst.append(sent)
         else:
-            self._at(now_s + self._queues[sent.queue].before_s, sent)
+            self._at(now_s + self._before_s(sent), sent)
+
+    def _before_s(self, sent: _Sent) -> float:
+        queue = self._queues[sent.queue]
+        return queue.request_s if sent.texts else queue.before_s
 
     def _send_burst(self) -> None:
         """All calls of this instant are known: they come to their servers one by one, in an order of chance."""
@@ -272,7 +304,7 @@ class ModelledServers:
         for number, sent in enumerate(burst):
             queue = self._queues[sent.queue]
             assert sent.sent_s is not None
-            self._at(sent.sent_s + queue.before_s + number * queue.gap_s, sent)
+            self._at(sent.sent_s + self._before_s(sent) + number * queue.gap_s, sent)
 
     def _next_of(self, queue: int, now_s: float) -> None:
         """A paced lane's time has come: send the first that still wants to go."""
@@ -300,6 +332,17 @@ def _reply(sent: _Sent, after_s: float) -> Reply:
     queued_s, prompt_s, first_s, end_s = sent.queued_s, sent.prompt_s, sent.first_token_s, sent.end_s
     if TYPE_CHECKING:
         assert prompt_s is not None and first_s is not None and end_s is not None
+    if sent.texts:
+        return Reply(
+            "ok",
+            sent.sent_s,
+            end_s=end_s,
+            prompt_tokens=sent.prompt_tokens,
+            total_s=end_s - queued_s + sent.load_s,
+            load_s=sent.load_s,
+            prefill_s=end_s - prompt_s,
+            queue_s=prompt_s - queued_s,
+        )
     reply = _new(
         Reply,
         (

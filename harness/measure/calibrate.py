@@ -16,6 +16,7 @@ from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
+from harness.measure.embedding import MeasuredEmbedding, measure_embedding
 from harness.measure.experiment import Experiment, Setting, experiments, steady
 from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
@@ -41,6 +42,7 @@ from harness.workload.schema import FrozenDict, ServerSpec
 
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
 
+LEAST_TIMES, EMBEDDING_S = 5, 6.0  # each request is sent so often at least, and once for so much of the time
 START_S = 8.0  # about what starting a server, loading its model again and warming it up takes
 SENT_TOKENS = 65_536  # about the most that are sent to one server, prompts and answers
 
@@ -86,6 +88,7 @@ async def calibrate(
     *,
     pair: bool | None = False,
     machine: str | None = None,
+    embed: str | None = None,
 ) -> Profile:
     """Calibrate servers, then two side by side where `pair` is asked for.
 
@@ -100,6 +103,7 @@ async def calibrate(
         pair: fit how the two `half` servers with the fewest and the most slots slow each other; None = two servers
             that share an accelerator, where that is sure to have room for both.
         machine: what to call it; None = its processor, cores and memory.
+        embed: a model that embeds, whose cost is measured on the last of the servers; None = none.
 
     Raises:
         ServerFailure: a server could not be started or a call failed.
@@ -124,8 +128,17 @@ async def calibrate(
             progress.say(notes[0])
         else:
             contention, together = found
+    embedding = None if embed is None else await _embedding(wanted[-1], embed, effort, progress)
+    notes += [] if embedding is None else [embedding.note]
     took_s = time.monotonic() - began_s
-    return _profile(name, done, contention, together, took_s, machine, notes)
+    return _profile(name, done, contention, together, took_s, machine, embedding, notes)
+
+
+async def _embedding(wanted: ToCalibrate, model: str, effort: Effort, progress: Progress) -> MeasuredEmbedding:
+    opening = opened(f"{wanted.name}-embed", wanted.spec, progress, asked=[wanted.spec.model], embeds=[model])
+    async with opening as endpoint:
+        times = max(LEAST_TIMES, round(effort.budget_s / EMBEDDING_S))
+        return await measure_embedding(endpoint, model, times, progress)
 
 
 def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:
@@ -254,6 +267,7 @@ def _profile(
     together: Experiment | None,
     took_s: float,
     machine: str | None,
+    embedding: MeasuredEmbedding | None = None,
     notes: Sequence[str] = (),
 ) -> Profile:
     calls = sum(len(one.experiment.observed) for one in done) + (len(together.observed) if together else 0)
@@ -268,6 +282,8 @@ def _profile(
         known["accelerator"] = str(server.details.get("accelerator") or _accelerator())
     if loads_s:
         known["load_s"] = float(f"{median(loads_s):.6g}")
+    if embedding is not None:
+        known["embedding"] = embedding.embedding
     separate = Profile(
         version=1,
         name=name,

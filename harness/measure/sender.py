@@ -14,8 +14,9 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.plan import Plan
-from harness.core.records import ChatRequest, Origin, Reply
+from harness.core.records import ChatRequest, EmbedRequest, Origin, Reply
 from harness.core.talks import begins_as, talk_of
+from harness.drivers.embedder import Embedder
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations, TalkPlace
 from harness.servers.engine_log import EngineLog
@@ -28,6 +29,7 @@ from harness.workload.texts import Texts
 
 __all__ = ["Endpoint", "Sender", "options_for", "origin_of", "throttle"]
 
+_Message = tuple[str | None, str]  # system message, prompt
 RETRY_INTERVAL_S = 0.001  # asyncio-throttle polls: a start comes up to this much late
 
 
@@ -39,6 +41,7 @@ class Endpoint(NamedTuple):
     throttle: Throttler | None
     timeout_s: float = 300.0  # give up one of our own calls to it after this long
     chats: Mapping[str, Client] = {}  # by model, as it is asked for
+    embedders: Mapping[str, Embedder] = {}  # of models that embed, by model
     log: EngineLog | None = None  # tells slots and what was found again, where there is one
 
     def chat_for(self, model: str | None) -> Client:
@@ -46,8 +49,8 @@ class Endpoint(NamedTuple):
         return self.chats.get(model, self.chat) if model else self.chat
 
     def models(self) -> dict[str, Endpoint]:
-        """Return this server as one for each of its models, as if it had no other."""
-        names = self.server.names or {self.server.model: self.server.model}
+        """Return this server as one for each of its models that answer, as if it had no other."""
+        names = self.server.names or ({self.server.model: self.server.model} if self.server.answers else {})
         return {
             model: self._replace(server=self.server._replace(model=name), chat=self.chat_for(model), chats={})
             for model, name in names.items()
@@ -117,7 +120,7 @@ class Sender:
         pipelines: tuple[Pipeline, ...],
         endpoints: Mapping[str, Endpoint],
         agents: Mapping[tuple[str, str], AgentSpec],
-        texts: Texts[str, tuple[str | None, str]],
+        texts: Texts[str, _Message] | Texts[str, _Message | EmbedRequest],
         *,
         zero_s: float,
         seed: int,
@@ -141,10 +144,14 @@ class Sender:
         pipeline = self._pipelines[call.pipeline]
         node = pipeline.graph.nodes[call.node].name
         endpoint = self._endpoints[call.queue]
+        which = (pipeline.name, call.job, node, call.item, call.iteration)
+        prompt = self._texts.prompt(*which, call.session, call.passes)
+        if isinstance(prompt, EmbedRequest):  # as it is: nothing is made unique, because embeddings are never cached
+            await _turn(endpoint)
+            return await endpoint.embedders[pipeline.graph.nodes[call.node].model].embed(prompt, self._zero_s)
+        system, user = prompt
         agent = self._agents[pipeline.name, node]
         key = (self._repeat, pipeline.name, call.job, node, call.item, call.iteration, call.attempt)
-        which = (pipeline.name, call.job, node, call.item, call.iteration)
-        system, user = self._texts.prompt(*which, call.session, call.passes)
         place = self._place(pipeline, call)
         if place is not None and pipeline.graph.nodes[call.node].grows is not None:
             tokens = new_tokens(pipeline, call, self._seed, self._repeat)
@@ -175,9 +182,7 @@ class Sender:
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
         stream = pipeline.path == "interactive"
         request = ChatRequest(system, user, options, stream, agent.format, history, agent.think)
-        if endpoint.throttle is not None:
-            async with endpoint.throttle:
-                pass
+        await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":
             reply = _whole(reply, request, endpoint.server)
@@ -197,6 +202,12 @@ class Sender:
             return None
         iteration = 0 if node.grows is None else call.iteration
         return TalkPlace(pipeline.name, talk.who, node.name, call.item, call.job, talk.run, iteration)
+
+
+async def _turn(endpoint: Endpoint) -> None:
+    if endpoint.throttle is not None:
+        async with endpoint.throttle:
+            pass
 
 
 def _whole(reply: Reply, request: ChatRequest, server: RunningServer) -> Reply:

@@ -17,8 +17,9 @@ from harness.core.arrivals import turns_of
 from harness.core.draws import shuffled
 from harness.core.engine import Engine
 from harness.core.plan import Plan
-from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
+from harness.core.records import CallRecord, DelayRecord, EmbedRequest, JobRecord, SlotRecord, TrialRecord
 from harness.drivers.chat import Chat
+from harness.drivers.embedder import Embedder
 from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
 from harness.measure.conversations import Conversations
@@ -60,12 +61,13 @@ async def opened(
     near: Path | None = None,
     played: Mapping[str, RunningServer] | None = None,
     asked: Sequence[str] = (),
+    embeds: Sequence[str] = (),
 ) -> AsyncIterator[Endpoint]:
     """Launch a server and open its clients, one for each model; close all afterwards.
 
     `timeout_s` bounds every call to it, and how long a server that we did not start may take to load a model. `near`
     is the workload's folder, `played` the simulated servers that have been started already. `asked` are the models that
-    it has to serve, left out: the spec's.
+    it has to answer with, left out: the spec's, unless it only embeds; `embeds` are those that it has to embed with.
     """
     clock = asyncio.get_running_loop().time
     async with AsyncExitStack() as stack:
@@ -79,13 +81,17 @@ async def opened(
             near=near,
             played=played,
             asked=asked,
+            embeds=embeds,
         )
         up = await stack.enter_async_context(started)
         chats = {model: up.client(called) for model, called in up.server.names.items()}
         chat = next(iter(chats.values()), None) or up.client(up.server.model)
         for one in chats.values() or [chat]:
             stack.push_async_callback(one.close)
-        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, up.log)
+        embedders = {model: Embedder(up.server.url, called, clock) for model, called in up.server.embeds.items()}
+        for embedder in embedders.values():
+            stack.push_async_callback(embedder.close)
+        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, embedders, up.log)
 
 
 async def measure(
@@ -114,7 +120,9 @@ async def measure(
         near = loaded.path.parent
         played = await stack.enter_async_context(simulated(loaded.servers, say=progress.say, near=near))
         for name, spec in loaded.servers.items():
-            server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, loaded.models[name])
+            embeds = [model for model in loaded.models[name] if model in loaded.embedding_models]
+            asked = [model for model in loaded.models[name] if model not in embeds]
+            server = opened(name, spec, progress, loaded.workload.timeout_s, near, played, asked, embeds)
             endpoints[name] = await stack.enter_async_context(server)
         machines = {name: spec.machine for name, spec in loaded.servers.items()}
         thinking = await about_thinking(loaded, endpoints)
@@ -248,10 +256,11 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     name = endpoint.server.name
     progress.say(f"{name}: a call failed or was cancelled; counting slots again")
     try:
-        slots = min([await find_slots(view, rounds=1) for view in endpoint.models().values()])
+        seen = [await find_slots(view, rounds=1) for view in endpoint.models().values()]
     except ServerFailure as error:
         raise ServerFailure(f"the run stopped: {error}") from error
     before = next(facts for facts in header.servers if facts.name == name)
+    slots = min(seen, default=before.slots_found)
     if slots == before.slots_found:
         return header
     said = (
@@ -262,14 +271,14 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     return header._replace(servers=servers, notes=(*header.notes, Note("lost slots", said)))
 
 
-def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str]]:
+def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str] | EmbedRequest]:
     """Return what fills the templates in: the same inputs for every candidate of a repeat."""
     inputs = loaded.inputs_for(max(repeat, 0))
     drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in loaded.pipelines}
 
     def fill(
         pipeline: str, who: int, node: str, item: int, outputs: Mapping[str, tuple[str, ...]]
-    ) -> tuple[str | None, str]:
+    ) -> tuple[str | None, str] | EmbedRequest:
         prompt = loaded.prompts[pipeline, node]
         over = loaded.node(pipeline, node).over
         if "item" in outputs:
@@ -277,6 +286,11 @@ def _renderer(loaded: Loaded, repeat: int) -> Render[str, tuple[str | None, str]
         else:
             text = None if over is None else inputs.items(over, drawn_by[pipeline], who)[item]
         named = {name: inputs.items(name, drawn_by[pipeline], who) for name in prompt.names & loaded.inputs.keys()}
+        if batch := loaded.graphs[pipeline].nodes[node]["batch"]:
+            if text is not None:
+                return EmbedRequest((text,))
+            (name,) = prompt.names
+            return EmbedRequest(tuple((outputs.get(name) or named.get(name) or ())[item * batch : (item + 1) * batch]))
         system = None if prompt.system is None else render(prompt.system, text, named, outputs)
         return system, render(prompt.template, text, named, outputs)
 
@@ -303,7 +317,8 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
         if server.slots_asked not in (None, slots):
             slots = await find_slots(view, key=1)  # it is said at the top of the report: look again, three times
         found.append(ModelFacts(model, slots, baseline))
-    slots = min(facts.slots_found or 0 for facts in found)
+    slots = min((facts.slots_found or 0 for facts in found), default=1)
+    found += [ModelFacts(model, 1, None) for model in server.embeds]  # Ollama gives a model that embeds one slot
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
     progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
     return ServerFacts(
@@ -315,7 +330,7 @@ async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
         slots_found=slots,
         version=server.version,
         exact_queue=server.exact_queue,
-        baseline=found[0].baseline,
+        baseline=found[0].baseline if found else None,
         details=server.details,
         models=tuple(found) if len(found) > 1 else (),
     )

@@ -79,10 +79,11 @@ class Characters:
 
     Args:
         simulated: it is known that the server counts so, and the number that begins each prompt counts too.
+        numbered: whether there is one.
     """
 
-    def __init__(self, *, simulated: bool) -> None:
-        self._prefix = PREFIX_CHARS if simulated else 0
+    def __init__(self, *, simulated: bool, numbered: bool = True) -> None:
+        self._prefix = PREFIX_CHARS if simulated and numbered else 0
         self.exact = simulated
 
     def text(self, text: str) -> float:

@@ -17,7 +17,13 @@ __all__ = ["TokensOf", "forecast", "forecast_assumes"]
 TokensOf = Callable[[str, int], Tokens | Sizes]
 
 
-def forecast(loaded: Loaded, text: TextTokens | None, answers: float = 1.0, found_again: bool = False) -> TokensOf:
+def forecast(
+    loaded: Loaded,
+    text: TextTokens | None,
+    answers: float = 1.0,
+    found_again: bool = False,
+    embedded: TextTokens | None = None,
+) -> TokensOf:
     """Return the lengths that a run would have, as far as they are known beforehand.
 
     Prompts by their text, made-up documents and answers as they are drawn in a run of the same seed, every answer as
@@ -28,9 +34,12 @@ def forecast(loaded: Loaded, text: TextTokens | None, answers: float = 1.0, foun
         text: of the profile; None = a token is four characters, as simulated servers count in any case.
         answers: factor on the length of every answer.
         found_again: only what is new counts where a server may keep what was said before, as in a perfect cache.
+        found_again: pipelines of whose conversations only what is new in a turn counts.
+        embedded: as `text`, of texts that are embedded.
     """
-    others: Counting = Characters(simulated=False) if text is None else FittedText(text)
-    fitted, simulated = Lengths(loaded, others), Lengths(loaded, Characters(simulated=True))
+    fitted = Lengths(loaded, _counting(text), Lengths(loaded, _counting(embedded)))
+    unnumbered = Lengths(loaded, Characters(simulated=True, numbered=False))
+    simulated = Lengths(loaded, Characters(simulated=True), unnumbered)
     by_plan = {
         plan.name: [simulated if loaded.servers[queue.server].simulated else fitted for queue in plan.queues]
         for plan in loaded.plans
@@ -39,7 +48,11 @@ def forecast(loaded: Loaded, text: TextTokens | None, answers: float = 1.0, foun
     return lambda candidate, repeat: Sizes(by_plan[candidate], repeat, steady[candidate], answers, found_again)
 
 
-def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
+def _counting(text: TextTokens | None) -> Counting:
+    return Characters(simulated=False) if text is None else FittedText(text)
+
+
+def forecast_assumes(loaded: Loaded, profile: Profile, embedded: TextTokens | None = None) -> tuple[str, ...]:
     """Return what a forecast of the lengths takes for granted, a sentence each without its full stop."""
     notes = []
     simulated = [spec.simulated for spec in loaded.servers.values()]
@@ -54,6 +67,8 @@ def forecast_assumes(loaded: Loaded, profile: Profile) -> tuple[str, ...]:
             f"prompts have the tokens that their words, digits and punctuation had in calibration (off by "
             f"{percent(error.median_error)}, {percent(error.worst_error)} at worst, on texts that were not fitted)"
         )
+    if loaded.embedding_models and embedded is None and not all(simulated):
+        notes.append("a token is four characters of a text that is embedded (no profile knows better)")
     free = sum(not agent.exact_output for agent in loaded.agents.values())
     if free or not all(spec.pins_output for spec in loaded.servers.values()):
         notes.append("every answer is as long as it may be (output_tokens); a model that stops before that is quicker")

@@ -62,9 +62,9 @@ def with_resampling(
         profiles = min(PROFILES, max(SMALL_CALLS, len(run.calls) // 2) // max(1, len(first.calls)))
         if profiles < LEAST_PROFILES:
             return run._replace(notes=(*run.notes, too_large_to_resample()))
-    if tokens_of is None:
-        tokens_of = forecast(loaded, profile.text)
     known = Profiles(profile, by_model or {}, by_machine or {})
+    if tokens_of is None:
+        tokens_of = forecast(loaded, profile.text, embedded=known.embedded_text)
     source, drawn = _resampled(known, profiles, loaded, run)
     usual = figures_by_repeat(first)
     predicted = {trial.candidate for trial in run.trials}

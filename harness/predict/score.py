@@ -76,6 +76,8 @@ def replay(run: Run, pipelines: tuple[Pipeline, ...]) -> TokensOf:
     of_node: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     for call in run.calls:
         prompt, output = call.reply.prompt_tokens, call.reply.output_tokens
+        if call.embeds:
+            output = 1
         if call.outcome == "ok" and prompt and output:
             key = (call.candidate, call.repeat, call.pipeline, call.job, call.node, call.item, call.iteration)
             seen = exact[key] = (prompt, output, call.reply.thinking_tokens or 0)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
 from harness.core.context import Context
+from harness.core.embedding import EmbeddingCosts, EmbeddingModel
+from harness.core.events import Call
 from harness.core.levers import AS_MADE, Levers, with_levers
+from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
-from harness.core.records import CallRecord
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
 from harness.predict.counting import counting_of
+from harness.predict.profiles import Profiles
 from harness.predict.turns import shared_of, thread_of
-from harness.profiles.compile import Fitted, Left, compile_costs, noise, server_models, stretch_of, unknowns
+from harness.profiles.compile import Fitted, Left, compile_costs, noise, stretch_of, unknowns
+from harness.profiles.embedding import embedding_of, stretch_with
 from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.model_id import model_id
-from harness.profiles.schema import Profile
+from harness.profiles.schema import Embedding, Profile
 from harness.workload.load import Loaded
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec, same_model
@@ -30,76 +34,27 @@ __all__ = ["Given", "Modelled", "Profiles", "modelled"]
 Given = Mapping[str, float] | None  # what a profile does not know: `harness.profiles.compile.ASSUMPTIONS`, and load_s
 
 
-class Profiles(NamedTuple):
-    """The profiles that a prediction is made on: one for everything, or one for each model, or for each machine."""
-
-    first: Profile
-    by_model: Mapping[str, Profile] = {}
-    by_machine: Mapping[str, Profiles] = {}  # of machines that have their own; those above are for all the rest
-
-    def on(self, machine: str | None) -> Profiles:
-        """Return the profiles of the servers on a machine; None = the one that has no name."""
-        return self if machine is None else self.by_machine.get(machine, self)
-
-    def of(self, model: str) -> Profile:
-        """Return the profile of a model; UserError where there is none."""
-        if not self.by_model:
-            return self.first
-        for name, profile in self.by_model.items():
-            if same_model(name, model):
-                return profile
-        raise UserError(f'no profile is given for model "{model}"; add --profile {model}=NAME')
-
-    def calls_on(
-        self, profile: Profile, calls: Sequence[CallRecord], servers: Mapping[str, ServerSpec]
-    ) -> Sequence[CallRecord]:
-        """Return the calls that are predicted on this one of them; a call that names no model is of its server's."""
-        if not self.by_model and not self.by_machine:
-            return calls
-        found = []
-        for call in calls:
-            spec = servers.get(call.server)
-            if spec is not None and self.on(spec.machine).of(call.model or spec.model).name == profile.name:
-                found.append(call)
-        return found
-
-    @property
-    def name(self) -> str:
-        """All their names: what a score of a prediction on several is remembered under."""
-        return " + ".join(profile.name for profile in self.all)
-
-    @property
-    def all(self) -> tuple[Profile, ...]:
-        """Each of them once."""
-        elsewhere = [profile for profiles in self.by_machine.values() for profile in profiles.all]
-        return tuple({one.name: one for one in (self.first, *self.by_model.values(), *elsewhere)}.values())
-
-    def changed(self, new: Mapping[str, Profile]) -> Profiles:
-        """Return the same with other profiles in their places, by name."""
-        return Profiles(
-            new[self.first.name],
-            {model: new[profile.name] for model, profile in self.by_model.items()},
-            {machine: profiles.changed(new) for machine, profiles in self.by_machine.items()},
-        )
-
-    def machines_of(self, profile: Profile) -> tuple[str, ...]:
-        """Return the named machines that have this one."""
-        return tuple(
-            machine
-            for machine, profiles in self.by_machine.items()
-            if profile.name in {one.name for one in profiles.all}
-        )
-
-
 class _Queue(NamedTuple):
     """A server of the candidate, with what it costs for each of its models."""
 
     name: str
     spec: ServerSpec
-    models: tuple[str, ...]
-    profiles: tuple[Profile, ...]
+    models: tuple[str, ...]  # that answer, then those that embed
+    profiles: tuple[Profile, ...]  # of those that answer, as the next
     fits: tuple[Fitted, ...]
+    embeddings: tuple[Embedding, ...]  # of those that embed
     load_s: tuple[float, ...] = ()  # of its models, where it has several
+
+    @property
+    def embedding_costs(self) -> list[EmbeddingCosts]:
+        """What its models cost that embed."""
+        simulation = self.spec.simulation
+        factor = 1.0 if simulation is None else simulation.speed_up
+        return [one.costs.sped_up(factor) for one in self.embeddings]
+
+    def mean(self, cost: str) -> float:
+        """Return a cost of a call outside its server, the mean over the models that answer."""
+        return fmean(getattr(fit.costs, cost) for fit in self.fits) if self.fits else 0.0
 
 
 class Modelled(NamedTuple):
@@ -138,7 +93,7 @@ class Modelled(NamedTuple):
             tokens: how long each call is.
             left: what an earlier trial left in the slots (`ModelledServers.left`); None = nobody was there.
         """
-        found = left or [[()] * len(queue.fits) for queue in self.queues]
+        found = left or [[()] * len(queue.models) for queue in self.queues]
         servers: dict[int, ModelledServer] = {}
         for numbers in by_machine({number: queue.spec for number, queue in enumerate(self.queues)}).values():
             servers |= self._on_one_machine(numbers, repeat, found)
@@ -147,6 +102,7 @@ class Modelled(NamedTuple):
             tokens,
             thread_of(self.loaded),
             shared_of(self.loaded, [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues], repeat),
+            texts_of=self._texts_of() if any(queue.embeddings for queue in self.queues) else None,
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )
@@ -161,39 +117,49 @@ class Modelled(NamedTuple):
         noises = [
             noise(fit.noise, self.loaded.workload.seed, repeat, number, *which) if fit.noise else None
             for number, queue in zip(numbers, queues, strict=True)
-            for fit, model in zip(queue.fits, queue.models, strict=True)
+            for fit, model in zip(queue.fits, queue.models, strict=False)
             for which in [(model,) if len(queue.models) > 1 else ()]
         ]
-        shared = _side_by_side([profile for queue in queues for profile in queue.profiles])
-        half = [fit.half for fit in fits]
-        before = [found for number in numbers for found in left[number]]
+        before = [found for number in numbers for found in left[number][: len(self.queues[number].fits)]]
+        several = [
+            ServerModel(fit.costs, noise=factor, left=found)
+            for fit, factor, found in zip(fits, noises, before, strict=True)
+        ]
+        embedding = [EmbeddingModel(costs) for queue in queues for costs in queue.embedding_costs]
         if queues[0].load_s:
             (queue,) = queues
             most = most_loaded(queue.spec, len(queue.models))
-            stretch = stretch_of(shared, most, half)
-            several = [
-                ServerModel(fit.costs, noise=factor, left=found)
-                for fit, factor, found in zip(fits, noises, before, strict=True)
-            ]
-            swaps = ModelSwaps(several, queue.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
-            before_s = fmean(fit.costs.before_s for fit in fits)
-            after_s = fmean(fit.costs.after_s for fit in fits)
-            which = _models_of_nodes(self.loaded, queue)
-            gap_s = fmean(fit.costs.gap_s for fit in fits)
-            only = ModelledServer(swaps, before_s, after_s, queue.spec.starts_per_s, gap_s, which, _context(queue))
-            return {numbers[0]: only}
-        models = server_models(shared, [fit.costs for fit in fits], noises=noises, half=half, left=before)
-        return {
-            number: ModelledServer(
-                model,
-                fit.costs.before_s,
-                fit.costs.after_s,
-                queue.spec.starts_per_s,
-                fit.costs.gap_s,
-                context=_context(queue),
-            )
-            for number, model, fit, queue in zip(numbers, models, fits, queues, strict=True)
-        }
+            stretch = self._stretch(queues, most)
+            models = [*several, *embedding]
+            swaps = ModelSwaps(models, queue.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
+            return {numbers[0]: _server(queue, swaps, _models_of_nodes(self.loaded, queue))}
+        at_work = [embedding.pop(0) if queue.embeddings else several.pop(0) for queue in queues]
+        if len(at_work) > 1:
+            shared = Machine(at_work, self._stretch(queues, len(at_work)))
+            parts = zip(numbers, queues, shared.servers, strict=True)
+            return {number: _server(queue, server) for number, queue, server in parts}
+        return {numbers[0]: _server(queues[0], at_work[0])}
+
+    def _stretch(self, queues: Sequence[_Queue], busy: int) -> dict[int, float]:
+        """Return how the models of these servers, which share a machine, slow each other."""
+        embeddings = [one for queue in queues for one in queue.embeddings]
+        if embeddings:
+            return stretch_with(embeddings, sum(len(queue.fits) for queue in queues), busy)
+        shared = _side_by_side([profile for queue in queues for profile in queue.profiles])
+        return stretch_of(shared, busy, [fit.half for queue in queues for fit in queue.fits])
+
+    def _texts_of(self) -> Callable[[Call], int]:
+        graphs = [pipeline.graph.nodes for pipeline in self.loaded.pipelines]
+        return lambda call: graphs[call.pipeline][call.node].texts_of(call.item)
+
+
+def _server(
+    queue: _Queue, model: ServerModel | SharedServer | ModelSwaps, models: tuple[tuple[int, ...], ...] = ()
+) -> ModelledServer:
+    before_s, after_s, gap_s = (queue.mean(cost) for cost in ("before_s", "after_s", "gap_s"))
+    pace = queue.spec.starts_per_s
+    request_s = max((costs.request_s for costs in queue.embedding_costs), default=0.0)
+    return ModelledServer(model, before_s, after_s, pace, gap_s, models, _context(queue), request_s)
 
 
 def modelled(
@@ -223,44 +189,49 @@ def modelled(
     specs = [loaded.servers[queue.server] for queue in plan.queues]
     _check_models(profiles, specs, asked)
     queues = []
-    for queue, spec, models in zip(plan.queues, specs, asked, strict=True):
-        own = tuple(profiles.on(spec.machine).of(model) for model in models)
+    for queue, spec, (models, embed) in zip(plan.queues, specs, asked, strict=True):
+        here = profiles.on(spec.machine)
+        own = tuple(here.of(model) for model in models)
         fits = tuple(
             _fitted(profile, queue.server, spec, model, given, extrapolate, profiles)
             for profile, model in zip(own, models, strict=True)
         )
-        queues.append(_Queue(queue.server, spec, models, own, fits))
+        known = tuple(embedding_of(here.all, model) for model in embed)
+        queues.append(_Queue(queue.server, spec, (*models, *embed), own, fits, known))
     notes = [note for queue in queues for fit in queue.fits for note in fit.notes]
     for number, queue_of in enumerate(queues):
         if len(queue_of.models) < 2:
             continue
         notes += _about_loads(queue_of)
         load_s: list[float] = []
-        for model, profile in zip(queue_of.models, queue_of.profiles, strict=True):
-            known_s = profile.load_s if profile.load_s is not None else given_load_s
+        loads = [profile.load_s for profile in queue_of.profiles] + [one.load_s for one in queue_of.embeddings]
+        names = [profile.name for profile in queue_of.profiles] + [f"embedding of {m}" for m in queue_of.models]
+        together = bool(queue_of.embeddings) and most_loaded(queue_of.spec, len(loads)) == len(loads)
+        for model, measured_s, name in zip(queue_of.models, loads, names, strict=False):
+            known_s = measured_s if measured_s is not None else 0.0 if together else given_load_s
             if known_s is None:
                 raise UserError(
-                    f'profile "{profile.name}" does not say how long {model} takes to load (load_s); calibrate it on '
+                    f'profile "{name}" does not say how long {model} takes to load (load_s); calibrate it on '
                     "Ollama, or give it with --assume load_s=..."
                 )
-            if profile.load_s is None:
+            if measured_s is None and not together:
                 notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
             load_s.append(known_s)
         queues[number] = queue_of._replace(load_s=tuple(load_s))
     return Modelled(loaded, plan, tuple(queues), tuple(dict.fromkeys(notes)))
 
 
-def _check_models(profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[tuple[str, ...]]) -> None:
+def _check_models(profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[_Asked]) -> None:
     """Raise UserError where a machine has several models and one profile, or too much beside a server of several."""
     for machine, numbers in by_machine(dict(enumerate(specs))).items():
-        names = list(dict.fromkeys(model for number in numbers for model in asked[number]))
+        names = list(dict.fromkeys(model for number in numbers for model in asked[number].answer))
         if len(names) > 1 and not profiles.on(machine).by_model:
             where, prefix = ("", "") if machine is None else (f' on machine "{machine}"', f"{machine}:")
             raise UserError(
                 f"its nodes ask for {len(names)} models{where}, and a profile is of one; give one for each: "
                 + " ".join(f"--profile {prefix}{name}=NAME" for name in names)
             )
-        if len(numbers) > 1 and any(len(asked[number]) > 1 for number in numbers):
+        if len(numbers) > 1 and any(len(asked[number].answer) + len(asked[number].embed) > 1 for number in numbers):
             raise UserError(
                 "a server with several models beside another server on the same machine cannot be predicted; measure "
                 "it, give every model a server of its own, or name the machines where they stand on several"
@@ -273,16 +244,23 @@ def most_loaded(spec: ServerSpec, models: int) -> int:
     return spec.load_limit or min(models, usual or models)
 
 
-def _models_on(loaded: Loaded, plan: Plan, queue: int) -> tuple[str, ...]:
-    """Return the models that nodes on a server ask for, the server's own first."""
+class _Asked(NamedTuple):
+    """The models that nodes on a server ask for: answers of some, vectors of others."""
+
+    answer: tuple[str, ...]  # the server's own first
+    embed: tuple[str, ...]
+
+
+def _models_on(loaded: Loaded, plan: Plan, queue: int) -> _Asked:
     own = loaded.servers[plan.queues[queue].server].model
     asked = {
-        own if not node.model or same_model(node.model, own) else node.model
+        (bool(node.batch), own if not node.model or same_model(node.model, own) else node.model)
         for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True)
         for node, place in zip(pipeline.graph.nodes, places, strict=True)
         if node.kind == "agent" and queue in queues_of(place)
     }
-    return tuple(sorted(asked, key=lambda model: (model != own, model)))
+    answer = sorted((model for embeds, model in asked if not embeds), key=lambda model: (model != own, model))
+    return _Asked(tuple(answer), tuple(sorted(model for embeds, model in asked if embeds)))
 
 
 def _models_of_nodes(loaded: Loaded, queue: _Queue) -> tuple[tuple[int, ...], ...]:

@@ -79,8 +79,8 @@ def predict(
     notes: dict[str, None] = {}
     loads = False  # some server has to load models
     if tokens_of is None:
-        tokens_of = forecast(loaded, profile.text)
-        notes |= dict.fromkeys(forecast_assumes(loaded, profile))
+        tokens_of = forecast(loaded, profile.text, embedded=profiles.embedded_text)
+        notes |= dict.fromkeys(forecast_assumes(loaded, profile, profiles.embedded_text))
 
     for plan in loaded.plans:
         try:
@@ -149,7 +149,7 @@ def unpredictable(
     loaded: Loaded, profiles: Profiles, *, given: Given = None, extrapolate: bool = False
 ) -> dict[str, str]:
     """Return the candidates of a workload that cannot be predicted, with the reason for each."""
-    tokens_of, found = forecast(loaded, profiles.first.text), {}
+    tokens_of, found = forecast(loaded, profiles.first.text, embedded=profiles.embedded_text), {}
     for plan in loaded.plans:
         try:
             _servers(loaded, profiles, plan, tokens_of, given, extrapolate)

@@ -88,10 +88,16 @@ class _Asked(NamedTuple):
 
 
 class Lengths:
-    """What is known of the lengths of a workload's calls before any trial, for one way of counting."""
+    """What is known of the lengths of a workload's calls before any trial, for one way of counting.
 
-    def __init__(self, loaded: Loaded, counting: Counting) -> None:
-        self.loaded, self.counting = loaded, counting
+    Args:
+        loaded: the workload.
+        counting: tokens of prompts.
+        embedding: the same for texts that are embedded; None = there are none.
+    """
+
+    def __init__(self, loaded: Loaded, counting: Counting, embedding: Lengths | None = None) -> None:
+        self.loaded, self.counting, self.embedding = loaded, counting, embedding
         self.prompts = {key: _measured(prompt, counting) for key, prompt in loaded.prompts.items()}
         self.over = {key: loaded.node(*key).over for key in loaded.prompts}
         inputs = loaded.workload.inputs.items()
@@ -106,6 +112,9 @@ class Lengths:
             )
             for (name, node), source in sources.items()
         }
+        # Of embeddings: the texts of a request, at most.
+        nodes = {(name, node): facts for name, graph in loaded.graphs.items() for node, facts in graph.nodes.items()}
+        self.batch = {key: nodes[key]["batch"] or None for key in loaded.prompts}
         self._items: dict[tuple[str, int], tuple[float, ...]] = {}
 
     def _read(self, key: Key) -> set[str]:
@@ -191,7 +200,10 @@ class Sizes:
         self._learns = any(self._flows) or talks or grows
 
     def __call__(self, call: Call) -> tuple[int, int] | tuple[int, int, int]:
-        """Return the tokens of a call's prompt, of what it generates, and of the thinking in this where it thinks."""
+        """Return the tokens of a call's prompt, of what it generates, and of the thinking in this where it thinks.
+
+        Of an embedding: those of its texts, and one.
+        """
         where = (call[6], call[1], call[3], call[4])
         known = self._steady.get(where)
         if known is not None:
@@ -199,8 +211,15 @@ class Sizes:
         pipeline = self._pipelines[call.pipeline]
         node = pipeline.graph.nodes[call.node]
         self._asking = self._lengths[call.queue]
+        if node.batch:
+            self._asking = self._asking.embedding or self._asking
         counting = self._asking.counting
         message = self._message(call, pipeline, node)
+        if node.batch:
+            known = round(message.user), 1
+            if self._is_steady(call):
+                self._steady[where] = known
+            return known
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
         thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
@@ -256,7 +275,7 @@ class Sizes:
         if isinstance(record, CallRecord):
             if (asked := self._asked.pop(record.call, None)) is not None:
                 asked.answered(record, self._json[record.pipeline, record.node])
-            if record.outcome == "ok" and self._flows[self._index[record.pipeline]]:
+            if record.outcome == "ok" and not record.embeds and self._flows[self._index[record.pipeline]]:
                 said = AnswerLength(_answer(record), self._json[record.pipeline, record.node])
                 self._texts.keep(record.pipeline, record.job, record.node, record.item, said, record.iteration)
         elif isinstance(record, JobRecord):
@@ -319,6 +338,16 @@ class Sizes:
                 return counting.joined([counting.answer(said) for said in named[name]])
             return counting.documents(self._items(name, pipeline, who))
 
+        if (batch := asking.batch[key]) is not None:
+            (name,) = prompt.user_names
+            if name == "item":
+                texts: Sequence[float] = (length(name),)
+            elif name in named:
+                texts = [counting.answer(said) for said in named[name]]
+            else:
+                texts = self._items(name, pipeline, who)
+            of_request = texts if name == "item" else texts[item * batch : (item + 1) * batch]
+            return Message(None, float(sum(counting.total(_alone(counting, text)) for text in of_request)))
         return Message(
             None if prompt.system is None else prompt.system + sum(map(length, prompt.system_names)),
             prompt.user + sum(map(length, prompt.user_names)),
@@ -336,6 +365,11 @@ class Sizes:
 
         sizes = inputs.sizes(name, drawn_by, who)
         return [counting.document(size, partial(text, number)) for number, size in enumerate(sizes)]
+
+
+def _alone(counting: Counting, text: float) -> float:
+    message = Message(None, text)
+    return counting.once(message) + counting.asked(message)
 
 
 def _lengths(prompt: int, output: int, thinking: int) -> tuple[int, int] | tuple[int, int, int]:

@@ -35,5 +35,5 @@ def out_of_range(profile: Profile, calls: Iterable[CallRecord]) -> OutOfRange | 
     fitted = [row.prompt_tokens for row in profile.rows if row.fitted and row.prompt_tokens is not None]
     if not fitted:
         return None
-    longest = max((call.reply.prompt_tokens or 0 for call in calls), default=0)
+    longest = max((call.reply.prompt_tokens or 0 for call in calls if not call.embeds), default=0)
     return OutOfRange(profile.name, longest, min(fitted), max(fitted)) if longest > FAR * max(fitted) else None

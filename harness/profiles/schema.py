@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.core.embedding import EmbeddingCosts
 from harness.workload.prompts import Wording
 from harness.workload.schema import FrozenDict
 
@@ -18,6 +19,7 @@ __all__ = [
     "DRIFT_BOUND",
     "FITTED",
     "TABLES",
+    "Embedding",
     "HeldOut",
     "MemoryUse",
     "Profile",
@@ -227,6 +229,29 @@ class TextTokens(ProfilePart):
         return max(0.0, min(self.template_tokens, self.system_template_tokens) - self.count("[000000]"))
 
 
+class Embedding(ProfilePart):
+    """What embedding texts costs on this machine and engine, with a model of its own."""
+
+    model: Text = Field(description="The embedding model, as a workload names it.")
+    request_s: Cost = Field(description="Seconds of a request besides its texts, while others are embedded.")
+    text_s: Cost = Field(description="Seconds of each text; they are embedded one after the other.")
+    token_s: Cost = Field(description="Seconds of each token of a text.")
+    stretch: Stretch = Field(
+        description="Factor on every step, of both, while this model embeds and the profile's model answers."
+    )
+    load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
+        default=None, description="Seconds to load it where it is not in memory; null = not known."
+    )
+    text: TextTokens | None = Field(default=None, description="Its tokens of a text; null = four characters are taken.")
+    standard_error: ByName[Ratio] = Field(default=FrozenDict(), description="Relative standard error of each value.")
+    held_out: HeldOut | None = Field(default=None, description="The error on requests that were not fitted.")
+
+    @property
+    def costs(self) -> EmbeddingCosts:
+        """What a request costs."""
+        return EmbeddingCosts(self.request_s, self.text_s, self.token_s)
+
+
 class Row(ProfilePart):
     """One observation: equal calls sent at once, and the time until the last had ended."""
 
@@ -277,6 +302,9 @@ class Profile(ProfilePart):
     )
     load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = Field(
         default=None, description="Seconds to load the model where it is not in memory; null = not known."
+    )
+    embedding: Embedding | None = Field(
+        default=None, description="What embedding costs, measured with `calibrate --embed MODEL`; null = not known."
     )
     memory: MemoryUse = MemoryUse()
     text: TextTokens | None = Field(default=None, description="Tokens of prompts; null = four characters are taken.")

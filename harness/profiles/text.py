@@ -11,7 +11,7 @@ import numpy as np
 from harness.profiles.schema import HeldOut, TextTokens
 from harness.workload.prompts import Wording
 
-__all__ = ["Counted", "fit_text"]
+__all__ = ["Counted", "fit_embedded_text", "fit_text", "solve"]
 
 
 class Counted(NamedTuple):
@@ -35,25 +35,49 @@ def fit_text(counted: Sequence[Counted]) -> TextTokens:
     """
     if min(sum(one.system for one in counted), sum(not one.system for one in counted)) < 3:
         raise ValueError(f"expected three prompts with and three without system message, found {len(counted)} in all")
-    rows = np.array([_row(one) for one in counted])
-    tokens = np.array([one.tokens for one in counted], dtype=float)
-    errors = []
-    for i in range(len(counted)):
-        others = np.arange(len(counted)) != i
-        errors.append(abs(float(rows[i] @ _solve(rows[others], tokens[others])) / tokens[i] - 1))
-    values = [float(f"{value:.4g}") for value in _solve(rows, tokens)]
+    values, held_out = _fitted([_row(one) for one in counted], counted)
     return TextTokens(
         tokens_per_piece=values[0],
         tokens_per_long_letter=values[1],
         template_tokens=values[2],
         system_template_tokens=values[3],
         turn_template_tokens=values[4] if any(one.turns for one in counted) else None,
-        held_out=HeldOut(
-            calls=len(errors),
-            median_error=float(f"{median(errors):.3g}"),
-            worst_error=float(f"{max(errors):.3g}"),
-        ),
+        held_out=held_out,
     )
+
+
+def fit_embedded_text(counted: Sequence[Counted]) -> TextTokens:
+    """Fit the same of texts that are embedded, each as it is: what stands for the template is what begins and ends it.
+
+    Raises:
+        ValueError: too few texts to fit anything and test it.
+    """
+    if len(counted) < 4:
+        raise ValueError(f"expected four texts or more, found {len(counted)}")
+    values, held_out = _fitted([[*Wording.of(one.text), 1.0] for one in counted], counted)
+    return TextTokens(
+        tokens_per_piece=values[0],
+        tokens_per_long_letter=values[1],
+        template_tokens=values[2],
+        system_template_tokens=values[2],
+        held_out=held_out,
+    )
+
+
+def _fitted(wordings: Sequence[Sequence[float]], counted: Sequence[Counted]) -> tuple[list[float], HeldOut]:
+    """Return the tokens of each part, and the error on each text, fitted on the others."""
+    rows = np.array(wordings, dtype=float)
+    tokens = np.array([one.tokens for one in counted], dtype=float)
+    errors = []
+    for i in range(len(counted)):
+        others = np.arange(len(counted)) != i
+        errors.append(abs(float(rows[i] @ solve(rows[others], tokens[others])) / tokens[i] - 1))
+    held_out = HeldOut(
+        calls=len(errors),
+        median_error=float(f"{median(errors):.3g}"),
+        worst_error=float(f"{max(errors):.3g}"),
+    )
+    return [float(f"{value:.4g}") for value in solve(rows, tokens)], held_out
 
 
 def _row(one: Counted) -> list[float]:
@@ -61,8 +85,8 @@ def _row(one: Counted) -> list[float]:
     return [pieces, long_letters, not one.system, one.system, one.turns]
 
 
-def _solve(rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Least squares on relative errors; no value is negative."""
+def solve(rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Return the values of least squares on relative errors; none is negative."""
     kept = list(range(rows.shape[1]))
     while True:
         found = np.linalg.lstsq(rows[:, kept] / tokens[:, None], np.ones(len(tokens)), rcond=None)[0]

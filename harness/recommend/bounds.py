@@ -25,6 +25,7 @@ from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import CannotEnd, simulate
 from harness.predict.forecast import TokensOf, forecast
 from harness.profiles.compile import compile_costs, stretch_of
+from harness.profiles.embedding import embedding_of
 from harness.profiles.schema import Profile, TextTokens
 from harness.recommend.evaluate import Problem
 from harness.recommend.model import BoundRow
@@ -46,7 +47,7 @@ def bounds(problem: Problem, seeds: int) -> Bounds:
     """Return the bounds of a workload over this many seeds, in the means that the times beside them have."""
     loaded = problem.loaded
     costs = {name: _costs(problem, spec) for name, spec in loaded.servers.items()}
-    tokens_of = _read_at_least(loaded, problem.profiles.first.text)
+    tokens_of = _read_at_least(loaded, problem.profiles.first.text, problem.profiles.embedded_text)
     plan = loaded.plans[0]
     tokens_by = plan.name  # any will do: all their servers count tokens alike
     one = plan._replace(
@@ -95,9 +96,9 @@ def bound_rows(problem: Problem, analysis: Analysis, names: Sequence[str]) -> li
     return rows
 
 
-def _read_at_least(loaded: Loaded, text: TextTokens | None) -> TokensOf:
+def _read_at_least(loaded: Loaded, text: TextTokens | None, embedded: TextTokens | None) -> TokensOf:
     """Return the lengths of calls: what is said again in a conversation counts only where no cache can hold it."""
-    return forecast(loaded, text, found_again=True)
+    return forecast(loaded, text, found_again=True, embedded=embedded)
 
 
 def call_alone_s(costs: StepCosts, prompt_tokens: int, output_tokens: int) -> float:
@@ -152,12 +153,18 @@ def _never_waiting(
 ) -> tuple[list[tuple[int, int]], list[JobRecord]]:
     """Run one seed with every call alone; return the lengths of the batch path's calls, and all jobs."""
     loaded = problem.loaded
+    simulations = [spec.simulation for spec in loaded.servers.values()]
+    speed_up = max(1.0 if one is None else one.speed_up for one in simulations)
     batch: list[tuple[int, int]] = []
     jobs: list[JobRecord] = []
 
     def serve(call: Call, now_s: float) -> Reply:
         lengths = tokens(call)
         prompt, output = lengths[0], lengths[1]
+        node = loaded.pipelines[call.pipeline].graph.nodes[call.node]
+        if texts := node.texts_of(call.item):
+            embedding = embedding_of(problem.profiles.all, node.model).costs
+            return Reply("ok", now_s, None, now_s + embedding.alone_s(texts, prompt) / speed_up)
         if loaded.pipelines[call.pipeline].path == "batch":
             batch.append((prompt, output))
         return Reply("ok", now_s, None, now_s + min(call_alone_s(cost, prompt, output) for cost in costs))

@@ -173,7 +173,8 @@ class Evaluator:
         world = self._worlds.get(variation)
         if world is None:
             loaded = varied(self._problem.loaded, variation)
-            tokens_of = forecast(loaded, self._problem.profiles.first.text, variation.answers)
+            profiles = self._problem.profiles
+            tokens_of = forecast(loaded, profiles.first.text, variation.answers, embedded=profiles.embedded_text)
             world = self._worlds[variation] = _World(loaded, tokens_of)
         return world
 

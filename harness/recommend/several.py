@@ -48,7 +48,7 @@ def asked_models(loaded: Loaded) -> tuple[str, ...]:
         like.model if not node.model or same_model(node.model, like.model) else node.model
         for pipeline in loaded.pipelines
         for node in pipeline.graph.nodes
-        if node.kind == "agent"
+        if node.kind == "agent" and not node.batch  # a model that embeds is beside the others on each server
     )
     return tuple(sorted(found, key=lambda model: model != like.model))
 
@@ -166,7 +166,7 @@ def _placed(loaded: Loaded, models: Sequence[str]) -> tuple[tuple[int, ...], ...
     return tuple(
         tuple(
             models.index(next(model for model in models if not node.model or same_model(node.model, model)))
-            if node.kind == "agent"
+            if node.kind == "agent" and not node.batch
             else 0
             for node in pipeline.graph.nodes
         )
@@ -201,7 +201,8 @@ def _both_paths(loaded: Loaded, models: Sequence[str]) -> list[bool]:
             pipeline.path
             for pipeline in loaded.pipelines
             for node in pipeline.graph.nodes
-            if node.kind == "agent" and (same_model(node.model, model) if node.model else number == 0)
+            if node.kind == "agent" and not node.batch
+            if (same_model(node.model, model) if node.model else number == 0)
         }
         found.append(len(paths) > 1)
     return found

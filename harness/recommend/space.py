@@ -128,6 +128,8 @@ def design_space(
     if len(places) == 1:
         designs.one_server(places[base], slots[base])
         halves, why = halves_of(places[base].like, places[base].profile, slots[base], extrapolate)
+        if loaded.embedding_models:
+            halves, why = [], NoTwoServers("embedding", profile.name)
         if why and places[base].like.resizable:
             left_out.append(why)
         designs.two_halves(halves if places[base].like.resizable else [])

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.profiles.schema import DRIFT_BOUND, HeldOut, Profile, SlotSetting, TextTokens
+from harness.profiles.schema import DRIFT_BOUND, Embedding, HeldOut, Profile, SlotSetting, TextTokens
 from harness.report.text import plain
 from harness.units import count, percent, rate, seconds
 
@@ -36,6 +36,8 @@ def calibration_report(profile: Profile, path: str) -> Group:
         parts += ["", *(Text(line) for line in _text(profile.text))]
     if profile.load_s is not None:
         parts += ["", Text(f"The model takes {seconds(profile.load_s)} to load where it is not in memory.")]
+    if profile.embedding is not None:
+        parts += ["", *(Text(plain(line)) for line in _embedding(profile.embedding))]
     parts += ["", Text(f"Held-out error: {_error(profile.held_out)}.")]
     parts += ["", Text(plain(f"Profile {profile.name}: {path}"))]
     return Group(*parts)
@@ -87,6 +89,17 @@ def _text(text: TextTokens) -> list[str]:
         f"before {text.of_turn:.0f}.",
         f"Held-out error on prompts: {percent(error.median_error)} (median), "
         f"{percent(error.worst_error)} at worst ({count(error.calls, 'prompt')}).",
+    ]
+
+
+def _embedding(found: Embedding) -> list[str]:
+    off = [f"{key} {percent(error)}" for key, error in found.standard_error.items()]
+    load = "" if found.load_s is None else f", {seconds(found.load_s)} to load the model"
+    return [
+        f"Embedding with {found.model}: {seconds(found.request_s)} a request, {seconds(found.text_s)} a text, "
+        f"{seconds(found.token_s)} a token{load}; standard errors: {', '.join(off) or 'not known'}.",
+        f"While it embeds and answers, both take {found.stretch:.2f} times as long. Held-out error: "
+        f"{_error(found.held_out)}.",
     ]
 
 

@@ -150,17 +150,18 @@ def _call(call: CallRecord, ids: _Ids, provider: str, *, answers: bool) -> dict[
     ends = (reply.end_s, reply.sent_s, call.started_s, call.ready_s)
     end_s = next(at_s for at_s in ends if at_s is not None)
     parts = (call.node, call.item, call.iteration, call.attempt)
-    span = ids.span(call, f"chat {call.model}".strip(), CLIENT, call.ready_s, end_s, parts)
+    operation = "embeddings" if call.embeds else "chat"
+    span = ids.span(call, f"{operation} {call.model}".strip(), CLIENT, call.ready_s, end_s, parts)
     # Thinking comes in chunks too.
     begins_s = reply.first_token_s if reply.first_thought_s is None else reply.first_thought_s
     first_s = None if begins_s is None or reply.sent_s is None else begins_s - reply.sent_s
     failed = call.outcome != "ok" and not call.not_needed
     span["attributes"] = _attributes(
         {
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
             "gen_ai.request.model": call.model or None,
-            "gen_ai.agent.name": call.agent,
+            "gen_ai.agent.name": call.agent or None,
             "gen_ai.usage.input_tokens": reply.prompt_tokens,
             "gen_ai.usage.output_tokens": reply.output_tokens,
             "gen_ai.usage.cache_read.input_tokens": reply.cached_tokens,

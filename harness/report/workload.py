@@ -49,7 +49,7 @@ def _pipeline_lines(facts: PipelineFacts) -> list[str]:
     tools = f", {span.tool_s:.3g} s of tools" if span.tool_s else ""
     if span.longest_tool_s > span.tool_s:
         tools += f"; another chain waits {span.longest_tool_s:.3g} s for tools"
-    width = f"{_calls(facts.width)} at once in a job"
+    width = f"{_calls(facts.width)} at once in a job" if facts.width else "embeddings alone, which take no slot"
     if facts.width_all_jobs is None:
         width += ", no bound over all jobs"
     elif facts.width_all_jobs != facts.width:
@@ -70,6 +70,8 @@ def _calls(n: float) -> str:
 
 
 def _work(calls: float, prompt_tokens: int, output_tokens: int) -> str:
+    if calls and not prompt_tokens and not output_tokens:
+        return count(calls, "embedding request") if isinstance(calls, int) else f"{calls:g} embedding requests"
     return f"{_calls(calls)}, about {prompt_tokens} prompt and {output_tokens} output tokens"
 
 
@@ -159,6 +161,8 @@ def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
     """Return a node's attributes: those that every node had always, and what else this one has."""
     always = ("kind", "width", "delay_s", "agent", "model", "timeout_s", "over", "prompt_tokens", "output_tokens")
     plain = {key: value for key, value in node.items() if key in always or value != DEFAULTS[key]}
+    if node["batch"]:
+        plain["kind"] = "embed"
     for key in ("delay", "items", "output", "thinking", "drawn_passes", "run"):
         if key in plain:
             plain[key] = plain[key]._asdict()

@@ -39,6 +39,7 @@ async def launched(
     near: Path | None = None,
     played: Mapping[str, RunningServer] | None = None,
     asked: Sequence[str] = (),
+    embeds: Sequence[str] = (),
 ) -> AsyncIterator[Launched]:
     """Yield the server that `spec` describes, loaded and ready, and its clients; what was started is stopped after.
 
@@ -53,9 +54,10 @@ async def launched(
             one of ours dies rather than hang.
         near: the workload's folder, where profiles are looked for first.
         played: simulated servers that have been started already, see `harness.servers.simulated.simulated`.
-        asked: the models that it has to serve; left out, the one of `spec`.
+        asked: the models that it has to answer with; left out, the one of `spec`, unless it only embeds.
+        embeds: the models that it has to embed with.
     """
-    around = Around(say, connect, progress, host, port, patience_s, near, played or {}, tuple(asked))
+    around = Around(say, connect, progress, host, port, patience_s, near, played or {}, tuple(asked), tuple(embeds))
     async with KINDS[spec.kind](name, spec, around) as up:
         if share := share_on_cpu(up.server.details):
             say(

@@ -50,29 +50,34 @@ async def launch(name: str, spec: OllamaServer, around: Around) -> AsyncIterator
         async with _managed(name, spec, around) as (server, log):
             yield Launched(await load(server), around.connect, log)
         return
-    server = await running(name, spec, spec.url, around.asked)
+    server = await running(name, spec, spec.url, around.asked, around.embeds)
     patience_s = around.patience_s
     limit_s = LOAD_S if patience_s is None else min(LOAD_S, max(patience_s, LEAST_PATIENCE_S))
-    names = ", ".join(server.names.values())
+    names = ", ".join((*server.names.values(), *server.embeds.values()))
     around.say(f"{name}: asking {units.safe_url(server.url)} to load {names}, up to {units.seconds(limit_s)}")
     yield Launched(await load(server, limit_s), around.connect)
 
 
-async def running(name: str, spec: OllamaServer, url: str, asked: Sequence[str] = ()) -> RunningServer:
+async def running(
+    name: str, spec: OllamaServer, url: str, asked: Sequence[str] = (), embeds: Sequence[str] = ()
+) -> RunningServer:
     """Return a server that runs already and has the models (left out: the spec's); otherwise a clear error."""
     base = normal_url(name, url)
     async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
         answer = await ask(name, base, client, "/api/version")
         tags = await ask(name, base, client, "/api/tags")
-    names = {model: find(name, units.safe_url(base), model, tags) for model in asked or (spec.model,)}
+    called = {
+        model: find(name, units.safe_url(base), model, tags) for model in (*_answering(spec, asked, embeds), *embeds)
+    }
     exact = "engine" in answer  # our own front says what is behind it
     version = str(answer["engine"]) if exact else f"ollama {answer.get('version', '?')}"
     return RunningServer(
         name=name,
         kind="ollama",
         url=base,
-        model=next(iter(names.values())),
-        names=names,
+        model=next(iter(called.values())),
+        names={model: found for model, found in called.items() if model not in embeds},
+        embeds={model: called[model] for model in embeds},
         slots_asked=spec.slots if "slots" in spec.model_fields_set else None,
         managed=False,
         version=version,
@@ -81,6 +86,11 @@ async def running(name: str, spec: OllamaServer, url: str, asked: Sequence[str] 
         details={},
         emulated=answer.get("emulated") is True,
     )
+
+
+def _answering(spec: OllamaServer, asked: Sequence[str], embeds: Sequence[str]) -> tuple[str, ...]:
+    """Return the models that answer on a server: where none is asked for, its own, unless it only embeds."""
+    return tuple(asked) or (() if embeds else (spec.model,))
 
 
 def find_binary(name: str) -> str:
@@ -102,7 +112,7 @@ async def _managed(
     """
     say, threads = around.say, threads_for(spec.threads)
     binary = find_binary(name)
-    asked = around.asked or (spec.model,)
+    asked = (*_answering(spec, around.asked, around.embeds), *around.embeds)
     ours = [model for model in asked if model in models.BUILTIN or model.lower().endswith(".gguf")]
     if ours and len(ours) < len(asked):
         raise UserError(
@@ -127,7 +137,8 @@ async def _managed(
                 names = {one: find(name, "this machine's Ollama", one, tags) for one in asked}
             for model in reversed(names.values()):  # its own last, so that it is there where not all can be
                 say(f"{name}: loading {model}")
-                await _preload(name, started, model, client)
+                embeds = model in [names[one] for one in around.embeds]
+                await _preload(name, started, model, client, embeds=embeds)
         log = read_log(log_text(started))
         details: dict[str, str | int | float] = {
             "threads": log.threads or threads,
@@ -148,7 +159,8 @@ async def _managed(
             kind="ollama",
             url=base,
             model=next(iter(names.values())),
-            names=names,
+            names={model: called for model, called in names.items() if model not in around.embeds},
+            embeds={model: names[model] for model in around.embeds},
             slots_asked=spec.slots,
             managed=True,
             version=f"ollama {version}",
@@ -266,9 +278,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _preload(name: str, started: Started, model: str, client: httpx.AsyncClient) -> None:
+async def _preload(name: str, started: Started, model: str, client: httpx.AsyncClient, *, embeds: bool) -> None:
     try:
-        response = await client.post("/api/generate", json={"model": model})
+        # Nothing to embed, or to answer, is how Ollama is asked to load a model.
+        path, body = ("/api/embed", {"model": model, "input": ""}) if embeds else ("/api/generate", {"model": model})
+        response = await client.post(path, json=body)
     except httpx.HTTPError as error:
         raise ServerFailure(f"{name}: ollama failed while loading {model}: {error or type(error).__name__}") from None
     if response.status_code != 200:

@@ -146,7 +146,7 @@ def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> Running
     Sizes are of all of its models together: layers on the CPU are slow whichever model they are of.
     """
     details = dict(server.details)
-    if len(server.names) > 1:
+    if len(server.names) + len(server.embeds) > 1:
         details["models_loaded"] = len(loaded)
     sizes: dict[str, int] = {}
     for entry in loaded:
@@ -166,7 +166,7 @@ def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> Running
 
 
 async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
-    """Warm a server: load each of its models, generate a token; return it with what it then told of itself."""
+    """Warm a server: load each of its models, generate a token or embed a word; return it with what it then told."""
     body: dict[str, Any] = {
         "messages": [{"role": "user", "content": "Say yes."}],
         "stream": False,
@@ -177,8 +177,12 @@ async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     shown = units.safe_url(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
         try:
-            for model in reversed(list(server.names.values()) or [server.model]):  # its own last
-                response = await client.post("/api/chat", json={"model": model, **body})
+            requests = [("/api/embed", {"model": model, "input": "yes"}) for model in server.embeds.values()]
+            answering = list(server.names.values()) or ([server.model] if server.answers else [])
+            requests += [("/api/chat", {"model": model, **body}) for model in reversed(answering)]  # its own last
+            for path, asked in requests:
+                model = str(asked["model"])
+                response = await client.post(path, json=asked)
                 if response.status_code != 200:
                     break
             loaded = (await client.get("/api/ps")).json()["models"]

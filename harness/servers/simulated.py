@@ -10,12 +10,13 @@ from typing import Any
 from harness.core.step_costs import sped_up
 from harness.errors import UserError
 from harness.profiles.compile import compile_costs
+from harness.profiles.embedding import embedding_of
 from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.load import load_profile
 from harness.profiles.schema import MemoryUse, Profile
 from harness.servers.fronts import children, our_server
 from harness.servers.ollama_api import load
-from harness.servers.simulated_engine import SimulatedConfig
+from harness.servers.simulated_engine import SimulatedConfig, SimulatedEmbedding
 from harness.servers.spec import Around, Launched, RunningServer, Say
 from harness.units import count
 from harness.workload.schema import FAULTS, ServerSpec, SimulatedServer
@@ -33,6 +34,12 @@ async def launch(name: str, spec: SimulatedServer, around: Around) -> AsyncItera
         if server is None:
             alone = simulated({name: spec}, say=around.say, host=around.host, port=around.port, near=around.near)
             server = (await stack.enter_async_context(alone))[name]
+        for model in around.embeds:
+            try:
+                embedding_of([profile_of(spec, around.near)], model)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from None
+        server = server._replace(embeds={model: model for model in around.embeds})
         yield Launched(await load(server), around.connect)
 
 
@@ -108,6 +115,7 @@ def emulation(
         noise=fitted.noise,
         noise_seed=spec.fault_seed,
         noise_key=name,
+        embedding=_embedding(profile, spec.speed_up),
     )
     details: dict[str, str | int | float] = {
         "profile": profile.name,
@@ -131,6 +139,15 @@ def emulation(
         shares = ", ".join(f"{fault} {rate:g}" for fault, rate in rates.items())
         details["faults"] = f"{shares}, seed {spec.fault_seed}"
     return {"engine": config.to_json(), "faults": faults}, details
+
+
+def _embedding(profile: Profile, speed_up: float) -> SimulatedEmbedding | None:
+    """Return the model that texts are embedded with; what a request costs beside these is our own front's."""
+    known = profile.embedding
+    if known is None:
+        return None
+    costs = known.costs.sped_up(speed_up)
+    return SimulatedEmbedding(known.model, costs.text_s, costs.token_s, known.stretch)
 
 
 def profile_of(spec: SimulatedServer, near: Path | None = None) -> Profile:

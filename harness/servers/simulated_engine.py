@@ -18,20 +18,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.core.context import REFUSED, Context
-from harness.core.machine import Machine, SharedServer
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.compile import noise
-from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
+from harness.servers.front.engine import Cached, Embedded, EngineError, Final, GenerateRequest, Model, Piece, Thought
+from harness.servers.on_clock import OnClock
+from harness.servers.simulated_embedder import SimulatedEmbedder, SimulatedEmbedding
 from harness.servers.simulated_text import said
 from harness.workload.prompts import estimate_tokens
 
-__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
+__all__ = ["ARRIVED_S", "SimulatedConfig", "SimulatedEmbedding", "SimulatedEngine", "Truth", "read_truth", "truth_log"]
 
 ENDS_BY_ITSELF = 128  # tokens of an answer whose length nobody asked for
-NEVER_S = float("inf")
-
 ARRIVED_S: ContextVar[float | None] = ContextVar("arrived_s", default=None)  # the request came in; for the truth log
 
 
@@ -49,10 +48,12 @@ class SimulatedConfig(NamedTuple):
     noise: float | None = None  # relative standard deviation of a segment's cost
     noise_seed: int = 0
     noise_key: str = ""  # servers of one seed have noise of their own
+    embedding: SimulatedEmbedding | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` reads."""
-        return {**self._asdict(), "costs": self.costs._asdict()}
+        plain = {**self._asdict(), "costs": self.costs._asdict()}
+        return plain if self.embedding is not None else {k: v for k, v in plain.items() if k != "embedding"}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SimulatedConfig:
@@ -67,7 +68,8 @@ class SimulatedConfig(NamedTuple):
             rebuilt["passes"] = PassCosts(tuple(changed_s), tuple(settle_s), *rest)
         if costs.get("ram_cache"):
             rebuilt["ram_cache"] = RamCache(*costs["ram_cache"])
-        return cls(**{**data, "costs": StepCosts(**{**costs, **rebuilt})})
+        embedding = SimulatedEmbedding(*data["embedding"]) if data.get("embedding") else None
+        return cls(**{**data, "costs": StepCosts(**{**costs, **rebuilt}), "embedding": embedding})
 
 
 class Truth(NamedTuple):
@@ -128,7 +130,7 @@ class _Call(Request):
         self.news = asyncio.Event()
 
 
-class SimulatedEngine:
+class SimulatedEngine(OnClock):
     """An engine that waits instead of computing: as long as `ServerModel` says.
 
     Args:
@@ -144,21 +146,31 @@ class SimulatedEngine:
         self.emulated = True
         self.model = _model(config)
         played = noise(config.noise, config.noise_seed, config.noise_key) if config.noise else None
-        self._model = ServerModel(config.costs, noise=played)
-        self._server: ServerModel | SharedServer = self._model
-        self._beside: tuple[SimulatedEngine, ...] = ()  # on the same machine
+        super().__init__(ServerModel(config.costs, noise=played))
         self._open: dict[int, _Call] = {}
         self._calls = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._on_truth = on_truth
+        self.embedding_model: Model | None = None
+        self._embedder: SimulatedEmbedder | None = None
+        if config.embedding is not None:
+            self.embedding_model = _embedding_model(config.embedding)
+            self._embedder = SimulatedEmbedder(config.embedding)
+            self.on_one_machine([self, self._embedder], {2: config.embedding.stretch})
 
     @staticmethod
     def share(engines: Sequence[SimulatedEngine], stretch: Mapping[int, float]) -> None:
-        """Put fresh engines on one machine, where they slow each other; see `harness.core.machine.Machine`."""
-        machine = Machine([engine._model for engine in engines], stretch)
-        for engine, server in zip(engines, machine.servers, strict=True):
-            engine._server = server
-            engine._beside = tuple(other for other in engines if other is not engine)
+        """Put fresh engines on one machine, where they slow each other, their embedding models too.
+
+        Beyond the largest number of busy servers in `stretch` the factor stays as it is.
+        """
+        players = [player for engine in engines for player in (engine, engine._embedder) if player is not None]
+        last = stretch[max(stretch)]
+        OnClock.on_one_machine(players, {busy: stretch.get(busy, last) for busy in range(2, len(players) + 1)})
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts; see `SimulatedEmbedder`."""
+        assert self._embedder is not None
+        return await self._embedder.embed(texts)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
         """Yield a word a token at the time the model says, or all of them at the end; then the model's timings."""
@@ -224,19 +236,6 @@ class SimulatedEngine:
         """Tell whether the client left the length open, as ten contexts are what the front then asks for."""
         return request.num_predict == 10 * self.context_tokens and not request.ignore_eos
 
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        now_s = loop.time()
-        self._advance(now_s)
-        self._changed(loop, now_s)
-
-    def _changed(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
-        """Set the alarms again: what happens here changes the pace of every server on the machine."""
-        for other in self._beside:
-            other._advance(now_s)
-        for engine in (self, *self._beside):
-            engine._arm(loop, now_s)
-
     def _advance(self, now_s: float) -> None:
         """Let the model go on to now; tell those who have new tokens."""
         for request in self._server.advance(now_s):
@@ -251,16 +250,12 @@ class SimulatedEngine:
                 call.tokens = tokens
                 call.news.set()
 
-    def _arm(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:
-        """Wake up at the next token that somebody waits for, else when somebody ends or a prompt does."""
+    def _due_s(self, now_s: float) -> float:
+        """Return the next token that somebody waits for, else when somebody ends or a prompt does."""
         at_s = self._server.next_s()
         if any(call.stream for call in self._open.values()):
             at_s = min(at_s, self._server.steps_by(now_s)[1])
-        if self._timer is not None:
-            if self._timer.when() == at_s:
-                return
-            self._timer.cancel()
-        self._timer = None if at_s == NEVER_S else loop.call_at(at_s, self._wake, loop)
+        return at_s
 
     async def _let_go(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
         """Give a call up that is not done; its slot is free at the next step boundary, and not before."""
@@ -354,4 +349,22 @@ def _model(config: SimulatedConfig) -> Model:
         template="{{ messages }}",
         thinking=True,
         info=shown,
+    )
+
+
+def _embedding_model(config: SimulatedEmbedding) -> Model:
+    return Model(
+        name=config.model_name,
+        digest=hashlib.sha256(json.dumps(config).encode()).hexdigest(),
+        modified_at="2026-01-01T00:00:00Z",
+        file_bytes=0,
+        memory_bytes=0,
+        vram_bytes=0,
+        family="simulated",
+        parameter_size="",
+        quantization="",
+        template="",
+        thinking=False,
+        info={"general.architecture": "simulated"},
+        embeds=True,
     )

@@ -31,7 +31,13 @@ class RunningServer(NamedTuple):
     details: dict[str, str | int | float]  # threads, batch_tokens, context_tokens, slots_logged, size_bytes, ...
     emulated: bool = False  # behind it is a model, not an engine: nothing timed there is measured
     names: Mapping[str, str] = {}  # where it serves several models: what each, as asked for, is called in requests
+    embeds: Mapping[str, str] = {}  # the same of models that embed
     can_unload: bool = False  # its model can be taken out of memory, which disturbs nobody, and loaded again
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has a model that answers; else all it does is to embed."""
+        return self.model not in self.embeds.values()
 
 
 class Client(Protocol):
@@ -78,6 +84,7 @@ class Around(NamedTuple):
     near: Path | None = None
     played: Mapping[str, RunningServer] = {}
     asked: tuple[str, ...] = ()
+    embeds: tuple[str, ...] = ()
 
 
 class Launch(Protocol):

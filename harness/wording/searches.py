@@ -128,6 +128,8 @@ def excluded_why(item: Excluded) -> str:
             return _too_much(why)
         case NoTwoServers("contention", profile):
             return f'profile "{profile}" does not say how two busy servers slow each other'
+        case NoTwoServers("embedding"):
+            return "how three models on one machine slow each other is not known, and each server would embed too"
         case NoTwoServers():
             return "the server sets its own threads, and the profile has two servers with half of the cores each"
         case FixedSlots():

@@ -9,7 +9,7 @@ import networkx as nx
 from harness.core.arrival_processes import ArrivalProcess
 from harness.core.graph import Graph, Node, Pipeline
 from harness.workload.checks import Resolved, check_definition, check_subpipelines, definitions
-from harness.workload.estimate import estimate_prompts
+from harness.workload.estimate import estimate_embeddings, estimate_prompts
 from harness.workload.growth import check_growth
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
@@ -46,15 +46,16 @@ def agent_graphs(
     check_shared(workload, resolved, mistakes)
     for pipeline, inlined in graphs.items():
         if not inlined.uses:
-            message = f'pipeline "{pipeline}" calls no agent; give a node `agent`'
+            message = f'pipeline "{pipeline}" calls no model; give a node `agent` or `embed`'
             mistakes.add(("pipelines", pipeline), message, key=True)
         check_replies(workload.pipelines[pipeline], pipeline, inlined, mistakes)
         if workload.control == "model":
             _check_deciders(pipeline, inlined, mistakes)
-        agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
+        agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses and at in resolved}
         nodes, talks = inlined.graph.nodes, workload.pipelines[pipeline].session is not None
         check_growth(pipeline, nodes, inlined.uses, agents, inlined.written, mistakes, session=talks)
         estimate_prompts(inlined, agents, item_tokens)
+        estimate_embeddings(inlined, item_tokens)
         nx.freeze(inlined.graph)
     return graphs
 
@@ -123,6 +124,8 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
         decides=None if node["decides"] is None else index[node["decides"]],
         passes=node["drawn_passes"],
         grows=node["grows"],
+        texts=node["texts"],
+        batch=node["batch"],
     )
 
 

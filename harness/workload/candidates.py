@@ -10,6 +10,7 @@ import networkx as nx
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.policies import STANDARD, Policies
+from harness.workload.embeddings import embedding_nodes
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.placement import Goes, Lacking, Models, goes, models_by_server, node_servers
 from harness.workload.schema import (
@@ -74,11 +75,16 @@ def plans(
         pipeline.name: {node.name: node.model for node in pipeline.graph.nodes if node.kind == "agent"}
         for pipeline in pipelines
     }
+    embedding = embedding_nodes(pipelines)
     if workload.compare:
         routings = {name: _routing(candidate, policies) for name, candidate in workload.compare.items()}
         twin = None
     else:
-        routings = standard_set(workload, known, models)
+        answering = {
+            name: {node: model for node, model in nodes.items() if (name, node) not in embedding}
+            for name, nodes in models.items()
+        }
+        routings = standard_set(workload, known, answering)
         twin = _twins(known)
     wanted = set(only) if only and set(only) <= set(routings) else set(routings)
     resolved: list[Plan] = []
@@ -87,7 +93,7 @@ def plans(
     for name, routing in routings.items():
         if name not in wanted:
             continue
-        found = node_servers(models, routing.placement, most_slots(known), known, twin, name)
+        found = node_servers(models, routing.placement, most_slots(known), known, twin, name, embedding)
         placed.append(found.servers)
         lacking += found.lacking
         resolved.append(_plan(name, routing, pipelines, found.servers, known, policies))
@@ -231,19 +237,21 @@ def _routing(candidate: str | Routing, policies: Policies) -> Routing:
     return Routing.model_validate({"concurrency": candidate}, context={"policies": policies})
 
 
-def check_models(chosen: Plans, stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:
+def check_models(
+    chosen: Plans, stands: Mapping[tuple[str, str], Loc], embedding: Collection[str], mistakes: Mistakes
+) -> None:
     """Note every node whose model is on no server that it could go to, once, and servers that are asked for too many.
 
-    `stands` tells where each (pipeline, node) is written.
+    `stands` tells where each (pipeline, node) is written; the models in `embedding` embed, and are no second model.
     """
     said: set[Loc] = set()
     for lacking in chosen.lacking:
-        at = (*stands[lacking.pipeline, lacking.node], "agent")
+        at = (*stands[lacking.pipeline, lacking.node], *(("embed", "model") if lacking.embeds else ("agent",)))
         if at not in said:
             said.add(at)
             mistakes.add(at, lacking.sentence())
-    for name, models in chosen.models.items():
-        spec = chosen.servers.get(name)
+    for name, asked in chosen.models.items():
+        spec, models = chosen.servers.get(name), [model for model in asked if model not in embedding]
         if spec and not spec.loads_by_name and sum(map(spec.serves, models)) > 1:
             why = "is simulated, which has the timings of one model" if spec.simulated else "has one model"
             mistakes.add(
@@ -266,6 +274,7 @@ def check_compare(
     models: Models = {
         name: {node: graph.nodes[node]["model"] for node in _agents(graph)} for name, graph in graphs.items()
     }
+    embedding = {(name, node) for name, graph in graphs.items() for node in graph if graph.nodes[node]["batch"]}
     for name, written_as in workload.compare.items():
         candidate = _routing(written_as, policies)
         at: Loc = ("compare", name)
@@ -286,7 +295,7 @@ def check_compare(
                 if server not in servers and server != default:
                     at_server: Loc = (*loc, found.policy, i) if found.policy else loc
                     mistakes.add(at_server, f'candidate "{name}" is placed: {unknown("server", server, servers)}')
-        used = _used(candidate, graphs, models, default, known)
+        used = _used(candidate, graphs, models, default, known, embedding)
         for key in ("concurrency", "scheduling"):
             choice = getattr(candidate, key)
             for server in () if isinstance(choice, str) else choice:
@@ -308,13 +317,11 @@ def _used(
     models: Models,
     default: str,
     known: Mapping[str, ServerSpec],
+    embedding: Collection[tuple[str, str]],
 ) -> set[str]:
     """Return the servers that a candidate sends calls to."""
-    used = {
-        server
-        for where in node_servers(models, candidate.placement, default, known).servers.values()
-        for server in where.servers
-    }
+    placed = node_servers(models, candidate.placement, default, known, embedding=embedding)
+    used = {server for where in placed.servers.values() for server in where.servers}
     if not graphs:
         used |= {default, *(server for _, where in candidate.places() for server in goes(where).servers)}
     return used

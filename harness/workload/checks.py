@@ -9,7 +9,7 @@ import networkx as nx
 
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.prompts import Prompt, Slot
-from harness.workload.schema import AgentSpec, NodeSpec, Workload, distribution
+from harness.workload.schema import AgentSpec, EmbedSpec, NodeSpec, Workload, distribution
 from harness.workload.source import Loc
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Resolved",
     "check_definition",
     "check_subpipelines",
+    "count_texts",
     "deciding",
     "definitions",
     "find_circles",
@@ -141,6 +142,7 @@ def check_definition(
     for name in nodes:
         before_it = nx.ancestors(graph, name) if ordered else set(nodes)
         _check_over(definition, name, before_it, item_counts, mistakes)
+        _check_texts(definition, name, before_it, item_counts, mistakes)
         _check_until(definition, name, workload, mistakes)
     if ordered:
         _check_templates(definition, graph, resolved, item_counts, mistakes)
@@ -201,7 +203,7 @@ def _check_over(
     elif node.over in nodes:
         source = nodes[node.over]
         if source.agent is None or source.over is not None:
-            kind = "a tool" if source.tool else "a sub-pipeline" if source.pipeline else "a fan-out itself"
+            kind = _kind_of(source) or "a fan-out itself"
             message = f'"{node.over}" is {kind}; name an agent node that answers one list'
             mistakes.add((*at, "over"), f'node "{name}" fans out: {message}')
         elif node.over not in before:
@@ -225,6 +227,48 @@ def _check_over(
     if node.enough is not None and items and node.enough > items:
         most = f"at most {items:g}, the number of items"
         mistakes.add((*at, "enough"), f'node "{name}": expected {most}, found {node.enough}')
+
+
+def _kind_of(node: NodeSpec) -> str:
+    """Say what a node is that makes no single call; "" where that is not due to its kind."""
+    if node.embed is not None:
+        return "an embedding"
+    return "a tool" if node.tool else "a sub-pipeline" if node.pipeline else ""
+
+
+def _check_texts(
+    definition: Definition, name: str, before: set[str], item_counts: Mapping[str, int], mistakes: Mistakes
+) -> None:
+    """Check what a node embeds: an input, or the answers of an earlier node, whose number is known."""
+    embed, nodes = definition.nodes[name].embed, definition.nodes
+    if embed is None or embed.texts == "item" or embed.texts in item_counts:
+        return
+    source = nodes.get(embed.texts)
+    if source is None or embed.texts == name:
+        known = [*item_counts, *(other for other in nodes if other in before)]
+        message = unknown("input or earlier node", embed.texts, known)
+    elif source.agent is None:
+        message = f'"{embed.texts}" is {_kind_of(source)}, whose texts cannot be read here; name an agent node'
+    elif embed.texts not in before:
+        message = f'the node "{embed.texts}" need not be done by then; add `after: [{embed.texts}]`'
+    elif count_texts(embed, nodes, item_counts) is None:
+        message = f'how many answers "{embed.texts}" has is not known beforehand; name a node that makes one call, or '
+        message += "one that fans out over an input and waits for all"
+    else:
+        return
+    mistakes.add((*definition.at, name, "embed", "texts"), f'node "{name}" embeds: {message}')
+
+
+def count_texts(embed: EmbedSpec, nodes: Mapping[str, NodeSpec], item_counts: Mapping[str, int]) -> int | None:
+    """Return how many texts an embedding node has, with `over` in each request; None where that is not known."""
+    if embed.texts == "item":
+        return 1
+    if embed.texts in nodes:
+        source = nodes[embed.texts]
+        if source.over is None:
+            return 1
+        return item_counts.get(source.over) if source.enough is None else None
+    return item_counts.get(embed.texts)
 
 
 def _check_until(definition: Definition, name: str, workload: Workload, mistakes: Mistakes) -> None:
@@ -251,7 +295,7 @@ def _check_until(definition: Definition, name: str, workload: Workload, mistakes
             hint = unknown("node", until.node, body)
             mistakes.add((*at, "node"), f'node "{name}" repeats until: sub-pipeline "{node.pipeline}" has {hint}')
         elif body[last].agent is None or body[last].over is not None:
-            kind = "a tool" if body[last].tool else "a sub-pipeline" if body[last].pipeline else "a fan-out"
+            kind = _kind_of(body[last]) or "a fan-out"
             message = f'node "{name}" repeats until: "{until.node}" is {kind}; name a node that makes one call'
             mistakes.add((*at, "node"), message)
     elif deciding(node.pipeline, workload) is None and (
@@ -290,7 +334,7 @@ def _check_templates(
         if agent is None:
             continue
         before = nx.ancestors(graph, name)
-        usable = [*inputs, *(other for other in nodes if other in before and nodes[other].tool is None)]
+        usable = [*inputs, *(other for other in nodes if other in before and _has_text(nodes[other]))]
         if node.over is not None:
             usable.append("item")
         if definition.inside or node.repeat is not None:
@@ -306,6 +350,10 @@ def _check_templates(
                 mistakes.add_at(agent.where[is_system, slot.offset], f"{place}: {why}")
 
 
+def _has_text(node: NodeSpec) -> bool:
+    return node.tool is None and node.embed is None
+
+
 def _why_not(
     name: str, node: str, nodes: Mapping[str, NodeSpec], before: set[str], usable: list[str], *, inside: bool
 ) -> str:
@@ -315,8 +363,8 @@ def _why_not(
         return (
             f"that is the node itself{'; its answer of the pass before is {previous}' if 'previous' in usable else ''}"
         )
-    if name in nodes and nodes[name].tool is not None:
-        return "that node is a tool and has no text"
+    if name in nodes and not _has_text(nodes[name]):
+        return f"that node is {_kind_of(nodes[name])} and has no text"
     if name in nodes and name not in before:
         return f"that node need not be done by then; add `after: [{name}]`"
     if name in FLOW:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import networkx as nx
@@ -48,6 +48,8 @@ def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str
         yield "need", f"{name}: {node['enough']} of its {node['width']} calls; {left}"
     if node["grows"] is not None:
         yield "grows", f"{name}: {_growth(node)}"
+    if node["batch"]:
+        yield "embed", f"{name}: {embed_words(node)}"
     if node["delay"] is not None:
         yield "sizes", f"{name}: {size_words(node['delay'], 's')}, {seconds(node['delay_s'])} on average"
     if node["output"] is not None:
@@ -67,6 +69,16 @@ def _of(graph: nx.DiGraph, name: str, loaded: Loaded) -> Iterator[tuple[str, str
     usual = loaded.workload.pipelines[graph.name].priority
     if node["kind"] == "agent" and node["priority"] != usual:
         yield "first", f"{name}: priority {node['priority']}"
+
+
+def embed_words(node: Mapping[str, Any]) -> str:
+    """Say what an embedding embeds, with which model, in how many requests: about a job."""
+    texts, requests = node["texts"], node["width"]
+    most = "at most " if node["items"] is not None else ""
+    what = "the item of each call" if node["embeds"] == "item" else node["embeds"]
+    tokens = node["prompt_tokens"] * requests
+    each = "" if requests == 1 else f" in {count(requests, 'request')}"
+    return f"{most}{count(texts, 'text')} ({what}) with {node['model']}{each}, about {count(tokens, 'token')}"
 
 
 def _by_model(loaded: Loaded) -> bool:

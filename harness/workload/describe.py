@@ -32,6 +32,8 @@ MAX_LOOKED_AT = 64  # ways that a job can go, for its width
 class Work(NamedTuple):
     """Calls and tokens; prompt tokens are estimated from the texts' length, output tokens the limits with thinking.
 
+    An embedding counts as a call for each request; its tokens are in the pipeline's `control`.
+
     Of a graph with branches, loops or lists of varying length these are means; calls that nobody needs in the end
     (`need`, `enough`) are counted in full.
     """
@@ -71,7 +73,7 @@ class PipelineFacts(NamedTuple):
     work: Work  # of one job
     total: Work | None  # of all jobs
     expected: bool = False  # `span`, `work` and `total` are means: not every job is the same
-    # what decides: (branch, loop, list, need, grows, sizes, think, retry, reply or first; words)
+    # what decides: (branch, loop, list, need, grows, sizes, think, retry, reply, first or embed; words)
     control: tuple[tuple[str, str], ...] = ()
 
 
@@ -134,6 +136,8 @@ def work_of(ways: Sequence[Scenario], pipeline: Pipeline) -> Work:
             if node["kind"] == "agent":
                 made = share * node.get("passes", 1.0) * node.get("mean_width", node["width"])
                 calls += made
+                if node["batch"]:
+                    continue
                 prompt += made * (node["prompt_tokens"] + history_tokens(pipeline, node))
                 output += made * generated_tokens(node)
     return Work(_tidy(calls), round(prompt), round(output))
@@ -152,7 +156,12 @@ def widest(graph: nx.DiGraph, ways: Sequence[Scenario]) -> int:
 
 
 def _calls_of(graph: nx.DiGraph) -> dict[str, int]:
-    return {name: node["width"] if node["kind"] == "agent" else 0 for name, node in graph.nodes.items()}
+    return {name: node["width"] if answers(node) else 0 for name, node in graph.nodes.items()}
+
+
+def answers(node: Mapping[str, Any]) -> bool:
+    """Whether a node makes calls that take a slot: all but tools and embeddings."""
+    return node["kind"] == "agent" and not node.get("batch")
 
 
 def max_weight_antichain(graph: nx.DiGraph, weight: Mapping[str, int]) -> dict[str, int]:
@@ -184,8 +193,8 @@ def span_of(graph: nx.DiGraph) -> LengthRange:
 
     def cost(name: str) -> tuple[float, float, float, float]:
         node = graph.nodes[name]
-        prompt_tokens = node["prompt_tokens"] + node.get("grown_tokens", 0.0)
-        figures = generated_tokens(node), prompt_tokens, node["delay_s"], int(node["kind"] == "agent")
+        read = 0 if node.get("batch") else node["prompt_tokens"] + node.get("grown_tokens", 0.0)
+        figures = generated_tokens(node), read, node["delay_s"], int(node["kind"] == "agent")
         passes = node.get("passes", 1.0)
         return figures[0] * passes, figures[1] * passes, figures[2] * passes, figures[3] * passes
 
@@ -255,7 +264,8 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     if widest is not None:
         calls = "1 call" if widest == 1 else f"{widest} calls"
         slots = "1 slot" if widest == 1 else f"{widest} slots"
-        hints.append(f"At most {calls} can run together, so more than {slots} can never be filled.")
+        beside = " beside embeddings" if loaded.embedding_models else ""
+        hints.append(f"At most {calls} can run together{beside}, so more than {slots} can never be filled.")
         for name, spec in loaded.servers.items():
             if spec.slots > widest:
                 hints.append(f"{name}: {spec.slots} slots, of which {spec.slots - widest} will stay empty.")
@@ -264,7 +274,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     for fact in facts:
         if fact.work.calls > 1 and fact.width == 1:
             hints.append(f"{fact.name}: its calls follow one another; slots help only across jobs.")
-        if fact.work.prompt_tokens > 2 * fact.work.output_tokens:
+        if fact.work.prompt_tokens > 2 * fact.work.output_tokens > 0:
             hints.append(
                 f"{fact.name}: about {fact.work.prompt_tokens / fact.work.output_tokens:.0f} prompt tokens "
                 "for each output token; batching shares the writing, not the reading."
@@ -274,7 +284,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         for node, attributes in most.graph.nodes(data=True):
             for name, spec in loaded.servers.items():
                 context = spec.known_context
-                if attributes["kind"] != "agent" or context is None:
+                if not answers(attributes) or context is None:
                     continue
                 if needed_tokens(pipeline, attributes) > context:
                     hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))

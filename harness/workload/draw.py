@@ -7,7 +7,7 @@ from typing import Any
 
 import networkx as nx
 
-from harness.units import seconds
+from harness.units import count, seconds
 
 __all__ = ["again", "draw", "label", "layered", "row_of"]
 
@@ -24,6 +24,8 @@ Node = Any  # a node's name, or (name, name, level) for a line that passes a lev
 def label(name: str, node: dict[str, Any]) -> str:
     """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`.
 
+    An embedding is named with its requests and texts, `index x3 (40 texts)`.
+
     What varies is said to be about so much, or at most.
     """
     if node["kind"] == "tool":
@@ -31,6 +33,9 @@ def label(name: str, node: dict[str, Any]) -> str:
         return f"{name} ({about}{seconds(node['delay_s'])})"
     if node["kind"] == "until":
         return f"{name} ({node['max_iterations']}x)" if node["body"] else name
+    if node.get("batch"):
+        requests = "" if node["width"] == 1 else f" x{'0-' if node.get('items') else ''}{node['width']}"
+        return f"{name}{requests} ({count(node['texts'], 'text')})"
     if not node.get("over"):
         return name
     return f"{name} x0-{node['width']}" if node.get("items") else f"{name} x{node['width']}"

@@ -12,7 +12,7 @@ from harness.workload.inline import Inlined
 from harness.workload.prompts import NUMBERING_TOKENS, estimate_tokens, prompt_tokens
 from harness.workload.reads import Loop, Readable, Reads
 
-__all__ = ["answer_tokens", "estimate_prompts", "listed_item_tokens", "pass_tokens"]
+__all__ = ["answer_tokens", "estimate_embeddings", "estimate_prompts", "listed_item_tokens", "pass_tokens"]
 
 
 def estimate_prompts(
@@ -43,6 +43,23 @@ def estimate_prompts(
 def pass_tokens(node: Mapping[str, Any]) -> float:
     """Return how much longer each pass of a loop makes the prompts of the next: what was answered and what comes in."""
     return 0.0 if node["grows"] is None else float(node["output_tokens"] + max(1.0, node["grows"].by.mean))
+
+
+def estimate_embeddings(inlined: Inlined, item_tokens: Mapping[str, tuple[int, ...]]) -> None:
+    """Set `prompt_tokens` of every embedding: of a request with the mean number of texts, each of the mean length."""
+    graph = inlined.graph
+    for name, node in graph.nodes(data=True):
+        if not node["texts"]:
+            continue
+        if node["over_node"] is not None:
+            tokens = listed_item_tokens(graph, node["over_node"])
+        elif source := next(iter(inlined.uses[name].names.values()), ()):
+            answers = [graph.nodes[other] for result in source for other in result.main]
+            tokens = sum(one["output_tokens"] for one in answers) / max(1, len(answers))
+        else:
+            items = item_tokens[node["over"] or node["embeds"]]
+            tokens = sum(items) / len(items)
+        node["prompt_tokens"] = round(tokens * node["texts"] / node["width"])
 
 
 def answer_tokens(graph: nx.DiGraph, use: Readable, loops: Mapping[str, Loop]) -> dict[str, float]:

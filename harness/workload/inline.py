@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
-from harness.workload.checks import Definition, Resolved, deciding
+from harness.workload.checks import Definition, Resolved, count_texts, deciding
 from harness.workload.growth import PassCounts, growth_of, passes_of
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
 from harness.workload.reads import Loop, Readable, Reads, Result
-from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed
+from harness.workload.schema import EmbedSpec, NodeSpec, RepeatSpec, Workload, distribution, is_fixed
 from harness.workload.source import Loc
 
 __all__ = ["DEFAULTS", "Inlined", "inline"]
@@ -34,6 +34,9 @@ DEFAULTS: Mapping[str, Any] = {
     "timeout_s": None,
     "over": None,  # the input or the node
     "over_node": None,  # the node alone
+    "embeds": "",  # of an embedding: an input or a node, as the file names it, or `item`
+    "texts": 0,  # in all its requests, at most
+    "batch": 0,  # of these in one request
     "items": None,
     "prompt_tokens": 0,  # of one call, an estimate; of a conversation's first turn
     "system_tokens": 0,  # of these, the ones that a conversation has once and not in every turn
@@ -148,7 +151,7 @@ class _Inliner:
     def result(self, name: str, spec: NodeSpec, prefix: str) -> Result:
         """Return whose answers are the result of a node."""
         if spec.pipeline is None:
-            return Result(() if spec.tool is not None else (prefix + name,))
+            return Result(() if spec.agent is None else (prefix + name,))
         return self.results(self.definition(spec.pipeline), f"{prefix}{name}/")
 
     def results(self, definition: Definition, prefix: str) -> Result:
@@ -252,6 +255,8 @@ class _Inliner:
         else:
             attributes |= self.agent(at, spec)
             attributes |= growth_of(spec, spec.repeat or frame.repeat)
+            if spec.embed is not None:
+                attributes |= self.embedding(spec.embed, frame.definition, attributes["width"])
             if spec.over in frame.definition.nodes:
                 attributes["over_node"] = frame.prefix + (spec.over or "")
         self.graph.add_node(flat, **attributes)
@@ -265,6 +270,7 @@ class _Inliner:
             "shares_prefix": agent is not None and agent.shares_prefix,
             "answers": spec.answers,
             "timeout_s": spec.timeout_s or self.workload.timeout_s,
+            "width": 1,
             "over": spec.over,
             "enough": spec.enough,
             "labels": tuple(spec.labels),
@@ -290,6 +296,16 @@ class _Inliner:
             width = self.item_counts.get(spec.over, 0)
             attributes |= {"width": width, "mean_width": float(width)}
         return attributes
+
+    def embedding(self, embed: EmbedSpec, definition: Definition, width: int) -> dict[str, Any]:
+        """Return what an embedding has besides what every node has that makes calls."""
+        if embed.texts == "item":
+            return {"model": embed.model, "embeds": embed.texts, "texts": width, "batch": 1}
+        texts = count_texts(embed, definition.nodes, self.item_counts) or 0
+        batch = embed.batch or max(1, texts)
+        requests = -(-texts // batch)
+        counts = {"texts": texts, "batch": batch, "width": requests, "mean_width": float(requests)}
+        return {"model": embed.model, "embeds": embed.texts, **counts}
 
     def add_until(
         self, frame: _Frame, name: str, spec: NodeSpec, ends: list[Edge], body: list[str], passes: float
@@ -330,9 +346,12 @@ class _Inliner:
         self.connect(f"{flat}/until", tuple(ends))
 
     def use(self, frame: _Frame, name: str, spec: NodeSpec, came_in: Reads) -> None:
+        flat, nodes = frame.prefix + name, frame.definition.nodes
+        if spec.embed is not None:
+            source = {spec.embed.texts: (Result((frame.prefix + spec.embed.texts,)),)}
+            self.uses[flat] = Readable(source if spec.embed.texts in nodes else {}, frame.loops)
         if spec.agent is None:
             return
-        flat, nodes = frame.prefix + name, frame.definition.nodes
         before = nx.ancestors(frame.before, name)
         names: dict[str, Reads] = {
             other: (self.result(other, nodes[other], frame.prefix),) for other in nodes if other in before
@@ -358,7 +377,7 @@ class _Inliner:
                 if slot.name == "input":
                     why = f'node "{frame.prefix.rstrip("/") or name}" comes after nothing that has a text; add `after`'
                 else:
-                    why = "that node ends in a tool and has no text"
+                    why = "that node ends in a tool or an embedding and has no text"
                 assert agent is not None
                 place = f'agent "{agent.name}" in node "{name}" of {frame.definition.title} names {{{slot.name}}}'
                 self.mistakes.add_at(agent.where[is_system, slot.offset], f"{place}: {why}")

@@ -18,6 +18,7 @@ from harness.errors import WorkloadError
 from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
+from harness.workload.embeddings import check_embeddings, embedding_models
 from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
 from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, examine, unknown
@@ -50,7 +51,8 @@ class Loaded(NamedTuple):
     graphs: Mapping[str, nx.DiGraph]  # per pipeline, for analysis and drawing
     pipelines: tuple[Pipeline, ...]  # per pipeline, for the walk; in the file's order
     agents: Mapping[tuple[str, str], AgentSpec]  # (pipeline, node) -> agent
-    prompts: Mapping[tuple[str, str], Prompt]  # (pipeline, node) -> parsed template and system message
+    # (pipeline, node) -> parsed template and system message; of an embedding: the name of what it embeds
+    prompts: Mapping[tuple[str, str], Prompt]
     uses: Mapping[tuple[str, str], Readable]  # (pipeline, node) -> what its templates can name
     loops: Mapping[tuple[str, str], Loop]  # (pipeline, loop)
     written: Mapping[tuple[str, str], Loc]  # (pipeline, node) -> where it stands in the file
@@ -62,6 +64,11 @@ class Loaded(NamedTuple):
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
     skipped: Mapping[str, tuple[str, ...]] = {}  # candidates left out, with their servers that have no address
+
+    @property
+    def embedding_models(self) -> frozenset[str]:
+        """The models that nodes embed with; among `models` too."""
+        return embedding_models(self.pipelines)
 
     @property
     def known_servers(self) -> dict[str, ServerSpec]:
@@ -181,9 +188,21 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
     plans = candidates.plans(workload, pipelines, _default_server(asked), asked.only, policies)
     chosen = override_plans(plans, workload, asked)
     stands = {(name, node): at for name, inline in inlined.items() for node, at in inline.written.items()}
-    candidates.check_models(chosen, stands, mistakes)
+    check_embeddings(pipelines, stands, mistakes)
+    candidates.check_models(chosen, stands, embedding_models(pipelines), mistakes)
     mistakes.raise_if_any()
-    nodes = {(name, node): resolved[inline.written[node]] for name, inline in inlined.items() for node in inline.uses}
+    nodes = {
+        (name, node): resolved[inline.written[node]]
+        for name, inline in inlined.items()
+        for node in inline.uses
+        if inline.written[node] in resolved
+    }
+    embedded = {
+        (name, node): Prompt((Slot(facts["embeds"], 0),), None)
+        for name, graph in graphs.items()
+        for node, facts in graph.nodes.items()
+        if facts["embeds"]
+    }
     return Loaded(
         path=path,
         workload=workload,
@@ -191,7 +210,7 @@ def load_workload(path: Path, overrides: Overrides | None = None, policies: Poli
         graphs=graphs,
         pipelines=pipelines,
         agents={key: agent.spec for key, agent in nodes.items()},
-        prompts={key: agent.prompt for key, agent in nodes.items()},
+        prompts={key: agent.prompt for key, agent in nodes.items()} | embedded,
         uses={(name, node): use for name, inline in inlined.items() for node, use in inline.uses.items()},
         loops={(name, loop): body for name, inline in inlined.items() for loop, body in inline.loops.items()},
         written=stands,

@@ -58,7 +58,7 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
             if node["thinking"].highest is None:
                 unbounded.add(name)
         key = pipeline, name
-        if key not in loaded.prompts:
+        if key not in loaded.prompts or node["batch"]:
             continue
         prompt, use = loaded.prompts[key], loaded.uses[key]
         item = max(inputs.get(node["over"], (0.0,)), default=0.0)
@@ -87,7 +87,7 @@ def needs_of(loaded: Loaded) -> tuple[CallNeed, ...]:
     for pipeline in loaded.pipelines:
         most = longest(loaded, pipeline.name)
         for name, node in most.graph.nodes(data=True):
-            if node["kind"] == "agent":
+            if node["kind"] == "agent" and not node["batch"]:  # an embedding has no slot to fit into
                 generated = generated_tokens(node)
                 prompt = needed_tokens(pipeline, node) - generated
                 found.append(CallNeed(pipeline.name, name, prompt, generated, most.how_sure(name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.workload.schema import ServerSpec, Where, same_model
@@ -21,9 +21,16 @@ class Lacking(NamedTuple):
     node: str
     model: str
     have: str  # what the servers have, in words
+    embeds: bool = False
 
     def sentence(self) -> str:
         """Say it: node, model, what the servers have."""
+        if self.embeds:
+            return (
+                f'node "{self.node}" of pipeline "{self.pipeline}" embeds with "{self.model}", and candidate '
+                f'"{self.candidate}" places it on no server that can: the embedded engine has no embedding models; '
+                "place it on a server of kind: ollama or simulated"
+            )
         return (
             f'node "{self.node}" of pipeline "{self.pipeline}" asks for model "{self.model}", and candidate '
             f'"{self.candidate}" finds it on no server ({self.have}); place it on a server with that model, or use '
@@ -57,6 +64,7 @@ def node_servers(
     servers: Mapping[str, ServerSpec],
     twin: Callable[[str, str], str] | None = None,
     candidate: str = "",
+    embedding: Collection[tuple[str, str]] = (),
 ) -> Placed:
     """Return the servers of every (pipeline, node) under a candidate.
 
@@ -65,6 +73,7 @@ def node_servers(
     placed if that server has its model, else to the server of the file that has it: the one most like the server that
     it was placed on (kind, then slots), the first among equals. `twin(found, placed)` may replace it by a copy.
     Of several servers those count that have its model; where none has, the first is the one that it was placed on.
+    An embedding (a node among `embedding`) can go to every server that embeds: these have or load any such model.
     """
     found: dict[tuple[str, str], Goes] = {}
     lacking = []
@@ -73,14 +82,22 @@ def node_servers(
         for node, model in nodes.items():
             itself = _placed_itself(place, pipeline, node) if isinstance(place, Mapping) else None
             where = goes(itself or (place.get(pipeline, default) if isinstance(place, Mapping) else place or default))
-            able = tuple(name for name in where.servers if name not in servers or servers[name].serves(model))
+            embeds = (pipeline, node) in embedding
+            able = tuple(
+                name
+                for name in where.servers
+                if name not in servers or (servers[name].embeds if embeds else servers[name].serves(model))
+            )
             if able:
                 where = Goes(able, where.policy if len(able) > 1 else "")
             else:
                 server, like = where.servers[0], servers[where.servers[0]]
                 others = [name for name, spec in servers.items() if same_model(model, spec.model)]
+                if embeds:
+                    others = [name for name in servers if servers[name].embeds]
+                    others = [name for name in others if same_model(model, servers[name].model)] or others
                 if itself or not others:
-                    lacking.append(Lacking(candidate, pipeline, node, model, have))
+                    lacking.append(Lacking(candidate, pipeline, node, model, have, embeds))
                 else:
                     # max keeps the first among equals
                     other = max(others, key=lambda name: _likeness(servers[name], like))

@@ -48,8 +48,8 @@ INPUTS: Mapping[str, Any] = {
 class _Writer:
     """Writes graphs; sub-pipelines are written before what uses them."""
 
-    def __init__(self, draw: st.DrawFn, control: str, *, races: bool) -> None:
-        self.draw, self.control, self.races = draw, control, races
+    def __init__(self, draw: st.DrawFn, control: str, *, races: bool, embeds: str = "") -> None:
+        self.draw, self.control, self.races, self.embeds = draw, control, races, embeds
         self.subpipelines: dict[str, dict[str, Nodes]] = {}
         self.calls: dict[str, int] = {}  # of each sub-pipeline, at most
 
@@ -64,6 +64,7 @@ class _Writer:
         nodes: Nodes = {}
         calls = 0
         kinds = ["agent", "branch", "fan", "list", "repeat", "tool", *["pipeline"] * (4 if depth else 0)]
+        kinds += ["embed", "embed"] if self.embeds else []
         for i in range(self.draw(st.integers(1, 4))):
             if i and calls >= room:
                 break
@@ -94,6 +95,8 @@ class _Writer:
             return tool | ({"branch": {"x": 0.5, "y": 0.5}} if self.one_in(3) else {}), 0
         if kind == "pipeline":
             return self.use(depth, room)
+        if kind == "embed":
+            return self.embedding(nodes, before)
         node: dict[str, Any] = {}
         calls = 1
         lists = [other for other in before if "agent" in nodes[other] and "over" not in nodes[other]]
@@ -121,6 +124,24 @@ class _Writer:
         flow = ["input", "previous"] if "repeat" in node and told else []
         node["agent"] = self.agent([*told, *sorted(INPUTS), *(["item"] if "over" in node else []), *flow])
         return node, calls
+
+    def embedding(self, nodes: Nodes, before: list[str]) -> tuple[dict[str, Any], int]:
+        """Embed an input, the answers of an earlier node, or the items of a list."""
+        lists = [other for other in before if "agent" in nodes[other] and "over" not in nodes[other]]
+        fans = [
+            other for other in before if "agent" in nodes[other] and nodes[other].get("over") in INPUTS
+            if "enough" not in nodes[other]
+        ]  # fmt: skip
+        embed: dict[str, Any] = {"model": self.embeds, "texts": self.pick(["item", *sorted(INPUTS), *lists, *fans])}
+        node: dict[str, Any] = {"embed": embed}
+        if embed["texts"] == "item":
+            node["over"] = self.pick([*sorted(INPUTS), *lists])
+            node |= {"items": self.pick(COUNTS)} if node["over"] in lists else {}
+        elif self.one_in(2):
+            embed["batch"] = 1
+        if self.one_in(4):
+            node["priority"] = self.draw(st.integers(-1, 1))
+        return node, 2
 
     def use(self, depth: int, room: int) -> tuple[dict[str, Any], int]:
         """Use a sub-pipeline as a node: one that is written already, or a new one."""
@@ -255,7 +276,7 @@ class _Writer:
         if placement is None:
             placement = {"work": self.pick([*servers, pool])}
             for node, spec in pipelines["work"]["nodes"].items():
-                if ("agent" in spec or self.calls.get(spec.get("pipeline", ""))) and self.one_in(2):
+                if ("agent" in spec or "embed" in spec or self.calls.get(spec.get("pipeline", ""))) and self.one_in(2):
                     placement[f"work.{node}"] = self.pick([*servers, pool])
         # One slot cannot be parted between the paths.
         able = [name for name in sorted(CONCURRENCY) if name != "reserve" or placement == "two"]
@@ -270,7 +291,12 @@ class _Writer:
 
 @st.composite
 def workloads(
-    draw: st.DrawFn, server: Mapping[str, Any], *, controls: Sequence[str] = ("draws", "model"), races: bool = True
+    draw: st.DrawFn,
+    server: Mapping[str, Any],
+    *,
+    controls: Sequence[str] = ("draws", "model"),
+    races: bool = True,
+    embeds: str = "",
 ) -> dict[str, Any]:
     """A workload as it stands in its file, with two candidates on servers of one and two slots.
 
@@ -278,9 +304,10 @@ def workloads(
         server: what both servers are, but for their slots.
         controls: who decides which way a job goes, any of these.
         races: with `need`, `enough` and time limits that strike: what is read may depend on who comes first.
+        embeds: a model that texts are embedded with, each server on a machine of its own then; "": none.
     """
     control = draw(st.sampled_from(controls))
-    writer = _Writer(draw, control, races=races)
+    writer = _Writer(draw, control, races=races, embeds=embeds)
     pipelines: dict[str, Any] = {}
     for name in ("work", "chat")[: draw(st.integers(1, 2))]:
         pipelines[name] = writer.pipeline(list(pipelines))
@@ -297,7 +324,10 @@ def workloads(
         "pipelines": pipelines,
         **({"subpipelines": writer.subpipelines} if writer.subpipelines else {}),
         "inputs": dict(INPUTS),
-        "servers": {"one": {**server, "slots": 1}, "two": {**server, "slots": 2}},
+        "servers": {
+            name: {**server, "slots": slots} | ({"machine": f"host-{name}"} if embeds else {})
+            for name, slots in (("one", 1), ("two", 2))
+        },
         "compare": {name: writer.candidate(pipelines) for name in ("first", "second")},
         "measure": {"repeats": 2, "warmup": 0},
     }

@@ -18,9 +18,11 @@ from conftest import VirtualLoop
 from quiet import Quiet
 from servers.asgi import AppTransport
 
+from harness.content import shipped
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.drivers.chat import Chat
+from harness.drivers.embedder import Embedder
 from harness.measure import session
 from harness.measure.sender import Endpoint
 from harness.runs.folder import RunFolder
@@ -51,14 +53,34 @@ class Kept:
         """Nothing more to keep."""
 
 
+def with_embedding(profile: str, model: str, folder: Path, *, stretch: float = 1.0) -> str:
+    """Write the text of a profile with made-up costs of embedding, in multiples of 1/512 s; return its path.
+
+    What a request costs besides its texts is 0: it is that of the client and the way to the server, and of what is
+    emulated here both take no time.
+    """
+    plain = yaml.safe_load(profile)
+    costs = {"request_s": 0, "text_s": 0.0078125, "token_s": 0.001953125}
+    file = folder / "embedding.yaml"
+    plain |= {"name": file.stem, "embedding": {"model": model, **costs, "stretch": stretch}}
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    return str(file)
+
+
 def on_simulated_servers(path: Path, folder: Path, context_tokens: int = 8192) -> Loaded:
-    """Load a workload with every server simulated, on the shipped profile."""
+    """Load a workload with every server simulated, on the shipped profile; what embedding costs is made up."""
     plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    nodes = [node for pipeline in plain["pipelines"].values() for node in pipeline["nodes"].values()]
+    models = [node["embed"]["model"] for node in nodes if "embed" in node]
+    profile = PROFILE
+    if models:
+        shipped_one = shipped() / "profiles" / f"{PROFILE}.yaml"
+        profile = with_embedding(shipped_one.read_text(encoding="utf-8"), models[0], folder)
     servers = plain.get("servers") or {"four-slot": {"slots": 4}, "one-slot": {"slots": 1}}
     plain["servers"] = {
         name: {
             "kind": "simulated",
-            "profile": PROFILE,
+            "profile": profile,
             "slots": spec.get("slots", 1),
             "context_tokens": context_tokens,
             "extrapolate": True,
@@ -86,7 +108,18 @@ def endpoint_of(loop: asyncio.AbstractEventLoop, name: str, spec: Any) -> Endpoi
     server = RunningServer(
         name, "simulated", url, spec.model, spec.slots, True, "t", True, True, details, emulated=True
     )
-    return Endpoint(server, chat, None)
+    if simulated.embedding is None:
+        return Endpoint(server, chat, None)
+    model = simulated.embedding.model_name
+    embedder = Embedder(url, model, loop.time, transport=AppTransport(distant))
+    return Endpoint(server._replace(embeds={model: model}), chat, None, embedders={model: embedder})
+
+
+async def close(endpoint: Endpoint) -> None:
+    """Close the clients of a server."""
+    await endpoint.chat.close()
+    for embedder in endpoint.embedders.values():
+        await embedder.close()
 
 
 @contextmanager
@@ -97,7 +130,7 @@ def in_this_process() -> Iterator[None]:
     async def opened(name: str, spec: Any, *_: Any) -> AsyncIterator[Endpoint]:
         endpoint = endpoint_of(asyncio.get_running_loop(), name, spec)
         yield endpoint
-        await endpoint.chat.close()
+        await close(endpoint)
 
     @asynccontextmanager
     async def none_started(*_: Any, **__: Any) -> AsyncIterator[dict[str, Any]]:
@@ -125,5 +158,5 @@ async def emulate(loop: VirtualLoop, loaded: Loaded, plan: Plan, repeat: int) ->
     trial = session._Trial(plan, repeat)
     await session._measure_trial(loaded, endpoints, trial, 0, cast(RunFolder, kept), Quiet())
     for endpoint in endpoints.values():
-        await endpoint.chat.close()
+        await close(endpoint)
     return kept

@@ -13,7 +13,7 @@ from conftest import VirtualLoop
 from core.random_workloads import workloads
 from hypothesis import HealthCheck, given, seed, settings
 from predict import paper
-from predict.emulated import PROFILE, emulate, on_simulated_servers
+from predict.emulated import emulate, on_simulated_servers, with_embedding
 
 from harness.core.records import CallRecord
 from harness.predict.forecast import forecast
@@ -45,8 +45,10 @@ def races(loaded: Loaded) -> set[str]:
     return {p.name for p in loaded.pipelines if any(n.need is not None or n.enough is not None for n in p.graph.nodes)}
 
 
-def simulated(loaded: Loaded, plan: Any, repeat: int, name: str = PROFILE) -> list[CallRecord]:
-    profile = load_profile(name)
+def simulated(loaded: Loaded, plan: Any, repeat: int) -> list[CallRecord]:
+    spec = next(iter(loaded.servers.values()))
+    assert spec.simulation is not None
+    profile = load_profile(spec.simulation.profile)
     records: list[Any] = []
     servers = modelled(loaded, Profiles(profile, {}), plan, extrapolate=True)
     simulate_trial(loaded, servers, repeat, forecast(loaded, profile.text)(plan.name, repeat), records.append)
@@ -73,7 +75,7 @@ def starts_and_ends(calls: list[CallRecord]) -> dict[tuple[str, int, str, int, i
     return {(c.pipeline, c.job, c.node, c.item, c.iteration): (c.ready_s, c.reply.end_s or 0.0) for c in calls}
 
 
-def on_random_files(count: int, number: int, folder: Path) -> None:
+def on_random_files(count: int, number: int, folder: Path, embeds: str = "") -> None:
     """Hold the simulation to the run, on a machine without noise.
 
     Who decides is drawn (`control: draws`): where the model does, a run reads answers that a simulation has not. There
@@ -83,15 +85,14 @@ def on_random_files(count: int, number: int, folder: Path) -> None:
     instant come to a server in an order of chance; and in a session with `reuse_prefix`, whether two passes of a loop
     begin alike is known from their texts alone. Of nodes that grow from pass to pass it is known.
     """
-    (folder / "paper.yaml").write_text(
-        paper.PROFILE.replace("contention: null", "contention: {2: 1}"), encoding="utf-8"
-    )
-    profile = str(folder / "paper.yaml")
+    text = paper.PROFILE.replace("contention: null", "contention: {2: 1}")
+    (folder / "paper.yaml").write_text(text, encoding="utf-8")
+    profile = with_embedding(text, embeds, folder) if embeds else str(folder / "paper.yaml")
     server = {"kind": "simulated", "profile": profile, "context_tokens": 4096}
 
     @seed(number)
     @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(plain=workloads(server, controls=("draws",), races=False))
+    @given(plain=workloads(server, controls=("draws",), races=False, embeds=embeds))
     def each(plain: dict[str, Any]) -> None:
         file = folder / "w.yaml"
         file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
@@ -100,7 +101,7 @@ def on_random_files(count: int, number: int, folder: Path) -> None:
         for plan in loaded.plans:
             by_chance = reused or any(queue.concurrency.name == "unbounded" for queue in plan.queues)
             kept = emulated(loaded, plan)
-            calls = simulated(loaded, plan, 0, profile)
+            calls = simulated(loaded, plan, 0)
             run, simulation = sizes(kept), sizes(calls)
             if by_chance and any(pipeline.until is not None for pipeline in loaded.pipelines):
                 common = run.keys() & simulation.keys()  # a `while` ends when it ends
@@ -125,8 +126,13 @@ def test_random_workloads_have_calls_of_equal_sizes(tmp_path: Path) -> None:
     on_random_files(25, 0, tmp_path)
 
 
+def test_random_workloads_that_embed_have_calls_of_equal_sizes(tmp_path: Path) -> None:
+    on_random_files(25, 0, tmp_path, "vectors")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(10))
-def test_many_random_workloads_have_calls_of_equal_sizes(chunk: int, tmp_path: Path) -> None:
-    """A thousand files in all."""
-    on_random_files(100, 1 + chunk, tmp_path)
+@pytest.mark.parametrize("embeds", ["", "vectors"])
+def test_many_random_workloads_have_calls_of_equal_sizes(chunk: int, embeds: str, tmp_path: Path) -> None:
+    """Two thousand files in all."""
+    on_random_files(100, 1 + chunk, tmp_path, embeds)

@@ -48,7 +48,7 @@ CASES = {
     ),
     "no agent at all": (
         nodes("a: {tool: {delay_s: 1}}"),
-        'w.yaml:4:3: pipeline "p" calls no agent; give a node `agent`',
+        'w.yaml:4:3: pipeline "p" calls no model; give a node `agent` or `embed`',
     ),
     "no nodes": (
         HEAD[: HEAD.index("    nodes:")] + "    nodes: {}\n",

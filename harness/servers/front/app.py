@@ -27,9 +27,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from harness.servers.front.engine import Cached, EngineError, Final, TextEngine
-from harness.servers.front.reply import FrontReply, details, error_line, listing, shown
-from harness.servers.front.request import ApiError, FrontRequest, parse_chat, parse_generate, parse_json, same_model
+from harness.servers.front.engine import Cached, Embedded, EmbeddingEngine, EngineError, Final, TextEngine
+from harness.servers.front.reply import FrontReply, details, embedded, error_line, listing, shown
+from harness.servers.front.request import (
+    ApiError,
+    FrontRequest,
+    parse_chat,
+    parse_embed,
+    parse_generate,
+    parse_json,
+    same_model,
+)
 from harness.servers.front.slots import Slots
 
 __all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "create_app"]
@@ -55,6 +63,9 @@ def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_
     residency = Residency()
     chat = Completion("chat", engine, slots, residency, clock_ns)
     generate = Completion("generate", engine, slots, residency, clock_ns)
+    embedder = engine if isinstance(engine, EmbeddingEngine) and engine.embedding_model is not None else None
+    embed = EmbedEndpoint(engine.model.name, embedder, clock_ns)
+    embedding = [] if embedder is None or embedder.embedding_model is None else [embedder.embedding_model]
 
     async def root(_: Request) -> Response:
         return PlainTextResponse("Ollama is running")
@@ -63,33 +74,36 @@ def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_
         return JSONResponse({"version": OLLAMA_VERSION, "engine": engine.version, "emulated": engine.emulated})
 
     async def tags(_: Request) -> Response:
-        return JSONResponse({"models": [listing(engine.model)]})
+        return JSONResponse({"models": [listing(model) for model in (engine.model, *embedding)]})
 
     async def show(request: Request) -> Response:
         data = parse_json(await _read(request.receive) or b"")
         name = data.get("model") or data.get("name")
         if not isinstance(name, str) or not name:
             raise ApiError(400, "model is required")
-        if not same_model(name, engine.model.name):
-            raise ApiError(404, f"model '{name}' not found")
-        return JSONResponse(shown(engine))
+        for model in (engine.model, *embedding):
+            if same_model(name, model.name):
+                return JSONResponse(shown(model, engine.context_tokens))
+        raise ApiError(404, f"model '{name}' not found")
 
     async def ps(_: Request) -> Response:
         expires_at = residency.expires_at(busy=slots.busy > 0)
         if expires_at is None:
             return JSONResponse({"models": []})
-        model = engine.model
-        loaded = {
-            "name": f"{model.name}:latest",
-            "model": f"{model.name}:latest",
-            "size": model.memory_bytes,
-            "digest": model.digest,
-            "details": details(model),
-            "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
-            "size_vram": model.vram_bytes,
-            "context_length": engine.context_tokens,
-        }
-        return JSONResponse({"models": [loaded]})
+        loaded = [
+            {
+                "name": f"{model.name}:latest",
+                "model": f"{model.name}:latest",
+                "size": model.memory_bytes,
+                "digest": model.digest,
+                "details": details(model),
+                "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
+                "size_vram": model.vram_bytes,
+                "context_length": engine.context_tokens,
+            }
+            for model in (engine.model, *embedding)
+        ]
+        return JSONResponse({"models": loaded})
 
     return Starlette(
         routes=[
@@ -100,6 +114,7 @@ def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_
             Route("/api/show", show, methods=["POST"]),
             Route("/api/chat", chat, methods=["POST"]),
             Route("/api/generate", generate, methods=["POST"]),
+            Route("/api/embed", embed, methods=["POST"]),
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error},
     )
@@ -233,6 +248,47 @@ class Completion:
         if not started:
             await _start(send, 200, NDJSON if call.stream else JSON, headers)
         await send({"type": "http.response.body", "body": line})
+
+
+class EmbedEndpoint:
+    """/api/embed: the queue is the engine's, as a server has for each of its models."""
+
+    def __init__(self, model: str, engine: EmbeddingEngine | None, clock_ns: Callable[[], int]) -> None:
+        self._model = model
+        self._engine = engine
+        self._clock_ns = clock_ns
+        named = None if engine is None else engine.embedding_model
+        self._name = None if named is None else named.name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        entered_ns = self._clock_ns()
+        try:
+            body = await _read(receive)
+            if body is None:
+                return
+            texts = parse_embed(body, self._model, self._name)
+        except ApiError as error:
+            await _send(send, error.status, JSON, error_line(error.message))
+            return
+        name = str(parse_json(body)["model"])
+        if not texts or self._engine is None:
+            await _send(send, 200, JSON, embedded(name, Embedded((), 0, 0), 0, 0))
+            return
+        client = _Client(receive, self._clock_ns())
+        try:
+            found = await self._engine.embed(texts)
+            client.expected()
+            total_ns = self._clock_ns() - entered_ns
+            line = embedded(name, found, total_ns, client.queued_ns - entered_ns)
+            await _start(send, 200, JSON, {QUEUE_HEADER: found.queue_ns, "content-length": len(line)})
+            await send({"type": "http.response.body", "body": line})
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+            client.forgive()
+        finally:
+            client.leave()
 
 
 class _Client:

@@ -5,10 +5,21 @@ The front owns everything a client sees (queue, timings, error bodies); an engin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Cached", "EngineError", "Final", "GenerateRequest", "Model", "Piece", "TextEngine", "Thought"]
+__all__ = [
+    "Cached",
+    "Embedded",
+    "EmbeddingEngine",
+    "EngineError",
+    "Final",
+    "GenerateRequest",
+    "Model",
+    "Piece",
+    "TextEngine",
+    "Thought",
+]
 
 
 class Model(NamedTuple):
@@ -26,6 +37,7 @@ class Model(NamedTuple):
     template: str  # chat template, "" if none
     thinking: bool  # it can think: its chat template has a switch, or it is simulated
     info: dict[str, Any]  # GGUF metadata, for /api/show
+    embeds: bool = False  # and does not answer
 
 
 class GenerateRequest(NamedTuple):
@@ -80,6 +92,14 @@ class EngineError(Exception):
         self.message = message
 
 
+class Embedded(NamedTuple):
+    """Texts as vectors, one each."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int  # of all texts
+    queue_ns: int  # what the request waited for the texts of others
+
+
 class TextEngine(Protocol):
     """A model that generates, with a fixed number of slots of a fixed context each."""
 
@@ -97,4 +117,15 @@ class TextEngine(Protocol):
         Never called more than `slots` times at once. When the generator is closed early its `aclose` returns
         only after the engine has freed the slot.
         """
+        ...
+
+
+@runtime_checkable
+class EmbeddingEngine(Protocol):
+    """An engine that may have an embedding model beside the one that generates."""
+
+    embedding_model: Model | None
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts; never called where there is no embedding model. It has a queue of its own."""
         ...

@@ -7,9 +7,9 @@ import time
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Literal
 
-from harness.servers.front.engine import Final, Model, TextEngine
+from harness.servers.front.engine import Embedded, Final, Model
 
-__all__ = ["FrontReply", "details", "error_line", "listing", "now_rfc3339", "shown"]
+__all__ = ["FrontReply", "details", "embedded", "error_line", "listing", "now_rfc3339", "shown"]
 
 _second = 0
 _prefix = ""
@@ -70,6 +70,13 @@ class FrontReply:
         return f'{head},"done":true,"done_reason":"{reason}"{tail}}}\n'.encode()
 
 
+def embedded(model: str, found: Embedded, total_ns: int, load_ns: int) -> bytes:
+    """Return the body of /api/embed."""
+    body: dict[str, Any] = {"model": model, "embeddings": found.vectors}
+    counts = {"total_duration": total_ns, "load_duration": load_ns, "prompt_eval_count": found.tokens}
+    return json.dumps(body | {key: value for key, value in counts.items() if value}).encode()
+
+
 def error_line(message: str) -> bytes:
     """Return Ollama's error body, as a line."""
     return f'{{"error":{quoted(message)}}}\n'.encode()
@@ -89,6 +96,8 @@ def details(model: Model) -> dict[str, Any]:
 
 def capabilities(model: Model) -> list[str]:
     """Return what the front can do with a model."""
+    if model.embeds:
+        return ["embedding"]
     return ["completion", "thinking"] if model.thinking else ["completion"]
 
 
@@ -105,12 +114,11 @@ def listing(model: Model) -> dict[str, Any]:
     }
 
 
-def shown(engine: TextEngine) -> dict[str, Any]:
+def shown(model: Model, context_tokens: int) -> dict[str, Any]:
     """Return the body of /api/show."""
-    model = engine.model
     return {
-        "modelfile": f"FROM {model.name}\nPARAMETER num_ctx {engine.context_tokens}\n",
-        "parameters": f"num_ctx{' ' * 24}{engine.context_tokens}",
+        "modelfile": f"FROM {model.name}\nPARAMETER num_ctx {context_tokens}\n",
+        "parameters": f"num_ctx{' ' * 24}{context_tokens}",
         "template": model.template,
         "details": details(model),
         "model_info": json.loads(json.dumps(model.info, default=str)),

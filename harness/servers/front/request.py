@@ -1,4 +1,4 @@
-"""The JSON body of /api/chat and /api/generate, checked as Ollama checks it.
+"""The JSON body of /api/chat, /api/generate and /api/embed, checked as Ollama checks it.
 
 Wording and status codes follow Ollama v0.33 (server/routes.go, api/types.go), since clients match on them.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from harness.servers.front.engine import GenerateRequest, TextEngine
 
-__all__ = ["ApiError", "FrontRequest", "parse_chat", "parse_generate", "parse_json", "same_model"]
+__all__ = ["ApiError", "FrontRequest", "parse_chat", "parse_embed", "parse_generate", "parse_json", "same_model"]
 
 # Ollama's defaults (api.DefaultOptions), always sent: a client that changes servers sees the same sampling.
 SAMPLING: dict[str, int | float] = {
@@ -31,6 +31,9 @@ OURS = frozenset({"prompt_tokens", "thinking_tokens"})  # not Ollama's, as the b
 INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed"}) | OURS
 BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # fmt: skip
+
+
+NO_EMBEDDINGS = "This server does not support embeddings. Start it with `--embeddings`"  # llama.cpp's, and so Ollama's
 
 
 class ApiError(Exception):
@@ -109,6 +112,22 @@ def parse_generate(body: bytes, engine: TextEngine) -> FrontRequest:
         prompt = f"{system}\n\n{prompt}"  # a model without a chat template: the text is all there is
     request = _request(data, engine, messages, prompt, stream, think)
     return FrontRequest(model, stream, keep_alive_s, request)
+
+
+def parse_embed(body: bytes, model: str, embedding_model: str | None) -> list[str]:
+    """Check the body of /api/embed and return its texts; an empty one is nothing to embed, as on Ollama."""
+    data = parse_json(body)
+    name = _typed(data, "model", str, "string", "")
+    texts = data.get("input")
+    if texts is None or isinstance(texts, str):
+        texts = [texts] if texts else []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ApiError(400, "invalid input type")
+    if embedding_model is None or not same_model(name, embedding_model):
+        if same_model(name, model):
+            raise ApiError(501, NO_EMBEDDINGS)
+        raise ApiError(404, f"model '{name}' not found")
+    return texts
 
 
 def _common(data: dict[str, Any], engine: TextEngine) -> tuple[str, bool, float | None]:

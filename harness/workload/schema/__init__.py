@@ -8,6 +8,7 @@ from __future__ import annotations
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.arrivals import ARRIVALS, ArrivalSpec, SessionSpec
 from harness.workload.schema.base import FrozenDict
+from harness.workload.schema.embedding import EmbedSpec
 from harness.workload.schema.file import MeasureSpec, Workload, json_schema, without_credentials
 from harness.workload.schema.inputs import FileInput, Input, ListInput, Synthetic, SyntheticInput
 from harness.workload.schema.loops import GrowsSpec, RepeatSpec, UntilSpec
@@ -47,6 +48,7 @@ __all__ = [
     "ArrivalSpec",
     "Candidate",
     "Duration",
+    "EmbedSpec",
     "EngineServer",
     "FaultName",
     "FileInput",

@@ -1,4 +1,4 @@
-"""The nodes of a graph: agent calls, fan-outs, tools, sub-pipelines; branches, loops and fan-in."""
+"""The nodes of a graph: agent calls, fan-outs, embeddings, tools, sub-pipelines; branches, loops and fan-in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, mod
 
 from harness.workload.schema.agents import AgentSpec
 from harness.workload.schema.base import FrozenDict, Name, PositiveSeconds, Seconds, Spec, Table, mistake, shape
+from harness.workload.schema.embedding import EmbedSpec
 from harness.workload.schema.loops import GrowsSpec, RepeatSpec, Share, share_or
 from harness.workload.schema.rules import FirstWord, Otherwise, Rule
 from harness.workload.schema.sizes import Amount, Duration
@@ -90,7 +91,7 @@ Need = Annotated[
 
 
 class NodeSpec(Spec):
-    """A vertex of the graph: an agent call, a fan-out of calls (`over`), a tool delay, or a sub-pipeline."""
+    """A vertex of the graph: an agent call, a fan-out of calls (`over`), an embedding, a tool delay, a sub-pipeline."""
 
     agent: (
         Annotated[
@@ -101,6 +102,11 @@ class NodeSpec(Spec):
     ) = Field(default=None, description="Agent name (agents/NAME.md or `agents:`) or inline.", examples=["summarizer"])
     tool: ToolSpec | None = Field(
         default=None, description="A tool delay instead of an agent call.", examples=[{"delay_s": 0.5}]
+    )
+    embed: EmbedSpec | None = Field(
+        default=None,
+        description="Texts to embed instead of an agent call.",
+        examples=[{"model": "nomic-embed-text", "texts": "documents", "batch": 16}],
     )
     pipeline: Name | None = Field(
         default=None, description="A sub-pipeline (`subpipelines:`) instead of an agent call.", examples=["review"]
@@ -178,14 +184,16 @@ class NodeSpec(Spec):
 
     @model_validator(mode="after")
     def _one_kind(self) -> NodeSpec:
-        kinds = [key for key in ("agent", "tool", "pipeline") if getattr(self, key) is not None]
+        kinds = [key for key in ("agent", "embed", "tool", "pipeline") if getattr(self, key) is not None]
         if not kinds:
-            raise mistake("a node needs `agent`, `tool` or `pipeline`, found none of them")
+            raise mistake("a node needs `agent`, `embed`, `tool` or `pipeline`, found none of them")
         if len(kinds) > 1:
             raise mistake(f"a node has either `{kinds[0]}` or `{kinds[1]}`, found both", kinds[1])
         for key in ("over", "branch", "grows", "timeout_s", "retry"):
             if getattr(self, key) is not None and self.agent is None:
                 if key == "branch" and self.tool is not None:  # plain code decides: always drawn
+                    continue
+                if key != "branch" and self.embed is not None:
                     continue
                 raise mistake(f"`{key}` goes with `agent`, not with `{kinds[0]}`{_elsewhere(key, kinds[0])}", key)
         for label, spec in self.labels.items() if self.tool is not None else ():
@@ -203,7 +211,19 @@ class NodeSpec(Spec):
         for key in ("repeat", "priority"):
             if getattr(self, key) is not None and self.tool is not None:
                 raise mistake(f"`{key}` goes with `agent` or `pipeline`, not with `tool`", key)
+        if self.embed is not None:
+            self._embeds(self.embed)
         return self
+
+    def _embeds(self, embed: EmbedSpec) -> None:
+        if self.repeat is not None:
+            raise mistake("`repeat` goes with `agent` or `pipeline`; put the embedding in a sub-pipeline", "repeat")
+        if self.over is not None and embed.texts != "item":
+            raise mistake("with `over` each request embeds one item: expected `texts: item`", "embed", "texts")
+        if self.over is None and embed.texts == "item":
+            raise mistake("there is an item only where the node fans out; add `over: INPUT`", "embed", "texts")
+        if self.over is not None and embed.batch is not None:
+            raise mistake("`over` and `batch` do not go together: with `over` a request has one text", "embed", "batch")
 
     @model_validator(mode="after")
     def _fits(self) -> NodeSpec:

@@ -61,6 +61,9 @@ class ServerBase(Spec):
     loads_by_name: ClassVar[bool] = False
     """It has models of its own and loads each when a call names it, so one server can serve several."""
 
+    embeds: ClassVar[bool] = False
+    """It turns texts into vectors, with embedding models beside the one that answers."""
+
     usual_load_limit: ClassVar[int | None] = None
     """The most models that a running one is taken to keep in memory; None = all that are asked for."""
 
@@ -244,7 +247,7 @@ class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     engine_name = "Ollama"
-    loads_by_name = True
+    loads_by_name = embeds = True
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
@@ -305,7 +308,7 @@ class SimulatedServer(ServerBase):
     """A model of a server on the wall clock, behind the same front: what runs against it is emulated, not measured."""
 
     engine_name = "simulated"
-    pins_output = True
+    pins_output = embeds = True
 
     kind: Literal["simulated"]
     profile: Annotated[str, Field(min_length=1)] = Field(
