@@ -22,7 +22,8 @@ Node = Any  # a node's name, or (name, name, level) for a line that passes a lev
 
 
 def label(name: str, node: dict[str, Any]) -> str:
-    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`.
+    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`,
+    one whose prompts grow from pass to pass `act (grows)`.
 
     What varies is said to be about so much, or at most.
     """
@@ -31,9 +32,11 @@ def label(name: str, node: dict[str, Any]) -> str:
         return f"{name} ({about}{seconds(node['delay_s'])})"
     if node["kind"] == "until":
         return f"{name} ({node['max_iterations']}x)" if node["body"] else name
+    grows = " (grows)" if node.get("grows") else ""
     if not node.get("over"):
-        return name
-    return f"{name} x0-{node['width']}" if node.get("items") else f"{name} x{node['width']}"
+        return f"{name}{grows}"
+    width = f"x0-{node['width']}" if node.get("items") else f"x{node['width']}"
+    return f"{name} {width}{grows}"
 
 
 def again(graph: nx.DiGraph, name: str) -> tuple[str, ...]:
