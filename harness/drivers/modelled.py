@@ -14,9 +14,9 @@ from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import Begins, Request
 
-__all__ = ["ModelledServer", "ModelledServers", "Shared", "Thread", "Tokens"]
+__all__ = ["Beginning", "ModelledServer", "ModelledServers", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
@@ -27,7 +27,8 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 # How long a call is: (prompt tokens, output tokens). As observed (replay) or drawn (forecast).
 Tokens = Callable[[Call], tuple[int, int]]
 Thread = Callable[[Call], Hashable | None]
-Shared = Callable[[Call], tuple[Hashable, int] | None]
+# What a prompt begins with, as others may, and whether a server may keep that of one that goes on with no other.
+Beginning = Callable[[Call], tuple[Begins, bool]]
 
 
 class ModelledServer(NamedTuple):
@@ -55,7 +56,7 @@ class _Sent(ModelRequest):
 class _SentTurn(_Sent):
     """What `Turn` is to `Request`."""
 
-    __slots__ = ("cached_tokens", "shared", "thread")
+    __slots__ = ("begins", "cached_tokens", "thread")
 
 
 class _Pace:
@@ -74,7 +75,7 @@ class ModelledServers:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
         thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
-        shared: what a call's prompt begins with that others may begin with too, and its tokens; None: nothing.
+        beginning: what a call's prompt begins with that others may begin with too; None: nothing.
         seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
 
@@ -83,7 +84,7 @@ class ModelledServers:
         queues: Sequence[ModelledServer],
         tokens: Tokens,
         thread: Thread | None = None,
-        shared: Shared | None = None,
+        beginning: Beginning | None = None,
         *,
         seed: int = 0,
         repeat: int = 0,
@@ -101,7 +102,7 @@ class ModelledServers:
         self._contexts = tuple(queue.context for queue in queues)
         self._tokens = tokens
         self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
-        self._thread, self._shared = thread, shared
+        self._thread, self._beginning = thread, beginning
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
         # or a lane whose pace lets the next call go).
@@ -116,14 +117,14 @@ class ModelledServers:
         prompt_tokens, output_tokens = self._tokens(call)
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
-        shared = None if self._shared is None else self._shared(call)
-        if shared is not None and thread is None:
+        begins, kept = ((), False) if self._beginning is None else self._beginning(call)
+        if kept and thread is None:
             thread = call_id  # nobody goes on with it
         if thread is None:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
-            sent.thread, sent.shared, sent.cached_tokens = thread, shared, 0
+            sent.thread, sent.begins, sent.cached_tokens = thread, begins, 0
         sent.whole = 0
         context = self._contexts[queue]
         if context is not None and prompt_tokens + output_tokens > context.tokens:
