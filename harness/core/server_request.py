@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Request", "Turn", "found_again", "held_tokens", "left_s"]
+__all__ = ["Begins", "Request", "Turn", "found_again", "held_tokens", "left_s"]
 
 NEVER_S = float("inf")
+Begins = tuple[tuple[Hashable, int], ...]
 
 
 class Request:
@@ -15,7 +16,8 @@ class Request:
     # Slots in `Turn`: only turns of conversations pay for them.
     thread: Hashable | None = None
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
-    shared: tuple[Hashable, int] | None = None  # what it begins with and others may, and its tokens
+    # What it begins with, as others may: (what, tokens), the longest first. Of a turn.
+    begins: Begins = ()
     # A slot in those that ask for vectors: how many texts there are in the prompt, which has a token of each at least.
     texts: int = 0
 
@@ -64,7 +66,7 @@ class Request:
 class Turn(Request):
     """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
 
-    __slots__ = ("cached_tokens", "shared", "thread")
+    __slots__ = ("begins", "cached_tokens", "thread")
 
     def __init__(
         self,
@@ -74,24 +76,24 @@ class Turn(Request):
         sent_s: float = 0.0,
         *,
         thread: Hashable,
-        shared: tuple[Hashable, int] | None = None,
+        begins: Begins = (),
     ) -> None:
         Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
-        self.thread, self.shared = thread, shared
+        self.thread, self.begins = thread, begins
         self.cached_tokens = 0
 
 
 def held_tokens(last: Request | None, request: Request) -> int:
     """Return how many tokens of a prompt are there already where `last` was; its own last token was never read.
 
-    All of it, where the prompt goes on with that one; what both begin with, where they share that.
+    All of it, where the prompt goes on with that one; else what both begin with.
     """
     if last is None or last.thread is None:
         return 0
     if last.thread == request.thread:
         tokens = found_again(last)
-    elif last.shared is not None and request.shared is not None and last.shared[0] == request.shared[0]:
-        tokens = min(last.shared[1], last.prompt_done)
+    elif last.begins and request.begins:
+        tokens = min(_in_common(last.begins, request.begins), last.prompt_done)
     else:
         return 0
     return min(tokens, request.prompt_tokens - 1)
@@ -103,6 +105,11 @@ def found_again(last: Request) -> int:
     A turn that thought is found only up to its thinking: the next prompt has its answer alone.
     """
     return last.prompt_done + (0 if last.first_token_s is None or last.thinking_tokens else last.output_tokens - 1)
+
+
+def _in_common(first: Begins, second: Begins) -> int:
+    known = dict(second)
+    return next((min(tokens, known[what]) for what, tokens in first if what in known), 0)
 
 
 def left_s(last: Request | None) -> float:

@@ -3,10 +3,11 @@
 The rules are those of `get_available_slot` and `process_single_task` in tools/server/server-context.cpp, and of
 `server_prompt_cache` in tools/server/server-task.cpp (b10488):
 
-1. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, the most of all. Every other
-   call takes the slot that was free longest; of slots that nobody was in yet the engine takes the last.
+1. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, the most of all: what it
+   goes on with, or what both begin with, such as a system message that agents share. Every other call takes the slot
+   that was free longest; of slots that nobody was in yet the engine takes the last.
 2. Before that, with a RAM cache: what the slot holds is saved there, unless the call is a turn that goes on with at
-   least half of it. A turn that finds none of its prompt in the slot gets back from the cache what was saved of it.
+   least half of it. A turn gets back from the cache what was saved of it, where the slot holds less.
 3. After that, with a RAM cache: whatever the other idle slots hold is saved too, each once (`--cache-idle-slots`, also
    without unified KV since PR 24190). With a unified KV cache these slots are empty then.
 """
@@ -113,7 +114,7 @@ class SlotContents:
             if similar and request.cached_tokens >= KEEP * (self._unsaved.get(slot) or request.cached_tokens):
                 self._unsaved.pop(slot, None)  # it goes on from there
             wait_s = self._save(self._ram_cache, slot)
-            if request.thread is not None and not request.cached_tokens:
+            if request.thread is not None:
                 wait_s += self._fetch(request, self._ram_cache)
         last[slot] = request
         request.slot = slot
@@ -146,9 +147,9 @@ class SlotContents:
         return wait_s
 
     def _fetch(self, request: Request, cache: RamCache) -> float:
-        """Bring back what the cache holds of a turn's prompt."""
+        """Bring back what the cache holds of a turn's prompt, where that is more than its slot does."""
         for thread, tokens, found in self._saved:
-            if thread == request.thread:
+            if thread == request.thread and min(found, request.prompt_tokens - 1) > request.cached_tokens:
                 self._drop(thread)
                 request.cached_tokens = request.prompt_done = min(found, request.prompt_tokens - 1)  # type: ignore[misc]
                 return cache.save_s + cache.s_per_token * tokens

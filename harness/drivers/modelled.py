@@ -14,9 +14,9 @@ from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import Begins, Request
 
-__all__ = ["ModelledServer", "ModelledServers", "Shared", "Thread", "Tokens"]
+__all__ = ["Beginning", "ModelledServer", "ModelledServers", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
@@ -29,7 +29,8 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 Tokens = Callable[[Call], tuple[int, int] | tuple[int, int, int]]
 TextsOf = Callable[[Call], int]  # how many texts a call embeds; 0: it asks for an answer
 Thread = Callable[[Call], Hashable | None]
-Shared = Callable[[Call], tuple[Hashable, int] | None]
+# What a prompt begins with, as others may, and whether a server may keep that of one that goes on with no other.
+Beginning = Callable[[Call], tuple[Begins, bool]]
 
 
 class ModelledServer(NamedTuple):
@@ -58,7 +59,7 @@ class _Sent(ModelRequest):
 class _SentTurn(_Sent):
     """What `Turn` is to `Request`."""
 
-    __slots__ = ("cached_tokens", "shared", "thread")
+    __slots__ = ("begins", "cached_tokens", "thread")
 
 
 class _SentTexts(_Sent):
@@ -87,7 +88,7 @@ class ModelledServers:
         lanes: the server of every lane of the plan.
         tokens: how long each call is.
         thread: whose prompt a call's goes on with, where the server may keep that; None: of nobody.
-        shared: what a call's prompt begins with that others may begin with too, and its tokens; None: nothing.
+        beginning: what a call's prompt begins with that others may begin with too; None: nothing.
         texts_of: how many texts each embeds, for servers with an embedding model; None: none does.
         seed, repeat: keys of the order in which calls come that are sent at one instant.
     """
@@ -97,7 +98,7 @@ class ModelledServers:
         queues: Sequence[ModelledServer],
         tokens: Tokens,
         thread: Thread | None = None,
-        shared: Shared | None = None,
+        beginning: Beginning | None = None,
         *,
         texts_of: TextsOf | None = None,
         seed: int = 0,
@@ -119,7 +120,7 @@ class ModelledServers:
         self._contexts = tuple(queue.context for queue in queues)
         self._tokens = tokens
         self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
-        self._thread, self._shared = thread, shared
+        self._thread, self._beginning = thread, beginning
         self._texts_of = texts_of
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
@@ -136,8 +137,8 @@ class ModelledServers:
         prompt_tokens, output_tokens = lengths[0], lengths[1]
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
-        shared = None if self._shared is None else self._shared(call)
-        if shared is not None and thread is None:
+        begins, kept = ((), False) if self._beginning is None else self._beginning(call)
+        if kept and thread is None:
             thread = call_id  # nobody goes on with it
         texts = 0 if self._texts_of is None else self._texts_of(call)
         if texts and not prompt_tokens:  # whose texts it was to embed was skipped: it is answered at once
@@ -151,7 +152,7 @@ class ModelledServers:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
-            sent.thread, sent.shared, sent.cached_tokens = thread, shared, 0
+            sent.thread, sent.begins, sent.cached_tokens = thread, begins, 0
         sent.whole = 0
         if len(lengths) > 2:
             sent.thinking_tokens = lengths[2]

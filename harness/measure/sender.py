@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -167,8 +168,9 @@ class Sender:
             begins = (self._repeat, pipeline.name, alike.who, node, call.item, *alike.run, "turns")
         unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
         asked = user
-        if system is not None and agent.shares_prefix:  # the number that all begin with keeps other trials apart
-            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, "shared prefix")
+        if system is not None and agent.shares_prefix:  # a number for each text keeps other texts and trials apart
+            text = hashlib.sha256(system.encode()).hexdigest()
+            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, text, "shared prefix")
             system = f"[{number:06d}] {system}"
         if system is not None and not agent.shares_prefix:
             system = unique + system

@@ -62,6 +62,9 @@ class Counting(Protocol):
     def shared(self, message: Message) -> float:
         """Return the tokens up to the end of a system message that is shared: what prompts with it have in common."""
 
+    def opening(self, *, system: bool) -> float:
+        """Return the tokens that all prompts begin with, those with a system message or those without."""
+
     def asked(self, message: Message) -> float:
         """Return the tokens of what is asked in this turn."""
 
@@ -130,6 +133,10 @@ class Characters:
         """The system message."""
         return _quarter(self._prefix + (message.system or 0.0))
 
+    def opening(self, *, system: bool) -> float:
+        """Nothing: they compare conversations and not tokens."""
+        return 0.0
+
     def asked(self, message: Message) -> float:
         """The user's message."""
         return _quarter(message.user)
@@ -188,6 +195,10 @@ class FittedText:
     def shared(self, message: Message) -> float:
         """All but what the template puts after the question: half of what it puts around one and its answer."""
         return self.once(message) - self._text.of_turn // 2
+
+    def opening(self, *, system: bool) -> float:
+        """What was counted of the template and the bracket before the number; nothing where it was not."""
+        return (self._text.system_opening_tokens if system else self._text.opening_tokens) or 0.0
 
     def asked(self, message: Message) -> float:
         """The user's message."""

@@ -15,11 +15,11 @@ from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan, queues_of
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
-from harness.drivers.modelled import ModelledServer, ModelledServers, Tokens
+from harness.drivers.modelled import Beginning, ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
 from harness.predict.counting import counting_of
 from harness.predict.profiles import Profiles
-from harness.predict.turns import shared_of, thread_of
+from harness.predict.turns import beginning_of, thread_of
 from harness.profiles.compile import Fitted, Left, compile_costs, noise, stretch_of, unknowns
 from harness.profiles.embedding import embedding_of, stretch_with
 from harness.profiles.levers import lever_notes, pulled
@@ -101,11 +101,21 @@ class Modelled(NamedTuple):
             [servers[number] for number in range(len(self.queues))],
             tokens,
             thread_of(self.loaded),
-            shared_of(self.loaded, [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues], repeat),
+            self._beginning(repeat),
             texts_of=self._texts_of() if any(queue.embeddings for queue in self.queues) else None,
             seed=self.loaded.workload.seed,
             repeat=repeat,
         )
+
+    def _beginning(self, repeat: int) -> Beginning | None:
+        """Return what prompts begin with alike, where a server may keep anything."""
+        sessions = (pipeline.session for pipeline in self.loaded.pipelines)
+        growths = (node.grows for pipeline in self.loaded.pipelines for node in pipeline.graph.nodes)
+        kept = any(talk is not None and talk.reuse_prefix for talk in (*sessions, *growths))
+        if not kept and not any(agent.shares_prefix for agent in self.loaded.agents.values()):
+            return None
+        countings = [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues]
+        return beginning_of(self.loaded, countings, repeat)
 
     def _on_one_machine(
         self, numbers: Sequence[int], repeat: int, left: Sequence[Sequence[Left]]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from harness.core.events import Call
+from harness.core.server_request import Begins
 from harness.core.talks import Talk, begins_as
-from harness.drivers.modelled import Shared, Thread
+from harness.drivers.modelled import Beginning, Thread
 from harness.predict.counting import Counting, Message
 from harness.workload.inputs import Inputs
 from harness.workload.load import Loaded
-from harness.workload.prefixes import SharedKey, shared_key
+from harness.workload.prefixes import shared_key
 from harness.workload.prompts import Slot, Template
 
-__all__ = ["shared_of", "thread_of"]
+__all__ = ["beginning_of", "thread_of"]
 
 
 def thread_of(loaded: Loaded) -> Thread | None:
@@ -55,27 +56,32 @@ def _quotes(template: Template, loaded: Loaded) -> bool:
     return bool(names - loaded.inputs.keys() - {"item"})
 
 
-def shared_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> Shared | None:
-    """Return what a call's prompt begins with that others may begin with too; None where no agent shares anything.
+def beginning_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> Beginning:
+    """Return what a call's prompt begins with that others may begin with too, and whether that is the agent's wish.
+
+    That is the system message where agents share it, and what a model's template puts before each prompt.
 
     Args:
         countings: of the servers of a plan, by queue.
-        repeat: whose inputs it may quote.
+        repeat: whose inputs a system message may quote.
     """
-    if not any(agent.shares_prefix for agent in loaded.agents.values()):
-        return None
     inputs = loaded.inputs_for(repeat)
-    table: dict[tuple[int, int, int], tuple[SharedKey, int]] = {}
+    table: dict[tuple[int, int, int], tuple[Begins, bool]] = {}
     for number, pipeline in enumerate(loaded.pipelines):
         for index, node in enumerate(pipeline.graph.nodes):
             agent = loaded.agents.get((pipeline.name, node.name))
-            if agent is None or not agent.shares_prefix:
+            if agent is None:
                 continue
-            system = loaded.prompts[pipeline.name, node.name].system or ()
+            system = loaded.prompts[pipeline.name, node.name].system
             for queue, counting in enumerate(countings):
-                message = Message(_length(system, counting, inputs), 0.0)
-                table[queue, number, index] = (shared_key(system), counting.total(counting.shared(message)))
-    return lambda call: table.get((call.queue, call.pipeline, call.node))
+                begins: Begins = ()
+                if agent.shares_prefix and system is not None:
+                    message = Message(_length(system, counting, inputs), 0.0)
+                    begins = ((shared_key(system), counting.total(counting.shared(message))),)
+                if opening := round(counting.opening(system=system is not None)):
+                    begins = (*begins, (("opening", system is not None, node.model), opening))
+                table[queue, number, index] = begins, agent.shares_prefix
+    return lambda call: table[call.queue, call.pipeline, call.node]
 
 
 def _length(template: Template, counting: Counting, inputs: Inputs) -> float:

@@ -208,6 +208,12 @@ class TextTokens(ProfilePart):
         default=None,
         description="Of the chat template around a question and its answer, for each turn before in a conversation.",
     )
+    opening_tokens: Ratio | None = Field(
+        default=None,
+        description="That every prompt without a system message begins with: of the chat template, and the bracket "
+        "before the number. A server finds them again in any slot.",
+    )
+    system_opening_tokens: Ratio | None = Field(default=None, description="The same of calls with a system message.")
     held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
 
     def count(self, text: str) -> float:

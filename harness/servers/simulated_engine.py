@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from harness.core.context import REFUSED, Context
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import Begins, Request
 from harness.core.step_costs import PassCosts, RamCache, StepCosts
 from harness.profiles.compile import noise
 from harness.servers.front.engine import Cached, Embedded, EngineError, Final, GenerateRequest, Model, Piece, Thought
@@ -110,7 +110,7 @@ def read_truth(path: Path) -> list[Truth]:
 class _Call(Request):
     """A request with what waits for its tokens."""
 
-    __slots__ = ("cached_tokens", "news", "shared", "stream", "thread", "tokens")
+    __slots__ = ("begins", "cached_tokens", "news", "stream", "thread", "tokens")
 
     def __init__(
         self,
@@ -119,11 +119,11 @@ class _Call(Request):
         output_tokens: int,
         stream: bool,
         thread: Hashable | None,
-        shared: tuple[Hashable, int] | None,
+        begins: Begins,
     ) -> None:
         super().__init__(number, prompt_tokens, max(1, output_tokens))
         self.output_tokens = output_tokens
-        self.thread, self.shared = thread, shared
+        self.thread, self.begins = thread, begins
         self.cached_tokens = 0
         self.stream = stream
         self.tokens = 0  # there by now; kept up where they are streamed
@@ -177,8 +177,8 @@ class SimulatedEngine(OnClock):
         loop = asyncio.get_running_loop()
         prompt_tokens, output_tokens = self._lengths(request)
         self._calls += 1
-        begins = _thread(request), _shared(request)
-        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, *begins)
+        kept = _thread(request), _begins(request)
+        call = _Call(self._calls, prompt_tokens, output_tokens, request.stream, *kept)
         thinking = _thinking(request, output_tokens)
         call.thinking_tokens = thinking
         text = said(request, output_tokens, thinking)
@@ -294,13 +294,13 @@ def _thread(request: GenerateRequest) -> Hashable | None:
     return hashlib.sha256("\0".join(begun).encode()).digest()
 
 
-def _shared(request: GenerateRequest) -> tuple[Hashable, int] | None:
+def _begins(request: GenerateRequest) -> Begins:
     """Return the system message and its tokens: prompts that begin with the same have that in common."""
     first = request.messages[0] if request.cache_prompt and request.messages else None
     if first is None or first["role"] != "system":
-        return None
+        return ()
     text = str(first["content"])
-    return text, estimate_tokens(text)
+    return ((text, estimate_tokens(text)),)
 
 
 def _truth(

@@ -38,7 +38,8 @@ def with_found_again(told: Sequence[str], mine: CandidateSummary, theirs: Candid
     else:
         shares = _percent(again.share), _percent(other.share)
         text = f'{_of(pipeline, again)}, {shares[0]} are {_SAID}, {shares[1]} under "{theirs.name}".'
-    return (*told[:-1], f"{told[-1]} {text}") if told else (text,)
+    # With the first sentence: where a screen is too short, the last ones are left out.
+    return (f"{told[0]} {text}", *told[1:]) if told else (text,)
 
 
 def found_again_because(mine: CandidateSummary, theirs: CandidateSummary, pipeline: str) -> str:

@@ -52,8 +52,10 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
         )
     more = _next(analysis) if sure is None else map(AnswerLine, sure)
     known = map(AnswerLine, _how_sure(analysis, name))
+    beside = _contrast(analysis, name)
+    other = None if beside is None else analysis.by_name[beside.candidate]
     parts = (
-        part("Why", *_why(analysis, name)),
+        part("Why", *with_found_again(tuple(_why(analysis, name)), analysis.by_name[name], other)),
         part("Instead", *_instead(analysis)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
         AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
@@ -144,12 +146,11 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield from _gains(analysis)
         return
     other = _contrast(analysis, name)
-    told = []
-    if other is not None and other.relations & {"better", "worse"}:
-        # What is gained comes before what it costs.
-        found = sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio)
-        told = [_against(analysis, name, other.candidate, path, comparison) for path, comparison in found]
-    yield from with_found_again(told, analysis.by_name[name], other and analysis.by_name[other.candidate])
+    if other is None or not other.relations & {"better", "worse"}:
+        return
+    # What is gained comes before what it costs.
+    for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
+        yield _against(analysis, name, other.candidate, path, found)
 
 
 def _it(names: Sized) -> str:

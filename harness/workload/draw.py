@@ -22,7 +22,8 @@ Node = Any  # a node's name, or (name, name, level) for a line that passes a lev
 
 
 def label(name: str, node: dict[str, Any]) -> str:
-    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`.
+    """Name a node: `merge`, a fan-out `summarize x8`, a tool `look-up (0.3 s)`, the end of a loop `polish/until (3x)`,
+    one whose prompts grow from pass to pass `act (grows)`.
 
     An embedding is named with its requests and texts, `index x3 (40 texts)`.
 
@@ -36,9 +37,11 @@ def label(name: str, node: dict[str, Any]) -> str:
     if node.get("batch"):
         requests = "" if node["width"] == 1 else f" x{'0-' if node.get('items') else ''}{node['width']}"
         return f"{name}{requests} ({count(node['texts'], 'text')})"
+    grows = " (grows)" if node.get("grows") else ""
     if not node.get("over"):
-        return name
-    return f"{name} x0-{node['width']}" if node.get("items") else f"{name} x{node['width']}"
+        return f"{name}{grows}"
+    width = f"x0-{node['width']}" if node.get("items") else f"x{node['width']}"
+    return f"{name} {width}{grows}"
 
 
 def again(graph: nx.DiGraph, name: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Given(NamedTuple):
     output_tokens: int
     cancel_s: float | None = None
     thread: int | None = None  # whose prompt its own goes on with
-    shared: tuple[str, int] | None = None  # of a call with a thread: what others begin with too, and its tokens
+    begins: tuple[tuple[str, int], ...] = ()  # of a call with a thread: what others begin with too, the longest first
     thinking_tokens: int = 0  # of its output, before the answer
 
 
@@ -53,7 +53,7 @@ class _Left(NamedTuple):
     thread: int | None = None
     tokens: int = 0  # read there: the prompt, and what was generated but for the last token, which was never read
     left_s: float = -1.0
-    shared: tuple[str, int] | None = None
+    begins: tuple[tuple[str, int], ...] = ()
     prompt_done: int = 0
 
 
@@ -62,9 +62,8 @@ def _cached(left: _Left, call: Given) -> int:
         return 0
     if left.thread == call.thread:
         return min(left.tokens, call.prompt_tokens - 1)
-    if left.shared is None or call.shared is None or left.shared[0] != call.shared[0]:
-        return 0
-    return min(left.shared[1], left.prompt_done, call.prompt_tokens - 1)
+    alike = [min(mine, theirs) for what, mine in call.begins for other, theirs in left.begins if what == other]
+    return min(max(alike, default=0), left.prompt_done, call.prompt_tokens - 1)
 
 
 def _choose(free: list[int], left: list[_Left], call: Given, threads: bool, numbered: bool) -> int:
@@ -202,7 +201,7 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
     def leave(index: int, number: int, tokens: int) -> None:
         # A turn that thought is found again up to there: the next one's prompt has the answer alone.
         known = min(tokens, calls[number].prompt_tokens) if calls[number].thinking_tokens else tokens
-        left[index] = _Left(calls[number].thread, known, now_s, calls[number].shared, states[number].prompt_done)
+        left[index] = _Left(calls[number].thread, known, now_s, calls[number].begins, states[number].prompt_done)
         slots[index] = None
         if costs.ram_cache is not None and tokens:
             unsaved[index] = tokens
@@ -259,9 +258,12 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 if 10 * held > calls[number].prompt_tokens and 2 * held >= unsaved.get(index, held):
                     unsaved.pop(index, None)
                 wait_s = save(index)
-                if not held and (entry := drop(calls[number].thread))[0]:
-                    wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * entry[0]
-                    state.cached_tokens = min(entry[1], calls[number].prompt_tokens - 1)
+                most = max((found for thread, _, found in saved if thread == calls[number].thread), default=0)
+                most = min(most, calls[number].prompt_tokens - 1)
+                if calls[number].thread is not None and most > held:
+                    tokens, _ = drop(calls[number].thread)
+                    wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * tokens
+                    state.cached_tokens = most
             state.prompt_done = state.cached_tokens
             state.prompt_left = calls[number].prompt_tokens - state.prompt_done
             if wait_s:
@@ -337,7 +339,7 @@ def by_model(model: ServerModel, calls: list[Given]) -> list[Seen]:
     requests = [
         Request(i, call.prompt_tokens, call.output_tokens)
         if call.thread is None
-        else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread, shared=call.shared)
+        else Turn(i, call.prompt_tokens, call.output_tokens, thread=call.thread, begins=call.begins)
         for i, call in enumerate(calls)
     ]
     for request, call in zip(requests, calls, strict=True):

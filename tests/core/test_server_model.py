@@ -61,8 +61,8 @@ def test_jumps_equal_single_steps_with_conversations(
 ) -> None:
     """Three conversations and calls of none: which slot, what it holds, and what is left to read."""
     threads = st.sampled_from([None, 0, 0, 1, 2])
-    shared = st.sampled_from([None, ("x", 2), ("x", 2), ("y", 1)])
-    drawn = (call._replace(thread=data.draw(threads), shared=data.draw(shared)) for call in batch)
+    begins = st.sampled_from([(), (("x", 2),), (("x", 2), ("z", 1)), (("y", 3), ("z", 1))])
+    drawn = (call._replace(thread=data.draw(threads), begins=data.draw(begins)) for call in batch)
     batch = [Given(0.0, 5, 3, None, 0), *drawn]
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
@@ -96,8 +96,8 @@ def test_jumps_equal_single_steps_pass_by_pass(
     assume(not {call.at_s for call in batch} & {call.cancel_s for call in batch})
     if turns:
         threads = st.sampled_from([None, 0, 0, 1, 2])
-        shared = st.sampled_from([None, ("x", 2), ("x", 2), ("y", 1)])
-        drawn = (call._replace(thread=data.draw(threads), shared=data.draw(shared)) for call in batch)
+        begins = st.sampled_from([(), (("x", 2),), (("x", 2), ("z", 1)), (("y", 3), ("z", 1))])
+        drawn = (call._replace(thread=data.draw(threads), begins=data.draw(begins)) for call in batch)
         batch = [Given(0.0, 5, 3, None, 0), *drawn]
     assert by_model(ServerModel(costs, max_steps=max_steps), batch) == reference(costs, batch)
 
@@ -208,15 +208,15 @@ def test_a_cancelled_call_whose_last_step_it_was_has_ended() -> None:
 
 def test_what_prompts_begin_with_alike_is_read_once() -> None:
     """Five of eight tokens are shared. Of a prompt that goes on, all is found; of what another shares, nothing."""
-    first, other = Given(0.0, 8, 2, None, 1, ("x", 5)), Given(5.0, 8, 2, None, 2, ("x", 5))
-    stranger, again = Given(10.0, 8, 2, None, 3, ("y", 5)), Given(15.0, 10, 2, None, 3, ("y", 5))
+    first, other = Given(0.0, 8, 2, None, 1, (("x", 5),)), Given(5.0, 8, 2, None, 2, (("x", 5),))
+    stranger, again = Given(10.0, 8, 2, None, 3, (("y", 5),)), Given(15.0, 10, 2, None, 3, (("y", 5),))
     one_slot = ServerModel(COSTS._replace(decode_s=(0.0, 1.0)))
     assert [seen.cached_tokens for seen in by_model(one_slot, [first, other, stranger, again])] == [0, 5, 0, 9]
 
 
 def test_what_was_not_read_to_its_end_holds_less() -> None:
     """Batches of eight tokens, two seconds each: given up after the first of them."""
-    given_up, after = Given(0.0, 20, 2, 1.0, 1, ("x", 12)), Given(5.0, 20, 2, None, 2, ("x", 12))
+    given_up, after = Given(0.0, 20, 2, 1.0, 1, (("x", 12),)), Given(5.0, 20, 2, None, 2, (("x", 12),))
     one_slot = ServerModel(COSTS._replace(decode_s=(0.0, 1.0)))
     assert [seen.cached_tokens for seen in by_model(one_slot, [given_up, after])] == [0, 8]
 

@@ -122,6 +122,9 @@ def test_a_shared_system_message_comes_before_what_makes_a_prompt_unique(run_vir
     assert len({messages[0] for messages in said}) == 1 and said[0][0][1].endswith("] You act.")
     assert len({messages[1][1][:8] for messages in said}) == 2 * PASSES
     assert all(option["cache_prompt"] for option in options)
+    rules = agent.model_copy(update={"system": "You plan."})
+    _, other, _, _ = run_virtual(lambda loop: run(loop, growing(), rules))
+    assert other[0][0][1][:8] != said[0][0][1][:8]  # nor does one with another text
     _, other, _, _ = run_virtual(lambda loop: run(loop, growing(), agent, "d"))
     assert other[0][0] != said[0][0]  # another candidate finds nothing of it
     assert len({messages[1][1] for messages in other}) == 2  # a number for each job

@@ -10,6 +10,8 @@ import pytest
 from harness.core.context import CallNeed
 from harness.errors import WorkloadError
 from harness.workload.describe import describe
+from harness.workload.diagrams import dot, mermaid
+from harness.workload.draw import draw
 from harness.workload.growth import PassCounts, passes_of
 from harness.workload.load import Loaded, load_workload
 from harness.workload.longest import needs_of
@@ -68,6 +70,12 @@ def test_work_and_span_count_what_is_said_again(tmp_path: Path) -> None:
         "grows": "loop/act: each further pass sends all before it and 20 to 40 new tokens",
         "loop": "loop: 4 passes",
     }
+
+
+def test_it_is_drawn_as_one_that_grows(tmp_path: Path) -> None:
+    graph = loaded(tmp_path, ONE).graphs["p"]
+    assert draw(graph) == ["loop/act (grows) ──── loop/until (4x) again"]
+    assert "loop/act (grows)" in mermaid([("p", graph)]) and "loop/act (grows)" in dot([("p", graph)])
 
 
 def test_the_longest_call_is_that_of_the_last_pass(tmp_path: Path) -> None:
