@@ -104,6 +104,7 @@ class Sender:
         seed, repeat: keys of the draws.
         decisions: by (pipeline, node): what its answer decides, where the model is in control.
         conversations: what was said before in each.
+        images: those that agents are shown, by name, as data URLs.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Sender:
         repeat: int,
         decisions: Mapping[tuple[str, str], Decisions] | None = None,
         conversations: Conversations | None = None,
+        images: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
@@ -130,6 +132,7 @@ class Sender:
         self._repeat = repeat
         self._decisions = decisions or {}
         self._conversations = conversations or Conversations()
+        self._images = images or {}
 
     async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
@@ -164,8 +167,13 @@ class Sender:
             reuse_prefix=reuse,
             thinking_tokens=thinking_tokens(pipeline, call, self._seed, self._repeat) or 0,
         )
+        images: tuple[str, ...] = ()
+        if agent.images and endpoint.server.emulated:
+            options["image_tokens"] = agent.image_tokens  # it looks at nothing, and only counts
+        else:
+            images = tuple(self._images[name] for name in agent.images)
         stream = pipeline.path == "interactive"
-        request = ChatRequest(system, user, options, stream, agent.format, history, agent.think)
+        request = ChatRequest(system, user, options, stream, agent.format, history, images, agent.think)
         if endpoint.throttle is not None:
             async with endpoint.throttle:
                 pass

@@ -156,6 +156,7 @@ class Sizes:
         self._pipelines, self._seed = first.pipelines, first.workload.seed
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        self._images = {key: agent.image_tokens or 0 for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
         self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
@@ -183,7 +184,8 @@ class Sizes:
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
         thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
-        once, asked = counting.once(message), counting.asked(message)
+        once = counting.once(message)
+        asked = counting.asked(message) + self._images[pipeline.name, node.name]
         if call.session < 0 or call.pipeline in self._found_again:
             found = _lengths(counting.total(once + asked), output, thinking)
             if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):

@@ -49,6 +49,10 @@ def agent_graphs(
         if workload.control == "model":
             _check_deciders(pipeline, inlined, mistakes)
         agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses}
+        for name in (name for name, agent in agents.items() if agent.spec.images):
+            if workload.pipelines[pipeline].session is not None:
+                message = f'pipeline "{pipeline}": "{name}" is shown images, which a `session` cannot have yet'
+                mistakes.add(inlined.written[name], message, key=True)
         estimate_prompts(inlined, agents, item_tokens)
         nx.freeze(inlined.graph)
     return graphs
