@@ -260,8 +260,8 @@ def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dic
                     try:
                         read_image(image, folder)
                     except WorkloadError as error:
-                        of = () if found.is_card else ("images", number)
-                        mistakes.add((*where, *of), f'agent "{found.name}", image "{image}": {error.message}')
+                        key = () if found.is_card else ("images", number)
+                        mistakes.add((*where, *key), f'agent "{found.name}", image "{image}": {error.message}')
     return result
 
 

@@ -223,7 +223,8 @@ def _think(data: dict[str, Any], model: str, engine: TextEngine) -> bool | None:
     if engine.model.thinking:
         # Unset means true, as on Ollama; a simulated model thinks where it is asked to.
         return not engine.emulated if value is None else bool(value)
-    if value and not (data.get("options") or {}).get("thinking_tokens"):  # ours: its first tokens pass for thinking
+    options = data.get("options")
+    if value and not (isinstance(options, dict) and options.get("thinking_tokens")):  # ours
         raise ApiError(400, f'"{model}" does not support thinking')
     return None
 
