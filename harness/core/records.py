@@ -45,6 +45,7 @@ class ChatRequest(NamedTuple):
     stream: bool  # where the time of the first token matters
     format: str | None = None
     history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
+    images: tuple[str, ...] = ()  # as data URLs
     think: bool | str = False  # hidden tokens before the answer; a word: how much, as the model knows it
 
 

@@ -75,7 +75,7 @@ class Chat:
         messages: list[BaseMessage] = [] if request.system is None else [SystemMessage(request.system)]
         for user, said in request.history:
             messages += [HumanMessage(user), AIMessage(said)]
-        messages.append(HumanMessage(request.user))
+        messages.append(HumanMessage(request.user) if not request.images else _shown(request.user, request.images))
         arguments: dict[str, Any] = {"options": dict(request.options)}
         if request.format is not None:
             arguments["format"] = request.format
@@ -130,6 +130,12 @@ class Chat:
             thinking_tokens=_thinking_tokens(metadata, told.get(THINKING_HEADER), thoughts, len(pieces)),
         )
         return reply, text
+
+
+def _shown(text: str, images: tuple[str, ...]) -> HumanMessage:
+    """Return a message with images, which are data URLs."""
+    shown: list[str | dict[Any, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in images]
+    return HumanMessage([{"type": "text", "text": text}, *shown])
 
 
 def _thinking_tokens(metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int) -> int | None:

@@ -113,6 +113,7 @@ class Sender:
         seed, repeat: keys of the draws.
         decisions: by (pipeline, node): what its answer decides, where the model is in control.
         conversations: what was said before in each.
+        images: those that agents are shown, by name, as data URLs.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Sender:
         repeat: int,
         decisions: Mapping[tuple[str, str], Decisions] | None = None,
         conversations: Conversations | None = None,
+        images: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._pipelines = pipelines
@@ -139,6 +141,7 @@ class Sender:
         self._repeat = repeat
         self._decisions = decisions or {}
         self._conversations = conversations or Conversations()
+        self._images = images or {}
 
     async def __call__(self, call: Call) -> Reply | Answered:
         """Carry out one call."""
@@ -182,8 +185,13 @@ class Sender:
         sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
         thinking = thinking_tokens(pipeline, call, self._seed, self._repeat) or 0
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
+        images: tuple[str, ...] = ()
+        if agent.images and endpoint.server.emulated:
+            options["image_tokens"] = agent.image_tokens  # it looks at nothing, and only counts
+        else:
+            images = tuple(self._images[name] for name in agent.images)
         stream = pipeline.path == "interactive"
-        request = ChatRequest(system, user, options, stream, agent.format, history, agent.think)
+        request = ChatRequest(system, user, options, stream, agent.format, history, images, agent.think)
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":

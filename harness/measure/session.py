@@ -23,6 +23,7 @@ from harness.drivers.embedder import Embedder
 from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
 from harness.measure.conversations import Conversations
+from harness.measure.images import images_for
 from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
@@ -126,6 +127,7 @@ async def measure(
             endpoints[name] = await stack.enter_async_context(server)
         machines = {name: spec.machine for name, spec in loaded.servers.items()}
         thinking = await about_thinking(loaded, endpoints)
+        images = await images_for(loaded, endpoints)
         facts = [_standing(await _examine(one, progress), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
@@ -142,7 +144,7 @@ async def measure(
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(number, f"{trial.plan.name}, {label}")
-            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress)
+            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
             if enough is not None and enough(folder.path):
@@ -168,6 +170,7 @@ async def _measure_trial(
     position: int,
     folder: RunFolder,
     progress: Progress,
+    images: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
@@ -220,6 +223,7 @@ async def _measure_trial(
         repeat=repeat,
         decisions=loaded.decisions(),
         conversations=conversations,
+        images=images,
     )
     before = cpu_use()
     stats: LiveStats = await drive(engine, sender, keep, start_s=zero_s, on_change=progress.stands)

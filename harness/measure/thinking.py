@@ -9,9 +9,10 @@ import httpx
 from harness.errors import UserError
 from harness.measure.sender import Endpoint
 from harness.runs.model import Note
-from harness.servers.ollama_api import thinks
+from harness.servers.ollama_api import capabilities
 from harness.workload.load import Loaded
-from harness.workload.thinking import thinking_calls
+from harness.workload.model_calls import model_calls
+from harness.workload.thinking import thinks
 
 __all__ = ["about_thinking"]
 
@@ -26,12 +27,13 @@ async def about_thinking(
     """
     notes: dict[str, None] = {}
     mistakes: dict[str, None] = {}
-    for name, model, pipeline, node in thinking_calls(loaded):
+    for name, model, pipeline, node in model_calls(loaded, thinks):
         server = endpoints[name].server
         if server.emulated:  # it thinks where it is asked to
             continue
         called = server.names.get(model) or (model if server.names else server.model)
-        if await thinks(server, called, transport) is not False:
+        able = await capabilities(server, called, transport)
+        if able is None or "thinking" in able:
             continue
         who = f'server "{name}": {model} has no thinking'
         if not server.can_pin_output:

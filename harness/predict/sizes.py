@@ -184,6 +184,7 @@ class Sizes:
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
         self._shares = {key: agent.shares_prefix for key, agent in first.agents.items()}
+        self._images = {key: agent.image_tokens or 0 for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
         self._drawn_by = {pipeline.name: pipeline.drawn_by for pipeline in first.pipelines}
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
@@ -227,7 +228,8 @@ class Sizes:
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
-            found = _lengths(counting.total(once + counting.asked(message)), output, thinking)
+            asked = counting.asked(message) + self._images[pipeline.name, node.name]
+            found = _lengths(counting.total(once + asked), output, thinking)
             if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
                 self._steady[where] = found
             return found

@@ -14,7 +14,7 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
-__all__ = ["LOAD_S", "ask", "error_text", "find", "load", "models_at", "normal_url", "only_model", "thinks"]
+__all__ = ["LOAD_S", "ask", "capabilities", "error_text", "find", "load", "models_at", "normal_url", "only_model"]
 
 ASK_S = 10.0
 LOAD_S = 600.0
@@ -128,8 +128,10 @@ def error_text(response: httpx.Response) -> str:
     return " ".join(text.split())[:300] or response.reason_phrase
 
 
-async def thinks(server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None) -> bool | None:
-    """Tell whether a model can think before it answers; None where the server does not say."""
+async def capabilities(
+    server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None
+) -> tuple[str, ...] | None:
+    """Return what a model of a server can do (`thinking`, `vision`, ...); None where the server does not say."""
     client = httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False, transport=transport)
     async with client:
         try:
@@ -137,7 +139,7 @@ async def thinks(server: RunningServer, model: str, transport: httpx.AsyncBaseTr
             able = response.json().get("capabilities") if response.status_code == 200 else None
         except (httpx.HTTPError, ValueError, AttributeError):
             return None
-    return "thinking" in able if isinstance(able, list) else None
+    return tuple(map(str, able)) if isinstance(able, list) else None
 
 
 def _with_loaded(server: RunningServer, loaded: list[dict[str, Any]]) -> RunningServer:

@@ -228,7 +228,8 @@ class SimulatedEngine(OnClock):
     def _lengths(self, request: GenerateRequest) -> tuple[int, int]:
         """Return prompt and output tokens, of a prompt that does not fit `REFUSED`."""
         texts = [request.prompt] if request.messages is None else [str(m["content"]) for m in request.messages]
-        prompt_tokens = request.prompt_tokens or max(1, sum(estimate_tokens(text) for text in texts))
+        read = sum(estimate_tokens(text) for text in texts) + request.image_tokens
+        prompt_tokens = request.prompt_tokens or max(1, read)
         asked = ENDS_BY_ITSELF if self._unasked(request) else request.num_predict
         return prompt_tokens, self._context.answered(prompt_tokens, asked)
 

@@ -10,6 +10,7 @@ import networkx as nx
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
 from harness.workload.control import control_of
+from harness.workload.images import image_hints
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
@@ -293,7 +294,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
-    hints += thinking_hints(loaded)
+    hints += (*thinking_hints(loaded), *image_hints(loaded))
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     machines = started_on(loaded.servers)

@@ -35,6 +35,7 @@ def estimate_prompts(
             item = listed_item_tokens(graph, node["over_node"])
         answers = answer_tokens(graph, inlined.uses[name], inlined.loops)
         node["prompt_tokens"] = round(prompt_tokens(agent.prompt, estimate_tokens, item, inputs, answers))
+        node["prompt_tokens"] += agent.spec.image_tokens or 0
         system = [part for part in agent.prompt.system or () if isinstance(part, str)]
         node["system_tokens"] = sum(estimate_tokens(text) for text in system)
         node["grown_tokens"] = round(node["run"].before * pass_tokens(node), 1)

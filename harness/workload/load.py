@@ -19,6 +19,7 @@ from harness.workload import build, candidates
 from harness.workload.agents import Card, find_card
 from harness.workload.checks import Resolved, definitions, find_circles
 from harness.workload.embeddings import check_embeddings, embedding_models
+from harness.workload.image_files import image_digests, image_files, read_image
 from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
 from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, examine, unknown
@@ -83,7 +84,8 @@ class Loaded(NamedTuple):
 
     def copies(self) -> dict[str, bytes]:
         """Return the files that the resolved workload names, by their path beside it."""
-        return copies(self.workload, self.inputs, self.path.parent)
+        images = image_files(self.agents.values(), self.path.parent)
+        return copies(self.workload, self.inputs, self.path.parent) | images
 
     def work(self) -> dict[str, str]:
         """Return a digest of each part of what is done: where all are equal, two runs did the same work.
@@ -106,6 +108,8 @@ class Loaded(NamedTuple):
             "inputs": inputs,
             "control": [self.workload.control, self.workload.timeout_s],
         }
+        if images := image_digests(self.agents.values(), self.path.parent):
+            parts["inputs"] = [inputs, images]
         return {name: _digest(part) for name, part in parts.items()}
 
     def node(self, pipeline: str, node: str) -> NodeSpec:
@@ -270,6 +274,13 @@ def _resolve_agents(workload: Workload, folder: Path, mistakes: Mistakes) -> dic
                 found = _parsed(agent, card.spec, (), card, mistakes)
             if found is not None:
                 result[*definition.at, node] = found
+                where = at if isinstance(agent, AgentSpec) else ("agents", agent) if agent in workload.agents else at
+                for number, image in enumerate(found.spec.images):
+                    try:
+                        read_image(image, folder)
+                    except WorkloadError as error:
+                        key = () if found.is_card else ("images", number)
+                        mistakes.add((*where, *key), f'agent "{found.name}", image "{image}": {error.message}')
     return result
 
 

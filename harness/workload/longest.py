@@ -67,7 +67,8 @@ def longest(loaded: Loaded, pipeline: str) -> Longest:
         sums = {one: sum(items) for one, items in inputs.items()}
         loops = {loop: found for (of_pipeline, loop), found in loaded.loops.items() if of_pipeline == pipeline}
         read = answer_tokens(graph, use, loops)
-        graph.nodes[name]["prompt_tokens"] = round(prompt_tokens(prompt, estimate_tokens, item, sums, read))
+        text = round(prompt_tokens(prompt, estimate_tokens, item, sums, read))
+        graph.nodes[name]["prompt_tokens"] = text + (loaded.agents[key].image_tokens or 0)
         nodes = {one for reads in use.names.values() for result in reads for one in result.main or result.otherwise}
         if {*prompt.names, node["over"]} & drawn or nodes & vary:
             varying.add(name)

@@ -1,50 +1,25 @@
-"""Which calls think before they answer, and what their servers need for that."""
+"""What check says of models that are asked to think."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from harness.core.plan import queues_of
 from harness.workload.load import Loaded
+from harness.workload.model_calls import servers_by_model
+from harness.workload.schema import AgentSpec
 
-__all__ = ["ThinkingCall", "thinking_calls", "thinking_hints"]
-
-
-class ThinkingCall(NamedTuple):
-    """Calls of one node that think, on one server that they may go to."""
-
-    server: str
-    model: str  # as it is asked for
-    pipeline: str
-    node: str
+__all__ = ["thinking_hints", "thinks"]
 
 
-def thinking_calls(loaded: Loaded) -> Iterator[ThinkingCall]:
-    """Yield the calls that think, under any candidate, each once."""
-    found: dict[ThinkingCall, None] = {}
-    for plan in loaded.plans:
-        for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True):
-            for node, place in zip(pipeline.graph.nodes, places, strict=True):
-                if node.thinking is None:
-                    continue
-                for queue in queues_of(place):
-                    server = plan.queues[queue].server
-                    model = node.model or loaded.servers[server].model
-                    found[ThinkingCall(server, model, pipeline.name, node.name)] = None
-    yield from found
+def thinks(agent: AgentSpec) -> bool:
+    """Tell whether an agent thinks before it answers."""
+    return bool(agent.think)
 
 
 def thinking_hints(loaded: Loaded) -> Iterator[str]:
     """Yield what a run needs of models that are asked to think; a simulated one always can."""
-    by_model: dict[tuple[str, bool], list[str]] = {}
-    for call in thinking_calls(loaded):
-        spec = loaded.servers[call.server]
-        if not spec.simulated:
-            servers = by_model.setdefault((call.model, spec.pins_output), [])
-            servers += [] if call.server in servers else [call.server]
-    for (model, stands_in), servers in by_model.items():
-        if stands_in:
+    for model, ours, servers in servers_by_model(loaded, thinks):
+        if ours:
             yield (
                 f"{', '.join(servers)}: where {model} has no thinking, as many of its first tokens as thinking_tokens "
                 "says take the place of that. A run says whether it was so."

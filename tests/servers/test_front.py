@@ -273,6 +273,8 @@ def test_format_turns_ignore_eos_off() -> None:
             'invalid format: "xml"; expected "json" or a valid JSON Schema',
         ),
         ("/api/chat", chat(think=True), 400, '"canned" does not support thinking'),
+        ("/api/chat", chat(think=True) | {"options": "x"}, 400, '"canned" does not support thinking'),
+        ("/api/chat", chat(think=True, options={"thinking_tokens": "x"}), 400, 'option "thinking_tokens" must be of'),
         ("/api/chat", chat(think="much"), 400, 'invalid think value: "much"'),
         ("/api/chat", chat(tools=[{}]), 400, "canned does not support tools"),
         ("/api/chat", chat(keep_alive="5 minutes"), 400, 'time: invalid duration "5 minutes"'),

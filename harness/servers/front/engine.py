@@ -53,6 +53,7 @@ class GenerateRequest(NamedTuple):
     ignore_eos: bool
     cache_prompt: bool
     prompt_tokens: int | None = None  # to be counted for the prompt, where nothing reads it: simulated servers
+    image_tokens: int = 0  # of images that are not sent, beside the text: simulated servers
     # So many of the first tokens are handed over as thinking, where the model has none of its own; 0: it is not said.
     thinking_tokens: int = 0
 

@@ -27,7 +27,7 @@ SAMPLING: dict[str, int | float] = {
     "frequency_penalty": 0.0,
     "seed": -1,
 }
-OURS = frozenset({"prompt_tokens", "thinking_tokens"})  # not Ollama's, as the booleans
+OURS = frozenset({"prompt_tokens", "thinking_tokens", "image_tokens"})  # not Ollama's, as the booleans
 INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed"}) | OURS
 BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # fmt: skip
@@ -172,6 +172,7 @@ def _request(
         ignore_eos=given.pop("ignore_eos", False) and form is None,
         cache_prompt=given.pop("cache_prompt", True),
         prompt_tokens=given.pop("prompt_tokens", None),
+        image_tokens=given.pop("image_tokens", 0),
         options=SAMPLING | given,
         format=form,
         think=think,
@@ -241,7 +242,8 @@ def _think(data: dict[str, Any], model: str, engine: TextEngine) -> bool | None:
     if engine.model.thinking:
         # Unset means true, as on Ollama; a simulated model thinks where it is asked to.
         return not engine.emulated if value is None else bool(value)
-    if value and not (data.get("options") or {}).get("thinking_tokens"):  # ours: its first tokens pass for thinking
+    options = data.get("options")
+    if value and not (isinstance(options, dict) and options.get("thinking_tokens")):  # ours
         raise ApiError(400, f'"{model}" does not support thinking')
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from harness.workload.schema.base import Spec, mistake
 from harness.workload.schema.sizes import Amount
@@ -48,6 +48,14 @@ class AgentSpec(Spec):
     thinking_tokens: Amount | None = Field(
         default=None, description="How many tokens it thinks; beside `output_tokens`.", examples=[300, [100, 600]]
     )
+    images: Annotated[tuple[str, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="Image files below the workload's folder, sent with every call.",
+        examples=[["data/receipt.png"]],
+    )
+    image_tokens: Annotated[PositiveInt, Field(le=1_000_000)] | None = Field(
+        default=None, description="Prompt tokens that the model makes of all of them together.", examples=[576]
+    )
     exact_output: bool = Field(
         default=True,
         description="Generate exactly `output_tokens` where the engine can; Ollama may stop earlier.",
@@ -65,6 +73,18 @@ class AgentSpec(Spec):
     format: Literal["json"] | None = Field(
         default=None, description="`json` constrains the answer to a JSON value.", examples=["json"]
     )
+
+    @model_validator(mode="after")
+    def _sees(self) -> AgentSpec:
+        if self.images and self.image_tokens is None:
+            raise mistake(
+                "`images` needs `image_tokens`: how many prompt tokens the model makes of all of them, such as 576. "
+                "The prompt_tokens of a run show how many they really are",
+                "images",
+            )
+        if self.image_tokens is not None and not self.images:
+            raise mistake("`image_tokens` goes with `images`; name the files, or remove it", "image_tokens")
+        return self
 
     @model_validator(mode="after")
     def _thinks(self) -> AgentSpec:
