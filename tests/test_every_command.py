@@ -9,7 +9,7 @@ import gc
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, get_args
@@ -18,10 +18,11 @@ import pytest
 import yaml
 from core.random_workloads import workloads
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from predict.emulated import PROFILE, in_this_process
+from predict.emulated import PROFILE, in_this_process, with_embedding
 
 from harness.app.export import Format
 from harness.cli.app import _main
+from harness.content import shipped
 from harness.deploy.kinds import SETTINGS
 from harness.report import chart_style
 from harness.runs.folder import read_run
@@ -44,6 +45,25 @@ pipelines:
   essay: {path: batch, jobs: 2, nodes: {refine: {pipeline: outer, repeat: {max: 3, until: 0.5}}}}
 servers:
   one: {kind: simulated, profile: epyc-2core}
+measure: {repeats: 2, warmup: 0}
+"""
+
+
+EMBEDDING = """
+version: 1
+name: embedding
+pipelines:
+  index: {path: batch, jobs: 2, nodes: {store: {embed: {model: vectors, texts: docs, batch: 2}}}}
+  ask:
+    path: interactive
+    jobs: 2
+    nodes:
+      look: {embed: {model: vectors, texts: question}}
+      answer: {agent: {prompt: "{docs} {question}", output_tokens: 4}, after: [look]}
+inputs: {docs: {synthetic: {count: 3, tokens: 8}}, question: {list: ["Why?"]}}
+servers:
+  it: {kind: simulated, profile: PROFILE, context_tokens: 4096, slots: 4, extrapolate: true}
+compare: {one: {placement: it, concurrency: serial}, all: {placement: it, concurrency: unbounded}}
 measure: {repeats: 2, warmup: 0}
 """
 
@@ -72,20 +92,20 @@ def looked_at(file: Path) -> None:
     slotwise("migrate", "--check", file)
 
 
-def predicted(file: Path) -> Path:
+def predicted(file: Path, profiled: Sequence[str] = PROFILED) -> Path:
     """Simulate it, and return the folder of the prediction."""
-    slotwise("simulate", file, *PROFILED, "--repeats", 2, "--out", file.parent / "predicted")
+    slotwise("simulate", file, *profiled, "--repeats", 2, "--out", file.parent / "predicted")
     (folder,) = (file.parent / "predicted").iterdir()
     assert whole(folder)
     return folder
 
 
-def through_every_command(file: Path) -> None:
+def through_every_command(file: Path, profiled: Sequence[str] = PROFILED) -> None:
     """Through every command that takes a workload or a run."""
     looked_at(file)
-    folders = [predicted(file)]
+    folders = [predicted(file, profiled)]
     slotwise(
-        *("recommend", file, *PROFILED, "--no-measure", "--max-slots", 1, "--seeds", 2, "--workers", 1),
+        *("recommend", file, *profiled, "--no-measure", "--max-slots", 1, "--seeds", 2, "--workers", 1),
         *("--out", file.parent / "recommended"),
     )
     with in_this_process():
@@ -93,7 +113,7 @@ def through_every_command(file: Path) -> None:
     (measured,) = (each for each in (file.parent / "measured").iterdir() if each.is_dir())
     assert whole(measured)
     folders.append(measured)
-    slotwise("score", file, "--profile", PROFILE, "--extrapolate", "--run", measured)
+    slotwise("score", file, *profiled[:3], "--run", measured)
     for kind in SETTINGS:
         assert slotwise("report", measured, "--settings", kind, "--candidate", read_run(measured).candidates[0])
     for folder in folders:
@@ -121,7 +141,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def on_random_files(count: int, number: int, through: Callable[[Path], object]) -> None:
+def on_random_files(count: int, number: int, through: Callable[[Path], object], embeds: str = "") -> None:
     """Write this many random files, different ones for every number, and do something with each."""
 
     @seed(number)
@@ -132,7 +152,7 @@ def on_random_files(count: int, number: int, through: Callable[[Path], object]) 
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, Phase.shrink],
     )
-    @given(plain=workloads(SERVER))
+    @given(plain=workloads(SERVER, embeds=embeds))
     def each(plain: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             through(written(plain, Path(folder)))
@@ -144,12 +164,20 @@ def test_loops_in_loops_go_through_every_command(tmp_path: Path) -> None:
     through_every_command(written(yaml.safe_load(NESTED), tmp_path))
 
 
+def test_embeddings_go_through_every_command(tmp_path: Path) -> None:
+    shipped_one = (shipped() / "profiles" / f"{PROFILE}.yaml").read_text(encoding="utf-8")
+    profile = with_embedding(shipped_one, "vectors", tmp_path, stretch=1.5)
+    file = written(yaml.safe_load(EMBEDDING.replace("PROFILE", profile)), tmp_path)
+    through_every_command(file, ("--profile", profile, *PROFILED[2:]))
+
+
 def test_random_workloads_go_through_every_command(undrawn: None) -> None:
     on_random_files(2, 0, through_every_command)
 
 
-def test_random_workloads_go_through_the_commands_that_run_nothing() -> None:
-    on_random_files(30, 0, looked_at)
+@pytest.mark.parametrize("embeds", ["", "vectors"])
+def test_random_workloads_go_through_the_commands_that_run_nothing(embeds: str) -> None:
+    on_random_files(30, 0, looked_at, embeds)
 
 
 @pytest.mark.slow

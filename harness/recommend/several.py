@@ -76,6 +76,13 @@ def check_models(loaded: Loaded) -> None:
             f"nodes ask for {' and '.join(models)}, and recommend searches the ways to give each of two models a "
             f"server of its own, not {what}; name the candidates in `compare` for slotwise simulate or run"
         )
+    if loaded.embedding_models and (len(models) > 1 or not like.embeds):
+        why = f"{' and '.join(models)} answer" if len(models) > 1 else f"its server (kind: {like.kind}) does not embed"
+        raise UserError(
+            f"nodes embed with {' and '.join(sorted(loaded.embedding_models))}, and recommend searches the ways to use "
+            f"a server with one model that answers beside the one that embeds, but {why}; name the candidates in "
+            "`compare` for slotwise simulate or run"
+        )
 
 
 def space_of_two(

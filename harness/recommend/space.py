@@ -152,7 +152,7 @@ def design_space(
         reasons = "; ".join(map(excluded_text, left_out))
         raise UserError(f"no candidate is left to try. {reasons}")
     servers = designs.servers
-    asked = loaded.models.get(base) or (like.model,)
+    asked = dict.fromkeys((*(loaded.models.get(base) or (like.model,)), *sorted(loaded.embedding_models)))
     whole = loaded._replace(
         servers=servers,
         plans=tuple(designs.plans),

@@ -31,7 +31,9 @@ def embedded(answer: Callable[[httpx.Request], httpx.Response], request: EmbedRe
     return asyncio.run(send())
 
 
-def answer(body: dict[str, Any], status: int = 200, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
+def answer(
+    body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
+) -> Callable[[httpx.Request], httpx.Response]:
     return lambda _: httpx.Response(status, json=body, headers=headers)
 
 
@@ -54,7 +56,7 @@ def test_all_texts_go_in_one_request_and_its_counts_are_recorded() -> None:
 def test_a_front_of_ours_tells_the_wait() -> None:
     counts = {"total_duration": 3_000_000_000, "load_duration": 500_000_000, "prompt_eval_count": 7}
     body = {"embeddings": [[1.0], [1.0]], **counts}
-    reply = embedded(answer(body, **{"x-slotwise-queue-ns": "1000000000"}))
+    reply = embedded(answer(body, headers={"x-slotwise-queue-ns": "1000000000"}))
     assert (reply.queue_s, reply.prefill_s) == (1.0, 1.5)
 
 

@@ -1,5 +1,8 @@
 """A profile with exact times and no noise ("a machine on paper"), and a workload: for predictions checked by hand."""
 
+from harness.profiles.schema import Embedding, Profile
+from harness.workload.load import Loaded
+
 PROFILE = """
 version: 1
 name: dyadic
@@ -36,3 +39,11 @@ compare:
   serial: {placement: one, concurrency: serial}
   window: {placement: two, concurrency: window}
 """.replace("TEXT", "0123456789abcdef" * 4)
+
+
+def knowing(profile: Profile, loaded: Loaded) -> Profile:
+    """A profile that knows what embedding costs with the one model that a workload embeds with; made up."""
+    for model in loaded.embedding_models:
+        costs = Embedding(model=model, request_s=0.0078125, text_s=0.015625, token_s=0.001953125, stretch=1.5, load_s=1)
+        return profile.model_copy(update={"embedding": costs, "load_s": profile.load_s or 2.0})
+    return profile

@@ -14,6 +14,7 @@ from harness.predict.score import replay
 from harness.predict.simulation import Prediction, predict
 from harness.profiles.load import dump_profile, load_profile
 from harness.profiles.schema import Profile
+from harness.recommend.several import check_models
 from harness.workload.load import Loaded, load_workload
 
 WORKLOAD = """
@@ -162,3 +163,24 @@ def test_a_profile_keeps_it(tmp_path: Path) -> None:
     known = profile(tmp_path)
     (tmp_path / "again.yaml").write_text(dump_profile(known), encoding="utf-8")
     assert load_profile(str(tmp_path / "again.yaml")) == known
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        (
+            "it: {kind: llamacpp, slots: 4}\n  other: {kind: ollama, model: none}",
+            "its server (kind: llamacpp) does not embed",
+        ),
+        ("it: {kind: ollama, model: none, slots: 4}\n  other: {kind: ollama, model: two}", "none and two answer"),
+    ],
+)
+def test_what_is_not_searched_is_refused(servers: str, said: str, tmp_path: Path) -> None:
+    text = WORKLOAD[: WORKLOAD.index("servers")] + f"servers:\n  {servers}\ncompare: {{x: {{placement: it}}}}\n"
+    if "two" in servers:
+        second = 'more: {agent: {prompt: "X", output_tokens: 5, model: two}}\n      look:'
+        text = text.replace("look:", second, 1)
+    (tmp_path / "w.yaml").write_text(text.replace("jobs: 1\n    arr", "arr"), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        check_models(load_workload(tmp_path / "w.yaml"))
+    assert "nodes embed with vectors" in str(caught.value) and said in str(caught.value)

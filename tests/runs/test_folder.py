@@ -10,6 +10,7 @@ import pytest
 import yaml
 from analysis import records as make
 from core.graphs import pool_of, queue_of
+from predict.paper import knowing
 
 from harness.content import shipped
 from harness.core.plan import Plan
@@ -59,7 +60,8 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ONE_MODEL, ids=lambda path: path.stem)
 def test_shipped_workloads_are_read_back_whole(path: Path, tmp_path: Path) -> None:
     """Nodes of sub-pipelines, loops and fan-outs at run time among them."""
-    run = predict(load_workload(path), load_profile("epyc-2core", path.parent), repeats=1, extrapolate=True).run
+    loaded = load_workload(path)
+    run = predict(loaded, knowing(load_profile("epyc-2core", path.parent), loaded), repeats=1, extrapolate=True).run
     found = read_run(write(tmp_path, run))
     assert run.calls
     assert (found.calls, found.jobs, found.delays, found.notes) == (run.calls, run.jobs, run.delays, run.notes)

@@ -11,6 +11,7 @@ import yaml
 from analysis import records as make
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from predict.paper import knowing
 from runs import virtual_run as virtual
 
 from harness.app.export import export
@@ -46,8 +47,9 @@ def written(parent: Path, run: Run) -> Path:
 
 
 def simulated(loaded: Loaded) -> Run:
-    profile = load_profile("epyc-2core")
+    profile = knowing(load_profile("epyc-2core"), loaded)
     models = {model: profile for models in loaded.models.values() for model in models}
+    models = {model: profile for model in models if model not in loaded.embedding_models}
     several = models if len(models) > 1 else None  # what one model's calls cost does for all here
     given = {"load_s": 0.5} if several else None
     return predict(loaded, profile, repeats=2, extrapolate=True, by_model=several, given=given).run

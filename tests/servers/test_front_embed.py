@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ COSTS = StepCosts(decode_s=(0.0, 0.25), prefill=((1, 0.125),), batch_tokens=512)
 EMBEDDING = SimulatedEmbedding("vectors", text_s=0.5, token_s=0.125, stretch=2.0)
 CONFIG = SimulatedConfig("sim", "test", COSTS, 4096, embedding=EMBEDDING)
 
-Talk = Callable[[httpx.AsyncClient], Awaitable[Any]]
+Talk = Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]
 
 
 def with_front(engine: TextEngine, talk: Talk) -> tuple[Any, float]:
@@ -41,7 +41,7 @@ def with_front(engine: TextEngine, talk: Talk) -> tuple[Any, float]:
         loop.close()
 
 
-def embed(model: str, texts: Any) -> Talk:
+def embed(model: str, texts: Any) -> Callable[[httpx.AsyncClient], Coroutine[Any, Any, httpx.Response]]:
     async def ask(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/api/embed", json={"model": model, "input": texts})
 
@@ -61,7 +61,7 @@ def test_a_vector_for_each_text_when_the_model_is_done(name: str) -> None:
 
 
 def test_requests_wait_for_each_other() -> None:
-    async def two(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def two(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
         return await asyncio.gather(embed("vectors", ["12345678"] * 2)(client), embed("vectors", "1")(client))
 
     (first, second), took_s = with_front(SimulatedEngine(CONFIG), two)
@@ -71,7 +71,7 @@ def test_requests_wait_for_each_other() -> None:
 
 
 def test_it_and_the_model_that_answers_slow_each_other() -> None:
-    async def both(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def both(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
         asked = {"model": "sim", "prompt": "1234", "options": {"num_predict": 3}, "stream": False}
         return await asyncio.gather(embed("vectors", "1")(client), client.post("/api/generate", json=asked))
 
