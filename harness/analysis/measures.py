@@ -123,10 +123,8 @@ def _pipeline(
     splits = [split for call in calls if (split := split_call(call, baselines.get(call.server)))]
     sources = {split.queue_source for split in splits}
     source: Literal["exact", "residual", "unknown", "mixed"] = "mixed"
-    if "unknown" in sources or not sources:
-        source = "unknown"
-    elif len(sources) == 1:
-        (source,) = sources
+    if len(sources) < 2 or "unknown" in sources:
+        source = "unknown" if "unknown" in sources else next(iter(sources), "unknown")
 
     graph = dependencies(run.workload, pipeline)
     figures = _figures(good, len(good) == len(jobs), spec, graph, index)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from harness.workload.embeddings import count_texts
 from harness.workload.mistakes import Mistakes, unknown
 from harness.workload.prompts import Prompt, Slot
-from harness.workload.schema import AgentSpec, EmbedSpec, NodeSpec, Workload, distribution
+from harness.workload.schema import AgentSpec, NodeSpec, Workload, distribution
 from harness.workload.source import Loc
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "Resolved",
     "check_definition",
     "check_subpipelines",
-    "count_texts",
     "deciding",
     "definitions",
     "find_circles",
@@ -257,18 +257,6 @@ def _check_texts(
     else:
         return
     mistakes.add((*definition.at, name, "embed", "texts"), f'node "{name}" embeds: {message}')
-
-
-def count_texts(embed: EmbedSpec, nodes: Mapping[str, NodeSpec], item_counts: Mapping[str, int]) -> int | None:
-    """Return how many texts an embedding node has, with `over` in each request; None where that is not known."""
-    if embed.texts == "item":
-        return 1
-    if embed.texts in nodes:
-        source = nodes[embed.texts]
-        if source.over is None:
-            return 1
-        return item_counts.get(source.over) if source.enough is None else None
-    return item_counts.get(embed.texts)
 
 
 def _check_until(definition: Definition, name: str, workload: Workload, mistakes: Mistakes) -> None:

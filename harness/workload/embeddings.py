@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from harness.core.graph import Pipeline
 from harness.workload.mistakes import Mistakes
+from harness.workload.schema import EmbedSpec, NodeSpec
 from harness.workload.source import Loc
 
-__all__ = ["check_embeddings", "embedding_models", "embedding_nodes"]
+__all__ = ["check_embeddings", "count_texts", "embedded", "embedding_models", "embedding_nodes"]
 
 
 def embedding_nodes(pipelines: Iterable[Pipeline]) -> frozenset[tuple[str, str]]:
@@ -19,6 +21,38 @@ def embedding_nodes(pipelines: Iterable[Pipeline]) -> frozenset[tuple[str, str]]
 def embedding_models(pipelines: Iterable[Pipeline]) -> frozenset[str]:
     """Return the models that texts are embedded with."""
     return frozenset(node.model for one in pipelines for node in one.graph.nodes if node.batch)
+
+
+def count_texts(embed: EmbedSpec, nodes: Mapping[str, NodeSpec], item_counts: Mapping[str, int]) -> int | None:
+    """Return how many texts an embedding node has, with `over` in each request; None where that is not known."""
+    if embed.texts == "item":
+        return 1
+    if embed.texts in nodes:
+        source = nodes[embed.texts]
+        if source.over is None:
+            return 1
+        return item_counts.get(source.over) if source.enough is None else None
+    return item_counts.get(embed.texts)
+
+
+def embedded(
+    embed: EmbedSpec, nodes: Mapping[str, NodeSpec], item_counts: Mapping[str, int], width: int
+) -> dict[str, Any]:
+    """Return what an embedding has in a graph besides what every node has that makes calls.
+
+    Args:
+        embed: of the node.
+        nodes: beside it.
+        item_counts: of inputs.
+        width: of a fan-out.
+    """
+    if embed.texts == "item":
+        return {"model": embed.model, "embeds": embed.texts, "texts": width, "batch": 1}
+    texts = count_texts(embed, nodes, item_counts) or 0
+    batch = embed.batch or max(1, texts)
+    requests = -(-texts // batch)
+    counts = {"texts": texts, "batch": batch, "width": requests, "mean_width": float(requests)}
+    return {"model": embed.model, "embeds": embed.texts, **counts}
 
 
 def check_embeddings(pipelines: Iterable[Pipeline], stands: Mapping[tuple[str, str], Loc], mistakes: Mistakes) -> None:

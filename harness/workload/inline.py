@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
-from harness.workload.checks import Definition, Resolved, count_texts, deciding
+from harness.workload.checks import Definition, Resolved, deciding
+from harness.workload.embeddings import embedded
 from harness.workload.growth import PassCounts, growth_of, passes_of
 from harness.workload.mistakes import Mistakes
 from harness.workload.prompts import Slot
 from harness.workload.reads import Loop, Readable, Reads, Result
-from harness.workload.schema import EmbedSpec, NodeSpec, RepeatSpec, Workload, distribution, is_fixed
+from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed
 from harness.workload.source import Loc
 
 __all__ = ["DEFAULTS", "Inlined", "inline"]
@@ -244,19 +245,19 @@ class _Inliner:
         flat, at = frame.prefix + name, (*frame.definition.at, name)
         self.written[flat] = at
         self.order.append(flat)
-        attributes: dict[str, Any] = {**DEFAULTS, "passes": passes, "priority": priority}
-        attributes["need"] = 1 if waits.need == "any" else None if waits.need == "all" else waits.need
+        need = 1 if waits.need == "any" else None if waits.need == "all" else waits.need
+        attributes: dict[str, Any] = {**DEFAULTS, "passes": passes, "priority": priority, "need": need}
         attributes["losers"] = spec.losers if spec.enough is not None else waits.losers
         if spec.tool is not None:
             delay = distribution(spec.tool.delay_s)
-            attributes |= {"kind": "tool", "delay_s": float(delay.mean)}
+            varies = None if is_fixed(spec.tool.delay_s) else delay
+            attributes |= {"kind": "tool", "delay_s": float(delay.mean), "delay": varies}
             attributes |= {"labels": tuple(spec.labels), "shares": tuple(label.p for label in spec.labels.values())}
-            attributes["delay"] = None if is_fixed(spec.tool.delay_s) else delay
         else:
             attributes |= self.agent(at, spec)
             attributes |= growth_of(spec, spec.repeat or frame.repeat)
             if spec.embed is not None:
-                attributes |= self.embedding(spec.embed, frame.definition, attributes["width"])
+                attributes |= embedded(spec.embed, frame.definition.nodes, self.item_counts, attributes["width"])
             if spec.over in frame.definition.nodes:
                 attributes["over_node"] = frame.prefix + (spec.over or "")
         self.graph.add_node(flat, **attributes)
@@ -297,16 +298,6 @@ class _Inliner:
             attributes |= {"width": width, "mean_width": float(width)}
         return attributes
 
-    def embedding(self, embed: EmbedSpec, definition: Definition, width: int) -> dict[str, Any]:
-        """Return what an embedding has besides what every node has that makes calls."""
-        if embed.texts == "item":
-            return {"model": embed.model, "embeds": embed.texts, "texts": width, "batch": 1}
-        texts = count_texts(embed, definition.nodes, self.item_counts) or 0
-        batch = embed.batch or max(1, texts)
-        requests = -(-texts // batch)
-        counts = {"texts": texts, "batch": batch, "width": requests, "mean_width": float(requests)}
-        return {"model": embed.model, "embeds": embed.texts, **counts}
-
     def add_until(
         self, frame: _Frame, name: str, spec: NodeSpec, ends: list[Edge], body: list[str], passes: float
     ) -> None:
@@ -340,9 +331,8 @@ class _Inliner:
         """Add a loop of one pass: a node that takes no time."""
         flat = frame.prefix + name
         self.written[f"{flat}/until"] = (*frame.definition.at, name)
-        attributes = {**DEFAULTS, "kind": "until", "end_share": 1.0, "passes": passes}
         self.order.append(f"{flat}/until")
-        self.graph.add_node(f"{flat}/until", **attributes)
+        self.graph.add_node(f"{flat}/until", **{**DEFAULTS, "kind": "until", "end_share": 1.0, "passes": passes})
         self.connect(f"{flat}/until", tuple(ends))
 
     def use(self, frame: _Frame, name: str, spec: NodeSpec, came_in: Reads) -> None:

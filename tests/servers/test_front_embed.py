@@ -101,7 +101,7 @@ def test_it_is_listed() -> None:
 
     (tags, loaded, shown), _ = with_front(SimulatedEngine(CONFIG), looked)
     assert [(one["name"], one["capabilities"]) for one in tags["models"]] == [
-        ("sim:latest", ["completion"]),
+        ("sim:latest", ["completion", "thinking"]),
         ("vectors:latest", ["embedding"]),
     ]
     assert [one["name"] for one in loaded["models"]] == ["sim:latest", "vectors:latest"]
