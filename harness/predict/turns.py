@@ -81,7 +81,8 @@ def beginning_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> 
                 if opening := round(counting.opening(system=system is not None)):
                     begins = (*begins, (("opening", system is not None, node.model), opening))
                 table[queue, number, index] = begins, agent.shares_prefix
-    return lambda call: table[call.queue, call.pipeline, call.node]
+    nothing: tuple[Begins, bool] = ((), False)  # of an embedding
+    return lambda call: table.get((call.queue, call.pipeline, call.node), nothing)
 
 
 def _length(template: Template, counting: Counting, inputs: Inputs) -> float:
