@@ -36,6 +36,12 @@ class OnClock:
 
     def _due_s(self, now_s: float) -> float:
         """Return when something will have happened that somebody waits for."""
+        return self._next_s()
+
+    def _next_s(self) -> float:
+        """Return when something happens here; what happens beside it wakes its own player, which sets all alarms."""
+        if isinstance(self._server, SharedServer):
+            return self._server.machine.real_s(self._model.next_s())
         return self._server.next_s()
 
     def _changed(self, loop: asyncio.AbstractEventLoop, now_s: float) -> None:

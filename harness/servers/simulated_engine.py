@@ -253,7 +253,7 @@ class SimulatedEngine(OnClock):
 
     def _due_s(self, now_s: float) -> float:
         """Return the next token that somebody waits for, else when somebody ends or a prompt does."""
-        at_s = self._server.next_s()
+        at_s = self._next_s()
         if any(call.stream for call in self._open.values()):
             at_s = min(at_s, self._server.steps_by(now_s)[1])
         return at_s
