@@ -19,7 +19,7 @@ from harness.drivers.chat import QUEUE_HEADER, client_settings, explain
 
 __all__ = ["Embedder"]
 
-_COUNTS = re.compile(rb'"(total_duration|load_duration|prompt_eval_count)":\s*(\d+)')
+_COUNTS = re.compile(rb'"(total_duration|load_duration|prompt_eval_count)":\s*(\d{1,18})(?!\d)')
 _seen: ContextVar[list[httpx.Response] | None] = ContextVar("seen", default=None)
 
 
@@ -83,7 +83,7 @@ def _reply(sent_s: float, end_s: float, response: httpx.Response | None) -> Repl
     counts = {key.decode(): int(value) for key, value in _COUNTS.findall(response.content)}
     queue_ns = response.headers.get(QUEUE_HEADER, "")
     total_s, load_s = counts.get("total_duration", 0) / 1e9, counts.get("load_duration", 0) / 1e9
-    queue_s = int(queue_ns) / 1e9 if queue_ns.isdigit() else None
+    queue_s = int(queue_ns) / 1e9 if queue_ns.isdecimal() and len(queue_ns) < 19 else None
     return Reply(
         "ok",
         sent_s=sent_s,

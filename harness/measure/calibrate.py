@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from harness import __version__
 from harness.core.device import on_accelerator, share_on_cpu
-from harness.core.step_costs import StepCosts
+from harness.core.step_costs import RamCache, StepCosts
 from harness.errors import ServerFailure
 from harness.measure.burst_design import Effort, levels
 from harness.measure.bursts import Carry, LiveBursts
@@ -33,7 +33,7 @@ from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, Profile, Row, SlotSetting, TextTokens
 from harness.profiles.text import fit_text
-from harness.profiles.values import with_kv_bytes
+from harness.profiles.values import RAM_CACHE_TOKENS, with_kv_bytes
 from harness.servers.accelerator import find_accelerators, free_bytes
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
@@ -235,7 +235,10 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
     except ValueError as error:
         raise ServerFailure(f"{name}: nothing can be fitted: {error}") from None
     kv_bytes = up.server.details.get("kv_bytes_per_token")
-    fit = fit._replace(costs=with_kv_bytes(fit.costs, None if kv_bytes is None else int(kv_bytes)))
+    costs = fit.costs
+    if costs.ram_cache is None and _keeps_prompts(up.server):  # it has one, and its copies cost nothing that was seen
+        costs = costs._replace(ram_cache=RamCache(0.0, 0.0, RAM_CACHE_TOKENS))
+    fit = fit._replace(costs=with_kv_bytes(costs, None if kv_bytes is None else int(kv_bytes)))
     setting = setting_of(
         fit,
         batch_tokens=batch_tokens,
@@ -245,6 +248,11 @@ def _fitted(up: _Up, seen: Experiment, in_turns: int) -> _Calibrated:
         gap_s=seen.gap_s,
     )
     return _Calibrated(up, seen, fit, setting, in_turns)
+
+
+def _keeps_prompts(server: RunningServer) -> bool:
+    """Tell whether a server has a RAM cache: every Ollama has, unless it is known to be off."""
+    return server.version.startswith("ollama") and server.details.get("ram_cache") != "off"
 
 
 async def _calibrate_pair(
