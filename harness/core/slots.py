@@ -7,7 +7,8 @@ The rules are those of `get_available_slot` and `process_single_task` in tools/s
    goes on with, or what both begin with, such as a system message that agents share. Every other call takes the slot
    that was free longest; of slots that nobody was in yet the engine takes the last.
 2. Before that, with a RAM cache: what the slot holds is saved there, unless the call is a turn that goes on with at
-   least half of it. A turn gets back from the cache what was saved of it, where the slot holds less.
+   least half of it. A call gets back from the cache what has more of its prompt than the slot does, in proportion to
+   what is saved too, and at least a quarter of that; it is in the cache no longer then (`server_prompt_cache::load`).
 3. After that, with a RAM cache: whatever the other idle slots hold is saved too, each once (`--cache-idle-slots`, also
    without unified KV since PR 24190). With a unified KV cache these slots are empty then.
 """
@@ -17,12 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 
-from harness.core.server_request import Request, found_again, held_tokens, left_s
+from harness.core.server_request import Request, held_tokens, left_s
 from harness.core.step_costs import RamCache
 
 __all__ = ["SIMILAR", "SlotContents"]
 
 SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
+WORTH = 0.25  # what is saved is brought back only where at least this much of it is wanted
 KEEP = 0.5  # a slot of which a turn keeps at least this much is not saved first
 
 
@@ -65,8 +67,8 @@ class SlotContents:
         self._unified = unified
         self._ram_cache = ram_cache
         self._unsaved: dict[int, int] = {}  # idle slots with something that is not in the RAM cache: how many tokens
-        # What is in it, the oldest first: (thread, tokens, those of them that a turn can find).
-        self._saved: deque[tuple[Hashable | None, int, int]] = deque()
+        # What is in the cache: (tokens, whose prompt and answer), the oldest first.
+        self._saved: deque[tuple[int, Request | None]] = deque()
         self._saved_tokens = 0
 
     def remember(self, requests: Sequence[Request]) -> None:
@@ -115,7 +117,7 @@ class SlotContents:
                 self._unsaved.pop(slot, None)  # it goes on from there
             wait_s = self._save(self._ram_cache, slot)
             if request.thread is not None:
-                wait_s += self._fetch(request, self._ram_cache)
+                wait_s += self._fetch(request, self._ram_cache, last[slot])
         last[slot] = request
         request.slot = slot
         return wait_s
@@ -134,35 +136,39 @@ class SlotContents:
             tokens = self._unsaved[slot]
             wait_s += cache.save_s + cache.s_per_token * tokens
             request = self._last[slot]
-            thread = None if request is None else request.thread
-            self._drop(thread)
-            self._saved.append((thread, tokens, tokens if request is None else found_again(request)))
+            if request is not None and request.thread is not None:
+                self._drop(request.thread)
+            self._saved.append((tokens, request))
             self._saved_tokens += tokens
             if self._unified and request is not None and request.thread is not None:
                 self._left[slot] = (left_s(request), slot)
                 self._last[slot] = None
         self._unsaved.clear()
         while self._saved_tokens > cache.tokens and self._saved:
-            self._saved_tokens -= self._saved.popleft()[1]
+            self._saved_tokens -= self._saved.popleft()[0]
         return wait_s
 
-    def _fetch(self, request: Request, cache: RamCache) -> float:
-        """Bring back what the cache holds of a turn's prompt, where that is more than its slot does."""
-        for thread, tokens, found in self._saved:
-            if thread == request.thread and min(found, request.prompt_tokens - 1) > request.cached_tokens:
-                self._drop(thread)
-                request.cached_tokens = request.prompt_done = min(found, request.prompt_tokens - 1)  # type: ignore[misc]
-                return cache.save_s + cache.s_per_token * tokens
-        return 0.0
-
-    def _drop(self, thread: Hashable | None) -> None:
-        """Take what is saved of a thread out: there is more of it now, or it is back in a slot."""
-        if thread is None:
-            return
+    def _fetch(self, request: Request, cache: RamCache, last: Request | None) -> float:
+        """Bring back what is saved of a prompt: more of it than its slot holds, and a larger part of what is saved."""
+        held, kept = request.cached_tokens, -1.0 if last is None else request.cached_tokens / max(1, _content(last))
+        best: tuple[int, Request | None] | None = None
         for entry in self._saved:
-            if entry[0] == thread:
+            tokens = held_tokens(entry[1], request)
+            if tokens > held and tokens / entry[0] >= WORTH and tokens / entry[0] > kept:
+                held, kept, best = tokens, tokens / entry[0], entry
+        if best is None:
+            return 0.0
+        self._saved.remove(best)
+        self._saved_tokens -= best[0]
+        request.cached_tokens = request.prompt_done = held  # type: ignore[misc]
+        return cache.save_s + cache.s_per_token * best[0]
+
+    def _drop(self, thread: Hashable) -> None:
+        """Take what is saved of a thread out: there is more of it now."""
+        for entry in self._saved:
+            if entry[1] is not None and entry[1].thread == thread:
                 self._saved.remove(entry)
-                self._saved_tokens -= entry[1]
+                self._saved_tokens -= entry[0]
                 return
 
 

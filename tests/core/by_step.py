@@ -183,7 +183,8 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
     states = {i: _Slot(i) for i in range(len(calls))}
     left = [_Left() for _ in slots]
     unsaved: dict[int, int] = {}
-    saved: list[tuple[int | None, int, int]] = []  # thread, tokens, those that its next turn can find
+    saved: list[tuple[int, _Left]] = []  # tokens, and what they are
+    sizes = [0] * costs.slots  # tokens that were left in each slot
     threads = any(call.thread is not None for call in calls)
     given_up: list[int] = []
     now_s = 0.0
@@ -202,17 +203,26 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
         # A turn that thought is found again up to there: the next one's prompt has the answer alone.
         known = min(tokens, calls[number].prompt_tokens) if calls[number].thinking_tokens else tokens
         left[index] = _Left(calls[number].thread, known, now_s, calls[number].begins, states[number].prompt_done)
-        slots[index] = None
+        slots[index], sizes[index] = None, tokens
         if costs.ram_cache is not None and tokens:
             unsaved[index] = tokens
 
-    def drop(thread: int | None) -> tuple[int, int]:
+    def drop(thread: int | None) -> None:
         """Take what is saved of a thread out."""
+        saved[:] = [entry for entry in saved if thread is None or entry[1].thread != thread]
+
+    def back(index: int, call: Given, held: int) -> tuple[int, int]:
+        """Take the best of what is saved out: its tokens, and those of the prompt in it."""
+        there = sizes[index]
+        share, best = (held / there if there else -1.0), None
         for entry in saved:
-            if thread is not None and entry[0] == thread:
-                saved.remove(entry)
-                return entry[1:]
-        return 0, 0
+            found = _cached(entry[1], call)
+            if 4 * found >= entry[0] and found > held and found / entry[0] > share:
+                held, share, best = found, found / entry[0], entry
+        if best is None:
+            return 0, 0
+        saved.remove(best)
+        return best[0], held
 
     def save(taken: int) -> float:
         cache = costs.ram_cache
@@ -222,11 +232,11 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
             tokens = unsaved[index]
             took_s += cache.save_s + cache.s_per_token * tokens
             drop(left[index].thread)
-            saved.append((left[index].thread, tokens, left[index].tokens))
+            saved.append((tokens, left[index]))
             if costs.passes is not None and costs.passes.unified and left[index].thread is not None:
-                left[index] = left[index]._replace(thread=None)
+                left[index], sizes[index] = left[index]._replace(thread=None), 0
         unsaved.clear()
-        while sum(tokens for _, tokens, _ in saved) > cache.tokens:
+        while sum(tokens for tokens, _ in saved) > cache.tokens:
             saved.pop(0)
         return took_s
 
@@ -258,12 +268,11 @@ def reference(costs: StepCosts, calls: list[Given]) -> list[Seen]:
                 if 10 * held > calls[number].prompt_tokens and 2 * held >= unsaved.get(index, held):
                     unsaved.pop(index, None)
                 wait_s = save(index)
-                most = max((found for thread, _, found in saved if thread == calls[number].thread), default=0)
-                most = min(most, calls[number].prompt_tokens - 1)
-                if calls[number].thread is not None and most > held:
-                    tokens, _ = drop(calls[number].thread)
-                    wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * tokens
-                    state.cached_tokens = most
+                if calls[number].thread is not None:
+                    tokens, found = back(index, calls[number], held)
+                    if tokens:
+                        wait_s += costs.ram_cache.save_s + costs.ram_cache.s_per_token * tokens
+                        state.cached_tokens = found
             state.prompt_done = state.cached_tokens
             state.prompt_left = calls[number].prompt_tokens - state.prompt_done
             if wait_s:

@@ -324,3 +324,26 @@ def test_impossible_costs_are_refused(costs: StepCosts, message: str) -> None:
 def test_a_call_without_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^expected at least one prompt and one output token, found 0, 5$"):
         Request(0, 0, 5)
+
+
+def test_what_two_agents_share_comes_back_from_the_ram_cache() -> None:
+    """Two handbooks of 40 tokens take turns on one slot: each is read once, and then brought back."""
+    calls = [Given(100.0 * i, 50, 2, thread=i, begins=((f"handbook {i % 2}", 40), ("opening", 3))) for i in range(5)]
+
+    def found(ram_cache: RamCache | None) -> list[int]:
+        costs = StepCosts((0.0, 1.0), ((1, 0.25),), batch_tokens=512, ram_cache=ram_cache)
+        return [seen.cached_tokens for seen in by_model(ServerModel(costs), calls)]
+
+    assert found(None) == [0, 3, 3, 3, 3]  # the slot holds the other handbook
+    assert found(RamCache(0.0, 0.0, 1000)) == [0, 3, 40, 40, 40]
+    assert found(RamCache(0.0, 0.0, 60)) == [0, 3, 3, 3, 3]  # there is room for one, which is in the slot
+
+
+def test_little_of_what_is_saved_is_not_brought_back() -> None:
+    """A quarter of an entry has to be wanted (llama.cpp's server_prompt_cache::load)."""
+    long, other = Given(0.0, 400, 2, thread=0, begins=(("rules", 90),)), Given(1000.0, 300, 2, thread=1)
+    wants = Given(2000.0, 100, 2, thread=2, begins=(("rules", 90),))
+    costs = StepCosts((0.0, 1.0), ((1, 0.25),), batch_tokens=512, ram_cache=RamCache(0.0, 0.0, 10_000))
+    assert by_model(ServerModel(costs), [long, other, wants])[2].cached_tokens == 0  # 90 of 401
+    shorter = long._replace(prompt_tokens=350)
+    assert by_model(ServerModel(costs), [shorter, other, wants])[2].cached_tokens == 90  # 90 of 351
