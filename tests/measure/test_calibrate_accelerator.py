@@ -44,6 +44,7 @@ def test_what_is_left_in_the_slots_is_no_drift() -> None:
     assert abs(result.drift) < DRIFT_BOUND / 10
 
 
+@pytest.mark.slow  # the larger model is fitted in vain: most of a minute
 def test_without_a_cache_nothing_of_one_is_found() -> None:
     costs = COSTS._replace(ram_cache=None)
     fit = fit_setting(seen(Virtual([costs]), 4, "default", accelerated=True).fitted, levels(4), 1024)
