@@ -22,7 +22,7 @@ def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
     if settings is None:
         return
     servers = analysis.by_name[name].servers
-    if len(settings.shell) > _MOST_COMMANDS:
+    if len(settings.shell) > _MOST_COMMANDS or _shared(analysis, name):
         yield AnswerLine(f"The commands of the {len(servers)} servers:")
         yield AnswerLine(f"{again} --settings serve", code=True)
     else:
@@ -34,6 +34,13 @@ def to_do(analysis: Analysis, name: str, again: str) -> Iterator[AnswerLine]:
     if any(use.limit is not None and (use.slots > 1 or use.key is not None or use.limit > 1) for use in servers):
         yield AnswerLine(f"In your program, {_limits(analysis, name)}. Code that does it:")
         yield AnswerLine(f"{again} --settings asyncio", code=True)
+
+
+def _shared(analysis: Analysis, name: str) -> bool:
+    """Tell whether servers have the same pipelines: their commands differ in the address alone."""
+    candidate = analysis.by_name[name]
+    served = [[one.pipeline for one in candidate.pipelines if use.server in one.servers] for use in candidate.servers]
+    return any(mine and mine in served[:number] for number, mine in enumerate(served))
 
 
 def _limits(analysis: Analysis, name: str) -> str:
