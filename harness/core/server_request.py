@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-__all__ = ["Begins", "Request", "Turn", "found_again", "held_tokens", "left_s"]
+__all__ = ["Begins", "Request", "Turn", "held_tokens", "left_s"]
 
 NEVER_S = float("inf")
 Begins = tuple[tuple[Hashable, int], ...]
@@ -91,7 +91,7 @@ def held_tokens(last: Request | None, request: Request) -> int:
     if last is None or last.thread is None:
         return 0
     if last.thread == request.thread:
-        tokens = found_again(last)
+        tokens = _goes_on(last)
     elif last.begins and request.begins:
         tokens = min(_in_common(last.begins, request.begins), last.prompt_done)
     else:
@@ -99,7 +99,7 @@ def held_tokens(last: Request | None, request: Request) -> int:
     return min(tokens, request.prompt_tokens - 1)
 
 
-def found_again(last: Request) -> int:
+def _goes_on(last: Request) -> int:
     """Return how many tokens of what a turn left the next one can find; its own last token was never read.
 
     A turn that thought is found only up to its thinking: the next prompt has its answer alone.

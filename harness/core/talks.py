@@ -20,7 +20,7 @@ class Talk(NamedTuple):
     who: int  # the conversation of a session; else -1 - job
     node: int
     item: int
-    run: tuple[int, ...] = ()  # passes of the loops around the one in which it grows: each run of that begins anew
+    run: tuple[int, ...] = ()  # passes of the loops around the one in which it grows: each run of that is a new one
 
 
 def talk_of(pipeline: Pipeline, call: Call) -> Talk | None:

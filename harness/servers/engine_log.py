@@ -50,14 +50,22 @@ class EngineLog:
         self._read, self._at = read, at
         self._prompts: dict[str, tuple[int, int]] = {}  # by task: tokens, and those found again
         self._answers: dict[str, int] = {}
+        self.silent = False  # it was waited for, and told nothing
 
     def served(self) -> list[Served]:
         """Return the calls that have ended since this was last asked, in the order in which they did."""
+        ended: list[Served] = []
+        while whole := self._lines():
+            told = (self._told(line) for line in whole.decode("utf-8", "replace").splitlines())
+            ended += [one for one in told if one is not None]
+        return ended
+
+    def _lines(self) -> bytes:
+        """Return some of what is there to read; a line that is half written is read next time."""
         data = self._read(self._at)
-        whole = data[: data.rfind(b"\n") + 1]  # a line that is half written is read next time
+        whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        ended = (self._told(line) for line in whole.decode("utf-8", "replace").splitlines())
-        return [one for one in ended if one is not None]
+        return whole
 
     def _told(self, line: str) -> Served | None:
         found = _LINE.match(line)

@@ -75,3 +75,9 @@ def test_nothing_is_said_where_somebody_elses_call_had_that_length_too() -> None
     served = [Served(2, 30, 0, 8), Served(0, 30, 0, 8), Served(1, 40, 0, 8)]
     assert which_served([Asked(30, 8, 1.0), Asked(40, 8, 1.0)], served) == [None, Served(1, 40, 0, 8)]
     assert which_served([Asked(31, 8, 1.0)], []) == [None]
+
+
+def test_a_long_log_is_read_to_its_end() -> None:
+    """A file hands out so many bytes at a time."""
+    data = (FIRST * 3).encode()
+    assert EngineLog(lambda at: data[at : at + 900]).served() == [Served(1, 49, 0, 15)] * 3
