@@ -25,14 +25,13 @@ from harness.measure.probe import find_slots
 from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.measure.side_by_side import no_room_on_device, side_by_side
-from harness.measure.texts import PROMPTS, TALKS, count_tokens
+from harness.measure.texts import text_tokens
 from harness.profiles.compile import compile_costs
 from harness.profiles.fit import Contention, Fit, fit_setting, held_out, setting_of, summary
 from harness.profiles.model_id import model_id
 from harness.profiles.one_call import pooled
 from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND, Profile, Row, SlotSetting, TextTokens
-from harness.profiles.text import fit_text
 from harness.profiles.values import RAM_CACHE_TOKENS, with_kv_bytes
 from harness.servers.accelerator import find_accelerators, free_bytes
 from harness.servers.machine import memory
@@ -206,16 +205,12 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
             f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
             "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
         )
-    counted = []
-    if text:
-        texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
-        progress.say(f"{wanted.name}: counting the tokens of {texts}")
-        counted = await count_tokens(endpoint)
+    tokens = await text_tokens(endpoint, progress) if text else None
     server = await with_footprint(server, wanted.spec)
     context_tokens = int(server.details.get("context_tokens", wanted.spec.context_tokens))
     accelerated = bool(server.details.get("size_vram_bytes"))
     setting = Setting(wanted.name, bursts, slots, context_tokens, accelerated)
-    return _Up(wanted, server, setting, fit_text(counted) if counted else None, load_s)
+    return _Up(wanted, server, setting, tokens, load_s)
 
 
 async def _alone(setting: Setting, effort: Effort, progress: Progress) -> Experiment:

@@ -1,15 +1,19 @@
-"""Prompts of several kinds, whose tokens a server counts in a calibration."""
+"""Prompts of several kinds, whose tokens a server counts in a calibration, and what all prompts begin with."""
 
 from __future__ import annotations
 
 from harness.core.draws import integer
-from harness.core.records import ChatRequest
+from harness.core.records import ChatRequest, Reply
 from harness.errors import ServerFailure
+from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for
-from harness.profiles.text import Counted
+from harness.measure.told import forget, served_there
+from harness.profiles.schema import TextTokens
+from harness.profiles.text import Counted, fit_text
+from harness.units import count
 from harness.workload.schema import AgentSpec
 
-__all__ = ["PROMPTS", "TALKS", "count_tokens"]
+__all__ = ["PROMPTS", "TALKS", "count_opening", "count_tokens", "text_tokens"]
 
 # (system message, prompt). English, of the kinds that agents are given: requests, notes, answers, lists, figures.
 PROMPTS: tuple[tuple[str | None, str], ...] = (
@@ -85,6 +89,8 @@ PROMPTS: tuple[tuple[str | None, str], ...] = (
     ),
 )
 
+ONE_TOKEN = AgentSpec(prompt="-", output_tokens=1)
+
 _Talk = tuple[str | None, tuple[tuple[str, str], ...], str]  # system message, turns before, prompt
 
 # Short messages: what a chat template adds for each of them is half of it.
@@ -125,13 +131,26 @@ TALKS: tuple[_Talk, ...] = (
 )
 
 
+async def text_tokens(endpoint: Endpoint, progress: Progress) -> TextTokens:
+    """Return how many tokens of a server's model a prompt has, by its text.
+
+    Raises:
+        ServerFailure: a call failed, or it does not tell its token counts.
+    """
+    texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
+    progress.say(f"{endpoint.server.name}: counting the tokens of {texts}")
+    fitted = fit_text(await count_tokens(endpoint))
+    openings = [await count_opening(endpoint, system=system) for system in (False, True)]
+    return fitted.model_copy(update=dict(zip(("opening_tokens", "system_opening_tokens"), openings, strict=True)))
+
+
 async def count_tokens(endpoint: Endpoint) -> list[Counted]:
     """Let a server count the tokens of each prompt and talk, each beginning with a number as in a run, one by one.
 
     Raises:
         ServerFailure: a call failed, or it does not tell its token counts.
     """
-    options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=1), seed=0)
+    options = options_for(endpoint.server, ONE_TOKEN, seed=0)
     counted = []
     alone: list[_Talk] = [(system, (), user) for system, user in PROMPTS]
     for number, (system, turns, user) in enumerate((*alone, *TALKS)):
@@ -145,10 +164,45 @@ async def count_tokens(endpoint: Endpoint) -> list[Counted]:
         else:
             user = unique + user
         request = ChatRequest(system, user, options, stream=False, history=turns)
-        reply, _ = await endpoint.chat.ask(request)
-        if reply.outcome != "ok" or not reply.prompt_tokens:
-            raise ServerFailure(
-                f"server {endpoint.server.name!r}: {reply.error or 'it does not tell its token counts'}"
-            )
-        counted.append(Counted(text, with_system, reply.prompt_tokens, len(turns)))
+        reply = await _ask(endpoint, request)
+        counted.append(Counted(text, with_system, reply.prompt_tokens or 0, len(turns)))
     return counted
+
+
+async def count_opening(endpoint: Endpoint, *, system: bool) -> int | None:
+    """Return how many tokens every prompt begins with: of the chat template, and the bracket before the number.
+
+    The prompts are sent one by one and have nothing in common but that, because their numbers differ from the first
+    digit on. Each but the first finds it again in the slot of the one before. It finds more only where a number of an
+    earlier call begins with the same digit, so the least that was found is what all have in common.
+
+    Args:
+        endpoint: nobody else uses it meanwhile.
+        system: whether the prompts have a system message.
+
+    Returns:
+        None where the server does not tell what it finds again.
+
+    Raises:
+        ServerFailure: a call failed, or it does not tell its token counts.
+    """
+    options = options_for(endpoint.server, ONE_TOKEN, seed=0, reuse_prefix=True)
+    forget([endpoint])
+    found: list[int | None] = []
+    for digit in range(1, 10):
+        number = f"[{digit}00000] "
+        request = ChatRequest(f"{number}Be brief.", "Say yes.", options, stream=False)
+        if not system:
+            request = request._replace(system=None, user=f"{number}Say yes.")
+        found.append((await _ask(endpoint, request)).cached_tokens)
+    if endpoint.log is not None:
+        found = [one.cached_tokens for one in await served_there(endpoint.log, len(found))]
+    known = [tokens for tokens in found[1:] if tokens is not None]
+    return min(known) if len(known) == len(found) - 1 and known else None
+
+
+async def _ask(endpoint: Endpoint, request: ChatRequest) -> Reply:
+    reply, _ = await endpoint.chat.ask(request)
+    if reply.outcome != "ok" or not reply.prompt_tokens:
+        raise ServerFailure(f"server {endpoint.server.name!r}: {reply.error or 'it does not tell its token counts'}")
+    return reply

@@ -10,7 +10,7 @@ from harness.core.records import CallRecord
 from harness.measure.sender import Endpoint
 from harness.servers.engine_log import Asked, EngineLog, Served, which_served
 
-__all__ = ["forget", "told"]
+__all__ = ["forget", "served_there", "told"]
 
 LATE_S = 0.5  # a line may come after the answer that it is about; not much later
 LOOK_S = 0.02
@@ -36,7 +36,7 @@ async def told(records: Sequence[CallRecord], logs: Mapping[str, EngineLog]) -> 
         if server not in logs:
             continue
         mine = [(record, asked) for record in group if (asked := _asked(record)) is not None]
-        served = await _all_of(logs[server], len(mine))
+        served = await served_there(logs[server], len(mine))
         which = which_served([asked for _, asked in mine], served)
         found += [(record, one) for (record, _), one in zip(mine, which, strict=True) if one is not None]
     return found
@@ -49,7 +49,7 @@ def _asked(record: CallRecord) -> Asked | None:
     return Asked(reply.prompt_tokens, reply.output_tokens, reply.end_s)
 
 
-async def _all_of(log: EngineLog, calls: int) -> list[Served]:
+async def served_there(log: EngineLog, calls: int) -> list[Served]:
     """Return what the log has, as soon as it has so many calls; what it has by then where they do not come."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + (0 if log.silent else LATE_S)

@@ -1,0 +1,72 @@
+"""What all prompts begin with, counted on a server that keeps the last prompt of each slot and compares characters."""
+
+from __future__ import annotations
+
+import asyncio
+from os.path import commonprefix
+
+import pytest
+
+from harness.core.records import ChatRequest, Reply
+from harness.measure.sender import Endpoint
+from harness.measure.texts import count_opening
+from harness.servers.engine_log import EngineLog, Served
+from harness.servers.spec import RunningServer
+
+SERVER = RunningServer("one", "llamacpp", "http://127.0.0.1:1", "m", 1, True, "engine 1", True, True, {})
+
+
+class Keeping:
+    """A character is a token. A call takes the slot that has most of its prompt, as llama.cpp does."""
+
+    def __init__(self, slots: list[str], *, tells: bool = True) -> None:
+        self.slots, self.tells = slots, tells
+        self.served: list[Served] = []
+
+    async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
+        system = "you help" if request.system is None else request.system
+        prompt = f"<s>{system}<u>{request.user}"
+        found = [len(commonprefix([held, prompt])) for held in self.slots]
+        slot = found.index(max(found))
+        self.slots[slot] = prompt
+        self.served.append(Served(slot, len(prompt), found[slot], 1))
+        told = found[slot] if self.tells else None
+        return Reply("ok", prompt_tokens=len(prompt), output_tokens=1, end_s=1.0, cached_tokens=told), "a"
+
+    async def close(self) -> None: ...
+
+
+class Log(EngineLog):
+    """What the engine of a `Keeping` wrote."""
+
+    def __init__(self, engine: Keeping) -> None:
+        super().__init__(lambda at: b"")
+        self._engine = engine
+
+    def served(self) -> list[Served]:
+        served, self._engine.served = self._engine.served, []
+        return served
+
+
+def opening(endpoint: Endpoint, *, system: bool) -> int | None:
+    return asyncio.run(count_opening(endpoint, system=system))
+
+
+@pytest.mark.parametrize(("system", "expected"), [(False, len("<s>you help<u>[")), (True, len("<s>["))])
+def test_it_is_what_two_prompts_have_in_common(system: bool, expected: int) -> None:
+    assert opening(Endpoint(SERVER, Keeping([""]), None), system=system) == expected
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_prompts_from_before_that_begin_with_the_same_digits_do_not_count(slots: int) -> None:
+    before = [f"<s>[{digit}12345] You review plans.<u>A plan" for digit in range(1, slots + 1)]
+    assert opening(Endpoint(SERVER, Keeping(before), None), system=True) == len("<s>[")
+
+
+def test_it_is_read_from_the_log_of_an_engine_that_does_not_tell_it_in_its_replies() -> None:
+    engine = Keeping(["", ""], tells=False)
+    assert opening(Endpoint(SERVER, engine, None, log=Log(engine)), system=True) == len("<s>[")
+
+
+def test_it_is_unknown_where_nothing_tells_it() -> None:
+    assert opening(Endpoint(SERVER, Keeping([""], tells=False), None), system=True) is None
