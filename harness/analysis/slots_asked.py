@@ -8,7 +8,10 @@ __all__ = ["ONE_SLOT_FAMILIES", "SlotsFound", "why_fewer"]
 
 # Ollama 0.33, server/sched.go: one slot, whatever OLLAMA_NUM_PARALLEL says.
 ONE_SLOT_FAMILIES = frozenset(
-    "mllama qwen3vl qwen3vlmoe qwen35 qwen35moe qwen3next lfm2 lfm2moe nemotron_h nemotron_h_moe nemotron_h_omni".split()
+    (
+        *("mllama", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen3next", "lfm2", "lfm2moe"),
+        *("nemotron_h", "nemotron_h_moe", "nemotron_h_omni"),
+    )
 )
 Why = Literal["", "family", "embeds", "not restarted", "not known"]
 

@@ -8,6 +8,7 @@ strict form (`harness.deploy.checked`) before it becomes a line of a file, and r
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.analysis.slots_asked import SlotsFound
-from harness.app.apply_places import PLACES, Commands, commands_for, find_place
+from harness.app.apply_places import PLACES, PLAIN_NAME, Commands, commands_for, find_place
 from harness.app.kept_file import Content, Kept, Mark, kept_of, put, put_back, read_file, refusal
 from harness.app.options import REPORTS, ApplyOptions
 from harness.app.report import report
@@ -122,6 +123,8 @@ def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> Change:
         raise UserError(f"{path}: nothing to revert: what is kept of it is of another kind")
     if kind != "compose":
         checked_service(service)
+    elif not re.fullmatch(PLAIN_NAME, service):
+        raise UserError(f"{path}: nothing to revert: what is kept of it names no service")
     names = {name: "" for name in kept.mark.variables if name in NAMES}
     now = read_file(path)
     return Change(

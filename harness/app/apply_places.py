@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -20,8 +19,9 @@ from harness.deploy.launchd import AGENTS, agent_label, agent_text
 from harness.deploy.systemd import DROP_IN_NAME, UNITS, drop_in_text, other_settings
 from harness.errors import UserError, did_you_mean
 
-__all__ = ["PLACES", "UNIT_FOLDERS", "Commands", "Place", "commands_for", "find_place"]
+__all__ = ["PLACES", "PLAIN_NAME", "UNIT_FOLDERS", "Commands", "Place", "commands_for", "find_place"]
 
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 Commands = tuple[tuple[str, ...], ...]
 UNIT_FOLDERS = (UNITS, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
                 "/lib/systemd/system")  # fmt: skip  # the first that has a name counts (systemd.unit(5))
@@ -59,7 +59,7 @@ def find_place(server: DeployedServer, kind: str | None, to: Path | None) -> Pla
     else:
         raise UserError(f'--as: expected {", ".join(PLACES)}, found "{kind}"{did_you_mean(kind, PLACES)}')
     place = PLACES[kind](server, to)
-    return place._replace(why=why, path=Path(os.path.abspath(place.path)))
+    return place._replace(why=why, path=place.path.absolute())
 
 
 def _usual() -> tuple[str, str]:
@@ -70,8 +70,8 @@ def _usual() -> tuple[str, str]:
     if any(Path(name).is_file() for name in BASES) and _base(Path()):
         return "compose", "a compose file is in this folder"
     raise UserError(
-        "nothing here that starts Ollama: no ollama.service of systemd, no compose file in this folder, no macOS. Choose "
-        "with --as systemd, --as launchd or --as compose; --to PATH writes the file elsewhere"
+        "nothing here that starts Ollama: no ollama.service of systemd, no compose file in this folder, no macOS. "
+        "Choose with --as systemd, --as launchd or --as compose; --to PATH writes the file elsewhere"
     )
 
 
@@ -197,7 +197,7 @@ def _called(service: str, known: Mapping[str, str], base: Path | None) -> str:
             f"{base}: {len(found)} services have Ollama's image ({', '.join(found)}); name the one that is meant "
             f"{FIRST_SERVICE}, or write a file of your own: slotwise report RUN --settings compose"
         )
-    if found and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", found[0]):
+    if found and not re.fullmatch(PLAIN_NAME, found[0]):
         raise UserError(f'{base}: expected a service with a plain name, found "{found[0][:80]}"')
     return found[0] if found else service
 
@@ -227,7 +227,7 @@ def commands_for(
     base = _base(path.parent)
     override = next((path.parent / name for name in OVERRIDES if (path.parent / name).is_file()), None)
     files = [one for one in (base, override, path) if one is not None and not (undone and one == path)]
-    files = list(dict.fromkeys(Path(os.path.abspath(one)) for one in files))
+    files = list(dict.fromkeys(one.absolute() for one in files))
     named_files = tuple(word for one in files for word in ("-f", str(one)))
     return (("docker", "compose", *named_files, "up", "-d", "--no-deps", service),) if files else ()
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError
 
-__all__ = ["Content", "Kept", "Mark", "kept_of", "put", "put_back", "read_file", "remove_kept", "refusal"]
+__all__ = ["Content", "Kept", "Mark", "kept_of", "put", "put_back", "read_file", "refusal", "remove_kept"]
 
 _LARGEST_BYTES = 1 << 20
 _VERSION = 1

@@ -159,4 +159,7 @@ def _refused(change: Change, console: Console) -> str:
             console.print(plain(line), soft_wrap=True)
     program = shutil.which("slotwise") or "slotwise"
     repeat = shlex.join(["sudo", program, *sys.argv[1:]])
-    return f"{change.path}: cannot be written: {change.refused}. Repeat it with sudo ({repeat}), or name another file with --to"
+    return (
+        f"{change.path}: cannot be written: {change.refused}. Repeat it with sudo ({repeat}), or name another file "
+        "with --to"
+    )

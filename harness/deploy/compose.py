@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from harness.deploy.deployment import DeployedServer, Deployment
+from harness.deploy.deployment import Deployment
 
 __all__ = ["compose_texts", "service_text", "variables_text"]
 
