@@ -1,7 +1,7 @@
 """Act on an answer: write the settings of one server of a candidate into the one file that its manager reads.
 
-`apply` and `revert` say what would be done, as a `Change`; nothing is done before that is handed to `carry_out`, and
-no command is executed before `execute` is called with it. What stands in a run folder is input: it is compared with a
+`apply` and `revert` say what would be done, as a `FileChange`. Nothing is done before that is handed to `carry_out`,
+and no command is executed before `execute` is called with it. What stands in a run folder is input: it is compared with a
 strict form (`harness.deploy.checked`) before it becomes a line of a file, and reaches no shell.
 """
 
@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.analysis.slots_asked import SlotsFound
 from harness.app.apply_places import PLACES, PLAIN_NAME, Commands, commands_for, find_place
 from harness.app.kept_file import Content, Kept, Mark, kept_of, put, put_back, read_file, refusal
 from harness.app.options import REPORTS, ApplyOptions
@@ -25,14 +24,15 @@ from harness.deploy.block import block_in
 from harness.deploy.checked import NAMES, checked_service
 from harness.deploy.deployment import DeployedServer, deployment_of
 from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.wording.applied import interrupts, slots_said
 
-__all__ = ["Change", "apply", "carry_out", "execute", "probe_slots", "revert"]
+__all__ = ["FileChange", "apply", "carry_out", "execute", "probe_slots", "revert"]
 
 COMMAND_S = 600.0
 ANSWER_S = 60.0
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """A file, and what is to become of it."""
 
     path: Path
@@ -58,12 +58,17 @@ class Change(NamedTuple):
         return "" if self.now is None else self.now.text
 
     @property
+    def interrupts(self) -> str:
+        """What its commands interrupt, a sentence."""
+        return interrupts(self.kind, self.service)
+
+    @property
     def needed(self) -> bool:
         """Whether the file is not already as it is to be."""
         return self.new is None or self.now is None or self.before != self.new
 
 
-def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> Change:
+def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> FileChange:
     """Say what has to be written so that a server of this machine is as a candidate of a run has it. Writes nothing.
 
     Args:
@@ -81,7 +86,7 @@ def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> Change:
     except ValueError as error:
         raise UserError(f"{place.path}: {error}; name another file with --to") from None
     mark = Mark(place.kind, place.service, tuple(place.variables))
-    return Change(
+    return FileChange(
         path=place.path,
         kind=place.kind,
         why=place.why,
@@ -100,7 +105,7 @@ def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> Change:
     )
 
 
-def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> Change:
+def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> FileChange:
     """Say how a file becomes what it was before the first `apply`. Writes nothing.
 
     Args:
@@ -127,7 +132,7 @@ def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> Change:
         raise UserError(f"{path}: nothing to revert: what is kept of it names no service")
     names = {name: "" for name in kept.mark.variables if name in NAMES}
     now = read_file(path)
-    return Change(
+    return FileChange(
         path=path,
         kind=kind,
         why="as it was applied",
@@ -142,7 +147,7 @@ def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> Change:
     )
 
 
-def carry_out(change: Change) -> None:
+def carry_out(change: FileChange) -> None:
     """Write the file, or put it back; nothing else is touched.
 
     Raises:
@@ -164,7 +169,7 @@ def carry_out(change: Change) -> None:
     )
 
 
-def execute(change: Change) -> None:
+def execute(change: FileChange) -> None:
     """Execute the commands that have the file read; none goes through a shell.
 
     Raises:
@@ -190,8 +195,8 @@ def execute(change: Change) -> None:
             raise ServerFailure(f"{' '.join(command)} failed with {done.returncode}: {said}")
 
 
-def probe_slots(change: Change, url: str | None = None, model: str | None = None) -> SlotsFound:
-    """Count the slots of the server that was changed, as `slotwise probe` does, and find out why they are not enough.
+def probe_slots(change: FileChange, url: str | None = None, model: str | None = None) -> str:
+    """Count the slots of the server that was changed, as `slotwise probe` does, and say why they are not enough.
 
     Args:
         change: what was applied.
@@ -204,7 +209,8 @@ def probe_slots(change: Change, url: str | None = None, model: str | None = None
     """
     from harness.app.slots import count_slots
 
-    return asyncio.run(count_slots(url or change.url, change.slots, change.models, model, time.monotonic() + ANSWER_S))
+    deadline_s = time.monotonic() + ANSWER_S
+    return slots_said(asyncio.run(count_slots(url or change.url, change.slots, change.models, model, deadline_s)))
 
 
 def _server(run: Path, options: ApplyOptions) -> tuple[DeployedServer, str, tuple[str, ...]]:

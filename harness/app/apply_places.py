@@ -19,7 +19,7 @@ from harness.deploy.launchd import AGENTS, agent_label, agent_text
 from harness.deploy.systemd import DROP_IN_NAME, UNITS, drop_in_text, other_settings
 from harness.errors import UserError, did_you_mean
 
-__all__ = ["PLACES", "PLAIN_NAME", "UNIT_FOLDERS", "Commands", "Place", "commands_for", "find_place"]
+__all__ = ["PLACES", "PLAIN_NAME", "UNIT_FOLDERS", "Commands", "FilePlace", "commands_for", "find_place"]
 
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 Commands = tuple[tuple[str, ...], ...]
@@ -27,7 +27,7 @@ UNIT_FOLDERS = (UNITS, "/run/systemd/system", "/usr/local/lib/systemd/system", "
                 "/lib/systemd/system")  # fmt: skip  # the first that has a name counts (systemd.unit(5))
 
 
-class Place(NamedTuple):
+class FilePlace(NamedTuple):
     """A file that settings go to."""
 
     kind: str
@@ -40,7 +40,7 @@ class Place(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def find_place(server: DeployedServer, kind: str | None, to: Path | None) -> Place:
+def find_place(server: DeployedServer, kind: str | None, to: Path | None) -> FilePlace:
     """Return where a server's settings go.
 
     Args:
@@ -83,7 +83,7 @@ def _unit(service: str) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def _systemd(server: DeployedServer, to: Path | None) -> Place:
+def _systemd(server: DeployedServer, to: Path | None) -> FilePlace:
     service, variables = server.service, checked_environment(server)
     if to is None and _unit(service) is None:
         first = _unit(FIRST_SERVICE)
@@ -91,7 +91,7 @@ def _systemd(server: DeployedServer, to: Path | None) -> Place:
         do = f"Make it: {copied}" if first and service != FIRST_SERVICE else "Name another file with --to PATH"
         raise UserError(f"systemd has no {service}.service on this machine. {do}")
     path = to or Path(UNITS) / f"{service}.service.d" / DROP_IN_NAME
-    return Place(
+    return FilePlace(
         "systemd", "", path, service, variables,
         partial(drop_in_text, environment=variables, risks=server.risks),
         commands_for("systemd", path, service),
@@ -130,7 +130,7 @@ def _others(path: Path, service: str, variables: Mapping[str, str]) -> tuple[str
 # --- launchd ----------------------------------------------------------------------------------------------------------
 
 
-def _launchd(server: DeployedServer, to: Path | None) -> Place:
+def _launchd(server: DeployedServer, to: Path | None) -> FilePlace:
     service, variables = server.service, checked_environment(server)
     path = to or Path(AGENTS).expanduser() / f"{agent_label(service)}.plist"
 
@@ -139,7 +139,7 @@ def _launchd(server: DeployedServer, to: Path | None) -> Place:
             raise ValueError(f"it is not the agent {agent_label(service)}")
         return agent_text(service, variables)
 
-    return Place("launchd", "", path, service, variables, write, commands_for("launchd", path, service, variables))
+    return FilePlace("launchd", "", path, service, variables, write, commands_for("launchd", path, service, variables))
 
 
 # --- compose ----------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def _ours(path: Path) -> bool:
         return True
 
 
-def _compose(server: DeployedServer, to: Path | None) -> Place:
+def _compose(server: DeployedServer, to: Path | None) -> FilePlace:
     variables = checked_environment(server, on_host=False)
     folder = to.parent if to else Path()
     base = _base(folder)
@@ -179,7 +179,7 @@ def _compose(server: DeployedServer, to: Path | None) -> Place:
     except ValueError as error:
         raise UserError(f"{base}: {error}") from None
     service = _called(server.service, known, base)
-    return Place(
+    return FilePlace(
         "compose", "", path, service, variables,
         partial(override_text, service=service, environment=variables, risks=server.risks,
                 port=None if service in known else server.port),
@@ -232,7 +232,7 @@ def commands_for(
     return (("docker", "compose", *named_files, "up", "-d", "--no-deps", service),) if files else ()
 
 
-PLACES: dict[str, Callable[[DeployedServer, Path | None], Place]] = {
+PLACES: dict[str, Callable[[DeployedServer, Path | None], FilePlace]] = {
     "systemd": _systemd,
     "launchd": _launchd,
     "compose": _compose,

@@ -17,7 +17,7 @@ from harness.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.app.apply import Change
+    from harness.app.apply import FileChange
 
 __all__ = ["apply"]
 
@@ -90,7 +90,7 @@ def apply(
 
 
 def _effective(
-    change: Change,
+    change: FileChange,
     console: Console,
     *,
     asking: bool,
@@ -101,7 +101,6 @@ def _effective(
 ) -> None:
     """Restart the server where that is agreed, and count its slots."""
     from harness.app.apply import execute, probe_slots
-    from harness.wording.applied import slots_said
 
     if restart is None and asking and change.commands:
         restart = typer.confirm("Execute these commands now?")
@@ -113,13 +112,12 @@ def _effective(
     if change.kept is None and (probe or (probe is None and restart and change.commands)):
         from harness.report.text import plain
 
-        console.print(plain(slots_said(probe_slots(change, url, model))), soft_wrap=True)
+        console.print(plain(probe_slots(change, url, model)), soft_wrap=True)
 
 
-def _show(change: Change, console: Console) -> None:
+def _show(change: FileChange, console: Console) -> None:
     from harness.report.difference import print_difference
     from harness.report.text import plain
-    from harness.wording.applied import interrupts
 
     if change.kept is None:
         console.print(plain(f'"{change.candidate}", server {change.server}, with {change.kind}: {change.why}.'))
@@ -135,12 +133,12 @@ def _show(change: Change, console: Console) -> None:
         console.print("\nThen the server has to read it. These commands are executed only if you agree:")
         for command in change.commands:
             console.print(plain(f"    {shlex.join(command)}"), soft_wrap=True)
-        console.print(plain(interrupts(change.kind, change.service)))
+        console.print(plain(change.interrupts))
     else:
         console.print("Nothing reads the file there by itself: put it where its server looks for it.")
 
 
-def _say_done(change: Change, console: Console) -> None:
+def _say_done(change: FileChange, console: Console) -> None:
     if change.kept is None:
         back = f"slotwise apply --revert --to {shlex.quote(str(change.path))}"
         console.print(f"Wrote {change.path}. What was there before comes back with: {back}", soft_wrap=True)
@@ -149,7 +147,7 @@ def _say_done(change: Change, console: Console) -> None:
         console.print(f"{change.path} {what}.", soft_wrap=True)
 
 
-def _refused(change: Change, console: Console) -> str:
+def _refused(change: FileChange, console: Console) -> str:
     """Print the text to paste, and return what to do."""
     if change.new is not None:
         from harness.report.text import plain

@@ -119,7 +119,7 @@ EXAMPLES = {
         "slotwise report reports/NAME --settings systemd",
     ),
     "apply": (
-        "slotwise apply reports/NAME --dry-run               # shows what it would change",
+        "slotwise apply reports/NAME --dry-run               # changes nothing",
         "slotwise apply reports/NAME",
         "slotwise apply reports/NAME --revert",
     ),

@@ -30,7 +30,7 @@ def launchd_texts(deployment: Deployment) -> dict[str, str]:
 
 def _with_comments(server: DeployedServer) -> str:
     path = f"{AGENTS}/{agent_label(server.service)}.plist"
-    comments = [f"{path}; then: launchctl load {path}"]
+    comments = [path, f"then: launchctl load {path}"]
     if server.service == FIRST_SERVICE:
         comments.append("and quit Ollama and open it again, or: brew services restart ollama")
     comments += [risk.removeprefix("# ") for risk in server.risks]
@@ -53,6 +53,6 @@ def agent_text(service: str, environment: Mapping[str, str], comments: list[str]
         agent["ProgramArguments"] = ["/usr/bin/env", "ollama", "serve"]
         agent["EnvironmentVariables"] = {"PATH": PROGRAMS, **environment}
         agent["KeepAlive"] = True
-    text = plistlib.dumps(agent, sort_keys=False).decode()
+    text = plistlib.dumps(agent, sort_keys=False).decode().replace("\t", "  ")
     said = "".join(f"<!-- {comment.replace('--', '- -')} -->\n" for comment in comments or [])
     return text.replace(HEAD, HEAD + said, 1)

@@ -18,10 +18,11 @@ from fake_ollama import FakeOllama
 
 from harness.analysis.slots_asked import why_fewer
 from harness.app import apply as applying
-from harness.app import apply_places, kept_file
+from harness.app import apply_places
 from harness.app.apply import apply as apply_run
 from harness.app.apply import carry_out, revert
 from harness.app.options import ApplyOptions
+from harness.app.report import report
 from harness.cli.app import _main
 from harness.errors import UserError
 from harness.runs.folder import RunFolder
@@ -193,14 +194,14 @@ def test_mistakes(
     code, out, err = slotwise(run, "--yes")
     assert code == 2 and "permission denied. Repeat it with sudo" in err
     assert "To paste:\n" in out and not drop_in.exists()
-    (Path(apply_places.UNITS) / "ollama.service").unlink()
+    (drop_in.parents[1] / "ollama.service").unlink()
     assert "systemd has no ollama.service" in complaint(run, "--as", "systemd", "--yes")
 
 
 def test_a_run_that_recommends_nothing_names_its_candidates(
     tmp_path: Path, drop_in: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = applying.report(run)
+    found = report(run)
     nothing = found.analysis._replace(choice=found.analysis.choice._replace(settings=()))
     monkeypatch.setattr(applying, "report", lambda folder: found._replace(analysis=nothing))
     with pytest.raises(UserError, match=r"none is recommended: choose with --candidate NAME \(serial, batched\)"):
@@ -216,7 +217,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     code, _, err = slotwise(run, "--yes")
     assert code == 2 and "cannot be written: no space left on device; it is as it was" in err
     assert drop_in.read_text() == OVERRIDE
