@@ -1,8 +1,8 @@
 """Act on an answer: write the settings of one server of a candidate into the one file that its manager reads.
 
 `apply` and `revert` say what would be done, as a `FileChange`. Nothing is done before that is handed to `carry_out`,
-and no command is executed before `execute` is called with it. What stands in a run folder is input: it is compared with a
-strict form (`harness.deploy.checked`) before it becomes a line of a file, and reaches no shell.
+and no command is executed before `execute` is called with it. What stands in a run folder is input: it is compared
+with a strict form (`harness.deploy.checked`) before it becomes a line of a file, and reaches no shell.
 """
 
 from __future__ import annotations
