@@ -21,8 +21,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from predict.emulated import PROFILE, in_this_process, with_embedding
 
 from harness.app.export import Format
+from harness.app.report import report
 from harness.cli.app import _main
 from harness.content import shipped
+from harness.deploy.deployment import deployment_of
 from harness.deploy.kinds import SETTINGS
 from harness.report import chart_style
 from harness.runs.folder import read_run
@@ -116,6 +118,7 @@ def through_every_command(file: Path, profiled: Sequence[str] = PROFILED) -> Non
     slotwise("score", file, *profiled[:3], "--run", measured)
     for kind in SETTINGS:
         assert slotwise("report", measured, "--settings", kind, "--candidate", read_run(measured).candidates[0])
+    applied(measured, file.parent / "applied.yaml")
     for folder in folders:
         for form in ((), ("--json",)):  # both write the page, the Markdown and the summary
             assert slotwise("report", folder, *form)
@@ -125,6 +128,19 @@ def through_every_command(file: Path, profiled: Sequence[str] = PROFILED) -> Non
     for shown in ((), ("--json",), ("--markdown",), ("--html", file.parent / "compare.html")):
         assert slotwise("compare", *folders, *shown)
     assert slotwise("runs", file.parent / "measured")
+
+
+def applied(run: Path, to: Path) -> None:
+    """Write what a run has for each of a candidate's servers, and put it back."""
+    name = read_run(run).candidates[0]
+    for server in deployment_of(report(run).analysis.by_name[name]).servers:
+        asked = ("--as", "compose", "--candidate", name, "--server", server.use.server, "--to", to)
+        assert "OLLAMA_NUM_PARALLEL" in slotwise("apply", run, *asked, "--dry-run")
+        slotwise("apply", run, *asked, "--yes")
+        assert yaml.safe_load(to.read_text(encoding="utf-8"))["services"]
+    if to.exists():
+        slotwise("apply", "--revert", "--to", to, "--yes")
+        assert not to.exists()
 
 
 def whole(folder: Path) -> bool:

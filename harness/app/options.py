@@ -167,6 +167,17 @@ class ProbeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ApplyOptions:
+    """Of `harness.app.apply.apply` and `revert`."""
+
+    candidate: str | None = None  # left out: the recommended one
+    server: str | None = None  # of the candidate, by name; left out: the only one
+    kind: str | None = None  # systemd, launchd or compose; left out: what this machine has
+    to: Path | None = None  # the file to write; left out: where its reader looks for it
+    force: bool = False  # revert a file that somebody else has changed since
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """Of `harness.app.sweep.sweep`."""
 

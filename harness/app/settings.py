@@ -8,7 +8,7 @@ from harness.deploy.settings import settings_for
 from harness.errors import UserError, did_you_mean
 from harness.recommend.model import Recommendation
 
-__all__ = ["answer_settings", "check_kind", "settings_text"]
+__all__ = ["answer_settings", "check_kind", "chosen_candidate", "settings_text"]
 
 
 def settings_text(analysis: Analysis, kind: str, candidate: str | None = None) -> str:
@@ -40,17 +40,29 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def _whose(analysis: Analysis, name: str | None) -> Settings:
-    by_name = {candidate.name: candidate for candidate in analysis.candidates}
+def chosen_candidate(analysis: Analysis, name: str | None) -> str:
+    """Return the candidate of this name, left out: the recommended one.
+
+    Raises:
+        UserError: there is none of that name, or none or several are recommended.
+    """
+    names = [candidate.name for candidate in analysis.candidates]
     if name is not None:
-        if name not in by_name:
+        if name not in names:
             raise UserError(
-                f'--candidate: expected one of {", ".join(by_name)}, found "{name}"{did_you_mean(name, by_name)}'
+                f'--candidate: expected one of {", ".join(names)}, found "{name}"{did_you_mean(name, names)}'
             )
-        return settings_for(by_name[name])
+        return name
     recommended = analysis.choice.settings
     if len(recommended) != 1:
         said = "several are recommended, each for a path" if recommended else "none is recommended"
-        names = ", ".join(one.candidate for one in recommended) or ", ".join(by_name)
-        raise UserError(f"{said}: choose with --candidate NAME ({names})")
-    return recommended[0]
+        listed = ", ".join(one.candidate for one in recommended) or ", ".join(names)
+        raise UserError(f"{said}: choose with --candidate NAME ({listed})")
+    return recommended[0].candidate
+
+
+def _whose(analysis: Analysis, name: str | None) -> Settings:
+    chosen = chosen_candidate(analysis, name)
+    if name is None:
+        return analysis.choice.settings[0]
+    return settings_for(analysis.by_name[chosen])

@@ -51,6 +51,7 @@ _COMMANDS = (
     "sweep",
     "serve",
     "report",
+    "apply",
     "runs",
     "compare",
     "export",

@@ -16,7 +16,7 @@ __all__ = ["ABOUT", "BEGIN", "COMMANDS", "EXAMPLES", "OPTIONS", "Command", "Comm
 COMMANDS = {
     "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
     "Workloads": ("init", "check", "import", "migrate"),
-    "Results": ("report", "runs", "compare", "export"),
+    "Results": ("report", "apply", "runs", "compare", "export"),
     "Servers and models": ("doctor", "models", "probe", "sweep", "calibrate", "serve"),
 }
 ABOUT = {
@@ -29,6 +29,7 @@ ABOUT = {
     "import": "make a workload from a LangGraph or OpenTelemetry traces",
     "migrate": "rename old keys in workloads of an earlier Slotwise",
     "report": "show a run's report again, or its settings to copy",
+    "apply": "write the settings that a run recommends; --revert takes it back",
     "runs": "list runs, with filters",
     "compare": "show what became faster or slower between runs",
     "export": "write a run as spans, trace or CSV; a graph as Mermaid or DOT",
@@ -116,6 +117,11 @@ EXAMPLES = {
     "report": (
         "slotwise report reports/NAME",
         "slotwise report reports/NAME --settings systemd",
+    ),
+    "apply": (
+        "slotwise apply reports/NAME --dry-run               # changes nothing",
+        "slotwise apply reports/NAME",
+        "slotwise apply reports/NAME --revert",
     ),
     "runs": ("slotwise runs --since 7d", "slotwise runs --name digest --origin measured"),
     "compare": (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from harness.deploy.deployment import DeployedServer, Deployment
+from collections.abc import Iterable, Mapping
 
-__all__ = ["compose_texts"]
+from harness.deploy.deployment import Deployment
+
+__all__ = ["compose_texts", "service_text", "variables_text"]
 
 FILE = """\
 # compose.yaml; then: docker compose up -d
@@ -18,21 +20,28 @@ SERVICE = """\
     image: ollama/ollama
     restart: unless-stopped
     ports: ["127.0.0.1:{port}:11434"]
-{risks}    environment:
-{variables}
-    volumes: ["ollama:/root/.ollama"]
+{settings}    volumes: ["ollama:/root/.ollama"]
     # gpus: all    # with an NVIDIA GPU and its container toolkit
 """
 
 
 def compose_texts(deployment: Deployment) -> dict[str, str]:
     """Return the file."""
-    return {"compose.yaml": FILE.format(services="".join(_service(server) for server in deployment.servers))}
-
-
-def _service(server: DeployedServer) -> str:
-    variables = "\n".join(f'      {key}: "{value}"' for key, value in server.environment.items())
-    risks = "".join(f"    {risk}\n" for risk in server.risks)
-    return SERVICE.format(
-        service=server.service, comment=server.comment, port=server.port, risks=risks, variables=variables
+    services = (
+        service_text(server.service, server.port, server.environment, server.risks, server.comment)
+        for server in deployment.servers
     )
+    return {"compose.yaml": FILE.format(services="".join(services))}
+
+
+def service_text(
+    service: str, port: int, environment: Mapping[str, str], risks: Iterable[str] = (), comment: str = ""
+) -> str:
+    """Return a service, whole; `risks` are comments, each a line with its sign."""
+    return SERVICE.format(service=service, comment=comment, port=port, settings=variables_text(environment, risks))
+
+
+def variables_text(environment: Mapping[str, str], risks: Iterable[str] = ()) -> str:
+    """Return the variables of a service, with what they risk above."""
+    said = "".join(f"    {risk}\n" for risk in risks)
+    return f"{said}    environment:\n" + "".join(f'      {key}: "{value}"\n' for key, value in environment.items())

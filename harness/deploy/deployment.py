@@ -13,9 +13,10 @@ from harness.core.levers import LEVERS, risks_said
 if TYPE_CHECKING:
     from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
 
-__all__ = ["DeployedServer", "Deployment", "deployment_of"]
+__all__ = ["FIRST_SERVICE", "DeployedServer", "Deployment", "deployment_of"]
 
 FIRST_PORT = 11434  # Ollama's own
+FIRST_SERVICE = "ollama"
 
 
 class DeployedServer(NamedTuple):
@@ -74,7 +75,7 @@ class DeployedServer(NamedTuple):
     @property
     def service(self) -> str:
         """What the service is called: Ollama's own name where there is one server or this is the first."""
-        return "ollama" if self.port == FIRST_PORT else f"ollama-{self.use.server}"
+        return FIRST_SERVICE if self.port == FIRST_PORT else f"{FIRST_SERVICE}-{self.use.server}"
 
     @property
     def wave(self) -> int | None:

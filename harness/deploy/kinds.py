@@ -9,6 +9,7 @@ from typing import NamedTuple
 from harness.deploy.code import code_texts
 from harness.deploy.compose import compose_texts
 from harness.deploy.deployment import Deployment
+from harness.deploy.launchd import launchd_texts
 from harness.deploy.serve import serve_texts
 from harness.deploy.systemd import systemd_texts
 
@@ -26,6 +27,7 @@ class SettingsKind(NamedTuple):
 SETTINGS = {
     "serve": SettingsKind(serve_texts),  # these lines are in every report already
     "systemd": SettingsKind(systemd_texts, "As a systemd override"),
+    "launchd": SettingsKind(launchd_texts, "As a launch agent of macOS"),
     "compose": SettingsKind(compose_texts, "With Docker"),
     "asyncio": SettingsKind(partial(code_texts, "asyncio"), "The limit in asyncio"),
     "langchain": SettingsKind(partial(code_texts, "langchain"), "The limit in LangChain"),

@@ -14,7 +14,18 @@ from harness import units
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
-__all__ = ["LOAD_S", "ask", "capabilities", "error_text", "find", "load", "models_at", "normal_url", "only_model"]
+__all__ = [
+    "ASK_S",
+    "LOAD_S",
+    "ask",
+    "capabilities",
+    "error_text",
+    "find",
+    "load",
+    "models_at",
+    "normal_url",
+    "only_model",
+]
 
 ASK_S = 10.0
 LOAD_S = 600.0

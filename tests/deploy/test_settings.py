@@ -227,21 +227,21 @@ def test_an_order_is_said_as_the_code_has_it(scheduling: str) -> None:
     assert remarks["unbounded"] == ()  # nothing waits in code
 
 
-def launchd(deployment: Deployment) -> dict[str, str]:
+def nomad(deployment: Deployment) -> dict[str, str]:
     return {
         f"/Library/{server.service}.plist": f"<string>{server.environment}</string>\n" for server in deployment.servers
     }
 
 
 def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SETTINGS, "launchd", SettingsKind(launchd, "As a launchd agent"))
+    monkeypatch.setitem(SETTINGS, "nomad", SettingsKind(nomad, "As a Nomad job"))
     analysis = analyse(scenario({"serial": steady(16), "batched": steady(13)}))
-    text = settings_text(analysis, "launchd")
+    text = settings_text(analysis, "nomad")
     assert text == "<string>{'OLLAMA_NUM_PARALLEL': '4', 'OLLAMA_CONTEXT_LENGTH': '2048'}</string>\n"
-    assert f"As a launchd agent, /Library/ollama.plist:\n\n    {text}" in markdown_report(analysis)
+    assert f"As a Nomad job, /Library/ollama.plist:\n\n    {text}" in markdown_report(analysis)
     assert summary_schema()["$defs"]["SettingsText"]["properties"]["kind"]["enum"] == list(SETTINGS)
-    assert kinds_listed().endswith(", langgraph or launchd")
-    with pytest.raises(UserError, match=r"langgraph, launchd, found"):
+    assert kinds_listed().endswith(", langgraph or nomad")
+    with pytest.raises(UserError, match=r"langgraph, nomad, found"):
         settings_text(analysis, "kubernetes")
 
 
