@@ -82,7 +82,7 @@ class ResumeOptions:
 
     file: Path | None = None  # where the workload is now; left out: where it was
     servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running server, where it changed
-    policies: Path | None = None  # where the run's own policies are now; left out: where they were
+    policies: Path | Policies | None = None  # where the run's own policies are now; left out: where they were
     until: Literal["resolved"] | None = None  # go on until every question is settled, also after all its repeats
     at_most_s: float | None = None  # `until`, from now on; left out: as when the run was begun, else ten minutes
 

@@ -223,7 +223,8 @@ def recommend(
 
     Args:
         workload, seed, scale, set, assume, extrapolate, resamples: as of `simulate`.
-        profile: as of `simulate`; left out: one of this machine and model. With `measure`, one is made if there is none.
+        profile: as of `simulate`; left out: one of this machine and model. With `measure` one is made
+            where there is none.
         measure: confirm by measurement. Other than `slotwise recommend`, a program has to ask for it.
         budget_s: seconds for the measurement.
         max_slots: of one server.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.app.recommend import Found
 from harness.app.score import Scored
+from harness.app.settings import settings_text
 from harness.core.records import CallRecord, JobRecord
 from harness.errors import SlotwiseError, UserError
 from harness.interface.workloads import LoadedWorkload
@@ -49,7 +50,7 @@ class _Shown:
         return "\n".join(line.plain.rstrip() for line in answer_lines(self.answer))
 
     def _repr_html_(self) -> str:
-        """Show the answer, its table and one chart in a notebook: escaped, without scripts, nothing from the network."""
+        """Show the answer, its table and one chart in a notebook: escaped, and without scripts."""
         from harness.report.notebook import notebook_html
 
         return notebook_html(self.answer, self._analysis())
@@ -105,6 +106,18 @@ class RunResult(_Shown):
         """Every job of every trial."""
         return self.run.jobs
 
+    def settings(self, kind: str, candidate: str | None = None) -> str:
+        """Return settings to copy, whole: `systemd`, `compose`, `asyncio`, `langchain` or `langgraph`.
+
+        Args:
+            kind: what they are for.
+            candidate: whose; left out: the recommended one's.
+
+        Raises:
+            UserError: no such kind or candidate, or several are recommended.
+        """
+        return settings_text(self.analysis, kind, candidate)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints and summary.json holds: plain data, described in docs/reports.md."""
         return summary(self.analysis)
@@ -118,8 +131,8 @@ class RunResult(_Shown):
             rows: `candidates`: a row for each candidate and pipeline, with the columns `candidate`, `pipeline`,
                 `path`, `recommended`, `time_s` (geometric mean over the repeats; of an interactive pipeline its reply
                 time), `time_low_s` and `time_high_s` (95 % interval), `first_token_s`, `all_done_s`, `p95_s`,
-                `jobs_failed`, `calls`, `tokens_per_s` (of the candidate). `calls`: those of docs/history.md. `jobs`: the
-                fields of `harness.core.records.JobRecord`.
+                `jobs_failed`, `calls`, `tokens_per_s` (of the candidate). `calls`: those of docs/history.md. `jobs`:
+                the fields of `harness.core.records.JobRecord`.
             library: which of the two; left out: the first one that is installed.
 
         Raises:

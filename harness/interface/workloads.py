@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,9 @@ class LoadedWorkload:
         return self._policies
 
     def check(self) -> Checked:
-        """Return what the workload asks for: `description` has width, span and work of each pipeline, `loaded` the graphs.
+        """Return what the workload asks for: its `description` has width, span and work of each pipeline.
 
-        Nothing is run. `slotwise check --json` prints the same figures.
+        `loaded` has the graphs. Nothing is run. `slotwise check --json` prints the same figures.
         """
         return self._checked
 
@@ -121,8 +122,8 @@ def load(
 
     Raises:
         WorkloadError: what is wrong, a line for each mistake as `slotwise check` prints it: `file:line:column`. For
-            text the file is `<text>`, for data `<data>`, and the line is that of the data written as YAML. A note of
-            the error shows that line.
+            text the file is `<text>`, for data `<data>`, and the line is that of the data written as YAML. Notes of
+            the error show these lines.
         PolicyError: a policy cannot be used.
     """
     own = policies_in(policies)
@@ -138,10 +139,10 @@ def load(
     try:
         return LoadedWorkload(written, own)
     except WorkloadError as error:
-        number = error.where.removeprefix(f"{written.path}:").partition(":")[0]
         lines = written.text.splitlines()
-        if number.isdecimal() and 1 <= int(number) <= len(lines):
-            error.add_note(f"line {number}: {lines[int(number) - 1]}")
+        for number in dict.fromkeys(re.findall(rf"^{re.escape(str(written.path))}:(\d+):", str(error), re.M)):
+            if 1 <= int(number) <= len(lines):
+                error.add_note(f"line {number}: {lines[int(number) - 1]}")
         raise
 
 
