@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from harness.core.placement import Placement
     from harness.core.scheduling import KeyCode, Scheduling
     from harness.errors import PolicyError, ServerFailure, SlotwiseError, UserError, WorkloadError
-    from harness.interface.calls import calibrate, check, load, measure, read_run, recommend, score, simulate
+    from harness.interface.calls import check, load, read_run, recommend, score, simulate
     from harness.interface.results import RecommendResult, RunResult, ScoreResult
+    from harness.interface.servers import calibrate, measure
     from harness.interface.workloads import LoadedWorkload
 
 __version__ = "0.1.0"
@@ -56,8 +57,9 @@ _WHERE = {
     "core.placement": ("Placement",),
     "core.scheduling": ("KeyCode", "Scheduling"),
     "errors": ("PolicyError", "ServerFailure", "SlotwiseError", "UserError", "WorkloadError"),
-    "interface.calls": ("calibrate", "check", "load", "measure", "read_run", "recommend", "score", "simulate"),
+    "interface.calls": ("check", "load", "read_run", "recommend", "score", "simulate"),
     "interface.results": ("RecommendResult", "RunResult", "ScoreResult"),
+    "interface.servers": ("calibrate", "measure"),
     "interface.workloads": ("LoadedWorkload",),
 }
 _MODULE = {name: f"harness.{module}" for module, names in _WHERE.items() for name in names}

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from harness.app.calibrate import Calibrated
-from harness.app.options import (
-    AT_MOST_S,
-    REPORTS,
-    Assumptions,
-    CalibrateOptions,
-    Changes,
-    RecommendOptions,
-    RunOptions,
-    ScoreOptions,
-    SimulateOptions,
-)
+from harness.app.check import Checked
+from harness.app.options import REPORTS, Assumptions, Changes, RecommendOptions, ScoreOptions, SimulateOptions
 from harness.core.policies import Policies
 from harness.errors import UserError
+from harness.interface.arguments import Names, Source, Told, changed, names, progress_of, urls
 from harness.interface.results import RecommendResult, RunResult, ScoreResult
-from harness.interface.workloads import LoadedWorkload, OwnPolicies, load, loaded_of
-from harness.measure.progress import SILENT, Progress
+from harness.interface.workloads import OwnPolicies, load, loaded_of
 
-__all__ = ["calibrate", "check", "load", "measure", "read_run", "recommend", "score", "simulate"]
-
-Source = LoadedWorkload | str | Path | Mapping[str, Any]
-Told = bool | Callable[[str], None] | Progress
-Names = str | Sequence[str]
+__all__ = ["check", "load", "read_run", "recommend", "score", "simulate"]
 
 
-def check(workload: Source, *, policies: OwnPolicies | None = None) -> Any:
+def check(workload: Source, *, policies: OwnPolicies | None = None) -> Checked:
     """Check a workload and return what it asks for: see `LoadedWorkload.check`. Nothing is run.
 
     Raises:
@@ -89,12 +73,12 @@ def simulate(
 
     if not 1 <= repeats <= 100_000:
         raise UserError(f"repeats: expected 1 to 100000, found {repeats}")
-    loaded = _changed(workload, set, policies)
-    named = _names(profile)
+    loaded = changed(workload, set, policies)
+    named = names(profile)
     changes = Changes(
         scale=scale,
         seed=seed,
-        only=_names(only),
+        only=names(only),
         engine=engine,
         model=model,
         servers=servers or {},
@@ -110,87 +94,6 @@ def simulate(
     )
     run, analysis, _ = predict(loaded.written, options)
     return RunResult(run, analysis, workload=loaded, profiles=named)
-
-
-def measure(
-    workload: Source,
-    *,
-    server: str | Mapping[str, str] | None = None,
-    model: str | None = None,
-    engine: str | None = None,
-    repeats: int | None = None,
-    warmup: int | None = None,
-    until: Literal["resolved"] | None = None,
-    at_most_s: float = AT_MOST_S,
-    seed: int | None = None,
-    scale: float = 1,
-    only: Names = (),
-    set: Mapping[str, Any] | None = None,
-    policies: OwnPolicies | None = None,
-    out: str | Path = REPORTS,
-    progress: Told = False,
-) -> RunResult:
-    """Measure every candidate of a workload on real servers. Those that are started here are stopped at the end.
-
-    It takes as long as the calls do: repeats times the sum of all candidates' times. The run and its report are kept in
-    a folder of its own below `out`. It also works where an event loop is running (Jupyter). Ctrl-C, or the kernel's
-    interrupt, ends it early: the result is `interrupted` and holds what was measured.
-
-    Args:
-        workload: what `load` returned or takes.
-        server: the address of a running Ollama, by the name of the server that it stands in for; the address alone
-            where the workload has one server. Left out: the workload's servers are started.
-        model: of every server; an agent that names a model keeps it.
-        engine: servers that are started get this one, such as `"ollama"`.
-        repeats, warmup: of each candidate; left out: as in the workload.
-        until: `"resolved"`: as many repeats as settle every question, for `at_most_s` seconds at most.
-        seed, scale, only, set, policies: as of `simulate`.
-        out: the folder of runs.
-        progress: True shows it on stderr; a function is called with each step as a line of text.
-
-    Raises:
-        WorkloadError, PolicyError, UserError: with the words of `slotwise run`.
-        ServerFailure: a server could not be started or reached, and nothing was measured.
-        KeyboardInterrupt: before anything was measured.
-    """
-    from harness.app.report import keep_report
-    from harness.app.run import run as measured
-
-    loaded = _changed(workload, set, policies)
-    options = RunOptions(
-        changes=Changes(
-            scale=scale,
-            seed=seed,
-            only=_names(only),
-            engine=engine,
-            model=model,
-            servers=_urls(server, loaded),
-            policies=loaded.policies,
-        ),
-        repeats=repeats,
-        warmup=warmup,
-        until=until,
-        at_most_s=at_most_s,
-        out=Path(out),
-        command="harness.measure(...)",
-    )
-    with _progress(progress) as told:
-        found = measured(loaded.written, options, told)
-    if found.analysis is None:
-        if found.failure is not None:
-            raise found.failure
-        if found.interrupted:
-            raise KeyboardInterrupt
-        raise UserError(f"{found.folder}: nothing was measured")
-    keep_report(found.folder, found.analysis, found.run)
-    return RunResult(
-        found.run,
-        found.analysis,
-        found.folder,
-        interrupted=found.interrupted,
-        failure=found.failure,
-        workload=loaded,
-    )
 
 
 def recommend(
@@ -242,18 +145,18 @@ def recommend(
     """
     from harness.app.recommend import recommend as search
 
-    loaded = _changed(workload, set, policies)
+    loaded = changed(workload, set, policies)
     options = RecommendOptions(
         changes=Changes(
             scale=scale,
             seed=seed,
             engine=engine,
             model=model,
-            servers=_urls(server, loaded),
+            servers=urls(server, loaded),
             policies=loaded.policies,
         ),
         assumptions=Assumptions(
-            profiles=_names(profile), assume=assume or {}, extrapolate=extrapolate, resamples=resamples
+            profiles=names(profile), assume=assume or {}, extrapolate=extrapolate, resamples=resamples
         ),
         measure=measure,
         budget_s=budget_s,
@@ -264,58 +167,8 @@ def recommend(
         out=Path(out),
         command="harness.recommend(...)",
     )
-    with _progress(progress) as told:
+    with progress_of(progress) as told:
         return RecommendResult(search(loaded.written, options, told))
-
-
-def calibrate(
-    server: str,
-    *,
-    slots: Sequence[int] | None = None,
-    model: str | None = None,
-    effort: Literal["quick", "default", "thorough"] = "default",
-    pair: bool | None = None,
-    name: str | None = None,
-    machine: str | None = None,
-    embed: str | None = None,
-    out: str | Path | None = None,
-    force: bool = False,
-    progress: Told = False,
-) -> Calibrated:
-    """Measure what each step of a server costs, and return the profile and the file that it was written to.
-
-    It takes about 20 seconds, one minute or five minutes for each number of slots, by `effort`, on an idle machine.
-
-    Args:
-        server: a kind that is started, such as `"llamacpp"`, or the address of a running server.
-        slots: numbers of slots to calibrate; left out: 1 and 4, or what a running server has.
-        model: its name, or the path of a GGUF file.
-        effort: how thoroughly.
-        pair: also two servers side by side; left out: where it can be.
-        name, machine: what to call the profile, and the machine; left out: made of server and model, its processor.
-        embed: also what embedding with this model costs.
-        out: the file to write; left out: `profiles/NAME.yaml`. `force` overwrites it.
-        progress: as of `measure`.
-
-    Raises:
-        UserError, ServerFailure: with the words of `slotwise calibrate`.
-        KeyboardInterrupt: it was interrupted; nothing is written.
-    """
-    from harness.app.calibrate import calibrate as fitted
-
-    options = CalibrateOptions(
-        slots=None if slots is None else tuple(slots),
-        model=model,
-        effort=effort,
-        pair=pair,
-        name=name,
-        machine=machine,
-        embed=embed,
-        out=None if out is None else Path(out),
-        force=force,
-    )
-    with _progress(progress) as told:
-        return fitted(server, options, told)
 
 
 def score(prediction: RunResult, run: RunResult | str | Path) -> ScoreResult:
@@ -360,49 +213,3 @@ def read_run(folder: str | Path) -> RunResult:
     path = Path(folder)
     run = read(path)
     return RunResult(run, analyse(run, path), path)
-
-
-def _changed(workload: Source, values: Mapping[str, Any] | None, policies: OwnPolicies | None) -> LoadedWorkload:
-    loaded = loaded_of(workload, policies)
-    return loaded.changed(values) if values else loaded
-
-
-def _names(given: Names) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _urls(server: str | Mapping[str, str] | None, loaded: LoadedWorkload) -> Mapping[str, str]:
-    if not isinstance(server, str):
-        return server or {}
-    if len(loaded.servers) != 1:
-        raise UserError(
-            f"server: the workload has several ({', '.join(loaded.servers)}); say which: "
-            f'server={{"{loaded.servers[0]}": "{server}"}}'
-        )
-    return {loaded.servers[0]: server}
-
-
-class _Lines(Progress):
-    """Tells a function of each step."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-
-    def say(self, text: str) -> None:
-        self._tell(text)
-
-    def trial(self, number: int, title: str) -> None:
-        self._tell(f"trial {number}: {title}")
-
-
-@contextmanager
-def _progress(told: Told) -> Iterator[Progress]:
-    if told is True:
-        from harness.report.progress import progress_for
-
-        with progress_for(sys.stderr) as shown:
-            yield shown
-    elif told is False:
-        yield SILENT
-    else:
-        yield _Lines(told) if callable(told) else told
