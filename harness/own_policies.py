@@ -8,7 +8,7 @@ from __future__ import annotations
 import copyreg
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,24 +19,34 @@ from harness.core.policies import KINDS, STANDARD, Policies
 from harness.core.policy import PolicySource, made
 from harness.errors import PolicyError, UserError
 
-__all__ = ["ENTRY_POINTS", "installed_policies", "policies_again", "policies_of", "read_policies"]
+__all__ = [
+    "ENTRY_POINTS",
+    "installed_policies",
+    "policies_again",
+    "policies_given",
+    "policies_of",
+    "read_policies",
+]
 
 ENTRY_POINTS = "slotwise.policies"  # the group in which a package offers a module or an object with the dicts
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")  # as all names in a workload
 _LARGEST_FILE_BYTES = 1 << 20
+_GIVEN = PolicySource("policies")  # from a program's own objects: there is no text, so no other process can have them
 
 
-def read_policies(path: Path | None = None) -> Policies:
-    """Return every policy: those that come with Slotwise, of installed packages, and of the file at `path`.
+def read_policies(path: Path | Policies | None = None) -> Policies:
+    """Return every policy: those that come with Slotwise, of installed packages, and of the file at `path`, or given.
 
     Raises:
         UserError: the file cannot be read.
         PolicyError: it cannot be executed, or what it holds are no policies; or those of a package are not.
     """
+    if isinstance(path, Policies):
+        return _with(None).with_own(path)
     return _with(None if path is None else _source(path))
 
 
-def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path | None = None) -> Policies:
+def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path | Policies | None = None) -> Policies:
     """Return the policies of a run that is to go on or to be simulated again: from where its file was, unless changed.
 
     Where the command line does not name the file, the run's folder does, and that may come from somebody else. So what
@@ -50,6 +60,8 @@ def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path |
     Raises:
         UserError: the file is not there any more, or is another one than the run was begun with.
     """
+    if isinstance(named, Policies):  # a program's own: there is no text to compare
+        return read_policies(named)
     digests = {where: digest for where, digest in files if digest}
     if named is None and len(digests) == 1:
         named = Path(next(iter(digests)))
@@ -103,6 +115,33 @@ def policies_of(source: PolicySource) -> Policies:
         line = _line_in(source.where, error)
         raise PolicyError(f"{source.where}{f':{line}' if line else ''}: {type(error).__name__}: {error}") from error
     return _in(vars(module), source)
+
+
+def policies_given(given: Mapping[str, Any] | Iterable[Any]) -> Policies:
+    """Return policies that a program made itself.
+
+    Args:
+        given: values `Concurrency(...)`, `Scheduling(...)`, `Placement(...)`, each with a `name`; the same by their
+            names; or the dicts of a policies file, such as `{"SCHEDULING": {"mine": Mine}}`.
+
+    Raises:
+        PolicyError: one of them is no policy, or has no name.
+    """
+    named = given.items() if isinstance(given, Mapping) else ((getattr(one, "name", ""), one) for one in given)
+    tables: dict[str, dict[str, Any]] = {kind.table: {} for kind in KINDS}
+    for name, one in named:
+        if name in tables and isinstance(one, Mapping):
+            tables[name] |= one
+            continue
+        table = next((kind.table for kind in KINDS if isinstance(one, kind.made_of)), None)
+        if table is None:
+            raise PolicyError(
+                f'{_GIVEN.where}: "{name}": expected Concurrency(...), Scheduling(...) or Placement(...), found '
+                f'{type(one).__name__}; a function or a class goes into a dict of its kind, such as {{"SCHEDULING": '
+                '{"mine": mine}}'
+            )
+        tables[table][name] = one
+    return _in(tables, _GIVEN)
 
 
 def _with(source: PolicySource | None) -> Policies:

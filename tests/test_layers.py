@@ -39,6 +39,7 @@ MAY_IMPORT = {
     },
 }
 MAY_IMPORT["app"] = {*MAY_IMPORT, "content", "errors", "own_policies", "units"}
+MAY_IMPORT["interface"] = MAY_IMPORT["app"] - {"cli"} | {"app"}
 # analysis: the type of what is printed; deploy: the kinds of settings, for the help
 MAY_IMPORT["cli"] = {"app", "analysis", "deploy", "report", "errors", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}

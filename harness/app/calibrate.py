@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.app.loops import finished
 from harness.app.machine import others_busy
 from harness.app.options import CalibrateOptions
 from harness.app.servers import server_named
@@ -67,7 +67,7 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
         progress.say(f"other programs keep {busy:.1f} cores busy: a profile made now will be off by that")
     effort = EFFORTS[options.effort]
     try:
-        profile = asyncio.run(
+        profile = finished(
             measuring.calibrate(
                 name, servers, effort, progress, pair=pair, machine=options.machine, embed=options.embed
             )

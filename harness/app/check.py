@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.app.options import Changes
-from harness.app.workload import load
+from harness.app.workload import Written, load
 from harness.workload import diagrams
 from harness.workload.describe import Description, describe
 from harness.workload.load import Loaded
@@ -22,7 +22,7 @@ class Checked(NamedTuple):
     description: Description
 
 
-def check(file: Path, changes: Changes = Changes()) -> Checked:
+def check(file: Path | Written, changes: Changes = Changes()) -> Checked:
     """Load a workload and describe it: its graphs, their width, span and work, its candidates and servers.
 
     Args:

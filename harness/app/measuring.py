@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import signal
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import AT_MOST_S, Changes, RunOptions
 from harness.app.workload import skipped_text
@@ -117,18 +116,15 @@ def measure_in(
     repeats = MOST_REPEATS if "until" in header.options else None
     folder.write_header(header)
     progress.say(f"run folder: {folder.path}")
-    # A polite kill is a Ctrl-C: stop the servers, keep what was measured.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        header = asyncio.run(measure(loaded, folder, header, progress, done, enough, repeats))
-        folder.write_header(header)
+        with terminable():
+            header = finished(measure(loaded, folder, header, progress, done, enough, repeats))
+            folder.write_header(header)
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, what was measured is kept")
         return Ended(folder.path, interrupted=True)
     except SlotwiseError as error:
         return Ended(folder.path, failure=error)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return Ended(folder.path)
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from harness.core.policies import Policies
 
 __all__ = [
     "AT_MOST_S",
@@ -44,7 +47,8 @@ class Changes:
     model: str | None = None  # of every server; an agent that names a model keeps it
     servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running Ollama in its place
     levers: Mapping[str, str] = field(default_factory=dict)  # of the engine, by name: what the workload does not say
-    policies: Path | None = None  # a Python file with policies that the workload may name. It is executed
+    # Those that the workload may name: a Python file, which is executed, or the policies themselves.
+    policies: Path | Policies | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +82,7 @@ class ResumeOptions:
 
     file: Path | None = None  # where the workload is now; left out: where it was
     servers: Mapping[str, str] = field(default_factory=dict)  # by name: the URL of a running server, where it changed
-    policies: Path | None = None  # where the run's own policies are now; left out: where they were
+    policies: Path | Policies | None = None  # where the run's own policies are now; left out: where they were
     until: Literal["resolved"] | None = None  # go on until every question is settled, also after all its repeats
     at_most_s: float | None = None  # `until`, from now on; left out: as when the run was begun, else ten minutes
 

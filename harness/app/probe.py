@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from harness.analysis.levels import Levels
+from harness.app.loops import finished
 from harness.app.options import ProbeOptions
 from harness.app.servers import server_named
 from harness.errors import UserError
@@ -42,7 +42,7 @@ def probe(servers: Sequence[str], options: ProbeOptions = ProbeOptions(), progre
     if not levels or levels[0] < 1 or levels[-1] > MOST_AT_ONCE:
         found = ",".join(map(str, options.levels))
         raise UserError(f'--levels: expected numbers from 1 to {MOST_AT_ONCE}, such as 1,2,4,8, found "{found}"')
-    return asyncio.run(_measure(specs, progress, levels, options.tokens, options.rounds))
+    return finished(_measure(specs, progress, levels, options.tokens, options.rounds))
 
 
 async def _measure(

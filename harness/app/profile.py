@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.app.calibrate import to_calibrate
+from harness.app.loops import finished
 from harness.app.machine import others_busy
 from harness.content import available, cache_dir
 from harness.errors import SlotwiseError, UserError
@@ -97,7 +97,7 @@ def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     if busy is not None:
         progress.say(f"other programs keep {busy:.1f} cores busy: a profile made now will be off by that")
     name = _name(like)
-    profile = asyncio.run(calibrate(name, servers, EFFORTS[EFFORT], progress, pair=pair))
+    profile = finished(calibrate(name, servers, EFFORTS[EFFORT], progress, pair=pair))
     folder = cache_dir() / "profiles"
     try:
         folder.mkdir(parents=True, exist_ok=True)

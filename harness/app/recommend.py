@@ -15,7 +15,7 @@ from harness.app.measuring import measure_into_folder
 from harness.app.options import RecommendOptions, RunOptions
 from harness.app.prediction import check_assumed, profiles_of
 from harness.app.profile import profile_for
-from harness.app.workload import load, skipped_text
+from harness.app.workload import Written, load, skipped_text
 from harness.errors import SlotwiseError, UserError, did_you_mean
 from harness.measure.machine import machine_name
 from harness.measure.progress import SILENT, Progress
@@ -67,7 +67,9 @@ class Found(NamedTuple):
     command: str = ""
 
 
-def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT) -> Found:
+def recommend(
+    file: Path | Written, options: RecommendOptions = RecommendOptions(), progress: Progress = SILENT
+) -> Found:
     """Search all ways to run a workload by simulation, and confirm the best few on servers where that is asked for.
 
     Ctrl-C ends the search or the measurement early: the result says so, and is the best of what was known.
@@ -89,7 +91,7 @@ def recommend(file: Path, options: RecommendOptions = RecommendOptions(), progre
     if loaded.skipped:
         progress.say(skipped_text(loaded.skipped))
     check_models(loaded)
-    profiles = _profiles(loaded, options, file.parent, progress)
+    profiles = _profiles(loaded, options, loaded.path.parent, progress)
     space, memory = _space(loaded, profiles, options)
     problem = Problem(space.loaded, profiles, given, extrapolate)
     with _workers(problem, options) as evaluate:

@@ -9,7 +9,7 @@ from harness.analysis.facts import MeasuredUntil
 from harness.analysis.model import Analysis
 from harness.app.measuring import Measured, measure_into_folder, measured
 from harness.app.options import RunOptions
-from harness.app.workload import load
+from harness.app.workload import Written, load
 from harness.measure.progress import SILENT, Progress
 from harness.measure.until import Until
 from harness.wording.questions import until_text
@@ -18,7 +18,7 @@ from harness.workload.load import Loaded
 __all__ = ["missed", "run", "say_end", "until_of"]
 
 
-def run(workload: Path | Loaded, options: RunOptions = RunOptions(), progress: Progress = SILENT) -> Measured:
+def run(workload: Path | Written | Loaded, options: RunOptions = RunOptions(), progress: Progress = SILENT) -> Measured:
     """Measure every candidate of a workload on real servers, which are started and stopped as it says.
 
     Ctrl-C, and a failure once servers are being started, end it early: the result says so, and holds what was

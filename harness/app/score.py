@@ -12,7 +12,7 @@ from harness.app.measuring import Measured, measure_into_folder, measured, optio
 from harness.app.options import RunOptions, ScoreOptions
 from harness.app.prediction import check_assumed, profiles_of, with_levers
 from harness.app.report import keep_report, report
-from harness.app.workload import load
+from harness.app.workload import Written, load
 from harness.errors import UserError
 from harness.measure.progress import SILENT, Progress
 from harness.own_policies import policies_again
@@ -39,7 +39,7 @@ class Scored(NamedTuple):
     recommended: str | None = None  # by the prediction
 
 
-def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Scored:
+def score(file: Path | Written, options: ScoreOptions, progress: Progress = SILENT) -> Scored:
     """Predict a workload, measure it, and join both; its errors are remembered for the next prediction.
 
     `keep_score` writes the result into the run's folder.
@@ -55,7 +55,7 @@ def score(file: Path, options: ScoreOptions, progress: Progress = SILENT) -> Sco
     """
     check_assumed(options.assumptions.assume)
     loaded = _loaded(file, options)
-    profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
+    profiles = profiles_of(options.assumptions.profiles, loaded.path.parent, loaded)
     first, by_model, by_machine = profiles
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     to_predict = with_levers(loaded, options.changes.levers)
@@ -109,7 +109,7 @@ def keep_score(scored: Scored) -> None:
     keep_report(folder, analysis, run)
 
 
-def _loaded(file: Path, options: ScoreOptions) -> Loaded:
+def _loaded(file: Path | Written, options: ScoreOptions) -> Loaded:
     """Load the workload; of a run that is there, on the run's own servers, and with what was changed for it.
 
     Raises:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from harness.app.loops import finished
 from harness.errors import UserError, did_you_mean
 from harness.servers.ollama_api import only_model
 from harness.units import safe_url
@@ -28,7 +27,7 @@ def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
         name, rest = "", text
     if rest.startswith(("http://", "https://")):
         if model is None:
-            model = asyncio.run(only_model(rest))
+            model = finished(only_model(rest))
         return name or safe_url(rest).split("//")[1].rstrip("/"), OllamaServer(kind="ollama", model=model, url=rest)
     kind, colon, slots = rest.partition(":")
     if not colon or not slots.isdigit() or not 1 <= int(slots) <= 64:

@@ -10,7 +10,7 @@ from harness.analysis.model import Analysis
 from harness.app.measuring import skipped_notes
 from harness.app.options import SimulateOptions
 from harness.app.prediction import check_assumed, profiles_of
-from harness.app.workload import load
+from harness.app.workload import Written, load
 from harness.errors import UserError
 from harness.own_policies import policies_again
 from harness.predict.forecast import TokensOf
@@ -36,7 +36,7 @@ class Simulated(NamedTuple):
     profiles: Profiles
 
 
-def simulate(file: Path, options: SimulateOptions) -> Simulated:
+def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
     """Predict every candidate of a workload, without running anything.
 
     A candidate that cannot be predicted is left out, and a note of the run says why.
@@ -55,7 +55,7 @@ def simulate(file: Path, options: SimulateOptions) -> Simulated:
     if options.lengths is not None and options.changes.policies is None:  # those that the lengths were measured with
         policies = policies_again(options.lengths, read_head(options.lengths).policy_files)
     loaded = load(file, options.changes, policies=policies)
-    profiles = profiles_of(options.assumptions.profiles, file.parent, loaded)
+    profiles = profiles_of(options.assumptions.profiles, loaded.path.parent, loaded)
     tokens_of = None if options.lengths is None else _measured(options.lengths, loaded)
     given, extrapolate = options.assumptions.assume, options.assumptions.extrapolate
     run = predict(

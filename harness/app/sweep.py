@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from harness.analysis.sweep import Sweep
+from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import SweepOptions
 from harness.app.servers import DEFAULT_MODEL
@@ -55,17 +54,14 @@ def sweep(models: Sequence[str] = (), options: SweepOptions = SweepOptions(), pr
     busy = others_busy() if options.server is None else None
     if busy is not None:
         progress.say(f"other programs keep {busy:.1f} cores busy: throughput will be too low by that")
-    # A polite kill is a Ctrl-C: stop the server, show what was measured.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(_sweep(tasks, options.server, progress, found))
+        with terminable():
+            finished(_sweep(tasks, options.server, progress, found))
     except KeyboardInterrupt:
         progress.say("interrupted: the server is stopped, what was measured is shown")
         interrupted = True
     except SlotwiseError as error:
         failure = error
-    finally:
-        signal.signal(signal.SIGTERM, before)
     sweeps = tuple(one for one in found.values() if one.rows)
     if not any(one.measured for one in sweeps):
         if failure is None and sweeps and not interrupted:
@@ -84,7 +80,7 @@ def _tasks(models: Sequence[str], options: SweepOptions) -> list[ToSweep]:
         if options.context_tokens is not None or options.threads is not None:
             given = "context" if options.context_tokens is not None else "threads"
             raise UserError(f"{safe_url(server)}: a running server has the {given} that it has; leave --{given} out")
-        models = models or (asyncio.run(only_model(server)),)
+        models = models or (finished(only_model(server)),)
     if ENGINES[engine].model_fields["model"].is_required() and not models:
         raise UserError(f"--engine {engine}: expected a model, found none; choose one with --model")
     return [

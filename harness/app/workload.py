@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from harness.app.loops import finished
 from harness.app.options import Changes
 from harness.core.policies import Policies
 from harness.errors import ServerFailure
@@ -13,11 +14,18 @@ from harness.own_policies import read_policies
 from harness.workload.load import Loaded, Overrides, load_workload
 from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["load", "skipped_text"]
+__all__ = ["Written", "load", "skipped_text"]
+
+
+class Written(NamedTuple):
+    """A workload that is not in a file, or not as it is there."""
+
+    path: Path  # its name in messages; what it names is looked for beside it
+    text: str  # YAML
 
 
 def load(
-    file: Path,
+    file: Path | Written,
     changes: Changes = Changes(),
     *,
     repeats: int | None = None,
@@ -29,7 +37,7 @@ def load(
     """Load, check and compile the workload in a file.
 
     Args:
-        file: the workload.
+        file: the workload's file, or the workload as it is written.
         changes: what is to be different in it.
         repeats, warmup: how often it is to be measured, where that is to be different too.
         policies: those that it may name, where they have been read already.
@@ -53,10 +61,11 @@ def load(
         only=changes.only,
         measured=measured or {},
     )
+    path, text = file if isinstance(file, Written) else (file, None)
     known = read_policies(changes.policies) if policies is None else policies
-    loaded = load_workload(file, overrides, known)
+    loaded = load_workload(path, overrides, known, text)
     if asking and changes.model is None and (models := _only_models(loaded, changes.servers)):
-        loaded = load_workload(file, overrides._replace(server_models=models), known)
+        loaded = load_workload(path, overrides._replace(server_models=models), known, text)
     for plan in loaded.plans:  # a policy whose limit is none shows at once, and not when its first call is ready
         for queue in plan.queues:
             _ = queue.most, queue.most_batch
@@ -79,7 +88,7 @@ def _only_models(loaded: Loaded, urls: Mapping[str, str]) -> dict[str, str]:
         if spec is None:
             continue
         try:
-            have = asyncio.run(models_at(url))
+            have = finished(models_at(url))
         except ServerFailure:
             continue
         if len(have) == 1 and not any(same_model(spec.model, one) for one in have):

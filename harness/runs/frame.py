@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ from harness.units import count, safe_text
 if TYPE_CHECKING:
     from harness.runs.model import Run
 
-__all__ = ["frame", "html"]
+__all__ = ["frame", "frame_of", "html"]
 
 
 def frame(run: Run, library: Literal["pandas", "polars"] | None = None) -> Any:
@@ -21,15 +22,28 @@ def frame(run: Run, library: Literal["pandas", "polars"] | None = None) -> Any:
 
     Raises UserError where there is none: neither is a dependency.
     """
+    return frame_of([{name: row[name] for name in COLUMNS} for row in call_rows(run)], library, COLUMNS)
+
+
+def frame_of(
+    rows: Sequence[Mapping[str, Any]], library: Literal["pandas", "polars"] | None = None, columns: Sequence[str] = ()
+) -> Any:
+    """Return rows as a data frame; `columns` are those of no rows.
+
+    Raises UserError where neither library is installed.
+    """
     for name in (library,) if library else ("pandas", "polars"):
         try:
             module = import_module(name)
         except ImportError:
             continue
-        rows = list(call_rows(run))
-        return module.DataFrame({name: [_cell(name, row[name]) for row in rows] for name in COLUMNS})
+        names = columns or tuple(rows[0] if rows else ())
+        return module.DataFrame({name: [_cell(name, row[name]) for row in rows] for name in names})
     wanted = library or "pandas or polars"
-    raise UserError(f"to_frame: {wanted} is not installed; install it, or use `slotwise export RUN --as csv`")
+    raise UserError(
+        f"to_frame: {wanted} is not installed; install it (pip install 'slotwise[notebook]' brings pandas), or use "
+        "`slotwise export RUN --as csv`"
+    )
 
 
 def _cell(name: str, value: Any) -> Any:

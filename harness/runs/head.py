@@ -31,7 +31,7 @@ from harness.workload.renamed import workload_of_today
 from harness.workload.schema import Workload
 from harness.workload.source import reads_as_text
 
-__all__ = ["SCHEMA_VERSION", "head_files", "read_head", "without_credentials"]
+__all__ = ["SCHEMA_VERSION", "head_files", "plain_yaml", "read_head", "without_credentials"]
 
 SCHEMA_VERSION = 2
 OLDER_VERSION = 1  # read as well
@@ -74,7 +74,7 @@ def head_files(run: Run) -> dict[str, str]:
     return {
         **({"policies.py": policies.pop()} if len(policies) == 1 else {}),
         **numbers,
-        "workload.yaml": yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True),
+        "workload.yaml": plain_yaml(plain),
         "environment.json": json.dumps(header, indent=2) + "\n",
     }
 
@@ -92,6 +92,11 @@ def read_head(folder: Path) -> Run:
     if older:
         header = header_of_today(header, [len(pipeline.nodes) for pipeline in workload.pipelines.values()])
     return _run(header, workload, policies, folder / "environment.json")
+
+
+def plain_yaml(plain: Any) -> str:
+    """Return plain data as YAML that `parse_yaml` reads back as the same."""
+    return yaml.dump(plain, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def without_credentials(value: Any) -> Any:

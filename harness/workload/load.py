@@ -154,14 +154,18 @@ class Loaded(NamedTuple):
         return Inputs(self.workload.seed, repeat, self.workload.inputs, self.inputs)
 
 
-def load_workload(path: Path, overrides: Overrides | None = None, policies: Policies = STANDARD) -> Loaded:
+def load_workload(
+    path: Path, overrides: Overrides | None = None, policies: Policies = STANDARD, written_as: str | None = None
+) -> Loaded:
     """Load the workload at `path` with the command line's `overrides`; `policies` are those that it may name.
+
+    `written_as` is the text of one that is in no file; `path` is then its name, and what it names is looked for beside.
 
     WorkloadError lists what is wrong in the file, a line each with file:line:column; UserError names a wrong
     option.
     """
     asked = overrides or Overrides()
-    text = read_text(path)
+    text = read_text(path) if written_as is None else written_as
     source = parse_yaml(text, str(path))
     folder = path.parent
     made, mistakes = examine(Workload, source, folder, policies)

@@ -1,0 +1,82 @@
+"""An event loop for what waits on servers, wherever the caller is: a command, a notebook, a thread of a program."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+__all__ = ["finished", "terminable"]
+
+T = TypeVar("T")
+
+
+def finished(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, as `asyncio.run` does, and also where an event loop is running already: a notebook.
+
+    There it runs on a loop in a thread of its own, and this thread waits. Ctrl-C cancels it; what it cleans up is
+    waited for.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    return _in_a_thread(main)
+
+
+def _in_a_thread(main: Coroutine[Any, Any, T]) -> T:
+    result: Future[T] = Future()
+    stop: list[Any] = []
+    begun = threading.Event()
+
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        stop.append((asyncio.get_running_loop(), task))
+        begun.set()
+        return await main
+
+    def work() -> None:
+        try:
+            result.set_result(asyncio.run(cancellable()))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            result.set_exception(error)
+        finally:
+            begun.set()
+
+    thread = threading.Thread(target=work, name="slotwise", daemon=True)
+    thread.start()
+    try:
+        found = result.result()
+    except KeyboardInterrupt:
+        begun.wait()
+        for loop, task in stop:
+            with suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    thread.join()
+    return found
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Take a polite kill (SIGTERM) for a Ctrl-C meanwhile: servers are stopped, what was measured is kept.
+
+    Only the main thread of a program hears signals, so elsewhere it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
