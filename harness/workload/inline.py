@@ -32,6 +32,8 @@ DEFAULTS: Mapping[str, Any] = {
     "delay": None,  # its distribution, where it varies
     "agent": "",
     "model": "",
+    "num_ctx": None,  # tokens that its calls ask for
+    "keep_s": None,  # how long its model is to be kept afterwards, as its calls ask for
     "timeout_s": None,
     "over": None,  # the input or the node
     "over_node": None,  # the node alone
@@ -280,6 +282,7 @@ class _Inliner:
         if resolved is not None:
             output = distribution(resolved.spec.output_tokens, whole=True)
             attributes |= {"agent": resolved.name, "model": resolved.spec.model or ""}
+            attributes |= {"num_ctx": resolved.spec.num_ctx, "keep_s": resolved.spec.keep_s}
             attributes["output_tokens"] = max(1, round(output.mean))
             attributes["output"] = None if is_fixed(resolved.spec.output_tokens) else output
             if resolved.spec.thinking_tokens is not None:
