@@ -27,7 +27,7 @@ def keep_seconds(value: float | str) -> float:
         parts = _PART.findall(bare)
         if len(value) - len(bare) > 1 or not (bare == "0" or (parts and "".join(map("".join, parts)) == bare)):
             raise ValueError(f"no duration: {value}")
-        seconds = sum(float(number) * UNIT_S[unit] for number, unit in parts) * (-1 if value[0] == "-" else 1)
+        seconds = sum((float(number) * UNIT_S[unit] for number, unit in parts), 0.0) * (-1 if value[0] == "-" else 1)
     else:
         seconds = float(value)
     return math.inf if seconds < 0 else seconds
