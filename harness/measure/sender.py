@@ -193,7 +193,9 @@ class Sender:
         else:
             images = tuple(self._images[name] for name in agent.images)
         stream = pipeline.path == "interactive"
-        request = ChatRequest(system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive)
+        request = ChatRequest(
+            system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive
+        )
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":

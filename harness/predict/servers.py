@@ -281,8 +281,8 @@ def _check_models(
             )
         if len(numbers) > 1 and any(loading[number] for number in numbers):
             raise UserError(
-                "a server with several models, or one that loads a model again (num_ctx, keep_alive), beside another server on the same machine cannot be predicted; measure "
-                "it, give every model a server of its own, or name the machines where they stand on several"
+                "a server with several models beside another server on the same machine cannot be predicted; measure "
+                "it, give every model a server of its own and leave num_ctx and keep_alive out, or name the machines where they stand on several"
             )
 
 
