@@ -282,7 +282,8 @@ def _check_models(
         if len(numbers) > 1 and any(loading[number] for number in numbers):
             raise UserError(
                 "a server with several models beside another server on the same machine cannot be predicted; measure "
-                "it, give every model a server of its own and leave num_ctx and keep_alive out, or name the machines where they stand on several"
+                "it, give every model a server of its own and its agents no num_ctx or keep_alive, or name the "
+                "machines where they stand on several"
             )
 
 

@@ -101,7 +101,7 @@ def predict(
         raise UserError("\n".join(["no candidate can be predicted on this profile", *lines]))
     if given and "load_s" in given and not loads:
         raise UserError(
-            "--assume load_s: no candidate has a server that loads anything during a trial; leave the assumption out"
+            "--assume load_s: no candidate has a server that loads models in a trial; leave the assumption out"
         )
     run = Run(
         name=loaded.workload.name,

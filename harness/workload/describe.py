@@ -9,8 +9,8 @@ import networkx as nx
 
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
-from harness.workload.control import control_of
 from harness.workload.contexts import context_hints
+from harness.workload.control import control_of
 from harness.workload.images import image_hints
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
