@@ -13,7 +13,7 @@ from harness.core.plan import Plan, queues_of
 from harness.workload.load import Loaded
 from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["Asked", "Runner", "asked_on", "keeps_of_nodes", "runners_of_nodes", "unloads"]
+__all__ = ["AskedRunners", "Runner", "asked_on", "keeps_of_nodes", "runners_of_nodes", "unloads"]
 
 
 class Runner(NamedTuple):
@@ -24,7 +24,7 @@ class Runner(NamedTuple):
     own: bool = True  # that context is the server's own
 
 
-class Asked(NamedTuple):
+class AskedRunners(NamedTuple):
     """The runners that nodes on a server ask for: answers of some, vectors of others."""
 
     answer: tuple[Runner, ...]  # the server's own first
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
         return len(self.answer) + len(self.embed) > 1
 
 
-def asked_on(loaded: Loaded, plan: Plan, queue: int) -> Asked:
+def asked_on(loaded: Loaded, plan: Plan, queue: int) -> AskedRunners:
     """Return the runners that the nodes of a candidate need on one of its servers."""
     spec = loaded.servers[plan.queues[queue].server]
     asked = {
@@ -52,7 +52,7 @@ def asked_on(loaded: Loaded, plan: Plan, queue: int) -> Asked:
     }
     answer = [runner for embeds, runner in asked if not embeds]
     answer.sort(key=lambda one: (one.model != spec.model, one.model, not one.own, one.context_tokens or 0))
-    return Asked(tuple(answer), tuple(sorted(runner for embeds, runner in asked if embeds)))
+    return AskedRunners(tuple(answer), tuple(sorted(runner for embeds, runner in asked if embeds)))
 
 
 def _runner(node: Node, spec: ServerSpec) -> Runner:

@@ -19,7 +19,7 @@ from harness.drivers.modelled import Beginning, ModelledServer, ModelledServers,
 from harness.errors import UserError
 from harness.predict.counting import counting_of
 from harness.predict.profiles import Profiles
-from harness.predict.runners import Asked, Runner, asked_on, keeps_of_nodes, runners_of_nodes, unloads
+from harness.predict.runners import AskedRunners, Runner, asked_on, keeps_of_nodes, runners_of_nodes, unloads
 from harness.predict.turns import beginning_of, thread_of
 from harness.profiles.compile import Fitted, Left, compile_costs, noise, stretch_of, unknowns
 from harness.profiles.embedding import embedding_of, stretch_with
@@ -268,7 +268,7 @@ def _key(runner: Runner) -> tuple[str | int, ...]:
 
 
 def _check_models(
-    profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[Asked], loading: Sequence[bool]
+    profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[AskedRunners], loading: Sequence[bool]
 ) -> None:
     """Raise UserError where a machine has several models and one profile, or too much beside a server of several."""
     for machine, numbers in by_machine(dict(enumerate(specs))).items():
