@@ -39,8 +39,6 @@ def swaps_of(calls: Iterable[CallRecord], baselines: Mapping[str, Baseline | Non
     for server in sorted(by_server):
         mine = by_server[server]
         models = len({call.model for call in mine})
-        if models < 2:
-            continue
         waits = [
             call.reply.load_s or 0.0
             for call in mine
@@ -50,5 +48,7 @@ def swaps_of(calls: Iterable[CallRecord], baselines: Mapping[str, Baseline | Non
                 else is_load_event(call, baselines.get(server))
             )
         ]
-        found.append(Swaps(server, models, len(mine), len(waits), median(waits) if waits else 0.0, math.fsum(waits)))
+        if models > 1 or (waits and mine[0].origin == "predicted"):  # of one model: another num_ctx, or a keep_alive
+            middle_s = median(waits) if waits else 0.0
+            found.append(Swaps(server, models, len(mine), len(waits), middle_s, math.fsum(waits)))
     return tuple(found)

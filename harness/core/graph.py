@@ -63,6 +63,8 @@ class Node(NamedTuple):
     grows: Growth | None = None  # agents in a loop
     texts: int = 0  # embeddings: in all requests together, at most
     batch: int = 0  # embeddings: of these in one request, at most
+    num_ctx: int | None = None  # the context that its calls ask for, in tokens; None = the server's
+    keep_s: float | None = None  # how long they ask the server to keep the model afterwards; None = they do not
 
     @property
     def expected_generated(self) -> int | None:

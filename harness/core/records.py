@@ -47,6 +47,7 @@ class ChatRequest(NamedTuple):
     history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
     images: tuple[str, ...] = ()  # as data URLs
     think: bool | str = False  # hidden tokens before the answer; a word: how much, as the model knows it
+    keep_alive: int | str | None = None  # how long to keep the model afterwards; None: it is not said
 
 
 class EmbedRequest(NamedTuple):

@@ -71,32 +71,27 @@ class ServerModel:
     ) -> None:
         costs.check()
         self._costs = costs
-        self._decode_s = costs.decode_s
-        self._context_s = costs.context_s_per_token
+        self._decode_s, self._context_s = costs.decode_s, costs.context_s_per_token
         self._batch_tokens = costs.batch_tokens
         self._prefill = Prefill(costs.prefill)
         self._max_steps = UNLIMITED if max_steps is None else max_steps
-        self._noise = noise
-        self._segments = 0
+        self._noise, self._segments = noise, 0
         self._line = ServerLine(costs.handover_s, costs.tokenize_s_per_token)
         self._refused: list[Request] = []  # looked at, to end at once
         self._free = list(range(costs.slots))  # a heap of slot numbers
         self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
         self._ends: list[tuple[int, int, Request]] = []  # generating slots: (step after which it ends, serial, request)
         self._thinking: list[tuple[int, int, Request]] = []  # the same, of the step with its first token of the answer
-        self._serial = 0
-        self._step = 0  # steps made so far in which somebody generated
+        self._serial = self._step = 0  # steps made so far in which somebody generated
         self._context = 0  # tokens of context of all generating slots
         self._cancels: list[Request] = []  # to be let go at the next boundary
         self._slots: SlotContents | None = None  # None while it does not matter which slot a call takes
-        self._passes: Passes | None = None
+        self._passes = None if costs.passes is None else Passes(costs, self._prefill)
         self._numbered = costs.passes is not None or costs.ram_cache is not None
         if self._numbered:
             unified = costs.passes is not None and costs.passes.unified
             self._slots = SlotContents(costs.slots, costs.ram_cache, last_first=True, unified=unified, seats=seats)
             self._slots.leave(left)
-        if costs.passes is not None:
-            self._passes = Passes(costs, self._prefill)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
         self._planned, self._steps = False, 0
@@ -126,6 +121,11 @@ class ServerModel:
     def left(self) -> tuple[tuple[int, int], ...]:
         """What is in the slots where that matters to the next call, as the argument `left` takes it."""
         return self._slots.left if self._numbered and self._slots is not None else ()
+
+    def forget(self) -> None:
+        """Lose what is in its slots: its model was unloaded."""
+        if self._slots:
+            self._slots.forget()
 
     def tokens_of(self, request: Request) -> int:
         """Return how many tokens of it had been generated at the last boundary."""

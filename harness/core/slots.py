@@ -71,6 +71,13 @@ class SlotContents:
         self._saved: deque[tuple[int, Request | None]] = deque()
         self._saved_tokens = 0
 
+    def forget(self) -> None:
+        """Lose all of it: nobody was in any slot yet."""
+        self._last = [None] * len(self._last)
+        for kept in (self._left, self._unsaved, self._saved):
+            kept.clear()
+        self._saved_tokens = 0
+
     def remember(self, requests: Sequence[Request]) -> None:
         """Note who is in a slot already."""
         for request in requests:

@@ -56,7 +56,7 @@ class Chat:
             base_url=url,
             reasoning=False,  # unless a call says otherwise: a model that can think would do so unasked
             cache=False,
-            keep_alive=None,  # the server's own: where models make room for each other, a request's own can block it
+            keep_alive=None,  # the server's own, unless an agent says it: a request's own can block a server
             async_client_kwargs=client_settings(_note, transport),
             sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
         )
@@ -81,6 +81,8 @@ class Chat:
             arguments["format"] = request.format
         if request.think:
             arguments["reasoning"] = request.think
+        if request.keep_alive is not None:
+            arguments["keep_alive"] = request.keep_alive
         told: dict[str, int] = {}
         _told.set(told)
         sent_s, first_s, thought_s = self._clock() - zero_s, None, None

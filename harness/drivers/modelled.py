@@ -41,8 +41,9 @@ class ModelledServer(NamedTuple):
     after_s: float = 0.0  # a token is there until the client has it
     starts_per_s: float | None = None  # one start per 1/rate seconds; None = unpaced
     gap_s: float = 0.0  # of calls sent at one instant, each comes to its server so much after the last
-    models: tuple[tuple[int, ...], ...] = ()  # of `ModelSwaps`: the model of each node of each pipeline
-    context: Context | None = None  # of a slot; None = without end
+    models: tuple[tuple[int, ...], ...] = ()  # of `ModelSwaps`: the runner of each node of each pipeline
+    keeps_s: tuple[tuple[float | None, ...], ...] = ()  # the same: how long its calls ask to keep that
+    contexts: tuple[Context | None, ...] = ()  # of a slot of each runner, or of all alike; None = without end
     request_s: float = 0.0  # of an embedding: sent until its texts stand in the queue
 
 
@@ -117,9 +118,9 @@ class ModelledServers:
         )
         self._after_s = tuple(queue.after_s for queue in queues)
         self._paces = tuple(None if queue.starts_per_s is None else _Pace(queue.starts_per_s) for queue in queues)
-        self._contexts = tuple(queue.context for queue in queues)
+        self._contexts = tuple(queue.contexts or (None,) for queue in queues)
         self._tokens = tokens
-        self._which = {number: queue.models for number, queue in enumerate(queues) if queue.models}
+        self._which = {n: (queue.models, queue.keeps_s) for n, queue in enumerate(queues) if queue.models}
         self._thread, self._beginning = thread, beginning
         self._texts_of = texts_of
         self._open: dict[int, _Sent] = {}
@@ -156,17 +157,19 @@ class ModelledServers:
         sent.whole = 0
         if len(lengths) > 2:
             sent.thinking_tokens = lengths[2]
-        context = self._contexts[queue]
+        sent.queue = queue
+        sent.load_s = 0.0
+        if queue in self._which:
+            models, keeps_s = self._which[queue]
+            sent.model = models[call.pipeline][call.node]
+            sent.keep_s = keeps_s[call.pipeline][call.node]
+        context = self._context_of(sent)
         if context is not None and prompt_tokens + output_tokens > context.tokens and not texts:
             sent.output_tokens = context.answered(prompt_tokens, output_tokens)
             sent.prompt_tokens = context.read(prompt_tokens)
             if sent.prompt_tokens < prompt_tokens:
                 sent.whole = prompt_tokens
         self._open[call_id] = sent
-        sent.queue = queue
-        sent.load_s = 0.0
-        if queue in self._which:
-            sent.model = self._which[queue][call.pipeline][call.node]
         if self._direct[queue]:
             sent.outside = False
             self._due_s[self._unit_of[queue]] = AT_ONCE_S
@@ -274,7 +277,7 @@ class ModelledServers:
             events.append(_new(Done, (sent.call, self._reply(sent, self._after_s[sent.queue]), None)))
 
     def _reply(self, sent: _Sent, after_s: float) -> Reply:
-        context = self._contexts[sent.queue]
+        context = self._context_of(sent)
         if sent.output_tokens == REFUSED:
             assert sent.end_s is not None
             end_s = sent.end_s + after_s
@@ -284,6 +287,10 @@ class ModelledServers:
         if sent.whole and context is not None:
             return _reply(sent, after_s)._replace(outcome="error", error=context.error(sent.whole))
         return _reply(sent, after_s)
+
+    def _context_of(self, sent: _Sent) -> Context | None:
+        contexts = self._contexts[sent.queue]
+        return contexts[0] if len(contexts) == 1 else contexts[sent.model]
 
     def _send(self, sent: _Sent, now_s: float) -> None:
         sent.sent_s = now_s

@@ -85,8 +85,8 @@ def options_for(
     beginning of the prompt in its cache; Ollama always does. `thinking_tokens` come before the answer, and
     `num_predict` covers both.
 
-    Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3). A
-    server that we did not start keeps the ones that it has.
+    Load-time options are the same in every request to a server, or Ollama reloads the model (reference 0.7, 6 #3),
+    unless an agent asks for a context of its own. A server that we did not start keeps the ones that it has.
     """
     length = agent.output_tokens if output_tokens is None else output_tokens
     options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
@@ -96,6 +96,8 @@ def options_for(
             options["thinking_tokens"] = thinking_tokens
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
+    if agent.num_ctx is not None:
+        options["num_ctx"] = agent.num_ctx
     if server.can_pin_output:
         options |= {"ignore_eos": agent.exact_output, "cache_prompt": reuse_prefix}
     return options
@@ -191,7 +193,9 @@ class Sender:
         else:
             images = tuple(self._images[name] for name in agent.images)
         stream = pipeline.path == "interactive"
-        request = ChatRequest(system, user, options, stream, agent.format, history, images, agent.think)
+        request = ChatRequest(
+            system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive
+        )
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)
         if reply.outcome == "ok":
@@ -223,6 +227,8 @@ async def _turn(endpoint: Endpoint) -> None:
 def _whole(reply: Reply, request: ChatRequest, server: RunningServer) -> Reply:
     """Return the reply, as an error where the server cut the prompt without a word, as far as its counts show it."""
     kind, context = KINDS.get(server.kind), int(server.details.get("context_tokens", 0))
+    if kind is not None and kind.loads_as_asked and not server.exact_queue:  # else it is our front's, and is fixed
+        context = int(request.options.get("num_ctx", context))
     if kind is None or not context or reply.prompt_tokens is None:
         return reply
     texts = (request.system or "", request.user, *(text for said in request.history for text in said))

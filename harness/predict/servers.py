@@ -12,13 +12,14 @@ from harness.core.events import Call
 from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
-from harness.core.plan import Plan, queues_of
+from harness.core.plan import Plan
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import Beginning, ModelledServer, ModelledServers, Tokens
 from harness.errors import UserError
 from harness.predict.counting import counting_of
 from harness.predict.profiles import Profiles
+from harness.predict.runners import AskedRunners, Runner, asked_on, keeps_of_nodes, runners_of_nodes, unloads
 from harness.predict.turns import beginning_of, thread_of
 from harness.profiles.compile import Fitted, Left, compile_costs, noise, stretch_of, unknowns
 from harness.profiles.embedding import embedding_of, stretch_with
@@ -27,7 +28,7 @@ from harness.profiles.model_id import model_id
 from harness.profiles.schema import Embedding, Profile
 from harness.workload.load import Loaded
 from harness.workload.machines import by_machine
-from harness.workload.schema import ServerSpec, same_model
+from harness.workload.schema import ServerSpec
 
 __all__ = ["Given", "Modelled", "Profiles", "modelled"]
 
@@ -39,11 +40,11 @@ class _Queue(NamedTuple):
 
     name: str
     spec: ServerSpec
-    models: tuple[str, ...]  # that answer, then those that embed
+    runners: tuple[Runner, ...]  # that answer, then those that embed
     profiles: tuple[Profile, ...]  # of those that answer, as the next
     fits: tuple[Fitted, ...]
     embeddings: tuple[Embedding, ...]  # of those that embed
-    load_s: tuple[float, ...] = ()  # of its models, where it has several
+    load_s: tuple[float, ...] = ()  # of its runners, where it has several, or calls have one unloaded
 
     @property
     def embedding_costs(self) -> list[EmbeddingCosts]:
@@ -51,6 +52,12 @@ class _Queue(NamedTuple):
         simulation = self.spec.simulation
         factor = 1.0 if simulation is None else simulation.speed_up
         return [one.costs.sped_up(factor) for one in self.embeddings]
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Of each runner, which of its models: a server has one runner of a model in memory at a time."""
+        models = [(runner.model, number >= len(self.fits)) for number, runner in enumerate(self.runners)]
+        return tuple(models.index(model) for model in models)
 
     def mean(self, cost: str) -> float:
         """Return a cost of a call outside its server, the mean over the models that answer."""
@@ -67,7 +74,7 @@ class Modelled(NamedTuple):
 
     @property
     def loads(self) -> bool:
-        """Whether a server has several models to load."""
+        """Whether a server has something to load."""
         return any(queue.load_s for queue in self.queues)
 
     def with_levers(self, levers: Levers) -> Modelled:
@@ -93,7 +100,7 @@ class Modelled(NamedTuple):
             tokens: how long each call is.
             left: what an earlier trial left in the slots (`ModelledServers.left`); None = nobody was there.
         """
-        found = left or [[()] * len(queue.models) for queue in self.queues]
+        found = left or [[()] * len(queue.runners) for queue in self.queues]
         servers: dict[int, ModelledServer] = {}
         for numbers in by_machine({number: queue.spec for number, queue in enumerate(self.queues)}).values():
             servers |= self._on_one_machine(numbers, repeat, found)
@@ -127,8 +134,8 @@ class Modelled(NamedTuple):
         noises = [
             noise(fit.noise, self.loaded.workload.seed, repeat, number, *which) if fit.noise else None
             for number, queue in zip(numbers, queues, strict=True)
-            for fit, model in zip(queue.fits, queue.models, strict=False)
-            for which in [(model,) if len(queue.models) > 1 else ()]
+            for fit, runner in zip(queue.fits, queue.runners, strict=False)
+            for which in [_key(runner) if len(queue.runners) > 1 else ()]
         ]
         before = [found for number in numbers for found in left[number][: len(self.queues[number].fits)]]
         several = [
@@ -138,11 +145,14 @@ class Modelled(NamedTuple):
         embedding = [EmbeddingModel(costs) for queue in queues for costs in queue.embedding_costs]
         if queues[0].load_s:
             (queue,) = queues
-            most = most_loaded(queue.spec, len(queue.models))
-            stretch = self._stretch(queues, most)
+            weights = queue.weights
+            most = most_loaded(queue.spec, len(set(weights)))
+            stretch = self._stretch(queues, most) if most > 1 else {}
             models = [*several, *embedding]
-            swaps = ModelSwaps(models, queue.load_s, most, stretch, max_queue=queue.spec.queue_limit or MAX_QUEUE)
-            return {numbers[0]: _server(queue, swaps, _models_of_nodes(self.loaded, queue))}
+            limit = queue.spec.queue_limit or MAX_QUEUE
+            swaps = ModelSwaps(models, queue.load_s, most, stretch, max_queue=limit, weights=weights)
+            which = runners_of_nodes(self.loaded, queue.spec, queue.runners)
+            return {numbers[0]: _server(queue, swaps, which, keeps_of_nodes(self.loaded, queue.spec))}
         at_work = [embedding.pop(0) if queue.embeddings else several.pop(0) for queue in queues]
         if len(at_work) > 1:
             shared = Machine(at_work, self._stretch(queues, len(at_work)))
@@ -164,12 +174,15 @@ class Modelled(NamedTuple):
 
 
 def _server(
-    queue: _Queue, model: ServerModel | SharedServer | ModelSwaps, models: tuple[tuple[int, ...], ...] = ()
+    queue: _Queue,
+    model: ServerModel | SharedServer | ModelSwaps,
+    runners: tuple[tuple[int, ...], ...] = (),
+    keeps_s: tuple[tuple[float | None, ...], ...] = (),
 ) -> ModelledServer:
     before_s, after_s, gap_s = (queue.mean(cost) for cost in ("before_s", "after_s", "gap_s"))
     pace = queue.spec.starts_per_s
     request_s = max((costs.request_s for costs in queue.embedding_costs), default=0.0)
-    return ModelledServer(model, before_s, after_s, pace, gap_s, models, _context(queue), request_s)
+    return ModelledServer(model, before_s, after_s, pace, gap_s, runners, keeps_s, _contexts(queue), request_s)
 
 
 def modelled(
@@ -195,56 +208,82 @@ def modelled(
     """
     given = dict(given or {})
     given_load_s = given.pop("load_s", None)
-    asked = [_models_on(loaded, plan, number) for number in range(len(plan.queues))]
+    asked = [asked_on(loaded, plan, number) for number in range(len(plan.queues))]
     specs = [loaded.servers[queue.server] for queue in plan.queues]
-    _check_models(profiles, specs, asked)
+    loading = [one.several or unloads(loaded, plan, number) for number, one in enumerate(asked)]
+    _check_models(profiles, specs, asked, loading)
     queues = []
-    for queue, spec, (models, embed) in zip(plan.queues, specs, asked, strict=True):
+    for queue, spec, (answer, embed) in zip(plan.queues, specs, asked, strict=True):
         here = profiles.on(spec.machine)
-        own = tuple(here.of(model) for model in models)
+        own = tuple(here.of(runner.model) for runner in answer)
         fits = tuple(
-            _fitted(profile, queue.server, spec, model, given, extrapolate, profiles)
-            for profile, model in zip(own, models, strict=True)
+            _fitted(profile, queue.server, _in_context(spec, runner), runner.model, given, extrapolate, profiles)
+            for profile, runner in zip(own, answer, strict=True)
         )
-        known = tuple(embedding_of(here.all, model) for model in embed)
-        queues.append(_Queue(queue.server, spec, (*models, *embed), own, fits, known))
+        known = tuple(embedding_of(here.all, runner.model) for runner in embed)
+        queues.append(_Queue(queue.server, spec, (*answer, *embed), own, fits, known))
     notes = [note for queue in queues for fit in queue.fits for note in fit.notes]
     for number, queue_of in enumerate(queues):
-        if len(queue_of.models) < 2:
-            continue
-        notes += _about_loads(queue_of)
-        load_s: list[float] = []
-        loads = [profile.load_s for profile in queue_of.profiles] + [one.load_s for one in queue_of.embeddings]
-        names = [profile.name for profile in queue_of.profiles] + [f"embedding of {m}" for m in queue_of.models]
-        together = bool(queue_of.embeddings) and most_loaded(queue_of.spec, len(loads)) == len(loads)
-        for model, measured_s, name in zip(queue_of.models, loads, names, strict=False):
-            known_s = measured_s if measured_s is not None else 0.0 if together else given_load_s
-            if known_s is None:
-                raise UserError(
-                    f'profile "{name}" does not say how long {model} takes to load (load_s); calibrate it on '
-                    "Ollama, or give it with --assume load_s=..."
-                )
-            if measured_s is None and not together:
-                notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
-            load_s.append(known_s)
-        queues[number] = queue_of._replace(load_s=tuple(load_s))
+        if loading[number]:
+            load_s, more = _loads(queue_of, given_load_s, unloads(loaded, plan, number))
+            notes += more
+            queues[number] = queue_of._replace(load_s=load_s)
     return Modelled(loaded, plan, tuple(queues), tuple(dict.fromkeys(notes)))
 
 
-def _check_models(profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[_Asked]) -> None:
+def _loads(queue: _Queue, given_s: float | None, unloads: bool) -> tuple[tuple[float, ...], list[str]]:
+    """Return how long each runner of a server takes to load, and notes on what is not from a profile."""
+    notes = _about_loads(queue)
+    load_s: list[float] = []
+    loads = [profile.load_s for profile in queue.profiles] + [one.load_s for one in queue.embeddings]
+    names = [profile.name for profile in queue.profiles] + [f"embedding of {r.model}" for r in queue.runners]
+    models, runners = len(set(queue.weights)), len(queue.runners)
+    together = models == runners and most_loaded(queue.spec, models) == models and not unloads
+    for runner, measured_s, name in zip(queue.runners, loads, names, strict=False):
+        model, idle = runner.model, together and bool(queue.embeddings)  # then nothing is loaded in a trial
+        known_s = measured_s if measured_s is not None else 0.0 if idle else given_s
+        if known_s is None:
+            raise UserError(
+                f'profile "{name}" does not say how long {model} takes to load (load_s); calibrate it on '
+                "Ollama, or give it with --assume load_s=..."
+            )
+        if measured_s is None and not idle:
+            notes.append(f"load_s = {known_s:g} is given for {model}, not fitted (seconds to load a model)")
+        load_s.append(known_s)
+    if models < runners:
+        notes.append(
+            f'"{queue.name}" loads a model again for another num_ctx; each load takes load_s, with whichever context'
+        )
+    return tuple(load_s), notes
+
+
+def _in_context(spec: ServerSpec, runner: Runner) -> ServerSpec:
+    """Return a server as calls that ask for this runner's context find it."""
+    return spec if runner.own else spec.model_copy(update={"context_tokens": runner.context_tokens})
+
+
+def _key(runner: Runner) -> tuple[str | int, ...]:
+    """Return what the noise of a runner is drawn by."""
+    return (runner.model,) if runner.own else (runner.model, runner.context_tokens or 0)
+
+
+def _check_models(
+    profiles: Profiles, specs: Sequence[ServerSpec], asked: Sequence[AskedRunners], loading: Sequence[bool]
+) -> None:
     """Raise UserError where a machine has several models and one profile, or too much beside a server of several."""
     for machine, numbers in by_machine(dict(enumerate(specs))).items():
-        names = list(dict.fromkeys(model for number in numbers for model in asked[number].answer))
+        names = list(dict.fromkeys(model for number in numbers for model in asked[number].models))
         if len(names) > 1 and not profiles.on(machine).by_model:
             where, prefix = ("", "") if machine is None else (f' on machine "{machine}"', f"{machine}:")
             raise UserError(
                 f"its nodes ask for {len(names)} models{where}, and a profile is of one; give one for each: "
                 + " ".join(f"--profile {prefix}{name}=NAME" for name in names)
             )
-        if len(numbers) > 1 and any(len(asked[number].answer) + len(asked[number].embed) > 1 for number in numbers):
+        if len(numbers) > 1 and any(loading[number] for number in numbers):
             raise UserError(
                 "a server with several models beside another server on the same machine cannot be predicted; measure "
-                "it, give every model a server of its own, or name the machines where they stand on several"
+                "it, give every model a server of its own and its agents no num_ctx or keep_alive, or name the "
+                "machines where they stand on several"
             )
 
 
@@ -252,35 +291,6 @@ def most_loaded(spec: ServerSpec, models: int) -> int:
     """Return how many models a server keeps in memory at the same time."""
     usual = spec.usual_load_limit if spec.running else None
     return spec.load_limit or min(models, usual or models)
-
-
-class _Asked(NamedTuple):
-    """The models that nodes on a server ask for: answers of some, vectors of others."""
-
-    answer: tuple[str, ...]  # the server's own first
-    embed: tuple[str, ...]
-
-
-def _models_on(loaded: Loaded, plan: Plan, queue: int) -> _Asked:
-    own = loaded.servers[plan.queues[queue].server].model
-    asked = {
-        (bool(node.batch), own if not node.model or same_model(node.model, own) else node.model)
-        for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True)
-        for node, place in zip(pipeline.graph.nodes, places, strict=True)
-        if node.kind == "agent" and queue in queues_of(place)
-    }
-    answer = sorted((model for embeds, model in asked if not embeds), key=lambda model: (model != own, model))
-    return _Asked(tuple(answer), tuple(sorted(model for embeds, model in asked if embeds)))
-
-
-def _models_of_nodes(loaded: Loaded, queue: _Queue) -> tuple[tuple[int, ...], ...]:
-    """Return the index of the model of every node; that of a node that makes no call is read by nobody."""
-    index = {model: number for number, model in enumerate(queue.models)}
-    own = queue.spec.model
-    return tuple(
-        tuple(index.get(own if not node.model or same_model(node.model, own) else node.model, 0) for node in nodes)
-        for nodes in (pipeline.graph.nodes for pipeline in loaded.pipelines)
-    )
 
 
 def _fitted(
@@ -359,9 +369,9 @@ def _side_by_side(profiles: Sequence[Profile]) -> Profile:
     return first.model_copy(update={"name": " + ".join(names), "contention": contention or None, "half": half})
 
 
-def _context(queue: _Queue) -> Context | None:
-    known = queue.spec.known_context
-    return None if known is None else Context(known, queue.spec.too_long)
+def _contexts(queue: _Queue) -> tuple[Context | None, ...]:
+    contexts = [runner.context_tokens for runner in queue.runners]
+    return tuple(None if tokens is None else Context(tokens, queue.spec.too_long) for tokens in contexts)
 
 
 def _about_loads(queue: _Queue) -> list[str]:

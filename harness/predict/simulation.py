@@ -100,7 +100,9 @@ def predict(
         lines = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
         raise UserError("\n".join(["no candidate can be predicted on this profile", *lines]))
     if given and "load_s" in given and not loads:
-        raise UserError("--assume load_s: no candidate has a server with several models; leave the assumption out")
+        raise UserError(
+            "--assume load_s: no candidate has a server that loads models in a trial; leave the assumption out"
+        )
     run = Run(
         name=loaded.workload.name,
         origin="predicted",

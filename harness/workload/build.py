@@ -105,6 +105,8 @@ def _node(graph: nx.DiGraph, name: str, index: Mapping[str, int]) -> Node:
         delay_s=node["delay_s"],
         agent=node["agent"],
         model=node["model"],
+        num_ctx=node["num_ctx"],
+        keep_s=node["keep_s"],
         timeout_s=node["timeout_s"],
         expected_prompt_tokens=node["prompt_tokens"] or None,
         expected_output_tokens=node["output_tokens"] or None,

@@ -9,6 +9,7 @@ import networkx as nx
 
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
+from harness.workload.contexts import context_hints
 from harness.workload.control import control_of
 from harness.workload.images import image_hints
 from harness.workload.load import Loaded
@@ -284,7 +285,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
         most = longest(loaded, pipeline.name)
         for node, attributes in most.graph.nodes(data=True):
             for name, spec in loaded.servers.items():
-                context = spec.known_context
+                context = spec.context_for(attributes["num_ctx"])
                 if not answers(attributes) or context is None:
                     continue
                 if needed_tokens(pipeline, attributes) > context:
@@ -294,7 +295,7 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:
         hints.append("The model decides branches, loops and lists: candidates get different work, so no pairs.")
-    hints += (*thinking_hints(loaded), *image_hints(loaded))
+    hints += (*thinking_hints(loaded), *image_hints(loaded), *context_hints(loaded))
     unused = [name for name in loaded.workload.servers if name not in loaded.servers]
     hints += [f"{name}: no candidate uses this server." for name in unused]
     machines = started_on(loaded.servers)

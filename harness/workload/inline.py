@@ -32,6 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "delay": None,  # its distribution, where it varies
     "agent": "",
     "model": "",
+    **dict.fromkeys(("num_ctx", "keep_s")),  # the context and the keep-alive that its calls ask for, as in `Node`
     "timeout_s": None,
     "over": None,  # the input or the node
     "over_node": None,  # the node alone
@@ -265,8 +266,8 @@ class _Inliner:
 
     def agent(self, at: Loc, spec: NodeSpec) -> dict[str, Any]:
         resolved = self.resolved.get(at)
-        named = self.workload.agents.get(spec.agent) if isinstance(spec.agent, str) else spec.agent
-        agent = named if resolved is None else resolved.spec
+        agent = self.workload.agents.get(spec.agent) if isinstance(spec.agent, str) else spec.agent
+        agent = agent if resolved is None else resolved.spec
         attributes: dict[str, Any] = {
             "shares_prefix": agent is not None and agent.shares_prefix,
             "answers": spec.answers,
@@ -278,12 +279,12 @@ class _Inliner:
             "shares": tuple(label.p for label in spec.labels.values()),
         }
         if resolved is not None:
-            output = distribution(resolved.spec.output_tokens, whole=True)
-            attributes |= {"agent": resolved.name, "model": resolved.spec.model or ""}
+            said, output = resolved.spec, distribution(resolved.spec.output_tokens, whole=True)
+            attributes |= {"agent": resolved.name, "model": said.model or "", "keep_s": said.keep_s}
+            attributes |= {"num_ctx": said.num_ctx, "output": None if is_fixed(said.output_tokens) else output}
             attributes["output_tokens"] = max(1, round(output.mean))
-            attributes["output"] = None if is_fixed(resolved.spec.output_tokens) else output
-            if resolved.spec.thinking_tokens is not None:
-                thinking = distribution(resolved.spec.thinking_tokens, whole=True)
+            if said.thinking_tokens is not None:
+                thinking = distribution(said.thinking_tokens, whole=True)
                 attributes |= {"thinking": thinking, "thinking_tokens": max(1, round(thinking.mean))}
         if spec.retry is not None:
             attributes |= {"retries": spec.retry.times, "backoff_s": spec.retry.backoff_s}
@@ -294,8 +295,7 @@ class _Inliner:
                 items = count._replace(most=float(most))
                 attributes |= {"items": items, "width": int(most), "mean_width": items.mean}
         elif spec.over is not None:
-            width = self.item_counts.get(spec.over, 0)
-            attributes |= {"width": width, "mean_width": float(width)}
+            attributes |= {"width": (width := self.item_counts.get(spec.over, 0)), "mean_width": float(width)}
         return attributes
 
     def add_until(

@@ -103,6 +103,7 @@ def too_long(
     `about` is how sure its tokens are.
     """
     where, turns, needed = f"{pipeline.name}.{name}", most_turns(pipeline), needed_tokens(pipeline, node)
+    key = "context_tokens" if node["num_ctx"] is None else "num_ctx"
     enough = enough_tokens(needed - generated_tokens(node), generated_tokens(node))
     if turns == 1 and _passes_before(node):
         passes = _passes_before(node) + 1
@@ -110,12 +111,12 @@ def too_long(
         first = f"about {fits} of its {passes} passes" if fits > 0 else "not even one pass"
         return (
             f"{where}: a conversation that grows over {passes} passes needs {about} {needed} tokens; {server} holds "
-            f"{context_tokens} a slot, {first}, and the passes after that fail: raise context_tokens to {enough}, or "
+            f"{context_tokens} a slot, {first}, and the passes after that fail: raise {key} to {enough}, or "
             "have fewer passes or less that comes in with each."
         )
     if turns == 1:
         return (
-            f"{where} needs {about} {needed} tokens; {server} holds {context_tokens} a slot: raise context_tokens to "
+            f"{where} needs {about} {needed} tokens; {server} holds {context_tokens} a slot: raise {key} to "
             f"{enough} or shorten the prompt."
         )
     grows = _grows(node)
@@ -123,7 +124,7 @@ def too_long(
     first = f"about {fits} of its {turns} turns" if fits > 0 else "not even one turn"
     return (
         f"{where}: a conversation of {turns} turns needs {about} {needed} tokens; {server} holds {context_tokens} a "
-        f"slot, {first}, and the turns after that fail: raise context_tokens to {enough}, or have fewer or shorter "
+        f"slot, {first}, and the turns after that fail: raise {key} to {enough}, or have fewer or shorter "
         "turns."
     )
 

@@ -20,7 +20,7 @@ class Texts(ModelRequest):
 
     def __init__(self, call: int, texts: int, tokens: int, model: int = 0) -> None:
         super().__init__(call, tokens, 1)
-        self.texts, self.model = texts, model
+        self.texts, self.model, self.keep_s = texts, model, None
 
 
 def ended(model: EmbeddingModel, until_s: float) -> list[tuple[int, float | None]]:
@@ -76,7 +76,7 @@ def test_it_slows_a_model_that_answers_and_is_slowed() -> None:
 def test_swapped_each_load_is_waited_for() -> None:
     swaps = ModelSwaps([ServerModel(CHAT), EmbeddingModel(COSTS)], load_s=(3.0, 1.0), most_loaded=1)
     answer, request = ModelRequest(0, 2, 3), Texts(1, 1, 4, model=1)
-    answer.model = 0
+    answer.model, answer.keep_s = 0, None
     swaps.submit(answer, 0.0)
     swaps.submit(request, 0.0)
     found = {}

@@ -45,7 +45,7 @@ def run(calls: list[Given], slots: list[int], load_s: list[float], most: int, st
     requests = []
     for i, one in enumerate(calls):
         request = ModelRequest(i, 1, one.tokens)
-        request.model = one.model
+        request.model, request.keep_s = one.model, None
         request.load_s = -1.0
         requests.append(request)
     events = [(one.at, 1, i) for i, one in enumerate(calls)]
@@ -239,7 +239,7 @@ def test_room_for_one_or_more() -> None:
 
 def asked(number: int, model: int) -> ModelRequest:
     request = ModelRequest(number, 1, 1)
-    request.model = model
+    request.model, request.keep_s = model, None
     return request
 
 

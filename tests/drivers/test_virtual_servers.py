@@ -240,7 +240,7 @@ def test_a_prompt_that_does_not_fit_is_refused_when_it_would_get_a_slot() -> Non
     queues = (queue_of("one", 1, concurrency="unbounded"),)
     one = StepCosts(decode_s=(0.0, 1.0), prefill=((1, 0.25),))
     pipelines = (at(0.0, 0.0, 0.0),)
-    server = ModelledServer(ServerModel(one), after_s=0.5, context=Context(10))
+    server = ModelledServer(ServerModel(one), after_s=0.5, contexts=(Context(10),))
     backend = ModelledServers([server], lambda call: sizes[call.job])
     engine = Engine(pipelines, plan_of("v", queues, pipelines), origin="predicted")
     simulate(engine, backend, lambda record: calls.append(record) if isinstance(record, CallRecord) else None)
@@ -255,7 +255,7 @@ def test_a_prompt_that_does_not_fit_is_refused_when_it_would_get_a_slot() -> Non
 
 def test_a_prompt_that_would_be_cut_takes_its_time_and_is_an_error_that_says_so() -> None:
     whole, _ = run(at(0.0), servers=[ModelledServer(ServerModel(COSTS))])
-    (call,), _ = run(at(0.0), servers=[ModelledServer(ServerModel(COSTS), context=Context(4, "cuts"))])
+    (call,), _ = run(at(0.0), servers=[ModelledServer(ServerModel(COSTS), contexts=(Context(4, "cuts"),))])
     assert (call.outcome, call.reply.error) == (
         "error",
         "truncated: the server answered from 3 of 4 prompt tokens, because a slot has 4",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from os.path import commonprefix
+from itertools import takewhile
+from operator import eq
 
 import pytest
 
@@ -26,7 +27,7 @@ class Keeping:
     async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
         system = "you help" if request.system is None else request.system
         prompt = f"<s>{system}<u>{request.user}"
-        found = [len(commonprefix([held, prompt])) for held in self.slots]
+        found = [sum(1 for _ in takewhile(bool, map(eq, held, prompt))) for held in self.slots]
         slot = found.index(max(found))
         self.slots[slot] = prompt
         self.served.append(Served(slot, len(prompt), found[slot], 1))

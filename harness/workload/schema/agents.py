@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from harness.workload.schema.base import Spec, mistake
+from harness.workload.schema.keep_alive import KeepAlive, keep_seconds
 from harness.workload.schema.sizes import Amount
 
 __all__ = ["AgentSpec"]
@@ -38,6 +39,18 @@ class AgentSpec(Spec):
     system: str | None = Field(default=None, description="System message.", examples=["Be brief."])
     model: str | None = Field(
         default=None, description="Model name; left out: the server's model.", examples=["gemma3-270m"]
+    )
+    num_ctx: Annotated[int, Field(ge=256, le=10_000_000)] | None = Field(
+        default=None,
+        description="Context that its calls ask for, in tokens (Ollama's `num_ctx`); left out: the server's "
+        "`context_tokens`. An Ollama loads the model again where the next call asks for another one.",
+        examples=[8192],
+    )
+    keep_alive: KeepAlive | None = Field(
+        default=None,
+        description="How long its calls ask the server to keep the model afterwards (Ollama's `keep_alive`); seconds "
+        "or a time such as 5m, 0 unloads it, -1 keeps it for ever. Left out: as the server is set.",
+        examples=["5m", 0],
     )
     output_tokens: Amount = Field(description="Most tokens of one answer (num_predict).", examples=[48, [20, 80]])
     think: Annotated[Annotated[bool, Tag("<truth>")] | Annotated[Level, Tag("<level>")], _THINK] = Field(
@@ -97,6 +110,11 @@ class AgentSpec(Spec):
         if self.thinking_tokens is not None and not self.think:
             raise mistake("`thinking_tokens` goes with `think`; add think: true, or remove it", "thinking_tokens")
         return self
+
+    @property
+    def keep_s(self) -> float | None:
+        """Its `keep_alive` in seconds; infinity for ever, None where it has none."""
+        return None if self.keep_alive is None else keep_seconds(self.keep_alive)
 
     @property
     def pinned_tokens(self) -> int | None:

@@ -61,6 +61,9 @@ class ServerBase(Spec):
     loads_by_name: ClassVar[bool] = False
     """It has models of its own and loads each when a call names it, so one server can serve several."""
 
+    loads_as_asked: ClassVar[bool] = False
+    """A call that asks for another context makes it load the model again, and calls say how long a model is kept."""
+
     embeds: ClassVar[bool] = False
     """It turns texts into vectors, with embedding models beside the one that answers."""
 
@@ -117,6 +120,10 @@ class ServerBase(Spec):
         """Its `context_tokens`; None = it runs already, with a context of its own that the file does not tell."""
         told = not self.running or "context_tokens" in self.model_fields_set
         return self.context_tokens if told else None
+
+    def context_for(self, num_ctx: int | None) -> int | None:
+        """Return the context of a slot for calls that ask for so many tokens, or for none; None = not known."""
+        return num_ctx if num_ctx is not None and self.loads_as_asked else self.known_context
 
     @property
     def resizable(self) -> bool:
@@ -247,7 +254,7 @@ class OllamaServer(EngineServer):
     """Ollama: a running one by `url`, or managed (started with the asked slots, stopped afterwards)."""
 
     engine_name = "Ollama"
-    loads_by_name = embeds = True
+    loads_by_name = loads_as_asked = embeds = True
     too_long = "cuts"
     usual_load_limit = 3  # 3 times the GPUs, and 3 without one
     profile_engine = "ollama"
