@@ -115,7 +115,7 @@ class Arrivals:
         Everything else that is due by now starts in the same batch: simultaneous arrivals are one event, and a late
         event does not delay those behind it.
         """
-        pipeline, user, due_s = event
+        pipeline, user, due_s, _ = event
         state = self._states[pipeline]
         admitted: list[Admitted] = []
         if state.stopped:
@@ -144,7 +144,14 @@ class Arrivals:
             return admitted, None
         if state.given >= state.jobs:
             return admitted, None
-        return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
+        return admitted, tuple.__new__(Arrive, (pipeline, user, following_s, -1))
+
+    def came(self, event: Arrive) -> Admitted:
+        """Return the job of a request from outside: it brings its number and conversation; nothing is kept."""
+        state = self._states[event.pipeline]
+        state.started += 1
+        state.running += 1
+        return Admitted(event.user, event.due_s, event.user, event.session)
 
     def ended(self, pipeline: int, user: int, now_s: float, *, replied: bool = False) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it.

@@ -16,6 +16,9 @@ __all__ = [
     "Cancelled",
     "Done",
     "Event",
+    "Leave",
+    "Outside",
+    "Reach",
     "Record",
     "Start",
     "Timer",
@@ -76,20 +79,37 @@ class Arrive(NamedTuple):
     """A job is to start. `due_s` is when it was intended to, however late the event is handled.
 
     `user` says whose: a user of a closed loop; in an open one a conversation whose next turn it is, or -1 to open one.
+    Of a request from outside it is the number that its job gets, and `session` the conversation that it belongs to.
     """
 
     pipeline: int
     user: int
     due_s: float
+    session: int = -1  # of a request from outside; -1 = none
 
 
-Event = Done | Cancelled | Timer | Arrive
+class Leave(NamedTuple):
+    """Whoever asked for a job has gone: what waits of it is dropped. What is in flight the driver gives up itself."""
 
-_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3}
+    pipeline: int
+    job: int
+
+
+class Reach(NamedTuple):
+    """A server cannot be reached any more, or can be again (`up`). Until then nothing starts on it."""
+
+    queue: int
+    up: bool
+
+
+Outside = Leave | Reach  # only where jobs come from outside: see `harness.core.open_engine`
+Event = Done | Cancelled | Timer | Arrive | Leave | Reach
+
+_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3, Reach: 4, Leave: 5}
 
 
 def rank(event: Event) -> tuple[int, int, int]:
-    """Order the events of one instant: done, cancelled, timer, arrive, then by id.
+    """Order the events of one instant: done, cancelled, timer, arrive, then by id; then what changes outside.
 
     A call that ended at the very moment of its timeout has ended: the timer comes later and finds nothing to do.
     """
