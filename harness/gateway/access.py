@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["Access", "host_of", "names"]
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared with
 # Applications on this machine, whose pages are no web pages (`OLLAMA_ORIGINS`, envconfig/config.go of Ollama).
 APPLICATIONS = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file"})
 
@@ -50,7 +50,7 @@ class Access(NamedTuple):
     def _host_allowed(self, host: str) -> bool:
         if host in LOOPBACK or host.endswith(".localhost") or host == self.bound or host in self.hosts:
             return True
-        return self.bound in ("0.0.0.0", "::") and _is_address(host)
+        return self.bound in ("0.0.0.0", "::") and _is_address(host)  # noqa: S104 - likewise
 
     def _origin_allowed(self, origin: str) -> bool:
         if "*" in self.origins or origin in self.origins:

@@ -53,9 +53,7 @@ class Metrics:
             *(_line("slotwise_in_flight", {"upstream": name}, flying) for name, (flying, _) in stands.items()),
             *_head("slotwise_slots", "gauge", "Slots of a server."),
             *(_line("slotwise_slots", {"upstream": q.server}, q.slots) for q in engine.plan.queues),
-            *_head(
-                "slotwise_calls_total", "counter", "Calls that have ended; without an upstream: they never started."
-            ),
+            *_head("slotwise_calls_total", "counter", "Calls that have ended; no upstream: never started."),
         ]
         for (path, server, outcome), number in sorted(self._calls.items()):
             labels = {"class": path, "upstream": server, "outcome": outcome}
