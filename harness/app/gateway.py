@@ -216,9 +216,7 @@ async def _found(name: str, url: str, key: str, progress: Progress) -> int:
     try:
         model = await only_model(url)
     except UserError:
-        raise UserError(
-            f"{name}: slots are counted with the only model of a server; say how many with --slots N"
-        ) from None
+        raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
     async with opened(name, OllamaServer(kind="ollama", model=model, url=url), progress) as endpoint:
         slots = await find_slots(endpoint, rounds=1)

@@ -90,7 +90,9 @@ class GatewayApp:
                 )
                 return
             request = self._read_head(scope, headers)
-            if request.method == "POST" and request.path in HELD:
+            if request.method == "OPTIONS" and b"access-control-request-method" in headers:
+                await _send(send, 204, _allowed(request), b"")
+            elif request.method == "POST" and request.path in HELD:
                 await self._held(request, receive, send)
             else:
                 await self._passed(request, _body(receive, headers), send)
@@ -314,6 +316,13 @@ def _shared(request: _Asked) -> Headers:
     """Return what lets a page read the answer: its origin has been looked at, and no server is told of it."""
     origin = request.headers.get(b"origin")
     return [] if origin is None else [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+
+
+def _allowed(request: _Asked) -> Headers:
+    """Return the answer to a browser that asks before it sends: what its origin may do, it may do in any way."""
+    wanted = request.headers.get(b"access-control-request-headers", b"*")
+    methods = (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS")
+    return [*_shared(request), methods, (b"access-control-allow-headers", wanted), (b"access-control-max-age", b"600")]
 
 
 def _last_line(kind: bytes, error: str, tail: Tail) -> bytes | None:
