@@ -9,6 +9,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 __all__ = [
     "Action",
     "Arrive",
+    "Ask",
     "At",
     "BranchDecision",
     "Call",
@@ -79,19 +80,25 @@ class Arrive(NamedTuple):
     """A job is to start. `due_s` is when it was intended to, however late the event is handled.
 
     `user` says whose: a user of a closed loop; in an open one a conversation whose next turn it is, or -1 to open one.
-    Of a request from outside it is the number that its job gets, and `session` the conversation that it belongs to.
     """
 
     pipeline: int
     user: int
     due_s: float
-    session: int = -1  # of a request from outside; -1 = none
+
+
+class Ask(NamedTuple):
+    """A request from outside: a job is to start, with a number that is higher than that of every one before."""
+
+    job: int
+    pipeline: int
+    due_s: float
+    session: int = -1  # the conversation that it belongs to; -1 = none
 
 
 class Leave(NamedTuple):
     """Whoever asked for a job has gone: what waits of it is dropped. What is in flight the driver gives up itself."""
 
-    pipeline: int
     job: int
 
 
@@ -102,10 +109,10 @@ class Reach(NamedTuple):
     up: bool
 
 
-Outside = Leave | Reach  # only where jobs come from outside: see `harness.core.open_engine`
-Event = Done | Cancelled | Timer | Arrive | Leave | Reach
+Outside = Ask | Leave | Reach  # only where jobs come from outside: see `harness.core.open_engine`
+Event = Done | Cancelled | Timer | Arrive | Ask | Leave | Reach
 
-_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3, Reach: 4, Leave: 5}
+_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3, Ask: 4, Reach: 5, Leave: 6}
 
 
 def rank(event: Event) -> tuple[int, int, int]:

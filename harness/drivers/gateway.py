@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from harness.core.events import Action, Arrive, At, Call, Cancelled, Done, Event, Leave, Reach, Record, Start
+from harness.core.events import Action, Ask, At, Call, Cancelled, Done, Event, Leave, Reach, Record, Start
 from harness.core.open_engine import OpenEngine
 from harness.core.plan import queues_of
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
@@ -58,8 +58,8 @@ class Gate:
         self._start_s, self._most_waiting = start_s, most_waiting
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._numbers = tuple(count() for _ in engine.pipelines)
-        self._waiting: dict[tuple[int, int], asyncio.Future[Call]] = {}  # by pipeline and job, the oldest first
+        self._numbers = count()
+        self._waiting: dict[int, tuple[int, asyncio.Future[Call]]] = {}  # by job, the oldest first; its pipeline
         self._may_go = tuple(frozenset(queues_of(site[0])) for site in engine.plan.placement)
         self._down: set[int] = set()  # queues of servers that cannot be reached
 
@@ -101,15 +101,15 @@ class Gate:
         """
         if not self._may_go[pipeline] - self._down:
             raise Unreachable
-        key = pipeline, next(self._numbers[pipeline])
+        job = next(self._numbers)
         turn: asyncio.Future[Call] = self._loop.create_future()
-        self._waiting[key] = turn
-        self._events.put_nowait(Arrive(*key, self.now_s, session))
+        self._waiting[job] = pipeline, turn
+        self._events.put_nowait(Ask(job, pipeline, self.now_s, session))
         try:
             return await turn
         except asyncio.CancelledError:
-            if self._waiting.pop(key, None) is not None:
-                self._events.put_nowait(Leave(*key))
+            if self._waiting.pop(job, None) is not None:
+                self._events.put_nowait(Leave(job))
             elif not turn.cancelled() and turn.exception() is None:  # it came in the very turn that cancelled the wait
                 self.left(turn.result(), Reply("cancelled", end_s=self.now_s))
             raise
@@ -124,9 +124,9 @@ class Gate:
             return
         (self._down.discard if up else self._down.add)(queue)
         self._events.put_nowait(Reach(queue, up))
-        lost = [key for key in self._waiting if not self._may_go[key[0]] - self._down]
-        for key in lost:
-            self._events.put_nowait(Leave(*key))
+        lost = [job for job, (pipeline, _) in self._waiting.items() if not self._may_go[pipeline] - self._down]
+        for job in lost:
+            self._events.put_nowait(Leave(job))
         self._tell(lost, Unreachable())
 
     def _handle(self, events: list[Event]) -> None:
@@ -136,7 +136,7 @@ class Gate:
         for action in actions:
             match action:
                 case Start(call):
-                    turn = self._waiting.pop((call.pipeline, call.job), None)
+                    _, turn = self._waiting.pop(call.job, (0, None))
                     if turn is None or turn.done():  # it has gone in this very turn of the loop
                         self.left(call, Reply("cancelled", end_s=self.now_s))
                     else:
@@ -146,12 +146,12 @@ class Gate:
                 case Record(record):
                     self._on_record(record)
 
-    def _refuse(self, keys: list[tuple[int, int]], error: Exception) -> None:
-        self._tell(keys, error)
-        self._handle([Leave(*key) for key in keys])
+    def _refuse(self, jobs: list[int], error: Exception) -> None:
+        self._tell(jobs, error)
+        self._handle([Leave(job) for job in jobs])
 
-    def _tell(self, keys: list[tuple[int, int]], error: Exception) -> None:
-        for key in keys:
-            turn = self._waiting.pop(key)
+    def _tell(self, jobs: list[int], error: Exception) -> None:
+        for job in jobs:
+            _, turn = self._waiting.pop(job)
             if not turn.done():
                 turn.set_exception(error)

@@ -11,7 +11,7 @@ from core.graphs import graph, node, plan_of, pool_of, queue_of
 
 from harness.core.arrival_processes import Requests
 from harness.core.engine import Engine
-from harness.core.events import Action, Arrive, At, Cancelled, Done, Event, Leave, Reach, Record, Start, Timer
+from harness.core.events import Action, Ask, At, Cancelled, Done, Event, Leave, Reach, Record, Start, Timer
 from harness.core.graph import Pipeline
 from harness.core.offers import MOST_HOMES
 from harness.core.open_engine import GONE, OpenEngine
@@ -70,7 +70,7 @@ def two(placement: str = "least-loaded", slots: int = 1) -> Outside:
 
 def test_requests_keep_the_numbers_that_they_bring_and_the_order_of_these() -> None:
     it = one()
-    assert it.at(1.0, Arrive(WORK, 8, 1.0), Arrive(WORK, 7, 1.0)) == [(7, "a")]
+    assert it.at(1.0, Ask(8, WORK, 1.0), Ask(7, WORK, 1.0)) == [(7, "a")]
     assert it.ended(2.0, 7) == [(8, "a")]
     assert it.ended(3.0, 8) == []
     calls = [r for r in it.records if isinstance(r, CallRecord)]
@@ -83,18 +83,18 @@ def test_requests_keep_the_numbers_that_they_bring_and_the_order_of_these() -> N
 
 def test_a_request_goes_by_the_policies_of_runs() -> None:
     it = one(scheduling="interactive-first")
-    it.at(0.0, Arrive(WORK, 0, 0.0))
-    it.at(1.0, Arrive(WORK, 1, 1.0))
-    it.at(2.0, Arrive(CHAT, 0, 2.0))
-    assert it.ended(3.0, 0) == [(0, "a")]
+    it.at(0.0, Ask(0, WORK, 0.0))
+    it.at(1.0, Ask(1, WORK, 1.0))
+    it.at(2.0, Ask(2, CHAT, 2.0))
+    assert it.ended(3.0, 0) == [(2, "a")]
     assert [r.path for r in it.records if isinstance(r, CallRecord)] == ["batch"]
     assert it.engine.queues() == [(1, 1)]
 
 
 def test_who_leaves_the_queue_is_dropped_and_those_behind_move_up() -> None:
     it = one()
-    it.at(0.0, Arrive(WORK, 0, 0.0), Arrive(WORK, 1, 0.0), Arrive(WORK, 2, 0.0))
-    assert it.at(1.0, Leave(WORK, 1)) == []
+    it.at(0.0, Ask(0, WORK, 0.0), Ask(1, WORK, 0.0), Ask(2, WORK, 0.0))
+    assert it.at(1.0, Leave(1)) == []
     call, job = it.records
     assert isinstance(call, CallRecord) and isinstance(job, JobRecord)
     assert (call.job, call.started_s, call.reply) == (1, None, Reply("cancelled", error=GONE))
@@ -104,17 +104,17 @@ def test_who_leaves_the_queue_is_dropped_and_those_behind_move_up() -> None:
 
 def test_who_leaves_at_the_instant_at_which_a_slot_becomes_free_does_not_get_it() -> None:
     it = one()
-    it.at(0.0, Arrive(WORK, 0, 0.0), Arrive(WORK, 1, 0.0), Arrive(WORK, 2, 0.0))
-    assert it.at(1.0, Leave(WORK, 1), Done(it.calls[0], OK)) == [(2, "a")]
-    assert it.at(1.5, Arrive(WORK, 3, 1.5), Leave(WORK, 3)) == []  # it came and went at once
+    it.at(0.0, Ask(0, WORK, 0.0), Ask(1, WORK, 0.0), Ask(2, WORK, 0.0))
+    assert it.at(1.0, Leave(1), Done(it.calls[0], OK)) == [(2, "a")]
+    assert it.at(1.5, Ask(3, WORK, 1.5), Leave(3)) == []  # it came and went at once
     assert it.engine.queues() == [(1, 0)]
 
 
 def test_leaving_twice_or_after_the_start_changes_nothing() -> None:
     it = one()
-    it.at(0.0, Arrive(WORK, 0, 0.0), Arrive(WORK, 1, 0.0))
-    it.at(1.0, Leave(WORK, 1))
-    assert it.at(2.0, Leave(WORK, 1), Leave(WORK, 0), Leave(CHAT, 5)) == []
+    it.at(0.0, Ask(0, WORK, 0.0), Ask(1, WORK, 0.0))
+    it.at(1.0, Leave(1))
+    assert it.at(2.0, Leave(1), Leave(0), Leave(5)) == []
     assert it.engine.queues() == [(1, 0)]
     assert it.at(3.0, Cancelled(it.calls[0], Reply("cancelled"))) == []
     assert it.engine.queues() == [(0, 0)]
@@ -123,10 +123,10 @@ def test_leaving_twice_or_after_the_start_changes_nothing() -> None:
 
 def test_a_server_that_is_gone_gets_nothing_and_what_waits_goes_to_others() -> None:
     it = two()
-    assert it.at(0.0, Arrive(WORK, 0, 0.0), Arrive(WORK, 1, 0.0), Arrive(WORK, 2, 0.0)) == [(0, "a"), (1, "b")]
+    assert it.at(0.0, Ask(0, WORK, 0.0), Ask(1, WORK, 0.0), Ask(2, WORK, 0.0)) == [(0, "a"), (1, "b")]
     assert it.at(1.0, Reach(0, up=False), Done(it.calls[0], Reply("error"))) == []
     assert it.ended(2.0, 1) == [(2, "b")]
-    assert it.at(3.0, Arrive(WORK, 3, 3.0)) == []
+    assert it.at(3.0, Ask(3, WORK, 3.0)) == []
     assert it.at(4.0, Reach(0, up=True)) == [(3, "a")]
     assert it.engine.queues() == [(1, 0), (1, 0)]
 
@@ -134,7 +134,7 @@ def test_a_server_that_is_gone_gets_nothing_and_what_waits_goes_to_others() -> N
 def test_with_no_server_left_calls_wait_until_the_first_is_back() -> None:
     it = two()
     it.at(0.0, Reach(0, up=False), Reach(1, up=False))
-    assert it.at(1.0, Arrive(WORK, 0, 1.0), Arrive(WORK, 1, 1.0)) == []
+    assert it.at(1.0, Ask(0, WORK, 1.0), Ask(1, WORK, 1.0)) == []
     assert it.at(2.0, Reach(1, up=True)) == [(0, "b")]
     assert it.ended(3.0, 0) == [(1, "b")]
 
@@ -142,16 +142,16 @@ def test_with_no_server_left_calls_wait_until_the_first_is_back() -> None:
 def test_a_single_server_that_is_gone_holds_its_queue() -> None:
     it = one(slots=2)
     it.at(0.0, Reach(0, up=False))
-    assert it.at(1.0, Arrive(WORK, 0, 1.0), Arrive(WORK, 1, 1.0)) == []
+    assert it.at(1.0, Ask(0, WORK, 1.0), Ask(1, WORK, 1.0)) == []
     assert it.at(2.0, Reach(0, up=True)) == [(0, "a"), (1, "a")]
 
 
 def test_a_wave_that_is_overdue_on_a_server_that_is_gone_sets_no_alarm() -> None:
     it = one(slots=2, concurrency="waves", max_wait_s=0.5)
-    it.at(0.0, Arrive(WORK, 0, 0.0))
+    it.at(0.0, Ask(0, WORK, 0.0))
     it.at(0.1, Reach(0, up=False))
     it.timers.clear()
-    it.at(2.0, Arrive(WORK, 1, 2.0), Timer(99))
+    it.at(2.0, Ask(1, WORK, 2.0), Timer(99))
     assert it.timers == []
     it.ended(3.0, 0)
     assert it.at(4.0, Reach(0, up=True)) == [(1, "a")]
@@ -159,19 +159,19 @@ def test_a_wave_that_is_overdue_on_a_server_that_is_gone_sets_no_alarm() -> None
 
 def test_a_conversation_stays_where_it_settled_until_that_server_is_gone() -> None:
     it = two("affinity", slots=2)
-    assert it.at(0.0, Arrive(CHAT, 0, 0.0, 77)) == [(0, "a")]
-    assert it.at(1.0, Arrive(CHAT, 1, 1.0, 77), Arrive(CHAT, 2, 1.0, 88)) == [(2, "b"), (1, "a")]
-    assert it.at(2.0, Arrive(CHAT, 3, 2.0, 77)) == []  # its server is full, and the other has a slot
+    assert it.at(0.0, Ask(0, CHAT, 0.0, 77)) == [(0, "a")]
+    assert it.at(1.0, Ask(1, CHAT, 1.0, 77), Ask(2, CHAT, 1.0, 88)) == [(2, "b"), (1, "a")]
+    assert it.at(2.0, Ask(3, CHAT, 2.0, 77)) == []  # its server is full, and the other has a slot
     assert it.at(3.0, Reach(0, up=False)) == [(3, "b")]
     it.ended(4.0, 3)
     it.at(5.0, Reach(0, up=True))
-    assert it.at(6.0, Arrive(CHAT, 4, 6.0, 77)) == [(4, "b")]
+    assert it.at(6.0, Ask(4, CHAT, 6.0, 77)) == [(4, "b")]
 
 
 def test_only_an_open_engine_hears_of_what_happens_outside() -> None:
     engine = Engine(PIPELINES, plan_of("x", (queue_of("a", 1),), PIPELINES), origin="predicted")
     with pytest.raises(ValueError, match="only an open engine"):
-        engine.handle([Leave(0, 0)], 0.0)
+        engine.handle([Leave(0)], 0.0)
 
 
 def held(engine: OpenEngine) -> int:
@@ -198,9 +198,9 @@ def test_nothing_is_kept_of_requests_that_have_ended(placement: str, concurrency
         for job in range(first, last):
             now_s = float(job)
             pipeline = job % 2
-            it.at(now_s, Arrive(pipeline, job, now_s, job if job % 3 else -1))
+            it.at(now_s, Ask(job, pipeline, now_s, job if job % 3 else -1))
             if job % 5 == 0:
-                it.at(now_s, Leave(pipeline, job))
+                it.at(now_s, Leave(job))
             if job % 100 == 0:
                 it.at(now_s, Reach(0, up=job % 200 == 0))
             if job % 4 == 3:
@@ -227,9 +227,9 @@ def test_nothing_is_kept_of_requests_that_have_ended(placement: str, concurrency
 def test_what_a_full_server_cannot_take_is_not_kept_there() -> None:
     """All that another one has taken is cleared away, although nothing moves here."""
     it = two()
-    it.at(0.0, Arrive(WORK, 0, 0.0), Arrive(WORK, 1, 0.0))
+    it.at(0.0, Ask(0, WORK, 0.0), Ask(1, WORK, 0.0))
     for job in range(2, 10_000):  # one is always waiting, for both
-        it.at(float(job), Arrive(WORK, job, float(job)))
+        it.at(float(job), Ask(job, WORK, float(job)))
         it.ended(float(job), job - 1)
     assert max(len(queue.heap) for queue in it.engine._queues) < 3000
 
@@ -240,7 +240,7 @@ def test_the_last_conversations_are_known(monkeypatch: pytest.MonkeyPatch) -> No
     it = two("affinity", slots=9)
 
     def to(job: int, session: int) -> str:
-        ((_, server),) = it.at(float(job), Arrive(CHAT, job, float(job), session))
+        ((_, server),) = it.at(float(job), Ask(job, CHAT, float(job), session))
         return server
 
     assert [to(job, job) for job in range(4)] == ["a", "b", "a", "b"]
