@@ -26,7 +26,10 @@ def serve(
     slots: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, max=64, help="Calls that it serves at the same time; default: 1. Gateway: of each upstream."
+            min=1,
+            max=64,
+            metavar="N",
+            help="Calls that it serves at the same time; default: 1. Gateway: of each upstream.",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: open to other machines.")] = "127.0.0.1",

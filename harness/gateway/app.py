@@ -19,7 +19,7 @@ from harness.gateway.classes import CLASSES, CallClass, Classes, UnknownClass
 from harness.gateway.health import Health
 from harness.gateway.metrics import CONTENT_TYPE, Metrics
 from harness.gateway.reading import HELD, Asked, Tail, read_request, session_of
-from harness.gateway.upstream import Answer, Headers, Upstream, UpstreamError, without
+from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
 from harness.units import safe_text
 
 __all__ = ["VIA_HEADER", "GatewayApp"]
@@ -196,7 +196,7 @@ class GatewayApp:
                 self._gate.left(call, reply._replace(sent_s=sent_s, end_s=self._gate.now_s))
 
     async def _relay(
-        self, answer: Answer, request: _Asked, send: Send, tail: Tail, client: _Client | None = None
+        self, answer: UpstreamAnswer, request: _Asked, send: Send, tail: Tail, client: _Client | None = None
     ) -> Reply:
         """Send an answer on as it comes; UpstreamError where it breaks off, when the client has been told."""
         headers = [*without(answer.headers, [b"access-control-allow-origin"]), *_shared(request)]
@@ -234,7 +234,7 @@ class GatewayApp:
                 data = json.dumps({**asked.body, key: self._classes.model_of(asked.body[key])}).encode()  # type: ignore[union-attr]  # likewise
         return data, request._replace(onward=without(request.onward, [b"content-length"]))
 
-    async def _listed(self, answer: Answer, request: _Asked, send: Send) -> None:
+    async def _listed(self, answer: UpstreamAnswer, request: _Asked, send: Send) -> None:
         """Send the list of models on, with those that are offered as interactive too."""
         data = b"".join([chunk async for chunk in answer.chunks])
         try:

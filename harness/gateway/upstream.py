@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-__all__ = ["Answer", "Headers", "HttpUpstream", "Upstream", "UpstreamError", "without"]
+__all__ = ["Headers", "HttpUpstream", "Upstream", "UpstreamAnswer", "UpstreamError", "without"]
 
 CONNECT_S = 5.0
 READ_BYTES = 65536
@@ -31,7 +31,7 @@ class UpstreamError(Exception):
         self.refused = refused
 
 
-class Answer(NamedTuple):
+class UpstreamAnswer(NamedTuple):
     """The head of a response, and its body as it comes; `close` gives up what has not come."""
 
     status: int
@@ -49,7 +49,7 @@ class Upstream(Protocol):
 
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] = b""
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         """Send a request and wait for the head of its response.
 
         Raises:
@@ -85,7 +85,7 @@ class HttpUpstream:
 
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] = b""
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         """Send a request; see `Upstream`."""
         if self._key:
             headers = [each for each in headers if each[0] != b"authorization"]
@@ -126,7 +126,7 @@ class HttpUpstream:
 
     async def _exchange(
         self, connection: _Connection, request: h11.Request, body: bytes | AsyncIterator[bytes]
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         writer, machine = connection.writer, connection.h11
         try:
             data = machine.send(request) or b""
@@ -153,7 +153,9 @@ class HttpUpstream:
         except BaseException:
             writer.close()
             raise
-        return Answer(event.status_code, list(event.headers), self._chunks(connection), lambda: self._give_up(writer))
+        return UpstreamAnswer(
+            event.status_code, list(event.headers), self._chunks(connection), lambda: self._give_up(writer)
+        )
 
     async def _chunks(self, connection: _Connection) -> AsyncIterator[bytes]:
         try:

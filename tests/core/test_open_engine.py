@@ -20,7 +20,7 @@ from harness.core.records import CallRecord, JobRecord, Reply
 
 OK = Reply("ok")
 CALL = graph(node("call"))
-PIPELINES = tuple(Pipeline(path, path, CALL, Requests(), None) for path in ("interactive", "batch"))  # type: ignore[arg-type]  # a Path
+PIPELINES = tuple(Pipeline(path, path, CALL, Requests(), None) for path in ("interactive", "batch"))
 CHAT, WORK = 0, 1
 
 
@@ -184,7 +184,7 @@ def held(engine: OpenEngine) -> int:
                 seen.add(id(held))
                 if isinstance(held, dict | list | set | tuple) or type(held).__module__.startswith("harness.core"):
                     entries += len(held) if isinstance(held, dict | list | set) else 0
-                    todo.append(held)  # type: ignore[arg-type]  # anything
+                    todo.append(held)
     return entries
 
 
