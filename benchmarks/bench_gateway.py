@@ -85,9 +85,9 @@ async def main() -> None:
         "from harness.app.gateway import gateway\nfrom harness.app.options import GatewayOptions\n"
         f"gateway(GatewayOptions(upstreams=({direct!r},), slots=(8,), port={ports[1]}))"
     )
-    server = subprocess.Popen([sys.executable, "-c", code])
+    server = subprocess.Popen([sys.executable, "-c", code])  # noqa: ASYNC220 - at once
     await up(direct)
-    before = subprocess.Popen([sys.executable, "-c", gateway])
+    before = subprocess.Popen([sys.executable, "-c", gateway])  # noqa: ASYNC220 - likewise
     try:
         await up(through)
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:

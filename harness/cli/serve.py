@@ -29,7 +29,7 @@ def serve(
             min=1,
             max=64,
             metavar="N",
-            help="Calls that it serves at the same time; default: 1. Gateway: of each upstream.",
+            help="Calls served at the same time; default: 1. Gateway: of each upstream.",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: open to other machines.")] = "127.0.0.1",

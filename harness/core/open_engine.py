@@ -13,7 +13,7 @@ from harness.core.walk import Shape
 
 __all__ = ["GONE", "OpenEngine"]
 
-GONE = "whoever asked has gone"  # the error of a call that was dropped for that
+GONE = "the client has gone"  # the error of a call that was dropped for that
 
 
 class OpenEngine(Engine):

@@ -18,7 +18,7 @@ from harness.gateway.access import Access
 from harness.gateway.classes import CLASSES, CallClass, Classes, UnknownClass
 from harness.gateway.health import Health
 from harness.gateway.metrics import CONTENT_TYPE, Metrics
-from harness.gateway.reading import HELD, Asked, Tail, read_request, session_of
+from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_of
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
 from harness.units import safe_text
 
@@ -161,7 +161,7 @@ class GatewayApp:
         finally:
             client.leave()
 
-    async def _in_turn(self, request: _Asked, asked: Asked, data: bytes, send: Send, client: _Client) -> None:
+    async def _in_turn(self, request: _Asked, asked: AskedFor, data: bytes, send: Send, client: _Client) -> None:
         """Wait for the turn of a call, send it, and hold its slot until its server is done with it."""
         try:
             pipeline = CLASSES.index(self._classes.of(request.headers, request.by_path, asked.model))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-__all__ = ["HELD", "Asked", "Tail", "read_request", "session_of"]
+__all__ = ["HELD", "AskedFor", "Tail", "read_request", "session_of"]
 
 SESSION_HEADER = b"x-slotwise-session"
 # What holds a slot of a server while it is answered; everything else passes.
@@ -24,7 +24,7 @@ _OUT = re.compile(rb'"(?:eval_count|completion_tokens|output_tokens)"\s*:\s*(\d{
 _ERROR = re.compile(rb'(?:^|\n)(?:data: )?\{"error"')
 
 
-class Asked(NamedTuple):
+class AskedFor(NamedTuple):
     """A request that may hold a slot."""
 
     body: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     holds: bool  # False: it only loads or unloads a model
 
 
-def read_request(path: str, data: bytes) -> Asked | None:
+def read_request(path: str, data: bytes) -> AskedFor | None:
     """Read the body of a request; None where it is no JSON object, which the server refuses in its own words."""
     try:
         body = json.loads(data)
@@ -42,10 +42,10 @@ def read_request(path: str, data: bytes) -> Asked | None:
         return None
     needed = {"/api/chat": "messages", "/api/generate": "prompt"}.get(path)
     model = body.get("model")
-    return Asked(body, model if isinstance(model, str) else "", needed is None or bool(body.get(needed)))
+    return AskedFor(body, model if isinstance(model, str) else "", needed is None or bool(body.get(needed)))
 
 
-def session_of(headers: Mapping[bytes, bytes], asked: Asked) -> int:
+def session_of(headers: Mapping[bytes, bytes], asked: AskedFor) -> int:
     """Return the number of the conversation that a request goes on with; -1 where it is none.
 
     By the header `X-Slotwise-Session`; else by how it began: all messages up to the first of the user. It is a hash of
