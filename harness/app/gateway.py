@@ -15,6 +15,7 @@ from uuid import uuid4
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from harness.app.gateway_from import plan_from
 from harness.app.options import GatewayOptions
 from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
@@ -74,11 +75,18 @@ def gateway(
     if len(options.slots) not in (0, 1, len(urls)):
         expected = f"one --slots for all or one for each of {count(len(urls), 'upstream')}"
         raise UserError(f"expected {expected}, found {len(options.slots)}")
-    plan_of_gateway(options, [safe_url(url) for url in urls], [64] * len(urls))  # mistakes first, before anything runs
+    _plan(options, [safe_url(url) for url in urls], [64] * len(urls))  # mistakes first, before anything runs
     try:
         return asyncio.run(_until_told(options, urls, up, progress))
     except asyncio.CancelledError:
         return False
+
+
+def _plan(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
+    """Return the plan of the run that is named, or of the policies; without slots a run's own are taken."""
+    if options.run is not None:
+        return plan_from(options.run, servers, slots)
+    return plan_of_gateway(options, servers, slots)
 
 
 def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
@@ -149,13 +157,13 @@ async def _until_told(
         check.should_exit = True
         await serving
     slots = options.slots * len(urls) if len(options.slots) == 1 else options.slots
-    if not slots:
+    if not slots and options.run is None:
         slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
-    plan = plan_of_gateway(options, shown, slots)
+    plan = _plan(options, shown, slots)
     engine, metrics = OpenEngine(PIPELINES, plan, origin="measured"), Metrics()
     gate = Gate(engine, metrics.record, start_s=loop.time(), most_waiting=options.queue)
     health = Health(gate, upstreams, via, progress.say)
-    settles = len(urls) > 1 and STANDARD.placement[options.placement].settles
+    settles = any(isinstance(site[0], Pool) and site[0].policy.settles for site in plan.placement)
     app = GatewayApp(gate, upstreams, health, classes, access, metrics, own_id, settles=settles)
     server = uvicorn.Server(_settings(app))
     running = asyncio.create_task(gate.run())

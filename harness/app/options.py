@@ -232,6 +232,7 @@ class GatewayOptions:
     limit: int | None = None  # the most calls in flight on a server; left out: as many as slots
     reserve: int | None = None  # of `reserve`: slots that batch calls leave
     ageing_s: float | None = None  # how much longer a batch call has waited that goes first
+    run: str | None = None  # a run's folder, or its name: policies and slots as its report recommends them
     queue: int = 512  # the most calls that wait
     default_class: Literal["interactive", "batch"] = "batch"
     interactive_models: tuple[str, ...] = ()  # offered as interactive/NAME too

@@ -63,7 +63,18 @@ _RUN = {
     "Output": _OUTPUT,
 }
 _GATEWAY = (
-    *("upstream", "concurrency", "limit", "reserve", "scheduling", "ageing_s", "placement", "queue", "default_class"),
+    *(
+        "upstream",
+        "run",
+        "concurrency",
+        "limit",
+        "reserve",
+        "scheduling",
+        "ageing_s",
+        "placement",
+        "queue",
+        "default_class",
+    ),
     *("interactive_model", "interactive_key", "interactive_user_agent", "allow_host", "allow_origin"),
     "upstream_key_env",
 )

@@ -61,6 +61,9 @@ def serve(
     upstream: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Gateway: stand before this running server (repeatable).")
     ] = None,
+    run: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="Gateway: the policy that this run recommends.")
+    ] = None,
     concurrency: Annotated[
         str | None, typer.Option(metavar="POLICY", help="Gateway: how many calls at once; default: window.")
     ] = None,
@@ -111,6 +114,11 @@ def serve(
         "allow_origins": None if allow_origin is None else tuple(allow_origin),
         "upstream_key_env": upstream_key_env,
     }
+    if run is not None:
+        for name in ("concurrency", "limit", "reserve", "scheduling", "ageing_s", "placement"):
+            if gateway_only[name] is not None:
+                raise UserError(f"--{name.replace('_', '-')} goes without --from, which takes the policy of a run")
+        gateway_only["run"] = run
     given = {name: value for name, value in gateway_only.items() if value is not None}
     if upstream:
         served = {
@@ -134,7 +142,9 @@ def serve(
         _gateway(GatewayOptions(upstreams=tuple(upstream), host=host, port=port, slots=tuple(slots or ()), **given))  # type: ignore[arg-type]  # of several types
         return
     if given:
-        flag = "--" + next(iter(given)).replace("_", "-").removesuffix("s" if "agents" in next(iter(given)) else "")
+        name = {"run": "from", "ageing_s": "ageing-s"}.get(first := next(iter(given)), first)
+        many = ("interactive_models", "interactive_user_agents", "allow_hosts", "allow_origins")
+        flag = f"--{(name[:-1] if name in many else name).replace('_', '-')}"
         raise UserError(f"{flag} goes with a gateway; name its servers with --upstream URL, or leave it out")
     if len(slots or ()) > 1:
         raise UserError("--slots: one number, where a model is served")
