@@ -41,7 +41,7 @@ def test_a_gateway_takes_policies_limits_and_slots_of_a_run(tmp_path: Path) -> N
     assert (queue.concurrency.name, queue.scheduling.name) == ("window", "interactive-first")
     assert plan.placement == ((0,),) * len(PIPELINES)
     assert plan_from(run, ["u"], [2]).queues[0].slots == 2
-    with pytest.raises(UserError, match="has 1 server .one.; give each an --upstream"):
+    with pytest.raises(UserError, match=r"has 1 server \(one\); name each with --upstream"):
         gateway(GatewayOptions(upstreams=("http://127.0.0.1:1", "http://127.0.0.1:2"), run=run))
 
 
