@@ -1,6 +1,6 @@
 """The way to a server: an HTTP/1.1 client that hands over each piece as it comes.
 
-httpx costs more for a piece that comes alone than the whole gateway may (benchmarks/bench_gateway.py). Connections are
+What it costs with all the rest: benchmarks/bench_gateway.py. Connections are
 used again; one that the server closed meanwhile is replaced without a word.
 """
 
