@@ -20,6 +20,7 @@ __all__ = [
     "CalibrateOptions",
     "Changes",
     "ExportOptions",
+    "GatewayOptions",
     "ImportOptions",
     "ProbeOptions",
     "RecommendOptions",
@@ -230,3 +231,28 @@ class ServeOptions:
     faults: Mapping[str, float] | None = None  # by kind, such as "cut": the share of calls that meet it
     fault_seed: int | None = None
     fault_delay_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayOptions:
+    """Of `harness.app.gateway.gateway`."""
+
+    upstreams: tuple[str, ...]  # URLs of servers that run already
+    host: str = "127.0.0.1"
+    port: int = 11435  # 0 takes a free one
+    slots: tuple[int, ...] = ()  # one for all, or one for each; none: they are counted
+    concurrency: str = "window"  # policies, by name
+    scheduling: str = "interactive-first"
+    placement: str = "least-loaded"
+    limit: int | None = None  # the most calls in flight on a server; left out: as many as slots
+    reserve: int | None = None  # of `reserve`: slots that batch calls leave
+    ageing_s: float | None = None  # how much longer a batch call has waited that goes first
+    run: str | None = None  # a run's folder, or its name: policies and slots as its report recommends them
+    queue: int = 512  # the most calls that wait
+    default_class: Literal["interactive", "batch"] = "batch"
+    interactive_models: tuple[str, ...] = ()  # offered as interactive/NAME too
+    interactive_key: str | None = None  # an environment variable or a file that has the key
+    interactive_user_agents: tuple[str, ...] = ()  # patterns
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    upstream_key_env: str | None = None  # an environment variable that has the servers' key

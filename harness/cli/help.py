@@ -63,6 +63,22 @@ _RUN = {
     "The search": _SEARCH,
     "Output": _OUTPUT,
 }
+_GATEWAY = (
+    *(
+        "upstream",
+        "run",
+        "concurrency",
+        "limit",
+        "reserve",
+        "scheduling",
+        "ageing_s",
+        "placement",
+        "queue",
+        "default_class",
+    ),
+    *("interactive_model", "interactive_key", "interactive_user_agent", "allow_host", "allow_origin"),
+    "upstream_key_env",
+)
 _SIMULATED = ("profile", "speed_up", "assume", "extrapolate", "fault", "fault_seed", "fault_delay_s")
 
 # By command: sections of its options, by their parameters. What none names stands under "Options".
@@ -72,7 +88,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "simulate": _RUN,
     "score": _RUN,
     "calibrate": {"How long": ("quick", "thorough"), "The profile": ("name", "out", "machine", "force", "as_json")},
-    "serve": {"A simulation instead": _SIMULATED},
+    "serve": {"A simulation instead": _SIMULATED, "A gateway before running servers instead": _GATEWAY},
 }
 
 EXAMPLES = {
@@ -111,6 +127,7 @@ EXAMPLES = {
     "serve": (
         "slotwise serve --slots 4",
         "slotwise serve --profile epyc-2core --slots 4 --port 11436",
+        "slotwise serve --upstream http://127.0.0.1:11434 --slots 4 --limit 4",
     ),
     "check": ("slotwise check FILE", "slotwise check FILE --mermaid", "slotwise check --schema > schema.json"),
     "migrate": ("slotwise migrate workloads", "slotwise migrate FILE --check               # changes nothing"),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.app.options import ServeOptions
+from harness.app.options import GatewayOptions, ServeOptions
 from harness.cli.conclude import INTERRUPTED
 from harness.cli.options import assume_option, extrapolate_option, model_option, numbers, profile_option
+from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from harness.app.gateway import RunningGateway
     from harness.app.serve import RunningServer
 
 __all__ = ["serve"]
@@ -21,10 +23,20 @@ def serve(
     model: Annotated[
         str | None, model_option("A built-in model's name, or the path of a GGUF file; default: smollm2-135m.")
     ] = None,
-    slots: Annotated[int, typer.Option(min=1, max=64, help="Calls that it serves at the same time.")] = 1,
+    slots: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Calls served at the same time; default: 1. Gateway: of each upstream.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: open to other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 11435,
-    context_tokens: Annotated[int, typer.Option(min=256, help="Context of one slot, in tokens.")] = 2048,
+    context_tokens: Annotated[
+        int | None, typer.Option(min=256, help="Context of one slot, in tokens; default: 2048.")
+    ] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Most prompt tokens in one engine step; default: 512.")
     ] = None,
@@ -46,11 +58,99 @@ def serve(
     ] = None,
     fault_seed: Annotated[int | None, typer.Option(help="Simulated: seed of the faults.")] = None,
     fault_delay_s: Annotated[float | None, typer.Option(help="Simulated: how long `delay` delays a call.")] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Gateway: stand before this running server (repeatable).")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="Gateway: the policy that this run recommends.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="POLICY", help="Gateway: how many calls at once; default: window.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Gateway: most calls at once on each upstream.")] = None,
+    reserve: Annotated[int | None, typer.Option(min=1, help="Gateway: slots that batch calls leave free.")] = None,
+    scheduling: Annotated[
+        str | None, typer.Option(metavar="POLICY", help="Gateway: who goes first; default: interactive-first.")
+    ] = None,
+    ageing_s: Annotated[float | None, typer.Option(min=0, help="Gateway: head start of interactive calls.")] = None,
+    placement: Annotated[
+        str | None, typer.Option(metavar="POLICY", help="Gateway: which upstream; default: least-loaded.")
+    ] = None,
+    queue: Annotated[int | None, typer.Option(min=0, help="Gateway: most calls that wait; default: 512.")] = None,
+    default_class: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Gateway: interactive or batch (default), if nothing says it.")
+    ] = None,
+    interactive_model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Gateway: offer it as interactive/NAME too.")
+    ] = None,
+    interactive_key: Annotated[
+        str | None, typer.Option(metavar="ENV|FILE", help="Gateway: has the key of interactive programs.")
+    ] = None,
+    interactive_user_agent: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Gateway: programs that are interactive; `*` is anything.")
+    ] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Gateway: name it is called by.")] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Gateway: web page that may call it.")
+    ] = None,
+    upstream_key_env: Annotated[
+        str | None, typer.Option(metavar="ENV", help="Gateway: variable with the upstreams' key.")
+    ] = None,
 ) -> None:
-    """Serve a model with N slots to any Ollama client, until Ctrl-C: the embedded engine, or a simulation."""
+    """Serve a model with N slots to any Ollama client, until Ctrl-C; or stand before servers that run already."""
+    gateway_only = {
+        "concurrency": concurrency,
+        "limit": limit,
+        "reserve": reserve,
+        "scheduling": scheduling,
+        "ageing_s": ageing_s,
+        "placement": placement,
+        "queue": queue,
+        "default_class": default_class,
+        "interactive_models": None if interactive_model is None else tuple(interactive_model),
+        "interactive_key": interactive_key,
+        "interactive_user_agents": None if interactive_user_agent is None else tuple(interactive_user_agent),
+        "allow_hosts": None if allow_host is None else tuple(allow_host),
+        "allow_origins": None if allow_origin is None else tuple(allow_origin),
+        "upstream_key_env": upstream_key_env,
+    }
+    if run is not None:
+        for name in ("concurrency", "limit", "reserve", "scheduling", "ageing_s", "placement"):
+            if gateway_only[name] is not None:
+                raise UserError(f"--{name.replace('_', '-')} goes without --from, which takes the policy of a run")
+        gateway_only["run"] = run
+    given = {name: value for name, value in gateway_only.items() if value is not None}
+    if upstream:
+        served = {
+            "--model": model,
+            "--context-tokens": context_tokens,
+            "--batch-tokens": batch_tokens,
+            "--threads": threads,
+            "--profile": profile,
+            "--speed-up": speed_up,
+            "--assume": assume,
+            "--extrapolate": extrapolate or None,
+            "--fault": fault,
+            "--fault-seed": fault_seed,
+            "--fault-delay-s": fault_delay_s,
+        }
+        for flag, value in served.items():
+            if value is not None:
+                raise UserError(f"{flag} goes with a server that is started here, not with --upstream; leave it out")
+        if default_class not in (None, "interactive", "batch"):
+            raise UserError(f'--default-class: expected interactive or batch, found "{default_class}"')
+        _gateway(GatewayOptions(upstreams=tuple(upstream), host=host, port=port, slots=tuple(slots or ()), **given))  # type: ignore[arg-type]  # of several types
+        return
+    if given:
+        name = {"run": "from", "ageing_s": "ageing-s"}.get(first := next(iter(given)), first)
+        many = ("interactive_models", "interactive_user_agents", "allow_hosts", "allow_origins")
+        flag = f"--{(name[:-1] if name in many else name).replace('_', '-')}"
+        raise UserError(f"{flag} goes with a gateway; name its servers with --upstream URL, or leave it out")
+    if len(slots or ()) > 1:
+        raise UserError("--slots: one number, where a model is served")
     options = ServeOptions(
-        slots=slots,
-        context_tokens=context_tokens,
+        slots=slots[0] if slots else 1,
+        context_tokens=context_tokens or 2048,
         host=host,
         port=port,
         model=model,
@@ -72,6 +172,33 @@ def serve(
     if not was_up:
         raise typer.Exit(INTERRUPTED)
     typer.echo("ended")
+
+
+def _gateway(options: GatewayOptions) -> None:
+    from harness.app.gateway import gateway
+    from harness.report.progress import progress_for
+
+    with progress_for(sys.stderr) as progress:
+        was_up = gateway(options, lambda running: _say_gateway(running, options), progress)
+    if not was_up:
+        raise typer.Exit(INTERRUPTED)
+    typer.echo("ended")
+
+
+def _say_gateway(running: RunningGateway, options: GatewayOptions) -> None:
+    """Tell where the gateway is, what it stands before, and by which rules calls go."""
+    from harness.units import count
+
+    for queue in running.plan.queues:
+        most = "any number of calls" if queue.most is None else f"at most {count(queue.most, 'call')}"
+        batch = "" if queue.most_batch is None else f", {queue.most_batch} of them batch"
+        typer.echo(f"{queue.server}: {count(queue.slots, 'slot')}, {most} at once{batch} ({queue.concurrency.name})")
+    typer.echo(f"{running.plan.queues[0].scheduling.says}; at most {options.queue} wait".capitalize())
+    typer.echo(f"Calls that say nothing of their class are {options.default_class}.")
+    typer.echo(f"Point clients at it:  {running.url}   figures: {running.url}/metrics")
+    if options.host not in ("127.0.0.1", "::1", "localhost"):
+        typer.echo("Anyone who can reach this machine can use it: there is no password.")
+    typer.echo("Ctrl-C ends it.")
 
 
 def _say(server: RunningServer, options: ServeOptions) -> None:

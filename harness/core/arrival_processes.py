@@ -17,7 +17,7 @@ from harness.core.gamma import gamma_quantile
 from harness.core.sizes import Distribution, fixed
 from harness.units import count
 
-__all__ = ["ArrivalProcess", "Bursts", "Closed", "Every", "GammaGaps", "Listed", "Opens", "Poisson", "Ramp"]
+__all__ = ["ArrivalProcess", "Bursts", "Closed", "Every", "GammaGaps", "Listed", "Opens", "Poisson", "Ramp", "Requests"]
 
 Opens = Literal["job", "conversation"]  # what an arrival opens
 
@@ -364,3 +364,26 @@ def _exponential(u: float) -> float:
 
 def _at_once(number: int, what: Opens) -> str:
     return count(number, what) if number == 1 else f"{count(number, what)} at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Whenever somebody outside asks (`harness.core.open_engine`): nothing is known of it before."""
+
+    users: ClassVar[int] = 0
+    think: ClassVar[Distribution] = _NOBODY_THINKS
+    starts: ClassVar[int | None] = None
+    changes: ClassVar[bool] = False
+    endless: ClassVar[bool] = True
+    mean_per_s: ClassVar[float | None] = None
+
+    def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
+        return iter(())
+
+    def scaled(self, rate: float) -> Requests:
+        return self
+
+    multiplied = with_users = scaled
+
+    def words(self, what: Opens, number: int | None) -> str:
+        return f"{count(2, what).split()[1]} start when they are asked for"

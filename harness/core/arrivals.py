@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.core.events import Arrive
+from harness.core.events import Arrive, Ask
 from harness.core.graph import Pipeline
 
 __all__ = ["Admitted", "Arrivals", "turns_of"]
@@ -145,6 +145,13 @@ class Arrivals:
         if state.given >= state.jobs:
             return admitted, None
         return admitted, tuple.__new__(Arrive, (pipeline, user, following_s))
+
+    def came(self, event: Ask) -> Admitted:
+        """Return the job of a request from outside: it brings its number and conversation; nothing is kept."""
+        state = self._states[event.pipeline]
+        state.started += 1
+        state.running += 1
+        return Admitted(event.job, event.due_s, 0, event.session)
 
     def ended(self, pipeline: int, user: int, now_s: float, *, replied: bool = False) -> list[Arrive]:
         """Note that a job of `pipeline` ended; return the arrivals that follow from it.

@@ -23,8 +23,10 @@ from harness.core.events import (
     BranchDecision,
     Call,
     Cancel,
+    Cancelled,
     Done,
     Event,
+    Outside,
     Record,
     Start,
     Timer,
@@ -35,7 +37,7 @@ from harness.core.graph import Pipeline
 from harness.core.jobs import CallSite, FlowJob, Job, has_pools, queue_states, sites_of
 from harness.core.offers import Offers
 from harness.core.plan import Plan
-from harness.core.records import NOT_NEEDED, CallRecord, Origin, Outcome, Reply
+from harness.core.records import NOT_NEEDED, Origin, Outcome, Reply
 from harness.core.routing import SelectiveQueue
 from harness.core.walk import Shape
 
@@ -74,12 +76,10 @@ class Engine:
         self._shared = has_pools(plan)
         self._offers = Offers()
         self._drawn_by = tuple(pipeline.drawn_by for pipeline in pipelines)
-        # What all records of a pipeline have in common.
         self._prefixes = tuple((plan.name, repeat, origin, pipeline.name, pipeline.path) for pipeline in pipelines)
         self._shapes = tuple(shape_of(pipeline, seed, repeat) for pipeline in pipelines)
         self._sites = sites_of(pipelines, plan, self._queues, self._prefixes, timeout_s)
-        # Calls on a server, by id; when they were let go.
-        self._flights: dict[int, tuple[Call, Job, CallSite, float]] = {}
+        self._flights: dict[int, tuple[Call, Job, CallSite, float]] = {}  # on a server, by id; when they were let go
         self._expired: set[int] = set()  # those cancelled because their time was up
         self._lost: dict[int, bool] = {}  # those that nobody needs any more: whether they are let run
         self._cancels: list[int] = []  # of these, those to be cancelled unless they end at this very instant
@@ -132,8 +132,10 @@ class Engine:
                 self._arrive(event)
             elif isinstance(event, Timer):
                 self._timer(event.id)
-            else:
+            elif isinstance(event, Cancelled):
                 self._call_ended(event.call, event.reply._replace(outcome="cancelled"), None)
+            else:
+                self._outside(event)
         if self._cancels:
             self._actions += [Cancel(call_id) for call_id in sorted(self._cancels) if call_id in self._flights]
             self._cancels.clear()
@@ -151,6 +153,9 @@ class Engine:
             self._arm(deadlines[0][0])
         actions, self._actions = self._actions, []
         return actions
+
+    def _outside(self, event: Outside) -> None:
+        raise ValueError(f"only an open engine knows what happens outside: {event!r}")
 
     def _dispatch(self, now_s: float) -> None:
         """Start what may start, each time on the server with most free slots: one call, or a wave at once."""
@@ -255,7 +260,7 @@ class Engine:
         """Take calls of a job out of the queues (None: all of them)."""
         states = dict.fromkeys(state for site in job.sites for state in site.states)
         for call in sorted({call for state in states for call in state.drop(job, calls)}):
-            self._offers.dropped(call)
+            self._offers.dropped(call, job.sites[call.node])
             self._record_call(job, job.sites[call.node], call, None, Reply("cancelled", error=reason))
 
     def _fail(self, job: Job, outcome: Outcome) -> None:
@@ -353,12 +358,7 @@ class Engine:
 
     def _record_call(self, job: Job, site: CallSite, call: Call, started_s: float | None, reply: Reply) -> None:
         job.calls += 1
-        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _, _ = call
-        prefix, node, labels = site.names
-        if site.pool is not None:  # one that was never sent keeps the first server that it could have gone to
-            labels = (labels[0], labels[1], self.plan.queues[queue].server)
-        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
-        self._actions.append(_new(Record, (_new(CallRecord, fields),)))
+        self._actions.append(_new(Record, (site.call_record(call, started_s, reply, self.plan),)))
 
     # --- timers ---
 

@@ -9,6 +9,7 @@ from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 __all__ = [
     "Action",
     "Arrive",
+    "Ask",
     "At",
     "BranchDecision",
     "Call",
@@ -16,6 +17,9 @@ __all__ = [
     "Cancelled",
     "Done",
     "Event",
+    "Leave",
+    "Outside",
+    "Reach",
     "Record",
     "Start",
     "Timer",
@@ -83,13 +87,36 @@ class Arrive(NamedTuple):
     due_s: float
 
 
-Event = Done | Cancelled | Timer | Arrive
+class Ask(NamedTuple):
+    """A request from outside: a job is to start, with a number that is higher than that of every one before."""
 
-_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3}
+    job: int
+    pipeline: int
+    due_s: float
+    session: int = -1  # the conversation that it belongs to; -1 = none
+
+
+class Leave(NamedTuple):
+    """Whoever asked for a job has gone: what waits of it is dropped. What is in flight the driver gives up itself."""
+
+    job: int
+
+
+class Reach(NamedTuple):
+    """A server cannot be reached any more, or can be again (`up`). Until then nothing starts on it."""
+
+    queue: int
+    up: bool
+
+
+Outside = Ask | Leave | Reach  # only where jobs come from outside: see `harness.core.open_engine`
+Event = Done | Cancelled | Timer | Arrive | Ask | Leave | Reach
+
+_RANKS: dict[type, int] = {Done: 0, Cancelled: 1, Timer: 2, Arrive: 3, Ask: 4, Reach: 5, Leave: 6}
 
 
 def rank(event: Event) -> tuple[int, int, int]:
-    """Order the events of one instant: done, cancelled, timer, arrive, then by id.
+    """Order the events of one instant: done, cancelled, timer, arrive, then by id; then what changes outside.
 
     A call that ended at the very moment of its timeout has ended: the timer comes later and finds nothing to do.
     """

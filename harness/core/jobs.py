@@ -8,7 +8,7 @@ from harness.core.flow import FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
-from harness.core.records import DelayRecord, JobRecord, Origin, Outcome, Path
+from harness.core.records import CallRecord, DelayRecord, JobRecord, Origin, Outcome, Path, Reply
 from harness.core.routing import QueueState, SelectiveQueue
 from harness.core.walk import Shape, Walk
 
@@ -83,6 +83,15 @@ class CallSite:
         if self.delay is None:
             return self.delay_s
         return self.delay.draw(seed, self.names[0][1], drawn_by, job, self.names[1], 0, iteration, "delay")
+
+    def call_record(self, call: Call, started_s: float | None, reply: Reply, plan: Plan) -> CallRecord:
+        """Return the record of a call of this node; one that was never sent keeps the first server it could go to."""
+        call_id, _, number, _, item, attempt, queue, ready_s, iteration, _, _ = call
+        prefix, node, labels = self.names
+        if self.pool is not None:
+            labels = (labels[0], labels[1], plan.queues[queue].server)
+        fields = (*prefix, number, node, item, iteration, attempt, call_id, *labels, ready_s, started_s, reply)
+        return _new(CallRecord, fields)
 
     def delay_record(self, job: int, start_s: float, end_s: float, iteration: int) -> DelayRecord:
         """Return the record of a delay of this tool."""

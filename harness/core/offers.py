@@ -8,6 +8,8 @@ says its placement policy (`harness.core.placement`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.core.events import Call
 from harness.core.jobs import CallSite, Job, State
 from harness.core.placement import Placement
@@ -16,6 +18,7 @@ from harness.core.routing import SelectiveQueue
 
 __all__ = ["Offers"]
 
+MOST_HOMES = 1 << 16  # conversations of which it is known where they settled; beyond, the one not used longest goes
 Conversation = tuple[tuple[int, ...], int, int]  # its pool's queues, its pipeline, its session (else a job below 0)
 
 
@@ -25,15 +28,21 @@ class Offers:
     def __init__(self) -> None:
         self._on: dict[int, tuple[State, ...]] = {}  # by call: the queues in which it waits
         self._homes: dict[Conversation, State] = {}
-        self._unsettled: dict[Conversation, list[int]] = {}  # calls of conversations without a home; some have gone
+        self._unsettled: dict[Conversation, list[int]] = {}  # calls that wait, of conversations without a home
+        self._any_closed = False  # whether any server cannot be reached
 
     def offer(self, call: Call, site: CallSite, job: Job) -> None:
         """Queue a call on every server that it may go to."""
         assert site.pool is not None
         who = _conversation(call, site)
         home = self._homes.get(who)
-        states = _chosen(site.pool.policy, site.states, home)
-        if home is None and site.pool.policy.settles:
+        offered = site.states
+        if self._any_closed:
+            offered = tuple(state for state in offered if not state.closed) or offered
+        states = _chosen(site.pool.policy, offered, home)
+        if home is not None:
+            self._homes[who] = self._homes.pop(who)  # the last to be forgotten
+        elif site.pool.policy.settles:
             self._unsettled.setdefault(who, []).append(call.id)
         self._on[call.id] = states
         for state in states:
@@ -47,14 +56,39 @@ class Offers:
         who = _conversation(call, site)
         if site.pool.policy.settles and who not in self._homes:
             self._homes[who] = queue
-            for waiting in self._unsettled.pop(who):
+            if len(self._homes) > MOST_HOMES:
+                del self._homes[next(iter(self._homes))]
+            for waiting in self._unsettled.pop(who, ()):
                 if waiting in self._on:
                     self._leave(waiting, queue)
                     self._on[waiting] = (queue,)
 
-    def dropped(self, call: Call) -> None:
+    def dropped(self, call: Call, site: CallSite) -> None:
         """It will never start, and no queue has it any more."""
-        self._on.pop(call.id, None)
+        if self._on.pop(call.id, None) is None:
+            return
+        waiting = self._unsettled.get(who := _conversation(call, site))
+        if waiting is not None and call.id in waiting:
+            waiting.remove(call.id)
+            if not waiting:
+                del self._unsettled[who]
+
+    def reach(self, queue: State, queues: Sequence[State], *, up: bool) -> None:
+        """Note whether a server can be reached, and offer everything that waits for one of several again.
+
+        A conversation that had settled on one that is gone settles anew.
+        """
+        queue.reach(up=up)
+        self._any_closed = any(state.closed for state in queues)
+        if not up:
+            self._homes = {who: home for who, home in self._homes.items() if home is not queue}
+        waiting = {item[1]: item for state in queues for item in state.waiting() if item[4].pool is not None}
+        for state in queues:
+            state.take_out(set(waiting))
+        for _, _, call, _, site in waiting.values():
+            self.dropped(call, site)
+        for _, (_, _, call, job, site) in sorted(waiting.items()):
+            self.offer(call, site, job)
 
     def ended(self, job: Job) -> None:
         """Forget where a job's calls went; those of a session may go on."""

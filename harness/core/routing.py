@@ -21,6 +21,7 @@ __all__ = ["Item", "QueueState", "SelectiveQueue"]
 
 J = TypeVar("J", bound=JobView)  # what stands for a job; only the scheduling policy looks into it
 P = TypeVar("P", bound=NodeView)  # and for a node
+MOST_GONE = 1000  # calls that another server has taken: beyond that they are cleared away
 NO_LIMIT = 1 << 62  # more calls than there ever are
 
 # (key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, the policy's key).
@@ -36,6 +37,7 @@ class QueueState(Generic[J, P]):
         "_prioritised",
         "_start",
         "batch_heap",
+        "closed",
         "feeding",
         "heap",
         "in_flight",
@@ -52,6 +54,7 @@ class QueueState(Generic[J, P]):
         self._most = queue.most or NO_LIMIT
         self._key = queue.scheduling.key
         self.wakes = queue.concurrency.wake_s is not None  # whether `wake_s` can ever have an answer
+        self.closed = False  # its server cannot be reached
         self.heap: list[Item[J, P]] = []
         self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
 
@@ -65,11 +68,19 @@ class QueueState(Generic[J, P]):
         except Exception as error:  # noqa: BLE001 - a user's code: whatever it does is reported with its name
             refuse(self.queue.scheduling, error)
 
+    def reach(self, *, up: bool) -> None:
+        """Note whether its server can be reached; until then nothing starts here, whatever the policy says."""
+        concurrency = self.queue.concurrency
+        self.closed = not up
+        self._start = concurrency.start if up else None
+        self._most = (self.queue.most or NO_LIMIT) if up else 0
+        self.wakes = up and concurrency.wake_s is not None
+
     def drop(self, job: J, calls: set[int] | None) -> list[Call]:
         """Take a job's calls (None: all of them) out of the queue without starting them; return them."""
         dropped = [item for item in self.waiting() if item[3] is job and (calls is None or item[1] in calls)]
         if dropped:
-            self._remove({item[1] for item in dropped})
+            self.take_out({item[1] for item in dropped})
         return [item[2] for item in dropped]
 
     def take(self, now_s: float) -> list[Item[J, P]]:
@@ -106,7 +117,7 @@ class QueueState(Generic[J, P]):
     def wake_s(self) -> float | None:
         """When this queue must be looked at again even if nothing happens; None for never."""
         wake_s = self.queue.concurrency.wake_s
-        if wake_s is None:
+        if wake_s is None or self.closed:
             return None
         until_s: float | None = asked(self.queue.concurrency, wake_s, self)
         return until_s
@@ -132,7 +143,8 @@ class QueueState(Generic[J, P]):
             refuse(policy, f'expected at most {most} in flight on "{server}", its `limit`, found {found}')
         return number
 
-    def _remove(self, calls: set[int]) -> None:
+    def take_out(self, calls: set[int]) -> None:
+        """Forget calls that wait here, as if they had never come."""
         self.heap = [item for item in self.heap if item[1] not in calls]
         heapify(self.heap)
 
@@ -185,6 +197,8 @@ class SelectiveQueue(QueueState[J, P]):
     def withdraw(self, call: int) -> None:
         """Forget a call that waits here: another server has taken it."""
         self._gone.add(call)
+        if len(self._gone) > MOST_GONE and 2 * len(self._gone) > len(self.heap) + len(self.batch_heap):
+            self.take_out(set())  # a queue in which nothing moves must not keep what others have taken
 
     @property
     def ready(self) -> int:
@@ -231,7 +245,8 @@ class SelectiveQueue(QueueState[J, P]):
                 return item
         return None
 
-    def _remove(self, calls: set[int]) -> None:
+    def take_out(self, calls: set[int]) -> None:
+        """Forget calls that wait here, as if they had never come."""
         gone = calls | self._gone
         self._gone.clear()
         self.heap = [item for item in self.heap if item[1] not in gone]

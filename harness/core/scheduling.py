@@ -72,6 +72,7 @@ class Scheduling:
     reads: tuple[str, ...] = ("length", "ahead", "served_s")  # of what it may know, what takes work to keep
     settings: tuple[str, ...] = ()  # of a candidate's settings those that it reads: ageing_s
     for_both_paths: bool = False  # does something only where batch and interactive calls share a server
+    needs_jobs: bool = False  # orders by what only a workload says: lengths, or which calls are of one job
     code: KeyCode | None = OWN_KEY  # None: a plain semaphore does it
     name: str = ""
     about: str = ""
@@ -156,6 +157,7 @@ WRITTEN = {
     ),
     "oldest-job-first": Scheduling(
         _oldest_job_first,
+        needs_jobs=True,
         says="calls of the job that began first go first",
         grows=False,
         reads=(),
@@ -167,6 +169,7 @@ WRITTEN = {
     ),
     "least-served-first": Scheduling(
         _least_served_first,
+        needs_jobs=True,
         says="calls of the job that has been served least go first",
         grows=True,
         reads=("served_s",),
@@ -178,6 +181,7 @@ WRITTEN = {
     ),
     "shortest-first": Scheduling(
         _shortest_first,
+        needs_jobs=True,
         says="calls with the fewest tokens to generate go first",
         grows=False,
         reads=("length",),
@@ -190,6 +194,7 @@ WRITTEN = {
     ),
     "critical-path-first": Scheduling(
         _critical_path_first,
+        needs_jobs=True,
         says="calls with the longest path to the end of their job go first",
         grows=False,
         reads=("ahead",),

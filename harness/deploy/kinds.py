@@ -9,6 +9,7 @@ from typing import NamedTuple
 from harness.deploy.code import code_texts
 from harness.deploy.compose import compose_texts
 from harness.deploy.deployment import Deployment
+from harness.deploy.gateway import gateway_texts
 from harness.deploy.launchd import launchd_texts
 from harness.deploy.serve import serve_texts
 from harness.deploy.systemd import systemd_texts
@@ -32,6 +33,7 @@ SETTINGS = {
     "asyncio": SettingsKind(partial(code_texts, "asyncio"), "The limit in asyncio"),
     "langchain": SettingsKind(partial(code_texts, "langchain"), "The limit in LangChain"),
     "langgraph": SettingsKind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
+    "gateway": SettingsKind(gateway_texts),  # docs/gateway.md
 }
 
 

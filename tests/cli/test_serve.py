@@ -80,7 +80,7 @@ def test_serve_a_profile_until_ctrl_c() -> None:
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\n"
         "from harness.cli.serve import serve\n"
-        f"serve(profile='m1-published', slots=4, port=0, {given})"
+        f"serve(profile='m1-published', slots=[4], port=0, {given})"
     )
     command = [sys.executable, "-u", "-c", code]
     lines: list[str] = []
@@ -115,7 +115,7 @@ def test_serve_until_ctrl_c() -> None:
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\n"
         "from harness.cli.serve import serve\n"
-        "serve(slots=2, context_tokens=256, threads=1, port=0)"
+        "serve(slots=[2], context_tokens=256, threads=1, port=0)"
     )
     lines: list[str] = []
     command = [sys.executable, "-u", "-c", code]

@@ -240,8 +240,8 @@ def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text == "<string>{'OLLAMA_NUM_PARALLEL': '4', 'OLLAMA_CONTEXT_LENGTH': '2048'}</string>\n"
     assert f"As a Nomad job, /Library/ollama.plist:\n\n    {text}" in markdown_report(analysis)
     assert summary_schema()["$defs"]["SettingsText"]["properties"]["kind"]["enum"] == list(SETTINGS)
-    assert kinds_listed().endswith(", langgraph or nomad")
-    with pytest.raises(UserError, match=r"langgraph, nomad, found"):
+    assert kinds_listed().endswith(", gateway or nomad")
+    with pytest.raises(UserError, match=r"gateway, nomad, found"):
         settings_text(analysis, "kubernetes")
 
 
@@ -278,3 +278,15 @@ def test_one_server_on_a_named_machine_needs_no_advice() -> None:
     found = settings_for(candidate(ONE._replace(machine="gpu0")))
     assert found.shell[0].endswith("ollama serve  # on gpu0")
     assert not any("CUDA_VISIBLE_DEVICES" in remark for remark in found.remarks)
+
+
+def test_a_gateway_has_the_policy_or_says_why_not() -> None:
+    def last(concurrency: str, scheduling: str) -> str:
+        found = settings_for(candidate(used(ONE, concurrency, scheduling)))
+        return found.whole("gateway").splitlines()[-1]
+
+    begun = "slotwise serve --upstream http://127.0.0.1:11434 --slots 4"
+    assert last("window", "interactive-first") == f"{begun} --concurrency window --scheduling interactive-first"
+    assert last("reserve", "fifo") == f"{begun} --concurrency reserve --reserve 1 --scheduling fifo"
+    assert last("serial", "fifo") == f"{begun} --concurrency serial --scheduling fifo"
+    assert "a gateway sees single calls" in last("window", "shortest-first")

@@ -1,0 +1,296 @@
+"""Stand before running Ollama servers, and let the calls of any client through by the policies of runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from harness.app.gateway_from import plan_from
+from harness.app.options import GatewayOptions
+from harness.core.arrival_processes import Requests
+from harness.core.graph import Graph, Node, Pipeline
+from harness.core.open_engine import OpenEngine
+from harness.core.plan import Plan, Pool, ServerQueue
+from harness.core.policies import STANDARD
+from harness.drivers.gateway import Gate
+from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.gateway.access import Access, names
+from harness.gateway.app import VIA_HEADER, GatewayApp
+from harness.gateway.classes import CLASSES, Classes
+from harness.gateway.health import Health
+from harness.gateway.metrics import Metrics
+from harness.gateway.upstream import Headers, HttpUpstream, UpstreamError
+from harness.measure.probe import find_slots
+from harness.measure.progress import SILENT, Progress
+from harness.measure.session import opened
+from harness.servers.child import listen
+from harness.servers.ollama_api import normal_url, only_model
+from harness.units import count, safe_url
+from harness.workload.schema import OllamaServer
+
+__all__ = ["RunningGateway", "gateway", "plan_of_gateway"]
+
+GRACE_S = 5  # for calls in flight, when it ends
+CALL = Graph((Node("call", "agent", (), (), agent="client"),))
+PIPELINES = tuple(Pipeline(path, path, CALL, Requests(), None) for path in CLASSES)
+
+
+class RunningGateway(NamedTuple):
+    """A gateway that is up."""
+
+    url: str
+    plan: Plan
+
+
+def gateway(
+    options: GatewayOptions, up: Callable[[RunningGateway], None] = lambda it: None, progress: Progress = SILENT
+) -> bool:
+    """Let calls through until a signal ends it (Ctrl-C or a polite kill).
+
+    Args:
+        options: the servers, the policies, and who is interactive.
+        up: is told of the gateway once it answers.
+        progress: is told what is found of the servers, and when one goes and comes back.
+
+    Returns:
+        Whether it was up: False where the signal came before.
+
+    Raises:
+        UserError: options that do not go together, a port that is taken, a server that is this gateway itself.
+        ServerFailure: a server does not answer.
+    """
+    urls = [normal_url("--upstream", url) for url in options.upstreams]
+    if len(set(urls)) < len(urls):
+        raise UserError("--upstream: each server once; the same URL is there twice")
+    if len(options.slots) not in (0, 1, len(urls)):
+        expected = f"one --slots for all or one for each of {count(len(urls), 'upstream')}"
+        raise UserError(f"expected {expected}, found {len(options.slots)}")
+    _plan(options, [safe_url(url) for url in urls], [64] * len(urls))  # mistakes first, before anything runs
+    try:
+        return asyncio.run(_until_told(options, urls, up, progress))
+    except asyncio.CancelledError:
+        return False
+
+
+def _plan(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
+    """Return the plan of the run that is named, or of the policies; without slots a run's own are taken."""
+    if options.run is not None:
+        return plan_from(options.run, servers, slots)
+    return plan_of_gateway(options, servers, slots)
+
+
+def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
+    """Return the policies before these servers as a plan of the engine; UserError where they cannot be."""
+    _known("--concurrency", options.concurrency, STANDARD.concurrency)
+    _known("--scheduling", options.scheduling, STANDARD.scheduling)
+    _known("--placement", options.placement, STANDARD.placement)
+    concurrency, scheduling = STANDARD.concurrency[options.concurrency], STANDARD.scheduling[options.scheduling]
+    for name in ("limit", "reserve"):
+        if getattr(options, name) is not None and name not in concurrency.settings:
+            raise UserError(f'--{name}: the concurrency policy "{concurrency.name}" has none; leave it out')
+    if options.ageing_s is not None and "ageing_s" not in scheduling.settings:
+        raise UserError(f'--ageing-s: the scheduling policy "{scheduling.name}" has none; leave it out')
+    if scheduling.needs_jobs:
+        raise UserError(
+            f'--scheduling: "{scheduling.name}" goes by what a workload says of its jobs, and a gateway sees single '
+            "calls; choose fifo or interactive-first"
+        )
+    queues = []
+    for server, number in zip(servers, slots, strict=True):
+        queue = ServerQueue(server, number, concurrency, scheduling, options.limit)
+        if options.reserve is not None:
+            queue = queue._replace(reserve=options.reserve)
+        if options.ageing_s is not None:
+            queue = queue._replace(ageing_s=options.ageing_s)
+        if concurrency.for_both_paths and (queue.most or 2) == 1:
+            raise UserError(
+                f'--concurrency: "{concurrency.name}" keeps a slot free for interactive calls, and {server} takes one '
+                "call at a time; choose serial, or give the server more slots"
+            )
+        queues.append(queue)
+    at: int | Pool = 0
+    if len(queues) > 1:
+        at = Pool(STANDARD.placement[options.placement], tuple(range(len(queues))))
+    return Plan("gateway", tuple(queues), tuple((at,) for _ in PIPELINES))
+
+
+def _known(flag: str, name: str, table: Collection[str]) -> None:
+    if name not in table:
+        raise UserError(f'{flag}: expected one of {", ".join(table)}, found "{name}"{did_you_mean(name, table)}')
+
+
+async def _until_told(
+    options: GatewayOptions, urls: list[str], up: Callable[[RunningGateway], None], progress: Progress
+) -> bool:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    starting = asyncio.current_task()
+    assert starting is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, starting.cancel)
+    key = "" if options.upstream_key_env is None else _variable("--upstream-key-env", options.upstream_key_env)
+    classes = Classes(options.default_class, options.interactive_models, _key(options), options.interactive_user_agents)
+    upstreams = [HttpUpstream(url, key) for url in urls]
+    own_id = uuid4().hex
+    via: Headers = [(VIA_HEADER, own_id.encode())]
+    shown = [safe_url(url) for url in urls]
+    listener = listen(options.host, options.port)
+    bound = listener.getsockname()[0]
+    access = Access(bound, names((*options.allow_hosts, options.host)), frozenset(options.allow_origins))
+    check = uvicorn.Server(_settings(_Loops(own_id)))
+    serving = asyncio.create_task(_serve(check, listener.dup()))
+    try:
+        await _started(check, serving)
+        for upstream, name in zip(upstreams, shown, strict=True):
+            await _look_at(upstream, name, via)
+    finally:
+        check.should_exit = True
+        await serving
+    slots = options.slots * len(urls) if len(options.slots) == 1 else options.slots
+    if not slots and options.run is None:
+        slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
+    plan = _plan(options, shown, slots)
+    engine, metrics = OpenEngine(PIPELINES, plan, origin="measured"), Metrics()
+    gate = Gate(engine, metrics.record, start_s=loop.time(), most_waiting=options.queue)
+    health = Health(gate, upstreams, via, progress.say)
+    settles = any(isinstance(site[0], Pool) and site[0].policy.settles for site in plan.placement)
+    app = GatewayApp(gate, upstreams, health, classes, access, metrics, own_id, settles=settles)
+    server = uvicorn.Server(_settings(app))
+    running = asyncio.create_task(gate.run())
+    serving = asyncio.create_task(_serve(server, listener))
+    try:
+        await _started(server, serving)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told.set)
+        up(RunningGateway(_url(listener), plan))
+        ended = asyncio.create_task(told.wait())
+        await asyncio.wait({ended, running, serving}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if running.done():
+            running.result()
+    finally:
+        server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await serving
+        running.cancel()
+        health.close()
+        for upstream in upstreams:
+            upstream.close()
+        listener.close()
+    return True
+
+
+class _Loops:
+    """What listens while the servers are looked at: it answers only to say that a request has come back."""
+
+    def __init__(self, own_id: str) -> None:
+        self._id = own_id.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 508 if self._id in dict(scope["headers"]).get(VIA_HEADER, b"") else 503
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _look_at(upstream: HttpUpstream, name: str, via: Headers) -> None:
+    try:
+        async with asyncio.timeout(10):
+            answer = await upstream.send("GET", "/api/version", via)
+            await answer.close()
+    except UpstreamError:
+        raise ServerFailure(f"--upstream: nothing answers at {name}; start it, or fix the URL") from None
+    except TimeoutError:
+        raise ServerFailure(f"--upstream: {name} did not answer within 10 s") from None
+    if answer.status == 508:
+        raise UserError(f"--upstream {name}: that is this gateway itself, perhaps through another; name a server")
+    if answer.status != 200:
+        raise ServerFailure(f"--upstream: {name} does not answer as Ollama does ({answer.status} to /api/version)")
+
+
+async def _found(name: str, url: str, key: str, progress: Progress) -> int:
+    """Count the slots of a server; UserError where the model to do it with has to be chosen, or a key is needed."""
+    if key:
+        raise UserError(f"{name}: slots are counted without a key; say how many there are with --slots N")
+    try:
+        model = await only_model(url)
+    except UserError:
+        raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
+    progress.say(f"{name}: counting slots with {model}")
+    async with opened(name, OllamaServer(kind="ollama", model=model, url=url), progress) as endpoint:
+        slots = await find_slots(endpoint, rounds=1)
+    progress.say(f"{name}: {count(slots, 'slot')} found")
+    return slots
+
+
+def _key(options: GatewayOptions) -> str:
+    """Read the key of interactive programs. What was given is not repeated: it may be the key itself."""
+    given = options.interactive_key
+    if given is None:
+        return ""
+    if given in os.environ:
+        return _variable("--interactive-key", given)
+    try:
+        key = Path(given).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        key = ""
+    if not key or "\n" in key:
+        raise UserError("--interactive-key: expected the name of an environment variable, or of a file with the key")
+    return key
+
+
+def _variable(flag: str, name: str) -> str:
+    key = os.environ.get(name, "").strip()
+    if not key or not key.isprintable():
+        raise UserError(f"{flag}: expected the name of an environment variable that has the key")
+    return key
+
+
+class _Signals:
+    """Nothing: signals are handled here, and not by the web server."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    server.capture_signals = _Signals  # type: ignore[method-assign, assignment]  # its own would end the process
+    await server.serve(sockets=[listener])
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:  # it says so to nobody
+        if serving.done():
+            serving.result()
+        await asyncio.sleep(0.001)
+
+
+def _settings(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        loop="asyncio",
+        http="h11",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=300,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

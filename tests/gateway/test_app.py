@@ -1,0 +1,283 @@
+"""The gateway over real sockets, on loopback, before a fake server: what goes through, what waits, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from servers.conftest import _serving
+
+from harness.app.gateway import PIPELINES, plan_of_gateway
+from harness.app.options import GatewayOptions
+from harness.core.open_engine import OpenEngine
+from harness.drivers.gateway import Gate
+from harness.errors import UserError
+from harness.gateway.access import Access
+from harness.gateway.app import GatewayApp
+from harness.gateway.classes import Classes, matches
+from harness.gateway.health import Health
+from harness.gateway.metrics import Metrics
+from harness.gateway.upstream import HttpUpstream
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+PARTS = [b'{"message":{"content":"so"},"done":false}\n', b'{"done":true,"prompt_eval_count":7,"eval_count":3}\n']
+
+
+class Fake:
+    """A server whose chats wait until the test lets them go on; it keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, dict[bytes, bytes], bytes]] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.cancelled = asyncio.Event()
+        self.breaks = ""  # "before" or "after" the head
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.seen.append((scope["method"], scope["path"], dict(scope["headers"]), body))
+        if scope["path"] != "/api/chat":
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-type", b"application/json"), (b"x-own", b"1")],
+                }
+            )
+            await send({"type": "http.response.body", "body": b'{"models":[{"name":"m","model":"m"}]}'})
+            return
+        if self.breaks == "before":
+            raise RuntimeError("broken")
+        waiting = asyncio.create_task(self.go.wait())
+        gone = asyncio.create_task(receive())
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not self.go.is_set():
+            self.cancelled.set()
+            return
+        gone.cancel()
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]}
+        )
+        await send({"type": "http.response.body", "body": PARTS[0], "more_body": True})
+        if self.breaks == "after":
+            raise RuntimeError("broken")
+        await send({"type": "http.response.body", "body": PARTS[1]})
+
+
+class Up(NamedTuple):
+    client: httpx.AsyncClient
+    gate: Gate
+    said: list[str]
+
+
+@asynccontextmanager
+async def before(*urls: str, queue: int = 512, **classes: Any) -> AsyncIterator[Up]:
+    options = GatewayOptions(upstreams=urls, limit=1)
+    engine = OpenEngine(PIPELINES, plan_of_gateway(options, urls, [1] * len(urls)), origin="measured")
+    metrics, said, upstreams = Metrics(), list[str](), [HttpUpstream(url) for url in urls]
+    gate = Gate(engine, metrics.record, start_s=asyncio.get_running_loop().time(), most_waiting=queue)
+    health = Health(gate, upstreams, [], said.append)
+    access = Access("127.0.0.1")
+    app = GatewayApp(gate, upstreams, health, Classes(**classes), access, metrics, "me", settles=False)
+    running = asyncio.create_task(gate.run())
+    async with _serving(app) as url, httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
+        yield Up(client, gate, said)
+    running.cancel()
+    health.close()
+    for upstream in upstreams:
+        upstream.close()
+
+
+def on(test: Callable[[Fake, Up], Coroutine[Any, Any, None]], **rest: Any) -> None:
+    async def main() -> None:
+        fake = Fake()
+        async with _serving(fake) as url, before(url, **rest) as up:
+            await test(fake, up)
+
+    asyncio.run(main())
+
+
+async def standing(up: Up, expected: list[tuple[int, int]]) -> None:
+    """Wait until the engine counts so many in flight and waiting."""
+    async with asyncio.timeout(10):
+        while up.gate.engine.queues() != expected:  # noqa: ASYNC110 - it says so to nobody
+            await asyncio.sleep(0.001)
+
+
+def test_an_answer_goes_through_byte_for_byte_and_is_counted() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        response = await up.client.post("/interactive/api/chat", json=CHAT, headers={"x-mine": "2"})
+        assert response.content == b"".join(PARTS)
+        assert response.headers["content-type"] == "application/x-ndjson"
+        _, path, headers, body = fake.seen[0]
+        assert path == "/api/chat" and json.loads(body) == CHAT and headers[b"x-mine"] == b"2"
+        assert headers[b"x-slotwise-via"] == b"me"
+        text = (await up.client.get("/metrics")).text
+        server = up.gate.engine.plan.queues[0].server
+        assert f'slotwise_calls_total{{class="interactive",upstream="{server}",outcome="ok"}} 1' in text
+        assert 'slotwise_tokens_total{class="interactive",direction="in"} 7' in text
+        assert 'slotwise_tokens_total{class="interactive",direction="out"} 3' in text
+
+    on(test)
+
+
+def test_interactive_calls_overtake_and_what_holds_no_slot_passes() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        fake.go.clear()
+        first = asyncio.create_task(up.client.post("/api/chat", json=CHAT))
+        await standing(up, [(1, 0)])
+        batch = asyncio.create_task(up.client.post("/api/chat", json={**CHAT, "model": "b"}))
+        await standing(up, [(1, 1)])
+        chat = asyncio.create_task(
+            up.client.post("/api/chat", json={**CHAT, "model": "c"}, headers={"X-Slotwise-Class": "interactive"})
+        )
+        await standing(up, [(1, 2)])
+        tags = await up.client.get("/api/tags")
+        assert tags.headers["x-own"] == "1"
+        loaded = await up.client.post("/api/generate", json={"model": "m"})
+        assert loaded.status_code == 200
+        fake.go.set()
+        assert {r.status_code for r in await asyncio.gather(first, batch, chat)} == {200}
+        chats = [json.loads(body)["model"] for _, path, _, body in fake.seen if path == "/api/chat"]
+        assert chats == ["m", "c", "b"]
+
+    on(test)
+
+
+def test_a_client_that_goes_is_dropped_from_the_queue_or_closed_at_the_server() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        fake.go.clear()
+        first = asyncio.create_task(up.client.post("/api/chat", json=CHAT))
+        await standing(up, [(1, 0)])
+        second = asyncio.create_task(up.client.post("/api/chat", json=CHAT))
+        await standing(up, [(1, 1)])
+        second.cancel()
+        await standing(up, [(1, 0)])
+        first.cancel()
+        await standing(up, [(0, 0)])
+        async with asyncio.timeout(10):
+            await fake.cancelled.wait()
+        assert len(fake.seen) == 1
+
+    on(test)
+
+
+def test_a_full_queue_says_when_to_come_again() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        fake.go.clear()
+        first = asyncio.create_task(up.client.post("/api/chat", json=CHAT))
+        await standing(up, [(1, 0)])
+        refused = await up.client.post("/api/chat", json=CHAT)
+        assert (
+            refused.status_code == 503 and refused.headers["retry-after"] == "5" and "busy" in refused.json()["error"]
+        )
+        fake.go.set()
+        assert (await first).status_code == 200
+
+    on(test, queue=0)
+
+
+def test_a_server_that_dies_is_said_and_another_takes_its_calls() -> None:
+    async def main() -> None:
+        fake = Fake()
+        async with _serving(fake) as url, before("http://127.0.0.1:1", url) as up:
+            answer = await up.client.post("/api/chat", json=CHAT)
+            assert answer.status_code == 200
+            assert up.said == ["http://127.0.0.1:1 does not answer: it gets no calls until it does"]
+            assert (await up.client.get("/api/tags")).status_code == 200
+        async with before("http://127.0.0.1:1") as up:
+            for _ in range(2):
+                gone = await up.client.post("/api/chat", json=CHAT)
+                assert gone.status_code == 502 and "error" in gone.json()
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_breaks_off_ends_with_an_error() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        fake.breaks = "after"
+        lines = (await up.client.post("/api/chat", json=CHAT)).text.splitlines()
+        assert lines[0] == PARTS[0].decode().strip() and "broke off" in json.loads(lines[1])["error"]
+        await standing(up, [(0, 0)])
+
+    on(test)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({"Host": "evil.example"}, 403, "--allow-host"),
+        ({"Origin": "https://evil.example"}, 403, "--allow-origin"),
+        ({"X-Slotwise-Class": "fast"}, 400, "expected interactive or batch"),
+        ({"X-Slotwise-Via": "you, me"}, 508, "leads to itself"),
+        ({"Origin": "http://localhost:3000"}, 200, ""),
+        ({"Origin": "tauri://localhost"}, 200, ""),
+    ],
+)
+def test_who_is_let_in(headers: dict[str, str], status: int, said: str) -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        answer = await up.client.post("/api/chat", json=CHAT, headers=headers)
+        assert answer.status_code == status and said in answer.text
+        if "Origin" in headers and status == 200:
+            assert answer.headers["access-control-allow-origin"] == headers["Origin"]
+            assert b"origin" not in fake.seen[0][2]
+
+    on(test)
+
+
+def test_an_alias_is_listed_and_stands_for_its_model() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        listed = (await up.client.get("/api/tags")).json()["models"]
+        assert [each["name"] for each in listed] == ["m", "interactive/m"]
+        await up.client.post("/api/chat", json={**CHAT, "model": "interactive/m"})
+        assert json.loads(fake.seen[-1][3])["model"] == "m"
+        assert 'class="interactive"' in (await up.client.get("/metrics")).text
+
+    on(test, models=("m",))
+
+
+def test_a_key_makes_interactive_and_goes_nowhere() -> None:
+    async def test(fake: Fake, up: Up) -> None:
+        await up.client.post("/api/chat", json=CHAT, headers={"Authorization": "Bearer s3cret"})
+        text = (await up.client.get("/metrics")).text
+        assert 'class="interactive"' in text and "s3cret" not in text
+        assert b"authorization" not in fake.seen[0][2]
+
+    on(test, key="s3cret")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("open-webui", "Open-WebUI/0.6", True),
+        ("a*c", "xabcx", True),
+        ("a*c", "ca", False),
+        ("*" * 50 + "b", "a" * 9000, False),
+    ],
+)
+def test_patterns_of_programs(pattern: str, text: str, found: bool) -> None:
+    assert matches(pattern, text) is found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"concurrency": "windw"}, 'did you mean "window"'),
+        ({"concurrency": "serial", "limit": 2}, '"serial" has none'),
+        ({"concurrency": "reserve"}, "takes one call at a time"),
+        ({"scheduling": "shortest-first"}, "a gateway sees single calls"),
+        ({"scheduling": "fifo", "ageing_s": 3.0}, '"fifo" has none'),
+    ],
+)
+def test_policies_that_cannot_be(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said.replace("(", r"\(")):
+        plan_of_gateway(GatewayOptions(upstreams=("u",), **options), ["u"], [1])
