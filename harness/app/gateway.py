@@ -22,6 +22,7 @@ from harness.core.graph import Graph, Node, Pipeline
 from harness.core.open_engine import OpenEngine
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.policies import STANDARD
+from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.drivers.gateway import Gate
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.gateway.access import Access, names
@@ -161,7 +162,12 @@ async def _until_told(
         slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
     plan = _plan(options, shown, slots)
     engine, metrics = OpenEngine(PIPELINES, plan, origin="measured"), Metrics()
-    gate = Gate(engine, metrics.record, start_s=loop.time(), most_waiting=options.queue)
+
+    def ended(record: CallRecord | JobRecord | DelayRecord) -> None:
+        metrics.record(record)
+        progress.record(record)
+
+    gate = Gate(engine, ended, start_s=loop.time(), most_waiting=options.queue, on_change=progress.stands)
     health = Health(gate, upstreams, via, progress.say)
     settles = any(isinstance(site[0], Pool) and site[0].policy.settles for site in plan.placement)
     app = GatewayApp(gate, upstreams, health, classes, access, metrics, own_id, settles=settles)
@@ -173,9 +179,11 @@ async def _until_told(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, told.set)
         up(RunningGateway(_url(listener), plan))
-        ended = asyncio.create_task(told.wait())
-        await asyncio.wait({ended, running, serving}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
+        progress.stands(engine)
+        progress.serving()
+        signalled = asyncio.create_task(told.wait())
+        await asyncio.wait({signalled, running, serving}, return_when=asyncio.FIRST_COMPLETED)
+        signalled.cancel()
         if running.done():
             running.result()
     finally:

@@ -43,6 +43,10 @@ class Progress(Protocol):
         """
         return
 
+    def serving(self) -> None:
+        """Tell that calls of others are let through from now on, by the engine of `stands`."""
+        return
+
     def trial(self, number: int, title: str) -> None:
         """Tell that trial `number` (from 1) begins."""
         return

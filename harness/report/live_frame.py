@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from harness.report.text import plain
-from harness.units import about, count, elapsed, rate, size
+from harness.units import about, count, elapsed, rate, seconds, size
 
 __all__ = ["Frame", "JobsRow", "ServerRow", "draw"]
 
@@ -37,6 +37,8 @@ class JobsRow(NamedTuple):
     started: int
     ended: int
     jobs: int | None  # in all; None where another pipeline's end is theirs
+    noun: str = "job"
+    wait_s: float | None = None  # what one waited for a slot: the median of the last ones
 
 
 class Frame(NamedTuple):
@@ -84,6 +86,7 @@ def draw(frame: Frame, width: int, *, ascii_only: bool = False) -> Text:
         ]
     if frame.number:
         lines += [_head(frame, width), _bar(frame.done, width, glyphs)]
+    if frame.number or frame.servers:
         lines += _rows(frame, width, glyphs)
         if frame.calls:
             lines.append(_fit(width, _calls(frame)))
@@ -117,7 +120,7 @@ def _head(frame: Frame, width: int) -> Text:
 
 
 def _rows(frame: Frame, width: int, glyphs: _Glyphs) -> list[Text]:
-    names = [plain(row[0]) for row in (*frame.servers, *frame.pipelines)]
+    names = [plain(name) for name in (*(s.server for s in frame.servers), *(p.pipeline for p in frame.pipelines))]
     widest = max((cell_len(name) for name in names), default=0)
     name_width = min(widest, max(_LEAST_NAME, min(_MOST_NAME, width // 4)))
     bars = [_cells(row, glyphs) for row in frame.servers]
@@ -137,9 +140,11 @@ def _rows(frame: Frame, width: int, glyphs: _Glyphs) -> list[Text]:
         lines.append(_fit(width, [f"  {waiting} waiting, each for any server it may go to", f"  {waiting} waiting"]))
     for name, jobs in zip(names[len(frame.servers) :], frame.pipelines, strict=True):
         total = "" if jobs.jobs is None else f" of {jobs.jobs}"
-        done = f"{jobs.ended}{total} {'job' if (jobs.jobs or jobs.ended) == 1 else 'jobs'} done"
-        running = jobs.started - jobs.ended
-        lines.append(_row(name, name_width, [f"{done}, {running} under way", done, f"{jobs.ended}{total}"], width))
+        done = f"{jobs.ended}{total} {jobs.noun}{'' if (jobs.jobs or jobs.ended) == 1 else 's'} done"
+        said = [f"{done}, {jobs.started - jobs.ended} under way", done, f"{jobs.ended}{total}"]
+        if jobs.wait_s is not None:
+            said[:0] = [f"{said[0]}, waited {seconds(jobs.wait_s)} (median of the last ones)"]
+        lines.append(_row(name, name_width, said, width))
     return lines
 
 

@@ -7,8 +7,10 @@ live view only notes what it is told, and draws in a thread of its own.
 from __future__ import annotations
 
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import median
 from typing import NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
@@ -28,6 +30,7 @@ from harness.units import about, size
 __all__ = ["LineProgress", "LiveProgress", "progress_for"]
 
 REFRESH_PER_S = 4.0
+LAST_WAITS = 100
 
 Clock = Callable[[], float]
 Record = CallRecord | JobRecord | DelayRecord
@@ -80,6 +83,9 @@ class LineProgress(_Expects):
         """Keep them for the lines to come."""
         self._begin(names, noun, server)
 
+    def serving(self) -> None:
+        """Nothing: what there is to say is said line by line."""
+
     def trial(self, number: int, title: str) -> None:
         """Print one line per trial."""
         pace = self._pace
@@ -122,6 +128,8 @@ class LiveProgress(_Expects):
         self._standing: _Standing | None = None
         self._download: tuple[int, int] | None = None
         self._calls = self._failed = self._tokens = 0
+        self._serving = False
+        self._waits_s: Mapping[str, deque[float]] = defaultdict(lambda: deque(maxlen=LAST_WAITS))  # by pipeline
         self._live = Live(
             console=console,
             get_renderable=self._drawn,
@@ -150,6 +158,11 @@ class LiveProgress(_Expects):
         self._begin(names, noun, server)
         self._show()
 
+    def serving(self) -> None:
+        """Show what is let through until `stop`."""
+        self._serving = True
+        self._live.start()
+
     def trial(self, number: int, title: str) -> None:
         """Begin the next one, from nothing."""
         self._title = title
@@ -167,12 +180,16 @@ class LiveProgress(_Expects):
         if isinstance(record, CallRecord) and record.started_s is not None:
             self._calls += 1
             self._tokens += record.reply.output_tokens or 0
+            if self._serving and record.router_wait_s is not None:
+                self._waits_s[record.pipeline].append(record.router_wait_s)
             if record.outcome != "ok" and not record.not_needed:
                 self._failed += 1
 
     def frame(self) -> Frame:
         """Return what is to be shown now."""
         now_s, pace, standing = self._clock(), self._pace, self._standing
+        if self._serving and standing is not None:
+            return self._served(standing)
         if pace is None or not pace.number:
             return Frame(download=self._download)
         frame = Frame(
@@ -189,16 +206,29 @@ class LiveProgress(_Expects):
         )
         if standing is None:
             return frame
-        counts = zip(standing.plan.queues, standing.queues, strict=True)
         jobs = zip(standing.pipelines, standing.jobs, strict=True)
         took_s = now_s - pace.trial_began_s
         return frame._replace(
-            servers=[ServerRow(queue.server, queue.slots, flying, waiting) for queue, (flying, waiting) in counts],
-            waiting_anywhere=standing.queued if has_pools(standing.plan) else None,
+            servers=_servers(standing),
+            waiting_anywhere=_waiting_anywhere(standing),
             pipelines=[JobsRow(pipeline.name, *both, pipeline.jobs) for pipeline, both in jobs],
             calls=self._calls,
             failed=self._failed,
             tokens_per_s=self._tokens / took_s if self._tokens and took_s > 0 else None,
+        )
+
+    def _served(self, standing: _Standing) -> Frame:
+        rows = []
+        for pipeline, (started, ended) in zip(standing.pipelines, standing.jobs, strict=True):
+            waits_s = list(self._waits_s[pipeline.name])
+            wait_s = median(waits_s) if waits_s else None
+            rows.append(JobsRow(pipeline.name, started, ended, pipeline.jobs, "call", wait_s))
+        return Frame(
+            servers=_servers(standing),
+            waiting_anywhere=_waiting_anywhere(standing),
+            pipelines=rows,
+            calls=self._calls,
+            failed=self._failed,
         )
 
     def _show(self) -> None:
@@ -210,6 +240,15 @@ class LiveProgress(_Expects):
     def _drawn(self) -> RenderableType:
         options = self._console.options
         return draw(self.frame(), options.max_width, ascii_only=options.ascii_only)
+
+
+def _servers(standing: _Standing) -> list[ServerRow]:
+    counts = zip(standing.plan.queues, standing.queues, strict=True)
+    return [ServerRow(queue.server, queue.slots, flying, waiting) for queue, (flying, waiting) in counts]
+
+
+def _waiting_anywhere(standing: _Standing) -> int | None:
+    return standing.queued if has_pools(standing.plan) else None
 
 
 @contextmanager

@@ -113,3 +113,18 @@ def test_nothing_is_drawn_before_anything_is_known() -> None:
         "fetching the model: 25.0 MB of 100.0 MB",
         "━" * 10 + "─" * 30,
     ]
+
+
+def test_a_gateway_has_no_end_and_says_what_calls_waited() -> None:
+    frame = Frame(
+        servers=(ServerRow("http://127.0.0.1:11434", 4, 2, 7),),
+        pipelines=(JobsRow("interactive", 3, 2, None, "call", 0.25), JobsRow("batch", 2, 1, None, "call")),
+        calls=3,
+    )
+    assert lines(frame, 100) == [
+        "  http://127.0.0.1:11434  ■■□□  2 in flight of 4 slots, 7 waiting",
+        "  interactive             2 calls done, 1 under way, waited 250 ms (median of the last ones)",
+        "  batch                   1 call done, 1 under way",
+        "  3 calls done",
+        "  ■ a slot that should be busy: the router counts calls, it sees no slots",
+    ]

@@ -78,6 +78,20 @@ def test_a_trial_as_the_engine_tells_it() -> None:
     view.stop()
 
 
+def test_a_gateway_is_shown_until_it_ends() -> None:
+    view = live(Now())
+    trial = engine(width=6, slots=4)
+    assert view.frame().servers == ()
+    view.stands(trial)
+    view.serving()
+    simulate(trial, lambda call, at_s: Reply("ok", at_s, None, at_s + 2.0, output_tokens=8), view.record)
+    view.stands(trial)
+    frame = view.frame()
+    assert (frame.number, frame.calls, frame.servers) == (0, 6, [ServerRow("s", 4, 0, 0)])
+    assert frame.pipelines == [JobsRow("digest", 1, 1, 1, "call", 0.0)]  # four waited for nothing, two for 2 s
+    view.stop()
+
+
 def test_failed_calls_are_counted_and_those_never_sent_are_not() -> None:
     view = live(Now())
     view.trials(["p"])
