@@ -22,15 +22,19 @@ def all_orders(loaded: Loaded, repeats: int = 1) -> list[Order]:
     found: list[Order] = []
     for repeat in range(repeats):
         starts: dict[tuple[str, int, float], set[str]] = {}
+        jobs: dict[tuple[str, int], list[frozenset[str]]] = {}
 
         def keep(
-            record: CallRecord | DelayRecord | JobRecord, starts: dict[tuple[str, int, float], set[str]] = starts
+            record: CallRecord | DelayRecord | JobRecord,
+            starts: dict[tuple[str, int, float], set[str]] = starts,
+            jobs: dict[tuple[str, int], list[frozenset[str]]] = jobs,
         ) -> None:
             if isinstance(record, CallRecord):
                 at_s, end_s = record.ready_s, record.reply.end_s
             elif isinstance(record, DelayRecord):
                 at_s, end_s = record.start_s, record.end_s
             else:
+                jobs[record.pipeline, record.job] = []  # also one in which nothing took any time
                 return
             if end_s != at_s:
                 key = (record.pipeline, record.job, at_s)
@@ -41,8 +45,7 @@ def all_orders(loaded: Loaded, repeats: int = 1) -> list[Order]:
 
         engine = Engine(loaded.pipelines, plan, origin="predicted", seed=loaded.workload.seed, repeat=repeat)
         simulate(engine, FixedDurations(serve), keep)
-        jobs: dict[tuple[str, int], list[frozenset[str]]] = {}
         for (pipeline, job, _), names in sorted(starts.items()):
-            jobs.setdefault((pipeline, job), []).append(frozenset(names))
+            jobs[pipeline, job].append(frozenset(names))
         found += [tuple(order) for order in jobs.values()]
     return found
