@@ -56,7 +56,7 @@ def waits_for_others(
         held_s = (reply.prefill_s or 0.0) + (reply.decode_s or 0.0)
         if reply.queue_s is not None:
             # Where in the call the wait lies is known but for the rest of its time.
-            window_s, allowed_s = reply.queue_s, max(0.0, call.wall_s - held_s - reply.queue_s) + NOISE_S
+            window_s, allowed_s = reply.queue_s, max(0.0, call.wall_s - held_s - reply.queue_s) + own_s
         elif baseline is None or is_load_event(call, baseline):
             continue
         else:
@@ -104,9 +104,8 @@ class _Unexplained:
         for call in calls:
             from_s, to_s = _there(call)
             changes += [(from_s, 1, 0), (to_s, -1, 0)]
-            if call.reply.queue_s is None:
-                read_from_s, read_to_s = _reading(call, overhead_s, baseline)
-                changes += [(read_from_s, 0, 1), (read_to_s, 0, -1)]
+            read_from_s, read_to_s = _reading(call, overhead_s, baseline)
+            changes += [(read_from_s, 0, 1), (read_to_s, 0, -1)]
         changes.sort()
         self._at_s = [at_s for at_s, *_ in changes]
         self._sum_s = [0.0]
