@@ -21,6 +21,7 @@ from harness.analysis.facts import (
     Notice,
     NotMeasured,
     OneRepeat,
+    OtherCalls,
     Overload,
     Partial,
     ShortAnswers,
@@ -53,6 +54,7 @@ def notices_of(
     index: Index,
     folder: Path | None = None,
     until: MeasuredUntil | None = None,
+    others: OtherCalls | None = None,
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
     # On an accelerator an engine waits for no core.
@@ -61,6 +63,7 @@ def notices_of(
     notices: list[Notice] = [*_layers(run, candidates), *_missing(run, candidates, repeats, folder, until), *notes]
     if run.origin in ("emulated", "predicted"):
         notices.append(NotMeasured(run.origin))
+    notices += [] if others is None else [others]
     notices += _failures(run, candidates)
     for server in run.servers:
         asked, found = server.slots_asked, server.slots_found

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from harness.analysis.facts import TouchedTrial
 from harness.analysis.timesplit import is_load_event
 from harness.core.records import CallRecord
-from harness.runs.model import Baseline
+from harness.runs.model import Baseline, Run
 
-__all__ = ["NOISE_S", "Waited", "longest_read_s", "waits_for_others"]
+__all__ = ["NOISE_S", "Waited", "longest_read_s", "touched_trials", "untouched", "waits_for_others"]
 
 # More than an idle machine spends on a request besides its baseline: tokenizing, a thread that has to be woken.
 NOISE_S = 0.1
@@ -70,6 +72,41 @@ def waits_for_others(
     return tuple(found)
 
 
+def touched_trials(run: Run) -> tuple[TouchedTrial, ...]:
+    """Return the complete trials in which calls waited for others, on servers that ran already.
+
+    Nobody else knows of a server that Slotwise started, and nobody else is there in a prediction.
+    """
+    specs = run.workload.servers or {}
+    shared = {facts.name: facts for facts in run.servers if facts.name in specs and specs[facts.name].running}
+    if not shared or run.origin == "predicted":
+        return ()
+    done = {(trial.candidate, trial.repeat) for trial in run.trials if trial.complete}
+    trials: dict[tuple[str, int, str], list[CallRecord]] = defaultdict(list)
+    for call in run.calls:
+        if call.server in shared and (call.candidate, call.repeat) in done:
+            trials[call.candidate, call.repeat, call.server].append(call)
+    found = []
+    for (candidate, repeat, server), calls in trials.items():
+        facts = shared[server]
+        waited = waits_for_others(calls, facts.slots_found, facts.baseline)
+        if waited:
+            others_s = math.fsum(one.others_s for one in waited)
+            found.append(TouchedTrial(candidate, repeat, server, len(waited), others_s))
+    return tuple(found)
+
+
+def untouched(run: Run, touched: Iterable[TouchedTrial]) -> Run:
+    """Return the run as if the touched trials had not been measured."""
+    out = {(one.candidate, one.repeat) for one in touched}
+    return run._replace(
+        trials=tuple(one for one in run.trials if (one.candidate, one.repeat) not in out),
+        calls=tuple(one for one in run.calls if (one.candidate, one.repeat) not in out),
+        jobs=tuple(one for one in run.jobs if (one.candidate, one.repeat) not in out),
+        delays=tuple(one for one in run.delays if (one.candidate, one.repeat) not in out),
+    )
+
+
 def longest_read_s(calls: Iterable[CallRecord]) -> float:
     """Return the longest time that a prompt was read; to put aside what is in a slot takes less than to read it."""
     return max((call.reply.prefill_s or 0.0 for call in calls), default=0.0)
@@ -97,9 +134,7 @@ class _Unexplained:
     The same for every call: one that waits is there itself, and is not counted.
     """
 
-    def __init__(
-        self, calls: Sequence[CallRecord], slots: int, overhead_s: float, baseline: Baseline | None
-    ) -> None:
+    def __init__(self, calls: Sequence[CallRecord], slots: int, overhead_s: float, baseline: Baseline | None) -> None:
         changes: list[tuple[float, int, int]] = []  # when, calls there, calls that may be reading
         for call in calls:
             from_s, to_s = _there(call)

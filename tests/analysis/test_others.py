@@ -1,5 +1,4 @@
-"""Waits on a server that a run's own calls do not explain: found with others there, and never with our own calls alone.
-"""
+"""Waits on a server that a run's own calls do not explain: found with others there, and never with our own calls alone."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ import pytest
 from analysis import records as make
 from hypothesis import given
 from hypothesis import strategies as st
+from predict.paper import knowing
 
 from harness.analysis.others import NOISE_S, waits_for_others
 from harness.core.records import CallRecord
@@ -19,7 +19,6 @@ from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
 from harness.runs.model import Baseline
 from harness.workload.load import load_workload
-from predict.paper import knowing
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(ROOT.glob("workloads/*.yaml"))
@@ -75,7 +74,9 @@ def test_a_load_is_no_wait_for_others() -> None:
     assert waits([alone(load=4.0)]) == []
     assert waits([alone(queue=3.0, load=4.0)]) == []
     other = alone(item=1, decode=6.0)._replace(model="another")
-    assert waits([alone(queue=3.0), other], slots=4) == []  # its slots are its own, but the two make room for each other
+    assert (
+        waits([alone(queue=3.0), other], slots=4) == []
+    )  # its slots are its own, but the two make room for each other
 
 
 def test_a_baseline_that_others_disturbed_hides_no_more_than_an_overhead() -> None:
