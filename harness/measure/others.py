@@ -29,12 +29,12 @@ class Watch:
     """Says once, as soon as a trial has ended, that others were noticed in it.
 
     Args:
-        servers: those that ran already; nobody else knows of the others.
+        servers: names of those that ran already; nobody else knows of the others.
         progress: is told.
     """
 
-    def __init__(self, servers: Iterable[ServerFacts], progress: Progress) -> None:
-        self._servers = {facts.name: facts for facts in servers}
+    def __init__(self, servers: Sequence[str], progress: Progress) -> None:
+        self._servers = frozenset(servers)
         self._progress = progress
         self._calls: list[CallRecord] = []
         self._said = False
@@ -44,9 +44,10 @@ class Watch:
         if call.server in self._servers and not self._said:
             self._calls.append(call)
 
-    def ended(self, title: str) -> None:
-        """Look at the trial that has ended, and forget it."""
-        for name, facts in self._servers.items():
+    def ended(self, title: str, servers: Iterable[ServerFacts]) -> None:
+        """Look at the trial that has ended, with what is known of the servers by then, and forget it."""
+        for facts in servers:
+            name = facts.name
             mine = [call for call in self._calls if call.server == name]
             waited = waits_for_others(mine, facts.slots_found, facts.baseline)
             if waited and not self._said:

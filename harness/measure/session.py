@@ -134,9 +134,8 @@ async def measure(
         facts = [_standing(await _examine(one, progress, others), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
-        notes = dict.fromkeys(
-            (*header.notes, *others, *changed, *thinking, *_emulated(servers, loaded.plans, machines))
-        )
+        assumed = _emulated(servers, loaded.plans, machines)
+        notes = dict.fromkeys((*header.notes, *others, *changed, *thinking, *assumed))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 
@@ -145,13 +144,13 @@ async def measure(
             for at, trial in enumerate(_order(loaded, repeats))
             if (trial.plan.name, trial.repeat) not in done
         ]
-        watch = Watch((one for one in facts if not endpoints[one.name].server.managed), progress)
+        watch = Watch([one.server.name for one in endpoints.values() if not one.server.managed], progress)
         progress.trials([trial.plan.name for _, trial in order])
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(number, f"{trial.plan.name}, {label}")
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images, watch)
-            watch.ended(f"{trial.plan.name}, {label}")
+            watch.ended(f"{trial.plan.name}, {label}", header.servers)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
             if enough is not None and enough(folder.path):

@@ -1,4 +1,4 @@
-"""Waits on a server that a run's own calls do not explain: found with others there, and never with our own calls alone."""
+"""Waits on a server that a run's own calls do not explain: found with others there, never with our calls alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from analysis import records as make
 from hypothesis import given
 from hypothesis import strategies as st
-from predict.paper import knowing
+from predict.paper import PROFILE, knowing
 
 from harness.analysis.others import NOISE_S, waits_for_others
 from harness.core.records import CallRecord
@@ -73,8 +73,8 @@ def test_what_was_given_up_may_still_be_there() -> None:
 def test_a_load_is_no_wait_for_others() -> None:
     assert waits([alone(load=4.0)]) == []
     assert waits([alone(queue=3.0, load=4.0)]) == []
-    other = alone(item=1, decode=6.0)._replace(model="another")
-    assert (
+    other = alone(item=1, decode=6.0)._replace(model="another")  # has slots of its own, but may need the room
+    assert waits([alone(queue=3.0), other], slots=4) == []
         waits([alone(queue=3.0), other], slots=4) == []
     )  # its slots are its own, but the two make room for each other
 
@@ -124,3 +124,41 @@ def test_no_shipped_workload_raises_an_alarm_by_itself(path: Path, profile: str)
     for (_, _, server), calls in trials.items():
         assert waits(calls, slots[server], None) == []
         assert waits([residual(call) for call in calls], slots[server]) == []
+
+
+SHARED = """
+version: 1
+name: shared
+pipelines:
+  ours:
+    path: batch
+    jobs: 12
+    arrival: {closed: CLOSED}
+    nodes: {write: {agent: {prompt: "TEXT", output_tokens: 9}}}
+  theirs:
+    path: batch
+    jobs: 6
+    arrival: {closed: 4}
+    nodes: {write: {agent: {prompt: "TEXT", output_tokens: 33}}}
+servers: {s: {kind: llamacpp, slots: SLOTS}}
+compare: {c: {placement: s, concurrency: unbounded}}
+measure: {repeats: 2, warmup: 0}
+""".replace("TEXT", "0123456789abcdef" * 4)
+
+
+@pytest.mark.parametrize(("slots", "closed"), [(1, 1), (1, 3), (2, 1), (2, 2)])
+def test_another_client_of_a_known_load_is_found(slots: int, closed: int, tmp_path: Path) -> None:
+    """Both share a simulated server; what the other client did is then taken out of the records."""
+    path = tmp_path / "w.yaml"
+    path.write_text(SHARED.replace("SLOTS", str(slots)).replace("CLOSED", str(closed)), encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(PROFILE, encoding="utf-8")
+    run = predict(load_workload(path), load_profile(str(tmp_path / "p.yaml")), repeats=2).run
+    for repeat in range(2):
+        both = [call for call in run.calls if call.repeat == repeat]
+        ours = [call for call in both if call.pipeline == "ours"]
+        assert waits(both, slots, None) == []
+        found = waits_for_others(ours, slots, None)
+        theirs_s = sum((c.reply.prefill_s or 0) + (c.reply.decode_s or 0) for c in both if c.pipeline == "theirs")
+        assert found
+        for waited in found:  # at least: never more than it waited, nor than the other client had the server
+            assert waited.others_s <= min(waited.call.reply.queue_s or 0.0, theirs_s)
