@@ -48,8 +48,8 @@ def waits_for_others(
     if len({call.model for call in mine}) > 1:
         slots = None  # each model has slots of its own, and they make room for each other
     overhead_s = min(baseline.residual_s, _MOST_OVERHEAD_S) if baseline else 0.0
-    unexplained = _Unexplained(mine, slots or 1, overhead_s, baseline)
     own_s = 2 * overhead_s + max(read_s, longest_read_s(mine)) + _longest_step_s(mine) + NOISE_S
+    unexplained = _Unexplained(mine, slots, overhead_s, own_s, baseline)
     found = []
     for call in mine:
         reply = call.reply
@@ -129,25 +129,38 @@ def _tells(call: CallRecord) -> bool:
 
 
 class _Unexplained:
-    """When a call that waits cannot be waiting for ours: fewer of them are there than slots, and none reads a prompt.
+    """When a call that waits cannot be waiting for ours: fewer of them have a slot than there are slots, and none reads
+    a prompt.
 
-    The same for every call: one that waits is there itself, and is not counted.
+    The same for every call: one that waits has no slot yet.
+
+    Args:
+        slots: None: it is not known which call has one, so each has from when it was sent.
+        setup_s: a call may have its slot for so long before it reads its prompt.
     """
 
-    def __init__(self, calls: Sequence[CallRecord], slots: int, overhead_s: float, baseline: Baseline | None) -> None:
-        changes: list[tuple[float, int, int]] = []  # when, calls there, calls that may be reading
+    def __init__(
+        self,
+        calls: Sequence[CallRecord],
+        slots: int | None,
+        overhead_s: float,
+        setup_s: float,
+        baseline: Baseline | None,
+    ) -> None:
+        changes: list[tuple[float, int, int]] = []  # when, calls with a slot, calls that may be reading
         for call in calls:
-            from_s, to_s = _there(call)
-            changes += [(from_s, 1, 0), (to_s, -1, 0)]
-            read_from_s, read_to_s = _reading(call, overhead_s, baseline)
-            changes += [(read_from_s, 0, 1), (read_to_s, 0, -1)]
+            sent_s, end_s = _there(call)
+            read_s, first_s = _reading(call, overhead_s, baseline)
+            from_s = max(sent_s, read_s - setup_s) if slots else sent_s
+            changes += [(sent_s, 0, 0), (from_s, 1, 0), (end_s, -1, 0), (read_s, 0, 1), (first_s, 0, -1)]
         changes.sort()
         self._at_s = [at_s for at_s, *_ in changes]
         self._sum_s = [0.0]
-        there = reading = 0
-        for (at_s, come, reads), (next_s, *_) in pairwise(changes):
-            there, reading = there + come, reading + reads
-            free = there <= slots and not reading and math.isfinite(next_s)
+        holding = reading = 0
+        most = (slots or 2) - 1  # where it is not known, the call itself counts from when it was sent
+        for (at_s, takes, reads), (next_s, *_) in pairwise(changes):
+            holding, reading = holding + takes, reading + reads
+            free = holding <= most and not reading and math.isfinite(next_s)
             self._sum_s.append(self._sum_s[-1] + (next_s - at_s if free else 0.0))
 
     def within(self, from_s: float, to_s: float) -> float:

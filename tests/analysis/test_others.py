@@ -40,21 +40,32 @@ def alone(**parts: Any) -> CallRecord:
 
 
 def test_alone_and_yet_it_waited() -> None:
-    # The wait of 2 s, less: one prompt of ours that may be put aside, a step, the overhead, noise.
-    assert waits([alone(queue=2.0)]) == pytest.approx([2.0 - 0.25 - 1 / 32 - 2 * BASELINE.residual_s - NOISE_S])
+    # The wait of 2 s, less what may be ours: a prompt that is put aside, a step, the overhead of a call, noise.
+    own_s = 2 * BASELINE.residual_s + 0.25 + 1 / 32 + NOISE_S
+    assert waits([alone(queue=2.0)], slots=2) == pytest.approx([2.0 - own_s])
+    assert waits([alone(queue=2.0)], slots=1) == pytest.approx([2.0 - 2 * own_s])  # set up in its slot for so long
     assert waits([alone(queue=0.25)]) == []
-    own_s = 0.25 + 1 / 32 + NOISE_S
-    assert waits([make.call(queue=2.0)], base=None) == pytest.approx([2.0 - own_s])  # the server tells it
-    assert waits([make.call(queue=2.0, client=0.5)], base=None) == pytest.approx([1.5 - own_s])
     assert waits([alone(queue=2.0)], base=None) == []  # what it costs to ask is not known
+    own_s = 0.25 + 1 / 32 + NOISE_S
+    assert waits([make.call(queue=2.0)], slots=2, base=None) == pytest.approx([2.0 - own_s])  # the server tells it
+    assert waits([make.call(queue=2.0, client=0.5)], slots=2, base=None) == pytest.approx([1.5 - own_s])
 
 
 def test_our_own_queue_explains_a_wait() -> None:
     first, second = alone(decode=2.0), alone(queue=2.0 + 0.25 + BASELINE.residual_s, item=1)
     assert waits([first, second], slots=1) == []
     assert waits([first, second], slots=None) == []
-    found = waits([first, second], slots=2)  # with a free slot it would have had to wait for the prompt alone
-    assert found == pytest.approx([2.25 - 2 * 0.25 - 2 / 32 - NOISE_S], abs=0.05)
+    # With a free slot it would have had to wait for the first one's prompt and a step.
+    found = waits([first, second], slots=2)
+    own_s = 2 * BASELINE.residual_s + 0.25 + 1 / 32 + NOISE_S
+    assert found == pytest.approx([2.0 - own_s], abs=4 * BASELINE.residual_s)
+
+
+def test_a_slot_that_none_of_ours_had_between_two_of_ours() -> None:
+    """All slots have calls of ours before them; and yet the server was somebody else's for four seconds."""
+    first, second = alone(decode=2.0), alone(queue=2.25 + 4.0, item=1)
+    third = alone(queue=2.25 + 4.0 + 1.25, item=2)
+    assert len(waits([first, second, third], slots=1)) == 2
 
 
 def test_a_prompt_of_ours_shares_the_step() -> None:
@@ -75,12 +86,10 @@ def test_a_load_is_no_wait_for_others() -> None:
     assert waits([alone(queue=3.0, load=4.0)]) == []
     other = alone(item=1, decode=6.0)._replace(model="another")  # has slots of its own, but may need the room
     assert waits([alone(queue=3.0), other], slots=4) == []
-        waits([alone(queue=3.0), other], slots=4) == []
-    )  # its slots are its own, but the two make room for each other
 
 
 def test_a_baseline_that_others_disturbed_hides_no_more_than_an_overhead() -> None:
-    (others_s,) = waits([alone(queue=9.0)], base=Baseline(5.0, 0.0, 5))
+    (others_s,) = waits([alone(queue=9.0)], slots=2, base=Baseline(5.0, 0.0, 5))
     assert others_s == pytest.approx(9 + BASELINE.residual_s - 3 * 0.5 - 0.25 - 1 / 32 - NOISE_S)
 
 

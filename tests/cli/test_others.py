@@ -16,23 +16,18 @@ from harness.cli.app import _main
 from harness.runs.folder import read_run
 from harness.runs.model import Run
 
-CALLS = 5  # of a trial of the tiny workload
-WAIT_NS = 3_000_000_000
-OURS = ("About", "Join", "Hello")
+WAIT_S = 0.8
+SHORT = {"prompt_eval_duration": 1_000_000, "eval_duration": 1_000_000}  # ns: the rest of a call is a wait
 
 
 def others_in(server: FakeOllama, *trials: int) -> None:
-    """Have the third call of these trials wait for others: its total has it, as an everyday Ollama tells it."""
+    """Have the join of these trials, the one call of its kind, wait for others."""
 
-    def ours(body: dict[str, Any]) -> bool:
-        return any(word in body["messages"][-1]["content"] for word in OURS)
+    def duration(user: str) -> float:
+        joins = sum("Join" in body["messages"][-1]["content"] for body in server.chats)
+        return WAIT_S if "Join" in user and joins - 1 in trials else 0.002
 
-    def fields(n: int) -> dict[str, Any]:
-        number = sum(map(ours, server.chats[:n]))
-        touched = ours(server.chats[n - 1]) and number % CALLS == 3 and (number - 1) // CALLS in trials
-        return {"total_duration": WAIT_NS + 2_000_000} if touched else {}
-
-    server.fields = fields
+    server.duration, server.fields = duration, lambda n: SHORT
 
 
 def only_run() -> Run:
@@ -83,7 +78,7 @@ def test_alone_on_the_server_nothing_is_said(run: Callable[..., Any], server: Fa
 
 def test_others_that_are_there_at_the_start_are_said_at_once(run: Callable[..., Any], server: FakeOllama) -> None:
     # The first loads the model, two more warm it up; of the single calls that follow one has to wait.
-    server.fields = lambda n: {"total_duration": WAIT_NS} if n == 4 else {}
+    server.duration, server.fields = lambda user: WAIT_S if len(server.chats) == 4 else 0.002, lambda n: SHORT
     code, out, err = run()
     assert code == 0, err
     assert "Others used s when it was looked at: 1 single call of ours waited up to" in err
@@ -94,7 +89,8 @@ def test_others_that_are_there_at_the_start_are_said_at_once(run: Callable[..., 
 def test_a_probe_measures_a_disturbed_burst_again(
     server: FakeOllama, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.fields = lambda n: {"total_duration": WAIT_NS} if server.chats[n - 1]["options"]["num_predict"] == 2 else {}
+    server.duration = lambda user: WAIT_S if server.chats[-1]["options"]["num_predict"] == 2 else 0.002
+    server.fields = lambda n: SHORT
     monkeypatch.setattr("sys.argv", ["slotwise", "probe", server.url, "--levels", "1", "--tokens", "2"])
     assert _main() == 0
     said = capsys.readouterr()
