@@ -31,10 +31,20 @@ from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count, safe_url
-from harness.wording.others import others_again, others_at_start
+from harness.wording.others import others_again, others_at_start, others_refused
 from harness.workload.schema import AgentSpec
 
-__all__ = ["LEVELS", "WARM_CALLS", "Alone", "burst", "find_baseline", "find_slots", "look_alone", "measure_levels"]
+__all__ = [
+    "LEVELS",
+    "WARM_CALLS",
+    "Alone",
+    "burst",
+    "find_baseline",
+    "find_slots",
+    "look_alone",
+    "measure_levels",
+    "refuse_others",
+]
 
 LEVELS = (1, 2, 4, 8)
 WARM_CALLS = 2
@@ -126,6 +136,16 @@ async def look_alone(endpoint: Endpoint) -> Alone:
     calls = warm if exact else await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
     others_s = () if endpoint.server.managed else waits_alone(calls)
     return Alone(None if exact else find_baseline(calls), others_s)
+
+
+async def refuse_others(endpoint: Endpoint) -> None:
+    """Make sure that nobody else uses a running server right now.
+
+    Raises:
+        ServerFailure: single calls had to wait, so what is measured now would be of others, too.
+    """
+    if not endpoint.server.managed and (others_s := (await look_alone(endpoint)).others_s):
+        raise ServerFailure(f"{endpoint.server.name}: {others_refused(others_s)}")
 
 
 def find_baseline(calls: Sequence[CallRecord]) -> Baseline:

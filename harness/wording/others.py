@@ -8,7 +8,7 @@ from harness.analysis.facts import OtherCalls
 from harness.units import count, seconds
 from harness.wording.figures import listed
 
-__all__ = ["others_again", "others_at_start", "others_brief", "others_noticed", "others_text"]
+__all__ = ["others_again", "others_at_start", "others_brief", "others_noticed", "others_refused", "others_text"]
 
 WHAT_TO_DO = (
     "Stop the other users of this server and measure again, or measure on a server of its own: --engine ollama."
@@ -74,6 +74,16 @@ def others_again(server: str, calls: int, others_s: float, attempt: int, attempt
     return (
         f"{server}: others use this server: {count(calls, 'call')} waited {seconds(others_s)} or longer in all for a "
         f"slot that no call of ours had. Measured again ({attempt} of at most {attempts} times)."
+    )
+
+
+def others_refused(waits_s: Iterable[float]) -> str:
+    """Say why nothing is measured on a server that others use."""
+    waits = tuple(waits_s)
+    return (
+        f"others use this server: {count(len(waits), 'single call')} of ours waited up to {seconds(max(waits))} or "
+        "longer although nothing of ours was there, and a profile made now would hold that. Stop the other users of "
+        "this server and calibrate again, or calibrate a server of its own: slotwise calibrate ollama"
     )
 
 

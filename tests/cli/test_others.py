@@ -86,6 +86,18 @@ def test_others_that_are_there_at_the_start_are_said_at_once(run: Callable[..., 
     assert "others at start" in [note.kind for note in only_run().notes]
 
 
+def test_nothing_is_calibrated_while_others_are_there(
+    server: FakeOllama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # One loads the model, two are for the lengths of prompts, two more warm it up.
+    server.duration, server.fields = lambda user: WAIT_S if len(server.chats) == 7 else 0.002, lambda n: SHORT
+    monkeypatch.setattr("sys.argv", ["slotwise", "calibrate", server.url, "--name", "p"])
+    assert _main() == 3
+    assert "others use this server: 1 single call of ours waited up to" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
 def test_a_probe_measures_a_disturbed_burst_again(
     server: FakeOllama, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
