@@ -91,7 +91,7 @@ def others_at_start(server: str, waits_s: Iterable[float]) -> str:
     """Say that calls waited that were alone, before anything is measured."""
     waits = tuple(waits_s)
     return (
-        f"Others used {server} when it was looked at: {count(len(waits), 'single call')} of ours waited up to "
+        f"Others used {server} when it was checked: {count(len(waits), 'single call')} of ours waited up to "
         f"{seconds(max(waits))} or longer although nothing of ours was there. Slots found and waits are less certain. "
         f"{WHAT_TO_DO}"
     )

@@ -58,7 +58,7 @@ def test_our_own_queue_explains_a_wait() -> None:
     # With a free slot it would have had to wait for the first one's prompt and a step.
     found = waits([first, second], slots=2)
     own_s = 2 * BASELINE.residual_s + 0.25 + 1 / 32 + NOISE_S
-    assert found == pytest.approx([2.0 - own_s], abs=4 * BASELINE.residual_s)
+    assert found == pytest.approx([2.0 - 2 * own_s], abs=5 * BASELINE.residual_s)  # and it may set its own slot up
 
 
 def test_a_slot_that_none_of_ours_had_between_two_of_ours() -> None:

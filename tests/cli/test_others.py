@@ -81,8 +81,8 @@ def test_others_that_are_there_at_the_start_are_said_at_once(run: Callable[..., 
     server.duration, server.fields = lambda user: WAIT_S if len(server.chats) == 4 else 0.002, lambda n: SHORT
     code, out, err = run()
     assert code == 0, err
-    assert "Others used s when it was looked at: 1 single call of ours waited up to" in err
-    assert "Others used s when it was looked at" in out
+    assert "Others used s when it was checked: 1 single call of ours waited up to" in err
+    assert "Others used s when it was checked" in out
     assert "others at start" in [note.kind for note in only_run().notes]
 
 
