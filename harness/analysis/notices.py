@@ -60,10 +60,11 @@ def notices_of(
     # On an accelerator an engine waits for no core.
     cores = not run.servers or not all(on_accelerator(server.details) for server in run.servers)
     notes = [note for note in run.notes if cores or note.kind != "busy at start"]
-    notices: list[Notice] = [*_layers(run, candidates), *_missing(run, candidates, repeats, folder, until), *notes]
+    notices: list[Notice] = [*_layers(run, candidates)]
+    notices += [] if others is None else [others]
+    notices += [*_missing(run, candidates, repeats, folder, until), *notes]
     if run.origin in ("emulated", "predicted"):
         notices.append(NotMeasured(run.origin))
-    notices += [] if others is None else [others]
     notices += _failures(run, candidates)
     for server in run.servers:
         asked, found = server.slots_asked, server.slots_found
