@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.facts import MeasuredUntil, OpenQuestion
+from harness.analysis.facts import MeasuredUntil, OpenQuestion, OtherCalls
 from harness.analysis.gains import gains_of
 from harness.analysis.levels import levels_of
 from harness.analysis.looks import least_repeats, looks_of, shares_of
 from harness.analysis.measures import index_records, pinned_tokens, summarise
-from harness.analysis.model import ANALYSIS_VERSION, Analysis, CandidateSummary, MachineFact, RunHead
+from harness.analysis.model import ANALYSIS_VERSION, Analysis, CandidateSummary, Choice, MachineFact, RunHead
 from harness.analysis.notices import notices_of
+from harness.analysis.others import touched_trials, untouched
 from harness.analysis.questions import open_questions
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
@@ -58,7 +59,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     return Analysis(
         ANALYSIS_VERSION,
         head,
-        notices_of(run, candidates, repeats, index, folder, until),
+        notices_of(run, candidates, repeats, index, folder, until, _others(run, choice, levels=bool(levels))),
         paths,
         choice,
         candidates,
@@ -72,6 +73,23 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
 def questions_of(analysis: Analysis) -> tuple[OpenQuestion, ...]:
     """Return what the answer of an analysis depends on and is not settled."""
     return open_questions(analysis.paths, analysis.choice, analysis.candidates, shares_of(analysis.looks))
+
+
+def _others(run: Run, choice: Choice, *, levels: bool) -> OtherCalls | None:
+    """Say where others used the servers, and what the answer is without these trials."""
+    touched = touched_trials(run)
+    if not touched:
+        return None
+    rest = untouched(run, touched)
+    candidates = summarise(rest, index_records(rest))
+    measured = {trial.candidate for trial in run.trials}
+    alternatives = {} if levels else _alternatives(run.workload)
+    _, other = decide(candidates, run.origin, alternatives, shares_of(looks_of(run)))
+    repeats = tuple((one.name, one.repeats) for one in candidates if one.name in measured)
+    if other.candidate is None or not all(count for _, count in repeats):
+        return OtherCalls(touched, len(run.trials), "none", None, repeats)
+    same = other.candidate == choice.candidate
+    return OtherCalls(touched, len(run.trials), "same" if same else "other", other.candidate, repeats)
 
 
 def _until(

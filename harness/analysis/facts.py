@@ -27,11 +27,13 @@ __all__ = [
     "Notice",
     "OneRepeat",
     "OpenQuestion",
+    "OtherCalls",
     "Overload",
     "Partial",
     "Recorded",
     "ShortAnswers",
     "SlotsDiffer",
+    "TouchedTrial",
     "UnknownQueue",
     "WaitedForModels",
 ]
@@ -179,6 +181,31 @@ class BusyMachine(NamedTuple):
     kind: Literal["busy machine"] = "busy machine"
 
 
+class TouchedTrial(NamedTuple):
+    """A trial in which calls of ours waited while others had the server."""
+
+    candidate: str
+    repeat: int  # from 0
+    server: str
+    calls: int  # of ours that waited so
+    others_s: float  # at least, all of them together
+
+
+class OtherCalls(NamedTuple):
+    """Others used a server that was measured. Touched trials stay in all figures.
+
+    without: what the recommendation is if they are left out. "same" or "other" than with them; "none": what is left
+    gives no recommendation.
+    """
+
+    touched: tuple[TouchedTrial, ...]  # one for each server of a trial, in the run's order
+    trials: int  # of all candidates
+    without: Literal["same", "other", "none"]
+    candidate: str | None  # that is recommended without them
+    repeats: tuple[tuple[str, int], ...]  # candidate, its repeats that are untouched
+    kind: Literal["other calls"] = "other calls"
+
+
 class ClientShare(NamedTuple):
     """The client's own share of calls is high."""
 
@@ -253,6 +280,7 @@ Notice = (
     | ModelsNotLoaded
     | LateClient
     | BusyMachine
+    | OtherCalls
     | ClientShare
     | GivenUp
     | ShortAnswers

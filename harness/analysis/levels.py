@@ -42,6 +42,7 @@ class Levels(NamedTuple):
     model: str = ""
     engine: str = ""  # name and version
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
+    others: bool = False  # others used it meanwhile, as far as calls waited for them
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:

@@ -21,6 +21,7 @@ from harness.analysis.facts import (
     Notice,
     NotMeasured,
     OneRepeat,
+    OtherCalls,
     Overload,
     Partial,
     ShortAnswers,
@@ -53,12 +54,15 @@ def notices_of(
     index: Index,
     folder: Path | None = None,
     until: MeasuredUntil | None = None,
+    others: OtherCalls | None = None,
 ) -> tuple[Notice, ...]:
     """Collect everything that a reader must know first, worst first: what is missing, then the run's own notes."""
     # On an accelerator an engine waits for no core.
     cores = not run.servers or not all(on_accelerator(server.details) for server in run.servers)
     notes = [note for note in run.notes if cores or note.kind != "busy at start"]
-    notices: list[Notice] = [*_layers(run, candidates), *_missing(run, candidates, repeats, folder, until), *notes]
+    notices: list[Notice] = [*_layers(run, candidates)]
+    notices += [] if others is None else [others]
+    notices += [*_missing(run, candidates, repeats, folder, until), *notes]
     if run.origin in ("emulated", "predicted"):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)

@@ -21,7 +21,7 @@ from harness.measure.experiment import Experiment, Setting, experiments, steady
 from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
-from harness.measure.probe import find_slots
+from harness.measure.probe import find_slots, refuse_others
 from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.measure.side_by_side import no_room_on_device, side_by_side
@@ -197,6 +197,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
         load_s = await measure_load(endpoint)
     bursts = LiveBursts([endpoint])
     await bursts.prepare()
+    await refuse_others(endpoint)
     slots = await find_slots(endpoint, rounds=1)
     if server.slots_asked not in (None, slots):
         slots = await find_slots(endpoint, key=1)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from statistics import median
+from typing import NamedTuple
 
 from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots
+from harness.analysis.others import waits_for_others
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
 from harness.core.device import share_on_cpu
@@ -24,20 +26,40 @@ from harness.drivers.live import drive
 from harness.drivers.repetition import REPEATED
 from harness.errors import ServerFailure
 from harness.measure.bursts import AGAIN, ATTEMPTS, DRAWN
+from harness.measure.others import waits_alone
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count, safe_url
+from harness.wording.others import others_again, others_at_start, others_refused
 from harness.workload.schema import AgentSpec
 
-__all__ = ["LEVELS", "WARM_CALLS", "burst", "find_baseline", "find_slots", "measure_levels"]
+__all__ = [
+    "LEVELS",
+    "WARM_CALLS",
+    "Alone",
+    "burst",
+    "find_baseline",
+    "find_slots",
+    "look_alone",
+    "measure_levels",
+    "refuse_others",
+]
 
 LEVELS = (1, 2, 4, 8)
 WARM_CALLS = 2
 BASELINE_CALLS = 5
 PROBE_TOKENS = 24
+ANOTHER = 10_000  # keys of a burst that is sent again
 MOST_SLOTS = 64  # beyond this a probe stops looking
 TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
+
+
+class Alone(NamedTuple):
+    """What single calls to a warm server tell."""
+
+    baseline: Baseline | None  # None where the server tells its queue wait itself
+    others_s: tuple[float, ...]  # waits of calls that had to wait for others; only where it ran already
 
 
 async def burst(
@@ -107,11 +129,27 @@ async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> in
         concurrent *= 2
 
 
-async def find_baseline(endpoint: Endpoint) -> Baseline | None:
-    """Return what a warm call costs where nobody waits; None where the server tells its queue wait itself."""
-    if endpoint.server.exact_queue:
-        return None
-    calls = await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
+async def look_alone(endpoint: Endpoint) -> Alone:
+    """Warm a server up and send single calls: what each costs, and whether others use the server right now."""
+    warm = await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
+    exact = endpoint.server.exact_queue
+    calls = warm if exact else await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
+    others_s = () if endpoint.server.managed else waits_alone(calls)
+    return Alone(None if exact else find_baseline(calls), others_s)
+
+
+async def refuse_others(endpoint: Endpoint) -> None:
+    """Make sure that nobody else uses a running server right now.
+
+    Raises:
+        ServerFailure: single calls had to wait, so what is measured now would be of others, too.
+    """
+    if not endpoint.server.managed and (others_s := (await look_alone(endpoint)).others_s):
+        raise ServerFailure(f"{endpoint.server.name}: {others_refused(others_s)}")
+
+
+def find_baseline(calls: Sequence[CallRecord]) -> Baseline:
+    """Return what a warm call costs where nobody waits, from single calls."""
     return Baseline(
         residual_s=median(call.residual_s or 0.0 for call in calls),
         load_s=median(call.reply.load_s or 0.0 for call in calls),
@@ -125,19 +163,43 @@ async def measure_levels(
     """Measure the plain experiment on one server: 1, 2, 4, 8 equal calls at once; medians over the rounds."""
     name = endpoint.server.name
     progress.say(f"{name}: warming up")
-    await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
-    baseline = await find_baseline(endpoint)
+    baseline, others_s = await look_alone(endpoint)
+    if others_s:
+        progress.say(others_at_start(name, others_s))
     progress.say(f"{name}: counting slots")
     slots = await find_slots(endpoint)
+    touched = bool(others_s)
     progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in levels], "burst", server=name)
     rows: dict[int, list[Level]] = {concurrent: [] for concurrent in levels}
     for r in range(rounds):
         for number, concurrent in enumerate(levels):
             progress.trial(r * len(levels) + number + 1, f"{name}, {count(concurrent, 'call')} at once")
-            records = await burst(endpoint, concurrent, tokens, key=1000 + r)
+            records, disturbed = await _undisturbed(endpoint, concurrent, tokens, 1000 + r, slots, baseline, progress)
+            touched |= disturbed
             rows[concurrent].append(level_of(records, baseline, pinned_tokens=tokens))
     progress.trials(())
     medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
     server = endpoint.server
     origin, on_cpu = origin_of([server]), share_on_cpu(server.details)
-    return Levels(name, server.slots_asked, slots, medians, origin, server.model, server.version, on_cpu)
+    return Levels(name, server.slots_asked, slots, medians, origin, server.model, server.version, on_cpu, touched)
+
+
+async def _undisturbed(
+    endpoint: Endpoint,
+    concurrent: int,
+    tokens: int,
+    key: int,
+    slots: int,
+    baseline: Baseline | None,
+    progress: Progress,
+) -> tuple[list[CallRecord], bool]:
+    """Send a burst, again where calls waited for others; return it, and whether they did in the last one, too."""
+    for attempt in range(ATTEMPTS):
+        records = await burst(endpoint, concurrent, tokens, key=key + ANOTHER * attempt)
+        waited = () if endpoint.server.managed else waits_for_others(records, slots, baseline)
+        if not waited:
+            return records, False
+        if attempt + 1 < ATTEMPTS:
+            others_s = sum(one.others_s for one in waited)
+            progress.say(others_again(endpoint.server.name, len(waited), others_s, attempt + 2, ATTEMPTS))
+    return records, True

@@ -24,7 +24,8 @@ from harness.drivers.live import LiveStats, drive
 from harness.errors import ServerFailure
 from harness.measure.conversations import Conversations
 from harness.measure.images import images_for
-from harness.measure.probe import WARM_CALLS, burst, find_baseline, find_slots
+from harness.measure.others import Watch
+from harness.measure.probe import find_slots, look_alone
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.measure.thinking import about_thinking
@@ -38,6 +39,7 @@ from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
 from harness.units import count, safe_url
 from harness.wording.changes import changed_notes
+from harness.wording.others import others_at_start
 from harness.workload.load import Loaded
 from harness.workload.prompts import render
 from harness.workload.schema import ServerSpec
@@ -128,10 +130,12 @@ async def measure(
         machines = {name: spec.machine for name, spec in loaded.servers.items()}
         thinking = await about_thinking(loaded, endpoints)
         images = await images_for(loaded, endpoints)
-        facts = [_standing(await _examine(one, progress), machines[name]) for name, one in endpoints.items()]
+        others: list[Note] = []
+        facts = [_standing(await _examine(one, progress, others), machines[name]) for name, one in endpoints.items()]
         servers = [endpoint.server for endpoint in endpoints.values()]
         changed = changed_notes(server_changes(header.servers, facts))
-        notes = dict.fromkeys((*header.notes, *changed, *thinking, *_emulated(servers, loaded.plans, machines)))
+        assumed = _emulated(servers, loaded.plans, machines)
+        notes = dict.fromkeys((*header.notes, *others, *changed, *thinking, *assumed))
         header = header._replace(origin=origin_of(servers), servers=tuple(facts), notes=tuple(notes))
         folder.write_header(header)
 
@@ -140,11 +144,13 @@ async def measure(
             for at, trial in enumerate(_order(loaded, repeats))
             if (trial.plan.name, trial.repeat) not in done
         ]
+        watch = Watch([one.server.name for one in endpoints.values() if not one.server.managed], progress)
         progress.trials([trial.plan.name for _, trial in order])
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(number, f"{trial.plan.name}, {label}")
-            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images)
+            failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images, watch)
+            watch.ended(f"{trial.plan.name}, {label}", header.servers)
             for name in failed:
                 header = await _after_failure(endpoints[name], header, progress)
             if enough is not None and enough(folder.path):
@@ -171,6 +177,7 @@ async def _measure_trial(
     folder: RunFolder,
     progress: Progress,
     images: Mapping[str, str] | None = None,
+    watch: Watch | None = None,
 ) -> list[str]:
     """Measure one trial and return the servers on which a call failed."""
     workload, plan, repeat = loaded.workload, trial.plan, trial.repeat
@@ -192,6 +199,8 @@ async def _measure_trial(
         if isinstance(record, CallRecord):
             if record.outcome != "ok" and record.started_s is not None:  # also one that was not needed: cancelled
                 failed[record.server] = None
+            if watch is not None:
+                watch.keep(record)
             if repeat >= 0:
                 folder.add_call(record)
                 if record.server in logs:
@@ -306,16 +315,21 @@ def _standing(facts: ServerFacts, machine: str | None) -> ServerFacts:
     return facts if machine is None else facts._replace(details={**facts.details, "machine": machine})
 
 
-async def _examine(endpoint: Endpoint, progress: Progress) -> ServerFacts:
-    """Warm a server up, find how many slots it really has and what a call costs where nobody waits: for each model."""
+async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]) -> ServerFacts:
+    """Warm a server up, find how many slots it really has and what a call costs where nobody waits: for each model.
+
+    Where others use it right now, `disturbed` gets a note.
+    """
     server = endpoint.server
     views = endpoint.models()
     found = []
     for model, view in views.items():
         with_model = f" with {model}" if len(views) > 1 else ""
         progress.say(f"{server.name}: warming up{with_model}")
-        await burst(view, WARM_CALLS, 8, key=-1, one_by_one=True)
-        baseline = await find_baseline(view)
+        baseline, waits_s = await look_alone(view)
+        if waits_s:
+            disturbed.append(Note("others at start", others_at_start(server.name, waits_s)))
+            progress.say(disturbed[-1].text)
         progress.say(f"{server.name}: counting slots{with_model}")
         slots = await find_slots(view, rounds=1)
         if server.slots_asked not in (None, slots):

@@ -136,6 +136,9 @@ def _warnings(found: Sequence[Levels]) -> Iterator[str]:
         if one.cpu_share:
             yield layers_text(one.label, one.cpu_share)
     for one in found:
+        if one.others:
+            yield f"Others used {one.label} meanwhile: its slots and figures are not reliable."
+    for one in found:
         if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
             yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} requested."
         if short := sum(row.short_answers for row in one.rows):

@@ -19,6 +19,7 @@ from harness.analysis.facts import (
     Notice,
     NotMeasured,
     OneRepeat,
+    OtherCalls,
     Overload,
     Partial,
     ShortAnswers,
@@ -28,6 +29,7 @@ from harness.analysis.facts import (
 )
 from harness.units import count, percent, safe_url, seconds, size
 from harness.wording.figures import quoted
+from harness.wording.others import others_text
 from harness.wording.questions import until_text
 
 __all__ = ["notice_text"]
@@ -93,6 +95,8 @@ def notice_text(notice: Notice) -> str:
                 f"{cores:.1f} cores busy ({where}). An engine that spreads over all cores waits for them in every "
                 "step, so those times are too long: measure again on an idle machine."
             )
+        case OtherCalls():
+            return others_text(notice)
         case ClientShare(shares):
             worst = ", ".join(f"{pipeline} under {name} {percent(share)}" for pipeline, name, share in shares)
             return f"The client's own share of a call is high ({worst}; up to 5 % is usual)."

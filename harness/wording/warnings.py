@@ -16,6 +16,7 @@ from harness.analysis.facts import (
     MeasuredUntil,
     ModelsNotLoaded,
     Notice,
+    OtherCalls,
     Overload,
     Partial,
     Recorded,
@@ -27,6 +28,7 @@ from harness.analysis.model import Analysis
 from harness.runs.model import Note
 from harness.units import count, percent, seconds
 from harness.wording.figures import quoted
+from harness.wording.others import others_brief
 
 __all__ = ["layers_text", "warnings_of"]
 
@@ -34,7 +36,7 @@ __all__ = ["layers_text", "warnings_of"]
 _SERIOUS = frozenset(
     {
         *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("records", "run", "skipped", "too long"),
+        *("others at start", "records", "run", "skipped", "too long"),
     }
 )
 
@@ -102,6 +104,8 @@ def _brief(notice: Notice) -> str:
         case BusyMachine(disturbed, trials, cores):
             busy = sum(n for _, n in disturbed)
             return f"Other programs used up to {cores:.1f} cores in {busy} of {count(trials, 'trial')}."
+        case OtherCalls():
+            return others_brief(notice)
         case ClientShare(shares):
             return f"The client's own share of a call is high: up to {percent(max(share for *_, share in shares))}."
         case ShortAnswers(short, answers):

@@ -84,7 +84,7 @@ def on_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         server = RunningServer(name, "llamacpp", "http://s:1", "m", 2, False, "v1", True, True, {"context_tokens": 512})
         yield Endpoint(server, chat, None)
 
-    async def examine(endpoint: Endpoint, _: Any) -> ServerFacts:
+    async def examine(endpoint: Endpoint, *_: Any) -> ServerFacts:
         server = endpoint.server
         return ServerFacts(server.name, server.kind, server.url, "m", 2, 2, "v1", True, None, server.details)
 
