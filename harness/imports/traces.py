@@ -242,9 +242,9 @@ class _Book:
                 )
         if grows := self._growing.pop(node.label, None):
             agent.input_tokens += grows.first
-            fitted = fit([min(tokens, MAX_PROMPT_TOKENS) for tokens in grows.new], whole=True)
+            fitted = fit([min(tokens, MAX_PROMPT_TOKENS) for tokens in grows.drawn], whole=True)
             keys["grows"] = {"by": self._spec(fitted, f"{name}-new-tokens")}
-            notes.append(note(f"each call sends all before it; new tokens: {fitted.words}"))
+            notes.append(note(f"each call sends all before it; new tokens: {fitted.words}{grows.scaled}"))
         return DraftStep(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
 
     def _loop(
