@@ -22,7 +22,7 @@ def asking(at_s: float, app: App, **embedding: Any) -> None:
     app.call("answer", at_s + 0.5, at_s + 3, root)
 
 
-CONVENTIONS = {
+CONVENTIONS: dict[str, dict[str, Any]] = {
     "semantic conventions": {
         "gen_ai__operation__name": "embeddings",
         "gen_ai__request__model": "nomic-embed-text",
