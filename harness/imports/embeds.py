@@ -30,7 +30,8 @@ def embed_seen(name: str, turns: Sequence[Sequence[TraceStep]]) -> EmbedSeen:
     """Return what the turns of an embedding tell; the requests of a turn overlap. Questions ask for the rest."""
     requests = [step for turn in turns for step in turn]
     notes: list[DraftNote] = []
-    models = [model for model, _ in Counter(step.model for step in requests if step.model).most_common()]
+    named = ("".join(c for c in step.model if c.isprintable()).strip() for step in requests)
+    models = [model for model, _ in Counter(filter(None, named)).most_common()]
     if len(models) == 1:
         notes.append(ask(f"which model of your server stands for {models[0]}, with which {name} embeds?"))
     elif models:

@@ -74,6 +74,14 @@ def test_what_is_not_told_of_an_embedding_is_asked(tmp_path: Path) -> None:
         assert question in asked
 
 
+def test_a_model_may_be_called_anything(tmp_path: Path) -> None:
+    app = App()
+    asking(0, app, gen_ai__operation__name="embeddings", gen_ai__request__model="a b\x1b[31m: {x}")
+    draft, _ = recovered(app, tmp_path)
+    checked(draft, tmp_path)
+    assert steps(draft)["embed"].embed["model"] == "a b[31m: {x}"
+
+
 def test_requests_at_once_are_batches(tmp_path: Path) -> None:
     app = App()
     for job in range(2):
