@@ -32,7 +32,7 @@ class Grown(NamedTuple):
         """Say that they are scaled, where it is by more than one in a hundred."""
         if abs(self.factor - 1) < 0.01:
             return ""
-        return f", times {self.factor:.3g}: so many that the prompts have as many tokens in all as they had"
+        return f", times {self.factor:.3g}, which gives all prompts together as many tokens as they had"
 
 
 def grown(runs: Sequence[Sequence[TraceStep]]) -> Grown | None:
