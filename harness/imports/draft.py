@@ -32,13 +32,14 @@ class DraftStep(NamedTuple):
     """A node of the workload to be. `keys` are its own keys of the YAML file apart from `agent`, `tool`, `after`."""
 
     name: str
-    kind: Literal["agent", "tool", "graph"]
+    kind: Literal["agent", "embed", "tool", "graph"]
     after: tuple[str, ...] = ()  # NODE or NODE.LABEL
     target: str = ""  # the agent, or the sub-pipeline
     delay_s: Any = 0  # tools: a number or a distribution, as in the file
     keys: Mapping[str, Any] = {}
     body: Flow = ()  # of the sub-pipeline
     notes: tuple[DraftNote, ...] = ()
+    embed: Mapping[str, Any] = {}  # of an embedding, as in the file
 
 
 Flow = tuple[DraftStep, ...]

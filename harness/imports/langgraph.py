@@ -194,7 +194,7 @@ def _flow(graph: Any, target: str, graphs: Names) -> Flow:
             asked = ask(f"how long do the tools of {name} take? {TOOL_S} s is a guess.")
             vertices[name] = Vertex(name, "tool", "", always, choice, delay_s=TOOL_S, notes=(*said, asked))
         else:
-            vertices[name] = Vertex(name, "agent", name, always, choice, notes=said)
+            vertices[name] = Vertex(name, "agent", name, always, choice, notes=said, chats=_adds_messages(builder))
     entries = [*edges.always.get(START, ()), *edges.choice.get(START, {}).values()]
     if edges.choice.get(START):
         start = names("start")
@@ -263,6 +263,12 @@ def _edges(drawn: Any, branches: dict[str, dict[str, Any]], name_of: dict[str, s
                     )
                 )
     return _Edges(always, choice), notes
+
+
+def _adds_messages(builder: Any) -> bool:
+    """Tell whether the state has messages that a node's answer is added to, as MessagesState has."""
+    reducer = getattr(getattr(builder, "channels", {}).get("messages"), "operator", None)
+    return callable(reducer) and "add_messages" in getattr(reducer, "__name__", "")
 
 
 def _function(path: Any) -> Any:

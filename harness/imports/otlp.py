@@ -23,13 +23,22 @@ _SPANS = ("scopeSpans", "instrumentationLibrarySpans", "scope_spans")  # the sec
 # OpenLLMetry; OpenInference). The first that a span has counts.
 _KEPT: dict[str, tuple[str, ...]] = {
     "operation": ("gen_ai.operation.name", "llm.request.type", "openinference.span.kind", "traceloop.span.kind"),
-    "model": ("gen_ai.request.model", "gen_ai.response.model", "llm.request.model", "llm.model_name"),
+    "model": (
+        "gen_ai.request.model", "gen_ai.response.model", "llm.request.model", "llm.model_name", "embedding.model_name",
+    ),
     "input": (
         "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens", "llm.token_count.prompt",
     ),
     "output": (
         "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens",
         "llm.token_count.completion",
+    ),
+    "thinking": (
+        "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning",
+        "gen_ai.usage.details.reasoning_tokens", "gen_ai.usage.output_token_details.reasoning",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens", "llm.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning", "usage_metadata.output_token_details.reasoning",
+        "output_token_details.reasoning", "slotwise.thinking_tokens",
     ),
     "node": (
         "slotwise.node", "langgraph.node", "metadata.langgraph_node",
@@ -41,6 +50,8 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "conversation": ("gen_ai.conversation.id", "session.id"),
     "error": ("error.type",),
 }  # fmt: skip
+# One of these for each text of an embedding, with its number behind it (OpenInference; OpenLLMetry).
+_TEXTS = ("embedding.embeddings.", "gen_ai.prompt.")
 _FIELD_OF = {key: (field, rank) for field, keys in _KEPT.items() for rank, key in enumerate(keys)}
 
 
@@ -57,7 +68,9 @@ class Span(NamedTuple):
     operation: str = ""
     model: str = ""
     input_tokens: int | None = None
-    output_tokens: int | None = None
+    output_tokens: int | None = None  # all that was generated
+    thinking_tokens: int | None = None  # of these, before the answer
+    texts: int | None = None  # of an embedding
     node: str = ""
     agent: str = ""
     entity: str = ""  # what a framework calls the part of the application that this is
@@ -172,8 +185,13 @@ _BROKEN = Span("", "", "", "", 0, 0, failed=True)
 def _span(raw: dict[str, Any]) -> Span:
     kept: dict[str, Any] = {}
     ranks: dict[str, int] = {}
+    texts: set[str] = set()
     for pair in raw.get("attributes") or ():
-        if not isinstance(pair, tuple) or pair[1] is None:
+        if not isinstance(pair, tuple):
+            continue
+        if pair[0].startswith(_TEXTS):
+            texts.add(pair[0].split(".", 3)[2])
+        if pair[1] is None:
             continue
         known = _FIELD_OF.get(pair[0])
         if known is not None and known[1] <= ranks.get(known[0], 99):
@@ -193,6 +211,8 @@ def _span(raw: dict[str, Any]) -> Span:
             model=str(kept.get("model", ""))[:200],
             input_tokens=_tokens(kept.get("input")),
             output_tokens=_tokens(kept.get("output")),
+            thinking_tokens=_tokens(kept.get("thinking")),
+            texts=len(texts) or None,
             node=str(kept.get("node", ""))[:200],
             agent=str(kept.get("agent", ""))[:200],
             entity=str(kept.get("entity", ""))[:200],

@@ -10,21 +10,24 @@ from harness.imports.otlp import Span
 __all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of"]
 
 _MODEL = frozenset(("chat", "text_completion", "generate_content", "completion", "llm", "rerank"))
-_TOOL = frozenset(("execute_tool", "tool", "embeddings", "embedding", "retrieval", "retriever", "reranker"))
+_TOOL = frozenset(("execute_tool", "tool", "retrieval", "retriever", "reranker"))
+_EMBED = frozenset(("embeddings", "embedding"))
 _PLUMBING = frozenset(("runnablesequence", "runnablelambda", "runnableparallel", "langgraph", "pregel"))
 SKEW_NS = 1_000_000  # a child this much before its parent is what clocks and rounding give anyway
 
 
 class TraceStep(NamedTuple):
-    """A model call or a tool. Times are seconds from the start of the trace."""
+    """A model call, an embedding or a tool. Times are seconds from the start of the trace."""
 
-    label: tuple[str, str, str]  # kind, name, and of a tool whose it is
+    label: tuple[str, str, str]  # kind (agent, embed, tool), name, and of an embedding or a tool whose it is
     start_s: float
     end_s: float
     failed: bool
     model: str = ""
     input_tokens: int | None = None
-    output_tokens: int | None = None
+    output_tokens: int | None = None  # of the answer, without what was thought before it
+    thinking_tokens: int = 0
+    texts: int | None = None  # of an embedding
     attempts: int = 1
     backoff_s: float = 0.0  # between the first attempt and the second
 
@@ -83,7 +86,7 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
     first = min(roots, key=lambda key: (bool(by_id[key].parent), by_id[key].start_ns))
     start_ns = min(span.start_ns for span in by_id.values())
     steps = _steps(by_id, children, order, start_ns, troubles)
-    if not any(step.label[0] == "agent" for step in steps):
+    if not any(step.label[0] in ("agent", "embed") for step in steps):
         raise SkippedStep("no model call in it")
     root = by_id[first]
     name = "" if root.parent or root.operation in _MODEL else root.entity or _bare(root)
@@ -139,7 +142,7 @@ def _steps(
     for key in reversed(order):
         below = children.get(key, ())
         models[key] = sum(models[child] + (kinds[child] == "model") for child in below)
-        tools[key] = sum(tools[child] + (kinds[child] == "tool") for child in below)
+        tools[key] = sum(tools[child] + (kinds[child] in ("tool", "embed")) for child in below)
     steps: list[TraceStep] = []
     stack = [(key, "", "") for key in reversed(order) if by_id[key].parent not in by_id]
     while stack:
@@ -148,8 +151,8 @@ def _steps(
         below = children.get(key, ())
         if kind == "model" and (tools[key] or models[key] > 1):
             kind = "group"  # a framework's span around a whole conversation with tools
-        elif kind == "tool" and (models[key] or tools[key]):
-            kind = "group"  # an agent used as a tool
+        elif kind in ("tool", "embed") and (models[key] or tools[key]):
+            kind = "group"  # an agent used as a tool, or two instrumentations of one embedding
         elif kind == "group" and not models[key] and not tools[key] and span.output_tokens is not None:
             kind = "model"  # an agent whose single calls were not traced
         if kind == "model":
@@ -157,6 +160,15 @@ def _steps(
             inner = next((by_id[child] for child in below if kinds[child] == "model"), span)
             name = span.node or inner.node or span.agent or inner.agent or agent or part
             steps.append(_step(("agent", name or span.operation or "call", ""), span, inner, start_ns))
+        elif kind == "embed":
+            steps.append(
+                _step(
+                    ("embed", span.node or "embed", "" if span.node else span.agent or agent or part),
+                    span,
+                    span,
+                    start_ns,
+                )
+            )
         elif kind == "tool":
             name = span.node or span.tool or _bare(span)
             steps.append(_step(("tool", name, "" if span.node else span.agent or agent), span, span, start_ns))
@@ -180,6 +192,8 @@ def _steps(
 def _kind(span: Span) -> str:
     if span.operation in _MODEL:
         return "model"
+    if span.operation in _EMBED:
+        return "embed"
     if span.operation in _TOOL or (not span.operation and span.tool):
         return "tool"
     return "model" if not span.operation and span.model and span.output_tokens is not None else "group"
@@ -192,6 +206,10 @@ def _bare(span: Span) -> str:
 
 
 def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -> TraceStep:
+    output_tokens = inner.output_tokens if span.output_tokens is None else span.output_tokens
+    thinking = (inner.thinking_tokens if span.thinking_tokens is None else span.thinking_tokens) or 0
+    if output_tokens is not None and 0 < thinking <= output_tokens:  # else it was never counted with the answer
+        output_tokens = max(1, output_tokens - thinking)
     return TraceStep(
         label=label,
         start_s=(span.start_ns - start_ns) / 1e9,
@@ -199,7 +217,9 @@ def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -
         failed=span.failed,
         model=span.model or inner.model,
         input_tokens=inner.input_tokens if span.input_tokens is None else span.input_tokens,
-        output_tokens=inner.output_tokens if span.output_tokens is None else span.output_tokens,
+        output_tokens=output_tokens,
+        thinking_tokens=thinking,
+        texts=span.texts,
     )
 
 

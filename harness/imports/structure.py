@@ -5,7 +5,8 @@ repeated. Each strongly connected component becomes one loop:
 
 - every way back and every way out leave the same node: its body is the component, repeated until that node ends it;
 - the only way out is at the entry (an agent that calls tools until it is done): the entry once, then, where it goes
-  on, a loop whose body is the rest with the entry as its last node. Both are exact;
+  on, a loop whose body is the rest with the entry as its last node. Both are exact. Where the state adds up messages
+  and the rest are tools, it is one loop of all, whose prompts may grow;
 - anything else: the component without its ways back, and a question, because which way an iteration takes and
   whether it is the last are then drawn apart from each other.
 """
@@ -21,6 +22,7 @@ from harness.imports.draft import END, DraftNote, DraftStep, Flow, Names, ask, n
 
 __all__ = ["DEFAULT_MAX", "Vertex", "structure"]
 
+GUESSED_PASSES, GUESSED_NEW_TOKENS = (2, 5), 200  # of an agent with tools
 DEFAULT_MAX = 5  # passes of a loop, until a person says otherwise
 
 
@@ -36,6 +38,7 @@ class Vertex(NamedTuple):
     keys: Mapping[str, Any] = {}
     body: Flow = ()
     notes: tuple[DraftNote, ...] = ()
+    chats: bool = False  # an agent that may be sent all messages before
 
     @property
     def targets(self) -> list[str]:
@@ -141,6 +144,8 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
             return _until(vertices, loop, head, decider, entries, graphs, len(out) / (len(out) + len(back)))
     exits_at_head = out and not always_out and {name for name, _ in out} == {head}
     if len(heads) <= 1 and exits_at_head and len(head_to) == 1 and head_to[0] != head and not vertices[head].always:
+        if vertices[head].chats and all(vertices[name].kind == "tool" for name in loop if name != head):
+            return _growing(vertices, loop, head, entries, graphs)
         return _rotated(vertices, loop, head, head_to[0], entries, graphs)
     return _approximate(
         vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back)
@@ -181,6 +186,36 @@ def _until(
     sub = graphs(name)
     flow = structure(body, [head], graphs)
     folded = Vertex(name, "graph", sub, keys=_repeat(share, decider, flow), body=flow, notes=(_how_often(name, share),))
+    return _placed(vertices, loop, folded, ways_out, (), entries)
+
+
+def _growing(
+    vertices: Vertices, loop: list[str], head: str, entries: list[str], graphs: Names
+) -> tuple[Vertices, list[str]]:
+    """Repeat an agent and its tools as one conversation: the head's calls are all in the loop, and its prompts grow."""
+    before = vertices[head]
+    ways_out = [to for to in before.choice.values() if to not in loop]
+    low, high = GUESSED_PASSES
+    asked = ask(
+        f"does {head} send all messages before with every call, and how many tokens come in between two calls (what it "
+        f"asked for, the results of its tools)? {GUESSED_NEW_TOKENS} is a guess; without `grows` calls are apart."
+    )
+    body: Vertices = {}
+    body[head] = before._replace(
+        choice={label: to if to in loop else END for label, to in before.choice.items()},
+        keys={**before.keys, "grows": {"by": GUESSED_NEW_TOKENS}},
+        notes=(*before.notes, asked),
+    )
+    for name in loop:
+        if name != head:
+            body[name] = vertices[name]._replace(always=tuple(to for to in vertices[name].always if to != head))
+    often = ask(f"how many calls does {head} make until it is done? The graph does not say; {low} to {high} here.")
+    name = _free(f"{head}-loop", vertices)
+    folded = Vertex(
+        name, "graph", graphs(name), keys={"repeat": {"passes": list(GUESSED_PASSES)}},
+        body=structure(body, [head], graphs),
+        notes=(often,),
+    )  # fmt: skip
     return _placed(vertices, loop, folded, ways_out, (), entries)
 
 

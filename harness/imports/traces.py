@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -13,12 +12,14 @@ from typing import Any
 import networkx as nx
 
 from harness.errors import UserError
+from harness.imports.arrivals import pipeline_of
 from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, Names, PipelineDraft, ask, note
-from harness.imports.fit import SizeFit, fit, gaps_are_poisson
+from harness.imports.embeds import GUESSED_TOKENS, embed_seen
+from harness.imports.fit import SizeFit, fit
 from harness.imports.growth import Grown, grown
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, mine, occurrences
 from harness.imports.read import Read
-from harness.imports.steps import Trace
+from harness.imports.steps import Trace, TraceStep
 from harness.units import count
 
 __all__ = ["draft_traces"]
@@ -50,20 +51,18 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
                 "the application"
             ) from None
         own = pipeline_names(root or name, "pipeline")
-        pipelines[own] = _pipeline(own, traces, book.flow(nodes), book, read.found.resources)
+        pipelines[own] = pipeline_of(own, traces, book.flow(nodes), read.found.resources, book.folder, book.files)
     agents, inputs = book.agents()
     context = 1 << max(8, ceil(1.25 * book.largest_call + 64).bit_length())
-    first = next(iter(agents))
-    spec, notes = agents[first]
-    agents[first] = (
-        spec,
-        (
+    if agents:
+        first = next(iter(agents))
+        spec, notes = agents[first]
+        agents[first] = (spec, (
             note("A trace holds no prompts: each agent reads made-up text, as long as its prompts were. {NODE} stands "
                  "for the answer of a node, where you write your own."),
             ask(f"which local models stand for {', '.join(book.models) or 'theirs'}? Left out: the server's."),
             *notes,
-        ),
-    )  # fmt: skip
+        ))  # fmt: skip
     return Draft(
         name=name,
         description=f"Recovered from {count(len(read.traces), 'trace')} of {Path(source).name}.",
@@ -76,11 +75,8 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
         ),
         pipelines=pipelines,
         agents=agents,
-        inputs=inputs,
-        servers={
-            "one-slot": {"kind": "llamacpp", "slots": 1, "context_tokens": context},
-            "four-slot": {"kind": "llamacpp", "slots": 4, "context_tokens": context},
-        },
+        inputs={**inputs, **book.texts},
+        servers={name: book.server(slots, context) for name, slots in (("one-slot", 1), ("four-slot", 4))},
         files=book.files,
     )
 
@@ -92,6 +88,7 @@ class _Agent:
         self.input_tokens: list[int] = []  # of one that grows in a loop, of the first pass
         self.most_input_tokens = 0
         self.output_tokens: list[int] = []
+        self.thinking_tokens: list[int] = []  # of every call, 0 where it did not think
         self.models: Counter[str] = Counter()
         self.calls = 0
         self.items = 1
@@ -107,22 +104,24 @@ class _Book:
         self.models: list[str] = []
         self.largest_call = 0.0
         self.graphs = Names()
+        self.texts: dict[str, Any] = {}  # inputs that are embedded
         self._agents: dict[str, _Agent] = {}
         self._growing: dict[Label, Grown] = {}  # in the loop that is being written
         self._agent_names = Names()
+        self.input_names = Names()
         self._names: dict[tuple[Label, int], str] = {}
         self._file_names = Names()
 
     def flow(self, nodes: Sequence[MinedNode]) -> Flow:
         """Return mined nodes as steps."""
         names = Names({"item", "input", "previous", "until"})
-        owners = Counter(node.label[1] for node in nodes if node.label[0] == "tool")
+        owners = Counter(node.label[1] for node in nodes if node.label[0] in ("embed", "tool"))
         own: dict[Label, str] = {}
         for node in nodes:
             kind, text, owner = node.label
             if kind == LOOP and not _is_one_call(node):
                 text = f"{text}-loop"
-            elif kind == "tool" and owners[text] > 1 and owner:
+            elif kind in ("embed", "tool") and owners[text] > 1 and owner:
                 text = f"{owner}-{text}"
             own[node.label] = names(text)
         steps: list[DraftStep] = []
@@ -156,6 +155,8 @@ class _Book:
             yield DraftStep(name, "tool", after, keys=keys, notes=tuple(notes))
         elif kind == LOOP:
             yield self._loop(node, name, after, keys, notes)
+        elif kind == "embed":
+            yield self._embed(node, name, after, keys, notes)
         elif kind == "tool":
             times = [step.end_s - step.start_s for one in node.occurrences for step in one.steps]
             fitted = fit([round(max(0.0, value), 6) for value in times], whole=False)
@@ -168,6 +169,32 @@ class _Book:
             yield DraftStep(name, "tool", after, delay_s=self._spec(fitted, f"{name}-s"), keys=keys, notes=tuple(notes))
         else:
             yield self._call(node, name, after, keys, notes, agents, own)
+
+    def _embed(
+        self, node: MinedNode, name: str, after: tuple[str, ...], keys: dict[str, Any], notes: list[DraftNote]
+    ) -> DraftStep:
+        _retry([step for one in node.occurrences for step in one.steps], keys, notes)
+        seen = embed_seen(name, [one.steps for one in node.occurrences])
+        tokens: Any = GUESSED_TOKENS
+        if seen.tokens:
+            fitted = fit([min(value, MAX_PROMPT_TOKENS) for value in seen.tokens], whole=True)
+            tokens = self._spec(fitted, f"{name}-text-tokens")
+            notes.append(note(f"tokens of a text: {fitted.words}"))
+        text = self.input_names(f"{name}-texts")
+        self.texts[text] = {"synthetic": {"count": seen.texts, "tokens": tokens}}
+        embed: dict[str, Any] = {"model": seen.model, "texts": text}
+        if seen.batch:
+            embed["batch"] = seen.batch
+        return DraftStep(name, "embed", after, embed=embed, keys=keys, notes=(*notes, *seen.notes))
+
+    def server(self, slots: int, context_tokens: int) -> dict[str, Any]:
+        """Return a server that can do all of it: the embedded engine, or an Ollama where texts are embedded."""
+        size = {"slots": slots, "context_tokens": context_tokens}
+        if not self.texts:
+            return {"kind": "llamacpp", **size}
+        thinks = any(any(agent.thinking_tokens) for agent in self._agents.values())
+        model = "qwen3:0.6b" if thinks else "llama3.2:1b"
+        return {"kind": "ollama", "model": model, **size, "max_loaded_models": 2}
 
     def _call(
         self,
@@ -192,14 +219,11 @@ class _Book:
                     agent.input_tokens.append(step.input_tokens)
                 if step.output_tokens:
                     agent.output_tokens.append(step.output_tokens)
+                agent.thinking_tokens.append(step.thinking_tokens)
                 if step.model:
                     agent.models[step.model] += 1
         steps = [step for one in node.occurrences for step in one.steps]
-        attempts = max(step.attempts for step in steps)
-        if attempts > 1:
-            gaps = [step.backoff_s for step in steps if step.attempts > 1]
-            keys["retry"] = {"times": min(attempts - 1, 20), "backoff_s": float(f"{median(gaps):.3g}")}
-            notes.append(note(f"{count(len(gaps), 'call')} of {len(steps)} had to be tried again."))
+        _retry(steps, keys, notes)
         if direct:
             fitted = fit(widths, whole=True)
             keys["over"] = own[direct[0]]
@@ -218,9 +242,9 @@ class _Book:
                 )
         if grows := self._growing.pop(node.label, None):
             agent.input_tokens += grows.first
-            fitted = fit([min(tokens, MAX_PROMPT_TOKENS) for tokens in grows.new], whole=True)
+            fitted = fit([min(tokens, MAX_PROMPT_TOKENS) for tokens in grows.drawn], whole=True)
             keys["grows"] = {"by": self._spec(fitted, f"{name}-new-tokens")}
-            notes.append(note(f"each call sends all before it; new tokens: {fitted.words}"))
+            notes.append(note(f"each call sends all before it; new tokens: {fitted.words}{grows.scaled}"))
         return DraftStep(name, "agent", after, agent_name, keys=keys, notes=tuple(notes))
 
     def _loop(
@@ -277,15 +301,24 @@ class _Book:
                     notes.append(
                         ask(f"how many {key} tokens has {name}? The traces count none; {sizes[key]} is a guess.")
                     )
+            spec: dict[str, Any] = {"prompt": "", "output_tokens": sizes["answer"]}
+            if any(agent.thinking_tokens):
+                thought = [min(max(1, value), MAX_PROMPT_TOKENS) for value in agent.thinking_tokens]
+                fitted = fit(thought, whole=True)
+                spec |= {"think": True, "thinking_tokens": self._spec(fitted, f"{name}-thinking-tokens")}
+                notes.append(note(f"thinking tokens, which are not in the answer: {fitted.words}"))
             models = [model for model, _ in agent.models.most_common()]
             self.models += [model for model in models if model not in self.models]
             if models:
                 notes.append(note(f"model: {', '.join(models)}"))
             self.largest_call = max(
-                self.largest_call, (agent.most_input_tokens or 300) + max(agent.output_tokens, default=100)
+                self.largest_call,
+                (agent.most_input_tokens or 300)
+                + max(agent.output_tokens, default=100)
+                + max(agent.thinking_tokens, default=0),
             )
-            text = "{item}" if agent.fan else f"{{{name}-text}}"
-            agents[name] = ({"prompt": text, "output_tokens": sizes["answer"]}, tuple(notes))
+            spec["prompt"] = "{item}" if agent.fan else f"{{{name}-text}}"
+            agents[name] = (spec, tuple(notes))
             inputs[f"{name}-text"] = {"synthetic": {"count": agent.items, "tokens": sizes["prompt"]}}
         return agents, inputs
 
@@ -303,6 +336,15 @@ class _Book:
         name = f"{self.folder}/{self._file_names(what)}.txt"
         self.files[name] = "\n".join(f"{value:g}" if value < 1e6 else str(value) for value in fitted.values) + "\n"
         return {"empirical": name}
+
+
+def _retry(steps: Sequence[TraceStep], keys: dict[str, Any], notes: list[DraftNote]) -> None:
+    """Add how calls were tried again, where they were."""
+    attempts = max(step.attempts for step in steps)
+    if attempts > 1:
+        gaps = [step.backoff_s for step in steps if step.attempts > 1]
+        keys["retry"] = {"times": min(attempts - 1, 20), "backoff_s": float(f"{median(gaps):.3g}")}
+        notes.append(note(f"{count(len(gaps), 'call')} of {len(steps)} had to be tried again."))
 
 
 def _is_one_call(loop: MinedNode) -> bool:
@@ -343,58 +385,3 @@ def _shares(branch: Mapping[str, int]) -> dict[str, float]:
     most = max(shares, key=lambda label: shares[label])
     shares[most] = round(1 - sum(share for label, share in shares.items() if label != most), 6)
     return shares
-
-
-def _pipeline(
-    name: str, traces: Sequence[Trace], flow: Flow, book: _Book, resources: Sequence[Mapping[str, str]]
-) -> PipelineDraft:
-    notes = [note(f"{count(len(traces), 'trace')}")]
-    trials = [_trial(resources[trace.resource]) for trace in traces]
-    counted = [trace for trace, trial in zip(traces, trials, strict=True) if trial == trials[0]]
-    if len(counted) < len(traces):
-        notes.append(note(f"arrivals: of the first of {len(set(trials))} trials that Slotwise recorded"))
-    start_ns = counted[0].start_ns
-    starts = [(trace.start_ns - start_ns) / 1e9 for trace in counted]
-    arrival, words = _arrival(name, starts, book)
-    notes.append(note(f"arrivals: {words}"))
-    alone = all(b.start_ns >= a.end_ns for a, b in pairwise(counted))
-    if alone and len(counted) > 2:
-        pause_s = median((b.start_ns - a.end_ns) / 1e9 for a, b in pairwise(counted))
-        notes.append(
-            ask(
-                "no two of these traces overlap. If one user waited for each answer, write "
-                f"arrival: {{closed: 1, think_s: {pause_s:.3g}}}"
-            )
-        )
-    turns = Counter(trace.conversation for trace in counted if trace.conversation)
-    if turns and max(turns.values()) > 1:
-        notes.append(
-            ask(
-                f"{count(len(turns), 'conversation')} with {sum(turns.values()) / len(turns):.3g} traces on average: "
-                "should they be sessions (session: {turns: ..., think_s: ...})?"
-            )
-        )
-    return PipelineDraft(
-        {"path": "interactive", "jobs": len(counted), "arrival": arrival},
-        flow,
-        tuple(notes),
-        {"path": (ask("does a person wait for it (interactive), or not (batch)?"),)},
-    )
-
-
-def _arrival(name: str, starts: list[float], book: _Book) -> tuple[Any, str]:
-    if len(starts) == 1 or starts[-1] == 0:
-        return {"every_s": 0}, "all at once"
-    if gaps_are_poisson(starts):
-        rate = float(f"{(len(starts) - 1) / starts[-1]:.4g}")
-        return {"poisson_per_s": rate}, f"{len(starts)} with exponential gaps: Poisson, {rate:g} a second"
-    rounded = [round(start, 6) for start in starts]
-    if len(starts) <= 12:
-        return {"at_s": rounded}, f"{len(starts)} as they were"
-    path = f"{book.folder}/{name}-arrivals.csv"
-    book.files[path] = "\n".join(f"{start:.6f}" for start in rounded) + "\n"
-    return {"trace": path}, f"{len(starts)} as they were (the gaps are not exponential)"
-
-
-def _trial(resource: Mapping[str, str]) -> tuple[str, str]:
-    return (resource.get("slotwise.candidate", ""), resource.get("slotwise.repeat", ""))

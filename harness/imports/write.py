@@ -41,7 +41,8 @@ def render(draft: Draft) -> str:
     for name, pipeline in draft.pipelines.items():
         page.pipeline(name, pipeline)
     page.line(0, "")
-    page.line(0, "agents:")
+    if draft.agents:
+        page.line(0, "agents:")
     for name, (spec, notes) in draft.agents.items():
         page.notes(1, notes)
         page.line(1, f"{name}: {_flow(spec)}")
@@ -110,6 +111,8 @@ def _node(step: DraftStep) -> dict[str, Any]:
     what: dict[str, Any]
     if step.kind == "tool":
         what = {"tool": {"delay_s": step.delay_s}}
+    elif step.kind == "embed":
+        what = {"embed": step.embed}
     elif step.kind == "graph":
         what = {"pipeline": step.target}
     else:

@@ -70,7 +70,8 @@ def print_imported(
 def _node(step: DraftStep) -> dict[str, object]:
     what = {"agent": step.target} if step.kind == "agent" else {"pipeline": step.target} if step.kind == "graph" else {}
     delay = {"tool": {"delay_s": step.delay_s}} if step.kind == "tool" else {}
-    return {"name": step.name, **what, **delay, "after": list(step.after), **step.keys}
+    embed = {"embed": dict(step.embed)} if step.kind == "embed" else {}
+    return {"name": step.name, **what, **delay, **embed, "after": list(step.after), **step.keys}
 
 
 def _found(step: DraftStep, draft: Draft) -> str:
@@ -79,6 +80,9 @@ def _found(step: DraftStep, draft: Draft) -> str:
         parts.append("sub-pipeline")
     elif step.kind == "tool":
         parts.append("tool")
+    elif step.kind == "embed":
+        spec = draft.inputs[step.embed["texts"]]["synthetic"]
+        parts.append(f"embeds {count(spec['count'], 'text')} with {step.embed['model']}")
     if "branch" in step.keys:
         parts.append("branch " + ", ".join(f"{label} {share:.0%}" for label, share in step.keys["branch"].items()))
     if "repeat" in step.keys:
@@ -89,7 +93,9 @@ def _found(step: DraftStep, draft: Draft) -> str:
         parts.append(f"fan-out {width}")
     if "retry" in step.keys:
         parts.append(f"retries up to {step.keys['retry']['times']}")
-    parts += [item.text for item in step.notes if item.text.startswith(("tool time", "each call sends"))]
+    parts += [
+        item.text for item in step.notes if item.text.startswith(("tool time", "each call sends", "tokens of a text"))
+    ]
     if step.kind == "agent":
         parts += [
             item.text for item in draft.agents[step.target][1] if " tokens: " in item.text or "model:" in item.text

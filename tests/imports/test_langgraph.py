@@ -19,7 +19,12 @@ from harness.workload.load import Loaded, load_workload
 
 langgraph = pytest.importorskip("langgraph.graph", reason="LangGraph is not installed (pip install --group dev)")
 from langchain_core.language_models import FakeListChatModel  # noqa: E402
-from langgraph.graph import END, START, StateGraph  # noqa: E402
+from langgraph.graph import (  # noqa: E402
+    END,
+    START,
+    MessagesState,
+    StateGraph,
+)
 from langgraph.prebuilt import ToolNode  # noqa: E402
 from langgraph.types import Command, Send  # noqa: E402
 
@@ -235,6 +240,27 @@ def test_tool_nodes_are_tools() -> None:
     builder.add_edge("tools", "agent")
     steps = {step.name: step for step in walk(draft_of(builder.compile(), "app:graph").pipelines["graph"].flow)}
     assert steps["tools"].kind == "tool"
+
+
+def test_an_agent_with_tools_on_messages_is_a_conversation_that_may_grow(tmp_path: Path) -> None:
+    def search(query: str) -> str:
+        """Search."""
+        return query
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("model", lambda state: {"messages": []})
+    builder.add_node("tools", ToolNode([search]))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", lambda state: END, {"tools": "tools", "end": END})
+    builder.add_edge("tools", "model")
+    draft = draft_of(builder.compile(), "app:graph")
+    steps = {step.name: step for step in walk(draft.pipelines["graph"].flow)}
+    assert list(steps) == ["model-loop", "model", "tools"]
+    assert steps["model"].keys["grows"] == {"by": 200}
+    assert steps["tools"].after == ("model.tools",)
+    assert steps["model-loop"].keys["repeat"] == {"passes": [2, 5]}
+    assert any("does model send all messages before" in text for text in questions(draft))
+    write(draft, tmp_path / "out.yaml")
 
 
 def test_names_that_a_workload_does_not_allow(tmp_path: Path) -> None:
