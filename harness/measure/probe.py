@@ -77,7 +77,9 @@ async def _burst(
         options = options_for(endpoint.server, agent, seed=call.item)
         if endpoint.server.emulated:
             options["faults"] = False  # they are for the run, not for the look at the server before it
-        reply, _ = await endpoint.chat.ask(ChatRequest(None, user, options, stream=False), zero_s)
+        reply, _ = await endpoint.chat.ask(
+            ChatRequest(None, user, options, stream=not endpoint.server.tells_times), zero_s
+        )
         return reply
 
     node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)
@@ -108,10 +110,12 @@ async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> in
 
 
 async def find_baseline(endpoint: Endpoint) -> Baseline | None:
-    """Return what a warm call costs where nobody waits; None where the server tells its queue wait itself."""
+    """Return what a warm call costs where nobody waits; None where its queue wait is told, or its times are not."""
     if endpoint.server.exact_queue:
         return None
     calls = await burst(endpoint, BASELINE_CALLS, 8, key=-2, one_by_one=True)
+    if not endpoint.server.tells_times and all(call.residual_s is None for call in calls):
+        return None
     return Baseline(
         residual_s=median(call.residual_s or 0.0 for call in calls),
         load_s=median(call.reply.load_s or 0.0 for call in calls),

@@ -24,6 +24,7 @@ __all__ = [
     "FaultName",
     "LlamaCppServer",
     "OllamaServer",
+    "OpenAiServer",
     "ServerBase",
     "ServerSpec",
     "SimulatedServer",
@@ -307,6 +308,34 @@ class OllamaServer(EngineServer):
         return self
 
 
+class OpenAiServer(ServerBase):
+    """A running server that speaks OpenAI's API (llama-server, vLLM, LM Studio); it is only used, never changed."""
+
+    engine_name = "OpenAI's API"
+
+    kind: Literal["openai"]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", max_length=2000)] = Field(
+        description="Where its API is, usually with /v1 at the end.", examples=["http://127.0.0.1:8000/v1"]
+    )
+    model: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="Name of a model that it lists under /v1/models.", examples=["Qwen/Qwen3-8B"]
+    )
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)] | None = Field(
+        default=None,
+        description="Name of the environment variable that has the API key; left out: no key is sent.",
+        examples=["VLLM_API_KEY"],
+    )
+
+    @property
+    def address(self) -> str | None:
+        """Its `url`: it always runs already."""
+        return self.url
+
+    def serves(self, model: str) -> bool:
+        """Tell whether it is this one model, or "" (no matter which)."""
+        return not model or same_model(model, self.model)
+
+
 FaultName = Literal["503", "delay", "cut", "malformed", "hang"]
 FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 
@@ -380,12 +409,13 @@ class SimulatedServer(ServerBase):
         return self
 
 
-ServerSpec = Annotated[LlamaCppServer | OllamaServer | SimulatedServer, Field(discriminator="kind")]
+ServerSpec = Annotated[LlamaCppServer | OllamaServer | OpenAiServer | SimulatedServer, Field(discriminator="kind")]
 
 # By the name in `kind`, and those that can be started here with a number of slots and a model.
-KINDS: dict[str, type[LlamaCppServer] | type[OllamaServer] | type[SimulatedServer]] = {
+KINDS: dict[str, type[LlamaCppServer] | type[OllamaServer] | type[OpenAiServer] | type[SimulatedServer]] = {
     "llamacpp": LlamaCppServer,
     "ollama": OllamaServer,
+    "openai": OpenAiServer,
     "simulated": SimulatedServer,
 }
 ENGINES: dict[str, type[LlamaCppServer] | type[OllamaServer]] = {"llamacpp": LlamaCppServer, "ollama": OllamaServer}
