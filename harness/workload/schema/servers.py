@@ -86,6 +86,9 @@ class ServerBase(Spec):
     levers_by_variable: ClassVar[bool] = False
     """Its levers are environment variables, so that one without has none there."""
 
+    slots_set_by: ClassVar[str] = ""
+    """What sets its number of slots, where that is not Ollama's variable: it is none that Ollama's settings are for."""
+
     slots: PositiveInt = Field(default=1, le=64, description="Calls that it serves at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens.", examples=[4096]
@@ -312,6 +315,7 @@ class OpenAiServer(ServerBase):
     """A running server that speaks OpenAI's API (llama-server, vLLM, LM Studio); it is only used, never changed."""
 
     engine_name = "OpenAI's API"
+    slots_set_by = "--parallel of llama-server, --max-num-seqs of vLLM"
 
     kind: Literal["openai"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", max_length=2000)] = Field(
