@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import VirtualLoop
+from fake_ollama import FakeOllama
 from fake_openai import DONE, SO, FakeOpenAi, Part, ended, said, thought, used
 from servers.asgi import AppTransport
 
@@ -20,8 +21,10 @@ from harness.measure.sender import Endpoint
 from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
 from harness.servers.launch import launched
 from harness.servers.openai_engine import OpenAiConfig, OpenAiEngine
+from harness.servers.running import server_at
 from harness.servers.spec import RunningServer
-from harness.workload.schema import OpenAiServer
+from harness.workload.overrides import at_url
+from harness.workload.schema import LlamaCppServer, OllamaServer, OpenAiServer
 
 URL = "http://up:8000/v1"
 KEY = "sk-not-to-be-told-1234"
@@ -317,3 +320,33 @@ def test_the_key_reaches_the_server_through_the_environment(monkeypatch: pytest.
     server = up(fake, api_key_env="THE_KEY")
     assert set(fake.keys) == {f"Bearer {KEY}"} and len(fake.keys) == 2
     assert KEY not in repr(server)
+
+
+# --- by its URL ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_url_tells_which_api_is_there() -> None:
+    with FakeOpenAi().listening() as url:
+        spec = OpenAiServer(kind="openai", model="m", url=url)
+        for given in (url, url.removesuffix("/v1"), f"{url}/"):
+            assert asyncio.run(server_at(given, None)) == spec
+    with FakeOpenAi(models=["a", "b"]).listening() as url:
+        with pytest.raises(UserError, match=r"/v1 has 2 models: a, b\. Choose one with --model$"):
+            asyncio.run(server_at(url, None))
+        assert asyncio.run(server_at(url, "b")).model == "b"
+    with FakeOllama().listening() as url:
+        assert asyncio.run(server_at(url, None)) == OllamaServer(kind="ollama", model="m", url=url)
+
+
+def test_a_server_named_at_a_url_stays_what_it_is_or_becomes_what_is_there() -> None:
+    there = {"url": "http://there:1/v1", "model": "m", "kind": "openai"}
+    ours = OpenAiServer(kind="openai", model="m", url=URL, api_key_env="THE_KEY", slots=2)
+    moved = at_url("mine", ours, "http://there:1/v1")
+    assert moved == OpenAiServer.model_validate(there | {"slots": 2, "api_key_env": "THE_KEY"})
+    embedded = LlamaCppServer(kind="llamacpp", model="m", slots=2, batch_tokens=64)
+    assert at_url("mine", embedded, "http://there:1", None, "http://there:1/v1") == OpenAiServer.model_validate(
+        there | {"slots": 2}
+    )
+    assert at_url("mine", embedded, "http://there:1") == OllamaServer(
+        kind="ollama", model="m", slots=2, batch_tokens=64, url="http://there:1"
+    )
