@@ -34,9 +34,8 @@ async def launch(name: str, spec: OpenAiServer, around: Around) -> AsyncIterator
         "tells_times": found.tells_times,
     }
     limit_s = LOAD_S if around.patience_s is None else min(LOAD_S, max(around.patience_s, LEAST_PATIENCE_S))
-    around.say(
-        f"{name}: {way.shown} speaks OpenAI's API ({found.version}): asking for {spec.model}, up to {units.seconds(limit_s)}"
-    )
+    limit = units.seconds(limit_s)
+    around.say(f"{name}: {way.shown} speaks OpenAI's API ({found.version}): asking for {spec.model}, up to {limit}")
     async with child(name, "openai", config, host=around.host, port=around.port) as ready:
         details: dict[str, str | int | float] = {"upstream": way.shown}
         if context_tokens is not None:

@@ -18,8 +18,8 @@ from harness.errors import ServerFailure, UserError, did_you_mean
 
 __all__ = [
     "ASK_S",
+    "OpenAiFacts",
     "Refused",
-    "Upstream",
     "Way",
     "body_of",
     "look",
@@ -77,7 +77,7 @@ class Refused(NamedTuple):
     message: str  # one line: why, and what to do
 
 
-class Upstream(NamedTuple):
+class OpenAiFacts(NamedTuple):
     """What a server tells about itself; None: it does not."""
 
     version: str  # name and version of the engine, as far as it says them
@@ -108,7 +108,7 @@ def way_to(name: str, url: str, key_variable: str | None) -> Way:
     return way
 
 
-async def look(name: str, way: Way, model: str) -> Upstream:
+async def look(name: str, way: Way, model: str) -> OpenAiFacts:
     """Ask a server what it is; it has to list the model.
 
     Raises:
@@ -146,13 +146,13 @@ async def models_of(client: httpx.AsyncClient, way: Way) -> tuple[str, ...]:
     return tuple(str(one.get("id")) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
 
 
-async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -> Upstream:
+async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -> OpenAiFacts:
     """Return what a server is, by what it says of a model: llama-server and vLLM say more than OpenAI does."""
     owner = str(entry.get("owned_by", ""))
     if owner == "vllm":
-        return Upstream("vllm", _positive(entry.get("max_model_len")), takes_more=True)
+        return OpenAiFacts("vllm", _positive(entry.get("max_model_len")), takes_more=True)
     if owner != LLAMA_SERVER:
-        return Upstream("OpenAI API")
+        return OpenAiFacts("OpenAI API")
     try:
         status, props = await _get(client, f"{way.url.removesuffix('/v1')}/props")
     except httpx.HTTPError:
@@ -160,7 +160,7 @@ async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -
     if status != 200 or not isinstance(props, dict):
         props = {}
     settings, template = props.get("default_generation_settings"), props.get("chat_template")
-    return Upstream(
+    return OpenAiFacts(
         version=f"llama-server {way.hidden(str(props.get('build_info', '')))}".strip(),
         context_tokens=_positive(settings.get("n_ctx")) if isinstance(settings, dict) else None,
         slots=_positive(props.get("total_slots")),
@@ -222,7 +222,7 @@ def refusal(way: Way, status: int, words: str) -> Refused:
             f"{way.shown} does not take the API key ({status}); check the environment variable {way.key_variable}",
         )
     if status in (429, 503):
-        return Refused(503, f"{way.shown} takes no more calls now: {status}{why}")
+        return Refused(503, f"{way.shown} is too busy: {status}{why}")
     if 300 <= status < 400:
         return Refused(502, f"{way.shown} answers from another address ({status}); name that one in `url`")
     return Refused(status if 400 <= status < 600 else 502, f"{way.shown} refused the call: {status}{why}")

@@ -91,7 +91,7 @@ class OpenAiEngine:
         except httpx.TimeoutException:
             raise EngineError(504, f"{self._way.shown} sent nothing for too long") from None
         except (httpx.RemoteProtocolError, httpx.ReadError):
-            raise EngineError(502, f"{self._way.shown} cut the connection before the end of its answer") from None
+            raise EngineError(502, f"{self._way.shown} closed the connection before the end of its answer") from None
         except httpx.HTTPError as error:
             raise EngineError(502, unreached(self._way, error)) from None
 

@@ -102,15 +102,14 @@ def at_url(
     """
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
         raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
-    keep = spec.model_dump(
-        include={"slots", "context_tokens", "batch_tokens", "starts_per_s", "machine"}, exclude_unset=True
-    )
-    told = {**keep, "model": model or spec.model}
+    model = model or spec.model
+    if (moved := spec.moved(openai_url or url, model)) is not None:
+        return moved
+    keep = spec.model_dump(include={"slots", "context_tokens", "starts_per_s", "machine"}, exclude_unset=True)
     if openai_url is not None:
-        told.pop("batch_tokens", None)
-        key = getattr(spec, "api_key_env", None)  # the server of the file may be another kind
-        return OpenAiServer.model_validate({**told, "kind": "openai", "url": openai_url, "api_key_env": key})
-    return OllamaServer.model_validate({**told, "kind": "ollama", "url": url})
+        return OpenAiServer.model_validate({**keep, "kind": "openai", "model": model, "url": openai_url})
+    keep |= spec.model_dump(include={"batch_tokens"}, exclude_unset=True)
+    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": model, "url": url})
 
 
 def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:

@@ -134,8 +134,8 @@ def test_llama_server_tells_what_was_cached_before_a_stream() -> None:
         (400, {"error": {"message": "too\n long"}}, (400, "refused the call: 400 (too long)")),
         (401, {"error": f"no {KEY[:9]}"}, (401, "asks for an API key (401); name its variable with `api_key_env`")),
         (404, {"detail": "Not Found"}, (404, "refused the call: 404 (Not Found)")),
-        (429, {"message": "slow down"}, (503, "takes no more calls now: 429 (slow down)")),
-        (503, {"error": "Loading model"}, (503, "takes no more calls now: 503 (Loading model)")),
+        (429, {"message": "slow down"}, (503, "is too busy: 429 (slow down)")),
+        (503, {"error": "Loading model"}, (503, "is too busy: 503 (Loading model)")),
         (307, {}, (502, "answers from another address (307); name that one in `url`")),
         (500, {"error": {}}, (500, "refused the call: 500 ({})")),
     ],
@@ -176,7 +176,7 @@ def test_an_error_in_the_middle_of_a_stream() -> None:
     ("raised", "status", "told"),
     [
         (httpx.ConnectError("refused"), 502, f"nothing listens at {URL}: start the server, or fix `url`"),
-        (httpx.RemoteProtocolError("cut"), 502, f"{URL} cut the connection before the end of its answer"),
+        (httpx.RemoteProtocolError("cut"), 502, f"{URL} closed the connection before the end of its answer"),
         (httpx.ReadTimeout("late"), 504, f"{URL} sent nothing for too long"),
     ],
 )
@@ -322,7 +322,7 @@ def test_the_key_reaches_the_server_through_the_environment(monkeypatch: pytest.
     assert KEY not in repr(server)
 
 
-# --- by its URL ---------------------------------------------------------------------------------------------------------
+# --- by its URL ---------------------------------------------------------------------------------------------------
 
 
 def test_a_url_tells_which_api_is_there() -> None:
