@@ -12,10 +12,13 @@ import pytest
 from conftest import VirtualLoop
 from fake_ollama import FakeOllama
 from fake_openai import DONE, SO, FakeOpenAi, Part, ended, said, thought, used
+from quiet import Quiet
 from servers.asgi import AppTransport
 
 from harness.drivers.chat import Chat
 from harness.errors import ServerFailure, UserError
+from harness.measure.burst_design import EFFORTS
+from harness.measure.calibrate import ToCalibrate, calibrate
 from harness.measure.probe import find_baseline, find_slots
 from harness.measure.sender import Endpoint
 from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
@@ -320,6 +323,18 @@ def test_the_key_reaches_the_server_through_the_environment(monkeypatch: pytest.
     server = up(fake, api_key_env="THE_KEY")
     assert set(fake.keys) == {f"Bearer {KEY}"} and len(fake.keys) == 2
     assert KEY not in repr(server)
+
+
+def test_a_server_that_tells_no_times_is_not_calibrated() -> None:
+    async def steps(url: str) -> None:
+        spec = OpenAiServer(kind="openai", url=url, model="m")
+        await calibrate("p", [ToCalibrate("mine", spec)], EFFORTS["quick"], Quiet())
+
+    with (
+        FakeOpenAi().listening() as url,
+        pytest.raises(ServerFailure, match=r"^mine: OpenAI API does not tell how long"),
+    ):
+        asyncio.run(steps(url))
 
 
 # --- by its URL ---------------------------------------------------------------------------------------------------
