@@ -193,7 +193,7 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
     server = endpoint.server
     if not server.tells_times:
         raise ServerFailure(
-            f"{wanted.name}: {server.version} does not tell how long a prompt and an answer took, and a profile is made "
+            f"{wanted.name}: {server.version} does not tell how long a prompt and an answer take. A profile is made "
             "of these times. Calibrate the same model on llama-server, Ollama or the embedded engine"
         )
     load_s = None
