@@ -48,7 +48,8 @@ class Levels(NamedTuple):
 def effective_slots(calls: Sequence[CallRecord]) -> int:
     """Return the largest number of calls that generated at the same time: the slots a server really has.
 
-    A call held its slot during [end - decode - prefill, end] on the client's clock (reference 1.5, 2.6). A quarter of
+    A call held its slot during [end - decode - prefill, end] on the client's clock (reference 1.5, 2.6); where the
+    server tells no times, at least from the first token that the client saw to the last. A quarter of
     the interval is trimmed from either end: the client sees an end late, when the next call in that slot has already
     begun, and on a busy machine late by tens of milliseconds; equal calls that really share a server overlap by far
     more. Send more calls than slots, all at once, or the answer is a lower bound.
@@ -56,9 +57,14 @@ def effective_slots(calls: Sequence[CallRecord]) -> int:
     changes: list[tuple[float, int]] = []
     for call in calls:
         reply = call.reply
-        if call.outcome != "ok" or reply.end_s is None or reply.prefill_s is None or reply.decode_s is None:
+        if call.outcome != "ok" or reply.end_s is None:
             continue
-        held_s = reply.prefill_s + reply.decode_s
+        if reply.prefill_s is not None and reply.decode_s is not None:
+            held_s = reply.prefill_s + reply.decode_s
+        elif reply.first_token_s is not None:
+            held_s = reply.end_s - reply.first_token_s
+        else:
+            continue
         changes += [(reply.end_s - held_s * (1 - _TRIM), 1), (reply.end_s - held_s * _TRIM, -1)]
     most = now = 0
     for _, step in sorted(changes):  # an end sorts before a start at the same instant

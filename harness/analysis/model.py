@@ -22,6 +22,7 @@ from harness.core.context import CallNeed
 from harness.core.records import Origin, Path
 from harness.core.scheduling import KeyCode
 from harness.runs.model import ServerFacts
+from harness.workload.schema import KINDS
 
 __all__ = [
     "ANALYSIS_VERSION",
@@ -92,6 +93,11 @@ class ServerUse(NamedTuple):
     max_queue: int | None = None  # calls that may wait for a model, where it was set
     levers: tuple[tuple[str, str], ...] = ()  # settings of its engine that are not Ollama's usual ones: (name, value)
     need: CallNeed | None = None  # the call that lacks most context; None: each has enough, or it is not known
+
+    @property
+    def slots_set_by(self) -> str:
+        """What sets its slots where Ollama's settings are not for it; "" = they are."""
+        return KINDS[self.kind].slots_set_by if self.kind in KINDS else ""
 
     @property
     def context_to_set(self) -> int:

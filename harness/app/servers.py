@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.app.loops import finished
 from harness.errors import UserError, did_you_mean
-from harness.servers.ollama_api import only_model
+from harness.servers.running import server_at
 from harness.units import safe_url
-from harness.workload.schema import ENGINES, LlamaCppServer, OllamaServer, ServerSpec
+from harness.workload.schema import ENGINES, LlamaCppServer, ServerSpec
 
 __all__ = ["DEFAULT_MODEL", "server_named"]
 
@@ -16,7 +16,7 @@ DEFAULT_MODEL = str(LlamaCppServer.model_fields["model"].default)
 def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
     """Read `[NAME=]URL` or `[NAME=]KIND:SLOTS` into a name and a server.
 
-    Of a running server without `model` the only one that it has is taken: it is asked.
+    A running server is asked which API it speaks; without `model` the only one that it has is taken.
 
     Raises:
         UserError: it is neither, or a model has to be chosen.
@@ -26,9 +26,7 @@ def server_named(text: str, model: str | None) -> tuple[str, ServerSpec]:
     if not separator or "/" in name:  # a URL may have an equals sign of its own
         name, rest = "", text
     if rest.startswith(("http://", "https://")):
-        if model is None:
-            model = finished(only_model(rest))
-        return name or safe_url(rest).split("//")[1].rstrip("/"), OllamaServer(kind="ollama", model=model, url=rest)
+        return name or safe_url(rest).split("//")[1].rstrip("/"), finished(server_at(rest, model))
     kind, colon, slots = rest.partition(":")
     if not colon or not slots.isdigit() or not 1 <= int(slots) <= 64:
         meant = f'; did you mean "http://{rest}"?' if slots.isdigit() and ("." in kind or kind == "localhost") else ""

@@ -16,7 +16,7 @@ from harness.measure.machine import machine_facts
 from harness.measure.progress import SILENT, Progress
 from harness.measure.sweep import ToSweep, check_memory, footprint_of, sweep_calls, sweep_slots
 from harness.servers.machine import memory
-from harness.servers.ollama_api import only_model
+from harness.servers.running import server_at
 from harness.units import safe_url
 from harness.workload.schema import ENGINES
 
@@ -80,7 +80,7 @@ def _tasks(models: Sequence[str], options: SweepOptions) -> list[ToSweep]:
         if options.context_tokens is not None or options.threads is not None:
             given = "context" if options.context_tokens is not None else "threads"
             raise UserError(f"{safe_url(server)}: a running server has the {given} that it has; leave --{given} out")
-        models = models or (finished(only_model(server)),)
+        models = models or (finished(server_at(server, None)).model,)
     if ENGINES[engine].model_fields["model"].is_required() and not models:
         raise UserError(f"--engine {engine}: expected a model, found none; choose one with --model")
     return [

@@ -64,8 +64,10 @@ def load(
     path, text = file if isinstance(file, Written) else (file, None)
     known = read_policies(changes.policies) if policies is None else policies
     loaded = load_workload(path, overrides, known, text)
-    if asking and changes.model is None and (models := _only_models(loaded, changes.servers)):
-        loaded = load_workload(path, overrides._replace(server_models=models), known, text)
+    if asking and changes.servers:
+        found = _found_there(loaded, changes.servers, ask_models=changes.model is None)
+        if found != (overrides.server_models, overrides.openai_urls):
+            loaded = load_workload(path, overrides._replace(server_models=found[0], openai_urls=found[1]), known, text)
     for plan in loaded.plans:  # a policy whose limit is none shows at once, and not when its first call is ready
         for queue in plan.queues:
             _ = queue.most, queue.most_batch
@@ -78,19 +80,26 @@ def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
     return f"Skipped: {each}. Name one with --server NAME=URL"
 
 
-def _only_models(loaded: Loaded, urls: Mapping[str, str]) -> dict[str, str]:
-    """Return the only model of each running server that lacks the workload's, by the server's name."""
+def _found_there(loaded: Loaded, urls: Mapping[str, str], *, ask_models: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Return, by server, the only model of each running one that lacks the workload's, and where its OpenAI API is."""
     from harness.servers.ollama_api import models_at  # httpx: a quarter of a second that `check` need not take
+    from harness.servers.running import openai_at
 
-    found: dict[str, str] = {}
+    models: dict[str, str] = {}
+    openai_urls: dict[str, str] = {}
     for name, url in urls.items():
         spec = loaded.servers.get(name)
         if spec is None:
             continue
         try:
-            have = finished(models_at(url))
+            openai = finished(openai_at(url))
+            if openai is not None:
+                openai_urls[name] = openai[0]
+            if not ask_models:
+                continue
+            have = finished(models_at(url)) if openai is None else list(openai[1])
         except ServerFailure:
             continue
         if len(have) == 1 and not any(same_model(spec.model, one) for one in have):
-            found[name] = have[0]
-    return found
+            models[name] = have[0]
+    return models, openai_urls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.deploy.deployment import DeployedServer, Deployment
+from harness.units import count
 
 __all__ = ["serve_lines", "serve_texts"]
 
@@ -20,5 +21,7 @@ def serve_texts(deployment: Deployment) -> dict[str, str]:
 
 
 def _line(server: DeployedServer) -> str:
+    if server.use.slots_set_by:
+        return f"# {server.use.server}: start it as before, with {count(server.use.slots, 'slot')}"
     variables = " ".join(f"{key}={value}" for key, value in server.environment_on_host.items())
     return f"{variables} ollama serve" + (f"  # {server.note}" if server.note else "")

@@ -58,6 +58,11 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         for use in candidate.servers
         if use.need is not None
     ]
+    remarks += [
+        f"{use.server} is no Ollama: settings with OLLAMA_ are not for it. Its slots are set by {use.slots_set_by}."
+        for use in candidate.servers
+        if use.slots_set_by
+    ]
     remarks += _ordering(servers)
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(

@@ -191,6 +191,11 @@ def room_for(others: Sequence[ToCalibrate], server: RunningServer, slots: int, a
 async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progress, *, text: bool) -> _Up:
     endpoint = await stack.enter_async_context(opened(wanted.name, wanted.spec, progress))
     server = endpoint.server
+    if not server.tells_times:
+        raise ServerFailure(
+            f"{wanted.name}: {server.version} does not tell how long a prompt and an answer take. A profile is made "
+            "of these times. Calibrate the same model on llama-server, Ollama or the embedded engine"
+        )
     load_s = None
     if server.can_unload:
         progress.say(f"{wanted.name}: loading the model again, {TIMES} times")

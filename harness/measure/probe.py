@@ -99,7 +99,9 @@ async def _burst(
         options = options_for(endpoint.server, agent, seed=call.item)
         if endpoint.server.emulated:
             options["faults"] = False  # they are for the run, not for the look at the server before it
-        reply, _ = await endpoint.chat.ask(ChatRequest(None, user, options, stream=False), zero_s)
+        reply, _ = await endpoint.chat.ask(
+            ChatRequest(None, user, options, stream=not endpoint.server.tells_times), zero_s
+        )
         return reply
 
     node = Node("call", "agent", (), (), width=concurrent, agent="probe", model=endpoint.server.model)
@@ -148,8 +150,10 @@ async def refuse_others(endpoint: Endpoint) -> None:
         raise ServerFailure(f"{endpoint.server.name}: {others_refused(others_s)}")
 
 
-def find_baseline(calls: Sequence[CallRecord]) -> Baseline:
-    """Return what a warm call costs where nobody waits, from single calls."""
+def find_baseline(calls: Sequence[CallRecord]) -> Baseline | None:
+    """Return what a warm call costs where nobody waits, from single calls; None where the server tells no times."""
+    if all(call.residual_s is None for call in calls):
+        return None
     return Baseline(
         residual_s=median(call.residual_s or 0.0 for call in calls),
         load_s=median(call.reply.load_s or 0.0 for call in calls),

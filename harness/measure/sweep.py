@@ -18,9 +18,10 @@ from harness.measure.sender import Endpoint, origin_of
 from harness.measure.session import opened
 from harness.servers import models
 from harness.servers.machine import descendants_rss_bytes, memory
+from harness.servers.running import server_at
 from harness.servers.spec import RunningServer
 from harness.units import count, rate, size
-from harness.workload.schema import ENGINES, OllamaServer, ServerSpec
+from harness.workload.schema import ENGINES, ServerSpec
 
 __all__ = [
     "Died",
@@ -167,7 +168,7 @@ async def sweep_calls(wanted: ToSweep, url: str, progress: Progress, keep: Keep)
     Raises:
         ServerFailure: it does not answer, or not as Ollama does.
     """
-    spec = OllamaServer(kind="ollama", model=wanted.model, url=url)
+    spec = await server_at(url, wanted.model)
     async with opened("server", spec, progress) as endpoint:
         server = endpoint.server
         footprint = await told_footprint(server)

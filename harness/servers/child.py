@@ -42,6 +42,12 @@ def _canned(config: dict[str, Any]) -> TextEngine:
     return CannedEngine(**config)
 
 
+def _openai(config: dict[str, Any]) -> TextEngine:
+    from harness.servers.openai_engine import OpenAiConfig, OpenAiEngine
+
+    return OpenAiEngine(OpenAiConfig(**config))
+
+
 def _simulated(config: dict[str, Any]) -> TextEngine:
     from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine, truth_log
 
@@ -72,6 +78,7 @@ class _Front(NamedTuple):
 FRONTS: dict[str, _Front] = {
     "llamacpp": _Front(_llamacpp),
     "canned": _Front(_canned),
+    "openai": _Front(_openai),
     "simulated": _Front(_simulated, _around_simulated, fine_loop),
 }
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from harness.core.device import share_on_cpu
-from harness.servers import llamacpp, models, ollama, simulated
+from harness.servers import llamacpp, models, ollama, openai, simulated
 from harness.servers.spec import Around, Client, Connect, Launch, Launched, RunningServer, Say
 from harness.units import count
 from harness.workload.schema import ServerSpec
@@ -17,6 +17,7 @@ __all__ = ["KINDS", "launched"]
 KINDS: dict[str, Launch] = {
     "llamacpp": llamacpp.launch,
     "ollama": ollama.launch,
+    "openai": openai.launch,
     "simulated": simulated.launch,
 }
 

@@ -32,6 +32,7 @@ class RunningServer(NamedTuple):
     emulated: bool = False  # behind it is a model, not an engine: nothing timed there is measured
     names: Mapping[str, str] = {}  # where it serves several models: what each, as asked for, is called in requests
     embeds: Mapping[str, str] = {}  # the same of models that embed
+    tells_times: bool = True  # of prompt and answer, on its own clock; else a probe goes by what it sees of the stream
     can_unload: bool = False  # its model can be taken out of memory, which disturbs nobody, and loaded again
 
     @property

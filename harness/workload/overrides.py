@@ -9,7 +9,7 @@ from harness.core.plan import Plan
 from harness.core.policies import STANDARD, Policies
 from harness.errors import UserError, did_you_mean
 from harness.workload.candidates import Plans
-from harness.workload.schema import ENGINES, OllamaServer, ServerSpec, Workload
+from harness.workload.schema import ENGINES, OllamaServer, OpenAiServer, ServerSpec, Workload
 
 __all__ = ["Overrides", "override", "override_plans"]
 
@@ -26,6 +26,7 @@ class Overrides(NamedTuple):
     seed: int | None = None
     only: tuple[str, ...] = ()  # candidates to keep, by name
     server_models: dict[str, str] = {}  # noqa: RUF012 - nobody changes it; what some of `server_urls` have instead of the workload's
+    openai_urls: Mapping[str, str] = {}  # where those of `server_urls` that speak OpenAI's API have it
     measured: Mapping[str, ServerSpec] = {}  # servers as a run had them, which come before those of the file
 
 
@@ -42,7 +43,8 @@ def override(workload: Workload, asked: Overrides, policies: Policies = STANDARD
         urls = {name: url for name, url in asked.server_urls.items() if name in servers}
         models = asked.server_models
         changes["servers"] = servers | {
-            name: at_url(name, servers[name], url, models.get(name)) for name, url in urls.items()
+            name: at_url(name, servers[name], url, models.get(name), asked.openai_urls.get(name))
+            for name, url in urls.items()
         }
     measure = {key: value for key, value in (("repeats", asked.repeats), ("warmup", asked.warmup)) if value is not None}
     if measure:
@@ -91,14 +93,23 @@ def _as_measured(spec: ServerSpec, measured: ServerSpec | None) -> ServerSpec:
     return spec if measured is None or spec.simulated or measured.simulated else measured
 
 
-def at_url(name: str, spec: ServerSpec, url: str, model: str | None = None) -> ServerSpec:
-    """Return the server as a running Ollama at `url`, with the slots of the file, and its model unless given."""
+def at_url(
+    name: str, spec: ServerSpec, url: str, model: str | None = None, openai_url: str | None = None
+) -> ServerSpec:
+    """Return the server as a running one at `url`, with the slots of the file, and its model unless given.
+
+    It is an Ollama, unless `openai_url` says where its OpenAI API is.
+    """
     if not url.startswith(("http://", "https://")) or url in ("http://", "https://"):
         raise UserError(f'--server {name}: expected an address such as http://127.0.0.1:11434, found "{url}"')
-    keep = spec.model_dump(
-        include={"slots", "context_tokens", "batch_tokens", "starts_per_s", "machine"}, exclude_unset=True
-    )
-    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": model or spec.model, "url": url})
+    model = model or spec.model
+    if (moved := spec.moved(openai_url or url, model)) is not None:
+        return moved
+    keep = spec.model_dump(include={"slots", "context_tokens", "starts_per_s", "machine"}, exclude_unset=True)
+    if openai_url is not None:
+        return OpenAiServer.model_validate({**keep, "kind": "openai", "model": model, "url": openai_url})
+    keep |= spec.model_dump(include={"batch_tokens"}, exclude_unset=True)
+    return OllamaServer.model_validate({**keep, "kind": "ollama", "model": model, "url": url})
 
 
 def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
@@ -120,7 +131,7 @@ def override_plans(found: Plans, workload: Workload, asked: Overrides) -> Plans:
     plans = tuple(plan for plan in chosen if plan.name not in skipped)
     used = {queue.server for plan in plans for queue in plan.queues}
     servers = {
-        name: at_url(name, spec, asked.server_urls[name], asked.server_models.get(name))
+        name: at_url(name, spec, asked.server_urls[name], asked.server_models.get(name), asked.openai_urls.get(name))
         if name in asked.server_urls
         else spec
         for name, spec in found.servers.items()

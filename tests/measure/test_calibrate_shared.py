@@ -99,8 +99,8 @@ def on_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_virtual
             costs = SimulatedConfig.from_json(config["engine"]).costs
             app = Distant(create_app(engine, lambda: round(loop.time() * 1e9)), costs.before_s, costs.after_s)
             chat = Chat("http://front:80", engine.model.name, loop.time, transport=AppTransport(app))
-            on_device = round(engine.model.vram_bytes * vram["share"])
-            details |= {"size_bytes": engine.model.memory_bytes, "size_vram_bytes": on_device}
+            on_device = round((engine.model.vram_bytes or 0) * vram["share"])
+            details |= {"size_bytes": engine.model.memory_bytes or 0, "size_vram_bytes": on_device}
             server = RunningServer(
                 name, "simulated", "http://front:80", engine.model.name, spec.slots, True, engine.version, True, True,
                 details, emulated=True,

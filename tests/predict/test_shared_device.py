@@ -70,7 +70,7 @@ def test_without_contention_two_are_not_predicted(tmp_path: Path) -> None:
 def test_a_search_tries_two_with_all_of_the_device(tmp_path: Path) -> None:
     like = LlamaCppServer(kind="llamacpp", slots=2)
     found, why = halves_of(like, profile(tmp_path, SHARED), (1, 2), False)
-    assert why is None and [(spec.slots, spec.threads) for spec in found] == [(1, None), (2, None)]
+    assert why is None and [(spec.slots, spec.engine_threads) for spec in found] == [(1, None), (2, None)]
     assert halves_of(like, profile(tmp_path, DEVICE), (1, 2), False)[0] == []
 
 
@@ -82,7 +82,7 @@ def test_a_simulated_server_tells_that_it_is_on_the_device(tmp_path: Path, memor
         config, details = emulation("s", SimulatedServer(kind="simulated", profile="dyadic.yaml", slots=2), tmp_path)
         model = SimulatedEngine(SimulatedConfig.from_json(config["engine"])).model
         assert (details.get("accelerator") == "NVIDIA L4") is accelerated
-        assert model.vram_bytes == (max(1, model.memory_bytes) if accelerated else 0)
+        assert model.vram_bytes == (max(1, model.memory_bytes or 0) if accelerated else 0)
         assert model.memory_bytes == (2024 if memory else int(accelerated))
 
 

@@ -64,7 +64,7 @@ def test_every_policy_is_tried(tmp_path: Path) -> None:
 def test_two_servers_are_halves_and_put_the_interactive_path_apart(tmp_path: Path) -> None:
     space, _, _ = on_paper(tmp_path, both())
     candidate = space.find("serial-on-1+window-on-4")
-    assert [space.loaded.servers[queue.server].threads for queue in candidate.plan.queues] == ["half", "half"]
+    assert [space.loaded.servers[queue.server].engine_threads for queue in candidate.plan.queues] == ["half", "half"]
     digest, talk = candidate.plan.placement
     assert set(digest) == {1}
     assert set(talk) == {0}
@@ -82,7 +82,7 @@ def test_two_equal_servers_take_whatever_comes(tmp_path: Path) -> None:
         for candidate in pooled:
             one, other = candidate.plan.queues
             assert one == other._replace(server=one.server)
-            assert {space.loaded.servers[queue.server].threads for queue in (one, other)} == {"half"}
+            assert {space.loaded.servers[queue.server].engine_threads for queue in (one, other)} == {"half"}
         assert "2x-window-on-4" in {candidate.name for candidate in pooled}
 
 

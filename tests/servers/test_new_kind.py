@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import operator
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -109,7 +111,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             events.append(f"{name} down")
 
     kinds: Any = (*KINDS.values(), GpuServer)
-    one_of: Any = Annotated[kinds[0] | kinds[1] | kinds[2] | kinds[3], Field(discriminator="kind")]
+    one_of: Any = Annotated[functools.reduce(operator.or_, kinds), Field(discriminator="kind")]
     with monkeypatch.context() as known:
         known.setitem(KINDS, "gpu", GpuServer)
         known.setitem(launch.KINDS, "gpu", gpu)

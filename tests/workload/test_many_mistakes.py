@@ -83,7 +83,7 @@ def test_every_mistake_is_told_once_and_in_order(tmp_path: Path, monkeypatch: py
         (12, "pipelines.digest.nodes.x.agent.output_tokens: expected a number"),
         (14, "nodes wait for each other in a circle: u -> v -> u"),
         (18, 'no file matches "nowhere/*.md"'),
-        (21, 'servers.four.kind: expected "llamacpp", "ollama" or "simulated", found "lamacpp"'),
+        (21, 'servers.four.kind: expected "llamacpp", "ollama", "openai" or "simulated", found "lamacpp"'),
         (24, 'compare.window.concurrency: expected "serial"'),
         (25, 'candidate "split" is placed: no server "three"'),
     ]

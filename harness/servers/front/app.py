@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from harness.servers.front.engine import Cached, Embedded, EmbeddingEngine, EngineError, Final, TextEngine
-from harness.servers.front.reply import FrontReply, details, embedded, error_line, listing, shown
+from harness.servers.front.reply import FrontReply, details, embedded, error_line, known, listing, shown
 from harness.servers.front.request import (
     ApiError,
     FrontRequest,
@@ -94,12 +94,10 @@ def create_app(engine: TextEngine, clock_ns: Callable[[], int] = time.monotonic_
             {
                 "name": f"{model.name}:latest",
                 "model": f"{model.name}:latest",
-                "size": model.memory_bytes,
                 "digest": model.digest,
                 "details": details(model),
                 "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
-                "size_vram": model.vram_bytes,
-                "context_length": engine.context_tokens,
+                **known(size=model.memory_bytes, size_vram=model.vram_bytes, context_length=engine.context_tokens),
             }
             for model in (engine.model, *embedding)
         ]
@@ -202,7 +200,7 @@ class Completion:
         slot_ns = self._clock_ns()
         queued_ns = client.queued_ns
         reply = FrontReply(self._kind, call.model)
-        headers = {QUEUE_HEADER: slot_ns - queued_ns}
+        headers = {} if self._engine.slots is None else {QUEUE_HEADER: slot_ns - queued_ns}
         if not call.request.cache_prompt:
             headers[CACHED_HEADER] = 0
         if call.request.thinking_tokens:
@@ -216,7 +214,8 @@ class Completion:
             async for piece in stream:
                 if isinstance(piece, Final):
                     final = piece
-                    headers[CACHED_HEADER] = piece.cached_tokens
+                    if piece.cached_tokens is not None:
+                        headers[CACHED_HEADER] = piece.cached_tokens
                     break
                 if isinstance(piece, Cached):
                     headers[CACHED_HEADER] = piece.tokens

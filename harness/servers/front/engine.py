@@ -28,9 +28,9 @@ class Model(NamedTuple):
     name: str  # without a tag; `name` and `name:latest` both reach it
     digest: str  # hex; identifies the file
     modified_at: str  # RFC 3339
-    file_bytes: int
-    memory_bytes: int  # weights and KV cache of all slots
-    vram_bytes: int  # of these, on a GPU
+    file_bytes: int | None  # None, here and below: not known
+    memory_bytes: int | None  # weights and KV cache of all slots
+    vram_bytes: int | None  # of these, on a GPU
     family: str
     parameter_size: str  # "135M", "" if unknown
     quantization: str  # "Q4_1", "" if unknown
@@ -38,6 +38,7 @@ class Model(NamedTuple):
     thinking: bool  # it can think: its chat template has a switch, or it is simulated
     info: dict[str, Any]  # GGUF metadata, for /api/show
     embeds: bool = False  # and does not answer
+    thinking_known: bool = True  # else `thinking` is only that it may
 
 
 class GenerateRequest(NamedTuple):
@@ -56,6 +57,7 @@ class GenerateRequest(NamedTuple):
     image_tokens: int = 0  # of images that are not sent, beside the text: simulated servers
     # So many of the first tokens are handed over as thinking, where the model has none of its own; 0: it is not said.
     thinking_tokens: int = 0
+    no_limit: bool = False  # the client named none: `num_predict` is only the front's own
 
 
 class Thought(NamedTuple):
@@ -71,14 +73,14 @@ class Cached(NamedTuple):
 
 
 class Final(NamedTuple):
-    """The end of a call: counts in tokens, durations in integer nanoseconds on the engine's clock."""
+    """The end of a call: counts in tokens, durations in integer nanoseconds on the engine's clock; None: not known."""
 
     reason: Literal["stop", "length"]
-    prompt_tokens: int  # all of them, cached ones included
-    cached_tokens: int
-    prompt_ns: int  # processing of the tokens that were not cached, up to the first output token
-    output_tokens: int
-    output_ns: int  # from the first output token to the last
+    prompt_tokens: int | None  # all of them, cached ones included
+    cached_tokens: int | None
+    prompt_ns: int | None  # processing of the tokens that were not cached, up to the first output token
+    output_tokens: int | None
+    output_ns: int | None  # from the first output token to the last
 
 
 Piece = str | Thought | Cached | Final
@@ -105,10 +107,18 @@ class TextEngine(Protocol):
     """A model that generates, with a fixed number of slots of a fixed context each."""
 
     model: Model
-    slots: int
-    context_tokens: int  # of one slot
     version: str
     emulated: bool  # nothing is computed: what a client times is a model's, and must not be called measured
+
+    @property
+    def slots(self) -> int | None:
+        """How many; None: not known, and calls wait in a queue of its own, not in the front's."""
+        ...
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Of one slot; None: not known."""
+        ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece, None]:
         """Yield pieces of text, and then one `Final`; raise `EngineError` instead where the call fails.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from harness.servers.front.engine import Embedded, Final, Model
 
-__all__ = ["FrontReply", "details", "embedded", "error_line", "listing", "now_rfc3339", "shown"]
+__all__ = ["FrontReply", "details", "embedded", "error_line", "known", "listing", "now_rfc3339", "shown"]
 
 _second = 0
 _prefix = ""
@@ -82,6 +82,11 @@ def error_line(message: str) -> bytes:
     return f'{{"error":{quoted(message)}}}\n'.encode()
 
 
+def known(**facts: int | None) -> dict[str, int]:
+    """Return those of the facts that are known."""
+    return {key: value for key, value in facts.items() if value is not None}
+
+
 def details(model: Model) -> dict[str, Any]:
     """Return the `details` object of a model."""
     return {
@@ -107,18 +112,19 @@ def listing(model: Model) -> dict[str, Any]:
         "name": f"{model.name}:latest",
         "model": f"{model.name}:latest",
         "modified_at": model.modified_at,
-        "size": model.file_bytes,
+        **known(size=model.file_bytes),
         "digest": model.digest,
         "details": details(model),
         "capabilities": capabilities(model),
     }
 
 
-def shown(model: Model, context_tokens: int) -> dict[str, Any]:
+def shown(model: Model, context_tokens: int | None) -> dict[str, Any]:
     """Return the body of /api/show."""
+    told = context_tokens is not None
     return {
-        "modelfile": f"FROM {model.name}\nPARAMETER num_ctx {context_tokens}\n",
-        "parameters": f"num_ctx{' ' * 24}{context_tokens}",
+        "modelfile": f"FROM {model.name}\n" + (f"PARAMETER num_ctx {context_tokens}\n" if told else ""),
+        "parameters": f"num_ctx{' ' * 24}{context_tokens}" if told else "",
         "template": model.template,
         "details": details(model),
         "model_info": json.loads(json.dumps(model.info, default=str)),

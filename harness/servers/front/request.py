@@ -30,6 +30,7 @@ SAMPLING: dict[str, int | float] = {
 OURS = frozenset({"prompt_tokens", "thinking_tokens", "image_tokens"})  # not Ollama's, as the booleans
 INTEGERS = frozenset({"num_predict", "num_ctx", "num_keep", "top_k", "repeat_last_n", "seed"}) | OURS
 BOOLEANS = frozenset({"ignore_eos", "cache_prompt"})
+UNKNOWN_CONTEXT = 4096  # tokens, where a server does not tell its own: Ollama's usual
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}  # fmt: skip
 
 
@@ -153,9 +154,10 @@ def _request(
 ) -> GenerateRequest:
     given = _options(_typed(data, "options", dict, "object", {}))
     num_predict = given.pop("num_predict", -1)
-    if num_predict <= 0:
+    no_limit = num_predict <= 0
+    if no_limit:
         # Ollama: below zero means ten contexts; zero is dropped on the way to the engine, which is the same
-        num_predict = 10 * engine.context_tokens
+        num_predict = 10 * (engine.context_tokens or UNKNOWN_CONTEXT)
     form = _format(data.get("format"))
     thinking_tokens = given.pop("thinking_tokens", 0) if data.get("think") else 0
     given.pop("thinking_tokens", None)
@@ -177,6 +179,7 @@ def _request(
         format=form,
         think=think,
         thinking_tokens=thinking_tokens,
+        no_limit=no_limit,
     )
 
 
@@ -240,6 +243,8 @@ def _think(data: dict[str, Any], model: str, engine: TextEngine) -> bool | None:
             f'invalid think value: {json.dumps(value)} (must be "high", "medium", "low", "max", true, or false)',
         )
     if engine.model.thinking:
+        if value is None and not engine.model.thinking_known:
+            return None
         # Unset means true, as on Ollama; a simulated model thinks where it is asked to.
         return not engine.emulated if value is None else bool(value)
     options = data.get("options")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from contextlib import suppress
 
@@ -16,11 +17,11 @@ class Slots:
     queue whose waits are reported to the nanosecond deserves an order that can be read here.
     """
 
-    def __init__(self, total: int) -> None:
-        if total < 1:
+    def __init__(self, total: int | None) -> None:
+        if total is not None and total < 1:
             raise ValueError(f"a server has at least 1 slot, not {total}")
-        self.total = total
-        self._free = total
+        self.total = sys.maxsize if total is None else total  # None: nobody waits here
+        self._free = self.total
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
