@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 __all__ = ["finished", "terminable"]
 
 T = TypeVar("T")
+BEGINS_S = 5.0  # longer than any thread takes to begin; an interrupt from before there is one does not wait for ever
 
 
 def finished(main: Coroutine[Any, Any, T]) -> T:
@@ -52,15 +53,16 @@ def _in_a_thread(main: Coroutine[Any, Any, T]) -> T:
             begun.set()
 
     thread = threading.Thread(target=work, name="slotwise", daemon=True)
-    thread.start()
     try:
+        thread.start()  # an interrupt may come before it returns
         found = result.result()
     except KeyboardInterrupt:
-        begun.wait()
+        begun.wait(BEGINS_S)
         for loop, task in stop:
             with suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        if thread.is_alive():
+            thread.join()
         raise
     thread.join()
     return found
