@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "workload": {"core", "content", "errors", "units"},
     "servers": {"core", "workload", "profiles", "content", "errors", "units"},
     "drivers": {"core", "errors", "units"},
-    "gateway": {"core", "drivers", "units"},
+    "gateway": {"core", "drivers", "servers", "units"},
     "profiles": {"core", "workload", "content", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "deploy", "errors", "units"},  # deploy: the verdict alone, see below

@@ -20,12 +20,12 @@ from harness.gateway.health import Health
 from harness.gateway.metrics import CONTENT_TYPE, Metrics
 from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_of
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
+from harness.servers.asgi import Caller, TooLarge, read_body
 from harness.units import safe_text
 
 __all__ = ["VIA_HEADER", "GatewayApp"]
 
 VIA_HEADER = b"x-slotwise-via"  # the gateways that a request has passed
-BODY_BYTES_MAX = 64 * 1024 * 1024
 RETRY_AFTER_S = 5
 MOST_VIA_BYTES = 1024
 TRIES = 2
@@ -151,7 +151,7 @@ class GatewayApp:
             await self._passed(request, data, send)
             return
         request = request._replace(onward=without(request.onward, [b"content-length"]))
-        client = _Client(receive)
+        client = Caller(receive)
         try:
             await self._in_turn(request, asked, data, send, client)
         except asyncio.CancelledError:
@@ -161,7 +161,7 @@ class GatewayApp:
         finally:
             client.leave()
 
-    async def _in_turn(self, request: _Asked, asked: AskedFor, data: bytes, send: Send, client: _Client) -> None:
+    async def _in_turn(self, request: _Asked, asked: AskedFor, data: bytes, send: Send, client: Caller) -> None:
         """Wait for the turn of a call, send it, and hold its slot until its server is done with it."""
         try:
             pipeline = CLASSES.index(self._classes.of(request.headers, request.by_path, asked.model))
@@ -196,7 +196,7 @@ class GatewayApp:
                 self._gate.left(call, reply._replace(sent_s=sent_s, end_s=self._gate.now_s))
 
     async def _relay(
-        self, answer: UpstreamAnswer, request: _Asked, send: Send, tail: Tail, client: _Client | None = None
+        self, answer: UpstreamAnswer, request: _Asked, send: Send, tail: Tail, client: Caller | None = None
     ) -> Reply:
         """Send an answer on as it comes; UpstreamError where it breaks off, when the client has been told."""
         headers = [*without(answer.headers, [b"access-control-allow-origin"]), *_shared(request)]
@@ -252,31 +252,6 @@ class GatewayApp:
         await _send(send, answer.status, headers, data)
 
 
-class _Client:
-    """The other end: when it hangs up, the call is cancelled wherever it is."""
-
-    def __init__(self, receive: Receive) -> None:
-        self.gone = False
-        self._task = asyncio.current_task()
-        self._watch = asyncio.create_task(self._wait(receive))
-
-    async def _wait(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def expected(self) -> None:
-        self._watch.cancel()
-
-    def forgive(self) -> None:
-        if self._task is not None:
-            self._task.uncancel()
-
-    leave = expected
-
-
 def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes | AsyncIterator[bytes]:
     """Return the body of a request that goes through without being looked at."""
     if b"content-length" not in headers and b"transfer-encoding" not in headers:
@@ -296,20 +271,10 @@ def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes | AsyncIter
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body, or None where the client is gone."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise _Refused(413, f"request body too large: more than {BODY_BYTES_MAX} bytes")
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+    try:
+        return await read_body(receive)
+    except TooLarge as error:
+        raise _Refused(413, str(error)) from None
 
 
 def _shared(request: _Asked) -> Headers:

@@ -23,13 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harness.core.draws import integer, uniform
 from harness.core.model_swaps import BUSY
+from harness.servers.asgi import BODY_BYTES_MAX
 from harness.servers.distance import COMPLETIONS
 from harness.servers.front.reply import error_line
 from harness.workload.schema import FAULTS, FaultName
 
 __all__ = ["Faults", "Faulty", "fault_of"]
 
-BODY_BYTES_MAX = 64 * 1024 * 1024  # as the front
+
 WITHIN = 8  # pieces of an answer before it is cut or malformed
 MALFORMED = b'{"model":"simulated","message":{"role":"assis\n'
 

@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from harness.servers.asgi import Caller, TooLarge, read_body
 from harness.servers.front.engine import Cached, Embedded, EmbeddingEngine, EngineError, Final, TextEngine
 from harness.servers.front.reply import FrontReply, details, embedded, error_line, known, listing, shown
 from harness.servers.front.request import (
@@ -46,7 +47,6 @@ QUEUE_HEADER = "x-slotwise-queue-ns"
 CACHED_HEADER = "x-slotwise-cached-tokens"  # prompt tokens found in the cache
 THINKING_HEADER = "x-slotwise-thinking-tokens"  # tokens before the answer
 OLLAMA_VERSION = "0.33.0"  # the version of the protocol; some clients refuse servers that look old
-BODY_BYTES_MAX = 64 * 1024 * 1024
 NDJSON = b"application/x-ndjson"
 JSON = b"application/json; charset=utf-8"
 FOR_EVER = datetime(2318, 1, 1, tzinfo=UTC)  # about where Ollama's largest duration ends
@@ -179,11 +179,12 @@ class Completion:
             reason: Literal["load", "unload"] = "unload" if call.keep_alive_s == 0 else "load"
             await _send(send, 200, JSON, FrontReply(self._kind, call.model).loaded(reason))
             return
-        client = _Client(receive, self._clock_ns())
+        client = Caller(receive)
+        queued_ns = self._clock_ns()
         try:
             await self._slots.acquire()
             try:
-                await self._generate(call, send, client, entered_ns)
+                await self._generate(call, send, client, entered_ns, queued_ns)
             finally:
                 self._residency.used(call.keep_alive_s)
                 self._slots.release()
@@ -194,11 +195,10 @@ class Completion:
         finally:
             client.leave()
 
-    async def _generate(self, call: FrontRequest, send: Send, client: _Client, entered_ns: int) -> None:
+    async def _generate(self, call: FrontRequest, send: Send, client: Caller, entered_ns: int, queued_ns: int) -> None:
         """Generate in the slot that is held: the last chunk is written before it is given back."""
         assert call.request is not None
         slot_ns = self._clock_ns()
-        queued_ns = client.queued_ns
         reply = FrontReply(self._kind, call.model)
         headers = {} if self._engine.slots is None else {QUEUE_HEADER: slot_ns - queued_ns}
         if not call.request.cache_prompt:
@@ -274,12 +274,13 @@ class EmbedEndpoint:
         if not texts or self._engine is None:
             await _send(send, 200, JSON, embedded(name, Embedded((), 0, 0), 0, 0))
             return
-        client = _Client(receive, self._clock_ns())
+        client = Caller(receive)
+        queued_ns = self._clock_ns()
         try:
             found = await self._engine.embed(texts)
             client.expected()
             total_ns = self._clock_ns() - entered_ns
-            line = embedded(name, found, total_ns, client.queued_ns - entered_ns)
+            line = embedded(name, found, total_ns, queued_ns - entered_ns)
             await _start(send, 200, JSON, {QUEUE_HEADER: found.queue_ns, "content-length": len(line)})
             await send({"type": "http.response.body", "body": line})
         except asyncio.CancelledError:
@@ -290,49 +291,11 @@ class EmbedEndpoint:
             client.leave()
 
 
-class _Client:
-    """The other end: when it hangs up, the call is cancelled wherever it is."""
-
-    def __init__(self, receive: Receive, queued_ns: int) -> None:
-        self.gone = False
-        self.queued_ns = queued_ns
-        self._task = asyncio.current_task()
-        self._watch = asyncio.create_task(self._wait(receive))
-
-    async def _wait(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def expected(self) -> None:
-        """Stop watching: servers also say "disconnect" when a response is complete."""
-        self._watch.cancel()
-
-    def forgive(self) -> None:
-        """Take the cancellation back: it has done its work."""
-        if self._task is not None:
-            self._task.uncancel()
-
-    leave = expected
-
-
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body, or None when the client is gone."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise ApiError(413, f"request body too large: more than {BODY_BYTES_MAX} bytes")
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+    try:
+        return await read_body(receive)
+    except TooLarge as error:
+        raise ApiError(413, str(error)) from None
 
 
 async def _start(send: Send, status: int, kind: bytes, numbers: Mapping[str, int]) -> None:
