@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.analysis.statistics import Comparison, compare, compare_unpaired
 from harness.analysis.verdict import path_measure
-from harness.core.records import Origin, Path
+from harness.core.records import PREDICTED, Origin, Path
 from harness.errors import UserError
 from harness.runs.changes import Changed, changes
 from harness.runs.model import NOTE_KINDS
@@ -222,7 +222,7 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
         notices.append(OnlyInOne("now", come))
     if lacking := tuple(name for name in before.run.missing if name in now.run.missing):
         notices.append(OnlyInOne("neither", lacking))
-    alike = "predicted" not in {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
+    alike = not PREDICTED & {before.run.origin, now.run.origin} or before.run.origin == now.run.origin
     notices += _own_notices(before, now, names, alike)
     return Between(
         before=names[0],

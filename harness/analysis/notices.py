@@ -33,7 +33,7 @@ from harness.analysis.measures import Index
 from harness.analysis.model import CandidateSummary
 from harness.analysis.timesplit import is_load_event
 from harness.core.device import on_accelerator, share_on_cpu
-from harness.core.records import CallRecord, JobRecord
+from harness.core.records import PREDICTED, CallRecord, JobRecord
 from harness.runs.model import Run
 
 __all__ = ["notices_of"]
@@ -63,7 +63,7 @@ def notices_of(
     notices: list[Notice] = [*_layers(run, candidates)]
     notices += [] if others is None else [others]
     notices += [*_missing(run, candidates, repeats, folder, until), *notes]
-    if run.origin in ("emulated", "predicted"):
+    if run.origin in ("emulated", *PREDICTED):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)
     for server in run.servers:
@@ -101,7 +101,7 @@ def _missing(
     until: MeasuredUntil | None,
 ) -> Iterator[Notice]:
     short = [candidate for candidate in candidates if candidate.repeats < repeats]
-    resume = str(folder) if folder is not None and run.origin != "predicted" and run.file else None
+    resume = str(folder) if folder is not None and run.origin not in PREDICTED and run.file else None
     if until is not None:
         yield until
     elif run.partial or short:

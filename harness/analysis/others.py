@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from harness.analysis.facts import TouchedTrial
 from harness.analysis.timesplit import is_load_event
-from harness.core.records import CallRecord
+from harness.core.records import PREDICTED, CallRecord
 from harness.runs.model import Baseline, Run
 
 __all__ = ["NOISE_S", "Waited", "longest_read_s", "touched_trials", "untouched", "waits_for_others"]
@@ -79,7 +79,7 @@ def touched_trials(run: Run) -> tuple[TouchedTrial, ...]:
     """
     specs = run.workload.servers or {}
     shared = {facts.name: facts for facts in run.servers if facts.name in specs and specs[facts.name].running}
-    if not shared or run.origin == "predicted":
+    if not shared or run.origin in PREDICTED:
         return ()
     done = {(trial.candidate, trial.repeat) for trial in run.trials if trial.complete}
     trials: dict[tuple[str, int, str], list[CallRecord]] = defaultdict(list)

@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from harness.analysis.timesplit import is_load_event
-from harness.core.records import CallRecord
+from harness.core.records import PREDICTED, CallRecord
 from harness.runs.model import Baseline
 
 __all__ = ["Swaps", "swaps_of"]
@@ -44,11 +44,11 @@ def swaps_of(calls: Iterable[CallRecord], baselines: Mapping[str, Baseline | Non
             for call in mine
             if (
                 (call.reply.load_s or 0.0) > 0
-                if call.origin == "predicted"
+                if call.origin in PREDICTED
                 else is_load_event(call, baselines.get(server))
             )
         ]
-        if models > 1 or (waits and mine[0].origin == "predicted"):  # of one model: another num_ctx, or a keep_alive
+        if models > 1 or (waits and mine[0].origin in PREDICTED):  # of one model: another num_ctx, or a keep_alive
             middle_s = median(waits) if waits else 0.0
             found.append(Swaps(server, models, len(mine), len(waits), middle_s, math.fsum(waits)))
     return tuple(found)

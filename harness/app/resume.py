@@ -12,6 +12,7 @@ from harness.app.measuring import Ended, Measured, machine_notes, measure_in, me
 from harness.app.options import AT_MOST_S, ResumeOptions
 from harness.app.run import say_end, until_of
 from harness.app.workload import load
+from harness.core.records import PREDICTED
 from harness.errors import UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import SILENT, Progress
@@ -51,7 +52,7 @@ def resume(folder: Path, options: ResumeOptions = ResumeOptions(), progress: Pro
             writing the run.
     """
     head = read_head(folder)
-    if head.origin == "predicted":
+    if head.origin in PREDICTED:
         raise UserError(f"{folder}: a prediction cannot be resumed; make it again with `slotwise simulate`")
     loaded = _load(folder, head, options)
     run = read_run(folder)

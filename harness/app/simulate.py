@@ -11,6 +11,7 @@ from harness.app.measuring import skipped_notes
 from harness.app.options import SimulateOptions
 from harness.app.prediction import check_assumed, profiles_of
 from harness.app.workload import Written, load
+from harness.core.records import PREDICTED
 from harness.errors import UserError
 from harness.own_policies import policies_again
 from harness.predict.forecast import TokensOf
@@ -88,7 +89,7 @@ def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
 def _measured(folder: Path, loaded: Loaded) -> TokensOf:
     """Return the lengths that a run of this workload really had."""
     run = read_run(folder)
-    if run.origin == "predicted":
+    if run.origin in PREDICTED:
         raise UserError(f"{folder}: expected a measured run, found a predicted one; its lengths are a forecast too")
     mine = {(pipeline.name, node.name) for pipeline in loaded.pipelines for node in pipeline.graph.nodes}
     if not mine & {(call.pipeline, call.node) for call in run.calls if call.outcome == "ok"}:

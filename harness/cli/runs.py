@@ -24,7 +24,7 @@ def runs(
     machine: Annotated[str | None, typer.Option(help="Part of the processor's name.")] = None,
     model: Annotated[str | None, typer.Option(help="Part of a model's name.")] = None,
     origin: Annotated[
-        Literal["measured", "emulated", "predicted"] | None, typer.Option(help="Origin of its numbers.")
+        Literal["measured", "emulated", "predicted", "estimated"] | None, typer.Option(help="Origin of its numbers.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Begun since: 2026-11-01, 2026-11-01T09:30, or 12h, 7d, 4w ago.")

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "NOT_NEEDED",
+    "PREDICTED",
     "CallRecord",
     "ChatRequest",
     "DelayRecord",
@@ -28,9 +29,12 @@ __all__ = [
 ]
 
 Path = Literal["batch", "interactive"]
-Origin = Literal["measured", "emulated", "predicted", "published", "assumed"]
+Origin = Literal["measured", "emulated", "predicted", "estimated", "published", "assumed"]
 Outcome = Literal["ok", "error", "timeout", "rejected", "cancelled"]
 QueueSource = Literal["exact", "residual", "unknown"]
+
+# Simulated in virtual time; `estimated`: on a profile that nobody measured.
+PREDICTED: frozenset[Origin] = frozenset({"predicted", "estimated"})
 
 # The error of a call that was dropped or cancelled because others had been enough: nothing went wrong with it.
 NOT_NEEDED = "no longer needed"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.analysis.model import CandidateSummary, PipelineSummary, Settings, SettingsText
 from harness.core.levers import LEVERS, risks_said
-from harness.core.records import Origin
+from harness.core.records import PREDICTED, Origin
 from harness.deploy.code import limit_lines
 from harness.deploy.deployment import DeployedServer, Deployment, deployment_of
 from harness.deploy.kinds import SETTINGS
@@ -33,7 +33,7 @@ def engine_remarks(candidates: Sequence[CandidateSummary], origin: Origin) -> tu
     embedded = {kind for kind, server in KINDS.items() if server.embedded}
     if not any(use.kind in embedded for candidate in candidates for use in candidate.servers):
         return ()
-    found = "Predicted for" if origin == "predicted" else "Measured on"
+    found = "Predicted for" if origin in PREDICTED else "Measured on"
     return (
         f"{found} the embedded llama.cpp engine. Ollama runs llama.cpp too, with its own batch size and overheads: "
         "repeat it there with --engine ollama --model NAME.",

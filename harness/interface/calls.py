@@ -9,6 +9,7 @@ from typing import Any
 from harness.app.check import Checked
 from harness.app.options import REPORTS, Assumptions, Changes, RecommendOptions, ScoreOptions, SimulateOptions
 from harness.core.policies import Policies
+from harness.core.records import PREDICTED
 from harness.errors import UserError
 from harness.interface.arguments import Names, Source, Told, changed, names, progress_of, urls
 from harness.interface.results import RecommendResult, RunResult, ScoreResult
@@ -190,7 +191,7 @@ def score(prediction: RunResult, run: RunResult | str | Path) -> ScoreResult:
     folder = run.folder if isinstance(run, RunResult) else Path(run)
     if folder is None:
         raise UserError("score: expected a measured run as the second, found a prediction that is kept nowhere")
-    if prediction.workload is None or prediction.run.origin != "predicted":
+    if prediction.workload is None or prediction.run.origin not in PREDICTED:
         raise UserError("score: expected what harness.simulate returned as the first")
     workload = prediction.workload
     options = ScoreOptions(

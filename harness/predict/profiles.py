@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.core.records import CallRecord
+from harness.core.records import CallRecord, Origin
 from harness.errors import UserError
 from harness.profiles.schema import Profile, TextTokens
 from harness.workload.schema import ServerSpec, same_model
@@ -58,6 +58,11 @@ class Profiles(NamedTuple):
         """Each of them once."""
         elsewhere = [profile for profiles in self.by_machine.values() for profile in profiles.all]
         return tuple({one.name: one for one in (self.first, *self.by_model.values(), *elsewhere)}.values())
+
+    @property
+    def origin(self) -> Origin:
+        """Where a prediction's numbers come from: `estimated` where one of the profiles is."""
+        return "estimated" if any(one.origin == "estimated" for one in self.all) else "predicted"
 
     @property
     def embedded_text(self) -> TextTokens | None:

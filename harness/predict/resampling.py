@@ -80,7 +80,7 @@ def with_resampling(
                 for repeat in range(draws):
                     tokens = tokens_of(plan.name, repeat)
                     end_s = simulate_trial(loaded, servers, repeat, tokens, records.append)
-                    trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
+                    trials.append(TrialRecord(plan.name, repeat, servers.origin, len(trials), "", end_s, None, True))
             except CannotEnd:
                 endless[plan.name] += 1
         under.append(
@@ -94,7 +94,7 @@ def with_resampling(
         resampled=UnderResampling(source, draws, kept),
         notes=(
             *run.notes,
-            about_resampling(source, len(drawn), draws, len(known.all) > 1),
+            about_resampling(source, len(drawn), draws, len(known.all) > 1, estimated=run.origin == "estimated"),
             *cannot_end(endless, len(drawn)),
         ),
     )

@@ -13,6 +13,7 @@ from harness.core.levers import AS_MADE, Levers, with_levers
 from harness.core.machine import Machine, SharedServer
 from harness.core.model_swaps import MAX_QUEUE, ModelSwaps
 from harness.core.plan import Plan
+from harness.core.records import Origin
 from harness.core.server_model import ServerModel
 from harness.core.step_costs import sped_up
 from harness.drivers.modelled import Beginning, ModelledServer, ModelledServers, Tokens
@@ -71,6 +72,12 @@ class Modelled(NamedTuple):
     plan: Plan
     queues: tuple[_Queue, ...]
     notes: tuple[str, ...]
+
+    @property
+    def origin(self) -> Origin:
+        """Where its numbers come from: `estimated` where one of its profiles is."""
+        known = (profile.origin for queue in self.queues for profile in queue.profiles)
+        return "estimated" if "estimated" in known else "predicted"
 
     @property
     def loads(self) -> bool:

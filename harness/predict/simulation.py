@@ -92,7 +92,7 @@ def predict(
         loads |= servers.loads
         for repeat in range(repeats):
             end_s = simulate_trial(loaded, servers, repeat, tokens_of(plan.name, repeat), records.append)
-            trials.append(TrialRecord(plan.name, repeat, "predicted", len(trials), "", end_s, None, True))
+            trials.append(TrialRecord(plan.name, repeat, servers.origin, len(trials), "", end_s, None, True))
     if not trials:
         by_reason: dict[str, list[str]] = {}
         for name, reason in refused.items():
@@ -105,7 +105,7 @@ def predict(
         )
     run = Run(
         name=loaded.workload.name,
-        origin="predicted",
+        origin=profiles.origin,
         started_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         workload=loaded.resolved(),
         copies=loaded.copies(),
@@ -192,7 +192,7 @@ def _simulate(
     engine = Engine(
         loaded.pipelines,
         servers.plan,
-        origin="predicted",
+        origin=servers.origin,
         seed=loaded.workload.seed,
         repeat=repeat,
         timeout_s=loaded.workload.timeout_s,

@@ -193,6 +193,9 @@ class MemoryUse(ProfilePart):
     slot_bytes: NonNegativeInt | None = Field(default=None, description="Of each slot, at `context_tokens`.")
     context_tokens: PositiveInt | None = None
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(default="f16", description="Number format of the cache in a slot.")
+    machine_bytes: NonNegativeInt | None = Field(
+        default=None, description="That the machine has for models and their caches; null = not known."
+    )
 
 
 class TextTokens(ProfilePart):
@@ -276,7 +279,7 @@ class Profile(ProfilePart):
 
     version: Literal[1] = Field(description="Version of this format.")
     name: Text = Field(description="As in `--profile NAME`.")
-    origin: Literal["measured", "published", "assumed"] = Field(description="Where the numbers come from.")
+    origin: Literal["measured", "estimated", "published", "assumed"] = Field(description="Where the numbers come from.")
     source: Text = Field(description="Who measured, how, and what was fitted.")
     date: Text | None = Field(description="When it was measured.")
     machine: Text = Field(description="The machine.")

@@ -109,7 +109,7 @@ def recommend(
         profile=", ".join(one.name for one in problem.profiles.all),
         machine=", ".join(dict.fromkeys(one.machine for one in problem.profiles.all)),
         paths=judge.paths,
-        origin="predicted",
+        origin=run.origin,
         notes=tuple(_notes(analysis, longest, searched)),
         answer=names,
         uses=uses_of(space, analysis, names) if names else (),

@@ -21,6 +21,7 @@ __all__ = ["between_html"]
 _MEANINGS = {
     "measured": "a real engine answered",
     "emulated": "the real harness ran against a simulated server",
+    "estimated": "simulated on a model of the server that is estimated from data sheets; nothing was measured",
     "predicted": "simulated on a fitted model of the server; no engine ran",
     "published": "published by others",
     "assumed": "an assumption",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from harness.analysis.statistics import Estimate
-from harness.wording.figures import both_text
+from harness.wording.figures import both_text, ends_text
 
 __all__ = ["Cell", "cell_of"]
 
@@ -25,8 +25,7 @@ def cell_of(found: Estimate | None, shown: Callable[[float], str]) -> Cell:
     if found.profile_interval is not None:
         return Cell(shown(found.value), both_text(found, shown))
     if found.interval is not None:
-        low, high = found.interval
-        return Cell(shown(found.value), (f"{shown(low)} to {shown(high)}",))
+        return Cell(shown(found.value), (ends_text(found.interval, shown),))
     return Cell(
         shown(found.value), ("one repeat, no interval" if found.n == 1 else f"no useful interval from {found.n}",)
     )

@@ -16,7 +16,7 @@ from harness.report.answer import answer_markdown
 from harness.report.bars import KINDS, parts_text
 from harness.report.text import markdown, plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text, estimate_text, fact_text, server_text
+from harness.wording.figures import both_text, ends_text, estimate_text, fact_text, server_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 
@@ -83,7 +83,7 @@ def _rate(found: Estimate | None) -> str:
         return "-"
     if found.profile_interval is not None:
         return f"{found.value:.1f} ({', '.join(both_text(found, '{:.2g}'.format))})"
-    return f"{found.value:.1f}" + (" ({:.1f} to {:.1f})".format(*found.interval) if found.interval else "")
+    return f"{found.value:.1f}" + (f" ({ends_text(found.interval, '{:.1f}'.format)})" if found.interval else "")
 
 
 def _servers(candidate: CandidateSummary) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.core.records import PREDICTED
 from harness.report.text import plain
 from harness.runs.index import RunRow
 from harness.units import count
@@ -23,7 +24,7 @@ def runs_lines(folder: Path, rows: Sequence[RunRow], total: int, *, filtered: bo
         among = " that fit" if filtered else ""
         return [f"{plain(str(folder))}: no runs{among}"]
     lines = _table(rows)
-    if cut := [row for row in rows if row.state == "partial" and row.origin != "predicted"]:
+    if cut := [row for row in rows if row.state == "partial" and row.origin not in PREDICTED]:
         where = shlex.quote(plain(str(folder / cut[0].folder)))
         lines += ["", "partial: something is missing. To measure it:", f"  slotwise run --resume {where}"]
     if total > len(rows):

@@ -24,7 +24,7 @@ from harness.report.bars import KINDS, bar_cells, parts_text
 from harness.report.levels import levels_report
 from harness.report.text import numbered, plain
 from harness.units import count, percent, seconds
-from harness.wording.figures import both_text, machine_text
+from harness.wording.figures import both_text, ends_text, machine_text
 from harness.wording.run_answer import run_answer
 from harness.wording.said import Said, said
 
@@ -33,11 +33,17 @@ __all__ = ["print_report"]
 _WIDTH = 80
 _LONGEST_NAME = 24  # of a bar; names may have 63 characters
 # Notices that say what every number rests on, and nothing that a reader must know before the verdict.
+_PROFILE_BASIS = frozenset({"origin", "profile", "score", "assumed", "standard errors"})
 _BASIS: Mapping[Origin, frozenset[str]] = {
-    "predicted": frozenset({"origin", "profile", "score", "assumed", "standard errors"}),
+    "predicted": _PROFILE_BASIS,
+    "estimated": _PROFILE_BASIS,
     "emulated": frozenset({"assumed"}),
 }
-_RESTS = {"predicted": "Basis of the prediction", "emulated": "Basis of the emulation"}
+_RESTS = {
+    "predicted": "Basis of the prediction",
+    "estimated": "Basis of the estimate",
+    "emulated": "Basis of the emulation",
+}
 _COLUMNS = 4  # more of them get a table of their own
 _COLUMN_GAP = 3
 
@@ -242,8 +248,7 @@ def _estimate(found: Estimate | None) -> Text:
     if found.profile_interval is not None:
         return text.append("\n" + "\n".join(both_text(found, seconds)), style="dim")
     if found.interval is not None:
-        low, high = found.interval
-        text.append(f"\n{_brief(seconds(low), seconds(high))}", style="dim")
+        text.append(f"\n{_brief(ends_text(found.interval, seconds))}", style="dim")
     return text
 
 
@@ -254,13 +259,15 @@ def _rate(found: Estimate | None) -> Text:
     if found.profile_interval is not None:
         return text.append("\n" + "\n".join(both_text(found, "{:.2g}".format)), style="dim")
     if found.interval is not None:
-        low, high = found.interval
-        text.append(f"\n{low:.1f} to {high:.1f}", style="dim")
+        text.append(f"\n{ends_text(found.interval, '{:.1f}'.format)}", style="dim")
     return text
 
 
-def _brief(low: str, high: str) -> str:
+def _brief(ends: str) -> str:
     """Write the unit once where both have the same: `12.9 to 13.1 s`."""
+    low, to, high = ends.partition(" to ")
+    if not to:
+        return ends
     low_number, _, low_unit = low.rpartition(" ")
     same = low_unit == high.rpartition(" ")[2] and " " not in low_number
     return f"{low_number} to {high}" if same else f"{low} to {high}"

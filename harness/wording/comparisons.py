@@ -15,6 +15,7 @@ from harness.analysis.between import (
     UsesChanged,
     WorkNotKnown,
 )
+from harness.core.records import PREDICTED
 from harness.runs.changes import Changed
 from harness.wording.changes import changed_text
 
@@ -51,7 +52,7 @@ def _notice(notice: BetweenNotice, found: Between) -> str:
         case OtherOrigin(before, now):
             kinds = f"{found.before} is {before} and {found.now} is {now}: not a like-for-like comparison."
             off = " The ratios show the error of the prediction; `slotwise score` shows it for every figure."
-            return kinds + (off if "predicted" in (before, now) else "")
+            return kinds + (off if PREDICTED & {before, now} else "")
         case OnlyInOne("neither", candidates):
             return f"Not compared, because neither run has results of them: {', '.join(candidates)}."
         case OnlyInOne(run, candidates):

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.analysis.model import RunHead
 from harness.analysis.statistics import Comparison, Estimate
 from harness.units import count, seconds, size
+from harness.wording.estimates import UNKNOWN
 
 __all__ = [
     "GOAL_LABELS",
     "PART_LABELS",
     "both_text",
+    "ends_text",
     "estimate_text",
     "fact_text",
     "listed",
@@ -47,14 +49,20 @@ def estimate_text(found: Estimate) -> str:
         return f"{seconds(found.value)} ({', '.join(both_text(found, seconds))})"
     if found.interval is None:
         return f"{seconds(found.value)} ({_no_interval(found.n)})"
-    low, high = found.interval
-    return f"{seconds(found.value)} ({seconds(low)} to {seconds(high)})"
+    return f"{seconds(found.value)} ({ends_text(found.interval, seconds)})"
+
+
+def ends_text(ends: tuple[float, float], shown: Callable[[float], str]) -> str:
+    """Write an interval: `12.8 s to 13.4 s`. One whose ends are shown alike says nothing of how sure a figure is."""
+    low, high = map(shown, ends)
+    return UNKNOWN if low == high else f"{low} to {high}"
 
 
 def both_text(found: Estimate, shown: Callable[[float], str]) -> tuple[str, ...]:
     """Write half of each interval, over draws and over the profile: `±20 ms draws`, `±0.3 s profile`."""
     intervals = (("draws", found.interval), ("profile", found.profile_interval))
-    return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in intervals if ends is not None)
+    known = [(over, ends) for over, ends in intervals if ends is not None and ends[0] < ends[1]]
+    return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in known) or (UNKNOWN,)
 
 
 def ratio_text(found: Comparison) -> str:
@@ -64,8 +72,7 @@ def ratio_text(found: Comparison) -> str:
         return f"{found.ratio:.2f} times ({draws} over draws, {profile} over the profile)"
     if found.interval is None:
         return f"{found.ratio:.2f} times" + (f" ({_no_interval(found.n)})" if found.n > 1 else "")
-    low, high = found.interval
-    return f"{found.ratio:.2f} times ({low:.2f} to {high:.2f})"
+    return f"{found.ratio:.2f} times ({ends_text(found.interval, '{:.2f}'.format)})"
 
 
 def ratio_inside(found: Comparison) -> str:

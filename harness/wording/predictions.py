@@ -10,6 +10,7 @@ from harness.profiles.resample import Source
 from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Note
 from harness.units import count, percent
+from harness.wording.estimates import make_sure
 
 __all__ = [
     "HELD_OUT",
@@ -56,7 +57,9 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
         text = f"The machine changed speed while the profile was made ({where_drifted}): expect errors of that size."
         notes.append(Note("drift", text))
     notes += about_score(last)
-    if held is None and last is None:
+    if profile.origin == "estimated":
+        where += f" {make_sure(profile.model_id or profile.model)}"
+    elif held is None and last is None:
         where += " Its error is not known: `slotwise score` measures it."
     return (Note("profile", where), *notes)
 
@@ -119,8 +122,13 @@ def too_large_to_resample() -> Note:
     return Note("not resampled", text)
 
 
-def about_resampling(source: Source, profiles: int, draws: int, several: bool = False) -> Note:
+def about_resampling(
+    source: Source, profiles: int, draws: int, several: bool = False, *, estimated: bool = False
+) -> Note:
     """Say where the uncertainty of the profile comes from; of several that they err independently of each other."""
+    if estimated and source != "unknown":
+        text = "The uncertainty is that of estimates for machines that were left out of the fit"
+        return Note("resampled", f"{text} ({profiles} profiles drawn from it, {count(draws, 'draw')} each).")
     each = f"{profiles} of {'each' if several else 'them'}, {count(draws, 'draw')} each"
     if several and source != "unknown":
         each += "; the errors of different profiles are independent, servers with one profile share its error"

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from harness.analysis.facts import LostRecords, Partial
 from harness.analysis.model import Alternative, Analysis, CandidateSummary
 from harness.analysis.statistics import Comparison, Estimate
-from harness.core.records import Path
+from harness.core.records import PREDICTED, Path
 from harness.runs.model import ServerFacts
 from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
+from harness.wording.estimates import NOT_RESOLVABLE, make_sure
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -72,7 +73,7 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     models |= dict.fromkeys(_model(server) for server in run.servers if not server.models)
     model, engine = " + ".join(filter(None, models)), " + ".join(run.engines)
     origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
-    if run.origin == "predicted":  # on what the profile was made with, whatever the workload asks for
+    if run.origin in PREDICTED:  # on what the profile was made with, whatever the workload asks for
         facts = dict(run.machine)
         model, engine, origin = str(facts.get("model", model)), _engine(str(facts.get("engine", engine))), run.origin
     return tuple(text for text in (model, engine, machine_text(run), origin) if text)
@@ -286,10 +287,16 @@ def _misses(analysis: Analysis, name: str) -> bool:
 
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
-    if run.origin == "predicted":
+    if run.origin in PREDICTED:
         error = facts.get(HELD_OUT)
-        known = f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
-        yield f"Predicted, not measured. {known}."
+        if run.origin == "estimated":
+            known = f"On machines left out of the fit, such estimates were off by {error}. " if error else ""
+            yield f"Estimated: nothing was measured. {known}{make_sure()}"
+        else:
+            known = (
+                f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
+            )
+            yield f"Predicted, not measured. {known}."
     elif run.origin == "emulated":
         yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):
@@ -314,7 +321,7 @@ def _resume(analysis: Analysis) -> Iterator[AnswerLine]:
 def _next(analysis: Analysis) -> Iterator[AnswerLine]:
     """Say how to find out more."""
     run = analysis.run
-    if run.origin == "predicted":
+    if run.origin in PREDICTED:
         yield AnswerLine(f"To measure it: slotwise run {file_of(run.command)}")
     elif "llama.cpp" in run.engines:
         yield AnswerLine("Measured with llama.cpp itself. On your Ollama:")
@@ -341,13 +348,16 @@ def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
         return
     run = analysis.run
     if any(comparison.unresolved_by == "profile" for comparison in found):
+        if run.origin == "estimated":
+            yield AnswerLine(f"{NOT_RESOLVABLE}: measure it.")
+            return
         yield AnswerLine("More repeats do not help: the profile is too uncertain. Measure it.")
     elif any(comparison.repeats_needed is None for comparison in found):
         yield AnswerLine("Not even 1000 repeats would resolve this.")
     else:
         needed = max(comparison.repeats_needed or 0 for comparison in found)
         makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-        if run.origin == "predicted" or not makespans:
+        if run.origin in PREDICTED or not makespans:
             yield AnswerLine(f"About {needed} repeats would resolve this (--repeats {needed}).")
             return
         took_s = needed * sum(makespans)

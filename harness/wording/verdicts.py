@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 
 from harness.analysis.model import Analysis, CandidateSummary, PathVerdict, PipelineSummary
 from harness.analysis.statistics import P95_NEEDS, Comparison
-from harness.core.records import Path
+from harness.core.records import PREDICTED, Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
+from harness.wording.estimates import NOT_RESOLVABLE, make_sure
 from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside
 from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
@@ -119,6 +120,8 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
     if verdict.standing == "one repeat":
         return "One repeat settles nothing: run at least 5."
     if any(c.unresolved_by == "profile" for c in unresolved):
+        if analysis.run.origin == "estimated":
+            return f"{NOT_RESOLVABLE}: more repeats do not help. {make_sure()}"
         return "The profile is too uncertain for more repeats to help. Measure, or run `slotwise calibrate --thorough`."
     if any(c.repeats_needed is None for c in unresolved):
         return "Not even 1000 repeats would resolve this."
@@ -129,7 +132,7 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
 def time_for(analysis: Analysis, repeats: int) -> str:
     """Say about how long this many repeats of all candidates take; "" where nothing was measured."""
     makespans = [candidate.makespan.value for candidate in analysis.candidates if candidate.makespan]
-    return f": {about(repeats * sum(makespans))}" if analysis.run.origin != "predicted" and makespans else ""
+    return f": {about(repeats * sum(makespans))}" if analysis.run.origin not in PREDICTED and makespans else ""
 
 
 def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[str]:

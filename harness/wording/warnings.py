@@ -25,6 +25,7 @@ from harness.analysis.facts import (
     WaitedForModels,
 )
 from harness.analysis.model import Analysis
+from harness.core.records import PREDICTED
 from harness.runs.model import Note
 from harness.units import count, percent, seconds
 from harness.wording.figures import quoted
@@ -57,7 +58,7 @@ def _warnings(analysis: Analysis) -> Iterator[str]:
         yield layers_text(layers.server, layers.share)
     if run.missing and any(candidate.repeats for candidate in analysis.candidates):
         were = "was" if len(run.missing) == 1 else "were"
-        what = "could not be predicted" if run.origin == "predicted" else f"{were} not measured"
+        what = "could not be predicted" if run.origin in PREDICTED else f"{were} not measured"
         yield f"Missing: {quoted(run.missing)} {what}. The answer covers the others only."
     for failures in (notice for notice in analysis.notices if isinstance(notice, Failures)):
         yield _failures(failures)
