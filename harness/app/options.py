@@ -22,6 +22,7 @@ __all__ = [
     "ExportOptions",
     "GatewayOptions",
     "ImportOptions",
+    "MachinesOptions",
     "ProbeOptions",
     "RecommendOptions",
     "RecordedOptions",
@@ -114,6 +115,15 @@ class RecommendOptions:
     cluster: str = ""  # address of a Dask scheduler; the search goes there instead
     out: Path = REPORTS  # what is measured gets a folder of its own below it
     command: str = ""  # what to type to do it again; kept with what is measured, without credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachinesOptions:
+    """Of `harness.app.machines.compare_machines`."""
+
+    profiles: tuple[str, ...]  # of the machines: names or files
+    each: SimulateOptions | RecommendOptions  # how each is predicted, without its profiles; nothing is measured
+    prices: Mapping[str, float] = field(default_factory=dict)  # of machines, by what they are named; in any currency
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ BEGIN = (
 )
 
 _WHAT = ("only", "scale", "seed", "policies")
-_PROFILE = ("profile", "assume", "extrapolate", "resamples", "lengths", "forecast")
+_PROFILE = ("profile", "price", "assume", "extrapolate", "resamples", "lengths", "forecast")
 _REPEATS = ("repeats", "warmup", "until", "at_most", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
@@ -105,7 +105,10 @@ EXAMPLES = {
         "slotwise recommend FILE --profile NAME --no-measure # prediction only",
         "slotwise recommend FILE --memory 8GB --budget 20m",
     ),
-    "simulate": ("slotwise simulate FILE --profile epyc-2core",),
+    "simulate": (
+        "slotwise simulate FILE --profile epyc-2core",
+        "slotwise simulate FILE --profile epyc-2core --profile h100-8b  # which machine?",
+    ),
     "score": (
         "slotwise score FILE --profile NAME",
         "slotwise score FILE --profile NAME --run reports/NAME  # an existing run",

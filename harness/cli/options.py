@@ -26,6 +26,7 @@ __all__ = [
     "Json",
     "Model",
     "Policies",
+    "Prices",
     "Repeats",
     "Resamples",
     "Scale",
@@ -88,10 +89,14 @@ Servers = Annotated[list[str] | None, server_option("Put a running server in a s
 
 # On which profile.
 profile_option = _declared("--profile")
-PROFILES = "Profile of the machine: a name or a file; several as MACHINE=NAME or MODEL=NAME."
+PROFILES = "Profile of the machine: a name or a file; several by name are compared, or as MACHINE=NAME, MODEL=NAME."
 assume_option = _declared("--assume")
 extrapolate_option = _declared("--extrapolate")
 Assume = Annotated[list[str] | None, assume_option("A value that the profile lacks.", metavar="KEY=NUMBER")]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option("--price", metavar="NAME=NUMBER", help="Price of a machine that is compared; repeatable."),
+]
 Extrapolate = Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")]
 Resamples = Annotated[
     int | None,

@@ -10,12 +10,14 @@ import typer
 
 from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOptions
 from harness.cli.conclude import INTERRUPTED
+from harness.cli.machines import compare_and_show, several_machines
 from harness.cli.options import (
     Assume,
     Engine,
     Full,
     Model,
     Policies,
+    Prices,
     Resamples,
     Scale,
     Seed,
@@ -47,7 +49,7 @@ def recommend(
         list[str] | None,
         profile_option(
             "Profile of the machine: a name or a file (two models: MODEL=NAME twice); default: one of this "
-            "machine and model, else a new one.",
+            "machine and model, else a new one. Several by name are compared (--no-measure).",
             metavar="[MODEL=]NAME",
             show_default=False,
         ),
@@ -62,6 +64,7 @@ def recommend(
         str | None, typer.Option(metavar="SIZE", help="Memory for the servers, such as 8GB.", show_default=False)
     ] = None,
     assume: Assume = None,
+    price: Prices = None,
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="Seeds that the finalists are simulated with.")] = 16,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Worker processes of the search.", show_default="every core")
@@ -128,6 +131,12 @@ def recommend(
         out=out or Path("reports"),
         command=typed(),
     )
+    if several_machines(profile, price):
+        if measure or settings is not None:
+            do = "add --no-measure" if measure else "leave --settings out"
+            raise UserError(f"{len(profile or ())} machines are compared by prediction alone: {do}")
+        compare_and_show(file, options, price, out=out, as_json=as_json)
+        return
     from harness.app.recommend import keep_recommendation
     from harness.app.recommend import recommend as search
     from harness.app.settings import answer_settings, check_kind

@@ -10,6 +10,7 @@ import typer
 
 from harness.app.options import Assumptions, Changes, SimulateOptions
 from harness.cli.conclude import show
+from harness.cli.machines import compare_and_show, several_machines
 from harness.cli.options import (
     PROFILES,
     Assume,
@@ -18,6 +19,7 @@ from harness.cli.options import (
     Full,
     Model,
     Policies,
+    Prices,
     Resamples,
     Scale,
     Seed,
@@ -34,6 +36,7 @@ from harness.cli.options import (
     typed,
 )
 from harness.deploy.kinds import kinds_listed
+from harness.errors import UserError
 
 __all__ = ["simulate"]
 
@@ -51,6 +54,7 @@ def simulate(
     seed: Seed = None,
     policies: Policies = None,
     assume: Assume = None,
+    price: Prices = None,
     extrapolate: Extrapolate = False,
     lengths: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the lengths of prompts and answers from this measured run.")
@@ -84,6 +88,12 @@ def simulate(
         lengths=lengths,
         command=typed(),
     )
+    if several_machines(profile, price):
+        if settings is not None or lengths is not None:
+            given = "--settings" if settings is not None else "--lengths"
+            raise UserError(f"{given}: expected one --profile NAME, found {len(profile or ())} to compare")
+        compare_and_show(file, options, price, out=out, as_json=as_json)
+        return
     from harness.app.settings import check_kind, settings_text
     from harness.app.simulate import simulate as predict
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure"]
+from harness.core.records import Origin
+
+__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "rests_on"]
 
 UNKNOWN = "uncertainty unknown"
 NOT_RESOLVABLE = "Not resolvable on an estimate"
@@ -15,3 +17,17 @@ def make_sure(model: str = "") -> str:
         model: as the server on that machine names it; "": not known.
     """
     return f"To make it sure, on that machine: slotwise probe http://127.0.0.1:11434 --model {model or 'NAME'}"
+
+
+def rests_on(origin: Origin, error: object) -> str:
+    """Say what a prediction rests on, and how far off that has been.
+
+    Args:
+        origin: of the prediction.
+        error: on what was left out of the fit, in words; None: not known.
+    """
+    if origin == "estimated":
+        known = f"On machines left out of the fit, such estimates were off by {error}. " if error else ""
+        return f"Estimated: nothing was measured. {known}{make_sure()}"
+    known = f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
+    return f"Predicted, not measured. {known}."

@@ -22,6 +22,7 @@ __all__ = [
     "ratio_inside",
     "ratio_text",
     "server_text",
+    "shown_interval",
 ]
 
 GOAL_LABELS = {"first_token_s": "first token", "p50_s": "median reply", "p95_s": "95th percentile of the reply"}
@@ -50,6 +51,11 @@ def estimate_text(found: Estimate) -> str:
     if found.interval is None:
         return f"{seconds(found.value)} ({_no_interval(found.n)})"
     return f"{seconds(found.value)} ({ends_text(found.interval, seconds)})"
+
+
+def shown_interval(found: Estimate) -> bool:
+    """Tell whether a time is written with an interval: there is one, and it has a width."""
+    return any(ends is not None and ends[0] < ends[1] for ends in (found.interval, found.profile_interval))
 
 
 def ends_text(ends: tuple[float, float], shown: Callable[[float], str]) -> str:

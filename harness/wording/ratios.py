@@ -39,9 +39,9 @@ class Subject(NamedTuple):
         return self.takes(found.ratio)
 
     def takes_between(self, found: Comparison) -> str:
-        """Say the interval of that factor in the same words; "" where there is none."""
+        """Say the interval of that factor in the same words; "" where there is none, or where it has no width."""
         ends = interval_of(found)
-        if ends is None:
+        if ends is None or math.isclose(*ends, rel_tol=1e-6):
             return ""
         low, high = ends
         takes, is_ = ("take", "are") if self.plural else ("takes", "is")

@@ -15,7 +15,7 @@ from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import NOT_RESOLVABLE, make_sure
+from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, rests_on
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -288,15 +288,7 @@ def _misses(analysis: Analysis, name: str) -> bool:
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
     if run.origin in PREDICTED:
-        error = facts.get(HELD_OUT)
-        if run.origin == "estimated":
-            known = f"On machines left out of the fit, such estimates were off by {error}. " if error else ""
-            yield f"Estimated: nothing was measured. {known}{make_sure()}"
-        else:
-            known = (
-                f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
-            )
-            yield f"Predicted, not measured. {known}."
+        yield rests_on(run.origin, facts.get(HELD_OUT))
     elif run.origin == "emulated":
         yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):
@@ -305,6 +297,8 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
         found = [text for path, c in other.comparisons if (text := _sure(analysis, path, turned(c)))]
         if found:
             yield f'Against "{other.candidate}", {"; ".join(found)} (95 % intervals).'
+        elif other.comparisons:
+            yield f'Against "{other.candidate}": {UNKNOWN}.'
     yield from _unsure_goals(analysis.by_name[name])
 
 
@@ -348,10 +342,9 @@ def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
         return
     run = analysis.run
     if any(comparison.unresolved_by == "profile" for comparison in found):
-        if run.origin == "estimated":
-            yield AnswerLine(f"{NOT_RESOLVABLE}: measure it.")
-            return
-        yield AnswerLine("More repeats do not help: the profile is too uncertain. Measure it.")
+        estimated = f"{NOT_RESOLVABLE}: measure it."
+        uncertain = "More repeats do not help: the profile is too uncertain. Measure it."
+        yield AnswerLine(estimated if run.origin == "estimated" else uncertain)
     elif any(comparison.repeats_needed is None for comparison in found):
         yield AnswerLine("Not even 1000 repeats would resolve this.")
     else:

@@ -10,7 +10,7 @@ from harness.core.records import PREDICTED, Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
 from harness.wording.estimates import NOT_RESOLVABLE, make_sure
-from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside
+from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside, shown_interval
 from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
 from harness.wording.manner import manner
@@ -92,7 +92,7 @@ def _numbers(summary: PipelineSummary, path: Path) -> str:
     if summary.p95_s is not None:
         over = count(summary.values, "reply", "replies") if summary.path == "interactive" else f"{summary.values} jobs"
         text += f", 95th percentile {seconds(summary.p95_s)} over {over}"
-    intervals = ", 95 % intervals" if summary.time.low is not None else ""
+    intervals = ", 95 % intervals" if shown_interval(summary.time) else ""
     return f"{text}; {summary.time.origin}, {count(summary.time.n, 'repeat')}{intervals}."
 
 

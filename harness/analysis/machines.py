@@ -1,0 +1,119 @@
+"""One workload on several machines: what each of them takes, which meet its goals, and which of these is the cheapest.
+
+Every machine runs the candidate that is recommended for it. Seconds, bytes; prices in whatever unit the user has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from harness.analysis.model import CandidateSummary, GoalResult
+from harness.analysis.statistics import Estimate
+from harness.core.records import Origin, Path
+
+__all__ = ["Carries", "MachineComparison", "MachineResult", "MachineTime", "carries", "ends_of"]
+
+# Whether every goal is met. `not certain`: an interval reaches over a goal; `no goal`: there is none to judge.
+Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predicted"]
+
+
+class MachineTime(NamedTuple):
+    """The time of one pipeline: of a job, on an interactive path of a reply."""
+
+    pipeline: str
+    path: Path
+    time: Estimate | None
+    goals: tuple[GoalResult, ...]
+
+
+class MachineResult(NamedTuple):
+    """What is predicted of one machine."""
+
+    name: str  # as the user named it: of a profile or of a device
+    machine: str
+    model: str
+    origin: Origin  # of its profile
+    carries: Carries
+    candidate: str = ""  # that is recommended; "": none is
+    slots: int = 0  # of all its servers
+    times: tuple[MachineTime, ...] = ()
+    needed_bytes: int | None = None  # of its servers; None: not known, as the next
+    there_bytes: int | None = None
+    price: float | None = None  # None: not given
+    why_not: str = ""  # it is not predicted
+
+
+class MachineComparison(NamedTuple):
+    """One workload on several machines, in the order in which they were named."""
+
+    workload: str
+    description: str
+    machines: tuple[MachineResult, ...]
+
+    @property
+    def with_goals(self) -> bool:
+        """Whether the workload has a goal that was judged on some machine."""
+        return any(one.carries in ("yes", "no", "not certain") for one in self.machines)
+
+    @property
+    def carrying(self) -> tuple[MachineResult, ...]:
+        """Those that meet every goal, with their intervals where these are known."""
+        return tuple(one for one in self.machines if one.carries == "yes")
+
+    @property
+    def best(self) -> MachineResult | None:
+        """The cheapest of those that meet every goal where their prices are given, else the fastest of them.
+
+        Without goals the fastest of all; None where no machine can be recommended.
+        """
+        among = self.carrying if self.with_goals else [one for one in self.machines if one.carries == "no goal"]
+        if not among:
+            return None
+        if self.with_goals and all(one.price is not None for one in among):
+            return min(among, key=lambda one: (one.price or 0.0, speed_of(one)))
+        return min(among, key=speed_of)
+
+
+def speed_of(one: MachineResult) -> float:
+    """Return the geometric mean of a machine's times, by which machines are ranked; infinite where one is not known."""
+    times_s = [found.time.value if found.time else math.inf for found in one.times]
+    return math.prod(times_s) ** (1 / len(times_s)) if times_s else math.inf
+
+
+def ends_of(found: Estimate) -> tuple[float, float] | None:
+    """Return the interval over draws and profile together, whose errors are independent; None where it has no width."""
+    halves = [
+        math.log(ends[1] / ends[0]) / 2
+        for ends in (found.interval, found.profile_interval)
+        if ends is not None and ends[0] < ends[1]
+    ]
+    half = math.hypot(*halves)
+    return (found.value * math.exp(-half), found.value * math.exp(half)) if half > 0 else None
+
+
+def carries(candidate: CandidateSummary) -> Carries:
+    """Tell whether a candidate meets every goal, with its whole interval where that is known."""
+    states = [_state(goal, _estimates(summary.time, summary.first_token)) for summary in candidate.pipelines
+              for goal in summary.goals if goal.state != "not judged"]  # fmt: skip
+    if not states:
+        return "no goal"
+    for state in ("no", "not certain"):
+        if state in states:
+            return state
+    return "yes"
+
+
+def _estimates(time: Estimate | None, first_token: Estimate | None) -> Mapping[str, Estimate | None]:
+    """Return what each goal is about; of a 95th percentile the spread is taken to be that of the median."""
+    return {"p50_s": time, "p95_s": time, "first_token_s": first_token}
+
+
+def _state(goal: GoalResult, estimates: Mapping[str, Estimate | None]) -> Carries:
+    found, ends = estimates[goal.goal], None
+    if found is not None and goal.found_s is not None and (around := ends_of(found)) is not None:
+        ends = tuple(goal.found_s * end / found.value for end in around)
+    if ends is not None and ends[0] < goal.wanted_s < ends[1]:
+        return "not certain"
+    return "yes" if goal.state == "met" else "no"

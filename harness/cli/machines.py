@@ -1,0 +1,57 @@
+"""Several machines in one command: what `simulate` and `recommend --no-measure` do with several `--profile`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.app.options import MachinesOptions, RecommendOptions, SimulateOptions
+from harness.cli.options import numbers, typed
+from harness.errors import UserError
+from harness.units import safe_url
+
+__all__ = ["compare_and_show", "several_machines"]
+
+
+def several_machines(profiles: Sequence[str] | None, price: Sequence[str] | None) -> bool:
+    """Tell whether several profiles are named that are each for everything: then machines are compared.
+
+    Raises:
+        UserError: prices are given and no machines are compared.
+    """
+    several = len(profiles or ()) > 1 and not any("=" in text for text in profiles or ())
+    if price and not several:
+        raise UserError("--price: expected two or more machines to compare, each with a --profile NAME")
+    return several
+
+
+def compare_and_show(
+    file: Path,
+    each: SimulateOptions | RecommendOptions,
+    price: Sequence[str] | None,
+    *,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the machines whose profiles the assumptions of `each` name, and print the answer."""
+    prices = numbers("--price", price, '"h100-8b=25000"', "NAME")
+    for name, number in prices.items():
+        if not 0 <= number < float("inf"):
+            raise UserError(f"--price {name}: expected 0 or more, found {number:g}")
+    options = MachinesOptions(profiles=each.assumptions.profiles, each=each, prices=prices)
+    from harness.app.machines import compare_machines, keep_machines
+    from harness.report.machines import machines_text, print_machines
+    from harness.report.progress import progress_for
+
+    with progress_for(sys.stderr) as progress:
+        found = compare_machines(file, options, progress)
+    if as_json:
+        print(machines_text(found), end="")
+    else:
+        from rich.console import Console
+
+        print_machines(found, Console(highlight=False))
+    if out is not None:
+        folder = keep_machines(found, out, safe_url(typed()))
+        print(f"\nReport: {folder / 'report.html'}", file=sys.stderr)

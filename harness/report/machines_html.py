@@ -1,0 +1,45 @@
+"""report.html of a comparison of machines: the answer, a chart of each pipeline, and every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.analysis.machines import MachineComparison
+from harness.report.chart_style import Layout
+from harness.report.drawing import drawn
+from harness.report.page import page
+from harness.units import count, size
+from harness.wording.machines_answer import carries_text, machines_answer, time_text, what_of
+
+__all__ = ["machines_html"]
+
+
+def machines_html(found: MachineComparison, command: str = "") -> str:
+    """Return the page; `command` is the one that made it, "" where that is not known."""
+
+    def charts(layout: Layout) -> Mapping[str, Any]:
+        from harness.report.machines_chart import machines_charts
+
+        return machines_charts(found, layout)
+
+    drawings = drawn([charts])
+    pipelines = list(dict.fromkeys((t.pipeline, t.path) for one in found.machines for t in one.times))
+    answer = machines_answer(found)
+    return page(
+        "machines.html.j2",
+        drawings.made,
+        {"time": time_text, "what": what_of, "carries": carries_text, "size": lambda n: "–" if n is None else size(n)},
+        title=f"{found.workload} on {count(len(found.machines), 'machine')}",
+        description=found.description,
+        origin=" and ".join(
+            dict.fromkeys("estimated" if m.origin == "estimated" else "predicted" for m in found.machines)
+        ),
+        answer=answer,
+        machines=found.machines,
+        best=found.best,
+        pipelines=pipelines,
+        priced=any(one.price is not None for one in found.machines),
+        command=command,
+        lacking_charts=drawings.lacking,
+    )

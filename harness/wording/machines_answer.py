@@ -1,0 +1,154 @@
+"""The answer of a comparison of machines: which of them carries a workload, and which of these is the cheapest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.analysis.machines import MachineComparison, MachineResult, MachineTime, ends_of, speed_of
+from harness.core.records import Path
+from harness.units import count, seconds, size
+from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure
+from harness.wording.figures import GOAL_LABELS, ends_text, listed
+
+__all__ = ["carries_text", "machines_answer", "time_text", "what_of"]
+
+_CARRIES = {
+    "yes": "met",
+    "no": "missed",
+    "not certain": "not certain",
+    "no goal": "none",
+    "too large": "no room",
+    "not predicted": "-",
+}
+
+
+def machines_answer(found: MachineComparison) -> Answer:
+    """Return the answer: the machine to take first, then what speaks for it and what is not sure."""
+    best = found.best
+    origins = " and ".join(dict.fromkeys(_word(one) for one in found.machines if one.times))
+    parts = (
+        part("Why", *_why(found)),
+        part("Not here", *(f"{one.name}: {one.why_not}." for one in found.machines if one.why_not)),
+        AnswerPart("How sure", tuple(_how_sure(found))),
+    )
+    return Answer(
+        tuple(_warnings(found)),
+        _headline(found, best),
+        tuple(filter(None, (found.workload, count(len(found.machines), "machine"), origins))),
+        _table(found, best),
+        tuple(one for one in parts if one.lines),
+    )
+
+
+def time_text(found: MachineTime) -> str:
+    """Write a time with the interval over draws and profile: `1.12 s (1.02 s to 1.31 s)`."""
+    if found.time is None:
+        return "-"
+    ends = ends_of(found.time)
+    return f"{seconds(found.time.value)} ({UNKNOWN if ends is None else ends_text(ends, seconds)})"
+
+
+def carries_text(one: MachineResult) -> str:
+    """Say whether a machine meets the goals, for a table."""
+    if one.carries == "not certain" and one.origin == "estimated":
+        return "not resolvable"
+    return _CARRIES[one.carries]
+
+
+def what_of(path: Path) -> str:
+    """Name what takes the time on a path."""
+    return "reply" if path == "interactive" else "job"
+
+
+def _word(one: MachineResult) -> str:
+    return "estimated" if one.origin == "estimated" else f"predicted ({one.origin} profile)"
+
+
+def _headline(found: MachineComparison, best: MachineResult | None) -> str:
+    if best is None:
+        if any(one.carries == "not certain" for one in found.machines):
+            return "No machine surely meets every goal: some intervals reach over a goal."
+        if found.with_goals:
+            return "No machine meets every goal."
+        return "None of these machines can be recommended."
+    if not found.with_goals:
+        return f"{best.name} is the fastest: {_times(best)}."
+    carrying = found.carrying
+    if len(carrying) == 1:
+        return f"Only {best.name} surely meets every goal: {_times(best)}."
+    if all(one.price is not None for one in carrying):
+        return f"{best.name} is the cheapest that meets every goal: {_times(best)}."
+    return f"{listed([one.name for one in carrying])} meet every goal; {best.name} is the fastest."
+
+
+def _times(one: MachineResult) -> str:
+    return listed([f"{seconds(t.time.value)} for a {t.pipeline} {what_of(t.path)}" for t in one.times if t.time])
+
+
+def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable | None:
+    known = [one for one in found.machines if one.times]
+    if not known:
+        return None
+    columns = [(time.pipeline, what_of(time.path)) for time in known[0].times]
+    goals = [goal for time in known[0].times for goal in time.goals]
+    columns += [_goal_column(goals[0].goal, goals[0].wanted_s) if len(goals) == 1 else (f"{len(goals)} goals", "all")]
+    columns = columns if goals else columns[:-1]
+    columns += [("memory", "needed"), ("memory", "there")]
+    prices = any(one.price is not None for one in known)
+    columns += [("", "price")] if prices else []
+    rows = []
+    for one in sorted(known, key=lambda one: (one is not best, speed_of(one))):
+        cells = [seconds(time.time.value) if time.time else "-" for time in one.times]
+        cells += [carries_text(one)] if goals else []
+        cells += ["-" if n is None else size(n) for n in (one.needed_bytes, one.there_bytes)]
+        cells += ["-" if one.price is None else f"{one.price:g}"] if prices else []
+        slots = f"{one.name}: {one.candidate}, {count(one.slots, 'slot')}"
+        rows.append(AnswerRow(one.name, slots, one is best, tuple(cells)))
+    return AnswerTable(tuple(columns), tuple(rows))
+
+
+def _goal_column(goal: str, wanted_s: float) -> tuple[str, str]:
+    first = {"first_token_s": "goal: first", "p50_s": "goal:", "p95_s": "goal: p95"}[goal]
+    what = "token" if goal == "first_token_s" else "reply"
+    return first, f"{what} < {seconds(wanted_s)}"
+
+
+def _why(found: MachineComparison) -> Iterator[str]:
+    if not found.with_goals and found.best is not None:
+        yield "The workload has no goal, so every machine carries it. Give its pipeline one: goal: {p50_s: 2}."
+    unpriced = [one.name for one in found.carrying if one.price is None]
+    if found.with_goals and len(found.carrying) > 1 and unpriced:
+        yield f'Which is the cheapest is not known: give their prices (--price "{unpriced[0]}=NUMBER").'
+    for one in found.machines:
+        for time in one.times:
+            for goal in time.goals:
+                if goal.state == "missed" and one.carries == "no" and goal.found_s is not None:
+                    label = f"{GOAL_LABELS[goal.goal]} of {time.pipeline}"
+                    yield f"{one.name}: {label} is {seconds(goal.found_s)}, goal {seconds(goal.wanted_s)}."
+        if one.carries == "too large" and one.needed_bytes is not None and one.there_bytes is not None:
+            yield f"{one.name}: {size(one.needed_bytes)} of memory are needed, {size(one.there_bytes)} are there."
+
+
+def _how_sure(found: MachineComparison) -> Iterator[AnswerLine]:
+    known = [one for one in found.machines if one.times]
+    for one in known:
+        if one.carries == "not certain":
+            said = NOT_RESOLVABLE if one.origin == "estimated" else "Not certain"
+            yield AnswerLine(f"{said} whether {one.name} meets every goal.")
+    unknown = [one.name for one in known if any(t.time and ends_of(t.time) is None for t in one.times)]
+    if unknown:
+        yield AnswerLine(f"{listed(unknown)}: {UNKNOWN}.")
+    if any(one.origin == "estimated" for one in known):
+        yield AnswerLine(make_sure())
+    elif known:
+        yield AnswerLine("Predicted by simulation. Nothing was measured on these machines now.")
+
+
+def _warnings(found: MachineComparison) -> Iterator[str]:
+    models: Sequence[str] = list(dict.fromkeys(one.model for one in found.machines if one.times))
+    if len(models) > 1:
+        yield "The machines run different models: they do not do the same work."
+    unchecked = [one.name for one in found.machines if one.times and None in (one.needed_bytes, one.there_bytes)]
+    if unchecked:
+        yield f"Whether it fits into memory is not known for {listed(unchecked)}."
