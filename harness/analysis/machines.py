@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from harness.analysis.model import CandidateSummary, GoalResult
-from harness.analysis.statistics import Estimate
+from harness.analysis.statistics import NO_WIDTH, Estimate
 from harness.core.records import Origin, Path
 
 __all__ = ["Carries", "MachineComparison", "MachineResult", "MachineTime", "carries", "ends_of"]
@@ -87,7 +87,7 @@ def ends_of(found: Estimate) -> tuple[float, float] | None:
     halves = [
         math.log(ends[1] / ends[0]) / 2
         for ends in (found.interval, found.profile_interval)
-        if ends is not None and ends[0] < ends[1]
+        if ends is not None and not math.isclose(*ends, rel_tol=NO_WIDTH)
     ]
     half = math.hypot(*halves)
     return (found.value * math.exp(-half), found.value * math.exp(half)) if half > 0 else None

@@ -19,6 +19,7 @@ __all__ = [
     "CONFIDENCE",
     "EQUIVALENCE",
     "LEAST_PROFILES",
+    "NO_WIDTH",
     "P95_NEEDS",
     "Comparison",
     "Estimate",
@@ -33,6 +34,7 @@ __all__ = [
 
 CONFIDENCE = 0.95
 EQUIVALENCE = 1.05  # a ratio between 1/1.05 and 1.05 makes no difference that is worth a choice
+NO_WIDTH = 1e-6  # ends of an interval that lie nearer, relatively: nothing varied, so nothing is known of a spread
 USELESS = 100.0  # an interval whose ends lie further apart than this factor says nothing
 P95_NEEDS = 100  # fewer values hold fewer than five beyond the 95th percentile
 _POWER = 0.8  # of the sample size that is advised

@@ -44,10 +44,7 @@ def compare_machines(file: Path | Written, options: MachinesOptions, progress: P
         raise UserError(f"--profile: expected at most {MOST_MACHINES} machines, found {len(names)}")
     loaded = load(file, options.each.changes)
     found = [(name, load_profile(name, loaded.path.parent)) for name in names]
-    named = {
-        (profile.name if "/" in name or name.endswith((".yaml", ".yml")) else name): (name, profile)
-        for name, profile in found
-    }
+    named = {_shown(name, profile): (name, profile) for name, profile in found}
     if len(named) < len(names):
         raise UserError(f"--profile: expected different machines, found {', '.join(names)}; leave one out")
     names = tuple(named)
@@ -106,10 +103,15 @@ def _on(
     return _result(head, analysis, loaded, profile)
 
 
+def _shown(name: str, profile: Profile) -> str:
+    """Return what a machine is called: its profile as it was named, of one that was named by path its own name."""
+    return profile.name if "/" in name or name.endswith((".yaml", ".yml")) else name
+
+
 def _first_reason(text: str) -> str:
     """Return why the first candidates cannot be predicted: once that is repaired, the next one is told."""
     first, *others = text.splitlines()
-    return (others[0].partition(": ")[2] if others else first).strip().rstrip(".")
+    return (others[0].partition(": ")[2] if others else first).strip()
 
 
 def _result(head: MachineResult, analysis: Analysis, loaded: Loaded, profile: Profile) -> MachineResult:

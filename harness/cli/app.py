@@ -58,7 +58,7 @@ _COMMANDS = (
     "init",
     "doctor",
 )
-_GROUPS = {"import": "import_", "models": "models"}
+_GROUPS = {"import": "import_", "models": "models", "profile": "profile"}
 
 
 def command_line(only: str | None = None) -> typer.Typer:

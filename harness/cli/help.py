@@ -17,7 +17,7 @@ COMMANDS = {
     "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
     "Workloads": ("init", "check", "import", "migrate"),
     "Results": ("report", "apply", "runs", "compare", "export"),
-    "Servers and models": ("doctor", "models", "probe", "sweep", "calibrate", "serve"),
+    "Servers and models": ("doctor", "models", "profile", "probe", "sweep", "calibrate", "serve"),
 }
 ABOUT = {
     "run": "measure every candidate on this machine, and say how to run it",
@@ -35,6 +35,9 @@ ABOUT = {
     "export": "write a run as spans, trace or CSV; a graph as Mermaid or DOT",
     "doctor": "check what this machine has, and how to get what is missing",
     "models": "list the built-in models, or fetch one",
+    "profile": "list the profiles of machines, or show what one knows",
+    "list": "which there are: machine, model, origin, error",
+    "show": "what one knows, how sure it is, and what to measure",
     "probe": "find how many slots a server really has, and what they gain",
     "sweep": "find how many slots this machine can use for a model",
     "calibrate": "measure what each step of a server costs; makes a profile",
@@ -118,6 +121,7 @@ EXAMPLES = {
         "slotwise calibrate ollama --model llama3.2 --quick",
         "slotwise calibrate http://127.0.0.1:11434 --model llama3.2",
     ),
+    "profile": ("slotwise profile list", "slotwise profile show h100-8b"),
     "probe": (
         "slotwise probe llamacpp:4",
         "slotwise probe http://127.0.0.1:11434 ollama:4 --model llama3.2",

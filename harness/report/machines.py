@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.machines import MachineComparison, ends_of
@@ -12,6 +14,7 @@ from harness.report.answer import answer_markdown, print_answer
 from harness.report.summary import to_plain
 from harness.report.text import markdown, plain, shortened
 from harness.units import count, size
+from harness.wording.answer import AnswerTable
 from harness.wording.machines_answer import carries_text, machines_answer, time_text, what_of
 
 __all__ = ["machines_markdown", "machines_text", "print_machines"]
@@ -19,13 +22,17 @@ __all__ = ["machines_markdown", "machines_text", "print_machines"]
 MACHINES_VERSION = 1
 _LONGEST_NAME = 20
 _BAR = 24  # cells
-_WIDTH = 80
 
 
 def print_machines(found: MachineComparison, console: Console) -> None:
     """Print the answer, and below it a bar for each machine and pipeline, with its interval."""
-    print_answer(machines_answer(found), console)
-    glyph = "#" if console.options.ascii_only else "█"
+    answer = machines_answer(found)
+    print_answer(answer._replace(table=None), console)
+    ascii_only = console.options.ascii_only
+    if answer.table is not None:
+        console.print()
+        console.print(_table(answer.table, ascii_only))
+    glyph = "#" if ascii_only else "█"
     for pipeline, path in dict.fromkeys((t.pipeline, t.path) for one in found.machines for t in one.times):
         console.print(Text(f"\n{plain(pipeline)}: time of a {what_of(path)}", style="bold"))
         rows = [(one, time) for one in found.machines for time in one.times if time.pipeline == pipeline]
@@ -38,6 +45,19 @@ def print_machines(found: MachineComparison, console: Console) -> None:
             console.print(line.append(f"  {time_text(time)}"), soft_wrap=True)
 
 
+def _table(found: AnswerTable, ascii_only: bool) -> Table:
+    """Lay out a row for every machine, the recommended one first."""
+    table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table.add_column("machine")
+    for above, below in found.columns:
+        table.add_column(Text(f"{plain(above)}\n{plain(below)}"), justify="right")
+    for row in found.rows:
+        mark = (">" if ascii_only else "→") if row.recommended else " "
+        label = Text(f"{mark} {plain(row.label)}", style="bold" if row.recommended else "")
+        table.add_row(label, *map(Text, row.cells))
+    return table
+
+
 def machines_markdown(found: MachineComparison) -> str:
     """Return the answer and every machine as Markdown."""
     pipelines = list(dict.fromkeys((t.pipeline, t.path) for one in found.machines for t in one.times))
@@ -45,7 +65,7 @@ def machines_markdown(found: MachineComparison) -> str:
     heads += [f"{pipeline}: {what_of(path)}" for pipeline, path in pipelines]
     heads += ["goals", "memory needed", "memory there", "price"]
     lines = [f"# {markdown(found.workload)} on {count(len(found.machines), 'machine')}", ""]
-    lines += answer_markdown(machines_answer(found))
+    lines += answer_markdown(machines_answer(found)._replace(table=None))
     lines += [f"| {' | '.join(map(markdown, heads))} |", "|" + "---|" * len(heads)]
     for one in found.machines:
         times = {time.pipeline: time_text(time) for time in one.times}

@@ -48,7 +48,7 @@ def _chart(found: MachineComparison, pipeline: str, path: Path, layout: Layout) 
     furthest = max((row["high"] for row in rows), default=1.0)
     near = sorted(goal for goal in goals if goal <= 2 * furthest)
     scale = alt.Scale(domain=[0, 1.05 * max(furthest, *near, 0.0)], nice=False)
-    at = rows_of(layout, "machine", [row["machine"] for row in rows], layout.row + 8)
+    at = rows_of(layout, "machine", [row["machine"] for row in rows], layout.row + (8 if layout.axis_name else 16))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=at.y)
     x = alt.X("zero:Q", title="seconds", scale=scale)
     colour = alt.Color("colour:N", scale=None)
@@ -66,7 +66,7 @@ def _chart(found: MachineComparison, pipeline: str, path: Path, layout: Layout) 
         data = alt.InlineData(values=[{"goal": goal} for goal in near])
         rule = alt.Chart(data).mark_rule(strokeDash=[5, 3], color="#555555")
         layers.insert(0, rule.encode(x=alt.X("goal:Q", scale=scale)))
-    below = "line: interval over draws and profile; green: every goal is surely met"
+    below = "line: interval over draws and profile; green: every goal is met"
     goal_text = f"dashed: goal {' and '.join(map(seconds, near))}" if near else ""
     chart = alt.layer(*layers).properties(
         width=layout.width,

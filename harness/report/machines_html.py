@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.analysis.machines import MachineComparison
+from harness.analysis.machines import MachineComparison, MachineResult
 from harness.report.chart_style import Layout
 from harness.report.drawing import drawn
 from harness.report.page import page
@@ -32,9 +32,7 @@ def machines_html(found: MachineComparison, command: str = "") -> str:
         {"time": time_text, "what": what_of, "carries": carries_text, "size": lambda n: "–" if n is None else size(n)},
         title=f"{found.workload} on {count(len(found.machines), 'machine')}",
         description=found.description,
-        origin=" and ".join(
-            dict.fromkeys("estimated" if m.origin == "estimated" else "predicted" for m in found.machines)
-        ),
+        origin=" and ".join(dict.fromkeys(map(_origin, found.machines))),
         answer=answer,
         machines=found.machines,
         best=found.best,
@@ -43,3 +41,7 @@ def machines_html(found: MachineComparison, command: str = "") -> str:
         command=command,
         lacking_charts=drawings.lacking,
     )
+
+
+def _origin(one: MachineResult) -> str:
+    return "estimated" if one.origin == "estimated" else "predicted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.core.records import Origin
 
-__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "rests_on"]
+__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "rests_on", "too_uncertain"]
 
 UNKNOWN = "uncertainty unknown"
 NOT_RESOLVABLE = "Not resolvable on an estimate"
@@ -31,3 +31,10 @@ def rests_on(origin: Origin, error: object) -> str:
         return f"Estimated: nothing was measured. {known}{make_sure()}"
     known = f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
     return f"Predicted, not measured. {known}."
+
+
+def too_uncertain(origin: Origin) -> str:
+    """Say that a difference is smaller than what is not known of the profile."""
+    if origin == "estimated":
+        return f"{NOT_RESOLVABLE}: measure it."
+    return "More repeats do not help: the profile is too uncertain. Measure it."

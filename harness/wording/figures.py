@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.model import RunHead
-from harness.analysis.statistics import Comparison, Estimate
+from harness.analysis.statistics import NO_WIDTH, Comparison, Estimate
 from harness.units import count, seconds, size
 from harness.wording.estimates import UNKNOWN
 
@@ -55,19 +56,24 @@ def estimate_text(found: Estimate) -> str:
 
 def shown_interval(found: Estimate) -> bool:
     """Tell whether a time is written with an interval: there is one, and it has a width."""
-    return any(ends is not None and ends[0] < ends[1] for ends in (found.interval, found.profile_interval))
+    known = [ends for ends in (found.interval, found.profile_interval) if ends is not None]
+    return not all(math.isclose(*ends, rel_tol=NO_WIDTH) for ends in known)
 
 
 def ends_text(ends: tuple[float, float], shown: Callable[[float], str]) -> str:
-    """Write an interval: `12.8 s to 13.4 s`. One whose ends are shown alike says nothing of how sure a figure is."""
+    """Write an interval: `12.8 s to 13.4 s`; a narrow one as `±0.02 %`; of one without width nothing is known."""
     low, high = map(shown, ends)
-    return UNKNOWN if low == high else f"{low} to {high}"
+    if low != high:
+        return f"{low} to {high}"
+    if math.isclose(*ends, rel_tol=NO_WIDTH):
+        return UNKNOWN
+    return f"±{50 * (ends[1] - ends[0]) / ends[0]:.1g} %"
 
 
 def both_text(found: Estimate, shown: Callable[[float], str]) -> tuple[str, ...]:
     """Write half of each interval, over draws and over the profile: `±20 ms draws`, `±0.3 s profile`."""
     intervals = (("draws", found.interval), ("profile", found.profile_interval))
-    known = [(over, ends) for over, ends in intervals if ends is not None and ends[0] < ends[1]]
+    known = [(over, ends) for over, ends in intervals if ends is not None and not math.isclose(*ends, rel_tol=NO_WIDTH)]
     return tuple(f"±{shown((ends[1] - ends[0]) / 2)} {over}" for over, ends in known) or (UNKNOWN,)
 
 

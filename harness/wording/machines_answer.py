@@ -29,7 +29,6 @@ def machines_answer(found: MachineComparison) -> Answer:
     origins = " and ".join(dict.fromkeys(_word(one) for one in found.machines if one.times))
     parts = (
         part("Why", *_why(found)),
-        part("Not here", *(f"{one.name}: {one.why_not}." for one in found.machines if one.why_not)),
         AnswerPart("How sure", tuple(_how_sure(found))),
     )
     return Answer(
@@ -76,21 +75,21 @@ def _headline(found: MachineComparison, best: MachineResult | None) -> str:
         return f"{best.name} is the fastest: {_times(best)}."
     carrying = found.carrying
     if len(carrying) == 1:
-        return f"Only {best.name} surely meets every goal: {_times(best)}."
+        return f"Only {best.name} meets every goal: {_times(best)}."
     if all(one.price is not None for one in carrying):
         return f"{best.name} is the cheapest that meets every goal: {_times(best)}."
     return f"{listed([one.name for one in carrying])} meet every goal; {best.name} is the fastest."
 
 
 def _times(one: MachineResult) -> str:
-    return listed([f"{seconds(t.time.value)} for a {t.pipeline} {what_of(t.path)}" for t in one.times if t.time])
+    return listed([f"{t.pipeline} {what_of(t.path)} {seconds(t.time.value)}" for t in one.times if t.time])
 
 
 def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable | None:
     known = [one for one in found.machines if one.times]
     if not known:
         return None
-    columns = [(time.pipeline, what_of(time.path)) for time in known[0].times]
+    columns = [("", "candidate"), *((time.pipeline, what_of(time.path)) for time in known[0].times)]
     goals = [goal for time in known[0].times for goal in time.goals]
     columns += [_goal_column(goals[0].goal, goals[0].wanted_s) if len(goals) == 1 else (f"{len(goals)} goals", "all")]
     columns = columns if goals else columns[:-1]
@@ -99,12 +98,12 @@ def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable 
     columns += [("", "price")] if prices else []
     rows = []
     for one in sorted(known, key=lambda one: (one is not best, speed_of(one))):
-        cells = [seconds(time.time.value) if time.time else "-" for time in one.times]
+        cells = [f"{one.candidate}, {count(one.slots, 'slot')}"]
+        cells += [seconds(time.time.value) if time.time else "-" for time in one.times]
         cells += [carries_text(one)] if goals else []
         cells += ["-" if n is None else size(n) for n in (one.needed_bytes, one.there_bytes)]
         cells += ["-" if one.price is None else f"{one.price:g}"] if prices else []
-        slots = f"{one.name}: {one.candidate}, {count(one.slots, 'slot')}"
-        rows.append(AnswerRow(one.name, slots, one is best, tuple(cells)))
+        rows.append(AnswerRow(one.name, one.name, one is best, tuple(cells)))
     return AnswerTable(tuple(columns), tuple(rows))
 
 
@@ -126,6 +125,8 @@ def _why(found: MachineComparison) -> Iterator[str]:
                 if goal.state == "missed" and one.carries == "no" and goal.found_s is not None:
                     label = f"{GOAL_LABELS[goal.goal]} of {time.pipeline}"
                     yield f"{one.name}: {label} is {seconds(goal.found_s)}, goal {seconds(goal.wanted_s)}."
+        if one.why_not:
+            yield f"{one.name} is not predicted: {one.why_not}" + ("" if one.why_not.endswith(".") else ".")
         if one.carries == "too large" and one.needed_bytes is not None and one.there_bytes is not None:
             yield f"{one.name}: {size(one.needed_bytes)} of memory are needed, {size(one.there_bytes)} are there."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from harness.analysis.statistics import Comparison
+from harness.analysis.statistics import NO_WIDTH, Comparison
 
 __all__ = ["Subject", "between", "interval_of", "percent_more", "than", "turned"]
 
@@ -41,7 +41,7 @@ class Subject(NamedTuple):
     def takes_between(self, found: Comparison) -> str:
         """Say the interval of that factor in the same words; "" where there is none, or where it has no width."""
         ends = interval_of(found)
-        if ends is None or math.isclose(*ends, rel_tol=1e-6):
+        if ends is None or math.isclose(*ends, rel_tol=NO_WIDTH):
             return ""
         low, high = ends
         takes, is_ = ("take", "are") if self.plural else ("takes", "is")

@@ -15,7 +15,7 @@ from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, rests_on
+from harness.wording.estimates import UNKNOWN, rests_on, too_uncertain
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -295,10 +295,9 @@ def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
         yield "One repeat settles nothing. At least 5 give a verdict (--repeats 5)."
     elif other := _contrast(analysis, name):
         found = [text for path, c in other.comparisons if (text := _sure(analysis, path, turned(c)))]
-        if found:
-            yield f'Against "{other.candidate}", {"; ".join(found)} (95 % intervals).'
-        elif other.comparisons:
-            yield f'Against "{other.candidate}": {UNKNOWN}.'
+        said = f", {'; '.join(found)} (95 % intervals)" if found else f": {UNKNOWN}"
+        if other.comparisons:
+            yield f'Against "{other.candidate}"{said}.'
     yield from _unsure_goals(analysis.by_name[name])
 
 
@@ -334,17 +333,15 @@ def _open_questions(analysis: Analysis) -> Iterator[AnswerLine]:
     tied = set(_rivals(analysis, unresolved=True))
     found = [
         comparison
-        for alternative in analysis.choice.alternatives
-        for _, comparison in alternative.comparisons
-        if alternative.candidate in tied and comparison.relation == "unresolved" and comparison.n > 1
+        for one in analysis.choice.alternatives
+        for _, comparison in one.comparisons
+        if one.candidate in tied and comparison.relation == "unresolved" and comparison.n > 1
     ]
     if not found:
         return
     run = analysis.run
     if any(comparison.unresolved_by == "profile" for comparison in found):
-        estimated = f"{NOT_RESOLVABLE}: measure it."
-        uncertain = "More repeats do not help: the profile is too uncertain. Measure it."
-        yield AnswerLine(estimated if run.origin == "estimated" else uncertain)
+        yield AnswerLine(too_uncertain(run.origin))
     elif any(comparison.repeats_needed is None for comparison in found):
         yield AnswerLine("Not even 1000 repeats would resolve this.")
     else:
