@@ -1,0 +1,76 @@
+"""Which machine carries a workload, and which of those is the cheapest."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.analysis.machines import Carries, MachineComparison, MachineResult, MachineTime, ends_of
+from harness.analysis.statistics import Estimate
+from harness.core.records import Origin
+from harness.wording.estimates import UNKNOWN
+from harness.wording.figures import ends_text, estimate_text
+from harness.wording.machines_answer import carries_text, machines_answer, time_text
+
+
+def estimated(value: float, low: float | None = None, high: float | None = None, spread: float = 0.0) -> Estimate:
+    profile = (value * math.exp(-spread), value * math.exp(spread)) if spread else (None, None)
+    return Estimate(value, low, high, 20, "predicted", *profile)
+
+
+def machine(
+    name: str, value_s: float, carries: Carries = "yes", price: float | None = None, origin: Origin = "measured"
+) -> MachineResult:
+    time = MachineTime("ask", "interactive", estimated(value_s, value_s / 1.1, value_s * 1.1), ())
+    return MachineResult(name, f"a {name}", "m", origin, carries, "serial", 1, (time,), 1, 2, price)
+
+
+def test_draws_and_profile_are_one_interval() -> None:
+    found = estimated(2.0, 2.0 * math.exp(-0.3), 2.0 * math.exp(0.3), spread=0.4)
+    ends = ends_of(found)
+    assert ends is not None
+    assert ends == pytest.approx((2.0 * math.exp(-0.5), 2.0 * math.exp(0.5)))
+
+
+def test_an_interval_without_width_is_none() -> None:
+    found = estimated(5.32, 5.32, 5.32)
+    assert ends_of(found) is None
+    assert estimate_text(found) == f"5.32 s ({UNKNOWN})"
+    assert time_text(MachineTime("ask", "batch", found, ())) == f"5.32 s ({UNKNOWN})"
+
+
+def test_a_narrow_interval_is_no_unknown_one() -> None:
+    assert ends_text((5.3201, 5.3205), "{:.2f} s".format) == "±0.004 %"
+    assert ends_text((5.0, 6.0), "{:.2f} s".format) == "5.00 s to 6.00 s"
+
+
+def test_the_cheapest_of_those_that_carry_it() -> None:
+    small, large, slow = (
+        machine("small", 1.5, price=900),
+        machine("large", 0.2, price=9000),
+        machine("slow", 3, "no", 1),
+    )
+    found = MachineComparison("w", "", (large, small, slow))
+    assert found.best == small
+    assert machines_answer(found).headline == "small is the cheapest that meets every goal: ask reply 1.50 s."
+
+
+def test_without_a_price_the_fastest_is_named_and_prices_are_asked_for() -> None:
+    found = MachineComparison("w", "", (machine("small", 1.5), machine("large", 0.2, price=9000)))
+    assert found.best is not None
+    assert found.best.name == "large"
+    answer = machines_answer(found)
+    assert answer.headline == "small and large meet every goal; large is the fastest."
+    assert any('--price "small=NUMBER"' in line.text for part in answer.parts for line in part.lines)
+
+
+def test_nobody_is_named_where_nobody_surely_carries_it() -> None:
+    found = MachineComparison("w", "", (machine("a", 2.0, "not certain", origin="estimated"), machine("b", 3.0, "no")))
+    assert found.best is None
+    answer = machines_answer(found)
+    said = [line.text for part in answer.parts for line in part.lines]
+    assert "Not resolvable on an estimate whether a meets every goal." in said
+    assert any("slotwise probe" in text for text in said)
+    assert carries_text(found.machines[0]) == "not resolvable"
+    assert "estimated" in answer.basis[-1]
