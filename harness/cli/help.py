@@ -110,7 +110,7 @@ EXAMPLES = {
     ),
     "simulate": (
         "slotwise simulate FILE --profile epyc-2core",
-        "slotwise simulate FILE --profile epyc-2core --profile h100-8b  # which machine?",
+        "slotwise simulate FILE --profile NAME --profile OTHER  # which machine?",
     ),
     "score": (
         "slotwise score FILE --profile NAME",

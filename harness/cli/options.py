@@ -95,7 +95,7 @@ extrapolate_option = _declared("--extrapolate")
 Assume = Annotated[list[str] | None, assume_option("A value that the profile lacks.", metavar="KEY=NUMBER")]
 Prices = Annotated[
     list[str] | None,
-    typer.Option("--price", metavar="NAME=NUMBER", help="Price of a machine that is compared; repeatable."),
+    typer.Option("--price", metavar="NAME=NUMBER", help="What a machine costs, in any currency; repeatable."),
 ]
 Extrapolate = Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")]
 Resamples = Annotated[

@@ -32,15 +32,17 @@ def print_profiles(found: Sequence[Listed], console: Console) -> None:
         table.add_column(title, overflow="fold")
     table.add_column("slots", justify="right")
     table.add_column("error\nheld out", justify="right")
-    for name, kind, profile, mistake in found:
+    for name, kind, profile, _ in found:
         if profile is None:
-            table.add_row(Text(plain(name)), Text(f"cannot be read: {plain(mistake)}"))
             continue
         slots = ", ".join(map(str, profile.slot_counts))
         error = "-" if profile.held_out is None else percent(profile.held_out.median_error)
         origin = f"{profile.origin}, {kind}"
         table.add_row(*map(Text, map(plain, (name, profile.machine, profile.model, origin, slots, error))))
     console.print(table)
+    for name, _, profile, mistake in found:
+        if profile is None:
+            console.print(Text(f"{plain(name)} cannot be read: {plain(mistake)}"))
 
 
 def print_profile(profile: Profile, console: Console) -> None:
