@@ -47,7 +47,9 @@ def print_machines(found: MachineComparison, console: Console) -> None:
 
 def _table(found: AnswerTable, ascii_only: bool) -> Table:
     """Lay out a row for every machine, the recommended one first."""
-    table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table = Table(
+        box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 0, 0, 1)
+    )
     table.add_column("machine")
     for above, below in found.columns:
         table.add_column(Text(f"{plain(above)}\n{plain(below)}"), justify="right")

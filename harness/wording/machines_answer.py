@@ -98,7 +98,7 @@ def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable 
     columns += [("", "price")] if prices else []
     rows = []
     for one in sorted(known, key=lambda one: (one is not best, speed_of(one))):
-        cells = [f"{one.candidate}, {count(one.slots, 'slot')}"]
+        cells = [one.candidate]
         cells += [seconds(time.time.value) if time.time else "-" for time in one.times]
         cells += [carries_text(one)] if goals else []
         cells += ["-" if n is None else size(n) for n in (one.needed_bytes, one.there_bytes)]

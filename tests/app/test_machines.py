@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,18 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("sys.argv", ["slotwise", "recommend", "ask.yaml", *both])
     assert _main() == 2
     assert "add --no-measure" in capsys.readouterr().err
+
+
+def test_the_page_shows_what_its_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "choose-a-machine.md").read_text(encoding="utf-8")
+    workload = re.search(r"```yaml\n(.*?)```", page, re.S)
+    console = re.search(r"```console\n\$ (.*?)\n(.*?)```", page, re.S)
+    assert workload
+    assert console
+    (tmp_path / "ask.yaml").write_text(workload[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", shlex.split(console[1]))
+    assert _main() == 0
+    assert "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines()) == console[2].rstrip("\n")
