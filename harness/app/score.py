@@ -93,7 +93,8 @@ def score(file: Path | Written, options: ScoreOptions, progress: Progress = SILE
         remember(_entry(profiles.name, loaded, found, run, lengths))
     notes = tuple(note.text for note in predicted.notes)
     name = foreseen.choice.candidate
-    return Scored(Measured(folder, run, analysis), found, profiles.name, lengths, notes, name)
+    known = f"{profiles.name} (estimated)" if profiles.origin == "estimated" else profiles.name
+    return Scored(Measured(folder, run, analysis), found, known, lengths, notes, name)
 
 
 def keep_score(scored: Scored) -> None:
