@@ -52,7 +52,7 @@ def _table(found: AnswerTable, ascii_only: bool) -> Table:
     )
     table.add_column("machine")
     for above, below in found.columns:
-        table.add_column(Text(f"{plain(above)}\n{plain(below)}"), justify="right")
+        table.add_column(Text(f"{plain(above)}\n{plain(below)}"), justify="right", overflow="fold")
     for row in found.rows:
         mark = (">" if ascii_only else "→") if row.recommended else " "
         label = Text(f"{mark} {plain(row.label)}", style="bold" if row.recommended else "")
