@@ -99,8 +99,8 @@ def page(found: dict[str, Comparison]) -> str:
     lines = [
         "# One design, with its policy in the harness and in the gateway",
         "",
-        "`make gallery` made this page (`benchmarks/through_gateway.py`). At most four calls at once, chat first, on the",
-        "embedded engine with four slots. Target: the interval contains 1 and lies between 0.95 and 1.05.",
+        "`make gallery` made this page (`benchmarks/through_gateway.py`). At most four calls at once, chat first, on",
+        "the embedded engine with four slots. Target: the interval contains 1 and lies between 0.95 and 1.05.",
         "",
         "| pipeline | time through the gateway / in the harness | 95 % interval | repeats | target |",
         "|---|---|---|---|---|",

@@ -133,6 +133,17 @@ def _known(flag: str, name: str, table: Collection[str]) -> None:
 async def _until_told(
     options: GatewayOptions, urls: list[str], up: Callable[[RunningGateway], None], progress: Progress
 ) -> bool:
+    with listen(options.host, options.port) as listener:
+        return await _listening(listener, options, urls, up, progress)
+
+
+async def _listening(
+    listener: socket.socket,
+    options: GatewayOptions,
+    urls: list[str],
+    up: Callable[[RunningGateway], None],
+    progress: Progress,
+) -> bool:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     starting = asyncio.current_task()
@@ -145,7 +156,6 @@ async def _until_told(
     own_id = uuid4().hex
     via: Headers = [(VIA_HEADER, own_id.encode())]
     shown = [safe_url(url) for url in urls]
-    listener = listen(options.host, options.port)
     bound = listener.getsockname()[0]
     access = Access(bound, names((*options.allow_hosts, options.host)), frozenset(options.allow_origins))
     check = uvicorn.Server(_settings(_Loops(own_id)))
@@ -161,7 +171,8 @@ async def _until_told(
     if not slots and options.run is None:
         slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
     plan = _plan(options, shown, slots)
-    engine, metrics = OpenEngine(PIPELINES, plan, origin="measured"), Metrics()
+    engine = OpenEngine(PIPELINES, plan, origin="measured")
+    metrics = Metrics(engine)
 
     def ended(record: CallRecord | JobRecord | DelayRecord) -> None:
         metrics.record(record)
@@ -187,6 +198,7 @@ async def _until_told(
         if running.done():
             running.result()
     finally:
+        gate.end()
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await serving
@@ -194,7 +206,6 @@ async def _until_told(
         health.close()
         for upstream in upstreams:
             upstream.close()
-        listener.close()
     return True
 
 
@@ -215,8 +226,8 @@ async def _look_at(upstream: HttpUpstream, name: str, via: Headers) -> None:
         async with asyncio.timeout(10):
             answer = await upstream.send("GET", "/api/version", via)
             await answer.close()
-    except UpstreamError:
-        raise ServerFailure(f"--upstream: nothing answers at {name}; start it, or fix the URL") from None
+    except UpstreamError as error:
+        raise ServerFailure(f"--upstream: {error}; start the server, or correct the URL") from None
     except TimeoutError:
         raise ServerFailure(f"--upstream: {name} did not answer within 10 s") from None
     if answer.status == 508:

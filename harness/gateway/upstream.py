@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import h11
+
+from harness.units import safe_url
 
 __all__ = ["Headers", "HttpUpstream", "Upstream", "UpstreamAnswer", "UpstreamError", "without"]
 
@@ -68,18 +71,18 @@ class HttpUpstream:
     """A server at a URL.
 
     Args:
-        url: with scheme and port.
-        key: sent as a bearer token; "" = none. It is never shown.
+        url: with scheme and port, perhaps with a user and a password, which are sent and never shown.
+        key: sent as a bearer token instead; "" = none. It is never shown.
     """
 
     def __init__(self, url: str, key: str = "") -> None:
-        self.url = url
+        self.url = safe_url(url)
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._own: Headers = [(b"host", parts.netloc.rpartition("@")[2].encode())]
-        self._key = [(b"authorization", b"Bearer " + key.encode())] if key else []
+        self._key = _authorization(parts, key)
         self._base = parts.path.rstrip("/")
         self._idle: list[_Connection] = []
 
@@ -120,6 +123,9 @@ class HttpUpstream:
                 reader, writer = await asyncio.open_connection(
                     self._host, self._port, ssl=self._tls, limit=READ_BYTES * 4
                 )
+        except ssl.SSLCertVerificationError as error:
+            said = f"{self.url} has a certificate that is not trusted here ({error.verify_message})"
+            raise UpstreamError(f"{said}; name its issuer's in SSL_CERT_FILE", refused=True) from None
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{self.url} does not answer ({_said(error)})", refused=True) from None
         return _Connection(reader, writer, h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD_BYTES))
@@ -182,6 +188,15 @@ class HttpUpstream:
     async def _give_up(self, writer: asyncio.StreamWriter) -> None:
         if writer not in [idle.writer for idle in self._idle]:
             writer.transport.abort()
+
+
+def _authorization(parts: SplitResult, key: str) -> Headers:
+    if key:
+        return [(b"authorization", b"Bearer " + key.encode())]
+    if parts.username is None:
+        return []
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return [(b"authorization", b"Basic " + b64encode(pair.encode()))]
 
 
 def _said(error: BaseException) -> str:

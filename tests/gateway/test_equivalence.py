@@ -164,11 +164,12 @@ async def through(
         for _ in range(4):  # until the client has heard of what ended at this instant, and has asked for what follows
             await loop.idle()
 
-    gate = Gate(OpenEngine(PIPELINES, plan, origin="measured"), lambda _: None, start_s=0.0, settle=settle)
+    engine = OpenEngine(PIPELINES, plan, origin="measured")
+    gate = Gate(engine, lambda _: None, start_s=0.0, settle=settle)
     upstreams = [AppUpstream(name, app) for name, app in world.apps.items()]
     health = Health(gate, upstreams, [], lambda _: None)
     settles = isinstance(at, Pool) and at.policy.settles
-    app = GatewayApp(gate, upstreams, health, Classes(), Access("127.0.0.1"), Metrics(), "me", settles=settles)
+    app = GatewayApp(gate, upstreams, health, Classes(), Access("127.0.0.1"), Metrics(engine), "me", settles=settles)
     running = asyncio.create_task(gate.run())
     everything = plan_of(plan.name, (queue_of("gateway", 1, "unbounded"),), pipelines)
     records = await carried_out(
