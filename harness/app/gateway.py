@@ -302,7 +302,7 @@ def _settings(app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="asyncio",
-        http="h11",
+        http="httptools",
         server_header=False,
         date_header=False,
         timeout_keep_alive=300,
