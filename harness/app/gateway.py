@@ -21,11 +21,9 @@ from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.open_engine import OpenEngine
 from harness.core.plan import Plan, Pool, ServerQueue
-from harness.core.policies import STANDARD
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.drivers.gateway import Gate
 from harness.errors import ServerFailure, UserError, did_you_mean
-from harness.gateway.access import Access, names
 from harness.gateway.app import VIA_HEADER, GatewayApp
 from harness.gateway.classes import CLASSES, Classes
 from harness.gateway.health import Health
@@ -34,6 +32,8 @@ from harness.gateway.upstream import Headers, HttpUpstream, UpstreamError
 from harness.measure.probe import find_slots
 from harness.measure.progress import SILENT, Progress
 from harness.measure.session import opened
+from harness.own_policies import read_policies
+from harness.servers.access import Access
 from harness.servers.child import listen
 from harness.servers.ollama_api import normal_url, only_model
 from harness.units import count, safe_url
@@ -86,16 +86,17 @@ def gateway(
 def _plan(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
     """Return the plan of the run that is named, or of the policies; without slots a run's own are taken."""
     if options.run is not None:
-        return plan_from(options.run, servers, slots)
+        return plan_from(options.run, servers, slots, options.policies)
     return plan_of_gateway(options, servers, slots)
 
 
 def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
     """Return the policies before these servers as a plan of the engine; UserError where they cannot be."""
-    _known("--concurrency", options.concurrency, STANDARD.concurrency)
-    _known("--scheduling", options.scheduling, STANDARD.scheduling)
-    _known("--placement", options.placement, STANDARD.placement)
-    concurrency, scheduling = STANDARD.concurrency[options.concurrency], STANDARD.scheduling[options.scheduling]
+    every = read_policies(options.policies)
+    _known("--concurrency", options.concurrency, every.concurrency)
+    _known("--scheduling", options.scheduling, every.scheduling)
+    _known("--placement", options.placement, every.placement)
+    concurrency, scheduling = every.concurrency[options.concurrency], every.scheduling[options.scheduling]
     for name in ("limit", "reserve"):
         if getattr(options, name) is not None and name not in concurrency.settings:
             raise UserError(f'--{name}: the concurrency policy "{concurrency.name}" has none; leave it out')
@@ -121,7 +122,7 @@ def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequ
         queues.append(queue)
     at: int | Pool = 0
     if len(queues) > 1:
-        at = Pool(STANDARD.placement[options.placement], tuple(range(len(queues))))
+        at = Pool(every.placement[options.placement], tuple(range(len(queues))))
     return Plan("gateway", tuple(queues), tuple((at,) for _ in PIPELINES))
 
 
@@ -157,7 +158,7 @@ async def _listening(
     via: Headers = [(VIA_HEADER, own_id.encode())]
     shown = [safe_url(url) for url in urls]
     bound = listener.getsockname()[0]
-    access = Access(bound, names((*options.allow_hosts, options.host)), frozenset(options.allow_origins))
+    access = Access.given(options.host, options.allow_hosts, options.allow_origins)._replace(bound=bound)
     check = uvicorn.Server(_settings(_Loops(own_id)))
     serving = asyncio.create_task(_serve(check, listener.dup()))
     try:

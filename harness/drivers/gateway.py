@@ -17,7 +17,7 @@ from harness.core.open_engine import OpenEngine
 from harness.core.plan import queues_of
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
-__all__ = ["Ended", "Gate", "QueueFull", "Unreachable"]
+__all__ = ["Closing", "Gate", "QueueFull", "Unreachable"]
 
 LATELY = 20  # calls, whose waits tell what one that comes now would wait
 
@@ -26,7 +26,7 @@ class QueueFull(Exception):
     """As many calls wait already as may wait."""
 
 
-class Ended(Exception):
+class Closing(Exception):
     """No call is let through any more."""
 
 
@@ -114,11 +114,11 @@ class Gate:
 
         Raises:
             QueueFull: too many wait.
-            Ended: this gate is closed.
+            Closing: this gate is closed.
             Unreachable: there is no server for it.
         """
         if self._ended:
-            raise Ended
+            raise Closing
         if not self._may_go[pipeline] - self._down:
             raise Unreachable
         job = next(self._numbers)
@@ -142,7 +142,7 @@ class Gate:
     def end(self) -> None:
         """Let nothing more through: the calls that wait are told. What is in flight goes on."""
         self._ended = True
-        self._send_away(list(self._waiting), Ended())
+        self._send_away(list(self._waiting), Closing())
 
     def reach(self, queue: int, *, up: bool) -> None:
         """Say that a server cannot be reached any more, or can be again; calls that wait for no other are told."""

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from harness.core.records import Outcome, Reply
-from harness.drivers.gateway import Ended, Gate, QueueFull, Unreachable
-from harness.gateway.access import Access
+from harness.drivers.gateway import Closing, Gate, QueueFull, Unreachable
 from harness.gateway.classes import CLASSES, CallClass, Classes, UnknownClass, said_by
 from harness.gateway.health import Health
 from harness.gateway.metrics import CONTENT_TYPE, Metrics
 from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_of
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
+from harness.servers.access import Access, preflight, shared
 from harness.servers.asgi import Caller, TooLarge, read_body
 from harness.units import safe_text
 
@@ -91,7 +91,7 @@ class GatewayApp:
                 return
             request = self._read_head(scope, headers)
             if request.method == "OPTIONS" and b"access-control-request-method" in headers:
-                await _send(send, 204, _allowed(request), b"")
+                await _send(send, 204, preflight(headers), b"")
             elif request.method == "POST" and request.path in HELD:
                 await self._held(request, receive, send)
             else:
@@ -176,7 +176,7 @@ class GatewayApp:
                 raise _Refused(
                     503, "server busy, please try again. maximum pending requests exceeded", self._later()
                 ) from None
-            except Ended:
+            except Closing:
                 raise _Refused(503, "this gateway is ending, please try again", self._later()) from None
             except Unreachable:
                 raise _Refused(502, "no server behind this gateway can be reached") from None
@@ -208,7 +208,7 @@ class GatewayApp:
         self, answer: UpstreamAnswer, request: _Asked, send: Send, tail: Tail, client: Caller | None = None
     ) -> Reply:
         """Send an answer on as it comes; UpstreamError where it breaks off, when the client has been told."""
-        headers = [*without(answer.headers, [b"access-control-allow-origin"]), *_shared(request)]
+        headers = [*without(answer.headers, [b"access-control-allow-origin"]), *shared(request.headers)]
         kind = dict(headers).get(b"content-type", b"")
         tail.begun, first_s = True, None
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -260,7 +260,10 @@ class GatewayApp:
             data = json.dumps(listing).encode()
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # it is not a list of models; the client sees what the server said
-        headers = [*without(answer.headers, [b"content-length", b"access-control-allow-origin"]), *_shared(request)]
+        headers = [
+            *without(answer.headers, [b"content-length", b"access-control-allow-origin"]),
+            *shared(request.headers),
+        ]
         await _send(send, answer.status, headers, data)
 
 
@@ -287,19 +290,6 @@ async def _read(receive: Receive) -> bytes | None:
         return await read_body(receive)
     except TooLarge as error:
         raise _Refused(413, str(error)) from None
-
-
-def _shared(request: _Asked) -> Headers:
-    """Return what lets a page read the answer: its origin has been looked at, and no server is told of it."""
-    origin = request.headers.get(b"origin")
-    return [] if origin is None else [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
-
-
-def _allowed(request: _Asked) -> Headers:
-    """Return the answer to a browser that asks before it sends: what its origin may do, it may do in any way."""
-    wanted = request.headers.get(b"access-control-request-headers", b"*")
-    methods = (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS")
-    return [*_shared(request), methods, (b"access-control-allow-headers", wanted), (b"access-control-max-age", b"600")]
 
 
 def _last_line(kind: bytes, error: str, tail: Tail) -> bytes | None:

@@ -37,7 +37,7 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         f"{name}: loading {config['model_name']} ({size(gguf.file_bytes)}), "
         f"{count(spec.slots, 'slot')} of {spec.context_tokens} tokens, {count(threads, 'thread')}"
     )
-    async with child(name, "llamacpp", config, host=around.host, port=around.port) as ready:
+    async with child(name, "llamacpp", config, access=around.access, port=around.port) as ready:
         details: dict[str, str | int | float] = {
             "threads": threads,
             "batch_tokens": spec.batch_tokens,

@@ -36,7 +36,7 @@ async def launch(name: str, spec: OpenAiServer, around: Around) -> AsyncIterator
     limit_s = LOAD_S if around.patience_s is None else min(LOAD_S, max(around.patience_s, LEAST_PATIENCE_S))
     limit = units.seconds(limit_s)
     around.say(f"{name}: {way.shown} speaks OpenAI's API ({found.version}): asking for {spec.model}, up to {limit}")
-    async with child(name, "openai", config, host=around.host, port=around.port) as ready:
+    async with child(name, "openai", config, access=around.access, port=around.port) as ready:
         details: dict[str, str | int | float] = {"upstream": way.shown}
         if context_tokens is not None:
             details["context_tokens"] = context_tokens

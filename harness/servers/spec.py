@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from harness.core.records import ChatRequest, Reply
 from harness.servers import models
+from harness.servers.access import OWN_MACHINE, Access
 from harness.servers.engine_log import EngineLog
 
 __all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
@@ -79,7 +80,7 @@ class Around(NamedTuple):
     say: Say
     connect: Connect  # opens the client of a server that speaks Ollama's API
     progress: models.Progress | None = None
-    host: str = "127.0.0.1"
+    access: Access = OWN_MACHINE
     port: int = 0
     patience_s: float | None = None
     near: Path | None = None

@@ -14,12 +14,12 @@ from harness.app.gateway import PIPELINES, plan_of_gateway
 from harness.app.options import GatewayOptions
 from harness.core.open_engine import OpenEngine
 from harness.drivers.gateway import Gate
-from harness.gateway.access import Access
 from harness.gateway.app import VIA_HEADER, GatewayApp
 from harness.gateway.classes import Classes
 from harness.gateway.health import Health
 from harness.gateway.metrics import Metrics
 from harness.gateway.upstream import HttpUpstream
+from harness.servers.access import Access
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 PARTS = [b'{"message":{"content":"so"},"done":false}\n', b'{"done":true,"prompt_eval_count":7,"eval_count":3}\n']

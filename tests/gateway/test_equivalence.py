@@ -34,12 +34,12 @@ from harness.core.step_costs import StepCosts
 from harness.drivers.chat import Chat
 from harness.drivers.gateway import Gate
 from harness.drivers.live import drive
-from harness.gateway.access import Access
 from harness.gateway.app import GatewayApp
 from harness.gateway.classes import CLASSES, Classes
 from harness.gateway.health import Health
 from harness.gateway.metrics import Metrics
 from harness.gateway.upstream import Headers, UpstreamAnswer
+from harness.servers.access import Access
 from harness.servers.distance import Distant
 from harness.servers.front.app import create_app
 from harness.servers.simulated_engine import SimulatedConfig, SimulatedEngine
