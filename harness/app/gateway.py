@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harness.app.gateway_from import plan_from
+from harness.app.gateway_upstreams import Reached, reach, variable
 from harness.app.options import GatewayOptions
 from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
@@ -23,12 +24,12 @@ from harness.core.open_engine import OpenEngine
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.drivers.gateway import Gate
-from harness.errors import ServerFailure, UserError, did_you_mean
+from harness.errors import UserError, did_you_mean
 from harness.gateway.app import VIA_HEADER, GatewayApp
 from harness.gateway.classes import CLASSES, Classes
 from harness.gateway.health import Health
 from harness.gateway.metrics import Metrics
-from harness.gateway.upstream import Headers, HttpUpstream, UpstreamError
+from harness.gateway.upstream import Headers
 from harness.measure.probe import find_slots
 from harness.measure.progress import SILENT, Progress
 from harness.measure.session import opened
@@ -135,11 +136,13 @@ async def _until_told(
     options: GatewayOptions, urls: list[str], up: Callable[[RunningGateway], None], progress: Progress
 ) -> bool:
     with listen(options.host, options.port) as listener:
-        return await _listening(listener, options, urls, up, progress)
+        async with AsyncExitStack() as stack:
+            return await _listening(listener, stack, options, urls, up, progress)
 
 
 async def _listening(
     listener: socket.socket,
+    stack: AsyncExitStack,
     options: GatewayOptions,
     urls: list[str],
     up: Callable[[RunningGateway], None],
@@ -151,26 +154,23 @@ async def _listening(
     assert starting is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, starting.cancel)
-    key = "" if options.upstream_key_env is None else _variable("--upstream-key-env", options.upstream_key_env)
     classes = Classes(options.default_class, options.interactive_models, _key(options), options.interactive_user_agents)
-    upstreams = [HttpUpstream(url, key) for url in urls]
     own_id = uuid4().hex
     via: Headers = [(VIA_HEADER, own_id.encode())]
-    shown = [safe_url(url) for url in urls]
     bound = listener.getsockname()[0]
     access = Access.given(options.host, options.allow_hosts, options.allow_origins)._replace(bound=bound)
     check = uvicorn.Server(_settings(_Loops(own_id)))
     serving = asyncio.create_task(_serve(check, listener.dup()))
     try:
         await _started(check, serving)
-        for upstream, name in zip(upstreams, shown, strict=True):
-            await _look_at(upstream, name, via)
+        reached = [await reach(url, options, via, progress, stack) for url in urls]
     finally:
         check.should_exit = True
         await serving
+    shown, upstreams = [each.shown for each in reached], [each.upstream for each in reached]
     slots = options.slots * len(urls) if len(options.slots) == 1 else options.slots
     if not slots and options.run is None:
-        slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
+        slots = tuple([await _found(each, progress) for each in reached])
     plan = _plan(options, shown, slots)
     engine = OpenEngine(PIPELINES, plan, origin="measured")
     metrics = Metrics(engine)
@@ -222,31 +222,17 @@ class _Loops:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _look_at(upstream: HttpUpstream, name: str, via: Headers) -> None:
-    try:
-        async with asyncio.timeout(10):
-            answer = await upstream.send("GET", "/api/version", via)
-            await answer.close()
-    except UpstreamError as error:
-        raise ServerFailure(f"--upstream: {error}; start the server, or correct the URL") from None
-    except TimeoutError:
-        raise ServerFailure(f"--upstream: {name} did not answer within 10 s") from None
-    if answer.status == 508:
-        raise UserError(f"--upstream {name}: that is this gateway itself, perhaps through another; name a server")
-    if answer.status != 200:
-        raise ServerFailure(f"--upstream: {name} does not answer as Ollama does ({answer.status} to /api/version)")
-
-
-async def _found(name: str, url: str, key: str, progress: Progress) -> int:
+async def _found(server: Reached, progress: Progress) -> int:
     """Count the slots of a server; UserError where the model to do it with has to be chosen, or a key is needed."""
-    if key:
+    name = server.shown
+    if server.needs_key:
         raise UserError(f"{name}: slots are counted without a key; say how many there are with --slots N")
     try:
-        model = await only_model(url)
+        model = await only_model(server.url)
     except UserError:
         raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
-    async with opened(name, OllamaServer(kind="ollama", model=model, url=url), progress) as endpoint:
+    async with opened(name, OllamaServer(kind="ollama", model=model, url=server.url), progress) as endpoint:
         slots = await find_slots(endpoint, rounds=1)
     progress.say(f"{name}: {count(slots, 'slot')} found")
     return slots
@@ -258,20 +244,13 @@ def _key(options: GatewayOptions) -> str:
     if given is None:
         return ""
     if given in os.environ:
-        return _variable("--interactive-key", given)
+        return variable("--interactive-key", given)
     try:
         key = Path(given).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         key = ""
     if not key or "\n" in key:
         raise UserError("--interactive-key: expected the name of an environment variable, or of a file with the key")
-    return key
-
-
-def _variable(flag: str, name: str) -> str:
-    key = os.environ.get(name, "").strip()
-    if not key or not key.isprintable():
-        raise UserError(f"{flag}: expected the name of an environment variable that has the key")
     return key
 
 

@@ -242,6 +242,7 @@ class GatewayOptions:
     upstreams: tuple[str, ...]  # URLs of servers that run already
     host: str = "127.0.0.1"
     port: int = 11435  # 0 takes a free one
+    model: str | None = None  # of those that speak OpenAI's API; left out: the only one that each of them has
     slots: tuple[int, ...] = ()  # one for all, or one for each; none: they are counted
     concurrency: str = "window"  # policies, by name
     scheduling: str = "interactive-first"

@@ -125,7 +125,6 @@ def serve(
     given = {name: value for name, value in gateway_only.items() if value is not None}
     if upstream:
         served = {
-            "--model": model,
             "--context-tokens": context_tokens,
             "--batch-tokens": batch_tokens,
             "--threads": threads,
@@ -142,7 +141,7 @@ def serve(
                 raise UserError(f"{flag} goes with a server that is started here, not with --upstream; leave it out")
         if default_class not in (None, "interactive", "batch"):
             raise UserError(f'--default-class: expected interactive or batch, found "{default_class}"')
-        at = {"host": host, "port": port, "slots": tuple(slots or ()), **let_in}
+        at = {"model": model, "host": host, "port": port, "slots": tuple(slots or ()), **let_in}
         _gateway(GatewayOptions(upstreams=tuple(upstream), **at, **given))  # type: ignore[arg-type]  # of several types
         return
     if given:

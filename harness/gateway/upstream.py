@@ -63,10 +63,11 @@ class HttpUpstream:
     Args:
         url: with scheme and port, perhaps with a user and a password, which are sent and never shown.
         key: sent as a bearer token instead; "" = none. It is never shown.
+        shown: what it is called; "" = its URL.
     """
 
-    def __init__(self, url: str, key: str = "") -> None:
-        self.url = safe_url(url)
+    def __init__(self, url: str, key: str = "", shown: str = "") -> None:
+        self.url = shown or safe_url(url)
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
