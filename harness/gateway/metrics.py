@@ -19,7 +19,7 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 WAITS_S = (0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-disable_created_metrics()  # when a label was first seen is of no use here
+disable_created_metrics()  # type: ignore[no-untyped-call]  # its own has no types; when a label was first seen is of no use here
 
 
 class Metrics(Collector):
