@@ -30,7 +30,7 @@ from harness.measure.others import waits_alone
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
-from harness.units import count, safe_url
+from harness.units import count
 from harness.wording.others import others_again, others_at_start, others_refused
 from harness.workload.schema import AgentSpec
 
@@ -82,7 +82,7 @@ async def burst(
         if failed is None or failed.reply.done_reason != REPEATED:
             break
     if failed is not None:
-        raise ServerFailure(f"{endpoint.server.name}: {safe_url(endpoint.server.url)}: {failed.reply.error}")
+        raise ServerFailure(f"{endpoint.server.name}: {endpoint.server.shown}: {failed.reply.error}")
     return calls
 
 

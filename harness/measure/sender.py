@@ -92,7 +92,7 @@ def options_for(
     options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
     if thinking_tokens:
         options["num_predict"] += thinking_tokens
-        if server.can_pin_output:
+        if server.embedded or server.emulated:
             options["thinking_tokens"] = thinking_tokens
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}

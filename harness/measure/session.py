@@ -37,7 +37,7 @@ from harness.servers.launch import launched
 from harness.servers.machine import cpu_use, other_cores
 from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
-from harness.units import count, safe_url
+from harness.units import count
 from harness.wording.changes import changed_notes
 from harness.wording.others import others_at_start
 from harness.workload.load import Loaded
@@ -338,11 +338,11 @@ async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]
     slots = min((facts.slots_found or 0 for facts in found), default=1)
     found += [ModelFacts(model, 1, None) for model in server.embeds]  # Ollama gives a model that embeds one slot
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
-    progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
+    progress.say(f"{server.name}: ready at {server.shown}, {count(slots, 'slot')} found{asked}")
     return ServerFacts(
         name=server.name,
         kind=server.kind,
-        url=safe_url(server.url),
+        url=server.shown,
         model=server.model,
         slots_asked=server.slots_asked,
         slots_found=slots,

@@ -47,4 +47,4 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
             details[key] = ready[key]
         details |= spec.levers
         server = our_server(name, spec.kind, spec.slots, ready, details, emulated=False)
-        yield Launched(await load(server), around.connect)
+        yield Launched(await load(server._replace(embedded=True)), around.connect)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from harness.core.records import ChatRequest, Reply
 from harness.servers import models
 from harness.servers.engine_log import EngineLog
+from harness.units import safe_url
 
 __all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
 
@@ -34,6 +35,12 @@ class RunningServer(NamedTuple):
     embeds: Mapping[str, str] = {}  # the same of models that embed
     tells_times: bool = True  # of prompt and answer, on its own clock; else a probe goes by what it sees of the stream
     can_unload: bool = False  # its model can be taken out of memory, which disturbs nobody, and loaded again
+    embedded: bool = False  # the embedded engine: it sees no images, and first tokens can take the place of thinking
+
+    @property
+    def shown(self) -> str:
+        """Its address for people, without what is secret in it: the server's own where our front is before it."""
+        return str(self.details.get("upstream") or safe_url(self.url))
 
     @property
     def answers(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -30,12 +31,13 @@ from harness.workload.overrides import at_url
 from harness.workload.schema import LlamaCppServer, OllamaServer, OpenAiServer
 
 URL = "http://up:8000/v1"
+PNG = b"\x89PNG\r\n\x1a\n"
 KEY = "sk-not-to-be-told-1234"
 TIMINGS = {"cache_n": 6, "prompt_n": 4, "prompt_ms": 12.5, "predicted_n": 2, "predicted_ms": 30.25}
 
 
 def front(fake: FakeOpenAi, **more: Any) -> AppTransport:
-    facts: dict[str, Any] = {"context_tokens": None, "template": None, "takes_more": False, "tells_times": False}
+    facts: dict[str, Any] = {"context_tokens": None, "template": None, "dialect": "openai", "sees_images": False}
     config = {"model_name": "m", "url": URL, "key_variable": None, "version": "OpenAI API"} | facts | more
     return AppTransport(create_app(OpenAiEngine(OpenAiConfig(**config), fake.transport())))
 
@@ -84,8 +86,68 @@ def test_nothing_is_said_of_what_nobody_asked() -> None:
     ask(fake, {"think": True, "format": "json"})
     assert fake.chats[1]["chat_template_kwargs"] == {"enable_thinking": True}
     assert fake.chats[1]["response_format"] == {"type": "json_object"}
-    ask(fake, {"think": False}, takes_more=True)
+    ask(fake, {"think": False}, dialect="vllm")
     assert fake.chats[2]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_each_server_is_told_what_it_knows_beyond_openais_api() -> None:
+    fake = FakeOpenAi()
+    options = {"top_k": 1, "min_p": 0.1, "repeat_penalty": 1.5, "ignore_eos": True, "cache_prompt": False}
+    for dialect in ("openai", "vllm", "llama-server"):
+        ask(fake, {"options": options}, dialect=dialect)
+    usual = set(fake.chats[0])
+    assert {key: value for key, value in fake.chats[1].items() if key not in usual} == {
+        "top_k": 1,
+        "min_p": 0.1,
+        "repetition_penalty": 1.5,
+        "ignore_eos": True,
+    }
+    assert {key: value for key, value in fake.chats[2].items() if key not in usual} == {
+        "top_k": 1,
+        "min_p": 0.1,
+        "repeat_penalty": 1.5,
+        "ignore_eos": True,
+        "cache_prompt": False,
+        "typical_p": 1.0,
+        "repeat_last_n": 64,
+    }
+
+
+def test_the_limit_gets_its_newer_name_where_the_server_asks_for_it() -> None:
+    words = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+
+    def old(body: dict[str, Any]) -> tuple[int, Any] | None:
+        return (400, {"error": {"message": words}}) if "max_tokens" in body else None
+
+    fake, engine = FakeOpenAi(misbehave=old), {"options": {"num_predict": 7}}
+    assert ask(fake, engine).status_code == 200
+    assert [(body.get("max_tokens"), body.get("max_completion_tokens")) for body in fake.chats] == [
+        (7, None),
+        (None, 7),
+    ]
+    stubborn = FakeOpenAi(misbehave=lambda _: (400, {"error": words}))
+    assert error(stubborn, engine)[0] == 400 and len(stubborn.chats) == 2
+
+
+def test_images_become_parts_of_the_message() -> None:
+    fake, image = FakeOpenAi(), base64.b64encode(PNG).decode()
+    message = {"role": "user", "content": "What is it?", "images": [image]}
+    assert ask(fake, {"messages": [message]}, sees_images=True).status_code == 200
+    assert fake.chats[0]["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}},
+            ],
+        }
+    ]
+    assert error(fake, {"messages": [message]}) == (400, "messages[0]: this model does not support images")
+    wrong = {"messages": [message | {"images": ["no base64!"]}]}
+    assert error(fake, wrong, sees_images=True) == (400, "an image of the request is no base64")
+    wrong = {"messages": [message | {"images": [3]}]}
+    assert error(fake, wrong, sees_images=True) == (400, "messages[0].images must be an array of strings in base64")
+    assert len(fake.chats) == 1
 
 
 def test_what_a_server_does_not_tell_is_not_told() -> None:
@@ -126,7 +188,7 @@ def test_thinking_comes_before_the_answer_in_both_forms() -> None:
 def test_llama_server_tells_what_was_cached_before_a_stream() -> None:
     progress = {"choices": [], "prompt_progress": {"total": 10, "cache": 3, "processed": 3}}
     fake = FakeOpenAi(parts=lambda _: (progress, *SO))
-    response = ask(fake, {"stream": True}, tells_times=True)
+    response = ask(fake, {"stream": True}, dialect="llama-server")
     assert fake.chats[0]["return_progress"] is True
     assert response.headers[CACHED_HEADER] == "3"
 
@@ -281,6 +343,7 @@ def test_a_running_server_is_named_and_asked_only() -> None:
         False,
     )
     assert set(server.details) == {"upstream"} and not server.tells_times
+    assert server.shown == server.details["upstream"] != server.url  # people are told its address, not the front's
     assert [body["max_tokens"] for body in fake.chats] == [1]
 
 
@@ -288,6 +351,8 @@ def test_llama_server_and_vllm_tell_more() -> None:
     props = {"total_slots": 2, "default_generation_settings": {"n_ctx": 4096}, "build_info": "b10488"}
     server = up(FakeOpenAi(owned_by="llamacpp", props=props), slots=3)
     assert (server.version, server.tells_times, server.slots_asked) == ("llama-server b10488", True, 3)
+    assert server.can_pin_output and not server.embedded
+    assert up(FakeOpenAi(owned_by="llamacpp", props=props)).slots_asked == 2  # as it tells itself
     assert {key: server.details[key] for key in ("context_tokens", "slots_told")} == {
         "context_tokens": 4096,
         "slots_told": 2,
