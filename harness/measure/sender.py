@@ -21,7 +21,7 @@ from harness.drivers.embedder import Embedder
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations, TalkPlace
 from harness.servers.engine_log import EngineLog
-from harness.servers.spec import Client, RunningServer
+from harness.servers.spec import Client, RunningServer, Working
 from harness.workload.growth import result_text
 from harness.workload.prompts import estimate_tokens
 from harness.workload.rules import Decisions, what_it_says
@@ -44,6 +44,7 @@ class Endpoint(NamedTuple):
     chats: Mapping[str, Client] = {}  # by model, as it is asked for
     embedders: Mapping[str, Embedder] = {}  # of models that embed, by model
     log: EngineLog | None = None  # tells slots and what was found again, where there is one
+    working: Working | None = None  # tells how many of its slots work right now, where it does
 
     def chat_for(self, model: str | None) -> Client:
         """Return the client of a model, as an agent names it."""

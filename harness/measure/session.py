@@ -94,7 +94,7 @@ async def opened(
         embedders = {model: Embedder(up.server.url, called, clock) for model, called in up.server.embeds.items()}
         for embedder in embedders.values():
             stack.push_async_callback(embedder.close)
-        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, embedders, up.log)
+        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, embedders, up.log, up.working)
 
 
 async def measure(
@@ -146,9 +146,15 @@ async def measure(
         ]
         watch = Watch([one.server.name for one in endpoints.values() if not one.server.managed], progress)
         progress.trials([trial.plan.name for _, trial in order])
+        failed: list[str] = []
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(number, f"{trial.plan.name}, {label}")
+            # What was given up may go on there.
+            if not failed and await watch.began(f"{trial.plan.name}, {label}", endpoints.values()):
+                notes_before = [note for note in header.notes if note.kind != "others working"]
+                header = header._replace(notes=(*notes_before, *watch.notes()))
+                folder.write_header(header)
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images, watch)
             watch.ended(f"{trial.plan.name}, {label}", header.servers)
             for name in failed:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from harness import units
 from harness.servers.fronts import child, our_server
 from harness.servers.ollama_api import LOAD_S, load
-from harness.servers.openai_api import look, way_to
+from harness.servers.openai_api import look, slots_working, way_to
 from harness.servers.spec import Around, Launched
 from harness.workload.schema import OpenAiServer
 
@@ -50,4 +51,5 @@ async def launch(name: str, spec: OpenAiServer, around: Around) -> AsyncIterator
             can_pin_output=found.dialect != "openai",
             tells_times=found.dialect == "llama-server",
         )
-        yield Launched(await load(server, limit_s), around.connect)
+        working = partial(slots_working, way) if found.dialect == "llama-server" else None
+        yield Launched(await load(server, limit_s), around.connect, working=working)

@@ -28,6 +28,7 @@ __all__ = [
     "named",
     "refusal",
     "said",
+    "slots_working",
     "unreached",
     "way_to",
 ]
@@ -149,6 +150,18 @@ async def models_of(client: httpx.AsyncClient, way: Way) -> tuple[str, ...]:
         return ()
     listed = answer.get("data") if isinstance(answer, dict) else None
     return tuple(str(one.get("id")) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+
+
+async def slots_working(way: Way, transport: httpx.AsyncBaseTransport | None = None) -> int | None:
+    """Return how many slots of a llama-server work right now; None where it does not tell (`--no-slots`)."""
+    async with way.client(ASK_S, transport) as client:
+        try:
+            status, answer = await _get(client, f"{way.url.removesuffix('/v1')}/slots")
+        except httpx.HTTPError:
+            return None
+    if status != 200 or not isinstance(answer, list):
+        return None
+    return sum(isinstance(slot, dict) and slot.get("is_processing") is True for slot in answer)
 
 
 async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -> OpenAiFacts:

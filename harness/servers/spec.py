@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from harness.servers import models
 from harness.servers.engine_log import EngineLog
 from harness.units import safe_url
 
-__all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
+__all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say", "Working"]
 
 Say = Callable[[str], None]
 
@@ -68,12 +68,17 @@ class Client(Protocol):
 Connect = Callable[[str, str], Client]
 
 
+# How many of its slots work right now, for whomever; None: it did not say.
+Working = Callable[[], Awaitable[int | None]]
+
+
 class Launched(NamedTuple):
     """What a launcher yields: a server that is loaded and ready, its clients, and its engine's log."""
 
     server: RunningServer
     connect: Connect
     log: EngineLog | None = None  # where it is ours, and is of one engine
+    working: Working | None = None  # where it tells that
 
     def client(self, model: str) -> Client:
         """Open the client to one of its models, by the name in requests; the caller that opens it closes it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -20,10 +22,12 @@ from harness.drivers.chat import Chat
 from harness.errors import ServerFailure, UserError
 from harness.measure.burst_design import EFFORTS
 from harness.measure.calibrate import ToCalibrate, calibrate
+from harness.measure.others import slots_of_others
 from harness.measure.probe import find_slots, look_alone
 from harness.measure.sender import Endpoint
 from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
 from harness.servers.launch import launched
+from harness.servers.openai_api import slots_working, way_to
 from harness.servers.openai_engine import OpenAiConfig, OpenAiEngine
 from harness.servers.running import server_at
 from harness.servers.spec import RunningServer
@@ -430,3 +434,33 @@ def test_a_server_named_at_a_url_stays_what_it_is_or_becomes_what_is_there() -> 
     assert at_url("mine", embedded, "http://there:1") == OllamaServer(
         kind="ollama", model="m", slots=2, batch_tokens=64, url="http://there:1"
     )
+
+
+def test_llama_server_tells_whether_it_works_for_others() -> None:
+    busy = [[True, False], [True, True], [True, False], [False, False]]  # what it says, one after the other
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json=[{"is_processing": one} for one in busy[len(asked) - 1]])
+
+    endpoint = Endpoint(
+        RunningServer("s", "openai", "http://front", "m", 2, False, "v", False, True, {}),
+        Chat(URL, "m", time.monotonic),
+        None,
+        working=partial(slots_working, way_to("s", URL, None), httpx.MockTransport(handle)),
+    )
+
+    async def steps() -> tuple[int, int, int]:
+        ours = endpoint._replace(server=endpoint.server._replace(managed=True))
+        return await slots_of_others(endpoint), await slots_of_others(endpoint), await slots_of_others(ours)
+
+    # One worked both times; what ended in between was ours; a server of ours is not asked.
+    assert asyncio.run(steps()) == (1, 0, 0)
+    assert asked == ["/slots"] * 4
+
+
+@pytest.mark.parametrize("answer", [(501, {"error": "off"}), (200, {"no": "list"}), (200, [3, {"is_processing": 1}])])
+def test_what_a_server_does_not_say_of_its_slots_is_not_known(answer: tuple[int, Any]) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(answer[0], json=answer[1]))
+    assert not asyncio.run(slots_working(way_to("s", URL, None), transport))
