@@ -68,6 +68,16 @@ class Conversations:
             (said.asked, said.answered) for said in self._of(place).said.get(place.history, ()) if said.at < place.at
         )
 
+    def opens(self, place: TalkPlace) -> tuple[bool, ...]:
+        """Tell of each exchange of `history`, and last of this call, whether it is the first of its job.
+
+        That one asks with the agent's prompt, and shows its images. Further passes of a node that grows ask with a
+        result.
+        """
+        jobs = [said.at[0] for said in self._of(place).said.get(place.history, ()) if said.at < place.at]
+        jobs.append(place.job)
+        return tuple(job not in jobs[:number] for number, job in enumerate(jobs))
+
     def grown(
         self, place: TalkPlace, prompt: tuple[str | None, str], result: Callable[[], str]
     ) -> tuple[str | None, str]:

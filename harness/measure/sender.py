@@ -187,14 +187,17 @@ class Sender:
         sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
         thinking = thinking_tokens(pipeline, call, self._seed, self._repeat) or 0
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
+        # Which questions show the agent's images: those before this one, and this one.
+        shows = (True,) if place is None or not agent.images else self._conversations.opens(place)
         images: tuple[str, ...] = ()
         if agent.images and endpoint.server.emulated:
-            options["image_tokens"] = agent.image_tokens  # it looks at nothing, and only counts
+            options["image_tokens"] = (agent.image_tokens or 0) * sum(shows)  # it looks at nothing, and only counts
         else:
             images = tuple(self._images[name] for name in agent.images)
+        *before, now = (images if shown else () for shown in shows)
         stream = pipeline.path == "interactive"
         request = ChatRequest(
-            system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive
+            system, user, options, stream, agent.format, history, now, agent.think, agent.keep_alive, tuple(before)
         )
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)

@@ -224,11 +224,11 @@ class Sizes:
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
         thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
-        talk = talk_of(pipeline, call)
+        talk, images = talk_of(pipeline, call), self._images[pipeline.name, node.name]
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
-            asked = counting.asked(message) + self._images[pipeline.name, node.name]
+            asked = counting.asked(message) + images
             found = _lengths(counting.total(once + asked), output, thinking)
             if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
                 self._steady[where] = found
@@ -239,6 +239,7 @@ class Sizes:
             at = call.job, call.iteration
             message, goes_on = state.grown(at, message, partial(self._result, call, pipeline, counting))
         once, asked = self._once(counting, message, shares), counting.asked(message)
+        asked += 0 if goes_on else images  # they are shown with the agent's prompt, and stay in its message
         self._asked[call.id] = _Asked(call.pipeline, at, state, counting, once, asked)
         if self._found_again and begins_as(pipeline, call) is not None:
             return _lengths(counting.total(asked if goes_on else once + asked), output, thinking)
