@@ -115,7 +115,9 @@ pipelines:
     path: interactive
     jobs: JOBS
     SESSION
-    nodes: {look: {agent: {prompt: "0123456789abcdef", output_tokens: 6, SYSTEM images: [a.png], image_tokens: 500}LOOP}}
+    nodes: {look: {agent: looker LOOP}}
+agents:
+  looker: {prompt: "0123456789abcdef", output_tokens: 6, SYSTEM images: [a.png], image_tokens: 500}
 servers:
   s: {kind: simulated, profile: PROFILE, context_tokens: 8192}
 compare:
