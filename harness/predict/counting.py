@@ -65,6 +65,9 @@ class Counting(Protocol):
     def opening(self, *, system: bool) -> float:
         """Return the tokens that all prompts begin with, those with a system message or those without."""
 
+    def digits(self) -> tuple[int, ...]:
+        """Return the tokens of 1, 2, ... digits with which two numbers begin alike; (): not known, or none count."""
+
     def asked(self, message: Message) -> float:
         """Return the tokens of what is asked in this turn."""
 
@@ -137,6 +140,10 @@ class Characters:
         """Nothing: they compare conversations and not tokens."""
         return 0.0
 
+    def digits(self) -> tuple[int, ...]:
+        """Nothing, as of `opening`."""
+        return ()
+
     def asked(self, message: Message) -> float:
         """The user's message."""
         return _quarter(message.user)
@@ -193,12 +200,21 @@ class FittedText:
         return self._text.count(PREFIX)
 
     def shared(self, message: Message) -> float:
-        """All but what the template puts after the question: half of what it puts around one and its answer."""
+        """What was counted, and the text; else all but what the template puts after the question.
+
+        That is half of what it puts around a question and its answer.
+        """
+        if self._text.shared_tokens is not None and message.system is not None:
+            return self._text.shared_tokens + message.system
         return self.once(message) - self._text.of_turn // 2
 
     def opening(self, *, system: bool) -> float:
         """What was counted of the template and the bracket before the number; nothing where it was not."""
         return (self._text.system_opening_tokens if system else self._text.opening_tokens) or 0.0
+
+    def digits(self) -> tuple[int, ...]:
+        """What was counted."""
+        return self._text.digit_tokens or ()
 
     def asked(self, message: Message) -> float:
         """The user's message."""

@@ -122,7 +122,7 @@ class Modelled(NamedTuple):
         if not kept and not any(agent.shares_prefix for agent in self.loaded.agents.values()):
             return None
         countings = [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues]
-        return beginning_of(self.loaded, countings, repeat)
+        return beginning_of(self.loaded, self.plan.name, countings, repeat)
 
     def _on_one_machine(
         self, numbers: Sequence[int], repeat: int, left: Sequence[Sequence[Left]]

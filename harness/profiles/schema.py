@@ -214,6 +214,16 @@ class TextTokens(ProfilePart):
         "before the number. A server finds them again in any slot.",
     )
     system_opening_tokens: Ratio | None = Field(default=None, description="The same of calls with a system message.")
+    digit_tokens: tuple[NonNegativeInt, ...] | None = Field(
+        default=None,
+        description="That two prompts have in common beyond these where their numbers begin with the same digit, with "
+        "the same two, and so on.",
+    )
+    shared_tokens: Ratio | None = Field(
+        default=None,
+        description="Beside the text of a system message that agents share: what two prompts with it have in common, "
+        "up to the bracket before their own numbers.",
+    )
     held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
 
     def count(self, text: str) -> float:
