@@ -16,7 +16,7 @@ from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Begins, Request
 
-__all__ = ["Beginning", "Begun", "ModelledServer", "ModelledServers", "Thread", "Tokens"]
+__all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
@@ -31,7 +31,7 @@ TextsOf = Callable[[Call], int]  # how many texts a call embeds; 0: it asks for 
 Thread = Callable[[Call], Hashable | None]
 
 
-class Begun(NamedTuple):
+class PromptStart(NamedTuple):
     """What a prompt begins with, as others may."""
 
     begins: Begins = ()
@@ -39,7 +39,7 @@ class Begun(NamedTuple):
     usual: int = 0  # tokens that it has in common with whatever was sent before the trial
 
 
-Beginning = Callable[[Call], Begun]
+Beginning = Callable[[Call], PromptStart]
 
 
 class ModelledServer(NamedTuple):

@@ -85,8 +85,8 @@ def _flat(raw: Mapping[Any, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, value in raw.items():
         if isinstance(value, Mapping):
-            of = "output" if _is_output(str(name)) else "input"
-            inner = {f"{of}_{key}": tokens(one) for key, one in value.items()}
+            whose = "output" if _is_output(str(name)) else "input"
+            inner = {f"{whose}_{key}": tokens(one) for key, one in value.items()}
         else:
             inner = {str(name): tokens(value)}
         found |= {key: one for key, one in inner.items() if one is not None}

@@ -15,6 +15,7 @@ from harness.profiles.schema import TextTokens
 from harness.profiles.text import Counted, fit_text
 from harness.units import count
 from harness.workload.inputs import document
+from harness.workload.prompts import Wording
 from harness.workload.schema import AgentSpec
 
 __all__ = ["PROMPTS", "TALKS", "count_digits", "count_opening", "count_shared", "count_tokens", "text_tokens"]
@@ -93,8 +94,8 @@ PROMPTS: tuple[tuple[str | None, str], ...] = (
     ),
 )
 
-# A system message that prompts share: made up, as the texts of `synthetic` inputs are.
-SHARED = document("shared", 120)
+# System messages that prompts share, a short one and a long one: made up, as the texts of `synthetic` inputs are.
+SHARED = (document("short", 40), document("long", 180))
 ONE_TOKEN = AgentSpec(prompt="-", output_tokens=1)
 
 _Talk = tuple[str | None, tuple[tuple[str, str], ...], str]  # system message, turns before, prompt
@@ -147,12 +148,13 @@ async def text_tokens(endpoint: Endpoint, progress: Progress) -> TextTokens:
     progress.say(f"{endpoint.server.name}: counting the tokens of {texts}")
     fitted = fit_text(await count_tokens(endpoint))
     opening, system_opening = [await count_opening(endpoint, system=system) for system in (False, True)]
-    shared = await count_shared(endpoint)
+    made_up, shared = await count_shared(endpoint) or (None, None)
     update = {
         "opening_tokens": opening,
         "system_opening_tokens": system_opening,
         "digit_tokens": None if opening is None else await count_digits(endpoint, opening),
-        "shared_tokens": None if shared is None else max(0.0, round(shared - fitted.count(SHARED), 2)),
+        "shared_tokens": shared,
+        "made_up_tokens_per_piece": made_up,
     }
     return fitted.model_copy(update=update)
 
@@ -232,15 +234,25 @@ async def count_digits(endpoint: Endpoint, opening: int) -> tuple[int, ...] | No
     return tuple(max(more[: places + 1]) for places in range(len(more)))  # a digit more is never a token less
 
 
-async def count_shared(endpoint: Endpoint) -> int | None:
-    """Return how many tokens prompts with one system message, `SHARED`, have in common, up to their own numbers.
+async def count_shared(endpoint: Endpoint) -> tuple[float, float] | None:
+    """Return what prompts with one made-up system message have in common, up to their own numbers.
+
+    The messages of `SHARED` are told apart by their own numbers, which do not begin alike.
+
+    Returns:
+        Tokens of each word and stop of it, and all beside; None where the server does not tell what it finds again.
 
     Raises:
         ServerFailure: a call failed, or it does not tell its token counts.
     """
-    numbers = [f"[{digit}00000] " for digit in range(1, 5)]
-    found = await _found_again(endpoint, [(f"[000000] {SHARED}", f"{number}Say yes.") for number in numbers])
-    return None if found is None else min(found[1:])
+    common, pieces = [], [Wording.of(text).pieces for text in SHARED]
+    for number, text in enumerate(SHARED):
+        asked = [(f"[{number}00000] {text}", f"[{digit}00000] Say yes.") for digit in range(1, 5)]
+        if (found := await _found_again(endpoint, asked)) is None:
+            return None
+        common.append(min(found[1:]))
+    rate = max(0.0, (common[1] - common[0]) / (pieces[1] - pieces[0]))
+    return round(rate, 4), round(max(0.0, common[0] - rate * pieces[0]), 2)
 
 
 async def _found_again(endpoint: Endpoint, asked: Sequence[tuple[str | None, str]]) -> list[int] | None:

@@ -10,7 +10,16 @@ from harness.workload.prompts import NUMBERING_TOKENS, Wording
 from harness.workload.rules import MAX_ITEM_CHARS
 from harness.workload.schema import ServerSpec
 
-__all__ = ["AnswerLength", "Characters", "Counting", "FittedText", "Message", "answer_chars", "counting_of"]
+__all__ = [
+    "AnswerLength",
+    "Characters",
+    "Counting",
+    "FittedText",
+    "Message",
+    "answer_chars",
+    "counting_of",
+    "made_up_length",
+]
 
 PREFIX = "[000000] "  # what makes every prompt of a run unique
 PREFIX_CHARS = len(PREFIX)
@@ -174,8 +183,8 @@ class FittedText:
         return said.tokens
 
     def document(self, tokens: int, text: Callable[[], str]) -> float:
-        """Made-up text is short words and stops, a piece a token."""
-        return self._text.worded(Wording(tokens, 0))
+        """Made-up text is short words and stops."""
+        return self._text.made_up(tokens)
 
     def joined(self, lengths: Sequence[float]) -> float:
         """With their numbers."""
@@ -234,6 +243,11 @@ def counting_of(spec: ServerSpec, text: TextTokens | None) -> Counting:
     if spec.simulated:
         return Characters(simulated=True)
     return Characters(simulated=False) if text is None else FittedText(text)
+
+
+def made_up_length(counting: Counting, text: str) -> float:
+    """Return the length of a text that Slotwise made up."""
+    return counting.document(Wording.of(text).pieces, lambda: text)
 
 
 def answer_chars(tokens: int, *, as_json: bool) -> int:

@@ -17,7 +17,7 @@ from harness.core.graph import Node, Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.core.talks import Talk, begins_as, talk_of
-from harness.predict.counting import AnswerLength, Counting, Message
+from harness.predict.counting import AnswerLength, Counting, Message, made_up_length
 from harness.workload.growth import result_text
 from harness.workload.inputs import Inputs, job_key, varies
 from harness.workload.load import Loaded
@@ -132,7 +132,10 @@ class Lengths:
         key = (name, repeat if again else 0)
         if key not in self._items:
             texts = inputs.items(name, "", 0) if again else self.loaded.inputs[name]
-            self._items[key] = tuple(self.counting.text(text) for text in texts)
+            made_up = name in self._made_up
+            self._items[key] = tuple(
+                made_up_length(self.counting, text) if made_up else self.counting.text(text) for text in texts
+            )
         return self._items[key]
 
 

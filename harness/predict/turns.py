@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from typing import NamedTuple
 
 from harness.core.events import Call
@@ -10,12 +10,13 @@ from harness.core.graph import Node
 from harness.core.prompt_numbers import own_number, shared_number
 from harness.core.server_request import Begins
 from harness.core.talks import Talk, begins_as
-from harness.drivers.modelled import Beginning, Begun, Thread
-from harness.predict.counting import Counting, Message
+from harness.drivers.modelled import Beginning, PromptStart, Thread
+from harness.predict.counting import Counting, Message, made_up_length
 from harness.workload.inputs import Inputs
 from harness.workload.load import Loaded
 from harness.workload.prefixes import shared_key
 from harness.workload.prompts import Slot, Template, render
+from harness.workload.schema import SyntheticInput
 
 __all__ = ["beginning_of", "thread_of"]
 
@@ -90,16 +91,16 @@ def beginning_of(loaded: Loaded, plan: str, countings: Sequence[Counting], repea
     openings = [{alike.opening for (at, *_), alike in table.items() if at == queue} for queue in range(len(countings))]
     usual = [sum(tokens for _, tokens in found.pop()) if len(found) == 1 else 0 for found in openings]
 
-    def beginning(call: Call) -> Begun:
+    def beginning(call: Call) -> PromptStart:
         alike = table.get((call.queue, call.pipeline, call.node))
         if alike is None:  # an embedding
-            return Begun()
+            return PromptStart()
         if not alike.digits:
-            return Begun(alike.shared + alike.opening, alike.shares, usual[call.queue])
+            return PromptStart(alike.shared + alike.opening, alike.shares, usual[call.queue])
         own = own_number(plan, loaded.pipelines[call.pipeline], call, seed, repeat)
         begins = _numbered(alike.shared, own, alike.digits)
         begins += _numbered(alike.opening, alike.number or own, alike.digits)
-        return Begun(begins, alike.shares, usual[call.queue])
+        return PromptStart(begins, alike.shares, usual[call.queue])
 
     return beginning
 
@@ -113,7 +114,8 @@ def _alike(loaded: Loaded, plan: str, counting: Counting, repeat: int, at: tuple
     if not agent.shares_prefix or system is None:
         return _Alike((), opening, "", counting.digits(), agent.shares_prefix)
     inputs = loaded.inputs_for(repeat)
-    message = Message(_length(system, counting, inputs), 0.0)
+    made_up = {key for key, spec in loaded.workload.inputs.items() if isinstance(spec, SyntheticInput)}
+    message = Message(_length(system, counting, inputs, made_up), 0.0)
     shared = ((shared_key(system), counting.total(counting.shared(message))),)
     named = {part.name: inputs.items(part.name, "", 0) for part in system if isinstance(part, Slot)}
     number = shared_number(plan, render(system, None, named, {}), loaded.workload.seed, repeat)
@@ -129,12 +131,14 @@ def _numbered(begins: Begins, number: str, digits: tuple[int, ...]) -> Begins:
     )
 
 
-def _length(template: Template, counting: Counting, inputs: Inputs) -> float:
-    """Return the length of a text that quotes nothing but inputs."""
+def _length(template: Template, counting: Counting, inputs: Inputs, made_up: Set[str]) -> float:
+    """Return the length of a text that quotes nothing but inputs; those that are made up, by name."""
     length = 0.0
     for part in template:
         if isinstance(part, Slot):
-            length += counting.documents([counting.text(text) for text in inputs.items(part.name, "", 0)])
+            texts = inputs.items(part.name, "", 0)
+            ours = part.name in made_up
+            length += counting.documents([made_up_length(counting, t) if ours else counting.text(t) for t in texts])
         else:
             length += counting.text(part)
     return length

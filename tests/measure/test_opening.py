@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import takewhile
 from operator import eq
 
@@ -10,7 +11,7 @@ import pytest
 
 from harness.core.records import ChatRequest, Reply
 from harness.measure.sender import Endpoint
-from harness.measure.texts import SHARED, count_digits, count_opening, count_shared
+from harness.measure.texts import count_digits, count_opening, count_shared
 from harness.servers.engine_log import EngineLog, Served
 from harness.servers.spec import RunningServer
 
@@ -93,11 +94,18 @@ def test_digits_that_stand_together_in_a_token_count_together() -> None:
     assert asyncio.run(count_digits(Endpoint(SERVER, Threes([""]), None), known)) == (0, 0, 1, 1, 1)
 
 
+class Words(Keeping):
+    """A word or a stop is a token, and so is each character of the template and the numbers."""
+
+    async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
+        system = re.sub(r" ?(?:[a-z]+|\.)", "w", request.system or "")
+        return await super().ask(request._replace(system=system))
+
+
 @pytest.mark.parametrize("slots", [1, 2, 4])
 def test_shared_is_all_up_to_the_bracket_before_the_own_number(slots: int) -> None:
-    engine = Keeping(["<s>[000000] You review plans."] * slots)
-    expected = len(f"<s>[000000] {SHARED}<u>[")
-    assert asyncio.run(count_shared(Endpoint(SERVER, engine, None))) == expected
+    engine = Words(["<s>[000000] You review plans."] * slots)
+    assert asyncio.run(count_shared(Endpoint(SERVER, engine, None))) == (1.0, len("<s>[000000]<u>["))
 
 
 def test_digits_and_shared_are_unknown_where_nothing_tells_them() -> None:

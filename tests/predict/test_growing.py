@@ -196,3 +196,16 @@ def test_what_agents_share_is_read_once(slots: int, shares: str, found: list[int
     calls = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run.calls
     assert prompts(list(calls)) == [24] * 6
     assert [call.reply.cached_tokens for call in calls] == found
+
+
+def test_what_agents_share_is_as_long_as_it_was_counted(tmp_path: Path) -> None:
+    """A made-up handbook of 50 words and stops, 2 tokens each, and 17 beside them; the own numbers differ at once."""
+    more = "shared_tokens: 17, made_up_tokens_per_piece: 2,"
+    (tmp_path / "p.yaml").write_text(PROFILE + COUNTED.replace("MORE", more), encoding="utf-8")
+    text = SHARED.replace("SHARES", "true").replace("SLOTS", "2").replace("SYSTEM", "{rules}")
+    text += "inputs: {rules: {synthetic: {count: 1, tokens: 50}}}\n"
+    (tmp_path / "w.yaml").write_text(text.replace("OTHER", "Be brief.").replace("PROMPT", "Yes"), encoding="utf-8")
+    calls = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run.calls
+    assert [call.reply.cached_tokens for call in calls if call.node != "own"][1:] == [17 + 2 * 50] * 3
+    # The template of 10, the handbook, the own number in brackets of 8 and the prompt of 1.
+    assert {call.reply.prompt_tokens for call in calls if call.node != "own"} == {10 + 2 * 50 + 8 + 1}
