@@ -204,7 +204,7 @@ def test_what_agents_share_is_as_long_as_it_was_counted(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(PROFILE + COUNTED.replace("MORE", more), encoding="utf-8")
     text = SHARED.replace("SHARES", "true").replace("SLOTS", "2").replace("SYSTEM", "{rules}")
     text += "inputs: {rules: {synthetic: {count: 1, tokens: 50}}}\n"
-    (tmp_path / "w.yaml").write_text(text.replace("OTHER", "Be brief.").replace("PROMPT", "Yes"), encoding="utf-8")
+    (tmp_path / "w.yaml").write_text(text.replace("OTHER", "so " * 40).replace("PROMPT", "Yes"), encoding="utf-8")
     calls = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run.calls
     assert [call.reply.cached_tokens for call in calls if call.node != "own"][1:] == [17 + 2 * 50] * 3
     # The template of 10, the handbook, the own number in brackets of 8 and the prompt of 1.
