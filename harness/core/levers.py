@@ -99,6 +99,8 @@ class Lever:
 
     def clause(self, value: str) -> str:
         """Return it in words, for the middle of a sentence."""
+        if self.takes_file and is_file(value):
+            return f"with {value.rpartition('/')[2]} as a draft model"
         return self.said.get(value, f"{self.name.replace('_', ' ')} {value}")
 
     def expected(self) -> str:

@@ -82,7 +82,7 @@ def test_the_server_of_a_prediction_says_its_levers(tmp_path: Path) -> None:
         ("flash_attention: on", "flash_attention on changes (with flash attention)"),
         ("kv_type: q8_0", "kv_type q8_0 changes (kv type q8_0)"),
         ("speculation: ngram", "speculation ngram changes (with speculation from repeated words)"),
-        ("speculation: small.gguf", "speculation small.gguf changes (speculation small.gguf)"),
+        ("speculation: small.gguf", "speculation small.gguf changes (with small.gguf as a draft model)"),
     ],
 )
 def test_what_the_profile_does_not_know_is_not_predicted(tmp_path: Path, levers: str, what: str) -> None:
