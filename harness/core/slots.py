@@ -5,7 +5,8 @@ The rules are those of `get_available_slot` and `process_single_task` in tools/s
 
 1. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, the most of all: what it
    goes on with, or what both begin with, such as a system message that agents share. Every other call takes the slot
-   that was free longest; of slots that nobody was in yet the engine takes the last.
+   that was free longest; of slots that nobody was in yet the engine takes the last. A server is rarely new when a
+   trial begins, so these hold what all prompts of the trial begin with, where that is known (`Turn.usual`).
 2. Before that, with a RAM cache: what the slot holds is saved there, unless the call is a turn that goes on with at
    least half of it. A call gets back from the cache what has more of its prompt than the slot does, in proportion to
    what is saved too, and at least a quarter of that; it is in the cache no longer then (`server_prompt_cache::load`).

@@ -46,13 +46,17 @@ async def run(loop: VirtualLoop, spec: Pipeline, fails: frozenset[int] = frozens
     grows = spec.graph.nodes[0].grows is not None
     reads = {(spec.name, name): Readable({}, (name,) if grows else ())}
     loops = {(spec.name, name): Loop(frozenset({name}), (Result((name,)),))} if grows else {}
+
+    def render(pipeline: str, who: int, node: str, item: int, names: object) -> tuple[str | None, str]:
+        return None, AGENT.prompt
+
     plan, conversations = plan_of("c", (queue_of("s", 1),), (spec,)), Conversations()
     sender = Sender(
         plan,
         (spec,),
         {"s": Endpoint(OLLAMA, chat, None)},
         {(spec.name, name): AGENT},
-        Texts(lambda *_: (None, AGENT.prompt), reads, loops, listed=listed),
+        Texts(render, reads, loops, listed=listed),
         zero_s=0.0,
         seed=7,
         repeat=0,
