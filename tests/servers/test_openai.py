@@ -135,7 +135,7 @@ def test_the_limit_gets_its_newer_name_where_the_server_asks_for_it() -> None:
 
 def test_images_become_parts_of_the_message() -> None:
     fake, image = FakeOpenAi(), base64.b64encode(PNG).decode()
-    message = {"role": "user", "content": "What is it?", "images": [image]}
+    message: dict[str, Any] = {"role": "user", "content": "What is it?", "images": [image]}
     assert ask(fake, {"messages": [message]}, sees_images=True).status_code == 200
     assert fake.chats[0]["messages"] == [
         {
