@@ -21,8 +21,14 @@ __all__ = ["code_texts", "limit_lines"]
 def code_texts(library: str, deployment: Deployment) -> dict[str, str]:
     """Return the code of a template: "asyncio", "langchain" or "langgraph"."""
     template = _environment().get_template(f"{library}.py.j2")
+    others = "".join(
+        f"# {server.use.server} is no Ollama: call it with your client for {kind.engine_name}; the limit is the same.\n"
+        for server in deployment.servers
+        if (kind := server.other_kind) is not None
+    )
     return {
-        "": template.render(
+        "": others
+        + template.render(
             servers=deployment.servers,
             pool=deployment.pool,
             ordered=any(server.ordered for server in deployment.servers),

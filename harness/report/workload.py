@@ -11,7 +11,7 @@ from harness.workload.describe import Description, PipelineFacts
 from harness.workload.draw import draw
 from harness.workload.inline import DEFAULTS
 from harness.workload.load import Loaded
-from harness.workload.schema import without_credentials
+from harness.workload.schema import ServerSpec, without_credentials
 
 __all__ = ["workload_lines", "workload_plain"]
 
@@ -136,13 +136,21 @@ def _servers(loaded: Loaded) -> list[str]:
     for name, spec in loaded.servers.items():
         where = f" at {without_credentials(spec.address)}" if spec.address else ""
         pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
-        size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
+        size = _size(spec)
         models = " + ".join(loaded.models[name])
         most = spec.load_limit
         loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
         on = f" on {spec.machine}" if spec.machine else ""
         result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where}{on} {models}: {size}{loads}{pace}")
     return result
+
+
+def _size(spec: ServerSpec) -> str:
+    """Say how many slots of which size a server has; one that runs already is only known by what the file says."""
+    told = not spec.running or "slots" in spec.model_fields_set
+    slots = count(spec.slots, "slot") if told else "slots are counted by a run"
+    context = spec.known_context
+    return f"{slots}, {context} tokens of context each" if context is not None else f"{slots}, context of its own"
 
 
 def _wrapped(start: str, text: str, hang: str | None = None) -> list[str]:

@@ -22,6 +22,10 @@ async def openai_at(url: str) -> tuple[str, tuple[str, ...]] | None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         return None  # its launcher says what is wrong
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
     bare = url.rstrip("/")
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
         if not bare.endswith("/v1"):
