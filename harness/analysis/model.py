@@ -26,6 +26,7 @@ from harness.workload.schema import KINDS
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "AgentUse",
     "Alternative",
     "Analysis",
     "CandidateSummary",
@@ -70,6 +71,16 @@ class RunHead(NamedTuple):
     engines: tuple[str, ...] = ()  # by name, of the servers' kinds
 
 
+class AgentUse(NamedTuple):
+    """What the calls of an agent ask its server for, where its file says something of it."""
+
+    agent: str  # its name; PIPELINE.NODE where it is written at its node
+    model: str = ""  # where that is not the server's
+    num_ctx: int | None = None  # tokens
+    keep_alive: int | str | None = None  # as Ollama takes it
+    think: bool | str = False
+
+
 class ServerUse(NamedTuple):
     """How a candidate uses one server."""
 
@@ -108,6 +119,7 @@ class ServerUse(NamedTuple):
     accelerator: str = ""  # that has all or a part of its model; "": none, or it is not known
     cpu_share: float = 0.0  # of its model, which did not fit onto that
     embeds: tuple[str, ...] = ()  # the models that texts were embedded with there
+    agents: tuple[AgentUse, ...] = ()  # whose calls ask for a context, a keep-alive or thinking
 
 
 class PoolUse(NamedTuple):
