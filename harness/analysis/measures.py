@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
 from harness.analysis.needs import needed_contexts
+from harness.analysis.reloads import EndedJob, reloads_of
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
@@ -102,11 +104,20 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
         ),
         concurrency=_concurrency(mine),
         swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
+        reloads=reloads_of(run, mine, partial(_ended, name, index)),
         pools=_pools(name, run),
         per_request=estimate(
             list(_per_request(mine).values()), run.origin, _factors(run, name, "", "per_request"), shares
         ),
     )
+
+
+def _ended(candidate: str, index: Index, pipeline: str) -> Iterator[EndedJob]:
+    """Yield the jobs of a pipeline that ended well."""
+    for job in index.jobs.get((candidate, pipeline), ()):
+        if job.outcome == "ok":
+            key = (candidate, job.repeat, pipeline, job.job)
+            yield EndedJob(job, index.job_calls.get(key, ()), index.job_delays.get(key, ()))
 
 
 def _pipeline(

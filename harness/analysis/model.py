@@ -13,6 +13,7 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.facts import Notice
 from harness.analysis.found_again import FoundAgain
 from harness.analysis.levels import Levels
+from harness.analysis.reloads import Reloads
 from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate, Relation
 from harness.analysis.swaps import Swaps
@@ -181,6 +182,7 @@ class CandidateSummary(NamedTuple):
     pipelines: tuple[PipelineSummary, ...]
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
     swaps: tuple[Swaps, ...] = ()  # of servers with several models
+    reloads: tuple[Reloads, ...] = ()  # that agents cause by what they ask for, the longest first
     pools: tuple[PoolUse, ...] = ()  # pipelines with calls that may go to several servers
     per_request: Estimate | None = None  # tokens/s of one call while its answer is generated
 

@@ -1,10 +1,9 @@
-"""What calls ask a server for: agents' num_ctx, keep_alive and thinking, on the wire of a run and of the printed code."""
+"""What agents say of num_ctx, keep_alive and thinking, as it is sent: by a run, and by the code that it prints."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,9 +183,10 @@ def test_servers_that_take_whatever_comes_know_every_agent(kind: str, run_virtua
     assert by_prompt(fake) == {prompt: [EXPECTED[prompt]] for prompt in list(EXPECTED)[:3]}
 
 
-def test_the_settings_say_that_requests_carry_it(ran: tuple[FakeOllama, CandidateSummary], tmp_path: Path) -> None:
+def test_the_settings_say_that_requests_carry_it(ran: tuple[FakeOllama, CandidateSummary]) -> None:
     (remark,) = (text for text in settings_for(ran[1]).remarks if "reader" in text)
     assert remark == (
-        "Calls of reader, thinker and ask.bulk ask for a context, a keep-alive or thinking of their own. That goes with "
-        "each request and not into the server's settings: the code has it (--settings asyncio, langchain or langgraph)."
+        "Calls of reader, thinker and ask.bulk ask for a context, a keep-alive or thinking of their own. That goes "
+        "with each request and not into the server's settings: the code has it (--settings asyncio, langchain or "
+        "langgraph)."
     )
