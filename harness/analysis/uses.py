@@ -9,7 +9,7 @@ from harness.core.device import on_accelerator, share_on_cpu
 from harness.core.records import CallRecord
 from harness.runs.model import Run, ServerFacts
 from harness.workload.dependencies import agents_of
-from harness.workload.schema import same_model
+from harness.workload.schema import AgentSpec, same_model
 
 __all__ = ["accelerator_used", "agents_used", "threads_used"]
 
@@ -38,12 +38,18 @@ def agents_used(run: Run, server: ServerFacts, calls: Iterable[CallRecord]) -> t
 
     `calls` are those of one candidate.
     """
-    used = {(call.pipeline, call.node) for call in calls if call.server == server.name and not call.embeds}
-    found: dict[AgentUse, None] = {}
-    for pipeline in run.workload.pipelines:
-        for node, (name, agent) in agents_of(run.workload, pipeline).items():
-            says = agent.num_ctx is not None or agent.keep_alive is not None or bool(agent.think)
-            if says and (pipeline, node) in used:
-                other = "" if not agent.model or same_model(agent.model, server.model) else agent.model
-                found[AgentUse(name, other, agent.num_ctx, agent.keep_alive, agent.think)] = None
-    return tuple(found)
+    asking = {
+        (pipeline, node): AgentUse(name, _other(agent, server), agent.num_ctx, agent.keep_alive, agent.think)
+        for pipeline in run.workload.pipelines
+        for node, (name, agent) in agents_of(run.workload, pipeline).items()
+        if agent.num_ctx is not None or agent.keep_alive is not None or agent.think
+    }
+    if not asking:
+        return ()
+    used = {(call.pipeline, call.node) for call in calls if call.server == server.name}
+    return tuple(dict.fromkeys(use for key, use in asking.items() if key in used))
+
+
+def _other(agent: AgentSpec, server: ServerFacts) -> str:
+    """Return the model that an agent asks for where it is not the server's."""
+    return "" if not agent.model or same_model(agent.model, server.model) else agent.model
