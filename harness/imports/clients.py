@@ -143,20 +143,20 @@ def _read(name: str, client: Any, bound: dict[str, Any]) -> ClientRead | None:
         return None
     keys: dict[str, Any] = {"model": model}
     notes: list[DraftNote] = []
-    context = told.get("num_ctx")
+    context: Any = told.get("num_ctx")
     if _number(context) and MIN_CONTEXT <= context <= MAX_CONTEXT:
         keys["num_ctx"] = context
     elif context is not None:
         notes.append(_left_out(f"num_ctx of {name}", f"{MIN_CONTEXT} tokens or more", context))
-    keep = told.get("keep_alive")
+    keep: Any = told.get("keep_alive")
     if _is_time(keep):
         keys["keep_alive"] = keep
     elif keep is not None:
         notes.append(_left_out(f"keep_alive of {name}", "seconds or a time such as 5m", keep))
-    temperature = told.get("temperature")
+    temperature: Any = told.get("temperature")
     if _number(temperature, float) and 0 <= temperature <= 2:
         keys["temperature"] = float(temperature)
-    most = told.get("num_predict")
+    most: Any = told.get("num_predict")
     most = most if _number(most) and 0 < most <= MAX_OUTPUT else None
     if most is not None:
         keys["output_tokens"] = most
