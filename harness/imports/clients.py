@@ -168,9 +168,7 @@ def _read(name: str, client: Any, bound: dict[str, Any]) -> ClientRead | None:
             keys["output_tokens"] = max(1, most - thinking)
         notes.append(ask(f"how many tokens does {name} think before it answers? {thinking} is a guess."))
     elif think not in (None, False):
-        notes.append(
-            note(f"reasoning of {name} is left out: expected a truth or low, medium or high, found {think!r}.")
-        )
+        notes.append(_left_out(f"reasoning of {name}", "True, False, low, medium or high", think))
     return ClientRead(keys, tuple(notes))
 
 

@@ -180,10 +180,13 @@ def test_what_a_client_says(tmp_path: Path, client: Any, expected: dict[str, Any
 
 
 def test_what_is_left_out_or_guessed_is_said() -> None:
-    draft = draft_of(graph(a=of_a_closure(ChatOllama(model="m", num_ctx=10, keep_alive="soon"))), "app:graph")
+    draft = draft_of(
+        graph(a=of_a_closure(ChatOllama(model="m", num_ctx=10, keep_alive="soon", reasoning="much"))), "app:graph"
+    )
     text = " ".join(render(draft).replace("#", " ").split())
     assert "num_ctx of a is left out: expected 256 tokens or more, found 10." in text
     assert "keep_alive of a is left out: expected seconds or a time such as 5m, found 'soon'." in text
+    assert "reasoning of a is left out: expected True, False, low, medium or high, found 'much'." in text
     thinks = draft_of(graph(a=of_a_closure(ChatOllama(model="m", reasoning=True))), "app:graph")
     assert "how many tokens does a think before it answers? 200 is a guess." in questions(thinks)
 
