@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.plan import Plan
+from harness.core.prompt_numbers import own_number, shared_number
 from harness.core.records import ChatRequest, EmbedRequest, Origin, Reply
 from harness.core.talks import begins_as, talk_of
 from harness.drivers.embedder import Embedder
@@ -164,19 +164,10 @@ class Sender:
             result = partial(result_text, pipeline, call, self._seed, self._repeat, tokens)
             system, user = self._conversations.grown(place, (system, user), result)
         history = () if place is None else self._conversations.history(place)
-        # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
-        # the candidate in the key. Six digits are the same number of tokens in every call. A conversation that may be
-        # found again begins alike in all its turns and passes.
-        alike = begins_as(pipeline, call)
-        begins: tuple[int | str, ...] = key
-        if alike is not None:
-            begins = (self._repeat, pipeline.name, alike.who, node, call.item, *alike.run, "turns")
-        unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
-        asked = user
-        if system is not None and agent.shares_prefix:  # a number for each text keeps other texts and trials apart
-            text = hashlib.sha256(system.encode()).hexdigest()
-            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, text, "shared prefix")
-            system = f"[{number:06d}] {system}"
+        unique = f"[{own_number(self._plan.name, pipeline, call, self._seed, self._repeat)}] "
+        asked, alike = user, begins_as(pipeline, call)
+        if system is not None and agent.shares_prefix:
+            system = f"[{shared_number(self._plan.name, system, self._seed, self._repeat)}] {system}"
         if system is not None and not agent.shares_prefix:
             system = unique + system
         elif history:
@@ -187,14 +178,17 @@ class Sender:
         sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
         thinking = thinking_tokens(pipeline, call, self._seed, self._repeat) or 0
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
+        # Which questions show the agent's images: those before this one, and this one.
+        shows = (True,) if place is None or not agent.images else self._conversations.opens(place)
         images: tuple[str, ...] = ()
         if agent.images and endpoint.server.emulated:
-            options["image_tokens"] = agent.image_tokens  # it looks at nothing, and only counts
+            options["image_tokens"] = (agent.image_tokens or 0) * sum(shows)  # it looks at nothing, and only counts
         else:
             images = tuple(self._images[name] for name in agent.images)
+        *before, now = (images if shown else () for shown in shows)
         stream = pipeline.path == "interactive"
         request = ChatRequest(
-            system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive
+            system, user, options, stream, agent.format, history, now, agent.think, agent.keep_alive, tuple(before)
         )
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)

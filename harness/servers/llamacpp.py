@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from harness.core.levers import kv_share
+from harness.core.levers import is_file, kv_share
 from harness.servers import models
 from harness.servers.fronts import child, our_server
 from harness.servers.gguf import read_gguf
@@ -23,7 +23,9 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
     """Fetch the model, start its process and load it."""
     say, threads = around.say, threads_for(spec.threads)
     path = await models.ensure_async(spec.model, say=say, progress=around.progress)
-    gguf = read_gguf(path)
+    gguf, levers = read_gguf(path), dict(spec.levers)
+    if is_file(draft := levers.get("speculation", "")):
+        levers["speculation"] = str((await models.ensure_async(draft, say=say)).resolve())
     config = {
         "model_name": models.model_name(spec.model),
         "model_path": str(path.resolve()),
@@ -31,7 +33,7 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         "context_tokens": spec.context_tokens,
         "batch_tokens": spec.batch_tokens,
         "threads": threads,
-        "levers": dict(spec.levers),
+        "levers": levers,
     }
     say(
         f"{name}: loading {config['model_name']} ({size(gguf.file_bytes)}), "
