@@ -49,6 +49,7 @@ REPEATS = {
     "two-handbooks": 3,
     "rag": 3,
 }
+GATEWAY = "gateway"  # no workload: one design with its policy in the harness and in the gateway (through_gateway.py)
 
 
 def main() -> int:
@@ -60,15 +61,18 @@ def main() -> int:
     parser.add_argument("--index", action="store_true", help="only write the index page")
     asked = parser.parse_args()
     os.chdir(ROOT)  # a command in a report names files as they lie here
-    unknown = [name for name in asked.names if name not in REPEATS]
+    unknown = [name for name in asked.names if name not in (*REPEATS, GATEWAY)]
     if unknown:
-        parser.error(f"no such workload: {', '.join(unknown)}; there is: {', '.join(REPEATS)}")
+        parser.error(f"no such workload: {', '.join(unknown)}; there is: {', '.join((*REPEATS, GATEWAY))}")
     if asked.profile and asked.out == parser.get_default("out"):
         parser.error("the gallery is measured: name another folder with --out for predictions")
     failed = []
-    for name in () if asked.index else asked.names or REPEATS:
-        if (asked.out / name / "summary.json").exists():
+    for name in () if asked.index else asked.names or (*REPEATS, GATEWAY):
+        if (asked.out / name / "summary.json").exists() or (asked.out / f"{name}.md").exists():
             print(f"{name}: there already", flush=True)
+        elif name == GATEWAY:
+            if not asked.profile and not _make_gateway(asked.out):
+                failed.append(name)
         elif not _make(name, asked.out, asked.profile):
             failed.append(name)
         write_index(asked.out)
@@ -103,6 +107,19 @@ def _make(name: str, out: Path, profile: str | None) -> bool:
         print(f"{name}: exit code {done.returncode}", file=sys.stderr, flush=True)
         return False
     _keep(made[-1].parent, out / name)
+    return True
+
+
+def _make_gateway(out: Path) -> bool:
+    """Measure one design with its policy in the harness and in the gateway, and keep the page."""
+    program = Path(__file__).with_name("through_gateway.py")
+    print(f"{GATEWAY}: {program.relative_to(ROOT)}", flush=True)
+    done = subprocess.run([sys.executable, str(program)], stdout=subprocess.PIPE, text=True, check=False)
+    if not done.stdout:
+        print(f"{GATEWAY}: exit code {done.returncode}", file=sys.stderr, flush=True)
+        return False
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{GATEWAY}.md").write_text(done.stdout, encoding="utf-8")
     return True
 
 

@@ -41,5 +41,5 @@ def test_the_page_does_what_it_says(
                 if "RUN -o" in line:
                     (tmp_path / "spans.jsonl").unlink()
                 typed(line.replace("RUN", str(run)))
-        if (tmp_path / "writer.yaml").exists():
-            written = (tmp_path / "writer.yaml").read_text()
+        imported = (tmp_path / f"{name}.yaml" for name in ("writer", "asking"))
+        written = "".join(path.read_text() for path in imported if path.exists())

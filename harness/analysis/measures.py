@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -14,11 +15,13 @@ from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
 from harness.analysis.needs import needed_contexts
+from harness.analysis.reloads import EndedJob, reloads_of
 from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
-from harness.core.device import on_accelerator, share_on_cpu
+from harness.analysis.uses import accelerator_used, agents_used, threads_used
+from harness.core.device import share_on_cpu
 from harness.core.levers import unusual
 from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
@@ -101,11 +104,20 @@ def _candidate(name: str, run: Run, index: Index, pinned: Mapping[tuple[str, str
         ),
         concurrency=_concurrency(mine),
         swaps=swaps_of(mine, {server.name: server.baseline for server in run.servers}),
+        reloads=reloads_of(run, mine, partial(_ended, name, index)),
         pools=_pools(name, run),
         per_request=estimate(
             list(_per_request(mine).values()), run.origin, _factors(run, name, "", "per_request"), shares
         ),
     )
+
+
+def _ended(candidate: str, index: Index, pipeline: str) -> Iterator[EndedJob]:
+    """Yield the jobs of a pipeline that ended well."""
+    for job in index.jobs.get((candidate, pipeline), ()):
+        if job.outcome == "ok":
+            key = (candidate, job.repeat, pipeline, job.job)
+            yield EndedJob(job, index.job_calls.get(key, ()), index.job_delays.get(key, ()))
 
 
 def _pipeline(
@@ -342,25 +354,6 @@ def policies_of(use: ServerUse, queue: ServerQueue) -> ServerUse:
     )
 
 
-def _threads(run: Run, details: Mapping[str, str | int | float]) -> int | None:
-    """Return the threads of a server's engine where they are fewer than the cores, and matter.
-
-    A prediction knows no number of cores, and names threads only where they are fewer. Where all of a model is on an
-    accelerator they change nothing.
-    """
-    threads, cores = int(details.get("threads", 0)), run.machine.get("cores")
-    if threads <= 0 or on_accelerator(details):
-        return None
-    return threads if not isinstance(cores, int) or threads < cores else None
-
-
-def _accelerator(run: Run, details: Mapping[str, str | int | float]) -> str:
-    """Name what a server's model is on; "" where that is not an accelerator."""
-    if not (on_accelerator(details) or share_on_cpu(details)):
-        return ""
-    return str(details.get("accelerator") or run.machine.get("accelerator") or "an accelerator")
-
-
 def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[ServerUse, ...]:
     """Describe the servers that a candidate's calls went to, with the policies that its plan gives them."""
     used = {call.server for call in calls}
@@ -384,7 +377,7 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             concurrency="",
             scheduling="",
             limit=None,
-            threads=_threads(run, details),
+            threads=threads_used(run, details),
             extrapolated=bool(details.get("extrapolated")),
             models=tuple(model.model for model in known.models) if known else (),
             most_loaded=int(details["max_loaded_models"]) if "max_loaded_models" in details else None,
@@ -392,9 +385,10 @@ def _servers(candidate: str, run: Run, calls: Sequence[CallRecord]) -> tuple[Ser
             levers=unusual(details),
             need=needs.get(queue.server),
             machine=str(details.get("machine", "")),
-            accelerator=_accelerator(run, details),
+            accelerator=accelerator_used(run, details),
             cpu_share=share_on_cpu(details),
             embeds=tuple(sorted({call.model for call in calls if call.embeds and call.server == queue.server})),
+            agents=agents_used(run, known, calls) if known else (),
         )
         uses.append(policies_of(use, queue))
     return tuple(uses)

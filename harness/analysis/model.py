@@ -13,6 +13,7 @@ from harness.analysis.critical_path import CriticalPath
 from harness.analysis.facts import Notice
 from harness.analysis.found_again import FoundAgain
 from harness.analysis.levels import Levels
+from harness.analysis.reloads import Reloads
 from harness.analysis.rule import ChoiceKind
 from harness.analysis.statistics import Comparison, Estimate, Relation
 from harness.analysis.swaps import Swaps
@@ -26,6 +27,7 @@ from harness.workload.schema import KINDS
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "AgentUse",
     "Alternative",
     "Analysis",
     "CandidateSummary",
@@ -70,6 +72,16 @@ class RunHead(NamedTuple):
     engines: tuple[str, ...] = ()  # by name, of the servers' kinds
 
 
+class AgentUse(NamedTuple):
+    """What the calls of an agent ask its server for, where its file says something of it."""
+
+    agent: str  # its name; PIPELINE.NODE where it is written at its node
+    model: str = ""  # where that is not the server's
+    num_ctx: int | None = None  # tokens
+    keep_alive: int | str | None = None  # as Ollama takes it
+    think: bool | str = False
+
+
 class ServerUse(NamedTuple):
     """How a candidate uses one server."""
 
@@ -108,6 +120,7 @@ class ServerUse(NamedTuple):
     accelerator: str = ""  # that has all or a part of its model; "": none, or it is not known
     cpu_share: float = 0.0  # of its model, which did not fit onto that
     embeds: tuple[str, ...] = ()  # the models that texts were embedded with there
+    agents: tuple[AgentUse, ...] = ()  # whose calls ask for a context, a keep-alive or thinking
 
 
 class PoolUse(NamedTuple):
@@ -169,6 +182,7 @@ class CandidateSummary(NamedTuple):
     pipelines: tuple[PipelineSummary, ...]
     concurrency: tuple[tuple[str, tuple[AtConcurrency, ...]], ...]  # by server
     swaps: tuple[Swaps, ...] = ()  # of servers with several models
+    reloads: tuple[Reloads, ...] = ()  # that agents cause by what they ask for, the longest first
     pools: tuple[PoolUse, ...] = ()  # pipelines with calls that may go to several servers
     per_request: Estimate | None = None  # tokens/s of one call while its answer is generated
 

@@ -18,13 +18,17 @@ from typing import NamedTuple
 from harness.app.apply_places import PLACES, PLAIN_NAME, Commands, commands_for, find_place
 from harness.app.kept_file import Content, Kept, Mark, kept_of, put, put_back, read_file, refusal
 from harness.app.options import REPORTS, ApplyOptions
-from harness.app.report import report
+from harness.app.report import Reported, report
 from harness.app.settings import chosen_candidate
 from harness.deploy.block import block_in
 from harness.deploy.checked import NAMES, checked_service
-from harness.deploy.deployment import DeployedServer, deployment_of
+from harness.deploy.deployment import DeployedServer, Deployment, deployment_of
+from harness.deploy.serve import serve_lines
 from harness.errors import ServerFailure, UserError, did_you_mean
-from harness.wording.applied import interrupts, slots_said
+from harness.measure.machine import machine_facts
+from harness.runs.model import Run
+from harness.wording.applied import interrupts, slots_said, where_from
+from harness.workload.schema import KINDS
 
 __all__ = ["FileChange", "apply", "carry_out", "execute", "probe_slots", "revert"]
 
@@ -78,7 +82,8 @@ def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> FileChange:
     Raises:
         UserError: there is no such run, candidate, server or file, or nothing is recommended.
     """
-    server, candidate, models = _server(run, options)
+    found = _report(run)
+    server, candidate, models = _server(found, options)
     place = find_place(server, options.kind, options.to)
     now = read_file(place.path)
     try:
@@ -95,7 +100,7 @@ def apply(run: Path, options: ApplyOptions = ApplyOptions()) -> FileChange:
         new=new,
         mark=mark,
         commands=place.commands,
-        notes=place.notes,
+        notes=(*_where_from(found.run, server), *place.notes),
         refused=refusal(place.path),
         candidate=candidate,
         server=server.use.server,
@@ -119,7 +124,7 @@ def revert(run: Path | None, options: ApplyOptions = ApplyOptions()) -> FileChan
         raise UserError("name the run that was applied, or the file: slotwise apply --revert --to PATH")
     path = options.to.absolute() if options.to is not None else Path()
     if options.to is None and run is not None:
-        path = find_place(_server(run, options)[0], options.kind, None).path
+        path = find_place(_server(_report(run), options)[0], options.kind, None).path
     kept = kept_of(path)
     if kept is None:
         raise UserError(f"{path}: nothing to revert: slotwise apply has written nothing there")
@@ -213,14 +218,32 @@ def probe_slots(change: FileChange, url: str | None = None, model: str | None = 
     return slots_said(asyncio.run(count_slots(url or change.url, change.slots, change.models, model, deadline_s)))
 
 
-def _server(run: Path, options: ApplyOptions) -> tuple[DeployedServer, str, tuple[str, ...]]:
-    """Return a server of a candidate, the candidate's name, and the models that the run had on the server."""
+def _where_from(run: Run, server: DeployedServer) -> tuple[str, ...]:
+    here = machine_facts()
+    machines = [
+        " and ".join(str(one[key]) for key in ("cpu", "accelerator") if key in one) for one in (run.machine, here)
+    ]
+    kind = KINDS.get(server.use.kind)
+    predicted = run.origin == "predicted"  # its machine is the profile's, which says it in other words
+    return where_from(
+        run.origin,
+        embedded=kind is not None and kind.embedded,
+        machine="" if predicted else machines[0],
+        here=machines[1],
+    )
+
+
+def _report(run: Path) -> Reported:
     folder = REPORTS / run if not run.exists() and (REPORTS / run).is_dir() else run
     if not folder.exists():
         raise UserError(
             f"{run}: no such run; expected a run folder, or a name in {REPORTS}/ (slotwise runs lists them)"
         )
-    found = report(folder)
+    return report(folder)
+
+
+def _server(found: Reported, options: ApplyOptions) -> tuple[DeployedServer, str, tuple[str, ...]]:
+    """Return a server of a candidate, the candidate's name, and the models that the run had on the server."""
     name = chosen_candidate(found.analysis, options.candidate)
     servers = {one.use.server: one for one in deployment_of(found.analysis.by_name[name]).servers}
     if not servers:
@@ -235,5 +258,10 @@ def _server(run: Path, options: ApplyOptions) -> tuple[DeployedServer, str, tupl
     if wanted not in servers:
         hint = did_you_mean(wanted, servers)
         raise UserError(f'--server: expected one of {", ".join(servers)}, found "{wanted}"{hint}')
+    if servers[wanted].other_kind is not None:
+        raise UserError(
+            f"{wanted} is no Ollama, and apply writes Ollama's settings. Start it again by hand: "
+            f"{serve_lines(Deployment((servers[wanted],)))[0].removeprefix('# ')}"
+        )
     models = tuple(server.model for server in found.run.servers if server.name == wanted)
     return servers[wanted], name, models

@@ -40,15 +40,19 @@ def able(findings: Sequence[Finding]) -> bool:
     return any(finding.state == "ok" for finding in findings if finding.what in ("engine", "ollama", "server"))
 
 
-def examine() -> list[Finding]:
-    """Look at everything that running a workload may need: a finding for each, in the order in which it matters."""
+def examine(servers: Sequence[str] = ()) -> list[Finding]:
+    """Look at everything that running a workload may need: a finding for each, in the order in which it matters.
+
+    Args:
+        servers: URLs of running servers to ask beside the everyday ones; they may speak OpenAI's API.
+    """
     import shutil
 
     from harness import units
     from harness.core.levers import RAM_CACHE_BYTES
     from harness.servers import machine, models
 
-    findings = [_python(), _engine(), _model(), _ollama(), *_servers()]
+    findings = [_python(), _engine(), _model(), _ollama(), *(_named(url) for url in servers), *_servers()]
     n = machine.cores()
     findings.append(Finding("cores", "ok", units.count(n, "core"), "", {"cores": n}))
     findings.append(_accelerators())
@@ -182,6 +186,32 @@ def _layers(server: Finding) -> Finding | None:
     each = ", ".join(f"{units.percent(share)} of {name}" for name, share in spilled.items())
     advice = "Set fewer slots (OLLAMA_NUM_PARALLEL) or a smaller context (OLLAMA_CONTEXT_LENGTH): this is slow"
     return Finding("layers", "warning", f"layers on the CPU: {each}", advice, {"cpu_shares": spilled})
+
+
+def _named(url: str) -> Finding:
+    """Ask a server that was named, whichever API it speaks."""
+    from harness import units
+    from harness.app.loops import finished
+    from harness.errors import SlotwiseError
+    from harness.servers.ollama_api import normal_url
+    from harness.servers.openai_api import look, way_to
+    from harness.servers.running import openai_at
+
+    shown = units.safe_url(url)
+    try:
+        found = finished(openai_at(url))
+        if found is None:
+            return _server(normal_url("--server", url))
+        way = way_to("server", found[0], None)
+        facts = finished(look("server", way, found[1][0]))
+    except SlotwiseError as error:
+        return Finding("server", "warning", str(error), "Check the address that --server names", {"url": shown})
+    data: dict[str, Any] = {"url": way.shown, "version": facts.version, "models": list(found[1])}
+    data |= {"slots": facts.slots, "context_tokens": facts.context_tokens}
+    text = f"{facts.version} at {way.shown}, {units.count(len(found[1]), 'model')}: {', '.join(found[1][:5])}"
+    if facts.slots is not None:
+        text += f"; {units.count(facts.slots, 'slot')}"
+    return Finding("server", "ok", text, "", data)
 
 
 def _server(url: str) -> Finding:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -16,24 +16,25 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harness.app.gateway_from import plan_from
+from harness.app.gateway_upstreams import Reached, reach, variable
 from harness.app.options import GatewayOptions
 from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.open_engine import OpenEngine
 from harness.core.plan import Plan, Pool, ServerQueue
-from harness.core.policies import STANDARD
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.drivers.gateway import Gate
-from harness.errors import ServerFailure, UserError, did_you_mean
-from harness.gateway.access import Access, names
+from harness.errors import UserError, did_you_mean
 from harness.gateway.app import VIA_HEADER, GatewayApp
 from harness.gateway.classes import CLASSES, Classes
 from harness.gateway.health import Health
 from harness.gateway.metrics import Metrics
-from harness.gateway.upstream import Headers, HttpUpstream, UpstreamError
+from harness.gateway.upstream import Headers
 from harness.measure.probe import find_slots
 from harness.measure.progress import SILENT, Progress
 from harness.measure.session import opened
+from harness.own_policies import read_policies
+from harness.servers.access import Access
 from harness.servers.child import listen
 from harness.servers.ollama_api import normal_url, only_model
 from harness.units import count, safe_url
@@ -86,16 +87,17 @@ def gateway(
 def _plan(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
     """Return the plan of the run that is named, or of the policies; without slots a run's own are taken."""
     if options.run is not None:
-        return plan_from(options.run, servers, slots)
+        return plan_from(options.run, servers, slots, options.policies)
     return plan_of_gateway(options, servers, slots)
 
 
 def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequence[int]) -> Plan:
     """Return the policies before these servers as a plan of the engine; UserError where they cannot be."""
-    _known("--concurrency", options.concurrency, STANDARD.concurrency)
-    _known("--scheduling", options.scheduling, STANDARD.scheduling)
-    _known("--placement", options.placement, STANDARD.placement)
-    concurrency, scheduling = STANDARD.concurrency[options.concurrency], STANDARD.scheduling[options.scheduling]
+    every = read_policies(options.policies)
+    _known("--concurrency", options.concurrency, every.concurrency)
+    _known("--scheduling", options.scheduling, every.scheduling)
+    _known("--placement", options.placement, every.placement)
+    concurrency, scheduling = every.concurrency[options.concurrency], every.scheduling[options.scheduling]
     for name in ("limit", "reserve"):
         if getattr(options, name) is not None and name not in concurrency.settings:
             raise UserError(f'--{name}: the concurrency policy "{concurrency.name}" has none; leave it out')
@@ -121,7 +123,7 @@ def plan_of_gateway(options: GatewayOptions, servers: Sequence[str], slots: Sequ
         queues.append(queue)
     at: int | Pool = 0
     if len(queues) > 1:
-        at = Pool(STANDARD.placement[options.placement], tuple(range(len(queues))))
+        at = Pool(every.placement[options.placement], tuple(range(len(queues))))
     return Plan("gateway", tuple(queues), tuple((at,) for _ in PIPELINES))
 
 
@@ -133,35 +135,45 @@ def _known(flag: str, name: str, table: Collection[str]) -> None:
 async def _until_told(
     options: GatewayOptions, urls: list[str], up: Callable[[RunningGateway], None], progress: Progress
 ) -> bool:
+    with listen(options.host, options.port) as listener:
+        async with AsyncExitStack() as stack:
+            return await _listening(listener, stack, options, urls, up, progress)
+
+
+async def _listening(
+    listener: socket.socket,
+    stack: AsyncExitStack,
+    options: GatewayOptions,
+    urls: list[str],
+    up: Callable[[RunningGateway], None],
+    progress: Progress,
+) -> bool:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     starting = asyncio.current_task()
     assert starting is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, starting.cancel)
-    key = "" if options.upstream_key_env is None else _variable("--upstream-key-env", options.upstream_key_env)
     classes = Classes(options.default_class, options.interactive_models, _key(options), options.interactive_user_agents)
-    upstreams = [HttpUpstream(url, key) for url in urls]
     own_id = uuid4().hex
     via: Headers = [(VIA_HEADER, own_id.encode())]
-    shown = [safe_url(url) for url in urls]
-    listener = listen(options.host, options.port)
     bound = listener.getsockname()[0]
-    access = Access(bound, names((*options.allow_hosts, options.host)), frozenset(options.allow_origins))
+    access = Access.given(options.host, options.allow_hosts, options.allow_origins)._replace(bound=bound)
     check = uvicorn.Server(_settings(_Loops(own_id)))
     serving = asyncio.create_task(_serve(check, listener.dup()))
     try:
         await _started(check, serving)
-        for upstream, name in zip(upstreams, shown, strict=True):
-            await _look_at(upstream, name, via)
+        reached = [await reach(url, options, via, progress, stack) for url in urls]
     finally:
         check.should_exit = True
         await serving
+    shown, upstreams = [each.shown for each in reached], [each.upstream for each in reached]
     slots = options.slots * len(urls) if len(options.slots) == 1 else options.slots
     if not slots and options.run is None:
-        slots = tuple([await _found(name, url, key, progress) for name, url in zip(shown, urls, strict=True)])
+        slots = tuple([await _found(each, progress) for each in reached])
     plan = _plan(options, shown, slots)
-    engine, metrics = OpenEngine(PIPELINES, plan, origin="measured"), Metrics()
+    engine = OpenEngine(PIPELINES, plan, origin="measured")
+    metrics = Metrics(engine)
 
     def ended(record: CallRecord | JobRecord | DelayRecord) -> None:
         metrics.record(record)
@@ -187,6 +199,7 @@ async def _until_told(
         if running.done():
             running.result()
     finally:
+        gate.end()
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await serving
@@ -194,7 +207,6 @@ async def _until_told(
         health.close()
         for upstream in upstreams:
             upstream.close()
-        listener.close()
     return True
 
 
@@ -210,31 +222,17 @@ class _Loops:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _look_at(upstream: HttpUpstream, name: str, via: Headers) -> None:
-    try:
-        async with asyncio.timeout(10):
-            answer = await upstream.send("GET", "/api/version", via)
-            await answer.close()
-    except UpstreamError:
-        raise ServerFailure(f"--upstream: nothing answers at {name}; start it, or fix the URL") from None
-    except TimeoutError:
-        raise ServerFailure(f"--upstream: {name} did not answer within 10 s") from None
-    if answer.status == 508:
-        raise UserError(f"--upstream {name}: that is this gateway itself, perhaps through another; name a server")
-    if answer.status != 200:
-        raise ServerFailure(f"--upstream: {name} does not answer as Ollama does ({answer.status} to /api/version)")
-
-
-async def _found(name: str, url: str, key: str, progress: Progress) -> int:
+async def _found(server: Reached, progress: Progress) -> int:
     """Count the slots of a server; UserError where the model to do it with has to be chosen, or a key is needed."""
-    if key:
+    name = server.shown
+    if server.needs_key:
         raise UserError(f"{name}: slots are counted without a key; say how many there are with --slots N")
     try:
-        model = await only_model(url)
+        model = await only_model(server.url)
     except UserError:
         raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
-    async with opened(name, OllamaServer(kind="ollama", model=model, url=url), progress) as endpoint:
+    async with opened(name, OllamaServer(kind="ollama", model=model, url=server.url), progress) as endpoint:
         slots = await find_slots(endpoint, rounds=1)
     progress.say(f"{name}: {count(slots, 'slot')} found")
     return slots
@@ -246,20 +244,13 @@ def _key(options: GatewayOptions) -> str:
     if given is None:
         return ""
     if given in os.environ:
-        return _variable("--interactive-key", given)
+        return variable("--interactive-key", given)
     try:
         key = Path(given).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         key = ""
     if not key or "\n" in key:
         raise UserError("--interactive-key: expected the name of an environment variable, or of a file with the key")
-    return key
-
-
-def _variable(flag: str, name: str) -> str:
-    key = os.environ.get(name, "").strip()
-    if not key or not key.isprintable():
-        raise UserError(f"{flag}: expected the name of an environment variable that has the key")
     return key
 
 
@@ -291,7 +282,7 @@ def _settings(app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="asyncio",
-        http="h11",
+        http="httptools",
         server_header=False,
         date_header=False,
         timeout_keep_alive=300,

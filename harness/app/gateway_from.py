@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.app.options import REPORTS
 from harness.app.report import report
 from harness.core.plan import Plan, Pool
+from harness.core.policies import Policies
 from harness.errors import UserError
 from harness.gateway.classes import CLASSES
+from harness.own_policies import read_policies
 from harness.units import count
 
 __all__ = ["plan_from"]
 
 
-def plan_from(named: str, servers: Sequence[str], slots: Sequence[int]) -> Plan:
+def plan_from(
+    named: str, servers: Sequence[str], slots: Sequence[int], policies: Path | Policies | None = None
+) -> Plan:
     """Return what the report of a run recommends, with these servers in place of its own, in their order.
 
     Args:
         named: the run's folder, or its name below `reports`.
         servers: as they are shown.
         slots: of each; none: as many as in the run.
+        policies: where the run's own policies are; nothing in its folder is executed.
 
     Raises:
         UserError: the run recommends nothing, or what a gateway cannot do; or there are more or fewer servers.
@@ -46,9 +52,7 @@ def plan_from(named: str, servers: Sequence[str], slots: Sequence[int]) -> Plan:
                 f'--from {named}: "{plan.name}" schedules by {queue.scheduling.name}, which goes by what a workload '
                 "says of its jobs; a gateway sees single calls"
             )
-        for policy in (queue.concurrency, queue.scheduling):
-            if policy.source.where:
-                raise UserError(f'--from {named}: "{policy.name}" is your own policy, and a run keeps no code')
+    plan = _with_own(plan, named, read_policies(policies))
     queues = tuple(
         queue._replace(server=server, slots=slots[number] if slots else queue.slots)
         for number, (queue, server) in enumerate(zip(plan.queues, servers, strict=True))
@@ -64,3 +68,23 @@ def plan_from(named: str, servers: Sequence[str], slots: Sequence[int]) -> Plan:
             raise UserError(f'--from {named}: "{plan.name}" sends {path} calls to servers by pipeline or node')
         placement.append((used.pop() if used else 0,))
     return Plan(plan.name, queues, tuple(placement))
+
+
+def _with_own(plan: Plan, named: str, every: Policies) -> Plan:
+    """Put the code of a user's own policies in: of a run only their names are known."""
+
+    def own(policy: Any, known: Mapping[str, Any]) -> Any:
+        if policy.source.where and policy.name not in known:
+            raise UserError(f'--from {named}: "{policy.name}" is your own policy; name its file with --policies FILE')
+        return known[policy.name] if policy.source.where else policy
+
+    def at(place: int | Pool) -> int | Pool:
+        return place._replace(policy=own(place.policy, every.placement)) if isinstance(place, Pool) else place
+
+    queues = tuple(
+        queue._replace(
+            concurrency=own(queue.concurrency, every.concurrency), scheduling=own(queue.scheduling, every.scheduling)
+        )
+        for queue in plan.queues
+    )
+    return plan._replace(queues=queues, placement=tuple(tuple(map(at, row)) for row in plan.placement))

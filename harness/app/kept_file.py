@@ -1,8 +1,8 @@
 """A file that is replaced as a whole, with what was there before kept beside it.
 
-For a file `NAME` that is `.NAME.slotwise` in the same folder: what the file was, and what was written in its place. It
-is found whoever undoes it, moves with the folder, and neither systemd, launchd nor `docker compose` reads it. It is
-written first, so a process that is killed at any point leaves the old file or the new one, and a way back.
+For a file `NAME` that is `.NAME.slotwise` in the same folder: what the file was, and what was written in its place. Any
+user who undoes it finds it there. It moves with the folder, and neither systemd, launchd nor `docker compose` reads it.
+It is written first, so a process that is killed at any point leaves the old file or the new one, and a way back.
 """
 
 from __future__ import annotations

@@ -229,6 +229,8 @@ class ServeOptions:
     context_tokens: int = 2048  # of one slot
     host: str = "127.0.0.1"
     port: int = 11435  # 0 takes a free one
+    allow_hosts: tuple[str, ...] = ()  # further names that it may be called by
+    allow_origins: tuple[str, ...] = ()  # web pages that may call it, such as https://chat.example.org
     # the embedded engine
     model: str | None = None  # a built-in model's name, or the path of a GGUF file
     batch_tokens: int | None = None  # prompt tokens of one step of the engine
@@ -250,6 +252,7 @@ class GatewayOptions:
     upstreams: tuple[str, ...]  # URLs of servers that run already
     host: str = "127.0.0.1"
     port: int = 11435  # 0 takes a free one
+    model: str | None = None  # of those that speak OpenAI's API; left out: the only one that each of them has
     slots: tuple[int, ...] = ()  # one for all, or one for each; none: they are counted
     concurrency: str = "window"  # policies, by name
     scheduling: str = "interactive-first"
@@ -258,6 +261,7 @@ class GatewayOptions:
     reserve: int | None = None  # of `reserve`: slots that batch calls leave
     ageing_s: float | None = None  # how much longer a batch call has waited that goes first
     run: str | None = None  # a run's folder, or its name: policies and slots as its report recommends them
+    policies: Path | Policies | None = None  # own ones: a Python file, which is executed, or the policies themselves
     queue: int = 512  # the most calls that wait
     default_class: Literal["interactive", "batch"] = "batch"
     interactive_models: tuple[str, ...] = ()  # offered as interactive/NAME too

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness.app.options import ServeOptions
 from harness.errors import ServerFailure, UserError
 from harness.measure.progress import SILENT, Progress
+from harness.servers.access import Access
 from harness.servers.launch import launched
 from harness.servers.spec import RunningServer
 from harness.workload.schema import LlamaCppServer, ServerSpec, SimulatedServer
@@ -56,8 +57,9 @@ async def _until_told(
     assert starting is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, starting.cancel)
+    access = Access.given(options.host, options.allow_hosts, options.allow_origins)
     async with launched(
-        "serve", spec, say=progress.say, progress=progress.download, host=options.host, port=options.port
+        "serve", spec, say=progress.say, progress=progress.download, access=access, port=options.port
     ) as found:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, told.set)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.app.options import Changes
-from harness.cli.options import Json, Policies
+from harness.cli.options import Json, Policies, profile_option
 from harness.errors import UserError, WorkloadError
 
 __all__ = ["check"]
@@ -21,6 +21,14 @@ def check(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graphs as Mermaid flowcharts.")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Print the graphs in DOT, for Graphviz.")] = False,
     policies: Policies = None,
+    profile: Annotated[
+        list[str] | None,
+        profile_option(
+            "Profile of the machine: memory and load of each runner. Several as MACHINE=NAME or MODEL=NAME.",
+            metavar="[WHAT=]NAME",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Check workload files and show each graph, its width, its span and its total work. Runs nothing."""
     if schema:
@@ -40,7 +48,7 @@ def check(
     shown = 0
     for path in files:
         try:
-            found = checked(path, Changes(policies=policies))
+            found = checked(path, Changes(policies=policies), tuple(profile or ()))
         except WorkloadError as error:
             errors.append(str(error))
             answers.append({"file": str(path), "errors": str(error).split("\n")})

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from harness.cli.options import Json
+from harness.cli.options import Json, server_option
 
 __all__ = ["doctor"]
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    server: Annotated[
+        list[str] | None,
+        server_option("Also ask this running server, Ollama or OpenAI's API; repeatable.", metavar="URL"),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what this machine has for running workloads, and what to do about what is missing."""
     from harness.app.doctor import able, conclusion, examine
 
-    findings = examine()
+    findings = examine(server or ())
     if json:
         import json as json_module
 

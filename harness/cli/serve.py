@@ -9,7 +9,7 @@ import typer
 
 from harness.app.options import GatewayOptions, ServeOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.options import assume_option, extrapolate_option, model_option, numbers, profile_option
+from harness.cli.options import Policies, assume_option, extrapolate_option, model_option, numbers, profile_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,10 +89,13 @@ def serve(
     interactive_user_agent: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Gateway: programs that are interactive; `*` is anything.")
     ] = None,
-    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Gateway: name it is called by.")] = None,
-    allow_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Gateway: web page that may call it.")
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Another name that it may be called by.")
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="A web page that may call it.")
+    ] = None,
+    policies: Policies = None,
     upstream_key_env: Annotated[
         str | None, typer.Option(metavar="ENV", help="Gateway: variable with the upstreams' key.")
     ] = None,
@@ -110,19 +113,18 @@ def serve(
         "interactive_models": None if interactive_model is None else tuple(interactive_model),
         "interactive_key": interactive_key,
         "interactive_user_agents": None if interactive_user_agent is None else tuple(interactive_user_agent),
-        "allow_hosts": None if allow_host is None else tuple(allow_host),
-        "allow_origins": None if allow_origin is None else tuple(allow_origin),
         "upstream_key_env": upstream_key_env,
+        "policies": policies,
     }
     if run is not None:
         for name in ("concurrency", "limit", "reserve", "scheduling", "ageing_s", "placement"):
             if gateway_only[name] is not None:
                 raise UserError(f"--{name.replace('_', '-')} goes without --from, which takes the policy of a run")
         gateway_only["run"] = run
+    let_in = {"allow_hosts": tuple(allow_host or ()), "allow_origins": tuple(allow_origin or ())}
     given = {name: value for name, value in gateway_only.items() if value is not None}
     if upstream:
         served = {
-            "--model": model,
             "--context-tokens": context_tokens,
             "--batch-tokens": batch_tokens,
             "--threads": threads,
@@ -139,11 +141,12 @@ def serve(
                 raise UserError(f"{flag} goes with a server that is started here, not with --upstream; leave it out")
         if default_class not in (None, "interactive", "batch"):
             raise UserError(f'--default-class: expected interactive or batch, found "{default_class}"')
-        _gateway(GatewayOptions(upstreams=tuple(upstream), host=host, port=port, slots=tuple(slots or ()), **given))  # type: ignore[arg-type]  # of several types
+        at = {"model": model, "host": host, "port": port, "slots": tuple(slots or ()), **let_in}
+        _gateway(GatewayOptions(upstreams=tuple(upstream), **at, **given))  # type: ignore[arg-type]  # of several types
         return
     if given:
         name = {"run": "from", "ageing_s": "ageing-s"}.get(first := next(iter(given)), first)
-        many = ("interactive_models", "interactive_user_agents", "allow_hosts", "allow_origins")
+        many = ("interactive_models", "interactive_user_agents")
         flag = f"--{(name[:-1] if name in many else name).replace('_', '-')}"
         raise UserError(f"{flag} goes with a gateway; name its servers with --upstream URL, or leave it out")
     if len(slots or ()) > 1:
@@ -163,6 +166,7 @@ def serve(
         faults=numbers("--fault", fault, "503=0.1", "NAME") or None,
         fault_seed=fault_seed,
         fault_delay_s=fault_delay_s,
+        **let_in,
     )
     from harness.app.serve import serve as until_told
     from harness.report.progress import progress_for

@@ -97,7 +97,7 @@ class Ask(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """Whoever asked for a job has gone: what waits of it is dropped. What is in flight the driver gives up itself."""
+    """The client of a job has gone: what waits of it is dropped. What is in flight the driver gives up itself."""
 
     job: int
 

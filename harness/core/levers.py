@@ -27,6 +27,7 @@ __all__ = [
     "RAM_CACHE_BYTES",
     "Lever",
     "Levers",
+    "is_file",
     "kv_share",
     "lever_value",
     "levers_said",
@@ -84,6 +85,7 @@ class Lever:
     said: Mapping[str, str]  # by value, as a clause: "without a RAM prompt cache"; empty: name and value
     source: str  # where all this is from
     instead: str = ""  # what to do with an Ollama, where it has no variable
+    takes_file: bool = False  # a GGUF file is a value, too, which Ollama has no variable for
     searched: bool = True  # its predicted effect was seen where it was measured, so a search may go by it
 
     def seen(self, log: str) -> str | None:
@@ -97,14 +99,29 @@ class Lever:
 
     def clause(self, value: str) -> str:
         """Return it in words, for the middle of a sentence."""
+        if self.takes_file and is_file(value):
+            return f"with {value.rpartition('/')[2]} as a draft model"
         return self.said.get(value, f"{self.name.replace('_', ' ')} {value}")
 
     def expected(self) -> str:
         """Return what a workload may say of it."""
-        return f"{', '.join(self.values[:-1])} or {self.values[-1]}" if self.values else "a whole number of tokens"
+        values = (*self.values, "a GGUF file (.gguf)") if self.takes_file else self.values
+        return f"{', '.join(values[:-1])} or {values[-1]}" if values else "a whole number of tokens"
+
+    def allows(self, value: str) -> bool:
+        """Tell whether a workload may say this value of it."""
+        if not self.values:
+            return value.isdecimal() and int(value) > 0
+        return value in self.values or (self.takes_file and is_file(value))
 
 
 _SWITCH = ("on", "off")
+
+
+def is_file(value: str) -> bool:
+    """Tell whether a value of a lever is a model's file."""
+    return value.endswith(".gguf")
+
 
 LEVERS = {
     lever.name: lever
@@ -188,6 +205,24 @@ LEVERS = {
             instead="Ollama has no variable for it, its micro-batch is as large as `batch_tokens`: set that, or use "
             "the embedded engine (kind: llamacpp)",
         ),
+        Lever(
+            name="speculation",
+            about="Tokens that something cheap guesses are checked by the model in one pass.",
+            values=("ngram", "off"),
+            usual="off",
+            variables={"ngram": {"LLAMA_ARG_SPEC_TYPE": "ngram-simple"}, "off": {"LLAMA_ARG_SPEC_TYPE": "none"}},
+            since="0.33",
+            log=r"adding speculative implementation '([\w-]+)'",
+            logged={"ngram-simple": "ngram", "ngram_simple": "ngram"},
+            risks={
+                "": "wrong guesses cost time: with many calls at once, or answers that repeat nothing, it can be "
+                "slower. A draft model takes memory of its own and needs the model's vocabulary.",
+            },
+            said={"ngram": "with speculation from repeated words", "off": "without speculation"},
+            source="llama.cpp --spec-type, --spec-draft-model (--model-draft); in Ollama 0.33 a model with a draft "
+            "of its own has `--spec-type` as an argument, which comes before the variable",
+            takes_file=True,
+        ),
     )
 }
 
@@ -205,8 +240,7 @@ def lever_value(name: str, value: object) -> str:
         hint = did_you_mean(name, tuple(LEVERS)) or f"; expected {', '.join(LEVERS)}"
         raise ValueError(f'no lever "{name}"{hint}')
     found = {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-    known = found in lever.values if lever.values else found.isdecimal() and int(found) > 0
-    if not known:
+    if not lever.allows(found):
         alike = {"true": "on", "false": "off"}.get(found)
         if alike not in lever.values:
             raise ValueError(f'{name}: expected {lever.expected()}, found "{found}"')

@@ -1,4 +1,4 @@
-"""The engine where jobs come from outside, one by one: whoever asks may go again, and servers go and come back.
+"""The engine where jobs come from outside, one by one: clients may go before they are served, servers go and come back.
 
 It is the engine of runs and simulations, with three more events (`Ask`, `Leave`, `Reach`). It goes on for ever, so it
 keeps nothing of a job that has ended; of conversations it keeps where the last ones settled (`harness.core.offers`).

@@ -49,9 +49,10 @@ class ChatRequest(NamedTuple):
     stream: bool  # where the time of the first token matters
     format: str | None = None
     history: tuple[tuple[str, str], ...] = ()  # what was asked before in this conversation, and answered
-    images: tuple[str, ...] = ()  # as data URLs
+    images: tuple[str, ...] = ()  # of the last message, as data URLs
     think: bool | str = False  # hidden tokens before the answer; a word: how much, as the model knows it
     keep_alive: int | str | None = None  # how long to keep the model afterwards; None: it is not said
+    shown_before: tuple[tuple[str, ...], ...] = ()  # the images of each question of `history`; (): there are none
 
 
 class EmbedRequest(NamedTuple):

@@ -2,7 +2,7 @@
 
 The rules are those of llama.cpp's server loop, which Ollama runs too:
 
-1. Tasks are looked at only between steps. Whoever was submitted by the time that a step starts can be in it; the queue
+1. Tasks are looked at only between steps. A call that came before a step starts can be in it; the queue
    is FIFO; a call takes the free slot with the lowest number (but see 5 and 6).
 2. A step generates one token for every generating slot and then takes prompt tokens, slot by slot in slot order,
    until the batch is full. It costs what `step_costs` says, whichever calls are in it (but see 6).

@@ -18,6 +18,7 @@ class Request:
     cached_tokens: int = 0  # prompt tokens that its slot held when it was admitted
     # What it begins with, as others may: (what, tokens), the longest first. Of a turn.
     begins: Begins = ()
+    usual: int = 0  # prompt tokens that a slot holds which nothing of this trial was in yet. Of a turn
     # A slot in those that ask for vectors: how many texts there are in the prompt, which has a token of each at least.
     texts: int = 0
 
@@ -66,7 +67,7 @@ class Request:
 class Turn(Request):
     """A call whose prompt goes on where the last one of its thread ended: a turn of a conversation, at one node."""
 
-    __slots__ = ("begins", "cached_tokens", "thread")
+    __slots__ = ("begins", "cached_tokens", "thread", "usual")
 
     def __init__(
         self,
@@ -77,9 +78,10 @@ class Turn(Request):
         *,
         thread: Hashable,
         begins: Begins = (),
+        usual: int = 0,
     ) -> None:
         Request.__init__(self, call, prompt_tokens, output_tokens, sent_s)
-        self.thread, self.begins = thread, begins
+        self.thread, self.begins, self.usual = thread, begins, usual
         self.cached_tokens = 0
 
 

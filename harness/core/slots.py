@@ -5,7 +5,8 @@ The rules are those of `get_available_slot` and `process_single_task` in tools/s
 
 1. A turn of a conversation takes the free slot that holds more than a tenth of its prompt, the most of all: what it
    goes on with, or what both begin with, such as a system message that agents share. Every other call takes the slot
-   that was free longest; of slots that nobody was in yet the engine takes the last.
+   that was free longest; of slots that nobody was in yet the engine takes the last. A server is rarely new when a
+   trial begins, so these hold what all prompts of the trial begin with, where that is known (`Turn.usual`).
 2. Before that, with a RAM cache: what the slot holds is saved there, unless the call is a turn that goes on with at
    least half of it. A call gets back from the cache what has more of its prompt than the slot does, in proportion to
    what is saved too, and at least a quarter of that; it is in the cache no longer then (`server_prompt_cache::load`).
@@ -49,6 +50,7 @@ class SlotContents:
         "_seats",
         "_unified",
         "_unsaved",
+        "_untouched",
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class SlotContents:
         self._left: dict[int, tuple[float, int]] = {}  # of slots without a last call: their rank, see `_rank`
         self._last_first = last_first
         self._unified = unified
+        self._untouched = set(range(number))  # what is in them was there before the trial: `Turn.usual` of a prompt
         self._ram_cache = ram_cache
         self._unsaved: dict[int, int] = {}  # idle slots with something that is not in the RAM cache: how many tokens
         # What is in the cache: (tokens, whose prompt and answer), the oldest first.
@@ -72,7 +75,8 @@ class SlotContents:
         self._saved_tokens = 0
 
     def forget(self) -> None:
-        """Lose all of it: nobody was in any slot yet."""
+        """Lose all of it: nothing is in any slot."""
+        self._untouched.clear()
         self._last = [None] * len(self._last)
         for kept in (self._left, self._unsaved, self._saved):
             kept.clear()
@@ -82,6 +86,7 @@ class SlotContents:
         """Note who is in a slot already."""
         for request in requests:
             self._last[request.slot] = request
+            self._untouched.discard(request.slot)
 
     def leave(self, left: Sequence[tuple[int, int]]) -> None:
         """Note what calls before all others have left: (slot, tokens that are not saved), the first one first."""
@@ -106,7 +111,7 @@ class SlotContents:
         slot, held = -1, SIMILAR * request.prompt_tokens
         if request.thread is not None:
             for number in free:
-                tokens = held_tokens(last[number], request)
+                tokens = self._held(number, request)
                 if tokens > held or (tokens == held and number < slot):
                     slot, held = number, tokens
         similar = slot >= 0
@@ -116,8 +121,9 @@ class SlotContents:
             slot = min(free, key=self._rank)
         if request.thread is not None:
             # A thread means that it has the slots of `Turn`, which the type does not say.
-            request.cached_tokens = request.prompt_done = held_tokens(last[slot], request)  # type: ignore[misc]
+            request.cached_tokens = request.prompt_done = self._held(slot, request)  # type: ignore[misc]
         free.remove(slot)
+        self._untouched.discard(slot)
         wait_s = 0.0
         if self._ram_cache is not None:
             if similar and request.cached_tokens >= KEEP * (self._unsaved.get(slot) or request.cached_tokens):
@@ -128,6 +134,12 @@ class SlotContents:
         last[slot] = request
         request.slot = slot
         return wait_s
+
+    def _held(self, slot: int, request: Request) -> int:
+        """Return how many tokens of a prompt a slot holds."""
+        if slot in self._untouched:
+            return min(request.usual, request.prompt_tokens - 1)
+        return held_tokens(self._last[slot], request)
 
     def _rank(self, slot: int) -> tuple[float, int]:
         """What was left first comes first; at one instant slots are left in the order of their numbers."""

@@ -12,6 +12,7 @@ from harness.core.levers import LEVERS, risks_said
 
 if TYPE_CHECKING:
     from harness.analysis.model import CandidateSummary, PoolUse, ServerUse
+    from harness.workload.schema import ServerBase
 
 __all__ = ["FIRST_SERVICE", "DeployedServer", "Deployment", "deployment_of"]
 
@@ -27,6 +28,14 @@ class DeployedServer(NamedTuple):
     identifier: str  # a part of Python names
     pipelines: str  # whose calls go there, comma-separated
     several: bool  # the candidate has others
+
+    @property
+    def other_kind(self) -> type[ServerBase] | None:
+        """What it is where it is no Ollama, so that Ollama's settings are not for it; None: they are."""
+        from harness.workload.schema import KINDS
+
+        kind = KINDS.get(self.use.kind)
+        return kind if kind is not None and kind.slots_set_by else None
 
     @property
     def environment(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ def _lines(deployment: Deployment) -> list[str]:
     for use in uses:
         concurrency, scheduling = STANDARD.concurrency.get(use.concurrency), STANDARD.scheduling.get(use.scheduling)
         if concurrency is None or scheduling is None:
-            reason = "it does not know your own policies"
+            reason = "name your own policies: slotwise serve --upstream URL --from RUN --policies FILE"
         elif scheduling.needs_jobs:
             reason = f"{scheduling.name} goes by what a workload says of its jobs, and a gateway sees single calls"
     if reason:

@@ -25,15 +25,27 @@ class SettingsKind(NamedTuple):
     title: str = ""  # above its texts in report.md, which prints them whole; "": it does not
 
 
+def _for_ollama(write: Callable[[Deployment], Mapping[str, str]]) -> Callable[[Deployment], Mapping[str, str]]:
+    """Leave the servers that are no Ollama out of settings that only an Ollama reads, and say how those start."""
+
+    def texts(deployment: Deployment) -> Mapping[str, str]:
+        ours = tuple(server for server in deployment.servers if server.other_kind is None)
+        others = tuple(server for server in deployment.servers if server.other_kind is not None)
+        said = serve_texts(deployment._replace(servers=others)) if others else {}
+        return {**(write(deployment._replace(servers=ours)) if ours else {}), **said}
+
+    return texts
+
+
 SETTINGS = {
     "serve": SettingsKind(serve_texts),  # these lines are in every report already
-    "systemd": SettingsKind(systemd_texts, "As a systemd override"),
-    "launchd": SettingsKind(launchd_texts, "As a launch agent of macOS"),
-    "compose": SettingsKind(compose_texts, "With Docker"),
+    "systemd": SettingsKind(_for_ollama(systemd_texts), "As a systemd override"),
+    "launchd": SettingsKind(_for_ollama(launchd_texts), "As a launch agent of macOS"),
+    "compose": SettingsKind(_for_ollama(compose_texts), "With Docker"),
     "asyncio": SettingsKind(partial(code_texts, "asyncio"), "The limit in asyncio"),
     "langchain": SettingsKind(partial(code_texts, "langchain"), "The limit in LangChain"),
     "langgraph": SettingsKind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
-    "gateway": SettingsKind(gateway_texts),  # docs/gateway.md
+    "gateway": SettingsKind(gateway_texts, "As a gateway, for programs whose code is not yours"),  # docs/gateway.md
 }
 
 

@@ -21,7 +21,10 @@ def serve_texts(deployment: Deployment) -> dict[str, str]:
 
 
 def _line(server: DeployedServer) -> str:
-    if server.use.slots_set_by:
-        return f"# {server.use.server}: start it as before, with {count(server.use.slots, 'slot')}"
+    if (kind := server.other_kind) is not None:
+        how = kind.started_with.format(slots=server.use.slots, context=server.use.slots * server.use.context_to_set)
+        if not server.use.context_to_set:
+            how = how.replace(" --ctx-size 0", "")
+        return f"# {server.use.server}: start it as before, with {count(server.use.slots, 'slot')}: {how}"
     variables = " ".join(f"{key}={value}" for key, value in server.environment_on_host.items())
     return f"{variables} ollama serve" + (f"  # {server.note}" if server.note else "")

@@ -64,6 +64,11 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
         if use.slots_set_by
     ]
     remarks += _ordering(servers)
+    if agents := list(dict.fromkeys(asking.agent for use in candidate.servers for asking in use.agents)):
+        remarks.append(
+            f"Calls of {_listed(agents)} ask for a context, a keep-alive or thinking of their own. That goes with each "
+            "request and not into the server's settings: the code has it (--settings asyncio, langchain or langgraph)."
+        )
     if any(len(use.models) > 1 for use in candidate.servers):
         remarks.append(
             "Leave keep_alive out of the requests and set OLLAMA_KEEP_ALIVE instead: a request with its own keep_alive "
@@ -86,6 +91,10 @@ def _remarks(candidate: CandidateSummary, deployment: Deployment) -> tuple[str, 
             "host's address in place of 127.0.0.1 in code."
         )
     return (*remarks, *(f"{pool.pipeline}: {pool.says}." for pool in candidate.pools))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _levers(servers: Sequence[DeployedServer]) -> list[str]:

@@ -73,9 +73,10 @@ class Chat:
         Raises nothing but CancelledError: what a server or the transport does wrong is an outcome.
         """
         messages: list[BaseMessage] = [] if request.system is None else [SystemMessage(request.system)]
-        for user, said in request.history:
-            messages += [HumanMessage(user), AIMessage(said)]
-        messages.append(HumanMessage(request.user) if not request.images else _shown(request.user, request.images))
+        shown = request.shown_before or ((),) * len(request.history)
+        for (user, said), images in zip(request.history, shown, strict=True):
+            messages += [_shown(user, images), AIMessage(said)]
+        messages.append(_shown(request.user, request.images))
         arguments: dict[str, Any] = {"options": dict(request.options)}
         if request.format is not None:
             arguments["format"] = request.format
@@ -135,7 +136,9 @@ class Chat:
 
 
 def _shown(text: str, images: tuple[str, ...]) -> HumanMessage:
-    """Return a message with images, which are data URLs."""
+    """Return a message with its images, which are data URLs."""
+    if not images:
+        return HumanMessage(text)
     shown: list[str | dict[Any, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in images]
     return HumanMessage([{"type": "text", "text": text}, *shown])
 

@@ -1,13 +1,14 @@
 """The gateway's driver: requests come from outside, and each may pass when the engine starts its call.
 
-The third driver beside the live and the virtual one. It carries nothing out itself: whoever calls `enter` has asked for
-a call, holds the slot when that returns, and says with `left` how it went. One task owns the engine; what happens
+The third driver beside the live and the virtual one. It carries nothing out itself. The HTTP side asks for a call with
+`enter`, holds the slot when that returns, and says with `left` how it went. One task owns the engine; what happens
 reaches it through one queue, which it empties before it calls `handle`, as in the live driver.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import count
 
@@ -16,11 +17,17 @@ from harness.core.open_engine import OpenEngine
 from harness.core.plan import queues_of
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
-__all__ = ["Gate", "QueueFull", "Unreachable"]
+__all__ = ["Closing", "Gate", "QueueFull", "Unreachable"]
+
+LATELY = 20  # calls, whose waits tell what one that comes now would wait
 
 
 class QueueFull(Exception):
     """As many calls wait already as may wait."""
+
+
+class Closing(Exception):
+    """No call is let through any more."""
 
 
 class Unreachable(Exception):
@@ -59,7 +66,10 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._numbers = count()
-        self._waiting: dict[int, tuple[int, asyncio.Future[Call]]] = {}  # by job, the oldest first; its pipeline
+        # By job, the oldest first: its pipeline, and when it came.
+        self._waiting: dict[int, tuple[int, float, asyncio.Future[Call]]] = {}
+        self._waits_s: deque[float] = deque(maxlen=LATELY)
+        self._ended = False
         self._may_go = tuple(frozenset(queues_of(site[0])) for site in engine.plan.placement)
         self._down: set[int] = set()  # queues of servers that cannot be reached
 
@@ -67,6 +77,13 @@ class Gate:
     def now_s(self) -> float:
         """The engine's time, in seconds."""
         return self._loop.time() - self._start_s
+
+    @property
+    def wait_s(self) -> float:
+        """What calls wait now, in seconds: the mean of those that started lately, or the oldest that waits."""
+        mean_s = sum(self._waits_s) / len(self._waits_s) if self._waits_s else 0.0
+        oldest = next(iter(self._waiting.values()), None)
+        return mean_s if oldest is None else max(mean_s, self.now_s - oldest[1])
 
     def others(self, pipeline: int, queue: int) -> bool:
         """Tell whether calls of a pipeline may go to another server that can be reached."""
@@ -97,14 +114,18 @@ class Gate:
 
         Raises:
             QueueFull: too many wait.
+            Closing: this gate is closed.
             Unreachable: there is no server for it.
         """
+        if self._ended:
+            raise Closing
         if not self._may_go[pipeline] - self._down:
             raise Unreachable
         job = next(self._numbers)
         turn: asyncio.Future[Call] = self._loop.create_future()
-        self._waiting[job] = pipeline, turn
-        self._events.put_nowait(Ask(job, pipeline, self.now_s, session))
+        now_s = self.now_s
+        self._waiting[job] = pipeline, now_s, turn
+        self._events.put_nowait(Ask(job, pipeline, now_s, session))
         try:
             return await turn
         except asyncio.CancelledError:
@@ -118,16 +139,19 @@ class Gate:
         """Say that a call has let go of its server, and how it went."""
         self._events.put_nowait((Cancelled if reply.outcome == "cancelled" else Done)(call.id, reply))
 
+    def end(self) -> None:
+        """Let nothing more through: the calls that wait are told. What is in flight goes on."""
+        self._ended = True
+        self._send_away(list(self._waiting), Closing())
+
     def reach(self, queue: int, *, up: bool) -> None:
-        """Say that a server cannot be reached any more, or can be again; who waits for none else is told."""
+        """Say that a server cannot be reached any more, or can be again; calls that wait for no other are told."""
         if up is not (queue in self._down):
             return
         (self._down.discard if up else self._down.add)(queue)
         self._events.put_nowait(Reach(queue, up))
-        lost = [job for job, (pipeline, _) in self._waiting.items() if not self._may_go[pipeline] - self._down]
-        for job in lost:
-            self._events.put_nowait(Leave(job))
-        self._tell(lost, Unreachable())
+        lost = [job for job, (pipeline, _, _) in self._waiting.items() if not self._may_go[pipeline] - self._down]
+        self._send_away(lost, Unreachable())
 
     def _handle(self, events: list[Event]) -> None:
         self._carry_out(self.engine.handle(events, self.now_s))
@@ -136,15 +160,21 @@ class Gate:
         for action in actions:
             match action:
                 case Start(call):
-                    _, turn = self._waiting.pop(call.job, (0, None))
-                    if turn is None or turn.done():  # it has gone in this very turn of the loop
+                    waited = self._waiting.pop(call.job, None)
+                    if waited is None or waited[2].done():  # it has gone in this very turn of the loop
                         self.left(call, Reply("cancelled", end_s=self.now_s))
                     else:
-                        turn.set_result(call)
+                        self._waits_s.append(self.now_s - waited[1])
+                        waited[2].set_result(call)
                 case At(at_s, event):
                     self._loop.call_at(self._start_s + at_s, self._events.put_nowait, event)
                 case Record(record):
                     self._on_record(record)
+
+    def _send_away(self, jobs: list[int], error: Exception) -> None:
+        for job in jobs:
+            self._events.put_nowait(Leave(job))
+        self._tell(jobs, error)
 
     def _refuse(self, jobs: list[int], error: Exception) -> None:
         self._tell(jobs, error)
@@ -152,6 +182,6 @@ class Gate:
 
     def _tell(self, jobs: list[int], error: Exception) -> None:
         for job in jobs:
-            _, turn = self._waiting.pop(job)
+            _, _, turn = self._waiting.pop(job)
             if not turn.done():
                 turn.set_exception(error)

@@ -16,7 +16,7 @@ from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Begins, Request
 
-__all__ = ["Beginning", "ModelledServer", "ModelledServers", "Thread", "Tokens"]
+__all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
 NEVER_S = float("inf")
 TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
@@ -29,8 +29,17 @@ _new = tuple.__new__  # half the cost of a NamedTuple's own constructor
 Tokens = Callable[[Call], tuple[int, int] | tuple[int, int, int]]
 TextsOf = Callable[[Call], int]  # how many texts a call embeds; 0: it asks for an answer
 Thread = Callable[[Call], Hashable | None]
-# What a prompt begins with, as others may, and whether a server may keep that of one that goes on with no other.
-Beginning = Callable[[Call], tuple[Begins, bool]]
+
+
+class PromptStart(NamedTuple):
+    """What a prompt begins with, as others may."""
+
+    begins: Begins = ()
+    kept: bool = False  # a server may keep that of one that goes on with no other
+    usual: int = 0  # tokens that it has in common with whatever was sent before the trial
+
+
+Beginning = Callable[[Call], PromptStart]
 
 
 class ModelledServer(NamedTuple):
@@ -60,7 +69,7 @@ class _Sent(ModelRequest):
 class _SentTurn(_Sent):
     """What `Turn` is to `Request`."""
 
-    __slots__ = ("begins", "cached_tokens", "thread")
+    __slots__ = ("begins", "cached_tokens", "thread", "usual")
 
 
 class _SentTexts(_Sent):
@@ -138,7 +147,7 @@ class ModelledServers:
         prompt_tokens, output_tokens = lengths[0], lengths[1]
         call_id, queue = call[0], call[6]
         thread = None if self._thread is None else self._thread(call)
-        begins, kept = ((), False) if self._beginning is None else self._beginning(call)
+        begins, kept, usual = ((), False, 0) if self._beginning is None else self._beginning(call)
         if kept and thread is None:
             thread = call_id  # nobody goes on with it
         texts = 0 if self._texts_of is None else self._texts_of(call)
@@ -153,7 +162,7 @@ class ModelledServers:
             sent = _Sent(call_id, prompt_tokens, output_tokens, now_s)
         else:
             sent = _SentTurn(call_id, prompt_tokens, output_tokens, now_s)
-            sent.thread, sent.begins, sent.cached_tokens = thread, begins, 0
+            sent.thread, sent.begins, sent.cached_tokens, sent.usual = thread, begins, 0, usual
         sent.whole = 0
         if len(lengths) > 2:
             sent.thinking_tokens = lengths[2]

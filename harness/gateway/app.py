@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
 from harness.core.records import Outcome, Reply
-from harness.drivers.gateway import Gate, QueueFull, Unreachable
-from harness.gateway.access import Access
-from harness.gateway.classes import CLASSES, CallClass, Classes, UnknownClass
+from harness.drivers.gateway import Closing, Gate, QueueFull, Unreachable
+from harness.gateway.classes import CLASSES, CallClass, Classes, UnknownClass, said_by
 from harness.gateway.health import Health
 from harness.gateway.metrics import CONTENT_TYPE, Metrics
 from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_of
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
+from harness.servers.access import Access, preflight, shared
 from harness.servers.asgi import Caller, TooLarge, read_body
 from harness.units import safe_text
 
 __all__ = ["VIA_HEADER", "GatewayApp"]
 
 VIA_HEADER = b"x-slotwise-via"  # the gateways that a request has passed
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 1, 60  # the least and the most that is said
+BUSY = "server busy, please try again. maximum pending requests exceeded"  # Ollama's words
 MOST_VIA_BYTES = 1024
 TRIES = 2
 
@@ -85,13 +87,11 @@ class GatewayApp:
             if refusal:
                 raise _Refused(403, refusal)
             if scope["path"] == "/metrics" and scope["method"] == "GET":
-                await _send(
-                    send, 200, [(b"content-type", CONTENT_TYPE)], self._metrics.text(self._gate.engine).encode()
-                )
+                await _send(send, 200, [(b"content-type", CONTENT_TYPE)], self._metrics.text())
                 return
             request = self._read_head(scope, headers)
             if request.method == "OPTIONS" and b"access-control-request-method" in headers:
-                await _send(send, 204, _allowed(request), b"")
+                await _send(send, 204, preflight(headers), b"")
             elif request.method == "POST" and request.path in HELD:
                 await self._held(request, receive, send)
             else:
@@ -110,6 +110,10 @@ class GatewayApp:
                 by_path, path, target = name, path[len(name) + 1 :], target[len(name) + 1 :]
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
+        try:
+            said_by(headers)  # a mistake is told, even where no class is needed
+        except UnknownClass as error:
+            raise _Refused(400, str(error)) from None
         left_out = [b"host", b"origin", b"expect", VIA_HEADER]
         if self._classes.is_key(headers):
             left_out.append(b"authorization")  # it is ours, and no server's
@@ -163,17 +167,17 @@ class GatewayApp:
 
     async def _in_turn(self, request: _Asked, asked: AskedFor, data: bytes, send: Send, client: Caller) -> None:
         """Wait for the turn of a call, send it, and hold its slot until its server is done with it."""
-        try:
-            pipeline = CLASSES.index(self._classes.of(request.headers, request.by_path, asked.model))
-        except UnknownClass as error:
-            raise _Refused(400, str(error)) from None
+        pipeline = CLASSES.index(self._classes.of(request.headers, request.by_path, asked.model))
         session = session_of(request.headers, asked) if self._settles else -1
         for attempt in range(TRIES):
             try:
                 call = await self._gate.enter(pipeline, session)
             except QueueFull:
-                retry = [(b"retry-after", str(RETRY_AFTER_S).encode())]
-                raise _Refused(503, "server busy, please try again. maximum pending requests exceeded", retry) from None
+                raise _Refused(
+                    503, "server busy, please try again. maximum pending requests exceeded", self._later()
+                ) from None
+            except Closing:
+                raise _Refused(503, "this gateway is ending, please try again", self._later()) from None
             except Unreachable:
                 raise _Refused(502, "no server behind this gateway can be reached") from None
             reply = Reply("cancelled")
@@ -195,11 +199,16 @@ class GatewayApp:
             finally:
                 self._gate.left(call, reply._replace(sent_s=sent_s, end_s=self._gate.now_s))
 
+    def _later(self) -> Headers:
+        """Return when to come again: after what calls wait here now, in whole seconds."""
+        least_s, most_s = RETRY_AFTER_S
+        return [(b"retry-after", str(min(max(math.ceil(self._gate.wait_s), least_s), most_s)).encode())]
+
     async def _relay(
         self, answer: UpstreamAnswer, request: _Asked, send: Send, tail: Tail, client: Caller | None = None
     ) -> Reply:
         """Send an answer on as it comes; UpstreamError where it breaks off, when the client has been told."""
-        headers = [*without(answer.headers, [b"access-control-allow-origin"]), *_shared(request)]
+        headers = [*without(answer.headers, [b"access-control-allow-origin"]), *shared(request.headers)]
         kind = dict(headers).get(b"content-type", b"")
         tail.begun, first_s = True, None
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -209,8 +218,10 @@ class GatewayApp:
                     first_s = self._gate.now_s
                 tail.add(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except UpstreamError as error:
-            line = _last_line(kind, str(error), tail)
+        except (UpstreamError, asyncio.CancelledError) as error:
+            if client is not None and client.gone:
+                raise
+            line = _last_line(kind, str(error) if isinstance(error, UpstreamError) else "this gateway has ended", tail)
             if client is not None:
                 client.expected()
             if line is not None:
@@ -229,9 +240,10 @@ class GatewayApp:
     async def _named(self, body: AsyncIterator[bytes], request: _Asked) -> tuple[bytes, _Asked]:
         data = b"".join([piece async for piece in body])
         asked = read_request(request.path, data)
-        for key in ("model", "name") if asked is not None else ():
-            if isinstance(asked.body.get(key), str):  # type: ignore[union-attr]  # it is not None here
-                data = json.dumps({**asked.body, key: self._classes.model_of(asked.body[key])}).encode()  # type: ignore[union-attr]  # likewise
+        if asked is not None:
+            named = {key: value for key in ("model", "name") if isinstance(value := asked.body.get(key), str)}
+            known = {key: self._classes.model_of(value) for key, value in named.items()}
+            data = json.dumps({**asked.body, **known}).encode()
         return data, request._replace(onward=without(request.onward, [b"content-length"]))
 
     async def _listed(self, answer: UpstreamAnswer, request: _Asked, send: Send) -> None:
@@ -248,7 +260,10 @@ class GatewayApp:
             data = json.dumps(listing).encode()
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # it is not a list of models; the client sees what the server said
-        headers = [*without(answer.headers, [b"content-length", b"access-control-allow-origin"]), *_shared(request)]
+        headers = [
+            *without(answer.headers, [b"content-length", b"access-control-allow-origin"]),
+            *shared(request.headers),
+        ]
         await _send(send, answer.status, headers, data)
 
 
@@ -275,19 +290,6 @@ async def _read(receive: Receive) -> bytes | None:
         return await read_body(receive)
     except TooLarge as error:
         raise _Refused(413, str(error)) from None
-
-
-def _shared(request: _Asked) -> Headers:
-    """Return what lets a page read the answer: its origin has been looked at, and no server is told of it."""
-    origin = request.headers.get(b"origin")
-    return [] if origin is None else [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
-
-
-def _allowed(request: _Asked) -> Headers:
-    """Return the answer to a browser that asks before it sends: what its origin may do, it may do in any way."""
-    wanted = request.headers.get(b"access-control-request-headers", b"*")
-    methods = (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS")
-    return [*_shared(request), methods, (b"access-control-allow-headers", wanted), (b"access-control-max-age", b"600")]
 
 
 def _last_line(kind: bytes, error: str, tail: Tail) -> bytes | None:

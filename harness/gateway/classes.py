@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Literal, NamedTuple, get_args
 
-__all__ = ["CLASSES", "CLASS_HEADER", "CallClass", "Classes", "UnknownClass", "matches"]
+__all__ = ["CLASSES", "CLASS_HEADER", "CallClass", "Classes", "UnknownClass", "matches", "said_by"]
 
 CallClass = Literal["interactive", "batch"]
 CLASSES: tuple[CallClass, ...] = get_args(CallClass)
@@ -28,15 +28,9 @@ class Classes(NamedTuple):
 
     def of(self, headers: Mapping[bytes, bytes], by_path: CallClass | None, model: str) -> CallClass:
         """Return the class of a request; UnknownClass where its header names none."""
-        said = headers.get(CLASS_HEADER)
+        said = said_by(headers) or by_path
         if said is not None:
-            for known in CLASSES:
-                if said.decode("latin-1").strip() == known:
-                    return known
-            found = said.decode("latin-1")[:40]
-            raise UnknownClass(f'X-Slotwise-Class: expected interactive or batch, found "{found}"')
-        if by_path is not None:
-            return by_path
+            return said
         agent = headers.get(b"user-agent", b"").decode("latin-1")
         if self.model_of(model) != model or self.is_key(headers) or any(matches(p, agent) for p in self.user_agents):
             return "interactive"
@@ -52,6 +46,22 @@ class Classes(NamedTuple):
         """Tell whether a request has the key; it is compared in a time that tells nothing about it."""
         said = headers.get(b"authorization", b"")
         return bool(self.key) and compare_digest(said, b"Bearer " + self.key.encode())
+
+
+def said_by(headers: Mapping[bytes, bytes]) -> CallClass | None:
+    """Return the class that the header of a request names; None where it has no such header.
+
+    Raises:
+        UnknownClass: there is no such class.
+    """
+    said = headers.get(CLASS_HEADER)
+    if said is None:
+        return None
+    for known in CLASSES:
+        if said.decode("latin-1").strip() == known:
+            return known
+    found = said.decode("latin-1")[:40]
+    raise UnknownClass(f'X-Slotwise-Class: expected interactive or batch, found "{found}"')
 
 
 def matches(pattern: str, text: str) -> bool:

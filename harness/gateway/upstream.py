@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import h11
+from harness.gateway.wire import Headers, Wire, WireError
+from harness.units import safe_url
 
 __all__ = ["Headers", "HttpUpstream", "Upstream", "UpstreamAnswer", "UpstreamError", "without"]
 
 CONNECT_S = 5.0
-READ_BYTES = 65536
 MOST_IDLE = 64  # connections kept
-MOST_HEAD_BYTES = 256 * 1024
-Headers = list[tuple[bytes, bytes]]
 
 
 class UpstreamError(Exception):
@@ -58,30 +57,25 @@ class Upstream(Protocol):
         ...
 
 
-class _Connection(NamedTuple):
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    h11: h11.Connection
-
-
 class HttpUpstream:
     """A server at a URL.
 
     Args:
-        url: with scheme and port.
-        key: sent as a bearer token; "" = none. It is never shown.
+        url: with scheme and port, perhaps with a user and a password, which are sent and never shown.
+        key: sent as a bearer token instead; "" = none. It is never shown.
+        shown: what it is called; "" = its URL.
     """
 
-    def __init__(self, url: str, key: str = "") -> None:
-        self.url = url
+    def __init__(self, url: str, key: str = "", shown: str = "") -> None:
+        self.url = shown or safe_url(url)
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._own: Headers = [(b"host", parts.netloc.rpartition("@")[2].encode())]
-        self._key = [(b"authorization", b"Bearer " + key.encode())] if key else []
+        self._key = _authorization(parts, key)
         self._base = parts.path.rstrip("/")
-        self._idle: list[_Connection] = []
+        self._idle: list[Wire] = []
 
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] = b""
@@ -90,98 +84,90 @@ class HttpUpstream:
         if self._key:
             headers = [each for each in headers if each[0] != b"authorization"]
         framed: Headers = [*self._own, *headers, *self._key]
+        chunked = False
         if isinstance(body, bytes):
             framed += [(b"content-length", str(len(body)).encode())] if body or method in ("POST", "PUT") else []
         elif not any(name == b"content-length" for name, _ in headers):
             framed.append((b"transfer-encoding", b"chunked"))
-        request = h11.Request(method=method, target=self._base + target, headers=framed)
+            chunked = True
+        lines = [f"{method} {self._base}{target} HTTP/1.1".encode("latin-1"), *(b": ".join(each) for each in framed)]
+        if any(b"\r" in line or b"\n" in line for line in lines):
+            raise UpstreamError("a request with a line break in its head is not sent")
+        head = b"\r\n".join([*lines, b"", b""])
         while self._idle:
-            connection = self._idle.pop()
-            if connection.reader.at_eof() or connection.writer.is_closing():
-                connection.writer.close()
+            wire = self._idle.pop()
+            if not wire.open:
                 continue
             try:
-                return await self._exchange(connection, request, body)
+                return await self._exchange(wire, method, head, body, chunked=chunked)
             except UpstreamError:
                 if not isinstance(body, bytes):  # a part of it has gone
                     raise
                 break  # it was closed while it was idle, or just now: a new one tells
-        return await self._exchange(await self._connect(), request, body)
+        return await self._exchange(await self._connect(), method, head, body, chunked=chunked)
 
     def close(self) -> None:
         """Close idle connections."""
-        for connection in self._idle:
-            connection.writer.close()
+        for wire in self._idle:
+            wire.abort()
         self._idle.clear()
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Wire:
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls, limit=READ_BYTES * 4
-                )
+                loop = asyncio.get_running_loop()
+                _, wire = await loop.create_connection(Wire, self._host, self._port, ssl=self._tls)
+        except ssl.SSLCertVerificationError as error:
+            said = f"{self.url} has a certificate that is not trusted here ({error.verify_message})"
+            raise UpstreamError(f"{said}; name its issuer's in SSL_CERT_FILE", refused=True) from None
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{self.url} does not answer ({_said(error)})", refused=True) from None
-        return _Connection(reader, writer, h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD_BYTES))
+        return wire
 
     async def _exchange(
-        self, connection: _Connection, request: h11.Request, body: bytes | AsyncIterator[bytes]
+        self, wire: Wire, method: str, head: bytes, body: bytes | AsyncIterator[bytes], *, chunked: bool
     ) -> UpstreamAnswer:
-        writer, machine = connection.writer, connection.h11
         try:
-            data = machine.send(request) or b""
+            wire.begin(bodiless=method == "HEAD")
             if isinstance(body, bytes):
-                if body:
-                    data += machine.send(h11.Data(data=body)) or b""
-                writer.write(data + (machine.send(h11.EndOfMessage()) or b""))
+                wire.write(head + body)
             else:
-                writer.write(data)
+                wire.write(head)
                 async for piece in body:
-                    writer.write(machine.send(h11.Data(data=piece)) or b"")
-                    await writer.drain()
-                writer.write(machine.send(h11.EndOfMessage()) or b"")
-            await writer.drain()
-            while True:
-                event = await self._next(connection)
-                if isinstance(event, h11.Response):
-                    break
-                if not isinstance(event, h11.InformationalResponse):
-                    raise UpstreamError(f"{self.url} closed the connection without an answer")
-        except (OSError, h11.ProtocolError) as error:
-            writer.close()
-            raise UpstreamError(f"{self.url} broke off ({_said(error)})") from None
+                    wire.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                    await wire.drained()
+                if chunked:
+                    wire.write(b"0\r\n\r\n")
+            status, headers = await wire.head()
+        except WireError as error:
+            wire.abort()
+            raise UpstreamError(f"{self.url} {error}") from None
         except BaseException:
-            writer.close()
+            wire.abort()
             raise
-        return UpstreamAnswer(
-            event.status_code, list(event.headers), self._chunks(connection), lambda: self._give_up(writer)
-        )
+        return UpstreamAnswer(status, headers, self._chunks(wire), wire.give_up)
 
-    async def _chunks(self, connection: _Connection) -> AsyncIterator[bytes]:
+    async def _chunks(self, wire: Wire) -> AsyncIterator[bytes]:
         try:
-            while isinstance(event := await self._next(connection), h11.Data):
-                yield bytes(event.data)
-            if not isinstance(event, h11.EndOfMessage):
-                raise UpstreamError(f"{self.url} broke off in the middle of an answer")
-        except (OSError, h11.ProtocolError) as error:
-            connection.writer.close()
-            raise UpstreamError(f"{self.url} broke off in the middle of an answer ({_said(error)})") from None
-        machine = connection.h11
-        if machine.our_state is h11.DONE and machine.their_state is h11.DONE and len(self._idle) < MOST_IDLE:
-            machine.start_next_cycle()
-            self._idle.append(connection)
+            while (piece := await wire.piece()) is not None:
+                yield piece
+        except WireError as error:
+            wire.abort()
+            raise UpstreamError(f"{self.url} {error}") from None
+        if wire.reusable and len(self._idle) < MOST_IDLE:
+            wire.rest()
+            self._idle.append(wire)
         else:
-            connection.writer.close()
+            wire.abort()
 
-    async def _next(self, connection: _Connection) -> Any:
-        machine = connection.h11
-        while (event := machine.next_event()) is h11.NEED_DATA:
-            machine.receive_data(await connection.reader.read(READ_BYTES))
-        return event
 
-    async def _give_up(self, writer: asyncio.StreamWriter) -> None:
-        if writer not in [idle.writer for idle in self._idle]:
-            writer.transport.abort()
+def _authorization(parts: SplitResult, key: str) -> Headers:
+    if key:
+        return [(b"authorization", b"Bearer " + key.encode())]
+    if parts.username is None:
+        return []
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return [(b"authorization", b"Basic " + b64encode(pair.encode()))]
 
 
 def _said(error: BaseException) -> str:

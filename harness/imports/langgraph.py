@@ -1,4 +1,5 @@
-"""A compiled LangGraph as a draft: its nodes, edges and conditional edges by its own public `get_graph`.
+"""A compiled LangGraph as a draft: its nodes, edges and conditional edges by its own public `get_graph`, and what the
+ChatOllama of a node says of its calls (`clients.py`).
 
 What that leaves out is taken from the builder that a compiled graph keeps: joins that wait for all, and conditional
 edges without a path map. LangGraph itself is never imported here: anyone with such a graph has it.
@@ -10,12 +11,14 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from harness.errors import UserError, did_you_mean
+from harness.imports.clients import ClientRead, client_of
 from harness.imports.draft import END, Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
 from harness.imports.structure import Vertex, structure
 
@@ -23,6 +26,7 @@ __all__ = ["draft_of", "load_graph"]
 
 START = "__start__"
 PROMPT_TOKENS, OUTPUT_TOKENS, TOOL_S = 300, 100, 0.5  # assumed, and asked about
+CONTEXT_TOKENS = 2048  # of a slot, at least
 
 
 def load_graph(target: str) -> Any:
@@ -108,24 +112,31 @@ def _is_graph(found: Any) -> bool:
 
 def draft_of(graph: Any, target: str) -> Draft:
     """Return the draft of a compiled graph; UserError where it cannot be read."""
-    graphs = Names()
-    flow = _flow(graph, target, graphs)
+    graphs, clients = Names(), _Clients()
+    flow = _flow(graph, target, graphs, clients)
     agents: dict[str, Any] = {}
     prompt = {"prompt": "{prompt-text}", "output_tokens": OUTPUT_TOKENS}
+    used: list[ClientRead] = []
     for step in walk(flow):
-        if step.kind == "agent":
-            agents.setdefault(step.target, (prompt, ()))
+        if step.kind == "agent" and step.target not in agents:
+            read = clients.known.get(step.target)
+            agents[step.target] = (prompt, ()) if read is None else ({**prompt, **read.keys}, read.notes)
+            used += [] if read is None else [read]
     if not agents:
         raise UserError(f"{target}: expected a graph with a node that may call a model, found none")
     first = next(iter(agents))
+    spec, notes = agents[first]
     agents[first] = (
-        prompt,
+        spec,
         (
             ask(
                 f"which prompts, and how long? A graph holds none: each is made up, {PROMPT_TOKENS} tokens long, and "
-                f"each answer is {OUTPUT_TOKENS} tokens. Write your own; {{NODE}} stands for the answer of a node."
+                f"each answer is {OUTPUT_TOKENS} tokens"
+                f"{', or what num_predict allows' if any('output_tokens' in one.keys for one in used) else ''}. "
+                "Write your own; {NODE} stands for the answer of a node."
             ),
             ask("which of these nodes call no model? Give those `tool: {delay_s: ...}` in place of `agent`."),
+            *notes,
         ),
     )
     name = Names()(str(getattr(graph, "name", "") or "") if graph.name != "LangGraph" else target.rpartition(":")[2])
@@ -143,15 +154,39 @@ def draft_of(graph: Any, target: str) -> Draft:
                 "LangGraph runs in supersteps: what comes next waits for everything of the step before. "
                 "Here a node starts as soon as what it waits for is done."
             ),
+            *([note("What the ChatOllama of a node says stands at its agent, model and context too.")] if used else []),
         ),
         pipelines={name: pipeline},
         agents=agents,
         inputs={"prompt-text": {"synthetic": {"count": 1, "tokens": PROMPT_TOKENS}}},
-        servers={
-            "one-slot": {"kind": "llamacpp", "slots": 1, "context_tokens": 2048},
-            "four-slot": {"kind": "llamacpp", "slots": 4, "context_tokens": 2048},
-        },
+        servers={name: _server(slots, agents, used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
     )
+
+
+def _server(slots: int, agents: Mapping[str, Any], used: Sequence[ClientRead]) -> dict[str, Any]:
+    """Return a server for all agents: the embedded engine, or an Ollama where clients name models of one."""
+    if not used:
+        return {"kind": "llamacpp", "slots": slots, "context_tokens": CONTEXT_TOKENS}
+    keys = ("output_tokens", "thinking_tokens")
+    most = PROMPT_TOKENS + max(sum(spec.get(key, 0) for key in keys) for spec, _ in agents.values())
+    context = max(CONTEXT_TOKENS, 1 << int(1.25 * most).bit_length())
+    models = Counter(read.keys["model"] for read in used)
+    return {"kind": "ollama", "model": models.most_common(1)[0][0], "slots": slots, "context_tokens": context}
+
+
+class _Clients:
+    """What the clients of nodes say, by the names of their agents."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, ClientRead | None] = {}
+
+    def agent(self, name: str, runnable: Any) -> str:
+        """Return the name of a node's agent: another one where nodes of one name have different clients."""
+        read = client_of(name, runnable)
+        if self.known.get(name, read) != read:
+            name = Names(self.known)(name)
+        self.known[name] = read
+        return name
 
 
 class _Edges(NamedTuple):
@@ -161,7 +196,7 @@ class _Edges(NamedTuple):
     choice: dict[str, dict[str, str]]
 
 
-def _flow(graph: Any, target: str, graphs: Names) -> Flow:
+def _flow(graph: Any, target: str, graphs: Names, clients: _Clients) -> Flow:
     try:
         drawn = graph.get_graph()
     except Exception as error:  # noqa: BLE001 - LangGraph's own errors, of any version
@@ -188,13 +223,14 @@ def _flow(graph: Any, target: str, graphs: Names) -> Flow:
         said = tuple(notes.get(name, ()))
         if _is_graph(node.data):
             sub = graphs(name)
-            body = _flow(node.data, f"{target} ({key})", graphs)
+            body = _flow(node.data, f"{target} ({key})", graphs, clients)
             vertices[name] = Vertex(name, "graph", sub, always, choice, body=body, notes=said)
         elif type(node.data).__name__ == "ToolNode":
             asked = ask(f"how long do the tools of {name} take? {TOOL_S} s is a guess.")
             vertices[name] = Vertex(name, "tool", "", always, choice, delay_s=TOOL_S, notes=(*said, asked))
         else:
-            vertices[name] = Vertex(name, "agent", name, always, choice, notes=said, chats=_adds_messages(builder))
+            agent = clients.agent(name, node.data)
+            vertices[name] = Vertex(name, "agent", agent, always, choice, notes=said, chats=_adds_messages(builder))
     entries = [*edges.always.get(START, ()), *edges.choice.get(START, {}).values()]
     if edges.choice.get(START):
         start = names("start")

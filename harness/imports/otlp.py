@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import UserError
+from harness.imports.usage import of_details, tokens, whole_input
 
 __all__ = ["Span", "SpansFound", "read_spans"]
 
@@ -22,9 +23,31 @@ _SPANS = ("scopeSpans", "instrumentationLibrarySpans", "scope_spans")  # the sec
 # What is kept of a span's attributes, by what it is called now and was called before (conventions 1.28, 1.37;
 # OpenLLMetry; OpenInference). The first that a span has counts.
 _KEPT: dict[str, tuple[str, ...]] = {
-    "operation": ("gen_ai.operation.name", "llm.request.type", "openinference.span.kind", "traceloop.span.kind"),
+    "operation": (
+        "gen_ai.operation.name", "llm.request.type", "openinference.span.kind", "traceloop.span.kind",
+        "langfuse.observation.type",
+    ),
     "model": (
         "gen_ai.request.model", "gen_ai.response.model", "llm.request.model", "llm.model_name", "embedding.model_name",
+        "langfuse.observation.model.name",
+    ),
+    # Langfuse counts all tokens of a call in one text.
+    "details": ("langfuse.observation.usage_details",),
+    # Input tokens that were found again in a prompt cache, and those that were kept there.
+    "cached": (
+        "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.cached_input_tokens", "gen_ai.usage.input_tokens.cached",
+        "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
+        "gen_ai.usage.details.cached_tokens", "gen_ai.usage.input_token_details.cache_read",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens", "llm.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read", "usage_metadata.input_token_details.cache_read",
+        "input_token_details.cache_read", "input_cached_tokens",
+    ),
+    "written": (
+        "gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens",
+        "llm.usage.cache_creation_input_tokens", "llm.token_count.prompt_details.cache_write",
+        "usage_metadata.input_token_details.cache_creation",
     ),
     "input": (
         "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens", "llm.token_count.prompt",
@@ -42,13 +65,14 @@ _KEPT: dict[str, tuple[str, ...]] = {
     ),
     "node": (
         "slotwise.node", "langgraph.node", "metadata.langgraph_node",
-        "traceloop.association.properties.langgraph_node",
+        "traceloop.association.properties.langgraph_node", "langfuse.observation.metadata.langgraph_node",
     ),
     "agent": ("gen_ai.agent.name",),
     "entity": ("gen_ai.workflow.name", "traceloop.entity.name", "graph.node.id"),
     "tool": ("gen_ai.tool.name", "tool.name"),
-    "conversation": ("gen_ai.conversation.id", "session.id"),
+    "conversation": ("gen_ai.conversation.id", "session.id", "langfuse.session.id"),
     "error": ("error.type",),
+    "level": ("langfuse.observation.level",),
 }  # fmt: skip
 # One of these for each text of an embedding, with its number behind it (OpenInference; OpenLLMetry).
 _TEXTS = ("embedding.embeddings.", "gen_ai.prompt.")
@@ -70,6 +94,7 @@ class Span(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None  # all that was generated
     thinking_tokens: int | None = None  # of these, before the answer
+    cached_tokens: int | None = None  # of the input, found again in a prompt cache
     texts: int | None = None  # of an embedding
     node: str = ""
     agent: str = ""
@@ -196,6 +221,9 @@ def _span(raw: dict[str, Any]) -> Span:
         known = _FIELD_OF.get(pair[0])
         if known is not None and known[1] <= ranks.get(known[0], 99):
             kept[known[0]], ranks[known[0]] = pair[1], known[1]
+    usage, cached = of_details(kept.get("details")), tokens(kept.get("cached"))
+    told = {key: tokens(kept.get(key)) for key in ("input", "output", "thinking")}
+    asked = whole_input(told["input"], cached, tokens(kept.get("written")))
     status = raw.get("status")
     code = status.get("code") if isinstance(status, dict) else None
     try:
@@ -206,12 +234,13 @@ def _span(raw: dict[str, Any]) -> Span:
             name=str(raw.get("name") or "")[:200],
             start_ns=int(raw["startTimeUnixNano"]),
             end_ns=int(raw["endTimeUnixNano"]),
-            failed=code in (2, "2", "STATUS_CODE_ERROR") or "error" in kept,
+            failed=code in (2, "2", "STATUS_CODE_ERROR") or "error" in kept or kept.get("level") == "ERROR",
             operation=str(kept.get("operation", "")).lower(),
             model=str(kept.get("model", ""))[:200],
-            input_tokens=_tokens(kept.get("input")),
-            output_tokens=_tokens(kept.get("output")),
-            thinking_tokens=_tokens(kept.get("thinking")),
+            input_tokens=usage.input if asked is None else asked,
+            output_tokens=usage.output if told["output"] is None else told["output"],
+            thinking_tokens=usage.thinking if told["thinking"] is None else told["thinking"],
+            cached_tokens=usage.cached if cached is None else cached,
             texts=len(texts) or None,
             node=str(kept.get("node", ""))[:200],
             agent=str(kept.get("agent", ""))[:200],
@@ -227,14 +256,6 @@ def _id(raw: Any) -> str:
     if not isinstance(raw, str):
         raise TypeError
     return "" if raw.strip("0") == "" else raw
-
-
-def _tokens(raw: Any) -> int | None:
-    try:
-        value = int(raw)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return value if 0 <= value <= 100_000_000 else None
 
 
 def _spans(path: Path, line: int, value: Any, found: SpansFound) -> Iterator[Span]:

@@ -9,7 +9,7 @@ from harness.imports.otlp import Span
 
 __all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of"]
 
-_MODEL = frozenset(("chat", "text_completion", "generate_content", "completion", "llm", "rerank"))
+_MODEL = frozenset(("chat", "text_completion", "generate_content", "completion", "llm", "rerank", "generation"))
 _TOOL = frozenset(("execute_tool", "tool", "retrieval", "retriever", "reranker"))
 _EMBED = frozenset(("embeddings", "embedding"))
 _PLUMBING = frozenset(("runnablesequence", "runnablelambda", "runnableparallel", "langgraph", "pregel"))
@@ -27,6 +27,7 @@ class TraceStep(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None  # of the answer, without what was thought before it
     thinking_tokens: int = 0
+    cached_tokens: int = 0  # of the input, found again in a prompt cache
     texts: int | None = None  # of an embedding
     attempts: int = 1
     backoff_s: float = 0.0  # between the first attempt and the second
@@ -219,6 +220,7 @@ def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -
         input_tokens=inner.input_tokens if span.input_tokens is None else span.input_tokens,
         output_tokens=output_tokens,
         thinking_tokens=thinking,
+        cached_tokens=(inner.cached_tokens if span.cached_tokens is None else span.cached_tokens) or 0,
         texts=span.texts,
     )
 

@@ -89,6 +89,7 @@ class _Agent:
         self.most_input_tokens = 0
         self.output_tokens: list[int] = []
         self.thinking_tokens: list[int] = []  # of every call, 0 where it did not think
+        self.read = self.found_again = 0  # prompt tokens of all calls, and how many of these a cache had
         self.models: Counter[str] = Counter()
         self.calls = 0
         self.items = 1
@@ -214,6 +215,8 @@ class _Book:
         for one in node.occurrences:
             for step in one.steps:
                 agent.calls += 1
+                agent.read += step.input_tokens or 0
+                agent.found_again += step.cached_tokens
                 agent.most_input_tokens = max(agent.most_input_tokens, step.input_tokens or 0)
                 if step.input_tokens and node.label not in self._growing:
                     agent.input_tokens.append(step.input_tokens)
@@ -307,6 +310,9 @@ class _Book:
                 fitted = fit(thought, whole=True)
                 spec |= {"think": True, "thinking_tokens": self._spec(fitted, f"{name}-thinking-tokens")}
                 notes.append(note(f"thinking tokens, which are not in the answer: {fitted.words}"))
+            if agent.found_again and agent.read:
+                share = min(1.0, agent.found_again / agent.read)
+                notes.append(note(f"{share:.0%} of its prompt tokens were found again in a prompt cache; they count"))
             models = [model for model, _ in agent.models.most_common()]
             self.models += [model for model in models if model not in self.models]
             if models:

@@ -51,6 +51,8 @@ class _Conversation:
         # Of nodes that grow, by history and job: what its first pass asked, and the pass that was asked last.
         self.opened: dict[tuple[History, int], tuple[str | None, str]] = {}
         self.latest: dict[tuple[History, int], int] = {}
+        # The last exchange that a call under way was sent with; a turn that `answers` let overtake may end meanwhile.
+        self.sent: dict[TalkPlace, _Said | None] = {}
 
 
 class Conversations:
@@ -64,9 +66,20 @@ class Conversations:
 
     def history(self, place: TalkPlace) -> tuple[tuple[str, str], ...]:
         """Return what this node was asked before this call, about this item, and what it answered."""
-        return tuple(
-            (said.asked, said.answered) for said in self._of(place).said.get(place.history, ()) if said.at < place.at
-        )
+        conversation = self._of(place)
+        before = [said for said in conversation.said.get(place.history, ()) if said.at < place.at]
+        conversation.sent[place] = before[-1] if before else None
+        return tuple((said.asked, said.answered) for said in before)
+
+    def opens(self, place: TalkPlace) -> tuple[bool, ...]:
+        """Tell of each exchange of `history`, and last of this call, whether it is the first of its job.
+
+        That one asks with the agent's prompt, and shows its images. Further passes of a node that grows ask with a
+        result.
+        """
+        jobs = [said.at[0] for said in self._of(place).said.get(place.history, ()) if said.at < place.at]
+        jobs.append(place.job)
+        return tuple(job not in jobs[:number] for number, job in enumerate(jobs))
 
     def grown(
         self, place: TalkPlace, prompt: tuple[str | None, str], result: Callable[[], str]
@@ -101,12 +114,12 @@ class Conversations:
             return reply  # of a pass that was not waited for
         said = conversation.said.setdefault(place.history, [])
         before = [one for one in said if one.at < place.at]
-        last, tokens = before[-1].tokens if before else None, reply.prompt_tokens
-        if last is not None and tokens is not None and tokens < last:
-            turn = "pass" if before[-1].at[0] == place.job else "turn"
+        last, tokens = conversation.sent.pop(place, before[-1] if before else None), reply.prompt_tokens
+        if last is not None and last.tokens is not None and tokens is not None and tokens < last.tokens:
+            turn = "pass" if last.at[0] == place.job else "turn"
             reason = (
-                f"truncated: the conversation no longer fits: the server read {tokens} tokens, after {last} in the "
-                f"{turn} before"
+                f"truncated: the conversation no longer fits: the server read {tokens} tokens, after {last.tokens} in "
+                f"the {turn} before"
             )
             return reply._replace(outcome="error", error=reason)
         after = [one for one in said if one.at > place.at]

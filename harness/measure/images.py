@@ -30,7 +30,7 @@ async def images_for(
         server = endpoints[name].server
         if server.emulated:  # it counts them
             continue
-        if server.can_pin_output:
+        if server.embedded:
             mistakes[f'server "{name}": the embedded engine takes no images, and node "{node}" has some'] = None
             continue
         called = server.names.get(model) or (model if server.names else server.model)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.others import waits_for_others
 from harness.core.records import CallRecord
 from harness.measure.progress import Progress
-from harness.runs.model import Baseline, ServerFacts
-from harness.wording.others import others_noticed
+from harness.measure.sender import Endpoint
+from harness.runs.model import Baseline, Note, ServerFacts
+from harness.wording.others import others_noticed, others_working
 
-__all__ = ["Watch", "waits_alone"]
+__all__ = ["Watch", "slots_of_others", "waits_alone"]
+
+AGAIN_S = 0.2  # a slot is free a moment after the last piece of its answer has come
 
 
 def waits_alone(calls: Sequence[CallRecord]) -> tuple[float, ...]:
@@ -25,8 +29,18 @@ def waits_alone(calls: Sequence[CallRecord]) -> tuple[float, ...]:
     return tuple(waited.others_s for waited in waits_for_others(calls, 1, baseline))
 
 
+async def slots_of_others(endpoint: Endpoint) -> int:
+    """Return how many slots work on a server while nothing of ours is there; 0 where it does not tell."""
+    if endpoint.server.managed or endpoint.working is None:
+        return 0
+    if not (found := await endpoint.working()):
+        return 0
+    await asyncio.sleep(AGAIN_S)
+    return min(found, await endpoint.working() or 0)
+
+
 class Watch:
-    """Says once, as soon as a trial has ended, that others were noticed in it.
+    """Says once that others were noticed, as soon as they are; keeps the trials that began while they were there.
 
     Args:
         servers: names of those that ran already; nobody else knows of the others.
@@ -38,6 +52,23 @@ class Watch:
         self._progress = progress
         self._calls: list[CallRecord] = []
         self._said = False
+        self._working: dict[str, list[str]] = {}  # by server, the titles of trials
+
+    async def began(self, title: str, endpoints: Iterable[Endpoint]) -> bool:
+        """Tell whether one of the servers that say it works for others, before the first call of a trial."""
+        noticed = False
+        for endpoint in endpoints:
+            if slots := await slots_of_others(endpoint):
+                name = endpoint.server.name
+                if not self._working:
+                    self._progress.say(others_working(name, [title], slots))
+                self._working.setdefault(name, []).append(title)
+                noticed = True
+        return noticed
+
+    def notes(self) -> list[Note]:
+        """Return what a report has to say of these trials."""
+        return [Note("others working", others_working(name, titles)) for name, titles in self._working.items()]
 
     def keep(self, call: CallRecord) -> None:
         """Take a call of the trial under way."""

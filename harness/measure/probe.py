@@ -26,12 +26,12 @@ from harness.drivers.live import drive
 from harness.drivers.repetition import REPEATED
 from harness.errors import ServerFailure
 from harness.measure.bursts import AGAIN, ATTEMPTS, DRAWN
-from harness.measure.others import waits_alone
+from harness.measure.others import slots_of_others, waits_alone
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
-from harness.units import count, safe_url
-from harness.wording.others import others_again, others_at_start, others_refused
+from harness.units import count
+from harness.wording.others import others_again, others_at_start, others_refused, others_refused_working
 from harness.workload.schema import AgentSpec
 
 __all__ = [
@@ -82,7 +82,7 @@ async def burst(
         if failed is None or failed.reply.done_reason != REPEATED:
             break
     if failed is not None:
-        raise ServerFailure(f"{endpoint.server.name}: {safe_url(endpoint.server.url)}: {failed.reply.error}")
+        raise ServerFailure(f"{endpoint.server.name}: {endpoint.server.shown}: {failed.reply.error}")
     return calls
 
 
@@ -146,6 +146,8 @@ async def refuse_others(endpoint: Endpoint) -> None:
     Raises:
         ServerFailure: single calls had to wait, so what is measured now would be of others, too.
     """
+    if slots := await slots_of_others(endpoint):
+        raise ServerFailure(f"{endpoint.server.name}: {others_refused_working(slots)}")
     if not endpoint.server.managed and (others_s := (await look_alone(endpoint)).others_s):
         raise ServerFailure(f"{endpoint.server.name}: {others_refused(others_s)}")
 

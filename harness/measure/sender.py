@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,13 +14,14 @@ from harness.core.events import Call
 from harness.core.graph import Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.plan import Plan
+from harness.core.prompt_numbers import own_number, shared_number
 from harness.core.records import ChatRequest, EmbedRequest, Origin, Reply
 from harness.core.talks import begins_as, talk_of
 from harness.drivers.embedder import Embedder
 from harness.drivers.live import Answered
 from harness.measure.conversations import Conversations, TalkPlace
 from harness.servers.engine_log import EngineLog
-from harness.servers.spec import Client, RunningServer
+from harness.servers.spec import Client, RunningServer, Working
 from harness.workload.growth import result_text
 from harness.workload.prompts import estimate_tokens
 from harness.workload.rules import Decisions, what_it_says
@@ -44,6 +44,7 @@ class Endpoint(NamedTuple):
     chats: Mapping[str, Client] = {}  # by model, as it is asked for
     embedders: Mapping[str, Embedder] = {}  # of models that embed, by model
     log: EngineLog | None = None  # tells slots and what was found again, where there is one
+    working: Working | None = None  # tells how many of its slots work right now, where it does
 
     def chat_for(self, model: str | None) -> Client:
         """Return the client of a model, as an agent names it."""
@@ -92,7 +93,7 @@ def options_for(
     options: dict[str, Any] = {"num_predict": length, "temperature": agent.temperature, "seed": seed}
     if thinking_tokens:
         options["num_predict"] += thinking_tokens
-        if server.can_pin_output:
+        if server.embedded or server.emulated:
             options["thinking_tokens"] = thinking_tokens
     if server.managed and not server.can_pin_output:
         options |= {"num_ctx": server.details["context_tokens"], "num_batch": server.details["batch_tokens"]}
@@ -164,19 +165,10 @@ class Sender:
             result = partial(result_text, pipeline, call, self._seed, self._repeat, tokens)
             system, user = self._conversations.grown(place, (system, user), result)
         history = () if place is None else self._conversations.history(place)
-        # A prompt that begins like no other finds nothing in the server's prompt cache, whatever ran before it; hence
-        # the candidate in the key. Six digits are the same number of tokens in every call. A conversation that may be
-        # found again begins alike in all its turns and passes.
-        alike = begins_as(pipeline, call)
-        begins: tuple[int | str, ...] = key
-        if alike is not None:
-            begins = (self._repeat, pipeline.name, alike.who, node, call.item, *alike.run, "turns")
-        unique = f"[{integer(1_000_000, self._seed, *begins, self._plan.name, 'prefix'):06d}] "
-        asked = user
-        if system is not None and agent.shares_prefix:  # a number for each text keeps other texts and trials apart
-            text = hashlib.sha256(system.encode()).hexdigest()
-            number = integer(1_000_000, self._seed, self._repeat, self._plan.name, text, "shared prefix")
-            system = f"[{number:06d}] {system}"
+        unique = f"[{own_number(self._plan.name, pipeline, call, self._seed, self._repeat)}] "
+        asked, alike = user, begins_as(pipeline, call)
+        if system is not None and agent.shares_prefix:
+            system = f"[{shared_number(self._plan.name, system, self._seed, self._repeat)}] {system}"
         if system is not None and not agent.shares_prefix:
             system = unique + system
         elif history:
@@ -187,14 +179,17 @@ class Sender:
         sampling, reuse = integer(1 << 31, self._seed, *key, "sampling"), alike is not None or agent.shares_prefix
         thinking = thinking_tokens(pipeline, call, self._seed, self._repeat) or 0
         options = options_for(endpoint.server, agent, sampling, length, reuse_prefix=reuse, thinking_tokens=thinking)
+        # Which questions show the agent's images: those before this one, and this one.
+        shows = (True,) if place is None or not agent.images else self._conversations.opens(place)
         images: tuple[str, ...] = ()
         if agent.images and endpoint.server.emulated:
-            options["image_tokens"] = agent.image_tokens  # it looks at nothing, and only counts
+            options["image_tokens"] = (agent.image_tokens or 0) * sum(shows)  # it looks at nothing, and only counts
         else:
             images = tuple(self._images[name] for name in agent.images)
+        *before, now = (images if shown else () for shown in shows)
         stream = pipeline.path == "interactive"
         request = ChatRequest(
-            system, user, options, stream, agent.format, history, images, agent.think, agent.keep_alive
+            system, user, options, stream, agent.format, history, now, agent.think, agent.keep_alive, tuple(before)
         )
         await _turn(endpoint)
         reply, text = await endpoint.chat_for(agent.model).ask(request, self._zero_s)

@@ -37,7 +37,7 @@ from harness.servers.launch import launched
 from harness.servers.machine import cpu_use, other_cores
 from harness.servers.simulated import simulated
 from harness.servers.spec import RunningServer
-from harness.units import count, safe_url
+from harness.units import count
 from harness.wording.changes import changed_notes
 from harness.wording.others import others_at_start
 from harness.workload.load import Loaded
@@ -94,7 +94,7 @@ async def opened(
         embedders = {model: Embedder(up.server.url, called, clock) for model, called in up.server.embeds.items()}
         for embedder in embedders.values():
             stack.push_async_callback(embedder.close)
-        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, embedders, up.log)
+        yield Endpoint(up.server, chat, throttle(spec.starts_per_s), timeout_s, chats, embedders, up.log, up.working)
 
 
 async def measure(
@@ -146,9 +146,15 @@ async def measure(
         ]
         watch = Watch([one.server.name for one in endpoints.values() if not one.server.managed], progress)
         progress.trials([trial.plan.name for _, trial in order])
+        failed: list[str] = []
         for number, (position, trial) in enumerate(order, start=1):
             label = f"repeat {trial.repeat + 1}" if trial.repeat >= 0 else "warm-up"
             progress.trial(number, f"{trial.plan.name}, {label}")
+            # What was given up may go on there.
+            if not failed and await watch.began(f"{trial.plan.name}, {label}", endpoints.values()):
+                notes_before = [note for note in header.notes if note.kind != "others working"]
+                header = header._replace(notes=(*notes_before, *watch.notes()))
+                folder.write_header(header)
             failed = await _measure_trial(loaded, endpoints, trial, position, folder, progress, images, watch)
             watch.ended(f"{trial.plan.name}, {label}", header.servers)
             for name in failed:
@@ -338,11 +344,11 @@ async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]
     slots = min((facts.slots_found or 0 for facts in found), default=1)
     found += [ModelFacts(model, 1, None) for model in server.embeds]  # Ollama gives a model that embeds one slot
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
-    progress.say(f"{server.name}: ready at {safe_url(server.url)}, {count(slots, 'slot')} found{asked}")
+    progress.say(f"{server.name}: ready at {server.shown}, {count(slots, 'slot')} found{asked}")
     return ServerFacts(
         name=server.name,
         kind=server.kind,
-        url=safe_url(server.url),
+        url=server.shown,
         model=server.model,
         slots_asked=server.slots_asked,
         slots_found=slots,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.core.draws import integer
+from harness.core.prompt_numbers import DIGITS
 from harness.core.records import ChatRequest, Reply
 from harness.errors import ServerFailure
 from harness.measure.progress import Progress
@@ -11,9 +14,11 @@ from harness.measure.told import forget, served_there
 from harness.profiles.schema import TextTokens
 from harness.profiles.text import Counted, fit_text
 from harness.units import count
+from harness.workload.inputs import document
+from harness.workload.prompts import Wording
 from harness.workload.schema import AgentSpec
 
-__all__ = ["PROMPTS", "TALKS", "count_opening", "count_tokens", "text_tokens"]
+__all__ = ["PROMPTS", "TALKS", "count_digits", "count_opening", "count_shared", "count_tokens", "text_tokens"]
 
 # (system message, prompt). English, of the kinds that agents are given: requests, notes, answers, lists, figures.
 PROMPTS: tuple[tuple[str | None, str], ...] = (
@@ -89,6 +94,8 @@ PROMPTS: tuple[tuple[str | None, str], ...] = (
     ),
 )
 
+# System messages that prompts share, a short one and a long one: made up, as the texts of `synthetic` inputs are.
+SHARED = (document("short", 40), document("long", 180))
 ONE_TOKEN = AgentSpec(prompt="-", output_tokens=1)
 
 _Talk = tuple[str | None, tuple[tuple[str, str], ...], str]  # system message, turns before, prompt
@@ -140,8 +147,16 @@ async def text_tokens(endpoint: Endpoint, progress: Progress) -> TextTokens:
     texts = f"{count(len(PROMPTS), 'prompt')} and {count(len(TALKS), 'conversation')}"
     progress.say(f"{endpoint.server.name}: counting the tokens of {texts}")
     fitted = fit_text(await count_tokens(endpoint))
-    openings = [await count_opening(endpoint, system=system) for system in (False, True)]
-    return fitted.model_copy(update=dict(zip(("opening_tokens", "system_opening_tokens"), openings, strict=True)))
+    opening, system_opening = [await count_opening(endpoint, system=system) for system in (False, True)]
+    made_up, shared = await count_shared(endpoint) or (None, None)
+    update = {
+        "opening_tokens": opening,
+        "system_opening_tokens": system_opening,
+        "digit_tokens": None if opening is None else await count_digits(endpoint, opening),
+        "shared_tokens": shared,
+        "made_up_tokens_per_piece": made_up,
+    }
+    return fitted.model_copy(update=update)
 
 
 async def count_tokens(endpoint: Endpoint) -> list[Counted]:
@@ -186,19 +201,71 @@ async def count_opening(endpoint: Endpoint, *, system: bool) -> int | None:
     Raises:
         ServerFailure: a call failed, or it does not tell its token counts.
     """
+    numbers = [f"[{digit}00000] " for digit in range(1, 10)]
+    asked = [(f"{one}Be brief.", "Say yes.") if system else (None, f"{one}Say yes.") for one in numbers]
+    found = await _found_again(endpoint, asked)
+    return None if found is None else min(found[1:])
+
+
+async def count_digits(endpoint: Endpoint, opening: int) -> tuple[int, ...] | None:
+    """Return how many tokens more two prompts have in common whose numbers begin with one digit, with two, ...
+
+    Of each number of digits a pair is sent, which begins like no other pair; the second one finds them again.
+
+    Args:
+        endpoint: nobody else uses it meanwhile.
+        opening: what all prompts without a system message begin with.
+
+    Returns:
+        None where the server does not tell what it finds again.
+
+    Raises:
+        ServerFailure: a call failed, or it does not tell its token counts.
+    """
+    asked = [
+        (None, f"[{str(places) * places}{other * (DIGITS - places)}] Say yes.")
+        for places in range(1, DIGITS)
+        for other in "09"
+    ]
+    found = await _found_again(endpoint, asked)
+    if found is None:
+        return None
+    more = [max(0, tokens - opening) for tokens in found[1::2]]
+    return tuple(max(more[: places + 1]) for places in range(len(more)))  # a digit more is never a token less
+
+
+async def count_shared(endpoint: Endpoint) -> tuple[float, float] | None:
+    """Return what prompts with one made-up system message have in common, up to their own numbers.
+
+    The messages of `SHARED` are told apart by their own numbers, which do not begin alike.
+
+    Returns:
+        Tokens of each word and stop of it, and all beside; None where the server does not tell what it finds again.
+
+    Raises:
+        ServerFailure: a call failed, or it does not tell its token counts.
+    """
+    common, pieces = [], [Wording.of(text).pieces for text in SHARED]
+    for number, text in enumerate(SHARED):
+        asked = [(f"[{number}00000] {text}", f"[{digit}00000] Say yes.") for digit in range(1, 5)]
+        if (found := await _found_again(endpoint, asked)) is None:
+            return None
+        common.append(min(found[1:]))
+    rate = max(0.0, (common[1] - common[0]) / (pieces[1] - pieces[0]))
+    return round(rate, 4), round(max(0.0, common[0] - rate * pieces[0]), 2)
+
+
+async def _found_again(endpoint: Endpoint, asked: Sequence[tuple[str | None, str]]) -> list[int] | None:
+    """Send prompts one by one; return how many tokens of each the server found again, None where it does not tell."""
     options = options_for(endpoint.server, ONE_TOKEN, seed=0, reuse_prefix=True)
     forget([endpoint])
     found: list[int | None] = []
-    for digit in range(1, 10):
-        number = f"[{digit}00000] "
-        request = ChatRequest(f"{number}Be brief.", "Say yes.", options, stream=False)
-        if not system:
-            request = request._replace(system=None, user=f"{number}Say yes.")
-        found.append((await _ask(endpoint, request)).cached_tokens)
+    for system, user in asked:
+        found.append((await _ask(endpoint, ChatRequest(system, user, options, stream=False))).cached_tokens)
     if endpoint.log is not None:
         found = [one.cached_tokens for one in await served_there(endpoint.log, len(found))]
-    known = [tokens for tokens in found[1:] if tokens is not None]
-    return min(known) if len(known) == len(found) - 1 and known else None
+    known = [tokens or 0 for number, tokens in enumerate(found) if tokens is not None or not number]
+    return known if len(known) == len(asked) else None
 
 
 async def _ask(endpoint: Endpoint, request: ChatRequest) -> Reply:

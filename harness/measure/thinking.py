@@ -36,7 +36,7 @@ async def about_thinking(
         if able is None or "thinking" in able:
             continue
         who = f'server "{name}": {model} has no thinking'
-        if not server.can_pin_output:
+        if not server.embedded:
             mistakes[
                 f'{who}, and agents ask for it; take a model that thinks (`ollama show NAME` lists "thinking"), '
                 "such as qwen3:0.6b, or remove `think`"

@@ -10,7 +10,16 @@ from harness.workload.prompts import NUMBERING_TOKENS, Wording
 from harness.workload.rules import MAX_ITEM_CHARS
 from harness.workload.schema import ServerSpec
 
-__all__ = ["AnswerLength", "Characters", "Counting", "FittedText", "Message", "answer_chars", "counting_of"]
+__all__ = [
+    "AnswerLength",
+    "Characters",
+    "Counting",
+    "FittedText",
+    "Message",
+    "answer_chars",
+    "counting_of",
+    "made_up_length",
+]
 
 PREFIX = "[000000] "  # what makes every prompt of a run unique
 PREFIX_CHARS = len(PREFIX)
@@ -64,6 +73,9 @@ class Counting(Protocol):
 
     def opening(self, *, system: bool) -> float:
         """Return the tokens that all prompts begin with, those with a system message or those without."""
+
+    def digits(self) -> tuple[int, ...]:
+        """Return the tokens of 1, 2, ... digits with which two numbers begin alike; (): not known, or none count."""
 
     def asked(self, message: Message) -> float:
         """Return the tokens of what is asked in this turn."""
@@ -137,6 +149,10 @@ class Characters:
         """Nothing: they compare conversations and not tokens."""
         return 0.0
 
+    def digits(self) -> tuple[int, ...]:
+        """Nothing, as of `opening`."""
+        return ()
+
     def asked(self, message: Message) -> float:
         """The user's message."""
         return _quarter(message.user)
@@ -167,8 +183,8 @@ class FittedText:
         return said.tokens
 
     def document(self, tokens: int, text: Callable[[], str]) -> float:
-        """Made-up text is short words and stops, a piece a token."""
-        return self._text.worded(Wording(tokens, 0))
+        """Made-up text is short words and stops."""
+        return self._text.made_up(tokens)
 
     def joined(self, lengths: Sequence[float]) -> float:
         """With their numbers."""
@@ -193,12 +209,21 @@ class FittedText:
         return self._text.count(PREFIX)
 
     def shared(self, message: Message) -> float:
-        """All but what the template puts after the question: half of what it puts around one and its answer."""
+        """What was counted, and the text; else all but what the template puts after the question.
+
+        That is half of what it puts around a question and its answer.
+        """
+        if self._text.shared_tokens is not None and message.system is not None:
+            return self._text.shared_tokens + message.system
         return self.once(message) - self._text.of_turn // 2
 
     def opening(self, *, system: bool) -> float:
         """What was counted of the template and the bracket before the number; nothing where it was not."""
         return (self._text.system_opening_tokens if system else self._text.opening_tokens) or 0.0
+
+    def digits(self) -> tuple[int, ...]:
+        """What was counted."""
+        return self._text.digit_tokens or ()
 
     def asked(self, message: Message) -> float:
         """The user's message."""
@@ -218,6 +243,11 @@ def counting_of(spec: ServerSpec, text: TextTokens | None) -> Counting:
     if spec.simulated:
         return Characters(simulated=True)
     return Characters(simulated=False) if text is None else FittedText(text)
+
+
+def made_up_length(counting: Counting, text: str) -> float:
+    """Return the length of a text that Slotwise made up."""
+    return counting.document(Wording.of(text).pieces, lambda: text)
 
 
 def answer_chars(tokens: int, *, as_json: bool) -> int:

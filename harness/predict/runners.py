@@ -11,9 +11,10 @@ from typing import NamedTuple
 from harness.core.graph import Node
 from harness.core.plan import Plan, queues_of
 from harness.workload.load import Loaded
+from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["AskedRunners", "Runner", "asked_on", "keeps_of_nodes", "runners_of_nodes", "unloads"]
+__all__ = ["AskedRunners", "Runner", "asked_on", "keeps_of_nodes", "loads_beside", "runners_of_nodes", "unloads"]
 
 
 class Runner(NamedTuple):
@@ -85,4 +86,17 @@ def unloads(loaded: Loaded, plan: Plan, queue: int) -> bool:
         for pipeline, places in zip(loaded.pipelines, plan.placement, strict=True)
         for node, place in zip(pipeline.graph.nodes, places, strict=True)
         if node.kind == "agent"
+    )
+
+
+def loads_beside(loaded: Loaded, plan: Plan) -> bool:
+    """Tell whether a server of a candidate has something to load beside another one on its machine.
+
+    What the two do to each other meanwhile is not known, so that no prediction is made.
+    """
+    specs = {number: loaded.servers[queue.server] for number, queue in enumerate(plan.queues)}
+    return any(
+        len(numbers) > 1
+        and any(asked_on(loaded, plan, number).several or unloads(loaded, plan, number) for number in numbers)
+        for numbers in by_machine(specs).values()
     )

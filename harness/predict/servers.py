@@ -128,8 +128,9 @@ class Modelled(NamedTuple):
         kept = any(talk is not None and talk.reuse_prefix for talk in (*sessions, *growths))
         if not kept and not any(agent.shares_prefix for agent in self.loaded.agents.values()):
             return None
-        countings = [counting_of(queue.spec, queue.profiles[0].text) for queue in self.queues]
-        return beginning_of(self.loaded, countings, repeat)
+        texts = [queue.profiles[0].text if queue.profiles else None for queue in self.queues]  # none: it only embeds
+        countings = [counting_of(queue.spec, text) for queue, text in zip(self.queues, texts, strict=True)]
+        return beginning_of(self.loaded, self.plan.name, countings, repeat)
 
     def _on_one_machine(
         self, numbers: Sequence[int], repeat: int, left: Sequence[Sequence[Left]]

@@ -17,7 +17,7 @@ from harness.core.graph import Node, Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.core.talks import Talk, begins_as, talk_of
-from harness.predict.counting import AnswerLength, Counting, Message
+from harness.predict.counting import AnswerLength, Counting, Message, made_up_length
 from harness.workload.growth import result_text
 from harness.workload.inputs import Inputs, job_key, varies
 from harness.workload.load import Loaded
@@ -132,7 +132,10 @@ class Lengths:
         key = (name, repeat if again else 0)
         if key not in self._items:
             texts = inputs.items(name, "", 0) if again else self.loaded.inputs[name]
-            self._items[key] = tuple(self.counting.text(text) for text in texts)
+            made_up = name in self._made_up
+            self._items[key] = tuple(
+                made_up_length(self.counting, text) if made_up else self.counting.text(text) for text in texts
+            )
         return self._items[key]
 
 
@@ -224,11 +227,11 @@ class Sizes:
         drawn = output_tokens(pipeline, call, self._seed, self._repeat)
         output = self._longer(drawn or node.expected_output_tokens or 1)
         thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
-        talk = talk_of(pipeline, call)
+        talk, images = talk_of(pipeline, call), self._images[pipeline.name, node.name]
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
-            asked = counting.asked(message) + self._images[pipeline.name, node.name]
+            asked = counting.asked(message) + images
             found = _lengths(counting.total(once + asked), output, thinking)
             if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
                 self._steady[where] = found
@@ -239,6 +242,7 @@ class Sizes:
             at = call.job, call.iteration
             message, goes_on = state.grown(at, message, partial(self._result, call, pipeline, counting))
         once, asked = self._once(counting, message, shares), counting.asked(message)
+        asked += 0 if goes_on else images  # they are shown with the agent's prompt, and stay in its message
         self._asked[call.id] = _Asked(call.pipeline, at, state, counting, once, asked)
         if self._found_again and begins_as(pipeline, call) is not None:
             return _lengths(counting.total(asked if goes_on else once + asked), output, thinking)

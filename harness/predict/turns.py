@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
+from typing import NamedTuple
 
 from harness.core.events import Call
+from harness.core.graph import Node
+from harness.core.prompt_numbers import own_number, shared_number
 from harness.core.server_request import Begins
 from harness.core.talks import Talk, begins_as
-from harness.drivers.modelled import Beginning, Thread
-from harness.predict.counting import Counting, Message
+from harness.drivers.modelled import Beginning, PromptStart, Thread
+from harness.predict.counting import Counting, Message, made_up_length
 from harness.workload.inputs import Inputs
 from harness.workload.load import Loaded
 from harness.workload.prefixes import shared_key
-from harness.workload.prompts import Slot, Template
+from harness.workload.prompts import Slot, Template, render
+from harness.workload.schema import SyntheticInput
 
 __all__ = ["beginning_of", "thread_of"]
 
@@ -56,41 +60,85 @@ def _quotes(template: Template, loaded: Loaded) -> bool:
     return bool(names - loaded.inputs.keys() - {"item"})
 
 
-def beginning_of(loaded: Loaded, countings: Sequence[Counting], repeat: int) -> Beginning:
+class _Alike(NamedTuple):
+    """What is known of the prompts of a node before any call: what they have in common with others."""
+
+    shared: Begins = ()  # up to their own number, of a system message that agents share
+    opening: Begins = ()  # up to the first number: of the model's chat template
+    number: str = ""  # the first one, where it is that of the system message
+    digits: tuple[int, ...] = ()  # tokens of so many digits with which two numbers begin alike
+    shares: bool = False
+
+
+def beginning_of(loaded: Loaded, plan: str, countings: Sequence[Counting], repeat: int) -> Beginning:
     """Return what a call's prompt begins with that others may begin with too, and whether that is the agent's wish.
 
-    That is the system message where agents share it, and what a model's template puts before each prompt.
+    That is the system message where agents share it, what a model's template puts before each prompt, and the digits
+    with which the numbers after these begin.
 
     Args:
+        plan: name of the candidate.
         countings: of the servers of a plan, by queue.
         repeat: whose inputs a system message may quote.
     """
-    inputs = loaded.inputs_for(repeat)
-    table: dict[tuple[int, int, int], tuple[Begins, bool]] = {}
+    seed, table = loaded.workload.seed, dict[tuple[int, int, int], _Alike]()
     for number, pipeline in enumerate(loaded.pipelines):
         for index, node in enumerate(pipeline.graph.nodes):
-            agent = loaded.agents.get((pipeline.name, node.name))
-            if agent is None:
-                continue
-            system = loaded.prompts[pipeline.name, node.name].system
-            for queue, counting in enumerate(countings):
-                begins: Begins = ()
-                if agent.shares_prefix and system is not None:
-                    message = Message(_length(system, counting, inputs), 0.0)
-                    begins = ((shared_key(system), counting.total(counting.shared(message))),)
-                if opening := round(counting.opening(system=system is not None)):
-                    begins = (*begins, (("opening", system is not None, node.model), opening))
-                table[queue, number, index] = begins, agent.shares_prefix
-    nothing: tuple[Begins, bool] = ((), False)  # of an embedding
-    return lambda call: table.get((call.queue, call.pipeline, call.node), nothing)
+            if (pipeline.name, node.name) in loaded.agents:
+                for queue, counting in enumerate(countings):
+                    table[queue, number, index] = _alike(loaded, plan, counting, repeat, (pipeline.name, node))
+    # What a slot has from before the trial is known where all prompts begin alike.
+    openings = [{alike.opening for (at, *_), alike in table.items() if at == queue} for queue in range(len(countings))]
+    usual = [sum(tokens for _, tokens in found.pop()) if len(found) == 1 else 0 for found in openings]
+
+    def beginning(call: Call) -> PromptStart:
+        alike = table.get((call.queue, call.pipeline, call.node))
+        if alike is None:  # an embedding
+            return PromptStart()
+        if not alike.digits:
+            return PromptStart(alike.shared + alike.opening, alike.shares, usual[call.queue])
+        own = own_number(plan, loaded.pipelines[call.pipeline], call, seed, repeat)
+        begins = _numbered(alike.shared, own, alike.digits)
+        begins += _numbered(alike.opening, alike.number or own, alike.digits)
+        return PromptStart(begins, alike.shares, usual[call.queue])
+
+    return beginning
 
 
-def _length(template: Template, counting: Counting, inputs: Inputs) -> float:
-    """Return the length of a text that quotes nothing but inputs."""
+def _alike(loaded: Loaded, plan: str, counting: Counting, repeat: int, at: tuple[str, Node]) -> _Alike:
+    name, node = at
+    agent, system = loaded.agents[name, node.name], loaded.prompts[name, node.name].system
+    opening: Begins = ()
+    if tokens := round(counting.opening(system=system is not None)):
+        opening = ((("opening", system is not None, node.model), tokens),)
+    if not agent.shares_prefix or system is None:
+        return _Alike((), opening, "", counting.digits(), agent.shares_prefix)
+    inputs = loaded.inputs_for(repeat)
+    made_up = {key for key, spec in loaded.workload.inputs.items() if isinstance(spec, SyntheticInput)}
+    message = Message(_length(system, counting, inputs, made_up), 0.0)
+    shared = ((shared_key(system), counting.total(counting.shared(message))),)
+    named = {part.name: inputs.items(part.name, "", 0) for part in system if isinstance(part, Slot)}
+    number = shared_number(plan, render(system, None, named, {}), loaded.workload.seed, repeat)
+    return _Alike(shared, opening, number, counting.digits(), True)
+
+
+def _numbered(begins: Begins, number: str, digits: tuple[int, ...]) -> Begins:
+    """Return a beginning with what it is with the first digits of a number behind it, the longest first."""
+    return tuple(
+        ((what, number[:places]), tokens + digits[places - 1]) if places else (what, tokens)
+        for what, tokens in begins
+        for places in range(len(digits), -1, -1)
+    )
+
+
+def _length(template: Template, counting: Counting, inputs: Inputs, made_up: Set[str]) -> float:
+    """Return the length of a text that quotes nothing but inputs; those that are made up, by name."""
     length = 0.0
     for part in template:
         if isinstance(part, Slot):
-            length += counting.documents([counting.text(text) for text in inputs.items(part.name, "", 0)])
+            texts = inputs.items(part.name, "", 0)
+            ours = part.name in made_up
+            length += counting.documents([made_up_length(counting, t) if ours else counting.text(t) for t in texts])
         else:
             length += counting.text(part)
     return length

@@ -25,6 +25,8 @@ def as_made(profile: Profile, costs: StepCosts) -> dict[str, str]:
         found["ram_cache"] = "on"
     elif engine.startswith("xllamacpp"):
         found["ram_cache"] = "off"
+    if engine.startswith("xllamacpp"):  # nobody calibrates it with; an Ollama's model may have a draft of its own
+        found["speculation"] = "off"
     return found
 
 

@@ -217,7 +217,25 @@ class TextTokens(ProfilePart):
         "before the number. A server finds them again in any slot.",
     )
     system_opening_tokens: Ratio | None = Field(default=None, description="The same of calls with a system message.")
+    digit_tokens: tuple[NonNegativeInt, ...] | None = Field(
+        default=None,
+        description="That two prompts have in common beyond these where their numbers begin with the same digit, with "
+        "the same two, and so on.",
+    )
+    shared_tokens: Ratio | None = Field(
+        default=None,
+        description="Beside the text of a system message that agents share: what two prompts with it have in common, "
+        "up to the bracket before their own numbers.",
+    )
+    made_up_tokens_per_piece: Ratio | None = Field(
+        default=None, description="Of each word and stop of the texts that Slotwise makes up; left out: as of any text."
+    )
     held_out: HeldOut = Field(description="The error on each of the texts, fitted on the others.")
+
+    def made_up(self, pieces: int) -> float:
+        """Return about how many tokens a made-up text has."""
+        rate = self.made_up_tokens_per_piece
+        return (self.tokens_per_piece if rate is None else rate) * pieces
 
     def count(self, text: str) -> float:
         """Return about how many tokens a text has, the template apart."""

@@ -144,6 +144,7 @@ def _costs(problem: Problem, spec: ServerSpec) -> StepCosts:
         given, extrapolate = {**simulation.assume, **(given or {})}, extrapolate or simulation.extrapolate
     profile = problem.profiles.on(spec.machine).of(spec.model)
     threads = spec.engine_threads
+    given = {key: value for key, value in (given or {}).items() if key != "load_s"}  # no cost of a step
     costs = compile_costs(profile, spec.slots, threads=threads, given=given, extrapolate=extrapolate).costs
     return costs if simulation is None else sped_up(costs, simulation.speed_up)
 

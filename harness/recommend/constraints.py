@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.analysis.sweep import Footprint
 from harness.core.concurrency import SERIAL
 from harness.core.levers import kv_share
 from harness.core.plan import Plan, ServerQueue
@@ -29,7 +30,7 @@ from harness.workload.longest import needs_of
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
-__all__ = ["check_one_slot", "longest_call", "longest_of", "memory_of", "rooms_of"]
+__all__ = ["check_one_slot", "header_of", "longest_call", "longest_of", "memory_of", "rooms_of"]
 
 LENGTH_DRAWS = 16  # of a workload, to find its longest call
 LENGTH_CALLS = 20_000  # in all of them: about a second
@@ -47,18 +48,14 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
     unknown = MemorySource("unknown", profile.name, spec.model)
     need = MemoryNeed(None, None, limit, unknown, limit_source, prompt_cache_bytes=spec.prompt_cache_bytes)
     need = need._replace(running=spec.running, main=_main_memory(profile))
-    if (path := model_file(spec)) is not None:
-        try:
-            header = footprint_of_file(path)
-        except UserError:
-            header = None  # the server will say what is wrong with it
-        if header is not None and header.kv_bytes_per_token:
-            return need._replace(
-                weights_bytes=header.weights_bytes,
-                token_bytes=header.kv_bytes_per_token * kv_share(spec.levers),
-                source=MemorySource("header"),
-                kv_type=spec.levers.get("kv_type", need.kv_type),
-            )
+    header = header_of(spec)
+    if header is not None and header.kv_bytes_per_token:
+        return need._replace(
+            weights_bytes=header.weights_bytes,
+            token_bytes=header.kv_bytes_per_token * kv_share(spec.levers),
+            source=MemorySource("header"),
+            kv_type=spec.levers.get("kv_type", need.kv_type),
+        )
     known = profile.memory
     if known.model_bytes is not None and known.slot_bytes is not None and known.context_tokens:
         kind = spec.levers.get("kv_type", known.kv_type)
@@ -70,6 +67,15 @@ def memory_of(spec: ServerSpec, profile: Profile, limit_bytes: int | None = None
             kv_type=kind,
         )
     return need
+
+
+def header_of(spec: ServerSpec) -> Footprint | None:
+    """Return what a server's model takes by the header of its file; None where no file lies here, or it is none."""
+    path = model_file(spec)
+    try:
+        return None if path is None else footprint_of_file(path)
+    except UserError:
+        return None  # the server will say what is wrong with it
 
 
 def _room(profile: Profile, limit_bytes: int | None) -> Room:

@@ -112,7 +112,7 @@ class DoNotFit(NamedTuple):
 class NoTwoServers(NamedTuple):
     """Two servers side by side, of which the profile does not know enough."""
 
-    why: Literal["contention", "threads", "embedding"]
+    why: Literal["contention", "threads", "embedding", "loads"]
     profile: str
 
 

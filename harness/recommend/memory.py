@@ -9,7 +9,7 @@ from harness.core.levers import kv_share
 from harness.workload.machines import by_machine
 from harness.workload.schema import ServerSpec
 
-__all__ = ["LimitSource", "MemoryNeed", "MemorySource", "Room", "TooMuch"]
+__all__ = ["LimitSource", "MemoryNeed", "MemorySource", "Room", "RunnerNeed", "TooMuch"]
 
 SPARE = 1.1  # compute buffers and the process itself, beside weights and cache
 
@@ -29,6 +29,18 @@ class LimitSource(NamedTuple):
     profile: str = ""  # `unknown`: of another machine
     machine: str = ""  # `file`: whose `memory` the workload says
     accelerator: str = ""  # whose memory it is; "": main memory
+
+
+class RunnerNeed(NamedTuple):
+    """What one runner of a server takes: a model with one context. None = not known."""
+
+    server: str
+    model: str
+    context_tokens: int | None  # of a slot
+    slots: int
+    weights_bytes: int | None
+    cache_bytes: int | None  # of all its slots
+    load_s: float | None
 
 
 class Room(NamedTuple):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.core.plan import Plan
 from harness.errors import UserError
+from harness.predict.runners import loads_beside
 from harness.predict.servers import Profiles
 from harness.profiles.schema import Profile
 from harness.recommend.designs import Designs, Place
@@ -159,8 +160,11 @@ def design_space(
         derived=tuple(servers),
         models=dict.fromkeys(servers, tuple(asked)),
     )
-    candidates = tuple(Candidate(number, plan, rank_of(plan, servers)) for number, plan in enumerate(designs.plans))
-    return Space(whole, candidates, tuple(left_out), base)
+    plans = tuple(plan for plan in designs.plans if not loads_beside(whole, plan))
+    if len(plans) < len(designs.plans):
+        left_out.append(NoTwoServers("loads", profile.name))
+    candidates = tuple(Candidate(number, plan, rank_of(plan, servers)) for number, plan in enumerate(plans))
+    return Space(whole._replace(plans=plans), candidates, tuple(left_out), base)
 
 
 def places_of(loaded: Loaded, base: str, profile: Profile, by_machine: Mapping[str, Profiles]) -> dict[str, Place]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from harness.analysis.details import Details
 from harness.analysis.model import Analysis, CandidateSummary
 from harness.core.levers import levers_said
+from harness.deploy.kinds import SETTINGS
 from harness.report.bars import KINDS, parts_text
 from harness.report.cells import cell_of
 from harness.report.drawing import Drawings
@@ -69,6 +70,7 @@ def report_page(
         "first_timeline": next(
             (i for i, timeline in enumerate(details.timelines) if timeline.candidate in shown and timeline.median), 0
         ),
+        "titles": {name: kind.title for name, kind in SETTINGS.items()},
         "score": score,
         "machine_line": machine_text(analysis.run),
         "repeats_text": f"{count(analysis.run.repeats, 'repeat')} of {count(len(analysis.candidates), 'candidate')}",

@@ -213,6 +213,7 @@ def _settings(analysis: Analysis) -> Section:
     for one in analysis.choice.settings:
         lines += [f"# {one.candidate}"] if len(analysis.choice.settings) > 1 else []
         lines += [*one.shell, *one.code]
+        lines += [line for text in one.texts if text.kind == "gateway" for line in ("", *text.text.splitlines())]
         remarks += one.remarks
     whole = f"In full, as files and code: --settings {kinds_listed()}."
     return Section(

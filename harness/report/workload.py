@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from harness.core.plan import Plan, Pool
-from harness.units import count
+from harness.recommend.memory import RunnerNeed
+from harness.units import count, seconds, size
 from harness.workload.describe import Description, PipelineFacts
 from harness.workload.draw import draw
 from harness.workload.inline import DEFAULTS
 from harness.workload.load import Loaded
-from harness.workload.schema import without_credentials
+from harness.workload.schema import ServerSpec, without_credentials
 
 __all__ = ["workload_lines", "workload_plain"]
 
 COLUMNS = 80
 
 
-def workload_lines(loaded: Loaded, description: Description) -> list[str]:
-    """Write what `slotwise check` shows of one workload, 80 columns wide."""
+def workload_lines(loaded: Loaded, description: Description, runners: Sequence[RunnerNeed] = ()) -> list[str]:
+    """Write what `slotwise check` shows of one workload, 80 columns wide; `runners` where they matter."""
     workload = loaded.workload
     result = [f"{workload.name}  ({loaded.path})", *_wrapped("  ", workload.description)]
     for facts in description.pipelines:
@@ -35,6 +37,8 @@ def workload_lines(loaded: Loaded, description: Description) -> list[str]:
     result += _wrapped("  work   ", f"{_work(total.calls, total.prompt_tokens, total.output_tokens)}{counted}")
     result += ["", f"Candidates ({_repeats(loaded)})", *_candidates(loaded)]
     result += ["", "Servers", *_servers(loaded)]
+    if runners:
+        result += ["", "Runners (one for each context that a model is asked for)", *_runners(runners)]
     result += ["", "Worth knowing"]
     for hint in description.hints:
         result += _wrapped("  - ", hint)
@@ -136,12 +140,36 @@ def _servers(loaded: Loaded) -> list[str]:
     for name, spec in loaded.servers.items():
         where = f" at {without_credentials(spec.address)}" if spec.address else ""
         pace = f", {spec.starts_per_s:g} starts a second" if spec.starts_per_s else ""
-        size = f"{count(spec.slots, 'slot')}, {spec.context_tokens} tokens of context each"
+        size = _size(spec)
         models = " + ".join(loaded.models[name])
         most = spec.load_limit
         loads = f", {count(most, 'model')} loaded at a time" if most and len(loaded.models[name]) > 1 else ""
         on = f" on {spec.machine}" if spec.machine else ""
         result += _wrapped(f"  {name:<{pad}}  ", f"{spec.kind}{where}{on} {models}: {size}{loads}{pace}")
+    return result
+
+
+def _size(spec: ServerSpec) -> str:
+    """Say how many slots of which size a server has; one that runs already is only known by what the file says."""
+    told = not spec.running or "slots" in spec.model_fields_set
+    slots = count(spec.slots, "slot") if told else "slots are counted by a run"
+    context = spec.known_context
+    return f"{slots}, {context} tokens of context each" if context is not None else f"{slots}, context of its own"
+
+
+def _runners(runners: Sequence[RunnerNeed]) -> list[str]:
+    """Say what each runner of a server takes, and how long its load."""
+    pad = max(len(one.server) for one in runners)
+    result = []
+    for one in runners:
+        context = "the server's own" if one.context_tokens is None else str(one.context_tokens)
+        weights, cache = ("not known" if part is None else size(part) for part in (one.weights_bytes, one.cache_bytes))
+        load = "not known" if one.load_s is None else seconds(one.load_s)
+        text = (
+            f"{one.model} with {context} tokens of context: weights {weights}; KV cache of {count(one.slots, 'slot')} "
+            f"{cache}; a load {load}"
+        )
+        result += _wrapped(f"  {one.server:<{pad}}  ", text)
     return result
 
 
@@ -171,7 +199,7 @@ def _node(name: str, node: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **plain}
 
 
-def workload_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
+def workload_plain(loaded: Loaded, description: Description, runners: Sequence[RunnerNeed] = ()) -> dict[str, Any]:
     """Return the answer for `--json`."""
     servers = {}
     for name, spec in loaded.servers.items():
@@ -207,6 +235,7 @@ def workload_plain(loaded: Loaded, description: Description) -> dict[str, Any]:
         ],
         "servers": servers,
         "models": {name: list(models) for name, models in loaded.models.items()},
+        "runners": [one._asdict() for one in runners],
         "derived": list(loaded.derived),
         "hints": list(description.hints),
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from harness.errors import SlotwiseError, UserError
+from harness.servers.access import Access, Guarded
 from harness.servers.fine_loop import fine_loop
 from harness.servers.front.engine import TextEngine
 
@@ -94,14 +95,21 @@ def main() -> NoReturn:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        listeners = [listen(orders["host"], orders["port"] if not i else 0) for i in range(len(configs))]
+        host, hosts, origins = orders["access"]
+        listeners = [listen(host, orders["port"] if not i else 0) for i in range(len(configs))]
         engines = [front.engine(config) for config in configs]
     except SlotwiseError as error:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}), file=answer, flush=True)
         os._exit(error.exit_code)
     if orders["contention"]:
         _share(engines, {int(busy): factor for busy, factor in orders["contention"].items()})
-    apps = [front.around(create_app(engine), config) for engine, config in zip(engines, configs, strict=True)]
+    apps = [
+        Guarded(
+            front.around(create_app(engine), config),
+            Access.given(host, hosts, origins)._replace(bound=listener.getsockname()[0]),
+        )
+        for engine, config, listener in zip(engines, configs, listeners, strict=True)
+    ]
     _serve(list(zip(engines, apps, listeners, strict=True)), front.loop, answer)
     os._exit(0)  # not through atexit: a thread of the engine may be in the middle of a long prompt
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from harness.errors import ServerFailure, UserError
+from harness.servers.access import OWN_MACHINE, Access
 from harness.servers.process import Started, last_lines, log_text, our_python, start, stop
 from harness.servers.spec import RunningServer
 from harness.units import seconds
@@ -20,10 +21,10 @@ READY_S = 600.0  # a model of many gigabytes comes from a slow disk; a dead proc
 
 @asynccontextmanager
 async def child(
-    name: str, kind: str, config: dict[str, Any], *, host: str = "127.0.0.1", port: int = 0
+    name: str, kind: str, config: dict[str, Any], *, access: Access = OWN_MACHINE, port: int = 0
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield what a front with that engine in a process of its own says of itself (harness/servers/child.py)."""
-    async with children(name, kind, [config], host=host, port=port) as (ready,):
+    async with children(name, kind, [config], access=access, port=port) as (ready,):
         yield ready
 
 
@@ -34,15 +35,22 @@ async def children(
     configs: Sequence[dict[str, Any]],
     *,
     among: Mapping[int, float] | None = None,
-    host: str = "127.0.0.1",
+    access: Access = OWN_MACHINE,
     port: int = 0,
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """Yield what several fronts in one process say of themselves, in order; the first takes the port.
 
-    `among`: how these slow each other, see `harness.servers.simulated.contention`.
+    `access`: the address that they listen on, and who is let in. `among`: how these slow each other, see
+    `harness.servers.simulated.contention`.
     """
     orders = json.dumps(
-        {"kind": kind, "configs": list(configs), "contention": among and dict(among), "host": host, "port": port}
+        {
+            "kind": kind,
+            "configs": list(configs),
+            "contention": among and dict(among),
+            "access": [access.bound, sorted(access.hosts), sorted(access.origins)],
+            "port": port,
+        }
     )
     started = start(our_python("harness.servers.child"), first_line=orders.encode())
     try:

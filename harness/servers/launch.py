@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.core.device import share_on_cpu
 from harness.servers import llamacpp, models, ollama, openai, simulated
+from harness.servers.access import OWN_MACHINE, Access
 from harness.servers.spec import Around, Client, Connect, Launch, Launched, RunningServer, Say
 from harness.units import count
 from harness.workload.schema import ServerSpec
@@ -34,7 +35,7 @@ async def launched(
     say: Say,
     connect: Connect = _nobody_calls,
     progress: models.Progress | None = None,
-    host: str = "127.0.0.1",
+    access: Access = OWN_MACHINE,
     port: int = 0,
     patience_s: float | None = None,
     near: Path | None = None,
@@ -50,7 +51,7 @@ async def launched(
         say: told what is being done, in lines.
         connect: opens the client of a server that speaks Ollama's API; left out where nothing is called.
         progress: called with bytes while a model is fetched.
-        host, port: where an embedded or simulated server listens; port 0 takes a free one.
+        access, port: where an embedded or simulated server listens, and to whom; port 0 takes a free one.
         patience_s: how long a server that was not started here may take to load its model (at least half a minute);
             one of ours dies rather than hang.
         near: the workload's folder, where profiles are looked for first.
@@ -58,7 +59,7 @@ async def launched(
         asked: the models that it has to answer with; left out, the one of `spec`, unless it only embeds.
         embeds: the models that it has to embed with.
     """
-    around = Around(say, connect, progress, host, port, patience_s, near, played or {}, tuple(asked), tuple(embeds))
+    around = Around(say, connect, progress, access, port, patience_s, near, played or {}, tuple(asked), tuple(embeds))
     async with KINDS[spec.kind](name, spec, around) as up:
         if share := share_on_cpu(up.server.details):
             say(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from harness.core.levers import kv_share
+from harness.core.levers import is_file, kv_share
 from harness.servers import models
 from harness.servers.fronts import child, our_server
 from harness.servers.gguf import read_gguf
@@ -23,7 +23,9 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
     """Fetch the model, start its process and load it."""
     say, threads = around.say, threads_for(spec.threads)
     path = await models.ensure_async(spec.model, say=say, progress=around.progress)
-    gguf = read_gguf(path)
+    gguf, levers = read_gguf(path), dict(spec.levers)
+    if is_file(draft := levers.get("speculation", "")):
+        levers["speculation"] = str((await models.ensure_async(draft, say=say)).resolve())
     config = {
         "model_name": models.model_name(spec.model),
         "model_path": str(path.resolve()),
@@ -31,13 +33,13 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
         "context_tokens": spec.context_tokens,
         "batch_tokens": spec.batch_tokens,
         "threads": threads,
-        "levers": dict(spec.levers),
+        "levers": levers,
     }
     say(
         f"{name}: loading {config['model_name']} ({size(gguf.file_bytes)}), "
         f"{count(spec.slots, 'slot')} of {spec.context_tokens} tokens, {count(threads, 'thread')}"
     )
-    async with child(name, "llamacpp", config, host=around.host, port=around.port) as ready:
+    async with child(name, "llamacpp", config, access=around.access, port=around.port) as ready:
         details: dict[str, str | int | float] = {
             "threads": threads,
             "batch_tokens": spec.batch_tokens,
@@ -47,4 +49,4 @@ async def launch(name: str, spec: LlamaCppServer, around: Around) -> AsyncIterat
             details[key] = ready[key]
         details |= spec.levers
         server = our_server(name, spec.kind, spec.slots, ready, details, emulated=False)
-        yield Launched(await load(server), around.connect)
+        yield Launched(await load(server._replace(embedded=True)), around.connect)

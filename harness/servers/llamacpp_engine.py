@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.core.levers import RAM_CACHE_BYTES, kv_share
+from harness.core.levers import RAM_CACHE_BYTES, is_file, kv_share
 from harness.errors import ServerFailure
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
 from harness.servers.gguf import Gguf, read_gguf
@@ -152,6 +152,13 @@ def _pull(xllamacpp: Any, params: Any, config: LlamaCppConfig, context_tokens: i
         params.cache_type_k = params.cache_type_v = kind
     if "micro_batch" in levers:
         params.n_ubatch = int(levers["micro_batch"])
+    if (guessed := levers.get("speculation", "off")) != "off":
+        kinds = xllamacpp.common_speculative_type
+        if is_file(guessed):
+            params.speculative.draft.mparams.path = guessed
+            params.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        else:
+            params.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
 
 
 def _socket_folder() -> Path:

@@ -85,6 +85,7 @@ async def running(
         can_pin_output=exact,
         details={},
         emulated=answer.get("emulated") is True,
+        embedded=exact and answer.get("emulated") is not True,
     )
 
 

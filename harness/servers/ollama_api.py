@@ -187,7 +187,7 @@ async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     }
     if server.emulated:
         body["options"] |= {"faults": False}
-    shown = units.safe_url(server.url)
+    shown = server.shown
     async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
         try:
             requests = [("/api/embed", {"model": model, "input": "yes"}) for model in server.embeds.values()]

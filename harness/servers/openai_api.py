@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import httpx
 
@@ -18,6 +18,7 @@ from harness.errors import ServerFailure, UserError, did_you_mean
 
 __all__ = [
     "ASK_S",
+    "Dialect",
     "OpenAiFacts",
     "Refused",
     "Way",
@@ -27,6 +28,7 @@ __all__ = [
     "named",
     "refusal",
     "said",
+    "slots_working",
     "unreached",
     "way_to",
 ]
@@ -35,7 +37,11 @@ ASK_S = 10.0
 BODY_BYTES_MAX = 4 << 20  # of a whole answer that is read
 WORDS_MAX = 300  # characters that are repeated of what a server says
 MODELS_SHOWN = 12
-LLAMA_SERVER = "llamacpp"  # `owned_by` of its models
+
+
+# Which server it is, and so what it takes and tells beyond OpenAI's own fields; "openai": nothing.
+Dialect = Literal["llama-server", "vllm", "openai"]
+OWNERS: dict[str, Dialect] = {"llamacpp": "llama-server", "vllm": "vllm"}  # by `owned_by` of their models
 
 
 class Way(NamedTuple):
@@ -84,8 +90,8 @@ class OpenAiFacts(NamedTuple):
     context_tokens: int | None = None  # of one slot
     slots: int | None = None
     template: str | None = None  # chat template
-    tells_times: bool = False  # of prompt and answer, with every answer
-    takes_more: bool = False  # known to take more than OpenAI's own fields: whether to think
+    dialect: Dialect = "openai"
+    sees_images: bool | None = None
 
 
 def way_to(name: str, url: str, key_variable: str | None) -> Way:
@@ -146,12 +152,24 @@ async def models_of(client: httpx.AsyncClient, way: Way) -> tuple[str, ...]:
     return tuple(str(one.get("id")) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
 
 
+async def slots_working(way: Way, transport: httpx.AsyncBaseTransport | None = None) -> int | None:
+    """Return how many slots of a llama-server work right now; None where it does not tell (`--no-slots`)."""
+    async with way.client(ASK_S, transport) as client:
+        try:
+            status, answer = await _get(client, f"{way.url.removesuffix('/v1')}/slots")
+        except httpx.HTTPError:
+            return None
+    if status != 200 or not isinstance(answer, list):
+        return None
+    return sum(isinstance(slot, dict) and slot.get("is_processing") is True for slot in answer)
+
+
 async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -> OpenAiFacts:
     """Return what a server is, by what it says of a model: llama-server and vLLM say more than OpenAI does."""
-    owner = str(entry.get("owned_by", ""))
-    if owner == "vllm":
-        return OpenAiFacts("vllm", _positive(entry.get("max_model_len")), takes_more=True)
-    if owner != LLAMA_SERVER:
+    dialect = OWNERS.get(str(entry.get("owned_by", "")), "openai")
+    if dialect == "vllm":
+        return OpenAiFacts("vllm", _positive(entry.get("max_model_len")), dialect=dialect)
+    if dialect == "openai":
         return OpenAiFacts("OpenAI API")
     try:
         status, props = await _get(client, f"{way.url.removesuffix('/v1')}/props")
@@ -160,13 +178,15 @@ async def _what(client: httpx.AsyncClient, way: Way, entry: Mapping[str, Any]) -
     if status != 200 or not isinstance(props, dict):
         props = {}
     settings, template = props.get("default_generation_settings"), props.get("chat_template")
+    modalities = props.get("modalities")
+    sees = modalities.get("vision") if isinstance(modalities, dict) else None
     return OpenAiFacts(
         version=f"llama-server {way.hidden(str(props.get('build_info', '')))}".strip(),
         context_tokens=_positive(settings.get("n_ctx")) if isinstance(settings, dict) else None,
         slots=_positive(props.get("total_slots")),
         template=template if isinstance(template, str) and template else None,
-        tells_times=True,
-        takes_more=True,
+        dialect=dialect,
+        sees_images=sees if isinstance(sees, bool) else None,
     )
 
 

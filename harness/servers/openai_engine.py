@@ -6,15 +6,18 @@ cache) is not known; nothing is timed here in its place.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
 
 from harness.servers.front.engine import Cached, EngineError, Final, GenerateRequest, Model, Piece, Thought
 from harness.servers.front.request import same_model
-from harness.servers.openai_api import Way, body_of, models_of, named, refusal, said, unreached
+from harness.servers.openai_api import Dialect, Way, body_of, models_of, named, refusal, said, unreached
+from harness.workload.image_files import data_url
 
 __all__ = ["OpenAiConfig", "OpenAiEngine"]
 
@@ -25,6 +28,14 @@ ANSWER_BYTES_MAX = 256 << 20
 PIECES_MORE = 64  # than twice the tokens that were asked for: a server that goes on beyond does not count them
 SEED_NONE = -1
 TEMPLATE = "(the server's own)"
+# Sampling beyond OpenAI's own: the option -> what a server calls it.
+# llama-server hands all its own fields on (tools/server/server-common.cpp); vLLM documents its "extra parameters".
+SAMPLING: dict[Dialect, dict[str, str]] = {
+    "llama-server": {name: name for name in ("top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty")},
+    "vllm": {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
+    "openai": {},
+}
+LIMIT, LIMIT_SINCE = "max_tokens", "max_completion_tokens"  # the second is OpenAI's newer name
 
 
 class OpenAiConfig(NamedTuple):
@@ -36,8 +47,8 @@ class OpenAiConfig(NamedTuple):
     version: str
     context_tokens: int | None  # of one slot
     template: str | None  # chat template
-    takes_more: bool  # than OpenAI's own fields
-    tells_times: bool
+    dialect: Dialect
+    sees_images: bool  # or may
 
 
 class OpenAiEngine:
@@ -50,6 +61,7 @@ class OpenAiEngine:
         self._way = Way(config.url, config.key_variable)
         self._client: httpx.AsyncClient | None = None
         self._transport = transport  # for tests: answers instead of the network
+        self._limit = LIMIT
         self.slots: int | None = None
         self.context_tokens = config.context_tokens
         self.version = config.version
@@ -67,6 +79,7 @@ class OpenAiEngine:
             thinking=config.template is None or "enable_thinking" in config.template,
             info={},
             thinking_known=config.template is not None,
+            sees_images=config.sees_images,
         )
         assert same_model(config.model_name, self.model.name)
 
@@ -77,11 +90,8 @@ class OpenAiEngine:
         if self._client is None:  # of the loop that serves
             self._client = self._way.client(httpx.Timeout(SILENCE_S, connect=CONNECT_S), self._transport)
         answer = _Answer(self._way, request)
-        call = self._client.stream("POST", f"{self._way.url}/chat/completions", json=self._body(request))
         try:
-            async with call as response:
-                if response.status_code != 200:
-                    raise await self._refused(self._client, response)
+            async with self._asked(self._client, request) as response:
                 async for event in _events(self._way, response):
                     for piece in answer.pieces(event):
                         yield piece
@@ -95,18 +105,35 @@ class OpenAiEngine:
         except httpx.HTTPError as error:
             raise EngineError(502, unreached(self._way, error)) from None
 
+    @asynccontextmanager
+    async def _asked(self, client: httpx.AsyncClient, request: GenerateRequest) -> AsyncIterator[httpx.Response]:
+        """Open the stream of an answer; once more where the server only knows the newer name of the limit."""
+        url = f"{self._way.url}/chat/completions"
+        async with client.stream("POST", url, json=self._body(request)) as response:
+            if response.status_code == 200:
+                yield response
+                return
+            status, words = response.status_code, said(await body_of(response))
+        if status != 400 or self._limit == LIMIT_SINCE or LIMIT_SINCE not in words:
+            raise await self._refused(client, status, words)
+        self._limit = LIMIT_SINCE
+        async with client.stream("POST", url, json=self._body(request)) as response:
+            if response.status_code != 200:
+                raise await self._refused(client, response.status_code, said(await body_of(response)))
+            yield response
+
     def _body(self, request: GenerateRequest) -> dict[str, Any]:
-        options = request.options
+        options, dialect = request.options, self._config.dialect
         body: dict[str, Any] = {
             "model": self._config.model_name,
-            "messages": request.messages,
+            "messages": [_message(message) for message in request.messages or ()],
             "stream": True,  # also for whole replies: only a stream can be stopped
             "stream_options": {"include_usage": True},
             "temperature": options["temperature"],
             "top_p": options["top_p"],
         }
         if not request.no_limit:
-            body["max_tokens"] = request.num_predict
+            body[self._limit] = request.num_predict
         if options["seed"] > SEED_NONE:
             body["seed"] = options["seed"]
         if options.get("stop"):
@@ -119,14 +146,18 @@ class OpenAiEngine:
         elif request.format is not None:
             schema = {"name": "answer", "schema": request.format, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if request.think is not None and (request.think or self._config.takes_more):
+        if request.think is not None and (request.think or dialect != "openai"):
             body["chat_template_kwargs"] = {"enable_thinking": request.think}
-        if self._config.tells_times and request.stream:
-            body["return_progress"] = True  # llama-server: tells what was cached before the first token
+        body |= {name: options[option] for option, name in SAMPLING[dialect].items()}
+        if dialect != "openai" and request.ignore_eos:
+            body["ignore_eos"] = True
+        if dialect == "llama-server":
+            body["cache_prompt"] = request.cache_prompt
+            if request.stream:
+                body["return_progress"] = True  # tells what was cached before the first token
         return body
 
-    async def _refused(self, client: httpx.AsyncClient, response: httpx.Response) -> EngineError:
-        status, words = response.status_code, said(await body_of(response))
+    async def _refused(self, client: httpx.AsyncClient, status: int, words: str) -> EngineError:
         if status == 404:
             listed = await models_of(client, self._way)
             if self._config.model_name not in listed:
@@ -134,6 +165,23 @@ class OpenAiEngine:
                 return EngineError(404, f'{self._way.shown} has no model "{self._config.model_name}"{there}')
         why = refusal(self._way, status, words)
         return EngineError(why.status, why.message)
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as OpenAI's API has it: images are parts of its content, as data URLs."""
+    if not (images := message.get("images")):
+        return message
+    parts: list[dict[str, Any]] = [{"type": "text", "text": message["content"]}]
+    parts += [{"type": "image_url", "image_url": {"url": _image_url(image)}} for image in images]
+    return {"role": message["role"], "content": parts}
+
+
+def _image_url(image: str) -> str:
+    try:
+        data = base64.b64decode(image, validate=True)
+    except ValueError:
+        raise EngineError(400, "an image of the request is no base64") from None
+    return data_url(data)
 
 
 class _Answer:

@@ -21,7 +21,11 @@ async def openai_at(url: str) -> tuple[str, tuple[str, ...]] | None:
     """Return where the OpenAI API of a server is, and its models; None where it speaks Ollama's API, or neither."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        return None  # whoever launches it says what is wrong
+        return None  # its launcher says what is wrong
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
     bare = url.rstrip("/")
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
         if not bare.endswith("/v1"):

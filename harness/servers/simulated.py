@@ -14,6 +14,7 @@ from harness.profiles.embedding import embedding_of
 from harness.profiles.levers import lever_notes, pulled
 from harness.profiles.load import load_profile
 from harness.profiles.schema import MemoryUse, Profile
+from harness.servers.access import OWN_MACHINE, Access
 from harness.servers.fronts import children, our_server
 from harness.servers.ollama_api import load
 from harness.servers.simulated_engine import SimulatedConfig, SimulatedEmbedding
@@ -32,7 +33,7 @@ async def launch(name: str, spec: SimulatedServer, around: Around) -> AsyncItera
     async with AsyncExitStack() as stack:
         server = around.played.get(name)
         if server is None:
-            alone = simulated({name: spec}, say=around.say, host=around.host, port=around.port, near=around.near)
+            alone = simulated({name: spec}, say=around.say, access=around.access, port=around.port, near=around.near)
             server = (await stack.enter_async_context(alone))[name]
         for model in around.embeds:
             try:
@@ -48,7 +49,7 @@ async def simulated(
     servers: Mapping[str, ServerSpec],
     *,
     say: Say,
-    host: str = "127.0.0.1",
+    access: Access = OWN_MACHINE,
     port: int = 0,
     near: Path | None = None,
 ) -> AsyncIterator[dict[str, RunningServer]]:
@@ -72,7 +73,7 @@ async def simulated(
                 )
             among = contention(profile_of(next(iter(specs.values())), near), len(specs))
             configs = [config for config, _ in planned.values()]
-            started = children(", ".join(specs), "simulated", configs, among=among, host=host, port=port)
+            started = children(", ".join(specs), "simulated", configs, among=among, access=access, port=port)
             for name, ready in zip(specs, await stack.enter_async_context(started), strict=True):
                 running[name] = our_server(
                     name, specs[name].kind, specs[name].slots, ready, planned[name][1], emulated=True

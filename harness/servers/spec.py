@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from harness.core.records import ChatRequest, Reply
 from harness.servers import models
+from harness.servers.access import OWN_MACHINE, Access
 from harness.servers.engine_log import EngineLog
+from harness.units import safe_url
 
-__all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say"]
+__all__ = ["Around", "Client", "Connect", "Launch", "Launched", "RunningServer", "Say", "Working"]
 
 Say = Callable[[str], None]
 
@@ -34,6 +36,12 @@ class RunningServer(NamedTuple):
     embeds: Mapping[str, str] = {}  # the same of models that embed
     tells_times: bool = True  # of prompt and answer, on its own clock; else a probe goes by what it sees of the stream
     can_unload: bool = False  # its model can be taken out of memory, which disturbs nobody, and loaded again
+    embedded: bool = False  # the embedded engine: it sees no images, and first tokens can take the place of thinking
+
+    @property
+    def shown(self) -> str:
+        """Its address for people, without what is secret in it: the server's own where our front is before it."""
+        return str(self.details.get("upstream") or safe_url(self.url))
 
     @property
     def answers(self) -> bool:
@@ -61,12 +69,17 @@ class Client(Protocol):
 Connect = Callable[[str, str], Client]
 
 
+# How many of its slots work right now, for whomever; None: it did not say.
+Working = Callable[[], Awaitable[int | None]]
+
+
 class Launched(NamedTuple):
     """What a launcher yields: a server that is loaded and ready, its clients, and its engine's log."""
 
     server: RunningServer
     connect: Connect
     log: EngineLog | None = None  # where it is ours, and is of one engine
+    working: Working | None = None  # where it tells that
 
     def client(self, model: str) -> Client:
         """Open the client to one of its models, by the name in requests; the caller that opens it closes it."""
@@ -79,7 +92,7 @@ class Around(NamedTuple):
     say: Say
     connect: Connect  # opens the client of a server that speaks Ollama's API
     progress: models.Progress | None = None
-    host: str = "127.0.0.1"
+    access: Access = OWN_MACHINE
     port: int = 0
     patience_s: float | None = None
     near: Path | None = None

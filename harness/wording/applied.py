@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.slots_asked import SlotsFound
 from harness.units import count, safe_url
 
-__all__ = ["interrupts", "slots_said"]
+__all__ = ["interrupts", "slots_said", "where_from"]
 
 
 def interrupts(kind: str, service: str) -> str:
@@ -15,6 +15,25 @@ def interrupts(kind: str, service: str) -> str:
         f"Restarting {what} ends the calls that it is answering and unloads its models. The next call loads its model "
         "again."
     )
+
+
+def where_from(origin: str, *, embedded: bool, machine: str, here: str) -> tuple[str, ...]:
+    """Say what makes a run a weaker reason to change a server: clauses, each without its full stop.
+
+    Args:
+        origin: of the run.
+        embedded: whether the embedded engine was measured, in place of the server that is changed.
+        machine: that the run was made on; "": not known.
+        here: the machine that this is.
+    """
+    said = []
+    if origin != "measured":
+        said.append(f"The run was {origin}, not measured: run the workload on this server before you rely on it")
+    elif embedded:
+        said.append("The run measured the embedded engine, not this server: slotwise run FILE --engine ollama does")
+    if machine and machine != here:
+        said.append(f'The run was made on another machine ("{machine}"; this is "{here}"): measure here first')
+    return tuple(said)
 
 
 def slots_said(slots: SlotsFound) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness.analysis.facts import OtherCalls
 from harness.units import count, seconds
 from harness.wording.figures import listed
 
-__all__ = ["others_again", "others_at_start", "others_brief", "others_noticed", "others_refused", "others_text"]
+__all__ = [
+    "others_again",
+    "others_at_start",
+    "others_brief",
+    "others_noticed",
+    "others_refused",
+    "others_refused_working",
+    "others_text",
+    "others_working",
+]
 
 WHAT_TO_DO = (
     "Stop the other users of this server and measure again, or measure on a server of its own: --engine ollama."
@@ -84,6 +93,23 @@ def others_refused(waits_s: Iterable[float]) -> str:
         f"others use this server: {count(len(waits), 'single call')} of ours waited up to {seconds(max(waits))} or "
         "longer although nothing of ours was there, and a profile made now would hold that. Stop the other users of "
         "this server and calibrate again, or calibrate a server of its own: slotwise calibrate ollama"
+    )
+
+
+def others_refused_working(slots: int) -> str:
+    """Say why nothing is measured on a server that works for others."""
+    return (
+        f"others use this server: it says that {count(slots, 'slot')} of it worked although nothing of ours was there, "
+        "and a profile made now would hold that. Stop the other users of this server and calibrate again"
+    )
+
+
+def others_working(server: str, titles: Sequence[str], slots: int = 0) -> str:
+    """Say that a server worked for others when these trials began, as it tells itself."""
+    how = f" ({count(slots, 'slot')})" if slots else ""
+    return (
+        f"{server} says that it worked for others{how} when {count(len(titles), 'trial')} began "
+        f"({'; '.join(titles)}). What was measured there then is theirs, too. {WHAT_TO_DO}"
     )
 
 

@@ -23,6 +23,7 @@ from harness.wording.nobody import none_sentences
 from harness.wording.predictions import HELD_OUT
 from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
+from harness.wording.reloads import reloads_texts
 from harness.wording.to_do import file_of, to_do
 from harness.wording.verdicts import spilled
 from harness.wording.warnings import warnings_of
@@ -58,6 +59,7 @@ def run_answer(analysis: Analysis, again: str = "", sure: Sequence[str] | None =
     parts = (
         part("Why", *with_found_again(tuple(_why(analysis, name)), analysis.by_name[name], other)),
         part("Instead", *_instead(analysis)),
+        part("Loads", *reloads_texts(analysis.by_name[name].reloads)),
         AnswerPart("Do this", tuple(to_do(analysis, name, again))),
         AnswerPart("How sure", (*_resume(analysis), *known, *_open_questions(analysis), *more)),
         _details(again),
@@ -118,7 +120,8 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if _once(analysis) and len(analysis.candidates) > 1:
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
-        yield f"No difference from {_or(open_ones)} is measurable yet, and this is the simplest."
+        ones = quoted(open_ones).replace(" and ", " or ")
+        yield f"No difference from {ones} is measurable yet, and this is the simplest."
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
@@ -390,10 +393,6 @@ def _subject(analysis: Analysis, path: Path) -> Subject:
         return Subject(f"{one} replies" if one else "replies", plural=True)
     article = "an" if one[:1].lower() in tuple("aeiou") else "a"
     return Subject(f"{article} {one} job" if one else "the batch path")
-
-
-def _or(names: Sequence[str]) -> str:
-    return quoted(names).replace(" and ", " or ")
 
 
 def _sentence(text: str) -> str:

@@ -97,6 +97,8 @@ def excluded_what(item: Excluded) -> str:
             return f"slots of {item.context_tokens} tokens in {count(item.candidates, 'candidate')}"
         case DoNotFit(number, what):
             return count(number, "candidate") if what == "candidate" else count(number, "pair of servers")
+        case NoTwoServers("loads"):
+            return "two servers side by side of which one loads a model again"
         case NoTwoServers():
             return "two servers side by side"
         case FixedSlots(slots):
@@ -130,6 +132,8 @@ def excluded_why(item: Excluded) -> str:
             return f'profile "{profile}" does not say how two busy servers slow each other'
         case NoTwoServers("embedding"):
             return "how three models on one machine slow each other is not known, and each server would embed too"
+        case NoTwoServers("loads"):
+            return "what a load does to the other server is not known; give the agents of a model one num_ctx"
         case NoTwoServers():
             return "the server sets its own threads, and the profile has two servers with half of the cores each"
         case FixedSlots():

@@ -54,11 +54,6 @@ def agent_graphs(
         agents = {name: resolved[at] for name, at in inlined.written.items() if name in inlined.uses and at in resolved}
         nodes, talks = inlined.graph.nodes, workload.pipelines[pipeline].session is not None
         check_growth(pipeline, nodes, inlined.uses, agents, inlined.written, mistakes, session=talks)
-        for name in (name for name, agent in agents.items() if agent.spec.images):
-            if talks or nodes[name]["grows"] is not None:
-                where = "a `session`" if talks else "a node that `grows`"
-                message = f'pipeline "{pipeline}": "{name}" is shown images, which {where} cannot have yet'
-                mistakes.add(inlined.written[name], message, key=True)
         estimate_prompts(inlined, agents, item_tokens)
         estimate_embeddings(inlined, item_tokens)
         nx.freeze(inlined.graph)

@@ -8,7 +8,12 @@ from harness.workload.load import Loaded
 from harness.workload.model_calls import model_calls
 from harness.workload.schema import AgentSpec
 
-__all__ = ["context_hints"]
+__all__ = ["asks_of_runners", "context_hints"]
+
+
+def asks_of_runners(agent: AgentSpec) -> bool:
+    """Tell whether an agent's calls say which context their model has, or how long it is kept."""
+    return _asks_context(agent) or _asks_keep(agent)
 
 
 def context_hints(loaded: Loaded) -> Iterator[str]:

@@ -59,7 +59,7 @@ DEFAULTS: Mapping[str, Any] = {
     "end_share": 0.0,
     "max_iterations": 1,
     "drawn_passes": None,  # of an until node: how many, where that is drawn when the loop begins
-    "shares_prefix": False,  # the server may find the system message again, of whoever has the same
+    "shares_prefix": False,  # the server may find the system message again, of any agent that has the same
     "grows": None,  # what comes in with each further pass of the loop around it
     "run": PassCounts(1.0, 0.0, 1),  # where it grows: of that loop
     "grown_tokens": 0.0,  # of a prompt, what the passes before have brought, an estimate: the mean

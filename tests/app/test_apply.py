@@ -25,7 +25,10 @@ from harness.app.options import ApplyOptions
 from harness.app.report import report
 from harness.cli.app import _main
 from harness.errors import UserError
+from harness.measure.machine import machine_facts
 from harness.runs.folder import RunFolder
+from harness.wording.applied import where_from
+from harness.workload.schema import Workload
 
 Slotwise = Callable[..., tuple[int, str, str]]
 OVERRIDE = '[Service]\nEnvironment="OLLAMA_NUM_PARALLEL=2"\nEnvironment="OLLAMA_KEEP_ALIVE=1h"\n'
@@ -290,3 +293,30 @@ def test_slots_are_counted_after_a_restart(
 )
 def test_why_there_are_fewer(found: int, family: str, can: tuple[str, ...] | None, why: str) -> None:
     assert why_fewer(4, found, family, can) == why
+
+
+def test_what_weakens_the_reason_to_change_a_server_is_said(drop_in: Path, tmp_path: Path) -> None:
+    here = " and ".join(str(one) for key, one in machine_facts().items() if key in ("cpu", "accelerator"))
+    said = applying.apply(written(tmp_path / "embedded")).notes
+    assert said[0].startswith("The run measured the embedded engine, not this server")
+    assert said[1] == f'The run was made on another machine ("A quiet processor"; this is "{here}"): measure here first'
+    assert where_from("measured", embedded=False, machine=here, here=here) == ()
+    (emulated,) = where_from("emulated", embedded=True, machine="", here=here)
+    assert emulated.startswith("The run was emulated, not measured: run the workload on this server")
+
+
+def test_what_is_no_ollama_is_not_applied(drop_in: Path, tmp_path: Path) -> None:
+    times = {"serial": steady(16), "batched": steady(13)}
+    plain = scenario(times).workload.to_plain()
+    for name in plain["servers"]:
+        plain["servers"][name] = {"kind": "openai", "url": "http://127.0.0.1:8000/v1", "model": "m", "slots": 4}
+    run = scenario(times, spec=Workload.model_validate(plain))
+    run = run._replace(servers=tuple(one._replace(kind="openai") for one in run.servers))
+    with RunFolder.create(tmp_path, "it", datetime(2026, 1, 1)) as made:
+        made.write_header(run)
+        made.add_records(run)
+        made.write_header(run)
+    with pytest.raises(
+        UserError, match=r"^four-slot is no Ollama, and apply writes Ollama's settings. Start it again by"
+    ):
+        apply_run(made.path, ApplyOptions(candidate="batched"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from fake_ollama import FakeOllama
+from fake_openai import FakeOpenAi
 from typer.testing import CliRunner
 
 from harness.app import doctor
@@ -122,6 +123,22 @@ def test_running_servers(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> 
     assert line["found"].startswith("canned 1 at http://127.0.0.1:")
     assert line["found"].endswith(", 1 model, loaded: canned:latest")
     assert "secret" not in output
+
+
+def test_a_named_server_may_speak_either_api(runner: CliRunner) -> None:
+    def asked(url: str) -> dict[str, str]:
+        lines = json.loads(runner.invoke(app(), ["--json", "--server", url]).output)
+        return next(line for line in lines if line["what"] == "server")
+
+    props = {"total_slots": 2, "build_info": "b10488"}
+    with FakeOpenAi(models=["a", "b"], owned_by="llamacpp", props=props).listening() as url:
+        found = asked(url)
+    assert found["state"] == "ok"
+    assert found["found"] == f"llama-server b10488 at {url}, 2 models: a, b; 2 slots"
+    with FakeOllama().listening() as url:
+        assert asked(url)["found"].startswith("Ollama ") and asked(url)["state"] == "ok"
+    assert asked("http://127.0.0.1:9")["state"] == "missing"
+    assert asked("http://host:port")["state"] == "warning"
 
 
 def test_a_variable_that_is_no_address(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

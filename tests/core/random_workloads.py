@@ -48,8 +48,8 @@ INPUTS: Mapping[str, Any] = {
 class _Writer:
     """Writes graphs; sub-pipelines are written before what uses them."""
 
-    def __init__(self, draw: st.DrawFn, control: str, *, races: bool, embeds: str = "") -> None:
-        self.draw, self.control, self.races, self.embeds = draw, control, races, embeds
+    def __init__(self, draw: st.DrawFn, control: str, *, races: bool, embeds: str = "", images: str = "") -> None:
+        self.draw, self.control, self.races, self.embeds, self.images = draw, control, races, embeds, images
         self.subpipelines: dict[str, dict[str, Nodes]] = {}
         self.calls: dict[str, int] = {}  # of each sub-pipeline, at most
 
@@ -177,6 +177,8 @@ class _Writer:
             agent["format"] = "json"
         if self.one_in(4):
             agent |= {"think": True, "thinking_tokens": self.pick(TOKENS)}
+        if self.images and self.one_in(4):
+            agent |= {"images": [self.images], "image_tokens": 40}
         return agent
 
     def repeat(self, passes: int, name: str | None) -> dict[str, Any]:
@@ -297,6 +299,7 @@ def workloads(
     controls: Sequence[str] = ("draws", "model"),
     races: bool = True,
     embeds: str = "",
+    images: str = "",
 ) -> dict[str, Any]:
     """A workload as it stands in its file, with two candidates on servers of one and two slots.
 
@@ -304,10 +307,11 @@ def workloads(
         server: what both servers are, but for their slots.
         controls: who decides which way a job goes, any of these.
         races: with `need`, `enough` and time limits that strike: what is read may depend on who comes first.
+        images: the file that some agents are shown; "": none are.
         embeds: a model that texts are embedded with, each server on a machine of its own then; "": none.
     """
     control = draw(st.sampled_from(controls))
-    writer = _Writer(draw, control, races=races, embeds=embeds)
+    writer = _Writer(draw, control, races=races, embeds=embeds, images=images)
     pipelines: dict[str, Any] = {}
     for name in ("work", "chat")[: draw(st.integers(1, 2))]:
         pipelines[name] = writer.pipeline(list(pipelines))

@@ -15,6 +15,7 @@ llama_context: kv_unified    = true
 llama_kv_cache: size = 1904.00 MiB ( 65536 cells,  28 layers,  4/1 seqs), K (q8_0):  952.00 MiB, V (q8_0):  952.00 MiB
 srv    load_model: initializing, n_slots = 4, n_ctx_slot = 8192, kv_unified = 'true'
 srv    load_model: prompt cache is disabled - use `--cache-ram N` to enable it
+common_speculative_init: adding speculative implementation 'ngram-simple'
 srv    load_model: for more info see https://github.com/ggml-org/llama.cpp/pull/16391
 """
 
@@ -27,6 +28,7 @@ def test_the_log_tells_each_of_them() -> None:
         "flash_attention": "on",
         "kv_type": "q8_0",
         "micro_batch": "512",
+        "speculation": "ngram",
     }
     assert LEVERS["ram_cache"].seen("srv    load_model: prompt cache is enabled, size limit: 8192 MiB") == "on"
     assert LEVERS["flash_attention"].seen("llama_context: flash_attn    = auto") == "auto"
@@ -60,6 +62,9 @@ def test_those_with_an_effect_in_the_model_are_switches() -> None:
         ("kv_unified", "true", "on"),
         ("kv_type", "q8_0", "q8_0"),
         ("micro_batch", 256, "256"),
+        ("speculation", "ngram", "ngram"),
+        ("speculation", False, "off"),
+        ("speculation", "models/small.gguf", "models/small.gguf"),
     ],
 )
 def test_values_as_they_are_kept(name: str, said: object, kept: str) -> None:
@@ -73,6 +78,8 @@ def test_values_as_they_are_kept(name: str, said: object, kept: str) -> None:
         ("threads", 2, 'no lever "threads"; `threads` is a key of the server itself'),
         ("ram_cache", "maybe", 'ram_cache: expected on or off, found "maybe"'),
         ("kv_type", True, 'kv_type: expected f16, q8_0 or q4_0, found "on"'),
+        ("speculation", "on", 'speculation: expected ngram, off or a GGUF file (.gguf), found "on"'),
+        ("kv_type", "small.gguf", 'kv_type: expected f16, q8_0 or q4_0, found "small.gguf"'),
         ("micro_batch", 0, 'micro_batch: expected a whole number of tokens, found "0"'),
         ("micro_batch", True, 'micro_batch: expected a whole number of tokens, found "on"'),
     ],

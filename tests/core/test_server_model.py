@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.core.server_model import ServerModel
-from harness.core.server_request import Request
+from harness.core.server_request import Request, Turn
+from harness.core.slots import SlotContents
 from harness.core.step_costs import PassCosts, RamCache, StepCosts, prefill_s
 
 APART_S = 1.2345e-7
@@ -337,6 +338,17 @@ def test_what_two_agents_share_comes_back_from_the_ram_cache() -> None:
     assert found(None) == [0, 3, 3, 3, 3]  # the slot holds the other handbook
     assert found(RamCache(0.0, 0.0, 1000)) == [0, 3, 40, 40, 40]
     assert found(RamCache(0.0, 0.0, 60)) == [0, 3, 3, 3, 3]  # there is room for one, which is in the slot
+
+
+def test_a_slot_has_what_is_usual_from_before_until_it_is_lost() -> None:
+    slots = SlotContents(1)
+    first, second, third = (Turn(n, 50, 2, thread=n, usual=4) for n in range(3))
+    for request in (first, second):
+        slots.take(request, [0])
+    assert [first.cached_tokens, second.cached_tokens] == [4, 0]  # the other one is in the slot of the first
+    slots.forget()
+    slots.take(third, [0])
+    assert third.cached_tokens == 0
 
 
 def test_little_of_what_is_saved_is_not_brought_back() -> None:

@@ -290,3 +290,15 @@ def test_a_gateway_has_the_policy_or_says_why_not() -> None:
     assert last("reserve", "fifo") == f"{begun} --concurrency reserve --reserve 1 --scheduling fifo"
     assert last("serial", "fifo") == f"{begun} --concurrency serial --scheduling fifo"
     assert "a gateway sees single calls" in last("window", "shortest-first")
+
+
+def test_a_server_that_is_no_ollama_gets_none_of_ollamas_settings() -> None:
+    mine = used(ONE, server="mine", kind="openai", slots=4, context_tokens=2048)
+    how = "# mine: start it as before, with 4 slots: llama-server --parallel 4 --ctx-size 8192, or vllm serve"
+    alone, beside = settings_for(candidate(mine)), settings_for(candidate(mine, ONE))
+    for kind in ("systemd", "launchd", "compose", "serve"):
+        assert how in (text := alone.whole(kind)) and "OLLAMA_NUM_PARALLEL" not in text
+        assert how in (text := beside.whole(kind)) and "OLLAMA_NUM_PARALLEL" in text
+    assert "# mine is no Ollama: call it with your client for OpenAI's API" in alone.whole("asyncio")
+    untold = settings_for(candidate(used(mine, context_tokens=0))).whole("serve")
+    assert "--parallel 4, or vllm" in untold and "ctx-size" not in untold

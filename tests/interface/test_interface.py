@@ -250,3 +250,27 @@ def test_a_polite_kill_is_an_interrupt_in_the_main_thread_alone() -> None:
         thread.start()
         thread.join()
     assert heard == [1] and signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.slow
+def test_a_server_is_calibrated_and_a_prediction_is_made_with_it(folder: Path) -> None:
+    """A simulated one at twenty times its speed, so what is fitted is emulated: its origin says so."""
+    command = ["serve", "--profile", "epyc-2core", "--slots", "1", "--speed-up", "20", "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "harness", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as served:
+        try:
+            assert served.stdout is not None
+            lines = iter(served.stdout.readline, "")
+            url = next(found[0] for line in lines if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+            made = harness.calibrate(url, effort="quick", name="twenty", out="twenty.yaml")
+        finally:
+            served.send_signal(signal.SIGINT)
+            served.communicate(timeout=30)
+    assert (made.path, made.profile.origin, list(made.profile.slots)) == (Path("twenty.yaml"), "assumed", ["1"])
+    assert made.path.is_file()
+    with pytest.raises(harness.UserError, match=r"twenty\.yaml"):  # nothing is overwritten unasked
+        harness.calibrate("llamacpp", out="twenty.yaml")
+    fan_one = fan(4).replace("slots: 4", "slots: 1")
+    found = harness.simulate(fan_one, profile="twenty.yaml", repeats=2, resamples=0)
+    assert found.run.origin == "predicted" and len(found.run.calls) > 0

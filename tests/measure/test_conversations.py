@@ -157,3 +157,15 @@ def test_the_last_turn_may_end_before_another_whose_title_still_sees_those_befor
     assert conversations.history(TalkPlace("p", 0, "title", 0, 2)) == (("first title", "a"),)
     conversations.turn_ended("p", 0, 2, turns=3)
     assert conversations.history(TalkPlace("p", 0, "title", 0, 2)) == ()
+
+
+def test_a_turn_that_was_sent_without_the_one_before_is_not_taken_for_cut() -> None:
+    """The first turn is answered after the second one was sent, so the second is shorter by right."""
+    conversations = Conversations()
+    first, second = TalkPlace("p", 0, "title", 0, 0), TalkPlace("p", 0, "title", 0, 1)
+    assert conversations.history(first) == conversations.history(second) == ()
+    assert conversations.keep(first, "long", "a", Reply("ok", prompt_tokens=54)).outcome == "ok"
+    assert conversations.keep(second, "short", "b", Reply("ok", prompt_tokens=46)).outcome == "ok"
+    third = TalkPlace("p", 0, "title", 0, 2)
+    assert conversations.history(third) == (("long", "a"), ("short", "b"))
+    assert conversations.keep(third, "c", "d", Reply("ok", prompt_tokens=45)).outcome == "error"

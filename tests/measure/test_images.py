@@ -37,8 +37,8 @@ servers:
 compare:
   one: {placement: s, concurrency: serial}
 """
-FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, {})
-OLLAMA = FRONT._replace(kind="ollama", can_pin_output=False)
+FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, {}, embedded=True)
+OLLAMA = FRONT._replace(kind="ollama", can_pin_output=False, embedded=False)
 RunVirtual = Callable[[Callable[[VirtualLoop], Any]], Any]
 
 

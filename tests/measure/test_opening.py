@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import takewhile
 from operator import eq
 
@@ -10,7 +11,7 @@ import pytest
 
 from harness.core.records import ChatRequest, Reply
 from harness.measure.sender import Endpoint
-from harness.measure.texts import count_opening
+from harness.measure.texts import count_digits, count_opening, count_shared
 from harness.servers.engine_log import EngineLog, Served
 from harness.servers.spec import RunningServer
 
@@ -25,7 +26,7 @@ class Keeping:
         self.served: list[Served] = []
 
     async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
-        system = "you help" if request.system is None else request.system
+        system = request.system or "you help"
         prompt = f"<s>{system}<u>{request.user}"
         found = [sum(1 for _ in takewhile(bool, map(eq, held, prompt))) for held in self.slots]
         slot = found.index(max(found))
@@ -71,3 +72,43 @@ def test_it_is_read_from_the_log_of_an_engine_that_does_not_tell_it_in_its_repli
 
 def test_it_is_unknown_where_nothing_tells_it() -> None:
     assert opening(Endpoint(SERVER, Keeping([""], tells=False), None), system=True) is None
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_digits_are_what_numbers_that_begin_alike_have_in_common(slots: int) -> None:
+    endpoint = Endpoint(SERVER, Keeping(["<s>[123456] You review plans."] * slots), None)
+    known = len("<s>you help<u>[")
+    assert asyncio.run(count_digits(endpoint, known)) == (1, 2, 3, 4, 5)
+
+
+def test_digits_that_stand_together_in_a_token_count_together() -> None:
+    """As in tokenizers that take three digits at a time."""
+
+    class Threes(Keeping):
+        async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
+            reply, answer = await super().ask(request)
+            digits = (reply.cached_tokens or 0) - len("<s>you help<u>[")
+            return reply._replace(cached_tokens=len("<s>you help<u>[") + max(0, digits) // 3), answer
+
+    known = len("<s>you help<u>[")
+    assert asyncio.run(count_digits(Endpoint(SERVER, Threes([""]), None), known)) == (0, 0, 1, 1, 1)
+
+
+class Words(Keeping):
+    """A word or a stop is a token, and so is each character of the template and the numbers."""
+
+    async def ask(self, request: ChatRequest, zero_s: float = 0.0) -> tuple[Reply, str]:
+        system = re.sub(r" ?(?:[a-z]+|\.)", "w", request.system or "")
+        return await super().ask(request._replace(system=system))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_shared_is_all_up_to_the_bracket_before_the_own_number(slots: int) -> None:
+    engine = Words(["<s>[000000] You review plans."] * slots)
+    assert asyncio.run(count_shared(Endpoint(SERVER, engine, None))) == (1.0, len("<s>[000000]<u>["))
+
+
+def test_digits_and_shared_are_unknown_where_nothing_tells_them() -> None:
+    endpoint = Endpoint(SERVER, Keeping([""], tells=False), None)
+    assert asyncio.run(count_digits(endpoint, 3)) is None
+    assert asyncio.run(count_shared(endpoint)) is None

@@ -32,8 +32,8 @@ servers:
 compare:
   a: {placement: s}
 """
-FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, {})
-OLLAMA = FRONT._replace(kind="ollama", can_pin_output=False)
+FRONT = RunningServer("s", "llamacpp", "http://s:1", "m", 1, True, "v", True, True, {}, embedded=True)
+OLLAMA = FRONT._replace(kind="ollama", can_pin_output=False, embedded=False)
 AGENT = AgentSpec(prompt="p", output_tokens=12, think="high", thinking_tokens=30)
 RunVirtual = Callable[[Callable[[VirtualLoop], Any]], Any]
 

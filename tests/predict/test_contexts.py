@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyse import analyse
+from harness.analysis.reloads import Reloads
 from harness.errors import UserError
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
+from harness.runs.model import Run
+from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 from harness.workload.describe import describe
 from harness.workload.load import load_workload
@@ -54,11 +57,16 @@ def write(folder: Path, first: str, second: str, kind: str = "ollama", think: st
     return path
 
 
-def loads(folder: Path, first: str, second: str, kind: str = "ollama", think: str = "0") -> list[float | None]:
+def predicted(
+    folder: Path, first: str, second: str, kind: str = "ollama", think: str = "0", *, repeats: int = 1
+) -> Run:
     (folder / "p.yaml").write_text(PROFILE + "load_s: 2\n", encoding="utf-8")
     loaded = load_workload(write(folder, first, second, kind, think))
-    run = predict(loaded, load_profile(str(folder / "p.yaml")), repeats=1).run
-    return [call.reply.load_s for call in run.calls]
+    return predict(loaded, load_profile(str(folder / "p.yaml")), repeats=repeats).run
+
+
+def loads(folder: Path, first: str, second: str, kind: str = "ollama", think: str = "0") -> list[float | None]:
+    return [call.reply.load_s for call in predicted(folder, first, second, kind, think).calls]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +115,72 @@ def test_a_load_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     assert [call.reply.load_s for call in run.calls] == [4.0] * 4
     (line,) = (notice.text for notice in said(analyse(run)).notices if notice.kind == "swaps")
     assert "4 of 4 calls waited 4.00 s (median) for a model to load, 16.0 s in all" in line
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "think", "expected"),
+    [
+        (
+            "num_ctx: 8192",
+            "num_ctx: 2048",
+            "0",
+            [Reloads("one", "small", "num_ctx", (2048, 8192), 4.0, 8.0, (("work", 4.0),))],
+        ),
+        (
+            "num_ctx: 8192",
+            "exact_output: true",  # the server's own
+            "0",
+            [Reloads("one", "small", "num_ctx", (1024, 8192), 4.0, 8.0, (("work", 4.0),))],
+        ),
+        (
+            "keep_alive: 0",
+            "keep_alive: -1",
+            "0",
+            [Reloads("one", "small", "keep_alive", (1024,), 2.0, 4.0, (("work", 2.0),))],
+        ),
+        (
+            "keep_alive: 3s",
+            "keep_alive: 3s",
+            "3.5",
+            [Reloads("one", "small", "keep_alive", (1024,), 1.0, 2.0, (("work", 1.0),))],
+        ),
+        ("keep_alive: 3s", "keep_alive: 3s", "2.5", []),
+        ("num_ctx: 2048", "num_ctx: 2048", "0", []),
+        ("exact_output: true", "exact_output: true", "0", []),
+    ],
+)
+def test_why_a_model_was_loaded_again(
+    tmp_path: Path, first: str, second: str, think: str, expected: list[Reloads]
+) -> None:
+    """Of two jobs in a repeat: the loads of a repeat, what they took, and what of it lies on the path of a job."""
+    (candidate,) = analyse(predicted(tmp_path, first, second, think=think, repeats=2)).candidates
+    assert list(candidate.reloads) == expected
+
+
+def loads_said(run: Run) -> list[str]:
+    return [line.text for part in run_answer(analyse(run)).parts if part.title == "Loads" for line in part.lines]
+
+
+def test_the_answer_says_what_the_loads_cost_and_what_to_do(tmp_path: Path) -> None:
+    assert loads_said(predicted(tmp_path, "num_ctx: 8192", "num_ctx: 2048")) == [
+        "Agents ask small for 2048 and 8192 tokens of context, so Ollama loads it 4 times a repeat, 4.00 s on the path "
+        "of a job of work: give all of them num_ctx 8192, and it is loaded once."
+    ]
+    assert loads_said(predicted(tmp_path, "keep_alive: 0", "exact_output: true")) == [
+        "A keep_alive of agents has small leave, so Ollama loads it again 2 times a repeat, 2.00 s on the path of a "
+        "job of work: leave it out, and set OLLAMA_KEEP_ALIVE."
+    ]
+    assert loads_said(predicted(tmp_path, "num_ctx: 8192", "num_ctx: 8192")) == []
+
+
+def test_calls_that_wait_for_one_load_count_as_one(tmp_path: Path) -> None:
+    """Two calls at once for another context wait for the same load, of which one lies on the path."""
+    path = write(tmp_path, "num_ctx: 8192", "num_ctx: 2048")
+    nodes = path.read_text(encoding="utf-8").replace("after: [first]}", "over: two, after: [first]}")
+    nodes = nodes.replace("{placement: one}", "{placement: one, concurrency: unbounded}")
+    path.write_text(nodes + "inputs: {two: {list: [a, b]}}\n", encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(PROFILE + "load_s: 2\n", encoding="utf-8")
+    run = predict(load_workload(path), load_profile(str(tmp_path / "p.yaml")), repeats=1).run
+    assert [call.reply.load_s for call in run.calls if call.node == "second"] == [2.0] * 4
+    (reloads,) = analyse(run).candidates[0].reloads
+    assert (reloads.loads, reloads.total_s, reloads.paths) == (4.0, 12.0, (("work", 4.0),))

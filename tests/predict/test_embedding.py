@@ -184,3 +184,18 @@ def test_what_is_not_searched_is_refused(servers: str, said: str, tmp_path: Path
     with pytest.raises(UserError) as caught:
         check_models(load_workload(tmp_path / "w.yaml"))
     assert "nodes embed with vectors" in str(caught.value) and said in str(caught.value)
+
+
+def test_a_server_that_only_embeds_beside_agents_that_share_a_prefix(tmp_path: Path) -> None:
+    text = WORKLOAD.replace('prompt: "', 'system: "Be brief.", shares_prefix: true, prompt: "').replace(
+        "placement: both", "placement: {index: swap, ask.look: swap, ask.answer: both}"
+    )
+    text = text.replace("model: none, slots: 2, max_loaded_models: 1", "model: none, machine: other")
+    text = text[: text.index("  swapped:")].replace("jobs: 1\n    arr", "arr")
+    (tmp_path / "w.yaml").write_text(text, encoding="utf-8")
+    calls = predict(load_workload(tmp_path / "w.yaml"), profile(tmp_path), repeats=1).run.calls
+    assert {(call.node, call.server, call.outcome) for call in calls} == {
+        ("store", "swap", "ok"),
+        ("look", "swap", "ok"),
+        ("answer", "both", "ok"),
+    }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from predict.paper import PROFILE
 
+from harness.core.events import Call
+from harness.core.prompt_numbers import own_number
 from harness.core.records import CallRecord
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
@@ -126,13 +129,35 @@ def test_a_new_run_of_the_loop_begins_anew(tmp_path: Path) -> None:
 
 def test_what_all_prompts_begin_with_is_found_in_any_slot(tmp_path: Path) -> None:
     """Two jobs take turns in one slot; as long as a tenth of the prompt it would even choose the slot."""
-    text = (
-        "text: {tokens_per_piece: 1, tokens_per_long_letter: 0, template_tokens: 10, system_template_tokens: 10,\n"
-        "  turn_template_tokens: 10, opening_tokens: 7, system_opening_tokens: 3,\n"
-        "  held_out: {calls: 1, median_error: 0, worst_error: 0}}\n"
-    )
-    calls = calls_of(tmp_path, profile=text, ARRIVALS="[0, 0.5]")
-    assert [call.reply.cached_tokens for call in calls] == [0, 3, 3, 3, 3, 3]
+    calls = calls_of(tmp_path, profile=COUNTED.replace("MORE", ""), ARRIVALS="[0, 0.5]")
+    assert [call.reply.cached_tokens for call in calls] == [3] * 6  # in the first one from what was there before
+
+
+COUNTED = (
+    "text: {tokens_per_piece: 1, tokens_per_long_letter: 0, template_tokens: 10, system_template_tokens: 10,\n"
+    "  turn_template_tokens: 10, opening_tokens: 7, system_opening_tokens: 3, MORE\n"
+    "  held_out: {calls: 1, median_error: 0, worst_error: 0}}\n"
+)
+JOBS = 40
+
+
+def test_numbers_that_begin_with_the_same_digits_are_found_again(tmp_path: Path) -> None:
+    """Forty jobs, one after the other in one slot: each finds the digits that it has in common with the one before."""
+    at = str([100 * job for job in range(JOBS)])
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    calls = calls_of(folder, profile=COUNTED.replace("MORE", "digit_tokens: [1, 2, 3, 4, 5],"), ARRIVALS=at)
+    loaded = load_workload(folder / "w.yaml")
+    (pipeline,) = loaded.pipelines
+    act = next(number for number, node in enumerate(pipeline.graph.nodes) if node.kind == "agent")
+    first_calls = [Call(0, 0, job, act, 0, 0, 0, 0.0, passes=(0,)) for job in range(JOBS)]
+    own = [own_number("serial", pipeline, call, loaded.workload.seed, 0) for call in first_calls]
+    alike = [
+        len(list(takewhile(lambda digits: len(set(digits)) == 1, zip(*two, strict=True)))) for two in pairwise(own)
+    ]
+    assert max(alike) >= 1
+    first = [call.reply.cached_tokens for call in calls if call.iteration == 0]
+    assert first == [3, *(3 + digits for digits in alike)]
 
 
 SHARED = """
@@ -171,3 +196,16 @@ def test_what_agents_share_is_read_once(slots: int, shares: str, found: list[int
     calls = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run.calls
     assert prompts(list(calls)) == [24] * 6
     assert [call.reply.cached_tokens for call in calls] == found
+
+
+def test_what_agents_share_is_as_long_as_it_was_counted(tmp_path: Path) -> None:
+    """A made-up handbook of 50 words and stops, 2 tokens each, and 17 beside them; the own numbers differ at once."""
+    more = "shared_tokens: 17, made_up_tokens_per_piece: 2,"
+    (tmp_path / "p.yaml").write_text(PROFILE + COUNTED.replace("MORE", more), encoding="utf-8")
+    text = SHARED.replace("SHARES", "true").replace("SLOTS", "2").replace("SYSTEM", "{rules}")
+    text += "inputs: {rules: {synthetic: {count: 1, tokens: 50}}}\n"
+    (tmp_path / "w.yaml").write_text(text.replace("OTHER", "so " * 40).replace("PROMPT", "Yes"), encoding="utf-8")
+    calls = predict(load_workload(tmp_path / "w.yaml"), load_profile(str(tmp_path / "p.yaml")), repeats=1).run.calls
+    assert [call.reply.cached_tokens for call in calls if call.node != "own"][1:] == [17 + 2 * 50] * 3
+    # The template of 10, the handbook, the own number in brackets of 8 and the prompt of 1.
+    assert {call.reply.prompt_tokens for call in calls if call.node != "own"} == {10 + 2 * 50 + 8 + 1}

@@ -81,6 +81,8 @@ def test_the_server_of_a_prediction_says_its_levers(tmp_path: Path) -> None:
         ("ram_cache: on", "ram_cache on changes (with the RAM prompt cache)"),
         ("flash_attention: on", "flash_attention on changes (with flash attention)"),
         ("kv_type: q8_0", "kv_type q8_0 changes (kv type q8_0)"),
+        ("speculation: ngram", "speculation ngram changes (with speculation from repeated words)"),
+        ("speculation: small.gguf", "speculation small.gguf changes (with small.gguf as a draft model)"),
     ],
 )
 def test_what_the_profile_does_not_know_is_not_predicted(tmp_path: Path, levers: str, what: str) -> None:

@@ -75,7 +75,7 @@ def starts_and_ends(calls: list[CallRecord]) -> dict[tuple[str, int, str, int, i
     return {(c.pipeline, c.job, c.node, c.item, c.iteration): (c.ready_s, c.reply.end_s or 0.0) for c in calls}
 
 
-def on_random_files(count: int, number: int, folder: Path, embeds: str = "") -> None:
+def on_random_files(count: int, number: int, folder: Path, embeds: str = "", images: str = "") -> None:
     """Hold the simulation to the run, on a machine without noise.
 
     Who decides is drawn (`control: draws`): where the model does, a run reads answers that a simulation has not. There
@@ -87,12 +87,14 @@ def on_random_files(count: int, number: int, folder: Path, embeds: str = "") -> 
     """
     text = paper.PROFILE.replace("contention: null", "contention: {2: 1}")
     (folder / "paper.yaml").write_text(text, encoding="utf-8")
+    if images:
+        (folder / images).write_bytes(b"\x89PNG\r\n\x1a\n")
     profile = with_embedding(text, embeds, folder) if embeds else str(folder / "paper.yaml")
     server = {"kind": "simulated", "profile": profile, "context_tokens": 4096}
 
     @seed(number)
     @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(plain=workloads(server, controls=("draws",), races=False, embeds=embeds))
+    @given(plain=workloads(server, controls=("draws",), races=False, embeds=embeds, images=images))
     def each(plain: dict[str, Any]) -> None:
         file = folder / "w.yaml"
         file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
@@ -124,6 +126,10 @@ def emulated(loaded: Loaded, plan: Any) -> list[CallRecord]:
 
 def test_random_workloads_have_calls_of_equal_sizes(tmp_path: Path) -> None:
     on_random_files(25, 0, tmp_path)
+
+
+def test_random_workloads_with_images_have_calls_of_equal_sizes(tmp_path: Path) -> None:
+    on_random_files(25, 0, tmp_path, images="a.png")
 
 
 def test_random_workloads_that_embed_have_calls_of_equal_sizes(tmp_path: Path) -> None:

@@ -55,9 +55,13 @@ def test_tried_is_what_the_profile_knows(tmp_path: Path) -> None:
 
 def test_the_others_are_named(tmp_path: Path) -> None:
     profile = knowing(tmp_path)
-    assert not_tried(ollama(4), profile, {*OFF, *ON}) == NotTried(("flash_attention", "kv_type"), "paper")
+    assert not_tried(ollama(4), profile, {*OFF, *ON}) == NotTried(
+        ("flash_attention", "kv_type", "speculation"), "paper"
+    )
     embedded = LlamaCppServer(kind="llamacpp", levers={"kv_type": "q8_0"})
-    assert not_tried(embedded, profile, {*OFF}) == NotTried(("kv_unified", "flash_attention", "micro_batch"), "paper")
+    assert not_tried(embedded, profile, {*OFF}) == NotTried(
+        ("kv_unified", "flash_attention", "micro_batch", "speculation"), "paper"
+    )
     assert not_tried(ollama(4, url="http://h:1"), profile, set()) is None
     assert not_tried(SimulatedServer(kind="simulated", profile="paper"), profile, set()) is None
 
@@ -127,4 +131,4 @@ def test_the_answer_pulls_a_lever_where_that_is_worth_it(tmp_path: Path) -> None
     assert any("ram-cache" not in one.name and "kv-unified" not in one.name for one in found.analysis.candidates)
     (settings,) = found.analysis.choice.settings
     assert "LLAMA_ARG_CACHE_RAM=0" in settings.shell[0]
-    assert NotTried(("kv_unified", "flash_attention", "kv_type"), "paper") in found.left_out
+    assert NotTried(("kv_unified", "flash_attention", "kv_type", "speculation"), "paper") in found.left_out

@@ -50,7 +50,7 @@ def test_one_path_on_the_published_profile(tmp_path: Path) -> None:
     assert "serial-on-4" not in names  # slots that nobody uses
     assert not any("interactive-first" in name for name in names)  # there is one path
     assert set(M1_PROMPTS)  # what this profile needs besides
-    levers = NotTried(("ram_cache", "kv_unified", "flash_attention", "kv_type"), "m1-published")
+    levers = NotTried(("ram_cache", "kv_unified", "flash_attention", "kv_type", "speculation"), "m1-published")
     assert space.left_out == (NotInProfile((2, 8), "m1-published"), NoTwoServers("contention", "m1-published"), levers)
 
 

@@ -25,8 +25,8 @@ Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp) -> AsyncIterator[str]:
-    listener = listen("127.0.0.1", 0)
+async def _serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    listener = listen("127.0.0.1", port)
     config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -15,6 +15,7 @@ import pytest
 
 from harness.core.device import share_on_cpu
 from harness.errors import ServerFailure, UserError
+from harness.servers.access import Access
 from harness.servers.child import listen
 from harness.servers.fronts import child
 from harness.servers.launch import launched
@@ -85,7 +86,7 @@ def test_a_port_in_use_is_the_users_to_mend() -> None:
 
 def test_a_host_that_is_not_ours() -> None:
     async def steps() -> None:
-        async with child("x", "canned", {}, host="no.such.host.invalid"):
+        async with child("x", "canned", {}, access=Access("no.such.host.invalid")):
             raise AssertionError("it listens on a host that does not exist")
 
     with pytest.raises(UserError, match=r"^x: --host no\.such\.host\.invalid: not an address of this machine"):
@@ -180,3 +181,29 @@ def test_the_fronts_socket_is_tcp_by_name() -> None:
     """asyncio sets TCP_NODELAY only then; without it every call on a used connection takes 40 ms longer."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({}, 200, ""),
+        ({"Host": "evil.example"}, 403, "--allow-host"),
+        ({"Host": "front.example:1"}, 200, ""),
+        ({"Origin": "https://evil.example"}, 403, "--allow-origin"),
+        ({"Origin": "https://chat.example"}, 200, ""),
+        ({"Origin": "http://localhost:3000"}, 200, ""),
+    ],
+)
+def test_a_front_lets_in_this_machine_and_those_that_are_named(headers: dict[str, str], status: int, said: str) -> None:
+    access = Access.given("127.0.0.1", ["front.example"], ["https://chat.example"])
+
+    async def main() -> None:
+        async with child("x", "canned", {}, access=access) as ready, httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{ready['url']}/api/tags", headers=headers)
+            assert answer.status_code == status and said in answer.text
+            assert answer.headers.get("access-control-allow-origin") == (headers.get("Origin") if not said else None)
+            asked = {**headers, "Access-Control-Request-Method": "POST"}
+            preflight = await client.options(f"{ready['url']}/api/chat", headers=asked)
+            assert preflight.status_code == (204 if status == 200 else 403)
+
+    asyncio.run(main())

@@ -31,13 +31,14 @@ def use(**levers: str) -> RunningServer:
 
 
 def test_a_managed_ollama_is_started_with_them(fake: Seen) -> None:
-    server = use(ram_cache="off", kv_unified="on", flash_attention="off", kv_type="q8_0")
+    server = use(ram_cache="off", kv_unified="on", flash_attention="off", kv_type="q8_0", speculation="ngram")
     env = fake()[0]["env"]
     told = {
         "LLAMA_ARG_CACHE_RAM": "0",
         "LLAMA_ARG_KV_UNIFIED": "1",
         "OLLAMA_FLASH_ATTENTION": "0",
         "OLLAMA_KV_CACHE_TYPE": "q8_0",
+        "LLAMA_ARG_SPEC_TYPE": "ngram-simple",
     }
     assert {key: env.get(key) for key in told} == told
     found = {key: value for key, value in server.details.items() if isinstance(value, str)}
@@ -50,6 +51,8 @@ def test_a_managed_ollama_is_started_with_them(fake: Seen) -> None:
         "kv_type_known_from": "its log",
         "flash_attention": "off",
         "flash_attention_known_from": "its log",
+        "speculation": "ngram",
+        "speculation_known_from": "the request",
     }
 
 
@@ -89,10 +92,15 @@ def engine(**levers: str) -> dict[str, Any]:
     xllamacpp: Any = SimpleNamespace(
         llama_flash_attn_type=SimpleNamespace(LLAMA_FLASH_ATTN_TYPE_ENABLED=1, LLAMA_FLASH_ATTN_TYPE_DISABLED=0),
         ggml_type=SimpleNamespace(GGML_TYPE_F16=1, GGML_TYPE_Q8_0=8, GGML_TYPE_Q4_0=2),
+        common_speculative_type=SimpleNamespace(
+            COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE=1, COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE=6
+        ),
     )
-    params = SimpleNamespace()
+    params = SimpleNamespace(speculative=SimpleNamespace(types=[0], draft=SimpleNamespace(mparams=SimpleNamespace())))
     _pull(xllamacpp, params, LlamaCppConfig("m", "m.gguf", 4, 1024, 512, 2, levers), 1024)
-    return vars(params)
+    speculative = vars(params).pop("speculative")
+    guessed = {} if speculative.types == [0] else {"types": speculative.types, **vars(speculative.draft.mparams)}
+    return vars(params) | guessed
 
 
 def test_the_embedded_engine_has_no_ram_cache_unless_it_is_asked_for() -> None:
@@ -104,3 +112,6 @@ def test_the_embedded_engine_has_no_ram_cache_unless_it_is_asked_for() -> None:
     assert engine(flash_attention="off") == usual | {"flash_attn_type": 0}
     assert engine(kv_type="q8_0") == usual | {"cache_type_k": 8, "cache_type_v": 8}
     assert engine(micro_batch="128") == usual | {"n_ubatch": 128}
+    assert engine(speculation="off") == usual
+    assert engine(speculation="ngram") == usual | {"types": [6]}
+    assert engine(speculation="/m/small.gguf") == usual | {"types": [1], "path": "/m/small.gguf"}

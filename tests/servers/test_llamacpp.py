@@ -35,8 +35,9 @@ def model() -> str:
 
 
 @asynccontextmanager
-async def engine(model: str, slots: int) -> AsyncIterator[tuple[RunningServer, Ask]]:
-    spec = LlamaCppServer(kind="llamacpp", model=model, slots=slots, context_tokens=256, batch_tokens=64, threads=1)
+async def engine(model: str, slots: int, **levers: str) -> AsyncIterator[tuple[RunningServer, Ask]]:
+    size = {"slots": slots, "context_tokens": 256, "batch_tokens": 64, "threads": 1}
+    spec = LlamaCppServer.model_validate({"kind": "llamacpp", "model": model, "levers": levers, **size})
     async with (
         launched("tiny", spec, say=lambda _: None) as (server, *_),
         httpx.AsyncClient(base_url=server.url, timeout=120) as client,
@@ -51,6 +52,29 @@ async def engine(model: str, slots: int) -> AsyncIterator[tuple[RunningServer, A
             return await client.post(path, json=body)
 
         yield server, ask
+
+
+@pytest.mark.parametrize("draft", [False, True], ids=["ngram", "a draft model"])
+def test_it_speculates(draft: bool, model: str) -> None:
+    """A model may be its own draft: all its guesses are right then, and nothing is gained."""
+    guess = str(models.ensure(model, say=lambda _: None)) if draft else "ngram"
+
+    async def steps() -> None:
+        async with engine(model, 1, speculation=guess) as (server, ask):
+            assert server.details["speculation"] == guess
+            told = (await ask("one two three one two three one two", options={"num_predict": 20})).json()
+            assert (told["done"], told["eval_count"] > 0) == (True, True)
+
+    asyncio.run(steps())
+
+
+def test_a_draft_model_has_to_be_there(model: str) -> None:
+    async def steps() -> None:
+        async with engine(model, 1, speculation="nowhere.gguf"):
+            raise AssertionError
+
+    with pytest.raises(SlotwiseError, match=r"^nowhere\.gguf: no such model file$"):
+        asyncio.run(steps())
 
 
 def test_one_server_many_questions(model: str) -> None:

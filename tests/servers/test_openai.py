@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -19,10 +22,12 @@ from harness.drivers.chat import Chat
 from harness.errors import ServerFailure, UserError
 from harness.measure.burst_design import EFFORTS
 from harness.measure.calibrate import ToCalibrate, calibrate
+from harness.measure.others import slots_of_others
 from harness.measure.probe import find_slots, look_alone
 from harness.measure.sender import Endpoint
 from harness.servers.front.app import CACHED_HEADER, QUEUE_HEADER, create_app
 from harness.servers.launch import launched
+from harness.servers.openai_api import slots_working, way_to
 from harness.servers.openai_engine import OpenAiConfig, OpenAiEngine
 from harness.servers.running import server_at
 from harness.servers.spec import RunningServer
@@ -30,12 +35,13 @@ from harness.workload.overrides import at_url
 from harness.workload.schema import LlamaCppServer, OllamaServer, OpenAiServer
 
 URL = "http://up:8000/v1"
+PNG = b"\x89PNG\r\n\x1a\n"
 KEY = "sk-not-to-be-told-1234"
 TIMINGS = {"cache_n": 6, "prompt_n": 4, "prompt_ms": 12.5, "predicted_n": 2, "predicted_ms": 30.25}
 
 
 def front(fake: FakeOpenAi, **more: Any) -> AppTransport:
-    facts: dict[str, Any] = {"context_tokens": None, "template": None, "takes_more": False, "tells_times": False}
+    facts: dict[str, Any] = {"context_tokens": None, "template": None, "dialect": "openai", "sees_images": False}
     config = {"model_name": "m", "url": URL, "key_variable": None, "version": "OpenAI API"} | facts | more
     return AppTransport(create_app(OpenAiEngine(OpenAiConfig(**config), fake.transport())))
 
@@ -84,8 +90,68 @@ def test_nothing_is_said_of_what_nobody_asked() -> None:
     ask(fake, {"think": True, "format": "json"})
     assert fake.chats[1]["chat_template_kwargs"] == {"enable_thinking": True}
     assert fake.chats[1]["response_format"] == {"type": "json_object"}
-    ask(fake, {"think": False}, takes_more=True)
+    ask(fake, {"think": False}, dialect="vllm")
     assert fake.chats[2]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_each_server_is_told_what_it_knows_beyond_openais_api() -> None:
+    fake = FakeOpenAi()
+    options = {"top_k": 1, "min_p": 0.1, "repeat_penalty": 1.5, "ignore_eos": True, "cache_prompt": False}
+    for dialect in ("openai", "vllm", "llama-server"):
+        ask(fake, {"options": options}, dialect=dialect)
+    usual = set(fake.chats[0])
+    assert {key: value for key, value in fake.chats[1].items() if key not in usual} == {
+        "top_k": 1,
+        "min_p": 0.1,
+        "repetition_penalty": 1.5,
+        "ignore_eos": True,
+    }
+    assert {key: value for key, value in fake.chats[2].items() if key not in usual} == {
+        "top_k": 1,
+        "min_p": 0.1,
+        "repeat_penalty": 1.5,
+        "ignore_eos": True,
+        "cache_prompt": False,
+        "typical_p": 1.0,
+        "repeat_last_n": 64,
+    }
+
+
+def test_the_limit_gets_its_newer_name_where_the_server_asks_for_it() -> None:
+    words = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+
+    def old(body: dict[str, Any]) -> tuple[int, Any] | None:
+        return (400, {"error": {"message": words}}) if "max_tokens" in body else None
+
+    fake, engine = FakeOpenAi(misbehave=old), {"options": {"num_predict": 7}}
+    assert ask(fake, engine).status_code == 200
+    assert [(body.get("max_tokens"), body.get("max_completion_tokens")) for body in fake.chats] == [
+        (7, None),
+        (None, 7),
+    ]
+    stubborn = FakeOpenAi(misbehave=lambda _: (400, {"error": words}))
+    assert error(stubborn, engine)[0] == 400 and len(stubborn.chats) == 2
+
+
+def test_images_become_parts_of_the_message() -> None:
+    fake, image = FakeOpenAi(), base64.b64encode(PNG).decode()
+    message: dict[str, Any] = {"role": "user", "content": "What is it?", "images": [image]}
+    assert ask(fake, {"messages": [message]}, sees_images=True).status_code == 200
+    assert fake.chats[0]["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}},
+            ],
+        }
+    ]
+    assert error(fake, {"messages": [message]}) == (400, "messages[0]: this model does not support images")
+    wrong = {"messages": [message | {"images": ["no base64!"]}]}
+    assert error(fake, wrong, sees_images=True) == (400, "an image of the request is no base64")
+    wrong = {"messages": [message | {"images": [3]}]}
+    assert error(fake, wrong, sees_images=True) == (400, "messages[0].images must be an array of strings in base64")
+    assert len(fake.chats) == 1
 
 
 def test_what_a_server_does_not_tell_is_not_told() -> None:
@@ -126,7 +192,7 @@ def test_thinking_comes_before_the_answer_in_both_forms() -> None:
 def test_llama_server_tells_what_was_cached_before_a_stream() -> None:
     progress = {"choices": [], "prompt_progress": {"total": 10, "cache": 3, "processed": 3}}
     fake = FakeOpenAi(parts=lambda _: (progress, *SO))
-    response = ask(fake, {"stream": True}, tells_times=True)
+    response = ask(fake, {"stream": True}, dialect="llama-server")
     assert fake.chats[0]["return_progress"] is True
     assert response.headers[CACHED_HEADER] == "3"
 
@@ -281,6 +347,7 @@ def test_a_running_server_is_named_and_asked_only() -> None:
         False,
     )
     assert set(server.details) == {"upstream"} and not server.tells_times
+    assert server.shown == server.details["upstream"] != server.url  # people are told its address, not the front's
     assert [body["max_tokens"] for body in fake.chats] == [1]
 
 
@@ -288,6 +355,8 @@ def test_llama_server_and_vllm_tell_more() -> None:
     props = {"total_slots": 2, "default_generation_settings": {"n_ctx": 4096}, "build_info": "b10488"}
     server = up(FakeOpenAi(owned_by="llamacpp", props=props), slots=3)
     assert (server.version, server.tells_times, server.slots_asked) == ("llama-server b10488", True, 3)
+    assert server.can_pin_output and not server.embedded
+    assert up(FakeOpenAi(owned_by="llamacpp", props=props)).slots_asked == 2  # as it tells itself
     assert {key: server.details[key] for key in ("context_tokens", "slots_told")} == {
         "context_tokens": 4096,
         "slots_told": 2,
@@ -365,3 +434,33 @@ def test_a_server_named_at_a_url_stays_what_it_is_or_becomes_what_is_there() -> 
     assert at_url("mine", embedded, "http://there:1") == OllamaServer(
         kind="ollama", model="m", slots=2, batch_tokens=64, url="http://there:1"
     )
+
+
+def test_llama_server_tells_whether_it_works_for_others() -> None:
+    busy = [[True, False], [True, True], [True, False], [False, False]]  # what it says, one after the other
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json=[{"is_processing": one} for one in busy[len(asked) - 1]])
+
+    endpoint = Endpoint(
+        RunningServer("s", "openai", "http://front", "m", 2, False, "v", False, True, {}),
+        Chat(URL, "m", time.monotonic),
+        None,
+        working=partial(slots_working, way_to("s", URL, None), httpx.MockTransport(handle)),
+    )
+
+    async def steps() -> tuple[int, int, int]:
+        ours = endpoint._replace(server=endpoint.server._replace(managed=True))
+        return await slots_of_others(endpoint), await slots_of_others(endpoint), await slots_of_others(ours)
+
+    # One worked both times; what ended in between was ours; a server of ours is not asked.
+    assert asyncio.run(steps()) == (1, 0, 0)
+    assert asked == ["/slots"] * 4
+
+
+@pytest.mark.parametrize("answer", [(501, {"error": "off"}), (200, {"no": "list"}), (200, [3, {"is_processing": 1}])])
+def test_what_a_server_does_not_say_of_its_slots_is_not_known(answer: tuple[int, Any]) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(answer[0], json=answer[1]))
+    assert not asyncio.run(slots_working(way_to("s", URL, None), transport))

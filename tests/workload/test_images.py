@@ -18,7 +18,7 @@ WORKLOAD = """
 version: 1
 name: w
 pipelines:
-  p: {path: interactive, jobs: 1, SESSION nodes: {read: {agent: reader}}}
+  p: {path: interactive, jobs: 1, nodes: {read: {agent: reader}}}
 agents:
   reader: {prompt: "0123456789abcdef", output_tokens: 9, IMAGES}
 servers:
@@ -29,37 +29,35 @@ compare:
 SEEN = "images: [a.png, pictures/b.webp], image_tokens: 500"
 
 
-def load(folder: Path, images: str = SEEN, session: str = "", kind: str = "llamacpp") -> Loaded:
+def load(folder: Path, images: str = SEEN, kind: str = "llamacpp") -> Loaded:
     (folder / "pictures").mkdir(exist_ok=True)
     (folder / "a.png").write_bytes(PNG)
     (folder / "b.txt").write_bytes(b"no image")
     (folder / "pictures" / "b.webp").write_bytes(b"RIFF....WEBPVP8 ")
     kind = "ollama, model: m" if kind == "ollama" else kind
-    text = WORKLOAD.replace("IMAGES", images).replace("SESSION", session).replace("KIND", kind)
+    text = WORKLOAD.replace("IMAGES", images).replace("KIND", kind)
     (folder / "w.yaml").write_text(text, encoding="utf-8")
     return load_workload(folder / "w.yaml")
 
 
 @pytest.mark.parametrize(
-    ("images", "session", "message"),
+    ("images", "message"),
     [
-        ("images: [a.png]", "", "`images` needs `image_tokens`: how many prompt tokens the model makes of all of them"),
-        ("image_tokens: 9", "", "`image_tokens` goes with `images`; name the files, or remove it"),
+        ("images: [a.png]", "`images` needs `image_tokens`: how many prompt tokens the model makes of all of them"),
+        ("image_tokens: 9", "`image_tokens` goes with `images`; name the files, or remove it"),
         (
             "images: [c.png], image_tokens: 9",
-            "",
             'image "c.png": the image cannot be read (No such file',
         ),
-        ("images: [b.txt], image_tokens: 9", "", 'image "b.txt": expected a PNG, JPEG or WebP image'),
-        ("images: [../a.png], image_tokens: 9", "", "expected the path of an image below the workload's folder"),
-        ("images: [/a.png], image_tokens: 9", "", "expected the path of an image below the workload's folder"),
-        ("images: [pictures], image_tokens: 9", "", "the image cannot be read (Is a directory)"),
-        (SEEN, "session: {turns: 2},", '"read" is shown images, which a `session` cannot have yet'),
+        ("images: [b.txt], image_tokens: 9", 'image "b.txt": expected a PNG, JPEG or WebP image'),
+        ("images: [../a.png], image_tokens: 9", "expected the path of an image below the workload's folder"),
+        ("images: [/a.png], image_tokens: 9", "expected the path of an image below the workload's folder"),
+        ("images: [pictures], image_tokens: 9", "the image cannot be read (Is a directory)"),
     ],
 )
-def test_mistakes(tmp_path: Path, images: str, session: str, message: str) -> None:
+def test_mistakes(tmp_path: Path, images: str, message: str) -> None:
     with pytest.raises(WorkloadError) as caught:
-        load(tmp_path, images, session)
+        load(tmp_path, images)
     assert message in str(caught.value)
     assert re.search(r"w\.yaml:\d+:\d+: ", str(caught.value))
 
@@ -107,9 +105,11 @@ def test_a_url_holds_an_image() -> None:
     assert data_url(b"\xff\xd8\xff").startswith("data:image/jpeg;base64,")
 
 
-def test_the_example_of_the_page_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pipeline", "node", "image"), [("accounts", "read", "receipt"), ("claim", "look", "damage")])
+def test_the_examples_of_the_page_load(tmp_path: Path, pipeline: str, node: str, image: str) -> None:
     page = (Path(__file__).parents[2] / "docs/language/images.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```yaml with images\n(.*?)^```$", page, re.M | re.S)
-    (tmp_path / "receipt.png").write_bytes(PNG)
+    texts = re.findall(r"^```yaml with images\n(.*?)^```$", page, re.M | re.S)
+    (text,) = (text for text in texts if f"  {pipeline}:" in text)
+    (tmp_path / f"{image}.png").write_bytes(PNG)
     (tmp_path / "w.yaml").write_text(text, encoding="utf-8")
-    assert load_workload(tmp_path / "w.yaml").agents["accounts", "read"].images == ("receipt.png",)
+    assert load_workload(tmp_path / "w.yaml").agents[pipeline, node].images == (f"{image}.png",)

@@ -41,6 +41,11 @@ def test_they_are_kept_as_words_and_written_so_that_they_read_back(tmp_path: Pat
             "(`url`): start it with them, or leave `url` out",
         ),
         (
+            "levers: {speculation: small.gguf}",
+            "w.yaml:10:3: servers.o.ollama: speculation: Ollama takes no file for it; expected ngram or off, or use "
+            "the embedded engine (kind: llamacpp)",
+        ),
+        (
             "levers: {micro_batch: 256}",
             "w.yaml:10:3: servers.o.ollama: micro_batch: Ollama has no variable for it, its micro-batch is as large as "
             "`batch_tokens`: set that, or use the embedded engine (kind: llamacpp)",
@@ -73,14 +78,18 @@ def test_the_page_says_what_the_code_knows(tmp_path: Path) -> None:
     for name, lever in LEVERS.items():
         _, about, values, given, since, usual = _first_row(text, name)
         assert lever.about.lower().startswith(about.lower().split(",")[0].split(";")[0])
-        assert values == (", ".join(f"`{value}`" for value in lever.values) or "a number")
+        assert values == (", ".join(f"`{value}`" for value in lever.values) or "a number") + (
+            " or a GGUF file (.gguf)" if lever.takes_file else ""
+        )
         assert all(key in given for variables in lever.variables.values() for key in variables)
         assert since.strip() == lever.since
         assert usual.startswith(lever.usual)
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
-    (tmp_path / "w.yaml").write_text(example, encoding="utf-8")
-    servers = load_workload(tmp_path / "w.yaml").servers
-    assert [spec.levers for spec in servers.values()] == [{}, {"ram_cache": "off"}]
+    examples = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    found = []
+    for example in examples:
+        (tmp_path / "w.yaml").write_text(example, encoding="utf-8")
+        found += [spec.levers for spec in load_workload(tmp_path / "w.yaml").servers.values()]
+    assert found == [{}, {"ram_cache": "off"}, {}, {"speculation": "ngram"}]
 
 
 def _first_row(text: str, name: str) -> list[str]:

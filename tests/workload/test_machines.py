@@ -35,7 +35,7 @@ def test_a_name_is_enough(tmp_path: Path) -> None:
     assert by_machine(loaded.servers) == {"gpu0": ("a",), "gpu1": ("b",)}
     assert loaded.workload.machines == {}
     lines = workload_lines(loaded, describe(loaded))
-    assert any("a  ollama at http://127.0.0.1:1 on gpu0 m: 1 slot" in line for line in lines)
+    assert any("a  ollama at http://127.0.0.1:1 on gpu0 m: slots are counted" in line for line in lines)
 
 
 def test_what_is_known_of_a_machine(tmp_path: Path) -> None:

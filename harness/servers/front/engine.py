@@ -39,6 +39,7 @@ class Model(NamedTuple):
     info: dict[str, Any]  # GGUF metadata, for /api/show
     embeds: bool = False  # and does not answer
     thinking_known: bool = True  # else `thinking` is only that it may
+    sees_images: bool = False  # or may
 
 
 class GenerateRequest(NamedTuple):

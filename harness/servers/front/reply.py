@@ -103,7 +103,8 @@ def capabilities(model: Model) -> list[str]:
     """Return what the front can do with a model."""
     if model.embeds:
         return ["embedding"]
-    return ["completion", "thinking"] if model.thinking else ["completion"]
+    able = {"thinking": model.thinking, "vision": model.sees_images}
+    return ["completion", *(name for name, yes in able.items() if yes)]
 
 
 def listing(model: Model) -> dict[str, Any]:

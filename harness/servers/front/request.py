@@ -82,7 +82,7 @@ def parse_chat(body: bytes, engine: TextEngine) -> FrontRequest:
     think = _think(data, model, engine)
     if data.get("tools"):
         raise ApiError(400, f"{model} does not support tools")
-    messages = _messages(data.get("messages"))
+    messages = _messages(data.get("messages"), engine.model.sees_images)
     if not messages:
         return FrontRequest(model, stream, keep_alive_s, None)
     request = _request(data, engine, messages, "", stream, think)
@@ -214,7 +214,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _messages(value: Any) -> list[dict[str, Any]]:
+def _messages(value: Any, sees_images: bool) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list):
@@ -229,9 +229,12 @@ def _messages(value: Any) -> list[dict[str, Any]]:
             raise ApiError(400, f"{where}.role must be system, user, assistant or tool, not {json.dumps(role)}")
         if not isinstance(content, str):
             raise ApiError(400, f"{where}.content must be a string, not {_kind(content)}")
-        if message.get("images"):
+        images = message.get("images") or []
+        if images and not sees_images:
             raise ApiError(400, f"{where}: this model does not support images")
-        messages.append({"role": role, "content": content})
+        if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+            raise ApiError(400, f"{where}.images must be an array of strings in base64")
+        messages.append({"role": role, "content": content} | ({"images": images} if images else {}))
     return messages
 
 

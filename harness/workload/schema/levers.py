@@ -30,7 +30,13 @@ def _values(lever: Lever) -> dict[str, Any]:
     """What an editor offers; readers of YAML differ in whether `off` is a text or a boolean."""
     if not lever.values:
         return {"type": "integer", "minimum": 1}
-    return {"enum": [*lever.values, *({"on": True, "off": False}[v] for v in lever.values if v in ("on", "off"))]}
+    if lever.takes_file:
+        return {"anyOf": [{"enum": _enum(lever)}, {"type": "string", "pattern": "\\.gguf$"}]}
+    return {"enum": _enum(lever)}
+
+
+def _enum(lever: Lever) -> list[str | bool]:
+    return [*lever.values, *({"on": True, "off": False}[v] for v in lever.values if v in ("on", "off"))]
 
 
 LeverTable = Annotated[
@@ -61,8 +67,15 @@ def check_levers(levers: Mapping[str, str], running: bool, by_variable: bool, ba
             "leave `url` out",
             "levers",
         )
-    for name in levers:
+    for name, value in levers.items():
         if by_variable and not LEVERS[name].variables:
             raise mistake(f"{name}: {LEVERS[name].instead}", "levers", name)
+        if by_variable and value not in LEVERS[name].variables:
+            raise mistake(
+                f"{name}: Ollama takes no file for it; expected {' or '.join(LEVERS[name].variables)}, or use the "
+                "embedded engine (kind: llamacpp)",
+                "levers",
+                name,
+            )
     if batch_tokens is not None and int(levers.get("micro_batch", batch_tokens)) > batch_tokens:
         raise mistake(f"micro_batch: expected at most the {batch_tokens} of `batch_tokens`", "levers", "micro_batch")

@@ -71,6 +71,9 @@ class ServerBase(Spec):
     slots_set_by: ClassVar[str] = ""
     """What sets its number of slots, where that is not Ollama's variable: it is none that Ollama's settings are for."""
 
+    started_with: ClassVar[str] = ""
+    """How it is started with `{slots}` slots and `{context}` tokens of context over all of them, for a comment."""
+
     slots: PositiveInt = Field(default=1, le=64, description="Calls that it serves at the same time.", examples=[4])
     context_tokens: PositiveInt = Field(
         default=2048, ge=256, le=10_000_000, description="Context of one slot, in tokens.", examples=[4096]

@@ -151,6 +151,7 @@ class OpenAiServer(ServerBase):
 
     engine_name = "OpenAI's API"
     slots_set_by = "--parallel of llama-server, --max-num-seqs of vLLM"
+    started_with = "llama-server --parallel {slots} --ctx-size {context}, or vllm serve --max-num-seqs {slots}"
 
     kind: Literal["openai"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", max_length=2000)] = Field(

@@ -1,0 +1,55 @@
+"""What a server was used with: the threads of its engine, its accelerator, and what agents asked it for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from harness.analysis.model import AgentUse
+from harness.core.device import on_accelerator, share_on_cpu
+from harness.core.records import CallRecord
+from harness.runs.model import Run, ServerFacts
+from harness.workload.dependencies import agents_of
+from harness.workload.schema import AgentSpec, same_model
+
+__all__ = ["accelerator_used", "agents_used", "threads_used"]
+
+
+def threads_used(run: Run, details: Mapping[str, str | int | float]) -> int | None:
+    """Return the threads of a server's engine where they are fewer than the cores, and matter.
+
+    A prediction knows no number of cores, and names threads only where they are fewer. Where all of a model is on an
+    accelerator they change nothing.
+    """
+    threads, cores = int(details.get("threads", 0)), run.machine.get("cores")
+    if threads <= 0 or on_accelerator(details):
+        return None
+    return threads if not isinstance(cores, int) or threads < cores else None
+
+
+def accelerator_used(run: Run, details: Mapping[str, str | int | float]) -> str:
+    """Name what a server's model is on; "" where that is not an accelerator."""
+    if not (on_accelerator(details) or share_on_cpu(details)):
+        return ""
+    return str(details.get("accelerator") or run.machine.get("accelerator") or "an accelerator")
+
+
+def agents_used(run: Run, server: ServerFacts, calls: Iterable[CallRecord]) -> tuple[AgentUse, ...]:
+    """Return the agents with calls on a server that ask for a context, a keep-alive or thinking, in the file's order.
+
+    `calls` are those of one candidate.
+    """
+    asking = {
+        (pipeline, node): AgentUse(name, _other(agent, server), agent.num_ctx, agent.keep_alive, agent.think)
+        for pipeline in run.workload.pipelines
+        for node, (name, agent) in agents_of(run.workload, pipeline).items()
+        if agent.num_ctx is not None or agent.keep_alive is not None or agent.think
+    }
+    if not asking:
+        return ()
+    used = {(call.pipeline, call.node) for call in calls if call.server == server.name}
+    return tuple(dict.fromkeys(use for key, use in asking.items() if key in used))
+
+
+def _other(agent: AgentSpec, server: ServerFacts) -> str:
+    """Return the model that an agent asks for where it is not the server's."""
+    return "" if not agent.model or same_model(agent.model, server.model) else agent.model
