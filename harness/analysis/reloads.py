@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from harness.analysis.critical_path import critical_path
 from harness.analysis.timesplit import is_load_event
-from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.core.records import PREDICTED, CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run, ServerFacts
 from harness.workload.dependencies import agents_of, dependencies
 from harness.workload.schema import KINDS, AgentSpec, same_model
@@ -130,7 +130,7 @@ def _reloads(
 
 def _waited(call: CallRecord, server: ServerFacts) -> bool:
     """Tell whether a call waited for its model: a prediction says it exactly."""
-    return (call.reply.load_s or 0.0) > 0 if call.origin == "predicted" else is_load_event(call, server.baseline)
+    return (call.reply.load_s or 0.0) > 0 if call.origin in PREDICTED else is_load_event(call, server.baseline)
 
 
 def _reason(

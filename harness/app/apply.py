@@ -20,6 +20,7 @@ from harness.app.kept_file import Content, Kept, Mark, kept_of, put, put_back, r
 from harness.app.options import REPORTS, ApplyOptions
 from harness.app.report import Reported, report
 from harness.app.settings import chosen_candidate
+from harness.core.records import PREDICTED
 from harness.deploy.block import block_in
 from harness.deploy.checked import NAMES, checked_service
 from harness.deploy.deployment import DeployedServer, Deployment, deployment_of
@@ -224,7 +225,7 @@ def _where_from(run: Run, server: DeployedServer) -> tuple[str, ...]:
         " and ".join(str(one[key]) for key in ("cpu", "accelerator") if key in one) for one in (run.machine, here)
     ]
     kind = KINDS.get(server.use.kind)
-    predicted = run.origin == "predicted"  # its machine is the profile's, which says it in other words
+    predicted = run.origin in PREDICTED  # its machine is the profile's, which says it in other words
     return where_from(
         run.origin,
         embedded=kind is not None and kind.embedded,
