@@ -13,7 +13,7 @@ from harness.analysis.model import CandidateSummary, GoalResult
 from harness.analysis.statistics import NO_WIDTH, Estimate
 from harness.core.records import Origin, Path
 
-__all__ = ["Carries", "MachineComparison", "MachineResult", "MachineTime", "carries", "ends_of"]
+__all__ = ["Carries", "MachineComparison", "MachineResult", "MachineTime", "carries", "ends_of", "speed_of", "state_of"]
 
 # Whether every goal is met. `not certain`: an interval reaches over a goal; `no goal`: there is none to judge.
 Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predicted"]
@@ -95,13 +95,14 @@ def ends_of(found: Estimate) -> tuple[float, float] | None:
 
 def carries(candidate: CandidateSummary) -> Carries:
     """Tell whether a candidate meets every goal, with its whole interval where that is known."""
-    states = [_state(goal, _estimates(summary.time, summary.first_token)) for summary in candidate.pipelines
+    states = [state_of(goal, _estimates(summary.time, summary.first_token)) for summary in candidate.pipelines
               for goal in summary.goals if goal.state != "not judged"]  # fmt: skip
     if not states:
         return "no goal"
-    for state in ("no", "not certain"):
-        if state in states:
-            return state
+    if "no" in states:
+        return "no"
+    if "not certain" in states:
+        return "not certain"
     return "yes"
 
 
@@ -110,10 +111,12 @@ def _estimates(time: Estimate | None, first_token: Estimate | None) -> Mapping[s
     return {"p50_s": time, "p95_s": time, "first_token_s": first_token}
 
 
-def _state(goal: GoalResult, estimates: Mapping[str, Estimate | None]) -> Carries:
-    found, ends = estimates[goal.goal], None
-    if found is not None and goal.found_s is not None and (around := ends_of(found)) is not None:
-        ends = tuple(goal.found_s * end / found.value for end in around)
-    if ends is not None and ends[0] < goal.wanted_s < ends[1]:
-        return "not certain"
+def state_of(goal: GoalResult, estimates: Mapping[str, Estimate | None]) -> Carries:
+    """Tell whether a goal is met; `estimates` has the figure that each goal is about, by the goal's name."""
+    found = estimates[goal.goal]
+    around = None if found is None or goal.found_s is None else ends_of(found)
+    if found is not None and goal.found_s is not None and around is not None:
+        low, high = (goal.found_s * end / found.value for end in around)
+        if low < goal.wanted_s < high:
+            return "not certain"
     return "yes" if goal.state == "met" else "no"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.machines import MachineComparison, MachineResult
-from harness.report.chart_style import Layout
 from harness.report.drawing import drawn
 from harness.report.page import page
 from harness.units import count, size
 from harness.wording.machines_answer import carries_text, machines_answer, time_text, what_of
+
+if TYPE_CHECKING:
+    from harness.report.chart_style import Layout
 
 __all__ = ["machines_html"]
 

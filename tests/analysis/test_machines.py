@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from harness.analysis.machines import Carries, MachineComparison, MachineResult, MachineTime, ends_of
+from harness.analysis.machines import Carries, MachineComparison, MachineResult, MachineTime, ends_of, state_of
+from harness.analysis.model import GoalResult
 from harness.analysis.statistics import Estimate
 from harness.core.records import Origin
 from harness.wording.estimates import UNKNOWN
@@ -74,3 +75,13 @@ def test_nobody_is_named_where_nobody_surely_carries_it() -> None:
     assert any("slotwise probe" in text for text in said)
     assert carries_text(found.machines[0]) == "not resolvable"
     assert "estimated" in answer.basis[-1]
+
+
+@pytest.mark.parametrize(
+    ("found_s", "half", "expected"), [(1.0, 0.1, "yes"), (1.9, 0.2, "not certain"), (3.0, 0.1, "no")]
+)
+def test_a_goal_is_met_by_the_whole_interval(found_s: float, half: float, expected: Carries) -> None:
+    goal = GoalResult("ask", "p50_s", 2.0, found_s, "met" if found_s <= 2 else "missed")
+    assert (
+        state_of(goal, {"p50_s": estimated(found_s, found_s * math.exp(-half), found_s * math.exp(half))}) == expected
+    )
