@@ -272,5 +272,5 @@ def test_a_server_is_calibrated_and_a_prediction_is_made_with_it(folder: Path) -
     with pytest.raises(harness.UserError, match=r"twenty\.yaml"):  # nothing is overwritten unasked
         harness.calibrate("llamacpp", out="twenty.yaml")
     fan_one = fan(4).replace("slots: 4", "slots: 1")
-    found = harness.simulate(fan_one, profile="twenty.yaml", repeats=2, resamples=0)
-    assert found.run.origin == "predicted" and len(found.run.calls) > 0
+    predicted = harness.simulate(fan_one, profile="twenty.yaml", repeats=2, resamples=0)
+    assert predicted.run.origin == "predicted" and len(predicted.run.calls) > 0
