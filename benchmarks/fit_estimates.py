@@ -1,0 +1,390 @@
+"""Fit the constants of estimated profiles to published figures, and say how far they are off on devices left out.
+
+    python benchmarks/fit_estimates.py [FOLDER] [--write]
+
+FOLDER has `rows.csv` (single figures) and `batched.yaml` (rates over the number of sequences); left out:
+`benchmarks/hardware`. `--write` replaces harness/estimate/constants.yaml, from which estimates are made.
+Beside each error stands that of a trivial estimate: weights over bandwidth; two operations a parameter; n sequences
+as fast as one.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+from scipy.optimize import least_squares
+
+from harness.estimate.devices import Device, devices
+
+HERE = Path(__file__).parent
+CONSTANTS = HERE.parent / "harness" / "estimate" / "constants.yaml"
+# Before any figure is seen: an architecture is like its family within 10 % (bandwidth) and 30 % (prompts), a family
+# like all within a factor of 1.5 or so. These keep a constant with few figures where the others are.
+LIKE_FAMILY, LIKE_FAMILY_PROMPT, LIKE_ALL = 0.1, 0.3, 0.4
+LEAST_DEVICES = 4  # of a family, for errors of its own
+MIXED = ("-a3b", "-a10b", "-a12b", "-a4b", "gpt-oss", "minimax", "glm-4", "e2b", "e4b", "mixtral")  # no dense models
+DESKTOP = (
+    "RTX 2",
+    "RTX 3",
+    "RTX 4060",
+    "RTX 4070",
+    "RTX 4080",
+    "RTX 4090",
+    "RTX 5060",
+    "RTX 5070",
+    "RTX 5080",
+    "RTX 5090",
+    "Apple",
+)
+COMMON = {"q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"}
+
+
+class Figure(NamedTuple):
+    """One published figure of a dense model on a device."""
+
+    what: (
+        str  # "decode": seconds a token alone; "prompt": seconds a prompt token; "batch": of a step of n over one of 1
+    )
+    device: Device
+    parameters: float
+    weight_bytes: float
+    quant: str
+    seconds: float
+    sequences: int = 1
+    alone_s: float = 0.0  # of "batch": the measured step of one
+
+
+def layers_of(parameters: float) -> float:
+    """Return about how many layers a dense model has: 16 at 1.2, 32 at 7 to 8, 80 at 70 billion parameters."""
+    return 32 * (parameters / 7e9) ** 0.4
+
+
+def read_figures(folder: Path) -> list[Figure]:
+    """Read what the fit needs."""
+    known = {one.name: one for one in devices()}
+    found = []
+    with (folder / "rows.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            name, measure = row["model"].lower(), row["measure"]
+            what = (
+                "decode" if measure in ("tg128", "tg512", "tg1024")
+                else "prompt" if measure == "pp512" else ""
+            )  # fmt: skip
+            if not what or row["kind"] != "single" or row["device"] not in known:
+                continue
+            if any(part in name for part in MIXED) or row["moe"].lower() == "true" or "vulkan" in row["backend"]:
+                continue
+            if not row["size_gib"] or not row["params_b"]:
+                continue
+            figure = Figure(
+                what, known[row["device"]], float(row["params_b"]) * 1e9, float(row["size_gib"]) * 2**30,
+                row["quant"].lower(), 1 / float(row["value"]),
+            )  # fmt: skip
+            found.append(figure)
+    return found + _batched(folder, known)
+
+
+def _batched(folder: Path, known: dict[str, Device]) -> list[Figure]:
+    curves = yaml.safe_load((folder / "batched.yaml").read_text(encoding="utf-8"))["curves"]
+    found = []
+    for curve in curves:
+        if not curve["use_in_fit"] or curve.get("moe") or curve["device"] not in known or 1 not in curve["points"]:
+            continue
+        alone_s = 1 / curve["points"][1]
+        for n, rate in curve["points"].items():
+            if 2 <= n <= 8:
+                found.append(
+                    Figure(
+                        "batch", known[curve["device"]], curve["params_b"] * 1e9, (curve["size_gib"] or 0.0) * 2**30,
+                        str(curve["quant"]).lower(), n / rate, n, alone_s,
+                    )
+                )  # fmt: skip
+    return found
+
+
+class Fit(NamedTuple):
+    """Constants by family; factors by family and architecture."""
+
+    bandwidth: dict[str, float]
+    layer_s: dict[str, float]
+    by_architecture: dict[str, float]
+    prompt: dict[str, float]
+    prompt_by_architecture: dict[str, float]
+    batch: dict[str, float]
+
+    def decode(self, one: Figure) -> float:
+        """Return the seconds of a token alone."""
+        family = one.device.family
+        e = _of(self.bandwidth, family) * self.by_architecture.get(_architecture(one.device), 1.0)
+        return one.weight_bytes / (e * one.device.bandwidth) + layers_of(one.parameters) * _of(self.layer_s, family)
+
+    def prompt_s(self, one: Figure) -> float:
+        """Return the seconds of a prompt token."""
+        p = _of(self.prompt, one.device.family) * self.prompt_by_architecture.get(_architecture(one.device), 1.0)
+        return 2 * one.parameters / (p * one.device.flops)
+
+    def batched(self, one: Figure) -> float:
+        """Return the seconds of a step of several sequences, from the measured step of one."""
+        k = _of(self.batch, one.device.family)
+        return one.alone_s + (one.sequences - 1) * 2 * one.parameters / (k * one.device.flops)
+
+
+def _architecture(device: Device) -> str:
+    return f"{device.family}/{device.architecture}"
+
+
+def _of(constants: dict[str, float], family: str) -> float:
+    """Return the constant of a family, or the middle of all."""
+    return constants[family] if family in constants else float(np.exp(np.mean(np.log(list(constants.values())))))
+
+
+def _weights(figures: Sequence[Figure]) -> np.ndarray:
+    """A device with many figures counts as much as one with few would, or nearly so."""
+    number = Counter(one.device.name for one in figures)
+    return np.array([1 / np.sqrt(number[one.device.name]) for one in figures])
+
+
+def fit(figures: Sequence[Figure]) -> Fit:
+    """Fit all constants."""
+    e, c, by_architecture = _fit_decode([one for one in figures if one.what == "decode"])
+    prompt, prompt_by = _fit_prompt([one for one in figures if one.what == "prompt"])
+    batch = _fit_batch([one for one in figures if one.what == "batch"])
+    return Fit(e, c, by_architecture, prompt, prompt_by, batch)
+
+
+def _index(names: Iterable[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(sorted(set(names)))}
+
+
+def _fit_decode(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    family, kind = _index(one.device.family for one in figures), _index(_architecture(one.device) for one in figures)
+    f = np.array([family[one.device.family] for one in figures])
+    a = np.array([kind[_architecture(one.device)] for one in figures])
+    x = np.array([one.weight_bytes / one.device.bandwidth for one in figures])
+    layers = np.array([layers_of(one.parameters) for one in figures])
+    seen = np.log([one.seconds for one in figures])
+    weights, n = _weights(figures), len(family)
+
+    def off(p: np.ndarray) -> np.ndarray:
+        e, c, more = p[:n], p[n : 2 * n], p[2 * n :]
+        error = np.log(x / np.exp(e[f] + more[a]) + layers * np.exp(c[f])) - seen
+        like_all = np.concatenate([(e - np.log(0.8)) / LIKE_ALL, (c - np.log(7e-5)) / (2 * LIKE_ALL)])
+        return np.concatenate([weights * error / 0.1, more / LIKE_FAMILY, like_all])
+
+    start = np.concatenate([np.full(n, np.log(0.8)), np.full(n, np.log(7e-5)), np.zeros(len(kind))])
+    p = least_squares(off, start, loss="soft_l1", f_scale=1.0).x
+    return (
+        {name: float(np.exp(p[i])) for name, i in family.items()},
+        {name: float(np.exp(p[n + i])) for name, i in family.items()},
+        {name: float(np.exp(p[2 * n + i])) for name, i in kind.items()},
+    )
+
+
+def _fit_prompt(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, float]]:
+    family, kind = _index(one.device.family for one in figures), _index(_architecture(one.device) for one in figures)
+    f = np.array([family[one.device.family] for one in figures])
+    a = np.array([kind[_architecture(one.device)] for one in figures])
+    x = np.log([2 * one.parameters / one.device.flops for one in figures])
+    seen = np.log([one.seconds for one in figures])
+    weights, n = _weights(figures), len(family)
+
+    def off(p: np.ndarray) -> np.ndarray:
+        error = x - p[:n][f] - p[n:][a] - seen
+        return np.concatenate(
+            [weights * error / 0.15, p[n:] / LIKE_FAMILY_PROMPT, (p[:n] - np.log(0.35)) / (2 * LIKE_ALL)]
+        )
+
+    p = least_squares(off, np.concatenate([np.full(n, np.log(0.35)), np.zeros(len(kind))]), loss="soft_l1").x
+    return (
+        {name: float(np.exp(p[i])) for name, i in family.items()},
+        {name: float(np.exp(p[n + i])) for name, i in kind.items()},
+    )
+
+
+def _fit_batch(figures: Sequence[Figure]) -> dict[str, float]:
+    family = _index(one.device.family for one in figures)
+    f = np.array([family[one.device.family] for one in figures])
+    alone, seen = np.array([one.alone_s for one in figures]), np.log([one.seconds for one in figures])
+    x = np.array([(one.sequences - 1) * 2 * one.parameters / one.device.flops for one in figures])
+    weights = _weights(figures)
+
+    def off(p: np.ndarray) -> np.ndarray:
+        like_all = (p - np.log(0.15)) / (2 * LIKE_ALL)
+        return np.concatenate([weights * (np.log(alone + x / np.exp(p[f])) - seen) / 0.15, like_all])
+
+    p = least_squares(off, np.full(len(family), np.log(0.15)), loss="soft_l1").x
+    return {name: float(np.exp(p[i])) for name, i in family.items()}
+
+
+class Error(NamedTuple):
+    """Of one figure, on a fit without its device; logarithms of predicted over measured."""
+
+    figure: Figure
+    error: float
+    trivial: float
+
+
+ESTIMATES: dict[str, tuple[Callable[[Fit, Figure], float], Callable[[Figure], float]]] = {
+    "decode": (Fit.decode, lambda one: one.weight_bytes / one.device.bandwidth),
+    "prompt": (Fit.prompt_s, lambda one: 2 * one.parameters / one.device.flops),
+    "batch": (Fit.batched, lambda one: one.alone_s),
+}
+
+
+def left_out(figures: Sequence[Figure]) -> list[Error]:
+    """Return the error of each figure on a fit without its device."""
+    found = []
+    for device in sorted({one.device.name for one in figures}):
+        made = fit([one for one in figures if one.device.name != device])
+        for one in figures:
+            if one.device.name == device:
+                estimate, trivial = ESTIMATES[one.what]
+                found.append(
+                    Error(
+                        one, float(np.log(estimate(made, one) / one.seconds)), float(np.log(trivial(one) / one.seconds))
+                    )
+                )
+    return found
+
+
+def quality(errors: Sequence[Error]) -> dict[str, dict[str, float]]:
+    """Return medians and 90th percentiles by what is estimated, and by family where it has enough devices."""
+    found = {}
+    for what in ESTIMATES:
+        of = [one for one in errors if one.figure.what == what]
+        groups = {"other": of}
+        for family in sorted({one.figure.device.family for one in of}):
+            groups[family] = [one for one in of if one.figure.device.family == family]
+        for name, group in groups.items():
+            number = len({one.figure.device.name for one in group})
+            if name == "other" or number >= LEAST_DEVICES:
+                size = np.abs([one.error for one in group])
+                found[f"{what}/{name}"] = {
+                    "rows": len(group), "devices": number,
+                    "median": round(float(np.median(size)), 3), "ninety": round(float(np.quantile(size, 0.9)), 3),
+                }  # fmt: skip
+    found["batch_at/other"] = _with_one_point(errors)
+    return found
+
+
+def _with_one_point(errors: Sequence[Error]) -> dict[str, float]:
+    """Return how far steps of 2 and of 8 sequences are off where that of 4 is known: a line through 1 and 4."""
+    curves: dict[tuple[str, float, str, float], dict[int, Figure]] = {}
+    for one in (error.figure for error in errors if error.figure.what == "batch"):
+        curves.setdefault((one.device.name, one.parameters, one.quant, one.alone_s), {})[one.sequences] = one
+    off, names = [], set()
+    for (name, *_, alone_s), curve in curves.items():
+        if 4 in curve:
+            for n in {2, 8} & curve.keys():
+                line_s = alone_s + (curve[4].seconds - alone_s) * (n - 1) / 3
+                off.append(abs(float(np.log(line_s / curve[n].seconds))))
+                names.add(name)
+    return {
+        "rows": len(off), "devices": len(names),
+        "median": round(float(np.median(off)), 3), "ninety": round(float(np.quantile(off, 0.9)), 3),
+    }  # fmt: skip
+
+
+def coverage(errors: Sequence[Error], known: dict[str, dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return, by what is estimated, the share of held-out figures within the 90 % interval, and its median half width.
+
+    The interval of a device is made of the errors of the *other* devices.
+    """
+    found = {}
+    for what in ESTIMATES:
+        of = [one for one in errors if one.figure.what == what]
+        inside, width = [], []
+        for one in of:
+            family, name = one.figure.device.family, one.figure.device.name
+            group = [o for o in of if o.figure.device.family == family and o.figure.device.name != name]
+            if f"{what}/{family}" not in known or len({o.figure.device.name for o in group}) < LEAST_DEVICES - 1:
+                group = [o for o in of if o.figure.device.name != name]
+            half = float(np.quantile(np.abs([o.error for o in group]), 0.9))
+            inside.append(abs(one.error) <= half)
+            width.append(half)
+        found[what] = float(np.mean(inside)), float(np.median(width))
+    return found
+
+
+def _line(name: str, errors: Sequence[Error]) -> str:
+    if not errors:
+        return f"{name:<44} no figures"
+    size, trivial = np.abs([one.error for one in errors]), np.abs([one.trivial for one in errors])
+    number = len({one.figure.device.name for one in errors})
+    return (
+        f"{name:<44} {len(errors):>4} {number:>7}   {100 * np.median(size):5.1f} / {100 * np.quantile(size, 0.9):5.1f}"
+        f"     {100 * np.median(trivial):5.1f} / {100 * np.quantile(trivial, 0.9):5.1f}"
+    )
+
+
+def report(errors: Sequence[Error]) -> str:
+    """Return the table of errors on devices left out."""
+    lines = [f"{'median / 90th percentile, %':<44} rows devices        here        trivial"]
+    for what in ESTIMATES:
+        of = [one for one in errors if one.figure.what == what]
+        lines.append(_line(what, of))
+        lines.append(_line(f"{what}, Q4 to F16 on GeForce RTX and Apple", [
+            one for one in of if one.figure.device.name.startswith(DESKTOP) and one.figure.quant in COMMON
+        ]))  # fmt: skip
+        for family in sorted({one.figure.device.family for one in of}):
+            lines.append(_line(f"{what}, {family}", [one for one in of if one.figure.device.family == family]))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fit, print, and write where that is asked for."""
+    folder = next((Path(one) for one in arguments if not one.startswith("--")), HERE / "hardware")
+    figures = read_figures(folder)
+    made, errors = fit(figures), left_out(figures)
+    known = quality(errors)
+    print(report(errors))
+    print("\n90 % intervals, made of the other devices' errors")
+    for what, (share, half) in coverage(errors, known).items():
+        print(
+            f"  {what:<8} hold {100 * share:.0f} % of held-out figures; median half width {100 * (np.exp(half) - 1):.0f} %"
+        )
+    without = [one for one in figures if not one.device.name.startswith("H100")]
+    print("\nCUDA with and without the H100 PCIe rows:")
+    for name, these in (("with", made), ("without", fit(without))):
+        print(
+            f"  {name:<8} e {these.bandwidth['cuda']:.3f}  c {1e6 * these.layer_s['cuda']:.1f} us  k {these.batch['cuda']:.3f}  p {these.prompt['cuda']:.3f}"
+        )
+    if "--write" in arguments:
+        CONSTANTS.write_text(written(made, known), encoding="utf-8")
+        print(f"\nwrote {CONSTANTS}")
+
+
+def written(made: Fit, known: dict[str, dict[str, float]]) -> str:
+    """Return constants.yaml."""
+    families: dict[str, dict[str, float]] = {}
+    for family in (*sorted(made.bandwidth), "other"):
+        families[family] = {
+            "bandwidth": _rounded(_of(made.bandwidth, family)), "layer_s": _rounded(_of(made.layer_s, family)),
+            "batch": _rounded(_of(made.batch, family)), "prompt": _rounded(_of(made.prompt, family)),
+        }  # fmt: skip
+    kinds = {
+        name: {"bandwidth": _rounded(made.by_architecture.get(name, 1.0)), "prompt": _rounded(made.prompt_by_architecture.get(name, 1.0))}
+        for name in sorted({*made.by_architecture, *made.prompt_by_architecture})
+    }  # fmt: skip
+    head = "# Written by `python benchmarks/fit_estimates.py --write`; harness/estimate/formula.py says what each is.\n"
+    return head + yaml.safe_dump(
+        {"families": families, "architectures": kinds, "quality": known},
+        sort_keys=False,
+        width=120,
+        default_flow_style=None,
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,91 @@
+"""Devices that models run on, with the figures of their makers: `devices.yaml`, which names the source of each."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import yaml
+
+from harness.errors import UserError, did_you_mean
+
+__all__ = ["Device", "custom_device", "devices", "find_device"]
+
+GIB = 2**30
+
+
+class Device(NamedTuple):
+    """What a step's time is made of."""
+
+    name: str
+    family: str  # of kernels: cuda, cuda_pascal, metal, rocm, vulkan_intel, cpu; "" = not known
+    architecture: str  # "ada", "m2"; "" = not known
+    bandwidth: float  # of its memory, bytes a second
+    flops: float  # of FP16, dense, a second
+    memory_bytes: int
+    source: str
+
+
+@cache
+def devices() -> tuple[Device, ...]:
+    """Return all devices of the table, in its order."""
+    data = yaml.safe_load((files(__package__) / "devices.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        Device(
+            name=one["name"],
+            family=one["family"],
+            architecture=one["arch"],
+            bandwidth=one["memory_bandwidth_gb_s"] * 1e9,
+            flops=one["fp16_tflops"] * 1e12,
+            memory_bytes=round(one["memory_gib"] * GIB),
+            source=", ".join(dict.fromkeys(str(source) for source in one["sources"].values())),
+        )
+        for one in data["devices"]
+        if one.get("fp16_tflops")  # without it nothing can be said of prompts
+    )
+
+
+def find_device(name: str) -> Device:
+    """Return a device by its name; case, spaces, signs and the maker's name do not matter.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    wanted = _key(name)
+    for one in devices():
+        if wanted in (_key(one.name), _key(re.sub(r"\(.*\)", "", one.name))):
+            return one
+    begun = [one for one in devices() if wanted and _key(one.name).startswith(wanted)]
+    if len({one.architecture for one in begun}) == 1 and len(begun) == 1:
+        return begun[0]
+    names = [one.name for one in devices()]
+    several = f"; it could be {', '.join(one.name for one in begun)}" if begun else ""
+    raise UserError(
+        f'--device: no device "{name}" in the table{several or did_you_mean(name, names)} (slotwise profile devices '
+        "lists them). For another one give its figures: --bandwidth GB/S --fp16-tflops N --memory SIZE"
+    )
+
+
+def custom_device(name: str, bandwidth_gb_s: float, fp16_tflops: float, memory_bytes: int) -> Device:
+    """Return a device that is not in the table.
+
+    Raises:
+        UserError: a figure that no device has.
+    """
+    for option, value, least, most in (
+        ("--bandwidth", bandwidth_gb_s, 5, 20_000),
+        ("--fp16-tflops", fp16_tflops, 0.05, 10_000),
+        ("--memory", memory_bytes / 1e9, 1, 2_000),
+    ):
+        if not least <= value <= most:
+            raise UserError(f"{option}: expected {least:g} to {most:g}, found {value:g}")
+    return Device(name, "", "", bandwidth_gb_s * 1e9, fp16_tflops * 1e12, memory_bytes, "given by hand")
+
+
+def _key(name: str) -> str:
+    text = re.sub(r"[^a-z0-9]", "", name.lower())
+    for maker in ("nvidia", "geforce", "amd", "radeon", "intel"):
+        text = text.replace(maker, "")
+    return text

@@ -1,0 +1,218 @@
+"""An estimated profile: a device, a model and the formula, with intervals from devices that were left out of the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp
+from statistics import NormalDist
+from typing import Any
+
+from harness import units
+from harness.errors import UserError
+from harness.estimate.devices import Device
+from harness.estimate.formula import Constants, constants_for, decode_step_s, prompt_token_s, quality_of
+from harness.estimate.known import Known
+from harness.estimate.models import ModelShape
+from harness.profiles.model_id import model_id
+from harness.profiles.schema import Profile, rounded
+
+__all__ = ["MOST_SLOTS", "estimate_profile"]
+
+MOST_SLOTS = 32
+REPLICATES = 20
+BATCH_TOKENS = 512  # llama.cpp's micro-batch
+# What a call costs beside its steps. Not the device's doing, so taken from no estimate: what the shipped CPU profile has
+# for HTTP and the client, rounded. Known within a factor of about two.
+BEFORE_S, AFTER_S, OVERHEAD_SD = 0.002, 0.002, 0.5
+NOISE = 0.03  # of a stretch of steps, between the shipped profiles' 0.02 and 0.04
+GIVEN_SD = 0.03  # of a figure that the user measured: how far two runs of one benchmark differ
+
+
+def estimate_profile(
+    device: Device,
+    model: ModelShape,
+    quant: str,
+    *,
+    slots: Sequence[int] = (1, 2, 4, 8),
+    known: Known = Known(),
+    name: str = "estimate",
+    context_tokens: int = 4096,
+    file_bytes: float | None = None,
+) -> Profile:
+    """Return the profile of a server with this model on this device.
+
+    Args:
+        device, model: what the formula knows of them.
+        quant: number format of the weights, such as q4_k_m.
+        slots: numbers of slots that the profile has.
+        known: figures in tokens a second that were measured there; each takes the place of an estimate.
+        name: of the profile.
+        context_tokens: of a slot, for the memory.
+        file_bytes: of the model's file; None: by parameters and quantisation.
+
+    Raises:
+        UserError: a figure or a number of slots that cannot be.
+    """
+    counts = sorted(set(slots))
+    if not counts or counts[0] < 1 or counts[-1] > MOST_SLOTS:
+        raise UserError(
+            f"--slots: expected numbers from 1 to {MOST_SLOTS}, found {','.join(map(str, slots)) or 'none'}"
+        )
+    weight_bytes = file_bytes if file_bytes is not None else model.bytes_in(quant)
+    by = constants_for(device.family, device.architecture)
+    steps = _Steps(device, model, weight_bytes, by, known, counts[-1])
+    return Profile.model_validate(
+        {
+            "version": 1,
+            "name": name,
+            "origin": "estimated",
+            "source": f"slotwise profile new: {steps.said()}; {device.source}; {model.source}",
+            "date": None,
+            "machine": device.name,
+            "accelerator": None if device.family == "cpu" else device.name,
+            "engine": "ollama or llama.cpp",
+            "model": f"{model.name} {quant.upper()}",
+            "model_id": model_id(model.name),
+            "slots": {str(n): steps.setting(n) for n in counts},
+            "contention": None,
+            "memory": {
+                "model_bytes": round(weight_bytes),
+                "slot_bytes": model.kv_bytes_per_token * context_tokens,
+                "context_tokens": context_tokens,
+                "machine_bytes": device.memory_bytes,
+            },
+            "notes": [f"Overheads of a call ({BEFORE_S} s before, {AFTER_S} s after) and noise ({NOISE}) are assumed."],
+        }
+    )
+
+
+class _Steps:
+    """Seconds of steps, and by how much they may be off."""
+
+    def __init__(
+        self, device: Device, model: ModelShape, weight_bytes: float, by: Constants, known: Known, most: int
+    ) -> None:
+        _check(device, model, weight_bytes, known)
+        self._device, self._model, self._bytes, self._by, self._known = device, model, weight_bytes, by, known
+        self._share = model.active / model.parameters
+        estimated = {n: self._estimated(n) for n in range(1, max(most, *known.decode_at, 1) + 1)}
+        alone_s = estimated[1] if known.decode is None else 1 / known.decode
+        self.decode_sd = quality_of("decode", device.family).sd if known.decode is None else GIVEN_SD
+        ratios = {n: step_s / estimated[1] for n, step_s in estimated.items()}
+        self.batch_sd = quality_of("batch", device.family).sd
+        if known.decode_at:
+            ratios = _through(ratios, {n: n / rate / alone_s for n, rate in known.decode_at.items()})
+            self.batch_sd = quality_of("batch_at", device.family).sd
+        self.step_s = {n: alone_s * ratio for n, ratio in ratios.items()}
+        estimate_s = prompt_token_s(model.active, device.flops, by)
+        self.prompt_s = estimate_s if known.prefill is None else 1 / known.prefill
+        self.prompt_sd = quality_of("prompt", device.family).sd if known.prefill is None else GIVEN_SD
+        self.context_s = model.kv_bytes_per_token / (by.bandwidth * device.bandwidth)
+
+    def said(self) -> str:
+        """Say what was estimated and what was given."""
+        given = {
+            "decode": self._known.decode is not None,
+            "decode of several": bool(self._known.decode_at),
+            "prefill": self._known.prefill is not None,
+        }
+        measured = [what for what, there in given.items() if there]
+        return f"estimated, but for what was given: {', '.join(measured)}" if measured else "estimated"
+
+    def setting(self, slots: int) -> dict[str, Any]:
+        """Return what a server with so many slots costs, as a profile has it."""
+        step_s = {n: rounded(self.step_s[n]) for n in range(1, slots + 1)}
+        return {
+            "step_s": {str(n): value for n, value in step_s.items()},
+            "prefill_s_per_token": rounded(self.prompt_s),
+            "prefill_batch_tokens": max(BATCH_TOKENS, slots + 1),
+            "context_s_per_token": rounded(self.context_s),
+            "mixed_factor": 1.0,
+            "before_s": BEFORE_S,
+            "after_s": AFTER_S,
+            "noise": NOISE,
+            "standard_error": {
+                **{f"step_s.{n}": rounded((self.decode_sd**2 + self._sd(n) ** 2) ** 0.5, 2) for n in step_s},
+                "prefill_s_per_token": rounded(self.prompt_sd, 2),
+                "overhead_s": OVERHEAD_SD,
+            },
+            "replicates": self._replicates(step_s),
+        }
+
+    def _replicates(self, step_s: Mapping[int, float]) -> dict[str, list[float]]:
+        """Return the values under errors that hold for all of a device: of decode, of several sequences, of prompts.
+
+        Each error takes every twentieth of a normal distribution once; the orders are unlike each other.
+        """
+        z = [NormalDist().inv_cdf((i + 0.5) / REPLICATES) for i in range(REPLICATES)]
+        decode = [exp(self.decode_sd * one) for one in z]
+        several = [z[(7 * i + 3) % REPLICATES] for i in range(REPLICATES)]
+        prompt = [exp(self.prompt_sd * z[(11 * i + 5) % REPLICATES]) for i in range(REPLICATES)]
+        overhead = [exp(OVERHEAD_SD * z[(13 * i + 1) % REPLICATES]) for i in range(REPLICATES)]
+        found = {
+            f"step_s.{n}": [
+                rounded(decode[i] * step_s[1] * max(1.0, value / step_s[1] * exp(self._sd(n) * several[i])))
+                for i in range(REPLICATES)
+            ]
+            for n, value in step_s.items()
+        }
+        found["prefill_s_per_token"] = [rounded(self.prompt_s * factor) for factor in prompt]
+        found["overhead_s"] = [rounded((BEFORE_S + AFTER_S) * factor) for factor in overhead]
+        return found
+
+    def _sd(self, sequences: int) -> float:
+        return 0.0 if sequences == 1 else self.batch_sd
+
+    def _estimated(self, sequences: int) -> float:
+        model = self._model
+        return decode_step_s(
+            sequences,
+            weight_bytes=self._bytes,
+            active_share=self._share,
+            experts=model.experts,
+            active_experts=model.active_experts,
+            parameters=model.active,
+            layers=model.layers,
+            bandwidth=self._device.bandwidth,
+            flops=self._device.flops,
+            by=self._by,
+        )
+
+
+def _through(ratios: Mapping[int, float], given: Mapping[int, float]) -> dict[int, float]:
+    """Bend the steps of several sequences, over that of one, so that they go through the given ones.
+
+    Between 1 and a given number the growth is scaled alike; beyond the last, as up to it.
+    """
+    found = dict(ratios)
+    for n in ratios:
+        if n > 1:
+            near = min(given, key=lambda one: (abs(one - n), one))
+            scale = max(0.0, given[near] - 1) / max(ratios[near] - 1, 1e-9)
+            found[n] = given[n] if n in given else 1 + (ratios[n] - 1) * scale
+    return found
+
+
+def _check(device: Device, model: ModelShape, weight_bytes: float, known: Known) -> None:
+    """Refuse figures that the device cannot have."""
+    read = weight_bytes * model.active / model.parameters
+    bound = device.bandwidth / read
+    if known.decode is not None and not 0 < known.decode <= bound:
+        raise UserError(
+            f"--decode: {known.decode:g} tokens a second cannot be: each reads {units.size(round(read))}, and "
+            f"{device.name} reads {units.size(round(device.bandwidth))} a second, which is {bound:.0f} at most"
+        )
+    for n, rate in known.decode_at.items():
+        if not 1 < n <= MOST_SLOTS:
+            raise UserError(f"--decode-at: expected 2 to {MOST_SLOTS} sequences, found {n}")
+        if not 0 < rate <= bound * n:
+            raise UserError(
+                f"--decode-at: {n} sequences with {rate:g} tokens a second cannot be: a step reads "
+                f"{units.size(round(read))}, so {device.name} makes {bound * n:.0f} at most"
+            )
+    most = device.flops / (2 * model.active)
+    if known.prefill is not None and not 0 < known.prefill <= 2 * most:  # int8 is twice as fast as FP16
+        raise UserError(
+            f"--prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} operations, and "
+            f"{device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
+        )
