@@ -258,10 +258,10 @@ def quality(errors: Sequence[Error]) -> dict[str, dict[str, float]]:
     """Return medians and 90th percentiles by what is estimated, and by family where it has enough devices."""
     found = {}
     for what in ESTIMATES:
-        of = [one for one in errors if one.figure.what == what]
-        groups = {"other": of}
-        for family in sorted({one.figure.device.family for one in of}):
-            groups[family] = [one for one in of if one.figure.device.family == family]
+        these = [one for one in errors if one.figure.what == what]
+        groups = {"other": these}
+        for family in sorted({one.figure.device.family for one in these}):
+            groups[family] = [one for one in these if one.figure.device.family == family]
         for name, group in groups.items():
             number = len({one.figure.device.name for one in group})
             if name == "other" or number >= LEAST_DEVICES:
@@ -299,13 +299,13 @@ def coverage(errors: Sequence[Error], known: dict[str, dict[str, float]]) -> dic
     """
     found = {}
     for what in ESTIMATES:
-        of = [one for one in errors if one.figure.what == what]
+        these = [one for one in errors if one.figure.what == what]
         inside, width = [], []
-        for one in of:
+        for one in these:
             family, name = one.figure.device.family, one.figure.device.name
-            group = [o for o in of if o.figure.device.family == family and o.figure.device.name != name]
+            group = [o for o in these if o.figure.device.family == family and o.figure.device.name != name]
             if f"{what}/{family}" not in known or len({o.figure.device.name for o in group}) < LEAST_DEVICES - 1:
-                group = [o for o in of if o.figure.device.name != name]
+                group = [o for o in these if o.figure.device.name != name]
             half = float(np.quantile(np.abs([o.error for o in group]), 0.9))
             inside.append(abs(one.error) <= half)
             width.append(half)
@@ -328,13 +328,13 @@ def report(errors: Sequence[Error]) -> str:
     """Return the table of errors on devices left out."""
     lines = [f"{'median / 90th percentile, %':<44} rows devices        here        trivial"]
     for what in ESTIMATES:
-        of = [one for one in errors if one.figure.what == what]
-        lines.append(_line(what, of))
+        these = [one for one in errors if one.figure.what == what]
+        lines.append(_line(what, these))
         lines.append(_line(f"{what}, Q4 to F16 on GeForce RTX and Apple", [
-            one for one in of if one.figure.device.name.startswith(DESKTOP) and one.figure.quant in COMMON
+            one for one in these if one.figure.device.name.startswith(DESKTOP) and one.figure.quant in COMMON
         ]))  # fmt: skip
-        for family in sorted({one.figure.device.family for one in of}):
-            lines.append(_line(f"{what}, {family}", [one for one in of if one.figure.device.family == family]))
+        for family in sorted({one.figure.device.family for one in these}):
+            lines.append(_line(f"{what}, {family}", [one for one in these if one.figure.device.family == family]))
     return "\n".join(lines)
 
 
@@ -348,14 +348,13 @@ def main(arguments: Sequence[str]) -> None:
     print("\n90 % intervals, made of the other devices' errors")
     for what, (share, half) in coverage(errors, known).items():
         print(
-            f"  {what:<8} hold {100 * share:.0f} % of held-out figures; median half width {100 * (np.exp(half) - 1):.0f} %"
+            f"  {what:<8} hold {100 * share:.0f} % of held-out figures; median width +{100 * (np.exp(half) - 1):.0f} %"
         )
     without = [one for one in figures if not one.device.name.startswith("H100")]
     print("\nCUDA with and without the H100 PCIe rows:")
     for name, these in (("with", made), ("without", fit(without))):
-        print(
-            f"  {name:<8} e {these.bandwidth['cuda']:.3f}  c {1e6 * these.layer_s['cuda']:.1f} us  k {these.batch['cuda']:.3f}  p {these.prompt['cuda']:.3f}"
-        )
+        e, c, k, p = (one["cuda"] for one in (these.bandwidth, these.layer_s, these.batch, these.prompt))
+        print(f"  {name:<8} e {e:.3f}  c {1e6 * c:.1f} us  k {k:.3f}  p {p:.3f}")
     if "--write" in arguments:
         CONSTANTS.write_text(written(made, known), encoding="utf-8")
         print(f"\nwrote {CONSTANTS}")
@@ -369,10 +368,11 @@ def written(made: Fit, known: dict[str, dict[str, float]]) -> str:
             "bandwidth": _rounded(_of(made.bandwidth, family)), "layer_s": _rounded(_of(made.layer_s, family)),
             "batch": _rounded(_of(made.batch, family)), "prompt": _rounded(_of(made.prompt, family)),
         }  # fmt: skip
+    e, p = made.by_architecture, made.prompt_by_architecture
     kinds = {
-        name: {"bandwidth": _rounded(made.by_architecture.get(name, 1.0)), "prompt": _rounded(made.prompt_by_architecture.get(name, 1.0))}
-        for name in sorted({*made.by_architecture, *made.prompt_by_architecture})
-    }  # fmt: skip
+        name: {"bandwidth": _rounded(e.get(name, 1.0)), "prompt": _rounded(p.get(name, 1.0))}
+        for name in sorted({*e, *p})
+    }
     head = "# Written by `python benchmarks/fit_estimates.py --write`; harness/estimate/formula.py says what each is.\n"
     return head + yaml.safe_dump(
         {"families": families, "architectures": kinds, "quality": known},

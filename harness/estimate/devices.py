@@ -40,7 +40,7 @@ def devices() -> tuple[Device, ...]:
             bandwidth=one["memory_bandwidth_gb_s"] * 1e9,
             flops=one["fp16_tflops"] * 1e12,
             memory_bytes=round(one["memory_gib"] * GIB),
-            source=", ".join(dict.fromkeys(str(source) for source in one["sources"].values())),
+            source=f"devices.yaml ({', '.join(dict.fromkeys(map(str, one['sources'].values())))})",
         )
         for one in data["devices"]
         if one.get("fp16_tflops")  # without it nothing can be said of prompts

@@ -1,4 +1,4 @@
-"""An estimated profile: a device, a model and the formula, with intervals from devices that were left out of the fit."""
+"""An estimated profile: a device, a model and the formula; intervals from devices that were left out of the fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import units
 from harness.errors import UserError
 from harness.estimate.devices import Device
 from harness.estimate.formula import Constants, constants_for, decode_step_s, prompt_token_s, quality_of
-from harness.estimate.known import Known
+from harness.estimate.given import Given
 from harness.estimate.models import ModelShape
 from harness.profiles.model_id import model_id
 from harness.profiles.schema import Profile, rounded
@@ -21,10 +21,11 @@ __all__ = ["MOST_SLOTS", "estimate_profile"]
 MOST_SLOTS = 32
 REPLICATES = 20
 BATCH_TOKENS = 512  # llama.cpp's micro-batch
-# What a call costs beside its steps. Not the device's doing, so taken from no estimate: what the shipped CPU profile has
-# for HTTP and the client, rounded. Known within a factor of about two.
+# What a call costs beside its steps: HTTP and the client, about as in the shipped CPU profile. It is not the device's
+# doing, and known within a factor of about two.
 BEFORE_S, AFTER_S, OVERHEAD_SD = 0.002, 0.002, 0.5
 NOISE = 0.03  # of a stretch of steps, between the shipped profiles' 0.02 and 0.04
+NOTHING = Given()
 GIVEN_SD = 0.03  # of a figure that the user measured: how far two runs of one benchmark differ
 
 
@@ -34,7 +35,7 @@ def estimate_profile(
     quant: str,
     *,
     slots: Sequence[int] = (1, 2, 4, 8),
-    known: Known = Known(),
+    known: Given = NOTHING,
     name: str = "estimate",
     context_tokens: int = 4096,
     file_bytes: float | None = None,
@@ -66,7 +67,7 @@ def estimate_profile(
             "version": 1,
             "name": name,
             "origin": "estimated",
-            "source": f"slotwise profile new: {steps.said()}; {device.source}; {model.source}",
+            "source": f"slotwise profile new: {steps.said()}; {device.name}: {device.source}; {model.source}",
             "date": None,
             "machine": device.name,
             "accelerator": None if device.family == "cpu" else device.name,
@@ -90,7 +91,7 @@ class _Steps:
     """Seconds of steps, and by how much they may be off."""
 
     def __init__(
-        self, device: Device, model: ModelShape, weight_bytes: float, by: Constants, known: Known, most: int
+        self, device: Device, model: ModelShape, weight_bytes: float, by: Constants, known: Given, most: int
     ) -> None:
         _check(device, model, weight_bytes, known)
         self._device, self._model, self._bytes, self._by, self._known = device, model, weight_bytes, by, known
@@ -193,7 +194,7 @@ def _through(ratios: Mapping[int, float], given: Mapping[int, float]) -> dict[in
     return found
 
 
-def _check(device: Device, model: ModelShape, weight_bytes: float, known: Known) -> None:
+def _check(device: Device, model: ModelShape, weight_bytes: float, known: Given) -> None:
     """Refuse figures that the device cannot have."""
     read = weight_bytes * model.active / model.parameters
     bound = device.bandwidth / read
@@ -213,6 +214,6 @@ def _check(device: Device, model: ModelShape, weight_bytes: float, known: Known)
     most = device.flops / (2 * model.active)
     if known.prefill is not None and not 0 < known.prefill <= 2 * most:  # int8 is twice as fast as FP16
         raise UserError(
-            f"--prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} operations, and "
-            f"{device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
+            f"--prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} operations, "
+            f"and {device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
         )

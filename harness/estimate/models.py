@@ -64,8 +64,8 @@ def models() -> tuple[ModelShape, ...]:
     return tuple(
         ModelShape(
             name=one["name"],
-            parameters=one["parameters"] * 1e9,
-            active=one.get("active", one["parameters"]) * 1e9,
+            parameters=round(one["parameters"] * 1e9),
+            active=round(one.get("active", one["parameters"]) * 1e9),
             **{key: one[key] for key in ("layers", "width", "heads", "kv_heads", "head", "feed_forward", "vocabulary")},
             experts=one.get("experts", 0),
             active_experts=one.get("active_experts", 0),
@@ -92,8 +92,8 @@ def find_model(name: str) -> ModelShape:
     names = [one.name for one in models()]
     several = f"; it could be {', '.join(one.name for one in alone)}" if alone else ""
     raise UserError(
-        f'--model: no model "{name}" in the table{several or did_you_mean(wanted, names)} (slotwise profile models lists '
-        "them); of any other one name its GGUF file"
+        f'--model: no model "{name}" in the table{several or did_you_mean(wanted, names)} (slotwise profile models '
+        "lists them); of any other one name its GGUF file"
     )
 
 
@@ -105,30 +105,28 @@ def shape_of(name: str, metadata: dict[str, Any], parameters: float, source: str
     """
     family = str(metadata.get("general.architecture", ""))
 
-    def of(key: str, default: int | None = None) -> int:
+    def number(key: str, default: int | None = None) -> int:
         value = metadata.get(f"{family}.{key}", default)
         if isinstance(value, list):  # by layer
             value = max(value, default=None)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**7:
-            raise UserError(
-                f"{name}: its metadata have no {family or 'architecture'}.{key}, so no estimate is possible"
-            )
+            raise UserError(f"{name}: it does not tell {family or 'architecture'}.{key}, so no estimate is possible")
         return value
 
-    width, heads = of("embedding_length"), of("attention.head_count")
-    experts, used = of("expert_count", 0), of("expert_used_count", 0)
-    forward = of("expert_feed_forward_length", of("feed_forward_length", 0))
-    idle = max(0, experts - used) * 3 * width * forward * of("block_count")  # parameters of the experts that rest
+    width, heads = number("embedding_length"), number("attention.head_count")
+    experts, used = number("expert_count", 0), number("expert_used_count", 0)
+    forward = number("expert_feed_forward_length", number("feed_forward_length", 0))
+    idle = max(0, experts - used) * 3 * width * forward * number("block_count")  # parameters of the experts that rest
     vocabulary = metadata.get(f"{family}.vocab_size", 0)
     return ModelShape(
         name=name,
         parameters=parameters,
         active=max(parameters - idle, parameters * 0.02),
-        layers=of("block_count"),
+        layers=number("block_count"),
         width=width,
         heads=heads,
-        kv_heads=of("attention.head_count_kv", heads),
-        head=of("attention.key_length", width // max(1, heads)),
+        kv_heads=number("attention.head_count_kv", heads),
+        head=number("attention.key_length", width // max(1, heads)),
         feed_forward=forward,
         vocabulary=vocabulary if isinstance(vocabulary, int) else 0,
         experts=experts,

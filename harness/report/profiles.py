@@ -17,7 +17,7 @@ from harness.report.text import plain
 from harness.units import percent
 from harness.wording.profiles import beside, error_text, known_text, origin_text, to_make_sure, unknown_parts
 
-__all__ = ["Listed", "print_profile", "print_profiles", "profile_plain", "profiles_plain"]
+__all__ = ["Listed", "print_profile", "print_profiles", "print_table", "profile_plain", "profiles_plain"]
 
 _ABOUT = ("machine", "accelerator", "engine", "model", "model_id", "origin")
 # The name of a profile, `shipped` or `own`, and the profile, or why it cannot be read.
@@ -43,6 +43,18 @@ def print_profiles(found: Sequence[Listed], console: Console) -> None:
     for name, _, profile, mistake in found:
         if profile is None:
             console.print(Text(f"{plain(name)} cannot be read: {plain(mistake)}"))
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:
+    """Print rows of plain texts; all columns but the first are on the right."""
+    to = console or Console(highlight=False)
+    style = box.ASCII if to.options.ascii_only else box.SIMPLE_HEAD
+    table = Table(box=style, pad_edge=False, show_edge=False, padding=(0, 1))
+    for number, title in enumerate(titles):
+        table.add_column(title, overflow="fold", justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(Text, map(plain, row)))
+    to.print(table)
 
 
 def print_profile(profile: Profile, console: Console) -> None:

@@ -11,29 +11,29 @@ from typing import Any, NamedTuple
 from harness.errors import UserError
 from harness.workload.schema import FrozenDict
 
-__all__ = ["Known", "read_bench"]
+__all__ = ["Given", "read_bench"]
 
 MOST_BYTES = 4 << 20
 _CELL = re.compile(r"^\s*([\d.]+)(?:\s*±\s*[\d.]+)?\s*$")
 
 
-class Known(NamedTuple):
+class Given(NamedTuple):
     """Tokens a second, as benchmarks print them; None and empty: not known."""
 
     decode: float | None = None  # of one sequence alone
     decode_at: Mapping[int, float] = FrozenDict()  # of all sequences together, by how many there are
     prefill: float | None = None  # of a prompt
 
-    def over(self, other: Known) -> Known:
+    def over(self, other: Given) -> Given:
         """Return these figures, and the other's where these have none."""
-        return Known(
+        return Given(
             self.decode if self.decode is not None else other.decode,
             FrozenDict({**other.decode_at, **self.decode_at}),
             self.prefill if self.prefill is not None else other.prefill,
         )
 
 
-def read_bench(path: Path) -> Known:
+def read_bench(path: Path) -> Given:
     """Read what llama-bench (Markdown, JSON) or llama-batched-bench (its table, JSON lines) printed.
 
     Raises:
@@ -46,8 +46,10 @@ def read_bench(path: Path) -> Known:
         raise UserError(f"--bench {path}: cannot be read ({error.strerror or error})") from None
     if len(text) > MOST_BYTES:
         raise UserError(f"--bench {path}: expected what a benchmark printed, found more than {MOST_BYTES} characters")
-    found = _of_json(text) or _of_table(text)
-    if found is None or found == Known():
+    found = _of_json(text)
+    if found == Given():
+        found = _of_table(text)
+    if found == Given():
         raise UserError(
             f"--bench {path}: expected the output of llama-bench (Markdown or -o json) or of llama-batched-bench (its "
             "table, or --output-format jsonl), found something else"
@@ -55,13 +57,15 @@ def read_bench(path: Path) -> Known:
     return found
 
 
-def _of_json(text: str) -> Known | None:
+def _of_json(text: str) -> Given:
     try:
         rows = json.loads(text)
     except ValueError:
         rows = [_line(line) for line in text.splitlines() if line.strip().startswith("{")]
+    except RecursionError:
+        return Given()
     if not isinstance(rows, list):
-        return None
+        return Given()
     rows = [row for row in rows if isinstance(row, dict)]
     decode, at, prefill = None, {}, None
     for row in rows:
@@ -73,17 +77,18 @@ def _of_json(text: str) -> Known | None:
         elif isinstance(n := row.get("pl"), int) and 0 < n <= 64 and (rate := _rate(row.get("speed_tg"))) is not None:
             at[n] = rate
             prefill = prefill or _rate(row.get("speed_pp"))
-    return Known(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
+    return Given(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
 
 
 def _line(line: str) -> Any:
+    """Return a line's JSON; None where it is none."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
 
 
-def _of_table(text: str) -> Known | None:
+def _of_table(text: str) -> Given:
     heads: list[str] = []
     decode, at, prefill = None, {}, None
     for line in text.splitlines():
@@ -107,7 +112,7 @@ def _of_table(text: str) -> Known | None:
         ):
             at[int(row["b"])] = rate
             prefill = prefill or _rate(row.get("s_pp t/s"))
-    return Known(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
+    return Given(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
 
 
 def _rate(value: object) -> float | None:
