@@ -63,7 +63,7 @@ class Figure(NamedTuple):
 
 def layers_of(parameters: float) -> float:
     """Return about how many layers a dense model has: 16 at 1.2, 32 at 7 to 8, 80 at 70 billion parameters."""
-    return 32 * (parameters / 7e9) ** 0.4
+    return float(32 * (parameters / 7e9) ** 0.4)
 
 
 def read_figures(folder: Path) -> list[Figure]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.app.calibrate import Calibrated, check_profile_name, check_writable, write_profile
@@ -16,7 +16,6 @@ from harness.estimate.models import ModelShape, find_model, shape_of
 from harness.estimate.tables import device_rows, model_rows
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
-from harness.workload.schema import FrozenDict
 
 __all__ = ["EstimateOptions", "device_rows", "estimated", "model_rows", "new_profile"]
 
@@ -38,7 +37,7 @@ class EstimateOptions:
     fp16_tflops: float | None = None
     memory_bytes: int | None = None
     decode: float | None = None  # tokens a second, measured there: of one sequence alone
-    decode_at: Mapping[int, float] = FrozenDict()  # of several together, by how many
+    decode_at: Mapping[int, float] = field(default_factory=dict)  # of several together, by how many
     prefill: float | None = None  # of a prompt
     bench: Path | None = None  # what llama-bench or llama-batched-bench printed
     name: str | None = None  # of the profile; left out: made of device and model

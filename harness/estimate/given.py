@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from harness.errors import UserError
-from harness.workload.schema import FrozenDict
 
 __all__ = ["Given", "read_bench"]
 
@@ -21,14 +21,14 @@ class Given(NamedTuple):
     """Tokens a second, as benchmarks print them; None and empty: not known."""
 
     decode: float | None = None  # of one sequence alone
-    decode_at: Mapping[int, float] = FrozenDict()  # of all sequences together, by how many there are
+    decode_at: Mapping[int, float] = MappingProxyType({})  # of all sequences together, by how many there are
     prefill: float | None = None  # of a prompt
 
     def over(self, other: Given) -> Given:
         """Return these figures, and the other's where these have none."""
         return Given(
             self.decode if self.decode is not None else other.decode,
-            FrozenDict({**other.decode_at, **self.decode_at}),
+            MappingProxyType({**other.decode_at, **self.decode_at}),
             self.prefill if self.prefill is not None else other.prefill,
         )
 
@@ -77,7 +77,7 @@ def _of_json(text: str) -> Given:
         elif isinstance(n := row.get("pl"), int) and 0 < n <= 64 and (rate := _rate(row.get("speed_tg"))) is not None:
             at[n] = rate
             prefill = prefill or _rate(row.get("speed_pp"))
-    return Given(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
+    return Given(decode or at.pop(1, None), MappingProxyType({n: rate for n, rate in at.items() if n > 1}), prefill)
 
 
 def _line(line: str) -> Any:
@@ -112,7 +112,7 @@ def _of_table(text: str) -> Given:
         ):
             at[int(row["b"])] = rate
             prefill = prefill or _rate(row.get("s_pp t/s"))
-    return Given(decode or at.pop(1, None), FrozenDict({n: rate for n, rate in at.items() if n > 1}), prefill)
+    return Given(decode or at.pop(1, None), MappingProxyType({n: rate for n, rate in at.items() if n > 1}), prefill)
 
 
 def _rate(value: object) -> float | None:

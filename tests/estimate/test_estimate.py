@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
+import yaml
 
 from harness.app.estimate import EstimateOptions, estimated, new_profile
 from harness.errors import UserError
@@ -181,14 +183,14 @@ def test_a_profile_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_constants_are_those_that_the_fit_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import fit_estimates
-
+    spec = importlib.util.spec_from_file_location("fit_estimates", ROOT / "benchmarks" / "fit_estimates.py")
+    assert spec is not None and spec.loader is not None
+    fit_estimates = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "fit_estimates", fit_estimates)
+    spec.loader.exec_module(fit_estimates)
     figures = fit_estimates.read_figures(ROOT / "benchmarks" / "hardware")
     made, errors = fit_estimates.fit(figures), fit_estimates.left_out(figures)
     known = fit_estimates.quality(errors)
-    import yaml
-
     fresh = yaml.safe_load(fit_estimates.written(made, known))
     kept = yaml.safe_load((ROOT / "harness" / "estimate" / "constants.yaml").read_text(encoding="utf-8"))
     for part in ("families", "architectures"):
@@ -199,4 +201,3 @@ def test_the_constants_are_those_that_the_fit_gives(monkeypatch: pytest.MonkeyPa
     assert kept["quality"]["decode/other"]["median"] < 0.07 and kept["quality"]["batch/cuda"]["median"] < 0.13
     for share, _ in fit_estimates.coverage(errors, known).values():
         assert 0.80 <= share <= 0.97
-    sys.modules.pop("fit_estimates")
