@@ -22,7 +22,7 @@ def test_each_level_names_its_fastest_against_the_simplest() -> None:
     gains = gains_of(candidates)
     assert gains is not None
     assert gains_text(gains) == (
-        'Gain of more slots over "serial": digest: "batched" takes 0.75 times (0.75 to 0.75); chat: nothing.'
+        'Gain of more slots over "serial": digest: "batched" takes 0.75 times (uncertainty unknown); chat: nothing.'
     )
     assert gains_of(candidates[:1]) is None
 

@@ -91,7 +91,7 @@ def test_without_goals_it_is_the_one_whose_worst_slowdown_is_least() -> None:
     assert [verdict.chosen for verdict in found.paths] == ["batched", "split"]
     assert (found.choice.kind, found.choice.candidate) == ("compromise", "split")
     assert said(found).paths[0].sentences[-1] == (
-        'Cost on the interactive path: replies take 2.0x as long as with "split" (2.0x to 2.0x).'
+        'Cost on the interactive path: replies take 2.0x as long as with "split".'
     )
     assert [settings.candidate for settings in found.choice.settings] == ["split"]
 

@@ -128,7 +128,7 @@ def test_slots_have_more_context_where_the_longest_call_needs_it(
             "there is no memory for even one slot of smollm2-135m: it takes 1",
         ),
         (("fan.yaml", "--profile", "gemma4=m1-published", *QUICK), "--profile: expected --profile NAME"),
-        (("fan.yaml", "--profile", "paper.yaml", "--profile", "m1-published", *QUICK), "expected one for gemma4"),
+        (("fan.yaml", "--profile", "paper.yaml", "--profile", "m1-publishd", *QUICK), 'did you mean "m1-published"'),
     ],
 )
 def test_mistakes_are_one_line(

@@ -21,7 +21,7 @@ from harness.core.plan import Plan, Pool, queues_of
 from harness.core.records import NOT_NEEDED, CallRecord, DelayRecord, JobRecord, Reply
 from harness.core.sizes import Distribution
 from harness.drivers.live import Answered, drive
-from harness.drivers.virtual import simulate
+from harness.drivers.virtual import Limits, simulate
 
 AnyRecord = CallRecord | JobRecord | DelayRecord
 
@@ -95,7 +95,7 @@ def engine_of(some: tuple[Pipeline, ...], plan: Plan, timeout_s: float | None) -
 
 def virtual(some: tuple[Pipeline, ...], plan: Plan, served: Served, timeout_s: float | None) -> list[AnyRecord]:
     records: list[AnyRecord] = []
-    simulate(engine_of(some, plan, timeout_s), served, records.append)
+    simulate(engine_of(some, plan, timeout_s), served, records.append, Limits(virtual_s=2.0**60))
     return records
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from datetime import datetime
 from pathlib import Path
 
@@ -115,11 +114,10 @@ def test_both_intervals_are_shown_apart(tmp_path: Path) -> None:
     analysis = analyse(resampled_run(tmp_path, FACTORS, FACTORS))
     text = printed(analysis)
     profile = f"±{seconds(1.625 * math.sinh(half_width(FACTORS)))} profile"
-    draws = re.findall(r"±0(?:\.0 m| )s draws", text)  # but for a rounding
-    assert draws and profile in text
+    assert profile in text and " draws\n" not in text  # the draws are all alike: an interval without width says nothing
     assert "95 % intervals over draws and profile" in text
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert f"{draws[0]}, {profile})" in markdown_report(analysis)
+    assert f"({profile})" in markdown_report(analysis)
 
 
 def test_a_run_folder_keeps_it(tmp_path: Path) -> None:
@@ -138,7 +136,7 @@ def test_a_profile_without_errors_says_so(tmp_path: Path) -> None:
     text = "The uncertainty of the profile is not known: intervals are over draws alone."
     assert Note("not resampled", text) in run.notes
     text = printed(analyse(run))
-    assert "1.62 to 1.62 s" in text and "±" not in text
+    assert "uncertainty unknown" in text and "±" not in text
 
 
 def test_the_command_has_it_and_can_leave_it_out(
