@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.app.calibrate import Calibrated, check_profile_name, check_writable, write_profile
+from harness.content import cache_dir
 from harness.errors import UserError
 from harness.estimate.devices import Device, custom_device, find_device
 from harness.estimate.estimate import estimate_profile
@@ -17,7 +18,7 @@ from harness.estimate.tables import device_rows, model_rows
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
 
-__all__ = ["EstimateOptions", "device_rows", "estimated", "model_rows", "new_profile"]
+__all__ = ["EstimateOptions", "device_name", "device_profiles", "device_rows", "estimated", "model_rows", "new_profile"]
 
 COMMENT = "Estimated by `slotwise profile new`: nothing was measured. docs/estimates.md says how; times in seconds."
 
@@ -77,6 +78,28 @@ def estimated(options: EstimateOptions) -> Profile:
     )  # fmt: skip
 
 
+def device_profiles(names: Sequence[str], model: str | None, quant: str | None) -> tuple[str, ...]:
+    """Estimate a profile of each device with a model, in the user's cache; return where they are.
+
+    Raises:
+        UserError: an unknown device or model, or no model.
+    """
+    if names and model is None:
+        raise UserError("--device: an estimate needs the model, too: --model llama3.1:8b (slotwise profile models)")
+    found = []
+    for name in names:
+        profile = estimated(EstimateOptions(device=name, model=model or "", quant=quant, name=device_name(name)))
+        folder = cache_dir() / "estimates" / _plain(f"{model}-{quant or ''}")
+        write_profile(folder / f"{profile.name}.yaml", profile, COMMENT)
+        found.append(str(folder / f"{profile.name}.yaml"))
+    return tuple(found)
+
+
+def device_name(name: str) -> str:
+    """Return what an estimate of a device is called."""
+    return _plain(name)
+
+
 def _device(options: EstimateOptions) -> Device:
     given = (options.bandwidth_gb_s, options.fp16_tflops, options.memory_bytes)
     if all(value is None for value in given):
@@ -110,5 +133,8 @@ def _model(options: EstimateOptions) -> tuple[ModelShape, float | None, str]:
 
 
 def _name(device: Device, model: ModelShape, quant: str) -> str:
-    text = f"{device.name}-{model.name}-{quant}".lower()
-    return re.sub(r"[^a-z0-9._]+", "-", text).strip("-._")[:63]
+    return _plain(f"{device.name}-{model.name}-{quant}")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[:63]

@@ -11,7 +11,33 @@ from harness.cli.options import numbers, typed
 from harness.errors import UserError
 from harness.units import safe_url
 
-__all__ = ["compare_and_show", "several_machines"]
+__all__ = ["compare_and_show", "several_machines", "with_devices"]
+
+
+def with_devices(
+    profiles: Sequence[str] | None,
+    price: Sequence[str] | None,
+    devices: Sequence[str] | None,
+    model: str | None,
+    quant: str | None,
+) -> tuple[list[str], list[str]]:
+    """Return the profiles and prices with those of devices that are estimated; a price may name the device.
+
+    Raises:
+        UserError: an unknown device or model, or --quant without a device.
+    """
+    named, prices = list(profiles or ()), list(price or ())
+    if not devices:
+        if quant is not None:
+            raise UserError("--quant goes with --device")
+        return named, prices
+    from harness.app.estimate import device_name, device_profiles
+
+    for at, pair in enumerate(prices):
+        name, sign, number = pair.rpartition("=")
+        if device_name(name) in map(device_name, devices):
+            prices[at] = f"{device_name(name)}{sign}{number}"
+    return [*named, *device_profiles(devices, model, quant)], prices
 
 
 def several_machines(profiles: Sequence[str] | None, price: Sequence[str] | None) -> bool:

@@ -97,6 +97,13 @@ Prices = Annotated[
     list[str] | None,
     typer.Option("--price", metavar="NAME=NUMBER", help="What a machine costs, in any currency; repeatable."),
 ]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device", metavar="NAME", help="Estimate the profile of this machine, with --model; several are compared."
+    ),
+]
+Quant = Annotated[str | None, typer.Option("--quant", help="With --device: number format of the model's weights.")]
 Extrapolate = Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")]
 Resamples = Annotated[
     int | None,

@@ -10,14 +10,16 @@ import typer
 
 from harness.app.options import Assumptions, Changes, RecommendOptions, SweepOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.machines import compare_and_show, several_machines
+from harness.cli.machines import compare_and_show, several_machines, with_devices
 from harness.cli.options import (
     Assume,
+    Devices,
     Engine,
     Full,
     Model,
     Policies,
     Prices,
+    Quant,
     Resamples,
     Scale,
     Seed,
@@ -64,6 +66,8 @@ def recommend(
         str | None, typer.Option(metavar="SIZE", help="Memory for the servers, such as 8GB.", show_default=False)
     ] = None,
     assume: Assume = None,
+    device: Devices = None,
+    quant: Quant = None,
     price: Prices = None,
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="Seeds that the finalists are simulated with.")] = 16,
     workers: Annotated[
@@ -111,6 +115,7 @@ def recommend(
             raise UserError("--server: without a workload expected one URL, found several")
         asked = SweepOptions(engine=engine or "llamacpp", most=max_slots or 64, server=next(iter(server or ()), None))
         raise typer.Exit(sweep_and_show((model,), asked, as_json=as_json))
+    profile, price = with_devices(profile, price, device, model, quant)
     options = RecommendOptions(
         changes=Changes(
             scale=scale, seed=seed, engine=engine, model=model, servers=server_urls(server), policies=policies

@@ -10,16 +10,18 @@ import typer
 
 from harness.app.options import Assumptions, Changes, SimulateOptions
 from harness.cli.conclude import show
-from harness.cli.machines import compare_and_show, several_machines
+from harness.cli.machines import compare_and_show, several_machines, with_devices
 from harness.cli.options import (
     PROFILES,
     Assume,
+    Devices,
     Engine,
     Extrapolate,
     Full,
     Model,
     Policies,
     Prices,
+    Quant,
     Resamples,
     Scale,
     Seed,
@@ -54,6 +56,8 @@ def simulate(
     seed: Seed = None,
     policies: Policies = None,
     assume: Assume = None,
+    device: Devices = None,
+    quant: Quant = None,
     price: Prices = None,
     extrapolate: Extrapolate = False,
     lengths: Annotated[
@@ -68,6 +72,7 @@ def simulate(
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
+    profile, price = with_devices(profile, price, device, model, quant)
     options = SimulateOptions(
         changes=Changes(
             scale=scale,

@@ -18,6 +18,38 @@ def slotwise(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return _main()
 
 
+WORKLOAD = """version: 1
+name: ask
+pipelines:
+  ask: {path: interactive, jobs: 3, arrival: {closed: 1, think_s: 1}, goal: {p50_s: 2}, nodes: {reply: {agent: chat}}}
+"""
+
+
+def test_devices_are_compared_without_a_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOTWISE_CACHE", str(tmp_path / "cache"))
+    Path("ask.yaml").write_text(WORKLOAD, encoding="utf-8")
+    simulate = ("simulate", "ask.yaml", "--repeats", "5", "--resamples", "5")
+    both = ("--device", "RTX 4090", "--device", "apple m4 pro", "--model", "llama3.1:8b", "--price", "RTX 4090=1800")
+    assert slotwise(monkeypatch, *simulate, *both, "--json") == 0
+    machines = {one["name"]: one for one in json.loads(capsys.readouterr().out)["machines"]}
+    assert list(machines) == ["rtx-4090", "apple-m4-pro"]
+    assert {one["origin"] for one in machines.values()} == {"estimated"}
+    assert machines["rtx-4090"]["price"] == 1800
+    assert slotwise(monkeypatch, *simulate, "--device", "RTX 4090", "--model", "llama3.1:8b") == 0
+    assert "RTX 4090 · estimated" in capsys.readouterr().out
+    for wrong, said in (
+        (("--device", "RTX 4090"), "--device: an estimate needs the model, too: --model llama3.1:8b"),
+        (("--quant", "q8_0"), "--quant goes with --device"),
+        (("--device", "4090x", "--model", "llama3.1:8b"), 'did you mean "RTX 4090"'),
+        (("--device", "RTX 4090", "--model", "llama3.1:8"), 'did you mean "llama3.1:8b"'),
+    ):
+        assert slotwise(monkeypatch, *simulate, *wrong) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_own_and_shipped_profiles_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
