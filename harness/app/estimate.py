@@ -90,6 +90,10 @@ def device_profiles(names: Sequence[str], model: str | None, quant: str | None) 
     for name in names:
         profile = estimated(EstimateOptions(device=name, model=model or "", quant=quant, name=device_name(name)))
         folder = cache_dir() / "estimates" / _plain(f"{model}-{quant or ''}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror or error}); set SLOTWISE_CACHE") from None
         write_profile(folder / f"{profile.name}.yaml", profile, COMMENT)
         found.append(str(folder / f"{profile.name}.yaml"))
     return tuple(found)

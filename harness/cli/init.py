@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import model_option
+from harness.errors import UserError
+
 __all__ = ["init"]
 
 
@@ -18,6 +21,11 @@ def init(
         str | None, typer.Option("--from", metavar="NAME", help="Starting point; default: choose from a list.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the starting points and stop.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Also estimate a profile of this machine; default: ask, on a terminal."),
+    ] = None,
+    model: Annotated[str | None, model_option("With --device: a model of `slotwise profile models`.")] = None,
 ) -> None:
     """Copy a workload with its data and agents, to change and to run. Never overwrites anything."""
     from harness.app.init import DEFAULT
@@ -26,8 +34,14 @@ def init(
     if list_:
         _show()
         return
+    asking = sys.stdin.isatty() and sys.stdout.isatty()
+    if model is not None and device is None:
+        raise UserError("--model goes with --device")
     if from_ is None:
-        from_ = _choose(DEFAULT) if sys.stdin.isatty() and sys.stdout.isatty() else DEFAULT
+        from_ = _choose(DEFAULT) if asking else DEFAULT
+        if asking and device is None:
+            device, model = _machine()
+    profile = None if device is None else _estimated(device, model, folder)
     begun = begin(folder, from_)
     for path in begun.written:
         typer.echo(f"wrote {path}")
@@ -36,8 +50,33 @@ def init(
     typer.echo("")
     typer.echo("Next:")
     typer.echo(f"  slotwise check {begun.workload}    what it asks for, before anything runs")
+    if profile is not None:
+        typer.echo(f"  slotwise simulate {begun.workload} --model {profile[1]} --profile {profile[0]}")
     typer.echo(f"  slotwise run {begun.workload}    measure it and get a verdict")
     typer.echo(f"Change the workload, and the prompts in {folder / 'agents'}.")
+
+
+def _machine() -> tuple[str | None, str | None]:
+    """Ask which machine the workload is for, and with which model; nothing is a fine answer."""
+    text = "For a machine that you do not have here: its name, such as RTX 4090 (empty: none)"
+    device: str = typer.prompt(text, default="", show_default=False).strip()
+    if not device:
+        return None, None
+    model: str = typer.prompt("Which model will it serve?", default="llama3.1:8b").strip()
+    return device, model
+
+
+def _estimated(device: str, model: str | None, folder: Path) -> tuple[str, str]:
+    """Estimate a profile beside the workload, unless it is there; return its name and its model's."""
+    from harness.app.estimate import EstimateOptions, device_name, estimated, new_profile
+
+    name = device_name(device)
+    out = folder / "profiles" / f"{name}.yaml"
+    options = EstimateOptions(device=device, model=model or "llama3.1:8b", name=name, out=out)
+    profile = estimated(options)  # mistakes first
+    if not out.exists():
+        typer.echo(f"wrote {new_profile(options).path} (estimated: nothing was measured)")
+    return name, profile.model_id or options.model
 
 
 def _show() -> list[str]:

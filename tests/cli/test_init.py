@@ -14,6 +14,7 @@ import pytest
 from harness.cli.init import init
 from harness.content import shipped
 from harness.errors import UserError
+from harness.profiles.load import load_profile
 from harness.workload.load import load_workload
 
 NAMES = sorted(path.stem for path in (shipped() / "workloads").glob("*.yaml"))
@@ -44,6 +45,25 @@ def test_default_is_the_research_digest(tmp_path: Path) -> None:
         "agents/summarizer.md",
         "workloads/data/research/1-mulch.md",
     ]
+
+
+def test_a_machine_gets_an_estimated_profile_beside_the_workload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(tmp_path, "review-panel", device="RTX 4090", model="qwen3:8b")
+    out = capsys.readouterr().out
+    path = tmp_path / "workloads" / "review-panel.yaml"
+    assert f"slotwise simulate {path} --model qwen3:8b --profile rtx-4090" in out
+    profile = load_profile("rtx-4090", path.parent)
+    assert (profile.origin, profile.model_id) == ("estimated", "qwen3:8b")
+    before = tree(tmp_path)
+    init(tmp_path, "review-panel", device="RTX 4090", model="qwen3:8b")
+    assert tree(tmp_path) == before
+    with pytest.raises(UserError, match="--model goes with --device"):
+        init(tmp_path / "other", model="qwen3:8b")
+    with pytest.raises(UserError, match='did you mean "RTX 4090"'):
+        init(tmp_path / "other", device="4090x")
+    assert not (tmp_path / "other").exists()
 
 
 def test_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
