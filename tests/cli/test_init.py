@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -120,8 +121,10 @@ def test_a_person_chooses_by_number_or_name(answer: str, tmp_path: Path) -> None
     """On a real terminal: a pseudo-terminal, and what is typed into it."""
     child, fd = pty.fork()
     if child == 0:  # pragma: no cover  in the child
+        signal.alarm(60)  # a question that nobody answers ends the test, and not the day
         os.execv(sys.executable, [sys.executable, "-m", "harness", "init", str(tmp_path)])
-    os.write(fd, answer.encode() + b"\n")
+    machine = b"rtx 4090\nqwen3:8b\n" if answer else b"\n"
+    os.write(fd, answer.encode() + b"\n" + machine)
     shown = b""
     with suppress(OSError):  # Linux says EIO at the end
         while chunk := os.read(fd, 4096):
@@ -130,6 +133,7 @@ def test_a_person_chooses_by_number_or_name(answer: str, tmp_path: Path) -> None
     assert os.waitpid(child, 0)[1] == 0, shown
     chosen = "chat-only" if answer else "research-digest"
     assert (tmp_path / "workloads" / f"{chosen}.yaml").is_file(), shown
+    assert (tmp_path / "profiles" / "rtx-4090.yaml").is_file() == bool(answer), shown
 
 
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
