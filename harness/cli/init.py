@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import model_option
+from harness.cli.options import device_option, model_option
 from harness.errors import UserError
 
 __all__ = ["init"]
@@ -23,7 +23,7 @@ def init(
     list_: Annotated[bool, typer.Option("--list", help="Show the starting points and stop.")] = False,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Also estimate a profile of this machine; default: ask, on a terminal."),
+        device_option("Also estimate a profile of this machine; default: ask, on a terminal.", metavar="NAME"),
     ] = None,
     model: Annotated[str | None, model_option("With --device: a model of `slotwise profile models`.")] = None,
 ) -> None:

@@ -97,13 +97,13 @@ Prices = Annotated[
     list[str] | None,
     typer.Option("--price", metavar="NAME=NUMBER", help="What a machine costs, in any currency; repeatable."),
 ]
+device_option = _declared("--device")
+quant_option = _declared("--quant")
 Devices = Annotated[
     list[str] | None,
-    typer.Option(
-        "--device", metavar="NAME", help="Estimate the profile of this machine, with --model; several are compared."
-    ),
+    device_option("Estimate the profile of this machine, with --model; several are compared.", metavar="NAME"),
 ]
-Quant = Annotated[str | None, typer.Option("--quant", help="With --device: number format of the model's weights.")]
+Quant = Annotated[str | None, quant_option("With --device: number format of the model's weights.")]
 Extrapolate = Annotated[bool, extrapolate_option("Extrapolate slot settings that the profile lacks.")]
 Resamples = Annotated[
     int | None,

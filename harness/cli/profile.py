@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.help import Command, Commands
-from harness.cli.options import Json, force_option, model_option, out_option, whole_numbers
+from harness.cli.options import Json, device_option, force_option, model_option, out_option, quant_option, whole_numbers
 from harness.errors import UserError
 from harness.units import read_size, size
 
@@ -60,13 +60,13 @@ def show(
 @app.command(cls=Command)
 def new(
     device: Annotated[
-        str | None, typer.Option(help='Its name, such as "RTX 4090"; `slotwise profile devices` lists them.')
+        str | None, device_option('Its name, such as "RTX 4090"; `slotwise profile devices` lists them.')
     ] = None,
     model: Annotated[
         str, model_option("A model of `slotwise profile models`, or the path of a GGUF file.")
     ] = "llama3.1:8b",
     quant: Annotated[
-        str | None, typer.Option(help="Number format of the weights, such as q4_k_m; default: as usually published.")
+        str | None, quant_option("Number format of the weights, such as q4_k_m; default: as usually published.")
     ] = None,
     slots: Annotated[str, typer.Option(help="Slot counts, comma-separated.")] = "1,2,4,8",
     context: Annotated[int, typer.Option(help="Tokens of context of one slot, for the memory.")] = 4096,
