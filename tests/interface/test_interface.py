@@ -271,6 +271,6 @@ def test_a_server_is_calibrated_and_a_prediction_is_made_with_it(folder: Path) -
     assert made.path.is_file()
     with pytest.raises(harness.UserError, match=r"twenty\.yaml"):  # nothing is overwritten unasked
         harness.calibrate("llamacpp", out="twenty.yaml")
-    fan_one = fan(4).replace("slots: 4", "slots: 1")
+    fan_one = fan(4).replace("slots: 4", "slots: 1").replace("gemma4", "epyc-2core")
     predicted = harness.simulate(fan_one, profile="twenty.yaml", repeats=2, resamples=0)
     assert predicted.run.origin == "predicted" and len(predicted.run.calls) > 0
