@@ -76,7 +76,7 @@ class Offers:
     def reach(self, queue: State, queues: Sequence[State], *, up: bool) -> None:
         """Note whether a server can be reached, and offer everything that waits for one of several again.
 
-        A conversation that had settled on one that is gone settles anew.
+        A conversation whose server is gone gets another one.
         """
         queue.reach(up=up)
         self._any_closed = any(state.closed for state in queues)

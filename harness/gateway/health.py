@@ -43,7 +43,7 @@ class Health:
             self._asking[number] = asyncio.create_task(self._until_back(number))
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking the servers."""
         for task in self._asking.values():
             task.cancel()
 

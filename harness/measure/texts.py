@@ -237,7 +237,7 @@ async def count_digits(endpoint: Endpoint, opening: int) -> tuple[int, ...] | No
 async def count_shared(endpoint: Endpoint) -> tuple[float, float] | None:
     """Return what prompts with one made-up system message have in common, up to their own numbers.
 
-    The messages of `SHARED` are told apart by their own numbers, which do not begin alike.
+    The messages of `SHARED` have numbers of their own, whose first digits differ.
 
     Returns:
         Tokens of each word and stop of it, and all beside; None where the server does not tell what it finds again.

@@ -1,7 +1,7 @@
 """What the runners of a workload's servers take: memory, and the seconds of a load.
 
 An Ollama has a runner for each model with each context that calls ask for; those of one model are never in memory
-together. So agents with another `num_ctx` need no more memory than the largest of them, and a load each time.
+together. So agents with several `num_ctx` need the memory of the largest one, and each change costs a load.
 """
 
 from __future__ import annotations
