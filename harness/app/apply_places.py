@@ -208,7 +208,7 @@ def _called(service: str, known: Mapping[str, str], base: Path | None) -> str:
 def commands_for(
     kind: str, path: Path, service: str, variables: Mapping[str, str] | None = None, *, undone: bool = False
 ) -> Commands:
-    """Return the commands that make the server read a file, or forget it where it was `undone`; empty: there are none."""
+    """Return the commands that make the server read a file, or forget it where it was `undone`; empty: none."""
     if kind == "systemd":
         if path.parent.name != f"{service}.service.d":
             return ()
