@@ -1,0 +1,72 @@
+"""What an import found, made and lost, in figures: nothing is lost in silence.
+
+Of every import, calls, tokens, width and tools of the source are those of the workload that was made, plus those that
+a line names as lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+__all__ = ["ImportAccount", "ImportCounts", "ImportLoss"]
+
+
+class ImportCounts(NamedTuple):
+    """Calls of models (of embeddings: requests), their tokens, and tools; None where nobody can say.
+
+    Of a source these are all that it tells of; of a workload, the means over all its jobs.
+    """
+
+    calls: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None  # with what was thought
+    width: int | None = None  # most calls at once in one job
+    tools: float | None = None
+
+
+class ImportLoss(NamedTuple):
+    """What of the source is not in the workload, or is otherwise there: a line for a person, and how much it is.
+
+    Where more came out than went in, figures are below zero.
+    """
+
+    why: str
+    calls: float = 0
+    input_tokens: float = 0
+    output_tokens: float = 0
+    width: int = 0
+    tools: float = 0
+
+
+class ImportAccount(NamedTuple):
+    """One import. `asked` are the questions that the file holds."""
+
+    found: ImportCounts = ImportCounts()
+    made: ImportCounts = ImportCounts()
+    lost: tuple[ImportLoss, ...] = ()
+    asked: tuple[str, ...] = ()
+
+    def missing(self) -> dict[str, float]:
+        """Return by figure what is neither made nor lost; empty where every sum holds, as far as it is known."""
+        gaps = {}
+        for figure, found, made in zip(ImportCounts._fields, self.found, self.made, strict=True):
+            if found is None or made is None:
+                continue
+            gap = found - made - sum(getattr(loss, figure) for loss in self.lost)
+            if abs(gap) > 1e-6 * max(1, abs(found)):
+                gaps[figure] = gap
+        return gaps
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "found": _known(self.found._asdict().items()),
+            "made": _known(self.made._asdict().items()),
+            "lost": [{key: value for key, value in loss._asdict().items() if value} for loss in self.lost],
+            "asked": list(self.asked),
+        }
+
+
+def _known(figures: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in figures if value is not None}
