@@ -22,6 +22,7 @@ from harness.measure.until import MOST_REPEATS
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
 from harness.units import read_seconds, safe_url, time_text
+from harness.wording.open_questions import open_questions_text
 from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.machines import started_on
@@ -30,12 +31,12 @@ __all__ = [
     "Ended",
     "Measured",
     "check_started",
+    "file_notes",
     "machine_notes",
     "measure_in",
     "measure_into_folder",
     "measured",
     "options_of",
-    "skipped_notes",
     "until_options",
 ]
 
@@ -155,8 +156,14 @@ def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
     return (Note("busy at start", text),)
 
 
-def skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
-    """Say which candidates are left out as they need servers that have no address."""
+def file_notes(loaded: Loaded) -> tuple[Note, ...]:
+    """Say what is open in the workload's file, and which candidates are left out as their servers have no address."""
+    lines = [question.line for question in loaded.questions]
+    asked = (Note("open questions", open_questions_text(loaded.path.name, lines)),) if lines else ()
+    return (*asked, *_skipped_notes(loaded))
+
+
+def _skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
     return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
 
 
@@ -210,7 +217,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=(*skipped_notes(loaded), *machine_notes(loaded)),
+        notes=(*file_notes(loaded), *machine_notes(loaded)),
         partial=True,
         trials=(),
         calls=(),

@@ -15,6 +15,7 @@ import yaml
 from harness.errors import UserError, WorkloadError
 from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, PipelineDraft, walk
 from harness.workload.load import load_workload
+from harness.workload.open_questions import MARK, MORE
 
 __all__ = ["check_target", "questions", "render", "write"]
 
@@ -85,11 +86,12 @@ class _Page:
         for item in notes:
             text = _printable(item.text)
             if item.question:
+                text = f"{text} Guess: {_printable(item.guess)}." if item.guess else text
                 self.questions.append(text)
-                text = f"QUESTION {len(self.questions)}: {text}"
+                text = f"{MARK} {len(self.questions)}: {text}"
             indent = "  " * depth + "# "
             self.lines += textwrap.wrap(
-                text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+                text, _WIDTH, initial_indent=indent, subsequent_indent=indent + MORE, break_on_hyphens=False
             )
 
     def pipeline(self, name: str, pipeline: PipelineDraft) -> None:

@@ -37,7 +37,7 @@ __all__ = ["layers_text", "warnings_of"]
 _SERIOUS = frozenset(
     {
         *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("others at start", "others working", "records", "run", "skipped", "too long"),
+        *("open questions", "others at start", "others working", "records", "run", "skipped", "too long"),
     }
 )
 
