@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.app.options import ImportOptions
 from harness.imports.draft import Draft, Names
-from harness.imports.write import check_target, questions, write
+from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
 __all__ = ["Imported", "import_langgraph", "import_traces"]
@@ -63,5 +63,5 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
 
 
 def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
-    files = write(draft, target, force=options.force)
+    draft, files = write_balanced(draft, target, force=options.force)
     return Imported(target, tuple(files), draft, tuple(noticed), tuple(questions(draft)))

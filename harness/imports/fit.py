@@ -8,7 +8,7 @@ from math import exp, log, sqrt
 from statistics import NormalDist, fmean, median, pstdev
 from typing import Any, NamedTuple
 
-__all__ = ["SizeFit", "fit", "gaps_are_poisson"]
+__all__ = ["SizeFit", "as_seen", "cut_mean", "fit", "gaps_are_poisson"]
 
 FEW = 12  # up to this many values can stand in the file itself
 ENOUGH = 50  # fewer say too little about the shape of a distribution
@@ -39,11 +39,18 @@ def fit(values: Sequence[float], *, whole: bool) -> SizeFit:
         mean, sigma = fmean(logs), pstdev(logs)
         if _distance(logs, NormalDist(mean, sigma)) <= max(0.05, 1.36 / sqrt(n)):
             for _ in range(20):  # the cut takes a part of each shift back
-                mean += log(fmean(values) / _mean(mean, sigma, high))
+                mean += log(fmean(values) / cut_mean(mean, sigma, high))
             spec = {"median": _rounded(exp(mean)), "sigma": _rounded(sigma), "max": _number(high, whole)}
             return SizeFit({"lognormal": spec}, f"lognormal, fitted to {n} values")
-    shown = f"{n} values as they were (median {_rounded(median(values)):g})"
-    if n <= FEW:
+    return as_seen(values, whole=whole)
+
+
+def as_seen(values: Sequence[float], *, whole: bool = True) -> SizeFit:
+    """Keep the values themselves. `values` must not be empty."""
+    if min(values) == max(values):
+        return fit(values, whole=whole)
+    shown = f"{len(values)} values as they were (median {_rounded(median(values)):g})"
+    if len(values) <= FEW:
         return SizeFit({"empirical": [_number(value, whole) for value in values]}, shown)
     return SizeFit(None, shown, tuple(_number(value, whole) for value in values))
 
@@ -55,7 +62,7 @@ def _distance(logs: list[float], normal: NormalDist) -> float:
     )
 
 
-def _mean(mean: float, sigma: float, most: float) -> float:
+def cut_mean(mean: float, sigma: float, most: float) -> float:
     """Return the mean of a lognormal of which no draw exceeds `most`; `mean` and `sigma` are those of its logarithm."""
     unit, edge = NormalDist(), (log(most) - mean) / sigma
     return exp(mean + sigma**2 / 2) * unit.cdf(edge - sigma) + most * (1 - unit.cdf(edge))

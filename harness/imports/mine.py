@@ -22,7 +22,7 @@ from harness.imports.draft import Names
 from harness.imports.growth import grown
 from harness.imports.steps import TraceStep
 
-__all__ = ["Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
+__all__ = ["CHOICE", "LOOP", "SAME_S", "Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
 
 Label = tuple[str, str, str]  # kind, name, whose
 SAME_S = 5e-4  # clocks and event loops blur what is closer than this
@@ -41,11 +41,10 @@ class Occurrence(NamedTuple):
 
 
 class LoopStats(NamedTuple):
-    """How often a loop ran: `end_share` is the estimate of the chance that a pass below the most is the last."""
+    """How often a loop ran."""
 
     most: int
     mean: float
-    end_share: float
     always_most: bool
 
 
@@ -58,7 +57,6 @@ class MinedNode(NamedTuple):
     occurrences: tuple[Occurrence, ...]
     loop: LoopStats | None = None
     body: tuple[MinedNode, ...] = ()
-    decider: Label | None = None  # the node of the body that ends its passes
 
 
 def occurrences(steps: Sequence[TraceStep]) -> list[Occurrence]:
@@ -81,7 +79,7 @@ def occurrences(steps: Sequence[TraceStep]) -> list[Occurrence]:
 def mine(traces: Sequence[Sequence[Occurrence]], depth: int = 0) -> tuple[MinedNode, ...]:
     """Return the graph of traces, nodes in topological order."""
     folded = [list(trace) for trace in traces]
-    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]] = {}
+    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...]]] = {}
     for group in _loop_groups(folded):
         _fold_loop(folded, group, loops, depth)
     variants = _variants(folded, _order(folded))
@@ -127,7 +125,7 @@ def _overlap(a: Occurrence, b: Occurrence) -> bool:
 def _fold_loop(
     traces: list[list[Occurrence]],
     group: set[Label],
-    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]],
+    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...]]],
     depth: int,
 ) -> None:
     """Put one occurrence in the place of all of a loop's, in every trace; add the loop to `loops`."""
@@ -169,9 +167,7 @@ def _fold_loop(
         body: tuple[MinedNode, ...] = (MinedNode(head, (), {}, tuple(one for turn in bodies for one in turn)),)
     else:
         body = mine(bodies, depth + 1)
-    ends = Counter(turn[-1].label for turn in bodies)
-    decider = head if rotate else max(sorted(ends), key=lambda label: ends[label])
-    loops[own] = (_loop_stats(counts), body, decider)
+    loops[own] = (LoopStats(max(counts), sum(counts) / len(counts), min(counts) == max(counts)), body)
 
 
 def _flat(passes: Iterable[Sequence[Occurrence]]) -> list[Occurrence]:
@@ -214,18 +210,6 @@ def _passes(found: Sequence[Occurrence], head: Label | None = None, *, ends: boo
         if has_head and ends:
             passes.append([])
     return [turn for turn in passes if turn]
-
-
-def _loop_stats(counts: Sequence[int]) -> LoopStats:
-    """Estimate how a loop ends: the most passes seen bound it, and below that each pass is the last with one chance.
-
-    Maximum likelihood of a geometric distribution cut at the most: passes that ended the loop below it over all passes
-    below it.
-    """
-    most = max(counts)
-    ended = sum(1 for n in counts if n < most)
-    chances = sum(min(n, most - 1) for n in counts)
-    return LoopStats(most, sum(counts) / len(counts), ended / chances if chances else 1.0, ended == 0)
 
 
 # Order, branches
@@ -336,7 +320,7 @@ def _outcomes(variants: Variants) -> dict[Label, Counter[frozenset[Label]]]:
 def _graph(
     traces: Sequence[Sequence[Occurrence]],
     variants: Variants,
-    loops: Mapping[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]],
+    loops: Mapping[Label, tuple[LoopStats, tuple[MinedNode, ...]]],
 ) -> tuple[MinedNode, ...]:
     outcomes = _outcomes(variants)
     labels = {a: _named(by_targets) for a, by_targets in outcomes.items()}
@@ -357,9 +341,9 @@ def _graph(
     result: list[MinedNode] = []
     for label in nx.lexicographical_topological_sort(nodes, key=place.__getitem__):
         branch = {labels[label][targets]: n for targets, n in outcomes[label].items()} if len(labels[label]) > 1 else {}
-        stats, body, decider = loops.get(label, (None, (), None))
+        stats, body = loops.get(label, (None, ()))
         after = tuple(sorted(waits[label], key=lambda item: (place[item[0]], item[1] or "")))
-        result.append(MinedNode(label, after, branch, tuple(turns.get(label, ())), stats, body, decider))
+        result.append(MinedNode(label, after, branch, tuple(turns.get(label, ())), stats, body))
     return tuple(result)
 
 

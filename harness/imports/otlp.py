@@ -111,6 +111,8 @@ class SpansFound:
         self.resources: list[dict[str, str]] = []
         self.spans = 0
         self.broken = 0  # spans without ids or times
+        self.form = "OTLP JSON"  # what the file turned out to be
+        self.what = "span"  # that is counted
         self.truncated = ""  # where a file of lines ends in the middle of one
         self._index: dict[tuple[tuple[str, str], ...], int] = {}
 
@@ -276,6 +278,8 @@ def _spans(path: Path, line: int, value: Any, found: SpansFound) -> Iterator[Spa
                     found.spans += 1
                     if not isinstance(span, Span) or not span.trace or not span.span:
                         found.broken += 1
+                        if isinstance(span, Span):
+                            yield span._replace(trace="", span=str(found.broken), parent="")
                     else:
                         yield span._replace(resource=resource)
 
