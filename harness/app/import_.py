@@ -10,7 +10,7 @@ from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
-__all__ = ["Imported", "import_langgraph", "import_traces"]
+__all__ = ["Imported", "import_langgraph", "import_traces", "written"]
 
 
 class Imported(NamedTuple):
@@ -39,7 +39,7 @@ def import_langgraph(graph: str, options: ImportOptions = ImportOptions(), progr
     target = options.out or Path(f"{Names()(graph.rpartition(':')[2], 'graph')}.yaml")
     check_target(target, force=options.force)  # before anything is executed
     progress.say(f"Importing {graph.rpartition(':')[0] or graph}: this executes its code.")
-    return _written(draft_of(load_graph(graph), graph), target, options, [])
+    return written(draft_of(load_graph(graph), graph), target, options, [])
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
@@ -59,9 +59,10 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
     check_target(target, force=options.force)
     read = read_traces(file)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
-    return _written(draft, target, options, read.warnings())
+    return written(draft, target, options, read.warnings())
 
 
-def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+def written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+    """Write a draft; UserError where it cannot be."""
     draft, files = write_balanced(draft, target, force=options.force)
     return Imported(target, tuple(files), draft, tuple(noticed), tuple(questions(draft)))

@@ -44,6 +44,7 @@ ABOUT = {
     "serve": "start an Ollama-compatible server, real or simulated",
     "langgraph": "of a compiled LangGraph",
     "traces": "of OpenTelemetry GenAI spans",
+    "record": "of the calls of a program that it runs",
     "pull": "fetch one into the cache, once",
 }
 BEGIN = (

@@ -47,12 +47,19 @@ class RecordingApp:
         keep: is given every call of a model when it has ended.
         clock: seconds, growing.
         access: who is let in.
+        answers_as: the model of the server, which answers whatever model is asked for; "" = the one that is.
     """
 
     def __init__(
-        self, upstream: Upstream, keep: Callable[[Exchange], None], clock: Callable[[], float], access: Access
+        self,
+        upstream: Upstream,
+        keep: Callable[[Exchange], None],
+        clock: Callable[[], float],
+        access: Access,
+        answers_as: str = "",
     ) -> None:
         self._upstream, self._keep, self._clock, self._access = upstream, keep, clock, access
+        self._answers_as = answers_as
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -78,6 +85,8 @@ class RecordingApp:
         path, method = scope["path"], scope["method"]
         asked = read_request(path, data) if method == "POST" and path in HELD else None
         noted = _Noted(asked is not None and asked.holds)
+        if asked is not None and self._answers_as:
+            data = json.dumps({**asked.body, "model": self._answers_as}).encode()
         client = Caller(receive)
         try:
             await self._relay(scope, headers, data, send, client, noted)

@@ -1,9 +1,11 @@
-"""Recorded calls as jobs, for the same miner that traces go through: parted by a header or by idle time, with pauses."""
+"""Recorded calls as jobs for the miner of traces: parted by a header or by idle time, with the pauses between."""
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from harness.imports.steps import Trace, TraceStep
 __all__ = ["RecordedJobs", "jobs_of"]
 
 PAUSE_S = 0.05  # shorter ones are what any program takes between two calls
+TOGETHER_S = 0.02  # calls that begin this close to each other, after the same end, begin together
 _SAME_S = 5e-4
 
 
@@ -63,7 +66,7 @@ def jobs_of(calls: Sequence[RecordedCall], idle_s: float) -> RecordedJobs:
     reads = {(names[a], names[b]) for b in names for a in (*calls[b].reads, calls[b].follows) if a in names}
     gaps = [gap for trace in named for gap in _gaps(trace.steps)]
     ends = sorted((trace.start_ns, trace.end_ns) for trace in named)
-    between = [(b[0] - a[1]) / 1e9 for a, b in zip(ends, ends[1:], strict=False)]
+    between = [(b[0] - a[1]) / 1e9 for a, b in pairwise(ends)]
     return RecordedJobs(
         traces=tuple(_with_pauses(named)),
         by_header=any(call.job for call in calls),
@@ -117,38 +120,56 @@ def _step(call: RecordedCall, start_s: float, *, nameless: bool) -> TraceStep:
 def _gaps(steps: Sequence[TraceStep]) -> list[float]:
     """Return for each step how long before it nothing had been going on in its job; 0 for what nothing came before."""
     gaps = []
-    ended: list[float] = []
+    ended: list[float] = []  # in order
     for step in steps:
-        before = [end_s for end_s in ended if end_s <= step.start_s + _SAME_S]
-        gaps.append(max(0.0, step.start_s - max(before)) if before else 0.0)
-        ended.append(step.end_s)
+        before = bisect_right(ended, step.start_s + _SAME_S)
+        gaps.append(max(0.0, step.start_s - ended[before - 1]) if before else 0.0)
+        insort(ended, step.end_s)
     return gaps
 
 
 def _with_pauses(traces: Sequence[Trace]) -> list[Trace]:
     """Put a tool before the calls that come some time after the last one that had ended: the program did something."""
-    seen: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    all_gaps = [_gaps(trace.steps) for trace in traces]
-    for trace, gaps in zip(traces, all_gaps, strict=True):
-        for step, gap in zip(trace.steps, gaps, strict=True):
-            if gap > 0:
-                seen[step.label].append(gap)
-    waits = {label for label, gaps in seen.items() if median(gaps) >= PAUSE_S}
-    result = []
-    for trace, gaps in zip(traces, all_gaps, strict=True):
-        steps: list[TraceStep] = []
-        made: dict[tuple[str, float], TraceStep] = {}
-        for step, gap in zip(trace.steps, gaps, strict=True):
-            if gap > 0 and step.label in waits:
-                name, from_s = f"before-{step.label[1]}", step.start_s - gap
-                pause = TraceStep(("tool", name, ""), from_s, step.start_s, failed=False)
-                if (name, round(from_s, 3)) not in made:  # calls side by side wait for the same thing
-                    made[name, round(from_s, 3)] = pause
-                    steps.append(pause)
-            steps.append(step)
-        steps.sort(key=lambda step: (step.start_s, step.end_s))
-        result.append(trace._replace(steps=tuple(steps)))
-    return result
+    groups = [_waiting(trace.steps) for trace in traces]
+    seen: dict[str, list[float]] = defaultdict(list)
+    for group in groups:
+        for pause in group:
+            seen[pause.label[1]].append(pause.end_s - pause.start_s)
+    long = {name for name, lengths in seen.items() if median(lengths) >= PAUSE_S}
+    return [
+        trace._replace(
+            steps=tuple(
+                sorted(
+                    (*trace.steps, *(pause for pause in group if pause.label[1] in long)),
+                    key=lambda step: (step.start_s, step.end_s),
+                )
+            )
+        )
+        for trace, group in zip(traces, groups, strict=True)
+    ]
+
+
+def _waiting(steps: Sequence[TraceStep]) -> list[TraceStep]:
+    """Return the pauses of a job; calls that begin together after the same end have one, by the first of their names."""
+    groups: list[list[tuple[float, TraceStep]]] = []  # (when what came before had ended, the call)
+    for step, gap in zip(steps, _gaps(steps), strict=True):
+        if gap <= 0:
+            continue
+        from_s = step.start_s - gap
+        last = groups[-1][0] if groups else None
+        if last and abs(last[0] - from_s) < _SAME_S and step.start_s - last[1].start_s < TOGETHER_S:
+            groups[-1].append((from_s, step))
+        else:
+            groups.append([(from_s, step)])
+    return [
+        TraceStep(
+            ("tool", f"before-{min(step.label[1] for _, step in group)}", ""),
+            group[0][0],
+            group[0][1].start_s,
+            failed=False,
+        )
+        for group in groups
+    ]
 
 
 def _lost(calls: Sequence[RecordedCall]) -> list[ImportLoss]:

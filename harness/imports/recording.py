@@ -91,6 +91,7 @@ class Recording:
         output = output_tokens or 0
         thinking = min(output - 1, round(output * len(said.thought) / generated)) if said.thought and output > 1 else 0
         system_tokens = round(input_tokens * len(said.system) / chars) if chars and said.system else 0
+        kept = {key: value for key, value in said.settings.items() if key != "num_predict"}
         self._heard.append(
             _Heard(
                 RecordedCall(
@@ -99,7 +100,7 @@ class Recording:
                     settings=dict(said.settings),
                 ),
                 said,
-                json.dumps([said.kind, said.model, _hash(said.system), sorted(said.settings.items())], default=str),
+                json.dumps([said.kind, said.model, _hash(said.system), sorted(kept.items())], default=str),
             )
         )  # fmt: skip
 
@@ -131,7 +132,11 @@ def _goes_on(before: Said, now: Said) -> bool:
     if turns and len(now.turns) > turns and now.turns[:turns] == before.turns:
         return True
     only = turns == len(now.turns) == 1
-    return only and len(now.turns[0]) > len(before.turns[0]) > 0 and now.turns[0].startswith(before.turns[0] + before.answer)
+    return (
+        only
+        and len(now.turns[0]) > len(before.turns[0]) > 0
+        and now.turns[0].startswith(before.turns[0] + before.answer)
+    )
 
 
 def _holds(prompt: str, answer: str) -> bool:
@@ -155,7 +160,7 @@ def _names(heard: list[_Heard], found: list[RecordedCall]) -> list[str]:
     alone: dict[str, int] = {}
     for (alike, opening), members in by_opening.items():
         first = members[0]
-        if len(members) == 1 and first not in conversations or len(opening) < LEAST_ALIKE:
+        if (len(members) == 1 and first not in conversations) or len(opening) < LEAST_ALIKE:
             first = alone.setdefault(alike, first)
         for i in members:
             group[i] = first
@@ -230,7 +235,12 @@ def _call(plain: dict[str, Any], number: int) -> RecordedCall:
     if unknown or not plain:
         raise ValueError(f'the key "{unknown[0]}"' if unknown else "no object")
     call = RecordedCall(**{**plain, "reads": tuple(plain.get("reads", ()))})
-    for field, kind in (("start_s", int | float), ("end_s", int | float), ("input_tokens", int), ("output_tokens", int)):
+    for field, kind in (
+        ("start_s", int | float),
+        ("end_s", int | float),
+        ("input_tokens", int),
+        ("output_tokens", int),
+    ):
         if not isinstance(getattr(call, field), kind) or not 0 <= getattr(call, field) < 1e9:
             raise ValueError(f"no number in {field}")
     for field in ("kind", "agent", "model", "job", "failed", "system", "opening"):

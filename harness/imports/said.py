@@ -1,4 +1,4 @@
-"""What one recorded request and its answer say: of Ollama's API, and of OpenAI's and Anthropic's as far as they agree."""
+"""What a recorded request and its answer say: of Ollama's API, and of OpenAI's and Anthropic's as far as they agree."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = ["Said", "said"]
 
 MOST_CHARS = 1 << 20  # of one text that is looked at
 _EMBED = ("/api/embed", "/api/embeddings", "/v1/embeddings")
+_MOST = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _SETTINGS = ("temperature", "num_ctx", "num_predict")
 
 
@@ -66,7 +67,9 @@ def _prompt(asked: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 def _settings(asked: Mapping[str, Any]) -> dict[str, Any]:
     given = asked.get("options")
     options = given if isinstance(given, Mapping) else {}
-    most = next((asked[key] for key in ("max_tokens", "max_completion_tokens", "max_output_tokens") if key in asked), None)
+    most = next(
+        (asked[key] for key in ("max_tokens", "max_completion_tokens", "max_output_tokens") if key in asked), None
+    )
     found = {key: options.get(key, asked.get(key)) for key in _SETTINGS}
     found["num_predict"] = options.get("num_predict", most)
     numbers = {
