@@ -1,4 +1,4 @@
-"""Make a workload of what people already have: a LangGraph, or traces of their application."""
+"""Make a workload of what people already have: a LangGraph, a CrewAI project, or traces of their application."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
-__all__ = ["Imported", "import_langgraph", "import_traces", "written"]
+__all__ = ["Imported", "import_crewai", "import_langgraph", "import_traces", "written"]
 
 
 class Imported(NamedTuple):
@@ -60,6 +60,25 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
     read = read_traces(file)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
     return written(draft, target, options, read.warnings())
+
+
+def import_crewai(folder: Path, options: ImportOptions = ImportOptions()) -> Imported:
+    """Turn the crews of a CrewAI project into a workload. Its code is read, and not executed.
+
+    Args:
+        folder: of the project.
+        options: where the workload goes.
+
+    Raises:
+        UserError: there is no crew in it that can be read, or the file cannot be written.
+    """
+    from harness.imports.crew_draft import draft_crews
+    from harness.imports.crewai import read_crews
+
+    name = folder.resolve().name
+    target = options.out or Path(f"{Names()(name, 'crew')}.yaml")
+    check_target(target, force=options.force)
+    return written(draft_crews(read_crews(folder), name, Names()(target.stem, "crew")), target, options, [])
 
 
 def written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:

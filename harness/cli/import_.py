@@ -1,4 +1,4 @@
-"""`slotwise import`: a workload from what people already have, a LangGraph or traces."""
+"""`slotwise import`: a workload from what people already have: a LangGraph, a CrewAI project, traces, a program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     cls=Commands,
-    help="Make a workload of a LangGraph or of OpenTelemetry traces.",
+    help="Make a workload of a LangGraph, a CrewAI project, traces, or a program that runs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -58,6 +58,21 @@ def traces(
     from harness.app.import_ import import_traces
 
     _show(import_traces(file, ImportOptions(out=out, force=force)), as_json)
+
+
+@app.command(cls=Command)
+def crewai(
+    folder: Annotated[
+        Path, typer.Argument(help="A CrewAI project, with config/agents.yaml and tasks.yaml.", show_default=False)
+    ],
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Turn the crews of a CrewAI project into a workload. Its code is read, and not executed."""
+    from harness.app.import_ import import_crewai
+
+    _show(import_crewai(folder, ImportOptions(out=out, force=force)), as_json)
 
 
 @app.command(cls=Command)

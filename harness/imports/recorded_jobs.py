@@ -150,7 +150,7 @@ def _with_pauses(traces: Sequence[Trace]) -> list[Trace]:
 
 
 def _waiting(steps: Sequence[TraceStep]) -> list[TraceStep]:
-    """Return the pauses of a job; calls that begin together after the same end have one, by the first of their names."""
+    """Return the pauses of a job; calls that begin together have one, by the first of their names."""
     groups: list[list[tuple[float, TraceStep]]] = []  # (when what came before had ended, the call)
     for step, gap in zip(steps, _gaps(steps), strict=True):
         if gap <= 0:
