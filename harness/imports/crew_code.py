@@ -50,9 +50,8 @@ class CodedCrew(NamedTuple):
     given: frozenset[str]
 
 
-def coded_crews(source: str) -> list[CodedCrew]:
-    """Return the crews of a module's source. Raises SyntaxError, ValueError or RecursionError where it is no Python."""
-    module = ast.parse(source)
+def coded_crews(module: ast.Module) -> list[CodedCrew]:
+    """Return the crews of a module."""
     known = dict(_assigned(module.body))
     found = []
     for item in module.body:
@@ -63,9 +62,9 @@ def coded_crews(source: str) -> list[CodedCrew]:
     return found
 
 
-def kicked_off(source: str) -> str:
+def kicked_off(module: ast.Module) -> str:
     """Return how a module starts crews: the method's name for several inputs, "kickoff" for one, "" for neither."""
-    names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    names = {node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute)}
     several = sorted(name for name in names if name.startswith(("kickoff_for_each", "akickoff_for_each")))
     return several[0] if several else "kickoff" if names & {"kickoff", "kickoff_async", "akickoff"} else ""
 

@@ -55,7 +55,15 @@ def draft_crews(crews: Sequence[Crew], source: str, name: str) -> Draft:
         made += jobs * calls
         width = max(width, _width(crew.tasks))
         pipelines[pipeline_names(crew.name, "crew")] = _pipeline(crew, flow, jobs)
-    lost = [ImportLoss(line) for crew in crews for line in crew.lost]
+    if len(crews) > 1:
+        first_crew = next(iter(pipelines))
+        question = ask(
+            f"in which order, and how often, are these {len(crews)} crews started? Here each is a pipeline of its own.",
+            "each once, beside the others",
+        )
+        pipelines[first_crew] = pipelines[first_crew]._replace(notes=(question, *pipelines[first_crew].notes))
+    lost = [ImportLoss(why, n) for crew in crews for why, n in crew.lost]
+    unused = sum(loss.calls for loss in lost)
     if abs(made - found) > 1e-9:
         lost.append(
             ImportLoss("as agents with tools, managers and conditions are guessed: see the questions", found - made)
@@ -83,7 +91,7 @@ def draft_crews(crews: Sequence[Crew], source: str, name: str) -> Draft:
         agents=book.agents,
         inputs=book.inputs,
         servers=servers,
-        account=ImportAccount(found=ImportCounts(calls=found, width=width), lost=tuple(lost)),
+        account=ImportAccount(found=ImportCounts(calls=found + unused, width=width), lost=tuple(lost)),
     )
 
 

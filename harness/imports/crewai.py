@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import ast
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,6 @@ import yaml
 
 from harness.errors import UserError
 from harness.imports.crew_code import CodedCrew, CodedLlm, CodedPart, coded_crews, kicked_off
-from harness.units import count
 
 __all__ = ["Crew", "CrewAgent", "CrewTask", "read_crews"]
 
@@ -48,7 +48,7 @@ class CrewTask(NamedTuple):
 
 
 class Crew(NamedTuple):
-    """A crew, its tasks in their order. `lost` are lines about what is in the files and cannot be used."""
+    """A crew, its tasks in their order. `lost`: why tasks of the files are not used, and how many."""
 
     name: str
     source: str
@@ -60,7 +60,7 @@ class Crew(NamedTuple):
     flags: Mapping[str, Any]  # planning, memory, ...
     started: str  # how the code starts it; "" = it does not
     has_code: bool
-    lost: tuple[str, ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()
 
 
 def read_crews(folder: Path) -> list[Crew]:
@@ -68,7 +68,7 @@ def read_crews(folder: Path) -> list[Crew]:
     if not folder.is_dir():
         raise UserError(f"{folder}: expected the folder of a CrewAI project, found {_what(folder)}")
     files = list(_files(folder))
-    code: dict[Path, str] = {path: text for path in files if path.suffix == ".py" and (text := _text(path)) is not None}
+    code = {path: module for path in files if path.suffix == ".py" and (module := _module(path)) is not None}
     crews = []
     for path in files:
         if path.name in ("agents.yaml", "agents.yml"):
@@ -76,7 +76,11 @@ def read_crews(folder: Path) -> list[Crew]:
                 (path.with_name(name) for name in ("tasks.yaml", "tasks.yml") if path.with_name(name) in files), None
             )
             if tasks is not None:
-                crews.append(_crew(folder, path, tasks, code))
+                coded = _coded(path, _table(path), _table(tasks), code)
+                used = {
+                    part.key for crew in coded for part in crew.tasks if not crew.order or part.method in crew.order
+                }
+                crews += [_crew(folder, path, tasks, code, one, used) for one in coded or (None,)]
     if not crews:
         raise UserError(
             f"{folder}: expected config/agents.yaml and config/tasks.yaml of a CrewAI project, found none below it; a "
@@ -128,21 +132,25 @@ def _table(path: Path) -> dict[str, dict[str, Any]]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}"
-        raise UserError(f"{at}: expected YAML, found {getattr(error, 'problem', None) or 'none'}") from None
+        raise UserError(f"{at}: expected YAML, found none ({getattr(error, 'problem', None) or error})") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: expected names with what they mean, found {type(found).__name__}")
     return {str(name): spec for name, spec in found.items() if isinstance(spec, dict)}
 
 
-def _crew(folder: Path, agents_file: Path, tasks_file: Path, code: Mapping[Path, str]) -> Crew:
+def _crew(
+    folder: Path,
+    agents_file: Path,
+    tasks_file: Path,
+    code: Mapping[Path, ast.Module],
+    coded: CodedCrew | None,
+    others: Set[str],
+) -> Crew:
+    """Return one crew; `others` are keys of tasks that other crews of these files use."""
     agents, tasks = _table(agents_file), _table(tasks_file)
-    coded = _coded(agents_file, agents, tasks, code)
-    source = agents_file.parent.relative_to(folder).as_posix()
     home = agents_file.parent.parent if agents_file.parent.name == "config" else agents_file.parent
-    started = {
-        kicked_off(text) for path, text in code.items() if _parses(text) and home in (path.parent, *path.parents)
-    }
-    started |= set() if started - {""} else {kicked_off(text) for text in code.values() if _parses(text)}
+    started = {kicked_off(module) for path, module in code.items() if home in (path.parent, *path.parents)}
+    started |= set() if started - {""} else {kicked_off(module) for module in code.values()}
     parts = {part.key: part for part in coded.agents} if coded else {}
     made = {
         (parts[key].method if key in parts else key): _agent(key, spec, parts.get(key)) for key, spec in agents.items()
@@ -159,21 +167,19 @@ def _crew(folder: Path, agents_file: Path, tasks_file: Path, code: Mapping[Path,
         if part.key not in tasks and part.texts.get("description"):
             by_method[part.method] = _task(part.method, {}, part)
     order = [*by_method]
-    lost = []
+    lost: list[tuple[str, int]] = []
     if coded and coded.tasks:
         used = coded.order if coded.order else tuple(part.method for part in coded.tasks)
         order = [name for name in used if name in by_method]
         if missing := [name for name in used if name not in by_method]:
-            lost.append(f"{count(len(missing), 'task')} of the code of which no text can be seen: {', '.join(missing)}")
-        if unused := [name for name in by_method if name not in order]:
-            lost.append(
-                f"{count(len(unused), 'task')} of {tasks_file.name} that the crew does not use: {', '.join(unused)}"
-            )
+            lost.append((f"in tasks of the code of which no text can be seen: {', '.join(missing)}", len(missing)))
+        if unused := [name for name, task in by_method.items() if name not in order and task.name not in others]:
+            lost.append((f"in tasks of {tasks_file.name} that no crew uses: {', '.join(unused)}", len(unused)))
     if not order:
         raise UserError(f"{tasks_file}: expected tasks with a description, found none that the crew uses")
     return Crew(
         name=coded.name if coded else home.name or "crew",
-        source=source,
+        source=agents_file.parent.relative_to(folder).as_posix(),
         agents=made,
         tasks=tuple(by_method[name]._replace(name=name) for name in order),
         hierarchical=bool(coded and coded.process == "hierarchical"),
@@ -186,29 +192,29 @@ def _crew(folder: Path, agents_file: Path, tasks_file: Path, code: Mapping[Path,
     )
 
 
-def _parses(text: str) -> bool:
+def _module(path: Path) -> ast.Module | None:
+    """Return a module's tree; None where it is no Python. Nothing is executed."""
+    text = _text(path)
     try:
-        compile(text, "code", "exec", flags=0x400)  # ast.PyCF_ONLY_AST: nothing is executed
+        return None if text is None else ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return False
-    return True
+        return None
 
 
 def _coded(
-    agents_file: Path, agents: Mapping[str, Any], tasks: Mapping[str, Any], code: Mapping[Path, str]
-) -> CodedCrew | None:
-    """Return the class that these files belong to: by the paths that it names, else by the keys that it uses."""
-    best: tuple[int, CodedCrew] | None = None
-    for path, text in code.items():
-        if not _parses(text):
-            continue
-        for crew in coded_crews(text):
+    agents_file: Path, agents: Mapping[str, Any], tasks: Mapping[str, Any], code: Mapping[Path, ast.Module]
+) -> list[CodedCrew]:
+    """Return the classes that these files belong to: by the paths that they name, else by most of the keys in use."""
+    found: list[tuple[bool, int, CodedCrew]] = []
+    for path, module in code.items():
+        for crew in coded_crews(module):
             named = (path.parent / crew.configs.get("agents_config", "config/agents.yaml")).resolve()
             fits = sum(part.key in agents for part in crew.agents) + sum(part.key in tasks for part in crew.tasks)
-            score = fits + (1000 if named == agents_file.resolve() else 0)
-            if fits and (best is None or score > best[0]):
-                best = score, crew
-    return best[1] if best else None
+            if fits:
+                found.append((named == agents_file.resolve(), fits, crew))
+    if exact := [crew for is_named, _, crew in found if is_named]:
+        return exact
+    return [max(found, key=lambda one: one[1])[2]] if found else []
 
 
 def _agent(key: str, spec: Mapping[str, Any], part: CodedPart | None) -> CrewAgent:
