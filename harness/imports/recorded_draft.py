@@ -40,7 +40,7 @@ def draft_recording(calls: Sequence[RecordedCall], source: str, name: str, idle_
     if not jobs.traces:
         why = ", ".join(sorted({call.failed for call in calls if call.failed}))
         raise UserError(
-            f"{source}: expected calls of a model that were answered, found {len(calls)} that failed ({why})"
+            f"{source}: expected calls of a model that were answered, found {count(len(calls), 'call')} that failed ({why})"
         )
     book = Book(name)
     try:

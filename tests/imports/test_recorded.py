@@ -204,16 +204,16 @@ def test_a_recording_has_the_conversation_the_pauses_and_who_reads_whom() -> Non
     draft, loaded = imported(calls)
     (pipeline,) = draft.pipelines.values()
     assert [(step.name, step.kind, step.after) for step in pipeline.flow] == [
-        ("call-1-1", "agent", ()),
-        ("call-2-loop", "graph", ("call-1-1",)),
-        ("call-1-2", "agent", ("call-2-loop",)),
+        ("call-1", "agent", ()),
+        ("call-2-loop", "graph", ("call-1",)),
+        ("call-3", "agent", ("call-2-loop",)),
     ]
     body = pipeline.flow[1].body
     assert [step.kind for step in body] == ["tool", "agent"] or [step.kind for step in body] == ["agent", "tool"]
     assert next(step for step in body if step.kind == "agent").keys["grows"] == {"by": 30}
     agents = loaded.workload.agents
     assert agents["call-2"].temperature == 0.5
-    assert agents["call-1-1"].system == agents["call-1-2"].system and agents["call-1-1"].shares_prefix
+    assert agents["call-1"].system == agents["call-3"].system and agents["call-1"].shares_prefix
     assert {server.model for server in loaded.workload.servers.values()} == {"m"}
     assert draft.account.lost == () and draft.account.made.calls == 6
 
@@ -271,7 +271,7 @@ def test_what_is_kept_has_no_texts_and_no_headers_and_gives_the_same_workload(tm
     path = tmp_path / "kept.jsonl"
     keep_recording(path, calls)
     text = path.read_text()
-    assert "secret" not in text and PLAN not in text and "You lend tools" not in text
+    assert "secret" not in text and (texts or PLAN not in text) and "You lend tools" not in text
     assert ("Plan a note" in text) is texts
     assert read_recording(path) == calls
     for wrong, why in (
@@ -283,18 +283,25 @@ def test_what_is_kept_has_no_texts_and_no_headers_and_gives_the_same_workload(tm
             read_recording(path)
 
 
+PARTS = {"role": "user", "content": [{"type": "text", "text": "P"}]}
+STREAM = (
+    b"".join(b'data: {"choices":[{"delta":{"content":"%c"}}]}\n\n' % letter for letter in b"ab") + b"data: [DONE]\n"
+)
+LINES = b'{"response":"a"}\n{"response":"b"}'
+ALL = ("S", ("P",), "ab")
+
+
 @pytest.mark.parametrize(
     ("path", "asked", "answer", "expected"),
     [
-        ("/api/generate", {"model": "m", "system": "S", "prompt": "P", "format": "json"}, b'{"response":"a"}\n{"response":"b"}', ("S", ("P",), "ab")),
-        ("/v1/chat/completions", {"model": "m", "messages": [{"role": "developer", "content": "S"}, {"role": "user", "content": [{"type": "text", "text": "P"}]}]},
-         b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: [DONE]\n', ("S", ("P",), "ab")),
-        ("/v1/responses", {"model": "m", "instructions": "S", "input": "P"}, b'{"output":[{"content":[{"text":"ab"}]}]}', ("S", ("P",), "ab")),
-        ("/v1/messages", {"model": "m", "system": "S", "messages": [{"role": "user", "content": "P"}]}, b'{"content":[{"type":"text","text":"ab"}]}', ("S", ("P",), "ab")),
+        ("/api/generate", {"system": "S", "prompt": "P", "format": "json"}, LINES, ALL),
+        ("/v1/chat/completions", {"messages": [{"role": "developer", "content": "S"}, PARTS]}, STREAM, ALL),
+        ("/v1/responses", {"instructions": "S", "input": "P"}, b'{"output":[{"content":[{"text":"ab"}]}]}', ALL),
+        ("/v1/messages", {"system": "S", "messages": [PARTS]}, b'{"content":[{"type":"text","text":"ab"}]}', ALL),
         ("/api/embed", {"model": "m", "input": ["P", "Q"]}, b"{}", ("", ("P", "Q"), "")),
         ("/api/chat", {"messages": "none", "options": 3}, b"\xff", ("", ("none",), "")),
     ],
-)  # fmt: skip
+)
 def test_every_api_is_understood(path: str, asked: dict[str, Any], answer: bytes, expected: tuple[Any, ...]) -> None:
     found = said(path, asked, answer)
     assert (found.system, found.turns, found.answer) == expected
