@@ -11,7 +11,7 @@ from typing import Any
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportCounts, loss_line
+from harness.imports.account import ImportAccount, loss_line
 from harness.imports.arrivals import pipeline_of
 from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, Names, PipelineDraft, ask, note, walk
 from harness.imports.flows import Book
@@ -39,9 +39,8 @@ def draft_recording(calls: Sequence[RecordedCall], source: str, name: str, idle_
     jobs = jobs_of(calls, idle_s)
     if not jobs.traces:
         why = ", ".join(sorted({call.failed for call in calls if call.failed}))
-        raise UserError(
-            f"{source}: expected calls of a model that were answered, found {count(len(calls), 'call')} that failed ({why})"
-        )
+        found = f"found {count(len(calls), 'call')} that failed ({why})"
+        raise UserError(f"{source}: expected calls of a model that were answered, {found}")
     book = Book(name)
     try:
         flow = book.flow(mine([occurrences(trace.steps) for trace in jobs.traces]))
@@ -58,7 +57,7 @@ def draft_recording(calls: Sequence[RecordedCall], source: str, name: str, idle_
     used = counts_of(jobs.traces)
     figures = ("calls", "input_tokens", "output_tokens")
     lost = (*jobs.lost, *book.lost)
-    found = used._replace(
+    all_calls = used._replace(
         **{key: (getattr(used, key) or 0) + sum(getattr(loss, key) for loss in jobs.lost) for key in figures}
     )
     context = _context(calls, book.largest_call)
@@ -79,12 +78,8 @@ def draft_recording(calls: Sequence[RecordedCall], source: str, name: str, idle_
             for word, slots in (("one", 1), ("four", 4))
         },
         files=book.files,
-        account=ImportAccount(found=_counts(found), lost=lost),
+        account=ImportAccount(found=all_calls, lost=lost),
     )
-
-
-def _counts(found: ImportCounts) -> ImportCounts:
-    return found._replace(calls=round(found.calls or 0), tools=round(found.tools or 0))
 
 
 def _with_known_models(flow: Flow) -> Flow:
@@ -100,7 +95,7 @@ def _with_known_models(flow: Flow) -> Flow:
 
 def _context(calls: Sequence[RecordedCall], largest: float) -> int:
     """Return the tokens of a slot: what the requests asked for, or what the largest call needs."""
-    asked = [call.settings["num_ctx"] for call in calls if isinstance(call.settings.get("num_ctx"), int)]
+    asked: list[int] = [call.settings["num_ctx"] for call in calls if isinstance(call.settings.get("num_ctx"), int)]
     return max([1 << max(8, ceil(1.25 * largest + 64).bit_length()), *asked])
 
 

@@ -16,7 +16,7 @@ from harness.imports.steps import Trace, TraceStep
 
 __all__ = ["RecordedJobs", "jobs_of"]
 
-PAUSE_S = 0.05  # shorter ones are what any program takes between two calls
+PAUSE_S = 0.1  # shorter ones are what any program takes between two calls
 TOGETHER_S = 0.02  # calls that begin this close to each other, after the same end, begin together
 _SAME_S = 5e-4
 
