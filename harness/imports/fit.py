@@ -8,7 +8,7 @@ from math import exp, log, sqrt
 from statistics import NormalDist, fmean, median, pstdev
 from typing import Any, NamedTuple
 
-__all__ = ["SizeFit", "as_seen", "cut_mean", "fit", "gaps_are_poisson"]
+__all__ = ["SizeFit", "as_seen", "chance_of_end", "cut_mean", "fit", "gaps_are_poisson"]
 
 FEW = 12  # up to this many values can stand in the file itself
 ENOUGH = 50  # fewer say too little about the shape of a distribution
@@ -66,6 +66,25 @@ def cut_mean(mean: float, sigma: float, most: float) -> float:
     """Return the mean of a lognormal of which no draw exceeds `most`; `mean` and `sigma` are those of its logarithm."""
     unit, edge = NormalDist(), (log(most) - mean) / sigma
     return exp(mean + sigma**2 / 2) * unit.cdf(edge - sigma) + most * (1 - unit.cdf(edge))
+
+
+def chance_of_end(passes: Sequence[int]) -> float | None:
+    """Return the chance with which each pass of a loop is the last, where so the passes seen are explained; else None.
+
+    With a chance p and at most m passes there are (1 - (1 - p)^m) / p on average: p is chosen so that it is the mean
+    seen. It explains them where there are 50 or more, by the distance that `fit` allows.
+    """
+    n, most, mean = len(passes), max(passes), fmean(passes)
+    if n < ENOUGH or min(passes) == most:
+        return None
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        p = (low + high) / 2
+        low, high = (p, high) if (1 - (1 - p) ** most) / p > mean else (low, p)
+    p = (low + high) / 2
+    at_most = ((k, sum(count <= k for count in passes) / n) for k in range(1, most))
+    distance = max(abs(share - (1 - (1 - p) ** k)) for k, share in at_most)
+    return float(f"{p:.6g}") if distance <= max(0.05, 1.36 / sqrt(n)) else None
 
 
 def gaps_are_poisson(starts_s: Sequence[float]) -> bool:

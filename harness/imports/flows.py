@@ -11,7 +11,7 @@ from harness.imports.account import ImportLoss
 from harness.imports.agent_sizes import MAX_PROMPT_TOKENS, SeenAgent
 from harness.imports.draft import DraftNote, DraftStep, Flow, Names, ask, note
 from harness.imports.embeds import GUESSED_TOKENS, embed_seen
-from harness.imports.fit import SizeFit, as_seen, fit
+from harness.imports.fit import SizeFit, as_seen, chance_of_end, fit
 from harness.imports.growth import Grown, grown
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode
 from harness.imports.steps import TraceStep
@@ -235,8 +235,16 @@ class Book:
         notes.append(note(f"passes: {stats.mean:.3g} on average, {stats.most} at most"))
         self._growing |= _growing(node)
         body = self.flow(node.body)
-        if not stats.always_most or any("grows" in step.keys for step in body):
-            fitted = as_seen([min(len(one.passes), 1000) for one in node.occurrences])
+        passes = [min(len(one.passes), 1000) for one in node.occurrences]
+        grows = any("grows" in step.keys for step in body)  # how long they get depends on how many passes there are
+        end = None if grows else chance_of_end(passes)
+        if end is not None:
+            repeat["until"] = end
+            notes.append(
+                ask(f"what ends {name}, and after how many passes at most?", f"a chance, {stats.most} at most")
+            )
+        elif grows or not stats.always_most:
+            fitted = as_seen(passes)
             repeat = {"passes": self._spec(fitted, f"{name}-passes")}
             notes[-1] = note(f"passes: {fitted.words}")
         if len(body) == 1 and _is_one_call(node):
@@ -245,6 +253,10 @@ class Book:
                 name=name, after=after, keys={**only.keys, "repeat": repeat},
                 notes=(*only.notes, *notes),
             )  # fmt: skip
+        deciders = [step.name for step in body if step.kind == "agent" and "over" not in step.keys]
+        if end is not None and deciders:
+            wanted = Names()(node.decider[1]) if node.decider else ""
+            repeat["until"] = {"p": end, "node": wanted if wanted in deciders else deciders[-1]}
         return DraftStep(
             name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes)
         )
