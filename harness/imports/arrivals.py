@@ -35,7 +35,7 @@ def pipeline_of(
     arrival, words = _arrival(name, starts, folder, files)
     notes.append(note(f"arrivals: {words}"))
     alone = all(b.start_ns >= a.end_ns for a, b in pairwise(counted))
-    if alone and len(counted) > 2:
+    if alone and len(counted) > 2 and any(trace.end_ns > trace.start_ns for trace in counted):
         pause_s = median((b.start_ns - a.end_ns) / 1e9 for a, b in pairwise(counted))
         notes.append(
             ask(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from harness.imports.account import ImportLoss
-from harness.imports.otlp import Span
+from harness.imports.spans import Span
 
 __all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of", "work_in"]
 

@@ -73,6 +73,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
             ),
             *(note(f"Noticed: {line}") for line in read.warnings()),
             *(note(loss_line(loss)) for loss in lost),
+            *(ask(text, guess) for text, guess in read.found.asks),
         ),
         pipelines=pipelines,
         agents=agents,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.imports.otlp import Span, SpansFound, read_spans
+from harness.imports.files import read_spans
+from harness.imports.spans import Span, SpansFound
 
 
 def span(number: int = 1, **more: Any) -> dict[str, Any]:

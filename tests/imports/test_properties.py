@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from imports.orders import all_orders
 
 from harness.imports.draft import END, Draft, Names, PipelineDraft, walk
-from harness.imports.otlp import SpansFound
+from harness.imports.spans import SpansFound
 from harness.imports.read import Read
 from harness.imports.steps import Trace, TraceStep, Troubles
 from harness.imports.structure import Vertex, structure
