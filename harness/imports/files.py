@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 34  # unpacked
 WANTED = "traces or rows of calls"
 _LISTS = ("data", "spans", "observations", "runs", "traces", "items", "child_runs", "requests")
 _ENTERED = frozenset((*GROUPS, *_LISTS, "trace"))
+_DEEPEST = 8  # lists within each other, before what they hold
 _OTHER_SIGNALS = ("resourceMetrics", "resourceLogs", "resource_metrics", "resource_logs")
 _PACKED = {
     b"PAR1": "a Parquet file; write it as JSON lines first: pandas.read_parquet(FILE).to_json(OUT, orient='records', "
@@ -124,14 +125,16 @@ class _Values:
     def __init__(self, path: Path, found: SpansFound, unit: str) -> None:
         self.path, self.found, self.unit = path, found, unit
 
-    def next(self, stream: JsonStream) -> Iterator[Span | CallRow]:
+    def next(self, stream: JsonStream, depth: int = 0) -> Iterator[Span | CallRow]:
         """Read the next value: enter what holds many, take everything else as a whole."""
         opens = stream.next()
+        if depth > _DEEPEST:
+            raise UserError(f"{self.path}:{stream.line}: expected {WANTED}, found a nesting that no exporter writes")
         if opens == "[":
             for _ in stream.items():
-                yield from self.next(stream)
+                yield from self.next(stream, depth + 1)
         elif opens == "{" and stream.first_key() in _ENTERED:
-            yield from self._enter(stream)
+            yield from self._enter(stream, depth)
         else:
             line = stream.line
             raw = stream.whole()
@@ -139,7 +142,7 @@ class _Values:
                 raise self._refused(line, raw)
             yield from self._spread(raw, line)
 
-    def _enter(self, stream: JsonStream) -> Iterator[Span | CallRow]:
+    def _enter(self, stream: JsonStream, depth: int) -> Iterator[Span | CallRow]:
         line, keys, before = stream.line, list[str](), self.found.spans
         rest: dict[str, Any] = {}
         for key in stream.members():
@@ -149,9 +152,9 @@ class _Values:
                 self.found.form = self.found.form or "OTLP JSON"
                 yield from spans_of_groups(stream, self.found)
             elif key in _LISTS and opens == "[":
-                yield from self.next(stream)
+                yield from self.next(stream, depth + 1)
             elif key == "trace" and opens == "{":
-                yield from self.next(stream)
+                yield from self.next(stream, depth + 1)
             else:
                 rest[key] = stream.whole()
         if self.found.spans == before and not any(key in (*GROUPS, *_LISTS, "trace") for key in keys if key not in rest):

@@ -23,21 +23,25 @@ def spans_of_groups(stream: JsonStream, found: SpansFound) -> Iterator[Span]:
     """Yield the spans of a list of `resourceSpans` that comes next in a stream, a span at a time."""
     for _ in stream.items():
         if stream.next() != "{":
-            raise stream.wrong()
-        resource = found.resource({})
+            found.broken += 1
+            found.spans += 1
+            stream.whole()
+            continue
+        resource: int | None = None
         waiting: list[Span] = []  # spans that stand before the resource that made them
         for key in stream.members():
             if key == "resource":
                 resource = found.resource(_plain(stream.whole()))
             elif key in _SCOPES and stream.next() == "[":
                 for span in _scopes(stream, found):
-                    if resource == found.nobody:
+                    if resource is None:
                         waiting.append(span)
                     else:
                         yield span._replace(resource=resource)
             else:
                 stream.whole()
-        yield from (span._replace(resource=resource) for span in waiting)
+        by = found.resource({}) if resource is None else resource
+        yield from (span._replace(resource=by) for span in waiting)
 
 
 def _scopes(stream: JsonStream, found: SpansFound) -> Iterator[Span]:

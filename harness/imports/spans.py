@@ -107,7 +107,6 @@ class SpansFound:
         self.what = "span"  # that is counted
         self.asks: list[tuple[str, str]] = []  # what the file leaves open as a whole, with the guess
         self.truncated = ""  # where a file of lines ends in the middle of one
-        self.nobody = -1  # the resource of spans that tell none
         self._index: dict[tuple[tuple[str, str], ...], int] = {}
 
     def resource(self, attributes: dict[str, str]) -> int:
@@ -116,8 +115,6 @@ class SpansFound:
         if key not in self._index:
             self._index[key] = len(self.resources)
             self.resources.append(attributes)
-            if not attributes:
-                self.nobody = self._index[key]
         return self._index[key]
 
 
