@@ -43,11 +43,11 @@ def import_langgraph(graph: str, options: ImportOptions = ImportOptions(), progr
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
-    """Recover a workload from OpenTelemetry GenAI spans.
+    """Recover a workload from traces, or from rows of calls.
 
     Args:
-        file: OTLP JSON, one object or JSON lines.
-        options: where the workload goes.
+        file: spans or rows as JSON or CSV; what it is, is seen from its content.
+        options: where the workload goes, and the unit of the times of rows.
 
     Raises:
         UserError: it cannot be read, there is nothing in it to make a workload of, or the file cannot be written.
@@ -57,7 +57,7 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
 
     target = options.out or Path(f"{Names()(file.stem, 'traces')}.yaml")
     check_target(target, force=options.force)
-    read = read_traces(file)
+    read = read_traces(file, options.times)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
     return _written(draft, target, options, read.warnings())
 

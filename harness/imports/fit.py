@@ -8,6 +8,8 @@ from math import exp, log, sqrt
 from statistics import NormalDist, fmean, median, pstdev
 from typing import Any, NamedTuple
 
+from harness.workload.numbers import MAX_NUMBERS
+
 __all__ = ["SizeFit", "as_seen", "chance_of_end", "cut_mean", "fit", "gaps_are_poisson"]
 
 FEW = 12  # up to this many values can stand in the file itself
@@ -50,6 +52,13 @@ def as_seen(values: Sequence[float], *, whole: bool = True) -> SizeFit:
     if min(values) == max(values):
         return fit(values, whole=whole)
     shown = f"{len(values)} values as they were (median {_rounded(median(values)):g})"
+    if len(values) > MAX_NUMBERS:
+        shown = f"{len(values)} values as {MAX_NUMBERS} means of neighbours (median {_rounded(median(values)):g})"
+        ordered = sorted(values)
+        ends = [len(ordered) * i // MAX_NUMBERS for i in range(MAX_NUMBERS + 1)]
+        values = _whole([fmean(ordered[a:b]) for a, b in pairwise(ends)]) if whole else [
+            fmean(ordered[a:b]) for a, b in pairwise(ends)
+        ]
     if len(values) <= FEW:
         return SizeFit({"empirical": [_number(value, whole) for value in values]}, shown)
     return SizeFit(None, shown, tuple(_number(value, whole) for value in values))
@@ -66,6 +75,16 @@ def cut_mean(mean: float, sigma: float, most: float) -> float:
     """Return the mean of a lognormal of which no draw exceeds `most`; `mean` and `sigma` are those of its logarithm."""
     unit, edge = NormalDist(), (log(most) - mean) / sigma
     return exp(mean + sigma**2 / 2) * unit.cdf(edge - sigma) + most * (1 - unit.cdf(edge))
+
+
+def _whole(values: Sequence[float]) -> list[float]:
+    """Round so that the sum stays: what one loses, the next one gets."""
+    result, left = list[float](), 0.0
+    for value in values:
+        rounded = round(value + left)
+        left += value - rounded
+        result.append(rounded)
+    return result
 
 
 def chance_of_end(passes: Sequence[int]) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from harness.imports.account import ImportLoss
+from harness.imports.arrivals import MAX_JOBS
 from harness.imports.rows import CHARACTERS_A_TOKEN, CallRow
 from harness.imports.spans import SpansFound
 from harness.imports.steps import Trace, TraceStep, Troubles
 
-__all__ = ["MAX_JOBS", "Rows"]
+__all__ = ["Rows"]
 
-MAX_JOBS = 100_000  # of a pipeline, as the language allows
 _TOO_MANY = f"in rows beyond the first {MAX_JOBS:,}, the most jobs that a file may have"
 _FAILED = "in rows without an answer: these calls failed"
 _SECOND_NS = 1_000_000_000
