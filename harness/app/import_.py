@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.app.options import ImportOptions
+from harness.imports.account import loss_line
 from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
@@ -64,4 +65,5 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
 
 def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
     draft, files = write_balanced(draft, target, force=options.force)
-    return Imported(target, tuple(files), draft, tuple(noticed), tuple(questions(draft)))
+    lost = map(loss_line, draft.account.lost)
+    return Imported(target, tuple(files), draft, (*noticed, *lost), tuple(questions(draft)))

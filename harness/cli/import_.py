@@ -47,13 +47,15 @@ def langgraph(
 @app.command(cls=Command)
 def traces(
     file: Annotated[
-        Path, typer.Argument(help="Spans or rows of calls, as JSON or CSV, packed with gzip or not.", show_default=False)
+        Path,
+        typer.Argument(help="Spans or rows of calls, as JSON or CSV, packed with gzip or not.", show_default=False),
     ],
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
     times: Annotated[
-        Literal["s", "ms", "us", "ns"] | None, typer.Option("--times", help="Unit of the times of rows, where their form does not say it.")
+        Literal["s", "ms", "us", "ns"] | None,
+        typer.Option("--times", help="Unit of the times of rows, where their form does not say it."),
     ] = None,
 ) -> None:
     """Recover a workload from traces: graph, sizes, tool times, branches, loops, arrivals."""

@@ -50,9 +50,7 @@ def embed_seen(name: str, turns: Sequence[Sequence[TraceStep]]) -> EmbedSeen:
     wide = [len(turn) for turn in turns]
     width = min(round(median(wide)), MAX_TEXTS // each)
     if min(wide) < max(wide):
-        notes.append(
-            ask(f"{name} made {min(wide)} to {max(wide)} requests at once. How many?", f"always {width}")
-        )
+        notes.append(ask(f"{name} made {min(wide)} to {max(wide)} requests at once. How many?", f"always {width}"))
 
     counted = [step.input_tokens for step in requests if step.input_tokens]
     tokens = tuple(max(1, round(value / each)) for value in counted)

@@ -15,7 +15,7 @@ __all__ = ["SpanForm", "form_of"]
 
 Raw = Mapping[str, Any]
 _LANGFUSE = frozenset(
-    "generation span event agent tool chain retriever evaluator embedding guardrail".split()
+    ["generation", "span", "event", "agent", "tool", "chain", "retriever", "evaluator", "embedding", "guardrail"]
 )  # types of its observations
 _LANGSMITH = {"llm": "chat", "retriever": "retrieval", "embedding": "embeddings", "prompt": "chain", "parser": "chain"}
 
@@ -180,7 +180,7 @@ def _langsmith(raw: Raw, found: SpansFound) -> Span:
     thread = next((metadata[key] for key in ("thread_id", "session_id", "conversation_id") if key in metadata), None)
     return span_of(
         (
-            raw.get("trace_id") or (above or [raw.get("id")])[0],
+            raw.get("trace_id") or (above[0] if above else raw.get("id")),
             raw.get("id"),
             raw.get("parent_run_id") or (above[-1] if above else ""),
         ),
@@ -188,7 +188,10 @@ def _langsmith(raw: Raw, found: SpansFound) -> Span:
         (start, start if end is None else end),
         [
             ("langsmith.span.kind", _LANGSMITH.get(kind, kind)),
-            ("gen_ai.request.model", metadata.get("ls_model_name") or invoked.get("model") or invoked.get("model_name")),
+            (
+                "gen_ai.request.model",
+                metadata.get("ls_model_name") or invoked.get("model") or invoked.get("model_name"),
+            ),
             ("langsmith.usage_metadata", _langsmith_usage(raw)),
             *((name, raw.get(key)) for name, key in told if kind == "llm"),
             ("session.id", thread),

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.imports.exports import form_of
-from harness.imports.json_stream import JsonStream, ReadsBytes
+from harness.imports.json_stream import JsonStream, ReadsBytes, printable
 from harness.imports.otlp import GROUPS, spans_of_groups
 from harness.imports.rows import CallRow, is_row, row_of
 from harness.imports.spans import Span, SpansFound
@@ -34,8 +34,8 @@ _PACKED = {
     b"SQLite format 3": "a database of SQLite; export its spans as JSON",
 }
 _HELP = (
-    "read are OTLP JSON, spans of OpenTelemetry's SDKs, Jaeger, Tempo, Zipkin, Phoenix, Langfuse and LangSmith, and rows "
-    "with tokens of prompts and answers: export one of these"
+    "read are OTLP JSON, spans of OpenTelemetry's SDKs, Jaeger, Tempo, Zipkin, Phoenix, Langfuse and LangSmith, and "
+    "rows with tokens of prompts and answers: export one of these"
 )
 
 
@@ -151,13 +151,13 @@ class _Values:
             if key in GROUPS and opens == "[":
                 self.found.form = self.found.form or "OTLP JSON"
                 yield from spans_of_groups(stream, self.found)
-            elif key in _LISTS and opens == "[":
-                yield from self.next(stream, depth + 1)
-            elif key == "trace" and opens == "{":
+            elif (key in _LISTS and opens == "[") or (key == "trace" and opens == "{"):
                 yield from self.next(stream, depth + 1)
             else:
                 rest[key] = stream.whole()
-        if self.found.spans == before and not any(key in (*GROUPS, *_LISTS, "trace") for key in keys if key not in rest):
+        if self.found.spans == before and not any(
+            key in (*GROUPS, *_LISTS, "trace") for key in keys if key not in rest
+        ):
             yield from self._spread(rest, line)
 
     def _spread(self, raw: dict[str, Any], line: int) -> Iterator[Span | CallRow]:
@@ -218,7 +218,7 @@ def _csv(path: Path, file: _Bounded, found: SpansFound, unit: str) -> Iterator[C
         raise UserError(f"{path}:1: expected {WANTED}, found {_shown_error(error)}; {_HELP}") from None
     if not is_row(dict.fromkeys(names, "")):
         what = f"columns {', '.join(names[:6])}" if len(names) > 1 else f'"{(names or [""])[0][:20]}"'
-        raise UserError(f"{path}:1:1: expected {WANTED}, found {what[:160]}; {_HELP}")
+        raise UserError(f"{path}:1:1: expected {WANTED}, found {printable(what[:160])}; {_HELP}")
     return _csv_rows(path, reader, found, unit)
 
 
@@ -260,6 +260,6 @@ def _shown_error(error: Exception) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        keys = ", ".join(str(key) for key in list(value)[:4])
+        keys = printable(", ".join(str(key) for key in list(value)[:4]))
         return f"an object with {keys[:80] or 'nothing in it'}"
     return {list: "a list", str: "a text", type(None): "null", bool: "a truth value"}.get(type(value), "a number")

@@ -56,9 +56,11 @@ def as_seen(values: Sequence[float], *, whole: bool = True) -> SizeFit:
         shown = f"{len(values)} values as {MAX_NUMBERS} means of neighbours (median {_rounded(median(values)):g})"
         ordered = sorted(values)
         ends = [len(ordered) * i // MAX_NUMBERS for i in range(MAX_NUMBERS + 1)]
-        values = _whole([fmean(ordered[a:b]) for a, b in pairwise(ends)]) if whole else [
-            fmean(ordered[a:b]) for a, b in pairwise(ends)
-        ]
+        values = (
+            _whole([fmean(ordered[a:b]) for a, b in pairwise(ends)])
+            if whole
+            else [fmean(ordered[a:b]) for a, b in pairwise(ends)]
+        )
     if len(values) <= FEW:
         return SizeFit({"empirical": [_number(value, whole) for value in values]}, shown)
     return SizeFit(None, shown, tuple(_number(value, whole) for value in values))

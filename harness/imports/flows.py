@@ -95,9 +95,7 @@ class Book:
         model = "qwen3:0.6b" if thinks else "llama3.2:1b"
         return {"kind": "ollama", "model": model, **size, "max_loaded_models": 2}
 
-    def _node(
-        self, node: MinedNode, name: str, after: tuple[str, ...], lists: Sequence[str], names: Names
-    ) -> _Written:
+    def _node(self, node: MinedNode, name: str, after: tuple[str, ...], lists: Sequence[str], names: Names) -> _Written:
         keys: dict[str, Any] = {}
         notes: list[DraftNote] = []
         if node.branch:
@@ -119,9 +117,7 @@ class Book:
             return self._by_width(node, name, after, names)
         embeds = kind == "embed"
         step = (
-            self._embed(node, name, after, keys, notes)
-            if embeds
-            else self._call(node, name, after, keys, notes, lists)
+            self._embed(node, name, after, keys, notes) if embeds else self._call(node, name, after, keys, notes, lists)
         )
         return _Written((step,), (name,))
 
@@ -135,7 +131,9 @@ class Book:
             before = (f"{choice}.of-{width}",)
             embeds = node.label[0] == "embed"
             steps.append(
-                self._embed(part, own, before, {}, []) if embeds else self._call(part, own, before, {}, [], (), fan=True)
+                self._embed(part, own, before, {}, [])
+                if embeds
+                else self._call(part, own, before, {}, [], (), fan=True)
             )
             ends.append(own)
         return _Written(tuple(steps), tuple(ends))
@@ -157,7 +155,9 @@ class Book:
             before = (wide if min(counted) < number else (choice,)) if choice else after
             notes = [] if number == 1 else [note(f"{name} once more, at the same time")]
             if number == 1 and max(widths) > most:
-                notes.append(ask(f"{name} ran up to {max(widths)} times at once. Is it enough?", f"at most {most} times"))
+                notes.append(
+                    ask(f"{name} ran up to {max(widths)} times at once. Is it enough?", f"at most {most} times")
+                )
             steps.append(self._tool(node, own, before, {}, notes))
             ends.append(own)
         return _Written(tuple(steps), tuple(ends))

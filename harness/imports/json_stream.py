@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from harness.errors import UserError
 
-__all__ = ["JsonStream", "ReadsBytes"]
+__all__ = ["JsonStream", "ReadsBytes", "printable"]
 
 CHUNK_BYTES = 1 << 20
 MAX_VALUE_CHARS = 1 << 28  # of one value that is read as a whole
@@ -22,6 +22,11 @@ SHOWN = 20  # characters of what is no JSON
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 _TAIL = 16  # how near the end of what was read an error is, where more may mend it
+
+
+def printable(text: str) -> str:
+    """Return one line without control characters, for a message."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 class ReadsBytes(Protocol):
@@ -163,7 +168,7 @@ class JsonStream:
         """Return the error that what stands here is no JSON, or that the file ends in the middle of a value."""
         at = self._at if at is None else at
         line, column = self._place(at)
-        shown = self._text[at:].lstrip()[:SHOWN].partition("\n")[0]
+        shown = printable(self._text[at:].lstrip()[:SHOWN].partition("\n")[0])
         self.cut = self._done and (cut or not shown)
         what = "the end of the file in the middle of a value: it is truncated" if self.cut else f'"{shown}"'
         return UserError(

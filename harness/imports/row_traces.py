@@ -75,9 +75,7 @@ def _trace(rows: list[CallRow], resource: int) -> Trace:
             at_s += row.delay_ns / 1e9
         lasted_s = row.lasted_ns / 1e9 or (1.0 if len(rows) > 1 else 0.0)
         label = ("agent", row.model or "call", "")
-        steps.append(
-            TraceStep(label, at_s, at_s + lasted_s, False, row.model, row.input_tokens, row.output_tokens)
-        )
+        steps.append(TraceStep(label, at_s, at_s + lasted_s, False, row.model, row.input_tokens, row.output_tokens))
         at_s += lasted_s
     start_ns = rows[0].start_ns or 0
     lasted_ns = round(at_s * _SECOND_NS) if len(rows) > 1 or rows[0].lasted_ns else 0

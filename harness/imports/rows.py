@@ -96,7 +96,9 @@ def row_of(raw: Mapping[str, Any], unit: str = "") -> CallRow | None:
         start_ns=start_ns,
         lasted_ns=round(lasted * 1e9)
         if lasted is not None and 0 <= lasted < 1e6
-        else max(0, (end_ns or 0) - (start_ns or 0)) if start_ns and end_ns else 0,
+        else max(0, (end_ns or 0) - (start_ns or 0))
+        if start_ns and end_ns
+        else 0,
         input_tokens=max(1, len(text or "") // CHARACTERS_A_TOKEN) if guess else told,
         output_tokens=tokens(answered),
         model=str(cells.get("model") or cells.get("model_name") or "")[:200],

@@ -118,8 +118,6 @@ class SpansFound:
         return self._index[key]
 
 
-
-
 def span_of(
     ids: tuple[Any, Any, Any],
     name: Any,

@@ -278,9 +278,7 @@ def _inside(span: Span, place: _Place, has_parent: bool, below: Sequence[str], t
     return [_Place(child, agent, part, guessed, owner, told) for child in reversed(below)]
 
 
-def _chain(
-    key: str, by_id: dict[str, Span], children: dict[str, list[str]], kinds: dict[str, str]
-) -> Iterator[Span]:
+def _chain(key: str, by_id: dict[str, Span], children: dict[str, list[str]], kinds: dict[str, str]) -> Iterator[Span]:
     """Yield the model spans below one that stand for the same call, outermost first."""
     now = [key]
     while now:

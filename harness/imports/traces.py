@@ -8,7 +8,7 @@ from pathlib import Path
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportLoss, loss_line
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, loss_line, lost_of
 from harness.imports.arrivals import MAX_JOBS, pipeline_of
 from harness.imports.draft import Draft, Names, PipelineDraft, ask, note
 from harness.imports.flows import Book
@@ -88,7 +88,5 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
 def _trials(why: str, traces: list[Trace], share: float) -> ImportLoss:
     """Return the work of the traces that are no jobs: as much as that of the others."""
     every = counts_of(traces)
-    return ImportLoss(
-        why, *(share * (figure or 0) for figure in (every.calls, every.input_tokens, every.output_tokens)),
-        tools=share * (every.tools or 0),
-    )  # fmt: skip
+    parts = {figure: share * (getattr(every, figure) or 0) for figure in ImportCounts._fields if figure != "width"}
+    return lost_of(why, parts)

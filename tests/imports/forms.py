@@ -115,7 +115,9 @@ def langfuse_sdk(one: One) -> dict[str, Any]:
 
 
 def value(raw: Any, snake: bool = False) -> dict[str, Any]:
-    kind = ("int_value" if snake else "intValue") if isinstance(raw, int) else "string_value" if snake else "stringValue"
+    kind = (
+        ("int_value" if snake else "intValue") if isinstance(raw, int) else "string_value" if snake else "stringValue"
+    )
     return {kind: str(raw)}
 
 
@@ -340,8 +342,10 @@ def mooncake() -> str:
 
 def burstgpt() -> str:
     head = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
-    return head + "".join(f"{s},ChatGPT,{i},{o},{i + o},Conversation log\n" for s, i, o in ROWS) + (
-        "12,ChatGPT,0,0,0,Conversation log\n12,ChatGPT,500,0,500,Conversation log\n"
+    return (
+        head
+        + "".join(f"{s},ChatGPT,{i},{o},{i + o},Conversation log\n" for s, i, o in ROWS)
+        + ("12,ChatGPT,0,0,0,Conversation log\n12,ChatGPT,500,0,500,Conversation log\n")
     )
 
 
@@ -392,8 +396,8 @@ def inference_perf_texts() -> str:
 def inference_perf_requests() -> str:
     return json.dumps(
         [
-            {"start_time": 1_700_000_000 + s, "end_time": 1_700_000_001 + s, "request": "{}", "response": "", "error": None,
-             "info": {"input_tokens": i, "output_tokens": o}}
+            {"start_time": 1_700_000_000 + s, "end_time": 1_700_000_001 + s, "request": "{}", "response": "",
+             "error": None, "info": {"input_tokens": i, "output_tokens": o}}
             for s, i, o in ROWS
         ]
     )  # fmt: skip

@@ -43,7 +43,9 @@ def test_nothing_is_lost_in_silence(name: str, tmp_path: Path) -> None:
     draft = imported(name, tmp_path)
     account = draft.account
     work = ImportCounts(CALLS, INPUT, OUTPUT, WIDTH, TOOLS)
-    assert account.found == OTHER.get(name, work if name in NO_ROWS else ImportCounts(ROW_CALLS, ROW_INPUT, ROW_OUTPUT, 1, 0))
+    assert account.found == OTHER.get(
+        name, work if name in NO_ROWS else ImportCounts(ROW_CALLS, ROW_INPUT, ROW_OUTPUT, 1, 0)
+    )
     assert account.missing() == {}
     head = [note.text for note in draft.head]
     assert all(loss_line(loss) in head for loss in account.lost)
@@ -63,7 +65,14 @@ def test_the_same_application_is_the_same_graph(name: str, tmp_path: Path) -> No
 
 
 def test_times_of_rows(tmp_path: Path) -> None:
-    for name in ("Mooncake", "BurstGPT", "Azure", "Bailian", "AIPerf, records of a run", "inference-perf, requests of a run"):
+    for name in (
+        "Mooncake",
+        "BurstGPT",
+        "Azure",
+        "Bailian",
+        "AIPerf, records of a run",
+        "inference-perf, requests of a run",
+    ):
         draft = imported(name, tmp_path)
         (pipeline,) = draft.pipelines.values()
         assert pipeline.keys["arrival"] == {"at_s": [s for s, _, _ in ROWS]}, name

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports.forms import One, genai, openinference, otlp_span, request, span_id
 
+from harness.errors import UserError
 from harness.imports.account import ImportCounts, loss_line
 from harness.imports.read import read_traces
 from harness.imports.traces import draft_traces
@@ -41,8 +42,10 @@ class Traced:
 
 @st.composite
 def applications(draw: st.DrawFn) -> Traced:
-    """Trees of steps one after the other and side by side: calls with a name or none, counted or not, traced twice, tried
-    again, failed for good; tools, some of them around calls.
+    """Trees of steps one after the other and side by side.
+
+    Calls have a name or none, are counted or not, traced twice, tried again, failed for good; some tools are around
+    calls.
     """
     traced = Traced()
     names = draw(st.sampled_from([("plan", "read", "edit"), ("",), ("plan", "")]))
@@ -117,7 +120,7 @@ def test_the_law(traced: Traced) -> None:
         (folder / "spans.json").write_text(json.dumps(request(traced.spans)))
         try:
             read = read_traces(folder / "spans.json")
-        except Exception as error:  # nothing is left where a call failed for good in every trace
+        except UserError as error:  # nothing is left where a call failed for good in every trace
             assert "a call failed for good" in str(error) and "none that can be used" in str(error)
             return
         draft, _ = write_balanced(draft_traces(read, "spans.json", "back"), folder / "back.yaml")

@@ -21,7 +21,7 @@ ODD: list[Any] = [
     None, True, -1, 0, 5, 10**30, 1e308, "", "x", "9" * 400, [], [1], {}, {"a": 1}, float("nan"), float("inf"), "NaN",
 ]  # fmt: skip
 FIELDS = [
-    "traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status", "events",
+    "traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status",
 ]  # fmt: skip
 
 
@@ -96,10 +96,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-OTHERS = [name for name, (made, _) in FORMS.items() if isinstance(made(), str) and not str(made())[0].isupper()]
+OTHERS = [name for name, (made, _) in FORMS.items() if isinstance(made(), str) and str(made())[0] in "[{"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_value_anywhere_in_any_form(tmp_path: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(OTHERS))

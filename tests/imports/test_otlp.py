@@ -141,7 +141,7 @@ def test_what_is_no_otlp_json(text: str | bytes, found: str, tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_spans_that_say_nothing_are_counted(broken: dict[str, Any], tmp_path: Path) -> None:
-    spans, found = read(json.dumps(request(span(**broken), span(2))), tmp_path)
+    spans, _ = read(json.dumps(request(span(**broken), span(2))), tmp_path)
     assert [one.trace for one in spans] == ["", spans[-1].trace] and spans[-1].trace
 
 

@@ -87,7 +87,9 @@ TRACES = {
     "JSON lines of numbers": ("t_ndjson", "0\n0.5\n3\n"),
     "rows of Mooncake": (
         "t_jsonl",
-        "".join(f'{{"timestamp": {ms}, "input_length": 9, "output_length": 3, "hash_ids": [1]}}\n' for ms in (0, 500, 3000)),
+        "".join(
+            f'{{"timestamp": {ms}, "input_length": 9, "output_length": 3, "hash_ids": [1]}}\n' for ms in (0, 500, 3000)
+        ),
     ),
     "rows of Bailian": (
         "t_jsonl",
