@@ -6,12 +6,12 @@ a line names as lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from harness.units import count
 
-__all__ = ["ROUNDING", "ImportAccount", "ImportCounts", "ImportLoss", "loss_line"]
+__all__ = ["ROUNDING", "ImportAccount", "ImportCounts", "ImportLoss", "loss_line", "lost_of"]
 
 ROUNDING = 0.002  # of a figure: sizes stand in the file with four figures
 
@@ -74,6 +74,12 @@ class ImportAccount(NamedTuple):
 
 def _known(figures: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in figures if value is not None}
+
+
+def lost_of(why: str, figures: Mapping[str, float]) -> ImportLoss:
+    """Return a loss of these figures, by their names; not of width."""
+    calls, read, written, tools = (figures.get(name, 0) for name in ("calls", "input_tokens", "output_tokens", "tools"))
+    return ImportLoss(why, calls, read, written, tools=tools)
 
 
 def loss_line(loss: ImportLoss) -> str:

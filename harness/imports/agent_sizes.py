@@ -109,8 +109,8 @@ class SeenAgent:
         """Yield what is written of its tokens otherwise than it was counted."""
         without = (0 if self._grown else self._calls - self._prompts, self._calls - len(self.output_tokens))
         if any(without):
-            added = (-n * means[key] for n, key in zip(without, ("prompt", "answer"), strict=True))
-            yield ImportLoss(_UNCOUNTED, 0, *added)
+            added_in, added_out = (n * means[key] for n, key in zip(without, ("prompt", "answer"), strict=True))
+            yield ImportLoss(_UNCOUNTED, 0, -added_in, -added_out)
         over_in, over_out = (
             sum(max(0, value - MAX_PROMPT_TOKENS) for value in values)
             for values in (self.input_tokens, [*self.output_tokens, *self.thinking_tokens])

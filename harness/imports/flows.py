@@ -11,7 +11,7 @@ from harness.imports.account import ImportLoss
 from harness.imports.agent_sizes import MAX_PROMPT_TOKENS, SeenAgent
 from harness.imports.draft import DraftNote, DraftStep, Flow, Names, ask, note
 from harness.imports.embeds import GUESSED_TOKENS, embed_seen
-from harness.imports.fit import SizeFit, as_seen, fit
+from harness.imports.fit import SizeFit, as_seen, chance_of_end, fit
 from harness.imports.growth import Grown, grown
 from harness.imports.mine import CHOICE, LOOP, Label, MinedNode
 from harness.imports.steps import TraceStep
@@ -95,9 +95,7 @@ class Book:
         model = "qwen3:0.6b" if thinks else "llama3.2:1b"
         return {"kind": "ollama", "model": model, **size, "max_loaded_models": 2}
 
-    def _node(
-        self, node: MinedNode, name: str, after: tuple[str, ...], lists: Sequence[str], names: Names
-    ) -> _Written:
+    def _node(self, node: MinedNode, name: str, after: tuple[str, ...], lists: Sequence[str], names: Names) -> _Written:
         keys: dict[str, Any] = {}
         notes: list[DraftNote] = []
         if node.branch:
@@ -119,9 +117,7 @@ class Book:
             return self._by_width(node, name, after, names)
         embeds = kind == "embed"
         step = (
-            self._embed(node, name, after, keys, notes)
-            if embeds
-            else self._call(node, name, after, keys, notes, lists)
+            self._embed(node, name, after, keys, notes) if embeds else self._call(node, name, after, keys, notes, lists)
         )
         return _Written((step,), (name,))
 
@@ -135,7 +131,9 @@ class Book:
             before = (f"{choice}.of-{width}",)
             embeds = node.label[0] == "embed"
             steps.append(
-                self._embed(part, own, before, {}, []) if embeds else self._call(part, own, before, {}, [], (), fan=True)
+                self._embed(part, own, before, {}, [])
+                if embeds
+                else self._call(part, own, before, {}, [], (), fan=True)
             )
             ends.append(own)
         return _Written(tuple(steps), tuple(ends))
@@ -157,7 +155,9 @@ class Book:
             before = (wide if min(counted) < number else (choice,)) if choice else after
             notes = [] if number == 1 else [note(f"{name} once more, at the same time")]
             if number == 1 and max(widths) > most:
-                notes.append(ask(f"{name} ran up to {max(widths)} times at once. Is it enough?", f"at most {most} times"))
+                notes.append(
+                    ask(f"{name} ran up to {max(widths)} times at once. Is it enough?", f"at most {most} times")
+                )
             steps.append(self._tool(node, own, before, {}, notes))
             ends.append(own)
         return _Written(tuple(steps), tuple(ends))
@@ -235,8 +235,16 @@ class Book:
         notes.append(note(f"passes: {stats.mean:.3g} on average, {stats.most} at most"))
         self._growing |= _growing(node)
         body = self.flow(node.body)
-        if not stats.always_most or any("grows" in step.keys for step in body):
-            fitted = as_seen([min(len(one.passes), 1000) for one in node.occurrences])
+        passes = [min(len(one.passes), 1000) for one in node.occurrences]
+        grows = any("grows" in step.keys for step in body)  # how long they get depends on how many passes there are
+        end = None if grows else chance_of_end(passes)
+        if end is not None:
+            repeat["until"] = end
+            notes.append(
+                ask(f"what ends {name}, and after how many passes at most?", f"a chance, {stats.most} at most")
+            )
+        elif grows or not stats.always_most:
+            fitted = as_seen(passes)
             repeat = {"passes": self._spec(fitted, f"{name}-passes")}
             notes[-1] = note(f"passes: {fitted.words}")
         if len(body) == 1 and _is_one_call(node):
@@ -245,6 +253,10 @@ class Book:
                 name=name, after=after, keys={**only.keys, "repeat": repeat},
                 notes=(*only.notes, *notes),
             )  # fmt: skip
+        deciders = [step.name for step in body if step.kind == "agent" and "over" not in step.keys]
+        if end is not None and deciders:
+            wanted = Names()(node.decider[1]) if node.decider else ""
+            repeat["until"] = {"p": end, "node": wanted if wanted in deciders else deciders[-1]}
         return DraftStep(
             name, "graph", after, self.graphs(name), keys={"repeat": repeat}, body=body, notes=tuple(notes)
         )

@@ -8,7 +8,7 @@ from math import log
 from typing import Any
 
 from harness.core.sizes import Distribution
-from harness.imports.account import ImportAccount, ImportCounts, ImportLoss
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, lost_of
 from harness.imports.fit import cut_mean
 from harness.workload.describe import widest
 from harness.workload.load import Loaded
@@ -33,7 +33,7 @@ def balanced(account: ImportAccount, loaded: Loaded) -> ImportAccount:
     width = round(gaps.pop("width", 0))
     lost = list(account.lost)
     if gaps:
-        lost.append(ImportLoss(_DRAWN, **gaps))
+        lost.append(lost_of(_DRAWN, gaps))
     if width:
         lost.append(ImportLoss(_FEWER if width > 0 else _MORE, width=width))
     return account._replace(lost=tuple(lost))

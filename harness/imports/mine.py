@@ -57,6 +57,7 @@ class MinedNode(NamedTuple):
     occurrences: tuple[Occurrence, ...]
     loop: LoopStats | None = None
     body: tuple[MinedNode, ...] = ()
+    decider: Label | None = None  # the node of the body that ends its passes
 
 
 def occurrences(steps: Sequence[TraceStep]) -> list[Occurrence]:
@@ -79,7 +80,7 @@ def occurrences(steps: Sequence[TraceStep]) -> list[Occurrence]:
 def mine(traces: Sequence[Sequence[Occurrence]], depth: int = 0) -> tuple[MinedNode, ...]:
     """Return the graph of traces, nodes in topological order."""
     folded = [list(trace) for trace in traces]
-    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...]]] = {}
+    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]] = {}
     for group in _loop_groups(folded):
         _fold_loop(folded, group, loops, depth)
     variants = _variants(folded, _order(folded))
@@ -125,7 +126,7 @@ def _overlap(a: Occurrence, b: Occurrence) -> bool:
 def _fold_loop(
     traces: list[list[Occurrence]],
     group: set[Label],
-    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...]]],
+    loops: dict[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]],
     depth: int,
 ) -> None:
     """Put one occurrence in the place of all of a loop's, in every trace; add the loop to `loops`."""
@@ -167,7 +168,9 @@ def _fold_loop(
         body: tuple[MinedNode, ...] = (MinedNode(head, (), {}, tuple(one for turn in bodies for one in turn)),)
     else:
         body = mine(bodies, depth + 1)
-    loops[own] = (LoopStats(max(counts), sum(counts) / len(counts), min(counts) == max(counts)), body)
+    ends = Counter(turn[-1].label for turn in bodies)
+    decider = head if rotate else max(sorted(ends), key=lambda label: ends[label])
+    loops[own] = (LoopStats(max(counts), sum(counts) / len(counts), min(counts) == max(counts)), body, decider)
 
 
 def _flat(passes: Iterable[Sequence[Occurrence]]) -> list[Occurrence]:
@@ -320,7 +323,7 @@ def _outcomes(variants: Variants) -> dict[Label, Counter[frozenset[Label]]]:
 def _graph(
     traces: Sequence[Sequence[Occurrence]],
     variants: Variants,
-    loops: Mapping[Label, tuple[LoopStats, tuple[MinedNode, ...]]],
+    loops: Mapping[Label, tuple[LoopStats, tuple[MinedNode, ...], Label]],
 ) -> tuple[MinedNode, ...]:
     outcomes = _outcomes(variants)
     labels = {a: _named(by_targets) for a, by_targets in outcomes.items()}
@@ -341,9 +344,9 @@ def _graph(
     result: list[MinedNode] = []
     for label in nx.lexicographical_topological_sort(nodes, key=place.__getitem__):
         branch = {labels[label][targets]: n for targets, n in outcomes[label].items()} if len(labels[label]) > 1 else {}
-        stats, body = loops.get(label, (None, ()))
+        stats, body, decider = loops.get(label, (None, (), None))
         after = tuple(sorted(waits[label], key=lambda item: (place[item[0]], item[1] or "")))
-        result.append(MinedNode(label, after, branch, tuple(turns.get(label, ())), stats, body))
+        result.append(MinedNode(label, after, branch, tuple(turns.get(label, ())), stats, body, decider))
     return tuple(result)
 
 

@@ -46,7 +46,9 @@ def _numbered(traces: Sequence[Trace], whose: Callable[[TraceStep], str]) -> lis
     split = {
         label
         for label, groups_of in places.items()
-        if label not in again and len({len(layers) for layers in groups_of}) == 1 and 1 < len(groups_of[0]) <= _MOST_PLACES
+        if label not in again
+        and len({len(layers) for layers in groups_of}) == 1
+        and 1 < len(groups_of[0]) <= _MOST_PLACES
     }
     if not split:
         return list(traces)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from harness.errors import UserError
 from harness.imports.account import ImportCounts
+from harness.imports.files import read_file
 from harness.imports.mine import SAME_S
-from harness.imports.otlp import Span, SpansFound, read_spans
 from harness.imports.places import parted
+from harness.imports.row_traces import Rows
+from harness.imports.spans import Span, SpansFound
 from harness.imports.steps import SkippedStep, Trace, Troubles, trace_of, work_in
 from harness.units import count, seconds
 
@@ -66,14 +68,28 @@ class Read(NamedTuple):
         return lines
 
 
-def read_traces(path: Path) -> Read:
-    """Read a file into traces. Raises UserError where its format is not known or it has no model call in it."""
+def read_traces(path: Path, unit: str = "") -> Read:
+    """Read a file into traces.
+
+    Args:
+        path: JSON or CSV; its form is seen from its content.
+        unit: of the times of rows, where their form does not say it.
+
+    Raises:
+        UserError: its form is not known, or there is no model call in it.
+    """
     found, troubles = SpansFound(), Troubles()
     spans: dict[str, list[Span]] = {}
-    for span in read_spans(path, found):
-        spans.setdefault(span.trace, []).append(span)
-    if found.broken:
-        troubles.lose(work_in(spans.pop("", []))._replace(why="in spans without ids or times"))
+    rows = Rows(troubles, found)
+    for one in read_file(path, found, unit):
+        if isinstance(one, Span):
+            spans.setdefault(one.trace, []).append(one)
+        else:
+            rows.add(one)
+    broken = spans.pop("", [])
+    found.broken += len(broken)
+    if broken:
+        troubles.lose(work_in(broken)._replace(why="in spans without ids or times"))
     by_root: dict[str, list[Trace]] = {}
     while spans:
         _, mine = spans.popitem()
@@ -81,17 +97,18 @@ def read_traces(path: Path) -> Read:
             trace = trace_of(mine, troubles)
         except SkippedStep as why:
             troubles.left_out[str(why)] = troubles.left_out.get(str(why), 0) + 1
-            troubles.lose(work_in(mine)._replace(why=f"in traces that are left out: {why}"))
+            if any(work_in(mine)[1:]):
+                troubles.lose(work_in(mine)._replace(why=f"in traces that are left out: {why}"))
         else:
             by_root.setdefault(trace.root, []).append(trace)
-    if not by_root:
+    traces = [trace for same in by_root.values() for trace in parted(same)] + rows.traces()
+    if not traces:
         left = "; ".join(f"{count(n, 'trace')}: {why}" for why, n in sorted(troubles.left_out.items()))
         unusable = f" and none that can be used ({left})" if left else ""
         raise UserError(
             f"{path}: expected traces with model calls (gen_ai.operation.name: chat), found "
             f"{count(found.spans, found.what)}{unusable}; is the application instrumented for GenAI?"
         )
-    traces = [trace for same in by_root.values() for trace in parted(same)]
     traces.sort(key=lambda trace: (trace.start_ns, trace.end_ns))
     return Read(tuple(traces), found, troubles)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from harness.imports.account import ImportLoss
-from harness.imports.otlp import Span
+from harness.imports.spans import Span
 
 __all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of", "work_in"]
 
@@ -122,22 +122,20 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
 def work_in(spans: Sequence[Span]) -> ImportLoss:
     """Return the calls, tokens and tools of spans that make no trace, each call once; its reason is left open."""
     by_id = {span.span: span for span in spans}
-    around: set[str] = set()  # what has a step below it
-    for span in by_id.values():
-        if _kind(span) == "group":
-            continue
+    kinds = {key: _kind(span) for key, span in by_id.items()}
+    around: dict[str, set[str]] = {}  # what kinds of steps a span has below it
+    for key, span in by_id.items():
         above = by_id.get(span.parent)
-        while above is not None and above.span not in around:
-            around.add(above.span)
+        while kinds[key] != "group" and above is not None and kinds[key] not in around.get(above.span, ()):
+            around.setdefault(above.span, set()).add(kinds[key])
             above = by_id.get(above.parent)
-    leaves = [span for key, span in by_id.items() if key not in around]
-    calls = [span for span in leaves if _kind(span) in ("model", "embed")]
+    calls = [by_id[key] for key, kind in kinds.items() if kind in ("model", "embed") and key not in around]
     return ImportLoss(
         "",
         calls=len(calls),
         input_tokens=sum(span.input_tokens or 0 for span in calls),
         output_tokens=sum(span.output_tokens or 0 for span in calls),
-        tools=sum(_kind(span) == "tool" for span in leaves),
+        tools=sum(kind == "tool" and (key not in around or "model" in around[key]) for key, kind in kinds.items()),
     )
 
 
@@ -280,9 +278,7 @@ def _inside(span: Span, place: _Place, has_parent: bool, below: Sequence[str], t
     return [_Place(child, agent, part, guessed, owner, told) for child in reversed(below)]
 
 
-def _chain(
-    key: str, by_id: dict[str, Span], children: dict[str, list[str]], kinds: dict[str, str]
-) -> Iterator[Span]:
+def _chain(key: str, by_id: dict[str, Span], children: dict[str, list[str]], kinds: dict[str, str]) -> Iterator[Span]:
     """Yield the model spans below one that stand for the same call, outermost first."""
     now = [key]
     while now:

@@ -8,8 +8,8 @@ from pathlib import Path
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportLoss, loss_line
-from harness.imports.arrivals import pipeline_of
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, loss_line, lost_of
+from harness.imports.arrivals import MAX_JOBS, pipeline_of
 from harness.imports.draft import Draft, Names, PipelineDraft, ask, note
 from harness.imports.flows import Book
 from harness.imports.mine import mine, occurrences
@@ -21,6 +21,7 @@ __all__ = ["draft_traces"]
 
 MAX_PIPELINES = 20
 _AGAIN = "in further trials of the same jobs that Slotwise recorded"
+_TOO_MANY = f"in traces beyond the first {MAX_JOBS:,}, the most jobs that a file may have"
 
 
 def draft_traces(read: Read, source: str, name: str) -> Draft:
@@ -47,10 +48,10 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
                 "the application"
             ) from None
         own = pipeline_names(root or name, "pipeline")
-        pipeline = pipeline_of(own, traces, book.flow(nodes), read.found.resources, book.folder, book.files)
+        pipeline = pipeline_of(own, traces, book.flow(nodes), read.found.resources, book.folder, book.files, read.what)
         pipelines[own] = pipeline
         if (jobs := pipeline.keys["jobs"]) < len(traces):
-            lost.append(_trials(traces, 1 - jobs / len(traces)))
+            lost.append(_trials(_TOO_MANY if jobs == MAX_JOBS else _AGAIN, traces, 1 - jobs / len(traces)))
     agents, inputs = book.agents()
     lost += book.lost
     context = 1 << max(8, ceil(1.25 * book.largest_call + 64).bit_length())
@@ -73,6 +74,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
             ),
             *(note(f"Noticed: {line}") for line in read.warnings()),
             *(note(loss_line(loss)) for loss in lost),
+            *(ask(text, guess) for text, guess in read.found.asks),
         ),
         pipelines=pipelines,
         agents=agents,
@@ -83,10 +85,8 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
     )
 
 
-def _trials(traces: list[Trace], share: float) -> ImportLoss:
-    """Return the work of the trials that are not among the jobs: all trials do the same."""
+def _trials(why: str, traces: list[Trace], share: float) -> ImportLoss:
+    """Return the work of the traces that are no jobs: as much as that of the others."""
     every = counts_of(traces)
-    return ImportLoss(
-        _AGAIN, *(share * (figure or 0) for figure in (every.calls, every.input_tokens, every.output_tokens)),
-        tools=share * (every.tools or 0),
-    )  # fmt: skip
+    parts = {figure: share * (getattr(every, figure) or 0) for figure in ImportCounts._fields if figure != "width"}
+    return lost_of(why, parts)

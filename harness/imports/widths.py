@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.imports.mine import MinedNode, Occurrence
 
 __all__ = ["bins", "widths_of"]
@@ -21,7 +23,7 @@ def bins(node: MinedNode) -> list[tuple[int, MinedNode]]:
         groups = [[one for one in ordered if len(one.steps) == width] for width in sorted({*widths_of(node)})]
     else:
         ends = [round(len(ordered) * i / MOST_BINS) for i in range(MOST_BINS + 1)]
-        groups = [ordered[a:b] for a, b in zip(ends, ends[1:], strict=False) if a < b]
+        groups = [ordered[a:b] for a, b in pairwise(ends) if a < b]
     found: dict[int, list[Occurrence]] = {}
     for group in groups:
         width = round(sum(len(one.steps) for one in group) / len(group))
