@@ -39,6 +39,8 @@ class Vertex(NamedTuple):
     body: Flow = ()
     notes: tuple[DraftNote, ...] = ()
     chats: bool = False  # an agent that may be sent all messages before
+    again: bool = False  # the same node as another one
+    shares: Mapping[str, float] = {}  # of labels, where they follow from something; else equal, and a question
 
     @property
     def targets(self) -> list[str]:
@@ -55,6 +57,7 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
     entries = list(entries)
     while loop := _first_loop(left):
         left, entries = _fold(left, loop, entries, graphs)
+    left = _chosen_apart(left)
     graph: Any = nx.DiGraph()
     graph.add_nodes_from(left)
     graph.add_edges_from((name, target) for name, vertex in left.items() for target in vertex.targets)
@@ -68,18 +71,31 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
         for target in dict.fromkeys(vertex.always):
             if target != END:
                 after[target].append(name)
+        told = bool(vertex.shares) and set(vertex.shares) == set(labels)
         if len(labels) > 1:
-            keys["branch"] = {label: share for label, (share, _) in labels.items()}
+            keys["branch"] = {label: vertex.shares[label] if told else share for label, (share, _) in labels.items()}
         for label, (_, target) in labels.items():
             if target != END and target not in vertex.always:
                 after[target].append(f"{name}.{label}" if len(labels) > 1 else name)
         notes = vertex.notes
-        if len(labels) > 1:
-            notes = (*notes, ask(f"how often does {name} go each way? The graph does not say; equal shares here."))
-        steps.append(
-            DraftStep(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
-        )
+        if len(labels) > 1 and not told:
+            notes = (*notes, ask(f"how often does {name} go each way? The graph does not say.", "equal shares"))
+        step = DraftStep(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
+        steps.append(step._replace(again=vertex.again))
     return tuple(steps)
+
+
+def _chosen_apart(vertices: Vertices) -> Vertices:
+    """Put a node that takes no time behind each that chooses and may not: a sub-pipeline, a fan-out, a loop."""
+    new: Vertices = {}
+    for name, vertex in vertices.items():
+        new[name] = vertex
+        if len(_labels(vertex)) > 1 and (vertex.kind == "graph" or {"over", "repeat"} & set(vertex.keys)):
+            chooser = _free(f"after-{name}", {**vertices, **new})
+            said = note(f"takes no time: it stands for the choice after {name}.")
+            new[chooser] = Vertex(chooser, "tool", choice=vertex.choice, notes=(said,), shares=vertex.shares)
+            new[name] = vertex._replace(choice={}, always=(*vertex.always, chooser))
+    return new
 
 
 def _first_loop(vertices: Vertices) -> list[str]:
@@ -134,6 +150,9 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
     if len(heads) > 1:
         notes.append(ask(f"the circle {', '.join(loop)} is entered at {', '.join(heads)}; here always at {head}."))
 
+    agent = _grows(vertices, loop, head)
+    if agent and len(heads) <= 1 and len(loop) > 1:
+        return _growing(vertices, loop, head, agent, entries, graphs)
     deciders = {name for name, _ in (*back, *out)}
     head_to = [to for to in (*vertices[head].always, *vertices[head].choice.values()) if to in inside]
     if len(heads) <= 1 and out and not always_back and not always_out and len(deciders) == 1:
@@ -144,8 +163,6 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
             return _until(vertices, loop, head, decider, entries, graphs, len(out) / (len(out) + len(back)))
     exits_at_head = out and not always_out and {name for name, _ in out} == {head}
     if len(heads) <= 1 and exits_at_head and len(head_to) == 1 and head_to[0] != head and not vertices[head].always:
-        if vertices[head].chats and all(vertices[name].kind == "tool" for name in loop if name != head):
-            return _growing(vertices, loop, head, entries, graphs)
         return _rotated(vertices, loop, head, head_to[0], entries, graphs)
     return _approximate(
         vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back)
@@ -162,8 +179,8 @@ def _repeat(share: float, decider: str = "", body: Flow = ()) -> dict[str, Any]:
 
 def _how_often(name: str, share: float) -> DraftNote:
     return ask(
-        f"how many passes does the loop {name} make at most, and how often is one the last? "
-        f"The graph does not say; at most {DEFAULT_MAX} and a share of {share:.4g} here."
+        f"how many passes does the loop {name} make at most, and how often is one the last? The graph does not say.",
+        f"at most {DEFAULT_MAX}, and a share of {share:.4g}",
     )
 
 
@@ -189,34 +206,54 @@ def _until(
     return _placed(vertices, loop, folded, ways_out, (), entries)
 
 
+def _grows(vertices: Vertices, loop: list[str], head: str) -> str:
+    """Return the one agent of a circle that may be sent all messages, where all else in it are tools; else nothing."""
+    agents = [name for name in loop if vertices[name].kind != "tool"]
+    if len(agents) != 1 or not vertices[agents[0]].chats or vertices[agents[0]].kind != "agent":
+        return ""
+    return agents[0]
+
+
 def _growing(
-    vertices: Vertices, loop: list[str], head: str, entries: list[str], graphs: Names
+    vertices: Vertices, loop: list[str], head: str, agent: str, entries: list[str], graphs: Names
 ) -> tuple[Vertices, list[str]]:
-    """Repeat an agent and its tools as one conversation: the head's calls are all in the loop, and its prompts grow."""
-    before = vertices[head]
-    ways_out = [to for to in before.choice.values() if to not in loop]
+    """Repeat an agent and its tools as one conversation: the agent's calls are all in the loop, and its prompts grow."""
     low, high = GUESSED_PASSES
     asked = ask(
-        f"does {head} send all messages before with every call, and how many tokens come in between two calls (what it "
-        f"asked for, the results of its tools)? {GUESSED_NEW_TOKENS} is a guess; without `grows` calls are apart."
+        f"does {agent} send all messages before with every call, and how many tokens come in between two calls (what "
+        "it asked for, the results of its tools)? Without `grows` calls are apart.",
+        f"{GUESSED_NEW_TOKENS} tokens",
     )
+    goes_on = round(1 - 2 / (low + high), 4)  # in all passes but the last one of each
+    ways_out: list[str] = []
     body: Vertices = {}
-    body[head] = before._replace(
-        choice={label: to if to in loop else END for label, to in before.choice.items()},
-        keys={**before.keys, "grows": {"by": GUESSED_NEW_TOKENS}},
-        notes=(*before.notes, asked),
-    )
     for name in loop:
-        if name != head:
-            body[name] = vertices[name]._replace(always=tuple(to for to in vertices[name].always if to != head))
-    often = ask(f"how many calls does {head} make until it is done? The graph does not say; {low} to {high} here.")
-    name = _free(f"{head}-loop", vertices)
+        vertex = vertices[name]
+        ways_out += [to for to in (*vertex.always, *vertex.choice.values()) if to not in loop]
+        choice = {label: to if to in loop and to != head else END for label, to in vertex.choice.items()}
+        shares: dict[str, float] = {}
+        if (
+            len(set(choice.values())) == 2
+            and END in choice.values()
+            and any(to not in loop for to in vertex.choice.values())
+        ):
+            shares = {label: goes_on if to != END else round(1 - goes_on, 4) for label, to in choice.items()}
+            shares = shares if len(choice) == 2 else {}
+        elif set(choice.values()) == {END}:
+            choice = {}
+        stays = tuple(to for to in vertex.always if to in loop and to != head)
+        body[name] = vertex._replace(choice=choice, always=stays, shares=shares)
+    body[agent] = body[agent]._replace(
+        keys={**body[agent].keys, "grows": {"by": GUESSED_NEW_TOKENS}}, notes=(*body[agent].notes, asked)
+    )
+    often = ask(f"how many calls does {agent} make until it is done? The graph does not say.", f"{low} to {high} calls")
+    name = _free(f"{agent}-loop", vertices)
     folded = Vertex(
         name, "graph", graphs(name), keys={"repeat": {"passes": list(GUESSED_PASSES)}},
         body=structure(body, [head], graphs),
         notes=(often,),
     )  # fmt: skip
-    return _placed(vertices, loop, folded, ways_out, (), entries)
+    return _placed(vertices, loop, folded, list(dict.fromkeys(ways_out)), (), entries)
 
 
 def _rotated(
@@ -227,7 +264,7 @@ def _rotated(
     ways_out = [to for to in before.choice.values() if to not in loop]
     share = len(ways_out) / len(before.choice)
     body = {name: vertices[name] for name in loop if name != head}
-    body[head] = before._replace(choice={}, always=(), notes=())
+    body[head] = before._replace(choice={}, always=(), notes=(), again=True)
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
     flow = structure(body, [first], graphs)
@@ -274,7 +311,9 @@ def _approximate(
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
     if not outs and not always_out:
-        notes.append(ask(f"nothing leads out of the circle {', '.join(loop)}; LangGraph's recursion limit ends it."))
+        notes.append(
+            ask(f"nothing in the graph leads out of the circle {', '.join(loop)}: what ends it?", "a pass, at random")
+        )
     else:
         notes.append(
             ask(

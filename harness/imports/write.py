@@ -74,8 +74,12 @@ def questions(draft: Draft) -> list[str]:
 
 def _graphs(draft: Draft) -> list[DraftStep]:
     """Return a step for each sub-pipeline: several nodes may be the same one."""
-    steps = (step for pipeline in draft.pipelines.values() for step in walk(pipeline.flow) if step.kind == "graph")
-    return list({step.target: step for step in reversed(list(steps))}.values())[::-1]
+    found: dict[str, DraftStep] = {}
+    for pipeline in draft.pipelines.values():
+        for step in walk(pipeline.flow):
+            if step.kind == "graph":
+                found.setdefault(step.target, step)
+    return list(found.values())
 
 
 class _Page:
