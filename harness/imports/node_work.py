@@ -100,9 +100,9 @@ class WorkDrafter:
             return DraftedWork(
                 "agent", agent, keys={**_retried(work["body"], node), **_turns(count)}, notes=(*said, *notes)
             )
-        body = _Body(self, name, node)
+        target, body = self.graphs(name), _Body(self, name, node)
         body.draw(work, ())
-        return DraftedWork("graph", self.graphs(name), body=tuple(body.steps), notes=tuple(body.notes))
+        return DraftedWork("graph", target, body=tuple(body.steps), notes=tuple(body.notes))
 
     def _fanned_call(self, name: str, work: Work, node: Mapping[str, Any]) -> DraftedWork:
         count, notes = self.width(name, work)
@@ -132,10 +132,11 @@ class WorkDrafter:
         return GUESSED_ITEMS, (asked,)
 
     def _agent(self, name: str, work: Work, prompt: str = "{prompt-text}") -> tuple[str, tuple[DraftNote, ...]]:
-        agent = self._names(name)
         read = client_of(name, work["clients"])
         spec: dict[str, Any] = {"prompt": prompt, "output_tokens": OUTPUT_TOKENS}
-        self.agents[agent] = (spec, ()) if read is None else ({**spec, **read.keys}, read.notes)
+        told = (spec, ()) if read is None else ({**spec, **read.keys}, read.notes)
+        agent = name if self.agents.get(name) == told else self._names(name)  # another one where it differs
+        self.agents[agent] = told
         self.used += [] if read is None or not read.model else [read]
         if work["sure"]:
             return agent, ()
@@ -233,7 +234,7 @@ class _Body:
             return self._leaf(self._name, work, after)
         count, notes = self._drafter.width(self._name, work)
         first = self._names(f"{self._name}-1")
-        made = self._drafter._made(first, body, self._node)
+        made = self._drafter._made(self._name, body, self._node)
         size = sum(1 for _ in _inside(made.body)) or 1
         kept = self._drafter.copies(self._name, count, size)
         if kept < count:

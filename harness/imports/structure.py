@@ -220,8 +220,8 @@ def _growing(
     """Repeat an agent and its tools as one conversation: the agent's calls are all in the loop, and its prompts grow."""
     low, high = GUESSED_PASSES
     asked = ask(
-        f"does {agent} send all messages before with every call, and how many tokens come in between two calls (what "
-        "it asked for, the results of its tools)? Without `grows` calls are apart.",
+        f"how many tokens come in between two calls of {agent} (what it asked for, the results of its tools)? Where it "
+        "does not send all messages before with every call, leave out `grows`.",
         f"{GUESSED_NEW_TOKENS} tokens",
     )
     goes_on = round(1 - 2 / (low + high), 4)  # in all passes but the last one of each

@@ -254,6 +254,12 @@ def _made(
     known = {*every, END}
     unknown = sorted({target.node for way in ways for target in way if target.node not in known})
     ways = [way for way in (tuple(one for one in way if one.node in known) for way in ways) if way]
+    same: dict[tuple[str, ...], RouteWay] = {}
+    for way in ways:  # to one node by its name and with items: with items
+        key = tuple(one.node for one in way)
+        if key not in same or any(one.sent for one in way):
+            same[key] = way
+    ways = list(same.values())
     if is_open:  # as LangGraph has it: any node
         told = {way[0].node for way in ways if len(way) == 1}
         ways += [(RouteTarget(name),) for name in [*every, END] if name not in told]
