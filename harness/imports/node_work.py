@@ -212,7 +212,8 @@ class _Body:
             return self.draw(ways[0], after)
         name = self._names(f"{self._name}-choice")
         share = round(1 / len(work["parts"]), 4)
-        labels = [f"way-{i}" for i in range(1, len(work["parts"]) + 1)]
+        unique = Names()
+        labels = [unique(text, "way") for text in work.get("labels") or [f"way-{i + 1}" for i in range(len(work["parts"]))]]
         shares = dict.fromkeys(labels, share)
         shares[labels[-1]] = round(1 - share * (len(labels) - 1), 4)
         said = note(f"takes no time: it stands for a choice in the code of {self._name}.")

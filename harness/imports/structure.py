@@ -39,6 +39,7 @@ class Vertex(NamedTuple):
     body: Flow = ()
     notes: tuple[DraftNote, ...] = ()
     chats: bool = False  # an agent that may be sent all messages before
+    leads: bool = False  # it is, and all else in its circle are its tools or stand around it
     again: bool = False  # the same node as another one
     shares: Mapping[str, float] = {}  # of labels, where they follow from something; else equal, and a question
 
@@ -162,8 +163,8 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
         ):
             return _until(vertices, loop, head, decider, entries, graphs, len(out) / (len(out) + len(back)))
     exits_at_head = out and not always_out and {name for name, _ in out} == {head}
-    if len(heads) <= 1 and exits_at_head and len(head_to) == 1 and head_to[0] != head and not vertices[head].always:
-        return _rotated(vertices, loop, head, head_to[0], entries, graphs)
+    if len(heads) <= 1 and exits_at_head and head_to and head not in head_to and not vertices[head].always:
+        return _rotated(vertices, loop, head, head_to, entries, graphs)
     return _approximate(
         vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back)
     )
@@ -208,7 +209,7 @@ def _until(
 
 def _grows(vertices: Vertices, loop: list[str], head: str) -> str:
     """Return the one agent of a circle that may be sent all messages, where all else in it are tools; else nothing."""
-    agents = [name for name in loop if vertices[name].kind != "tool"]
+    agents = [name for name in loop if vertices[name].leads] or [n for n in loop if vertices[n].kind != "tool"]
     if len(agents) != 1 or not vertices[agents[0]].chats or vertices[agents[0]].kind != "agent":
         return ""
     return agents[0]
@@ -232,15 +233,13 @@ def _growing(
         ways_out += [to for to in (*vertex.always, *vertex.choice.values()) if to not in loop]
         choice = {label: to if to in loop and to != head else END for label, to in vertex.choice.items()}
         shares: dict[str, float] = {}
-        if (
-            len(set(choice.values())) == 2
-            and END in choice.values()
-            and any(to not in loop for to in vertex.choice.values())
-        ):
-            shares = {label: goes_on if to != END else round(1 - goes_on, 4) for label, to in choice.items()}
-            shares = shares if len(choice) == 2 else {}
-        elif set(choice.values()) == {END}:
+        if set(choice.values()) == {END}:
             choice = {}
+        elif END in choice.values() and any(to not in loop for to in vertex.choice.values()):
+            merged = _labels(vertex._replace(choice=choice))
+            on = round(goes_on / (len(merged) - 1), 4)
+            shares = {label: on for label, (_, to) in merged.items() if to != END}
+            shares |= {label: round(1 - sum(shares.values()), 4) for label, (_, to) in merged.items() if to == END}
         stays = tuple(to for to in vertex.always if to in loop and to != head)
         body[name] = vertex._replace(choice=choice, always=stays, shares=shares)
     body[agent] = body[agent]._replace(
@@ -257,13 +256,18 @@ def _growing(
 
 
 def _rotated(
-    vertices: Vertices, loop: list[str], head: str, first: str, entries: list[str], graphs: Names
+    vertices: Vertices, loop: list[str], head: str, head_to: list[str], entries: list[str], graphs: Names
 ) -> tuple[Vertices, list[str]]:
     """Run the head once, then, where it goes on, a loop of the rest with the head as its end."""
     before = vertices[head]
+    first = head_to[0]
     ways_out = [to for to in before.choice.values() if to not in loop]
     share = len(ways_out) / len(before.choice)
     body = {name: vertices[name] for name in loop if name != head}
+    inside = {label: to for label, to in before.choice.items() if to in loop}
+    if len(set(inside.values())) > 1:  # it has chosen where to go on; here that stands before the rest
+        first = _free(f"{head}-next", vertices)
+        body = {first: Vertex(first, "tool", choice=inside, notes=(note(f"takes no time: {head} has chosen."),)), **body}
     body[head] = before._replace(choice={}, always=(), notes=(), again=True)
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)

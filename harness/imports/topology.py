@@ -59,13 +59,15 @@ class _Topology:
     def _nodes(self) -> tuple[dict[str, str], dict[str, str]]:
         """Make the vertices; return where each node is entered and what its ways leave from."""
         entry, leaves = {}, {START: START}
+        framework = any(node["agent"] for node in self._read["nodes"].values())
         self._vertices[START] = Vertex(START, "tool")
         for key, node in self._read["nodes"].items():
             name = self._name[key]
             entry[name] = leaves[name] = name
             made = self._drafter.node(name, node, self._sent.get(key, 1))
-            chats = made.kind == "agent" and (self._read["messages"] or node["agent"])
-            vertex = Vertex(name, made.kind, made.target, keys=made.keys, body=made.body, notes=made.notes, chats=chats)
+            chats = made.kind == "agent" and (node["agent"] or (self._read["messages"] and not framework))
+            vertex = Vertex(name, made.kind, made.target, keys=made.keys, body=made.body, notes=made.notes)
+            vertex = vertex._replace(chats=chats, leads=chats and node["agent"])
             if "before" in node["person"]:
                 waits = entry[name] = self._waits(f"{name}-approval", (name,))
                 self._vertices[waits] = self._vertices[waits]

@@ -11,7 +11,7 @@ from harness.imports.reading.code import CodeWorkReader, FunctionRead, read_func
 from harness.imports.reading.objects import function_of, is_graph, kind_of, stored
 from harness.imports.reading.reach import models_of
 from harness.imports.reading.routes import END, START, RouteTarget, RouteWay, ways_of
-from harness.imports.reading.work import NOTHING, Work, alt, parts_of, some
+from harness.imports.reading.work import NOTHING, Work, parts_of, some
 
 __all__ = ["read_graph"]
 
@@ -147,14 +147,17 @@ def _tools(node: Any) -> Work:
     """Return what a ToolNode does: a tool, or what one of its tools does where that calls a model."""
     named = stored(node, "_tools_by_name") or stored(node, "tools_by_name") or {}
     plain: Work = {"do": "tool", "name": ", ".join(map(str, named)) or "tools", "names": list(map(str, named))}
-    ways = []
-    for tool in named.values():
+    ways: dict[str, Work] = {}
+    for name, tool in named.items():
         read = _read(function_of(stored(tool, "func") or stored(tool, "coroutine") or tool))
         if read and any(part["do"] in ("call", "graph", "embed") for part in parts_of(read.work)):
-            ways.append(read.work)
+            ways[str(name)] = read.work
+    rest = [str(name) for name in named if str(name) not in ways]
     if not ways:
         return plain
-    return alt([*ways, plain] if len(ways) < len(named) else ways)
+    if rest:
+        ways["tools" if len(rest) > 1 else rest[0]] = {"do": "tool", "name": ", ".join(rest), "names": rest}
+    return {"do": "alt", "parts": list(ways.values()), "labels": list(ways)}
 
 
 def _with_graphs(work: Work, above: tuple[int, ...]) -> Work:
@@ -210,7 +213,13 @@ def _command(name: str, spec: Any, read: FunctionRead | None, every: list[str]) 
     ways = [*found.ways, *((RouteTarget(to),) for to in declared if to not in told)]
     is_open = found.open and not declared
     return _made(
-        name, ways, {v: k for k, v in labels.items()}, is_open, found.several, every, stays=others and bool(gotos)
+        name,
+        ways,
+        {v: k for k, v in labels.items()},
+        is_open,
+        found.several,
+        every,
+        stays=(others and bool(gotos)) or read is None,
     )
 
 
