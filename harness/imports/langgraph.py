@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from harness.imports.node_work import OUTPUT_TOKENS, PROMPT_TOKENS, WorkDrafter
 from harness.imports.reading.graph import read_graph
 from harness.imports.reading.run import read_targets
 from harness.imports.reading.targets import TargetError, load_target
-from harness.imports.reading.work import parts_of
-from harness.imports.topology import flow_of, graph_calls
+from harness.imports.reading.work import CALLS, TOOLS, parts_of
+from harness.imports.topology import count_graph, flow_of
 
 __all__ = ["draft_of", "draft_of_read", "load_graph", "read_graphs"]
 
@@ -132,7 +132,7 @@ def draft_of_read(
     if not agents:
         those = ", ".join(reads)
         raise UserError(f"{those}: expected a graph with a node that may call a model, found none")
-    found = sum(graph_calls(read, drafter) for read in reads.values())
+    calls, tools = (sum(count_graph(read, kinds, drafter) for read in reads.values()) for kinds in (CALLS, TOOLS))
     drafter.check_items()
     lost = tuple(drafter.losses)
     first = next(iter(agents))
@@ -146,7 +146,7 @@ def draft_of_read(
         agents=agents,
         inputs=_inputs(drafter, pipelines),
         servers={name: _server(slots, agents, drafter.used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
-        account=ImportAccount(ImportCounts(calls=found), ImportCounts(calls=_made(pipelines, drafter)), lost),
+        account=ImportAccount(ImportCounts(calls=calls, tools=tools), _made(pipelines, drafter), lost),
     )
 
 
@@ -209,17 +209,24 @@ def _sees_calls(read: Mapping[str, Any]) -> bool:
     return False
 
 
-def _made(pipelines: Mapping[str, PipelineDraft], drafter: WorkDrafter) -> float:
-    return sum(_calls(pipeline.flow, drafter) for pipeline in pipelines.values())
+def _made(pipelines: Mapping[str, PipelineDraft], drafter: WorkDrafter) -> ImportCounts:
+    flows = [pipeline.flow for pipeline in pipelines.values()]
+    calls, tools = (sum(_count(flow, kinds, drafter) for flow in flows) for kinds in (("agent", "embed"), ("tool",)))
+    return ImportCounts(calls=calls, tools=tools)
 
 
-def _calls(flow: Flow, drafter: WorkDrafter) -> float:
-    """Count the places that call a model, each as often as it has items; a node that stands twice counts once."""
+def _count(flow: Flow, kinds: Collection[str], drafter: WorkDrafter) -> float:
+    """Count the nodes of these kinds, each as often as it has items; a node that stands twice counts once.
+
+    A tool that takes no time stands for a choice, or for a node that calls nothing.
+    """
     total = 0.0
     for step in flow:
         if step.again:
             continue
-        inside = 1.0 if step.kind in ("agent", "embed") else _calls(step.body, drafter) if step.kind == "graph" else 0.0
+        inside = _count(step.body, kinds, drafter) if step.kind == "graph" else float(step.kind in kinds)
+        if step.kind == "tool" and not step.delay_s:
+            inside = 0.0
         if "over" in step.keys:
             inside *= drafter.inputs[step.keys["over"]]["synthetic"]["count"]
         repeat = step.keys.get("repeat", {})

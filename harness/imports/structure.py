@@ -173,7 +173,8 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
 def _repeat(share: float, decider: str = "", body: Flow = ()) -> dict[str, Any]:
     """Return `repeat`. A decider that makes one call in the body is named, because its answer can be looked at."""
     share = round(share, 4)
-    if not any(step.name == decider and step.kind == "agent" for step in body):
+    plain = (step for step in body if step.kind == "agent" and not {"over", "repeat"} & set(step.keys))
+    if not any(step.name == decider for step in plain):
         return {"repeat": {"max": DEFAULT_MAX, "until": share}}
     return {"repeat": {"max": DEFAULT_MAX, "until": {"p": share, "node": decider}}}
 

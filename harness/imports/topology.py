@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from harness.errors import UserError
@@ -10,10 +10,10 @@ from harness.imports.account import ImportLoss
 from harness.imports.draft import END, DraftNote, Flow, Names, ask, note
 from harness.imports.node_work import WorkDrafter
 from harness.imports.reading.routes import START
-from harness.imports.reading.work import NOTHING, calls_in, some
+from harness.imports.reading.work import CALLS, NOTHING, TOOLS, count_in, some
 from harness.imports.structure import Vertex, structure
 
-__all__ = ["flow_of", "graph_calls"]
+__all__ = ["count_graph", "flow_of"]
 
 _PERSON: dict[str, Any] = {"work": {"do": "person"}, "stub": False, "retry": None, "timeout_s": None, "notes": []}
 _PLAIN = {**_PERSON, "work": NOTHING}
@@ -186,18 +186,15 @@ class _Topology:
         kept = {name: vertex for name, vertex in self._vertices.items() if name in reached}
         missing = {self._name[key]: node for key, node in self._read["nodes"].items() if self._name[key] not in reached}
         for name, node in missing.items():
-            calls = self.calls(name, node)
+            calls = _count_node(name, node, CALLS, self._drafter)
             why = f"nothing in the graph leads to {name}, so it is left out"
-            self._drafter.losses.append(ImportLoss(why, calls=calls))
+            tools = _count_node(name, node, TOOLS, self._drafter)
+            self._drafter.losses.append(ImportLoss(why, calls=calls, tools=tools))
         if missing:
             last = next(reversed(kept))
             what = ask(f"nothing leads to {', '.join(missing)} in the graph. Where does it belong?", "left out")
             kept[last] = kept[last]._replace(notes=(*kept[last].notes, what))
         return kept
-
-    def calls(self, name: str, node: Mapping[str, Any]) -> float:
-        """Count what a node calls, as it is drafted."""
-        return _node_calls(name, node, self._drafter)
 
     def _uneven(self) -> Iterator[tuple[str, DraftNote]]:
         """Yield a question for each node that LangGraph runs once for every edge, and this language once for all."""
@@ -217,7 +214,7 @@ class _Topology:
             sources = [s for s, to in edges.items() if name in to and (s, name) not in waits and s in depths]
             levels = {depths[s] for s in sources}
             if len(levels) > 1 and not node["defer"]:
-                more = (len(levels) - 1) * self.calls(name, node)
+                more = (len(levels) - 1) * _count_node(name, node, CALLS, self._drafter)
                 why = f"LangGraph runs {name} {len(levels)} times in a job, the workload once; what follows it too"
                 self._drafter.losses.append(ImportLoss(why, calls=more))
                 yield (
@@ -230,26 +227,29 @@ class _Topology:
                 )
 
 
-def graph_calls(read: Mapping[str, Any], drafter: WorkDrafter) -> float:
-    """Count the places of a graph that call a model, each as often as it has items."""
+def count_graph(read: Mapping[str, Any], kinds: Collection[str], drafter: WorkDrafter) -> float:
+    """Count the places of a graph that do one of `kinds`, each as often as it has items."""
     sent = _sent(read)
     total = 0.0
     for key, node in read["nodes"].items():
-        calls = _node_calls(key, node, drafter)
-        if calls and sent.get(key, 1) != 1:
-            calls *= drafter.width(key, {"count": sent[key], "in_turn": False})[0]
-        total += calls
+        found = _count_node(key, node, kinds, drafter)
+        if found and sent.get(key, 1) != 1 and _count_node(key, node, CALLS, drafter):
+            found *= drafter.width(key, {"count": sent[key], "in_turn": False})[0]
+        total += found + (len(node["person"]) if "person" in kinds else 0)
     for route in read["routes"]:
         if "work" in route:
-            total += _node_calls(f"{route['from']}-router", {"work": route["work"], "stub": False}, drafter)
+            total += _count_node(f"{route['from']}-router", {"work": route["work"], "stub": False}, kinds, drafter)
     return total
 
 
-def _node_calls(name: str, node: Mapping[str, Any], drafter: WorkDrafter) -> float:
+def _count_node(name: str, node: Mapping[str, Any], kinds: Collection[str], drafter: WorkDrafter) -> float:
     if node["stub"] and drafter.stubs_call and not some(node["work"]):
-        return 1
-    return calls_in(
-        node["work"], lambda work: drafter.width(name, work)[0], lambda work: graph_calls(work["graph"], drafter)
+        return float("call" in kinds)
+    return count_in(
+        node["work"],
+        kinds,
+        lambda work: drafter.width(name, work)[0],
+        lambda work: count_graph(work["graph"], kinds, drafter),
     )
 
 

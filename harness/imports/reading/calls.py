@@ -31,6 +31,7 @@ from harness.imports.reading.values import (
     how_many,
     later_work,
     one_of_them,
+    tasks_in,
 )
 from harness.imports.reading.work import NOTHING, Work, fan, par, seq, some
 
@@ -160,7 +161,7 @@ class CallReader(RunnableReader):
 
     def _begun(self, group: TaskGroupValue, name: str, positional: list[Value], named: dict[str, Value]) -> Value:
         if name == "create_task" and positional:
-            group.begun.append(later_work(positional[0]))
+            group.begun.append(self._taken(positional[0]))
         elif name == "submit" and positional:
             group.begun.append(self._apart_called(positional[0], positional[1:], named))
         elif name == "map" and len(positional) > 1:
@@ -231,7 +232,7 @@ class CallReader(RunnableReader):
         if module.startswith("asyncio"):
             if name == "gather":
                 gives = first if spread and len(positional) == 1 else ItemsValue(tuple(map(_given, positional)))
-                return LaterValue(par(later_work(one) for one in positional), gives)
+                return LaterValue(par(self._taken(one) for one in positional), gives)
             if name in ("create_task", "ensure_future") and isinstance(first, LaterValue):
                 task = first._replace(key=len(self.tasks) + 1)
                 self.tasks[task.key] = task
@@ -239,9 +240,9 @@ class CallReader(RunnableReader):
             if name in ("wait_for", "shield", "create_task", "ensure_future", "timeout"):
                 return first
             if name == "wait":
-                return LaterValue(later_work(first), UNKNOWN)
+                return LaterValue(self._taken(first), UNKNOWN)
             if name == "as_completed":
-                self.now.append(later_work(first))
+                self.now.append(self._taken(first))
                 return ManyValue(UNKNOWN, how_many(first))
             if name == "run":
                 return self.awaited_value(first)
@@ -336,14 +337,19 @@ class CallReader(RunnableReader):
         found = self._called(callee, positional, named)
         if not self.now and isinstance(callee, UnknownValue):
             self.now.append({"do": "tool", "name": "work"})
-        work = seq([*self.now, later_work(found)])
+        work = seq([*self.now, self._taken(found)])
         self.now = kept
         return work if some(work) else NOTHING
+
+    def _taken(self, value: Value) -> Work:
+        """Return what is done when this is waited for; a task in it is then no task of its own any more."""
+        self.awaited |= tasks_in(value)
+        return later_work(value)
 
     def awaited_value(self, value: Value) -> Value:
         """Wait for work: it is done here, with all tasks that run by themselves."""
         if isinstance(value, EitherValue) and any(isinstance(way, LaterValue) for way in value.ways):
-            self.now.append(later_work(value))
+            self.now.append(self._taken(value))
             return either(_given(way) for way in value.ways)
         if not isinstance(value, LaterValue):
             return value if isinstance(value, UnknownValue) else UNKNOWN

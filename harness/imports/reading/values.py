@@ -28,6 +28,7 @@ __all__ = [
     "how_many",
     "later_work",
     "one_of_them",
+    "tasks_in",
 ]
 
 
@@ -210,3 +211,19 @@ def later_work(value: Value) -> Work:
     if isinstance(value, EitherValue):
         return alt(later_work(way) for way in value.ways)
     return seq([NOTHING])
+
+
+def tasks_in(value: Value) -> set[int]:
+    """Return the keys of the tasks that a value holds."""
+    if isinstance(value, LaterValue):
+        return {value.key} if value.key else set()
+    parts: Iterable[Value] = ()
+    if isinstance(value, ItemsValue):
+        parts = value.parts
+    elif isinstance(value, ManyValue):
+        parts = (value.item,)
+    elif isinstance(value, MapValue):
+        parts = value.parts.values()
+    elif isinstance(value, EitherValue):
+        parts = value.ways
+    return {key for part in parts for key in tasks_in(part)}

@@ -13,12 +13,13 @@ A piece of work is a dict with `do`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-__all__ = ["NOTHING", "Work", "alt", "calls_in", "fan", "par", "parts_of", "seq", "some"]
+__all__ = ["NOTHING", "Work", "alt", "CALLS", "TOOLS", "count_in", "fan", "par", "parts_of", "seq", "some"]
 
 Work = dict[str, Any]
+CALLS, TOOLS = ("call", "embed"), ("tool", "person")
 NOTHING: Work = {"do": "seq", "parts": []}
 
 
@@ -64,17 +65,26 @@ def some(work: Work) -> bool:
 def parts_of(work: Work) -> Iterator[Work]:
     """Yield a piece of work and all within it, but not what is in other graphs."""
     yield work
-    for part in (*work.get("parts", ()), *([work["body"]] if "body" in work else [])):
+    for part in _within(work):
         yield from parts_of(part)
 
 
-def calls_in(work: Work, width: Callable[[Work], int], graph: Callable[[Work], float]) -> float:
-    """Count the places that call a model, each as often as it has items; `width` is of a fan, `graph` counts a graph."""
-    if work["do"] in ("call", "embed"):
+def count_in(work: Work, kinds: Collection[str], width: Callable[[Work], int], graph: Callable[[Work], float]) -> float:
+    """Count the places that do one of `kinds`, each as often as it has items.
+
+    Args:
+        work: what is counted in.
+        kinds: what counts, such as `call`.
+        width: the items of a fan.
+        graph: counts in another graph.
+    """
+    if work["do"] in kinds:
         return 1
     if work["do"] == "graph":
         return graph(work)
-    inside = sum(
-        calls_in(part, width, graph) for part in (*work.get("parts", ()), *([work["body"]] if "body" in work else []))
-    )
-    return inside * width(work) if work["do"] == "fan" else inside
+    inside = sum(count_in(part, kinds, width, graph) for part in _within(work))
+    return inside * width(work) if inside and work["do"] == "fan" else inside
+
+
+def _within(work: Work) -> list[Work]:
+    return [*work.get("parts", ()), *([work["body"]] if "body" in work else [])]
