@@ -49,14 +49,17 @@ def client_of(name: str, clients: Sequence[Mapping[str, Any]]) -> ClientRead | N
 
 
 def _read(name: str, told: Mapping[str, Any]) -> ClientRead | None:
-    """Return a client's settings as keys of an agent; None where it names no model."""
+    """Return a client's settings as keys of an agent; None where it says nothing."""
     model = told.get("model") or told.get("model_name") or told.get("model_id")
     if not isinstance(model, str) or not model.strip() or not model.isprintable() or len(model) > MAX_NAME:
-        return None
+        model = ""
     if told.get("class") != "ChatOllama":
-        return _of_another_kind(name, model, told)
-    keys: dict[str, Any] = {"model": model}
+        return _of_another_kind(name, model, told) if model else None
+    keys: dict[str, Any] = {"model": model} if model else {}
     notes: list[DraftNote] = []
+    if not model:
+        if set(told) <= {"class", "model"}:
+            return None
     context: Any = told.get("num_ctx")
     if _number(context) and MIN_CONTEXT <= context <= MAX_CONTEXT:
         keys["num_ctx"] = context
@@ -93,11 +96,11 @@ def _of_another_kind(name: str, model: str, told: Mapping[str, Any]) -> ClientRe
     if _number(temperature, float) and 0 <= temperature <= 2:
         keys["temperature"] = float(temperature)
     for key in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-        most = told.get(key)
+        most: Any = told.get(key)
         if _number(most) and 0 < most <= MAX_OUTPUT:
             keys["output_tokens"] = most
             break
-    asked = ask(f"which model of your server stands for {model}, which {name} calls?", "the server's own")
+    asked = ask(f"which model of your server stands for {model}?", "the server's own")
     return ClientRead(keys, (asked,))
 
 

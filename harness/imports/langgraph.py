@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportCounts
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss
 from harness.imports.clients import ClientRead
 from harness.imports.draft import Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
 from harness.imports.node_work import OUTPUT_TOKENS, PROMPT_TOKENS, WorkDrafter
@@ -117,26 +117,29 @@ def draft_of_read(
     drafter.flow_of = lambda read, name: flow_of(read, name, drafter)
     names = Names()
     pipelines: dict[str, PipelineDraft] = {}
+    left_out: list[str] = []
     for target, read in reads.items():
         called = read.get("called") or target.rpartition(":")[2]
         name = names(read["name"] if read["name"] not in ("", "LangGraph") else called)
         flow = flow_of(read, target, drafter)
+        if not any(step.kind in ("agent", "embed") for step in walk(flow)):
+            tools = count_graph(read, TOOLS, drafter)
+            drafter.losses.append(ImportLoss(f"the graph {name} calls no model, so it is left out", tools=tools))
+            left_out.append(name)
+            continue
         pipelines[name] = _pipeline(name, target, flow, interactive)
-    for name in interactive:
-        if not any(name in (one, target.rpartition(":")[2]) for one, target in zip(pipelines, reads, strict=True)):
-            raise UserError(
-                f"--interactive {name}: there is no such graph; those of this import: {', '.join(pipelines)}"
-            )
+    _check_interactive(interactive, [*pipelines, *left_out], list(reads))
     used = {step.target for pipeline in pipelines.values() for step in walk(pipeline.flow) if step.kind == "agent"}
     agents = {name: spec for name, spec in drafter.agents.items() if name in used}
-    if not agents:
+    if not pipelines:
         those = ", ".join(reads)
         raise UserError(f"{those}: expected a graph with a node that may call a model, found none")
     calls, tools = (sum(count_graph(read, kinds, drafter) for read in reads.values()) for kinds in (CALLS, TOOLS))
     drafter.check_items()
     lost = tuple(drafter.losses)
-    first = next(iter(agents))
-    agents[first] = (agents[first][0], (*_asked(drafter), *agents[first][1]))
+    for first in list(agents)[:1]:
+        agents[first] = (agents[first][0], (*_asked(drafter), *agents[first][1]))
+    agents = _asked_once(agents)
     targets = ", ".join(reads)
     return Draft(
         name=next(iter(pipelines)),
@@ -148,6 +151,13 @@ def draft_of_read(
         servers={name: _server(slots, agents, drafter.used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
         account=ImportAccount(ImportCounts(calls=calls, tools=tools), _made(pipelines, drafter), lost),
     )
+
+
+def _check_interactive(interactive: Sequence[str], names: Sequence[str], targets: Sequence[str]) -> None:
+    known = {*names, *(target.rpartition(":")[2] for target in targets)}
+    for name in interactive:
+        if name not in known:
+            raise UserError(f"--interactive {name}: there is no such graph; those of this import: {', '.join(names)}")
 
 
 def _pipeline(name: str, target: str, flow: Flow, interactive: Sequence[str]) -> PipelineDraft:
@@ -176,6 +186,16 @@ def _head(targets: str, drafter: WorkDrafter) -> tuple[DraftNote, ...]:
     )
 
 
+def _asked_once(agents: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the same question of the first agent alone."""
+    seen: set[DraftNote] = set()
+    once: dict[str, Any] = {}
+    for name, (spec, notes) in agents.items():
+        once[name] = (spec, tuple(one for one in notes if one not in seen))
+        seen |= set(notes)
+    return once
+
+
 def _asked(drafter: WorkDrafter) -> list[DraftNote]:
     told = any("output_tokens" in one.keys for one in drafter.used)
     long = f"{PROMPT_TOKENS} tokens, and {OUTPUT_TOKENS} tokens{' or what num_predict allows' if told else ''}"
@@ -186,6 +206,9 @@ def _asked(drafter: WorkDrafter) -> list[DraftNote]:
             long,
         )
     ]
+    if drafter.nameless:
+        those = ", ".join(dict.fromkeys(drafter.nameless))
+        asked.append(ask(f"which models do {those} call? The program does not say.", "the server's own"))
     if drafter.stubs:
         those = ", ".join(dict.fromkeys(drafter.stubs))
         guess = "one each" if drafter.stubs_call else "none"

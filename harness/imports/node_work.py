@@ -41,6 +41,7 @@ class WorkDrafter:
         self.used: list[ClientRead] = []
         self.losses: list[ImportLoss] = []
         self.stubs: list[str] = []
+        self.nameless: list[str] = []  # agents of whose model nothing is known
         self.stubs_call = stubs_call
         self.flow_of: Callable[[dict[str, Any], str], Flow] = lambda read, name: ()
         self._items = dict(items)
@@ -134,14 +135,25 @@ class WorkDrafter:
     def _agent(self, name: str, work: Work, prompt: str = "{prompt-text}") -> tuple[str, tuple[DraftNote, ...]]:
         read = client_of(name, work["clients"])
         spec: dict[str, Any] = {"prompt": prompt, "output_tokens": OUTPUT_TOKENS}
-        told = (spec, ()) if read is None else ({**spec, **read.keys}, read.notes)
+        told: tuple[dict[str, Any], tuple[DraftNote, ...]] = (
+            (spec, ()) if read is None else ({**spec, **read.keys}, read.notes)
+        )
         agent = name if self.agents.get(name) == told else self._names(name)  # another one where it differs
         self.agents[agent] = told
         self.used += [] if read is None or not read.model else [read]
+        named = any(one.get(key) for one in work["clients"] for key in ("model", "model_name", "model_id"))
+        if not named and name not in self.stubs:
+            self.nameless.append(agent)
+        if any(told.get("retry_open") for told in work["clients"]):
+            more: tuple[DraftNote, ...] = (
+                ask(f"how often is a failed call of {name} tried again? The program does not say.", "2 times"),
+            )
+        else:
+            more = ()
         if work["sure"]:
-            return agent, ()
+            return agent, more
         asked = ask(f"how many calls does {name} make here? Its code calls something that cannot be seen.", "one call")
-        return agent, (asked,)
+        return agent, (*more, asked)
 
     def _graph(self, name: str, work: Work) -> DraftedWork:
         read = work["graph"]
@@ -151,7 +163,7 @@ class WorkDrafter:
         target = self.graphs(name)
         flow = self.flow_of(read, name)
         self._known.append((read, target, flow))
-        notes = ()
+        notes: tuple[DraftNote, ...] = ()
         if not work.get("sure", True):
             notes = (ask(f"does {name} run the graph that its code mentions, and how often?", "once"),)
         return DraftedWork("graph", target, body=flow, notes=notes)
@@ -213,7 +225,9 @@ class _Body:
         name = self._names(f"{self._name}-choice")
         share = round(1 / len(work["parts"]), 4)
         unique = Names()
-        labels = [unique(text, "way") for text in work.get("labels") or [f"way-{i + 1}" for i in range(len(work["parts"]))]]
+        labels = [
+            unique(text, "way") for text in work.get("labels") or [f"way-{i + 1}" for i in range(len(work["parts"]))]
+        ]
         shares = dict.fromkeys(labels, share)
         shares[labels[-1]] = round(1 - share * (len(labels) - 1), 4)
         said = note(f"takes no time: it stands for a choice in the code of {self._name}.")
@@ -251,7 +265,7 @@ class _Body:
     def _repeated(
         self, name: str, body: Work, keys: Mapping[str, Any], notes: tuple[DraftNote, ...], after: tuple[str, ...]
     ) -> tuple[str, ...]:
-        made = self._drafter._made(name, body, self._node)
+        made = self._drafter._made(self._name, body, self._node)
         if made.kind == "tool" or {"over", "repeat"} & set(made.keys):  # neither is repeated by itself
             step = _step(name, made, ())
             made = DraftedWork("graph", self._drafter.graphs(name), body=(step,))
@@ -260,7 +274,7 @@ class _Body:
 
     def _embed(self, work: Work, after: tuple[str, ...]) -> tuple[str, ...]:
         name = self._names(f"{self._name}-embed")
-        told = next(iter(work["clients"]), {})
+        told: dict[str, Any] = next(iter(work["clients"]), {})
         model = told.get("model") if told.get("class") == "OllamaEmbeddings" else None
         count = work["texts"] or GUESSED_ITEMS
         texts = self._drafter._inputs(f"{name}-texts")

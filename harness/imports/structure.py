@@ -244,7 +244,10 @@ def _growing(
         stays = tuple(to for to in vertex.always if to in loop and to != head)
         body[name] = vertex._replace(choice=choice, always=stays, shares=shares)
     body[agent] = body[agent]._replace(
-        keys={**body[agent].keys, "grows": {"by": GUESSED_NEW_TOKENS}}, notes=(*body[agent].notes, asked)
+        chats=False,
+        leads=False,
+        keys={**body[agent].keys, "grows": {"by": GUESSED_NEW_TOKENS}},
+        notes=(*body[agent].notes, asked),
     )
     often = ask(f"how many calls does {agent} make until it is done? The graph does not say.", f"{low} to {high} calls")
     name = _free(f"{agent}-loop", vertices)
@@ -268,7 +271,10 @@ def _rotated(
     inside = {label: to for label, to in before.choice.items() if to in loop}
     if len(set(inside.values())) > 1:  # it has chosen where to go on; here that stands before the rest
         first = _free(f"{head}-next", vertices)
-        body = {first: Vertex(first, "tool", choice=inside, notes=(note(f"takes no time: {head} has chosen."),)), **body}
+        body = {
+            first: Vertex(first, "tool", choice=inside, notes=(note(f"takes no time: {head} has chosen."),)),
+            **body,
+        }
     body[head] = before._replace(choice={}, always=(), notes=(), again=True)
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)

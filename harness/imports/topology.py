@@ -51,9 +51,9 @@ class _Topology:
             entries = list(start.always)
         self._defer(entry)
         kept = self._kept(entries)
-        for name, said in self._notes.items():
+        for name, more in self._notes.items():
             if name in kept:
-                kept[name] = kept[name]._replace(notes=(*kept[name].notes, *said))
+                kept[name] = kept[name]._replace(notes=(*kept[name].notes, *more))
         return structure(kept, [name for name in entries if name != END], self._drafter.graphs)
 
     def _nodes(self) -> tuple[dict[str, str], dict[str, str]]:

@@ -290,8 +290,9 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                     continue
                 if needed_tokens(pipeline, attributes) > context:
                     hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))
-    graphs = (*loaded.workload.pipelines.values(), *loaded.workload.subpipelines.values())
-    used = {node.pipeline for graph in graphs for node in graph.nodes.values()}
+    tables = [one.nodes for one in loaded.workload.pipelines.values()]
+    tables += [one.nodes for one in loaded.workload.subpipelines.values()]
+    used = {node.pipeline for nodes in tables for node in nodes.values()}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:

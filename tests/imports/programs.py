@@ -87,7 +87,11 @@ def indented(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 @st.composite
 def bodies(draw: st.DrawFn) -> Body:
-    kind = draw(st.sampled_from(["plain", "plain", "helper", "gather", "both", "batch", "loop", "comprehension", "tasks", "graph", *MORE]))
+    kind = draw(
+        st.sampled_from(
+            ["plain", "plain", "helper", "gather", "both", "batch", "loop", "comprehension", "tasks", "graph", *MORE]
+        )
+    )
     n = draw(st.integers(2, 4))
     match kind:
         case "plain":
@@ -99,16 +103,29 @@ def bodies(draw: st.DrawFn) -> Body:
         case "gather":
             call = draw(st.sampled_from(["llm.ainvoke('q')", "ask_later('q')", "inner.ainvoke(s)"]))
             many = INNER_CALLS if call.startswith("inner") else 1
-            return Body((f"await asyncio.gather(*[{call} for _ in range({n})])", "return {'said': []}"), n * many, n, True)
+            return Body(
+                (f"await asyncio.gather(*[{call} for _ in range({n})])", "return {'said': []}"), n * many, n, True
+            )
         case "both":
-            return Body(("x, y = await asyncio.gather(ask_later('p'), llm.ainvoke('q'))", "return {'said': [x]}"), 2, 2, True)
+            return Body(
+                ("x, y = await asyncio.gather(ask_later('p'), llm.ainvoke('q'))", "return {'said': [x]}"), 2, 2, True
+            )
         case "batch":
             items = draw(st.sampled_from([f"['q'] * {n}", repr(["q"] * n)]))
             if "*" in items:
                 return Body((f"items = [str(i) for i in range({n})]", "return {'said': llm.batch(items)}"), n, n)
             return Body((f"return {{'said': await llm.abatch({items})}}",), n, n, True)
         case "loop":
-            return Body(("out = []", f"for i in range({n}):", "    out.append(llm.invoke(str(i)).content)", "return {'said': out}"), n, 1)
+            return Body(
+                (
+                    "out = []",
+                    f"for i in range({n}):",
+                    "    out.append(llm.invoke(str(i)).content)",
+                    "return {'said': out}",
+                ),
+                n,
+                1,
+            )
         case "comprehension":
             return Body((f"return {{'said': [ask(q) for q in {list('abcd')[:n]!r}]}}",), n, 1)
         case "tasks":
@@ -119,21 +136,36 @@ def bodies(draw: st.DrawFn) -> Body:
         case "stream":
             return Body(("for part in llm.stream('q'):", "    print(part)", "return {'said': []}"), 1, 1)
         case "chain":
-            return Body(("chain = RunnableLambda(str) | llm | StrOutputParser()", "return {'said': [chain.invoke('q')]}"), 1, 1)
+            return Body(
+                ("chain = RunnableLambda(str) | llm | StrOutputParser()", "return {'said': [chain.invoke('q')]}"), 1, 1
+            )
         case "pool":
-            return Body(("with ThreadPoolExecutor() as pool:", f"    return {{'said': list(pool.map(ask, {list('abcd')[:n]!r}))}}"), n, n)
+            return Body(
+                (
+                    "with ThreadPoolExecutor() as pool:",
+                    f"    return {{'said': list(pool.map(ask, {list('abcd')[:n]!r}))}}",
+                ),
+                n,
+                n,
+            )
         case "group":
             begun = tuple(f"    t{i} = group.create_task(ask_later('{i}'))" for i in range(n))
-            return Body(("async with asyncio.TaskGroup() as group:", *begun, "return {'said': [t0.result()]}"), n, n, True)
+            return Body(
+                ("async with asyncio.TaskGroup() as group:", *begun, "return {'said': [t0.result()]}"), n, n, True
+            )
         case "method":
             return Body(("return WRITER.write(s)",), 2, 1)
         case "guard":
-            return Body(("if len(s) > 3:", "    raise ValueError('no')", "return {'said': [ask('q') if s else ask('r')]}"), 1, 1)
+            return Body(
+                ("if len(s) > 3:", "    raise ValueError('no')", "return {'said': [ask('q') if s else ask('r')]}"), 1, 1
+            )
         case "local":
             return Body(("async def one(q):", "    first = await ask_later(q)", "    return await ask_later(first)",
                          "return {'said': await asyncio.gather(one('a'), one('b'))}"), 4, 2, True)  # fmt: skip
         case "tried":
-            return Body(("try:", "    out = ask('q')", "except ValueError:", "    out = ''", "return {'said': [out]}"), 1, 1)
+            return Body(
+                ("try:", "    out = ask('q')", "except ValueError:", "    out = ''", "return {'said': [out]}"), 1, 1
+            )
         case "search":
             return Body(("found = search.invoke('q')", "return {'said': [ask(found)]}"), 1, 1, tools=1)
         case _:
@@ -192,7 +224,9 @@ def programs(draw: st.DrawFn) -> Program:
             calls, width = calls + count * one.calls, max(width, count * one.width)
             asked += [] if known or not one.calls else [name]
         elif kind == "command":
-            text.append(f"\n\ndef {name}(s) -> Command[Literal['{name}x']]:\n    return Command(goto=[Send('{name}x', s) for _ in 'abc'])")
+            text.append(
+                f"\n\ndef {name}(s) -> Command[Literal['{name}x']]:\n    return Command(goto=[Send('{name}x', s) for _ in 'abc'])"
+            )
             wired += [f"b.add_node({name!r}, {name})", f"b.add_edge({before}, {name!r})"]
             node(f"{name}x", one)
             calls, width, name = calls + 3 * one.calls, max(width, 3 * one.width), f"{name}x"
@@ -230,5 +264,9 @@ def programs(draw: st.DrawFn) -> Program:
             wired += [f"b.add_edge({before}, {name!r})", f"b.add_conditional_edges({name!r}, again{i}{ends})"]
             calls, width, name = calls + one.calls, max(width, one.width), f"{name}x"
         before = repr(name)
-    wired += ["b.add_node('last', lambda s: {'said': [ask('last')]})", f"b.add_edge({before}, 'last')", "graph = b.compile()"]
+    wired += [
+        "b.add_node('last', lambda s: {'said': [ask('last')]})",
+        f"b.add_edge({before}, 'last')",
+        "graph = b.compile()",
+    ]
     return Program("".join(text) + "\n\n\n" + "\n".join(wired) + "\n", calls + 1, max(width, 1), tuple(asked))

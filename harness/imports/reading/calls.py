@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
-from harness.imports.reading.objects import is_chat_class, kind_of, told_by
+from harness.imports.reading.objects import is_chat_class, kind_of, told_by, tool_class
 from harness.imports.reading.runnables import RunnableReader
 from harness.imports.reading.values import (
     UNKNOWN,
@@ -25,6 +25,7 @@ from harness.imports.reading.values import (
     ModelValue,
     SentValue,
     TaskGroupValue,
+    ToolValue,
     UnknownValue,
     Value,
     either,
@@ -65,6 +66,7 @@ _SEARCH = {
 }
 _SEARCH |= {f"a{name}" for name in _SEARCH}
 _SAME_LENGTH = {"list", "tuple", "sorted", "set", "reversed", "iter", "frozenset", "tqdm"}
+_TOOL_WORDS = ("retriever", "tool", "search", "loader", "parser", "prompt")  # of a name that nothing else is known of
 _MOST = 10_000
 
 
@@ -113,7 +115,9 @@ class CallReader(RunnableReader):
         if name in _RUN:
             work = self.work_of(receiver)
             if work is None and name in _SURE_RUN and _may_be_model(receiver):
-                work = {"do": "call", "clients": [], "sure": False}
+                called = _path(func.value).rpartition(".")[2].lower()
+                tool = next((word for word in _TOOL_WORDS if word in called), "")
+                work = {"do": "tool", "name": called} if tool else {"do": "call", "clients": [], "sure": False}
             if work is not None:
                 return self._run_method(name, work, positional)
         if name in _BIND and (self.is_runnable(receiver) or isinstance(receiver, UnknownValue)):
@@ -217,6 +221,9 @@ class CallReader(RunnableReader):
                 named = {"model": positional[0], **named}
             later = name.startswith("a") or "Async" in type(getattr(what, "__self__", None)).__name__
             return self._now_or_later(later, {"do": "call", "clients": [_told_of(name, named)], "sure": True})
+        made = tool_class(what)
+        if made:
+            return ToolValue(made)
         if name == "interrupt" and module.startswith("langgraph"):
             self.now.append({"do": "person"})
             return UNKNOWN
@@ -295,8 +302,8 @@ class CallReader(RunnableReader):
             self.now.append(work)
             return UNKNOWN
         if module.split(".")[0] in _OUTSIDE and not isinstance(what, type):
-            self.now.append({"do": "tool", "name": str(getattr(what, "__name__", "request"))})
-            return UNKNOWN
+            tool: Work = {"do": "tool", "name": str(getattr(what, "__name__", "request"))}
+            return self._now_or_later(inspect.iscoroutinefunction(what), tool)
         if kind in ("function", "task", "partial") and self._is_near(what):
             work, returns = self._apart_run(what, positional, named)
             inner = getattr(what, "func", what)
@@ -392,6 +399,8 @@ def _bound(receiver: Value, name: str, named: dict[str, Value]) -> Value:
         return receiver._replace(told={**receiver.told, **_plain(more)})
     if isinstance(receiver, ModelValue) and name == "with_retry":
         times = more.get("stop_after_attempt", 3)
+        if "stop_after_attempt" in named and not isinstance(more.get("stop_after_attempt"), int):
+            return receiver._replace(told={**receiver.told, "retry_open": True}, retries=2)
         return receiver._replace(retries=times - 1 if isinstance(times, int) else 2)
     return receiver
 

@@ -103,18 +103,18 @@ class CodeWorkReader(ExpressionReader):
     def _run(
         self, tree: FunctionTree, function: FunctionType | None, names: dict[str, Value], key: object
     ) -> list[Value]:
-        before = (self._names, self._function, self._returns)
-        self._names, self._function, self._returns = names, function, []
+        before = (self._names, self._function, self._returns, self._given)
+        self._names, self._function, self._returns, self._given = names, function, [], []
         self._stack.append(key)
         try:
             if isinstance(tree, ast.Lambda):
                 self._returns.append(self.value(tree.body))
             elif not self._block(tree.body):
                 self._returns.append(KnownValue(None))
-            return self._returns
+            return self._given or self._returns
         finally:
             self._stack.pop()
-            self._names, self._function, self._returns = before
+            self._names, self._function, self._returns, self._given = before
 
     def is_stub(self, function: Any) -> bool:
         """Tell whether a function only gives constants: it stands for code to come, or for none."""
@@ -219,10 +219,10 @@ class CodeWorkReader(ExpressionReader):
                 self._loop(statement)
             case ast.While(test=test, body=body, orelse=orelse):
                 self.value(test)
-                work, _, after = self._apart(body)
+                work, ended, after = self._apart(body)
                 self._names = _merged([self._names, after])
-                if some(work):
-                    self.now.append({"do": "loop", "body": work})
+                if some(work):  # one that returns in every pass is a loop of attempts
+                    self.now.append(work if ended else {"do": "loop", "body": work})
                 return self._block(orelse)
             case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
                 return self._with(items, body)
@@ -242,7 +242,7 @@ class CodeWorkReader(ExpressionReader):
         inside = {
             name: value for name, value in self._names.items() if isinstance(value, ItemsValue) and not value.parts
         }
-        work, _, after = self._apart(statement.body)
+        work, ended, after = self._apart(statement.body)
         for name, value in after.items():
             if name in inside and isinstance(value, ItemsValue) and value.parts:  # a list that the loop fills
                 each = either(value.parts) if len(value.parts) > 1 else value.parts[0]
@@ -250,7 +250,7 @@ class CodeWorkReader(ExpressionReader):
                 after[name] = ManyValue(each, None if count is None or ends else count * len(value.parts))
         self._names = {**_merged([before, after]), **{name: after[name] for name in inside if name in after}}
         if some(work):
-            self.now.append(fan(work, count, in_turn=True))
+            self.now.append(work if ended else fan(work, count, in_turn=True))
         self._block(statement.orelse)
 
     def _with(self, items: list[ast.withitem], body: list[ast.stmt]) -> bool:
@@ -299,9 +299,9 @@ def _arguments(
     only = [one.arg for one in tree.args.kwonlyargs]
     names: dict[str, Value] = dict.fromkeys((*args, *only), UNKNOWN)
     if function is not None:
-        names |= {n: KnownValue(v) for n, v in zip(reversed(args), reversed(function.__defaults__ or ()))}
+        names |= {n: KnownValue(v) for n, v in zip(reversed(args), reversed(function.__defaults__ or ()), strict=False)}
         names |= {n: KnownValue(v) for n, v in (function.__kwdefaults__ or {}).items()}
-    names |= dict(zip(args, positional))
+    names |= dict(zip(args, positional, strict=False))
     names |= {name: value for name, value in named.items() if name in names}
     for extra in (tree.args.vararg, tree.args.kwarg):
         if extra is not None:

@@ -35,6 +35,7 @@ class ExpressionReader(CallReader):
     def __init__(self) -> None:
         super().__init__()
         self._steps = 0
+        self._given: list[Value] = []  # by the `yield` of the function that is read
 
     def _assign(self, target: ast.expr, found: Value) -> None:
         match target:
@@ -96,6 +97,9 @@ class ExpressionReader(CallReader):
                 return found
             case ast.Starred(value=inner):
                 return self.value(inner)
+            case ast.Yield(value=inner) if inner is not None:
+                self._given.append(self.value(inner))
+                return UNKNOWN
         for part in ast.iter_child_nodes(node):
             if isinstance(part, ast.expr):
                 self.value(part)
@@ -127,7 +131,7 @@ class ExpressionReader(CallReader):
 
     def _dict(self, keys: list[ast.expr | None], values: list[ast.expr]) -> Value:
         parts: dict[Any, Value] = {}
-        for i, (key, node) in enumerate(zip(keys, values)):
+        for i, (key, node) in enumerate(zip(keys, values, strict=False)):
             name = self.value(key) if key is not None else UNKNOWN
             plain = isinstance(name, KnownValue) and isinstance(name.value, str | int | float | bool | type(None))
             parts[name.value if plain and isinstance(name, KnownValue) else f"\0{i}"] = self.value(node)
@@ -157,7 +161,7 @@ class ExpressionReader(CallReader):
             return self._names[name]
         function = self._function
         if function is not None:
-            for free, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+            for free, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
                 if free == name:
                     try:
                         return KnownValue(cell.cell_contents)
@@ -186,9 +190,9 @@ class ExpressionReader(CallReader):
             if isinstance(key, KnownValue) and isinstance(key.value, str | int) and key.value in inner.value:
                 return KnownValue(inner.value[key.value])
             return either(KnownValue(one) for one in list(inner.value.values())[:40])
-        if isinstance(key, KnownValue) and isinstance(key.value, int):
-            if isinstance(inner, ItemsValue) and -len(inner.parts) <= key.value < len(inner.parts):
-                return inner.parts[key.value]
+        place = key.value if isinstance(key, KnownValue) and isinstance(key.value, int) else None
+        if place is not None and isinstance(inner, ItemsValue) and -len(inner.parts) <= place < len(inner.parts):
+            return inner.parts[place]
         if isinstance(inner, KnownValue) and not isinstance(inner.value, str | list | tuple):
             return UNKNOWN
         return one_of_them(inner)

@@ -125,7 +125,7 @@ def _node(name: str, spec: Any, graph: Any, above: tuple[int, ...]) -> tuple[dic
     node["agent"] = _is_agent(function)
     node["defer"] = bool(getattr(spec, "defer", False))
     node["retry"] = _retry(getattr(spec, "retry_policy", getattr(spec, "retry", None)))
-    limit = getattr(getattr(spec, "timeout", None), "run_timeout", None)
+    limit: Any = getattr(getattr(spec, "timeout", None), "run_timeout", None)
     node["timeout_s"] = limit.total_seconds() if hasattr(limit, "total_seconds") else limit
     return node, read
 

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["attribute", "class_names", "function_of", "is_chat_class", "is_graph", "kind_of", "stored", "told_by"]
+__all__ = [
+    "attribute",
+    "class_names",
+    "function_of",
+    "is_chat_class",
+    "is_graph",
+    "kind_of",
+    "stored",
+    "told_by",
+    "tool_class",
+]
 
 _MODELS = {"BaseChatModel", "BaseLLM", "BaseLanguageModel", "ChatOllama", "_ConfigurableModel"}
 _SETTINGS = (
@@ -73,6 +83,13 @@ def kind_of(value: Any) -> str:
 def is_chat_class(value: Any) -> bool:
     """Tell whether a class makes chat models."""
     return isinstance(value, type) and bool({one.__name__ for one in value.__mro__} & _MODELS)
+
+
+def tool_class(value: Any) -> str:
+    """Return the name of a class that makes tools or retrievers; empty where it does not."""
+    if not isinstance(value, type) or not {one.__name__ for one in value.__mro__} & {"BaseTool", "BaseRetriever"}:
+        return ""
+    return value.__name__
 
 
 def stored(value: Any, name: str) -> Any:

@@ -23,11 +23,11 @@ MOST_WAYS = 40
 
 
 class RouteTarget(NamedTuple):
-    """A node that a way leads to; `sent`: with `Send`, `count` times (None: nobody can say)."""
+    """A node that a way leads to; `sent`: with `Send`, so many `times` (None: nobody can say)."""
 
     node: str
     sent: bool = False
-    count: int | None = 1
+    times: int | None = 1
 
 
 RouteWay = tuple[RouteTarget, ...]  # all at once
@@ -93,7 +93,7 @@ def _listed(value: ItemsValue, names: Mapping[Any, str] | None) -> RouteWays:
         for target in (one for way in chosen for one in way):
             key = target[:2]
             before = counts.get(key, 0)
-            counts[key] = None if before is None or target.count is None else before + target.count
+            counts[key] = None if before is None or target.times is None else before + target.count
             if not target.sent:
                 counts[key] = 1
         together[tuple(RouteTarget(*key, count) for key, count in counts.items())] = None
@@ -104,11 +104,11 @@ def _listed(value: ItemsValue, names: Mapping[Any, str] | None) -> RouteWays:
 
 def _many(value: ManyValue, names: Mapping[Any, str] | None) -> RouteWays:
     if isinstance(value.item, SentValue):
-        return _sent(value.item, value.count)
+        return _sent(value.item, value.size)
     found = ways_of((value.item,), names)
     if any(target.sent for way in found.ways for target in way):
         return found._replace(
-            ways=tuple(tuple(one._replace(count=None) if one.sent else one for one in way) for way in found.ways),
+            ways=tuple(tuple(one._replace(times=None) if one.sent else one for one in way) for way in found.ways),
             several=len(found.ways) > 1,
         )
     return found._replace(several=True)
@@ -118,5 +118,5 @@ def _sent(value: SentValue, count: int | None) -> RouteWays:
     found = ways_of((value.target,))
     ways = tuple(tuple(RouteTarget(one.node, True, count) for one in way) for way in found.ways)
     if len(ways) > 1 and count != 1:  # each item goes to one of several nodes: to all of them, over the list
-        return RouteWays((tuple(one._replace(count=None) for way in ways for one in way),), found.open)
+        return RouteWays((tuple(one._replace(times=None) for way in ways for one in way),), found.open)
     return RouteWays(ways, found.open)

@@ -15,6 +15,7 @@ from harness.imports.reading.values import (
     LaterValue,
     MapValue,
     ModelValue,
+    ToolValue,
     UnknownValue,
     Value,
     later_work,
@@ -85,6 +86,8 @@ class RunnableReader:
         """Return what is done when a value is run; None where nobody can say."""
         if isinstance(value, ModelValue):
             return _call([dict(value.told)], value.retries)
+        if isinstance(value, ToolValue):
+            return {"do": "tool", "name": value.name, "names": [value.name]}
         if isinstance(value, KnownValue):
             return self.work_of_object(value.value)
         if isinstance(value, EitherValue):

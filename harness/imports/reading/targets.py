@@ -46,13 +46,13 @@ def targets_in(target: str) -> list[tuple[str, str]]:
     except (OSError, ValueError, AttributeError) as error:
         raise TargetError(f"{where} cannot be read as a langgraph.json: {error}") from None
     found = {key: one.get("path") if isinstance(one, dict) else one for key, one in graphs.items()}
-    found = {key: one for key, one in found.items() if isinstance(one, str)}
-    if not found or (name and name not in found):
-        those = ", ".join(found) or "none"
+    named = {str(key): one for key, one in found.items() if isinstance(one, str)}
+    if not named or (name and name not in named):
+        those = ", ".join(named) or "none"
         raise TargetError(f'{where}: expected "graphs" with {name or "a graph"}, found {those}')
     folder = Path(where).parent
     result = []
-    for key, one in found.items():
+    for key, one in named.items():
         file, _, attribute = one.rpartition(":")
         path = folder / file
         if not name or key == name:
@@ -147,7 +147,7 @@ def _could_not_import(where: str, error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     text = f"{where} could not be imported, so nothing was written: {said}{at}"
     missing = error.name.split(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
-    if missing in _PACKAGES or (missing and importlib.util.find_spec("langgraph") is None):
+    if missing and missing in _PACKAGES and importlib.util.find_spec(missing) is None:
         package = missing.replace("_", "-")
         text += (
             f". This environment ({sys.prefix}) has no {package}. Let the one of your program read it: "
@@ -221,7 +221,10 @@ def _roots(folder: Path) -> list[Path]:
         if (one / "pyproject.toml").is_file() or (one / "setup.py").is_file()
     ]
     source = [one / "src" for one in around if (one / "src").is_dir()]
-    return [*dict.fromkeys([folder, *([_top(folder)] if folder != Path.cwd() else []), *source, *around, Path.cwd()])]
+    own = [folder] if folder == Path.cwd() else [folder, _top(folder)]
+    if (folder / "__init__.py").is_file():  # a module of a package is not to hide the package
+        own.reverse()
+    return [*dict.fromkeys([*own, *source, *around, Path.cwd()])]
 
 
 @contextlib.contextmanager

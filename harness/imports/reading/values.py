@@ -22,6 +22,7 @@ __all__ = [
     "ModelValue",
     "SentValue",
     "TaskGroupValue",
+    "ToolValue",
     "UnknownValue",
     "Value",
     "either",
@@ -51,10 +52,10 @@ class ItemsValue(NamedTuple):
 
 
 class ManyValue(NamedTuple):
-    """A list of like items; `count` is None where nobody can say."""
+    """A list of like items; `size` is None where nobody can say."""
 
     item: Value
-    count: int | None
+    size: int | None
 
 
 class MapValue(NamedTuple):
@@ -97,6 +98,12 @@ class ModelValue(NamedTuple):
     retries: int = 0
 
 
+class ToolValue(NamedTuple):
+    """A tool or a retriever that the code makes."""
+
+    name: str
+
+
 class ChainValue(NamedTuple):
     """Runnables one after the other, `prompt | model`."""
 
@@ -130,6 +137,7 @@ Value = (
     | ChainValue
     | CodeValue
     | TaskGroupValue
+    | ToolValue
 )
 UNKNOWN = UnknownValue()
 MOST_WAYS = 40
@@ -160,7 +168,7 @@ def _same(a: Value, b: Value) -> bool:
     if isinstance(a, MapValue):
         return False
     return len(a) == len(b) and all(
-        _same(x, y) if _is_value(x) and _is_value(y) else _parts_same(x, y) for x, y in zip(a, b)
+        _same(x, y) if _is_value(x) and _is_value(y) else _parts_same(x, y) for x, y in zip(a, b, strict=False)
     )
 
 
@@ -170,7 +178,7 @@ def _is_value(x: Any) -> bool:
 
 def _parts_same(x: Any, y: Any) -> bool:
     if isinstance(x, tuple) and isinstance(y, tuple):
-        return len(x) == len(y) and all(_same(p, q) for p, q in zip(x, y))
+        return len(x) == len(y) and all(_same(p, q) for p, q in zip(x, y, strict=False))
     return bool(x == y)
 
 
@@ -179,7 +187,7 @@ def how_many(value: Value) -> int | None:
     if isinstance(value, ItemsValue | MapValue):
         return len(value.parts)
     if isinstance(value, ManyValue):
-        return value.count
+        return value.size
     if isinstance(value, KnownValue) and isinstance(value.value, str | list | tuple | range | dict | set | frozenset):
         return len(value.value)
     return None
@@ -205,7 +213,7 @@ def later_work(value: Value) -> Work:
     if isinstance(value, ItemsValue):
         return par(later_work(part) for part in value.parts)
     if isinstance(value, ManyValue):
-        return fan(later_work(value.item), value.count)
+        return fan(later_work(value.item), value.size)
     if isinstance(value, MapValue):
         return par(later_work(part) for part in value.parts.values())
     if isinstance(value, EitherValue):

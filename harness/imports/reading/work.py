@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-__all__ = ["NOTHING", "Work", "alt", "CALLS", "TOOLS", "count_in", "fan", "par", "parts_of", "seq", "some"]
+__all__ = ["CALLS", "NOTHING", "TOOLS", "Work", "alt", "count_in", "fan", "par", "parts_of", "seq", "some"]
 
 Work = dict[str, Any]
 CALLS, TOOLS = ("call", "embed"), ("tool", "person")
