@@ -219,7 +219,7 @@ def _grows(vertices: Vertices, loop: list[str], head: str) -> str:
 def _growing(
     vertices: Vertices, loop: list[str], head: str, agent: str, entries: list[str], graphs: Names
 ) -> tuple[Vertices, list[str]]:
-    """Repeat an agent and its tools as one conversation: the agent's calls are all in the loop, and its prompts grow."""
+    """Repeat an agent and its tools as one conversation: all of its calls are in the loop, and its prompts grow."""
     low, high = GUESSED_PASSES
     asked = ask(
         f"how many tokens come in between two calls of {agent} (what it asked for, the results of its tools)? Where it "

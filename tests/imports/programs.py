@@ -1,4 +1,4 @@
-"""LangGraph programs as source text, with what is true of them: for tests of the law that nothing is lost in silence."""
+"""LangGraph programs as source text, with what is true of them: nothing of it may be lost in silence."""
 
 from __future__ import annotations
 
@@ -191,6 +191,11 @@ def function(name: str, body: Body, returns: str = "") -> str:
     return "\n".join([f"\n\n{word} {name}(s){returns}:", *indented(body.lines)])
 
 
+def node(text: list[str], wired: list[str], name: str, body: Body) -> None:
+    text.append(function(name, body))
+    wired.append(f"b.add_node({name!r}, {name})")
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """Draw stages one after the other, each of which begins after a node and ends at one."""
@@ -202,12 +207,8 @@ def programs(draw: st.DrawFn) -> Program:
         name = f"n{i}"
         one, two = draw(bodies()), draw(bodies())
 
-        def node(called: str, body: Body) -> None:
-            text.append(function(called, body))
-            wired.append(f"b.add_node({called!r}, {called})")
-
         if kind == "node":
-            node(name, one)
+            node(text, wired, name, one)
             wired.append(f"b.add_edge({before}, {name!r})")
             calls, width = calls + one.calls, max(width, one.width)
         elif kind == "subgraph":
@@ -217,7 +218,7 @@ def programs(draw: st.DrawFn) -> Program:
             known = draw(st.booleans())
             count = draw(st.integers(2, 4)) if known else 3
             many = f"range({count})" if known else "s['said']"
-            node(name, one)
+            node(text, wired, name, one)
             text.append(f"\n\ndef fan{i}(s):\n    return [Send({name!r}, {{'v': x}}) for x in {many}]")
             ends = draw(st.sampled_from(["", f", [{name!r}]"]))
             wired.append(f"b.add_conditional_edges({before}, fan{i}{ends})")
@@ -228,11 +229,11 @@ def programs(draw: st.DrawFn) -> Program:
                 f"\n\ndef {name}(s) -> Command[Literal['{name}x']]:\n    return Command(goto=[Send('{name}x', s) for _ in 'abc'])"
             )
             wired += [f"b.add_node({name!r}, {name})", f"b.add_edge({before}, {name!r})"]
-            node(f"{name}x", one)
+            node(text, wired, f"{name}x", one)
             calls, width, name = calls + 3 * one.calls, max(width, 3 * one.width), f"{name}x"
         elif kind in ("branch", "several", "parallel"):
-            node(f"{name}a", one)
-            node(f"{name}b", two)
+            node(text, wired, f"{name}a", one)
+            node(text, wired, f"{name}b", two)
             wired.append(f"b.add_node('{name}', lambda s: {{'said': [len(s)]}})")
             if kind == "parallel":
                 wired += [f"b.add_edge({before}, '{name}{side}')" for side in "ab"]
@@ -255,7 +256,7 @@ def programs(draw: st.DrawFn) -> Program:
             wide = max(one.width, two.width) if kind == "branch" else one.width + two.width
             calls, width = calls + one.calls + two.calls, max(width, wide)
         else:
-            node(name, one)
+            node(text, wired, name, one)
             wired.append(f"b.add_node('{name}x', lambda s: {{'said': [len(s)]}})")
             way = draw(st.sampled_from([f"'{name}x' if s.get('v') else {name!r}", f"'{name}x'\n    return {name!r}"]))
             test = "    if s.get('v'):\n    " if "\n" in way else ""

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.imports.reading.objects import is_chat_class, kind_of, told_by, tool_class
 from harness.imports.reading.runnables import RunnableReader
+from harness.imports.reading.settings import bound_to, path_of, settings_told
 from harness.imports.reading.values import (
     UNKNOWN,
     ChainValue,
@@ -87,9 +88,9 @@ class CallReader(RunnableReader):
             spread = spread or isinstance(part, ast.Starred)
             positional.append(self.value(part))
         named = {word.arg or "": self.value(word.value) for word in node.keywords}
-        path = _path(node.func)
+        path = path_of(node.func)
         if any(path.endswith(f".{end}") for end in _SDK):
-            return self._asked(callee, path, [_told_of(path.split(".")[0], named)])
+            return self._asked(callee, path, [settings_told(path.split(".")[0], named)])
         if receiver is not None and isinstance(node.func, ast.Attribute):
             found = self._method(receiver, node.func, positional, named)
             if found is not None:
@@ -115,13 +116,13 @@ class CallReader(RunnableReader):
         if name in _RUN:
             work = self.work_of(receiver)
             if work is None and name in _SURE_RUN and _may_be_model(receiver):
-                called = _path(func.value).rpartition(".")[2].lower()
+                called = path_of(func.value).rpartition(".")[2].lower()
                 tool = next((word for word in _TOOL_WORDS if word in called), "")
                 work = {"do": "tool", "name": called} if tool else {"do": "call", "clients": [], "sure": False}
             if work is not None:
                 return self._run_method(name, work, positional)
         if name in _BIND and (self.is_runnable(receiver) or isinstance(receiver, UnknownValue)):
-            return _bound(receiver, name, named)
+            return bound_to(receiver, name, named)
         if name == "pipe" and self.is_runnable(receiver):
             return ChainValue((receiver, *positional))
         if name in ("embed_query", "embed_documents", "aembed_query", "aembed_documents"):
@@ -215,12 +216,12 @@ class CallReader(RunnableReader):
         if is_chat_class(what) or name == "init_chat_model":
             if positional and "model" not in named:
                 named = {**named, "model": positional[0]}
-            return ModelValue(_told_of(name, named))
+            return ModelValue(settings_told(name, named))
         if module.split(".")[0] in _SDK_MODULES and name in _SDK_NAMES:
             if positional:
                 named = {"model": positional[0], **named}
             later = name.startswith("a") or "Async" in type(getattr(what, "__self__", None)).__name__
-            return self._now_or_later(later, {"do": "call", "clients": [_told_of(name, named)], "sure": True})
+            return self._now_or_later(later, {"do": "call", "clients": [settings_told(name, named)], "sure": True})
         made = tool_class(what)
         if made:
             return ToolValue(made)
@@ -388,46 +389,3 @@ def _entry(value: Value, how: str) -> Value:
     elif isinstance(value, KnownValue) and isinstance(value.value, Mapping):
         inner = either(KnownValue(one) for one in list(value.value.values())[:40])
     return ItemsValue((UNKNOWN, inner)) if how == "items" else inner if how == "values" else UNKNOWN
-
-
-def _bound(receiver: Value, name: str, named: dict[str, Value]) -> Value:
-    """Return a runnable with arguments that go with each of its calls."""
-    more = {key: one.value for key, one in named.items() if isinstance(one, KnownValue)}
-    if isinstance(receiver, KnownValue) and kind_of(receiver.value) == "model":
-        receiver = ModelValue(told_by(receiver.value, {}))
-    if isinstance(receiver, ModelValue) and name == "bind":
-        return receiver._replace(told={**receiver.told, **_plain(more)})
-    if isinstance(receiver, ModelValue) and name == "with_retry":
-        times = more.get("stop_after_attempt", 3)
-        if "stop_after_attempt" in named and not isinstance(more.get("stop_after_attempt"), int):
-            return receiver._replace(told={**receiver.told, "retry_open": True}, retries=2)
-        return receiver._replace(retries=times - 1 if isinstance(times, int) else 2)
-    return receiver
-
-
-def _told_of(name: str, named: Mapping[str, Value]) -> dict[str, Any]:
-    told = {key: one.value for key, one in named.items() if isinstance(one, KnownValue)}
-    options = named.get("options")
-    if isinstance(options, MapValue):
-        told |= {str(key): one.value for key, one in options.parts.items() if isinstance(one, KnownValue)}
-    elif isinstance(told.get("options"), Mapping):
-        told |= told["options"]
-    model = told.get("model")
-    if name == "init_chat_model" and isinstance(model, str) and ":" in model and told.get("model_provider") is None:
-        provider, _, told["model"] = model.partition(":")
-        name = "ChatOllama" if provider == "ollama" else name
-    if name in ("chat", "generate") or (name == "init_chat_model" and told.get("model_provider") == "ollama"):
-        name = "ChatOllama"
-    return {"class": name, **_plain(told)}
-
-
-def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: one for key, one in told.items() if isinstance(one, str | int | float | bool)}
-
-
-def _path(node: ast.expr) -> str:
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.insert(0, node.attr)
-        node = node.value
-    return ".".join([node.id if isinstance(node, ast.Name) else "", *names])

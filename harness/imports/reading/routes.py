@@ -93,7 +93,7 @@ def _listed(value: ItemsValue, names: Mapping[Any, str] | None) -> RouteWays:
         for target in (one for way in chosen for one in way):
             key = target[:2]
             before = counts.get(key, 0)
-            counts[key] = None if before is None or target.times is None else before + target.count
+            counts[key] = None if before is None or target.times is None else before + target.times
             if not target.sent:
                 counts[key] = 1
         together[tuple(RouteTarget(*key, count) for key, count in counts.items())] = None
