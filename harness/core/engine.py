@@ -189,7 +189,7 @@ class Engine:
                     self._node_ready(job, site, 0, site.width)
             else:
                 flow_job = FlowJob(pipeline, each, now_s, shape, sites)
-                self._step(flow_job, flow_job.flow.begin())
+                self._step(flow_job, flow_job.begin())
         if following is not None:
             self._actions.append(_new(At, (following[2], following)))
 

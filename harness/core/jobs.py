@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.core.arrivals import Arrivals
 from harness.core.events import Action, At, Call
-from harness.core.flow import FlowShape, FlowWalk
+from harness.core.flow import Advance, FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
@@ -170,10 +170,6 @@ class FlowJob(Job):
 
     __slots__ = ("delays", "flow", "open")
 
-    flow: FlowWalk
-    open: dict[int, Call] | None
-    delays: dict[int, int] | None
-
     def __init__(
         self,
         pipeline: int,
@@ -186,6 +182,11 @@ class FlowJob(Job):
         self.flow = FlowWalk(shape, admitted[0])
         self.open = {} if shape.may_lose else None
         self.delays = {} if shape.may_lose else None
+
+    def begin(self) -> Advance:
+        """Return what its graph begins with."""
+        assert self.flow is not None
+        return self.flow.begin()
 
 
 def queue_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ...]:

@@ -76,7 +76,7 @@ class Turn(Request):
         output_tokens: int,
         sent_s: float = 0.0,
         *,
-        thread: Hashable,
+        thread: Hashable = None,
         begins: Begins = (),
         usual: int = 0,
     ) -> None:

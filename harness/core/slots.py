@@ -111,7 +111,7 @@ class SlotContents:
         slot, held = -1, SIMILAR * request.prompt_tokens
         if request.thread is not None:
             for number in free:
-                tokens = self._held(number, request)
+                tokens = float(self._held(number, request))
                 if tokens > held or (tokens == held and number < slot):
                     slot, held = number, tokens
         similar = slot >= 0

@@ -130,7 +130,7 @@ class ModelledServers:
         self._contexts = tuple(queue.contexts or (None,) for queue in queues)
         self._tokens = tokens
         self._which = {n: (queue.models, queue.keeps_s) for n, queue in enumerate(queues) if queue.models}
-        self._thread, self._beginning = thread, beginning
+        self._thread_of, self._beginning = thread, beginning
         self._texts_of = texts_of
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
@@ -146,7 +146,7 @@ class ModelledServers:
         lengths = self._tokens(call)
         prompt_tokens, output_tokens = lengths[0], lengths[1]
         call_id, queue = call[0], call[6]
-        thread = None if self._thread is None else self._thread(call)
+        thread = None if self._thread_of is None else self._thread_of(call)
         begins, kept, usual = ((), False, 0) if self._beginning is None else self._beginning(call)
         if kept and thread is None:
             thread = call_id  # nobody goes on with it
