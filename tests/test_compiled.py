@@ -29,7 +29,7 @@ for file in sorted(Path("workloads").glob("*.yaml")):
     except Exception as error:
         print(file.name, type(error).__name__)
         continue
-    records = repr([found.run.calls, found.run.jobs, found.run.delays])
+    records = repr([list(found.run.calls), list(found.run.jobs), list(found.run.delays)])
     print(file.name, hashlib.sha256(records.encode()).hexdigest())
 """
 

@@ -49,8 +49,8 @@ def examine(servers: Sequence[str] = ()) -> list[Finding]:
     import shutil
 
     from harness import units
-    from harness.core.levers import RAM_CACHE_BYTES
     from harness.compiled import form, runs_compiled
+    from harness.core.levers import RAM_CACHE_BYTES
     from harness.servers import machine, models
 
     findings = [_python(), _engine(), _model(), _ollama(), *(_named(url) for url in servers), *_servers()]

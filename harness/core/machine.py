@@ -41,6 +41,7 @@ class Machine:
         self._work_s = [0.0]
         self._real_s = [0.0]
         self._rates = [1.0]
+        self._models = tuple(models)
         self.servers = tuple(SharedServer(self, model) for model in models)
 
     def next_s(self) -> float:
@@ -51,31 +52,35 @@ class Machine:
         """Go on to the first event at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
         ended: list[Request] = []
         for server in self.servers:  # those who ended at the very instant at which a call came or went
-            ended += server.ended
-            server.ended = []
+            if server.ended:
+                ended += server.ended
+                server.ended = []
         while (work_s := self._work_until(ended[0].end_s if ended else until_s)) is not None:
-            ended += [request for _, request in self._step(work_s)]
+            for model in self._models:
+                for request in model.advance(work_s):
+                    self.date(request)
+                    ended.append(request)
+            self._look(work_s)
         return ended
 
     def advance(self, now_s: float) -> None:
         """Go on to `now_s`, event by event; who ended is kept with its server."""
         while (work_s := self._work_until(now_s)) is not None:
-            for server, request in self._step(work_s):
-                server.ended.append(request)
+            for server in self.servers:
+                for request in server.model.advance(work_s):
+                    self.date(request)
+                    server.ended.append(request)
+            self._look(work_s)
 
     def _work_until(self, until_s: float | None) -> float | None:
         """Return the work time of the next event, where that is not after `until_s`."""
-        work_s = min([server.model.next_s() for server in self.servers])
+        work_s = NEVER_S
+        for model in self._models:
+            next_s = model.next_s()
+            if next_s < work_s:
+                work_s = next_s
         assert until_s is not None  # who has ended has a time
         return None if work_s == NEVER_S or self.real_s(work_s) > until_s else work_s
-
-    def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
-        """Go on to one event."""
-        ended = [(server, request) for server in self.servers for request in server.model.advance(work_s)]
-        for _, request in ended:
-            self.date(request)
-        self._look(work_s)
-        return ended
 
     def work_s(self, now_s: float) -> float:
         """Return the work time at `now_s`, which must not lie before the last event."""
@@ -103,7 +108,10 @@ class Machine:
         self._look(self.work_s(now_s), now_s)
 
     def _look(self, work_s: float, now_s: float | None = None) -> None:
-        busy = sum(server.model.busy for server in self.servers)
+        busy = 0
+        for model in self._models:
+            if model.busy:
+                busy += 1
         stretch = self._stretches[busy]
         if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
             return

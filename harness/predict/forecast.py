@@ -44,7 +44,7 @@ def forecast(
         plan.name: [simulated if loaded.servers[queue.server].simulated else fitted for queue in plan.queues]
         for plan in loaded.plans
     }
-    steady: dict[str, Steady] = {plan.name: {} for plan in loaded.plans}
+    steady: dict[str, Steady] = {plan.name: Steady({}, {}) for plan in loaded.plans}
     return lambda candidate, repeat: Sizes(by_plan[candidate], repeat, steady[candidate], answers, found_again)
 
 

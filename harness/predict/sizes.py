@@ -31,7 +31,14 @@ __all__ = ["Lengths", "Sizes", "Steady"]
 Key = tuple[str, str]  # pipeline, node
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
 # By queue, pipeline, node, item: prompt, output tokens, and where it thinks how many of these are thinking.
-Steady = dict[tuple[int, int, int, int], tuple[int, int] | tuple[int, int, int]]
+Where = tuple[int, int, int, int]  # queue, pipeline, node, item
+
+
+class Steady(NamedTuple):
+    """What is the same in all trials of a candidate; filled as it is asked for."""
+
+    calls: dict[Where, tuple[int, int] | tuple[int, int, int]]
+    prompts: dict[Where, int]  # of calls whose answers vary
 
 
 At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
@@ -186,6 +193,8 @@ class Sizes:
         self._pipelines, self._seed = first.pipelines, first.workload.seed
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        listed = first.lists()
+        self._reads = {key: bool(use.names) or key in listed for key, use in first.uses.items()}  # answers of others
         self._shares = {key: agent.shares_prefix for key, agent in first.agents.items()}
         self._images = {key: agent.image_tokens or 0 for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
@@ -193,7 +202,7 @@ class Sizes:
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
         self._asking = self._lengths[0]
         self._texts: Texts[AnswerLength, Message] = Texts(
-            self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
+            self._render, first.uses, first.loops, listed, listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int], dict[Talk, _Grown]] = {}  # by pipeline and who talks
         self._ended: dict[tuple[int, int], int] = {}  # turns, by pipeline and conversation
@@ -209,11 +218,17 @@ class Sizes:
         Of an embedding: those of its texts, and one.
         """
         where = (call[6], call[1], call[3], call[4])
-        known = self._steady.get(where)
-        if known is not None:
-            return known
-        pipeline = self._pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node]
+        pipeline = self._pipelines[call[1]]
+        node = pipeline.graph.nodes[call[3]]
+        known = self._steady.calls.get(where)
+        prompt = self._steady.prompts.get(where) if known is None else None
+        if known is not None or prompt is not None:
+            if self._flows[call[1]]:
+                self._texts.starts(pipeline.name, call.job, node.name, call.iteration, call.passes)
+            if known is not None:
+                return known
+            assert prompt is not None
+            return _lengths(prompt, *self._said(call, pipeline, node))
         self._asking = self._lengths[call.queue]
         if node.batch:
             self._asking = self._asking.embedding or self._asking
@@ -222,19 +237,21 @@ class Sizes:
         if node.batch:
             known = round(message.user), 1
             if self._is_steady(call):
-                self._steady[where] = known
+                self._steady.calls[where] = known
             return known
-        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
-        output = self._longer(drawn or node.expected_output_tokens or 1)
-        thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
+        output, thinking = self._said(call, pipeline, node)
         talk, images = talk_of(pipeline, call), self._images[pipeline.name, node.name]
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
             asked = counting.asked(message) + images
             found = _lengths(counting.total(once + asked), output, thinking)
-            if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
-                self._steady[where] = found
+            if self._is_steady(call):
+                varies = node.output_tokens is not None or (node.thinking is not None and node.thinking.kind != "fixed")
+                if varies:
+                    self._steady.prompts[where] = found[0]
+                else:
+                    self._steady.calls[where] = found
             return found
         state = self._grown.setdefault((talk.pipeline, talk.who), {}).setdefault(talk, _Grown())
         at, goes_on = (call.job, 0), False
@@ -248,6 +265,12 @@ class Sizes:
             return _lengths(counting.total(asked if goes_on else once + asked), output, thinking)
         before = state.before(at, once, system=message.system is not None and not shares)
         return _lengths(counting.total(before + asked), output, thinking)
+
+    def _said(self, call: Call, pipeline: Pipeline, node: Node) -> tuple[int, int]:
+        """Return the tokens of a call's answer, and of the thinking before it."""
+        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
+        thinking = thinking_tokens(pipeline, call, self._seed, self._repeat)
+        return self._longer(drawn or node.expected_output_tokens or 1), self._longer(thinking or 0)
 
     def _once(self, counting: Counting, message: Message, shares: bool) -> float:
         """Return the tokens that a conversation has once; where its system message is shared, another number too.
@@ -308,7 +331,7 @@ class Sizes:
         key = (self._pipelines[call.pipeline].name, self._pipelines[call.pipeline].graph.nodes[call.node].name)
         asking = self._asking
         made_up = asking.counting.exact and asking.reads_made_up[key]
-        return not (self._flows[call.pipeline] or asking.reads_drawn[key] or made_up)
+        return not ((self._flows[call.pipeline] and self._reads[key]) or asking.reads_drawn[key] or made_up)
 
     def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
         if self._flows[call.pipeline]:
