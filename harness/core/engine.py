@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import Final
 
 from harness.core.arrivals import Arrivals
 from harness.core.deadlines import Deadlines
@@ -44,7 +45,7 @@ from harness.core.walk import Shape
 __all__ = ["Engine"]
 
 # Without NamedTuple's own constructor in between a tuple costs half. The order of the fields is that of the class.
-_new = tuple.__new__
+_new: Final = tuple.__new__
 
 
 class Engine:

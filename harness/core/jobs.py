@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from harness.core.arrivals import Arrivals
 from harness.core.events import Action, At, Call
 from harness.core.flow import Advance, FlowShape, FlowWalk
@@ -14,7 +16,7 @@ from harness.core.walk import Shape, Walk
 
 __all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
 
-_new = tuple.__new__  # without NamedTuple's own constructor in between a record costs half
+_new: Final = tuple.__new__  # without NamedTuple's own constructor in between a record costs half
 Prefix = tuple[str, int, Origin, str, Path]  # what all records of a pipeline have in common
 
 

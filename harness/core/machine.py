@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 
 __all__ = ["Machine", "SharedServer"]
 
-ROUNDING_S = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
-NEVER_S = float("inf")
+ROUNDING_S: Final = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
+NEVER_S: Final = float("inf")
 
 
 class Machine:

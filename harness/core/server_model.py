@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from harness.core.batch import take_prompts
 from harness.core.context import REFUSED
@@ -38,7 +39,8 @@ from harness.core.step_costs import Prefill, StepCosts
 
 __all__ = ["ServerModel"]
 
-NEVER_S, UNLIMITED = float("inf"), 1 << 62  # seconds; steps
+NEVER_S: Final = float("inf")
+UNLIMITED: Final = 1 << 62  # steps
 
 
 class ServerModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.context import REFUSED, Context
 from harness.core.draws import shuffled
@@ -18,11 +18,11 @@ from harness.core.server_request import Begins, Request
 
 __all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
-NEVER_S = float("inf")
-TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
-AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
+NEVER_S: Final = float("inf")
+TURNED_AWAY: Final = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
+AT_ONCE_S: Final = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
 
-_new = tuple.__new__  # half the cost of a NamedTuple's own constructor
+_new: Final = tuple.__new__  # half the cost of a NamedTuple's own constructor
 
 # How long a call is: (prompt tokens, output tokens), and where it thinks how many of the output tokens are thinking.
 # As observed (replay) or drawn (forecast).

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from harness.core.engine import Engine
 from harness.core.events import At, Call, Cancelled, Done, Event, Record, Start
@@ -19,8 +19,8 @@ from harness.errors import UserError
 
 __all__ = ["Backend", "CannotEnd", "FixedDurations", "Limits", "simulate"]
 
-NEVER_S = float("inf")
-CHECK_EVERY = 256  # batches between two looks at the limits
+NEVER_S: Final = float("inf")
+CHECK_EVERY: Final = 256  # batches between two looks at the limits
 
 Serve = Callable[[Call, float], Reply]
 
