@@ -15,6 +15,7 @@ from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Begins, Request
+from harness.drivers.virtual import Backend
 
 __all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
@@ -91,7 +92,7 @@ class _Pace:
         self.held: deque[_Sent] = deque()
 
 
-class ModelledServers:
+class ModelledServers(Backend):
     """The servers of one candidate, a queue each.
 
     Args:
