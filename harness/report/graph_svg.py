@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import networkx as nx
 from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.critical_path import NodeSlack
@@ -13,6 +12,7 @@ from harness.analysis.details import JobGraph
 from harness.report.text import plain, shortened
 from harness.units import seconds
 from harness.workload.draw import layered, row_of
+from harness.workload.networks import nx
 
 __all__ = ["graph_svg"]
 

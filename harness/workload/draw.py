@@ -5,9 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-import networkx as nx
-
 from harness.units import count, seconds
+from harness.workload.networks import nx
 
 __all__ = ["again", "draw", "label", "layered", "row_of"]
 
