@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.app.options import Changes
 from harness.core.policies import Policies
 from harness.errors import ServerFailure
 from harness.own_policies import read_policies
-from harness.runs.model import Note
 from harness.workload.load import Loaded, Overrides, load_workload
 from harness.workload.schema import ServerSpec, same_model
+
+if TYPE_CHECKING:
+    from harness.runs.model import Note
 
 __all__ = ["Written", "load", "skipped_notes", "skipped_text"]
 
@@ -82,6 +84,8 @@ def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
 
 def skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
     """Say which candidates are left out as they need servers that have no address."""
+    from harness.runs.model import Note  # late: `check` has no run
+
     return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
 
 

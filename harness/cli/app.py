@@ -139,12 +139,14 @@ def _usage(error: ClickException) -> str:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_main())
+    code = _main()
+    gc.freeze()  # the process ends: looking for circles in all that it holds would take a tenth of a short command
+    sys.exit(code)
 
 
 def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
-    gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
+    gc.set_threshold(200_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
         code = command_line(sys.argv[1:])(standalone_mode=False, prog_name="slotwise")
     except SlotwiseError as error:

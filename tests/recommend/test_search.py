@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from recommend.workloads import UNKNOWN, Deadly, both, fan, on_paper
 
 from harness.analysis.measures import figure_key, figures_by_repeat
 from harness.predict.simulation import predict
+from harness.recommend import workers
 from harness.recommend.answer import recommend
 from harness.recommend.evaluate import BASE, Evaluator, Figures, Task, Variation
 from harness.recommend.scoring import Judge, dominates, front, pick
@@ -132,6 +134,33 @@ def test_processes_give_the_same_bit_for_bit(tmp_path: Path) -> None:
         assert sorted_figures(evaluate, tasks) == expected
         assert sorted_figures(evaluate, tasks[:3]) == expected[:6]
         assert answer(tmp_path, evaluate) == answer(tmp_path, in_process(problem))
+
+
+def test_little_work_begins_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that moves by what an evaluation takes decides: up to two seconds are done here."""
+    space, problem, _ = on_paper(tmp_path, both())
+    tasks = [Task(candidate.number, (0, 1)) for candidate in space.candidates[:10]]
+    expected = sorted_figures(in_process(problem), tasks)
+    begun: list[int] = []
+
+    class Refused(Exception):
+        pass
+
+    def refuse(workers: int, **_: object) -> None:
+        begun.append(workers)
+        raise Refused
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", refuse)
+    for each_s, expected_alone in ((0.09, 10), (0.3, 1)):  # 20 evaluations, two a task
+        now = iter(range(100))
+        monkeypatch.setattr("time.perf_counter", lambda now=now, each_s=each_s: 2 * each_s * next(now))
+        found: list[Figures] = []
+        with on_cores(problem, 2, little_s=2.0) as evaluate, suppress(Refused):
+            for those in evaluate(tasks):
+                found += those
+        assert len(found) == 2 * expected_alone
+        assert sorted(found) == expected[: len(found)]  # type: ignore[type-var]  # as above
+        assert begun == ([] if expected_alone == 10 else [2])
 
 
 def test_a_lost_process_costs_nothing_but_time(tmp_path: Path) -> None:
