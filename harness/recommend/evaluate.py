@@ -6,7 +6,7 @@ records: a search makes tens of thousands of them, and looks at five numbers of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -152,7 +152,7 @@ class Evaluator:
             timeouts,
             tuple(len(every) - len(ended) for ended, every in zip(good, jobs, strict=True)),
             cannot_end,
-            hash((*(call.reply.end_s for call in calls), *(job.end_s for every in jobs for job in every))),
+            _hash((*(call.reply.end_s for call in calls), *(job.end_s for every in jobs for job in every))),
         )
 
     def _reply_calls(self, calls: list[CallRecord]) -> Mapping[tuple[str, int], list[CallRecord]]:
@@ -202,6 +202,11 @@ class Evaluator:
                 extrapolate=problem.extrapolate,
             )
         return servers
+
+
+def _hash(ends_s: Iterable[float | None]) -> int:
+    """Return the same in every process, as a hash of None is not before CPython 3.12."""
+    return hash(tuple(-1.0 if end_s is None else end_s for end_s in ends_s))
 
 
 def _span_s(jobs: Sequence[JobRecord]) -> float:
