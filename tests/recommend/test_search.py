@@ -143,7 +143,7 @@ def test_processes_give_the_same_bit_for_bit(tmp_path: Path) -> None:
 def test_a_call_that_never_ran_is_the_same_in_every_process(tmp_path: Path) -> None:
     """It has no end, and what a process makes of nothing depends on where it lies in its memory."""
     loaded = load_workload(ROOT / "workloads/best-of-three.yaml")
-    problem = Problem(loaded, Profiles(paper(tmp_path)), {"before_s": 0.0}, extrapolate=True)
+    problem = Problem(loaded, Profiles(paper(tmp_path)), extrapolate=True)
     tasks = [Task(number, (0, 1)) for number in range(len(loaded.plans))]
     with on_cores(problem, 1) as evaluate:
         assert sorted_figures(evaluate, tasks) == sorted_figures(in_process(problem), tasks)
