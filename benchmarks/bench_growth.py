@@ -41,7 +41,7 @@ from harness.drivers.modelled import ModelledServer, ModelledServers
 from harness.drivers.virtual import Limits, simulate
 from harness.report.workload import workload_lines
 
-ROUNDS = 1
+ROUNDS = 3
 CALLS = 16_000
 FEW = 4_000
 NO_LIMITS = Limits(virtual_s=1e12, waiting=1 << 40)
@@ -268,7 +268,7 @@ KINDS: dict[str, tuple[Kind, tuple[int, int, int]]] = {
     "slots of a server": (slots, (4, 40, 400)),
     "calls of a trial": (long_run, (1000, 10_000, 100_000)),
     "check: nodes in a row": (chain_checked, (8, 80, 800)),
-    "check: edges between all": (dense_checked, (8, 25, 80)),
+    "check: edges between all": (dense_checked, (25, 80, 250)),
     "report: calls": (reported, (1000, 10_000, 100_000)),
 }
 
