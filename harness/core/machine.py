@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Final
 
 from harness.core.server_model import ServerModel
@@ -42,46 +43,81 @@ class Machine:
         self._work_s = [0.0]
         self._real_s = [0.0]
         self._rates = [1.0]
-        self._models = tuple(models)
-        self.servers = tuple(SharedServer(self, model) for model in models)
+        self.servers = tuple(SharedServer(self, model, number) for number, model in enumerate(models))
+        # By the number of the server. What an untouched one does next, and whether it is busy, does not change.
+        self._due_s = [NEVER_S] * len(models)  # work time of its next event
+        self._agenda: list[tuple[float, int]] = []  # the same as a heap; what is no more so is skipped
+        self._touched = set(range(len(models)))  # it must be asked again when it has its next event
+        self._unsure = set(self._touched)  # and whether it is busy
+        self._is_busy = [False] * len(models)
+        self._busy = 0
+        self._kept: set[int] = set()  # servers with calls that ended when a call came or went
 
     def next_s(self) -> float:
         """Return when something happens on any of the servers."""
-        return self.real_s(min(server.model.next_s() for server in self.servers))
+        return self.real_s(self._next_work_s())
 
     def run(self, until_s: float) -> list[Request]:
         """Go on to the first event at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
         ended: list[Request] = []
-        for server in self.servers:  # those who ended at the very instant at which a call came or went
-            if server.ended:
+        if self._kept:
+            for number in sorted(self._kept):  # those who ended at the very instant at which a call came or went
+                server = self.servers[number]
                 ended += server.ended
                 server.ended = []
+            self._kept.clear()
         while (work_s := self._work_until(ended[0].end_s if ended else until_s)) is not None:
-            for model in self._models:
-                for request in model.advance(work_s):
-                    self.date(request)
-                    ended.append(request)
-            self._look(work_s)
+            ended += [request for _, request in self._step(work_s)]
         return ended
 
     def advance(self, now_s: float) -> None:
         """Go on to `now_s`, event by event; who ended is kept with its server."""
         while (work_s := self._work_until(now_s)) is not None:
-            for server in self.servers:
-                for request in server.model.advance(work_s):
-                    self.date(request)
-                    server.ended.append(request)
-            self._look(work_s)
+            for server, request in self._step(work_s):
+                server.ended.append(request)
+                self._kept.add(server.number)
 
     def _work_until(self, until_s: float | None) -> float | None:
         """Return the work time of the next event, where that is not after `until_s`."""
-        work_s = NEVER_S
-        for model in self._models:
-            next_s = model.next_s()
-            if next_s < work_s:
-                work_s = next_s
+        work_s = self._next_work_s()
         assert until_s is not None  # who has ended has a time
         return None if work_s == NEVER_S or self.real_s(work_s) > until_s else work_s
+
+    def forget(self, number: int) -> None:
+        """Note that the calls that were kept with a server are taken from there."""
+        self._kept.discard(number)
+
+    def _next_work_s(self) -> float:
+        """Return the work time of the next event; servers plan their next segment when they are asked."""
+        agenda, due_s = self._agenda, self._due_s
+        for number in self._touched:
+            next_s = self.servers[number].model.next_s()
+            if next_s != due_s[number]:
+                due_s[number] = next_s
+                if next_s < NEVER_S:
+                    heappush(agenda, (next_s, number))
+        self._unsure |= self._touched
+        self._touched.clear()
+        while agenda and agenda[0][0] != due_s[agenda[0][1]]:
+            heappop(agenda)
+        return agenda[0][0] if agenda else NEVER_S
+
+    def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
+        """Go on to one event."""
+        agenda = self._agenda
+        numbers: set[int] = set()
+        while agenda and agenda[0][0] <= work_s:
+            at_s, number = heappop(agenda)
+            if at_s == self._due_s[number]:
+                numbers.add(number)
+                self._due_s[number] = NEVER_S
+        self._touched |= numbers
+        due = [self.servers[number] for number in sorted(numbers)]
+        ended = [(server, request) for server in due for request in server.model.advance(work_s)]
+        for _, request in ended:
+            self.date(request)
+        self._look(work_s)
+        return ended
 
     def work_s(self, now_s: float) -> float:
         """Return the work time at `now_s`, which must not lie before the last event."""
@@ -104,15 +140,19 @@ class Machine:
         if request.end_s is not None:
             request.end_s = self.real_s(request.end_s)
 
-    def look(self, now_s: float) -> None:
-        """Note that the number of busy servers may have changed at `now_s`."""
+    def look(self, number: int, now_s: float) -> None:
+        """Note that a server was touched at `now_s`: it may be busy now, or may be no more."""
+        self._touched.add(number)
         self._look(self.work_s(now_s), now_s)
 
     def _look(self, work_s: float, now_s: float | None = None) -> None:
-        busy = 0
-        for model in self._models:
-            if model.busy:
-                busy += 1
+        self._unsure |= self._touched
+        for number in self._unsure:
+            is_busy = self.servers[number].model.busy
+            self._busy += is_busy - self._is_busy[number]
+            self._is_busy[number] = is_busy
+        self._unsure.clear()
+        busy = self._busy
         stretch = self._stretches[busy]
         if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
             return
@@ -127,9 +167,10 @@ class Machine:
 class SharedServer:
     """One server of a machine, with the surface of a server model."""
 
-    def __init__(self, machine: Machine, model: ServerModel) -> None:
+    def __init__(self, machine: Machine, model: ServerModel, number: int) -> None:
         self.machine = machine
         self.model = model
+        self.number = number  # on its machine
         self.ended: list[Request] = []
 
     @property
@@ -150,7 +191,7 @@ class SharedServer:
         """Put a call in the queue."""
         self.machine.advance(now_s)
         self.model.submit(request, self.machine.work_s(now_s))
-        self.machine.look(now_s)
+        self.machine.look(self.number, now_s)
 
     def cancel(self, request: Request, now_s: float) -> bool:
         """Give a call up; see `ServerModel.cancel`."""
@@ -158,7 +199,7 @@ class SharedServer:
         gone = self.model.cancel(request, self.machine.work_s(now_s))
         if gone:
             self.machine.date(request)
-        self.machine.look(now_s)
+        self.machine.look(self.number, now_s)
         return gone
 
     def next_s(self) -> float:
@@ -169,4 +210,5 @@ class SharedServer:
         """Go on to `now_s`; return the calls of this server that ended by then."""
         self.machine.advance(now_s)
         ended, self.ended = self.ended, []
+        self.machine.forget(self.number)
         return ended
