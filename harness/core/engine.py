@@ -44,8 +44,7 @@ from harness.core.walk import Shape
 
 __all__ = ["Engine"]
 
-# Without NamedTuple's own constructor in between a tuple costs half. The order of the fields is that of the class.
-_new: Final = tuple.__new__
+_new: Final = tuple.__new__  # half the cost of a NamedTuple's own constructor; fields in the order of the class
 
 
 class Engine:

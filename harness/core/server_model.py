@@ -16,10 +16,10 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    chosen as the engine does from the first call on, and saving what slots hold stops everybody (`harness.core.slots`).
 7. The queue may stand in front of the engine, as Ollama's does (`harness.core.server_line`).
 
-Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
-completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
-grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
-than the next one's is a segment of its own; so is a wait.
+Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`), so cost grows with
+calls and not with tokens. It ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts
+it at the next step boundary. `max_steps=1` walks step by step by the same rules. A step whose passes cost more than
+the next one's is a segment of its own; so is a wait.
 """
 
 from __future__ import annotations
@@ -33,14 +33,13 @@ from harness.core.context import REFUSED
 from harness.core.passes import Passes
 from harness.core.segments import answers_begin, boundary
 from harness.core.server_line import ServerLine
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 from harness.core.slots import SlotContents
 from harness.core.step_costs import Prefill, StepCosts
 
 __all__ = ["ServerModel"]
 
-NEVER_S: Final = float("inf")
-UNLIMITED: Final = 1 << 62  # steps
+UNLIMITED: Final = 1 << 62
 
 
 class ServerModel:
@@ -97,8 +96,7 @@ class ServerModel:
             self._slots.leave(left)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
-        self._planned, self._steps = False, 0
-        self._idle = False  # nothing is under way, and nothing will be until a call comes
+        self._planned, self._idle, self._steps = False, False, 0  # idle: it is known that nothing is under way
         self._begin_s = self._first_s = self._growth_s = 0.0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
@@ -219,11 +217,9 @@ class ServerModel:
         """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
         ended: list[Request] = []
         while True:
-            if not self._planned:
-                if self._idle or now_s <= self._now_s:
-                    return ended
+            if not self._planned and not self._idle and now_s > self._now_s:
                 self._plan()
-            if self._end_s > now_s:
+            if not self._planned or self._end_s > now_s:
                 return ended
             self._finish(ended)
 
@@ -256,9 +252,7 @@ class ServerModel:
             growth_s = 0.0
             self._steps = 1
         elif generating:
-            steps = self._ends[0][0] - self._step
-            if steps > self._max_steps:
-                steps = self._max_steps
+            steps = min(self._ends[0][0] - self._step, self._max_steps)
             if self._passes is None:
                 first_s = self._decode_s[generating]
             else:

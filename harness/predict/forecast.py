@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from harness.drivers.modelled import Tokens
 from harness.predict.counting import Characters, Counting, FittedText
-from harness.predict.sizes import Lengths, Sizes, Steady
+from harness.predict.lengths import Lengths
+from harness.predict.sizes import Sizes, Steady
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
 from harness.workload.load import Loaded

@@ -17,31 +17,27 @@ from harness.core.graph import Node, Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.core.talks import Talk, begins_as, talk_of
-from harness.predict.counting import AnswerLength, Counting, Message, made_up_length
+from harness.predict.counting import AnswerLength, Counting, Message
+from harness.predict.lengths import Lengths
 from harness.workload.growth import result_text
-from harness.workload.inputs import Inputs, job_key, varies
+from harness.workload.inputs import Inputs, job_key
 from harness.workload.load import Loaded
-from harness.workload.prompts import Prompt, Slot
 from harness.workload.reads import Reads
-from harness.workload.schema import SyntheticInput
 from harness.workload.texts import Texts
 
-__all__ = ["Lengths", "Sizes", "Steady"]
+__all__ = ["Sizes", "Steady"]
 
 Key = tuple[str, str]  # pipeline, node
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
-# By queue, pipeline, node, item: prompt, output tokens, and where it thinks how many of these are thinking.
 Where = tuple[int, int, int, int]  # queue, pipeline, node, item
+At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
 
 
 class Steady(NamedTuple):
     """What is the same in all trials of a candidate; filled as it is asked for."""
 
-    calls: dict[Where, tuple[int, int] | tuple[int, int, int]]
+    calls: dict[Where, tuple[int, int] | tuple[int, int, int]]  # prompt, output, and how many of these are thinking
     prompts: dict[Where, int]  # of calls whose answers vary
-
-
-At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
 
 
 class _Grown:
@@ -92,77 +88,6 @@ class _Asked(NamedTuple):
         if record.outcome == "ok" and self.state.latest.get(job, iteration) == iteration:
             said = AnswerLength(_answer(record), is_json)
             self.state.turns[self.at] = (self.once, self.counting.turn(self.asked, said))
-
-
-class Lengths:
-    """What is known of the lengths of a workload's calls before any trial, for one way of counting.
-
-    Args:
-        loaded: the workload.
-        counting: tokens of prompts.
-        embedding: the same for texts that are embedded; None = there are none.
-    """
-
-    def __init__(self, loaded: Loaded, counting: Counting, embedding: Lengths | None = None) -> None:
-        self.loaded, self.counting, self.embedding = loaded, counting, embedding
-        self.prompts = {key: _measured(prompt, counting) for key, prompt in loaded.prompts.items()}
-        self.over = {key: loaded.node(*key).over for key in loaded.prompts}
-        inputs = loaded.workload.inputs.items()
-        self._made_up = {name for name, spec in inputs if isinstance(spec, SyntheticInput)}
-        self.reads_made_up = {key: bool(self._made_up & self._read(key)) for key in loaded.prompts}
-        drawn = {name for name, spec in inputs if varies(spec)}
-        self.reads_drawn = {key: bool(drawn & self._read(key)) for key in loaded.prompts}
-        sources = loaded.lists()
-        self.listed = {
-            (name, node): float(
-                max(loaded.graphs[name].nodes[after]["mean_width"] for after in loaded.graphs[name].successors(source))
-            )
-            for (name, node), source in sources.items()
-        }
-        # Of embeddings: the texts of a request, at most.
-        nodes = {(name, node): facts for name, graph in loaded.graphs.items() for node, facts in graph.nodes.items()}
-        self.batch = {key: nodes[key]["batch"] or None for key in loaded.prompts}
-        self._items: dict[tuple[str, int], tuple[float, ...]] = {}
-
-    def _read(self, key: Key) -> set[str]:
-        """Return the inputs that a node's prompt reads."""
-        names = set(self.loaded.prompts[key].names & self.loaded.inputs.keys())
-        over = self.over[key]
-        return names | ({over} if over in self.loaded.inputs and over is not None else set())
-
-    def items(self, name: str, inputs: Inputs, repeat: int) -> tuple[float, ...]:
-        """Return the lengths of the items of an input whose sizes do not vary.
-
-        Made-up text is new in each repeat; where a length is a guess all the same, that of the first stands for all.
-        """
-        again = self.counting.exact and name in self._made_up
-        key = (name, repeat if again else 0)
-        if key not in self._items:
-            texts = inputs.items(name, "", 0) if again else self.loaded.inputs[name]
-            made_up = name in self._made_up
-            self._items[key] = tuple(
-                made_up_length(self.counting, text) if made_up else self.counting.text(text) for text in texts
-            )
-        return self._items[key]
-
-
-class _Measured(NamedTuple):
-    """A prompt whose own text has been measured."""
-
-    user: float
-    user_names: tuple[str, ...]
-    system: float | None
-    system_names: tuple[str, ...]
-
-
-def _measured(prompt: Prompt, counting: Counting) -> _Measured:
-    def own(template: Sequence[str | Slot]) -> tuple[float, tuple[str, ...]]:
-        names = tuple(part.name for part in template if isinstance(part, Slot))
-        return sum(counting.text(part) for part in template if isinstance(part, str)), names
-
-    user, user_names = own(prompt.template)
-    system, system_names = own(prompt.system or ())
-    return _Measured(user, user_names, None if prompt.system is None else system, system_names)
 
 
 class Sizes:
