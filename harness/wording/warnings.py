@@ -8,6 +8,7 @@ from harness.analysis.facts import (
     BusyMachine,
     ClientShare,
     Failures,
+    Implausible,
     InterruptedTrials,
     LateClient,
     LayersOnCpu,
@@ -90,6 +91,8 @@ def _brief(notice: Notice) -> str:
             return f"Partial: {fewest} of {count(repeats, 'repeat')} are complete for every candidate."
         case MeasuredUntil(repeats=repeats, interrupted=True):
             return f"Partial: interrupted after {count(repeats, 'repeat')}, before every question was settled."
+        case Implausible(calls):
+            return f"Of {count(calls, 'call')} the server said times or counts that cannot be; they were left out."
         case InterruptedTrials(trials):
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):
