@@ -119,6 +119,9 @@ def measure_in(
         with terminable():
             header = finished(measure(loaded, folder, header, progress, done, enough, repeats))
             folder.write_header(header)
+            if folder.moved:
+                folder.write_header(header._replace(notes=(*header.notes, Note("records", folder.moved))))
+                progress.say(folder.moved)
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, what was measured is kept")
         return Ended(folder.path, interrupted=True)
