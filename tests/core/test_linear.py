@@ -116,8 +116,8 @@ def loops(number: int) -> float:
         (waiting("waves"), 40, 800, 1.05),
         (waiting("reserve"), 40, 800, 1.05),
         (failing, 10, 200, 1.05),
-        (before_a_node, 12, 120, 1.2),
-        (loops, 6, 60, 1.2),
+        (before_a_node, 12, 120, 1.25),
+        (loops, 6, 60, 1.25),
     ],
     ids=["window", "waves", "reserve", "failing", "need", "loops"],
 )
@@ -126,9 +126,8 @@ def test_a_call_costs_the_same(kind: Callable[[int], float], small: int, large: 
 
 
 def test_servers_of_a_machine_cost_only_what_the_engine_looks_at() -> None:
-    """The engine looks at the queue of every server (a dozen steps each); a machine at those to which something happens."""
-    few, many = servers_of_a_machine(4), servers_of_a_machine(24)
-    assert many <= few + 24 * 20
+    """The engine looks at the queue of every server, a machine at those alone to which something happens."""
+    assert servers_of_a_machine(24) <= 1.05 * servers_of_a_machine(4)
 
 
 def dense(nodes: int) -> nx.DiGraph[str]:
