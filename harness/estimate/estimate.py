@@ -8,9 +8,18 @@ from statistics import NormalDist
 from typing import Any
 
 from harness import units
+from harness.core.levers import RAM_CACHE_BYTES
 from harness.errors import UserError
 from harness.estimate.devices import Device
-from harness.estimate.formula import Constants, constants_for, decode_step_s, prompt_token_s, quality_of
+from harness.estimate.formula import (
+    MOST_VECTORS,
+    Constants,
+    constants_for,
+    decode_step_s,
+    prompt_token_s,
+    quality_of,
+    saving,
+)
 from harness.estimate.given import Given
 from harness.estimate.models import ModelShape
 from harness.profiles.model_id import model_id
@@ -39,6 +48,7 @@ def estimate_profile(
     name: str = "estimate",
     context_tokens: int = 4096,
     file_bytes: float | None = None,
+    by: Constants | None = None,
 ) -> Profile:
     """Return the profile of a server with this model on this device.
 
@@ -50,6 +60,7 @@ def estimate_profile(
         name: of the profile.
         context_tokens: of a slot, for the memory.
         file_bytes: of the model's file; None: by parameters and quantisation.
+        by: constants of the formula; None: those that were fitted.
 
     Raises:
         UserError: a figure or a number of slots that cannot be.
@@ -60,7 +71,7 @@ def estimate_profile(
             f"--slots: expected numbers from 1 to {MOST_SLOTS}, found {','.join(map(str, slots)) or 'none'}"
         )
     weight_bytes = file_bytes if file_bytes is not None else model.bytes_in(quant)
-    by = constants_for(device.family, device.architecture)
+    by = by or constants_for(device.family, device.architecture, device.several, quant)
     steps = _Steps(device, model, weight_bytes, by, known, counts[-1])
     return Profile.model_validate(
         {
@@ -82,7 +93,10 @@ def estimate_profile(
                 "context_tokens": context_tokens,
                 "machine_bytes": device.memory_bytes,
             },
-            "notes": [f"Overheads of a call ({BEFORE_S} s before, {AFTER_S} s after) and noise ({NOISE}) are assumed."],
+            "notes": [
+                f"Overheads of a call ({BEFORE_S} s before, {AFTER_S} s after) and noise ({NOISE}) are assumed.",
+                f"Saving a slot's content is estimated: {saving().bytes_s / 1e9:.1f} GB/s in public logs of other machines.",
+            ],
         }
     )
 
@@ -98,16 +112,21 @@ class _Steps:
         self._share = model.active / model.parameters
         estimated = {n: self._estimated(n) for n in range(1, max(most, *known.decode_at, 1) + 1)}
         alone_s = estimated[1] if known.decode is None else 1 / known.decode
-        self.decode_sd = quality_of("decode", device.family).sd if known.decode is None else GIVEN_SD
+        more = " of experts" if model.experts else ""
+        self.decode_sd = quality_of(f"decode{more}", device.family).sd if known.decode is None else GIVEN_SD
         ratios = {n: step_s / estimated[1] for n, step_s in estimated.items()}
-        self.batch_sd = quality_of("batch", device.family).sd
+        self.batch_sd = quality_of(f"batch{more}", device.several).sd
+        self.wide_sd = quality_of(f"wide{more}", device.family).sd
         if known.decode_at:
             ratios = _through(ratios, {n: n / rate / alone_s for n, rate in known.decode_at.items()})
             self.batch_sd = quality_of("batch_at", device.family).sd
+            if max(known.decode_at) > MOST_VECTORS:
+                self.wide_sd = self.batch_sd
         self.step_s = {n: alone_s * ratio for n, ratio in ratios.items()}
         estimate_s = prompt_token_s(model.active, device.flops, by)
         self.prompt_s = estimate_s if known.prefill is None else 1 / known.prefill
-        self.prompt_sd = quality_of("prompt", device.family).sd if known.prefill is None else GIVEN_SD
+        self.prompt_sd = quality_of(f"prompt{more}", device.family).sd if known.prefill is None else GIVEN_SD
+        self.save_s = model.kv_bytes_per_token / saving().bytes_s
         self.context_s = model.kv_bytes_per_token / (by.bandwidth * device.bandwidth)
 
     def said(self) -> str:
@@ -131,10 +150,14 @@ class _Steps:
             "mixed_factor": 1.0,
             "before_s": BEFORE_S,
             "after_s": AFTER_S,
+            "save_s": 0.0,
+            "save_s_per_token": rounded(self.save_s),
+            "ram_cache_tokens": max(1, RAM_CACHE_BYTES // max(1, self._model.kv_bytes_per_token)),
             "noise": NOISE,
             "standard_error": {
                 **{f"step_s.{n}": rounded((self.decode_sd**2 + self._sd(n) ** 2) ** 0.5, 2) for n in step_s},
                 "prefill_s_per_token": rounded(self.prompt_sd, 2),
+                "save_s_per_token": saving().sd,
                 "overhead_s": OVERHEAD_SD,
             },
             "replicates": self._replicates(step_s),
@@ -158,11 +181,14 @@ class _Steps:
             for n, value in step_s.items()
         }
         found["prefill_s_per_token"] = [rounded(self.prompt_s * factor) for factor in prompt]
+        found["save_s_per_token"] = [
+            rounded(self.save_s * exp(saving().sd * z[(17 * i + 9) % REPLICATES])) for i in range(REPLICATES)
+        ]
         found["overhead_s"] = [rounded((BEFORE_S + AFTER_S) * factor) for factor in overhead]
         return found
 
     def _sd(self, sequences: int) -> float:
-        return 0.0 if sequences == 1 else self.batch_sd
+        return 0.0 if sequences == 1 else self.batch_sd if sequences <= MOST_VECTORS else self.wide_sd
 
     def _estimated(self, sequences: int) -> float:
         model = self._model
@@ -175,6 +201,7 @@ class _Steps:
             parameters=model.active,
             layers=model.layers,
             bandwidth=self._device.bandwidth,
+            vector=self._device.vector,
             flops=self._device.flops,
             by=self._by,
         )
