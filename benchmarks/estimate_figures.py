@@ -1,4 +1,4 @@
-"""Published figures that estimates are fitted to and tested on: read from `benchmarks/hardware` (or a folder like it)."""
+"""Published figures that estimates are fitted to and tested on, read from `benchmarks/hardware` or a folder like it."""
 
 from __future__ import annotations
 

@@ -29,10 +29,8 @@ CONSTANTS = HERE.parent / "harness" / "estimate" / "constants.yaml"
 # Before any figure is seen: an architecture is like its family within 10 % (bandwidth) and 30 % (prompts), a family
 # like all within a factor of 1.5 or so. These keep a constant with few figures where the others are.
 LIKE_FAMILY, LIKE_FAMILY_PROMPT, LIKE_ALL, LIKE_FORMATS = 0.1, 0.3, 0.4, 0.2
-OF_FAMILY = {
-    "metal_base": "metal",
-    "cuda_mmq": "cuda",
-}  # kernels of few devices: like those of a family if none is left
+# Kernels of few devices: like those of a family where no device with them is left.
+OF_FAMILY = {"metal_base": "metal", "cuda_mmq": "cuda"}
 LEAST_DEVICES = 4  # of a family, for errors of its own
 DESKTOP = (
     "RTX 2",

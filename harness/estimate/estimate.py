@@ -95,7 +95,8 @@ def estimate_profile(
             },
             "notes": [
                 f"Overheads of a call ({BEFORE_S} s before, {AFTER_S} s after) and noise ({NOISE}) are assumed.",
-                f"Saving a slot's content is estimated: {saving().bytes_s / 1e9:.1f} GB/s in public logs of other machines.",
+                f"A slot's content is saved at {saving().bytes_s / 1e9:.1f} GB/s, as in public logs of other machines.",
+                "What changing between passes of a step costs is not known; nothing is taken for it.",
             ],
         }
     )
@@ -144,12 +145,15 @@ class _Steps:
         step_s = {n: rounded(self.step_s[n]) for n in range(1, slots + 1)}
         return {
             "step_s": {str(n): value for n, value in step_s.items()},
-            "prefill_s_per_token": rounded(self.prompt_s),
+            "prefill_s_per_token": rounded(self._prompt_s(self.prompt_s)),
+            "prompt_step_s": step_s[1],
             "prefill_batch_tokens": max(BATCH_TOKENS, slots + 1),
             "context_s_per_token": rounded(self.context_s),
             "mixed_factor": 1.0,
             "before_s": BEFORE_S,
             "after_s": AFTER_S,
+            # Slots that are no neighbours get passes of their own.
+            **({"changed_s": {"1": 0.0}, "settle_s": {"1": 0.0}} if slots > 1 and self._device.family != "cpu" else {}),
             "save_s": 0.0,
             "save_s_per_token": rounded(self.save_s),
             "ram_cache_tokens": max(1, RAM_CACHE_BYTES // max(1, self._model.kv_bytes_per_token)),
@@ -157,6 +161,7 @@ class _Steps:
             "standard_error": {
                 **{f"step_s.{n}": rounded((self.decode_sd**2 + self._sd(n) ** 2) ** 0.5, 2) for n in step_s},
                 "prefill_s_per_token": rounded(self.prompt_sd, 2),
+                "prompt_step_s": rounded(self.decode_sd, 2),
                 "save_s_per_token": saving().sd,
                 "overhead_s": OVERHEAD_SD,
             },
@@ -180,12 +185,17 @@ class _Steps:
             ]
             for n, value in step_s.items()
         }
-        found["prefill_s_per_token"] = [rounded(self.prompt_s * factor) for factor in prompt]
+        found["prefill_s_per_token"] = [rounded(self._prompt_s(self.prompt_s * factor)) for factor in prompt]
+        found["prompt_step_s"] = [found["step_s.1"][i] for i in range(REPLICATES)]
         found["save_s_per_token"] = [
             rounded(self.save_s * exp(saving().sd * z[(17 * i + 9) % REPLICATES])) for i in range(REPLICATES)
         ]
         found["overhead_s"] = [rounded((BEFORE_S + AFTER_S) * factor) for factor in overhead]
         return found
+
+    def _prompt_s(self, whole_s: float) -> float:
+        """Return what a prompt token adds to a pass, from what it takes in a full one: its weights are read once."""
+        return max(whole_s - self.step_s[1] / BATCH_TOKENS, whole_s / 2)
 
     def _sd(self, sequences: int) -> float:
         return 0.0 if sequences == 1 else self.batch_sd if sequences <= MOST_VECTORS else self.wide_sd
