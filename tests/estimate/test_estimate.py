@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
 import yaml
 
+from benchmarks import fit_estimates
+from benchmarks.estimate_figures import read_figures, save_rate
+from benchmarks.estimate_table import table
 from harness.app.estimate import EstimateOptions, estimated, new_profile
 from harness.errors import UserError
 from harness.estimate.devices import custom_device, devices, find_device
@@ -214,16 +215,11 @@ def test_a_profile_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest
         estimated(EstimateOptions(device="rtx 4090", quant="q4_k_x"))
 
 
-def test_the_constants_are_those_that_the_fit_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location("fit_estimates", ROOT / "benchmarks" / "fit_estimates.py")
-    assert spec is not None and spec.loader is not None
-    fit_estimates = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "fit_estimates", fit_estimates)
-    spec.loader.exec_module(fit_estimates)
-    figures = fit_estimates.read_figures(ROOT / "benchmarks" / "hardware")
+def test_the_constants_and_the_page_are_those_that_the_fit_gives() -> None:
+    figures = read_figures(ROOT / "benchmarks" / "hardware")
     made, errors = fit_estimates.fit(figures), fit_estimates.left_out(figures)
     known = fit_estimates.quality(errors)
-    saved = fit_estimates.save_rate(ROOT / "benchmarks" / "hardware")
+    saved = save_rate(ROOT / "benchmarks" / "hardware")
     fresh = yaml.safe_load(fit_estimates.written(made, known, saved))
     kept = yaml.safe_load((ROOT / "harness" / "estimate" / "constants.yaml").read_text(encoding="utf-8"))
     for part in ("families", "architectures", "several", "formats", "saving"):
@@ -234,3 +230,5 @@ def test_the_constants_are_those_that_the_fit_gives(monkeypatch: pytest.MonkeyPa
     assert kept["quality"]["decode/other"]["median"] < 0.07 and kept["quality"]["batch/cuda"]["median"] < 0.06
     for what, (share, _) in fit_estimates.coverage(errors, known).items():
         assert 0.80 <= share <= 0.97 or what == "wide of experts"  # 8 figures of 2 devices
+    page = (ROOT / "docs" / "estimates.md").read_text(encoding="utf-8")
+    assert table(errors) in page, "python benchmarks/estimate_table.py prints the table"
