@@ -111,8 +111,8 @@ def new(
     if memory is not None and (memory_bytes := read_size(memory)) is None:
         raise UserError(f'--memory: expected a size such as 24GB, found "{memory}"')
     options = EstimateOptions(
-        device=device, model=model, model_from=model_from, quant=quant, slots=whole_numbers("--slots", slots, "such as 1,4"),
-        context_tokens=context,
+        device=device, model=model, model_from=model_from, quant=quant,
+        slots=whole_numbers("--slots", slots, "such as 1,4"), context_tokens=context,
         bandwidth_gb_s=bandwidth, fp16_tflops=fp16_tflops, memory_bytes=memory_bytes,
         decode=decode, decode_at=_rates(decode_at or ()), prefill=prefill, bench=bench, name=name, out=out, force=force,
     )  # fmt: skip

@@ -200,20 +200,21 @@ class _Steps:
 def _through(ratios: Mapping[int, float], given: Mapping[int, float]) -> dict[int, float]:
     """Bend the steps of several sequences, over that of one, so that they go through the given ones.
 
-    The growth is scaled by what the given ones need: evenly between two of them, and as at the nearest elsewhere.
+    Between two that are known, that of one among them, the growth is shared out as it was; beyond the last it is scaled
+    as up to there.
     """
-    known = sorted(given)
-    scales = {n: max(0.0, given[n] - 1) / max(ratios[n] - 1, 1e-9) for n in known}
-    found = dict(ratios)
-    for n in ratios:
-        if n in given:
-            found[n] = given[n]
-        elif n > 1:
-            below = max((m for m in known if m < n), default=known[0])
-            above = min((m for m in known if m > n), default=known[-1])
-            part = (n - below) / (above - below) if above > below else 0.0
-            scale = scales[below] + part * (scales[above] - scales[below])
-            found[n] = 1 + (ratios[n] - 1) * scale
+    known = {1: 1.0, **given}
+    last = max(known)
+    scale = max(0.0, known[last] - 1) / max(ratios[last] - 1, 1e-9)
+    found = {}
+    for n, ratio in ratios.items():
+        below = max(m for m in known if m <= n)
+        above = min((m for m in known if m > n), default=0)
+        if n in known or not above:
+            found[n] = known.get(n, 1 + (ratio - 1) * scale)
+        else:
+            part = (ratio - ratios[below]) / max(ratios[above] - ratios[below], 1e-9)
+            found[n] = known[below] + part * (known[above] - known[below])
     return found
 
 
@@ -248,8 +249,8 @@ def check_known(device: Device, model: ModelShape, weight_bytes: float, known: G
     most = device.flops / (2 * model.active)
     if known.prefill is not None and not 0 < known.prefill <= 2 * most:  # int8 is twice as fast as FP16
         raise UserError(
-            f"{where}prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} operations, and "
-            f"{device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
+            f"{where}prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} "
+            f"operations, and {device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
         )
 
 

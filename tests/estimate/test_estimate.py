@@ -228,8 +228,9 @@ def test_the_constants_are_those_that_the_fit_gives(monkeypatch: pytest.MonkeyPa
 
 WORKLOAD = """version: 1
 name: ask
+inputs: {papers: {synthetic: {count: 8, tokens: 200}}}
 pipelines:
-  digest: {path: batch, jobs: 2, arrival: {closed: 1}, nodes: {read: {agent: chat, width: 4}}}
+  digest: {path: batch, jobs: 2, arrival: {closed: 1}, nodes: {read: {agent: chat, over: papers}}}
 compare: {four: window}
 """
 
