@@ -169,10 +169,11 @@ def _told(options: EstimateOptions, where: str) -> tuple[ModelShape, float | Non
     """Return what an Ollama tells of a model; in another number format than it has there, without its file's size."""
     file_bytes: int | None = None
     if where.startswith(("http://", "https://")):
-        answer, file_bytes = finished(show_model(where, options.model))
+        shown = finished(show_model(where, options.model))
+        file_bytes = shown.file_bytes
+        shape, told = shape_told(options.model, shown.answer)
     else:
-        answer = _answer_in(Path(where))
-    shape, told = shape_told(options.model, answer)
+        shape, told = shape_told(options.model, _answer_in(Path(where)))
     quant = (options.quant or told).lower()
     if not quant:
         raise UserError(f"{options.model}: its number format is not told; give it with --quant")

@@ -250,7 +250,8 @@ def check_known(device: Device, model: ModelShape, weight_bytes: float, known: G
     if known.prefill is not None and not 0 < known.prefill <= 2 * most:  # int8 is twice as fast as FP16
         raise UserError(
             f"{where}prefill: {known.prefill:g} tokens a second cannot be: each takes {2 * model.active:.3g} "
-            f"operations, and {device.name} does {device.flops:.3g} a second in FP16: {2 * most:.0f} tokens at most, with 8 bit"
+            f"operations, and {device.name} does {device.flops:.3g} a second in FP16: "
+            f"{2 * most:.0f} tokens at most, with 8 bit"
         )
 
 

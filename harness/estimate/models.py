@@ -92,8 +92,9 @@ def find_model(name: str) -> ModelShape:
         return alone[0]
     names = [one.name for one in models()]
     several = f"; it could be {', '.join(one.name for one in alone)}" if alone else ""
+    hint = did_you_mean(wanted, names if ":" in wanted else [*names, *(name.partition(":")[0] for name in names)])
     raise UserError(
-        f'--model: no model "{name}" in the table{several or did_you_mean(wanted, names)} (slotwise profile models '
+        f'--model: no model "{name}" in the table{several or hint} (slotwise profile models '
         "lists them); of any other one name its GGUF file, or a server that has it: --model-from URL"
     )
 

@@ -15,7 +15,7 @@ from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import UNKNOWN, rests_on, too_uncertain
+from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, model_asked, rests_on, too_uncertain
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -112,6 +112,16 @@ def _rivals(analysis: Analysis, *, unresolved: bool) -> list[str]:
     return [a.candidate for a in tied if ("unresolved" in a.relations) == unresolved]
 
 
+def _unresolved_by_profile(analysis: Analysis, names: Sequence[str]) -> bool:
+    """Tell whether it is the profile that leaves open how these compare with the recommended one."""
+    return any(
+        comparison.unresolved_by == "profile"
+        for one in analysis.choice.alternatives
+        if one.candidate in names
+        for _, comparison in one.comparisons
+    )
+
+
 # --- why, and what the others cost ------------------------------------------------------------------------------------
 
 
@@ -121,7 +131,10 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
         ones = quoted(open_ones).replace(" and ", " or ")
-        yield f"No difference from {ones} is measurable yet, and this is the simplest."
+        if analysis.run.origin == "estimated" and _unresolved_by_profile(analysis, open_ones):
+            yield f"{NOT_RESOLVABLE} whether {ones} is faster, and this is the simplest."
+        else:
+            yield f"No difference from {ones} is measurable yet, and this is the simplest."
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
@@ -291,7 +304,7 @@ def _misses(analysis: Analysis, name: str) -> bool:
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
     if run.origin in PREDICTED:
-        yield rests_on(run.origin, facts.get(HELD_OUT))
+        yield rests_on(run.origin, facts.get(HELD_OUT), model_asked(one.model for one in run.servers))
     elif run.origin == "emulated":
         yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):
