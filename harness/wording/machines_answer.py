@@ -79,9 +79,6 @@ def _headline(found: MachineComparison, best: MachineResult | None) -> str:
     if all(one.price is not None for one in carrying):
         return f"{best.name} is the cheapest that meets every goal: {_times(best)}."
     names = listed([one.name for one in carrying])
-    if priced := [one for one in carrying if one.price is not None]:
-        cheapest = min(priced, key=lambda one: one.price or 0.0)
-        return f"{names} meet every goal; {cheapest.name} is the cheapest of those with a price."
     return f"{names} meet every goal; {best.name} {_fastest(found)}."
 
 
@@ -127,6 +124,8 @@ def _why(found: MachineComparison) -> Iterator[str]:
     unpriced = [one.name for one in found.carrying if one.price is None]
     if found.with_goals and len(found.carrying) > 1 and unpriced:
         yield f'Which is the cheapest is not known: give their prices (--price "{unpriced[0]}=NUMBER").'
+        if priced := [one for one in found.carrying if one.price is not None]:
+            yield f"Of those with a price {min(priced, key=lambda one: one.price or 0.0).name} is the cheapest."
     for one in found.machines:
         for time in one.times:
             for goal in time.goals:
