@@ -115,6 +115,5 @@ def _choose(default: str) -> str:
             return names[int(answer) - 1]
         if answer in names:
             return str(answer)
-        typer.echo(
-            f'No "{answer}" in the list{did_you_mean(answer, names) or f": expected 1 to {len(names)}, or a name."}'
-        )
+        hint = did_you_mean(answer, names) or f": expected 1 to {len(names)}, or a name."
+        typer.echo(f'No "{answer}" in the list{hint}')

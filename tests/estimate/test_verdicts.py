@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from report.chromium import CHROMIUM, chromium
 
 from harness.app.estimate import EstimateOptions, estimated
 from harness.app.machines import compare_machines
@@ -20,7 +21,6 @@ from harness.report.machines_html import machines_html
 from harness.report.profiles import print_profile
 from harness.wording.machines_answer import machines_answer
 from harness.wording.run_answer import run_answer
-from tests.report.chromium import CHROMIUM, chromium
 
 PANEL = shipped() / "workloads" / "review-panel.yaml"  # on one slot, or on four
 LLAMA = Changes(model="llama3.1:8b")
