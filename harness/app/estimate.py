@@ -144,8 +144,8 @@ def _benchmarked(path: Path, device: Device, model: ModelShape, weight_bytes: fl
     ):
         if theirs is not None and not 1 / APART < theirs / ours < APART:
             said = size(round(ours)) if theirs is found.model_bytes else f"{ours / 1e9:.2g} billion"
-            of = f" ({found.model})" if found.model else ""
-            raise UserError(f"--bench {path}: it is of a model with {what}{of}; {model.name} has {said} here")
+            whose = f" ({found.model})" if found.model else ""
+            raise UserError(f"--bench {path}: it is of a model with {what}{whose}; {model.name} has {said} here")
     check_known(device, model, weight_bytes, found.given, f"--bench {path}: ")
     return found.given
 

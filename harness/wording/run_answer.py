@@ -15,7 +15,7 @@ from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, model_asked, rests_on, too_uncertain
+from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -112,16 +112,6 @@ def _rivals(analysis: Analysis, *, unresolved: bool) -> list[str]:
     return [a.candidate for a in tied if ("unresolved" in a.relations) == unresolved]
 
 
-def _unresolved_by_profile(analysis: Analysis, names: Sequence[str]) -> bool:
-    """Tell whether it is the profile that leaves open how these compare with the recommended one."""
-    return any(
-        comparison.unresolved_by == "profile"
-        for one in analysis.choice.alternatives
-        if one.candidate in names
-        for _, comparison in one.comparisons
-    )
-
-
 # --- why, and what the others cost ------------------------------------------------------------------------------------
 
 
@@ -131,10 +121,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
         ones = quoted(open_ones).replace(" and ", " or ")
-        if analysis.run.origin == "estimated" and _unresolved_by_profile(analysis, open_ones):
-            yield f"{NOT_RESOLVABLE} whether {ones} is faster, and this is the simplest."
-        else:
-            yield f"No difference from {ones} is measurable yet, and this is the simplest."
+        yield f"{open_text(analysis, open_ones, ones)}, and this is the simplest."
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
