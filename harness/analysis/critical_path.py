@@ -11,11 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.analysis.timesplit import Parts, add_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Baseline
+from harness.workload.networks import nx
 
 __all__ = ["CriticalPath", "NodeSlack", "PathStep", "critical_path", "median_job", "slack_of"]
 

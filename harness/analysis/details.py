@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.analysis.arriving import ArrivingJobs, arriving_jobs
 from harness.analysis.critical_path import CriticalPath, NodeSlack, slack_of
 from harness.analysis.front import FrontPoint, front_of
@@ -21,6 +19,7 @@ from harness.analysis.timesplit import Parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
+from harness.workload.networks import nx
 
 __all__ = ["Details", "JobGraph", "NodeTime", "TimeDistribution", "details", "ecdf"]
 

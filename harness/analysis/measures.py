@@ -8,8 +8,6 @@ from functools import partial
 from statistics import median
 from typing import Literal, NamedTuple
 
-import networkx as nx
-
 from harness.analysis.critical_path import CriticalPath, critical_path, median_job
 from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
@@ -27,6 +25,7 @@ from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
+from harness.workload.networks import nx
 from harness.workload.replies import replies_of
 from harness.workload.schema import AgentSpec, PipelineSpec
 

@@ -13,7 +13,7 @@ from harness.analysis.model import Analysis
 from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import AT_MOST_S, Changes, RunOptions
-from harness.app.workload import skipped_text
+from harness.app.workload import skipped_notes
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
@@ -35,7 +35,6 @@ __all__ = [
     "measure_into_folder",
     "measured",
     "options_of",
-    "skipped_notes",
     "until_options",
 ]
 
@@ -153,11 +152,6 @@ def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
         "for them in every step, so all times are too long: measure again on an idle machine."
     )
     return (Note("busy at start", text),)
-
-
-def skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
-    """Say which candidates are left out as they need servers that have no address."""
-    return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
 
 
 def options_of(run: Run) -> RunOptions:

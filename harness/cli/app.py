@@ -10,6 +10,7 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from typing import Annotated
 
@@ -61,8 +62,11 @@ _COMMANDS = (
 _GROUPS = {"import": "import_", "models": "models", "profile": "profile"}
 
 
-def command_line(only: str | None = None) -> typer.Typer:
-    """Return the command line with every command, or with one alone, which is there a fifth sooner."""
+def command_line(used: Collection[str] | None = None) -> typer.Typer:
+    """Return the command line with every command; where `used` is given, all others are there by name alone.
+
+    The names are enough for the help of the whole, and to find the one that was meant. A command's module takes time.
+    """
     app = typer.Typer(
         name="slotwise",
         cls=Commands,
@@ -74,12 +78,13 @@ def command_line(only: str | None = None) -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for name in _COMMANDS:
-        if only in (None, name):
+    for name in (*_COMMANDS, *_GROUPS):
+        if used is not None and name not in used:
+            app.command(name)(_by_name)
+        elif name in _GROUPS:
+            app.add_typer(import_module(f"harness.cli.{_GROUPS[name]}").app, name=name)
+        else:
             app.command(name, cls=Command)(getattr(import_module(f"harness.cli.{name}"), name))
-    for name, module in _GROUPS.items():
-        if only in (None, name):
-            app.add_typer(import_module(f"harness.cli.{module}").app, name=name)
     return app
 
 
@@ -113,6 +118,10 @@ def _root(
     pass
 
 
+def _by_name() -> None:
+    """Stand for a command that was not typed."""
+
+
 def _usage(error: ClickException) -> str:
     """Say in one line what is wrong with a command line, what was found there, and where the options are listed."""
     if isinstance(error, NoSuchOption) and error.option_name in _RENAMED:
@@ -130,16 +139,16 @@ def _usage(error: ClickException) -> str:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_main())
+    code = _main()
+    gc.freeze()  # the process ends: looking for circles in all that it holds would take a tenth of a short command
+    sys.exit(code)
 
 
 def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
-    gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
+    gc.set_threshold(200_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
-        typed = sys.argv[1] if len(sys.argv) > 1 else None
-        known = typed in _COMMANDS or typed in _GROUPS
-        code = command_line(typed if known else None)(standalone_mode=False, prog_name="slotwise")
+        code = command_line(sys.argv[1:])(standalone_mode=False, prog_name="slotwise")
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]

@@ -40,7 +40,7 @@ def print_profiles(found: Sequence[Listed], console: Console) -> None:
     for title in ("name", "machine", "model", "origin"):
         table.add_column(title, overflow="fold")
     table.add_column("slots", justify="right")
-    table.add_column("median\nerror", justify="right")
+    table.add_column("median\nerror", justify="right", no_wrap=True)
     for name, kind, profile, _ in found:
         if profile is None:
             continue
