@@ -13,11 +13,14 @@ from benchmarks import fit_estimates
 from benchmarks.estimate_figures import read_figures, save_rate
 from benchmarks.estimate_table import table
 from harness.app.estimate import EstimateOptions, estimated, new_profile
+from harness.app.options import Assumptions, Changes, SimulateOptions
+from harness.app.simulate import simulate
 from harness.errors import UserError
+from harness.estimate.bench import read_bench
 from harness.estimate.devices import custom_device, devices, find_device
 from harness.estimate.estimate import estimate_profile
 from harness.estimate.formula import Constants, constants_for, decode_step_s, quality_of, saving
-from harness.estimate.given import Given, read_bench
+from harness.estimate.given import Given
 from harness.estimate.models import find_model, models, shape_of
 from harness.profiles.load import load_profile
 from harness.profiles.resample import resampled
@@ -157,13 +160,33 @@ def test_every_device_and_model_makes_a_profile(tmp_path: Path) -> None:
     [
         (Given(decode=900), r"^--decode: 900 tokens a second cannot be: .* which is 205 at most$"),
         (Given(decode_at={4: 5000}), r"^--decode-at: 4 sequences with 5000 tokens .* RTX 4090 makes 821 at most$"),
-        (Given(decode_at={1: 100}), r"^--decode-at: expected 2 to 32 sequences, found 1$"),
+        (Given(128, {4: 90}), r"^--decode-at: 4 sequences with 90 .* one alone makes 128; if each .* it is 4=360$"),
+        (Given(128, {4: 600}), r"^--decode-at: 4 .* one alone makes 128, so 4 make 512 at most$"),
+        (Given(decode=0), r"^--decode: 0 tokens a second cannot be: .* 205 at most$"),
+        (Given(decode=float("nan")), r"^--decode: nan tokens a second cannot be: .* 205 at most$"),
+        (Given(decode_at={4: float("nan")}), r"^--decode-at: 4 sequences with nan .* 821 at most$"),
+        (Given(prefill=-1), r"^--prefill: -1 tokens a second cannot be: "),
+        (Given(decode_at={1: 100}), r"^--decode-at: expected 2 to 64 sequences, found 1$"),
         (Given(prefill=1e6), r"^--prefill: 1e\+06 tokens a second cannot be: .* tokens at most, with 8 bit$"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_bound(known: Given, bound: str) -> None:
     with pytest.raises(UserError, match=bound):
         estimate_profile(find_device("RTX 4090"), LLAMA, "q4_k_m", known=known)
+
+
+def test_rungs_that_are_given_bend_the_ones_between_and_bound_the_one_alone() -> None:
+    device = find_device("RTX 4090")
+    plain = estimate_profile(device, LLAMA, "q4_k_m").slots["8"]
+    found = estimate_profile(device, LLAMA, "q4_k_m", known=Given(None, {2: 200, 8: 640})).slots["8"]
+    assert [found.step_s["2"], found.step_s["8"]] == pytest.approx([0.01, 0.0125])
+    assert found.step_s["2"] < found.step_s["4"] < found.step_s["8"]
+    assert found.step_s["1"] == plain.step_s["1"]  # 6.7 ms, which is below the 10 ms of two
+    fast = estimate_profile(device, LLAMA, "q4_k_m", known=Given(None, {2: 350})).slots["8"]
+    assert fast.step_s["1"] == pytest.approx(2 / 350, rel=1e-5)  # no more than the step of two
+    for slots in found, fast:
+        assert all(a <= b for a, b in zip(slots.replicates["step_s.1"], slots.replicates["step_s.2"], strict=True))
+    assert found.standard_error["step_s.2"] < found.standard_error["step_s.4"] < plain.standard_error["step_s.4"]
 
 
 MARKDOWN = """
@@ -183,18 +206,18 @@ BATCHED = """
 def test_benchmarks_are_read(tmp_path: Path) -> None:
     file = tmp_path / "bench"
     file.write_text(MARKDOWN, encoding="utf-8")
-    assert read_bench(file) == Given(128.3, {}, 9056.12)
+    assert read_bench(file).given == Given(128.3, {}, 9056.12)
     file.write_text(BATCHED, encoding="utf-8")
-    assert read_bench(file) == Given(128.0, {4: 365.71}, 9142.86)
+    assert read_bench(file).given == Given(128.0, {4: 365.71}, 9142.86)
     file.write_text(
         json.dumps([{"n_prompt": 512, "n_gen": 0, "avg_ts": 9000.5}, {"n_prompt": 0, "n_gen": 128, "avg_ts": 127}])
     )
-    assert read_bench(file) == Given(127, {}, 9000.5)
+    assert read_bench(file).given == Given(127, {}, 9000.5)
     file.write_text('{"pl": 1, "speed_tg": 128.0, "speed_pp": 9000.0}\n{"pl": 8, "speed_tg": 700.0}\nnot this\n')
-    assert read_bench(file) == Given(128.0, {8: 700.0}, 9000.0)
+    assert read_bench(file).given == Given(128.0, {8: 700.0}, 9000.0)
     for wrong in ("", "hello", "[1]", "{" * 5000, '[{"avg_ts": "many"}]', "| t/s |\n| 3 |"):
         file.write_text(wrong)
-        with pytest.raises(UserError, match=r"expected the output of llama-bench"):
+        with pytest.raises(UserError, match=r"expected what llama-bench"):
             read_bench(file)
     with pytest.raises(UserError, match="cannot be read"):
         read_bench(tmp_path / "none")
@@ -232,3 +255,36 @@ def test_the_constants_and_the_page_are_those_that_the_fit_gives() -> None:
         assert 0.80 <= share <= 0.97 or what == "wide of experts"  # 8 figures of 2 devices
     page = (ROOT / "docs" / "estimates.md").read_text(encoding="utf-8")
     assert table(errors) in page, "python benchmarks/estimate_table.py prints the table"
+
+
+WORKLOAD = """version: 1
+name: ask
+inputs: {papers: {synthetic: {count: 8, tokens: 200}}}
+pipelines:
+  digest: {path: batch, jobs: 2, arrival: {closed: 1}, nodes: {read: {agent: chat, over: papers}}}
+compare: {four: window}
+"""
+
+
+def test_each_figure_that_is_given_makes_a_predicted_interval_narrower(tmp_path: Path) -> None:
+    (tmp_path / "ask.yaml").write_text(WORKLOAD, encoding="utf-8")
+
+    def width(**known: object) -> float:
+        out = tmp_path / "it.yaml"
+        options = EstimateOptions(device="RTX 4090", out=out, force=True, slots=(1, 4), **known)  # type: ignore[arg-type]
+        new_profile(options)
+        found = simulate(
+            tmp_path / "ask.yaml",
+            SimulateOptions(
+                changes=Changes(model="llama3.1:8b"), assumptions=Assumptions(profiles=(str(out),)), repeats=5
+            ),
+        )
+        time = found.analysis.candidates[0].pipelines[0].time
+        assert time is not None and time.profile_interval is not None
+        return time.profile_interval[1] / time.profile_interval[0]
+
+    figures: list[dict[str, object]] = [{}, {"decode": 128}, {"decode_at": {4: 360}}, {"prefill": 6500}]
+    widths = [width(**{key: one for more in figures[:n] for key, one in more.items()}) for n in range(1, 5)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 1.2 < widths[0]
+    assert len(set(widths)) == 4
