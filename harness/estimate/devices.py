@@ -94,6 +94,6 @@ def custom_device(name: str, bandwidth_gb_s: float, fp16_tflops: float, memory_b
 
 def _key(name: str) -> str:
     text = re.sub(r"[^a-z0-9]", "", name.lower())
-    for maker in ("nvidia", "geforce", "amd", "radeon", "intel"):
+    for maker in ("nvidia", "geforce", "amd", "radeon", "intel", "apple"):
         text = text.replace(maker, "")
     return text

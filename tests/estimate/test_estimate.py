@@ -69,6 +69,7 @@ def test_devices_are_found_however_they_are_written() -> None:
     given = custom_device("x", 1000, 100, 8 * 10**9)
     assert given.vector == given.flops / 4 and "1/4 of that of FP16 is assumed" in given.source
     assert find_device("apple m4").several == "metal_base" and find_device("apple m4 pro").several == "metal"
+    assert find_device("M4 Max").name == "Apple M4 Max"
     with pytest.raises(UserError, match=r"--bandwidth: expected 5 to 20000, found 1"):
         custom_device("x", 1, 10, 8 * 10**9)
 
