@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check bench gallery clean
+.PHONY: demo test slow fast bench gallery clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -19,6 +19,11 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow --numprocesses 4
+
+# Compiles what simulates, beside its files; SLOTWISE_INTERPRETED=1 runs the files. It needs a C compiler, and a minute.
+fast: $(VENV)/.local
+	HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(BIN)/slotwise doctor | grep simulation
 
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done

@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from heapq import heappop, heappush
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.core.draws import Uniform, prepared
 from harness.core.events import BranchDecision
@@ -26,9 +26,12 @@ from harness.core.walk import Shape
 
 __all__ = ["Advance", "FlowShape", "FlowWalk", "Lost", "Ready", "is_plain", "shape_of"]
 
-_WAITING, _RUNNING, _DONE, _DEAD = range(4)  # dead: skipped or dropped
-_new = tuple.__new__
-_ALL = 1 << 62  # more predecessors, or items, than there ever are
+_WAITING: Final = 0
+_RUNNING: Final = 1
+_DONE: Final = 2
+_DEAD: Final = 3  # skipped or dropped
+_new: Final = tuple.__new__
+_ALL: Final = 1 << 62  # more predecessors, or items, than there ever are
 
 Taken = tuple[int, int | None]  # the other end of an edge, and the label that it needs (None: any)
 

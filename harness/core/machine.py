@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from heapq import heappop, heappush
+from typing import Final
 
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 
 __all__ = ["Machine", "SharedServer"]
 
-ROUNDING_S = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
-NEVER_S = float("inf")
+ROUNDING_S: Final = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
+NEVER_S: Final = float("inf")
+ASK: Final = -NEVER_S  # in place of a time: a server was touched, and is asked when that matters
 
 
 class Machine:
@@ -44,10 +45,8 @@ class Machine:
         self._rates = [1.0]
         self.servers = tuple(SharedServer(self, model, number) for number, model in enumerate(models))
         # By the number of the server. What an untouched one does next, and whether it is busy, does not change.
-        self._due_s = [NEVER_S] * len(models)  # work time of its next event
-        self._agenda: list[tuple[float, int]] = []  # the same as a heap; what is no more so is skipped
-        self._touched = set(range(len(models)))  # it must be asked again when it has its next event
-        self._unsure = set(self._touched)  # and whether it is busy
+        self._due_s = [ASK] * len(models)  # work time of its next event
+        self._unsure = list(range(len(models)))  # touched since they were last seen busy or not
         self._is_busy = [False] * len(models)
         self._busy = 0
         self._kept: set[int] = set()  # servers with calls that ended when a call came or went
@@ -88,32 +87,24 @@ class Machine:
 
     def _next_work_s(self) -> float:
         """Return the work time of the next event; servers plan their next segment when they are asked."""
-        agenda, due_s = self._agenda, self._due_s
-        for number in self._touched:
-            next_s = self.servers[number].model.next_s()
-            if next_s != due_s[number]:
-                due_s[number] = next_s
-                if next_s < NEVER_S:
-                    heappush(agenda, (next_s, number))
-        self._unsure |= self._touched
-        self._touched.clear()
-        while agenda and agenda[0][0] != due_s[agenda[0][1]]:
-            heappop(agenda)
-        return agenda[0][0] if agenda else NEVER_S
+        due_s = self._due_s
+        while (work_s := min(due_s)) == ASK:
+            number = due_s.index(ASK)
+            due_s[number] = self.servers[number].model.next_s()
+            self._unsure.append(number)
+        return work_s
 
     def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
         """Go on to one event."""
-        agenda, numbers = self._agenda, set[int]()
-        while agenda and agenda[0][0] <= work_s:
-            at_s, number = heappop(agenda)
-            if at_s == self._due_s[number]:
-                numbers.add(number)
-                self._due_s[number] = NEVER_S
-        self._touched |= numbers
-        due = [self.servers[number] for number in sorted(numbers)]
-        ended = [(server, request) for server in due for request in server.model.advance(work_s)]
-        for _, request in ended:
-            self.date(request)
+        ended: list[tuple[SharedServer, Request]] = []
+        for number, due_s in enumerate(self._due_s):
+            if due_s <= work_s:
+                server = self.servers[number]
+                for request in server.model.advance(work_s):
+                    self.date(request)
+                    ended.append((server, request))
+                self._due_s[number] = ASK
+                self._unsure.append(number)
         self._look(work_s)
         return ended
 
@@ -140,15 +131,16 @@ class Machine:
 
     def look(self, number: int, now_s: float) -> None:
         """Note that a server was touched at `now_s`: it may be busy now, or may be no more."""
-        self._touched.add(number)
+        self._due_s[number] = ASK
+        self._unsure.append(number)
         self._look(self.work_s(now_s), now_s)
 
     def _look(self, work_s: float, now_s: float | None = None) -> None:
-        self._unsure |= self._touched
         for number in self._unsure:
             is_busy = self.servers[number].model.busy
-            self._busy += is_busy - self._is_busy[number]
-            self._is_busy[number] = is_busy
+            if is_busy != self._is_busy[number]:
+                self._is_busy[number] = is_busy
+                self._busy += 1 if is_busy else -1
         self._unsure.clear()
         busy = self._busy
         stretch = self._stretches[busy]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from operator import lt
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from harness.core.events import Call
 from harness.core.plan import ServerQueue
@@ -22,7 +22,7 @@ __all__ = ["Item", "QueueState", "SelectiveQueue"]
 
 J = TypeVar("J", bound=JobView)  # what stands for a job; only the scheduling policy looks into it
 P = TypeVar("P", bound=NodeView)  # and for a node
-NO_LIMIT = 1 << 62  # more calls than there ever are
+NO_LIMIT: Final = 1 << 62  # more calls than there ever are
 
 # (key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, the policy's key).
 Item = tuple[Any, int, Call, J, P]

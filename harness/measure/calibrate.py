@@ -137,7 +137,7 @@ async def _embedding(wanted: ToCalibrate, model: str, effort: Effort, progress: 
     opening = opened(f"{wanted.name}-embed", wanted.spec, progress, asked=[wanted.spec.model], embeds=[model])
     async with opening as endpoint:
         times = max(LEAST_TIMES, round(effort.budget_s / EMBEDDING_S))
-        return await measure_embedding(endpoint, model, times, progress)
+        return await measure_embedding(endpoint, model, times, progress, half=wanted.half)
 
 
 def pick_pair(done: Sequence[_Calibrated]) -> tuple[_Calibrated, _Calibrated]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-from math import sqrt
 from statistics import median
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from harness.measure.loads import TIMES, measure_embedding_load
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for
 from harness.measure.texts import PROMPTS
-from harness.profiles.embedding import EmbeddingSeen, fit_embedding
+from harness.profiles.embedding import EmbeddingSeen, fit_embedding, fit_stretch
 from harness.profiles.schema import Embedding, rounded
 from harness.profiles.text import Counted, fit_embedded_text
 from harness.workload.schema import AgentSpec
@@ -28,8 +27,9 @@ __all__ = ["MeasuredEmbedding", "measure_embedding"]
 SHORT, LONG, MIDDLE = 8, 80, 32  # words of a text
 SEVERAL, SOME = 8, 4  # texts of a request
 AT_ONCE = 4  # requests that are sent together
-ANSWER_TOKENS = 96
-BESIDE = 3  # answers, alone and beside embeddings
+ASKED_WORDS, ANSWER_TOKENS = 120, 64  # of a call beside embeddings: it reads about as long as it writes
+BESIDE = 6  # such calls, each once alone and once beside embeddings
+MOST_SLOWED = 100  # times; of texts that made no progress that could be seen
 WORDS = " ".join(user for _, user in PROMPTS).split()
 
 
@@ -54,7 +54,9 @@ SIZES = (
 )
 
 
-async def measure_embedding(endpoint: Endpoint, model: str, times: int, progress: Progress) -> MeasuredEmbedding:
+async def measure_embedding(
+    endpoint: Endpoint, model: str, times: int, progress: Progress, *, half: bool = False
+) -> MeasuredEmbedding:
     """Measure and fit what embedding costs.
 
     Args:
@@ -62,6 +64,7 @@ async def measure_embedding(endpoint: Endpoint, model: str, times: int, progress
         model: as the server was asked for it.
         times: how often each request is sent; the order is drawn.
         progress: is told of every step.
+        half: whether the server has half of the cores.
 
     Raises:
         ServerFailure: a request failed, or the server does not tell its counts.
@@ -80,21 +83,22 @@ async def measure_embedding(endpoint: Endpoint, model: str, times: int, progress
             seen += await _together(endpoint, embedder, sizes, repetition)
     fitted = fit_embedding(seen)
     progress.say(f"{name}: embedding while it answers")
-    answer, request = await _beside(endpoint, embedder)
+    beside = fit_stretch(*await _beside(endpoint, embedder))
     embedding = Embedding(
         model=model,
+        half=half,
         request_s=fitted.costs.request_s,
         text_s=fitted.costs.text_s,
         token_s=fitted.costs.token_s,
-        stretch=rounded(sqrt(answer * request)),
+        stretch=rounded(beside.stretch),
         load_s=None if load_s is None else rounded(load_s),
         text=fit_embedded_text(counted),
-        standard_error=fitted.standard_error,
+        standard_error={**fitted.standard_error, "stretch": beside.standard_error},
         held_out=fitted.held_out,
     )
     note = (
-        f"Embedding with {model} beside an answer: a token of the answer took {answer:.2f} times as long, a request "
-        f"{request:.2f} times; `stretch` is the geometric mean of both."
+        f"Embedding with {model} beside an answer: the answer took {beside.answers:.2f} times as long, the texts "
+        f"{beside.requests:.2f} times; `stretch` is the geometric mean of both."
     )
     return MeasuredEmbedding(embedding, note)
 
@@ -140,30 +144,45 @@ async def _count(endpoint: Endpoint, embedder: Embedder, text: str) -> Counted:
     return Counted(text, False, reply.prompt_tokens or 0)
 
 
-async def _beside(endpoint: Endpoint, embedder: Embedder) -> tuple[float, float]:
-    """Return by how much an answer and a request take longer while the other is under way, medians."""
-    sizes = _Sizes(1, LONG)
-    alone_s = [await _answer(endpoint, number) for number in range(BESIDE)]
-    requests_s = [(await _together(endpoint, embedder, sizes, -2 - number))[0].wall_s for number in range(BESIDE * 2)]
-    beside_s: list[float] = []
-    slowed_s: list[float] = []
+async def _beside(endpoint: Endpoint, embedder: Embedder) -> tuple[list[float], list[float]]:
+    """Return by how much answers, and requests, took longer while the other was under way; one of each for each time.
+
+    Requests follow one another from the start of an answer until it ends. What of the last of them is left then goes
+    on alone, and is not counted as slowed.
+    """
+    sizes = _Sizes(SOME, LONG)
+    alone = [(await _together(endpoint, embedder, sizes, -2 - number))[0] for number in range(BESIDE)]
+    token_s = median(one.wall_s / one.tokens for one in alone)
+    answers_s = median([await _answer(endpoint, number) for number in range(BESIDE)])
+    clock = asyncio.get_running_loop().time
+    answers: list[float] = []
+    requests: list[float] = []
+
+    async def timed(number: int) -> tuple[float, float]:
+        return await _answer(endpoint, number), clock()
+
     for number in range(BESIDE):
-        answer = asyncio.create_task(_answer(endpoint, BESIDE + number))
+        began_s, texts_s, sent = clock(), 0.0, 0
+        answer = asyncio.create_task(timed(BESIDE + number))
         while not answer.done():
-            (seen,) = await _together(endpoint, embedder, sizes, -100 - len(slowed_s))
-            if not answer.done() or not slowed_s:
-                slowed_s.append(seen.wall_s)
-        beside_s.append(await answer)
-    return median(beside_s) / median(alone_s), median(slowed_s) / median(requests_s)
+            sent += 1
+            (seen,) = await _together(endpoint, embedder, sizes, -100 * (number + 1) - sent)
+            texts_s += seen.tokens * token_s
+        answer_s, ended_s = await answer
+        within_s, after_s = ended_s - began_s, clock() - ended_s
+        answers.append(answer_s / answers_s)
+        requests.append(within_s / max(texts_s - after_s, within_s / MOST_SLOWED))
+    return answers, requests
 
 
 async def _answer(endpoint: Endpoint, number: int) -> float:
-    """Return the seconds of a token of an answer."""
+    """Return the seconds of reading a prompt and of answering it."""
     options = options_for(endpoint.server, AgentSpec(prompt="-", output_tokens=ANSWER_TOKENS), seed=number)
     if endpoint.server.emulated:
         options["faults"] = False
-    user = f"[{number:06d}] Write a long, detailed essay about a ferry. Do not stop early."
+    (notes,) = _texts(_Sizes(1, ASKED_WORDS), -1, number)
+    user = f"[{number:06d}] {notes}. Write a long, detailed essay about all of it. Do not stop early."
     reply, _ = await endpoint.chat.ask(ChatRequest(None, user, options, stream=False))
-    if reply.outcome != "ok" or not reply.decode_s or (reply.output_tokens or 0) < 2:
+    if reply.outcome != "ok" or not reply.decode_s or reply.prefill_s is None:
         raise ServerFailure(f"{endpoint.server.name}: {reply.error or 'it does not tell its times'}")
-    return reply.decode_s / ((reply.output_tokens or 0) - 1)
+    return reply.prefill_s + reply.decode_s

@@ -228,7 +228,8 @@ def modelled(
             _fitted(profile, queue.server, _in_context(spec, runner), runner.model, given, extrapolate, profiles)
             for profile, runner in zip(own, answer, strict=True)
         )
-        known = tuple(embedding_of(here.all, runner.model) for runner in embed)
+        half = any(fit.half for fit in fits) if fits else spec.engine_threads == "half"
+        known = tuple(embedding_of(here.all, runner.model, half=half) for runner in embed)
         queues.append(_Queue(queue.server, spec, (*answer, *embed), own, fits, known))
     notes = [note for queue in queues for fit in queue.fits for note in fit.notes]
     for number, queue_of in enumerate(queues):

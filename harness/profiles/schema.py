@@ -260,6 +260,7 @@ class Embedding(ProfilePart):
     """What embedding texts costs on this machine and engine, with a model of its own."""
 
     model: Text = Field(description="The embedding model, as a workload names it.")
+    half: bool = Field(default=False, description="On a server with half of the cores (`threads: half`).")
     request_s: Cost = Field(description="Seconds of a request besides its texts, while others are embedded.")
     text_s: Cost = Field(description="Seconds of each text; they are embedded one after the other.")
     token_s: Cost = Field(description="Seconds of each token of a text.")

@@ -95,8 +95,9 @@ def _text(text: TextTokens) -> list[str]:
 def _embedding(found: Embedding) -> list[str]:
     off = [f"{key} {percent(error)}" for key, error in found.standard_error.items()]
     load = "" if found.load_s is None else f", {seconds(found.load_s)} to load the model"
+    where = " on half of the cores" if found.half else ""
     return [
-        f"Embedding with {found.model}: {seconds(found.request_s)} a request, {seconds(found.text_s)} a text, "
+        f"Embedding with {found.model}{where}: {seconds(found.request_s)} a request, {seconds(found.text_s)} a text, "
         f"{seconds(found.token_s)} a token{load}; standard errors: {', '.join(off) or 'not known'}.",
         f"While it embeds and answers, both take {found.stretch:.2f} times as long. Held-out error: "
         f"{_error(found.held_out)}.",

@@ -37,7 +37,7 @@ async def launch(name: str, spec: SimulatedServer, around: Around) -> AsyncItera
             server = (await stack.enter_async_context(alone))[name]
         for model in around.embeds:
             try:
-                embedding_of([profile_of(spec, around.near)], model)
+                embedding_of([profile_of(spec, around.near)], model, half=spec.threads == "half")
             except UserError as error:
                 raise UserError(f"{name}: {error}") from None
         server = server._replace(embeds={model: model for model in around.embeds})
@@ -116,7 +116,7 @@ def emulation(
         noise=fitted.noise,
         noise_seed=spec.fault_seed,
         noise_key=name,
-        embedding=_embedding(profile, spec.speed_up),
+        embedding=_embedding(profile, spec.speed_up, half=fitted.half),
     )
     details: dict[str, str | int | float] = {
         "profile": profile.name,
@@ -142,10 +142,10 @@ def emulation(
     return {"engine": config.to_json(), "faults": faults}, details
 
 
-def _embedding(profile: Profile, speed_up: float) -> SimulatedEmbedding | None:
+def _embedding(profile: Profile, speed_up: float, *, half: bool) -> SimulatedEmbedding | None:
     """Return the model that texts are embedded with; what a request costs beside these is our own front's."""
     known = profile.embedding
-    if known is None:
+    if known is None or (known.half != half and profile.accelerator is None):
         return None
     costs = known.costs.sped_up(speed_up)
     return SimulatedEmbedding(known.model, costs.text_s, costs.token_s, known.stretch)

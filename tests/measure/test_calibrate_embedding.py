@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from harness.app.options import CalibrateOptions
 from harness.core.embedding import EmbeddingCosts
 from harness.errors import UserError
 from harness.measure.embedding import MeasuredEmbedding, measure_embedding
-from harness.profiles.embedding import EmbeddingSeen, fit_embedding
+from harness.profiles.embedding import EmbeddingSeen, fit_embedding, fit_stretch
 from harness.workload.schema import SimulatedServer
 
 
@@ -49,7 +50,18 @@ def test_known_costs_come_back(tmp_path: Path) -> None:
 
 
 def test_the_note_says_what_the_stretch_is_between(tmp_path: Path) -> None:
-    assert measured(tmp_path, stretch=2.0).note.startswith("Embedding with vectors beside an answer: a token of the ")
+    found = measured(tmp_path, stretch=2.0)
+    assert found.note.startswith(
+        "Embedding with vectors beside an answer: the answer took 2.00 times as long, the texts 2.00 times"
+    )
+    assert found.embedding.standard_error["stretch"] < 0.01
+
+
+def test_two_sides_that_differ_make_the_stretch_unsure() -> None:
+    found = fit_stretch([8.0, 8.0], [2.0, 2.0])
+    assert found == pytest.approx((8.0, 2.0, log(4) / 2), abs=1e-3) and found.stretch == pytest.approx(4.0)
+    spread = fit_stretch([1.0, exp(2)], [exp(1), exp(1)])  # the sides agree, and one of them is not steady
+    assert spread.standard_error == pytest.approx(0.5)
 
 
 def seen(costs: EmbeddingCosts, kinds: tuple[tuple[int, int], ...], *, fitted: bool = True) -> list[EmbeddingSeen]:

@@ -199,3 +199,16 @@ def test_a_server_that_only_embeds_beside_agents_that_share_a_prefix(tmp_path: P
         ("look", "swap", "ok"),
         ("answer", "both", "ok"),
     }
+
+
+def test_a_stretch_that_is_not_steady_predicts_nothing(loaded: Loaded, tmp_path: Path) -> None:
+    unsteady = profile(tmp_path, standard_error={"stretch": 0.5})
+    found = predict(loaded, unsteady, repeats=1)
+    assert list(found.refused) == ["loaded"]  # with room for one model at a time there is no beside
+    why = found.refused["loaded"]
+    assert "slow each other is not steady on this machine: 0.7 to 5.4 times" in why and "`threads: half`" in why
+
+
+def test_embedding_on_half_of_the_cores_is_for_servers_with_half(loaded: Loaded, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is that of a server with half of the cores, and this one has all cores"):
+        predict(loaded, profile(tmp_path, half=True), repeats=1)
