@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from harness.core.records import Origin
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 __all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "model_asked", "open_text", "rests_on", "too_uncertain"]
 
