@@ -52,4 +52,4 @@ $(VENV)/.dev: $(VENV)/.local
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.so harness/*/*.so
