@@ -275,7 +275,7 @@ KINDS: dict[str, tuple[Kind, tuple[int, int, int]]] = {
 
 def us(kind: Kind, size: int) -> float:
     """Microseconds a call; of small sizes the best of many."""
-    spent_s, each = 0.0, []
+    spent_s, each = 0.0, list[float]()
     while not each or (spent_s < 0.1 and len(each) < 50):
         took_s, calls = kind(size)
         spent_s += took_s

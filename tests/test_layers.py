@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "drivers": {"core", "errors", "units"},
     "gateway": {"core", "drivers", "servers", "units"},
     "profiles": {"core", "workload", "content", "errors", "units"},
-    "estimate": {"profiles", "workload", "errors", "units"},
+    "estimate": {"core", "profiles", "workload", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "deploy", "errors", "units"},  # deploy: the verdict alone, see below
     "deploy": {"core", "analysis", "workload", "errors", "units"},  # of analysis its model alone, see below

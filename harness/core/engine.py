@@ -160,11 +160,11 @@ class Engine:
     def _dispatch(self, now_s: float) -> None:
         """Start what may start, each time on the server with most free slots: one call, or a wave at once."""
         states = self._queues
-        able = [queue for queue, state in enumerate(states) if state.ready]
+        able = [queue for queue, state in enumerate(states) if state.has_room and state.ready]
         while able:
             queue = max(able, key=lambda each: states[each].queue.slots - states[each].in_flight)  # ties: the first
             taken = states[queue].take(now_s)
-            if not taken:  # and it will have no more at this instant: every start leaves it less
+            if not taken or not states[queue].has_room:  # nor later at this instant: every start leaves it less
                 able.remove(queue)
             for _, _, call, job, site in taken:
                 if site.pool is not None:
@@ -172,7 +172,7 @@ class Engine:
                     call = call._replace(queue=queue)
                 self._start(call, job, site)
         for state in states:
-            if (wake_s := state.wake_s()) is not None:
+            if state.wakes and (wake_s := state.wake_s()) is not None:
                 self._arm(wake_s)
 
     # --- jobs ---

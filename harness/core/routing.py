@@ -119,6 +119,11 @@ class QueueState(Generic[J, P]):
         self.in_flight -= 1
 
     @property
+    def has_room(self) -> bool:
+        """Whether its limit leaves room for a call, where nothing but a limit decides."""
+        return self._start is not None or self.in_flight < self._most
+
+    @property
     def ready(self) -> int:
         """How many calls wait here."""
         return len(self.heap) - len(self._gone)

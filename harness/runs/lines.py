@@ -46,6 +46,8 @@ def once(lines: Lines, file: str, key: Callable[[Any], Hashable]) -> None:
 
 def known(flat: dict[str, Any], record: Any) -> dict[str, Any]:
     """The fields of a record; what older runs don't have keeps its default."""
+    if record._fields == tuple(flat):
+        return flat
     return {name: flat[name] for name in record._fields if name in flat or name not in record._field_defaults}
 
 

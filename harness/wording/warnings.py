@@ -37,8 +37,8 @@ __all__ = ["layers_text", "warnings_of"]
 # What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
 _SERIOUS = frozenset(
     {
-        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("others at start", "others working", "records", "run", "skipped", "too long"),
+        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "memory"),
+        *("others at start", "out of range", "others working", "records", "run", "skipped", "too long"),
     }
 )
 

@@ -172,7 +172,7 @@ def test_little_work_begins_no_other_process(tmp_path: Path, monkeypatch: pytest
             for those in evaluate(tasks):
                 found += those
         assert len(found) == 2 * expected_alone
-        assert sorted(found) == expected[: len(found)]  # type: ignore[type-var]  # as above
+        assert sorted(found) == expected[: len(found)]
         assert begun == ([] if expected_alone == 10 else [2])
 
 
