@@ -40,7 +40,9 @@ MAY_IMPORT = {
         *("errors", "units"),
     },
 }
-MAY_IMPORT["app"] = {*MAY_IMPORT, "compiled", "content", "errors", "own_policies", "units"}
+for folder in ("servers", "drivers", "measure"):  # all that ask servers
+    MAY_IMPORT[folder].add("bounded")
+MAY_IMPORT["app"] = {*MAY_IMPORT, "bounded", "compiled", "content", "errors", "own_policies", "units"}
 MAY_IMPORT["interface"] = MAY_IMPORT["app"] - {"cli"} | {"app"}
 # analysis: the type of what is printed; deploy: the kinds of settings, for the help
 MAY_IMPORT["cli"] = {"app", "analysis", "deploy", "report", "errors", "units"}

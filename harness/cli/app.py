@@ -101,6 +101,7 @@ _WORDINGS = (
 
 _RENAMED = {"--rungs": "--levels"}  # options of an earlier Slotwise
 
+LONGEST_NAME = 80  # characters of a file that is named in a message
 _QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
@@ -144,11 +145,16 @@ def main() -> None:
     sys.exit(code)
 
 
+def _let_output_go() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
     gc.set_threshold(200_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
         code = command_line(sys.argv[1:])(standalone_mode=False, prog_name="slotwise")
+        sys.stdout.flush()
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
@@ -164,8 +170,15 @@ def _main() -> int:
         print("slotwise: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: not our failure
+        _let_output_go()  # the reader has gone: not our failure
         return 0
+    except OSError as error:
+        if error.filename is None:
+            _let_output_go()  # what is left in it cannot be written either
+        what = "the output" if error.filename is None else plain(str(error.filename))
+        name = what if len(what) <= LONGEST_NAME else f"{what[:LONGEST_NAME]}..."
+        print(f"slotwise: {name}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except SystemExit as leaving:  # rich and typer leave so when the reader of a pipe has gone; nothing of ours does
         return 0 if leaving.code == 1 else leaving.code if isinstance(leaving.code, int) else 0
     if code == INTERRUPTED:

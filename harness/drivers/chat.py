@@ -15,12 +15,15 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_ollama import ChatOllama
-from ollama import ResponseError
 
+from harness.bounded import ANSWER_BYTES, AnswerTooLong, Bounded, without_proxies
 from harness.core.records import ChatRequest, Outcome, Reply
-from harness.drivers.figures import Figures, figures_of, number_in, one_line
+from harness.drivers.figures import Believed, figures_of, number_in, one_line
 from harness.drivers.repetition import REPEATED, SAID, repeats_itself
+
+with without_proxies():
+    from langchain_ollama import ChatOllama
+    from ollama import ResponseError
 
 __all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "Chat", "client_settings", "explain"]
 
@@ -59,7 +62,10 @@ class Chat:
             cache=False,
             keep_alive=None,  # the server's own, unless an agent says it: a request's own can block a server
             async_client_kwargs=client_settings(_note, transport),
-            sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
+            sync_client_kwargs={
+                "verify": False,
+                "trust_env": False,
+            },  # never used; building its TLS context costs 20 ms
         )
 
     async def close(self) -> None:
@@ -157,7 +163,7 @@ def _at_most(said: int | None, tokens: int | None) -> int | None:
 
 
 def _thinking_tokens(
-    found: Figures, metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int
+    found: Believed, metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int
 ) -> int | None:
     """Return how many of the tokens came before the answer; None where there were none, or that cannot be told.
 
@@ -178,16 +184,20 @@ def _thinking_tokens(
 
 
 def client_settings(
-    hook: Callable[[httpx.Response], Awaitable[None]], transport: httpx.AsyncBaseTransport | None
+    hook: Callable[[httpx.Response], Awaitable[None]],
+    transport: httpx.AsyncBaseTransport | None,
+    most_bytes: int = ANSWER_BYTES,
 ) -> dict[str, Any]:
     """Return the settings of an HTTP client to measure with; `hook` is told of each response as its headers come."""
-    settings: dict[str, Any] = {
-        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
+    if transport is None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+    return {
+        "transport": Bounded(transport, most_bytes),
         "timeout": None,  # the engine owns timeouts
         "trust_env": False,  # a proxy between us and a local server would be measured with it
         "event_hooks": {"response": [hook]},
     }
-    return settings if transport is None else {**settings, "transport": transport}
 
 
 async def _note(response: httpx.Response) -> None:
@@ -207,6 +217,8 @@ def explain(error: Exception) -> tuple[Outcome, str]:
         return "error", f"{status}{one_line(error.error)}"
     if isinstance(error, httpx.ConnectError | ConnectionError):
         return "error", "the server refused the connection: is it still running?"
+    if isinstance(error, AnswerTooLong):
+        return "error", str(error)
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
         return "error", f"the server closed the connection: {one_line(error)}"
     if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):

@@ -12,11 +12,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
-from langchain_ollama import OllamaEmbeddings
 
+from harness.bounded import VECTORS_BYTES, without_proxies
 from harness.core.records import EmbedRequest, Reply
 from harness.drivers.chat import QUEUE_HEADER, client_settings, explain
 from harness.drivers.figures import figures_of, number_in
+
+with without_proxies():
+    from langchain_ollama import OllamaEmbeddings
 
 __all__ = ["Embedder"]
 
@@ -42,8 +45,11 @@ class Embedder:
             model=model,
             base_url=url,
             keep_alive=None,  # the server's own, as for every call
-            async_client_kwargs=client_settings(_look, transport),
-            sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
+            async_client_kwargs=client_settings(_look, transport, VECTORS_BYTES),
+            sync_client_kwargs={
+                "verify": False,
+                "trust_env": False,
+            },  # never used; building its TLS context costs 20 ms
         )
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from harness.units import seconds
 
-__all__ = ["Figures", "figures_of", "number_in", "one_line"]
+__all__ = ["Believed", "figures_of", "number_in", "one_line"]
 
 MOST_TOKENS: Final = 100_000_000  # of one call; no context is as long
 FASTER: Final = 1.05  # a server's clock may run so much faster than ours,
@@ -21,7 +21,7 @@ DURATIONS: Final = {
 COUNTS: Final = {"prompt_tokens": "prompt_eval_count", "output_tokens": "eval_count"}
 
 
-class Figures(NamedTuple):
+class Believed(NamedTuple):
     """What can be believed of what a server said of a call. Seconds and tokens; None: not said, or not believed."""
 
     total_s: float | None
@@ -34,7 +34,7 @@ class Figures(NamedTuple):
     doubt: str | None  # what cannot be, in one line: the first of it
 
 
-def figures_of(said: Mapping[str, Any], queue_ns: int | None, wall_s: float) -> Figures:
+def figures_of(said: Mapping[str, Any], queue_ns: int | None, wall_s: float) -> Believed:
     """Check what a server says of a call.
 
     Durations that are negative, no numbers, or longer than the call itself are left out, and all parts where they are
@@ -69,7 +69,7 @@ def figures_of(said: Mapping[str, Any], queue_ns: int | None, wall_s: float) -> 
         if value is not None and not able:
             doubts.append(f"{key} is {_shown(value)}")
     doubt = f"the server says what cannot be, and it is left out: {doubts[0]}" if doubts else None
-    return Figures(**found, **counts, doubt=doubt)  # type: ignore[arg-type]  # every name is of its own type
+    return Believed(**found, **counts, doubt=doubt)  # type: ignore[arg-type]  # every name is of its own type
 
 
 def number_in(header: str | None) -> int | None:

@@ -66,8 +66,10 @@ async def told_footprint(server: RunningServer) -> Footprint | None:
     """Ask a server for the header of its model (`/api/show`) and the size of its file (`/api/tags`)."""
     import httpx  # late: a search reads the headers of files alone
 
+    from harness.bounded import asking
+
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False) as client:
+        async with asking(server.url, ASK_S) as client:
             info = (await client.post("/api/show", json={"model": server.model})).json()["model_info"]
             tags = (await client.get("/api/tags")).json()["models"]
         known = (server.model, f"{server.model}:latest")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from harness import units
+from harness.bounded import asking
 from harness.errors import ServerFailure
 from harness.servers.ollama_api import ASK_S, ask, error_text, find, normal_url
 
@@ -37,7 +38,7 @@ async def show_model(url: str, model: str, transport: httpx.AsyncBaseTransport |
     """
     base = normal_url("--model-from", url)
     shown = units.safe_url(base)
-    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False, transport=transport) as client:
+    async with asking(base, ASK_S, transport) as client:
         tags = await ask("--model-from", base, client, "/api/tags")
         name = find("--model-from", shown, model, tags)
         data = bytearray()
