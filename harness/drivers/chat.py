@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import ValidationError
 
 from harness.bounded import ANSWER_BYTES, AnswerTooLong, Bounded, without_proxies
 from harness.core.records import ChatRequest, Outcome, Reply
@@ -223,8 +224,18 @@ def explain(error: Exception) -> tuple[Outcome, str]:
         return "error", f"the server closed the connection: {one_line(error)}"
     if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):
         return "timeout", f"no answer in time: {one_line(error) or type(error).__name__}"
+    if isinstance(error, httpx.TooManyRedirects):
+        return "error", "the server sends its clients elsewhere, in circles: give the URL of an Ollama itself"
     if isinstance(error, JSONDecodeError):
         return "error", "the answer is no JSON"
+    if isinstance(error, UnicodeDecodeError):
+        return "error", "the answer is no UTF-8"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return "error", one_line(f"the answer is not as Ollama's are: {where}: {first['msg']}")
+    if isinstance(error, AttributeError | TypeError):  # `ollama` takes it for a mapping
+        return "error", "the answer is not as Ollama's are: a line is no JSON object"
     if isinstance(error, ValueError) and str(error).startswith(("No data received", "No generation chunks")):
         return "error", "the server sent no answer at all"
     return "error", f"{type(error).__name__}: {one_line(error)}"
