@@ -62,6 +62,7 @@ class MachineComparison(NamedTuple):
     workload: str
     description: str
     machines: tuple[MachineResult, ...]
+    open_questions: str = ""  # that nobody has answered in the workload's file, in words
 
     @property
     def with_goals(self) -> bool:

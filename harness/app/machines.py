@@ -17,6 +17,7 @@ from harness.profiles.load import load_profile
 from harness.profiles.schema import Profile
 from harness.recommend.constraints import memory_of
 from harness.runs.folder import write_text
+from harness.wording.open_questions import open_questions_text
 from harness.workload.candidates import most_slots
 from harness.workload.load import Loaded
 
@@ -57,7 +58,9 @@ def compare_machines(file: Path | Written, options: MachinesOptions, progress: P
         progress.say(f"predicting on {name} ({profile.machine})")
         found_there = _on(file, name, asked, profile, options, progress)
         machines.append(found_there._replace(price=options.prices.get(name)))
-    return MachineComparison(loaded.workload.name, loaded.workload.description, tuple(machines))
+    lines = [question.line for question in loaded.questions]
+    asked = open_questions_text(loaded.path.name, lines) if lines else ""
+    return MachineComparison(loaded.workload.name, loaded.workload.description, tuple(machines), asked)
 
 
 def keep_machines(found: MachineComparison, out: Path, command: str = "") -> Path:

@@ -13,7 +13,7 @@ from harness.analysis.model import Analysis
 from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import AT_MOST_S, Changes, RunOptions
-from harness.app.workload import skipped_notes
+from harness.app.workload import file_notes
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
@@ -207,7 +207,7 @@ def _header(loaded: Loaded, options: RunOptions, started_at: datetime) -> Run:
         candidates=tuple(plan.name for plan in loaded.plans),
         machine=machine_facts(),
         servers=(),
-        notes=(*skipped_notes(loaded), *machine_notes(loaded)),
+        notes=(*file_notes(loaded), *machine_notes(loaded)),
         partial=True,
         trials=(),
         calls=(),

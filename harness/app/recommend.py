@@ -40,6 +40,7 @@ from harness.recommend.facts import (
     CouldNotMeasure,
     MemoryNeed,
     NothingToCompare,
+    OpenInFile,
     OtherMachine,
     RecommendationNote,
 )
@@ -109,6 +110,9 @@ def recommend(
     if loaded.workload.compare:
         missing = unpredictable(loaded, profiles, given=given, extrapolate=extrapolate)
         found = found._replace(recommendation=without(found.recommendation, missing))
+    if loaded.questions:
+        lines = tuple(question.line for question in loaded.questions)
+        found = found._replace(recommendation=_noted(found.recommendation, OpenInFile(loaded.path.name, lines)))
     if not options.measure or found.recommendation.interrupted:
         return Found(found.recommendation, found.run, options.command)
     measured = RunOptions(changes=options.changes, out=options.out, command=options.command)

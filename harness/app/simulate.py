@@ -9,7 +9,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.app.options import SimulateOptions
 from harness.app.prediction import check_assumed, profiles_of
-from harness.app.workload import Written, load, skipped_notes
+from harness.app.workload import Written, file_notes, load
 from harness.core.records import PREDICTED
 from harness.errors import UserError
 from harness.own_policies import policies_again
@@ -81,7 +81,7 @@ def simulate(file: Path | Written, options: SimulateOptions) -> Simulated:
     )
     if options.lengths is not None:
         run = run._replace(notes=(*run.notes, lengths_measured(options.lengths)))
-    run = run._replace(notes=(*skipped_notes(loaded), *run.notes), command=safe_url(options.command))
+    run = run._replace(notes=(*file_notes(loaded), *run.notes), command=safe_url(options.command))
     return Simulated(run, analyse(run), profiles)
 
 

@@ -16,7 +16,7 @@ from harness.workload.schema import ServerSpec, same_model
 if TYPE_CHECKING:
     from harness.runs.model import Note
 
-__all__ = ["Written", "load", "skipped_notes", "skipped_text"]
+__all__ = ["Written", "file_notes", "load", "skipped_text"]
 
 
 class Written(NamedTuple):
@@ -82,11 +82,14 @@ def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
     return f"Skipped: {each}. Name one with --server NAME=URL"
 
 
-def skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
-    """Say which candidates are left out as they need servers that have no address."""
+def file_notes(loaded: Loaded) -> tuple[Note, ...]:
+    """Say what is open in the workload's file, and which candidates are left out as their servers have no address."""
     from harness.runs.model import Note  # late: `check` has no run
+    from harness.wording.open_questions import open_questions_text
 
-    return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
+    lines = [question.line for question in loaded.questions]
+    asked = (Note("open questions", open_questions_text(loaded.path.name, lines)),) if lines else ()
+    return (*asked, Note("skipped", f"{skipped_text(loaded.skipped)}.")) if loaded.skipped else asked
 
 
 def _found_there(loaded: Loaded, urls: Mapping[str, str], *, ask_models: bool) -> tuple[dict[str, str], dict[str, str]]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from harness.imports.account import ImportAccount
+
 __all__ = ["END", "Draft", "DraftNote", "DraftStep", "Flow", "Names", "PipelineDraft", "ask", "note", "walk"]
 
 END = "__end__"  # of a graph's targets: nothing follows
@@ -16,6 +18,7 @@ class DraftNote(NamedTuple):
 
     text: str
     question: bool = False
+    guess: str = ""  # what the file says until somebody answers
 
 
 def note(text: str) -> DraftNote:
@@ -23,9 +26,9 @@ def note(text: str) -> DraftNote:
     return DraftNote(text)
 
 
-def ask(text: str) -> DraftNote:
-    """Make a question."""
-    return DraftNote(text, question=True)
+def ask(text: str, guess: str = "") -> DraftNote:
+    """Make a question; `guess` is what the file says until somebody answers."""
+    return DraftNote(text, question=True, guess=guess)
 
 
 class DraftStep(NamedTuple):
@@ -65,6 +68,7 @@ class Draft(NamedTuple):
     inputs: Mapping[str, Mapping[str, Any]]
     servers: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str] = {}
+    account: ImportAccount = ImportAccount()  # what the source holds, and what of it is not here
 
 
 def walk(flow: Flow) -> Iterable[DraftStep]:

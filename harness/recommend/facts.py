@@ -36,6 +36,7 @@ __all__ = [
     "NothingToCompare",
     "OneEach",
     "OneServerForBoth",
+    "OpenInFile",
     "OtherMachine",
     "OtherModel",
     "RecommendationNote",
@@ -296,8 +297,16 @@ class OtherMachine(NamedTuple):
     here: str
 
 
+class OpenInFile(NamedTuple):
+    """Questions in the workload's file that nobody has answered."""
+
+    file: str
+    lines: tuple[int, ...]
+
+
 RecommendationNote = (
-    SearchInterrupted
+    OpenInFile
+    | SearchInterrupted
     | NotPredicted
     | CallTooLong
     | LateInAnswer

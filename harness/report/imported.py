@@ -32,6 +32,7 @@ def imported_plain(
         "agents": {name: {**spec, "notes": [n.text for n in notes]} for name, (spec, notes) in draft.agents.items()},
         "noticed": list(noticed),
         "questions": list(questions),
+        **draft.account._replace(asked=tuple(questions)).plain(),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from harness.core.plan import Plan, Pool
 from harness.recommend.memory import RunnerNeed
 from harness.units import count, seconds, size
+from harness.wording.open_questions import open_questions_text
 from harness.workload.describe import Description, PipelineFacts
 from harness.workload.draw import draw
 from harness.workload.inline import DEFAULTS
@@ -24,6 +25,8 @@ def workload_lines(loaded: Loaded, description: Description, runners: Sequence[R
     """Write what `slotwise check` shows of one workload, 80 columns wide; `runners` where they matter."""
     workload = loaded.workload
     result = [f"{workload.name}  ({loaded.path})", *_wrapped("  ", workload.description)]
+    if loaded.questions:
+        result += _wrapped("  ! ", open_questions_text(loaded.path.name, [one.line for one in loaded.questions]))
     for facts in description.pipelines:
         result += ["", *_wrapped("", f"{facts.name}: {facts.path}, {facts.arrivals}", hang="  ")]
         result += [f"  {line}" for line in draw(loaded.graphs[facts.name], COLUMNS - 2)]
@@ -222,6 +225,7 @@ def workload_plain(loaded: Loaded, description: Description, runners: Sequence[R
         "name": loaded.workload.name,
         "description": loaded.workload.description,
         "digest": loaded.digest,
+        "open_questions": [question._asdict() for question in loaded.questions],
         "pipelines": pipelines,
         "max_useful_slots": description.max_useful_slots,
         "total": description.total._asdict(),

@@ -15,11 +15,12 @@ __all__ = ["NOTE_KINDS", "Baseline", "ModelFacts", "Note", "NoteKind", "Run", "S
 
 # What a note of a run is about. `run`: not known, since older runs had texts alone.
 _AtStart = Literal["busy at start", "others at start"]
+_OfFile = Literal["open questions"]
 _OfRun = Literal["run", "records", "resumed", "changed", "lost slots", "skipped", "thinking", "others working"]
 _OfPrediction = Literal["profile", "memory", "drift", "score", "assumed", "lengths", "out of range", "unpredicted"]
 _OfResampling = Literal["resampled", "standard errors", "not resampled", "endless"]
 _OfSimulatedServers = Literal["faults", "speed", "contention"]  # beside "assumed"
-NoteKind = Literal[_OfRun, _AtStart, _OfPrediction, _OfResampling, _OfSimulatedServers]
+NoteKind = Literal[_OfRun, _OfFile, _AtStart, _OfPrediction, _OfResampling, _OfSimulatedServers]
 NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 
 

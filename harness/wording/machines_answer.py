@@ -160,6 +160,8 @@ def _how_sure(found: MachineComparison) -> Iterator[AnswerLine]:
 
 
 def _warnings(found: MachineComparison) -> Iterator[str]:
+    if found.open_questions:
+        yield found.open_questions
     models: Sequence[str] = list(dict.fromkeys(one.model for one in found.machines if one.times))
     if len(models) > 1:
         yield "The machines run different models: they do not do the same work."

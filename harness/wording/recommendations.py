@@ -17,6 +17,7 @@ from harness.recommend.facts import (
     NearestToGoals,
     NothingToCompare,
     NotPredicted,
+    OpenInFile,
     OtherMachine,
     RecommendationNote,
     Relief,
@@ -34,6 +35,7 @@ from harness.recommend.model import (
 )
 from harness.units import count, percent, seconds
 from harness.wording.figures import GOAL_LABELS
+from harness.wording.open_questions import open_questions_text
 from harness.wording.searches import excluded_text, memory_text, search_sentences, too_long_text
 
 __all__ = ["RecommendationText", "change_text", "end_text", "goal_sentences", "note_text", "recommended", "users_text"]
@@ -75,6 +77,8 @@ def recommended(found: Recommendation) -> RecommendationText:
 def note_text(note: RecommendationNote) -> str:
     """Say what belongs above everything."""
     match note:
+        case OpenInFile(file, lines):
+            return open_questions_text(file, lines)
         case SearchInterrupted():
             return "Interrupted: this is the best of the candidates that had been tried."
         case NotPredicted(candidate, reason):

@@ -38,7 +38,16 @@ __all__ = ["layers_text", "warnings_of"]
 _SERIOUS = frozenset(
     {
         *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "memory"),
-        *("others at start", "out of range", "others working", "records", "run", "skipped", "too long"),
+        *(
+            "open questions",
+            "others at start",
+            "out of range",
+            "others working",
+            "records",
+            "run",
+            "skipped",
+            "too long",
+        ),
     }
 )
 

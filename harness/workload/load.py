@@ -22,6 +22,7 @@ from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_
 from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, examine, unknown
 from harness.workload.networks import nx
+from harness.workload.open_questions import FileQuestion, file_questions
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.portable import copies, portable
 from harness.workload.prompts import Prompt, Slot, Template, TemplateError, parse
@@ -64,6 +65,7 @@ class Loaded(NamedTuple):
     models: Mapping[str, tuple[str, ...]]  # what is asked for on each server, its own model first where it is asked for
     policies: Policies  # those that candidates may name, the user's own among them
     skipped: Mapping[str, tuple[str, ...]] = {}  # candidates left out, with their servers that have no address
+    questions: tuple[FileQuestion, ...] = ()  # that an import left in the file, and nobody has answered
 
     @property
     def embedding_models(self) -> frozenset[str]:
@@ -229,6 +231,7 @@ def load_workload(
         models=chosen.models,
         policies=policies,
         skipped=chosen.skipped,
+        questions=file_questions(text),
     )
 
 
