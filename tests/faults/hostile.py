@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -63,6 +63,10 @@ def lines(*middle: bytes, ends: bool = True, error: Exception | None = None, **f
     return serve
 
 
+def said(figures: Mapping[str, Any]) -> Serve:
+    return lines(ends=True, error=None, **figures)
+
+
 def raw(line: bytes) -> Serve:
     return lines(answer("so "), line + b"\n")
 
@@ -74,7 +78,7 @@ def refuses(stream: bool) -> httpx.Response:
 NOT_OLLAMA = "the answer is not as Ollama's are: "
 LEFT_OUT = "the server says what cannot be, and it is left out: "
 DAY_NS = 86_400 * 10**9
-NOTHING = dict.fromkeys((key for key in FINAL if "duration" in key or "count" in key), 0)
+NOTHING: dict[str, Any] = dict.fromkeys((key for key in FINAL if "duration" in key or "count" in key), 0)
 
 FAULTS: dict[str, Fault] = {
     "status 503, as a full queue has it": Fault(status(503, told("server busy")), "rejected", "503: server busy"),
@@ -138,6 +142,6 @@ FAULTS: dict[str, Fault] = {
     "a count that is a text": Fault(lines(eval_count="many"), "error", f"{NOT_OLLAMA}eval_count: "),
     "a reason that is a list": Fault(lines(done_reason=[1]), "error", f"{NOT_OLLAMA}done_reason: "),
     "a reason with escapes for a terminal": Fault(lines(done_reason="\x1b[2Jlength\u202e" * 20), "ok", ""),
-    "no figures at all": Fault(lines(**dict.fromkeys(NOTHING)), "ok", ""),
-    "figures that are all 0": Fault(lines(**NOTHING), "ok", ""),
+    "no figures at all": Fault(said(dict.fromkeys(NOTHING)), "ok", ""),
+    "figures that are all 0": Fault(said(NOTHING), "ok", ""),
 }
