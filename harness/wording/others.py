@@ -117,8 +117,8 @@ def others_working(server: str, titles: Sequence[str], slots: int = 0) -> str:
 def at_least(server: str, slots: int) -> str:
     """Say that a probe found no more slots because this machine was too slow to send its calls together."""
     return (
-        f"{server}: at least {count(slots, 'slot')}: this machine was so busy that calls sent at once left it one by one"
-        ", so there may be more. Stop what keeps it busy, and probe again."
+        f"{server}: at least {count(slots, 'slot')}: this machine was so busy that calls sent at once left one by one, "
+        "so there may be more. Stop what keeps it busy, and probe again."
     )
 
 
