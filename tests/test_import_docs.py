@@ -12,7 +12,7 @@ from harness.cli.app import _main
 from harness.content import shipped
 
 PAGE = (Path(__file__).parent.parent / "docs" / "import.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(\w*)(?: (\S+))?\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_page_does_what_it_says(
@@ -31,8 +31,10 @@ def test_the_page_does_what_it_says(
     (run,) = (tmp_path / "runs").iterdir()
     typed(f"slotwise export {run} -o spans.jsonl")  # of some application
     written = ""
-    for kind, text in BLOCKS:
-        if kind == "python":
+    for kind, file, text in BLOCKS:
+        if file:
+            (tmp_path / file).write_text(text)
+        elif kind == "python":
             (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
         elif kind == "yaml":
             assert text in written, text
@@ -41,5 +43,5 @@ def test_the_page_does_what_it_says(
                 if "RUN -o" in line:
                     (tmp_path / "spans.jsonl").unlink()
                 typed(line.replace("RUN", str(run)))
-        imported = (tmp_path / f"{name}.yaml" for name in ("writer", "asking"))
+        imported = (tmp_path / f"{name}.yaml" for name in ("writer", "asking", "digest"))
         written = "".join(path.read_text() for path in imported if path.exists())

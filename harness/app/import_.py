@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.app.options import GraphImportOptions, ImportOptions
+from harness.imports.account import loss_line
 from harness.imports.draft import Draft, Names
-from harness.imports.write import check_target, questions, write
+from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
 __all__ = ["Imported", "import_langgraph", "import_traces"]
@@ -50,11 +51,11 @@ def import_langgraph(
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
-    """Recover a workload from OpenTelemetry GenAI spans.
+    """Recover a workload from traces, or from rows of calls.
 
     Args:
-        file: OTLP JSON, one object or JSON lines.
-        options: where the workload goes.
+        file: spans or rows as JSON or CSV; what it is, is seen from its content.
+        options: where the workload goes, and the unit of the times of rows.
 
     Raises:
         UserError: it cannot be read, there is nothing in it to make a workload of, or the file cannot be written.
@@ -64,11 +65,12 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
 
     target = options.out or Path(f"{Names()(file.stem, 'traces')}.yaml")
     check_target(target, force=options.force)
-    read = read_traces(file)
+    read = read_traces(file, options.times)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
     return _written(draft, target, options, read.warnings())
 
 
 def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
-    files = write(draft, target, force=options.force)
-    return Imported(target, tuple(files), draft, tuple(noticed), tuple(questions(draft)))
+    draft, files = write_balanced(draft, target, force=options.force)
+    lost = map(loss_line, draft.account.lost)
+    return Imported(target, tuple(files), draft, (*noticed, *lost), tuple(questions(draft)))

@@ -219,6 +219,7 @@ class ImportOptions:
 
     out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
     force: bool = False  # overwrite what is there
+    times: str = ""  # unit of the times of rows (s, ms, us, ns), where their form does not say it
 
 
 @dataclass(frozen=True, kw_only=True)

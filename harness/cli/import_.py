@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     cls=Commands,
-    help="Make a workload of a LangGraph or of OpenTelemetry traces.",
+    help="Make a workload of a LangGraph, or of traces.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -73,16 +73,21 @@ def langgraph(
 @app.command(cls=Command)
 def traces(
     file: Annotated[
-        Path, typer.Argument(help="OTLP JSON with GenAI spans: one object, or JSON lines.", show_default=False)
+        Path,
+        typer.Argument(help="Spans or rows of calls, as JSON or CSV, packed with gzip or not.", show_default=False),
     ],
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
+    times: Annotated[
+        Literal["s", "ms", "us", "ns"] | None,
+        typer.Option("--times", help="Unit of the times of rows, where their form does not say it."),
+    ] = None,
 ) -> None:
-    """Recover a workload from OpenTelemetry GenAI spans: graph, sizes, tool times, branches, loops, arrivals."""
+    """Recover a workload from traces: graph, sizes, tool times, branches, loops, arrivals."""
     from harness.app.import_ import import_traces
 
-    _show(import_traces(file, ImportOptions(out=out, force=force)), as_json)
+    _show(import_traces(file, ImportOptions(out=out, force=force, times=times or "")), as_json)
 
 
 def _items(pairs: Sequence[str]) -> tuple[tuple[str, int], ...]:

@@ -15,6 +15,8 @@ from harness.units import count
 
 __all__ = ["pipeline_of"]
 
+MAX_JOBS = 100_000  # of a pipeline, as the language allows
+
 
 def pipeline_of(
     name: str,
@@ -23,24 +25,28 @@ def pipeline_of(
     resources: Sequence[Mapping[str, str]],
     folder: str,
     files: MutableMapping[str, str],
+    what: str = "trace",
 ) -> PipelineDraft:
     """Return the pipeline of these traces; arrivals that are too many for a line go to `files`, in `folder`."""
-    notes = [note(f"{count(len(traces), 'trace')}")]
+    notes = [note(f"{count(len(traces), what)}")]
     trials = [_trial(resources[trace.resource]) for trace in traces]
-    counted = [trace for trace, trial in zip(traces, trials, strict=True) if trial == trials[0]]
-    if len(counted) < len(traces):
+    counted = [trace for trace, trial in zip(traces, trials, strict=True) if trial == trials[0]][:MAX_JOBS]
+    if len(counted) == MAX_JOBS < len(traces):
+        notes.append(note(f"of these the first {MAX_JOBS}, the most that a file may have"))
+    elif len(counted) < len(traces):
         notes.append(note(f"arrivals: of the first of {len(set(trials))} trials that Slotwise recorded"))
     start_ns = counted[0].start_ns
     starts = [(trace.start_ns - start_ns) / 1e9 for trace in counted]
     arrival, words = _arrival(name, starts, folder, files)
     notes.append(note(f"arrivals: {words}"))
     alone = all(b.start_ns >= a.end_ns for a, b in pairwise(counted))
-    if alone and len(counted) > 2:
+    if alone and len(counted) > 2 and any(trace.end_ns > trace.start_ns for trace in counted):
         pause_s = median((b.start_ns - a.end_ns) / 1e9 for a, b in pairwise(counted))
         notes.append(
             ask(
-                "no two of these traces overlap. If one user waited for each answer, write "
-                f"arrival: {{closed: 1, think_s: {pause_s:.3g}}}"
+                "no two of these traces overlap. Did one user wait for each answer? Then write "
+                f"arrival: {{closed: 1, think_s: {pause_s:.3g}}}.",
+                "no",
             )
         )
     turns = Counter(trace.conversation for trace in counted if trace.conversation)
@@ -48,14 +54,15 @@ def pipeline_of(
         notes.append(
             ask(
                 f"{count(len(turns), 'conversation')} with {sum(turns.values()) / len(turns):.3g} traces on average: "
-                "should they be sessions (session: {turns: ..., think_s: ...})?"
+                "should they be sessions (session: {turns: ..., think_s: ...})?",
+                "no",
             )
         )
     return PipelineDraft(
         {"path": "interactive", "jobs": len(counted), "arrival": arrival},
         flow,
         tuple(notes),
-        {"path": (ask("does a person wait for it (interactive), or not (batch)?"),)},
+        {"path": (ask("does a person wait for it (interactive), or not (batch)?", "interactive"),)},
     )
 
 

@@ -33,31 +33,29 @@ def embed_seen(name: str, turns: Sequence[Sequence[TraceStep]]) -> EmbedSeen:
     named = ("".join(c for c in step.model if c.isprintable()).strip() for step in requests)
     models = [model for model, _ in Counter(filter(None, named)).most_common()]
     if len(models) == 1:
-        notes.append(ask(f"which model of your server stands for {models[0]}, with which {name} embeds?"))
+        notes.append(ask(f"which model of your server stands for {models[0]}, with which {name} embeds?", models[0]))
     elif models:
-        notes.append(ask(f"{name} embedded with {', '.join(models)}; here always with {models[0]}. Is that enough?"))
+        notes.append(ask(f"{name} embedded with {', '.join(models)}. Which of them is it?", f"always {models[0]}"))
     else:
-        notes.append(ask(f"with which model does {name} embed? The traces do not say; {GUESSED_MODEL} is a guess."))
+        notes.append(ask(f"with which model does {name} embed? The traces do not say.", GUESSED_MODEL))
 
     told = [step.texts for step in requests if step.texts]
     if not told:
-        notes.append(ask(f"how many texts has a request of {name}? The traces do not say; here one, with all tokens."))
+        notes.append(ask(f"how many texts has a request of {name}? The traces do not say.", "one, with all tokens"))
     elif min(told) < max(told):
         notes.append(
-            ask(f"requests of {name} had {min(told)} to {max(told)} texts; here {round(fmean(told))}. Is it enough?")
+            ask(f"requests of {name} had {min(told)} to {max(told)} texts. How many?", f"always {round(fmean(told))}")
         )
     each = min(round(fmean(told)), MAX_TEXTS) if told else 1
     wide = [len(turn) for turn in turns]
     width = min(round(median(wide)), MAX_TEXTS // each)
     if min(wide) < max(wide):
-        notes.append(
-            ask(f"{name} made {min(wide)} to {max(wide)} requests at once; here always {width}. Is that enough?")
-        )
+        notes.append(ask(f"{name} made {min(wide)} to {max(wide)} requests at once. How many?", f"always {width}"))
 
     counted = [step.input_tokens for step in requests if step.input_tokens]
     tokens = tuple(max(1, round(value / each)) for value in counted)
     if not counted:
-        notes.append(ask(f"how many tokens has a text of {name}? The traces count none; {GUESSED_TOKENS} is a guess."))
+        notes.append(ask(f"how many tokens has a text of {name}? The traces count none.", f"{GUESSED_TOKENS}"))
     return EmbedSeen(
         models[0] if models else GUESSED_MODEL, each * width, each if width > 1 else None, tokens, tuple(notes)
     )

@@ -12,6 +12,7 @@ Two things that only ever happened one after the other look like a sequence here
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from harness.imports.draft import Names
 from harness.imports.growth import grown
 from harness.imports.steps import TraceStep
 
-__all__ = ["Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
+__all__ = ["CHOICE", "LOOP", "SAME_S", "Label", "LoopStats", "MinedNode", "Occurrence", "mine", "occurrences"]
 
 Label = tuple[str, str, str]  # kind, name, whose
 SAME_S = 5e-4  # clocks and event loops blur what is closer than this
@@ -41,11 +42,10 @@ class Occurrence(NamedTuple):
 
 
 class LoopStats(NamedTuple):
-    """How often a loop ran: `end_share` is the estimate of the chance that a pass below the most is the last."""
+    """How often a loop ran."""
 
     most: int
     mean: float
-    end_share: float
     always_most: bool
 
 
@@ -106,11 +106,13 @@ def _loop_groups(traces: Sequence[Sequence[Occurrence]]) -> list[set[Label]]:
         again = {label: spans for label, spans in turns.items() if len(spans) > 1}
         repeated |= set(again)
         for a, spans in again.items():
+            starts = [one.start_s for one in spans]  # in order, and none of them overlaps the next
             for b, others in turns.items():
                 if a == b:
                     continue
                 for other in others:
-                    if any(_overlap(other, one) for one in spans):
+                    last = bisect_left(starts, other.end_s - SAME_S) - 1
+                    if last >= 0 and _overlap(other, spans[last]):
                         overlap.add((b, a))
                     elif spans[0].end_s <= other.start_s + SAME_S and other.end_s <= spans[-1].start_s + SAME_S:
                         between[b, a] += 1
@@ -171,7 +173,7 @@ def _fold_loop(
         body = mine(bodies, depth + 1)
     ends = Counter(turn[-1].label for turn in bodies)
     decider = head if rotate else max(sorted(ends), key=lambda label: ends[label])
-    loops[own] = (_loop_stats(counts), body, decider)
+    loops[own] = (LoopStats(max(counts), sum(counts) / len(counts), min(counts) == max(counts)), body, decider)
 
 
 def _flat(passes: Iterable[Sequence[Occurrence]]) -> list[Occurrence]:
@@ -214,18 +216,6 @@ def _passes(found: Sequence[Occurrence], head: Label | None = None, *, ends: boo
         if has_head and ends:
             passes.append([])
     return [turn for turn in passes if turn]
-
-
-def _loop_stats(counts: Sequence[int]) -> LoopStats:
-    """Estimate how a loop ends: the most passes seen bound it, and below that each pass is the last with one chance.
-
-    Maximum likelihood of a geometric distribution cut at the most: passes that ended the loop below it over all passes
-    below it.
-    """
-    most = max(counts)
-    ended = sum(1 for n in counts if n < most)
-    chances = sum(min(n, most - 1) for n in counts)
-    return LoopStats(most, sum(counts) / len(counts), ended / chances if chances else 1.0, ended == 0)
 
 
 # Order, branches

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from harness.imports.otlp import Span
+from harness.imports.account import ImportLoss, summed
+from harness.imports.spans import Span
 
-__all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of"]
+__all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of", "work_in"]
 
 _MODEL = frozenset(("chat", "text_completion", "generate_content", "completion", "llm", "rerank", "generation"))
 _TOOL = frozenset(("execute_tool", "tool", "retrieval", "retriever", "reranker"))
@@ -29,6 +30,8 @@ class TraceStep(NamedTuple):
     thinking_tokens: int = 0
     cached_tokens: int = 0  # of the input, found again in a prompt cache
     texts: int | None = None  # of an embedding
+    owner: str = ""  # of a call that no agent is named for: the span of the part in which it was made
+    nameless: bool = False  # and no framework has named that part
     attempts: int = 1
     backoff_s: float = 0.0  # between the first attempt and the second
 
@@ -59,17 +62,23 @@ class Troubles:
         self.doubled = 0
         self.nested = 0
         self.left_out: dict[str, int] = {}
+        self._lost: dict[str, ImportLoss] = {}
+
+    def lose(self, loss: ImportLoss) -> None:
+        """Count what is not in the workload; losses of one kind are one."""
+        self._lost[loss.why] = summed([self._lost.get(loss.why, ImportLoss(loss.why)), loss])[0]
+
+    @property
+    def lost(self) -> tuple[ImportLoss, ...]:
+        """What is not in the workload, by kind."""
+        return tuple(loss for _, loss in sorted(self._lost.items()))
 
 
 def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
-    """Return the steps of a trace; LeftOut where its times or parents make no sense."""
-    by_id: dict[str, Span] = {}
-    for span in spans:
-        if span.end_ns < span.start_ns:
-            raise SkippedStep("a span ends before it starts")
-        if span.span in by_id:
-            troubles.doubled += 1
-        by_id[span.span] = span
+    """Return the steps of a trace; SkippedStep where its times or parents make no sense."""
+    by_id = _by_id(spans, troubles)
+    if any(span.end_ns < span.start_ns for span in by_id.values()):
+        raise SkippedStep("a span ends before it starts")
     children: dict[str, list[str]] = {}
     roots = []
     missing = 0
@@ -82,13 +91,18 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
     order = _repaired(by_id, children, roots, troubles)
     if len(order) < len(by_id):
         raise SkippedStep("spans are each other's parents")
+    start_ns = min(span.start_ns for span in by_id.values())
+    own = Troubles()  # of this trace: nothing of it counts where it is left out after all
+    steps = _steps(by_id, children, order, start_ns, own)
+    if not any(step.label[0] in ("agent", "embed") for step in steps):
+        raise SkippedStep("no model call in it")
+    steps = _retried(steps, own)
+    troubles.nested += own.nested
+    for loss in own.lost:
+        troubles.lose(loss)
     troubles.missing_parents += missing
     troubles.traces_with_missing_parents += missing > 0
     first = min(roots, key=lambda key: (bool(by_id[key].parent), by_id[key].start_ns))
-    start_ns = min(span.start_ns for span in by_id.values())
-    steps = _steps(by_id, children, order, start_ns, troubles)
-    if not any(step.label[0] in ("agent", "embed") for step in steps):
-        raise SkippedStep("no model call in it")
     root = by_id[first]
     name = "" if root.parent or root.operation in _MODEL else root.entity or _bare(root)
     return Trace(
@@ -97,8 +111,40 @@ def trace_of(spans: Sequence[Span], troubles: Troubles) -> Trace:
         end_ns=max(span.end_ns for span in by_id.values()),
         conversation=next((span.conversation for span in by_id.values() if span.conversation), ""),
         resource=root.resource,
-        steps=tuple(_retried(steps)),
+        steps=tuple(steps),
     )
+
+
+def work_in(spans: Sequence[Span]) -> ImportLoss:
+    """Return the calls, tokens and tools of spans that make no trace, each call once; its reason is left open."""
+    by_id = {span.span: span for span in spans}
+    kinds = {key: _kind(span) for key, span in by_id.items()}
+    around: dict[str, set[str]] = {}  # what kinds of steps a span has below it
+    for key, span in by_id.items():
+        above = by_id.get(span.parent)
+        while kinds[key] != "group" and above is not None and kinds[key] not in around.get(above.span, ()):
+            around.setdefault(above.span, set()).add(kinds[key])
+            above = by_id.get(above.parent)
+    calls = [by_id[key] for key, kind in kinds.items() if kind in ("model", "embed") and key not in around]
+    return ImportLoss(
+        "",
+        calls=len(calls),
+        input_tokens=sum(span.input_tokens or 0 for span in calls),
+        output_tokens=sum(span.output_tokens or 0 for span in calls),
+        tools=sum(kind == "tool" and (key not in around or "model" in around[key]) for key, kind in kinds.items()),
+    )
+
+
+def _by_id(spans: Sequence[Span], troubles: Troubles) -> dict[str, Span]:
+    """Return spans by their ids, each once; different ones with the same id are told apart."""
+    by_id: dict[str, Span] = {}
+    for span in spans:
+        key, n = span.span, 1
+        while (other := by_id.get(key)) is not None and (other.name, other.start_ns) != (span.name, span.start_ns):
+            key, n = f"{span.span}#{n}", n + 1
+        troubles.doubled += key in by_id
+        by_id[key] = span._replace(span=key)
+    return by_id
 
 
 def _repaired(
@@ -133,71 +179,122 @@ def _repaired(
     return order
 
 
+class _Below(NamedTuple):
+    """What there is below a span, apart from itself."""
+
+    calls: int = 0  # of models; one that several instrumentations saw is one
+    models: int = 0  # spans of models
+    tools: int = 0  # and embeddings
+
+
 def _steps(
     by_id: dict[str, Span], children: dict[str, list[str]], order: list[str], start_ns: int, troubles: Troubles
 ) -> list[TraceStep]:
     """Pick the spans that are steps: the outermost model call of several that stand for the same one; tools."""
-    models: dict[str, int] = {}  # how many model calls there are below each span
-    tools: dict[str, int] = {}
-    kinds = {key: _kind(by_id[key]) for key in order}
+    below: dict[str, _Below] = {}
+    kinds = {key: _kind(by_id[key], leaf=key not in children) for key in order}
     for key in reversed(order):
-        below = children.get(key, ())
-        models[key] = sum(models[child] + (kinds[child] == "model") for child in below)
-        tools[key] = sum(tools[child] + (kinds[child] in ("tool", "embed")) for child in below)
+        calls = models = tools = 0
+        for child in children.get(key, ()):
+            kind, under = kinds[child], below[child]
+            calls += under.calls or (kind == "model")
+            models += under.models + (kind == "model")
+            tools += under.tools + (kind in ("tool", "embed"))
+        below[key] = _Below(calls, models, tools)
     steps: list[TraceStep] = []
-    stack = [(key, "", "") for key in reversed(order) if by_id[key].parent not in by_id]
+    stack = [_Place(key) for key in reversed(order) if by_id[key].parent not in by_id]
     while stack:
-        key, agent, part = stack.pop()
-        span, kind = by_id[key], kinds[key]
-        below = children.get(key, ())
-        if kind == "model" and (tools[key] or models[key] > 1):
+        place = stack.pop()
+        key, agent, part = place.key, place.agent, place.part
+        span, kind, under = by_id[key], kinds[key], below[key]
+        if kind == "model" and (under.tools or under.calls > 1):
             kind = "group"  # a framework's span around a whole conversation with tools
-        elif kind in ("tool", "embed") and (models[key] or tools[key]):
+        elif kind in ("tool", "embed") and (under.calls or under.tools):
+            if kind == "tool" and under.calls:
+                troubles.lose(ImportLoss(_AROUND, tools=1))
             kind = "group"  # an agent used as a tool, or two instrumentations of one embedding
-        elif kind == "group" and not models[key] and not tools[key] and span.output_tokens is not None:
+        elif kind == "group" and not under.calls and not under.tools and span.output_tokens is not None:
             kind = "model"  # an agent whose single calls were not traced
         if kind == "model":
-            troubles.nested += models[key]
-            inner = next((by_id[child] for child in below if kinds[child] == "model"), span)
-            name = span.node or inner.node or span.agent or inner.agent or agent or part
-            steps.append(_step(("agent", name or span.operation or "call", ""), span, inner, start_ns))
+            troubles.nested += under.models
+            chain = list(_chain(key, by_id, children, kinds)) if under.models else []
+            named = span.node or _first(chain, "node") or span.agent or _first(chain, "agent")
+            name = named or agent or part
+            step = _step(("agent", name or span.operation or "call", ""), span, chain, start_ns)
+            if not named and (place.guessed or not agent):
+                step = step._replace(owner=place.owner or key, nameless=not agent)
+            steps.append(step)
         elif kind == "embed":
-            steps.append(
-                _step(
-                    ("embed", span.node or "embed", "" if span.node else span.agent or agent or part),
-                    span,
-                    span,
-                    start_ns,
-                )
-            )
+            label = ("embed", span.node or "embed", "" if span.node else span.agent or agent or part)
+            steps.append(_step(label, span, [], start_ns))
         elif kind == "tool":
             name = span.node or span.tool or _bare(span)
-            steps.append(_step(("tool", name, "" if span.node else span.agent or agent), span, span, start_ns))
+            steps.append(_step(("tool", name, "" if span.node else span.agent or agent), span, [], start_ns))
         else:
-            own = span.node or span.agent
-            if not own and span.operation in ("invoke_agent", "agent"):
-                own = span.entity or _bare(span)
-            own = "" if own.lower() in _PLUMBING else own
-            named = span.entity or _bare(span)
-            if span.parent in by_id and named.lower() not in _PLUMBING:
-                part = named
-            if own:
-                agent, part = own, ""
-            elif part and span.parent in by_id and span.operation in ("chain", "task", "workflow", "tool"):
-                agent = part  # a part of the application that a framework has named
-            stack += [(child, agent, part) for child in reversed(below)]
+            told = place.told
+            if not under.calls and not told and (span.input_tokens or span.output_tokens):
+                told = True
+                tokens = (span.input_tokens or 0, span.output_tokens or 0)
+                troubles.lose(ImportLoss(_UNSEEN, input_tokens=tokens[0], output_tokens=tokens[1]))
+            stack += _inside(span, place, span.parent in by_id, children.get(key, ()), told)
     steps.sort(key=lambda step: (step.start_s, step.end_s))
     return steps
 
 
-def _kind(span: Span) -> str:
+class _Place(NamedTuple):
+    """Where a span stands: who calls there, as far as spans above it say so."""
+
+    key: str
+    agent: str = ""
+    part: str = ""  # of the application
+    guessed: bool = False  # `agent` is only a part that a framework has named
+    owner: str = ""  # the span of the nearest part
+    told: bool = False  # a span above has counted tokens
+
+
+_AROUND = "around a call of a model: the call is here, and the tool's own time is not"
+_UNSEEN = "counted by agents of whose calls the file has no span"
+
+
+def _inside(span: Span, place: _Place, has_parent: bool, below: Sequence[str], told: bool) -> list[_Place]:
+    """Return where the spans below one stand that is no step itself."""
+    agent, part, guessed = place.agent, place.part, place.guessed
+    own = span.node or span.agent
+    if not own and span.operation in ("invoke_agent", "agent"):
+        own = span.entity or _bare(span)
+    own = "" if own.lower() in _PLUMBING else own
+    named = span.entity or _bare(span)
+    owner = place.owner or span.span
+    if has_parent and named.lower() not in _PLUMBING:
+        part, owner = named, span.span
+    if own:
+        agent, part, guessed = own, "", False
+    elif part and has_parent and span.operation in ("chain", "task", "workflow", "tool"):
+        agent, guessed = part, True  # a part of the application that a framework has named
+    return [_Place(child, agent, part, guessed, owner, told) for child in reversed(below)]
+
+
+def _chain(key: str, by_id: dict[str, Span], children: dict[str, list[str]], kinds: dict[str, str]) -> Iterator[Span]:
+    """Yield the model spans below one that stand for the same call, outermost first."""
+    now = [key]
+    while now:
+        now = [child for one in now for child in children.get(one, ())]
+        yield from (by_id[child] for child in now if kinds[child] == "model")
+
+
+def _first(spans: Sequence[Span], field: str) -> str:
+    return next(filter(None, (getattr(span, field) for span in spans)), "")
+
+
+def _kind(span: Span, *, leaf: bool = False) -> str:
     if span.operation in _MODEL:
         return "model"
     if span.operation in _EMBED:
         return "embed"
     if span.operation in _TOOL or (not span.operation and span.tool):
         return "tool"
-    return "model" if not span.operation and span.model and span.output_tokens is not None else "group"
+    counted = span.output_tokens is not None or leaf
+    return "model" if not span.operation and span.model and counted else "group"
 
 
 def _bare(span: Span) -> str:
@@ -206,9 +303,14 @@ def _bare(span: Span) -> str:
     return rest if rest and head.lower() == span.operation else span.name
 
 
-def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -> TraceStep:
-    output_tokens = inner.output_tokens if span.output_tokens is None else span.output_tokens
-    thinking = (inner.thinking_tokens if span.thinking_tokens is None else span.thinking_tokens) or 0
+def _step(label: tuple[str, str, str], span: Span, chain: Sequence[Span], start_ns: int) -> TraceStep:
+    """Return a span as a step; what it does not tell, one of the `chain` may that stand for the same call."""
+
+    def told(field: str) -> int | None:
+        return next((value for one in (span, *chain) if (value := getattr(one, field)) is not None), None)
+
+    output_tokens = told("output_tokens")
+    thinking = told("thinking_tokens") or 0
     if output_tokens is not None and 0 < thinking <= output_tokens:  # else it was never counted with the answer
         output_tokens = max(1, output_tokens - thinking)
     return TraceStep(
@@ -216,21 +318,27 @@ def _step(label: tuple[str, str, str], span: Span, inner: Span, start_ns: int) -
         start_s=(span.start_ns - start_ns) / 1e9,
         end_s=(span.end_ns - start_ns) / 1e9,
         failed=span.failed,
-        model=span.model or inner.model,
-        input_tokens=inner.input_tokens if span.input_tokens is None else span.input_tokens,
+        model=span.model or _first(chain, "model"),
+        input_tokens=told("input_tokens"),
         output_tokens=output_tokens,
         thinking_tokens=thinking,
-        cached_tokens=(inner.cached_tokens if span.cached_tokens is None else span.cached_tokens) or 0,
+        cached_tokens=told("cached_tokens") or 0,
         texts=span.texts,
     )
 
 
-def _retried(steps: list[TraceStep]) -> list[TraceStep]:
-    """Join a failed step with the next of its kind after it: a retry. Raises LeftOut where there is none."""
+_TRIED_AGAIN = "failed and were tried again: the file says `retry`"
+
+
+def _retried(steps: list[TraceStep], troubles: Troubles) -> list[TraceStep]:
+    """Join a failed call with the next of its kind after it: a retry. Raises SkippedStep where there is none.
+
+    A tool that failed has run, and what came next knew of it.
+    """
     if not any(step.failed for step in steps):
         return steps
     result: list[TraceStep] = []
-    left = list(steps)
+    left = [step._replace(failed=step.failed and step.label[0] != "tool") for step in steps]
     while left:
         step = left.pop(0)
         while step.failed:
@@ -239,9 +347,11 @@ def _retried(steps: list[TraceStep]) -> list[TraceStep]:
                 None,
             )
             if at is None:
-                raise SkippedStep("a step failed for good")
+                raise SkippedStep("a call failed for good")
             again = left.pop(at)
             gap_s = max(0.0, again.start_s - step.end_s)
+            generated = (step.output_tokens or 0) + step.thinking_tokens
+            troubles.lose(ImportLoss(_TRIED_AGAIN, 1, step.input_tokens or 0, generated))
             step = again._replace(
                 start_s=step.start_s,
                 attempts=step.attempts + 1,

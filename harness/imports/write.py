@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError, WorkloadError
-from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, PipelineDraft, walk
+from harness.imports.account import loss_line
+from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, PipelineDraft, note, walk
+from harness.imports.made import balanced
 from harness.workload.load import load_workload
 from harness.workload.open_questions import MARK, MORE
 
-__all__ = ["check_target", "questions", "render", "write"]
+__all__ = ["check_target", "questions", "render", "write", "write_balanced"]
 
 _WIDTH = 116
 
@@ -164,7 +166,14 @@ def check_target(target: Path, files: Iterable[str] = (), *, force: bool = False
 
 
 def write(draft: Draft, target: Path, *, force: bool = False) -> list[Path]:
-    """Write the draft to `target` and its data files beside it; return what was written.
+    """Write the draft to `target` and its data files beside it; return what was written. See `write_balanced`."""
+    return write_balanced(draft, target, force=force)[1]
+
+
+def write_balanced(draft: Draft, target: Path, *, force: bool = False) -> tuple[Draft, list[Path]]:
+    """Write the draft to `target` and its data files beside it; return it with its account, and what was written.
+
+    What the workload asks for is compared with what its source holds: what differs is named in a line on top.
 
     Everything is written to a folder of its own first and checked there as `slotwise check` does: where that fails,
     nothing is put in place. Raises UserError.
@@ -182,19 +191,24 @@ def write(draft: Draft, target: Path, *, force: bool = False) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         try:
-            load_workload(folder / target.name)
+            loaded = load_workload(folder / target.name)
         except WorkloadError as error:
             found = str(error).replace(f"{folder}{os.sep}", "")
             raise UserError(
                 f"what was imported makes no workload that can be checked; nothing was written: {found}"
             ) from None
+        account = balanced(draft.account, loaded)
+        more = [note(loss_line(loss)) for loss in account.lost[len(draft.account.lost) :]]
+        draft = draft._replace(account=account, head=(*draft.head, *more))
+        if more:  # comments alone: what was checked is the same
+            (folder / target.name).write_text(render(draft), encoding="utf-8")
         written: list[Path] = []
         for name in [*draft.files, target.name]:  # the workload last: it is there only with all that it needs
             path = target.parent / name
             path.parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(path)
             written.insert(0, path)
-        return written
+        return draft, written
     except OSError as error:
         raise _cannot(target, error) from None
     finally:

@@ -24,6 +24,7 @@ def open_questions_text(file: str, lines: Sequence[int]) -> str:
         last = f"{more} more" if more else named.pop()
         where = f"lines {', '.join(named)} and {last}"
     return (
-        f"{count(len(lines), 'open question')} in {file}, {where}. What stands there is a guess, and so is every figure here. "
+        f"{count(len(lines), 'open question')} in {file}, {where}. "
+        "What stands there is a guess, and so is every figure here. "
         "Answer each question where it stands, then delete its comment."
     )

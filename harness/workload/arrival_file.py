@@ -28,7 +28,8 @@ def read_arrivals(name: str, folder: Path) -> tuple[float, ...]:
 
     A CSV file, a file with one time a line, or JSON lines (`.jsonl`, `.ndjson`). The time is the column or the field
     named like one of `COLUMNS`; a CSV file without a header has it first. Times are seconds, or dates with a time
-    of day (ISO 8601), which are counted from the first.
+    of day (ISO 8601), which are counted from the first. Rows of Mooncake and AIPerf count milliseconds, and are
+    known by their `input_length`.
 
     Raises:
         WorkloadError: with file:line: no such file, no time where one should be, times that decrease, a negative
@@ -117,8 +118,17 @@ def _of_json(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             if field is None:
                 shown = ", ".join(f'"{_cut(key)}"' for key in list(data)[:8]) or "an empty object"
                 raise WorkloadError(where, f"expected a field named {_one_of_columns()}, found {shown}")
-            data = lower[field]
+            data = _milliseconds(lower[field]) if _is_mooncake(lower) else lower[field]
         yield number, data
+
+
+def _is_mooncake(row: dict[str, Any]) -> bool:
+    return "input_length" in row and "chat_id" not in row  # Bailian's rows count seconds
+
+
+def _milliseconds(cell: Any) -> Any:
+    number = _number(cell)
+    return cell if number is None else number / 1000
 
 
 def _one_of_columns() -> str:

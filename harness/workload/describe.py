@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
 from harness.workload.contexts import context_hints
@@ -15,6 +13,7 @@ from harness.workload.images import image_hints
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
+from harness.workload.networks import nx
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.thinking import thinking_hints
 from harness.workload.traffic import (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from imports.orders import all_orders
 
 from harness.imports.draft import END, Draft, Names, PipelineDraft, walk
-from harness.imports.otlp import SpansFound
 from harness.imports.read import Read
+from harness.imports.spans import SpansFound
 from harness.imports.steps import Trace, TraceStep, Troubles
 from harness.imports.structure import Vertex, structure
 from harness.imports.traces import draft_traces

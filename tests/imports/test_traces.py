@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
+from harness.imports.account import ImportLoss, loss_line
 from harness.imports.draft import Draft, DraftStep, walk
+from harness.imports.made import made_of
 from harness.imports.read import read_traces
 from harness.imports.traces import draft_traces
 from harness.imports.write import questions, write
@@ -141,10 +143,25 @@ def test_an_agent_that_calls_a_tool_until_it_is_done(tmp_path: Path) -> None:
     draft, _ = recovered(app, tmp_path)
     found = steps(draft)
     assert found["agent"].keys["branch"] == {"agent-loop": 0.75, "write": 0.25}
-    ended, chances = 5, 1 + 1 + 2 + 2 + 1 + 2  # passes 1, 1, 2, 3, 1, 2: all but one ended before the third
-    assert found["agent-loop"].keys["repeat"] == {"max": 3, "until": {"p": round(ended / chances, 4), "node": "agent"}}
+    assert found["agent-loop"].keys["repeat"] == {"passes": {"empirical": [1, 1, 2, 3, 1, 2]}}
     assert [step.name for step in found["agent-loop"].body] == ["search", "agent"]
     checked(draft, tmp_path)
+
+
+def test_a_loop_whose_end_is_a_chance(tmp_path: Path) -> None:
+    """Fifty loops or more whose passes a chance explains get that chance, with as many passes as were seen."""
+    app = App()
+    passes = [1] * 32 + [2] * 16 + [3] * 8 + [4] * 8  # a half ends each time, the last ones all
+    for job, n in enumerate(passes):
+        at_s = 100.0 * job
+        root = app.root(at_s, at_s + 99)
+        for turn in range(n):
+            app.call("write", at_s + 2 * turn, at_s + 2 * turn + 1, root)
+            app.call("check", at_s + 2 * turn + 1, at_s + 2 * turn + 2, root)
+    draft, _ = recovered(app, tmp_path)
+    repeat = steps(draft)["write-loop"].keys["repeat"]
+    assert repeat == {"max": 4, "until": {"p": pytest.approx(0.5), "node": "check"}}
+    assert made_of(checked(draft, tmp_path)).calls == pytest.approx(2 * sum(passes))
 
 
 def test_a_loop_that_always_makes_as_many_passes(tmp_path: Path) -> None:
@@ -196,8 +213,11 @@ def test_traces_that_failed_are_left_out_and_counted(tmp_path: Path) -> None:
         root = app.root(10.0 * job, 10.0 * job + 9)
         app.call("ask", 10.0 * job, 10.0 * job + 1, root, error=job == 1)
     draft, read = recovered(app, tmp_path)
-    assert read.warnings() == ["1 trace left out: a step failed for good"]
+    assert read.warnings() == ["1 trace left out: a call failed for good"]
     assert draft.pipelines["support"].keys["jobs"] == 2
+    (loss,) = draft.account.lost
+    assert loss == ImportLoss("in traces that are left out: a call failed for good", 1, 100, 20)
+    assert loss_line(loss) in [note.text for note in draft.head]
 
 
 def test_sizes_are_fitted_or_kept_as_they_are(tmp_path: Path) -> None:
@@ -353,3 +373,14 @@ def test_conversations_and_several_applications(tmp_path: Path) -> None:
     assert list(draft.pipelines) == ["batch", "chat"]
     assert sum("1 conversation with 3 traces on average" in text for text in questions(draft)) == 2
     checked(draft, tmp_path)
+
+
+def test_a_loop_that_is_too_long_is_cut_and_named(tmp_path: Path) -> None:
+    app = App()
+    root = app.root(0, 3000)
+    for turn in range(1200):
+        app.call("poll", 2.0 * turn, 2.0 * turn + 1, root)
+    draft, _ = recovered(app, tmp_path)
+    assert steps(draft)["poll"].keys["repeat"] == {"max": 1000}
+    (loss,) = draft.account.lost
+    assert loss[1:] == (200, 20_000, 4000, 0, 0) and "beyond the first 1,000" in loss.why

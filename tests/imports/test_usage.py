@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.imports.otlp import Span, SpansFound, read_spans
+from harness.imports.files import read_spans
 from harness.imports.read import read_traces
+from harness.imports.spans import Span, SpansFound
 from harness.imports.traces import draft_traces
 from harness.imports.usage import Usage, of_details, whole_input
 

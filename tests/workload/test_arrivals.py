@@ -85,6 +85,16 @@ TRACES = {
         '{"timestamp": "2026-03-01T12:00:03Z"}\n',
     ),
     "JSON lines of numbers": ("t_ndjson", "0\n0.5\n3\n"),
+    "rows of Mooncake": (
+        "t_jsonl",
+        "".join(
+            f'{{"timestamp": {ms}, "input_length": 9, "output_length": 3, "hash_ids": [1]}}\n' for ms in (0, 500, 3000)
+        ),
+    ),
+    "rows of Bailian": (
+        "t_jsonl",
+        "".join(f'{{"chat_id": 1, "timestamp": {s}, "input_length": 9, "hash_ids": [1]}}\n' for s in (0, 0.5, 3)),
+    ),
     "JSON lines": ("t_jsonl", '{"arrival_s": 0, "who": "a"}\n\n{"arrival_s": 0.5}\n{"arrival_s": 3}\n'),
 }
 
