@@ -1,4 +1,4 @@
-"""Make a workload of what people already have: a LangGraph, or traces of their application."""
+"""Make a workload of what people already have: a LangGraph, a CrewAI project, or traces of their application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
-__all__ = ["Imported", "import_langgraph", "import_traces"]
+__all__ = ["Imported", "import_crewai", "import_langgraph", "import_traces", "written"]
 
 
 class Imported(NamedTuple):
@@ -40,7 +40,7 @@ def import_langgraph(graph: str, options: ImportOptions = ImportOptions(), progr
     target = options.out or Path(f"{Names()(graph.rpartition(':')[2], 'graph')}.yaml")
     check_target(target, force=options.force)  # before anything is executed
     progress.say(f"Importing {graph.rpartition(':')[0] or graph}: this executes its code.")
-    return _written(draft_of(load_graph(graph), graph), target, options, [])
+    return written(draft_of(load_graph(graph), graph), target, options, [])
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
@@ -60,10 +60,30 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
     check_target(target, force=options.force)
     read = read_traces(file, options.times)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
-    return _written(draft, target, options, read.warnings())
+    return written(draft, target, options, read.warnings())
 
 
-def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+def import_crewai(folder: Path, options: ImportOptions = ImportOptions()) -> Imported:
+    """Turn the crews of a CrewAI project into a workload. Its code is read, and not executed.
+
+    Args:
+        folder: of the project.
+        options: where the workload goes.
+
+    Raises:
+        UserError: there is no crew in it that can be read, or the file cannot be written.
+    """
+    from harness.imports.crew_draft import draft_crews
+    from harness.imports.crewai import read_crews
+
+    name = folder.resolve().name
+    target = options.out or Path(f"{Names()(name, 'crew')}.yaml")
+    check_target(target, force=options.force)
+    return written(draft_crews(read_crews(folder), name, Names()(target.stem, "crew")), target, options, [])
+
+
+def written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+    """Write a draft; UserError where it cannot be."""
     draft, files = write_balanced(draft, target, force=options.force)
     lost = map(loss_line, draft.account.lost)
     return Imported(target, tuple(files), draft, (*noticed, *lost), tuple(questions(draft)))

@@ -215,11 +215,27 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """Of `harness.app.import_.import_langgraph` and `import_traces`."""
+    """Of `harness.app.import_.import_langgraph`, `import_traces` and `import_crewai`."""
 
     out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
     force: bool = False  # overwrite what is there
     times: str = ""  # unit of the times of rows (s, ms, us, ns), where their form does not say it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    """Of `harness.app.record.record` and `import_recording`."""
+
+    upstream: str | None = None  # the URL of the server; left out: OLLAMA_HOST, or this machine's Ollama
+    model: str | None = None  # or the embedded engine with this model
+    profile: str | None = None  # or a simulated server with this profile
+    slots: int = 4  # of the embedded engine or the simulated server
+    idle_s: float = 5.0  # without a header, a new job begins where no call was in flight for longer
+    keep: Path | None = None  # where the recording itself is kept, as JSON lines
+    texts: bool = False  # show and keep how prompts begin
+    quiet_stdout: bool = False  # the program's standard output goes to standard error
+    out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
+    force: bool = False  # overwrite what is there
 
 
 @dataclass(frozen=True, kw_only=True)
