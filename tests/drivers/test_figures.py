@@ -54,7 +54,12 @@ def test_what_is_not_said_is_no_doubt() -> None:
 
 
 anything = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.integers(), max_size=2)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text("a5 \x1b\u202e\u00e9", max_size=20),
+    st.lists(st.integers(), max_size=2),
 )
 
 

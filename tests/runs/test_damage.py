@@ -54,7 +54,8 @@ def test_a_number_that_cannot_be_is_damage(tmp_path: Path, value: str) -> None:
 
 
 junk = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=2),
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text("a5 \x1b\u202e\u00e9", max_size=5),
+    st.lists(st.integers(), max_size=2),
     st.sampled_from([10**400, -1, "\x1b[2J", "x" * 300]),
 )  # fmt: skip
 
