@@ -1,4 +1,4 @@
-"""Make a workload of what people already have: a LangGraph, or traces of their application."""
+"""Make a workload of what people already have: a LangGraph, a CrewAI project, or traces of their application."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
 from harness.measure.progress import SILENT, Progress
 
-__all__ = ["Imported", "import_langgraph", "import_traces"]
+__all__ = ["Imported", "import_crewai", "import_langgraph", "import_traces", "written"]
 
 
 class Imported(NamedTuple):
@@ -47,7 +47,7 @@ def import_langgraph(
     where = ", ".join(dict.fromkeys(one.rpartition(":")[0] or one for one in targets))
     progress.say(f"Importing {where}: this executes its code.")
     reads = read_graphs(targets, options.python)
-    return _written(draft_of_read(reads, dict(options.items), options.interactive), target, options, [])
+    return written(draft_of_read(reads, dict(options.items), options.interactive), target, options, [])
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:
@@ -67,10 +67,30 @@ def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Impor
     check_target(target, force=options.force)
     read = read_traces(file, options.times)
     draft = draft_traces(read, str(file), Names()(target.stem, "traces"))
-    return _written(draft, target, options, read.warnings())
+    return written(draft, target, options, read.warnings())
 
 
-def _written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+def import_crewai(folder: Path, options: ImportOptions = ImportOptions()) -> Imported:
+    """Turn the crews of a CrewAI project into a workload. Its code is read, and not executed.
+
+    Args:
+        folder: of the project.
+        options: where the workload goes.
+
+    Raises:
+        UserError: there is no crew in it that can be read, or the file cannot be written.
+    """
+    from harness.imports.crew_draft import draft_crews
+    from harness.imports.crewai import read_crews
+
+    name = folder.resolve().name
+    target = options.out or Path(f"{Names()(name, 'crew')}.yaml")
+    check_target(target, force=options.force)
+    return written(draft_crews(read_crews(folder), name, Names()(target.stem, "crew")), target, options, [])
+
+
+def written(draft: Draft, target: Path, options: ImportOptions, noticed: list[str]) -> Imported:
+    """Write a draft; UserError where it cannot be."""
     draft, files = write_balanced(draft, target, force=options.force)
     lost = map(loss_line, draft.account.lost)
     return Imported(target, tuple(files), draft, (*noticed, *lost), tuple(questions(draft)))

@@ -215,7 +215,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """Of `harness.app.import_.import_traces`; of every import."""
+    """Of `harness.app.import_.import_traces` and `import_crewai`; of every import."""
 
     out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
     force: bool = False  # overwrite what is there
@@ -229,6 +229,22 @@ class GraphImportOptions(ImportOptions):
     items: tuple[tuple[str, int], ...] = ()  # of nodes, how many items they have
     interactive: tuple[str, ...] = ()  # graphs for whose jobs a person waits
     python: Path | None = None  # the interpreter that reads the graphs; left out: this one
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    """Of `harness.app.record.record` and `import_recording`."""
+
+    upstream: str | None = None  # the URL of the server; left out: OLLAMA_HOST, or this machine's Ollama
+    model: str | None = None  # or the embedded engine with this model
+    profile: str | None = None  # or a simulated server with this profile
+    slots: int = 4  # of the embedded engine or the simulated server
+    idle_s: float = 5.0  # without a header, a new job begins where no call was in flight for longer
+    keep: Path | None = None  # where the recording itself is kept, as JSON lines
+    texts: bool = False  # show and keep how prompts begin
+    quiet_stdout: bool = False  # the program's standard output goes to standard error
+    out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
+    force: bool = False  # overwrite what is there
 
 
 @dataclass(frozen=True, kw_only=True)

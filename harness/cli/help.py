@@ -26,7 +26,7 @@ ABOUT = {
     "score": "predict, measure, and show the error of every figure",
     "init": "create a workload from a list of starting points",
     "check": "show a workload's graph, width, span, work and mistakes",
-    "import": "make a workload from a LangGraph or OpenTelemetry traces",
+    "import": "make a workload from a graph, a crew, traces or a program",
     "migrate": "rename old keys in workloads of an earlier Slotwise",
     "report": "show a run's report again, or its settings to copy",
     "apply": "write the settings that a run recommends; --revert takes it back",
@@ -44,6 +44,8 @@ ABOUT = {
     "serve": "start an Ollama-compatible server, real or simulated",
     "langgraph": "of a compiled LangGraph",
     "traces": "of OpenTelemetry GenAI spans",
+    "crewai": "of a CrewAI project",
+    "record": "of the calls of a program that it runs",
     "pull": "fetch one into the cache, once",
 }
 BEGIN = (

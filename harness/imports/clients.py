@@ -57,9 +57,8 @@ def _read(name: str, told: Mapping[str, Any]) -> ClientRead | None:
         return _of_another_kind(name, model, told) if model else None
     keys: dict[str, Any] = {"model": model} if model else {}
     notes: list[DraftNote] = []
-    if not model:
-        if set(told) <= {"class", "model"}:
-            return None
+    if not model and set(told) <= {"class", "model"}:
+        return None
     context: Any = told.get("num_ctx")
     if _number(context) and MIN_CONTEXT <= context <= MAX_CONTEXT:
         keys["num_ctx"] = context

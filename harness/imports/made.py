@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import log
 from typing import Any
@@ -16,6 +17,7 @@ from harness.workload.traffic import TURN_TEMPLATE_TOKENS
 
 __all__ = ["balanced", "made_of"]
 
+_PLACEHOLDER = re.compile(r"\{[\w-]+\}")
 _DRAWN = "on average over many jobs: branches, loops and sizes are drawn one by one here"
 _MORE = "as what never overlapped in the source need not wait for each other here"
 _FEWER = "as what overlapped in the source waits for each other here"
@@ -57,7 +59,7 @@ def made_of(loaded: Loaded) -> ImportCounts:
                     agent = loaded.agents[pipeline.name, name]
                     answer = _mean(agent.output_tokens)
                     generated += times * (answer + (_mean(agent.thinking_tokens) if agent.thinking_tokens else 0))
-                    read += times * (_text(loaded, _input_of(agent, node)) + _grown(node, answer))
+                    read += times * (_read(loaded, agent, node) + _grown(node, answer))
     return ImportCounts(calls, read, generated, width, tools)
 
 
@@ -69,9 +71,12 @@ def _grown(node: Mapping[str, Any], answer: float) -> float:
     return float(TURN_TEMPLATE_TOKENS + node["run"].before * each)
 
 
-def _input_of(agent: AgentSpec, node: Mapping[str, Any]) -> str:
-    """Return the made-up text that an imported agent reads: its prompt is nothing else."""
-    return str(node["over"]) if agent.prompt == "{item}" else agent.prompt[1:-1]
+def _read(loaded: Loaded, agent: AgentSpec, node: Mapping[str, Any]) -> float:
+    """Return the mean tokens of a prompt: of the made-up texts that it is nothing else than, or as `check` has it."""
+    parts = [text for text in (agent.system, agent.prompt) if text]
+    if not all(_PLACEHOLDER.fullmatch(text) for text in parts):
+        return float(node["prompt_tokens"])
+    return sum(_text(loaded, str(node["over"]) if text == "{item}" else text[1:-1]) for text in parts)
 
 
 def _text(loaded: Loaded, name: str) -> float:

@@ -226,7 +226,8 @@ def programs(draw: st.DrawFn) -> Program:
             asked += [] if known or not one.calls else [name]
         elif kind == "command":
             text.append(
-                f"\n\ndef {name}(s) -> Command[Literal['{name}x']]:\n    return Command(goto=[Send('{name}x', s) for _ in 'abc'])"
+                f"\n\ndef {name}(s) -> Command[Literal['{name}x']]:\n"
+                f"    return Command(goto=[Send('{name}x', s) for _ in 'abc'])"
             )
             wired += [f"b.add_node({name!r}, {name})", f"b.add_edge({before}, {name!r})"]
             node(text, wired, f"{name}x", one)
