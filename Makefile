@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow check bench gallery clean
+.PHONY: demo test slow fast bench gallery clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -19,6 +19,17 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow --numprocesses 4
+
+# Compiles what simulates, in a copy, and puts it beside its files; SLOTWISE_INTERPRETED=1 runs the files. It needs a C
+# compiler, and a minute.
+FAST := build/fast
+fast: $(VENV)/.local
+	rm -rf $(FAST) && mkdir -p $(FAST)
+	cp -R pyproject.toml mypyc.ini README.md LICENSE agents workloads profiles harness $(FAST)
+	cd $(FAST) && HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(abspath $(BIN))/pip wheel --quiet --disable-pip-version-check --no-deps .
+	$(BIN)/python -c "import zipfile, sys; w = zipfile.ZipFile(sys.argv[1]); \
+	  w.extractall('.', [n for n in w.namelist() if n.endswith(('.so', '.pyd'))])" $(FAST)/*.whl
+	@$(BIN)/slotwise doctor | grep -A1 simulation
 
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
@@ -41,4 +52,4 @@ $(VENV)/.dev: $(VENV)/.local
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.so harness/*/*.so

@@ -10,7 +10,6 @@ as fast as one.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -21,15 +20,18 @@ import numpy as np
 import yaml
 from scipy.optimize import least_squares
 
-from harness.estimate.devices import Device, devices
+from benchmarks.estimate_figures import Figure, read_figures, save_rate
+from harness.estimate.devices import Device
+from harness.estimate.formula import Constants, decode_step_s, format_class, matrix_columns
 
 HERE = Path(__file__).parent
 CONSTANTS = HERE.parent / "harness" / "estimate" / "constants.yaml"
 # Before any figure is seen: an architecture is like its family within 10 % (bandwidth) and 30 % (prompts), a family
 # like all within a factor of 1.5 or so. These keep a constant with few figures where the others are.
-LIKE_FAMILY, LIKE_FAMILY_PROMPT, LIKE_ALL = 0.1, 0.3, 0.4
+LIKE_FAMILY, LIKE_FAMILY_PROMPT, LIKE_ALL, LIKE_FORMATS = 0.1, 0.3, 0.4, 0.2
+# Kernels of few devices: like those of a family where no device with them is left.
+OF_FAMILY = {"metal_base": "metal", "cuda_mmq": "cuda"}
 LEAST_DEVICES = 4  # of a family, for errors of its own
-MIXED = ("-a3b", "-a10b", "-a12b", "-a4b", "gpt-oss", "minimax", "glm-4", "e2b", "e4b", "mixtral")  # no dense models
 DESKTOP = (
     "RTX 2",
     "RTX 3",
@@ -46,94 +48,54 @@ DESKTOP = (
 COMMON = {"q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"}
 
 
-class Figure(NamedTuple):
-    """One published figure of a dense model on a device."""
-
-    what: (
-        str  # "decode": seconds a token alone; "prompt": seconds a prompt token; "batch": of a step of n over one of 1
-    )
-    device: Device
-    parameters: float
-    weight_bytes: float
-    quant: str
-    seconds: float
-    sequences: int = 1
-    alone_s: float = 0.0  # of "batch": the measured step of one
-
-
-def layers_of(parameters: float) -> float:
-    """Return about how many layers a dense model has: 16 at 1.2, 32 at 7 to 8, 80 at 70 billion parameters."""
-    return float(32 * (parameters / 7e9) ** 0.4)
-
-
-def read_figures(folder: Path) -> list[Figure]:
-    """Read what the fit needs."""
-    known = {one.name: one for one in devices()}
-    found = []
-    with (folder / "rows.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            name, measure = row["model"].lower(), row["measure"]
-            what = (
-                "decode" if measure in ("tg128", "tg512", "tg1024")
-                else "prompt" if measure == "pp512" else ""
-            )  # fmt: skip
-            if not what or row["kind"] != "single" or row["device"] not in known:
-                continue
-            if any(part in name for part in MIXED) or row["moe"].lower() == "true" or "vulkan" in row["backend"]:
-                continue
-            if not row["size_gib"] or not row["params_b"]:
-                continue
-            figure = Figure(
-                what, known[row["device"]], float(row["params_b"]) * 1e9, float(row["size_gib"]) * 2**30,
-                row["quant"].lower(), 1 / float(row["value"]),
-            )  # fmt: skip
-            found.append(figure)
-    return found + _batched(folder, known)
-
-
-def _batched(folder: Path, known: dict[str, Device]) -> list[Figure]:
-    curves = yaml.safe_load((folder / "batched.yaml").read_text(encoding="utf-8"))["curves"]
-    found = []
-    for curve in curves:
-        if not curve["use_in_fit"] or curve.get("moe") or curve["device"] not in known or 1 not in curve["points"]:
-            continue
-        alone_s = 1 / curve["points"][1]
-        for n, rate in curve["points"].items():
-            if 2 <= n <= 8:
-                found.append(
-                    Figure(
-                        "batch", known[curve["device"]], curve["params_b"] * 1e9, (curve["size_gib"] or 0.0) * 2**30,
-                        str(curve["quant"]).lower(), n / rate, n, alone_s,
-                    )
-                )  # fmt: skip
-    return found
-
-
 class Fit(NamedTuple):
-    """Constants by family; factors by family and architecture."""
+    """Constants by family; factors by family and architecture, and by class of number formats."""
 
     bandwidth: dict[str, float]
     layer_s: dict[str, float]
     by_architecture: dict[str, float]
     prompt: dict[str, float]
     prompt_by_architecture: dict[str, float]
-    batch: dict[str, float]
+    prompt_by_format: dict[str, float]
+    batch: dict[str, float]  # by kernels for several sequences
+    wide: dict[str, float]
 
-    def decode(self, one: Figure) -> float:
-        """Return the seconds of a token alone."""
-        family = one.device.family
-        e = _of(self.bandwidth, family) * self.by_architecture.get(_architecture(one.device), 1.0)
-        return one.weight_bytes / (e * one.device.bandwidth) + layers_of(one.parameters) * _of(self.layer_s, family)
+    def constants(self, device: Device, quant: str) -> Constants:
+        """Return what the formula needs of a device and a number format."""
+        family, kind = device.family, _architecture(device)
+        return Constants(
+            bandwidth=_of(self.bandwidth, family) * self.by_architecture.get(kind, 1.0),
+            layer_s=_of(self.layer_s, family),
+            batch=self.k(device.several),
+            wide=_of(self.wide, family),
+            prompt=_of(self.prompt, family)
+            * self.prompt_by_architecture.get(kind, 1.0)
+            * self.prompt_by_format.get(format_class(quant), 1.0),
+            tile=matrix_columns(family),
+        )
+
+    def k(self, several: str) -> float:
+        """Return the constant of kernels for several sequences; their family's, or the middle of all, if unknown."""
+        if several not in self.batch:
+            several = OF_FAMILY.get(several, several)
+        return _of({name: k for name, k in self.batch.items() if name not in OF_FAMILY or name == several}, several)
+
+    def step_s(self, one: Figure) -> float:
+        """Return the seconds of a step; of several sequences, beginning with the measured step of one."""
+        whole = self._formula(one, one.sequences)
+        return whole if one.sequences == 1 else one.alone_s + whole - self._formula(one, 1)
+
+    def _formula(self, one: Figure, sequences: int) -> float:
+        return decode_step_s(
+            sequences, weight_bytes=one.weight_bytes, active_share=one.share, experts=one.experts,
+            active_experts=one.active_experts, parameters=one.parameters, layers=one.layers,
+            bandwidth=one.device.bandwidth, vector=one.device.vector, flops=one.device.flops,
+            by=self.constants(one.device, one.quant),
+        )  # fmt: skip
 
     def prompt_s(self, one: Figure) -> float:
         """Return the seconds of a prompt token."""
-        p = _of(self.prompt, one.device.family) * self.prompt_by_architecture.get(_architecture(one.device), 1.0)
-        return 2 * one.parameters / (p * one.device.flops)
-
-    def batched(self, one: Figure) -> float:
-        """Return the seconds of a step of several sequences, from the measured step of one."""
-        k = _of(self.batch, one.device.family)
-        return one.alone_s + (one.sequences - 1) * 2 * one.parameters / (k * one.device.flops)
+        return 2 * one.parameters / (self.constants(one.device, one.quant).prompt * one.device.flops)
 
 
 def _architecture(device: Device) -> str:
@@ -154,9 +116,10 @@ def _weights(figures: Sequence[Figure]) -> np.ndarray:
 def fit(figures: Sequence[Figure]) -> Fit:
     """Fit all constants."""
     e, c, by_architecture = _fit_decode([one for one in figures if one.what == "decode"])
-    prompt, prompt_by = _fit_prompt([one for one in figures if one.what == "prompt"])
-    batch = _fit_batch([one for one in figures if one.what == "batch"])
-    return Fit(e, c, by_architecture, prompt, prompt_by, batch)
+    prompt, prompt_by, formats = _fit_prompt([one for one in figures if one.what == "prompt"])
+    batch = _fit_shares([one for one in figures if one.what == "batch"], _vectors, lambda one: one.device.several)
+    wide = _fit_shares([one for one in figures if one.what == "wide"], _matrices, lambda one: one.device.family)
+    return Fit(e, c, by_architecture, prompt, prompt_by, formats, batch, wide)
 
 
 def _index(names: Iterable[str]) -> dict[str, int]:
@@ -168,7 +131,7 @@ def _fit_decode(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, 
     f = np.array([family[one.device.family] for one in figures])
     a = np.array([kind[_architecture(one.device)] for one in figures])
     x = np.array([one.weight_bytes / one.device.bandwidth for one in figures])
-    layers = np.array([layers_of(one.parameters) for one in figures])
+    layers = np.array([one.layers for one in figures])
     seen = np.log([one.seconds for one in figures])
     weights, n = _weights(figures), len(family)
 
@@ -187,40 +150,57 @@ def _fit_decode(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, 
     )
 
 
-def _fit_prompt(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, float]]:
+def _fit_prompt(figures: Sequence[Figure]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     family, kind = _index(one.device.family for one in figures), _index(_architecture(one.device) for one in figures)
+    formats = _index(format_class(one.quant) for one in figures)
     f = np.array([family[one.device.family] for one in figures])
     a = np.array([kind[_architecture(one.device)] for one in figures])
+    q = np.array([formats[format_class(one.quant)] for one in figures])
     x = np.log([2 * one.parameters / one.device.flops for one in figures])
     seen = np.log([one.seconds for one in figures])
-    weights, n = _weights(figures), len(family)
+    weights, n, m = _weights(figures), len(family), len(family) + len(kind)
 
     def off(p: np.ndarray) -> np.ndarray:
-        error = x - p[:n][f] - p[n:][a] - seen
-        return np.concatenate(
-            [weights * error / 0.15, p[n:] / LIKE_FAMILY_PROMPT, (p[:n] - np.log(0.35)) / (2 * LIKE_ALL)]
-        )
+        error = x - p[:n][f] - p[n:m][a] - p[m:][q] - seen
+        like = [p[n:m] / LIKE_FAMILY_PROMPT, p[m:] / LIKE_FORMATS, (p[:n] - np.log(0.35)) / (2 * LIKE_ALL)]
+        return np.concatenate([weights * error / 0.15, *like])
 
-    p = least_squares(off, np.concatenate([np.full(n, np.log(0.35)), np.zeros(len(kind))]), loss="soft_l1").x
+    start = np.concatenate([np.full(n, np.log(0.35)), np.zeros(len(kind) + len(formats))])
+    p = least_squares(off, start, loss="soft_l1").x
     return (
         {name: float(np.exp(p[i])) for name, i in family.items()},
         {name: float(np.exp(p[n + i])) for name, i in kind.items()},
+        {name: float(np.exp(p[m + i])) for name, i in formats.items()},
     )
 
 
-def _fit_batch(figures: Sequence[Figure]) -> dict[str, float]:
-    family = _index(one.device.family for one in figures)
-    f = np.array([family[one.device.family] for one in figures])
+def _vectors(one: Figure) -> float:
+    """Return the seconds of a step's further sequences at the whole FP32 rate."""
+    return (one.sequences - 1) * 2 * one.parameters / one.device.vector
+
+
+def _matrices(one: Figure) -> float:
+    """Return the seconds of a step's matrices at the whole FP16 rate."""
+    tile = matrix_columns(one.device.family)
+    return -(-one.sequences // tile) * tile * 2 * one.parameters / one.device.flops
+
+
+def _fit_shares(
+    figures: Sequence[Figure], most: Callable[[Figure], float], kernels: Callable[[Figure], str]
+) -> dict[str, float]:
+    """Fit what share of a rate steps of several sequences get, over the step of one."""
+    names = _index(kernels(one) for one in figures)
+    f = np.array([names[kernels(one)] for one in figures])
     alone, seen = np.array([one.alone_s for one in figures]), np.log([one.seconds for one in figures])
-    x = np.array([(one.sequences - 1) * 2 * one.parameters / one.device.flops for one in figures])
+    x = np.array([most(one) for one in figures])
     weights = _weights(figures)
 
     def off(p: np.ndarray) -> np.ndarray:
-        like_all = (p - np.log(0.15)) / (2 * LIKE_ALL)
+        like_all = (p - np.log(0.3)) / (2 * LIKE_ALL)
         return np.concatenate([weights * (np.log(alone + x / np.exp(p[f])) - seen) / 0.15, like_all])
 
-    p = least_squares(off, np.full(len(family), np.log(0.15)), loss="soft_l1").x
-    return {name: float(np.exp(p[i])) for name, i in family.items()}
+    p = least_squares(off, np.full(len(names), np.log(0.3)), loss="soft_l1").x
+    return {name: float(np.exp(p[i])) for name, i in names.items()}
 
 
 class Error(NamedTuple):
@@ -231,11 +211,22 @@ class Error(NamedTuple):
     trivial: float
 
 
+def _alone(one: Figure) -> float:
+    return one.weight_bytes * one.share / one.device.bandwidth
+
+
 ESTIMATES: dict[str, tuple[Callable[[Fit, Figure], float], Callable[[Figure], float]]] = {
-    "decode": (Fit.decode, lambda one: one.weight_bytes / one.device.bandwidth),
+    "decode": (Fit.step_s, _alone),
     "prompt": (Fit.prompt_s, lambda one: 2 * one.parameters / one.device.flops),
-    "batch": (Fit.batched, lambda one: one.alone_s),
+    "batch": (Fit.step_s, lambda one: one.alone_s),
+    "wide": (Fit.step_s, lambda one: one.alone_s),
 }
+ESTIMATES |= {f"{what} of experts": both for what, both in ESTIMATES.items()}
+
+
+def _kernels(one: Figure) -> str:
+    """Return what errors are grouped by."""
+    return one.device.several if one.what.startswith("batch") else one.device.family
 
 
 def left_out(figures: Sequence[Figure]) -> list[Error]:
@@ -255,23 +246,31 @@ def left_out(figures: Sequence[Figure]) -> list[Error]:
 
 
 def quality(errors: Sequence[Error]) -> dict[str, dict[str, float]]:
-    """Return medians and 90th percentiles by what is estimated, and by family where it has enough devices."""
+    """Return medians and 90th percentiles by what is estimated, and by family where it has enough devices.
+
+    Kernels of few devices (`OF_FAMILY`) have errors of their own, made with the constant of their family: what is to
+    be expected of a chip that is like them, and not known to be.
+    """
     found = {}
     for what in ESTIMATES:
         these = [one for one in errors if one.figure.what == what]
-        groups = {"other": these}
-        for family in sorted({one.figure.device.family for one in these}):
-            groups[family] = [one for one in these if one.figure.device.family == family]
+        groups = {"other": [one for one in these if _kernels(one.figure) not in OF_FAMILY]}
+        for family in sorted({_kernels(one.figure) for one in these}):
+            groups[family] = [one for one in these if _kernels(one.figure) == family]
         for name, group in groups.items():
             number = len({one.figure.device.name for one in group})
-            if name == "other" or number >= LEAST_DEVICES:
-                size = np.abs([one.error for one in group])
-                found[f"{what}/{name}"] = {
-                    "rows": len(group), "devices": number,
-                    "median": round(float(np.median(size)), 3), "ninety": round(float(np.quantile(size, 0.9)), 3),
-                }  # fmt: skip
+            if group and (name == "other" or name in OF_FAMILY or number >= LEAST_DEVICES):
+                found[f"{what}/{name}"] = _quality([one.error for one in group], number)
     found["batch_at/other"] = _with_one_point(errors)
     return found
+
+
+def _quality(off: Sequence[float], number: int) -> dict[str, float]:
+    size = np.abs(off)
+    return {
+        "rows": len(off), "devices": number,
+        "median": round(float(np.median(size)), 3), "ninety": round(float(np.quantile(size, 0.9)), 3),
+    }  # fmt: skip
 
 
 def _with_one_point(errors: Sequence[Error]) -> dict[str, float]:
@@ -284,32 +283,32 @@ def _with_one_point(errors: Sequence[Error]) -> dict[str, float]:
         if 4 in curve:
             for n in {2, 8} & curve.keys():
                 line_s = alone_s + (curve[4].seconds - alone_s) * (n - 1) / 3
-                off.append(abs(float(np.log(line_s / curve[n].seconds))))
+                off.append(float(np.log(line_s / curve[n].seconds)))
                 names.add(name)
-    return {
-        "rows": len(off), "devices": len(names),
-        "median": round(float(np.median(off)), 3), "ninety": round(float(np.quantile(off, 0.9)), 3),
-    }  # fmt: skip
+    return _quality(off, len(names))
 
 
 def coverage(errors: Sequence[Error], known: dict[str, dict[str, float]]) -> dict[str, tuple[float, float]]:
     """Return, by what is estimated, the share of held-out figures within the 90 % interval, and its median half width.
 
-    The interval of a device is made of the errors of the *other* devices.
+    The interval of a device is made of the errors of the *other* devices; kernels of one device are left out.
     """
     found = {}
     for what in ESTIMATES:
-        these = [one for one in errors if one.figure.what == what]
+        these = [one for one in errors if one.figure.what == what and _kernels(one.figure) not in OF_FAMILY]
         inside, width = [], []
         for one in these:
-            family, name = one.figure.device.family, one.figure.device.name
-            group = [o for o in these if o.figure.device.family == family and o.figure.device.name != name]
+            family, name = _kernels(one.figure), one.figure.device.name
+            group = [o for o in these if _kernels(o.figure) == family and o.figure.device.name != name]
             if f"{what}/{family}" not in known or len({o.figure.device.name for o in group}) < LEAST_DEVICES - 1:
                 group = [o for o in these if o.figure.device.name != name]
+            if not group:
+                continue
             half = float(np.quantile(np.abs([o.error for o in group]), 0.9))
             inside.append(abs(one.error) <= half)
             width.append(half)
-        found[what] = float(np.mean(inside)), float(np.median(width))
+        if inside:
+            found[what] = float(np.mean(inside)), float(np.median(width))
     return found
 
 
@@ -330,11 +329,12 @@ def report(errors: Sequence[Error]) -> str:
     for what in ESTIMATES:
         these = [one for one in errors if one.figure.what == what]
         lines.append(_line(what, these))
-        lines.append(_line(f"{what}, Q4 to F16 on GeForce RTX and Apple", [
-            one for one in these if one.figure.device.name.startswith(DESKTOP) and one.figure.quant in COMMON
-        ]))  # fmt: skip
-        for family in sorted({one.figure.device.family for one in these}):
-            lines.append(_line(f"{what}, {family}", [one for one in these if one.figure.device.family == family]))
+        if "experts" not in what:
+            lines.append(_line(f"{what}, Q4 to F16 on GeForce RTX and Apple", [
+                one for one in these if one.figure.device.name.startswith(DESKTOP) and one.figure.quant in COMMON
+            ]))  # fmt: skip
+        for family in sorted({_kernels(one.figure) for one in these}):
+            lines.append(_line(f"{what}, {family}", [one for one in these if _kernels(one.figure) == family]))
     return "\n".join(lines)
 
 
@@ -348,25 +348,28 @@ def main(arguments: Sequence[str]) -> None:
     print("\n90 % intervals, made of the other devices' errors")
     for what, (share, half) in coverage(errors, known).items():
         print(
-            f"  {what:<8} hold {100 * share:.0f} % of held-out figures; median width +{100 * (np.exp(half) - 1):.0f} %"
+            f"  {what:<18} hold {100 * share:.0f} % of held-out figures; median width +{100 * (np.exp(half) - 1):.0f} %"
         )
     without = [one for one in figures if not one.device.name.startswith("H100")]
     print("\nCUDA with and without the H100 PCIe rows:")
     for name, these in (("with", made), ("without", fit(without))):
         e, c, k, p = (one["cuda"] for one in (these.bandwidth, these.layer_s, these.batch, these.prompt))
         print(f"  {name:<8} e {e:.3f}  c {1e6 * c:.1f} us  k {k:.3f}  p {p:.3f}")
+    rate, sd = save_rate(folder)
+    print(f"\nA slot is saved at {rate / 1e9:.2f} GB/s; standard deviation of its logarithm between machines {sd:.2f}")
     if "--write" in arguments:
-        CONSTANTS.write_text(written(made, known), encoding="utf-8")
+        CONSTANTS.write_text(written(made, known, (rate, sd)), encoding="utf-8")
         print(f"\nwrote {CONSTANTS}")
 
 
-def written(made: Fit, known: dict[str, dict[str, float]]) -> str:
+def written(made: Fit, known: dict[str, dict[str, float]], saved: tuple[float, float]) -> str:
     """Return constants.yaml."""
     families: dict[str, dict[str, float]] = {}
     for family in (*sorted(made.bandwidth), "other"):
         families[family] = {
             "bandwidth": _rounded(_of(made.bandwidth, family)), "layer_s": _rounded(_of(made.layer_s, family)),
-            "batch": _rounded(_of(made.batch, family)), "prompt": _rounded(_of(made.prompt, family)),
+            "batch": _rounded(made.k(family)), "wide": _rounded(_of(made.wide, family)),
+            "prompt": _rounded(_of(made.prompt, family)),
         }  # fmt: skip
     e, p = made.by_architecture, made.prompt_by_architecture
     kinds = {
@@ -375,7 +378,14 @@ def written(made: Fit, known: dict[str, dict[str, float]]) -> str:
     }
     head = "# Written by `python benchmarks/fit_estimates.py --write`; harness/estimate/formula.py says what each is.\n"
     return head + yaml.safe_dump(
-        {"families": families, "architectures": kinds, "quality": known},
+        {
+            "families": families,
+            "architectures": kinds,
+            "several": {name: {"batch": _rounded(made.k(name))} for name in OF_FAMILY},
+            "formats": {name: {"prompt": _rounded(factor)} for name, factor in made.prompt_by_format.items()},
+            "saving": {"other": {"bytes_s": _rounded(saved[0]), "sd": round(saved[1], 2)}},
+            "quality": known,
+        },
         sort_keys=False,
         width=120,
         default_flow_style=None,

@@ -16,6 +16,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from harness.compiled import choose
+
 if TYPE_CHECKING:
     from harness.core.concurrency import Concurrency, Variant
     from harness.core.placement import Placement
@@ -73,6 +75,7 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
+choose()
 sys.modules[__name__].__class__ = _Package
 
 

@@ -5,6 +5,7 @@
     |   +-- WorkloadError    a workload file: always file:line:column
     |   +-- PolicyError      a policy of the user's own that cannot be used, or broke its contract: always its name
     +-- ServerFailure    3   a server that could not be started, reached or understood
+    +-- LostRun          3   the folder of a run that vanished, where no other can be made beside it
 
 A failure of a single call is neither: it is a record with an outcome (docs/design.md).
 A message says where, what was expected, what was found, and what to do; only the CLI prints it.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["PolicyError", "ServerFailure", "SlotwiseError", "UserError", "WorkloadError", "did_you_mean"]
+__all__ = ["LostRun", "PolicyError", "ServerFailure", "SlotwiseError", "UserError", "WorkloadError", "did_you_mean"]
 
 
 class SlotwiseError(Exception):
@@ -45,6 +46,12 @@ class PolicyError(UserError):
 
 class ServerFailure(SlotwiseError):
     """A server that could not be started, reached or understood."""
+
+    exit_code = 3
+
+
+class LostRun(SlotwiseError):
+    """The folder of a run that vanished while it was written, where no other can be made beside it."""
 
     exit_code = 3
 

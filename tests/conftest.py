@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import os
 import selectors
 import signal
 from collections import defaultdict
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
+# Tests are about the files, whatever `make fast` has made of them; processes that they start inherit this.
+os.environ.setdefault("SLOTWISE_INTERPRETED", "1")
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent

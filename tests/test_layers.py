@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "drivers": {"core", "errors", "units"},
     "gateway": {"core", "drivers", "servers", "units"},
     "profiles": {"core", "workload", "content", "errors", "units"},
-    "estimate": {"profiles", "workload", "errors", "units"},
+    "estimate": {"core", "profiles", "workload", "errors", "units"},
     "runs": {"core", "workload", "errors", "units"},
     "analysis": {"core", "runs", "workload", "deploy", "errors", "units"},  # deploy: the verdict alone, see below
     "deploy": {"core", "analysis", "workload", "errors", "units"},  # of analysis its model alone, see below
@@ -40,7 +40,9 @@ MAY_IMPORT = {
         *("errors", "units"),
     },
 }
-MAY_IMPORT["app"] = {*MAY_IMPORT, "content", "errors", "own_policies", "units"}
+for folder in ("servers", "drivers", "measure"):  # all that ask servers
+    MAY_IMPORT[folder].add("bounded")
+MAY_IMPORT["app"] = {*MAY_IMPORT, "bounded", "compiled", "content", "errors", "own_policies", "units"}
 MAY_IMPORT["interface"] = MAY_IMPORT["app"] - {"cli"} | {"app"}
 # analysis: the type of what is printed; deploy: the kinds of settings, for the help
 MAY_IMPORT["cli"] = {"app", "analysis", "deploy", "report", "errors", "units"}

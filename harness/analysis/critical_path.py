@@ -11,15 +11,37 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import networkx as nx
-
-from harness.analysis.timesplit import Parts, add_parts, split_call
+from harness.analysis.timesplit import Parts, TimeSplit, add_parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Baseline
+from harness.workload.networks import nx
 
-__all__ = ["CriticalPath", "NodeSlack", "PathStep", "critical_path", "median_job", "slack_of"]
+__all__ = ["CriticalPath", "NodeSlack", "PathEdges", "PathStep", "critical_path", "median_job", "slack_of"]
 
+_new = tuple.__new__  # half the cost of a NamedTuple's own constructor
+_HARNESS = Parts._fields.index("harness_s")
 _MOST_STEPS = 2000  # of one job: every pair of them is looked at
+
+
+class PathEdges(NamedTuple):
+    """Who waits for whom in a pipeline, compiled: a run has a path for every job, and networkx takes its time."""
+
+    before: Mapping[str, tuple[tuple[str, bool], ...]]  # by node: whom it waits for, and whether in the next pass only
+    after: Mapping[str, tuple[str, ...]]  # who waits for it in this pass
+    answers: frozenset[str]
+    enough: frozenset[str]  # nodes for which so many items are enough
+    need: frozenset[str]  # nodes that need so many predecessors
+
+    @classmethod
+    def compiled(cls, graph: nx.DiGraph[str]) -> PathEdges:
+        """Compile a graph of `harness.workload.dependencies`."""
+        return cls(
+            {name: tuple((other, again) for other, _, again in graph.in_edges(name, data="again")) for name in graph},
+            {name: tuple(b for _, b, again in graph.out_edges(name, data="again") if not again) for name in graph},
+            frozenset(name for name, node in graph.nodes.items() if node.get("answers")),
+            frozenset(name for name, node in graph.nodes.items() if node.get("enough") is not None),
+            frozenset(name for name, node in graph.nodes.items() if node.get("need") is not None),
+        )
 
 
 class PathStep(NamedTuple):
@@ -58,35 +80,46 @@ def critical_path(
     job: JobRecord,
     calls: Sequence[CallRecord],
     delays: Sequence[DelayRecord],
-    graph: nx.DiGraph[str],
+    edges: PathEdges,
     baselines: Mapping[str, Baseline | None],
+    splits: Mapping[int, TimeSplit | None] | None = None,
 ) -> CriticalPath | None:
     """Walk back the critical path of a job from its own calls and delays; None where no part of it ended.
 
-    `baselines` maps servers to theirs. A late start and whatever passed between the last end and the job's are the
+    `baselines` maps servers to theirs; `splits`, where given, the identity of each call to how it was split.
+    A late start and whatever passed between the last end and the job's are the
     harness's, so that the sum is `job.pipeline_time_s`. Where a node has answered, it is the way to its answer.
     """
     ended: dict[str, list[PathStep]] = {}
-    for step in [*(_call_step(call, baselines) for call in calls), *(_delay_step(delay) for delay in delays)]:
+    for call in calls:
+        step = _call_step(call, baselines, splits)
         if step is not None:
             ended.setdefault(step.node, []).append(step)
+    for delay in delays:
+        ended.setdefault(delay.node, []).append(_delay_step(delay))
     if not ended:
         return None
+    if len(ended) == 1 and len(made := next(iter(ended.values()))) == 1 and job.replied_s is None:
+        return _path(job, made)  # most jobs of a chat are one call
     # Among what nothing came after: what had ended with the job. Calls that it did not need may go on for longer.
-    ends = [step for node, mine in ended.items() if _ends_it(job, graph, node, ended) for step in mine]
+    ends = [step for node, mine in ended.items() if _ends_it(job, edges, node, ended) for step in mine]
     in_time = [step for step in ends if step.end_s <= job.reply_end_s]
     backwards = [max(in_time or ends, key=lambda step: step.end_s)]
     # A tie goes to the one recorded first. An earlier attempt at the same call comes before a later one.
-    while before := [step for step in _before(graph, backwards[-1], ended) if step not in backwards]:
+    while before := [step for step in _before(edges, backwards[-1], ended) if step not in backwards]:
         backwards.append(max(before, key=lambda step: step.end_s))
+    return _path(job, backwards)
+
+
+def _path(job: JobRecord, backwards: Sequence[PathStep]) -> CriticalPath:
     steps: list[PathStep] = []
     now_s = job.due_s
-    for step in reversed(backwards):
-        steps.append(step._replace(parts=step.parts._replace(harness_s=step.start_s - now_s)))
+    for step in backwards[:0:-1]:
+        steps.append(_begun(step, step.start_s - now_s))
         now_s = step.end_s
     # Booked on the last step: the walk's own time to notice that the job is over.
-    tail_s = job.reply_end_s - now_s
-    steps[-1] = steps[-1]._replace(parts=steps[-1].parts._replace(harness_s=steps[-1].parts.harness_s + tail_s))
+    last = backwards[0]
+    steps.append(_begun(last, last.start_s - now_s + (job.reply_end_s - last.end_s)))
     return CriticalPath(
         job.candidate,
         job.repeat,
@@ -98,17 +131,19 @@ def critical_path(
     )
 
 
-def _ends_it(job: JobRecord, graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[PathStep]]) -> bool:
+def _begun(step: PathStep, harness_s: float) -> PathStep:
+    """Return a step with the harness's time before it; spelled out, as there is one for every call."""
+    parts = step.parts
+    return _new(PathStep, (*step[:-1], _new(Parts, (*parts[:_HARNESS], harness_s, *parts[_HARNESS + 1 :]))))
+
+
+def _ends_it(job: JobRecord, edges: PathEdges, node: str, ended: Mapping[str, list[PathStep]]) -> bool:
     if job.replied_s is not None:
-        return bool(graph.nodes[node].get("answers"))
-    return not _comes_after(graph, node, ended)
+        return node in edges.answers
+    return not any(after in ended for after in edges.after[node])
 
 
-def _comes_after(graph: nx.DiGraph[str], node: str, ended: Mapping[str, list[PathStep]]) -> bool:
-    return any(after in ended and not again for _, after, again in graph.out_edges(node, data="again"))
-
-
-def _before(graph: nx.DiGraph[str], step: PathStep, ended: Mapping[str, list[PathStep]]) -> list[PathStep]:
+def _before(edges: PathEdges, step: PathStep, ended: Mapping[str, list[PathStep]]) -> list[PathStep]:
     """Return what had ended when a step began, of all that it may have waited for.
 
     For a predecessor that was skipped stands what is before it. One that has run was skipped in this pass of a loop if
@@ -119,13 +154,13 @@ def _before(graph: nx.DiGraph[str], step: PathStep, ended: Mapping[str, list[Pat
     seen = {step.node}
     while todo:
         node, since_s, has_run = todo.pop()
-        for before, _, again in graph.in_edges(node, data="again"):
+        for before, again in edges.before[node]:
             if again and node != step.node:  # what ends the loop has not been waited for by what begins it
                 continue
             mine = [other for other in ended.get(before, ()) if other.end_s <= step.start_s]
-            if not (has_run and graph.nodes[before].get("enough") is not None):
+            if not (has_run and before in edges.enough):
                 steps += [other for other in mine if other.end_s > since_s]
-            if before not in seen and not (mine and graph.nodes[before].get("need") is not None):
+            if before not in seen and not (mine and before in edges.need):
                 seen.add(before)
                 began_s = max((other.start_s for other in mine), default=since_s)
                 todo.append((before, max(began_s, since_s), has_run or bool(mine)))
@@ -136,7 +171,7 @@ def slack_of(
     job: JobRecord,
     calls: Sequence[CallRecord],
     delays: Sequence[DelayRecord],
-    graph: nx.DiGraph[str],
+    edges: PathEdges,
     baselines: Mapping[str, Baseline | None],
 ) -> tuple[NodeSlack, ...]:
     """Return the slack of every node that ran, in the order of their starts; none where a job has thousands of calls.
@@ -155,7 +190,7 @@ def slack_of(
     slack_s: dict[int, float] = {}  # by the identity of a step: two can be equal
     for step in sorted(steps, key=lambda step: (-step.end_s, -step.start_s)):
         known_s = slack_s.setdefault(id(step), job.reply_end_s - step.end_s)
-        for before in _before(graph, step, by_node):
+        for before in _before(edges, step, by_node):
             later_s = step.start_s - before.end_s + known_s
             slack_s[id(before)] = min(later_s, slack_s.get(id(before), math.inf))
     found = [
@@ -177,11 +212,13 @@ def median_job(jobs: Sequence[JobRecord]) -> JobRecord:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def _call_step(call: CallRecord, baselines: Mapping[str, Baseline | None]) -> PathStep | None:
-    split = split_call(call, baselines.get(call.server))
+def _call_step(
+    call: CallRecord, baselines: Mapping[str, Baseline | None], splits: Mapping[int, TimeSplit | None] | None = None
+) -> PathStep | None:
+    split = split_call(call, baselines.get(call.server)) if splits is None else splits[id(call)]
     if split is None or call.reply.end_s is None:
         return None
-    return PathStep(call.node, call.item, call.ready_s, call.reply.end_s, split.parts)
+    return _new(PathStep, (call.node, call.item, call.ready_s, call.reply.end_s, split.parts))
 
 
 def _delay_step(delay: DelayRecord) -> PathStep:

@@ -10,10 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.analysis.arriving import ArrivingJobs, arriving_jobs
-from harness.analysis.critical_path import CriticalPath, NodeSlack, slack_of
+from harness.analysis.critical_path import CriticalPath, NodeSlack, PathEdges, slack_of
 from harness.analysis.front import FrontPoint, front_of
 from harness.analysis.model import Analysis
 from harness.analysis.timeline import Timeline, median_trial, timeline, trials_to_show
@@ -21,6 +19,7 @@ from harness.analysis.timesplit import Parts, split_call
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Path
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
+from harness.workload.networks import nx
 
 __all__ = ["Details", "JobGraph", "NodeTime", "TimeDistribution", "details", "ecdf"]
 
@@ -95,10 +94,13 @@ def details(run: Run, analysis: Analysis) -> Details:
         if split is not None:
             node = (call.candidate, call.pipeline, call.node)
             counts[node] += 1
-            before = sums.get(node)
-            sums[node] = (
-                list(split.parts) if before is None else [a + b for a, b in zip(before, split.parts, strict=True)]
-            )
+            total = sums.get(node)
+            if total is None:
+                sums[node] = list(split.parts)
+                continue
+            for part, part_s in enumerate(split.parts):
+                if part_s:  # most are nothing
+                    total[part] += part_s
     delays: dict[tuple[str, int, str, int], list[DelayRecord]] = defaultdict(list)
     for delay in run.delays:
         if (delay.candidate, delay.repeat) in complete:
@@ -122,7 +124,8 @@ def details(run: Run, analysis: Analysis) -> Details:
     for path in paths:
         job = (path.candidate, path.repeat, path.pipeline, path.job)
         graph = graphs[path.pipeline]
-        slack = slack_of(median_jobs[job], of_job.get(job, ()), delays.get(job, ()), graph, baselines)
+        edges = PathEdges.compiled(graph)
+        slack = slack_of(median_jobs[job], of_job.get(job, ()), delays.get(job, ()), edges, baselines)
         drawn.append(JobGraph(path, graph, slack))
     slots = {use.server: use.slots for c in analysis.candidates for use in c.servers if use.slots > 0}
     return Details(

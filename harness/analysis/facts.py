@@ -15,6 +15,7 @@ __all__ = [
     "ClientShare",
     "Failures",
     "GivenUp",
+    "Implausible",
     "InterruptedTrials",
     "LateClient",
     "LayersOnCpu",
@@ -133,6 +134,17 @@ class Failures(NamedTuple):
     jobs: int
     rules: tuple[tuple[str, str], ...]  # pipeline, and what fitted no rule in the first such job of it
     kind: Literal["failures"] = "failures"
+
+
+class Implausible(NamedTuple):
+    """Calls that went well, of which their server said what cannot be: it was left out."""
+
+    calls: int
+    candidate: str  # of the first of them, which is named
+    node: str
+    job: int
+    said: str
+    kind: Literal["implausible"] = "implausible"
 
 
 class SlotsDiffer(NamedTuple):
@@ -275,6 +287,7 @@ Notice = (
     | Note
     | NotMeasured
     | Failures
+    | Implausible
     | SlotsDiffer
     | Overload
     | ModelsNotLoaded

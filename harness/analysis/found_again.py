@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.core.records import CallRecord
+from harness.workload.networks import nx
 from harness.workload.schema import PipelineSpec
 
 __all__ = ["FoundAgain", "found_again"]

@@ -11,10 +11,19 @@ from typing import NamedTuple
 
 from harness.analysis.throughput import output_tokens
 from harness.analysis.timesplit import split_call
-from harness.core.records import CallRecord, Origin
+from harness.core.records import CallRecord, Origin, Reply
 from harness.runs.model import Baseline, Run
 
-__all__ = ["Level", "Levels", "effective_slots", "level_of", "levels_of", "median_level", "median_slots"]
+__all__ = [
+    "Level",
+    "Levels",
+    "effective_slots",
+    "level_of",
+    "levels_of",
+    "median_level",
+    "median_slots",
+    "sent_together",
+]
 
 _TRIM = 0.25  # of each end of an interval
 _FEWEST_LEVELS = 3
@@ -57,13 +66,8 @@ def effective_slots(calls: Sequence[CallRecord]) -> int:
     changes: list[tuple[float, int]] = []
     for call in calls:
         reply = call.reply
-        if call.outcome != "ok" or reply.end_s is None:
-            continue
-        if reply.prefill_s is not None and reply.decode_s is not None:
-            held_s = reply.prefill_s + reply.decode_s
-        elif reply.first_token_s is not None:
-            held_s = reply.end_s - reply.first_token_s
-        else:
+        held_s = _held_s(reply)
+        if call.outcome != "ok" or reply.end_s is None or held_s is None:
             continue
         changes += [(reply.end_s - held_s * (1 - _TRIM), 1), (reply.end_s - held_s * _TRIM, -1)]
     most = now = 0
@@ -71,6 +75,27 @@ def effective_slots(calls: Sequence[CallRecord]) -> int:
         now += step
         most = max(most, now)
     return most
+
+
+def sent_together(calls: Sequence[CallRecord]) -> bool:
+    """Whether calls that were sent at once left so close to each other that all could be under way together.
+
+    They did if between the first and the last less passed than the shortest of them was at work, trimmed at both ends.
+    """
+    ended = [call.reply for call in calls if call.outcome == "ok"]
+    sent = [reply.sent_s for reply in ended if reply.sent_s is not None]
+    held = [_held_s(reply) for reply in ended]
+    worked = [held_s for held_s in held if held_s is not None]
+    return not sent or not worked or max(sent) - min(sent) <= (1 - 2 * _TRIM) * min(worked)
+
+
+def _held_s(reply: Reply) -> float | None:
+    """Return how long a call held its slot; None where that is not known."""
+    if reply.end_s is None:
+        return None
+    if reply.prefill_s is not None and reply.decode_s is not None:
+        return reply.prefill_s + reply.decode_s
+    return None if reply.first_token_s is None else reply.end_s - reply.first_token_s
 
 
 def median_slots(runs: Sequence[Sequence[CallRecord]]) -> int:

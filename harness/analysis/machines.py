@@ -6,14 +6,24 @@ Every machine runs the candidate that is recommended for it. Seconds, bytes; pri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from harness.analysis.model import CandidateSummary, GoalResult
 from harness.analysis.statistics import NO_WIDTH, Estimate
 from harness.core.records import Origin, Path
 
-__all__ = ["Carries", "MachineComparison", "MachineResult", "MachineTime", "carries", "ends_of", "speed_of", "state_of"]
+__all__ = [
+    "Carries",
+    "MachineComparison",
+    "MachineResult",
+    "MachineTime",
+    "as_fast",
+    "carries",
+    "ends_of",
+    "speed_of",
+    "state_of",
+]
 
 # Whether every goal is met. `not certain`: an interval reaches over a goal; `no goal`: there is none to judge.
 Carries = Literal["yes", "no", "not certain", "no goal", "too large", "not predicted"]
@@ -43,6 +53,7 @@ class MachineResult(NamedTuple):
     there_bytes: int | None = None
     price: float | None = None  # None: not given
     why_not: str = ""  # it is not predicted
+    model_asked: str = ""  # as its server is asked for it; "": not known
 
 
 class MachineComparison(NamedTuple):
@@ -64,6 +75,24 @@ class MachineComparison(NamedTuple):
         return tuple(one for one in self.machines if one.carries == "yes")
 
     @property
+    def ranked(self) -> tuple[MachineResult, ...]:
+        """The best first, then by speed; those that are not predicted last."""
+        best = self.best
+        return tuple(sorted(self.machines, key=lambda one: (one is not best, speed_of(one))))
+
+    @property
+    def as_fast(self) -> tuple[MachineResult, ...]:
+        """Those that carry the workload, too, and of which it is not resolved whether they are slower than the best.
+
+        Empty where the best is the best by its price.
+        """
+        best = self.best
+        among = self.carrying if self.with_goals else [one for one in self.machines if one.carries == "no goal"]
+        if best is None or (self.with_goals and all(one.price is not None for one in among)):
+            return ()
+        return as_fast(best, among)
+
+    @property
     def best(self) -> MachineResult | None:
         """The cheapest of those that meet every goal where their prices are given, else the fastest of them.
 
@@ -75,6 +104,29 @@ class MachineComparison(NamedTuple):
         if self.with_goals and all(one.price is not None for one in among):
             return min(among, key=lambda one: (one.price or 0.0, speed_of(one)))
         return min(among, key=speed_of)
+
+
+def as_fast(best: MachineResult, others: Iterable[MachineResult]) -> tuple[MachineResult, ...]:
+    """Return those of which it is not resolved whether they are slower than the best.
+
+    The errors of two profiles are independent; those of one machine's pipelines go together.
+    """
+    known = _half_of(best)
+    found = []
+    for one in others:
+        half = _half_of(one)
+        if one is best or not one.times or known is None or half is None:
+            continue
+        if abs(math.log(speed_of(one) / speed_of(best))) < math.hypot(half, known):
+            found.append(one)
+    return tuple(found)
+
+
+def _half_of(one: MachineResult) -> float | None:
+    """Return half the interval of a machine's mean time, of its logarithm; None where some time has none."""
+    ends = [ends_of(time.time) if time.time else None for time in one.times]
+    halves = [math.log(high / low) / 2 for low, high in (pair for pair in ends if pair is not None)]
+    return sum(halves) / len(halves) if halves and len(halves) == len(ends) else None
 
 
 def speed_of(one: MachineResult) -> float:

@@ -8,9 +8,7 @@ from functools import partial
 from statistics import median
 from typing import Literal, NamedTuple
 
-import networkx as nx
-
-from harness.analysis.critical_path import CriticalPath, critical_path, median_job
+from harness.analysis.critical_path import CriticalPath, PathEdges, critical_path, median_job
 from harness.analysis.found_again import found_again
 from harness.analysis.looks import looks_of, shares_of
 from harness.analysis.model import CandidateSummary, GoalResult, PipelineSummary, PoolUse, ServerUse
@@ -27,6 +25,7 @@ from harness.core.plan import Pool, ServerQueue
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run
 from harness.workload.dependencies import dependencies
+from harness.workload.networks import nx
 from harness.workload.replies import replies_of
 from harness.workload.schema import AgentSpec, PipelineSpec
 
@@ -132,7 +131,8 @@ def _pipeline(
     jobs = index.jobs.get((candidate, pipeline), ())
     good = [job for job in jobs if job.outcome == "ok"]
     baselines = {server.name: server.baseline for server in run.servers}
-    splits = [split for call in calls if (split := split_call(call, baselines.get(call.server)))]
+    split_calls = {id(call): split_call(call, baselines.get(call.server)) for call in calls}
+    splits = [split for split in split_calls.values() if split is not None]
     sources = {split.queue_source for split in splits}
     source: Literal["exact", "residual", "unknown", "mixed"] = "mixed"
     if len(sources) < 2 or "unknown" in sources:
@@ -140,10 +140,12 @@ def _pipeline(
 
     graph = dependencies(run.workload, pipeline)
     figures = _figures(good, len(good) == len(jobs), spec, graph, index)
+    edges = PathEdges.compiled(graph)
     paths: dict[JobRecord, CriticalPath] = {}
     for job in good:
         key = (candidate, job.repeat, pipeline, job.job)
-        path = critical_path(job, index.job_calls.get(key, ()), index.job_delays.get(key, ()), graph, baselines)
+        mine, delays = index.job_calls.get(key, ()), index.job_delays.get(key, ())
+        path = critical_path(job, mine, delays, edges, baselines, split_calls)
         if path is not None:
             paths[job] = path
 

@@ -11,6 +11,7 @@ from harness.analysis.facts import (
     ClientShare,
     Failures,
     GivenUp,
+    Implausible,
     InterruptedTrials,
     LateClient,
     LayersOnCpu,
@@ -66,6 +67,7 @@ def notices_of(
     if run.origin in ("emulated", *PREDICTED):
         notices.append(NotMeasured(run.origin))
     notices += _failures(run, candidates)
+    notices += _implausible(run)
     for server in run.servers:
         asked, found = server.slots_asked, server.slots_found
         if asked is not None and asked != found and (found is not None or run.origin == "measured"):
@@ -138,6 +140,15 @@ def _failures(run: Run, candidates: Sequence[CandidateSummary]) -> Iterator[Noti
             jobs_failed=jobs,
             jobs=jobs + sum(summary.values for summary in candidate.pipelines),
             rules=tuple(rules.items()),
+        )
+
+
+def _implausible(run: Run) -> Iterator[Notice]:
+    doubted = [call for call in run.calls if call.outcome == "ok" and call.reply.error]
+    if doubted:
+        first = doubted[0]
+        yield Implausible(
+            len(doubted), first.candidate, f"{first.pipeline}.{first.node}", first.job, first.reply.error or ""
         )
 
 

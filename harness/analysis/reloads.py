@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from harness.analysis.critical_path import critical_path
+from harness.analysis.critical_path import PathEdges, critical_path
 from harness.analysis.timesplit import is_load_event
 from harness.core.records import PREDICTED, CallRecord, DelayRecord, JobRecord
 from harness.runs.model import Run, ServerFacts
@@ -159,10 +159,10 @@ def _on_paths(run: Run, waited: Sequence[CallRecord], jobs_of: JobsOf) -> Iterat
     baselines = {server.name: server.baseline for server in run.servers}
     mine = {(call.pipeline, call.repeat, call.job, call.node, call.item, call.reply.end_s) for call in waited}
     for pipeline in dict.fromkeys(call.pipeline for call in waited):
-        graph = dependencies(run.workload, pipeline)
+        edges = PathEdges.compiled(dependencies(run.workload, pipeline))
         seconds = []
         for job, calls, delays in jobs_of(pipeline):
-            path = critical_path(job, calls, delays, graph, baselines)
+            path = critical_path(job, calls, delays, edges, baselines)
             if path is not None:
                 keys = ((pipeline, job.repeat, job.job, step.node, step.item, step.end_s) for step in path.steps)
                 pairs = zip(keys, path.steps, strict=True)

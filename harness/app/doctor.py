@@ -49,12 +49,14 @@ def examine(servers: Sequence[str] = ()) -> list[Finding]:
     import shutil
 
     from harness import units
+    from harness.compiled import form, runs_compiled
     from harness.core.levers import RAM_CACHE_BYTES
     from harness.servers import machine, models
 
     findings = [_python(), _engine(), _model(), _ollama(), *(_named(url) for url in servers), *_servers()]
     n = machine.cores()
     findings.append(Finding("cores", "ok", units.count(n, "core"), "", {"cores": n}))
+    findings.append(Finding("simulation", "ok", form(), "", {"compiled": runs_compiled()}))
     findings.append(_accelerators())
     found = machine.memory()
     text = f"{units.size(found.total_bytes)}, {units.size(found.available_bytes)} of them available"

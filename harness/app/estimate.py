@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.app.calibrate import Calibrated, check_profile_name, check_writable, write_profile
+from harness.app.loops import finished
 from harness.content import cache_dir
 from harness.errors import UserError
+from harness.estimate.bench import read_bench
 from harness.estimate.devices import Device, custom_device, find_device
-from harness.estimate.estimate import estimate_profile
-from harness.estimate.given import Given, read_bench
-from harness.estimate.models import ModelShape, find_model, shape_of
+from harness.estimate.estimate import check_known, estimate_profile
+from harness.estimate.given import Given
+from harness.estimate.models import ModelShape, find_model, shape_of, shape_told
 from harness.estimate.tables import device_rows, model_rows
 from harness.profiles.schema import Profile
 from harness.servers.gguf import read_gguf
+from harness.servers.ollama_show import MOST_BYTES, show_model
+from harness.units import size
 
 __all__ = ["EstimateOptions", "device_name", "device_profiles", "device_rows", "estimated", "model_rows", "new_profile"]
 
+MOST_CONTEXT = 10_000_000  # tokens
+APART = 1.3  # a benchmark's model and the one that is asked for, as file sizes and parameters are counted differently
 COMMENT = "Estimated by `slotwise profile new`: nothing was measured. docs/estimates.md says how; times in seconds."
 
 
@@ -32,6 +39,7 @@ class EstimateOptions:
     quant: str | None = (
         None  # number format of the weights; left out: as the model is usually published, or as the file
     )
+    model_from: str | None = None  # URL of an Ollama that has the model, or a file with what its /api/show answered
     slots: tuple[int, ...] = (1, 2, 4, 8)
     context_tokens: int = 4096  # of a slot
     bandwidth_gb_s: float | None = None  # these three: of a device that is not in the table
@@ -40,7 +48,7 @@ class EstimateOptions:
     decode: float | None = None  # tokens a second, measured there: of one sequence alone
     decode_at: Mapping[int, float] = field(default_factory=dict)  # of several together, by how many
     prefill: float | None = None  # of a prompt
-    bench: Path | None = None  # what llama-bench or llama-batched-bench printed
+    bench: Path | None = None  # what llama-bench, llama-batched-bench or `slotwise probe --json` printed
     name: str | None = None  # of the profile; left out: made of device and model
     out: Path | None = None  # the file to write; left out: profiles/NAME.yaml
     force: bool = False  # overwrite the file
@@ -65,12 +73,15 @@ def estimated(options: EstimateOptions) -> Profile:
 
     Raises:
         UserError: an unknown device or model, or a figure that cannot be.
+        ServerFailure: the server that has the model does not answer.
     """
     device = _device(options)
+    if not 1 <= options.context_tokens <= MOST_CONTEXT:
+        raise UserError(f"--context: expected 1 to {MOST_CONTEXT} tokens, found {options.context_tokens}")
     model, file_bytes, quant = _model(options)
     known = Given(options.decode, options.decode_at, options.prefill)
     if options.bench is not None:
-        known = known.over(read_bench(options.bench))
+        known = known.over(_benchmarked(options.bench, device, model, file_bytes or model.bytes_in(quant)))
     name = options.name or (options.out.stem if options.out is not None else _name(device, model, quant))
     return estimate_profile(
         device, model, quant,
@@ -124,7 +135,25 @@ def _device(options: EstimateOptions) -> Device:
     return custom_device(options.device or "a device given by its figures", bandwidth, flops, memory)
 
 
+def _benchmarked(path: Path, device: Device, model: ModelShape, weight_bytes: float) -> Given:
+    """Read a benchmark; UserError where it is of another model, or has a figure that this device cannot have."""
+    found = read_bench(path)
+    for what, theirs, ours in (
+        (f"{(found.parameters or 0) / 1e9:.2g} billion parameters", found.parameters, model.parameters),
+        (f"a file of {size(round(found.model_bytes or 0))}", found.model_bytes, weight_bytes),
+    ):
+        if theirs is not None and not 1 / APART < theirs / ours < APART:
+            said = size(round(ours)) if theirs is found.model_bytes else f"{ours / 1e9:.2g} billion"
+            whose = f" ({found.model})" if found.model else ""
+            raise UserError(f"--bench {path}: it is of a model with {what}{whose}; {model.name} has {said} here")
+    check_known(device, model, weight_bytes, found.given, f"--bench {path}: ")
+    return found.given
+
+
 def _model(options: EstimateOptions) -> tuple[ModelShape, float | None, str]:
+    """Return the model's shape, the bytes of its file where these are known, and its number format."""
+    if options.model_from is not None:
+        return _told(options, options.model_from)
     if not options.model.lower().endswith(".gguf"):
         model = find_model(options.model)
         return model, None, options.quant or model.quant
@@ -134,6 +163,37 @@ def _model(options: EstimateOptions) -> tuple[ModelShape, float | None, str]:
     if options.quant is not None and options.quant.lower() != header.quantization.lower():
         raise UserError(f"--quant: {path} is {header.quantization or 'of an unknown number format'}; leave --quant out")
     return shape, float(header.file_bytes), header.quantization or "?"
+
+
+def _told(options: EstimateOptions, where: str) -> tuple[ModelShape, float | None, str]:
+    """Return what an Ollama tells of a model; in another number format than it has there, without its file's size."""
+    file_bytes: int | None = None
+    if where.startswith(("http://", "https://")):
+        shown = finished(show_model(where, options.model))
+        file_bytes = shown.file_bytes
+        shape, told = shape_told(options.model, shown.answer)
+    else:
+        shape, told = shape_told(options.model, _answer_in(Path(where)))
+    quant = (options.quant or told).lower()
+    if not quant:
+        raise UserError(f"{options.model}: its number format is not told; give it with --quant")
+    return shape, float(file_bytes) if file_bytes is not None and quant == told else None, quant
+
+
+def _answer_in(path: Path) -> object:
+    """Return the JSON in a file; None where it is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(
+            f"--model-from {path}: expected the URL of an Ollama, such as http://127.0.0.1:11434, or a file with what "
+            f"its /api/show answered; the file cannot be read ({error.strerror or error})"
+        ) from None
+    try:
+        return json.loads(data) if len(data) <= MOST_BYTES else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _name(device: Device, model: ModelShape, quant: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.app.options import ImportOptions
+from harness.app.options import GraphImportOptions, ImportOptions
 from harness.imports.account import loss_line
 from harness.imports.draft import Draft, Names
 from harness.imports.write import check_target, questions, write_balanced
@@ -24,23 +25,29 @@ class Imported(NamedTuple):
     questions: tuple[str, ...]  # what the source did not say, marked in the file
 
 
-def import_langgraph(graph: str, options: ImportOptions = ImportOptions(), progress: Progress = SILENT) -> Imported:
-    """Turn a compiled LangGraph into a workload. Importing its module executes that module's code.
+def import_langgraph(
+    graphs: str | Sequence[str], options: GraphImportOptions = GraphImportOptions(), progress: Progress = SILENT
+) -> Imported:
+    """Turn LangGraphs into one workload. Importing their modules executes the modules' code.
 
     Args:
-        graph: MODULE:GRAPH, a module by its name or its file.
-        options: where the workload goes.
+        graphs: MODULE:GRAPH, FILE.py:GRAPH, FILE.ipynb:GRAPH, or a langgraph.json; one or several.
+        options: where the workload goes, and what the graphs do not say.
         progress: is told before code is executed.
 
     Raises:
-        UserError: it cannot be imported, or the file cannot be written.
+        UserError: one cannot be imported, or the file cannot be written.
     """
-    from harness.imports.langgraph import draft_of, load_graph
+    from harness.imports.langgraph import draft_of_read, read_graphs
 
-    target = options.out or Path(f"{Names()(graph.rpartition(':')[2], 'graph')}.yaml")
+    targets = [graphs] if isinstance(graphs, str) else list(graphs)
+    first = targets[0]
+    target = options.out or Path(f"{Names()(first.rpartition(':')[2].removesuffix('.json'), 'graph')}.yaml")
     check_target(target, force=options.force)  # before anything is executed
-    progress.say(f"Importing {graph.rpartition(':')[0] or graph}: this executes its code.")
-    return written(draft_of(load_graph(graph), graph), target, options, [])
+    where = ", ".join(dict.fromkeys(one.rpartition(":")[0] or one for one in targets))
+    progress.say(f"Importing {where}: this executes its code.")
+    reads = read_graphs(targets, options.python)
+    return written(draft_of_read(reads, dict(options.items), options.interactive), target, options, [])
 
 
 def import_traces(file: Path, options: ImportOptions = ImportOptions()) -> Imported:

@@ -70,15 +70,19 @@ def _in_a_thread(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Take a polite kill (SIGTERM) for a Ctrl-C meanwhile: servers are stopped, what was measured is kept.
+    """Take a polite kill (SIGTERM), or a closed terminal (SIGHUP), for a Ctrl-C meanwhile.
+
+    Servers are stopped, and what was measured is kept. Under nohup a closed terminal is none of our business.
 
     Only the main thread of a program hears signals, so elsewhere it changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -92,6 +92,7 @@ def _on(
     each = options.each
     head = MachineResult(name, profile.machine, profile.model, profile.origin, "not predicted")
     model = each.changes.model or profile.model_id
+    head = head._replace(model_asked=model or "")
     changes = replace(each.changes, model=model)
     assumptions = replace(each.assumptions, profiles=(asked,))
     try:

@@ -13,7 +13,7 @@ from harness.analysis.model import Analysis
 from harness.app.loops import finished, terminable
 from harness.app.machine import others_busy
 from harness.app.options import AT_MOST_S, Changes, RunOptions
-from harness.app.workload import skipped_text
+from harness.app.workload import file_notes
 from harness.errors import SlotwiseError, UserError
 from harness.measure.machine import machine_facts
 from harness.measure.progress import Progress
@@ -22,7 +22,6 @@ from harness.measure.until import MOST_REPEATS
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.model import Note, Run
 from harness.units import read_seconds, safe_url, time_text
-from harness.wording.open_questions import open_questions_text
 from harness.workload.load import Loaded
 from harness.workload.longest import needs_of
 from harness.workload.machines import started_on
@@ -31,7 +30,6 @@ __all__ = [
     "Ended",
     "Measured",
     "check_started",
-    "file_notes",
     "machine_notes",
     "measure_in",
     "measure_into_folder",
@@ -121,6 +119,9 @@ def measure_in(
         with terminable():
             header = finished(measure(loaded, folder, header, progress, done, enough, repeats))
             folder.write_header(header)
+            if folder.moved:
+                folder.write_header(header._replace(notes=(*header.notes, Note("records", folder.moved))))
+                progress.say(folder.moved)
     except KeyboardInterrupt:
         progress.say("interrupted: servers stopped, what was measured is kept")
         return Ended(folder.path, interrupted=True)
@@ -154,17 +155,6 @@ def machine_notes(loaded: Loaded) -> tuple[Note, ...]:
         "for them in every step, so all times are too long: measure again on an idle machine."
     )
     return (Note("busy at start", text),)
-
-
-def file_notes(loaded: Loaded) -> tuple[Note, ...]:
-    """Say what is open in the workload's file, and which candidates are left out as their servers have no address."""
-    lines = [question.line for question in loaded.questions]
-    asked = (Note("open questions", open_questions_text(loaded.path.name, lines)),) if lines else ()
-    return (*asked, *_skipped_notes(loaded))
-
-
-def _skipped_notes(loaded: Loaded) -> tuple[Note, ...]:
-    return (Note("skipped", f"{skipped_text(loaded.skipped)}."),) if loaded.skipped else ()
 
 
 def options_of(run: Run) -> RunOptions:

@@ -215,11 +215,20 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """Of `harness.app.import_.import_langgraph`, `import_traces` and `import_crewai`."""
+    """Of `harness.app.import_.import_traces` and `import_crewai`; of every import."""
 
     out: Path | None = None  # the file to write; left out: NAME.yaml in the working folder
     force: bool = False  # overwrite what is there
     times: str = ""  # unit of the times of rows (s, ms, us, ns), where their form does not say it
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphImportOptions(ImportOptions):
+    """Of `harness.app.import_.import_langgraph`."""
+
+    items: tuple[tuple[str, int], ...] = ()  # of nodes, how many items they have
+    interactive: tuple[str, ...] = ()  # graphs for whose jobs a person waits
+    python: Path | None = None  # the interpreter that reads the graphs; left out: this one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.app.calibrate import to_calibrate
-from harness.app.loops import finished
-from harness.app.machine import others_busy
 from harness.content import available, cache_dir
 from harness.errors import SlotwiseError, UserError
-from harness.measure.burst_design import EFFORTS
-from harness.measure.calibrate import calibrate
 from harness.measure.machine import machine_name
 from harness.measure.progress import Progress
 from harness.profiles.load import dump_profile, load_profile
@@ -91,6 +86,13 @@ def _name(like: ServerSpec) -> str:
 
 def _calibrated(like: ServerSpec, progress: Progress) -> Profile:
     """Calibrate quickly, and keep the profile in the user's cache."""
+    # Late: langchain and scipy take a second, and mostly there is a profile.
+    from harness.app.calibrate import to_calibrate
+    from harness.app.loops import finished
+    from harness.app.machine import others_busy
+    from harness.measure.burst_design import EFFORTS
+    from harness.measure.calibrate import calibrate
+
     slots = None if like.running else SLOTS
     servers, pair = to_calibrate(like.address or like.kind, slots, like.model, None, cores())
     busy = others_busy()

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.facts import MeasurementEnd
-from harness.app.measuring import measure_into_folder
 from harness.app.options import RecommendOptions, RunOptions
 from harness.app.prediction import check_assumed, profiles_of
 from harness.app.profile import profile_for
@@ -48,7 +47,7 @@ from harness.recommend.facts import (
 from harness.recommend.model import Recommendation
 from harness.recommend.several import asked_models, check_models, server_like, space_of_two
 from harness.recommend.space import Space, design_space
-from harness.recommend.workers import Evaluate, in_process, on_cluster, on_cores
+from harness.recommend.workers import LITTLE_S, Evaluate, in_process, on_cluster, on_cores
 from harness.report.recommendation import markdown_recommendation, recommendation_text
 from harness.runs.folder import read_run, write_text
 from harness.runs.model import Run
@@ -211,7 +210,7 @@ def _workers(problem: Problem, options: RecommendOptions) -> Iterator[Evaluate]:
         with on_cluster(problem, options.cluster) as evaluate:
             yield evaluate
     elif (workers := options.workers or cores()) > 1:
-        with on_cores(problem, workers) as evaluate:
+        with on_cores(problem, workers, little_s=LITTLE_S) as evaluate:
             yield evaluate
     else:
         yield in_process(problem)
@@ -221,6 +220,8 @@ def confirm(
     found: Recommended, memory: MemoryNeed, budget_s: float, options: RunOptions, progress: Progress = SILENT
 ) -> Recommendation:
     """Measure the best few of a search within a budget; what cannot be measured stays a prediction, and says so."""
+    from harness.app.measuring import measure_into_folder  # langchain: half a second, only where something is measured
+
     recommendation = found.recommendation
     names = within(found, contenders(found, memory), budget_s)
     if len(names) < 2 or not recommendation.answer:

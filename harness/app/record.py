@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +21,7 @@ from harness.gateway.recorder import Exchange, RecordingApp
 from harness.gateway.upstream import HttpUpstream, UpstreamError
 from harness.imports.draft import Names
 from harness.imports.recorded_draft import draft_recording
-from harness.imports.recording import RecordedCall, Recording, keep_recording, read_recording
+from harness.imports.recording import CallRecording, RecordedCall, keep_recording, read_recording
 from harness.imports.said import said
 from harness.imports.write import check_target
 from harness.measure.progress import SILENT, Progress
@@ -33,16 +32,17 @@ from harness.servers.ollama_api import normal_url
 from harness.units import count, safe_url
 from harness.workload.schema import LlamaCppServer, ServerSpec, SimulatedServer
 
-__all__ = ["Recorded", "import_recording", "record", "surroundings"]
+__all__ = ["RecordedProgram", "import_recording", "record", "surroundings"]
 
 HERE = "127.0.0.1"
 ANSWER_S = 10.0
 GRACE_S = 2  # for calls in flight, when the program has ended
 CONTEXT_TOKENS = 8192
+STDIN, STDERR = 0, 2  # descriptors: what the program prints is no result of ours
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-class Recorded(NamedTuple):
+class RecordedProgram(NamedTuple):
     """What became of a program and of its recording. `imported` is None where it called no model and failed itself."""
 
     exit_code: int  # the program's; 128 and its number where a signal ended it
@@ -50,7 +50,7 @@ class Recorded(NamedTuple):
     imported: Imported | None
 
 
-def record(command: Sequence[str], options: RecordOptions, progress: Progress = SILENT) -> Recorded:
+def record(command: Sequence[str], options: RecordOptions, progress: Progress = SILENT) -> RecordedProgram:
     """Run a program to its end, recorded, and write the workload of its calls.
 
     Args:
@@ -69,7 +69,7 @@ def record(command: Sequence[str], options: RecordOptions, progress: Progress = 
     check_target(target, force=options.force)  # before anything runs
     if options.keep is not None and options.keep.exists() and not options.force:
         raise UserError(f"{options.keep} exists already; name another file with --keep, or overwrite it with --force")
-    recording = Recording(texts=options.texts)
+    recording = CallRecording(texts=options.texts)
     exit_code = asyncio.run(_recorded(command, options, recording, progress))
     calls = recording.calls()
     if options.keep is not None and calls:
@@ -77,7 +77,7 @@ def record(command: Sequence[str], options: RecordOptions, progress: Progress = 
         progress.say(f"Kept {count(len(calls), 'call')} in {options.keep}.")
     if not calls:
         if exit_code:
-            return Recorded(exit_code, 0, None)
+            return RecordedProgram(exit_code, 0, None)
         raise UserError(
             f"{name} called no model through the recording front. It has to take its server's address from OLLAMA_HOST "
             "(Ollama's clients do) or OPENAI_BASE_URL (OpenAI's do); an address in its code has to be replaced by these"
@@ -90,7 +90,7 @@ def record(command: Sequence[str], options: RecordOptions, progress: Progress = 
             raise
         progress.say(str(error))  # the program itself failed: that is its answer
         imported = None
-    return Recorded(exit_code, len(calls), imported)
+    return RecordedProgram(exit_code, len(calls), imported)
 
 
 def import_recording(file: Path, options: RecordOptions) -> Imported:
@@ -118,7 +118,9 @@ def surroundings(url: str, around: Mapping[str, str]) -> dict[str, str]:
     return own
 
 
-async def _recorded(command: Sequence[str], options: RecordOptions, recording: Recording, progress: Progress) -> int:
+async def _recorded(
+    command: Sequence[str], options: RecordOptions, recording: CallRecording, progress: Progress
+) -> int:
     async with _server(options, progress) as (upstream, model):
         started_s = time.monotonic()
 
@@ -144,7 +146,7 @@ async def _recorded(command: Sequence[str], options: RecordOptions, recording: R
                         serving.result()
                     await asyncio.sleep(0.001)
                 url = f"http://{HERE}:{listener.getsockname()[1]}"
-                progress.say(f"Recording: OLLAMA_HOST={url} leads to {upstream.url}.")
+                progress.say(f"CallRecording: OLLAMA_HOST={url} leads to {upstream.url}.")
                 return await _run(command, surroundings(url, os.environ), options)
             finally:
                 server.should_exit = True
@@ -199,7 +201,7 @@ async def _run(command: Sequence[str], environment: dict[str, str], options: Rec
     loop = asyncio.get_running_loop()
     try:
         program = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=sys.stderr.fileno() if options.quiet_stdout else None
+            *command, env=environment, stdout=STDERR if options.quiet_stdout else None
         )
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run: {(error.strerror or str(error)).lower()}") from None
@@ -226,7 +228,7 @@ async def _run(command: Sequence[str], environment: dict[str, str], options: Rec
 def _at_terminal() -> bool:
     """Tell whether this process is in the foreground of a terminal."""
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return os.tcgetpgrp(STDIN) == os.getpgrp()
     except (OSError, ValueError):
         return False
 

@@ -9,17 +9,19 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.app.simulate import Simulated
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.report.files import write_report
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
 from harness.runs.model import Run
+
+if TYPE_CHECKING:
+    from harness.app.simulate import Simulated
 
 __all__ = ["Reported", "keep_prediction", "keep_report", "report"]
 

@@ -10,6 +10,7 @@ import httpx
 from pydantic import ValidationError
 
 from harness.app.options import ServeOptions
+from harness.bounded import asking
 from harness.errors import ServerFailure, UserError
 from harness.measure.progress import SILENT, Progress
 from harness.servers.access import Access
@@ -89,7 +90,7 @@ def _spec(options: ServeOptions) -> ServerSpec:
 
 async def _ended(told: asyncio.Event, url: str) -> None:
     """Wait for the signal; a server that dies by itself is a failure, not an end."""
-    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+    async with asking(url, 30) as client:
         while True:
             try:
                 async with asyncio.timeout(5):

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.app.measuring import file_notes
 from harness.app.options import SimulateOptions
 from harness.app.prediction import check_assumed, profiles_of
-from harness.app.workload import Written, load
+from harness.app.workload import Written, file_notes, load
 from harness.core.records import PREDICTED
 from harness.errors import UserError
 from harness.own_policies import policies_again

@@ -8,6 +8,7 @@ import time
 import httpx
 
 from harness.analysis.slots_asked import SlotsFound, why_fewer
+from harness.bounded import asking
 from harness.errors import ServerFailure, UserError
 from harness.measure.probe import MOST_SLOTS, find_slots
 from harness.measure.progress import SILENT
@@ -55,7 +56,7 @@ def _which(url: str, have: list[str], preferred: tuple[str, ...]) -> str:
 
 async def _shown(url: str, model: str) -> tuple[str, tuple[str, ...] | None]:
     """Return the family of a model and what it can do, as far as the server says."""
-    async with httpx.AsyncClient(base_url=normal_url("URL", url), timeout=ASK_S, trust_env=False) as client:
+    async with asking(normal_url("URL", url), ASK_S) as client:
         try:
             told = (await client.post("/api/show", json={"model": model})).json()
             info, can = told.get("model_info") or {}, told.get("capabilities")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.app.loops import finished
 from harness.app.options import Changes
 from harness.core.policies import Policies
 from harness.errors import ServerFailure
@@ -14,7 +13,10 @@ from harness.own_policies import read_policies
 from harness.workload.load import Loaded, Overrides, load_workload
 from harness.workload.schema import ServerSpec, same_model
 
-__all__ = ["Written", "load", "skipped_text"]
+if TYPE_CHECKING:
+    from harness.runs.model import Note
+
+__all__ = ["Written", "file_notes", "load", "skipped_text"]
 
 
 class Written(NamedTuple):
@@ -80,8 +82,19 @@ def skipped_text(skipped: Mapping[str, tuple[str, ...]]) -> str:
     return f"Skipped: {each}. Name one with --server NAME=URL"
 
 
+def file_notes(loaded: Loaded) -> tuple[Note, ...]:
+    """Say what is open in the workload's file, and which candidates are left out as their servers have no address."""
+    from harness.runs.model import Note  # late: `check` has no run
+    from harness.wording.open_questions import open_questions_text
+
+    lines = [question.line for question in loaded.questions]
+    asked = (Note("open questions", open_questions_text(loaded.path.name, lines)),) if lines else ()
+    return (*asked, Note("skipped", f"{skipped_text(loaded.skipped)}.")) if loaded.skipped else asked
+
+
 def _found_there(loaded: Loaded, urls: Mapping[str, str], *, ask_models: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Return, by server, the only model of each running one that lacks the workload's, and where its OpenAI API is."""
+    from harness.app.loops import finished  # asyncio
     from harness.servers.ollama_api import models_at  # httpx: a quarter of a second that `check` need not take
     from harness.servers.running import openai_at
 

@@ -10,6 +10,7 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from typing import Annotated
 
@@ -61,8 +62,11 @@ _COMMANDS = (
 _GROUPS = {"import": "import_", "models": "models", "profile": "profile"}
 
 
-def command_line(only: str | None = None) -> typer.Typer:
-    """Return the command line with every command, or with one alone, which is there a fifth sooner."""
+def command_line(used: Collection[str] | None = None) -> typer.Typer:
+    """Return the command line with every command; where `used` is given, all others are there by name alone.
+
+    The names are enough for the help of the whole, and to find the one that was meant. A command's module takes time.
+    """
     app = typer.Typer(
         name="slotwise",
         cls=Commands,
@@ -74,12 +78,13 @@ def command_line(only: str | None = None) -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for name in _COMMANDS:
-        if only in (None, name):
+    for name in (*_COMMANDS, *_GROUPS):
+        if used is not None and name not in used:
+            app.command(name)(_by_name)
+        elif name in _GROUPS:
+            app.add_typer(import_module(f"harness.cli.{_GROUPS[name]}").app, name=name)
+        else:
             app.command(name, cls=Command)(getattr(import_module(f"harness.cli.{name}"), name))
-    for name, module in _GROUPS.items():
-        if only in (None, name):
-            app.add_typer(import_module(f"harness.cli.{module}").app, name=name)
     return app
 
 
@@ -96,6 +101,7 @@ _WORDINGS = (
 
 _RENAMED = {"--rungs": "--levels"}  # options of an earlier Slotwise
 
+LONGEST_NAME = 80  # characters of a file that is named in a message
 _QUOTED_OPTION = re.compile(r"'(--?[a-z-]+)'")
 
 
@@ -111,6 +117,10 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+def _by_name() -> None:
+    """Stand for a command that was not typed."""
 
 
 def _usage(error: ClickException) -> str:
@@ -130,16 +140,21 @@ def _usage(error: ClickException) -> str:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_main())
+    code = _main()
+    gc.freeze()  # the process ends: looking for circles in all that it holds would take a tenth of a short command
+    sys.exit(code)
+
+
+def _let_output_go() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _main() -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some costs 15 ms of every command
-    gc.set_threshold(50_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
+    gc.set_threshold(200_000)  # what is imported lives: looking at it again and again costs a tenth of a short command
     try:
-        typed = sys.argv[1] if len(sys.argv) > 1 else None
-        known = typed in _COMMANDS or typed in _GROUPS
-        code = command_line(typed if known else None)(standalone_mode=False, prog_name="slotwise")
+        code = command_line(sys.argv[1:])(standalone_mode=False, prog_name="slotwise")
+        sys.stdout.flush()
     except SlotwiseError as error:
         # A server's words may be in it: no escapes, no secrets.
         lines = [plain(safe_text(line)) for line in f"slotwise: {error}".splitlines()]
@@ -155,8 +170,15 @@ def _main() -> int:
         print("slotwise: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: not our failure
+        _let_output_go()  # the reader has gone: not our failure
         return 0
+    except OSError as error:
+        if error.filename is None:
+            _let_output_go()  # what is left in it cannot be written either
+        what = "the output" if error.filename is None else plain(str(error.filename))
+        name = what if len(what) <= LONGEST_NAME else f"{what[:LONGEST_NAME]}..."
+        print(f"slotwise: {name}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except SystemExit as leaving:  # rich and typer leave so when the reader of a pipe has gone; nothing of ours does
         return 0 if leaving.code == 1 else leaving.code if isinstance(leaving.code, int) else 0
     if code == INTERRUPTED:

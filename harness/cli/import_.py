@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.app.options import ImportOptions
+from harness.app.options import GraphImportOptions, ImportOptions
 from harness.cli.help import Command, Commands
-from harness.cli.options import Force, Json, model_option, output_option, profile_option
+from harness.cli.options import Force, Json, model_option, numbers, output_option, profile_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,24 +26,48 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+MOST_ITEMS = 1000  # of a node, on the command line
+
 Out = Annotated[Path | None, output_option("File to write; default: NAME.yaml in this folder.", show_default=False)]
 
 
 @app.command(cls=Command)
 def langgraph(
-    graph: Annotated[
-        str,
-        typer.Argument(metavar="MODULE:GRAPH", help="A compiled LangGraph: my_app.agent:graph or agent.py:graph."),
+    graphs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODULE:GRAPH...",
+            help="LangGraphs: my_app.agent:graph, agent.py:graph, notes.ipynb:graph, langgraph.json.",
+        ),
     ],
+    items: Annotated[
+        list[str] | None,
+        typer.Option("--items", metavar="NODE=N", help="How many items a node has, such as section=8; repeatable."),
+    ] = None,
+    interactive: Annotated[
+        list[str] | None,
+        typer.Option("--interactive", metavar="GRAPH", help="A graph for whose jobs a person waits; repeatable."),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", metavar="PATH", help="Read the graphs in another environment: its python."),
+    ] = None,
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a compiled LangGraph into a workload. Importing the module executes its code."""
+    """Turn LangGraphs into a workload. Importing their modules executes the modules' code."""
     from harness.app.import_ import import_langgraph
     from harness.report.progress import LineProgress
 
-    _show(import_langgraph(graph, ImportOptions(out=out, force=force), LineProgress(sys.stderr)), as_json)
+    options = GraphImportOptions(
+        out=out,
+        force=force,
+        items=_items(items or ()),
+        interactive=tuple(interactive or ()),
+        python=python,
+    )
+    _show(import_langgraph(graphs, options, LineProgress(sys.stderr)), as_json)
 
 
 @app.command(cls=Command)
@@ -63,6 +88,14 @@ def traces(
     from harness.app.import_ import import_traces
 
     _show(import_traces(file, ImportOptions(out=out, force=force, times=times or "")), as_json)
+
+
+def _items(pairs: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    found = numbers("--items", pairs, "section=8", "NODE")
+    for node, value in found.items():
+        if value != int(value) or not 1 <= value <= MOST_ITEMS:
+            raise UserError(f"--items {node}: expected a whole number from 1 to {MOST_ITEMS}, found {value:g}")
+    return tuple((node, int(value)) for node, value in found.items())
 
 
 @app.command(cls=Command)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import device_option, model_option
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 
 __all__ = ["init"]
 
@@ -57,13 +57,25 @@ def init(
 
 
 def _machine() -> tuple[str | None, str | None]:
-    """Ask which machine the workload is for, and with which model; nothing is a fine answer."""
+    """Ask which machine the workload is for, and with which model, until both are known; nothing is a fine answer."""
+    from harness.app.estimate import EstimateOptions, estimated
+
     text = "For a machine that you do not have here: its name, such as RTX 4090 (empty: none)"
-    device: str = typer.prompt(text, default="", show_default=False).strip()
+    while device := typer.prompt(text, default="", show_default=False).strip():
+        try:
+            estimated(EstimateOptions(device=device))
+            break
+        except UserError as error:
+            typer.echo(f"{error}. Or leave it empty.")
     if not device:
         return None, None
-    model: str = typer.prompt("Which model will it serve?", default="llama3.1:8b").strip()
-    return device, model
+    while True:
+        model = typer.prompt("Which model will it serve?", default="llama3.1:8b").strip()
+        try:
+            estimated(EstimateOptions(device=device, model=model))
+            return device, model
+        except UserError as error:
+            typer.echo(f"{error}.")
 
 
 def _estimated(device: str, model: str | None, folder: Path) -> tuple[str, str]:
@@ -97,7 +109,11 @@ def _choose(default: str) -> str:
     """Let a person choose, by number or by name."""
     names = _show()
     typer.echo("")
-    answer: str = typer.prompt("Which one, by number or name?", default=str(names.index(default) + 1)).strip()
-    if answer.isdecimal() and 1 <= int(answer) <= len(names):
-        return names[int(answer) - 1]
-    return answer
+    while True:
+        answer = typer.prompt("Which one, by number or name?", default=str(names.index(default) + 1)).strip()
+        if answer.isdecimal() and 1 <= int(answer) <= len(names):
+            return names[int(answer) - 1]
+        if answer in names:
+            return str(answer)
+        hint = did_you_mean(answer, names) or f": expected 1 to {len(names)}, or a name."
+        typer.echo(f'No "{answer}" in the list{hint}')

@@ -48,7 +48,7 @@ def several_machines(profiles: Sequence[str] | None, price: Sequence[str] | None
     """
     several = len(profiles or ()) > 1 and not any("=" in text for text in profiles or ())
     if price and not several:
-        raise UserError("--price: expected two or more machines to compare, each with a --profile NAME")
+        raise UserError("--price: expected two or more machines to compare, each a --profile NAME or a --device NAME")
     return several
 
 

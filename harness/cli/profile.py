@@ -65,6 +65,12 @@ def new(
     model: Annotated[
         str, model_option("A model of `slotwise profile models`, or the path of a GGUF file.")
     ] = "llama3.1:8b",
+    model_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of any other model: an Ollama that has it, or a file with what its /api/show answered."
+        ),
+    ] = None,
     quant: Annotated[
         str | None, quant_option("Number format of the weights, such as q4_k_m; default: as usually published.")
     ] = None,
@@ -88,7 +94,10 @@ def new(
         float | None, typer.Option(metavar="TOK/S", help="Measured there: prompt tokens a second.")
     ] = None,
     bench: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What llama-bench or llama-batched-bench printed there.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What llama-bench, llama-batched-bench or `slotwise probe --json` printed there."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the profile; default: from device and model.")] = None,
     out: Annotated[Path | None, out_option("File to write; default: profiles/NAME.yaml.")] = None,
@@ -102,8 +111,8 @@ def new(
     if memory is not None and (memory_bytes := read_size(memory)) is None:
         raise UserError(f'--memory: expected a size such as 24GB, found "{memory}"')
     options = EstimateOptions(
-        device=device, model=model, quant=quant, slots=whole_numbers("--slots", slots, "such as 1,4"),
-        context_tokens=context,
+        device=device, model=model, model_from=model_from, quant=quant,
+        slots=whole_numbers("--slots", slots, "such as 1,4"), context_tokens=context,
         bandwidth_gb_s=bandwidth, fp16_tflops=fp16_tflops, memory_bytes=memory_bytes,
         decode=decode, decode_at=_rates(decode_at or ()), prefill=prefill, bench=bench, name=name, out=out, force=force,
     )  # fmt: skip
@@ -123,13 +132,15 @@ def new(
 
 
 def _rates(pairs: Sequence[str]) -> dict[int, float]:
-    found = {}
+    found: dict[int, float] = {}
     for pair in pairs:
         n, _, rate = pair.partition("=")
         try:
-            found[int(n)] = float(rate)
+            number, value = int(n), float(rate)
         except ValueError:
             raise UserError(f'--decode-at: expected N=TOK/S, such as 4=360, found "{pair}"') from None
+        if found.setdefault(number, value) != value:
+            raise UserError(f"--decode-at {number}: given twice, as {found[number]:g} and as {value:g}; give one")
     return found
 
 

@@ -7,15 +7,15 @@ follows is known one step ahead: the next opening of an open loop, the next turn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.core.events import Arrive, Ask
 from harness.core.graph import Pipeline
 
 __all__ = ["Admitted", "Arrivals", "turns_of"]
 
-NEVER = 1 << 62  # more jobs than any pipeline ever starts
-OPENS = -1  # the `user` of an arrival that opens a conversation of an open loop
+NEVER: Final = 1 << 62  # more jobs than any pipeline ever starts
+OPENS: Final = -1  # the `user` of an arrival that opens a conversation of an open loop
 
 
 class Admitted(NamedTuple):

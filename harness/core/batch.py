@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import Final
 
 from harness.core.server_request import Request
 from harness.core.step_costs import prompt_attention
 
 __all__ = ["take_prompts"]
 
-_slot = attrgetter("slot")
+_slot: Final = attrgetter("slot")
 
 
 def take_prompts(prompts: list[Request], pieces: list[tuple[Request, int]], room: int, now_s: float) -> tuple[int, int]:

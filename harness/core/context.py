@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 __all__ = ["ABOUT", "REFUSED", "CallNeed", "Context", "HowSure", "TooLong", "enough_tokens"]
 
 TooLong = Literal["refuses", "cuts"]
-PROMPT_MARGIN = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
+PROMPT_MARGIN: Final = 1.1  # predicted prompts are off by up to so much (`text.held_out` of a profile)
 CONTEXT_STEP = 256  # tokens
-NUM_KEEP = 4  # tokens of the beginning that Ollama keeps when it cuts a prompt (its `num_keep`)
+NUM_KEEP: Final = 4  # tokens of the beginning that Ollama keeps when it cuts a prompt (its `num_keep`)
 CLEARLY = 1.25  # an estimate that is this many times a count is no chance
-REFUSED = 0  # answer tokens of a call that is not answered
+REFUSED: Final = 0  # answer tokens of a call that is not answered
 
 
 def enough_tokens(prompt_tokens: float, output_tokens: float) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import Final
 
 from harness.core.arrivals import Arrivals
 from harness.core.deadlines import Deadlines
@@ -43,8 +44,7 @@ from harness.core.walk import Shape
 
 __all__ = ["Engine"]
 
-# Without NamedTuple's own constructor in between a tuple costs half. The order of the fields is that of the class.
-_new = tuple.__new__
+_new: Final = tuple.__new__  # half the cost of a NamedTuple's own constructor; fields in the order of the class
 
 
 class Engine:
@@ -160,11 +160,11 @@ class Engine:
     def _dispatch(self, now_s: float) -> None:
         """Start what may start, each time on the server with most free slots: one call, or a wave at once."""
         states = self._queues
-        able = [queue for queue, state in enumerate(states) if state.ready]
+        able = [queue for queue, state in enumerate(states) if state.has_room and state.ready]
         while able:
             queue = max(able, key=lambda each: states[each].queue.slots - states[each].in_flight)  # ties: the first
             taken = states[queue].take(now_s)
-            if not taken:  # and it will have no more at this instant: every start leaves it less
+            if not taken or not states[queue].has_room:  # nor later at this instant: every start leaves it less
                 able.remove(queue)
             for _, _, call, job, site in taken:
                 if site.pool is not None:
@@ -172,7 +172,7 @@ class Engine:
                     call = call._replace(queue=queue)
                 self._start(call, job, site)
         for state in states:
-            if (wake_s := state.wake_s()) is not None:
+            if state.wakes and (wake_s := state.wake_s()) is not None:
                 self._arm(wake_s)
 
     # --- jobs ---
@@ -189,7 +189,7 @@ class Engine:
                     self._node_ready(job, site, 0, site.width)
             else:
                 flow_job = FlowJob(pipeline, each, now_s, shape, sites)
-                self._step(flow_job, flow_job.flow.begin())
+                self._step(flow_job, flow_job.begin())
         if following is not None:
             self._actions.append(_new(At, (following[2], following)))
 

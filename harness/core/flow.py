@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from heapq import heappop, heappush
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.core.draws import Uniform, prepared
 from harness.core.events import BranchDecision
@@ -26,9 +26,12 @@ from harness.core.walk import Shape
 
 __all__ = ["Advance", "FlowShape", "FlowWalk", "Lost", "Ready", "is_plain", "shape_of"]
 
-_WAITING, _RUNNING, _DONE, _DEAD = range(4)  # dead: skipped or dropped
-_new = tuple.__new__
-_ALL = 1 << 62  # more predecessors, or items, than there ever are
+_WAITING: Final = 0
+_RUNNING: Final = 1
+_DONE: Final = 2
+_DEAD: Final = 3  # skipped or dropped
+_new: Final = tuple.__new__
+_ALL: Final = 1 << 62  # more predecessors, or items, than there ever are
 
 Taken = tuple[int, int | None]  # the other end of an edge, and the label that it needs (None: any)
 
@@ -85,17 +88,14 @@ class FlowShape:
         self.widths = [None if node.kind == "until" or node.over is not None else node.width for node in nodes]
         self.need = [_ALL if node.need is None else node.need for node in nodes]
         self.enough = [_ALL if node.enough is None else node.enough for node in nodes]
-        self.edges: list[tuple[Taken, ...]] = [
-            tuple(edge for after in sorted(set(node.successors)) for edge in _edges(nodes, index, after))
-            for index, node in enumerate(nodes)
-        ]
+        self.edges = _edges(nodes)
         self.ancestors = [_ancestors(graph, i) if node.need is not None else () for i, node in enumerate(nodes)]
         self.may_lose = any(node.need is not None or node.enough is not None for node in nodes)
         self.shares: list[tuple[float, ...]] = [tuple(accumulate(node.shares)) for node in nodes]
         self.draws: list[Uniform | None] = [_draws(node, seed, repeat, pipeline) for node in nodes]
         # until: its body with how many predecessors each has in there, and where a pass begins
-        self.bodies = [tuple((i, _inside(nodes[i], node)) for i in node.body) for node in nodes]
-        self.around = [_around(nodes, index) for index in range(len(nodes))]
+        self.bodies = [_body(nodes, node) for node in nodes]
+        self.around = _around(nodes)
         self.entries = [tuple(i for i, inside in body if not inside) for body in self.bodies]
 
 
@@ -313,10 +313,13 @@ class FlowWalk:
         return min(drawn, node.width)
 
 
-def _edges(nodes: tuple[Node, ...], source: int, after: int) -> list[Taken]:
-    """Return the edges between two nodes: several where the second needs one of several labels of the first."""
-    takes = nodes[after].takes or (None,) * len(nodes[after].predecessors)
-    return [(after, label) for before, label in zip(nodes[after].predecessors, takes, strict=True) if before == source]
+def _edges(nodes: tuple[Node, ...]) -> list[list[Taken]]:
+    """Return the edges that leave each node: several to one that needs one of several labels."""
+    edges: list[list[Taken]] = [[] for _ in nodes]
+    for after, node in enumerate(nodes):
+        for before, label in zip(node.predecessors, node.takes or (None,) * len(node.predecessors), strict=True):
+            edges[before].append((after, label))
+    return edges
 
 
 def _draws(node: Node, seed: int, repeat: int, pipeline: str) -> Uniform | None:
@@ -335,14 +338,22 @@ def _ancestors(graph: Graph, index: int) -> tuple[int, ...]:
     return tuple(sorted(found, reverse=True))
 
 
-def _around(nodes: tuple[Node, ...], index: int) -> tuple[int, ...]:
-    """Return the ends of the loops around a node, the outermost first."""
-    found = [until for until, node in enumerate(nodes) if index in node.body]
-    return tuple(sorted(found, key=lambda until: -len(nodes[until].body)))
+def _around(nodes: tuple[Node, ...]) -> list[tuple[int, ...]]:
+    """Return the ends of the loops around each node, the outermost first."""
+    found: list[list[int]] = [[] for _ in nodes]
+    for until, node in enumerate(nodes):
+        for inner in node.body:
+            found[inner].append(until)
+    return [tuple(sorted(untils, key=lambda until: -len(nodes[until].body))) for untils in found]
 
 
-def _inside(node: Node, until: Node) -> int:
-    inside = sum(before in until.body for before in node.predecessors)
+def _body(nodes: tuple[Node, ...], until: Node) -> tuple[tuple[int, int], ...]:
+    body = frozenset(until.body)
+    return tuple((index, _inside(nodes[index], until, body)) for index in until.body)
+
+
+def _inside(node: Node, until: Node, body: frozenset[int]) -> int:
+    inside = sum(before in body for before in node.predecessors)
     if inside not in (0, len(node.predecessors)):
         raise ValueError(f"node {node.name!r} has predecessors both in the body of {until.name!r} and outside of it")
     return inside

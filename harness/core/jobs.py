@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from harness.core.arrivals import Arrivals
 from harness.core.events import Action, At, Call
-from harness.core.flow import FlowShape, FlowWalk
+from harness.core.flow import Advance, FlowShape, FlowWalk
 from harness.core.graph import Node, Pipeline
 from harness.core.paths import remaining_tokens
 from harness.core.plan import Plan, Pool, ServerQueue, queues_of
@@ -14,7 +16,7 @@ from harness.core.walk import Shape, Walk
 
 __all__ = ["CallSite", "FlowJob", "Job", "State", "has_pools", "queue_states", "sites_of"]
 
-_new = tuple.__new__  # without NamedTuple's own constructor in between a record costs half
+_new: Final = tuple.__new__  # without NamedTuple's own constructor in between a record costs half
 Prefix = tuple[str, int, Origin, str, Path]  # what all records of a pipeline have in common
 
 
@@ -170,10 +172,6 @@ class FlowJob(Job):
 
     __slots__ = ("delays", "flow", "open")
 
-    flow: FlowWalk
-    open: dict[int, Call] | None
-    delays: dict[int, int] | None
-
     def __init__(
         self,
         pipeline: int,
@@ -186,6 +184,11 @@ class FlowJob(Job):
         self.flow = FlowWalk(shape, admitted[0])
         self.open = {} if shape.may_lose else None
         self.delays = {} if shape.may_lose else None
+
+    def begin(self) -> Advance:
+        """Return what its graph begins with."""
+        assert self.flow is not None
+        return self.flow.begin()
 
 
 def queue_states(pipelines: tuple[Pipeline, ...], plan: Plan) -> tuple[State, ...]:

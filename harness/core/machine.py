@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Request
 
 __all__ = ["Machine", "SharedServer"]
 
-ROUNDING_S = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
-NEVER_S = float("inf")
+ROUNDING_S: Final = 1e-9  # a step that ends now has ended, though the way to work time and back loses a bit
+NEVER_S: Final = float("inf")
+ASK: Final = -NEVER_S  # in place of a time: a server was touched, and is asked when that matters
 
 
 class Machine:
@@ -41,18 +43,27 @@ class Machine:
         self._work_s = [0.0]
         self._real_s = [0.0]
         self._rates = [1.0]
-        self.servers = tuple(SharedServer(self, model) for model in models)
+        self.servers = tuple(SharedServer(self, model, number) for number, model in enumerate(models))
+        # By the number of the server. What an untouched one does next, and whether it is busy, does not change.
+        self._due_s = [ASK] * len(models)  # work time of its next event
+        self._unsure = list(range(len(models)))  # touched since they were last seen busy or not
+        self._is_busy = [False] * len(models)
+        self._busy = 0
+        self._kept: set[int] = set()  # servers with calls that ended when a call came or went
 
     def next_s(self) -> float:
         """Return when something happens on any of the servers."""
-        return self.real_s(min(server.model.next_s() for server in self.servers))
+        return self.real_s(self._next_work_s())
 
     def run(self, until_s: float) -> list[Request]:
         """Go on to the first event at which somebody ends, or else to `until_s`; return who ended, if anybody did."""
         ended: list[Request] = []
-        for server in self.servers:  # those who ended at the very instant at which a call came or went
-            ended += server.ended
-            server.ended = []
+        if self._kept:
+            for number in sorted(self._kept):  # those who ended at the very instant at which a call came or went
+                server = self.servers[number]
+                ended += server.ended
+                server.ended = []
+            self._kept.clear()
         while (work_s := self._work_until(ended[0].end_s if ended else until_s)) is not None:
             ended += [request for _, request in self._step(work_s)]
         return ended
@@ -62,18 +73,38 @@ class Machine:
         while (work_s := self._work_until(now_s)) is not None:
             for server, request in self._step(work_s):
                 server.ended.append(request)
+                self._kept.add(server.number)
 
     def _work_until(self, until_s: float | None) -> float | None:
         """Return the work time of the next event, where that is not after `until_s`."""
-        work_s = min([server.model.next_s() for server in self.servers])
+        work_s = self._next_work_s()
         assert until_s is not None  # who has ended has a time
         return None if work_s == NEVER_S or self.real_s(work_s) > until_s else work_s
 
+    def forget(self, number: int) -> None:
+        """Note that the calls that were kept with a server are taken from there."""
+        self._kept.discard(number)
+
+    def _next_work_s(self) -> float:
+        """Return the work time of the next event; servers plan their next segment when they are asked."""
+        due_s = self._due_s
+        while (work_s := min(due_s)) == ASK:
+            number = due_s.index(ASK)
+            due_s[number] = self.servers[number].model.next_s()
+            self._unsure.append(number)
+        return work_s
+
     def _step(self, work_s: float) -> list[tuple[SharedServer, Request]]:
         """Go on to one event."""
-        ended = [(server, request) for server in self.servers for request in server.model.advance(work_s)]
-        for _, request in ended:
-            self.date(request)
+        ended: list[tuple[SharedServer, Request]] = []
+        for number, due_s in enumerate(self._due_s):
+            if due_s <= work_s:
+                server = self.servers[number]
+                for request in server.model.advance(work_s):
+                    self.date(request)
+                    ended.append((server, request))
+                self._due_s[number] = ASK
+                self._unsure.append(number)
         self._look(work_s)
         return ended
 
@@ -98,12 +129,20 @@ class Machine:
         if request.end_s is not None:
             request.end_s = self.real_s(request.end_s)
 
-    def look(self, now_s: float) -> None:
-        """Note that the number of busy servers may have changed at `now_s`."""
+    def look(self, number: int, now_s: float) -> None:
+        """Note that a server was touched at `now_s`: it may be busy now, or may be no more."""
+        self._due_s[number] = ASK
+        self._unsure.append(number)
         self._look(self.work_s(now_s), now_s)
 
     def _look(self, work_s: float, now_s: float | None = None) -> None:
-        busy = sum(server.model.busy for server in self.servers)
+        for number in self._unsure:
+            is_busy = self.servers[number].model.busy
+            if is_busy != self._is_busy[number]:
+                self._is_busy[number] = is_busy
+                self._busy += 1 if is_busy else -1
+        self._unsure.clear()
+        busy = self._busy
         stretch = self._stretches[busy]
         if stretch == self._rates[-1] and (busy or len(self._rates) == 1):
             return
@@ -118,9 +157,10 @@ class Machine:
 class SharedServer:
     """One server of a machine, with the surface of a server model."""
 
-    def __init__(self, machine: Machine, model: ServerModel) -> None:
+    def __init__(self, machine: Machine, model: ServerModel, number: int) -> None:
         self.machine = machine
         self.model = model
+        self.number = number  # on its machine
         self.ended: list[Request] = []
 
     @property
@@ -141,7 +181,7 @@ class SharedServer:
         """Put a call in the queue."""
         self.machine.advance(now_s)
         self.model.submit(request, self.machine.work_s(now_s))
-        self.machine.look(now_s)
+        self.machine.look(self.number, now_s)
 
     def cancel(self, request: Request, now_s: float) -> bool:
         """Give a call up; see `ServerModel.cancel`."""
@@ -149,7 +189,7 @@ class SharedServer:
         gone = self.model.cancel(request, self.machine.work_s(now_s))
         if gone:
             self.machine.date(request)
-        self.machine.look(now_s)
+        self.machine.look(self.number, now_s)
         return gone
 
     def next_s(self) -> float:
@@ -160,4 +200,5 @@ class SharedServer:
         """Go on to `now_s`; return the calls of this server that ended by then."""
         self.machine.advance(now_s)
         ended, self.ended = self.ended, []
+        self.machine.forget(self.number)
         return ended

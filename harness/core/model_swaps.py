@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from harness.core.context import REFUSED
 from harness.core.machine import Machine, SharedServer
@@ -42,9 +43,9 @@ from harness.core.server_request import Request
 __all__ = ["BUSY", "MAX_QUEUE", "ModelRequest", "ModelSwaps"]
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"  # `ErrMaxQueue`, with two spaces
-MAX_QUEUE = 512  # OLLAMA_MAX_QUEUE
+MAX_QUEUE: Final = 512  # OLLAMA_MAX_QUEUE
 
-NEVER_S = float("inf")
+NEVER_S: Final = float("inf")
 
 
 class ModelRequest(Request):

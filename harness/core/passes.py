@@ -13,13 +13,13 @@ passes in every step no pass is ever like the one before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.core.step_costs import StepCosts
 
 __all__ = ["Pass", "Passes", "split"]
 
-SETTLED = 2  # repetitions after which a pass costs the same as ever
+SETTLED: Final = 2  # repetitions after which a pass costs the same as ever
 
 
 class Pass(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from math import nan
 from operator import is_
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, Reply
 
@@ -18,9 +18,9 @@ __all__ = ["RecordLog", "Records"]
 
 R = TypeVar("R", CallRecord, JobRecord, DelayRecord)
 
-BLOCK = 4096  # records
+BLOCK: Final = 4096  # records
 
-_new = tuple.__new__
+_new: Final = tuple.__new__
 
 # One column of a block: what yields its values again.
 _Column = Callable[[], Iterable[Any]]

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from operator import lt
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from harness.core.events import Call
 from harness.core.plan import ServerQueue
 from harness.core.policy import asked, refuse
 from harness.core.scheduling import JobView, NodeView
+from harness.core.waiting import MOST_GONE, Ages, OfJobs
 from harness.units import count
 
 __all__ = ["Item", "QueueState", "SelectiveQueue"]
 
 J = TypeVar("J", bound=JobView)  # what stands for a job; only the scheduling policy looks into it
 P = TypeVar("P", bound=NodeView)  # and for a node
-MOST_GONE = 1000  # calls that another server has taken: beyond that they are cleared away
-NO_LIMIT = 1 << 62  # more calls than there ever are
+NO_LIMIT: Final = 1 << 62  # more calls than there ever are
 
 # (key, id, call, job, node): ties are first-in-first-out. With priorities the key is (-priority, the policy's key).
 Item = tuple[Any, int, Call, J, P]
@@ -32,8 +32,11 @@ class QueueState(Generic[J, P]):
     """One server's queue while a trial runs."""
 
     __slots__ = (
+        "_ages",
+        "_gone",
         "_key",
         "_most",
+        "_of_jobs",
         "_prioritised",
         "_start",
         "batch_heap",
@@ -57,6 +60,9 @@ class QueueState(Generic[J, P]):
         self.closed = False  # its server cannot be reached
         self.heap: list[Item[J, P]] = []
         self.batch_heap: list[Item[J, P]] = []  # batch calls, where they have a limit of their own
+        self._gone: set[int] = set()  # calls in the heaps that wait no more: dropped, or taken by another server
+        self._ages: Ages | None = None  # None: nobody has asked
+        self._of_jobs: OfJobs | None = None
 
     def add(self, call: Call, node: P, job: J) -> None:
         """Queue a call of a job that became ready."""
@@ -65,6 +71,8 @@ class QueueState(Generic[J, P]):
             if self._prioritised:
                 key = (-node.priority, key)
             heappush(self.heap, (key, call[0], call, job, node))
+            if self._ages is not None or self._of_jobs is not None:
+                self._note(call, job)
         except Exception as error:  # noqa: BLE001 - a user's code: whatever it does is reported with its name
             refuse(self.queue.scheduling, error)
 
@@ -78,10 +86,16 @@ class QueueState(Generic[J, P]):
 
     def drop(self, job: J, calls: set[int] | None) -> list[Call]:
         """Take a job's calls (None: all of them) out of the queue without starting them; return them."""
-        dropped = [item for item in self.waiting() if item[3] is job and (calls is None or item[1] in calls)]
-        if dropped:
-            self.take_out({item[1] for item in dropped})
-        return [item[2] for item in dropped]
+        if not self.ready:
+            return []
+        if self._of_jobs is None:
+            self._of_jobs = OfJobs((item[2], item[3]) for item in self.waiting())
+        dropped = [call for call in self._of_jobs.of(job).values() if calls is None or call[0] in calls]
+        for call in dropped:
+            self._forget(call[0])
+            self._gone.add(call[0])
+        self._clear()
+        return dropped
 
     def take(self, now_s: float) -> list[Item[J, P]]:
         """Take what starts now, who goes first first, and count it as in flight; not to be asked where none waits."""
@@ -91,28 +105,39 @@ class QueueState(Generic[J, P]):
             number = len(heap)
         elif number <= 0:
             return []
-        self.in_flight += number
-        if number == 1:
-            return [heappop(heap)]
-        return [heappop(heap) for _ in range(number)]
+        if self._gone or self._ages is not None or self._of_jobs is not None:
+            taken = self._taken(number)
+        elif number == 1:
+            taken = [heappop(heap)]
+        else:
+            taken = [heappop(heap) for _ in range(number)]
+        self.in_flight += len(taken)
+        return taken
 
     def left(self, node: P) -> None:
         """Note that a call of this node has left the server."""
         self.in_flight -= 1
 
     @property
+    def has_room(self) -> bool:
+        """Whether its limit leaves room for a call, where nothing but a limit decides."""
+        return self._start is not None or self.in_flight < self._most
+
+    @property
     def ready(self) -> int:
         """How many calls wait here."""
-        return len(self.heap)
+        return len(self.heap) - len(self._gone)
 
     def waiting(self) -> Iterable[Item[J, P]]:
         """Return what waits here, in no order."""
-        return self.heap
+        return [item for item in self.heap if item[1] not in self._gone]
 
     @property
     def oldest_ready_s(self) -> float:
         """When the call that waits longest became ready; only to be asked where one waits."""
-        return min(item[2].ready_s for item in self.waiting())
+        if self._ages is None:
+            self._ages = Ages((item[2].ready_s, item[1]) for item in self.waiting())
+        return self._ages.oldest_s
 
     def wake_s(self) -> float | None:
         """When this queue must be looked at again even if nothing happens; None for never."""
@@ -145,8 +170,48 @@ class QueueState(Generic[J, P]):
 
     def take_out(self, calls: set[int]) -> None:
         """Forget calls that wait here, as if they had never come."""
-        self.heap = [item for item in self.heap if item[1] not in calls]
+        gone = calls | self._gone
+        self._gone.clear()
+        self.heap = [item for item in self.heap if item[1] not in gone]
+        self.batch_heap = [item for item in self.batch_heap if item[1] not in gone]
         heapify(self.heap)
+        heapify(self.batch_heap)
+        if calls:
+            self._ages = self._of_jobs = None  # to be made again where somebody asks
+
+    def _taken(self, number: int) -> list[Item[J, P]]:
+        """Take the first of those that still wait."""
+        heap, gone = self.heap, self._gone
+        taken: list[Item[J, P]] = []
+        while heap and len(taken) < number:
+            item = heappop(heap)
+            if item[1] in gone:
+                gone.discard(item[1])
+            else:
+                self._forget(item[1])
+                taken.append(item)
+        self._clear()
+        return taken
+
+    def _note(self, call: Call, job: J) -> None:
+        """Note a call that begins to wait, for those who ask."""
+        if self._ages is not None:
+            self._ages.add(call.ready_s, call[0])
+        if self._of_jobs is not None:
+            self._of_jobs.add(call, job)
+
+    def _forget(self, call: int) -> None:
+        """Note that a call waits no more, for those who ask."""
+        if self._ages is not None:
+            self._ages.remove(call)
+        if self._of_jobs is not None:
+            self._of_jobs.remove(call)
+
+    def _clear(self) -> None:
+        """Clear away what waits no more where there is much of it, or nothing else."""
+        gone, all_of_them = len(self._gone), len(self.heap) + len(self.batch_heap)
+        if gone and (gone == all_of_them or (gone > MOST_GONE and 2 * gone > all_of_them)):
+            self.take_out(set())
 
 
 class SelectiveQueue(QueueState[J, P]):
@@ -159,13 +224,12 @@ class SelectiveQueue(QueueState[J, P]):
     Where calls may wait on several servers (`shared`), one is taken at a time, or a whole wave.
     """
 
-    __slots__ = ("_batch", "_batch_limit", "_gone", "_moves", "_one_by_one")
+    __slots__ = ("_batch", "_batch_limit", "_moves", "_one_by_one")
 
     def __init__(self, queue: ServerQueue, prioritised: bool = False, shared: bool = False) -> None:
         super().__init__(queue, prioritised)
         self._one_by_one = shared and not queue.concurrency.together
         self._moves = queue.scheduling.grows
-        self._gone: set[int] = set()  # calls in the heap that another server has taken
         self._batch_limit = queue.most_batch
         self._batch = 0  # batch calls in flight
 
@@ -173,6 +237,8 @@ class SelectiveQueue(QueueState[J, P]):
         """Queue a call of a job that became ready."""
         try:
             heappush(self._heap_of(node), (self._key_of(call, node, job), call[0], call, job, node))
+            if self._ages is not None or self._of_jobs is not None:
+                self._note(call, job)
         except Exception as error:  # noqa: BLE001 - as above
             refuse(self.queue.scheduling, error)
 
@@ -186,6 +252,7 @@ class SelectiveQueue(QueueState[J, P]):
             heappop(self._heap_of(item[4]))
             self.in_flight += 1
             self._batch += item[4].path == "batch"
+            self._forget(item[1])
             taken.append(item)
         return taken
 
@@ -196,9 +263,10 @@ class SelectiveQueue(QueueState[J, P]):
 
     def withdraw(self, call: int) -> None:
         """Forget a call that waits here: another server has taken it."""
+        self._forget(call)
         self._gone.add(call)
-        if len(self._gone) > MOST_GONE and 2 * len(self._gone) > len(self.heap) + len(self.batch_heap):
-            self.take_out(set())  # a queue in which nothing moves must not keep what others have taken
+        if len(self._gone) > MOST_GONE:
+            self._clear()  # a queue in which nothing moves must not keep what others have taken
 
     @property
     def ready(self) -> int:
@@ -244,12 +312,3 @@ class SelectiveQueue(QueueState[J, P]):
             else:
                 return item
         return None
-
-    def take_out(self, calls: set[int]) -> None:
-        """Forget calls that wait here, as if they had never come."""
-        gone = calls | self._gone
-        self._gone.clear()
-        self.heap = [item for item in self.heap if item[1] not in gone]
-        self.batch_heap = [item for item in self.batch_heap if item[1] not in gone]
-        heapify(self.heap)
-        heapify(self.batch_heap)

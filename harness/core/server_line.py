@@ -8,12 +8,13 @@ Where that takes no time the queue is the engine's own.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from harness.core.server_request import Request
 
 __all__ = ["ServerLine"]
 
-NEVER_S = float("inf")
+NEVER_S: Final = float("inf")
 
 
 class ServerLine:

@@ -16,29 +16,30 @@ The rules are those of llama.cpp's server loop, which Ollama runs too:
    chosen as the engine does from the first call on, and saving what slots hold stops everybody (`harness.core.slots`).
 7. The queue may stand in front of the engine, as Ollama's does (`harness.core.server_line`).
 
-Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`). It ends at a
-completion or the end of a prompt, and an arrival that finds a free slot cuts it at the next step boundary. So cost
-grows with calls and not with tokens. `max_steps=1` walks step by step by the same rules. A step whose passes cost more
-than the next one's is a segment of its own; so is a wait.
+Between changes of the batch k steps are one *segment* of a closed form (`harness.core.segments`), so cost grows with
+calls and not with tokens. It ends at a completion or the end of a prompt, and an arrival that finds a free slot cuts
+it at the next step boundary. `max_steps=1` walks step by step by the same rules. A step whose passes cost more than
+the next one's is a segment of its own; so is a wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from harness.core.batch import take_prompts
 from harness.core.context import REFUSED
 from harness.core.passes import Passes
 from harness.core.segments import answers_begin, boundary
 from harness.core.server_line import ServerLine
-from harness.core.server_request import Request
+from harness.core.server_request import NEVER_S, Request
 from harness.core.slots import SlotContents
 from harness.core.step_costs import Prefill, StepCosts
 
 __all__ = ["ServerModel"]
 
-NEVER_S, UNLIMITED = float("inf"), 1 << 62  # seconds; steps
+UNLIMITED: Final = 1 << 62
 
 
 class ServerModel:
@@ -54,9 +55,9 @@ class ServerModel:
     # fmt: off
     __slots__ = (
         "_batch_tokens", "_begin_s", "_cancels", "_context", "_context_s", "_costs", "_decode_s", "_end_s", "_ends",
-        "_first_s", "_free", "_growth_s", "_line", "_max_steps", "_noise", "_now_s", "_numbered", "_passes", "_pieces",
-        "_planned", "_prefill", "_prompts", "_refused", "_saving", "_segments", "_serial", "_shape", "_slots", "_step",
-        "_steps", "_thinking", "_waiting",
+        "_first_s", "_free", "_growth_s", "_idle", "_line", "_many", "_max_steps", "_noise", "_now_s", "_numbered",
+        "_passes", "_pieces", "_planned", "_prefill", "_prompts", "_refused", "_saving", "_segments", "_serial",
+        "_shape", "_slots", "_step", "_steps", "_thinking", "_waiting",
     )
     # fmt: on
 
@@ -78,7 +79,8 @@ class ServerModel:
         self._noise, self._segments = noise, 0
         self._line = ServerLine(costs.handover_s, costs.tokenize_s_per_token)
         self._refused: list[Request] = []  # looked at, to end at once
-        self._free = list(range(costs.slots))  # a heap of slot numbers
+        self._many = costs.slots
+        self._free = list(range(self._many))  # a heap of slot numbers
         self._prompts: list[Request] = []  # slots whose prompt is not done, in slot order
         self._ends: list[tuple[int, int, Request]] = []  # generating slots: (step after which it ends, serial, request)
         self._thinking: list[tuple[int, int, Request]] = []  # the same, of the step with its first token of the answer
@@ -94,7 +96,7 @@ class ServerModel:
             self._slots.leave(left)
         # The segment under way: `steps` steps from begin_s, the first of first_s, each next one growth_s longer.
         self._now_s = 0.0  # the last boundary, or when an idle server was woken
-        self._planned, self._steps = False, 0
+        self._planned, self._idle, self._steps = False, False, 0  # idle: it is known that nothing is under way
         self._begin_s = self._first_s = self._growth_s = 0.0
         self._end_s = NEVER_S
         self._pieces: list[tuple[Request, int]] = []  # the prompt tokens in it
@@ -105,12 +107,12 @@ class ServerModel:
     @property
     def slots(self) -> int:
         """How many calls it generates at the same time."""
-        return self._costs.slots
+        return self._many
 
     @property
     def busy(self) -> bool:
         """Whether any slot is taken, or will be at the next boundary."""
-        return len(self._free) < self._costs.slots or bool(self._line.calls or self._line.called)
+        return len(self._free) < self._many or bool(self._line.calls or self._line.called)
 
     @property
     def waiting(self) -> int:
@@ -157,6 +159,7 @@ class ServerModel:
     def submit(self, request: Request, now_s: float) -> None:
         """Put a call in the queue."""
         request.queued_s = now_s
+        self._idle = False
         if self._line.delays:
             there_s = self._line.put(request, now_s, len(self._free))
         else:
@@ -174,6 +177,7 @@ class ServerModel:
     def cancel(self, request: Request, now_s: float) -> bool:
         """Give a call up. True: it is gone at once. False: `advance` returns it at the next step boundary."""
         request.cancelled = True
+        self._idle = False
         if request.slot < 0:  # in the queue, which skips it
             request.end_s = now_s
             if self._waiting:
@@ -189,7 +193,7 @@ class ServerModel:
 
     def next_s(self) -> float:
         """Return when the segment under way ends; infinity where nothing is under way."""
-        if not self._planned:
+        if not self._planned and not self._idle:
             self._plan()
         return self._end_s
 
@@ -200,7 +204,7 @@ class ServerModel:
         """
         ended: list[Request] = []
         while True:
-            if not self._planned:
+            if not self._planned and not self._idle:
                 self._plan()
             end_s = self._end_s
             if end_s > until_s or end_s == NEVER_S:
@@ -213,11 +217,9 @@ class ServerModel:
         """Go on to `now_s`; return the calls that ended by then. The step that begins there can still be joined."""
         ended: list[Request] = []
         while True:
-            if not self._planned:
-                if now_s <= self._now_s:
-                    return ended
+            if not self._planned and not self._idle and now_s > self._now_s:
                 self._plan()
-            if self._end_s > now_s:
+            if not self._planned or self._end_s > now_s:
                 return ended
             self._finish(ended)
 
@@ -250,9 +252,7 @@ class ServerModel:
             growth_s = 0.0
             self._steps = 1
         elif generating:
-            steps = self._ends[0][0] - self._step
-            if steps > self._max_steps:
-                steps = self._max_steps
+            steps = min(self._ends[0][0] - self._step, self._max_steps)
             if self._passes is None:
                 first_s = self._decode_s[generating]
             else:
@@ -263,9 +263,9 @@ class ServerModel:
             self._steps = steps
             cost_s = steps * first_s + growth_s * (steps * (steps - 1) // 2)
         else:
-            self._end_s = NEVER_S
+            self._end_s, self._idle = NEVER_S, True
             if line.delays and (come_s := line.comes_s()) < NEVER_S:
-                self._waiting = True
+                self._waiting, self._idle = True, False
                 self._pause(come_s)
             return
         if self._noise is not None:

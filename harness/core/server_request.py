@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 __all__ = ["Begins", "Request", "Turn", "held_tokens", "left_s"]
 
-NEVER_S = float("inf")
+NEVER_S: Final = float("inf")
 Begins = tuple[tuple[Hashable, int], ...]
 
 
@@ -76,7 +77,7 @@ class Turn(Request):
         output_tokens: int,
         sent_s: float = 0.0,
         *,
-        thread: Hashable,
+        thread: Hashable = None,
         begins: Begins = (),
         usual: int = 0,
     ) -> None:

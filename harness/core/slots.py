@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Final
 
 from harness.core.server_request import Request, held_tokens, left_s
 from harness.core.step_costs import RamCache
 
 __all__ = ["SIMILAR", "SlotContents"]
 
-SIMILAR = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
-WORTH = 0.25  # what is saved is brought back only where at least this much of it is wanted
-KEEP = 0.5  # a slot of which a turn keeps at least this much is not saved first
+SIMILAR: Final = 0.1  # llama.cpp's slot-prompt-similarity: less of a prompt than this is not worth a certain slot
+WORTH: Final = 0.25  # what is saved is brought back only where at least this much of it is wanted
+KEEP: Final = 0.5  # a slot of which a turn keeps at least this much is not saved first
 
 
 class SlotContents:
@@ -111,7 +112,7 @@ class SlotContents:
         slot, held = -1, SIMILAR * request.prompt_tokens
         if request.thread is not None:
             for number in free:
-                tokens = self._held(number, request)
+                tokens = float(self._held(number, request))
                 if tokens > held or (tokens == held and number < slot):
                     slot, held = number, tokens
         similar = slot >= 0

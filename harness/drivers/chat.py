@@ -15,11 +15,16 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_ollama import ChatOllama
-from ollama import ResponseError
+from pydantic import ValidationError
 
+from harness.bounded import ANSWER_BYTES, AnswerTooLong, Bounded, without_proxies
 from harness.core.records import ChatRequest, Outcome, Reply
+from harness.drivers.figures import Believed, figures_of, number_in, one_line
 from harness.drivers.repetition import REPEATED, SAID, repeats_itself
+
+with without_proxies():
+    from langchain_ollama import ChatOllama
+    from ollama import ResponseError
 
 __all__ = ["CACHED_HEADER", "QUEUE_HEADER", "THINKING_HEADER", "Chat", "client_settings", "explain"]
 
@@ -58,7 +63,10 @@ class Chat:
             cache=False,
             keep_alive=None,  # the server's own, unless an agent says it: a request's own can block a server
             async_client_kwargs=client_settings(_note, transport),
-            sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
+            sync_client_kwargs={
+                "verify": False,
+                "trust_env": False,
+            },  # never used; building its TLS context costs 20 ms
         )
 
     async def close(self) -> None:
@@ -115,22 +123,24 @@ class Chat:
         if not metadata.get("done"):
             reason = "the answer is truncated: it ended without a final line (done: true)"
             return Reply("error", sent_s=sent_s, first_token_s=first_s, end_s=end_s, error=reason), ""
+        told_of = figures_of(metadata, told.get(QUEUE_HEADER), end_s - sent_s)
         reply = Reply(
             "ok",
             sent_s=sent_s,
             first_token_s=first_s,
             end_s=end_s,
-            done_reason=metadata.get("done_reason"),
-            prompt_tokens=metadata.get("prompt_eval_count"),
-            output_tokens=metadata.get("eval_count"),
-            total_s=_from_ns(metadata.get("total_duration")),
-            load_s=_from_ns(metadata.get("load_duration")),
-            prefill_s=_from_ns(metadata.get("prompt_eval_duration")),
-            decode_s=_from_ns(metadata.get("eval_duration")),
-            queue_s=_from_ns(told.get(QUEUE_HEADER)),
-            cached_tokens=told.get(CACHED_HEADER),
+            error=told_of.doubt,
+            done_reason=_reason(metadata.get("done_reason")),
+            prompt_tokens=told_of.prompt_tokens,
+            output_tokens=told_of.output_tokens,
+            total_s=told_of.total_s,
+            load_s=told_of.load_s,
+            prefill_s=told_of.prefill_s,
+            decode_s=told_of.decode_s,
+            queue_s=told_of.queue_s,
+            cached_tokens=_at_most(told.get(CACHED_HEADER), told_of.prompt_tokens),
             first_thought_s=thought_s,
-            thinking_tokens=_thinking_tokens(metadata, told.get(THINKING_HEADER), thoughts, len(pieces)),
+            thinking_tokens=_thinking_tokens(told_of, metadata, told.get(THINKING_HEADER), thoughts, len(pieces)),
         )
         return reply, text
 
@@ -143,69 +153,89 @@ def _shown(text: str, images: tuple[str, ...]) -> HumanMessage:
     return HumanMessage([{"type": "text", "text": text}, *shown])
 
 
-def _thinking_tokens(metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int) -> int | None:
+def _reason(said: object) -> str | None:
+    """Return why an answer ended, as the server said it, in a few printable characters."""
+    return None if said is None else one_line(said, 40)
+
+
+def _at_most(said: int | None, tokens: int | None) -> int | None:
+    """Return a count that is part of another one, unless it cannot be."""
+    return None if said is None or (tokens is not None and said > tokens) else said
+
+
+def _thinking_tokens(
+    found: Believed, metadata: dict[str, Any], told: int | None, thoughts: int, pieces: int
+) -> int | None:
     """Return how many of the tokens came before the answer; None where there were none, or that cannot be told.
 
     Ollama counts all of them together. Where an answer is streamed each of its pieces is a token, so the others came
     before it: thinking, and what marks it, which no piece shows. Where that does not fit, pieces were not tokens.
 
     Args:
-        metadata: of the last line.
+        found: what can be believed of the last line.
+        metadata: the last line.
         told: by our own front.
         thoughts, pieces: how many pieces there were, of thinking and of the answer.
     """
-    generated = metadata.get("eval_count")
+    generated = found.output_tokens
     if generated is None or told is not None:
         return None if generated is None else min(told or 0, generated)
-    before = int(generated) - pieces - (metadata.get("done_reason") == "stop")  # the token that ends the answer
+    before = generated - pieces - (metadata.get("done_reason") == "stop")  # the token that ends the answer
     return before if thoughts and thoughts <= before <= thoughts + MARKS_MAX else None
 
 
 def client_settings(
-    hook: Callable[[httpx.Response], Awaitable[None]], transport: httpx.AsyncBaseTransport | None
+    hook: Callable[[httpx.Response], Awaitable[None]],
+    transport: httpx.AsyncBaseTransport | None,
+    most_bytes: int = ANSWER_BYTES,
 ) -> dict[str, Any]:
     """Return the settings of an HTTP client to measure with; `hook` is told of each response as its headers come."""
-    settings: dict[str, Any] = {
-        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
+    if transport is None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+    return {
+        "transport": Bounded(transport, most_bytes),
         "timeout": None,  # the engine owns timeouts
         "trust_env": False,  # a proxy between us and a local server would be measured with it
         "event_hooks": {"response": [hook]},
     }
-    return settings if transport is None else {**settings, "transport": transport}
 
 
 async def _note(response: httpx.Response) -> None:
     told = _told.get()
     for name in (QUEUE_HEADER, CACHED_HEADER, THINKING_HEADER):
-        value = response.headers.get(name)
-        if told is not None and value is not None and value.isdigit():
-            told[name] = int(value)
-
-
-def _from_ns(value: int | None) -> float | None:
-    return None if value is None else value / 1e9
+        value = number_in(response.headers.get(name))
+        if told is not None and value is not None:
+            told[name] = value
 
 
 def explain(error: Exception) -> tuple[Outcome, str]:
     """Turn what langchain-ollama raises (reference 4.5) into an outcome and one plain line."""
     if isinstance(error, ResponseError):
         if error.status_code == 503:
-            return "rejected", f"503: {_line(error.error)}"
+            return "rejected", f"503: {one_line(error.error)}"
         status = "" if error.status_code == -1 else f"{error.status_code}: "
-        return "error", f"{status}{_line(error.error)}"
+        return "error", f"{status}{one_line(error.error)}"
     if isinstance(error, httpx.ConnectError | ConnectionError):
         return "error", "the server refused the connection: is it still running?"
+    if isinstance(error, AnswerTooLong):
+        return "error", str(error)
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        return "error", f"the server closed the connection: {_line(error)}"
+        return "error", f"the server closed the connection: {one_line(error)}"
     if isinstance(error, asyncio.TimeoutError | httpx.TimeoutException):
-        return "timeout", f"no answer in time: {_line(error) or type(error).__name__}"
+        return "timeout", f"no answer in time: {one_line(error) or type(error).__name__}"
+    if isinstance(error, httpx.TooManyRedirects):
+        return "error", "the server sends its clients elsewhere, in circles: give the URL of an Ollama itself"
     if isinstance(error, JSONDecodeError):
         return "error", "the answer is no JSON"
+    if isinstance(error, UnicodeDecodeError):
+        return "error", "the answer is no UTF-8"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return "error", one_line(f"the answer is not as Ollama's are: {where}: {first['msg']}")
+    if isinstance(error, AttributeError | TypeError):  # `ollama` takes it for a mapping
+        return "error", "the answer is not as Ollama's are: a line is no JSON object"
     if isinstance(error, ValueError) and str(error).startswith(("No data received", "No generation chunks")):
         return "error", "the server sent no answer at all"
-    return "error", f"{type(error).__name__}: {_line(error)}"
-
-
-def _line(text: object) -> str:
-    """The first 300 printable characters on one line: a server's words never break a terminal."""
-    return "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))[:300]
+    return "error", f"{type(error).__name__}: {one_line(error)}"

@@ -12,10 +12,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
-from langchain_ollama import OllamaEmbeddings
 
+from harness.bounded import VECTORS_BYTES, without_proxies
 from harness.core.records import EmbedRequest, Reply
 from harness.drivers.chat import QUEUE_HEADER, client_settings, explain
+from harness.drivers.figures import figures_of, number_in
+
+with without_proxies():
+    from langchain_ollama import OllamaEmbeddings
 
 __all__ = ["Embedder"]
 
@@ -41,8 +45,11 @@ class Embedder:
             model=model,
             base_url=url,
             keep_alive=None,  # the server's own, as for every call
-            async_client_kwargs=client_settings(_look, transport),
-            sync_client_kwargs={"verify": False},  # never used; building its TLS context costs 20 ms
+            async_client_kwargs=client_settings(_look, transport, VECTORS_BYTES),
+            sync_client_kwargs={
+                "verify": False,
+                "trust_env": False,
+            },  # never used; building its TLS context costs 20 ms
         )
 
     async def close(self) -> None:
@@ -80,17 +87,17 @@ async def _look(response: httpx.Response) -> None:
 def _reply(sent_s: float, end_s: float, response: httpx.Response | None) -> Reply:
     if response is None:
         return Reply("ok", sent_s=sent_s, end_s=end_s)
-    counts = {key.decode(): int(value) for key, value in _COUNTS.findall(response.content)}
-    queue_ns = response.headers.get(QUEUE_HEADER, "")
-    total_s, load_s = counts.get("total_duration", 0) / 1e9, counts.get("load_duration", 0) / 1e9
-    queue_s = int(queue_ns) / 1e9 if queue_ns.isdecimal() and len(queue_ns) < 19 else None
+    said = {key.decode(): int(value) for key, value in _COUNTS.findall(response.content)}
+    found = figures_of(said, number_in(response.headers.get(QUEUE_HEADER)), end_s - sent_s)
+    worked_s = None if found.queue_s is None else (found.total_s or 0) - (found.load_s or 0) - found.queue_s
     return Reply(
         "ok",
         sent_s=sent_s,
         end_s=end_s,
-        prompt_tokens=counts.get("prompt_eval_count"),
-        total_s=total_s or None,
-        load_s=load_s if total_s else None,
-        prefill_s=None if queue_s is None else total_s - load_s - queue_s,
-        queue_s=queue_s,
+        error=found.doubt,
+        prompt_tokens=found.prompt_tokens,
+        total_s=found.total_s or None,
+        load_s=found.load_s if found.total_s else None,
+        prefill_s=None if worked_s is None else max(0.0, worked_s),
+        queue_s=found.queue_s,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.core.context import REFUSED, Context
 from harness.core.draws import shuffled
@@ -15,14 +15,15 @@ from harness.core.model_swaps import BUSY, ModelRequest, ModelSwaps
 from harness.core.records import Reply
 from harness.core.server_model import ServerModel
 from harness.core.server_request import Begins, Request
+from harness.drivers.virtual import Backend
 
 __all__ = ["Beginning", "ModelledServer", "ModelledServers", "PromptStart", "Thread", "Tokens"]
 
-NEVER_S = float("inf")
-TURNED_AWAY = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
-AT_ONCE_S = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
+NEVER_S: Final = float("inf")
+TURNED_AWAY: Final = f"503: {' '.join(BUSY.split())}"  # as a measured run has it, on one line
+AT_ONCE_S: Final = -NEVER_S  # a server that was touched: when it must be looked at next is not known yet
 
-_new = tuple.__new__  # half the cost of a NamedTuple's own constructor
+_new: Final = tuple.__new__  # half the cost of a NamedTuple's own constructor
 
 # How long a call is: (prompt tokens, output tokens), and where it thinks how many of the output tokens are thinking.
 # As observed (replay) or drawn (forecast).
@@ -91,7 +92,7 @@ class _Pace:
         self.held: deque[_Sent] = deque()
 
 
-class ModelledServers:
+class ModelledServers(Backend):
     """The servers of one candidate, a queue each.
 
     Args:
@@ -130,7 +131,7 @@ class ModelledServers:
         self._contexts = tuple(queue.contexts or (None,) for queue in queues)
         self._tokens = tokens
         self._which = {n: (queue.models, queue.keeps_s) for n, queue in enumerate(queues) if queue.models}
-        self._thread, self._beginning = thread, beginning
+        self._thread_of, self._beginning = thread, beginning
         self._texts_of = texts_of
         self._open: dict[int, _Sent] = {}
         # What happens outside the servers: (time, serial, a request on its way there or back, an event for the engine,
@@ -146,7 +147,7 @@ class ModelledServers:
         lengths = self._tokens(call)
         prompt_tokens, output_tokens = lengths[0], lengths[1]
         call_id, queue = call[0], call[6]
-        thread = None if self._thread is None else self._thread(call)
+        thread = None if self._thread_of is None else self._thread_of(call)
         begins, kept, usual = ((), False, 0) if self._beginning is None else self._beginning(call)
         if kept and thread is None:
             thread = call_id  # nobody goes on with it

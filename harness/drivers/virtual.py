@@ -7,10 +7,11 @@ function, `harness.drivers.modelled.ModelledServers` of server models.
 from __future__ import annotations
 
 import gc
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from harness.core.engine import Engine
 from harness.core.events import At, Call, Cancelled, Done, Event, Record, Start
@@ -19,32 +20,36 @@ from harness.errors import UserError
 
 __all__ = ["Backend", "CannotEnd", "FixedDurations", "Limits", "simulate"]
 
-NEVER_S = float("inf")
-CHECK_EVERY = 256  # batches between two looks at the limits
+NEVER_S: Final = float("inf")
+CHECK_EVERY: Final = 256  # batches between two looks at the limits
 
 Serve = Callable[[Call, float], Reply]
 
 
-class Backend(Protocol):
+class Backend(ABC):
     """Carries out calls in virtual time. `now_s` never decreases."""
 
+    @abstractmethod
     def start(self, call: Call, now_s: float) -> None:
         """Send this call; a `Done` or, after `cancel`, a `Cancelled` comes out of `advance`."""
 
+    @abstractmethod
     def cancel(self, call_id: int, now_s: float) -> None:
         """Give it up."""
 
+    @abstractmethod
     def advance(self, until_s: float) -> tuple[float, list[Event]]:
         """Go on to the first instant at which the engine has something to hear of, or else to `until_s`.
 
         Return that instant and all that happened at it. Until `until_s` nothing happens outside.
         """
 
+    @abstractmethod
     def waiting(self) -> int:
         """Return how many calls wait for a server that could take no more."""
 
 
-class FixedDurations:
+class FixedDurations(Backend):
     """A backend of a function that says, when a call starts, how and when it will end."""
 
     def __init__(self, serve: Serve) -> None:
@@ -134,14 +139,13 @@ def _simulate(
     agenda: list[tuple[float, int, Event]] = []  # the engine's timers and arrivals
     serial = 0
     now_s = 0.0
-    advance, start, handle = backend.advance, backend.start, engine.handle
     actions = engine.begin(now_s)
     for batches in count(1):
         for action in actions:
             if isinstance(action, Record):
                 on_record(action[0])
             elif isinstance(action, Start):
-                start(action[0], now_s)
+                backend.start(action[0], now_s)
             elif isinstance(action, At):
                 at_s, event = action
                 serial += 1
@@ -153,13 +157,13 @@ def _simulate(
         if not batches % CHECK_EVERY:
             _check(engine, backend, now_s, limits)
         due_s = agenda[0][0] if agenda else NEVER_S
-        now_s, events = advance(due_s)
+        now_s, events = backend.advance(due_s)
         if now_s == due_s:
             if due_s == NEVER_S:
                 raise RuntimeError(f"nothing is left to happen after {batches} batches, but the trial has not ended")
             while agenda and agenda[0][0] == now_s:
                 events.append(heappop(agenda)[2])
-        actions = handle(events, now_s)
+        actions = engine.handle(events, now_s)
     return now_s
 
 

@@ -14,6 +14,8 @@ from harness.errors import UserError, did_you_mean
 __all__ = ["Device", "custom_device", "devices", "find_device"]
 
 GIB = 2**30
+# FP16 over FP32 rate of a device given by its figures: of half of the table's it is 4, of Apple's chips 1.
+USUAL_RATIO = 4.0
 
 
 class Device(NamedTuple):
@@ -23,9 +25,11 @@ class Device(NamedTuple):
     family: str  # of kernels: cuda, cuda_pascal, metal, rocm, vulkan_intel, cpu; "" = not known
     architecture: str  # "ada", "m2"; "" = not known
     bandwidth: float  # of its memory, bytes a second
-    flops: float  # of FP16, dense, a second
+    flops: float  # of FP16, dense, a second: of its matrix units where it has any
+    vector: float  # of FP32, a second, without matrix units
     memory_bytes: int
     source: str
+    several: str = ""  # kernels of steps of several sequences: those of the family, or others that `devices.yaml` says
 
 
 @cache
@@ -39,8 +43,10 @@ def devices() -> tuple[Device, ...]:
             architecture=one["arch"],
             bandwidth=one["memory_bandwidth_gb_s"] * 1e9,
             flops=one["fp16_tflops"] * 1e12,
+            vector=one["fp32_tflops"] * 1e12,
             memory_bytes=round(one["memory_gib"] * GIB),
             source=f"devices.yaml ({', '.join(dict.fromkeys(map(str, one['sources'].values())))})",
+            several=one.get("several", one["family"]),
         )
         for one in data["devices"]
         if one.get("fp16_tflops")  # without it nothing can be said of prompts
@@ -81,11 +87,13 @@ def custom_device(name: str, bandwidth_gb_s: float, fp16_tflops: float, memory_b
     ):
         if not least <= value <= most:
             raise UserError(f"{option}: expected {least:g} to {most:g}, found {value:g}")
-    return Device(name, "", "", bandwidth_gb_s * 1e9, fp16_tflops * 1e12, memory_bytes, "given by hand")
+    flops = fp16_tflops * 1e12
+    source = f"given by hand; of its FP32 rate, 1/{USUAL_RATIO:g} of that of FP16 is assumed"
+    return Device(name, "", "", bandwidth_gb_s * 1e9, flops, flops / USUAL_RATIO, memory_bytes, source)
 
 
 def _key(name: str) -> str:
     text = re.sub(r"[^a-z0-9]", "", name.lower())
-    for maker in ("nvidia", "geforce", "amd", "radeon", "intel"):
+    for maker in ("nvidia", "geforce", "amd", "radeon", "intel", "apple"):
         text = text.replace(maker, "")
     return text

@@ -1,7 +1,8 @@
-"""Shapes of the models that people run most: `models.yaml`; of any other, from the header of its GGUF file."""
+"""Shapes of the models that people run most: `models.yaml`; of any other, from its GGUF file or an Ollama server."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import yaml
 
 from harness.errors import UserError, did_you_mean
 
-__all__ = ["ModelShape", "find_model", "models", "quantisations", "shape_of"]
+__all__ = ["ModelShape", "find_model", "models", "quantisations", "shape_of", "shape_told"]
 
 KV_BYTES = 2  # of a value in the cache (f16)
 
@@ -91,9 +92,10 @@ def find_model(name: str) -> ModelShape:
         return alone[0]
     names = [one.name for one in models()]
     several = f"; it could be {', '.join(one.name for one in alone)}" if alone else ""
+    hint = did_you_mean(wanted, names if ":" in wanted else [*names, *(name.partition(":")[0] for name in names)])
     raise UserError(
-        f'--model: no model "{name}" in the table{several or did_you_mean(wanted, names)} (slotwise profile models '
-        "lists them); of any other one name its GGUF file"
+        f'--model: no model "{name}" in the table{several or hint} (slotwise profile models '
+        "lists them); of any other one name its GGUF file, or a server that has it: --model-from URL"
     )
 
 
@@ -105,16 +107,20 @@ def shape_of(name: str, metadata: dict[str, Any], parameters: float, source: str
     """
     family = str(metadata.get("general.architecture", ""))
 
-    def number(key: str, default: int | None = None) -> int:
+    def number(key: str, default: int | None = None, least: int = 0) -> int:
         value = metadata.get(f"{family}.{key}", default)
         if isinstance(value, list):  # by layer
-            value = max(value, default=None)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**7:
-            raise UserError(f"{name}: it does not tell {family or 'architecture'}.{key}, so no estimate is possible")
+            value = max((one for one in value if isinstance(one, int)), default=None)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 10**7:
+            raise UserError(
+                f"{name}: it does not tell {family[:40] or 'architecture'}.{key}, so no estimate is possible"
+            )
         return value
 
-    width, heads = number("embedding_length"), number("attention.head_count")
+    width, heads = number("embedding_length", least=1), number("attention.head_count", least=1)
     experts, used = number("expert_count", 0), number("expert_used_count", 0)
+    if not 0 < used < experts:  # all of them are read for every token, or there are none
+        experts = used = 0
     forward = number("expert_feed_forward_length", number("feed_forward_length", 0))
     idle = max(0, experts - used) * 3 * width * forward * number("block_count")  # parameters of the experts that rest
     vocabulary = metadata.get(f"{family}.vocab_size", 0)
@@ -122,7 +128,7 @@ def shape_of(name: str, metadata: dict[str, Any], parameters: float, source: str
         name=name,
         parameters=parameters,
         active=max(parameters - idle, parameters * 0.02),
-        layers=number("block_count"),
+        layers=number("block_count", least=1),
         width=width,
         heads=heads,
         kv_heads=number("attention.head_count_kv", heads),
@@ -134,3 +140,25 @@ def shape_of(name: str, metadata: dict[str, Any], parameters: float, source: str
         quant="",
         source=source,
     )
+
+
+def shape_told(name: str, answer: object) -> tuple[ModelShape, str]:
+    """Return the shape that an answer of Ollama's /api/show tells, and the number format of its weights ("": not told).
+
+    Raises:
+        UserError: it is no such answer, or does not tell how large the model is.
+    """
+    told = answer if isinstance(answer, dict) else {}
+    info, details = told.get("model_info"), told.get("details")
+    if not isinstance(info, dict):
+        raise UserError(f"{name}: expected what Ollama's /api/show answers, found no model_info in it")
+    details = details if isinstance(details, dict) else {}
+    parameters = info.get("general.parameter_count")
+    if not isinstance(parameters, int) or isinstance(parameters, bool):
+        size = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)([MB])", str(details.get("parameter_size", "")))
+        parameters = 0 if size is None else round(float(size[1]) * {"M": 1e6, "B": 1e9}[size[2]])
+    if not 10**6 <= parameters <= 10**13:
+        raise UserError(f"{name}: it does not tell general.parameter_count, so no estimate is possible")
+    quant = details.get("quantization_level")
+    known = isinstance(quant, str) and re.fullmatch(r"[A-Za-z0-9_]{2,20}", quant) and quant.lower() != "unknown"
+    return shape_of(name, info, float(parameters), f"/api/show of {name}"), str(quant).lower() if known else ""

@@ -18,6 +18,7 @@ def device_rows() -> list[dict[str, Any]]:
             "family": one.family,
             "bandwidth_gb_s": one.bandwidth / 1e9,
             "fp16_tflops": one.flops / 1e12,
+            "fp32_tflops": one.vector / 1e12,
             "memory_bytes": one.memory_bytes,
             "source": one.source,
         }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.units import count
 
-__all__ = ["ROUNDING", "ImportAccount", "ImportCounts", "ImportLoss", "loss_line", "lost_of"]
+__all__ = ["ROUNDING", "ImportAccount", "ImportCounts", "ImportLoss", "loss_line", "lost_of", "summed"]
 
 ROUNDING = 0.002  # of a figure: sizes stand in the file with four figures
 
@@ -80,6 +80,16 @@ def lost_of(why: str, figures: Mapping[str, float]) -> ImportLoss:
     """Return a loss of these figures, by their names; not of width."""
     calls, read, written, tools = (figures.get(name, 0) for name in ("calls", "input_tokens", "output_tokens", "tools"))
     return ImportLoss(why, calls, read, written, tools=tools)
+
+
+def summed(losses: Iterable[ImportLoss]) -> tuple[ImportLoss, ...]:
+    """Return losses with those of one reason as one, in the order of their first."""
+    found: dict[str, ImportLoss] = {}
+    for loss in losses:
+        before = found.get(loss.why, ImportLoss(loss.why))
+        figures = (a + b for a, b in zip(before[1:], loss[1:], strict=True))
+        found[loss.why] = ImportLoss._make((loss.why, *figures))
+    return tuple(found.values())
 
 
 def loss_line(loss: ImportLoss) -> str:

@@ -74,6 +74,7 @@ class SeenAgent:
         name, notes = self.name, list[DraftNote]()
         sizes: dict[str, Any] = {}
         means: dict[str, float] = {}
+        uncounted: list[str] = []
         for key, values in (("prompt", self.input_tokens), ("answer", self.output_tokens)):
             if values:
                 capped = [min(value, MAX_PROMPT_TOKENS) for value in values]
@@ -82,7 +83,10 @@ class SeenAgent:
                 notes.append(note(f"{key} tokens: {fitted.words}"))
             else:
                 sizes[key] = means[key] = _GUESSED[key]
-                notes.append(ask(f"how many {key} tokens has {name}? The traces count none.", f"{sizes[key]}"))
+                uncounted.append(key)
+        if uncounted:
+            text = f"how many {' and '.join(uncounted)} tokens has {name}? The traces count none."
+            notes.append(ask(text, " and ".join(str(sizes[key]) for key in uncounted)))
         spec: dict[str, Any] = {"prompt": "", "output_tokens": sizes["answer"]}
         if any(self.thinking_tokens):
             thought = [min(max(1, value), MAX_PROMPT_TOKENS) for value in self.thinking_tokens]

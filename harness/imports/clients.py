@@ -1,15 +1,8 @@
-"""The ChatOllama that a node of a graph uses, as keys of an agent.
-
-It is looked for where the code of a node can reach it: in its closure and its defaults, in the globals that it
-mentions, in the object that it is a method of, and in functions of its module that it calls. Nothing is called, and
-langchain-ollama is never imported here: a client is known by the name of its class.
-"""
+"""The ChatOllama that a node of a graph uses, as keys of an agent. What it says was read before (`reading`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from types import CodeType, FunctionType, MethodType
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.imports.draft import DraftNote, ask, note
@@ -17,8 +10,6 @@ from harness.workload.schema.keep_alive import keep_seconds
 
 __all__ = ["ClientRead", "client_of"]
 
-MAX_DEPTH, MAX_VALUES = 8, 2000  # of what is looked at, for one node
-MAX_ITEMS = 50  # of a list or a dict
 THINKING_TOKENS = 200  # assumed, and asked about
 MIN_CONTEXT, MAX_CONTEXT, MAX_OUTPUT = 256, 10_000_000, 1_000_000  # tokens of an agent
 MAX_NAME = 200  # letters of a model's name, and of a value that is shown
@@ -33,116 +24,41 @@ class ClientRead(NamedTuple):
 
     @property
     def model(self) -> str:
-        """The model that it asks for."""
-        return str(self.keys["model"])
+        """The model that it asks an Ollama for; empty where it is of another kind."""
+        return str(self.keys.get("model", ""))
 
 
-def client_of(name: str, node: Any) -> ClientRead | None:
+def client_of(name: str, clients: Sequence[Mapping[str, Any]]) -> ClientRead | None:
     """Return what the client of a node says; None where there is none.
 
     Args:
         name: of the node, for notes.
-        node: its runnable.
+        clients: the settings of those that it may use, the first of which is taken.
     """
     found: list[ClientRead] = []
-    for client, bound in _Search().clients(node):
-        read = _read(name, client, bound)
+    for told in clients:
+        read = _read(name, told)
         if read is not None and read not in found:
             found.append(read)
     if len(found) < 2:
         return found[0] if found else None
     first, *others = found
-    models = ", ".join(dict.fromkeys(one.model for one in others))
+    models = ", ".join(dict.fromkeys(one.model or "another" for one in others))
     asked = ask(f"{name} can reach {len(found)} clients; which one does it call? Here {first.model}, not {models}.")
     return first._replace(notes=(*first.notes, asked))
 
 
-class _Search:
-    """One walk over what a node can reach."""
-
-    def __init__(self) -> None:
-        self._seen: dict[object, Any] = {}  # by identity; kept, so that no other object gets it
-
-    def clients(self, value: Any, bound: dict[str, Any] | None = None, depth: int = 0) -> Iterator[tuple[Any, Any]]:
-        """Yield each client with the arguments that are bound to it."""
-        bound = bound or {}
-        names = {one.__name__ for one in type(value).__mro__}
-        if "ChatOllama" in names:
-            yield value, bound
-            return
-        key = (id(value.__func__), id(value.__self__)) if isinstance(value, MethodType) else id(value)
-        if key in self._seen or depth > MAX_DEPTH or len(self._seen) >= MAX_VALUES:
-            return
-        self._seen[key] = value
-        if "RunnableBindingBase" in names:
-            yield from self.clients(_field(value, "bound"), {**bound, **(_field(value, "kwargs") or {})}, depth + 1)
-            return
-        for part in _parts(value, names):
-            yield from self.clients(part, bound, depth + 1)
-
-
-def _parts(value: Any, names: set[str]) -> list[Any]:
-    """Return what a value can reach; `names` are those of its class and its bases."""
-    if isinstance(value, FunctionType):
-        return _reached(value)
-    if isinstance(value, MethodType):
-        return _of_method(value.__func__, value.__self__)
-    if isinstance(value, partial):
-        return [value.func, *value.args, *value.keywords.values()]
-    if isinstance(value, list | tuple | dict):
-        return list(value.values() if isinstance(value, dict) else value)[:MAX_ITEMS]
-    if "Runnable" in names:
-        fields = ("func", "afunc", "first", "middle", "last", "steps__", "runnable")
-        return [part for name in fields if (part := _field(value, name)) is not None]
-    return _of_method(vars(type(value)).get("__call__"), value)
-
-
-def _of_method(function: Any, owner: Any) -> list[Any]:
-    """Return what a method can reach: as any function, and what it mentions of its object."""
-    if not isinstance(function, FunctionType):
-        return []
-    mentioned = dict.fromkeys(_mentioned(function.__code__))
-    methods = (vars(type(owner)).get(name) for name in mentioned)
-    mine = [_field(owner, name) for name in mentioned]
-    return [function, *mine, *(MethodType(one, owner) for one in methods if isinstance(one, FunctionType))]
-
-
-def _field(value: Any, name: str) -> Any:
-    """Return a field as it is stored: no property is computed."""
-    return getattr(value, "__dict__", {}).get(name)
-
-
-def _reached(function: FunctionType) -> list[Any]:
-    """Return what a function can reach: of other functions among its globals, those of its own module alone."""
-    found: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:
-            continue  # not filled yet
-    for name in dict.fromkeys(_mentioned(function.__code__)):
-        value = function.__globals__.get(name)
-        if not isinstance(value, FunctionType) or value.__module__ == function.__module__:
-            found.append(value)
-    return found
-
-
-def _mentioned(code: CodeType) -> Iterator[str]:
-    """Yield the names that code uses, functions within it too."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _mentioned(constant)
-
-
-def _read(name: str, client: Any, bound: dict[str, Any]) -> ClientRead | None:
-    """Return a client's settings as keys of an agent; None where it names no model."""
-    told = {**getattr(client, "__dict__", {}), **bound}
-    model = told.get("model")
+def _read(name: str, told: Mapping[str, Any]) -> ClientRead | None:
+    """Return a client's settings as keys of an agent; None where it says nothing."""
+    model = told.get("model") or told.get("model_name") or told.get("model_id")
     if not isinstance(model, str) or not model.strip() or not model.isprintable() or len(model) > MAX_NAME:
-        return None
-    keys: dict[str, Any] = {"model": model}
+        model = ""
+    if told.get("class") != "ChatOllama":
+        return _of_another_kind(name, model, told) if model else None
+    keys: dict[str, Any] = {"model": model} if model else {}
     notes: list[DraftNote] = []
+    if not model and set(told) <= {"class", "model"}:
+        return None
     context: Any = told.get("num_ctx")
     if _number(context) and MIN_CONTEXT <= context <= MAX_CONTEXT:
         keys["num_ctx"] = context
@@ -172,8 +88,24 @@ def _read(name: str, client: Any, bound: dict[str, Any]) -> ClientRead | None:
     return ClientRead(keys, tuple(notes))
 
 
+def _of_another_kind(name: str, model: str, told: Mapping[str, Any]) -> ClientRead:
+    """Return what a client of another kind says: its lengths, and whose place a local model is to take."""
+    keys: dict[str, Any] = {}
+    temperature: Any = told.get("temperature")
+    if _number(temperature, float) and 0 <= temperature <= 2:
+        keys["temperature"] = float(temperature)
+    for key in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+        most: Any = told.get(key)
+        if _number(most) and 0 < most <= MAX_OUTPUT:
+            keys["output_tokens"] = most
+            break
+    asked = ask(f"which model of your server stands for {model}?", "the server's own")
+    return ClientRead(keys, (asked,))
+
+
 def _left_out(what: str, expected: str, found: object) -> DraftNote:
-    return note(f"{what} is left out: expected {expected}, found {repr(found)[:MAX_NAME]}.")
+    shown = found["shown"] if isinstance(found, Mapping) and "shown" in found else repr(found)
+    return note(f"{what} is left out: expected {expected}, found {shown[:MAX_NAME]}.")
 
 
 def _number(value: Any, *kinds: type) -> bool:

@@ -43,6 +43,7 @@ class DraftStep(NamedTuple):
     body: Flow = ()  # of the sub-pipeline
     notes: tuple[DraftNote, ...] = ()
     embed: Mapping[str, Any] = {}  # of an embedding, as in the file
+    again: bool = False  # the same node as another one, which stands for it where things are counted
 
 
 Flow = tuple[DraftStep, ...]

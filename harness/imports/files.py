@@ -200,7 +200,7 @@ def _with(span: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
     if not context:
         return span
     processes = context.get("processes")
-    if isinstance(processes, dict) and "processID" in span:
+    if isinstance(processes, dict) and isinstance(span.get("processID"), str):
         span = {**span, "process": processes.get(span["processID"])}
     if "observations" in context:
         more = {"traceId": context.get("id"), "sessionId": context.get("sessionId")}

@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from harness.imports.account import ImportLoss
+from harness.imports.account import ImportLoss, summed
 from harness.imports.agent_sizes import MAX_PROMPT_TOKENS, SeenAgent
 from harness.imports.draft import DraftNote, DraftStep, Flow, Names, ask, note
 from harness.imports.embeds import GUESSED_TOKENS, embed_seen
 from harness.imports.fit import SizeFit, as_seen, chance_of_end, fit
 from harness.imports.growth import Grown, grown
-from harness.imports.mine import CHOICE, LOOP, Label, MinedNode
+from harness.imports.mine import CHOICE, LOOP, Label, MinedNode, Occurrence
 from harness.imports.steps import TraceStep
 from harness.imports.widths import bins, widths_of
 from harness.units import count
 
 __all__ = ["Book"]
 
+MAX_PASSES = 1000  # of a loop, as the language allows
+_TOO_MANY = f"in passes of a loop beyond the first {MAX_PASSES:,}, the most that a loop may make"
 MAX_TOOLS = 12  # nodes of one tool that runs several times at once
 
 
@@ -231,11 +233,14 @@ class Book:
     ) -> DraftStep:
         stats = node.loop
         assert stats is not None
-        repeat: dict[str, Any] = {"max": max(1, min(stats.most, 1000))}
+        repeat: dict[str, Any] = {"max": max(1, min(stats.most, MAX_PASSES))}
         notes.append(note(f"passes: {stats.mean:.3g} on average, {stats.most} at most"))
         self._growing |= _growing(node)
         body = self.flow(node.body)
-        passes = [min(len(one.passes), 1000) for one in node.occurrences]
+        passes = [min(len(one.passes), MAX_PASSES) for one in node.occurrences]
+        if stats.most > MAX_PASSES:
+            beyond = (turn for one in node.occurrences for turn in one.passes[MAX_PASSES:])
+            self.lost += (_work_of(inner, _TOO_MANY) for turn in beyond for inner in turn)
         grows = any("grows" in step.keys for step in body)  # how long they get depends on how many passes there are
         end = None if grows else chance_of_end(passes)
         if end is not None:
@@ -282,6 +287,20 @@ def _choice(name: str, after: tuple[str, ...], seen: Mapping[str, int], names: N
     times = ", ".join(f"{label} {n}" for label, n in seen.items())
     said = f"takes no time: it stands for how often {name} runs at once; seen {sum(seen.values())} times: {times}"
     return own, DraftStep(own, "tool", after, keys={"branch": _shares(seen)}, notes=(note(said),))
+
+
+def _work_of(turn: Occurrence, why: str) -> ImportLoss:
+    """Return the calls, tokens and tools of a turn, and of what is within it."""
+    calls = [step for step in turn.steps if step.label[0] != "tool"]
+    inner = [_work_of(one, why) for passes in turn.passes for one in passes]
+    own = ImportLoss(
+        why,
+        len(calls),
+        sum(step.input_tokens or 0 for step in calls),
+        sum((step.output_tokens or 0) + step.thinking_tokens for step in calls),
+        tools=len(turn.steps) - len(calls),
+    )
+    return summed([own, *inner])[0]
 
 
 def _retry(steps: Sequence[TraceStep], keys: dict[str, Any], notes: list[DraftNote]) -> None:

@@ -1,166 +1,260 @@
-"""A compiled LangGraph as a draft: its nodes, edges and conditional edges by its own public `get_graph`, and what the
-ChatOllama of a node says of its calls (`clients.py`).
+"""LangGraphs as a draft: what was read of each (`reading`), as pipelines of one workload.
 
-What that leaves out is taken from the builder that a compiled graph keeps: joins that wait for all, and conditional
-edges without a path map. LangGraph itself is never imported here: anyone with such a graph has it.
+LangGraph itself is never imported here: anyone with such a graph has it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import sys
+import json
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from harness.errors import UserError, did_you_mean
-from harness.imports.clients import ClientRead, client_of
-from harness.imports.draft import END, Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
-from harness.imports.structure import Vertex, structure
+from harness.errors import UserError
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss
+from harness.imports.clients import ClientRead
+from harness.imports.draft import Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
+from harness.imports.node_work import OUTPUT_TOKENS, PROMPT_TOKENS, WorkDrafter
+from harness.imports.reading.graph import read_graph
+from harness.imports.reading.run import read_targets
+from harness.imports.reading.targets import TargetError, load_target
+from harness.imports.reading.work import CALLS, TOOLS, parts_of
+from harness.imports.topology import count_graph, flow_of
 
-__all__ = ["draft_of", "load_graph"]
+__all__ = ["draft_of", "draft_of_read", "load_graph", "read_graphs"]
 
-START = "__start__"
-PROMPT_TOKENS, OUTPUT_TOKENS, TOOL_S = 300, 100, 0.5  # assumed, and asked about
 CONTEXT_TOKENS = 2048  # of a slot, at least
+
+# For another environment: of Slotwise it sees the reading part alone, which needs nothing but Python.
+_ALONE = """
+import sys, types
+for name, path in (("harness", []), ("harness.imports", [sys.argv[1]])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = path
+sys.path.insert(0, "")
+from harness.imports.reading.run import main
+main(sys.argv[2:])
+"""
 
 
 def load_graph(target: str) -> Any:
-    """Import `module:graph` (or `file.py:graph`) and return the graph; UserError where that fails.
+    """Import what a target names and return its graph, compiled or not; UserError where that fails."""
+    try:
+        return load_target(target)
+    except TargetError as error:
+        raise UserError(str(error)) from None
 
-    Importing executes the module's code. What it prints goes to stderr.
+
+def read_graphs(targets: Sequence[str], python: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Import what the targets name and return their graphs as plain data, by the names of targets.
+
+    Args:
+        targets: MODULE:GRAPH, FILE.py:GRAPH, FILE.ipynb:GRAPH, or a langgraph.json.
+        python: the interpreter of another environment that reads them; left out: this one.
+
+    Raises:
+        UserError: something cannot be imported.
     """
-    where, _, attribute = target.rpartition(":")
-    if not where or not attribute:
-        raise UserError(f'{target}: expected MODULE:GRAPH, such as my_app.agent:graph, found no ":"')
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            module = _module(where)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the module is the user's: it may raise anything
-        raise UserError(_could_not_import(where, error)) from None
-    found: Any = module
-    for part in attribute.split("."):
+    if python is not None:
+        found = _read_elsewhere(targets, python)
+    else:
         try:
-            found = getattr(found, part)
-        except AttributeError:
-            known = [name for name in dir(found) if not name.startswith("_")]
-            hint = did_you_mean(part, known)
-            graphs = [name for name in known if _is_graph(getattr(found, name, None))]
-            there = f"; its compiled graphs: {', '.join(graphs)}" if graphs else "; it has no compiled graph"
-            raise UserError(f'{target}: {where} has no "{part}"{hint or there}') from None
-        except Exception as error:  # noqa: BLE001 - a property of the user's
-            raise UserError(_could_not_import(where, error)) from None
-    if not _is_graph(found):
-        kind = type(found).__name__
-        todo = "expected a compiled graph (the result of `.compile()`)"
-        if hasattr(found, "compile") and hasattr(found, "add_node"):
-            raise UserError(f"{target}: {todo}, found a {kind} that is not compiled; name what `.compile()` returned")
-        if callable(getattr(found, "get_graph", None)):
-            raise UserError(f"{target}: {todo}, found a {kind}, which has no nodes and edges to read")
-        raise UserError(f"{target}: {todo}, found {'an' if kind[:1] in 'aeiou' else 'a'} {kind}")
-    return found
+            found = read_targets(list(targets))
+        except TargetError as error:
+            raise UserError(str(error)) from None
+    return {
+        (target if target in targets else f"{target} ({name})"): {**read, "called": name}
+        for name, target, read in found
+    }
 
 
-def _could_not_import(where: str, error: BaseException) -> str:
-    at, frame = "", error.__traceback__
-    while frame:
-        name = frame.tb_frame.f_code.co_filename
-        if "importlib" not in name and not name.startswith("<"):
-            at = f" ({name}:{frame.tb_lineno})"
-        frame = frame.tb_next
-    said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    return f"{where} could not be imported, so nothing was written: {said}{at}"
-
-
-def _module(where: str) -> ModuleType:
-    if not where.endswith(".py"):
-        with _first_on_path(Path.cwd()):
-            return importlib.import_module(where)
-    path = Path(where)
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {where}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{where} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    with _first_on_path(path.resolve().parent):
-        sys.modules[path.stem] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            sys.modules.pop(path.stem, None)  # never half-imported
-            raise
-    return module
-
-
-@contextlib.contextmanager
-def _first_on_path(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
+def _read_elsewhere(targets: Sequence[str], python: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    if python.is_dir():
+        python = python / "bin" / "python"
+    if not python.is_file():
+        raise UserError(f"--python {python}: expected an interpreter or a virtual environment, found none")
     try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
+        done = subprocess.run(  # noqa: S603 - the person's own interpreter, which reads what they named
+            [str(python), "-c", _ALONE, str(Path(__file__).parent), *targets], stdout=subprocess.PIPE, check=False
+        )
+        answer = json.loads(done.stdout.splitlines()[-1] if done.stdout.strip() else b"")
+    except (OSError, ValueError):
+        raise UserError(f"--python {python}: it did not read the graph; what it said stands above") from None
+    if "error" in answer:
+        raise UserError(f"--python {python}: {answer['error']}")
+    return [(name, target, read) for name, target, read in answer["graphs"]]
 
 
-def _is_graph(found: Any) -> bool:
-    return callable(getattr(found, "get_graph", None)) and hasattr(found, "builder") and hasattr(found.builder, "nodes")
+def draft_of(graph: Any, target: str, items: Mapping[str, int] | None = None) -> Draft:
+    """Return the draft of a graph; UserError where it cannot be read."""
+    return draft_of_read({target: _read(graph, target)}, items or {})
 
 
-def draft_of(graph: Any, target: str) -> Draft:
-    """Return the draft of a compiled graph; UserError where it cannot be read."""
-    graphs, clients = Names(), _Clients()
-    flow = _flow(graph, target, graphs, clients)
-    agents: dict[str, Any] = {}
-    prompt = {"prompt": "{prompt-text}", "output_tokens": OUTPUT_TOKENS}
-    used: list[ClientRead] = []
-    for step in walk(flow):
-        if step.kind == "agent" and step.target not in agents:
-            read = clients.known.get(step.target)
-            agents[step.target] = (prompt, ()) if read is None else ({**prompt, **read.keys}, read.notes)
-            used += [] if read is None else [read]
-    if not agents:
-        raise UserError(f"{target}: expected a graph with a node that may call a model, found none")
-    first = next(iter(agents))
-    spec, notes = agents[first]
-    agents[first] = (
-        spec,
-        (
-            ask(
-                f"which prompts, and how long? A graph holds none: each is made up, {PROMPT_TOKENS} tokens long, and "
-                f"each answer is {OUTPUT_TOKENS} tokens"
-                f"{', or what num_predict allows' if any('output_tokens' in one.keys for one in used) else ''}. "
-                "Write your own; {NODE} stands for the answer of a node."
-            ),
-            ask("which of these nodes call no model? Give those `tool: {delay_s: ...}` in place of `agent`."),
-            *notes,
-        ),
-    )
-    name = Names()(str(getattr(graph, "name", "") or "") if graph.name != "LangGraph" else target.rpartition(":")[2])
-    pipeline = PipelineDraft(
-        {"path": "batch", "jobs": 4, "arrival": {"every_s": 0}},
-        flow,
-        key_notes={"path": (ask("does a person wait for it (interactive)? How many jobs, and when do they come?"),)},
-    )
+def _read(graph: Any, target: str) -> dict[str, Any]:
+    try:
+        return read_graph(graph)
+    except Exception as error:  # noqa: BLE001 - objects of any version of a library
+        raise UserError(f"{target}: its graph cannot be read: {type(error).__name__}: {error}") from None
+
+
+def draft_of_read(
+    reads: Mapping[str, Mapping[str, Any]], items: Mapping[str, int], interactive: Sequence[str] = ()
+) -> Draft:
+    """Return the draft of graphs that were read.
+
+    Args:
+        reads: by target, such as `app.py:graph`.
+        items: of nodes, how many items they have.
+        interactive: graphs for whose jobs a person waits, by name.
+
+    Raises:
+        UserError: a graph has no node that can be reached, or an answer names nothing.
+    """
+    stubs_call = not any(_sees_calls(read) for read in reads.values())
+    drafter = WorkDrafter(items, stubs_call=stubs_call)
+    drafter.flow_of = lambda read, name: flow_of(read, name, drafter)
+    names = Names()
+    pipelines: dict[str, PipelineDraft] = {}
+    left_out: list[str] = []
+    for target, read in reads.items():
+        called = read.get("called") or target.rpartition(":")[2]
+        name = names(read["name"] if read["name"] not in ("", "LangGraph") else called)
+        flow = flow_of(read, target, drafter)
+        if not any(step.kind in ("agent", "embed") for step in walk(flow)):
+            tools = count_graph(read, TOOLS, drafter)
+            drafter.losses.append(ImportLoss(f"the graph {name} calls no model, so it is left out", tools=tools))
+            left_out.append(name)
+            continue
+        pipelines[name] = _pipeline(name, target, flow, interactive)
+    _check_interactive(interactive, [*pipelines, *left_out], list(reads))
+    used = {step.target for pipeline in pipelines.values() for step in walk(pipeline.flow) if step.kind == "agent"}
+    agents = {name: spec for name, spec in drafter.agents.items() if name in used}
+    if not pipelines:
+        those = ", ".join(reads)
+        raise UserError(f"{those}: expected a graph with a node that may call a model, found none")
+    calls, tools = (sum(count_graph(read, kinds, drafter) for read in reads.values()) for kinds in (CALLS, TOOLS))
+    drafter.check_items()
+    lost = tuple(drafter.losses)
+    for first in list(agents)[:1]:
+        agents[first] = (agents[first][0], (*_asked(drafter), *agents[first][1]))
+    agents = _asked_once(agents)
+    targets = ", ".join(reads)
     return Draft(
-        name=name,
-        description=f"Imported from the LangGraph {target}.",
-        head=(
-            note(f"Imported from the LangGraph {target}. What a graph does not say is marked QUESTION."),
-            note(
-                "LangGraph runs in supersteps: what comes next waits for everything of the step before. "
-                "Here a node starts as soon as what it waits for is done."
-            ),
-            *([note("What the ChatOllama of a node says stands at its agent, model and context too.")] if used else []),
-        ),
-        pipelines={name: pipeline},
+        name=next(iter(pipelines)),
+        description=f"Imported from the LangGraph {targets}.",
+        head=(*_head(targets, drafter), *(note(f"LOST: {one.why}.") for one in lost)),
+        pipelines=pipelines,
         agents=agents,
-        inputs={"prompt-text": {"synthetic": {"count": 1, "tokens": PROMPT_TOKENS}}},
-        servers={name: _server(slots, agents, used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
+        inputs=_inputs(drafter, pipelines),
+        servers={name: _server(slots, agents, drafter.used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
+        account=ImportAccount(ImportCounts(calls=calls, tools=tools), _made(pipelines, drafter), lost),
     )
+
+
+def _check_interactive(interactive: Sequence[str], names: Sequence[str], targets: Sequence[str]) -> None:
+    known = {*names, *(target.rpartition(":")[2] for target in targets)}
+    for name in interactive:
+        if name not in known:
+            raise UserError(f"--interactive {name}: there is no such graph; those of this import: {', '.join(names)}")
+
+
+def _pipeline(name: str, target: str, flow: Flow, interactive: Sequence[str]) -> PipelineDraft:
+    if {name, target.rpartition(":")[2]} & set(interactive):
+        keys: dict[str, Any] = {"path": "interactive", "jobs": 10, "arrival": {"closed": 1, "think_s": 5}}
+        asked = ask(
+            "how many people use it, how many jobs do they start, and how long do they think between two?",
+            "one person, 10 jobs, 5 s",
+        )
+        return PipelineDraft(keys, flow, key_notes={"jobs": (asked,)})
+    asked = ask(
+        "does a person wait for it (interactive)? How many jobs, and when do they come?", "4 at once, nobody waits"
+    )
+    return PipelineDraft({"path": "batch", "jobs": 4, "arrival": {"every_s": 0}}, flow, key_notes={"path": (asked,)})
+
+
+def _head(targets: str, drafter: WorkDrafter) -> tuple[DraftNote, ...]:
+    client = "What the ChatOllama of a node says stands at its agent, model and context too."
+    return (
+        note(f"Imported from the LangGraph {targets}. What a graph does not say is marked QUESTION."),
+        note(
+            "LangGraph runs in supersteps: what comes next waits for everything of the step before. "
+            "Here a node starts as soon as what it waits for is done."
+        ),
+        *([note(client)] if drafter.used else []),
+    )
+
+
+def _asked_once(agents: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the same question of the first agent alone."""
+    seen: set[DraftNote] = set()
+    once: dict[str, Any] = {}
+    for name, (spec, notes) in agents.items():
+        once[name] = (spec, tuple(one for one in notes if one not in seen))
+        seen |= set(notes)
+    return once
+
+
+def _asked(drafter: WorkDrafter) -> list[DraftNote]:
+    told = any("output_tokens" in one.keys for one in drafter.used)
+    long = f"{PROMPT_TOKENS} tokens, and {OUTPUT_TOKENS} tokens{' or what num_predict allows' if told else ''}"
+    asked = [
+        ask(
+            "which prompts, and how long are they and their answers? A graph holds none. Write your own; {NODE} stands "
+            "for the answer of a node.",
+            long,
+        )
+    ]
+    if drafter.nameless:
+        those = ", ".join(dict.fromkeys(drafter.nameless))
+        asked.append(ask(f"which models do {those} call? The program does not say.", "the server's own"))
+    if drafter.stubs:
+        those = ", ".join(dict.fromkeys(drafter.stubs))
+        guess = "one each" if drafter.stubs_call else "none"
+        asked.append(ask(f"how many calls do {those} make? Their code only gives constants, or nothing.", guess))
+    return asked
+
+
+def _inputs(drafter: WorkDrafter, pipelines: Mapping[str, PipelineDraft]) -> dict[str, dict[str, Any]]:
+    steps = [step for pipeline in pipelines.values() for step in walk(pipeline.flow)]
+    used = {step.keys.get("over") for step in steps} | {step.embed.get("texts") for step in steps} | {"prompt-text"}
+    return {name: spec for name, spec in drafter.inputs.items() if name in used}
+
+
+def _sees_calls(read: Mapping[str, Any]) -> bool:
+    works = [node["work"] for node in read["nodes"].values()]
+    works += [route["work"] for route in read["routes"] if "work" in route]
+    for work in works:
+        for part in parts_of(work):
+            if part["do"] in ("call", "embed") or (part["do"] == "graph" and _sees_calls(part["graph"])):
+                return True
+    return False
+
+
+def _made(pipelines: Mapping[str, PipelineDraft], drafter: WorkDrafter) -> ImportCounts:
+    flows = [pipeline.flow for pipeline in pipelines.values()]
+    calls, tools = (sum(_count(flow, kinds, drafter) for flow in flows) for kinds in (("agent", "embed"), ("tool",)))
+    return ImportCounts(calls=calls, tools=tools)
+
+
+def _count(flow: Flow, kinds: Collection[str], drafter: WorkDrafter) -> float:
+    """Count the nodes of these kinds, each as often as it has items; a node that stands twice counts once.
+
+    A tool that takes no time stands for a choice, or for a node that calls nothing.
+    """
+    total = 0.0
+    for step in flow:
+        if step.again:
+            continue
+        inside = _count(step.body, kinds, drafter) if step.kind == "graph" else float(step.kind in kinds)
+        if step.kind == "tool" and not step.delay_s:
+            inside = 0.0
+        if "over" in step.keys:
+            inside *= drafter.inputs[step.keys["over"]]["synthetic"]["count"]
+        repeat = step.keys.get("repeat", {})
+        total += inside * (repeat["max"] if "max" in repeat and "until" not in repeat else 1)
+    return total
 
 
 def _server(slots: int, agents: Mapping[str, Any], used: Sequence[ClientRead]) -> dict[str, Any]:
@@ -172,191 +266,3 @@ def _server(slots: int, agents: Mapping[str, Any], used: Sequence[ClientRead]) -
     context = max(CONTEXT_TOKENS, 1 << int(1.25 * most).bit_length())
     models = Counter(read.keys["model"] for read in used)
     return {"kind": "ollama", "model": models.most_common(1)[0][0], "slots": slots, "context_tokens": context}
-
-
-class _Clients:
-    """What the clients of nodes say, by the names of their agents."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, ClientRead | None] = {}
-
-    def agent(self, name: str, runnable: Any) -> str:
-        """Return the name of a node's agent: another one where nodes of one name have different clients."""
-        read = client_of(name, runnable)
-        if self.known.get(name, read) != read:
-            name = Names(self.known)(name)
-        self.known[name] = read
-        return name
-
-
-class _Edges(NamedTuple):
-    """What leaves a node."""
-
-    always: dict[str, list[str]]
-    choice: dict[str, dict[str, str]]
-
-
-def _flow(graph: Any, target: str, graphs: Names, clients: _Clients) -> Flow:
-    try:
-        drawn = graph.get_graph()
-    except Exception as error:  # noqa: BLE001 - LangGraph's own errors, of any version
-        raise UserError(f"{target}: its graph cannot be drawn: {type(error).__name__}: {error}") from None
-    builder = graph.builder
-    name_of: dict[str, str] = {START: START, END: END}
-    names = Names({"item", "input", "previous", "until", "prompt-text"})
-    for key in drawn.nodes:
-        if key not in name_of:
-            name_of[key] = names(key)
-    branches: dict[str, dict[str, Any]] = {k: dict(v) for k, v in getattr(builder, "branches", {}).items()}
-    edges, notes = _edges(drawn, branches, name_of)
-    for source, to in sorted(getattr(builder, "edges", ())):  # those behind a branch without a path map are not drawn
-        if source in name_of and name_of[to] not in edges.always.setdefault(name_of[source], []):
-            edges.always[name_of[source]].append(name_of[to])
-    for name, text in _joins(builder, edges, name_of):
-        notes.setdefault(name, []).append(text)
-    vertices: dict[str, Vertex] = {}
-    for key, node in drawn.nodes.items():
-        if key in (START, END):
-            continue
-        name = name_of[key]
-        always, choice = tuple(edges.always.get(name, ())), edges.choice.get(name, {})
-        said = tuple(notes.get(name, ()))
-        if _is_graph(node.data):
-            sub = graphs(name)
-            body = _flow(node.data, f"{target} ({key})", graphs, clients)
-            vertices[name] = Vertex(name, "graph", sub, always, choice, body=body, notes=said)
-        elif type(node.data).__name__ == "ToolNode":
-            asked = ask(f"how long do the tools of {name} take? {TOOL_S} s is a guess.")
-            vertices[name] = Vertex(name, "tool", "", always, choice, delay_s=TOOL_S, notes=(*said, asked))
-        else:
-            agent = clients.agent(name, node.data)
-            vertices[name] = Vertex(name, "agent", agent, always, choice, notes=said, chats=_adds_messages(builder))
-    entries = [*edges.always.get(START, ()), *edges.choice.get(START, {}).values()]
-    if edges.choice.get(START):
-        start = names("start")
-        vertices = {
-            start: Vertex(
-                start, "tool", "", tuple(edges.always.get(START, ())), edges.choice[START],
-                notes=(note("takes no time: it stands for the choice of where to begin."), *notes.get(START, ())),
-            ),
-            **vertices,
-        }  # fmt: skip
-        entries = [start]
-    reached = _reached(vertices, entries)
-    kept = {name: vertex for name, vertex in vertices.items() if name in reached}
-    missing = [name for name in vertices if name not in reached]
-    if missing and kept:
-        last = next(reversed(kept))
-        lost = ask(f"nothing leads to {', '.join(missing)} in the graph, so it is left out. Where does it belong?")
-        kept[last] = kept[last]._replace(notes=(*kept[last].notes, lost))
-    if not kept:
-        raise UserError(f"{target}: expected a graph with nodes, found none that can be reached")
-    return structure(kept, entries, graphs)
-
-
-def _edges(drawn: Any, branches: dict[str, dict[str, Any]], name_of: dict[str, str]) -> tuple[_Edges, dict[str, Any]]:
-    """Read the edges; where a conditional edge has no path map, guess from the names that its function mentions."""
-    always: dict[str, list[str]] = {}
-    choice: dict[str, dict[str, str]] = {}
-    notes: dict[str, list[DraftNote]] = {}
-    open_ended = {key for key, specs in branches.items() if any(spec.ends is None for spec in specs.values())}
-    for edge in drawn.edges:
-        source, to = name_of[edge.source], name_of[edge.target]
-        if edge.conditional:
-            label = Names(choice.setdefault(source, {}))(str(edge.data or edge.target).strip("_"), "to")
-            choice[source][label] = to
-        elif not (edge.source in open_ended and to == END):  # such a node is drawn as if it went to the end
-            always.setdefault(source, []).append(to)
-    for key, specs in branches.items():
-        name = name_of[key]
-        said = notes.setdefault(name, [])
-        if len(specs) > 1:
-            said.append(
-                ask(f"{name} has {len(specs)} conditional edges, each of which goes somewhere; here one of all.")
-            )
-        for spec in specs.values():
-            if spec.ends is not None:  # drawn in the order of the alphabet; their author had another
-                place = [name_of[to] for to in spec.ends.values()]
-                ways = choice.get(name, {})
-                choice[name] = dict(
-                    sorted(ways.items(), key=lambda way: place.index(way[1]) if way[1] in place else -1)
-                )
-            function = _function(spec.path)
-            mentioned = set(_mentioned(function.__code__)) if function else set()
-            if spec.ends is None:
-                guesses = [other for other in name_of if other in mentioned and other not in (START, key)]
-                for other in guesses:
-                    label = Names(choice.setdefault(name, {}))(other.strip("_"), "to")
-                    choice[name][label] = name_of[other]
-                what = f"the names that its function mentions: {', '.join(guesses)}" if guesses else "nowhere"
-                said.append(ask(f"a conditional edge of {name} has no path map; here it leads to {what}. Is that so?"))
-            if "Send" in mentioned:
-                said.append(
-                    ask(
-                        f"{name} sends its items with Send to as many calls at once as there are; here it is one call. "
-                        "If a node answers that list, write `over: THAT-NODE` and `items: {count: [2, 5], max: 8}` on "
-                        "the node sent to; if the list is fixed, `over: INPUT`."
-                    )
-                )
-    return _Edges(always, choice), notes
-
-
-def _adds_messages(builder: Any) -> bool:
-    """Tell whether the state has messages that a node's answer is added to, as MessagesState has."""
-    reducer = getattr(getattr(builder, "channels", {}).get("messages"), "operator", None)
-    return callable(reducer) and "add_messages" in getattr(reducer, "__name__", "")
-
-
-def _function(path: Any) -> Any:
-    """Return the Python function behind a branch's path, or None."""
-    for name in ("func", "afunc"):
-        function = getattr(path, name, None)
-        if function is not None:
-            function = getattr(function, "func", function)  # a functools.partial
-            if isinstance(getattr(function, "__code__", None), CodeType):
-                return function
-    return None
-
-
-def _mentioned(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, tuple):
-            yield from (part for part in constant if isinstance(part, str))
-        elif isinstance(constant, CodeType):
-            yield from _mentioned(constant)
-
-
-def _joins(builder: Any, edges: _Edges, name_of: dict[str, str]) -> Iterator[tuple[str, DraftNote]]:
-    """Yield a question for each node that LangGraph runs once for every edge, and this language once for all."""
-    waits = {(name_of[s], name_of[to]) for many, to in getattr(builder, "waiting_edges", ()) for s in many}
-    depths: dict[str, int] = {}
-    level, now = 0, [START]
-    while now and level <= len(name_of):
-        for name in now:
-            depths.setdefault(name, level)
-        now = [to for name in now for to in edges.always.get(name, ()) if to not in depths and to != END]
-        level += 1
-    for name in name_of.values():
-        sources = [s for s, to in edges.always.items() if name in to and (s, name) not in waits and s in depths]
-        if name != END and len({depths[s] for s in sources}) > 1:
-            yield (
-                name,
-                ask(
-                    f"LangGraph runs {name} again for each of {', '.join(sources)}, which end in different supersteps; "
-                    "here it runs once, when all of them are done."
-                ),
-            )
-
-
-def _reached(vertices: dict[str, Vertex], entries: list[str]) -> set[str]:
-    reached: set[str] = set()
-    now = [name for name in entries if name != END]
-    while now:
-        name = now.pop()
-        if name not in reached:
-            reached.add(name)
-            now += vertices[name].targets
-    return reached

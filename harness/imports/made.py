@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
-from harness.core.sizes import Distribution
 from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, lost_of
 from harness.imports.fit import cut_mean
 from harness.workload.describe import widest
@@ -89,9 +88,9 @@ def _mean(size: Any) -> float:
     return _cut(distribution(size, whole=True))
 
 
-def _cut(found: Distribution) -> float:
-    """Return the mean of what is drawn, with what is above the most cut down to it."""
+def _cut(found: Any) -> float:
+    """Of a distribution, return the mean of what is drawn, with what is above the most cut down to it."""
     if found.kind == "lognormal" and found.most is not None:
         median, sigma = found.values
         return cut_mean(log(median), sigma, found.most)
-    return found.mean
+    return float(found.mean)

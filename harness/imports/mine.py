@@ -12,6 +12,7 @@ Two things that only ever happened one after the other look like a sequence here
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -105,11 +106,13 @@ def _loop_groups(traces: Sequence[Sequence[Occurrence]]) -> list[set[Label]]:
         again = {label: spans for label, spans in turns.items() if len(spans) > 1}
         repeated |= set(again)
         for a, spans in again.items():
+            starts = [one.start_s for one in spans]  # in order, and none of them overlaps the next
             for b, others in turns.items():
                 if a == b:
                     continue
                 for other in others:
-                    if any(_overlap(other, one) for one in spans):
+                    last = bisect_left(starts, other.end_s - SAME_S) - 1
+                    if last >= 0 and _overlap(other, spans[last]):
                         overlap.add((b, a))
                     elif spans[0].end_s <= other.start_s + SAME_S and other.end_s <= spans[-1].start_s + SAME_S:
                         between[b, a] += 1

@@ -11,7 +11,7 @@ from harness.imports.account import ImportCounts
 from harness.imports.files import read_file
 from harness.imports.mine import SAME_S
 from harness.imports.places import parted
-from harness.imports.row_traces import Rows
+from harness.imports.row_traces import RowTraces
 from harness.imports.spans import Span, SpansFound
 from harness.imports.steps import SkippedStep, Trace, Troubles, trace_of, work_in
 from harness.units import count, seconds
@@ -80,7 +80,7 @@ def read_traces(path: Path, unit: str = "") -> Read:
     """
     found, troubles = SpansFound(), Troubles()
     spans: dict[str, list[Span]] = {}
-    rows = Rows(troubles, found)
+    rows = RowTraces(troubles, found)
     for one in read_file(path, found, unit):
         if isinstance(one, Span):
             spans.setdefault(one.trace, []).append(one)

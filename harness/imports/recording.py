@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import UserError
-from harness.imports.said import Said
+from harness.imports.said import SaidText
 
-__all__ = ["RecordedCall", "Recording", "keep_recording", "read_recording"]
+__all__ = ["CallRecording", "RecordedCall", "keep_recording", "read_recording"]
 
 CHARS_A_TOKEN = 4  # where a server counts none
 LEAST_ALIKE = 12  # characters that prompts of one template begin with
@@ -50,11 +50,11 @@ class RecordedCall(NamedTuple):
 
 class _Heard(NamedTuple):
     call: RecordedCall
-    said: Said
+    said: SaidText
     alike: str  # what calls of one agent have in common
 
 
-class Recording:
+class CallRecording:
     """Calls as they end, with their texts; `calls` gives them without."""
 
     def __init__(self, *, texts: bool = False) -> None:
@@ -67,7 +67,7 @@ class Recording:
 
     def add(
         self,
-        said: Said,
+        said: SaidText,
         start_s: float,
         end_s: float,
         *,
@@ -124,7 +124,7 @@ def _may_know(before: _Heard, now: _Heard) -> bool:
     return same_job and not before.call.failed and before.call.end_s <= now.call.start_s + 1e-6
 
 
-def _goes_on(before: Said, now: Said) -> bool:
+def _goes_on(before: SaidText, now: SaidText) -> bool:
     """Tell whether a prompt begins with all of another one: a conversation goes on."""
     if before.kind != "agent" or now.kind != "agent" or (before.system, before.model) != (now.system, now.model):
         return False

@@ -8,14 +8,14 @@ from harness.imports.rows import CHARACTERS_A_TOKEN, CallRow
 from harness.imports.spans import SpansFound
 from harness.imports.steps import Trace, TraceStep, Troubles
 
-__all__ = ["Rows"]
+__all__ = ["RowTraces"]
 
 _TOO_MANY = f"in rows beyond the first {MAX_JOBS:,}, the most jobs that a file may have"
 _FAILED = "in rows without an answer: these calls failed"
 _SECOND_NS = 1_000_000_000
 
 
-class Rows:
+class RowTraces:
     """The rows of one file."""
 
     def __init__(self, troubles: Troubles, found: SpansFound) -> None:

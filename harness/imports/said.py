@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Said", "said"]
+__all__ = ["SaidText", "said"]
 
 MOST_CHARS = 1 << 20  # of one text that is looked at
 _EMBED = ("/api/embed", "/api/embeddings", "/v1/embeddings")
@@ -14,7 +14,7 @@ _MOST = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _SETTINGS = ("temperature", "num_ctx", "num_predict")
 
 
-class Said(NamedTuple):
+class SaidText(NamedTuple):
     """A call: what was said to the model, what it said, and the settings that the request had."""
 
     kind: str  # agent or embed
@@ -32,17 +32,17 @@ class Said(NamedTuple):
         return "\n".join(self.turns)
 
 
-def said(path: str, asked: Mapping[str, Any], answer: bytes) -> Said:
+def said(path: str, asked: Mapping[str, Any], answer: bytes) -> SaidText:
     """Read a request and the body of its answer, which may be a stream. What is not understood is left out."""
     model = asked.get("model")
     named = model if isinstance(model, str) else ""
     if path in _EMBED:
         texts = asked.get("input", asked.get("prompt"))
         each = tuple(_text(one) for one in texts) if isinstance(texts, list) else (_text(texts),)
-        return Said("embed", named, "", each, "", "", len(each), {})
+        return SaidText("embed", named, "", each, "", "", len(each), {})
     system, turns = _prompt(asked)
     parts = list(_parts(answer))
-    return Said(
+    return SaidText(
         "agent", named, system, turns,
         "".join(_of(parts, _ANSWER))[:MOST_CHARS], "".join(_of(parts, _THOUGHT))[:MOST_CHARS],
         None, _settings(asked),

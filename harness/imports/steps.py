@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from harness.imports.account import ImportLoss
+from harness.imports.account import ImportLoss, summed
 from harness.imports.spans import Span
 
 __all__ = ["SkippedStep", "Trace", "TraceStep", "Troubles", "trace_of", "work_in"]
@@ -66,11 +66,7 @@ class Troubles:
 
     def lose(self, loss: ImportLoss) -> None:
         """Count what is not in the workload; losses of one kind are one."""
-        before = self._lost.get(loss.why)
-        if before is not None:
-            added = {key: getattr(before, key) + getattr(loss, key) for key in ImportLoss._fields[1:]}
-            loss = loss._replace(**added)
-        self._lost[loss.why] = loss
+        self._lost[loss.why] = summed([self._lost.get(loss.why, ImportLoss(loss.why)), loss])[0]
 
     @property
     def lost(self) -> tuple[ImportLoss, ...]:

@@ -39,6 +39,9 @@ class Vertex(NamedTuple):
     body: Flow = ()
     notes: tuple[DraftNote, ...] = ()
     chats: bool = False  # an agent that may be sent all messages before
+    leads: bool = False  # it is, and all else in its circle are its tools or stand around it
+    again: bool = False  # the same node as another one
+    shares: Mapping[str, float] = {}  # of labels, where they follow from something; else equal, and a question
 
     @property
     def targets(self) -> list[str]:
@@ -55,6 +58,7 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
     entries = list(entries)
     while loop := _first_loop(left):
         left, entries = _fold(left, loop, entries, graphs)
+    left = _chosen_apart(left)
     graph: Any = nx.DiGraph()
     graph.add_nodes_from(left)
     graph.add_edges_from((name, target) for name, vertex in left.items() for target in vertex.targets)
@@ -68,18 +72,31 @@ def structure(vertices: Mapping[str, Vertex], entries: Iterable[str], graphs: Na
         for target in dict.fromkeys(vertex.always):
             if target != END:
                 after[target].append(name)
+        told = bool(vertex.shares) and set(vertex.shares) == set(labels)
         if len(labels) > 1:
-            keys["branch"] = {label: share for label, (share, _) in labels.items()}
+            keys["branch"] = {label: vertex.shares[label] if told else share for label, (share, _) in labels.items()}
         for label, (_, target) in labels.items():
             if target != END and target not in vertex.always:
                 after[target].append(f"{name}.{label}" if len(labels) > 1 else name)
         notes = vertex.notes
-        if len(labels) > 1:
-            notes = (*notes, ask(f"how often does {name} go each way? The graph does not say; equal shares here."))
-        steps.append(
-            DraftStep(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
-        )
+        if len(labels) > 1 and not told:
+            notes = (*notes, ask(f"how often does {name} go each way? The graph does not say.", "equal shares"))
+        step = DraftStep(name, vertex.kind, tuple(after[name]), vertex.target, vertex.delay_s, keys, vertex.body, notes)
+        steps.append(step._replace(again=vertex.again))
     return tuple(steps)
+
+
+def _chosen_apart(vertices: Vertices) -> Vertices:
+    """Put a node that takes no time behind each that chooses and may not: a sub-pipeline, a fan-out, a loop."""
+    new: Vertices = {}
+    for name, vertex in vertices.items():
+        new[name] = vertex
+        if len(_labels(vertex)) > 1 and (vertex.kind == "graph" or {"over", "repeat"} & set(vertex.keys)):
+            chooser = _free(f"after-{name}", {**vertices, **new})
+            said = note(f"takes no time: it stands for the choice after {name}.")
+            new[chooser] = Vertex(chooser, "tool", choice=vertex.choice, notes=(said,), shares=vertex.shares)
+            new[name] = vertex._replace(choice={}, always=(*vertex.always, chooser))
+    return new
 
 
 def _first_loop(vertices: Vertices) -> list[str]:
@@ -134,6 +151,9 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
     if len(heads) > 1:
         notes.append(ask(f"the circle {', '.join(loop)} is entered at {', '.join(heads)}; here always at {head}."))
 
+    agent = _grows(vertices, loop, head)
+    if agent and len(heads) <= 1 and len(loop) > 1:
+        return _growing(vertices, loop, head, agent, entries, graphs)
     deciders = {name for name, _ in (*back, *out)}
     head_to = [to for to in (*vertices[head].always, *vertices[head].choice.values()) if to in inside]
     if len(heads) <= 1 and out and not always_back and not always_out and len(deciders) == 1:
@@ -143,10 +163,8 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
         ):
             return _until(vertices, loop, head, decider, entries, graphs, len(out) / (len(out) + len(back)))
     exits_at_head = out and not always_out and {name for name, _ in out} == {head}
-    if len(heads) <= 1 and exits_at_head and len(head_to) == 1 and head_to[0] != head and not vertices[head].always:
-        if vertices[head].chats and all(vertices[name].kind == "tool" for name in loop if name != head):
-            return _growing(vertices, loop, head, entries, graphs)
-        return _rotated(vertices, loop, head, head_to[0], entries, graphs)
+    if len(heads) <= 1 and exits_at_head and head_to and head not in head_to and not vertices[head].always:
+        return _rotated(vertices, loop, head, head_to, entries, graphs)
     return _approximate(
         vertices, loop, head, entries, graphs, notes, always_out, len(out), len(back) + len(always_back)
     )
@@ -155,15 +173,16 @@ def _fold(vertices: Vertices, loop: list[str], entries: list[str], graphs: Names
 def _repeat(share: float, decider: str = "", body: Flow = ()) -> dict[str, Any]:
     """Return `repeat`. A decider that makes one call in the body is named, because its answer can be looked at."""
     share = round(share, 4)
-    if not any(step.name == decider and step.kind == "agent" for step in body):
+    plain = (step for step in body if step.kind == "agent" and not {"over", "repeat"} & set(step.keys))
+    if not any(step.name == decider for step in plain):
         return {"repeat": {"max": DEFAULT_MAX, "until": share}}
     return {"repeat": {"max": DEFAULT_MAX, "until": {"p": share, "node": decider}}}
 
 
 def _how_often(name: str, share: float) -> DraftNote:
     return ask(
-        f"how many passes does the loop {name} make at most, and how often is one the last? "
-        f"The graph does not say; at most {DEFAULT_MAX} and a share of {share:.4g} here."
+        f"how many passes does the loop {name} make at most, and how often is one the last? The graph does not say.",
+        f"at most {DEFAULT_MAX}, and a share of {share:.4g}",
     )
 
 
@@ -189,45 +208,74 @@ def _until(
     return _placed(vertices, loop, folded, ways_out, (), entries)
 
 
+def _grows(vertices: Vertices, loop: list[str], head: str) -> str:
+    """Return the one agent of a circle that may be sent all messages, where all else in it are tools; else nothing."""
+    agents = [name for name in loop if vertices[name].leads] or [n for n in loop if vertices[n].kind != "tool"]
+    if len(agents) != 1 or not vertices[agents[0]].chats or vertices[agents[0]].kind != "agent":
+        return ""
+    return agents[0]
+
+
 def _growing(
-    vertices: Vertices, loop: list[str], head: str, entries: list[str], graphs: Names
+    vertices: Vertices, loop: list[str], head: str, agent: str, entries: list[str], graphs: Names
 ) -> tuple[Vertices, list[str]]:
-    """Repeat an agent and its tools as one conversation: the head's calls are all in the loop, and its prompts grow."""
-    before = vertices[head]
-    ways_out = [to for to in before.choice.values() if to not in loop]
+    """Repeat an agent and its tools as one conversation: all of its calls are in the loop, and its prompts grow."""
     low, high = GUESSED_PASSES
     asked = ask(
-        f"does {head} send all messages before with every call, and how many tokens come in between two calls (what it "
-        f"asked for, the results of its tools)? {GUESSED_NEW_TOKENS} is a guess; without `grows` calls are apart."
+        f"how many tokens come in between two calls of {agent} (what it asked for, the results of its tools)? Where it "
+        "does not send all messages before with every call, leave out `grows`.",
+        f"{GUESSED_NEW_TOKENS} tokens",
     )
+    goes_on = round(1 - 2 / (low + high), 4)  # in all passes but the last one of each
+    ways_out: list[str] = []
     body: Vertices = {}
-    body[head] = before._replace(
-        choice={label: to if to in loop else END for label, to in before.choice.items()},
-        keys={**before.keys, "grows": {"by": GUESSED_NEW_TOKENS}},
-        notes=(*before.notes, asked),
-    )
     for name in loop:
-        if name != head:
-            body[name] = vertices[name]._replace(always=tuple(to for to in vertices[name].always if to != head))
-    often = ask(f"how many calls does {head} make until it is done? The graph does not say; {low} to {high} here.")
-    name = _free(f"{head}-loop", vertices)
+        vertex = vertices[name]
+        ways_out += [to for to in (*vertex.always, *vertex.choice.values()) if to not in loop]
+        choice = {label: to if to in loop and to != head else END for label, to in vertex.choice.items()}
+        shares: dict[str, float] = {}
+        if set(choice.values()) == {END}:
+            choice = {}
+        elif END in choice.values() and any(to not in loop for to in vertex.choice.values()):
+            merged = _labels(vertex._replace(choice=choice))
+            on = round(goes_on / (len(merged) - 1), 4)
+            shares = {label: on for label, (_, to) in merged.items() if to != END}
+            shares |= {label: round(1 - sum(shares.values()), 4) for label, (_, to) in merged.items() if to == END}
+        stays = tuple(to for to in vertex.always if to in loop and to != head)
+        body[name] = vertex._replace(choice=choice, always=stays, shares=shares)
+    body[agent] = body[agent]._replace(
+        chats=False,
+        leads=False,
+        keys={**body[agent].keys, "grows": {"by": GUESSED_NEW_TOKENS}},
+        notes=(*body[agent].notes, asked),
+    )
+    often = ask(f"how many calls does {agent} make until it is done? The graph does not say.", f"{low} to {high} calls")
+    name = _free(f"{agent}-loop", vertices)
     folded = Vertex(
         name, "graph", graphs(name), keys={"repeat": {"passes": list(GUESSED_PASSES)}},
         body=structure(body, [head], graphs),
         notes=(often,),
     )  # fmt: skip
-    return _placed(vertices, loop, folded, ways_out, (), entries)
+    return _placed(vertices, loop, folded, list(dict.fromkeys(ways_out)), (), entries)
 
 
 def _rotated(
-    vertices: Vertices, loop: list[str], head: str, first: str, entries: list[str], graphs: Names
+    vertices: Vertices, loop: list[str], head: str, head_to: list[str], entries: list[str], graphs: Names
 ) -> tuple[Vertices, list[str]]:
     """Run the head once, then, where it goes on, a loop of the rest with the head as its end."""
     before = vertices[head]
+    first = head_to[0]
     ways_out = [to for to in before.choice.values() if to not in loop]
     share = len(ways_out) / len(before.choice)
     body = {name: vertices[name] for name in loop if name != head}
-    body[head] = before._replace(choice={}, always=(), notes=())
+    inside = {label: to for label, to in before.choice.items() if to in loop}
+    if len(set(inside.values())) > 1:  # it has chosen where to go on; here that stands before the rest
+        first = _free(f"{head}-next", vertices)
+        body = {
+            first: Vertex(first, "tool", choice=inside, notes=(note(f"takes no time: {head} has chosen."),)),
+            **body,
+        }
+    body[head] = before._replace(choice={}, always=(), notes=(), again=True)
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
     flow = structure(body, [first], graphs)
@@ -274,7 +322,9 @@ def _approximate(
     name = _free(f"{head}-loop", vertices)
     sub = graphs(name)
     if not outs and not always_out:
-        notes.append(ask(f"nothing leads out of the circle {', '.join(loop)}; LangGraph's recursion limit ends it."))
+        notes.append(
+            ask(f"nothing in the graph leads out of the circle {', '.join(loop)}: what ends it?", "a pass, at random")
+        )
     else:
         notes.append(
             ask(

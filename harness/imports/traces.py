@@ -8,7 +8,7 @@ from pathlib import Path
 import networkx as nx
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, loss_line, lost_of
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, loss_line, lost_of, summed
 from harness.imports.arrivals import MAX_JOBS, pipeline_of
 from harness.imports.draft import Draft, Names, PipelineDraft, ask, note
 from harness.imports.flows import Book
@@ -53,7 +53,7 @@ def draft_traces(read: Read, source: str, name: str) -> Draft:
         if (jobs := pipeline.keys["jobs"]) < len(traces):
             lost.append(_trials(_TOO_MANY if jobs == MAX_JOBS else _AGAIN, traces, 1 - jobs / len(traces)))
     agents, inputs = book.agents()
-    lost += book.lost
+    lost = list(summed([*lost, *book.lost]))
     context = 1 << max(8, ceil(1.25 * book.largest_call + 64).bit_length())
     if agents:
         first = next(iter(agents))

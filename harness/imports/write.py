@@ -32,7 +32,7 @@ def render(draft: Draft) -> str:
     page.line(0, f"name: {draft.name}")
     page.line(0, f"description: {_flow(_printable(draft.description))}")
     page.line(0, "")
-    graphs = [step for pipeline in draft.pipelines.values() for step in walk(pipeline.flow) if step.kind == "graph"]
+    graphs = _graphs(draft)
     if graphs:
         page.line(0, "subpipelines:")
         for step in graphs:
@@ -63,7 +63,7 @@ def render(draft: Draft) -> str:
 def questions(draft: Draft) -> list[str]:
     """Return the draft's questions as the file numbers them."""
     page = _Page()
-    graphs = [step for pipeline in draft.pipelines.values() for step in walk(pipeline.flow) if step.kind == "graph"]
+    graphs = _graphs(draft)
     page.notes(0, draft.head)
     for step in graphs:
         page.flow(0, step.body)
@@ -72,6 +72,16 @@ def questions(draft: Draft) -> list[str]:
     for _, notes in draft.agents.values():
         page.notes(0, notes)
     return page.questions
+
+
+def _graphs(draft: Draft) -> list[DraftStep]:
+    """Return a step for each sub-pipeline: several nodes may be the same one."""
+    found: dict[str, DraftStep] = {}
+    for pipeline in draft.pipelines.values():
+        for step in walk(pipeline.flow):
+            if step.kind == "graph":
+                found.setdefault(step.target, step)
+    return list(found.values())
 
 
 class _Page:

@@ -203,9 +203,9 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
     bursts = LiveBursts([endpoint])
     await bursts.prepare()
     await refuse_others(endpoint)
-    slots = await find_slots(endpoint, rounds=1)
+    slots = await find_slots(endpoint, rounds=1, say=progress.say)
     if server.slots_asked not in (None, slots):
-        slots = await find_slots(endpoint, key=1)
+        slots = await find_slots(endpoint, key=1, say=progress.say)
     if server.slots_asked not in (None, slots):
         raise ServerFailure(
             f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "

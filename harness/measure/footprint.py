@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.sweep import Footprint
 from harness.core.levers import kv_share
 from harness.profiles.schema import MemoryUse
 from harness.servers.gguf import kv_bytes_per_token, read_gguf
 from harness.servers.models import BUILTIN, fetched
-from harness.servers.spec import RunningServer
 from harness.workload.schema import ServerSpec
+
+if TYPE_CHECKING:
+    from harness.servers.spec import RunningServer
 
 __all__ = ["footprint_in", "footprint_of_file", "memory_use", "model_file", "told_footprint", "with_footprint"]
 
@@ -64,8 +64,12 @@ def footprint_in(
 
 async def told_footprint(server: RunningServer) -> Footprint | None:
     """Ask a server for the header of its model (`/api/show`) and the size of its file (`/api/tags`)."""
+    import httpx  # late: a search reads the headers of files alone
+
+    from harness.bounded import asking
+
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False) as client:
+        async with asking(server.url, ASK_S) as client:
             info = (await client.post("/api/show", json={"model": server.model})).json()["model_info"]
             tags = (await client.get("/api/tags")).json()["models"]
         known = (server.model, f"{server.model}:latest")

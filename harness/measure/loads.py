@@ -7,6 +7,7 @@ from statistics import median
 
 import httpx
 
+from harness.bounded import asking
 from harness.core.records import ChatRequest, EmbedRequest
 from harness.errors import ServerFailure
 from harness.measure.sender import Endpoint, options_for
@@ -57,7 +58,7 @@ async def measure_embedding_load(endpoint: Endpoint, model: str, times: int = TI
 async def _unload(server: RunningServer, model: str, path: str) -> None:
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + UNLOADED_S
-    async with httpx.AsyncClient(base_url=server.url, timeout=UNLOADED_S, trust_env=False) as client:
+    async with asking(server.url, UNLOADED_S) as client:
         try:
             await client.post(path, json={"model": model, "keep_alive": 0})
             while loop.time() < deadline_s:

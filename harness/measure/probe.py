@@ -7,11 +7,11 @@ A burst is a pipeline of one node, so it goes through the same engine, driver an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots
+from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots, sent_together
 from harness.analysis.others import waits_for_others
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
@@ -31,7 +31,7 @@ from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count
-from harness.wording.others import others_again, others_at_start, others_refused, others_refused_working
+from harness.wording.others import at_least, others_again, others_at_start, others_refused, others_refused_working
 from harness.workload.schema import AgentSpec
 
 __all__ = [
@@ -50,6 +50,7 @@ LEVELS = (1, 2, 4, 8)
 WARM_CALLS = 2
 BASELINE_CALLS = 5
 PROBE_TOKENS = 24
+LONGER, LONGEST_PROBE = 4, 16  # times as long, where calls did not overlap enough; and at most
 ANOTHER = 10_000  # keys of a burst that is sent again
 MOST_SLOTS = 64  # beyond this a probe stops looking
 TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
@@ -116,19 +117,28 @@ async def _burst(
     return [record for record in records if isinstance(record, CallRecord)]
 
 
-async def find_slots(endpoint: Endpoint, *, rounds: int = 3, key: int = 0) -> int:
+async def find_slots(
+    endpoint: Endpoint, *, rounds: int = 3, key: int = 0, say: Callable[[str], None] = lambda text: None
+) -> int:
     """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
 
     More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
-    every call of a burst overlapped.
+    every call of a burst overlapped. Calls that were sent so far apart that some could end before others began say too
+    little: then longer ones are sent, and where these are no better `say` is told that there are at least so many.
     """
-    concurrent = max(3, 2 * (endpoint.server.slots_asked or 4))
+    concurrent, tokens = max(3, 2 * (endpoint.server.slots_asked or 4)), PROBE_TOKENS
     while True:
-        bursts = [await burst(endpoint, concurrent, PROBE_TOKENS, key=key + r) for r in range(rounds)]
+        bursts = [await burst(endpoint, concurrent, tokens, key=key + r) for r in range(rounds)]
         found = median_slots(bursts)
-        if found < concurrent or concurrent >= MOST_SLOTS:
+        together = all(sent_together(calls) for calls in bursts)
+        if not together and tokens < LONGEST_PROBE * PROBE_TOKENS:
+            tokens *= LONGER
+        elif found < concurrent or concurrent >= MOST_SLOTS:
+            if not together:
+                say(at_least(endpoint.server.name, found))
             return found
-        concurrent *= 2
+        else:
+            concurrent *= 2
 
 
 async def look_alone(endpoint: Endpoint) -> Alone:
@@ -173,7 +183,7 @@ async def measure_levels(
     if others_s:
         progress.say(others_at_start(name, others_s))
     progress.say(f"{name}: counting slots")
-    slots = await find_slots(endpoint)
+    slots = await find_slots(endpoint, say=progress.say)
     touched = bool(others_s)
     progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in levels], "burst", server=name)
     rows: dict[int, list[Level]] = {concurrent: [] for concurrent in levels}

@@ -275,7 +275,7 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     name = endpoint.server.name
     progress.say(f"{name}: a call failed or was cancelled; counting slots again")
     try:
-        seen = [await find_slots(view, rounds=1) for view in endpoint.models().values()]
+        seen = [await find_slots(view, rounds=1, say=progress.say) for view in endpoint.models().values()]
     except ServerFailure as error:
         raise ServerFailure(f"the run stopped: {error}") from error
     before = next(facts for facts in header.servers if facts.name == name)
@@ -337,9 +337,11 @@ async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]
             disturbed.append(Note("others at start", others_at_start(server.name, waits_s)))
             progress.say(disturbed[-1].text)
         progress.say(f"{server.name}: counting slots{with_model}")
-        slots = await find_slots(view, rounds=1)
+        slots = await find_slots(view, rounds=1, say=progress.say)
         if server.slots_asked not in (None, slots):
-            slots = await find_slots(view, key=1)  # it is said at the top of the report: look again, three times
+            slots = await find_slots(
+                view, key=1, say=progress.say
+            )  # it is said at the top of the report: look again, three times
         found.append(ModelFacts(model, slots, baseline))
     slots = min((facts.slots_found or 0 for facts in found), default=1)
     found += [ModelFacts(model, 1, None) for model in server.embeds]  # Ollama gives a model that embeds one slot

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from harness.drivers.modelled import Tokens
 from harness.predict.counting import Characters, Counting, FittedText
-from harness.predict.sizes import Lengths, Sizes, Steady
+from harness.predict.lengths import Lengths
+from harness.predict.sizes import Sizes, Steady
 from harness.profiles.schema import Profile, TextTokens
 from harness.units import percent
 from harness.workload.load import Loaded
@@ -44,7 +45,7 @@ def forecast(
         plan.name: [simulated if loaded.servers[queue.server].simulated else fitted for queue in plan.queues]
         for plan in loaded.plans
     }
-    steady: dict[str, Steady] = {plan.name: {} for plan in loaded.plans}
+    steady: dict[str, Steady] = {plan.name: Steady({}, {}) for plan in loaded.plans}
     return lambda candidate, repeat: Sizes(by_plan[candidate], repeat, steady[candidate], answers, found_again)
 
 

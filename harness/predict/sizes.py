@@ -17,24 +17,27 @@ from harness.core.graph import Node, Pipeline
 from harness.core.outputs import new_tokens, output_tokens, thinking_tokens
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.core.talks import Talk, begins_as, talk_of
-from harness.predict.counting import AnswerLength, Counting, Message, made_up_length
+from harness.predict.counting import AnswerLength, Counting, Message
+from harness.predict.lengths import Lengths
 from harness.workload.growth import result_text
-from harness.workload.inputs import Inputs, job_key, varies
+from harness.workload.inputs import Inputs, job_key
 from harness.workload.load import Loaded
-from harness.workload.prompts import Prompt, Slot
 from harness.workload.reads import Reads
-from harness.workload.schema import SyntheticInput
 from harness.workload.texts import Texts
 
-__all__ = ["Lengths", "Sizes", "Steady"]
+__all__ = ["Sizes", "Steady"]
 
 Key = tuple[str, str]  # pipeline, node
 Keep = Callable[[CallRecord | JobRecord | DelayRecord], None]
-# By queue, pipeline, node, item: prompt, output tokens, and where it thinks how many of these are thinking.
-Steady = dict[tuple[int, int, int, int], tuple[int, int] | tuple[int, int, int]]
-
-
+Where = tuple[int, int, int, int]  # queue, pipeline, node, item
 At = tuple[int, int]  # a job, and in a node that grows how often it had run before in it
+
+
+class Steady(NamedTuple):
+    """What is the same in all trials of a candidate; filled as it is asked for."""
+
+    calls: dict[Where, tuple[int, int] | tuple[int, int, int]]  # prompt, output, and how many of these are thinking
+    prompts: dict[Where, int]  # of calls whose answers vary
 
 
 class _Grown:
@@ -87,77 +90,6 @@ class _Asked(NamedTuple):
             self.state.turns[self.at] = (self.once, self.counting.turn(self.asked, said))
 
 
-class Lengths:
-    """What is known of the lengths of a workload's calls before any trial, for one way of counting.
-
-    Args:
-        loaded: the workload.
-        counting: tokens of prompts.
-        embedding: the same for texts that are embedded; None = there are none.
-    """
-
-    def __init__(self, loaded: Loaded, counting: Counting, embedding: Lengths | None = None) -> None:
-        self.loaded, self.counting, self.embedding = loaded, counting, embedding
-        self.prompts = {key: _measured(prompt, counting) for key, prompt in loaded.prompts.items()}
-        self.over = {key: loaded.node(*key).over for key in loaded.prompts}
-        inputs = loaded.workload.inputs.items()
-        self._made_up = {name for name, spec in inputs if isinstance(spec, SyntheticInput)}
-        self.reads_made_up = {key: bool(self._made_up & self._read(key)) for key in loaded.prompts}
-        drawn = {name for name, spec in inputs if varies(spec)}
-        self.reads_drawn = {key: bool(drawn & self._read(key)) for key in loaded.prompts}
-        sources = loaded.lists()
-        self.listed = {
-            (name, node): float(
-                max(loaded.graphs[name].nodes[after]["mean_width"] for after in loaded.graphs[name].successors(source))
-            )
-            for (name, node), source in sources.items()
-        }
-        # Of embeddings: the texts of a request, at most.
-        nodes = {(name, node): facts for name, graph in loaded.graphs.items() for node, facts in graph.nodes.items()}
-        self.batch = {key: nodes[key]["batch"] or None for key in loaded.prompts}
-        self._items: dict[tuple[str, int], tuple[float, ...]] = {}
-
-    def _read(self, key: Key) -> set[str]:
-        """Return the inputs that a node's prompt reads."""
-        names = set(self.loaded.prompts[key].names & self.loaded.inputs.keys())
-        over = self.over[key]
-        return names | ({over} if over in self.loaded.inputs and over is not None else set())
-
-    def items(self, name: str, inputs: Inputs, repeat: int) -> tuple[float, ...]:
-        """Return the lengths of the items of an input whose sizes do not vary.
-
-        Made-up text is new in each repeat; where a length is a guess all the same, that of the first stands for all.
-        """
-        again = self.counting.exact and name in self._made_up
-        key = (name, repeat if again else 0)
-        if key not in self._items:
-            texts = inputs.items(name, "", 0) if again else self.loaded.inputs[name]
-            made_up = name in self._made_up
-            self._items[key] = tuple(
-                made_up_length(self.counting, text) if made_up else self.counting.text(text) for text in texts
-            )
-        return self._items[key]
-
-
-class _Measured(NamedTuple):
-    """A prompt whose own text has been measured."""
-
-    user: float
-    user_names: tuple[str, ...]
-    system: float | None
-    system_names: tuple[str, ...]
-
-
-def _measured(prompt: Prompt, counting: Counting) -> _Measured:
-    def own(template: Sequence[str | Slot]) -> tuple[float, tuple[str, ...]]:
-        names = tuple(part.name for part in template if isinstance(part, Slot))
-        return sum(counting.text(part) for part in template if isinstance(part, str)), names
-
-    user, user_names = own(prompt.template)
-    system, system_names = own(prompt.system or ())
-    return _Measured(user, user_names, None if prompt.system is None else system, system_names)
-
-
 class Sizes:
     """The lengths of one trial: `(prompt tokens, output tokens)` of a call when it is sent, and its thinking tokens.
 
@@ -186,6 +118,8 @@ class Sizes:
         self._pipelines, self._seed = first.pipelines, first.workload.seed
         self._inputs: Inputs = first.inputs_for(repeat)
         self._flows = tuple(flows(first, pipeline) for pipeline in first.pipelines)
+        listed = first.lists()
+        self._reads = {key: bool(use.names) or key in listed for key, use in first.uses.items()}  # answers of others
         self._shares = {key: agent.shares_prefix for key, agent in first.agents.items()}
         self._images = {key: agent.image_tokens or 0 for key, agent in first.agents.items()}
         self._json = {key: agent.format is not None for key, agent in first.agents.items()}
@@ -193,7 +127,7 @@ class Sizes:
         self._index = {pipeline.name: number for number, pipeline in enumerate(first.pipelines)}
         self._asking = self._lengths[0]
         self._texts: Texts[AnswerLength, Message] = Texts(
-            self._render, first.uses, first.loops, first.lists(), listed=lambda answers: tuple(answers)
+            self._render, first.uses, first.loops, listed, listed=lambda answers: tuple(answers)
         )
         self._grown: dict[tuple[int, int], dict[Talk, _Grown]] = {}  # by pipeline and who talks
         self._ended: dict[tuple[int, int], int] = {}  # turns, by pipeline and conversation
@@ -209,11 +143,17 @@ class Sizes:
         Of an embedding: those of its texts, and one.
         """
         where = (call[6], call[1], call[3], call[4])
-        known = self._steady.get(where)
-        if known is not None:
-            return known
-        pipeline = self._pipelines[call.pipeline]
-        node = pipeline.graph.nodes[call.node]
+        pipeline = self._pipelines[call[1]]
+        node = pipeline.graph.nodes[call[3]]
+        known = self._steady.calls.get(where)
+        prompt = self._steady.prompts.get(where) if known is None else None
+        if known is not None or prompt is not None:
+            if self._flows[call[1]]:
+                self._texts.starts(pipeline.name, call.job, node.name, call.iteration, call.passes)
+            if known is not None:
+                return known
+            assert prompt is not None
+            return _lengths(prompt, *self._said(call, pipeline, node))
         self._asking = self._lengths[call.queue]
         if node.batch:
             self._asking = self._asking.embedding or self._asking
@@ -222,19 +162,21 @@ class Sizes:
         if node.batch:
             known = round(message.user), 1
             if self._is_steady(call):
-                self._steady[where] = known
+                self._steady.calls[where] = known
             return known
-        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
-        output = self._longer(drawn or node.expected_output_tokens or 1)
-        thinking = self._longer(thinking_tokens(pipeline, call, self._seed, self._repeat) or 0)
+        output, thinking = self._said(call, pipeline, node)
         talk, images = talk_of(pipeline, call), self._images[pipeline.name, node.name]
         shares = self._shares[pipeline.name, node.name]
         if talk is None:
             once = self._once(counting, message, shares)
             asked = counting.asked(message) + images
             found = _lengths(counting.total(once + asked), output, thinking)
-            if drawn is None and self._is_steady(call) and (node.thinking is None or node.thinking.kind == "fixed"):
-                self._steady[where] = found
+            if self._is_steady(call):
+                varies = node.output_tokens is not None or (node.thinking is not None and node.thinking.kind != "fixed")
+                if varies:
+                    self._steady.prompts[where] = found[0]
+                else:
+                    self._steady.calls[where] = found
             return found
         state = self._grown.setdefault((talk.pipeline, talk.who), {}).setdefault(talk, _Grown())
         at, goes_on = (call.job, 0), False
@@ -248,6 +190,12 @@ class Sizes:
             return _lengths(counting.total(asked if goes_on else once + asked), output, thinking)
         before = state.before(at, once, system=message.system is not None and not shares)
         return _lengths(counting.total(before + asked), output, thinking)
+
+    def _said(self, call: Call, pipeline: Pipeline, node: Node) -> tuple[int, int]:
+        """Return the tokens of a call's answer, and of the thinking before it."""
+        drawn = output_tokens(pipeline, call, self._seed, self._repeat)
+        thinking = thinking_tokens(pipeline, call, self._seed, self._repeat)
+        return self._longer(drawn or node.expected_output_tokens or 1), self._longer(thinking or 0)
 
     def _once(self, counting: Counting, message: Message, shares: bool) -> float:
         """Return the tokens that a conversation has once; where its system message is shared, another number too.
@@ -308,7 +256,7 @@ class Sizes:
         key = (self._pipelines[call.pipeline].name, self._pipelines[call.pipeline].graph.nodes[call.node].name)
         asking = self._asking
         made_up = asking.counting.exact and asking.reads_made_up[key]
-        return not (self._flows[call.pipeline] or asking.reads_drawn[key] or made_up)
+        return not ((self._flows[call.pipeline] and self._reads[key]) or asking.reads_drawn[key] or made_up)
 
     def _message(self, call: Call, pipeline: Pipeline, node: Node) -> Message:
         if self._flows[call.pipeline]:

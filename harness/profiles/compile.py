@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import exp
 from statistics import NormalDist
 from typing import Literal, NamedTuple
@@ -18,6 +19,8 @@ from harness.units import count
 
 __all__ = ["ASSUMPTIONS", "Assumption", "Fitted", "compile_costs", "noise", "server_models", "stretch_of", "unknowns"]
 
+NORMAL = NormalDist()
+KEPT = 4096  # draws of a noise that are kept for the next candidate: as many as a trial of a search makes
 
 Left = Sequence[tuple[int, int]]  # in the slots of one server
 Threads = int | Literal["half"] | None  # as in a workload
@@ -203,13 +206,24 @@ def noise(relative_sd: float, seed: int, *key: int | str) -> Callable[[int], flo
 
     Pure functions of (seed, key, segment).
     """
-    normal = NormalDist()
+    drawn = _normals(seed, *key)
 
     def factor(segment: int) -> float:
-        z = normal.inv_cdf(max(uniform(seed, *key, "noise", segment), 1e-12))
+        if segment < len(drawn):
+            z = drawn[segment]
+        else:
+            z = NORMAL.inv_cdf(max(uniform(seed, *key, "noise", segment), 1e-12))
+            if segment == len(drawn) < KEPT:
+                drawn.append(z)
         return exp(relative_sd * z - relative_sd * relative_sd / 2)
 
     return factor
+
+
+@lru_cache(maxsize=256, typed=True)
+def _normals(seed: int, *key: int | str) -> list[float]:
+    """Return the draws of one noise, segment by segment, as far as they have been made: candidates share them."""
+    return []
 
 
 def _value(setting: SlotSetting, key: str) -> float | None:

@@ -8,12 +8,9 @@ from math import exp, hypot, log, sqrt
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
-import numpy as np
-
 from harness.core.embedding import EmbeddingCosts
 from harness.errors import UserError
 from harness.profiles.schema import Embedding, HeldOut, Profile, rounded
-from harness.profiles.text import solve
 from harness.workload.schema import same_model
 
 __all__ = [
@@ -66,6 +63,8 @@ def fit_embedding(seen: Sequence[EmbeddingSeen]) -> EmbeddingFit:
     if len(kinds) < len(PARTS):
         raise ValueError(f"expected {len(PARTS)} kinds of request or more, found {len(kinds)}")
     values = _fit(list(kinds.values()))
+    import numpy as np  # late: a prediction fits nothing
+
     generator = np.random.default_rng(0)
     drawn = [
         _fit([[of_kind[i] for i in generator.integers(len(of_kind), size=len(of_kind))] for of_kind in kinds.values()])
@@ -117,6 +116,10 @@ def fit_stretch(answers: Sequence[float], requests: Sequence[float]) -> StretchF
 def _fit(kinds: Sequence[Sequence[EmbeddingSeen]]) -> list[float]:
     rows = [[1.0, median(one.texts for one in kind), median(one.tokens for one in kind)] for kind in kinds]
     times_s = [median(one.wall_s for one in kind) for kind in kinds]
+    import numpy as np
+
+    from harness.profiles.text import solve
+
     return [float(value) for value in solve(np.array(rows), np.array(times_s))]
 
 

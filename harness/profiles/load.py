@@ -31,7 +31,9 @@ def load_profile(name: str, near: Path | None = None) -> Profile:
         known = available("profiles", ".yaml", near)
         there = f"; there is: {', '.join(known)}; " if known else "; there is none yet; "
         hint = f"{close} " if (close := did_you_mean(name, known)) else there
-        raise UserError(f'no profile "{name}"{hint}`slotwise calibrate` makes one')
+        raise UserError(
+            f'no profile "{name}"{hint}`slotwise calibrate` makes one, `slotwise profile new` estimates one'
+        )
     source = parse_yaml(read_text(path), str(path))
     if source.data is None:
         raise WorkloadError(str(path), "the file is empty; `slotwise calibrate` writes a profile")

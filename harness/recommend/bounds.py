@@ -24,6 +24,7 @@ from harness.core.step_costs import StepCosts, prefill_s, sped_up
 from harness.drivers.modelled import Tokens
 from harness.drivers.virtual import CannotEnd, simulate
 from harness.predict.forecast import TokensOf, forecast
+from harness.predict.sizes import Sizes
 from harness.profiles.compile import compile_costs, stretch_of
 from harness.profiles.embedding import embedding_of
 from harness.profiles.schema import Profile, TextTokens
@@ -176,7 +177,7 @@ def _never_waiting(
 
     engine = Engine(loaded.pipelines, plan, origin="predicted", seed=loaded.workload.seed, repeat=repeat)
     try:
-        simulate(engine, serve, keep)
+        simulate(engine, serve, tokens.listening(keep) if isinstance(tokens, Sizes) else keep)
     except CannotEnd:
         return [], []
     return batch, jobs

@@ -90,7 +90,9 @@ def _room(profile: Profile, limit_bytes: int | None) -> Room:
         free = free_bytes(accelerators()) if profile.machine == machine_name() else None
         if free is not None:
             return Room(free, LimitSource("free", accelerator=device))
-        return Room(None, LimitSource("unknown", profile.name, accelerator=device))
+        there = profile.memory.machine_bytes
+        known = LimitSource("unknown" if there is None else "profile", profile.name, accelerator=device)
+        return Room(there, known)
     return _main_memory(profile)
 
 
@@ -99,6 +101,8 @@ def _main_memory(profile: Profile) -> Room:
     here = memory()
     if profile.machine == machine_name() and here.available_bytes:
         return Room(here.available_bytes, LimitSource("free"))
+    if profile.accelerator is None and profile.memory.machine_bytes is not None:
+        return Room(profile.memory.machine_bytes, LimitSource("profile", profile.name))
     return Room(None, LimitSource("unknown", profile.name))
 
 

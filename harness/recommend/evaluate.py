@@ -6,9 +6,9 @@ records: a search makes tens of thousands of them, and looks at five numbers of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import harness.own_policies  # noqa: F401 - so that policies, a user's own too, can be sent to other processes
 from harness.core.graph import Pipeline
@@ -19,9 +19,10 @@ from harness.predict.servers import Given, Modelled, Profiles, modelled
 from harness.predict.simulation import simulate_trial
 from harness.workload.dependencies import dependencies
 from harness.workload.load import Loaded
-from harness.workload.replies import replies_of
+from harness.workload.networks import PlainGraph
+from harness.workload.replies import Replies, replies_of
 
-__all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "attended", "varied"]
+__all__ = ["BASE", "Evaluator", "Figures", "Problem", "Task", "Variation", "attended", "compiled", "varied"]
 
 
 class Variation(NamedTuple):
@@ -44,6 +45,21 @@ class Problem(NamedTuple):
     profiles: Profiles
     given: Given = None
     extrapolate: bool = False
+    replies: Mapping[str, Replies] | None = None  # of each interactive pipeline; None until it is `compiled`
+
+
+def compiled(problem: Problem) -> Problem:
+    """Return a problem without the networks that its graphs were made of: networkx need not be where it is sent."""
+    if problem.replies is not None:
+        return problem
+    loaded = problem.loaded
+    graphs: Any = {name: PlainGraph.copied(graph) for name, graph in loaded.graphs.items()}
+    replies = {
+        pipeline.name: replies_of(dependencies(loaded.workload, pipeline.name))
+        for pipeline in loaded.pipelines
+        if pipeline.path == "interactive"
+    }
+    return problem._replace(loaded=loaded._replace(graphs=graphs), replies=replies)
 
 
 class Task(NamedTuple):
@@ -83,13 +99,8 @@ class Evaluator:
     """Evaluates candidates of one problem; keeps what does not depend on the seed."""
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        workload = problem.loaded.workload
-        self._replies = {
-            pipeline.name: replies_of(dependencies(workload, pipeline.name))
-            for pipeline in problem.loaded.pipelines
-            if pipeline.path == "interactive"
-        }
+        self._problem = problem = compiled(problem)
+        self._replies = problem.replies or {}
         self._index = {pipeline.name: number for number, pipeline in enumerate(problem.loaded.pipelines)}
         self._worlds: dict[Variation, _World] = {}
         self._servers: dict[tuple[Variation, int], Modelled] = {}
@@ -141,7 +152,7 @@ class Evaluator:
             timeouts,
             tuple(len(every) - len(ended) for ended, every in zip(good, jobs, strict=True)),
             cannot_end,
-            hash((*(call.reply.end_s for call in calls), *(job.end_s for every in jobs for job in every))),
+            _hash((*(call.reply.end_s for call in calls), *(job.end_s for every in jobs for job in every))),
         )
 
     def _reply_calls(self, calls: list[CallRecord]) -> Mapping[tuple[str, int], list[CallRecord]]:
@@ -191,6 +202,11 @@ class Evaluator:
                 extrapolate=problem.extrapolate,
             )
         return servers
+
+
+def _hash(ends_s: Iterable[float | None]) -> int:
+    """Return the same in every process, as a hash of None is not before CPython 3.12."""
+    return hash(tuple(-1.0 if end_s is None else end_s for end_s in ends_s))
 
 
 def _span_s(jobs: Sequence[JobRecord]) -> float:

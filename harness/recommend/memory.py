@@ -25,8 +25,8 @@ class MemorySource(NamedTuple):
 class LimitSource(NamedTuple):
     """Where it is known from how much memory there is."""
 
-    kind: Literal["given", "free", "unknown", "file"]
-    profile: str = ""  # `unknown`: of another machine
+    kind: Literal["given", "free", "unknown", "file", "profile"]
+    profile: str = ""  # `unknown`: of another machine; `profile`: that says what its machine has
     machine: str = ""  # `file`: whose `memory` the workload says
     accelerator: str = ""  # whose memory it is; "": main memory
 

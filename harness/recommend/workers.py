@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,13 +16,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.errors import ServerFailure, SlotwiseError, UserError
-from harness.recommend.evaluate import Evaluator, Figures, Problem, Task
+from harness.recommend.evaluate import Evaluator, Figures, Problem, Task, compiled
 
-__all__ = ["Evaluate", "chunks", "in_process", "on_cluster", "on_cores"]
+__all__ = ["LITTLE_S", "Evaluate", "chunks", "in_process", "on_cluster", "on_cores"]
 
 # Evaluates tasks; yields the figures of each as they come, in no particular order.
 Evaluate = Callable[[Sequence[Task]], Iterator[tuple[Figures, ...]]]
 
+LITTLE_S = 2.0  # of work for this process alone: others take half a second each to begin
 CHUNK_TASKS = 16  # sent at once: a task can be as short as sending it
 RETRIES = 3  # of a pool whose worker was lost
 
@@ -46,6 +48,28 @@ def _run(tasks: Sequence[Task]) -> list[tuple[Figures, ...]]:
     return [_evaluator.run(task) for task in tasks]
 
 
+class _Alone:
+    """What this process does before others are begun, and how long that takes."""
+
+    def __init__(self, problem: Problem, little_s: float) -> None:
+        self._problem, self._little_s = problem, little_s
+        self._evaluator: Evaluator | None = None
+        self._spent_s, self._done = 0.0, 0  # and evaluations that were done meanwhile
+
+    def is_little(self, tasks: Sequence[Task]) -> bool:
+        """Whether these, and what was done before, are not worth other processes."""
+        left = sum(len(task.repeats) for task in tasks)
+        rest_s = self._spent_s / self._done * left if self._done else 0.0
+        return max(rest_s, self._spent_s) < self._little_s
+
+    def run(self, task: Task) -> tuple[Figures, ...]:
+        began_s = time.perf_counter()
+        self._evaluator = self._evaluator or Evaluator(self._problem)
+        found = self._evaluator.run(task)
+        self._spent_s, self._done = self._spent_s + time.perf_counter() - began_s, self._done + len(task.repeats)
+        return found
+
+
 def chunks(tasks: Sequence[Task], workers: int) -> list[Sequence[Task]]:
     """Cut tasks into pieces that are worth sending, and enough of them that nobody idles at the end."""
     size = max(1, min(CHUNK_TASKS, len(tasks) // (4 * workers)))
@@ -53,9 +77,17 @@ def chunks(tasks: Sequence[Task], workers: int) -> list[Sequence[Task]]:
 
 
 @contextmanager
-def on_cores(problem: Problem, workers: int) -> Iterator[Evaluate]:
-    """Evaluate in this many processes; a broken pool is made again, and what it had not done is done again."""
+def on_cores(problem: Problem, workers: int, *, little_s: float = 0.0) -> Iterator[Evaluate]:
+    """Evaluate in this many processes; a broken pool is made again, and what it had not done is done again.
+
+    Args:
+        problem: what is evaluated.
+        workers: how many processes.
+        little_s: this process does as much alone, as far as the first tasks tell, before others are begun.
+    """
+    problem = compiled(problem)
     pools: list[ProcessPoolExecutor] = []
+    alone = _Alone(problem, little_s)
 
     def pool() -> ProcessPoolExecutor:
         # Never fork: the caller may have threads (a progress bar), and a copy of one that holds a lock never lets go.
@@ -64,7 +96,11 @@ def on_cores(problem: Problem, workers: int) -> Iterator[Evaluate]:
         return pools[-1]
 
     def evaluate(tasks: Sequence[Task]) -> Iterator[tuple[Figures, ...]]:
-        todo = dict(enumerate(chunks(tasks, workers)))
+        here = 0
+        while here < len(tasks) and not pools and alone.is_little(tasks[here:]):
+            yield alone.run(tasks[here])
+            here += 1
+        todo = dict(enumerate(chunks(tasks[here:], workers)))
         lost = 0
         while todo:
             running: dict[Future[list[tuple[Figures, ...]]], int] = {}
@@ -109,6 +145,7 @@ def on_cluster(problem: Problem, address: str) -> Iterator[Evaluate]:
         client = dask.Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"--cluster: no Dask scheduler answers at {address}: {error}") from None
+    problem = compiled(problem)
     try:
         workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 

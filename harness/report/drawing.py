@@ -71,9 +71,10 @@ def drawn(groups: Sequence[Group]) -> Drawings:
     lacking: dict[str, None] = {}
     for group in groups:
         try:
-            from harness.report.chart_style import NARROW, WIDE, to_svg
+            from harness.report.chart_style import NARROW, WIDE, made_fast, to_svg
 
-            wide, narrow = group(WIDE), group(NARROW)
+            with made_fast():
+                wide, narrow = group(WIDE), group(NARROW)
         except Exception as error:  # noqa: BLE001 - a library's, or a mistake of ours: worth less than what was measured
             lacking[_why(error)] = None
             continue

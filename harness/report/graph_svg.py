@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import networkx as nx
 from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.critical_path import NodeSlack
 from harness.analysis.details import JobGraph
 from harness.report.text import plain, shortened
 from harness.units import seconds
-from harness.workload.draw import layered, row_of
+from harness.workload.draw import is_dense, layered, row_of, summary
+from harness.workload.networks import nx
 
 __all__ = ["graph_svg"]
 
@@ -59,11 +60,16 @@ transform="translate({{ box.x }} {{ box.y }})">
 
 
 def graph_svg(job: JobGraph) -> str:
-    """Return the drawing: boxes left to right in the order of dependencies, with times and slack in words too."""
+    """Return the drawing: boxes left to right in the order of dependencies, with times and slack in words too.
+
+    Of a graph that is too dense to be drawn: what there is, in words.
+    """
     graph = job.graph
     once: Any = nx.DiGraph()
     once.add_nodes_from(graph.nodes(data=True))
     once.add_edges_from((a, b) for a, b, again in graph.edges(data="again") if not again)
+    if is_dense(once):
+        return "".join(f"<p>{escape(plain(line))}.</p>" for line in summary(once))
     levels, edges = layered(once)
     rows = row_of(levels, edges)
     column = {node: i for i, level in enumerate(levels) for node in level}

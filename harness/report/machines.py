@@ -35,7 +35,7 @@ def print_machines(found: MachineComparison, console: Console) -> None:
     glyph = "#" if ascii_only else "█"
     for pipeline, path in dict.fromkeys((t.pipeline, t.path) for one in found.machines for t in one.times):
         console.print(Text(f"\n{plain(pipeline)}: time of a {what_of(path)}", style="bold"))
-        rows = [(one, time) for one in found.machines for time in one.times if time.pipeline == pipeline]
+        rows = [(one, time) for one in found.ranked for time in one.times if time.pipeline == pipeline]
         longest_s = max((time.time.value for _, time in rows if time.time), default=0.0)
         width = min(_LONGEST_NAME, max(len(plain(one.name)) for one, _ in rows))
         for one, time in rows:
@@ -69,7 +69,7 @@ def machines_markdown(found: MachineComparison) -> str:
     lines = [f"# {markdown(found.workload)} on {count(len(found.machines), 'machine')}", ""]
     lines += answer_markdown(machines_answer(found)._replace(table=None))
     lines += [f"| {' | '.join(map(markdown, heads))} |", "|" + "---|" * len(heads)]
-    for one in found.machines:
+    for one in found.ranked:
         times = {time.pipeline: time_text(time) for time in one.times}
         cells = [one.name, one.machine, one.model, one.origin, one.candidate or "-"]
         cells += [times.get(pipeline, "-") for pipeline, _ in pipelines]

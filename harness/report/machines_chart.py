@@ -28,7 +28,7 @@ def machines_charts(found: MachineComparison, layout: Layout) -> dict[str, alt.T
 def _chart(found: MachineComparison, pipeline: str, path: Path, layout: Layout) -> alt.TopLevelMixin:
     rows: list[dict[str, Any]] = []
     goals: set[float] = set()
-    for one in found.machines:
+    for one in found.ranked:
         for time in one.times:
             if time.pipeline != pipeline or time.time is None:
                 continue

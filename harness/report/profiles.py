@@ -15,7 +15,16 @@ from harness.profiles.schema import Profile
 from harness.report.summary import to_plain
 from harness.report.text import plain
 from harness.units import percent
-from harness.wording.profiles import beside, error_text, known_text, origin_text, to_make_sure, unknown_parts
+from harness.wording.profiles import (
+    beside,
+    error_text,
+    known_text,
+    misfit,
+    origin_text,
+    to_make_sure,
+    typical_error_text,
+    unknown_parts,
+)
 
 __all__ = ["Listed", "print_profile", "print_profiles", "print_table", "profile_plain", "profiles_plain"]
 
@@ -31,15 +40,19 @@ def print_profiles(found: Sequence[Listed], console: Console) -> None:
     for title in ("name", "machine", "model", "origin"):
         table.add_column(title, overflow="fold")
     table.add_column("slots", justify="right")
-    table.add_column("error\nheld out", justify="right")
+    table.add_column("median\nerror", justify="right", no_wrap=True)
     for name, kind, profile, _ in found:
         if profile is None:
             continue
         slots = ", ".join(map(str, profile.slot_counts))
-        error = "-" if profile.held_out is None else percent(profile.held_out.median_error)
+        error = typical_error_text(profile) if profile.origin == "estimated" else ""
+        error = error or ("-" if profile.held_out is None else percent(profile.held_out.median_error))
         origin = f"{profile.origin}, {kind}"
         table.add_row(*map(Text, map(plain, (name, profile.machine, profile.model, origin, slots, error))))
     console.print(table)
+    console.print(
+        Text("Error: on calls that were not fitted; of estimates on machines that were not, by kind of figure.")
+    )
     for name, _, profile, mistake in found:
         if profile is None:
             console.print(Text(f"{plain(name)} cannot be read: {plain(mistake)}"))
@@ -64,7 +77,12 @@ def print_profile(profile: Profile, console: Console) -> None:
     date = f", {profile.date}" if profile.date else ""
     for line in (f"{profile.model}; {profile.engine}", f"Origin: {origin_text(profile)}{date}", profile.source):
         console.print(Text(plain(line)))
-    console.print(Text(f"Error on calls that were not fitted: {error_text(profile.held_out)}"))
+    if profile.origin == "estimated" and (off := typical_error_text(profile)):
+        console.print(Text(f"Median error on machines that were not fitted, by kind of figure: {off}"))
+    else:
+        console.print(Text(f"Error on calls that were not fitted: {error_text(profile.held_out)}"))
+    if text := misfit(profile):
+        console.print(Text(f"! {text}"))
     console.print(Text("\nWhat it knows, with 95 % intervals (tokens per second, at an empty context)", style="bold"))
     table = Table(box=box.ASCII if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for title in ("slots", "one call", "all slots", "prompt", "call besides"):
@@ -109,5 +127,10 @@ def profiles_plain(found: Sequence[Listed]) -> list[dict[str, Any]]:
 def profile_plain(name: str, kind: str, profile: Profile) -> dict[str, Any]:
     """Return one for `--json`: rates in tokens per second, times in seconds."""
     (row,) = profiles_plain([(name, kind, profile, "")])
-    known = {"figures": to_plain(slot_figures(profile)), "not_known": list(unknown_parts(profile))}
+    off = typical_error_text(profile) if profile.origin == "estimated" else ""
+    known = {
+        "figures": to_plain(slot_figures(profile)),
+        "not_known": list(unknown_parts(profile)),
+        "median_error": off or None,
+    }
     return {**row, "source": profile.source, "date": profile.date, **known, "to_make_sure": to_make_sure(profile)}

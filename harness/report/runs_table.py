@@ -27,6 +27,9 @@ def runs_lines(folder: Path, rows: Sequence[RunRow], total: int, *, filtered: bo
     if cut := [row for row in rows if row.state == "partial" and row.origin not in PREDICTED]:
         where = shlex.quote(plain(str(folder / cut[0].folder)))
         lines += ["", "partial: something is missing. To measure it:", f"  slotwise run --resume {where}"]
+    if bad := [row.folder for row in rows if row.state == "damaged"]:
+        verb = "is" if len(bad) == 1 else "are"
+        lines += ["", f"damaged: the environment.json of {plain(', '.join(bad[:3]))} {verb} not readable"]
     if total > len(rows):
         lines += ["", f"the latest {len(rows)} of {count(total, 'run')}; --limit 0 shows all"]
     return lines
@@ -48,7 +51,7 @@ def _table(rows: Sequence[RunRow]) -> list[str]:
 
 
 def _cells(row: RunRow) -> tuple[str, ...]:
-    origin = f"{row.origin}, partial" if row.state == "partial" else row.origin
+    origin = f"{row.origin}, partial" if row.state == "partial" else row.origin or row.state
     return row.folder, origin, row.chosen or "-", row.model or "-", row.machine or "-"
 
 

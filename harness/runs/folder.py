@@ -30,9 +30,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
-from harness.errors import UserError
+from harness.errors import LostRun, UserError
 from harness.runs.head import head_files, read_head
-from harness.runs.lines import known, leave_out, read_lines
+from harness.runs.lines import known, leave_out, once, read_lines
 from harness.runs.model import Run
 from harness.units import safe_text
 
@@ -56,13 +56,15 @@ class RunFolder:
 
     def __init__(self, path: Path, before: Callable[[Path], None] = lambda path: None) -> None:
         self.path = path
+        self.moved = ""  # in words, where the folder vanished while it was written
         self._files: dict[str, FileIO] = {}
         self._lock: int | None = None
+        self._header: Run | None = None
         try:
             self._lock = _locked(path)
             before(path)
             for kind in RECORD_FILES:
-                self._files[kind] = FileIO(path / f"{kind}.jsonl", "a")
+                self._files[kind] = FileIO(path / f"{kind}.jsonl", "a+")
         except OSError as error:
             self.close()
             raise _cannot_write(path, error) from error
@@ -95,6 +97,8 @@ class RunFolder:
         Called once before the first trial with `partial=True`, and again at the end with what is then known (notes,
         `partial`): a killed process leaves the first version behind, and so a run that says it is partial.
         """
+        self._header = run
+        self._stay()
         for name, data in run.copies.items():
             if not (self.path / name).exists():
                 write_bytes(self.path, name, data)
@@ -146,6 +150,32 @@ class RunFolder:
         for trial in run.trials:
             self.add_trial(trial)
 
+    def _stay(self) -> None:
+        """Go on in a new folder beside it where the folder has vanished; what was written is still in the open files.
+
+        Raises LostRun where none can be made.
+        """
+        if self._lock is None or _is_there(self.path, self._lock):
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            path = _new_folder(self.path.parent, f"{self.path.name}-again")
+            lock = _locked(path)
+            files = {kind: FileIO(path / f"{kind}.jsonl", "a+") for kind in RECORD_FILES}
+            for kind, file in files.items():
+                _copy(self._files[kind], file)
+        except OSError as error:
+            raise LostRun(
+                f"{self.path}: the run folder has vanished, and no other can be made beside it: {_why(error)}; what "
+                "was measured is lost"
+            ) from error
+        gone = self.path
+        self.close()
+        self.path, self._files, self._lock = path, files, lock
+        self.moved = f"{gone} has vanished while the run was written; everything is in {path}"
+        if self._header is not None:
+            self.write_header(self._header)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a whole file, such as `report.md` or `charts/pipeline-time.svg`, at once or not at all."""
         write_text(self.path, name, text)
@@ -166,6 +196,7 @@ class RunFolder:
 
     def _append(self, kind: str, record: dict[str, Any]) -> None:
         line = _encode(record).encode() + b"\n"
+        self._stay()
         try:
             written = self._files[kind].write(line)
             while written < len(line):  # a disk that has just filled up takes a part and then refuses the rest
@@ -219,6 +250,10 @@ def read_run(folder: Path) -> Run:
         # A node of a sub-pipeline is recorded under the name of the node that uses it: `refine/critique`.
         leave_out(lines, "node", lambda record: (record.pipeline, record.node.split("/")[0]) in nodes)
     leave_out(jobs, "pipeline", lambda record: record.pipeline in run.workload.pipelines)
+    once(calls, "calls.jsonl", lambda call: call[:11])
+    once(jobs, "jobs.jsonl", lambda job: (job.candidate, job.repeat, job.pipeline, job.job))
+    once(delays, "delays.jsonl", lambda delay: delay)
+    once(trials, "trials.jsonl", lambda trial: (trial.candidate, trial.repeat))
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
     if (folder / "slots.jsonl").exists():  # older runs don't have it
         slots = read_lines(folder / "slots.jsonl", lambda flat: _SLOT.validate_python(known(flat, SlotRecord)))
@@ -247,6 +282,23 @@ def _locked(path: Path) -> int:
     except OSError:
         pass  # a file system without locks
     return lock
+
+
+def _is_there(path: Path, lock: int) -> bool:
+    """Whether a folder is still the one that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(lock))
+    except OSError:
+        return False
+
+
+def _copy(source: FileIO, target: FileIO) -> None:
+    """Append all of an open file, which may have no name any more, to another."""
+    at = 0
+    while part := os.pread(source.fileno(), _ROOM_BYTES, at):
+        at += len(part)
+        while part:
+            part = part[target.write(part) :]
 
 
 def _new_folder(parent: Path, stem: str) -> Path:

@@ -230,7 +230,8 @@ def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: not the YAML that `slotwise run` writes: {error}") from error
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"{path}: not the YAML that `slotwise run` writes: {said}") from error
 
 
 def _first(error: ValidationError) -> str:

@@ -36,7 +36,7 @@ class RunRow(NamedTuple):
     workload: str
     origin: str
     started_at: str  # RFC 3339, as it was written
-    state: str  # complete or partial
+    state: str  # complete, partial, or damaged: its header cannot be read, and nothing else is known
     machine: str
     cores: int | None
     engine: str  # kinds of servers with their versions
@@ -162,7 +162,7 @@ def _mend(index: sqlite3.Connection, root: Path) -> None:
         return
     rows = [(name, _read(root, name)) for name in stale]  # before the lock: this may take a while
     index.execute("BEGIN IMMEDIATE")
-    # What is no run, or one that cannot be read, is not listed.
+    # What is no run is not listed.
     forget = [(name,) for name in (*gone, *(name for name, row in rows if row is None))]
     index.executemany("DELETE FROM runs WHERE folder = ?", forget)
     index.executemany(_PUT, [row for _, row in rows if row is not None])
@@ -208,12 +208,15 @@ def _stamp(at: int, name: str, *, settled: bool) -> str | None:
 
 
 def _read(root: Path, name: str) -> tuple[Any, ...] | None:
-    """Read a run folder into the columns of the table; None where its header cannot be read."""
+    """Read a run folder into the columns of the table; None where it is none."""
     folder = root / name
     before = _stamps_of(root, name)  # first: what changes while it is read shows at the next look
     header = _json(folder / "environment.json")
-    if not isinstance(header, dict) or not isinstance(header.get("name"), str):
+    if not (folder / "environment.json").is_file():
         return None
+    if not isinstance(header, dict) or not isinstance(header.get("name"), str) or _storable(name) != name:
+        nothing = RunRow(_storable(name), "", "", "", "damaged", "", None, "", "", "", None, 0, None, None)
+        return (*nothing, 0.0, before[0])
     partial = bool(header.get("partial"))
     summary = _json(folder / "summary.json")
     choice = summary.get("choice") if isinstance(summary, dict) else None
@@ -240,7 +243,7 @@ def _read(root: Path, name: str) -> tuple[Any, ...] | None:
         seed=_whole(header.get("seed")),
         chosen=str(choice["candidate"]) if isinstance(choice, dict) and choice.get("candidate") else None,
     )
-    plain = (safe_text(value) if isinstance(value, str) and at else value for at, value in enumerate(row))
+    plain = (_storable(safe_text(value)) if isinstance(value, str) and at else value for at, value in enumerate(row))
     return (*plain, _seconds(started_at), before[row.state == "complete" and row.chosen is not None])
 
 
@@ -279,6 +282,11 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and abs(value) < 1 << 63 else None
+
+
+def _storable(text: str) -> str:
+    """Return a text as SQLite takes it: halves of characters become question marks."""
+    return text.encode(errors="replace").decode()
 
 
 def _joined(texts: Iterator[str]) -> str:

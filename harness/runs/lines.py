@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,9 +12,11 @@ from harness.errors import UserError
 from harness.runs.model import Note
 from harness.units import count
 
-__all__ = ["Lines", "known", "leave_out", "read_lines"]
+__all__ = ["Lines", "known", "leave_out", "once", "read_lines"]
 
 T = TypeVar("T")
+MOST = 1e12  # seconds, tokens, or numbers of a thing: beyond that a line is damaged, whatever its types are
+LEAST = -1e6
 
 
 class Lines(NamedTuple):
@@ -33,9 +35,24 @@ def leave_out(lines: Lines, what: str, is_known: Callable[[Any], bool]) -> None:
         lines.records[:] = kept
 
 
+def once(lines: Lines, file: str, key: Callable[[Any], Hashable]) -> None:
+    """Take out, and say so, what stands in a file twice: each thing counts once, as it stands there first."""
+    kept = list({key(record): record for record in reversed(lines.records)}.values())
+    if twice := len(lines.records) - len(kept):
+        repeat = "repeats" if twice == 1 else "repeat"
+        lines.notes.append(Note("records", f"{file}: {count(twice, 'line')} {repeat} a record: left out."))
+        lines.records[:] = reversed(kept)
+
+
 def known(flat: dict[str, Any], record: Any) -> dict[str, Any]:
     """The fields of a record; what older runs don't have keeps its default."""
+    if record._fields == tuple(flat):
+        return flat
     return {name: flat[name] for name in record._fields if name in flat or name not in record._field_defaults}
+
+
+def _can_be(value: object) -> bool:
+    return not isinstance(value, int | float) or LEAST < value < MOST
 
 
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
@@ -51,7 +68,10 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
     lines = raw.splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(parse(from_json(line)))  # twice as fast as json, and of one mind with it
+            flat = from_json(line, allow_inf_nan=False)  # twice as fast as json, and of one mind with it
+            if not all(map(_can_be, flat.values())):
+                raise ValueError("a number that cannot be")
+            records.append(parse(flat))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             damaged.append(number)
     if not damaged:

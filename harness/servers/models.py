@@ -8,7 +8,6 @@ final name in one step. What was interrupted leaves nothing behind.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import hashlib
@@ -113,6 +112,8 @@ def ensure(name_or_path: str, *, say: Say, progress: Progress | None = None) -> 
 
 async def ensure_async(name_or_path: str, *, say: Say, progress: Progress | None = None) -> Path:
     """Do as `ensure`, in a thread; a cancellation ends the download too, at its next look at the progress."""
+    import asyncio  # late: most of this file is about files
+
     cancelled = threading.Event()
 
     def watched(done: int, total: int) -> None:

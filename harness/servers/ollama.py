@@ -24,6 +24,7 @@ from typing import NamedTuple
 import httpx
 
 from harness import units
+from harness.bounded import asking
 from harness.core.levers import LEVERS
 from harness.errors import ServerFailure, UserError
 from harness.servers import models
@@ -63,7 +64,7 @@ async def running(
 ) -> RunningServer:
     """Return a server that runs already and has the models (left out: the spec's); otherwise a clear error."""
     base = normal_url(name, url)
-    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
+    async with asking(base, ASK_S) as client:
         answer = await ask(name, base, client, "/api/version")
         tags = await ask(name, base, client, "/api/tags")
     called = {
@@ -129,7 +130,7 @@ async def _managed(
     env = _environment(spec, threads, port, own_store=bool(files), most_loaded=most_loaded)
     started = start(guarded([binary, "serve"]), env=env)
     try:
-        async with httpx.AsyncClient(base_url=base, timeout=UPLOAD_S, trust_env=False) as client:
+        async with asking(base, UPLOAD_S) as client:
             version = await _wait(name, started, client)
             if files:
                 names = {one: await _create(name, spec, one, threads, gguf, client, say) for one, gguf in files.items()}

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness import units
+from harness.bounded import asking
 from harness.errors import ServerFailure, UserError, did_you_mean
 from harness.servers.spec import RunningServer
 
@@ -85,7 +86,7 @@ async def models_at(url: str) -> list[str]:
         ServerFailure: it does not answer, or not as Ollama does.
     """
     base = normal_url("URL", url)
-    async with httpx.AsyncClient(base_url=base, timeout=ASK_S, trust_env=False) as client:
+    async with asking(base, ASK_S) as client:
         return _models(await ask("", base, client, "/api/tags"))
 
 
@@ -143,7 +144,7 @@ async def capabilities(
     server: RunningServer, model: str, transport: httpx.AsyncBaseTransport | None = None
 ) -> tuple[str, ...] | None:
     """Return what a model of a server can do (`thinking`, `vision`, ...); None where the server does not say."""
-    client = httpx.AsyncClient(base_url=server.url, timeout=ASK_S, trust_env=False, transport=transport)
+    client = asking(server.url, ASK_S, transport)
     async with client:
         try:
             response = await client.post("/api/show", json={"model": model})
@@ -188,7 +189,7 @@ async def load(server: RunningServer, limit_s: float = LOAD_S) -> RunningServer:
     if server.emulated:
         body["options"] |= {"faults": False}
     shown = server.shown
-    async with httpx.AsyncClient(base_url=server.url, timeout=limit_s, trust_env=False) as client:
+    async with asking(server.url, limit_s) as client:
         try:
             requests = [("/api/embed", {"model": model, "input": "yes"}) for model in server.embeds.values()]
             answering = list(server.names.values()) or ([server.model] if server.answers else [])

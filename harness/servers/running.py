@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness import units
+from harness.bounded import asking
 from harness.errors import UserError
 from harness.servers.ollama_api import ASK_S, normal_url, only_model
 from harness.servers.openai_api import Way, models_of
@@ -27,7 +28,7 @@ async def openai_at(url: str) -> tuple[str, tuple[str, ...]] | None:
     except httpx.InvalidURL:
         return None
     bare = url.rstrip("/")
-    async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
+    async with asking("", ASK_S) as client:
         if not bare.endswith("/v1"):
             try:
                 told = (await client.get(f"{normal_url('URL', bare)}/api/version")).json()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
 from harness.core.records import Origin
 
-__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "rests_on", "too_uncertain"]
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
+
+__all__ = ["NOT_RESOLVABLE", "UNKNOWN", "make_sure", "model_asked", "open_text", "rests_on", "too_uncertain"]
 
 UNKNOWN = "uncertainty unknown"
 NOT_RESOLVABLE = "Not resolvable on an estimate"
@@ -19,16 +25,24 @@ def make_sure(model: str = "") -> str:
     return f"To make it sure, on that machine: slotwise probe http://127.0.0.1:11434 --model {model or 'NAME'}"
 
 
-def rests_on(origin: Origin, error: object) -> str:
+def model_asked(models: Iterable[str]) -> str:
+    """Return the model to name in that line: the only one of these; "" where there are several, or it is a file."""
+    known = set(models)
+    model = known.pop() if len(known) == 1 else ""
+    return "" if "/" in model or model.endswith(".gguf") else model
+
+
+def rests_on(origin: Origin, error: object, model: str = "") -> str:
     """Say what a prediction rests on, and how far off that has been.
 
     Args:
         origin: of the prediction.
         error: on what was left out of the fit, in words; None: not known.
+        model: as the servers name it; "": not known.
     """
     if origin == "estimated":
         known = f"On machines left out of the fit, such estimates were off by {error}. " if error else ""
-        return f"Estimated: nothing was measured. {known}{make_sure()}"
+        return f"Estimated: nothing was measured. {known}{make_sure(model)}"
     known = f"On calls it was not fitted to, its profile was off by {error}" if error else "Its error is not known"
     return f"Predicted, not measured. {known}."
 
@@ -38,3 +52,22 @@ def too_uncertain(origin: Origin) -> str:
     if origin == "estimated":
         return f"{NOT_RESOLVABLE}: measure it."
     return "More repeats do not help: the profile is too uncertain. Measure it."
+
+
+def open_text(analysis: Analysis, rivals: Collection[str], named: str) -> str:
+    """Say that it is open how some candidates compare with the recommended one, and what leaves it open.
+
+    Args:
+        analysis: of all of them.
+        rivals: the candidates.
+        named: the same as words, `"a" or "b"`.
+    """
+    by_profile = any(
+        comparison.unresolved_by == "profile"
+        for one in analysis.choice.alternatives
+        if one.candidate in rivals
+        for _, comparison in one.comparisons
+    )
+    if by_profile and analysis.run.origin == "estimated":
+        return f"{NOT_RESOLVABLE} whether {named} is faster"
+    return f"No difference from {named} is measurable yet"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.machines import MachineComparison, MachineResult, MachineTime, ends_of, speed_of
+from harness.analysis.machines import MachineComparison, MachineResult, MachineTime, ends_of
 from harness.core.records import Path
 from harness.units import count, seconds, size
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
-from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure
+from harness.wording.estimates import NOT_RESOLVABLE, UNKNOWN, make_sure, model_asked
 from harness.wording.figures import GOAL_LABELS, ends_text, listed
 
 __all__ = ["carries_text", "machines_answer", "time_text", "what_of"]
@@ -72,13 +72,18 @@ def _headline(found: MachineComparison, best: MachineResult | None) -> str:
             return "No machine meets every goal."
         return "None of these machines can be recommended."
     if not found.with_goals:
-        return f"{best.name} is the fastest: {_times(best)}."
+        return f"{best.name} {_fastest(found)}: {_times(best)}."
     carrying = found.carrying
     if len(carrying) == 1:
         return f"Only {best.name} meets every goal: {_times(best)}."
     if all(one.price is not None for one in carrying):
         return f"{best.name} is the cheapest that meets every goal: {_times(best)}."
-    return f"{listed([one.name for one in carrying])} meet every goal; {best.name} is the fastest."
+    names = listed([one.name for one in carrying])
+    return f"{names} meet every goal; {best.name} {_fastest(found)}."
+
+
+def _fastest(found: MachineComparison) -> str:
+    return "is the fastest" if not found.as_fast else "is the fastest by its middle figure"
 
 
 def _times(one: MachineResult) -> str:
@@ -97,7 +102,7 @@ def _table(found: MachineComparison, best: MachineResult | None) -> AnswerTable 
     prices = any(one.price is not None for one in known)
     columns += [("", "price")] if prices else []
     rows = []
-    for one in sorted(known, key=lambda one: (one is not best, speed_of(one))):
+    for one in (one for one in found.ranked if one.times):
         cells = [one.candidate]
         cells += [seconds(time.time.value) if time.time else "-" for time in one.times]
         cells += [carries_text(one)] if goals else []
@@ -119,6 +124,8 @@ def _why(found: MachineComparison) -> Iterator[str]:
     unpriced = [one.name for one in found.carrying if one.price is None]
     if found.with_goals and len(found.carrying) > 1 and unpriced:
         yield f'Which is the cheapest is not known: give their prices (--price "{unpriced[0]}=NUMBER").'
+        if priced := [one for one in found.carrying if one.price is not None]:
+            yield f"Of those with a price {min(priced, key=lambda one: one.price or 0.0).name} is the cheapest."
     for one in found.machines:
         for time in one.times:
             for goal in time.goals:
@@ -132,16 +139,22 @@ def _why(found: MachineComparison) -> Iterator[str]:
 
 
 def _how_sure(found: MachineComparison) -> Iterator[AnswerLine]:
-    known = [one for one in found.machines if one.times]
+    known, best = [one for one in found.machines if one.times], found.best
     for one in known:
         if one.carries == "not certain":
             said = NOT_RESOLVABLE if one.origin == "estimated" else "Not certain"
-            yield AnswerLine(f"{said} whether {one.name} meets every goal.")
+            cheaper = best is not None and None not in (one.price, best.price) and (one.price or 0) < (best.price or 0)
+            yield AnswerLine(f"{said} whether {one.name} meets every goal{', and it is cheaper' if cheaper else ''}.")
+    if best is not None and found.as_fast:
+        close = (best, *found.as_fast)
+        said = NOT_RESOLVABLE if any(one.origin == "estimated" for one in close) else "Not certain"
+        others = listed([one.name for one in found.as_fast]).replace(" and ", " or ")
+        yield AnswerLine(f"{said} whether {best.name} or {others} is faster.")
     unknown = [one.name for one in known if any(t.time and ends_of(t.time) is None for t in one.times)]
     if unknown:
         yield AnswerLine(f"{listed(unknown)}: {UNKNOWN}.")
     if any(one.origin == "estimated" for one in known):
-        yield AnswerLine(make_sure())
+        yield AnswerLine(make_sure(model_asked(one.model_asked for one in known if one.origin == "estimated")))
     elif known:
         yield AnswerLine("Predicted by simulation. Nothing was measured on these machines now.")
 

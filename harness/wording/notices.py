@@ -9,6 +9,7 @@ from harness.analysis.facts import (
     ClientShare,
     Failures,
     GivenUp,
+    Implausible,
     InterruptedTrials,
     LateClient,
     LayersOnCpu,
@@ -57,6 +58,10 @@ def notice_text(notice: Notice) -> str:
             return "Predicted by simulation. Nothing was measured."
         case Failures():
             return _failures(notice)
+        case Implausible():
+            calls = f"Of {count(notice.calls, 'call')} " if notice.calls > 1 else "Of a call "
+            where = f"first {notice.node} of job {notice.job} under {notice.candidate}"
+            return f"{calls}{safe_url(notice.said)[:_LONGEST_ERROR]} ({where})."
         case SlotsDiffer(server, asked, None):
             return f"{server}: its slots were not probed; {asked} were requested."
         case SlotsDiffer(server, asked, found):

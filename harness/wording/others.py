@@ -9,6 +9,7 @@ from harness.units import count, seconds
 from harness.wording.figures import listed
 
 __all__ = [
+    "at_least",
     "others_again",
     "others_at_start",
     "others_brief",
@@ -110,6 +111,14 @@ def others_working(server: str, titles: Sequence[str], slots: int = 0) -> str:
     return (
         f"{server} says that it worked for others{how} when {count(len(titles), 'trial')} began "
         f"({'; '.join(titles)}). What was measured there then is theirs, too. {WHAT_TO_DO}"
+    )
+
+
+def at_least(server: str, slots: int) -> str:
+    """Say that a probe found no more slots because this machine was too slow to send its calls together."""
+    return (
+        f"{server}: at least {count(slots, 'slot')}: this machine was so busy that calls sent at once left one by one, "
+        "so there may be more. Stop what keeps it busy, and probe again."
     )
 
 

@@ -11,6 +11,7 @@ from harness.profiles.schema import DRIFT_BOUND, Profile
 from harness.runs.model import Note
 from harness.units import count, percent
 from harness.wording.estimates import make_sure
+from harness.wording.profiles import misfit, typical_error_text
 
 __all__ = [
     "HELD_OUT",
@@ -56,6 +57,8 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
         where_drifted = ", ".join(drifted)
         text = f"The machine changed speed while the profile was made ({where_drifted}): expect errors of that size."
         notes.append(Note("drift", text))
+    if text := misfit(profile):
+        notes.append(Note("memory", text))
     notes += about_score(last)
     if profile.origin == "estimated":
         where += f" {make_sure(profile.model_id or profile.model)}"
@@ -66,6 +69,8 @@ def about_profile(profile: Profile, last: Mapping[str, Any] | None, machines: Se
 
 def held_out_fact(profiles: Sequence[Profile]) -> dict[str, str]:
     """Return the worst of the profiles' errors on calls that they were not fitted to, as a fact of the machine."""
+    if len(profiles) == 1 and profiles[0].origin == "estimated" and (off := typical_error_text(profiles[0])):
+        return {HELD_OUT: f"{off} (medians, by kind of figure)"}
     known = [profile.held_out for profile in profiles if profile.held_out is not None]
     if len(known) < len(profiles):
         return {}

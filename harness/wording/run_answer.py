@@ -15,7 +15,7 @@ from harness.units import about, count, seconds
 from harness.wording.answer import WIDTH, Answer, AnswerLine, AnswerPart, part
 from harness.wording.answer_table import answer_table, shown_time
 from harness.wording.differences import difference
-from harness.wording.estimates import UNKNOWN, rests_on, too_uncertain
+from harness.wording.estimates import UNKNOWN, model_asked, open_text, rests_on, too_uncertain
 from harness.wording.figures import listed, machine_text, quoted
 from harness.wording.found_again import with_found_again
 from harness.wording.manner import manner
@@ -121,7 +121,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
         yield f'"{name}" was the fastest in one repeat, which settles nothing.'
     elif open_ones := _rivals(analysis, unresolved=True):
         ones = quoted(open_ones).replace(" and ", " or ")
-        yield f"No difference from {ones} is measurable yet, and this is the simplest."
+        yield f"{open_text(analysis, open_ones, ones)}, and this is the simplest."
     elif equal := _rivals(analysis, unresolved=False):
         yield f"It is equal to {quoted(equal)} within 5 %, and the simplest."
     elif kind == "goals":
@@ -291,7 +291,7 @@ def _misses(analysis: Analysis, name: str) -> bool:
 def _how_sure(analysis: Analysis, name: str) -> Iterator[str]:
     run, facts = analysis.run, dict(analysis.run.machine)
     if run.origin in PREDICTED:
-        yield rests_on(run.origin, facts.get(HELD_OUT))
+        yield rests_on(run.origin, facts.get(HELD_OUT), model_asked(one.model for one in run.servers))
     elif run.origin == "emulated":
         yield "Emulated: the servers were simulated. No engine was measured."
     if _once(analysis):

@@ -184,6 +184,8 @@ def limit_text(source: LimitSource) -> str:
             return f"is free on {source.accelerator or 'this machine'}"
         case "file":
             return f"{source.machine} has"
+        case "profile":
+            return f'the machine of profile "{source.profile}" has'
         case _:
             return f'how much memory there is on the machine of profile "{source.profile}" is not known (--memory)'
 

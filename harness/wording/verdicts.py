@@ -9,7 +9,7 @@ from harness.analysis.statistics import P95_NEEDS, Comparison
 from harness.core.records import PREDICTED, Path
 from harness.units import about, count, seconds
 from harness.wording.differences import difference
-from harness.wording.estimates import NOT_RESOLVABLE, make_sure
+from harness.wording.estimates import NOT_RESOLVABLE, make_sure, model_asked
 from harness.wording.figures import GOAL_LABELS, estimate_text, listed, quoted, ratio_inside, shown_interval
 from harness.wording.found_again import found_again_texts
 from harness.wording.gains import gains_text
@@ -121,7 +121,8 @@ def _would_resolve(analysis: Analysis, verdict: PathVerdict) -> str:
         return "One repeat settles nothing: run at least 5."
     if any(c.unresolved_by == "profile" for c in unresolved):
         if analysis.run.origin == "estimated":
-            return f"{NOT_RESOLVABLE}: more repeats do not help. {make_sure()}"
+            model = model_asked(one.model for one in analysis.run.servers)
+            return f"{NOT_RESOLVABLE}: more repeats do not help. {make_sure(model)}"
         return "The profile is too uncertain for more repeats to help. Measure, or run `slotwise calibrate --thorough`."
     if any(c.repeats_needed is None for c in unresolved):
         return "Not even 1000 repeats would resolve this."

@@ -8,6 +8,7 @@ from harness.analysis.facts import (
     BusyMachine,
     ClientShare,
     Failures,
+    Implausible,
     InterruptedTrials,
     LateClient,
     LayersOnCpu,
@@ -36,8 +37,17 @@ __all__ = ["layers_text", "warnings_of"]
 # What a run or a prediction notes of itself and every number depends on; other notes wait for the full report.
 _SERIOUS = frozenset(
     {
-        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "out of range"),
-        *("open questions", "others at start", "others working", "records", "run", "skipped", "too long"),
+        *("busy at start", "changed", "contention", "drift", "endless", "faults", "lost slots", "memory"),
+        *(
+            "open questions",
+            "others at start",
+            "out of range",
+            "others working",
+            "records",
+            "run",
+            "skipped",
+            "too long",
+        ),
     }
 )
 
@@ -90,6 +100,8 @@ def _brief(notice: Notice) -> str:
             return f"Partial: {fewest} of {count(repeats, 'repeat')} are complete for every candidate."
         case MeasuredUntil(repeats=repeats, interrupted=True):
             return f"Partial: interrupted after {count(repeats, 'repeat')}, before every question was settled."
+        case Implausible(calls):
+            return f"Of {count(calls, 'call')} the server said times or counts that cannot be; they were left out."
         case InterruptedTrials(trials):
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import networkx as nx
-
 from harness.core.arrival_processes import ArrivalProcess
 from harness.core.graph import Graph, Node, Pipeline
 from harness.workload.checks import Resolved, check_definition, check_subpipelines, definitions
@@ -13,6 +11,7 @@ from harness.workload.estimate import estimate_embeddings, estimate_prompts
 from harness.workload.growth import check_growth
 from harness.workload.inline import DEFAULTS, Inlined, inline
 from harness.workload.mistakes import Mistakes
+from harness.workload.networks import nx
 from harness.workload.prefixes import check_shared
 from harness.workload.replies import check_replies
 from harness.workload.schema import PipelineSpec, Workload

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan, Pool, ServerQueue
 from harness.core.policies import STANDARD, Policies
 from harness.workload.embeddings import embedding_nodes
 from harness.workload.mistakes import Mistakes, unknown
+from harness.workload.networks import nx
 from harness.workload.placement import Goes, Lacking, Models, goes, models_by_server, node_servers
 from harness.workload.schema import (
     LlamaCppServer,

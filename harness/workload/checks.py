@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.workload.embeddings import count_texts
 from harness.workload.mistakes import Mistakes, unknown
+from harness.workload.networks import nx
 from harness.workload.prompts import Prompt, Slot
 from harness.workload.schema import AgentSpec, NodeSpec, Workload, distribution
 from harness.workload.source import Loc

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import networkx as nx
-
 from harness.core.graph import Growth
 from harness.core.sizes import Distribution
 from harness.units import count, percent, seconds
 from harness.workload.load import Loaded
+from harness.workload.networks import nx
 from harness.workload.rules import rule_words
 
 __all__ = ["control_of", "size_words"]

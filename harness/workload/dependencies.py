@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
-
 from harness.workload.draw import again
 from harness.workload.inline import Inlined, inline
 from harness.workload.mistakes import Mistakes
+from harness.workload.networks import nx
 from harness.workload.schema import AgentSpec, Workload
 from harness.workload.source import Source
 

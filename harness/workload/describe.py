@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.core.context import ABOUT
 from harness.core.graph import Pipeline
 from harness.workload.contexts import context_hints
@@ -15,6 +13,7 @@ from harness.workload.images import image_hints
 from harness.workload.load import Loaded
 from harness.workload.longest import longest
 from harness.workload.machines import started_on
+from harness.workload.networks import nx
 from harness.workload.scenarios import Scenario, scenarios, waits_for
 from harness.workload.thinking import thinking_hints
 from harness.workload.traffic import (
@@ -290,7 +289,9 @@ def _hints(loaded: Loaded, facts: tuple[PipelineFacts, ...], widest: int | None)
                     continue
                 if needed_tokens(pipeline, attributes) > context:
                     hints.append(too_long(pipeline, node, attributes, name, context, ABOUT[most.how_sure(node)]))
-    used = {str(at[1]) for at in loaded.written.values() if at[0] == "subpipelines"}
+    tables = [one.nodes for one in loaded.workload.pipelines.values()]
+    tables += [one.nodes for one in loaded.workload.subpipelines.values()]
+    used = {node.pipeline for nodes in tables for node in nodes.values()}
     hints += [f"{name}: nothing uses this sub-pipeline." for name in loaded.workload.subpipelines if name not in used]
     decisions = {kind for fact in facts for kind, _ in fact.control} & {"branch", "loop", "list"}
     if loaded.workload.control == "model" and decisions:

@@ -7,14 +7,14 @@ and `/`, so that nothing in them needs escaping; other text is quoted all the sa
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import networkx as nx
+from typing import TypeAlias
 
 from harness.workload.draw import again, label
+from harness.workload.networks import nx
 
 __all__ = ["dot", "mermaid"]
 
-Graphs = Iterable[tuple[str, nx.DiGraph]]
+Graphs: TypeAlias = "Iterable[tuple[str, nx.DiGraph]]"
 
 
 def mermaid(graphs: Graphs) -> str:

@@ -1,21 +1,28 @@
-"""Draw an agent graph with lines, left to right; as a list where lines could be misread."""
+"""Draw an agent graph with lines, left to right; as a list where lines could be misread; in words where it is dense.
+
+Time and space are linear in nodes and edges: what is too wide is not laid out at all."""
 
 from __future__ import annotations
 
 import textwrap
+from collections import Counter, defaultdict
 from typing import Any
 
-import networkx as nx
-
 from harness.units import count, seconds
+from harness.workload.networks import nx
 
-__all__ = ["again", "draw", "label", "layered", "row_of"]
+__all__ = ["again", "draw", "is_dense", "label", "layered", "row_of", "summary"]
 
 # A cell's connections: left, right, up, down.
 _LINES = {
     "lr": "─", "ud": "│", "rd": "┌", "ld": "┐", "ru": "└", "lu": "┘",
     "rud": "├", "lud": "┤", "lrd": "┬", "lru": "┴", "lrud": "┼", "l": "─", "r": "─",
 }  # fmt: skip
+
+NARROWEST = 7  # columns of a level: a letter, the gap with one line in it, and what keeps them apart
+DENSE = 200  # edges: beyond that, and beyond `CROWDED` a node, nobody reads a list of them
+CROWDED = 6
+SHOWN = 5  # names in one line of what is said instead
 
 Cell = tuple[int, int]
 Node = Any  # a node's name, or (name, name, level) for a line that passes a level
@@ -56,12 +63,40 @@ def draw(graph: nx.DiGraph, columns: int = 76) -> list[str]:
     Every node stands right of all that it waits for. Nodes with the same successors share one vertical line,
     and two different lines only ever cross (the upright one goes over the other). Where that is not possible,
     or not in `columns`, the answer is a list: every node with what it waits for. A label of a branch stands before the
-    node that needs it; a loop is drawn once, and its end says where it goes back to.
+    node that needs it; a loop is drawn once, and its end says where it goes back to. A list of very many edges
+    would not be read either: then a few lines say what there is.
     """
-    lines = _diagram(graph)
-    if lines is None or max(map(len, lines)) > columns:
+    lines = _diagram(graph, columns)
+    if lines is not None and max(map(len, lines)) <= columns:
+        return lines
+    if not is_dense(graph):
         return _list(graph, columns)
-    return lines
+    return [line for text in summary(graph) for line in textwrap.wrap(text, columns, subsequent_indent="    ")]
+
+
+def is_dense(graph: nx.DiGraph) -> bool:
+    """Whether a drawing or a list of all edges would tell nobody anything."""
+    edges = graph.number_of_edges()
+    return bool(edges > DENSE and edges > CROWDED * len(graph))
+
+
+def summary(graph: nx.DiGraph) -> tuple[str, ...]:
+    """Say what there is in a graph that is too dense to be drawn, a line for each fact."""
+    levels = Counter(_depths(graph).values())
+    awaited, waits = (max(graph, key=lambda name: degree(name)) for degree in (graph.out_degree, graph.in_degree))
+    return (
+        f"{count(len(graph), 'node')} and {count(graph.number_of_edges(), 'edge')}, too many to draw or to list",
+        f"begins with {_some([name for name in graph if not graph.in_degree(name)])}",
+        f"ends with {_some([name for name in graph if not graph.out_degree(name)])}",
+        f"longest chain: {count(len(levels), 'node')}; at most {count(max(levels.values()), 'node')} side by side",
+        f"most nodes wait for {label(awaited, graph.nodes[awaited])}: {graph.out_degree(awaited)}",
+        f"{label(waits, graph.nodes[waits])} waits for most nodes: {graph.in_degree(waits)}",
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _list(graph: nx.DiGraph, columns: int) -> list[str]:
@@ -97,17 +132,22 @@ def _place(graph: nx.DiGraph) -> dict[str, int]:
     return {name: i for i, name in enumerate(graph)}
 
 
-def _diagram(graph: nx.DiGraph) -> list[str] | None:
+def _diagram(graph: nx.DiGraph, columns: int) -> list[str] | None:
+    if NARROWEST * max(_depths(graph).values()) >= columns:
+        return None
     if any(graph.in_degree(b) > 1 for a, b in graph.edges if _taken(graph, a, b)):
         return None  # the label before a node would seem to be that of all lines into it
     levels, edges = layered(graph)
     rows = row_of(levels, edges)
+    leads: dict[Node, list[Node]] = defaultdict(list)
+    for a, b in edges:
+        leads[a].append(b)
     canvas: dict[Cell, str] = {}
     x = 0
     for depth, level in enumerate(levels):
         texts = {node: _text(graph, node) for node in level}
         width = max(map(len, texts.values()))
-        leaving = {node: [b for a, b in edges if a == node] for node in level}
+        leaving = {node: leads[node] for node in level}
         for node, text in texts.items():
             for i, char in enumerate(text):
                 canvas[rows[node], x + i] = char
@@ -131,11 +171,17 @@ def _diagram(graph: nx.DiGraph) -> list[str] | None:
     return ["".join(line).rstrip() for line in lines]
 
 
+def _depths(graph: nx.DiGraph) -> dict[str, int]:
+    """Return the level of every node: that after its last predecessor."""
+    depth: dict[str, int] = {}
+    for name in nx.topological_sort(graph):
+        depth[name] = 1 + max((depth[before] for before in graph.predecessors(name)), default=-1)
+    return depth
+
+
 def layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]]]:
     """Put every node on the level after its last predecessor; long edges pass others as dummies."""
-    depth: dict[str, int] = {}
-    for name in nx.lexicographical_topological_sort(graph, key=_place(graph).__getitem__):
-        depth[name] = 1 + max((depth[before] for before in graph.predecessors(name)), default=-1)
+    depth = _depths(graph)
     levels: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in graph:
         levels[depth[name]].append(name)
@@ -154,10 +200,13 @@ def layered(graph: nx.DiGraph) -> tuple[list[list[Node]], list[tuple[Node, Node]
 def row_of(levels: list[list[Node]], edges: list[tuple[Node, Node]]) -> dict[Node, int]:
     """Order each level by the mean row of what its nodes wait for (Sugiyama's barycentre), one node a row."""
     rows: dict[Node, int] = {}
+    comes_from: dict[Node, list[Node]] = defaultdict(list)
+    for a, b in edges:
+        comes_from[b].append(a)
     for level in levels:
 
         def centre(node: Node) -> float:
-            above = [rows[a] for a, b in edges if b == node]
+            above = [rows[before] for before in comes_from[node]]
             return sum(above) / len(above) if above else float(len(rows))
 
         level.sort(key=centre)
@@ -186,10 +235,9 @@ def _channels(leaving: dict[Node, list[Node]], rows: dict[Node, int]) -> list[Ch
     # On one row, a line that still comes in must end left of where another begins to go out.
     order: nx.DiGraph = nx.DiGraph()
     order.add_nodes_from(range(len(channels)))
-    for i, (sources, _) in enumerate(channels):
-        order.add_edges_from(
-            (i, j) for j, (_, targets) in enumerate(channels) if i != j and set(sources) & set(targets)
-        )
+    comes_in = {row: i for i, (sources, _) in enumerate(channels) for row in sources}
+    goes_out = {row: j for j, (_, targets) in enumerate(channels) for row in targets}
+    order.add_edges_from((i, goes_out[row]) for row, i in comes_in.items() if goes_out.get(row, i) != i)
     if not nx.is_directed_acyclic_graph(order):
         return None
     return [channels[i] for i in nx.lexicographical_topological_sort(order)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import networkx as nx
-
 from harness.workload.checks import Resolved
 from harness.workload.inline import Inlined
+from harness.workload.networks import nx
 from harness.workload.prompts import NUMBERING_TOKENS, estimate_tokens, prompt_tokens
 from harness.workload.reads import Loop, Readable, Reads
 

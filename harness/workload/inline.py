@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.workload.checks import Definition, Resolved, deciding
 from harness.workload.embeddings import embedded
 from harness.workload.growth import PassCounts, growth_of, passes_of
 from harness.workload.mistakes import Mistakes
+from harness.workload.networks import nx
 from harness.workload.prompts import Slot
 from harness.workload.reads import Loop, Readable, Reads, Result
 from harness.workload.schema import NodeSpec, RepeatSpec, Workload, distribution, is_fixed

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import networkx as nx
-
 from harness.content import available
 from harness.core.graph import Pipeline
 from harness.core.plan import Plan
@@ -23,6 +21,7 @@ from harness.workload.image_files import image_digests, image_files, read_image
 from harness.workload.inputs import Inputs, expected_tokens, fixed_inputs, made_up
 from harness.workload.machines import check_machines, check_profile
 from harness.workload.mistakes import Mistakes, examine, unknown
+from harness.workload.networks import nx
 from harness.workload.open_questions import FileQuestion, file_questions
 from harness.workload.overrides import Overrides, engine_of, override, override_plans
 from harness.workload.portable import copies, portable

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.core.context import CallNeed, HowSure
 from harness.core.sizes import fixed
 from harness.workload.estimate import answer_tokens, listed_item_tokens
 from harness.workload.inputs import varies
 from harness.workload.load import Loaded
+from harness.workload.networks import nx
 from harness.workload.prompts import estimate_tokens, prompt_tokens
 from harness.workload.schema import SyntheticInput
 from harness.workload.schema.sizes import distribution

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
-import networkx as nx
-
 from harness.core.records import CallRecord, JobRecord, Reply
 from harness.workload.inline import Inlined
 from harness.workload.mistakes import Mistakes
+from harness.workload.networks import nx
 from harness.workload.scenarios import scenarios
 from harness.workload.schema import PipelineSpec
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-import networkx as nx
-
 from harness.core.draws import uniform
+from harness.workload.networks import nx
 
 __all__ = ["Scenario", "scenarios", "waits_for"]
 

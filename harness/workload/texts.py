@@ -84,16 +84,7 @@ class Texts(Generic[T, M]):
             session: the conversation that the job is a turn of; -1 = none.
             passes: that have ended in this job, of each loop around the node, the outermost first.
         """
-        key = (pipeline, job)
-        texts = self._jobs.get(key)
-        if texts is None:
-            texts = self._jobs[key] = _Job()
-        use = self._uses[pipeline, node]
-        if use.loops:
-            self._begin(texts, pipeline, use.loops, passes)
-        if iteration > texts.runs.get(node, -1):
-            texts.runs[node] = iteration
-            texts.outputs.pop(node, None)
+        texts, use = self.starts(pipeline, job, node, iteration, passes), self._uses[pipeline, node]
         named = {name: _read(texts, reads) for name, reads in use.names.items()}
         if "input" in named:
             named["previous"] = (texts.previous.get(use.loops[-1]) if use.loops else None) or named["input"]
@@ -101,6 +92,19 @@ class Texts(Generic[T, M]):
             items = self._listed(tuple(texts.outputs.get(source, {}).values()))
             named["item"] = (items[item % len(items)],)
         return self._render(pipeline, job_key(job, session), node, item, named)
+
+    def starts(self, pipeline: str, job: int, node: str, iteration: int, passes: tuple[int, ...]) -> _Job[T]:
+        """Note that a call of a node is made, for those that will read its answer; `prompt` does it by itself."""
+        key = (pipeline, job)
+        texts = self._jobs.get(key)
+        if texts is None:
+            texts = self._jobs[key] = _Job()
+        if loops := self._uses[pipeline, node].loops:
+            self._begin(texts, pipeline, loops, passes)
+        if iteration > texts.runs.get(node, -1):
+            texts.runs[node] = iteration
+            texts.outputs.pop(node, None)
+        return texts
 
     def keep(self, pipeline: str, job: int, node: str, item: int, text: T, iteration: int = 0) -> None:
         """Keep what a model answered, for the nodes after it; not of a job that has ended, nor of a run before."""

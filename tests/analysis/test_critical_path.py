@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import networkx as nx
 import pytest
 from analysis.records import call, delay, job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.critical_path import critical_path, median_job, slack_of
+from harness.analysis.critical_path import PathEdges, critical_path, median_job, slack_of
 from harness.analysis.timesplit import Parts
 from harness.core.records import CallRecord, DelayRecord, JobRecord
 from harness.workload.dependencies import dependencies
 from harness.workload.schema import Workload
 
 
-def graph(pipeline: object, subpipelines: object = None) -> nx.DiGraph[str]:
+def graph(pipeline: object, subpipelines: object = None) -> PathEdges:
     file = {"version": 1, "name": "w", "pipelines": {"p": pipeline}, "subpipelines": subpipelines or {}}
-    return dependencies(Workload.model_validate(file), "p")
+    return PathEdges.compiled(dependencies(Workload.model_validate(file), "p"))
 
 
 GRAPH = graph(

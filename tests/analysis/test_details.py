@@ -12,16 +12,16 @@ from analysis import records as make
 from analysis.scenarios import scenario, steady
 
 from harness.analysis.analyse import analyse
-from harness.analysis.critical_path import slack_of
+from harness.analysis.critical_path import PathEdges, slack_of
 from harness.analysis.details import details, ecdf
 from harness.analysis.front import front_of
 from harness.analysis.timeline import Waiting, median_trial, timeline, trials_to_show
 
 
-def _graph(*edges: tuple[str, str]) -> nx.DiGraph[str]:
+def _graph(*edges: tuple[str, str]) -> PathEdges:
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from(edges, again=False)
-    return graph
+    return PathEdges.compiled(graph)
 
 
 def test_the_distribution_is_the_share_of_values_at_most_so_large() -> None:

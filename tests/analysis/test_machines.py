@@ -66,6 +66,44 @@ def test_without_a_price_the_fastest_is_named_and_prices_are_asked_for() -> None
     assert any('--price "small=NUMBER"' in line.text for part in answer.parts for line in part.lines)
 
 
+def test_the_cheapest_of_those_with_a_price_is_named_beside_the_fastest() -> None:
+    found = MachineComparison("w", "", (machine("a", 1.5, price=9), machine("b", 1.0, price=5), machine("c", 0.2)))
+    said = [line.text for part in machines_answer(found).parts for line in part.lines]
+    assert "Of those with a price b is the cheapest." in said
+    assert [one.name for one in found.ranked] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(("other_s", "resolved"), [(1.1, False), (1.3, True)])  # each interval is 10 % to either side
+@pytest.mark.parametrize("carries", ["yes", "no goal"])
+def test_the_faster_of_two_is_named_only_where_that_is_resolved(
+    other_s: float, resolved: bool, carries: Carries
+) -> None:
+    machines = (machine("a", 1.0, carries, origin="estimated"), machine("b", other_s, carries, origin="estimated"))
+    answer = machines_answer(MachineComparison("w", "", machines))
+    said = [line.text for part in answer.parts for line in part.lines]
+    assert ("Not resolvable on an estimate whether a or b is faster." in said) is not resolved
+    assert ("a is the fastest by its middle figure" in answer.headline) is not resolved
+    assert "a is the fastest" in answer.headline
+
+
+def test_what_to_measure_names_the_model_that_all_machines_run() -> None:
+    both = [machine(name, 1.0, origin="estimated")._replace(model_asked="qwen3:8b") for name in ("a", "b")]
+
+    def said(*machines: MachineResult) -> str:
+        answer = machines_answer(MachineComparison("w", "", machines))
+        return " ".join(line.text for part in answer.parts for line in part.lines)
+
+    assert said(*both).endswith("slotwise probe http://127.0.0.1:11434 --model qwen3:8b")
+    assert said(both[0], both[1]._replace(model_asked="phi4:14b")).endswith("--model NAME")
+
+
+def test_a_cheaper_one_that_may_carry_it_is_named() -> None:
+    machines = (machine("a", 1.0, price=900), machine("b", 2.0, "not certain", 100, "estimated"))
+    answer = machines_answer(MachineComparison("w", "", machines))
+    said = [line.text for part in answer.parts for line in part.lines]
+    assert "Not resolvable on an estimate whether b meets every goal, and it is cheaper." in said
+
+
 def test_nobody_is_named_where_nobody_surely_carries_it() -> None:
     found = MachineComparison("w", "", (machine("a", 2.0, "not certain", origin="estimated"), machine("b", 3.0, "no")))
     assert found.best is None

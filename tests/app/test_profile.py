@@ -11,12 +11,12 @@ import pytest
 from quiet import Quiet
 from recommend.workloads import fan, paper
 
-from harness.app import profile as own_profile
 from harness.app.profile import profile_for
 from harness.cli.app import _main
 from harness.content import cache_dir
 from harness.core.step_costs import StepCosts
 from harness.errors import ServerFailure, UserError
+from harness.measure import calibrate as measuring
 from harness.measure.machine import machine_name
 from harness.profiles.load import dump_profile, load_profile
 from harness.profiles.schema import Profile
@@ -136,7 +136,7 @@ def test_a_calibration_that_ends_early_leaves_nothing(
     async def fails(*arguments: object, **options: object) -> Profile:
         raise error
 
-    monkeypatch.setattr(own_profile, "calibrate", fails)
+    monkeypatch.setattr(measuring, "calibrate", fails)
     with pytest.raises(type(error)):
         profile_for(LIKE, None, folder, Quiet(), calibrate_it=True)
     assert not (cache_dir() / "profiles").exists()

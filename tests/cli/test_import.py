@@ -58,7 +58,12 @@ def test_json(spans: Path, typed: Any) -> None:
     answer = json.loads(out)
     assert code == 0 and answer["workload"] == "spans.yaml" and Path("spans.yaml").is_file()
     assert [node["name"] for node in answer["pipelines"]["review"]["nodes"]][-1] == "edit"
-    assert answer["noticed"] == [] and len(answer["questions"]) == 2
+    (lost,) = answer["lost"]  # two repeats of two jobs: the second is no job
+    assert lost["why"] == "in further trials of the same jobs that Slotwise recorded"
+    assert len(answer["noticed"]) == 1 and answer["noticed"][0].startswith("Lost: ")
+    assert len(answer["questions"]) == 2 and answer["asked"] == answer["questions"]
+    for figure in ("calls", "input_tokens", "output_tokens", "tools"):
+        assert answer["found"][figure] == pytest.approx(answer["made"][figure] + lost[figure], rel=0.002)
 
 
 def test_nothing_is_overwritten(spans: Path, typed: Any) -> None:

@@ -136,6 +136,27 @@ def test_a_person_chooses_by_number_or_name(answer: str, tmp_path: Path) -> None
     assert (tmp_path / "profiles" / "rtx-4090.yaml").is_file() == bool(answer), shown
 
 
+def test_a_bad_answer_is_asked_for_again(tmp_path: Path) -> None:
+    child, fd = pty.fork()
+    if child == 0:  # pragma: no cover  in the child
+        signal.alarm(60)
+        os.execv(sys.executable, [sys.executable, "-m", "harness", "init", str(tmp_path)])
+    os.write(fd, b"99\nchat-onyl\nchat-only\n4090x\nRTX 4090\nqwen3\nqwen3:8b\n")
+    shown = b""
+    with suppress(OSError):
+        while chunk := os.read(fd, 4096):
+            shown += chunk
+    os.close(fd)
+    assert os.waitpid(child, 0)[1] == 0, shown
+    for said in (
+        b'No "99" in the list: expected 1 to', b'did you mean "chat-only"?', b'did you mean "RTX 4090"',
+        b"it could be qwen3:8b, qwen3:14b, qwen3:30b-a3b",
+    ):  # fmt: skip
+        assert said in shown, shown
+    assert load_profile("rtx-4090", tmp_path / "workloads").model_id == "qwen3:8b"
+    assert (tmp_path / "workloads" / "chat-only.yaml").is_file()
+
+
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "harness", "init", str(tmp_path)], stdin=subprocess.DEVNULL, capture_output=True

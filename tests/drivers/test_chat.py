@@ -68,8 +68,8 @@ def _ask(run_virtual: Run, transport: httpx.AsyncBaseTransport, request: ChatReq
 
 
 def test_the_exact_queue_wait_of_our_front_is_taken_from_its_header(run_virtual: Run) -> None:
-    transport = _answer(200, _final(done=True, done_reason="stop"), {QUEUE_HEADER: "1250000000"})
-    assert _ask(run_virtual, transport, REQUEST).queue_s == 1.25
+    transport = _answer(200, _final(done=True, done_reason="stop"), {QUEUE_HEADER: "31250000"})
+    assert _ask(run_virtual, transport, REQUEST).queue_s == 0.03125
     transport = _answer(200, _final(done=True, done_reason="stop"), {CACHED_HEADER: "37"})
     assert _ask(run_virtual, transport, REQUEST).cached_tokens == 37
     transport = _answer(200, _final(done=True, done_reason="stop"))

@@ -42,7 +42,7 @@ def test_all_texts_go_in_one_request_and_its_counts_are_recorded() -> None:
 
     def serve(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        counts = {"total_duration": 3_000_000_000, "load_duration": 500_000_000, "prompt_eval_count": 7}
+        counts = {"total_duration": 750_000_000, "load_duration": 250_000_000, "prompt_eval_count": 7}
         return httpx.Response(200, json={"model": "vectors", "embeddings": [[0.5, 1.0], [1.0, 0.0]], **counts})
 
     reply = embedded(serve)
@@ -50,14 +50,14 @@ def test_all_texts_go_in_one_request_and_its_counts_are_recorded() -> None:
     body = json.loads(request.content)
     assert (request.url.path, body["model"], body["input"]) == ("/api/embed", "vectors", ["one text", "another"])
     assert "keep_alive" not in body
-    assert reply == Reply("ok", sent_s=10.0, end_s=11.0, prompt_tokens=7, total_s=3.0, load_s=0.5)
+    assert reply == Reply("ok", sent_s=10.0, end_s=11.0, prompt_tokens=7, total_s=0.75, load_s=0.25)
 
 
 def test_a_front_of_ours_tells_the_wait() -> None:
-    counts = {"total_duration": 3_000_000_000, "load_duration": 500_000_000, "prompt_eval_count": 7}
+    counts = {"total_duration": 750_000_000, "load_duration": 250_000_000, "prompt_eval_count": 7}
     body = {"embeddings": [[1.0], [1.0]], **counts}
-    reply = embedded(answer(body, headers={"x-slotwise-queue-ns": "1000000000"}))
-    assert (reply.queue_s, reply.prefill_s) == (1.0, 1.5)
+    reply = embedded(answer(body, headers={"x-slotwise-queue-ns": "125000000"}))
+    assert (reply.queue_s, reply.prefill_s) == (0.125, 0.375)
 
 
 @pytest.mark.parametrize(

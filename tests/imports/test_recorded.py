@@ -21,7 +21,7 @@ from harness.gateway.recorder import Exchange, RecordingApp
 from harness.gateway.upstream import Headers, UpstreamAnswer
 from harness.imports.draft import Draft
 from harness.imports.recorded_draft import draft_recording
-from harness.imports.recording import RecordedCall, Recording, keep_recording, read_recording
+from harness.imports.recording import CallRecording, RecordedCall, keep_recording, read_recording
 from harness.imports.said import said
 from harness.imports.write import write_balanced
 from harness.servers.access import Access
@@ -75,7 +75,7 @@ Ask = Callable[..., Any]
 
 def recorded(program: Callable[[Ask], Any], **kwargs: Any) -> tuple[Server, list[RecordedCall]]:
     """Run a program on a virtual clock; `ask(order, opening, job, system)` is its call of a model."""
-    server, recording = Server(), Recording(**kwargs)
+    server, recording = Server(), CallRecording(**kwargs)
     loop = VirtualLoop()
 
     def keep(one: Exchange) -> None:

@@ -373,3 +373,14 @@ def test_conversations_and_several_applications(tmp_path: Path) -> None:
     assert list(draft.pipelines) == ["batch", "chat"]
     assert sum("1 conversation with 3 traces on average" in text for text in questions(draft)) == 2
     checked(draft, tmp_path)
+
+
+def test_a_loop_that_is_too_long_is_cut_and_named(tmp_path: Path) -> None:
+    app = App()
+    root = app.root(0, 3000)
+    for turn in range(1200):
+        app.call("poll", 2.0 * turn, 2.0 * turn + 1, root)
+    draft, _ = recovered(app, tmp_path)
+    assert steps(draft)["poll"].keys["repeat"] == {"max": 1000}
+    (loss,) = draft.account.lost
+    assert loss[1:] == (200, 20_000, 4000, 0, 0) and "beyond the first 1,000" in loss.why

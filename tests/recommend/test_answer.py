@@ -27,6 +27,7 @@ from recommend.workloads import (
 
 from harness.analysis.analyse import analyse
 from harness.analysis.statistics import EQUIVALENCE
+from harness.content import shipped
 from harness.predict.servers import Given, Profiles
 from harness.predict.simulation import predict
 from harness.profiles.load import load_profile
@@ -45,6 +46,7 @@ from harness.report.recommendation import markdown_recommendation
 from harness.wording.recommendations import recommended, users_text
 from harness.wording.said import said
 from harness.wording.search_answer import search_answer
+from harness.workload.load import load_workload
 
 WEIGHTS = {"small": 1000, "large": 3000}
 
@@ -260,6 +262,13 @@ def test_bounds_know_that_a_conversation_can_be_found_again(tmp_path: Path) -> N
     )
     assert span_s is not None
     assert 0.3 * fastest_s < span_s <= fastest_s
+
+
+def test_bounds_know_what_the_items_of_a_fan_out_over_answers_are() -> None:
+    loaded = load_workload(shipped() / "workloads" / "planner-executor.yaml")
+    problem = Problem(loaded, Profiles(load_profile("epyc-2core")), extrapolate=True)
+    found = bounds(problem, 2)
+    assert all(span_s is not None for span_s in found.span_s)
 
 
 @pytest.mark.parametrize("cores", ["one core", "two"])

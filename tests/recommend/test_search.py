@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from quiet import Quiet
-from recommend.workloads import UNKNOWN, Deadly, both, fan, on_paper
+from recommend.workloads import UNKNOWN, Deadly, both, fan, on_paper, paper
 
 from harness.analysis.measures import figure_key, figures_by_repeat
+from harness.predict.servers import Profiles
 from harness.predict.simulation import predict
+from harness.recommend import workers
 from harness.recommend.answer import recommend
-from harness.recommend.evaluate import BASE, Evaluator, Figures, Task, Variation
+from harness.recommend.evaluate import BASE, Evaluator, Figures, Problem, Task, Variation
 from harness.recommend.scoring import Judge, dominates, front, pick
 from harness.recommend.search import search
 from harness.recommend.workers import Evaluate, chunks, in_process, on_cluster, on_cores
 from harness.report.recommendation import recommendation_text
+from harness.workload.load import load_workload
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_figures_are_those_of_a_prediction(tmp_path: Path) -> None:
@@ -132,6 +138,42 @@ def test_processes_give_the_same_bit_for_bit(tmp_path: Path) -> None:
         assert sorted_figures(evaluate, tasks) == expected
         assert sorted_figures(evaluate, tasks[:3]) == expected[:6]
         assert answer(tmp_path, evaluate) == answer(tmp_path, in_process(problem))
+
+
+def test_a_call_that_never_ran_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """It has no end, and what a process makes of nothing depends on where it lies in its memory."""
+    loaded = load_workload(ROOT / "workloads/best-of-three.yaml")
+    problem = Problem(loaded, Profiles(paper(tmp_path)), extrapolate=True)
+    tasks = [Task(number, (0, 1)) for number in range(len(loaded.plans))]
+    with on_cores(problem, 1) as evaluate:
+        assert sorted_figures(evaluate, tasks) == sorted_figures(in_process(problem), tasks)
+
+
+def test_little_work_begins_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that moves by what an evaluation takes decides: up to two seconds are done here."""
+    space, problem, _ = on_paper(tmp_path, both())
+    tasks = [Task(candidate.number, (0, 1)) for candidate in space.candidates[:10]]
+    expected = sorted_figures(in_process(problem), tasks)
+    begun: list[int] = []
+
+    class Refused(Exception):
+        pass
+
+    def refuse(workers: int, **_: object) -> None:
+        begun.append(workers)
+        raise Refused
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", refuse)
+    for each_s, expected_alone in ((0.09, 10), (0.3, 1)):  # 20 evaluations, two a task
+        now = iter(range(100))
+        monkeypatch.setattr("time.perf_counter", lambda now=now, each_s=each_s: 2 * each_s * next(now))
+        found: list[Figures] = []
+        with on_cores(problem, 2, little_s=2.0) as evaluate, suppress(Refused):
+            for those in evaluate(tasks):
+                found += those
+        assert len(found) == 2 * expected_alone
+        assert sorted(found) == expected[: len(found)]
+        assert begun == ([] if expected_alone == 10 else [2])
 
 
 def test_a_lost_process_costs_nothing_but_time(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_is_fresh_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(listed(tmp_path)) == 1
 
 
-def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
+def test_a_damaged_run_is_listed_and_what_is_no_run_is_not(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("x")
     for name, text in (("empty", ""), ("list", "[]"), ("nameless", "{}"), ("odd", '{"name": 3}')):
         (tmp_path / name).mkdir()
@@ -143,7 +143,10 @@ def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
     }
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange/environment.json").write_text(json.dumps(odd))
-    assert listed(tmp_path) == ["strange"]
+    (tmp_path / "other").mkdir()
+    rows, _ = find_runs(tmp_path)
+    assert {row.folder for row in rows if row.state == "damaged"} == {"empty", "list", "nameless", "odd"}
+    assert [row.folder for row in rows if row.state != "damaged"] == ["strange"]
 
 
 def test_a_newer_index_is_refused_with_a_sentence(tmp_path: Path) -> None:

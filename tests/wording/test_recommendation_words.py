@@ -11,6 +11,7 @@ from harness.recommend.facts import (
     LateInAnswer,
     LateInQueue,
     NothingToCompare,
+    OpenInFile,
     OtherMachine,
     RecommendationNote,
     Relief,
@@ -51,6 +52,11 @@ BUDGET = MeasurementEnd("budget", 2, 30.0, 12.0, 60.0)
         ),
         (CouldNotMeasure("no engine", begun=False), "Prediction only: it could not be measured (no engine)."),
         (CouldNotMeasure("it died", begun=True), "Prediction only: the measurement ended early (it died)."),
+        (
+            OpenInFile("w.yaml", (4, 9)),
+            "2 open questions in w.yaml, lines 4 and 9. What stands there is a guess, and so is every figure here. "
+            "Answer each question where it stands, then delete its comment.",
+        ),
         (OtherMachine("a", "b"), 'The profile is of "a"; what is measured is this machine, "b".'),
     ],
 )

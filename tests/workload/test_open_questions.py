@@ -9,11 +9,11 @@ import pytest
 
 from harness.app.check import check
 from harness.app.machines import compare_machines
-from harness.app.measuring import file_notes
 from harness.app.options import Assumptions, MachinesOptions, RecommendOptions, SimulateOptions
 from harness.app.recommend import recommend
 from harness.app.report import keep_prediction
 from harness.app.simulate import simulate
+from harness.app.workload import file_notes
 from harness.report.workload import workload_lines, workload_plain
 from harness.runs.folder import read_run
 from harness.wording.open_questions import open_questions_text
