@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_ollama import FakeOllama
 
 from harness.cli.app import _main
 from harness.content import shipped
@@ -30,9 +33,18 @@ def test_the_page_does_what_it_says(
     typed("slotwise simulate workload.yaml --profile epyc-2core --repeats 1 --out runs")
     (run,) = (tmp_path / "runs").iterdir()
     typed(f"slotwise export {run} -o spans.jsonl")  # of some application
+    ollama = FakeOllama(models=["qwen3:0.6b"], duration=lambda user: 0.4 if "number" in user else 0.0)
+    monkeypatch.setattr("harness.imports.recorded_jobs.PAUSE_S", 0.4)  # shorter ones are this machine's
+    with ollama.listening() as url:
+        monkeypatch.setenv("OLLAMA_HOST", url)
+        _as_it_stands(tmp_path, typed, run)
+
+
+def _as_it_stands(tmp_path: Path, typed: Callable[[str], None], run: Path) -> None:
     written = ""
     for kind, file, text in BLOCKS:
         if file:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).write_text(text)
         elif kind == "python":
             (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
@@ -42,6 +54,6 @@ def test_the_page_does_what_it_says(
             for line in text.splitlines():
                 if "RUN -o" in line:
                     (tmp_path / "spans.jsonl").unlink()
-                typed(line.replace("RUN", str(run)))
-        imported = (tmp_path / f"{name}.yaml" for name in ("writer", "asking", "digest"))
+                typed(line.replace("RUN", str(run)).replace("-- python", f"-- {sys.executable}"))
+        imported = (tmp_path / f"{name}.yaml" for name in ("writer", "asking", "digest", "news", "notes_app"))
         written = "".join(path.read_text() for path in imported if path.exists())
