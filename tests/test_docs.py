@@ -58,6 +58,8 @@ def test_every_command_line_in_the_docs_parses(page: str, line: str) -> None:
     for sub in getattr(command, "commands", {}).values():
         options |= {flag for parameter in sub.params for flag in parameter.opts}
     for word in words[1:]:
+        if word == "--":  # what follows is another program's
+            break
         if word.startswith("--"):
             assert word.partition("=")[0] in options | {"--help"}, f"{page}: {line}"
 
