@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.imports.account import ImportAccount, ImportCounts, ImportLoss
+from harness.imports.account import ImportAccount, ImportCounts, ImportLoss, loss_line
 from harness.imports.clients import ClientRead
 from harness.imports.draft import Draft, DraftNote, Flow, Names, PipelineDraft, ask, note, walk
 from harness.imports.node_work import OUTPUT_TOKENS, PROMPT_TOKENS, WorkDrafter
@@ -144,12 +144,14 @@ def draft_of_read(
     return Draft(
         name=next(iter(pipelines)),
         description=f"Imported from the LangGraph {targets}.",
-        head=(*_head(targets, drafter), *(note(f"LOST: {one.why}.") for one in lost)),
+        head=(*_head(targets, drafter), *(note(f"{loss_line(one)}.") for one in lost)),
         pipelines=pipelines,
         agents=agents,
         inputs=_inputs(drafter, pipelines),
         servers={name: _server(slots, agents, drafter.used) for name, slots in (("one-slot", 1), ("four-slot", 4))},
-        account=ImportAccount(ImportCounts(calls=calls, tools=tools), _made(pipelines, drafter), lost),
+        account=ImportAccount(
+            ImportCounts(calls=calls + drafter.run_again, tools=tools), _made(pipelines, drafter), lost
+        ),
     )
 
 

@@ -40,6 +40,7 @@ class WorkDrafter:
         self.inputs: dict[str, dict[str, Any]] = {"prompt-text": {"synthetic": {"count": 1, "tokens": PROMPT_TOKENS}}}
         self.used: list[ClientRead] = []
         self.losses: list[ImportLoss] = []
+        self.run_again = 0.0  # calls of nodes that LangGraph runs more than once in a job, beyond the first time
         self.stubs: list[str] = []
         self.nameless: list[str] = []  # agents of whose model nothing is known
         self.stubs_call = stubs_call

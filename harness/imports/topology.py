@@ -214,9 +214,12 @@ class _Topology:
             sources = [s for s, to in edges.items() if name in to and (s, name) not in waits and s in depths]
             levels = {depths[s] for s in sources}
             if len(levels) > 1 and not node["defer"]:
-                more = (len(levels) - 1) * _count_node(name, node, CALLS, self._drafter)
+                calls = _count_node(name, node, CALLS, self._drafter)
+                beside = {depth + 1 for depth in sorted(levels)[:-1]} & {depths[s] for s in depths if s != name}
                 why = f"LangGraph runs {name} {len(levels)} times in a job, the workload once; what follows it too"
-                self._drafter.losses.append(ImportLoss(why, calls=more))
+                lost = ImportLoss(why, calls=(len(levels) - 1) * calls, width=int(calls) if beside else 0)
+                self._drafter.run_again += lost.calls
+                self._drafter.losses.append(lost)
                 yield (
                     name,
                     ask(

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError, WorkloadError
-from harness.imports.account import loss_line
+from harness.imports.account import ImportCounts, loss_line
 from harness.imports.draft import Draft, DraftNote, DraftStep, Flow, PipelineDraft, note, walk
 from harness.imports.made import balanced
 from harness.workload.load import load_workload
@@ -173,7 +173,8 @@ def write(draft: Draft, target: Path, *, force: bool = False) -> list[Path]:
 def write_balanced(draft: Draft, target: Path, *, force: bool = False) -> tuple[Draft, list[Path]]:
     """Write the draft to `target` and its data files beside it; return it with its account, and what was written.
 
-    What the workload asks for is compared with what its source holds: what differs is named in a line on top.
+    What the workload asks for is compared with what its source holds, where that was not done before: what differs is
+    named in a line on top.
 
     Everything is written to a folder of its own first and checked there as `slotwise check` does: where that fails,
     nothing is put in place. Raises UserError.
@@ -197,7 +198,8 @@ def write_balanced(draft: Draft, target: Path, *, force: bool = False) -> tuple[
             raise UserError(
                 f"what was imported makes no workload that can be checked; nothing was written: {found}"
             ) from None
-        account = balanced(draft.account, loaded)
+        counted = draft.account.made != ImportCounts()  # by the importer: of a program, whose places are counted
+        account = draft.account if counted else balanced(draft.account, loaded)
         more = [note(loss_line(loss)) for loss in account.lost[len(draft.account.lost) :]]
         draft = draft._replace(account=account, head=(*draft.head, *more))
         if more:  # comments alone: what was checked is the same
