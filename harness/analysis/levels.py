@@ -80,13 +80,14 @@ def effective_slots(calls: Sequence[CallRecord]) -> int:
 def sent_together(calls: Sequence[CallRecord]) -> bool:
     """Whether calls that were sent at once left so close to each other that all could be under way together.
 
-    They did if between the first and the last less passed than the shortest of them was at work, trimmed at both ends.
+    They did if between the first and the last less passed than half of what the quickest of them took.
     """
     ended = [call.reply for call in calls if call.outcome == "ok"]
-    sent = [reply.sent_s for reply in ended if reply.sent_s is not None]
-    held = [_held_s(reply) for reply in ended]
-    worked = [held_s for held_s in held if held_s is not None]
-    return not sent or not worked or max(sent) - min(sent) <= (1 - 2 * _TRIM) * min(worked)
+    spans = [(reply.sent_s, reply.end_s) for reply in ended if reply.sent_s is not None and reply.end_s is not None]
+    if not spans:
+        return True
+    sent = [sent_s for sent_s, _ in spans]
+    return max(sent) - min(sent) <= min(end_s - sent_s for sent_s, end_s in spans) / 2
 
 
 def _held_s(reply: Reply) -> float | None:
