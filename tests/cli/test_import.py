@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ graph = builder.compile()
 
 def test_importing_a_graph_says_that_it_executes_code(typed: Any, tmp_path: Path) -> None:
     pytest.importorskip("langgraph.graph", reason="LangGraph is not installed (pip install --group dev)")
+    sys.modules.pop("writer_app", None)  # of other tests
     (tmp_path / "writer_app.py").write_text(APP)
     code, out, err = typed("import", "langgraph", "writer_app:graph", "--json")
     assert code == 0
