@@ -15,7 +15,6 @@ __all__ = ["ANSWER_BYTES", "VECTORS_BYTES", "AnswerTooLong", "Bounded", "asking"
 
 ANSWER_BYTES: Final = 64 << 20  # a token takes about 150 bytes of a stream, so this is some 400,000 of them
 VECTORS_BYTES: Final = 512 << 20  # of one embedding request: 10,000 texts with 4,096 numbers each
-
 TOLD_BYTES: Final = 64 << 20  # of what a server says of itself
 
 
@@ -24,7 +23,7 @@ class AnswerTooLong(httpx.ReadError):
 
 
 class Bounded(httpx.AsyncBaseTransport):
-    """Another transport, of whose answers no more than `most_bytes` are read."""
+    """Reads at most `most_bytes` of each answer that another transport brings."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, most_bytes: int) -> None:
         self._inner, self._most_bytes = inner, most_bytes

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from harness.app.gateway_from import plan_from
 from harness.app.gateway_upstreams import Reached, reach, variable
 from harness.app.options import GatewayOptions
+from harness.app.web import serve_quietly
 from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.open_engine import OpenEngine
@@ -160,7 +161,7 @@ async def _listening(
     bound = listener.getsockname()[0]
     access = Access.given(options.host, options.allow_hosts, options.allow_origins)._replace(bound=bound)
     check = uvicorn.Server(_settings(_Loops(own_id)))
-    serving = asyncio.create_task(_serve(check, listener.dup()))
+    serving = asyncio.create_task(serve_quietly(check, listener.dup()))
     try:
         await _started(check, serving)
         reached = [await reach(url, options, via, progress, stack) for url in urls]
@@ -185,7 +186,7 @@ async def _listening(
     app = GatewayApp(gate, upstreams, health, classes, access, metrics, own_id, settles=settles)
     server = uvicorn.Server(_settings(app))
     running = asyncio.create_task(gate.run())
-    serving = asyncio.create_task(_serve(server, listener))
+    serving = asyncio.create_task(serve_quietly(server, listener))
     try:
         await _started(server, serving)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -233,7 +234,7 @@ async def _found(server: Reached, progress: Progress) -> int:
         raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
     async with opened(name, OllamaServer(kind="ollama", model=model, url=server.url), progress) as endpoint:
-        slots = await find_slots(endpoint, rounds=1)
+        slots = await find_slots(endpoint, rounds=1, say=progress.say)
     progress.say(f"{name}: {count(slots, 'slot')} found")
     return slots
 
@@ -252,19 +253,6 @@ def _key(options: GatewayOptions) -> str:
     if not key or "\n" in key:
         raise UserError("--interactive-key: expected the name of an environment variable, or of a file with the key")
     return key
-
-
-class _Signals:
-    """Nothing: signals are handled here, and not by the web server."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    server.capture_signals = _Signals  # type: ignore[method-assign, assignment]  # its own would end the process
-    await server.serve(sockets=[listener])
 
 
 async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

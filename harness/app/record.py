@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +15,7 @@ import uvicorn
 
 from harness.app.import_ import Imported, written
 from harness.app.options import ImportOptions, RecordOptions
+from harness.app.web import serve_quietly
 from harness.errors import ServerFailure, UserError
 from harness.gateway.recorder import Exchange, RecordingApp
 from harness.gateway.upstream import HttpUpstream, UpstreamError
@@ -139,7 +139,7 @@ async def _recorded(
         with listen(HERE, 0) as listener:
             app = RecordingApp(upstream, keep, time.monotonic, Access(HERE), answers_as=model)
             server = uvicorn.Server(_settings(app))
-            serving = asyncio.create_task(_serve(server, listener))
+            serving = asyncio.create_task(serve_quietly(server, listener))
             try:
                 while not server.started:  # it says so to nobody
                     if serving.done():
@@ -231,19 +231,6 @@ def _at_terminal() -> bool:
         return os.tcgetpgrp(STDIN) == os.getpgrp()
     except (OSError, ValueError):
         return False
-
-
-class _Signals:
-    """Nothing: signals are handled here, and not by the web server."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    server.capture_signals = _Signals  # type: ignore[method-assign, assignment]  # its own would end the process
-    await server.serve(sockets=[listener])
 
 
 def _settings(app: RecordingApp) -> uvicorn.Config:

@@ -68,7 +68,7 @@ class Reply(NamedTuple):
     sent_s: float | None = None  # the request left for the server: after the throttle
     first_token_s: float | None = None  # of the answer; only known where the call was streamed
     end_s: float | None = None
-    error: str | None = None  # one line: what the server or the transport said
+    error: str | None = None  # one line: what the server or the transport said; of an ok call: what was left out
     done_reason: str | None = None  # "stop", "length", ... as the server gave it
     prompt_tokens: int | None = None  # all prompt tokens, cached ones included
     output_tokens: int | None = None

@@ -69,7 +69,16 @@ def figures_of(said: Mapping[str, Any], queue_ns: int | None, wall_s: float) -> 
         if value is not None and not able:
             doubts.append(f"{key} is {_shown(value)}")
     doubt = f"the server says what cannot be, and it is left out: {doubts[0]}" if doubts else None
-    return Believed(**found, **counts, doubt=doubt)  # type: ignore[arg-type]  # every name is of its own type
+    return Believed(
+        total_s=found["total_s"],
+        load_s=found["load_s"],
+        prefill_s=found["prefill_s"],
+        decode_s=found["decode_s"],
+        queue_s=found["queue_s"],
+        prompt_tokens=counts["prompt_tokens"],
+        output_tokens=counts["output_tokens"],
+        doubt=doubt,
+    )
 
 
 def number_in(header: str | None) -> int | None:

@@ -209,21 +209,20 @@ def noise(relative_sd: float, seed: int, *key: int | str) -> Callable[[int], flo
     drawn = _normals(seed, *key)
 
     def factor(segment: int) -> float:
-        if segment < len(drawn):
-            z = drawn[segment]
-        else:
+        z = drawn.get(segment)
+        if z is None:
             z = NORMAL.inv_cdf(max(uniform(seed, *key, "noise", segment), 1e-12))
-            if segment == len(drawn) < KEPT:
-                drawn.append(z)
+            if segment < KEPT:
+                drawn[segment] = z
         return exp(relative_sd * z - relative_sd * relative_sd / 2)
 
     return factor
 
 
 @lru_cache(maxsize=256, typed=True)
-def _normals(seed: int, *key: int | str) -> list[float]:
-    """Return the draws of one noise, segment by segment, as far as they have been made: candidates share them."""
-    return []
+def _normals(seed: int, *key: int | str) -> dict[int, float]:
+    """Return the draws of one noise by segment, as far as they have been made: candidates, and threads, share them."""
+    return {}
 
 
 def _value(setting: SlotSetting, key: str) -> float | None:
