@@ -41,7 +41,9 @@ class Machine(NamedTuple):
         return f"--profile {self.profile}" if self.profile else f'--device "{self.device}" --model {self.model}'
 
 
-HERE = Machine("2 CPU cores", "smollm2-135m", profile="epyc-2core")  # predicted beside what is measured, where rates climb
+HERE = Machine(
+    "2 CPU cores", "smollm2-135m", profile="epyc-2core"
+)  # predicted beside what is measured, where rates climb
 MACHINES = (
     Machine("H100", "an 8B model", profile="h100-8b"),
     Machine("Apple M4 Pro", "llama3.1:8b", device="Apple M4 Pro"),

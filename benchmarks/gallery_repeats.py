@@ -106,8 +106,9 @@ def _facts(analysis: Analysis, growth: Growth | None) -> dict[str, Any]:
 def write_fixed(path: Path, fixed: Mapping[str, Fixed]) -> None:
     """Write how each workload is measured."""
     head = (
-        "# How often each workload of the gallery is measured. `python benchmarks/gallery.py --fix` wrote it from pilot\n"
-        "# runs, before anything of the gallery was measured; the pilots are no part of the result.\n"
+        "# How often each workload of the gallery is measured. `python benchmarks/gallery.py --fix` wrote it from\n"
+        "# pilot runs, before anything of the gallery was measured; the pilots are no part of the result.\n"
+        "# A pilot of an earlier day is the gallery as it was before.\n"
         "# spread: standard deviation over repeats of the difference, paired by repeat, on logarithms.\n"
     )
     plain = {

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.analysis.model import Analysis
 from harness.cli.options import Full, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
@@ -36,9 +37,12 @@ def report(
         raise UserError("--candidate goes with --settings, such as --settings systemd")
     import gc
 
-    from harness.app.report import keep_report
+    from harness.app.report import keep_report, kept_summary
     from harness.app.report import report as read
 
+    if (only_summary := kept_summary(folder)) is not None:
+        _show_summary(folder, only_summary, full, json, html, settings, candidate)
+        return
     gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
     run, analysis = read(folder)
     gc.freeze()
@@ -56,3 +60,21 @@ def report(
     keep_report(folder, analysis, run)
     if html and not json:
         typer.echo(str(folder / "report.html"))
+
+
+def _show_summary(
+    folder: Path, analysis: Analysis, full: bool, json: bool, html: bool, settings: str | None, candidate: str | None
+) -> None:
+    """Show what a summary says where no records are kept beside it; nothing is written."""
+    if settings is not None:
+        from harness.app.settings import settings_text
+
+        typer.echo(settings_text(analysis, settings, candidate), nl=False)
+    elif html and not json:
+        if not (page := folder / "report.html").is_file():
+            raise UserError(f"{page}: expected the page of a run, found none; its records are not there to make it")
+        typer.echo(str(page))
+    else:
+        from harness.cli.conclude import show
+
+        show(analysis, f"slotwise report {shlex.quote(str(folder))}", as_json=json, full=full)

@@ -49,7 +49,9 @@ def _panel(panel: RatePanel, layout: Layout) -> alt.LayerChart | None:
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=colour)
     grows = [{"candidate": plain(name), "rate": rate.value} for name, rate in panel.growth.rates]
     rules = alt.Chart(alt.InlineData(values=grows)).mark_rule(strokeWidth=1.5, strokeDash=[2, 3])
-    said = [f"{plain(name)}: the queue grows from {rate.value:.1f} jobs a second on" for name, rate in panel.growth.rates]
+    said = [
+        f"{plain(name)}: the queue grows from {rate.value:.1f} jobs a second on" for name, rate in panel.growth.rates
+    ]
     said += [f"{plain(name)}: no queue stays" for name in panel.growth.none]
     layers = [
         base.mark_line(strokeWidth=2).encode(strokeDash=dash_of(layout, "candidate", names), order="rate:Q"),
