@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from benchmarks.gallery_machines import HERE, MACHINES, REPEATS, Elsewhere, read_predictions
 from benchmarks.gallery_repeats import Fixed, read_fixed
 from harness.analysis.arriving import ArrivingJobs
-from harness.analysis.deciding import Growth, growth_of, pays_of, settled
+from harness.analysis.deciding import Growth, Pays, growth_of, pays_of, settled
 from harness.analysis.details import details
 from harness.analysis.model import Analysis
 from harness.app.report import report
 from harness.report.drawing import drawn
 from harness.report.summary import read_analysis
 from harness.report.text import markdown
-from harness.wording.learned import gain_text, growth_text, learned
+from harness.wording.figures import listed
+from harness.wording.learned import gain_text, growth_text, learned, rates_text
 
 __all__ = ["ORDER", "Entry", "entries", "index_page", "question", "write_index"]
 
@@ -177,7 +178,7 @@ def _here(name: str, entry: Entry | None) -> str:
         state += f", {analysis.candidates[0].repeats} repeats, {analysis.run.started_at[:10]}"
     if not entry.whole:
         state += ", an older run, its summary alone"
-    return f"{_cell(analysis.choice.candidate, [gain_text(one) for one in pays_of(analysis)])}<br>{state}"
+    return f"{_cell(analysis.choice.candidate, pays_of(analysis), entry.growth)}<br>{state}"
 
 
 def _there(one: Elsewhere | None) -> str:
@@ -185,10 +186,12 @@ def _there(one: Elsewhere | None) -> str:
         return "–"
     if one.why_not:
         return markdown(f"not predicted: {one.why_not}")
-    return _cell(one.chosen, [gain_text(pays) for pays in one.pays])
+    return _cell(one.chosen, one.pays, one.growth)
 
 
-def _cell(chosen: str | None, gains: Sequence[str]) -> str:
+def _cell(chosen: str | None, pays: Sequence[Pays], growth: Growth | None) -> str:
+    named = [(f"{listed(one.pipelines)}: " if len(pays) > 1 else "", one) for one in pays]
+    gains = [f"{name}{gain_text(one)}" for name, one in named] + ([] if growth is None else [rates_text(growth)])
     first = f"**{markdown(chosen)}**" if chosen else "no clear choice"
     return "<br>".join([first, *map(markdown, gains)])
 

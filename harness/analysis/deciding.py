@@ -26,7 +26,8 @@ class Growth(NamedTuple):
 
     pipeline: str
     rates: tuple[tuple[str, Estimate], ...]  # in the run's order; a candidate under which no queue stays has none
-    none: tuple[str, ...]  # candidates under which no queue stays
+    none: tuple[str, ...]  # candidates under which no queue stays, or none that began before the last jobs came
+    most_per_s: float  # the highest rate at which it could be seen to grow
     against: Comparison | None
 
 
@@ -39,22 +40,27 @@ class Pays(NamedTuple):
 
 
 def growth_of(analysis: Analysis, arriving: Sequence[ArrivingJobs]) -> Growth | None:
-    """Return where the queue of the first pipeline whose rate climbs begins to grow; None where none climbs."""
-    if not arriving:
-        return None
+    """Return where the queue of the first pipeline whose rate climbs begins to grow; None where no rate is known."""
     mine = [one for one in arriving if one.pipeline == arriving[0].pipeline]
+    expected = [at.expected_per_s for one in mine for at in one.stretches if at.expected_per_s is not None]
+    if not expected:
+        return None
+    most = max(expected)
     rates = {one.candidate: dict(one.grows_at) for one in mine}
     stays = {one.candidate for one in mine if one.waits_from_s is not None}
-    found = {name: estimate(list(rates[name].values()), analysis.run.origin) for name in rates if name in stays}
-    known = [(name, one) for name, one in found.items() if one is not None]
+    known = []
+    for name in (name for name in rates if name in stays):
+        found = estimate(list(rates[name].values()), analysis.run.origin)
+        if found is not None and found.value < most:
+            known.append((name, found))
     simplest = _simplest(analysis).name
     others = [name for name, _ in known if name != simplest]
     best = max(others, key=lambda name: dict(known)[name].value, default=None)
     against = None
     if best is not None and simplest in dict(known):
         against = compare(best, rates[best], simplest, rates[simplest], len(others), lower_is_better=False)
-    none = tuple(one.candidate for one in mine if one.candidate not in stays)
-    return Growth(mine[0].pipeline, tuple(known), none, against)
+    none = tuple(name for name in rates if name not in dict(known))
+    return Growth(mine[0].pipeline, tuple(known), none, most, against)
 
 
 def pays_of(analysis: Analysis) -> tuple[Pays, ...]:

@@ -9,7 +9,7 @@ from harness.wording.figures import listed, quoted
 from harness.wording.gains import gains_text
 from harness.wording.ratios import Subject, between, interval_of, than
 
-__all__ = ["gain_text", "growth_text", "learned"]
+__all__ = ["gain_text", "growth_text", "learned", "rates_text"]
 
 _FACTOR = 2.0  # beyond it a factor is easier to grasp than a percentage
 
@@ -41,10 +41,18 @@ def gain_text(one: Pays) -> str:
     return f"{one.best.candidate} {change}{unsure}"
 
 
+def rates_text(growth: Growth) -> str:
+    """Say in a few characters at which rate the queue begins to grow under each candidate."""
+    parts = [f"{name} {rate.value:.1f}/s" for name, rate in growth.rates]
+    more = f"none up to {growth.most_per_s:.1f}/s"
+    return f"queue grows from: {', '.join([*parts, *(f'{name} {more}' for name in growth.none)])}"
+
+
 def growth_text(growth: Growth) -> str:
     """Say at which rate the queue begins to grow under each candidate, and how much further the best carries."""
     parts = [f'"{name}" at {_rate(rate)}' for name, rate in growth.rates]
-    none = [f"under {quoted(growth.none)} no queue stays"] if growth.none else []
+    upto = f"up to {growth.most_per_s:.1f} jobs a second"
+    none = [f"under {quoted(growth.none)} no queue stays {upto}"] if growth.none else []
     begins = [f"the queue begins to grow under {listed(parts)}"] if parts else []
     text = "; ".join([*begins, *none])
     return f"{text[0].upper()}{text[1:]}.{_further(growth.against)}"
