@@ -6,6 +6,7 @@ named here, were so before any of their results was seen, and every workload is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from harness.app.options import Assumptions, SimulateOptions
 from harness.app.simulate import simulate
 from harness.core.records import Origin
 from harness.errors import SlotwiseError
+from harness.report.summary import to_plain
 from harness.wording.learned import learned
 
 __all__ = ["HERE", "MACHINES", "Elsewhere", "Machine", "predicted", "read_predictions", "write_predictions"]
@@ -72,7 +74,7 @@ def predicted(file: Path, machine: Machine) -> Elsewhere:
     try:
         run, analysis, _ = simulate(file, asked)
     except SlotwiseError as error:
-        return Elsewhere(machine.name, origin, why_not=str(error).splitlines()[0])
+        return Elsewhere(machine.name, origin, why_not=" ".join(str(error).split()))
     arriving = details(run, analysis).arriving
     growth = growth_of(analysis, arriving)
     return Elsewhere(
@@ -88,7 +90,8 @@ def predicted(file: Path, machine: Machine) -> Elsewhere:
 
 def write_predictions(path: Path, found: Mapping[str, Sequence[Elsewhere]]) -> None:
     """Write what was predicted, by workload."""
-    path.write_bytes(_ALL.dump_json({name: tuple(some) for name, some in found.items()}, indent=1) + b"\n")
+    plain = {name: [to_plain(one) for one in some] for name, some in found.items()}
+    path.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_predictions(path: Path) -> dict[str, tuple[Elsewhere, ...]]:

@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.runs.model import Note
 from harness.units import count, size
 
-__all__ = ["PACKED", "Lines", "known", "leave_out", "once", "read_lines"]
+__all__ = ["PACKED", "Lines", "known", "leave_out", "once", "read_bytes", "read_lines"]
 
 T = TypeVar("T")
 MOST = 1e12  # seconds, tokens, or numbers of a thing: beyond that a line is damaged, whatever its types are
@@ -59,7 +59,7 @@ def _can_be(value: object) -> bool:
     return not isinstance(value, int | float) or LEAST < value < MOST
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return what is in a file, or in the packed one that stands in its place.
 
     Raises:
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
     """Read a file of JSON lines, packed or not; lines that cannot be parsed are left out and named in a note."""
     try:
-        raw = _read(path)
+        raw = read_bytes(path)
     except FileNotFoundError:
         return Lines([], [Note("records", f"{path.name} is missing: its records are not in this report.")])
     except OSError as error:

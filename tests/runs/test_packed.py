@@ -12,6 +12,7 @@ from harness.app.report import keep_prediction, kept_summary
 from harness.app.simulate import simulate
 from harness.errors import UserError
 from harness.runs.folder import RECORD_FILES, RunFolder, read_run
+from harness.runs.index import find_runs
 from harness.runs.lines import PACKED, read_lines
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,12 @@ def packed(folder: Path, target: Path) -> Path:
 
 def test_packed_records_are_read_as_they_were(run_folder: Path, tmp_path: Path) -> None:
     assert read_run(packed(run_folder, tmp_path / "packed")) == read_run(run_folder)
+
+
+def test_a_list_of_runs_counts_packed_trials(run_folder: Path, tmp_path: Path) -> None:
+    packed(run_folder, tmp_path / "packed")
+    (row,), total = find_runs(tmp_path)
+    assert (row.folder, row.trials, total) == ("packed", 4, 1)
 
 
 def test_a_file_that_is_not_packed_goes_first(tmp_path: Path) -> None:
