@@ -98,6 +98,8 @@ def _pays_text(one: Pays) -> str:
     found = one.best
     what = f"{listed(one.pipelines)} {'replies' if one.path == 'interactive' else 'jobs'}"
     subject = Subject(f'with "{found.candidate}" {what}', plural=True)
-    if found.relation == "equivalent" or (found.relation == "unresolved" and found.n > 1):
-        return f'{subject.against(found)}, against "{found.against}"{between(found)}'
+    if found.relation == "equivalent":
+        return f'{subject.text} take as long as with "{found.against}", within 5 %'
+    if found.relation == "unresolved" and found.n > 1:
+        return f'{subject.against(found)} from "{found.against}"{between(found)}'
     return f'{subject.takes(found.ratio)} {than(found.ratio)} "{found.against}"{between(found)}'

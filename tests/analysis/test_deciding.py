@@ -92,7 +92,7 @@ def test_where_no_rate_is_known_nothing_is_said(chats: Analysis) -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ((6.0, 6.1, 6.05), "four −39 %"),
+        ((6.0, 6.1, 6.1), "four −39 %"),
         ((11.5, 11.6, 11.55), "four +16 %"),
         ((31.0, 31.1, 31.0), "four 3.1x"),
         ((10.0, 10.01, 10.0), "four equal within 5 %"),
