@@ -94,7 +94,7 @@ def _held_s(reply: Reply) -> float | None:
     """Return how long a call held its slot; None where that is not known."""
     if reply.end_s is None:
         return None
-    if reply.prefill_s is not None and reply.decode_s is not None:
+    if reply.prefill_s is not None and reply.decode_s is not None and reply.prefill_s + reply.decode_s > 0:
         return reply.prefill_s + reply.decode_s
     return None if reply.first_token_s is None else reply.end_s - reply.first_token_s
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import httpx
 import pytest
 from conftest import VirtualLoop
-from faults.hostile import answer
+from faults.hostile import Fault, answer
 
 from harness.app import machine
 from harness.cli.app import _main
@@ -28,7 +28,6 @@ __all__ = ["COMMANDS", "LIMIT_S", "Hostile", "Hung", "Said", "at_most", "command
 T = TypeVar("T")
 LIMIT_S = 60  # of real time, for one command; it takes a hundredth of that
 SLOTS, PREFILL_S, TOKEN_S, LOAD_S = 2, 0.001, 0.01, 0.0001
-Serve = Callable[[bool], httpx.Response]  # whether it is streamed
 
 COMMANDS = {
     "run": ("run", "w.yaml"),
@@ -46,14 +45,19 @@ class Said(NamedTuple):
 
     code: int
     out: str
-    error: str  # what it says went wrong: the last line to stderr
+    err: str
+
+    @property
+    def error(self) -> str:
+        """What it says went wrong: the last line to stderr."""
+        return self.err.rstrip().rpartition("\n")[2]
 
 
 class Hostile:
-    """An Ollama that does `serve` to some of the calls: `meant` looks at the prompt."""
+    """An Ollama that does to the calls that are `meant` what `fault` returns for their prompt (None: nothing)."""
 
-    def __init__(self, serve: Callable[[str], Serve | None], meant: Callable[[str], bool] = lambda prompt: True) -> None:
-        self.serve, self.meant = serve, meant
+    def __init__(self, fault: Callable[[str], Fault | None]) -> None:
+        self.fault = fault
         self.hit = 0
         self._slots: asyncio.Semaphore | None = None
 
@@ -71,46 +75,53 @@ class Hostile:
             return httpx.Response(404, json={"error": "not found"})
         body = json.loads(request.content)
         prompt, stream = body["messages"][-1]["content"], body.get("stream", True)
-        healthy = await self._healthy(prompt, body["options"]["num_predict"], stream)
-        serve = self.serve(prompt) if self.meant(prompt) else None
-        if serve is None:
-            return healthy
-        self.hit += 1
-        return serve(stream)
+        fault = self.fault(prompt)
+        self.hit += fault is not None
+        if fault is None or (stream and fault.outcome == "ok"):
+            return httpx.Response(200, content=self._answer(prompt, body["options"]["num_predict"], stream, fault))
+        async for _ in self._answer(prompt, body["options"]["num_predict"], False, None):
+            pass
+        return fault.serve(stream)
 
-    async def _healthy(self, prompt: str, tokens: int, stream: bool) -> httpx.Response:
+    async def _answer(self, prompt: str, tokens: int, stream: bool, fault: Fault | None) -> AsyncIterator[bytes]:
         self._slots = self._slots or asyncio.Semaphore(SLOTS)
         loop = asyncio.get_running_loop()
         began_s, words = loop.time(), len(prompt.split())
         async with self._slots:
-            await asyncio.sleep(LOAD_S + words * PREFILL_S + tokens * TOKEN_S)
-        figures = {
-            "done": True,
-            "done_reason": "length",
-            "total_duration": round((loop.time() - began_s) * 1e9),
-            "load_duration": round(LOAD_S * 1e9),
-            "prompt_eval_count": words,
-            "prompt_eval_duration": round(words * PREFILL_S * 1e9),
-            "eval_count": tokens,
-            "eval_duration": round(tokens * TOKEN_S * 1e9),
-        }
-        first = [answer("so ")] if stream else []
-        return httpx.Response(200, content=b"".join([*first, answer("so", **figures)]))
+            await asyncio.sleep(LOAD_S + words * PREFILL_S)
+            if stream:
+                yield answer("so ")
+            await asyncio.sleep(tokens * TOKEN_S)
+        if fault is not None:
+            async for part in fault.serve(True).aiter_bytes():
+                yield part
+            return
+        yield answer(
+            "" if stream else "so so",
+            done=True,
+            done_reason="length",
+            total_duration=round((loop.time() - began_s) * 1e9),
+            load_duration=round(LOAD_S * 1e9),
+            prompt_eval_count=words,
+            prompt_eval_duration=round(words * PREFILL_S * 1e9),
+            eval_count=tokens,
+            eval_duration=round(tokens * TOKEN_S * 1e9),
+        )
 
 
 @contextmanager
-def at_most(seconds: int) -> Iterator[None]:
+def at_most(seconds: float) -> Iterator[None]:
     """Raise Hung where this takes longer, in real time."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise Hung(f"it did not end within {seconds} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
@@ -135,5 +146,4 @@ def command(
     monkeypatch.setattr("sys.argv", ["slotwise", *COMMANDS[name]])
     with at_most(LIMIT_S):
         code = _main()
-    out, err = capsys.readouterr()
-    return Said(code, out, err.rstrip().rpartition("\n")[2])
+    return Said(code, *capsys.readouterr())
