@@ -82,9 +82,8 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
 
 
 def _usable(reply: Reply) -> bool:
-    """Whether the server told all that a profile is made of, and nothing that cannot be."""
-    told = reply.prompt_tokens and reply.output_tokens and None not in (reply.prefill_s, reply.decode_s)
-    return bool(told) and not reply.error and (reply.prefill_s or 0.0) + (reply.decode_s or 0.0) > 0
+    """Whether the server told its counts, and nothing that cannot be; single times may be missing."""
+    return bool(reply.prompt_tokens and reply.output_tokens) and not reply.error
 
 
 def _with(record: CallRecord, served: Served | None) -> CallRecord:
@@ -120,13 +119,13 @@ class LiveBursts:
         """Carry out one burst; failed calls are among the records.
 
         A burst with an answer that repeated itself is sent again with other prompts, and from then on answers are
-        drawn: those hardly ever do. One of which the server tells too little, or what cannot be, is sent again, too.
+        drawn: those hardly ever do. One of which the server tells what cannot be is sent again, too.
         """
         for attempt in range(ATTEMPTS):
             records = await self._once(burst, key if not attempt else -AGAIN * attempt - abs(key))
             if any(record.reply.done_reason == REPEATED for record in records):
                 self._temperature = DRAWN
-            elif all(record.outcome != "ok" or _usable(record.reply) for record in records):
+            elif not any(record.outcome == "ok" and record.reply.error for record in records):
                 break
         return records
 
