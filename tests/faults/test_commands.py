@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults.commands import Hostile, Hung, Said, at_most, command
@@ -91,13 +92,9 @@ def test_what_each_fault_comes_to_in_a_command(do: Do, tmp_path: Path, name: str
     assert (tmp_path / "p.yaml").exists() == (name == "calibrate" and said.code == 0)
 
 
-MIDDLE = [("probe", 20, name) for name, fault in FAULTS.items() if fault.whole]
-MIDDLE += [
-    ("calibrate", number, name)
-    for number in (20, 40)
-    for _, _, name in MIDDLE
-    if number == 20 or FAULTS[name].outcome == "ok"
-]
+WHOLE = [name for name, fault in FAULTS.items() if fault.whole]
+MIDDLE: list[Any] = [(command, 20, name) for command in ("probe", "calibrate") for name in WHOLE]
+MIDDLE += [pytest.param("calibrate", number, name, marks=pytest.mark.slow) for number in (30, 40, 50, 60) for name in WHOLE]
 
 
 @pytest.mark.parametrize(("name", "number", "fault"), MIDDLE)
