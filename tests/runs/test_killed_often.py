@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from runs.killed_often import PHASES
 
@@ -20,7 +20,7 @@ def test_killed_at_a_hundred_random_moments(tmp_path: Path) -> None:
     # A process of its own: only one without threads can be forked.
     command = [sys.executable, str(TESTS / "runs/killed_often.py"), str(tmp_path), str(KILLS)]
     env = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1800, check=False)
+    done = processes.run(command, env=env, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     hit = json.loads(done.stdout)
     print(hit)
