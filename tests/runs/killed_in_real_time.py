@@ -75,9 +75,7 @@ def made(path: Path) -> Counter[tuple[object, ...]]:
     """Return which calls, jobs and trials a run has, without its times: those are of the clock."""
     run = read_run(path)
     assert not run.partial, path
-    calls = [
-        (c.candidate, c.repeat, c.pipeline, c.job, c.node, c.item, c.outcome, c.reply.output_tokens) for c in run.calls
-    ]
+    calls = [(*call[:10], call.outcome, call.reply.output_tokens) for call in run.calls]
     jobs = [(job.candidate, job.repeat, job.pipeline, job.job, job.outcome, job.calls) for job in run.jobs]
     return Counter([*calls, *jobs, *((trial.candidate, trial.repeat, trial.complete) for trial in run.trials)])
 
