@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow fast bench gallery clean
+.PHONY: demo test slow fast bench gallery audit clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
@@ -38,6 +38,14 @@ bench: $(VENV)/.dev
 gallery: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
 	@$(BIN)/python benchmarks/gallery.py $(if $(OUT),--out $(OUT)) $(if $(PROFILE),--profile $(PROFILE)) $(NAMES)
+
+# Known weaknesses of the packages that are installed, from the package index. A package that it cannot tell about is a failure.
+AUDIT := build/audit
+audit: $(VENV)/.dev
+	@test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit)
+	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable > $(AUDIT)/installed.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(AUDIT)/installed.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
