@@ -1,4 +1,4 @@
-"""Who may import whom (docs/design.md), read from the source with `ast`."""
+"""Who may import whom (docs/explanation/design.md), read from the source with `ast`."""
 
 from __future__ import annotations
 

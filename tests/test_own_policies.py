@@ -19,7 +19,7 @@ from harness.errors import PolicyError, UserError
 from harness.own_policies import installed_policies, policies_again, read_policies
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "policies.md").read_text(encoding="utf-8")
 CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
 HALF = CODE[0]
 

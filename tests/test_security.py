@@ -1,4 +1,4 @@
-"""docs/security.md names every module that starts a program, executes code or listens; nothing else does."""
+"""docs/reference/security.md names every module that starts a program, executes code or listens; nothing else does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from harness.runs import head
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "security.md").read_text(encoding="utf-8")
 
 EXECUTES = {"exec", "eval", "exec_module", "create_subprocess_exec", "create_subprocess_shell", "Popen", "run_path"}
 OF_MODULES = {("subprocess", "run"), ("subprocess", "call"), ("subprocess", "check_output"), ("os", "system")}

@@ -1,4 +1,4 @@
-"""Calibrate servers: bursts in a drawn order, a fit, and the profile made of them. docs/calibration.md is its page."""
+"""Calibrate servers: bursts in a drawn order, a fit, and a profile (docs/explanation/calibration.md)."""
 
 from __future__ import annotations
 
