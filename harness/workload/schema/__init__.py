@@ -37,7 +37,7 @@ from harness.workload.schema.servers import (
     Simulation,
     same_model,
 )
-from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
+from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed, scaled
 
 __all__ = [
     "ARRIVALS",
