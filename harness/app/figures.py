@@ -31,7 +31,9 @@ __all__ = [
     "DesignOptions",
     "PipelineFigures",
     "Stage",
+    "Turned",
     "figures",
+    "machine_profiles",
     "with_turned",
 ]
 
@@ -115,9 +117,7 @@ def figures(written: Written, options: DesignOptions) -> DesignFigures:
     found = simulate(
         written,
         SimulateOptions(
-            assumptions=Assumptions(
-                profiles=names, extrapolate=options.extrapolate, resamples=0 if first else None
-            ),
+            assumptions=Assumptions(profiles=names, extrapolate=options.extrapolate, resamples=0 if first else None),
             repeats=FIRST_REPEATS if first else REPEATS,
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.app.workload import Written, load
@@ -12,9 +13,26 @@ from harness.workload.dependencies import dependencies
 from harness.workload.dials import LeverDial, PipelineDial, ServerDial, dials_of, lever_dials
 from harness.workload.lines import Lines, lines_of
 from harness.workload.load import Loaded
-from harness.workload.source import parse_yaml
+from harness.workload.source import parse_yaml, read_text
 
-__all__ = ["FoundMistake", "Look", "NodeLines", "look", "mistakes_in"]
+__all__ = ["FoundMistake", "Look", "NodeLines", "begun", "look", "mistakes_in"]
+
+NEW = """\
+version: 1
+name: my-pipeline
+
+pipelines:
+  chat:
+    path: interactive
+    jobs: 6
+    arrival: {closed: 1, think_s: 1}
+    goal: {p50_s: 2}
+    nodes:
+      answer: {agent: helper}
+
+agents:
+  helper: {prompt: "Answer in one sentence.", output_tokens: 60}
+"""
 
 
 class FoundMistake(NamedTuple):
@@ -45,6 +63,20 @@ class Look(NamedTuple):
     servers: tuple[ServerDial, ...] = ()
     pipelines: tuple[PipelineDial, ...] = ()
     levers: tuple[LeverDial, ...] = ()
+
+
+def begun(file: Path | None) -> Written:
+    """Return the workload of a file, whatever is in it; a small one to begin with where there is no file yet.
+
+    Raises:
+        WorkloadError: it cannot be read.
+        UserError: there is no folder for a new file.
+    """
+    if file is None:
+        return Written(Path("new-pipeline.yaml"), NEW)
+    if not file.exists() and not file.parent.is_dir():
+        raise UserError(f"{file.parent}: expected a folder for a new workload, found none")
+    return Written(file, read_text(file) if file.exists() else NEW)
 
 
 def look(written: Written) -> Look:
@@ -84,7 +116,5 @@ def mistakes_in(error: UserError, written: Written) -> tuple[FoundMistake, ...]:
 
 def _nodes(loaded: Loaded, written: Written) -> tuple[NodeLines, ...]:
     source = parse_yaml(written.text, str(written.path))
-    places = (
-        (pipeline, node, lines_of(source, written.text, at)) for (pipeline, node), at in loaded.written.items()
-    )
+    places = ((pipeline, node, lines_of(source, written.text, at)) for (pipeline, node), at in loaded.written.items())
     return tuple(NodeLines(pipeline, node, lines) for pipeline, node, lines in places if lines is not None)

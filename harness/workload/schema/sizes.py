@@ -209,7 +209,7 @@ _SCALES = ("median", "mean", "max")  # what is in the unit of the values; spread
 
 
 def scaled(amount: Any, factor: float) -> Any:
-    """Return a number of things, as plain data, `factor` times as large: whole numbers, at least 1, as `Amount` has them.
+    """Return an `Amount`, as plain data, `factor` times as large: whole numbers, at least 1.
 
     A file of numbers, by its name, stays as it is.
     """
