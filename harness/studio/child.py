@@ -1,7 +1,6 @@
 """A worker: `python -m harness.studio.child`, questions on stdin, answers on stdout, one after the other.
 
-A message is its length in four bytes and then JSON. SIGUSR1 ends what is being worked on: the answer is then that it was
-replaced, and the process is as warm as before. It ends when its stdin closes, however its parent died.
+A message is its length in four bytes and then JSON. The process ends when its stdin closes, however its parent died.
 """
 
 from __future__ import annotations
@@ -15,27 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from harness.app.look import begun
 from harness.studio import api
 from harness.studio.work import Place, answer
 
 __all__ = ["main", "read_message", "write_message"]
-
-
-class _Replaced(BaseException):
-    """Something newer is asked; no `except Exception` on the way may take it."""
-
-
-class _Interrupt:
-    """Turns the signal into an exception, and only while something is worked on."""
-
-    def __init__(self) -> None:
-        self.working = False
-        signal.signal(signal.SIGUSR1, self._told)
-
-    def _told(self, number: int, frame: object) -> None:
-        if self.working:
-            self.working = False
-            raise _Replaced
 
 
 def read_message(stream: BinaryIO) -> bytes | None:
@@ -54,7 +37,7 @@ def write_message(stream: BinaryIO, body: bytes) -> None:
     stream.flush()
 
 
-def _answered(body: bytes, interrupt: _Interrupt) -> bytes:
+def _answered(body: bytes) -> bytes:
     """Answer a message. Whatever goes wrong is an answer: the page has to say it."""
     asked: dict[str, Any] = json.loads(body)
     form, answered = api.QUESTIONS[asked["name"]]
@@ -69,18 +52,20 @@ def _answered(body: bytes, interrupt: _Interrupt) -> bytes:
         )
 
     try:
-        interrupt.working = True
-        found = answer(asked["name"], question, place)
-        interrupt.working = False
-        return found.model_dump_json().encode()
-    except _Replaced:
-        return short("replaced", "a later request took its place")
+        return answer(asked["name"], question, place).model_dump_json().encode()
     except MemoryError:
         return short("failed", "there is not enough memory for it; make the workload smaller")
     except Exception as error:  # noqa: BLE001 - a mistake of ours, which must not end the workbench
         return short("failed", f"{type(error).__name__}: {error}")
-    finally:
-        interrupt.working = False
+
+
+def _warm() -> None:
+    """Load everything that a question needs, and build every model, before the first one comes."""
+    place, text = Place(Path("warm.yaml")), begun(None).text
+    machine = api.MachineAsked(profiles=("epyc-2core",))
+    first = api.FiguresAsked(tab="warm", version=0, text=text, machine=machine, stage="preliminary")
+    answer("look", api.LookAsked(tab="warm", version=0, text=text), place)
+    answer("figures", first, place).model_dump_json()
 
 
 def main() -> None:
@@ -88,15 +73,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     told = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anything prints is no answer
-    interrupt = _Interrupt()
-    import harness.app.simulate  # noqa: F401  warm, before the first question
-
+    _warm()
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000)
     write_message(told, b"{}")  # ready
     while (body := read_message(sys.stdin.buffer)) is not None:
-        write_message(told, _answered(body, interrupt))
+        write_message(told, _answered(body))
 
 
 if __name__ == "__main__":

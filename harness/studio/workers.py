@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import struct
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from harness.servers.process import our_python
 
 __all__ = ["Ended", "Lane", "Worker"]
 
-GRACE_S = 2.0  # for a worker to give up what it does; then it is killed
+GRACE_S = 0.3  # what is replaced may still end by itself: to start a process takes longer
 MOST_WAITING = 64  # tabs
 
 Why = Literal["replaced", "cut", "failed"]
@@ -32,7 +31,7 @@ class Ended(Exception):
 
 
 class Worker:
-    """One process that answers one question at a time. It is started when it is needed, again after it was killed too."""
+    """One process that answers one question at a time; started when it is needed, and again after it was killed."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
@@ -60,12 +59,6 @@ class Worker:
         self._process.stdin.write(struct.pack(">I", len(body)) + body)
         await self._process.stdin.drain()
         return await self._read()
-
-    def interrupt(self) -> None:
-        """Have it give up what it does; the answer then says so."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGUSR1)
 
     async def kill(self) -> None:
         """End the process, whatever it does."""
@@ -126,7 +119,6 @@ class Lane:
         self._waiting[key] = question
         if self._now is not None and self._now.key == key:
             self._replaced.set()
-            self._worker.interrupt()
         self._come.set()
         return await question.answer
 
@@ -145,9 +137,9 @@ class Lane:
         await self._worker.kill()
 
     async def _run(self) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await self._worker.warm()
         while True:
+            with suppress(OSError, asyncio.IncompleteReadError):  # else it is said to whoever asks
+                await self._worker.warm()
             await self._come.wait()
             if not self._waiting:
                 self._come.clear()

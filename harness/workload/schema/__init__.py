@@ -92,5 +92,6 @@ __all__ = [
     "is_fixed",
     "json_schema",
     "same_model",
+    "scaled",
     "without_credentials",
 ]
