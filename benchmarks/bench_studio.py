@@ -57,14 +57,17 @@ async def row(path: Path, profile: str, changes: int, finals: int) -> str:
         looks = [(await ask("look"))[0] for _ in range(changes)]
         first = [await ask("figures", stage="preliminary", **machine) for _ in range(changes)]
         if (found := first[0][1])["state"] != "ok":
-            return f"{path.stem:20} not predicted: {found['mistakes'][-1]['whole'] if found['mistakes'] else found['message']}"
+            why = found["mistakes"][-1]["whole"] if found["mistakes"] else found["message"]
+            return f"{path.stem:20} not predicted: {why}"
         times = sorted(took_s for took_s, _ in first)
         last = [(await ask("figures", stage="final", **machine))[0] for _ in range(finals)]
     finally:
         await client.aclose()
         await app.stop()
     p95 = times[min(len(times) - 1, round(0.95 * len(times)))]
-    marks = ("" if p95 <= MOST_FIRST_S else " first too slow") + ("" if max(last) <= MOST_FINAL_S else " final too slow")
+    marks = ("" if p95 <= MOST_FIRST_S else " first too slow") + (
+        "" if max(last) <= MOST_FINAL_S else " final too slow"
+    )
     return (
         f"{path.stem:20} {1000 * statistics.median(looks):8.0f} {1000 * statistics.median(times):8.0f} "
         f"{1000 * p95:8.0f} {max(last):8.2f}{marks}"
