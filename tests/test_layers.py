@@ -1,4 +1,4 @@
-"""Who may import whom (docs/design.md), read from the source with `ast`."""
+"""Who may import whom (docs/explanation/design.md), read from the source with `ast`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ for folder in ("servers", "drivers", "measure"):  # all that ask servers
     MAY_IMPORT[folder].add("bounded")
 MAY_IMPORT["app"] = {*MAY_IMPORT, "bounded", "compiled", "content", "errors", "own_policies", "units"}
 MAY_IMPORT["interface"] = MAY_IMPORT["app"] - {"cli"} | {"app"}
+MAY_IMPORT["studio"] = {"app", "servers", "errors", "units"}  # servers: who is let in, and how processes are started
 # analysis: the type of what is printed; deploy: the kinds of settings, for the help
-MAY_IMPORT["cli"] = {"app", "analysis", "deploy", "report", "errors", "units"}
+MAY_IMPORT["cli"] = {"app", "analysis", "deploy", "report", "studio", "errors", "units"}
 WAITS = {"asyncio", "time", "random", "httpx", "socket", "langchain_core", "langchain_ollama", "threading", "os", "io"}
 HEAVY = {"langchain_core", "langchain_ollama", "scipy", "numpy", "altair", "starlette", "httpx", "xllamacpp"}
 

@@ -52,6 +52,7 @@ class Levels(NamedTuple):
     engine: str = ""  # name and version
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
     others: bool = False  # others used it meanwhile, as far as calls waited for them
+    slots_at_least: bool = False  # there may be more than were found
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:

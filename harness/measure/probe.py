@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots, sent_together
 from harness.analysis.others import waits_for_others
+from harness.analysis.slots_asked import MOST_COUNTED, CountedSlots
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
 from harness.core.device import share_on_cpu
@@ -40,6 +41,7 @@ __all__ = [
     "WARM_CALLS",
     "Alone",
     "burst",
+    "confirm_slots",
     "find_baseline",
     "find_slots",
     "look_alone",
@@ -53,7 +55,6 @@ BASELINE_CALLS = 5
 PROBE_TOKENS = 24
 LONGER, LONGEST_PROBE = 4, 16  # times as long, where calls did not overlap enough; and at most
 ANOTHER = 10_000  # keys of a burst that is sent again
-MOST_SLOTS = 64  # beyond this a probe stops looking
 TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
 
 
@@ -120,7 +121,7 @@ async def _burst(
 
 async def find_slots(
     endpoint: Endpoint, *, rounds: int = 3, key: int = 0, say: Callable[[str], None] = lambda text: None
-) -> int:
+) -> CountedSlots:
     """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
 
     More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
@@ -144,12 +145,20 @@ async def find_slots(
         together = all(sent_together(calls) for calls in bursts)
         if not together and tokens < LONGEST_PROBE * PROBE_TOKENS:
             tokens *= LONGER
-        elif found < concurrent or concurrent >= MOST_SLOTS:
+        elif found < concurrent or concurrent >= MOST_COUNTED:
             if not together:
                 say(at_least(endpoint.server.name, found))
-            return found
+            return CountedSlots(found, at_least=not together or found >= MOST_COUNTED)
         else:
             concurrent *= 2
+
+
+async def confirm_slots(endpoint: Endpoint, say: Callable[[str], None]) -> CountedSlots:
+    """Return the slots of a server: of one burst, or of three where one finds others than were asked for."""
+    counted = await find_slots(endpoint, rounds=1, say=say)
+    if counted.at_least or endpoint.server.slots_asked not in (None, counted.number):
+        return await find_slots(endpoint, key=1, say=say)
+    return counted
 
 
 async def look_alone(endpoint: Endpoint) -> Alone:
@@ -199,8 +208,9 @@ async def measure_levels(
     if others_s:
         progress.say(others_at_start(name, others_s))
     progress.say(f"{name}: counting slots")
-    slots = await find_slots(endpoint, say=progress.say)
-    touched, doubt = bool(others_s), None
+    counted = await find_slots(endpoint, say=progress.say)
+    slots, touched = counted.number, bool(others_s)
+    doubt: str | None = None
     progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in levels], "burst", server=name)
     rows: dict[int, list[Level]] = {concurrent: [] for concurrent in levels}
     for r in range(rounds):
@@ -218,7 +228,18 @@ async def measure_levels(
     medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
     server = endpoint.server
     origin, on_cpu = origin_of([server]), share_on_cpu(server.details)
-    return Levels(name, server.slots_asked, slots, medians, origin, server.model, server.version, on_cpu, touched)
+    return Levels(
+        label=name,
+        slots_asked=server.slots_asked,
+        slots_found=slots,
+        rows=medians,
+        origin=origin,
+        model=server.model,
+        engine=server.version,
+        cpu_share=on_cpu,
+        others=touched,
+        slots_at_least=counted.at_least,
+    )
 
 
 async def _undisturbed(

@@ -1,4 +1,4 @@
-"""Every fault of a server gives a record with an outcome and one printable line; docs/reliability.md lists them all."""
+"""Every fault of a server gives a record with an outcome and one line; docs/reference/reliability.md lists them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faults.hostile import FAULTS, comes_to
 from harness.core.records import ChatRequest, Reply
 from harness.drivers.chat import Chat
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reliability.md"
 CASES = [(name, stream) for name, fault in FAULTS.items() for stream in (True, False) if stream or fault.whole]
 
 
