@@ -151,8 +151,7 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if analysis.gains is not None:
         yield from _gains(analysis)
         return
-    other = _contrast(analysis, name)
-    if other is None or not other.relations & {"better", "worse"}:
+    if (other := _contrast(analysis, name)) is None or not other.relations & {"better", "worse"}:
         return
     # What is gained comes before what it costs.
     for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):
