@@ -18,12 +18,13 @@ LIMIT_S = 60
 
 
 @contextmanager
-def served(profile: str, slots: int, *, speed_up: int = 20) -> Iterator[str]:
+def served(profile: str, slots: int, *, speed_up: int = 20, limit_s: float = processes.LIMIT_S) -> Iterator[str]:
     """Start a simulated server, and end it; what it says after its address is not read."""
     command = [sys.executable, "-u", "-m", "harness", "serve", "--profile", profile, "--slots", str(slots)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with processes.started(
         [*command, "--extrapolate", "--speed-up", str(speed_up), "--port", "0"],
+        limit_s=limit_s,
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -12,23 +12,20 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-import processes
 from runs.killed_often import forked, only, whole_lines
+from served import served
 
 from harness.cli.app import _main
 from harness.report import files
 from harness.report.drawing import Drawings
 from harness.runs.folder import read_run
 
-SERVE = ("serve", "--profile", "epyc-2core", "--slots", "2", "--speed-up", "50", "--port", "0")
 LIMIT_S = 1500
 WORKLOAD = """
 version: 1
@@ -112,9 +109,5 @@ def main(folder: Path, kills: int, url: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    command = [sys.executable, "-u", "-m", "harness", *SERVE]
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with processes.started(command, limit_s=LIMIT_S, **quiet) as server:
-        found = next(at for line in server.stdout if (at := re.search(r"http://127\.0\.0\.1:\d+", line)))
-        print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), found[0])))
-        server.send_signal(signal.SIGINT)
+    with served("epyc-2core", 2, speed_up=50, limit_s=LIMIT_S) as at:
+        print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), at)))
