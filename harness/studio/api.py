@@ -294,7 +294,7 @@ class FiguresAnswer(Answered):
     notices: list[str] = []
     candidates: list[OfCandidate] = []
     summary: dict[str, Any] | None = Field(
-        default=None, description="Final ones: what `slotwise simulate FILE --json` prints (docs/reports.md)."
+        default=None, description="Final ones: what `slotwise simulate FILE --json` prints (docs/reference/reports.md)."
     )
 
 
