@@ -55,7 +55,7 @@ def ask(lane: Lane, tab: str, version: int, body: bytes) -> asyncio.Task[bytes]:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():  # what it waits for is in the same loop, and only a few steps away
+    while not is_so():  # noqa: ASYNC110 - what it waits for is in the same loop, a few steps away
         await asyncio.sleep(0)
 
 

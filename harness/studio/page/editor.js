@@ -13,9 +13,10 @@ let marked = null;
 let shown = null; // {first, items, at}: what the list of completions is about
 let asked = 0;
 
+/** Show the text that the page begins with. */
 export function begin(value) {
   text.value = value;
-  change({ text: value });
+  design.text = value;
   number();
 }
 
@@ -100,7 +101,7 @@ async function complete(asWished) {
     ...answer.items.map((item, at) =>
       make(
         "li",
-        { role: "option", id: `completion-${at}`, "aria-selected": at === 0, onmousedown: (event) => pick(event, at) },
+        { role: "option", id: `completion-${at}`, "aria-selected": String(at === 0), onmousedown: (event) => pick(event, at) },
         make("span", { class: "what" }, item.text),
         item.about ? make("span", { class: "about" }, item.about) : null,
       ),
