@@ -94,7 +94,10 @@ async function complete(asWished) {
   }
   shown = { first: answer.first, items: answer.items, at: 0 };
   const lineHeight = text.scrollHeight / Math.max(1, text.value.split("\n").length);
-  list.style.top = `${Math.min(text.clientHeight - 40, at.line * lineHeight + 12 - text.scrollTop)}px`;
+  const y = (at.line - 1) * lineHeight + 8 - text.scrollTop;
+  const isBelow = y < text.clientHeight / 2;
+  list.style.top = isBelow ? `${y + lineHeight + 4}px` : "auto";
+  list.style.bottom = isBelow ? "auto" : `${text.clientHeight - y + 4}px`;
   list.style.left = `${Math.min(text.clientWidth / 2, 48 + answer.first * 7)}px`;
   fill(
     list,
