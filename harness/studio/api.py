@@ -133,8 +133,8 @@ class Answered(_Form):
     version: int
     state: State = Field(
         default="ok",
-        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `too-long`: it "
-        "was interrupted as it took too long; `failed`: something else went wrong.",
+        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `too-long`: "
+        "it was interrupted as it took too long; `failed`: something else went wrong.",
     )
     message: str = Field(default="", description="Where the state is `replaced`, `too-long` or `failed`: why.")
     mistakes: list[Mistake] = []

@@ -1,4 +1,4 @@
-"""Worker processes: typing never waits for a simulation, a newer question replaces an older one, a long one is ended."""
+"""Worker processes: typing never waits for a simulation, newer questions replace older ones, long ones are ended."""
 
 from __future__ import annotations
 
@@ -166,7 +166,9 @@ class Lane:
             if self._replaced.is_set():
                 self._end(question, "replaced", "a later request took its place")
             else:
-                self._end(question, "too-long", f"the {self.name} took more than {self.limit_s:g} s and was interrupted")
+                self._end(
+                    question, "too-long", f"the {self.name} took more than {self.limit_s:g} s and was interrupted"
+                )
         except (OSError, asyncio.IncompleteReadError):
             await self._worker.kill()
             self._end(question, "failed", f"the process of the {self.name} was lost (out of memory?)")
