@@ -37,7 +37,7 @@ MOST_CHARACTERS = 1024 * 1024  # of a workload
 MOST_NAMED = 64  # of dials, of profiles
 LONGEST_NAME = 200
 
-State = Literal["ok", "mistake", "replaced", "cut", "failed"]
+State = Literal["ok", "mistake", "replaced", "too-long", "failed"]
 
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 Named = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
@@ -133,10 +133,10 @@ class Answered(_Form):
     version: int
     state: State = Field(
         default="ok",
-        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `cut`: it "
-        "took too long; `failed`: something else went wrong.",
+        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `too-long`: "
+        "it was interrupted as it took too long; `failed`: something else went wrong.",
     )
-    message: str = Field(default="", description="Where the state is `replaced`, `cut` or `failed`: why.")
+    message: str = Field(default="", description="Where the state is `replaced`, `too-long` or `failed`: why.")
     mistakes: list[Mistake] = []
 
 
