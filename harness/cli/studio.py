@@ -34,4 +34,4 @@ def studio(
 
 def _say(url: str) -> None:
     typer.echo(f"The workbench: {url}")
-    typer.echo("Whoever has this address can use it. Ctrl-C ends it.")
+    typer.echo("Anyone on this machine who has this address can use it. Ctrl-C ends it.")

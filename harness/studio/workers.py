@@ -1,4 +1,4 @@
-"""Worker processes: typing never waits for a simulation, a newer question replaces an older one, a long one is cut."""
+"""Worker processes: typing never waits for a simulation, newer questions replace older ones, long ones are ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Ended", "Lane", "Worker"]
 GRACE_S = 0.3  # what is replaced may still end by itself: to start a process takes longer
 MOST_WAITING = 64  # tabs
 
-Why = Literal["replaced", "cut", "failed"]
+Why = Literal["replaced", "too-long", "failed"]
 
 
 class Ended(Exception):
@@ -87,7 +87,7 @@ class Lane:
 
     Args:
         name: of what it does, for messages.
-        limit_s: a question that takes longer is cut.
+        limit_s: a question that takes longer is ended.
         worker: who answers.
     """
 
@@ -166,7 +166,9 @@ class Lane:
             if self._replaced.is_set():
                 self._end(question, "replaced", "a later request took its place")
             else:
-                self._end(question, "cut", f"the {self.name} took more than {self.limit_s:g} s and was cut")
+                self._end(
+                    question, "too-long", f"the {self.name} took more than {self.limit_s:g} s and was interrupted"
+                )
         except (OSError, asyncio.IncompleteReadError):
             await self._worker.kill()
             self._end(question, "failed", f"the process of the {self.name} was lost (out of memory?)")

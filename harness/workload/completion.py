@@ -77,11 +77,10 @@ def _spot(lines: Sequence[str], row: int, before: str) -> _Spot:
     opened, inner = _opened(rest)
     head = _KEY.match(f"{inner}\n" if not opened else rest)
     if opened:  # {a: b, c: |
-        above = [*_above(lines, row, len(before) - len(before.lstrip())), *([head[2]] if head else []), *opened[:-1]]
+        indent = len(before) - len(before.lstrip())
+        above = [*_above(lines, row, indent), *([head[2]] if head else []), *filter(None, opened)]
         pairs = re.findall(r"([\w-]+)\s*:", inner)
         is_value = re.search(r"[\w-]+\s*:\s*(?:\[[^\]]*)?$", inner) is not None
-        if opened[-1]:
-            above.append(opened[-1])
         key = pairs[-1] if is_value and pairs else ""
         return _Spot(tuple(above), key, partial, frozenset(pairs) - {key})
     indent = len(rest) - len(rest.lstrip(" -"))

@@ -13,9 +13,10 @@ let marked = null;
 let shown = null; // {first, items, at}: what the list of completions is about
 let asked = 0;
 
+/** Show the text that the page begins with. */
 export function begin(value) {
   text.value = value;
-  change({ text: value });
+  design.text = value;
   number();
 }
 
@@ -93,14 +94,17 @@ async function complete(asWished) {
   }
   shown = { first: answer.first, items: answer.items, at: 0 };
   const lineHeight = text.scrollHeight / Math.max(1, text.value.split("\n").length);
-  list.style.top = `${Math.min(text.clientHeight - 40, at.line * lineHeight + 12 - text.scrollTop)}px`;
+  const y = (at.line - 1) * lineHeight + 8 - text.scrollTop;
+  const isBelow = y < text.clientHeight / 2;
+  list.style.top = isBelow ? `${y + lineHeight + 4}px` : "auto";
+  list.style.bottom = isBelow ? "auto" : `${text.clientHeight - y + 4}px`;
   list.style.left = `${Math.min(text.clientWidth / 2, 48 + answer.first * 7)}px`;
   fill(
     list,
     ...answer.items.map((item, at) =>
       make(
         "li",
-        { role: "option", id: `completion-${at}`, "aria-selected": at === 0, onmousedown: (event) => pick(event, at) },
+        { role: "option", id: `completion-${at}`, "aria-selected": String(at === 0), onmousedown: (event) => pick(event, at) },
         make("span", { class: "what" }, item.text),
         item.about ? make("span", { class: "about" }, item.about) : null,
       ),

@@ -13,18 +13,13 @@ on("changed", () => {
 });
 
 on("figures", (answer) => {
-  byId("table").classList.remove("stale");
-  if (answer.state === "mistake") {
-    byId("stage").textContent = "Not simulated.";
-    byId("headline").textContent = "";
-    fill(byId("notices"), ...answer.mistakes.map((one) => make("li", {}, one.whole)));
-    fill(byId("table"));
-    return;
-  }
   if (answer.state !== "ok") {
-    byId("stage").textContent = answer.message;
+    byId("table").classList.add("stale"); // what is there is of the design before
+    const [first] = answer.mistakes;
+    byId("stage").textContent = first ? `Not simulated: ${first.line ? "the workload has mistakes." : first.whole}` : answer.message;
     return;
   }
+  byId("table").classList.remove("stale");
   now = answer;
   if (answer.stage === "final") final = answer;
   const stage = answer.stage === "preliminary" ? "preliminary" : "final";
