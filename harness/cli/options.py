@@ -27,6 +27,7 @@ __all__ = [
     "Model",
     "Policies",
     "Prices",
+    "Quiet",
     "Repeats",
     "Resamples",
     "Scale",
@@ -123,6 +124,7 @@ output_option = _declared("-o", "--out")
 settings_option = _declared("--settings")
 Full = Annotated[bool, typer.Option("--full", help="Print the whole report, not only the answer.")]
 Force = Annotated[bool, force_option("Overwrite existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone: no progress, no hints.")]
 Json = Annotated[bool, json_option("Print JSON.")]
 
 

@@ -16,6 +16,7 @@ from harness.cli.options import (
     Full,
     Model,
     Policies,
+    Quiet,
     Repeats,
     Scale,
     Seed,
@@ -66,6 +67,7 @@ def run(
         ),
     ] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""

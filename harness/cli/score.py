@@ -19,6 +19,7 @@ from harness.cli.options import (
     Full,
     Model,
     Policies,
+    Quiet,
     Repeats,
     Servers,
     json_option,
@@ -58,6 +59,7 @@ def score(
     extrapolate: Extrapolate = False,
     out: Annotated[Path, out_option("Folder in which the run folder is made.")] = Path("reports"),
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
@@ -85,10 +87,10 @@ def score(
     from harness.app.score import score as join
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         scored = join(file, options, progress)
     if scored.score is None:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
-        raise typer.Exit(conclude(scored.measured, as_json=as_json, full=full))
+        raise typer.Exit(conclude(scored.measured, as_json=as_json, full=full, quiet=quiet))
     origin = scored.measured.run.origin
     if as_json:
         import json
@@ -114,4 +116,5 @@ def score(
             console.print()
             console.print(score_report(scored.score, scored.notes, scored.lengths, origin))
     keep_score(scored)
-    print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)
+    if not quiet:
+        print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)

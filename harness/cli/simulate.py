@@ -22,6 +22,7 @@ from harness.cli.options import (
     Policies,
     Prices,
     Quant,
+    Quiet,
     Resamples,
     Scale,
     Seed,
@@ -69,6 +70,7 @@ def simulate(
         settings_option(f"Print the recommended candidate's settings instead: {kinds_listed()}.", metavar="KIND"),
     ] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
@@ -97,7 +99,7 @@ def simulate(
         if settings is not None or lengths is not None:
             given = "--settings" if settings is not None else "--lengths"
             raise UserError(f"{given}: expected one --profile NAME, found {len(profile or ())} to compare")
-        compare_and_show(file, options, price, out=out, as_json=as_json)
+        compare_and_show(file, options, price, out=out, as_json=as_json, quiet=quiet)
         return
     from harness.app.settings import check_kind, settings_text
     from harness.app.simulate import simulate as predict
@@ -113,4 +115,5 @@ def simulate(
         from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
 
         folder = keep_prediction(simulated, out)
-        print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+        if not quiet:
+            print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
