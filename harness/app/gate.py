@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from harness.analysis.model import Analysis
     from harness.report.junit import Case
 
-__all__ = ["Gate", "RegressionGate", "comparison_cases", "keep_junit", "read_gate", "read_regression", "run_cases"]
+__all__ = [
+    "FailOn",
+    "FailOnRegression",
+    "comparison_cases",
+    "keep_junit",
+    "read_fail_on",
+    "read_regression",
+    "run_cases",
+]
 
 _REGRESSION = re.compile(r"regression(?:=(\d{1,4}(?:\.\d{1,6})?)\s*%)?")
 
 
-class Gate(NamedTuple):
+class FailOn(NamedTuple):
     """What makes a build fail that runs, predicts or reports a workload."""
 
     kinds: tuple[Literal["goals", "failures"], ...] = ()
@@ -39,21 +47,21 @@ class Gate(NamedTuple):
             check_demand(demand, candidates, pipelines)
 
 
-class RegressionGate(NamedTuple):
+class FailOnRegression(NamedTuple):
     """What makes a build fail that compares runs."""
 
     asked: bool = False
     size: float = 0.0  # a regression of less than this does not count: 0.1 is 10 %
 
 
-def read_gate(texts: Sequence[str]) -> Gate:
+def read_fail_on(texts: Sequence[str]) -> FailOn:
     """Read the values of `--fail-on`: "goals", "failures", and expressions such as `chat.p95_s<2`.
 
     Raises:
         UserError: one is none of them.
     """
     if not texts:
-        return Gate()
+        return FailOn()
     from harness.analysis.demands import read_demand
 
     kinds, demands = [], []
@@ -67,10 +75,10 @@ def read_gate(texts: Sequence[str]) -> Gate:
                 f'--fail-on: expected goals, failures, or what must hold, such as "chat.p95_s<2", found "{text}"'
                 f"{did_you_mean(text, ('goals', 'failures'))}"
             )
-    return Gate(tuple(kinds), tuple(demands))
+    return FailOn(tuple(kinds), tuple(demands))
 
 
-def read_regression(texts: Sequence[str]) -> RegressionGate:
+def read_regression(texts: Sequence[str]) -> FailOnRegression:
     """Read the values of `slotwise compare --fail-on`: "regression", or "regression=10%"; UserError where one is none."""
     sizes = []
     for text in texts:
@@ -81,10 +89,10 @@ def read_regression(texts: Sequence[str]) -> RegressionGate:
                 f"{did_you_mean(text, ('regression',))}"
             )
         sizes.append(float(match[1] or 0) / 100)
-    return RegressionGate(bool(sizes), min(sizes, default=0.0))
+    return FailOnRegression(bool(sizes), min(sizes, default=0.0))
 
 
-def run_cases(analysis: Analysis, gate: Gate) -> list[Case]:
+def run_cases(analysis: Analysis, wanted: FailOn) -> list[Case]:
     """Hold a run against everything that was asked for, and against the goals of its workload.
 
     Raises:
@@ -94,15 +102,15 @@ def run_cases(analysis: Analysis, gate: Gate) -> list[Case]:
     from harness.report.junit import Case
     from harness.wording.demands import demand_text
 
-    asks = bool(gate.kinds or gate.demands)
+    asks = bool(wanted.kinds or wanted.demands)
     if asks and not any(candidate.repeats for candidate in analysis.candidates):
         raise UserError("--fail-on: no trial has finished, so nothing was measured")
     cases = [
         Case("demands", demand.text, asked=True, failure="" if found.holds else demand_text(found))
-        for demand in gate.demands
+        for demand in wanted.demands
         for found in [judge(demand, analysis)]
     ]
-    cases += _goals(analysis, asked="goals" in gate.kinds)
+    cases += _goals(analysis, asked="goals" in wanted.kinds)
     for candidate in analysis.candidates:
         for pipeline in candidate.pipelines:
             failed = f"{pipeline.jobs_failed} of {pipeline.jobs_failed + pipeline.values} jobs of {pipeline.pipeline} "
@@ -110,7 +118,7 @@ def run_cases(analysis: Analysis, gate: Gate) -> list[Case]:
                 Case(
                     "failures",
                     f"{candidate.name}: jobs of {pipeline.pipeline}",
-                    asked="failures" in gate.kinds,
+                    asked="failures" in wanted.kinds,
                     failure=f"{failed}failed under {candidate.name}" if pipeline.jobs_failed else "",
                     skipped="" if candidate.repeats else "not measured: no repeat is complete",
                 )
@@ -140,7 +148,7 @@ def _goals(analysis: Analysis, *, asked: bool) -> Iterator[Case]:
             )
 
 
-def comparison_cases(found: Sequence[Between], gate: RegressionGate) -> list[Case]:
+def comparison_cases(found: Sequence[Between], wanted: FailOnRegression) -> list[Case]:
     """Return every candidate on every path of every comparison; a regression that is large enough is a failure."""
     from harness.report.junit import Case
 
@@ -148,15 +156,15 @@ def comparison_cases(found: Sequence[Between], gate: RegressionGate) -> list[Cas
     for one in found:
         for row in one.rows:
             worse = row.verdict == "now fails" or (
-                row.verdict == "slower" and row.comparison is not None and row.comparison.ratio - 1 >= gate.size
+                row.verdict == "slower" and row.comparison is not None and row.comparison.ratio - 1 >= wanted.size
             )
             unknown = row.verdict in ("not measured", "no data", "one repeat")
             cases.append(
                 Case(
                     f"{one.now} against {one.before}",
                     f"{row.candidate} ({row.path})",
-                    asked=gate.asked,
-                    failure=_regression(row, gate.size) if worse else "",
+                    asked=wanted.asked,
+                    failure=_regression(row, wanted.size) if worse else "",
                     skipped=row.verdict if unknown else "",
                 )
             )

@@ -61,7 +61,21 @@ _PROFILE = ("profile", "price", "assume", "extrapolate", "resamples", "lengths",
 _REPEATS = ("repeats", "warmup", "until", "at_most", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
-_OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on", "junit", "quiet")
+_OUTPUT = (
+    "out",
+    "as_json",
+    "json",
+    "json_",
+    "markdown",
+    "mermaid",
+    "dot",
+    "html",
+    "chart",
+    "force",
+    "fail_on",
+    "junit",
+    "quiet",
+)
 _RUN = {
     "What to run": _WHAT,
     "On which servers": _SERVERS,

@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made from the commands that there are. A script has all words in it: it starts nothing.
+"""Completion scripts for shells, made from the commands that there are. All words are in a script: it starts nothing.
 
 A place is where one is on the command line: "" at its beginning, then "run", "import traces" and so on.
 """

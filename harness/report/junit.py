@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from xml.etree import ElementTree as xml
+from xml.etree import ElementTree
 
 from harness.report.text import plain
 
@@ -28,21 +28,23 @@ def reasons(cases: Sequence[Case]) -> list[str]:
 
 def junit_text(name: str, cases: Sequence[Case]) -> str:
     """Return the file: `testsuites`, `testsuite`, `testcase`, `failure` and `skipped`, as JUnit's schema has them."""
-    root = xml.Element("testsuites", name=plain(name), **_counts(cases))
+    root = ElementTree.Element("testsuites", name=plain(name), **_counts(cases))
     for group in dict.fromkeys(case.group for case in cases):
         mine = [case for case in cases if case.group == group]
-        suite = xml.SubElement(root, "testsuite", name=plain(group), **_counts(mine))
+        suite = ElementTree.SubElement(root, "testsuite", name=plain(group), **_counts(mine))
         for case in mine:
             # Servers of CI show `classname` as a folder, and make another one at each point.
-            one = xml.SubElement(
+            one = ElementTree.SubElement(
                 suite, "testcase", classname=f"slotwise.{plain(name)}", name=plain(case.name), time="0"
             )
             if case.failure:
-                xml.SubElement(one, "failure", message=plain(case.failure), type="slotwise").text = plain(case.failure)
+                ElementTree.SubElement(one, "failure", message=plain(case.failure), type="slotwise").text = plain(
+                    case.failure
+                )
             elif case.skipped:
-                xml.SubElement(one, "skipped", message=plain(case.skipped))
-    xml.indent(root)
-    return xml.tostring(root, encoding="unicode", xml_declaration=True).replace("us-ascii", "utf-8") + "\n"
+                ElementTree.SubElement(one, "skipped", message=plain(case.skipped))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True).replace("us-ascii", "utf-8") + "\n"
 
 
 def _counts(cases: Sequence[Case]) -> dict[str, str]:

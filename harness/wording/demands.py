@@ -19,7 +19,9 @@ def demand_text(found: Judgement) -> str:
     under = f" under {found.candidate}" if found.candidate else ""
     match found.why:
         case "no choice":
-            return f"{demand.name} is not judged: no candidate is recommended; name one, such as CANDIDATE:{demand.text}"
+            return (
+                f"{demand.name} is not judged: no candidate is recommended; name one, such as CANDIDATE:{demand.text}"
+            )
         case "no repeat":
             return f"{demand.name} was not measured{under}: no repeat is complete; {limit}"
         case "few values":

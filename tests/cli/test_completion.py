@@ -17,7 +17,9 @@ FOUND = places(typer.main.get_command(command_line()))
 
 # How each shell is asked what it would offer for the words so far, the last one under the cursor: a line for each.
 ASK = {
-    "bash": 'COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _slotwise; printf "%s\\n" "${{COMPREPLY[@]}}"',
+    "bash": (
+        'COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _slotwise\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    ),
     "zsh": (
         "compadd() {{ shift; print -l -- ${{(M)@:#$words[CURRENT]*}} }}; _files() {{ print FILES }}\n"
         "_describe() {{ print -l -- ${{(M)${{shown%%:*}}:#$words[CURRENT]*}} }}\n"
