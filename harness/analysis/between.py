@@ -220,8 +220,8 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
     for name, run in zip(names, (before, now), strict=True):
         if not any(candidate.repeats for candidate in run.candidates if candidate.name in both):
             raise UserError(
-                f"{name} is not measured: no trial of {', '.join(both)} has finished in it, so it is neither better nor "
-                "worse"
+                f"{name} is not measured: no trial of {', '.join(both)} has finished in it, so it is neither "
+                "better nor worse"
             )
     apart = _why_unpaired(before, now)
     old, new = ({candidate.name: candidate for candidate in run.candidates} for run in (before, now))

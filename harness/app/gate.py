@@ -79,7 +79,7 @@ def read_fail_on(texts: Sequence[str]) -> FailOn:
 
 
 def read_regression(texts: Sequence[str]) -> FailOnRegression:
-    """Read the values of `slotwise compare --fail-on`: "regression", or "regression=10%"; UserError where one is none."""
+    """Read what `slotwise compare --fail-on` has: "regression", or "regression=10%"; UserError where it is neither."""
     sizes = []
     for text in texts:
         match = _REGRESSION.fullmatch(text.strip())
