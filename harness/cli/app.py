@@ -51,6 +51,7 @@ _COMMANDS = (
     "probe",
     "sweep",
     "serve",
+    "studio",
     "report",
     "apply",
     "runs",

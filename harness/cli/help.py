@@ -14,7 +14,7 @@ __all__ = ["ABOUT", "BEGIN", "COMMANDS", "EXAMPLES", "OPTIONS", "Command", "Comm
 
 # Sections of `slotwise --help`, with what each command answers.
 COMMANDS = {
-    "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
+    "Decide how to run a pipeline": ("run", "recommend", "simulate", "score", "studio"),
     "Workloads": ("init", "check", "import", "migrate"),
     "Results": ("report", "apply", "runs", "compare", "export"),
     "Servers and models": ("doctor", "models", "profile", "probe", "sweep", "calibrate", "serve"),
@@ -25,6 +25,7 @@ ABOUT = {
     "recommend": "search all ways to run it, then measure the best few",
     "simulate": "predict every candidate by simulation, in seconds",
     "score": "predict, measure, and show the error of every figure",
+    "studio": "design a pipeline in the browser, simulated as you type",
     "init": "create a workload from a list of starting points",
     "check": "show a workload's graph, width, span, work and mistakes",
     "import": "make a workload from a graph, a crew, traces or a program",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import get_args, get_type_hints
 
+import processes
 import pytest
 from typer.main import get_command
 
@@ -21,7 +22,7 @@ NAMES = sorted(GROUP.commands)  # type: ignore[attr-defined]
 
 
 def slotwise(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return processes.run(
         [sys.executable, "-m", "harness", *arguments],
         capture_output=True,
         text=True,
