@@ -27,7 +27,7 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one.
 
     Args:
-        folder: where it lies; a run in which something is missing says then what to type, unless somebody is writing it.
+        folder: where it lies; a run in which something is missing says then what to type, unless it still goes on.
     """
     if folder is not None and writer_of(folder) is not None:
         folder = None
