@@ -122,7 +122,7 @@ fail_on_option = _declared("--fail-on")
 FailOnRun = Annotated[
     list[str] | None,
     fail_on_option(
-        'Exit with 1 on missed "goals", on "failures", or unless this holds: "chat.p95_s<2" (docs/ci.md); repeatable.',
+        'Exit with 1 on missed "goals", on "failures", or unless this holds: "chat.p95_s<2"; repeatable.',
         metavar="WHAT",
     ),
 ]
