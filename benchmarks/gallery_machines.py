@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from harness.analysis.arriving import ArrivingJobs
-from harness.analysis.deciding import Growth, Pays, growth_of, pays_of
+from harness.analysis.deciding import Pays, QueueGrowth, growth_of, pays_of
 from harness.analysis.details import details
 from harness.app.estimate import device_profiles
 from harness.app.options import Assumptions, SimulateOptions
@@ -61,7 +61,7 @@ class Elsewhere(NamedTuple):
     chosen: str | None = None
     learned: str = ""
     pays: tuple[Pays, ...] = ()
-    growth: Growth | None = None
+    growth: QueueGrowth | None = None
     arriving: tuple[ArrivingJobs, ...] = ()  # where the rate climbs
     why_not: str = ""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gallery_machines import HERE, MACHINES, REPEATS, Elsewhere, read_predictions
 from benchmarks.gallery_repeats import Fixed, read_fixed
 from harness.analysis.arriving import ArrivingJobs
-from harness.analysis.deciding import Growth, Pays, growth_of, pays_of, settled
+from harness.analysis.deciding import Pays, QueueGrowth, growth_of, pays_of, settled
 from harness.analysis.details import details
 from harness.analysis.model import Analysis
 from harness.app.report import report
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     whole: bool  # its records are kept: `slotwise report` makes it again
 
     @property
-    def growth(self) -> Growth | None:
+    def growth(self) -> QueueGrowth | None:
         """Where the queue begins to grow."""
         return growth_of(self.analysis, self.arriving)
 
@@ -189,7 +189,7 @@ def _there(one: Elsewhere | None) -> str:
     return _cell(one.chosen, one.pays, one.growth)
 
 
-def _cell(chosen: str | None, pays: Sequence[Pays], growth: Growth | None) -> str:
+def _cell(chosen: str | None, pays: Sequence[Pays], growth: QueueGrowth | None) -> str:
     named = [(f"{listed(one.pipelines)}: " if len(pays) > 1 else "", one) for one in pays]
     gains = [f"{name}{gain_text(one)}" for name, one in named] + ([] if growth is None else [rates_text(growth)])
     first = f"**{markdown(chosen)}**" if chosen else "no clear choice"
@@ -216,7 +216,7 @@ def _rates(out: Path, found: Mapping[str, Entry], elsewhere: Mapping[str, Sequen
 
 def _climbing(
     found: Mapping[str, Entry], elsewhere: Mapping[str, Sequence[Elsewhere]]
-) -> Iterator[tuple[str, Growth | None, list[Elsewhere]]]:
+) -> Iterator[tuple[str, QueueGrowth | None, list[Elsewhere]]]:
     for name in ORDER:
         here = found[name].growth if name in found else None
         there = sorted(
@@ -233,7 +233,7 @@ def _how(elsewhere: Mapping[str, Sequence[Elsewhere]]) -> Iterator[str]:
     yield ""
     yield "They were named in `benchmarks/gallery_machines.py` before any of their results was seen. Every workload is"
     yield f"shown, whoever wins. {REPEATS} repeats in virtual time; numbers of slots that a profile lacks are derived."
-    yield "An estimate knows the device's figures alone ([how estimates are made](../../docs/explanation/estimates.md))."
+    yield "An estimate knows the device's figures alone ([more](../../docs/explanation/estimates.md))."
     yield ""
     for machine in MACHINES:
         what = "predicted on a measured profile" if machine.profile else "estimated"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from scipy.special import stdtrit
 
-from harness.analysis.deciding import Growth, deciding, pays_of
+from harness.analysis.deciding import QueueGrowth, deciding, pays_of
 from harness.analysis.model import Analysis
 from harness.analysis.statistics import CONFIDENCE, Comparison, repeats_needed
 from harness.analysis.verdict import decide, simplicity
@@ -37,7 +37,7 @@ class Fixed(NamedTuple):
     pilot: Mapping[str, Any]  # when, where, how often, seconds a repeat, and the spread of each deciding difference
 
 
-def fix(pilot: Analysis, growth: Growth | None = None) -> Fixed:
+def fix(pilot: Analysis, growth: QueueGrowth | None = None) -> Fixed:
     """Say how a workload is to be measured, from its pilot."""
     everyone = tuple(candidate.name for candidate in pilot.candidates)
     for names, limit_s in ((everyone, ALL_S), (_deciding_ones(pilot), TWO_S)):
@@ -65,7 +65,7 @@ def _among(pilot: Analysis, names: tuple[str, ...]) -> Analysis:
     return pilot._replace(candidates=some, paths=paths, choice=choice)
 
 
-def _needed(analysis: Analysis, growth: Growth | None) -> int | None:
+def _needed(analysis: Analysis, growth: QueueGrowth | None) -> int | None:
     """Return how many repeats settle every deciding comparison in four cases of five."""
     found = [_spread(c) for c in deciding(analysis, growth)]
     needed = [repeats_needed(math.log(c.ratio), sd, 2, c.comparisons) for c, sd in found]
@@ -85,7 +85,7 @@ def _seconds(analysis: Analysis) -> float:
     return math.fsum(candidate.makespan.value for candidate in analysis.candidates if candidate.makespan)
 
 
-def _facts(analysis: Analysis, growth: Growth | None) -> dict[str, Any]:
+def _facts(analysis: Analysis, growth: QueueGrowth | None) -> dict[str, Any]:
     run = analysis.run
     machine = dict(run.machine)
     return {

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from math import fsum
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from harness.analysis.timesplit import split_call
 from harness.core.arrival_processes import ArrivalProcess
@@ -16,6 +16,14 @@ from harness.runs.model import Baseline, Run
 __all__ = ["ArrivingJobs", "Stretch", "arriving_jobs", "waits_from"]
 
 _STRETCHES = 10  # of equal length, of the time within which jobs come
+
+
+@runtime_checkable
+class KnowsItsRate(Protocol):
+    """An arrival process whose rate at every moment is written down."""
+
+    def per_s_at(self, at_s: float) -> float:
+        """Return the rate at a moment, in starts a second, counted from where the process begins."""
 
 
 class Stretch(NamedTuple):
@@ -77,8 +85,9 @@ def arriving_jobs(run: Run, complete: frozenset[tuple[str, int]]) -> tuple[Arriv
             process = spec.arrival.process()
             seed = run.workload.seed
             firsts = {repeat: next(process.times(0.0, seed, repeat, pipeline), 0.0) for repeat in by_repeat}
-            rates = {repeat: process.per_s_at(firsts[repeat] + at_s) for repeat, at_s in known.items()}
-            grows_at = tuple((repeat, rate) for repeat, rate in sorted(rates.items()) if rate is not None)
+            grows_at: tuple[tuple[int, float], ...] = ()
+            if isinstance(process, KnowsItsRate):
+                grows_at = tuple((n, process.per_s_at(firsts[n] + at_s)) for n, at_s in sorted(known.items()))
             stretches = [
                 stretch._replace(expected_per_s=_expected(process, stretch, firsts.values()))
                 for stretch in _stretches(mine, begun)
@@ -90,9 +99,9 @@ def arriving_jobs(run: Run, complete: frozenset[tuple[str, int]]) -> tuple[Arriv
 def _expected(process: ArrivalProcess, stretch: Stretch, firsts: Collection[float]) -> float | None:
     """Return the expected rate in the middle of a stretch, mean over repeats whose first starts are these."""
     middle_s = (stretch.from_s + stretch.to_s) / 2
-    rates = [process.per_s_at(first_s + middle_s) for first_s in firsts]
-    known = [rate for rate in rates if rate is not None]
-    return fsum(known) / len(known) if known else None
+    if not isinstance(process, KnowsItsRate):
+        return None
+    return fsum(process.per_s_at(first_s + middle_s) for first_s in firsts) / len(firsts)
 
 
 def waits_from(waits: Sequence[tuple[float, float]], until_s: float) -> float | None:

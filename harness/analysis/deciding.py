@@ -15,10 +15,10 @@ from harness.analysis.statistics import Comparison, Estimate, compare, estimate
 from harness.analysis.verdict import path_standings, ratio_by_profile, simplicity
 from harness.core.records import Path
 
-__all__ = ["Growth", "Pays", "deciding", "growth_of", "pays_of", "sequels_of_chosen", "settled"]
+__all__ = ["Pays", "QueueGrowth", "deciding", "growth_of", "pays_of", "sequels_of_chosen", "settled"]
 
 
-class Growth(NamedTuple):
+class QueueGrowth(NamedTuple):
     """The arrival rate at which a pipeline's queue begins to grow, in jobs a second, under each candidate.
 
     against: the highest of these rates to the simplest candidate's, paired by repeat; None where there is no other.
@@ -39,7 +39,7 @@ class Pays(NamedTuple):
     best: Comparison
 
 
-def growth_of(analysis: Analysis, arriving: Sequence[ArrivingJobs]) -> Growth | None:
+def growth_of(analysis: Analysis, arriving: Sequence[ArrivingJobs]) -> QueueGrowth | None:
     """Return where the queue of the first pipeline whose rate climbs begins to grow; None where no rate is known."""
     mine = [one for one in arriving if one.pipeline == arriving[0].pipeline]
     expected = [at.expected_per_s for one in mine for at in one.stretches if at.expected_per_s is not None]
@@ -60,7 +60,7 @@ def growth_of(analysis: Analysis, arriving: Sequence[ArrivingJobs]) -> Growth | 
     if best is not None and simplest in dict(known):
         against = compare(best, rates[best], simplest, rates[simplest], len(others), lower_is_better=False)
     none = tuple(name for name in rates if name not in dict(known))
-    return Growth(mine[0].pipeline, tuple(known), none, most, against)
+    return QueueGrowth(mine[0].pipeline, tuple(known), none, most, against)
 
 
 def pays_of(analysis: Analysis) -> tuple[Pays, ...]:
@@ -73,7 +73,7 @@ def pays_of(analysis: Analysis) -> tuple[Pays, ...]:
     return tuple(found)
 
 
-def deciding(analysis: Analysis, growth: Growth | None = None) -> tuple[Comparison, ...]:
+def deciding(analysis: Analysis, growth: QueueGrowth | None = None) -> tuple[Comparison, ...]:
     """Return the comparisons that decide the question of a workload; empty where there is nothing to compare.
 
     Another candidate is told apart from the one to take by one path on which it is better or worse.
@@ -98,7 +98,7 @@ def sequels_of_chosen(analysis: Analysis) -> tuple[Sequel, ...]:
     return tuple(s for v in analysis.paths for s in v.sequels if s.candidate == (chosen or v.chosen))
 
 
-def settled(analysis: Analysis, growth: Growth | None = None) -> bool:
+def settled(analysis: Analysis, growth: QueueGrowth | None = None) -> bool:
     """Whether each comparison that decides the question is better, worse, or equal within 5 %."""
     found = deciding(analysis, growth)
     return bool(found) and all(comparison.relation != "unresolved" for comparison in found)

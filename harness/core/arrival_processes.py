@@ -53,9 +53,6 @@ class ArrivalProcess(Protocol):
     def changes(self) -> bool:
         """Whether its rate becomes another one while it lasts: a report then shows times by when jobs came."""
 
-    def per_s_at(self, at_s: float) -> float | None:
-        """Return the rate at which starts are expected at a moment, counted from `base_s`; None where it has none."""
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         """Yield the intended starts in order, counted from `base_s`: each drawn when the one before it is due.
 
@@ -94,9 +91,6 @@ class Closed:
     endless: ClassVar[bool] = True
     mean_per_s: ClassVar[float | None] = None
 
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return iter((base_s,) * self.users)
 
@@ -131,9 +125,6 @@ class Every:
     @property
     def mean_per_s(self) -> float | None:
         return 1 / self.every_s if self.every_s else None
-
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
 
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + n * self.every_s for n in itertools.count())
@@ -180,9 +171,6 @@ class Listed:
         over_s = self.at_s[-1] - self.at_s[0] if self.at_s else 0.0
         return (len(self.at_s) - 1) / over_s if over_s else None
 
-    def per_s_at(self, at_s: float) -> float | None:
-        return None
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + at_s for at_s in self.at_s)
 
@@ -219,9 +207,6 @@ class Poisson:
     def mean_per_s(self) -> float:
         return self.per_s
 
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + at / self.per_s for at in _drawn(_exponential, seed, repeat, pipeline))
 
@@ -257,9 +242,6 @@ class GammaGaps:
     @property
     def mean_per_s(self) -> float:
         return self.per_s
-
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
 
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         shape = 1 / self.cv**2  # which is also the mean, of scale 1
@@ -298,12 +280,12 @@ class Ramp:
     def mean_per_s(self) -> float:
         return self.to_per_s
 
-    def per_s_at(self, at_s: float) -> float | None:
-        share = min(max(at_s / self.over_s, 0.0), 1.0)
-        return self.from_per_s + share * (self.to_per_s - self.from_per_s)
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + self._reaches(starts) for starts in _drawn(_exponential, seed, repeat, pipeline))
+
+    def per_s_at(self, at_s: float) -> float:
+        """Return the rate at a moment, counted from `base_s`."""
+        return self.from_per_s + min(max(at_s / self.over_s, 0.0), 1.0) * (self.to_per_s - self.from_per_s)
 
     def expected(self, until_s: float) -> float:
         """Return how many starts it brings by `until_s` on average: the integral of its rate."""
@@ -356,9 +338,6 @@ class Bursts:
     def mean_per_s(self) -> float:
         return self.size / self.every_s
 
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
-
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + n // self.size * self.every_s for n in itertools.count())
 
@@ -401,9 +380,6 @@ class Requests:
     changes: ClassVar[bool] = False
     endless: ClassVar[bool] = True
     mean_per_s: ClassVar[float | None] = None
-
-    def per_s_at(self, at_s: float) -> float | None:
-        return self.mean_per_s
 
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return iter(())

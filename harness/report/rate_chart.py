@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from harness.analysis.arriving import ArrivingJobs
-from harness.analysis.deciding import Growth
+from harness.analysis.deciding import QueueGrowth
 from harness.report.chart_style import WIDE, Layout, colour_of, dash_of, narrow_axis, plain_names, styled, titled
 from harness.report.text import plain
 
@@ -20,7 +20,7 @@ class RatePanel(NamedTuple):
 
     title: str  # such as `measured on 2 cores`
     arriving: tuple[ArrivingJobs, ...]  # of one pipeline, a candidate each
-    growth: Growth
+    growth: QueueGrowth
 
 
 def rate_chart(panels: Sequence[RatePanel], layout: Layout = WIDE) -> alt.TopLevelMixin | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.deciding import Growth, Pays, pays_of, sequels_of_chosen
+from harness.analysis.deciding import Pays, QueueGrowth, pays_of, sequels_of_chosen
 from harness.analysis.model import Analysis
 from harness.analysis.statistics import Comparison, Estimate
 from harness.wording.figures import listed, quoted
@@ -14,7 +14,7 @@ __all__ = ["gain_text", "growth_text", "learned", "rates_text"]
 _FACTOR = 2.0  # beyond it a factor is easier to grasp than a percentage
 
 
-def learned(analysis: Analysis, growth: Growth | None = None) -> str:
+def learned(analysis: Analysis, growth: QueueGrowth | None = None) -> str:
     """Say in a line what was learned.
 
     Where the rate climbs that is where the queue begins to grow; of concurrency levels, what slots gain at each; of
@@ -41,14 +41,14 @@ def gain_text(one: Pays) -> str:
     return f"{one.best.candidate} {change}{unsure}"
 
 
-def rates_text(growth: Growth) -> str:
+def rates_text(growth: QueueGrowth) -> str:
     """Say in a few characters at which rate the queue begins to grow under each candidate."""
     parts = [f"{name} {rate.value:.1f}/s" for name, rate in growth.rates]
     more = f"none up to {growth.most_per_s:.1f}/s"
     return f"queue grows from: {', '.join([*parts, *(f'{name} {more}' for name in growth.none)])}"
 
 
-def growth_text(growth: Growth) -> str:
+def growth_text(growth: QueueGrowth) -> str:
     """Say at which rate the queue begins to grow under each candidate, and how much further the best carries."""
     parts = [f'"{name}" at {_rate(rate)}' for name, rate in growth.rates]
     upto = f"up to {growth.most_per_s:.1f} jobs a second"

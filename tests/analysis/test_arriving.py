@@ -57,12 +57,9 @@ def test_which_arrivals_ask_for_it(process: ArrivalProcess, changes: bool) -> No
         (Ramp(1.0, 5.0, 20.0), 0.0, 1.0),
         (Ramp(1.0, 5.0, 20.0), 10.0, 3.0),
         (Ramp(1.0, 5.0, 20.0), 50.0, 5.0),  # it stays there
-        (Poisson(3.0), 7.0, 3.0),
-        (Closed(3), 7.0, None),
-        (Listed((0.0, 9.0, 9.5)), 7.0, None),
     ],
 )
-def test_the_rate_that_is_expected_at_a_moment(process: ArrivalProcess, at_s: float, per_s: float | None) -> None:
+def test_the_rate_that_is_expected_at_a_moment(process: Ramp, at_s: float, per_s: float) -> None:
     assert process.per_s_at(at_s) == per_s
 
 
