@@ -64,7 +64,8 @@ def read_fail_on(texts: Sequence[str]) -> FailOn:
         return FailOn()
     from harness.analysis.demands import read_demand
 
-    kinds, demands = [], []
+    kinds: list[Literal["goals", "failures"]] = []
+    demands: list[Demand] = []
     for text in texts:
         if text == "goals" or text == "failures":
             kinds.append(text)

@@ -93,4 +93,4 @@ def show(analysis: Analysis, again: str, shown: Shown) -> None:
 
     from harness.report.terminal import print_report
 
-    print_report(analysis, Console(highlight=False), "" if shown.quiet else again, full=shown.full)
+    print_report(analysis, Console(highlight=False), again, full=shown.full)
