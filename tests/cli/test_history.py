@@ -240,7 +240,7 @@ def test_a_run_that_goes_on_is_never_offered_to_be_resumed(typed: Typed) -> None
         out = typed("runs")[1]
         assert "--resume" not in out and "measured, running" in out
         assert json.loads(typed("runs", "--json")[1])[0]["state"] == "running"
-        out = typed("report", path)[1]
+        out = typed("report", path, "--full")[1]
         assert "--resume" not in out and "still being measured" in " ".join(out.split())
     assert "--resume" in typed("runs")[1]
 
