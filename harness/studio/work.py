@@ -46,11 +46,11 @@ def answer(name: str, asked: api.Asked, place: Place) -> api.Answered:
 
 def _look(asked: api.LookAsked, place: Place) -> dict[str, Any]:
     found = look(Written(place.file, asked.text))
-    return {"state": "mistake" if found.mistakes else "ok", **_plain(found)}
+    return {"state": "mistake" if found.mistakes else "ok", **_fields(found)}
 
 
 def _complete(asked: api.CompletionAsked, place: Place) -> dict[str, Any]:
-    return _plain(complete(Written(place.file, asked.text), asked.line, asked.column))
+    return _fields(complete(Written(place.file, asked.text), asked.line, asked.column))
 
 
 def _figures(asked: api.FiguresAsked, place: Place) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _figures(asked: api.FiguresAsked, place: Place) -> dict[str, Any]:
         stage=asked.stage,
         extrapolate=asked.extrapolate,
     )
-    return _plain(figures(Written(place.file, asked.text), options))
+    return _fields(figures(Written(place.file, asked.text), options))
 
 
 def _check_named(named: str, place: Place) -> None:
@@ -93,13 +93,15 @@ def _machines(asked: api.MachinesAsked, place: Place) -> dict[str, Any]:
     }
 
 
+def _fields(found: Any) -> dict[str, Any]:
+    """Turn a named tuple into a dict, and those in it, all the way down; what they hold else stays."""
+    return {name: _plain(item) for name, item in found._asdict().items()}
+
+
 def _plain(value: Any) -> Any:
-    """Turn named tuples into dicts, all the way down; what they hold else stays."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return _fields(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 _ANSWERS: dict[str, Callable[[Any, Place], dict[str, Any]]] = {
