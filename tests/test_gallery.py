@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import processes
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ def gallery() -> ModuleType:
 
 def make(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "benchmarks" / "gallery.py"), "--out", str(out), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    return processes.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_every_shipped_workload_has_a_place_and_a_question(gallery: ModuleType) -> None:
@@ -65,7 +66,7 @@ def test_one_that_fails_does_not_stop_the_rest(tmp_path: Path) -> None:
 
 def test_predictions_are_no_gallery(gallery: ModuleType) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "gallery.py"), "--profile", "epyc-2core"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = processes.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "the gallery is measured" in done.stderr
 
 

@@ -1,12 +1,12 @@
-"""Who may import whom (docs/design.md), read from the source with `ast`."""
+"""Who may import whom (docs/explanation/design.md), read from the source with `ast`."""
 
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 from harness.workload.schema import KINDS, ServerBase
@@ -215,5 +215,5 @@ def test_quick_commands_load_nothing_heavy(arguments: list[str], heavy: set[str]
         f"found = {heavy} & set(sys.modules)\nassert not found, found\n"
     )
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = processes.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -234,7 +234,7 @@ async def _found(server: Reached, progress: Progress) -> int:
         raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
     async with opened(name, OllamaServer(kind="ollama", model=model, url=server.url), progress) as endpoint:
-        slots = await find_slots(endpoint, rounds=1, say=progress.say)
+        slots = (await find_slots(endpoint, rounds=1, say=progress.say)).number
     progress.say(f"{name}: {count(slots, 'slot')} found")
     return slots
 

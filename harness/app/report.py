@@ -18,7 +18,9 @@ from harness.profiles.schema import Profile
 from harness.report.files import write_report
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
+from harness.runs.writer import WRITER_NAME, Writer, writer_of
+from harness.units import safe_text
 
 if TYPE_CHECKING:
     from harness.app.simulate import Simulated
@@ -40,6 +42,8 @@ def report(folder: Path) -> Reported:
         UserError: the folder holds no run.
     """
     run = read_run(folder)
+    if (writer := writer_of(folder)) is not None:
+        run = run._replace(notes=(Note("run", _goes_on(writer)), *run.notes))
     return Reported(run, analyse(run, folder))
 
 
@@ -67,6 +71,15 @@ def keep_prediction(simulated: Simulated, out: Path) -> Path:
         folder.write_header(run)
     keep_report(folder.path, analysis, run)
     return folder.path
+
+
+def _goes_on(writer: Writer) -> str:
+    if writer.sure:
+        return "This run is still being measured: what follows is what it has so far."
+    return (
+        f"{safe_text(writer.host)} began to write this run and has not said that it ended: it may still be measured "
+        f"there. If it is not, delete {WRITER_NAME} in its folder; then it can be resumed."
+    )
 
 
 def _copies(profiles: Iterable[Profile]) -> dict[str, bytes]:

@@ -22,12 +22,13 @@ from harness.core.graph import Pipeline
 from harness.core.jobs import has_pools
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.measure.progress import SILENT, Progress
 from harness.report.live_frame import Frame, JobsRow, ServerRow, draw
 from harness.report.pace import Pace
 from harness.report.text import plain
 from harness.units import about, size
 
-__all__ = ["LineProgress", "LiveProgress", "progress_for"]
+__all__ = ["LineProgress", "LiveProgress", "lines_for", "progress_for"]
 
 REFRESH_PER_S = 4.0
 LAST_WAITS = 100
@@ -251,9 +252,17 @@ def _waiting_anywhere(standing: _Standing) -> int | None:
     return standing.queued if has_pools(standing.plan) else None
 
 
+def lines_for(stream: TextIO, *, quiet: bool = False) -> Progress:
+    """Return plain lines, for what takes a line or two; nothing where `quiet`."""
+    return SILENT if quiet else LineProgress(stream)
+
+
 @contextmanager
-def progress_for(stream: TextIO) -> Iterator[LineProgress | LiveProgress]:
-    """Choose by what the stream is: a live view for a terminal, lines for anything else."""
+def progress_for(stream: TextIO, *, quiet: bool = False) -> Iterator[Progress]:
+    """Choose by what the stream is: a live view for a terminal, lines for anything else; nothing where `quiet`."""
+    if quiet:
+        yield SILENT
+        return
     console = Console(file=stream, highlight=False)
     # Asked of the stream, not of rich: FORCE_COLOR makes a log file a terminal for rich.
     if not stream.isatty() or console.is_dumb_terminal:

@@ -1,4 +1,4 @@
-"""summary.json: the analysis as plain data, raw numbers, and what is said of it. docs/reports.md describes it."""
+"""summary.json: the analysis as plain data, raw numbers, and what is said of it. See docs/reference/reports.md."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ class RunRow(NamedTuple):
     workload: str
     origin: str
     started_at: str  # RFC 3339, as it was written
-    state: str  # complete, partial, or damaged: its header cannot be read, and nothing else is known
+    # complete, partial, or damaged: its header cannot be read, and nothing else is known; `harness.app.runs` also says
+    # which partial ones are running, or perhaps running: on another machine
+    state: str
     machine: str
     cores: int | None
     engine: str  # kinds of servers with their versions

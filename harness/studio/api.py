@@ -1,4 +1,4 @@
-"""What the page asks and what it is answered: JSON, each form a model here. docs/studio.md describes it.
+"""What the page asks and what it is answered: JSON, each form a model here. docs/how-to/studio.md describes it.
 
 Every request carries the tab that it is from and the version of what it is about. Every answer repeats them, so that a
 page can put one aside that it does not wait for any more.
@@ -294,7 +294,7 @@ class FiguresAnswer(Answered):
     notices: list[str] = []
     candidates: list[OfCandidate] = []
     summary: dict[str, Any] | None = Field(
-        default=None, description="Final ones: what `slotwise simulate FILE --json` prints (docs/reports.md)."
+        default=None, description="Final ones: what `slotwise simulate FILE --json` prints (docs/reference/reports.md)."
     )
 
 
@@ -348,7 +348,7 @@ def api_schema() -> dict[str, Any]:
     """Return the JSON Schemas of all requests and answers, by path."""
     return {
         "api": API_VERSION,
-        "about": f"{count(len(QUESTIONS), 'question')}, each POST /api/NAME; docs/studio.md",
+        "about": f"{count(len(QUESTIONS), 'question')}, each POST /api/NAME; docs/how-to/studio.md",
         "questions": {
             name: {"asked": asked.model_json_schema(), "answered": answered.model_json_schema(mode="serialization")}
             for name, (asked, answered) in QUESTIONS.items()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import processes
 import pytest
 from report.chromium import CHROMIUM, Page, chromium
 
@@ -27,7 +28,7 @@ def workbench(file: Path) -> Iterator[str]:
     code = f"import sys; sys.path.insert(0, {ROOT!r})\nfrom harness.cli.studio import studio\n"
     code += f"from pathlib import Path\nstudio(Path({str(file)!r}), profile=['epyc-2core'], no_browser=True)"
     command = [sys.executable, "-u", "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with processes.started(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found
