@@ -18,8 +18,8 @@ import uvicorn
 from harness.app.look import begun
 from harness.app.web import serve_quietly
 from harness.servers.child import listen
-from harness.studio.web import Started, Studio
-from harness.studio.work import Place
+from harness.studio.web import Opened, Studio
+from harness.studio.work import DesignPlace
 
 __all__ = ["StudioOptions", "studio"]
 
@@ -46,11 +46,11 @@ def studio(options: StudioOptions, up: Callable[[str], None] = lambda url: None)
         UserError: a port that is taken.
     """
     written = begun(options.file)
-    started = Started(Place(written.path, options.profiles), written.text)
+    started = Opened(DesignPlace(written.path, options.profiles), written.text)
     asyncio.run(_until_told(started, options, up))
 
 
-async def _until_told(started: Started, options: StudioOptions, up: Callable[[str], None]) -> None:
+async def _until_told(started: Opened, options: StudioOptions, up: Callable[[str], None]) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
