@@ -17,7 +17,7 @@ from harness import __version__
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
 from harness.studio.work import DesignPlace
-from harness.studio.workers import NotAnswered, Waiting
+from harness.studio.workers import NotAnswered, TabsInTurn
 
 __all__ = ["BODY_BYTES", "LIMITS_S", "TOKEN_HEADER", "Studio"]
 
@@ -63,7 +63,7 @@ class Studio:
 
     def __init__(self, started: Opened, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
         self._started, self._token = started, token
-        self._lanes = {name: Waiting(name, limit_s) for name, limit_s in limits_s.items()}
+        self._lanes = {name: TabsInTurn(name, limit_s) for name, limit_s in limits_s.items()}
         self._page = _page()
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import harness
 from harness.servers.process import our_python
 
-__all__ = ["NotAnswered", "Waiting", "Worker"]
+__all__ = ["NotAnswered", "TabsInTurn", "Worker"]
 
 GRACE_S = 0.3  # what is replaced may still end by itself: to start a process takes longer
 MOST_WAITING = 64  # tabs
@@ -82,7 +82,7 @@ class _Question(NamedTuple):
     answer: asyncio.Future[bytes]
 
 
-class Waiting:
+class TabsInTurn:
     """One worker and who waits for it: of each tab the newest question alone, tabs in the order in which they came.
 
     Args:
