@@ -18,7 +18,7 @@ from harness.core.records import CallRecord, Reply
 from harness.drivers.virtual import simulate
 from harness.measure import session
 from harness.measure.progress import Progress
-from harness.report.live_frame import JobsRow, ServerRow
+from harness.report.live_frame import JobsRow, ServerRow, draw
 from harness.report.progress import LineProgress, LiveProgress, progress_for
 from harness.runs.folder import RunFolder
 from harness.workload.load import load_workload
