@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.errors import UserError
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.report.files import write_report
+from harness.report.summary import LARGEST_SUMMARY_BYTES, read_analysis
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
 from harness.runs.model import Note, Run
@@ -25,7 +27,7 @@ from harness.units import safe_text
 if TYPE_CHECKING:
     from harness.app.simulate import Simulated
 
-__all__ = ["Reported", "keep_prediction", "keep_report", "report"]
+__all__ = ["Reported", "keep_prediction", "keep_report", "kept_summary", "report"]
 
 
 class Reported(NamedTuple):
@@ -45,6 +47,20 @@ def report(folder: Path) -> Reported:
     if (writer := writer_of(folder)) is not None:
         run = run._replace(notes=(Note("run", _goes_on(writer)), *run.notes))
     return Reported(run, analyse(run, folder))
+
+
+def kept_summary(folder: Path) -> Analysis | None:
+    """Return what the summary of a folder says that keeps nothing else of a run; None where it keeps a run, or nothing.
+
+    Raises:
+        UserError: the summary is not one.
+    """
+    file = folder / "summary.json"
+    if (folder / "environment.json").exists() or not file.is_file():
+        return None
+    if file.stat().st_size > LARGEST_SUMMARY_BYTES:
+        raise UserError(f"{file}: larger than any summary.json")
+    return read_analysis(file.read_bytes(), str(file))
 
 
 def keep_report(folder: Path, analysis: Analysis, run: Run) -> None:

@@ -41,13 +41,15 @@ def report(
     wanted, shown = read_fail_on(fail_on or ()), HowShown(as_json=json, full=full, junit=junit)
     import gc
 
-    from harness.app.report import keep_report
+    from harness.app.report import keep_report, kept_summary
     from harness.app.report import report as read
 
-    gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
-    run, analysis = read(folder)
-    gc.freeze()
-    gc.enable()
+    run, analysis = None, kept_summary(folder)
+    if analysis is None:
+        gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
+        run, analysis = read(folder)
+        gc.freeze()
+        gc.enable()
     if settings is not None:
         from harness.app.settings import settings_text
 
@@ -58,7 +60,10 @@ def report(
         from harness.cli.conclude import show
 
         show(analysis, f"slotwise report {shlex.quote(str(folder))}", shown)
-    keep_report(folder, analysis, run)
+    if run is not None:
+        keep_report(folder, analysis, run)
+    elif html and not (folder / "report.html").is_file():
+        raise UserError(f"{folder}: expected report.html, found none, and no records to make it of; leave out --html")
     if html and not json:
         typer.echo(str(folder / "report.html"))
     raise typer.Exit(exit_code(analysis, shown, wanted))

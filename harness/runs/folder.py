@@ -4,7 +4,7 @@
     inputs/, profiles/  copies of the documents and profiles that it names
     numbers/            lists that are too long for it
     environment.json    what was run, on what, with which options; the version of this format
-    calls.jsonl         one line per call, appended and flushed as it ends
+    calls.jsonl         one line per call, appended and flushed as it ends; packed with gzip it is calls.jsonl.gz
     jobs.jsonl, delays.jsonl, trials.jsonl
     slots.jsonl         slots and prompt tokens found again, of calls to servers whose log tells them
     cut/                records of interrupted trials, which were measured again (harness.runs.resume)
@@ -33,7 +33,7 @@ from pydantic import TypeAdapter
 from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
 from harness.errors import LostRun, UserError
 from harness.runs.head import head_files, read_head
-from harness.runs.lines import known, leave_out, once, read_lines
+from harness.runs.lines import PACKED, known, leave_out, once, read_lines
 from harness.runs.model import Run
 from harness.runs.writer import WRITER_NAME, forget_writer, note_writer, writer_of
 from harness.units import safe_text
@@ -65,6 +65,8 @@ class RunFolder:
         self._header: Run | None = None
         try:
             self._lock = _locked(path)
+            for packed in path.glob(f"*.jsonl{PACKED}"):
+                raise UserError(f"{packed}: packed records cannot be added to; unpack them first: gunzip {packed.name}")
             note_writer(path)
             before(path)
             for kind in RECORD_FILES:
@@ -261,7 +263,7 @@ def read_run(folder: Path) -> Run:
     once(delays, "delays.jsonl", lambda delay: delay)
     once(trials, "trials.jsonl", lambda trial: (trial.candidate, trial.repeat))
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
-    if (folder / "slots.jsonl").exists():  # older runs don't have it
+    if any((folder / f"slots.jsonl{end}").exists() for end in ("", PACKED)):  # older runs don't have it
         slots = read_lines(folder / "slots.jsonl", lambda flat: _SLOT.validate_python(known(flat, SlotRecord)))
         notes += tuple(slots.notes)
         _tell(calls.records, slots.records)

@@ -270,7 +270,18 @@ def _json(path: Path) -> Any:
 def _lines(path: Path) -> int:
     try:
         return path.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return _packed_lines(path)
     except OSError:
+        return 0
+
+
+def _packed_lines(path: Path) -> int:
+    from harness.runs.lines import read_bytes  # late: most runs are not packed
+
+    try:
+        return read_bytes(path).count(b"\n")
+    except (OSError, UserError):
         return 0
 
 
