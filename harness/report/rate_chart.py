@@ -64,7 +64,7 @@ def _panel(panel: RatePanel, layout: Layout) -> alt.LayerChart | None:
         title=titled(
             layout,
             f"{what.capitalize()} of {plain(panel.growth.pipeline)} over the arrival rate ({panel.title})",
-            "medians of the jobs of each tenth of the time, all repeats; dotted: from that rate on a call always waits",
+            "medians of each tenth of the time, all repeats; dotted: from there on a call always waits",
             *said,
         ),
     )
