@@ -15,8 +15,6 @@ from harness.units import count
 __all__ = [
     "API_VERSION",
     "QUESTIONS",
-    "Answered",
-    "Asked",
     "CompletedAnswer",
     "CompletionAsked",
     "FiguresAnswer",
@@ -27,6 +25,8 @@ __all__ = [
     "MachinesAnswer",
     "MachinesAsked",
     "State",
+    "StudioAnswer",
+    "StudioQuestion",
     "TurnedAsked",
     "api_schema",
 ]
@@ -51,20 +51,20 @@ class _Form(BaseModel):
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
-class Asked(_Form):
+class StudioQuestion(_Form):
     """What every request has."""
 
     tab: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Which tab asks; made by the page, any text.")
     version: int = Field(ge=0, le=2**53, description="Of what is asked about; the page counts it up.")
 
 
-class LookAsked(Asked):
+class LookAsked(StudioQuestion):
     """POST /api/look: check a text, and see its graphs and what can be turned in it."""
 
     text: Text = Field(description="The workload, as YAML.")
 
 
-class CompletionAsked(Asked):
+class CompletionAsked(StudioQuestion):
     """POST /api/complete: what could stand at a place of a text."""
 
     text: Text = Field(description="The workload, as YAML.")
@@ -97,7 +97,7 @@ class TurnedAsked(_Form):
     levers: dict[Named, Named] = Field(default={}, max_length=MOST_NAMED, description="By name: a setting of engines.")
 
 
-class FiguresAsked(Asked):
+class FiguresAsked(StudioQuestion):
     """POST /api/figures: predict every candidate. A later one of the same tab and stage takes the place of this one."""
 
     text: Text = Field(description="The workload, as YAML.")
@@ -109,7 +109,7 @@ class FiguresAsked(Asked):
     extrapolate: bool = Field(default=False, description="Derive numbers of slots that a profile lacks.")
 
 
-class MachinesAsked(Asked):
+class MachinesAsked(StudioQuestion):
     """POST /api/machines: which profiles, devices and models there are."""
 
 
@@ -125,7 +125,7 @@ class Mistake(_Form):
     whole: str = Field(description="The line that `slotwise check` prints.")
 
 
-class Answered(_Form):
+class StudioAnswer(_Form):
     """What every answer has. Where it is not `ok`, `mistakes` or `message` say why, and nothing else is there."""
 
     api: int = API_VERSION
@@ -140,7 +140,7 @@ class Answered(_Form):
     mistakes: list[Mistake] = []
 
 
-class Lines(_Form):
+class LinesOf(_Form):
     """Lines of the text, from 1; both belong to it."""
 
     first: int
@@ -152,7 +152,7 @@ class NodePlace(_Form):
 
     pipeline: str
     node: str
-    lines: Lines
+    lines: LinesOf
 
 
 class GraphNode(_Form):
@@ -174,7 +174,7 @@ class GraphLine(_Form):
     again: bool
 
 
-class Graph(_Form):
+class PipelineGraph(_Form):
     """The graph of a pipeline as a report draws it. Where it is too dense, `says` has what there is, and no node."""
 
     pipeline: str
@@ -210,19 +210,19 @@ class LeverTurns(_Form):
     usual: str
 
 
-class LookAnswer(Answered):
+class LookAnswer(StudioAnswer):
     """Of /api/look."""
 
     name: str = ""
     candidates: list[str] = []
-    graphs: list[Graph] = []
+    graphs: list[PipelineGraph] = []
     nodes: list[NodePlace] = []
     servers: list[ServerTurns] = []
     pipelines: list[PipelineTurns] = []
     levers: list[LeverTurns] = []
 
 
-class Completion(_Form):
+class CompletedItem(_Form):
     """Something that could stand there."""
 
     text: str = Field(description="What is written in place of what stands between `first` and the cursor.")
@@ -230,11 +230,11 @@ class Completion(_Form):
     about: str
 
 
-class CompletedAnswer(Answered):
+class CompletedAnswer(StudioAnswer):
     """Of /api/complete."""
 
     first: int = Field(default=1, description="Column, from 1, at which the text that is replaced begins.")
-    items: list[Completion] = []
+    items: list[CompletedItem] = []
 
 
 class Quantity(_Form):
@@ -283,7 +283,7 @@ class OfCandidate(_Form):
     throughput: Quantity | None
 
 
-class FiguresAnswer(Answered):
+class FiguresAnswer(StudioAnswer):
     """Of /api/figures."""
 
     stage: Literal["preliminary", "final"] = "final"
@@ -327,7 +327,7 @@ class KnownModel(_Form):
     bytes: int
 
 
-class MachinesAnswer(Answered):
+class MachinesAnswer(StudioAnswer):
     """Of /api/machines."""
 
     profiles: list[KnownMachine] = []
@@ -336,7 +336,7 @@ class MachinesAnswer(Answered):
 
 
 # By path: what is asked, and what is answered.
-QUESTIONS: dict[str, tuple[type[Asked], type[Answered]]] = {
+QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "look": (LookAsked, LookAnswer),
     "complete": (CompletionAsked, CompletedAnswer),
     "figures": (FiguresAsked, FiguresAnswer),

@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from harness import __version__
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
-from harness.studio.work import Place
-from harness.studio.workers import Ended, Lane
+from harness.studio.work import DesignPlace
+from harness.studio.workers import NotAnswered, TabsInTurn
 
 __all__ = ["BODY_BYTES", "LIMITS_S", "TOKEN_HEADER", "Studio"]
 
@@ -39,10 +39,10 @@ _HEADERS = {
 }
 
 
-class Started(NamedTuple):
+class Opened(NamedTuple):
     """What the page begins with."""
 
-    place: Place
+    place: DesignPlace
     text: str
 
 
@@ -61,9 +61,9 @@ class Studio:
         limits_s: by lane, as `LIMITS_S`.
     """
 
-    def __init__(self, started: Started, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
+    def __init__(self, started: Opened, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
         self._started, self._token = started, token
-        self._lanes = {name: Lane(name, limit_s) for name, limit_s in limits_s.items()}
+        self._lanes = {name: TabsInTurn(name, limit_s) for name, limit_s in limits_s.items()}
         self._page = _page()
 
     def start(self) -> None:
@@ -139,7 +139,7 @@ class Studio:
         stage = asked.stage if isinstance(asked, api.FiguresAsked) else name
         try:
             answer = await lane.ask(asked.tab, stage, asked.version, json.dumps(body).encode())
-        except Ended as ended:
+        except NotAnswered as ended:
             short = answered(tab=asked.tab, version=asked.version, state=ended.why, message=str(ended))
             answer = short.model_dump_json().encode()
         return Response(answer, media_type="application/json")
@@ -156,7 +156,7 @@ class Studio:
         }
 
 
-def _lane(asked: api.Asked) -> str:
+def _lane(asked: api.StudioQuestion) -> str:
     if not isinstance(asked, api.FiguresAsked):
         return "look"
     return "first simulation" if asked.stage == "preliminary" else "simulation"
@@ -173,7 +173,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _read(form: type[api.Asked], body: bytes) -> api.Asked:
+def _read(form: type[api.StudioQuestion], body: bytes) -> api.StudioQuestion:
     """Read a request; what is wrong in it is said place by place."""
     try:
         return form.model_validate_json(body)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Started, Studio
-from harness.studio.work import Place
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Opened, Studio
+from harness.studio.work import DesignPlace
 
 T = TypeVar("T")
 TOKEN = "a-token"
@@ -57,7 +57,7 @@ def bench(file: Path, text: str, limits_s: Mapping[str, float] = LIMITS_S, *, wo
     thread.start()
 
     async def made() -> Studio:
-        app = Studio(Started(Place(file), text), TOKEN, limits_s)
+        app = Studio(Opened(DesignPlace(file), text), TOKEN, limits_s)
         if works:
             app.start()
         return app
