@@ -41,7 +41,7 @@ def file_state(path: Path, text: str = "") -> FileState:
 
 
 def save_design(path: Path, text: str, digest: str) -> FileState:
-    """Write a text into its file, if that is what it was. Else nothing is written, and the difference says what changed.
+    """Write a text into its file if that is as it was. Else nothing is written, and the difference says what changed.
 
     Args:
         path: the file; a link is followed.

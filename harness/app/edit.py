@@ -19,7 +19,7 @@ from harness.workload.edits import (
     set_over,
     users_of,
 )
-from harness.workload.lines import Lines, lines_of
+from harness.workload.lines import LineRange, lines_of
 from harness.workload.load import Loaded
 from harness.workload.source import Loc, parse_yaml
 
@@ -45,7 +45,7 @@ class EditedText(NamedTuple):
     """The text with the edit in it, and where that is; None: the lines are gone."""
 
     text: str
-    lines: Lines | None
+    lines: LineRange | None
 
 
 class NodeFacts(NamedTuple):

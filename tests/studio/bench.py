@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Opened, Studio
+from harness.studio.file import Opened
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Studio
 from harness.studio.work import DesignPlace
 
 T = TypeVar("T")
