@@ -181,7 +181,12 @@ def serve(
     from harness.report.progress import progress_for
 
     with progress_for(sys.stderr, quiet=quiet) as progress:
-        was_up = until_told(options, lambda server: _say(server, options), progress)
+
+        def up(server: RunningServer) -> None:
+            progress.trials(())  # it is set up, and its time is no longer shown
+            _say(server, options)
+
+        was_up = until_told(options, up, progress)
     if not was_up:
         raise typer.Exit(INTERRUPTED)
     typer.echo("ended")
@@ -192,7 +197,12 @@ def _gateway(options: GatewayOptions, *, quiet: bool) -> None:
     from harness.report.progress import progress_for
 
     with progress_for(sys.stderr, quiet=quiet) as progress:
-        was_up = gateway(options, lambda running: _say_gateway(running, options), progress)
+
+        def up(running: RunningGateway) -> None:
+            progress.trials(())  # it is set up, and its time is no longer shown
+            _say_gateway(running, options)
+
+        was_up = gateway(options, up, progress)
     if not was_up:
         raise typer.Exit(INTERRUPTED)
     typer.echo("ended")

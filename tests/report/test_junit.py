@@ -30,7 +30,7 @@ def test_the_file_has_junits_shape_and_its_counts_are_right() -> None:
     assert root.tag == "testsuites"
     for element in root.iter():
         must, may, children = SHAPE[element.tag]
-        assert must <= element.keys() <= must | may
+        assert must <= set(element.keys()) <= must | may
         assert {child.tag for child in element} <= children
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "2", "1")
     suites = root.findall("testsuite")
