@@ -27,6 +27,8 @@ __all__ = [
     "MachinesAnswer",
     "MachinesAsked",
     "State",
+    "TimelineAnswer",
+    "TimelineAsked",
     "TurnedAsked",
     "api_schema",
 ]
@@ -107,6 +109,17 @@ class FiguresAsked(Asked):
         default="final", description="`preliminary`: five repeats; `final`: what `slotwise simulate` gives."
     )
     extrapolate: bool = Field(default=False, description="Derive numbers of slots that a profile lacks.")
+
+
+class TimelineAsked(Asked):
+    """POST /api/timeline: one repeat of one candidate, as it goes in the simulation that the figures are of."""
+
+    text: Text = Field(description="The workload, as YAML.")
+    machine: MachineAsked = Field(default=MachineAsked(), description="The machine to predict on.")
+    turned: TurnedAsked = Field(default=TurnedAsked(), description="Values in place of those that are written.")
+    extrapolate: bool = Field(default=False, description="Derive numbers of slots that a profile lacks.")
+    candidate: str = Field(min_length=1, max_length=10_000, description="Its name.")
+    repeat: int = Field(default=0, ge=0, le=10_000, description="Which, from 0.")
 
 
 class MachinesAsked(Asked):
@@ -298,6 +311,98 @@ class FiguresAnswer(Answered):
     )
 
 
+class ServerRows(_Form):
+    """A server in a timeline: a row for each slot. `waiting`: from a second on, how many calls wait to be sent, and in
+    the server.
+    """
+
+    name: int = Field(description="The number of a text.")
+    lanes: int = Field(description="Rows: its slots, or as many as were in use.")
+    slots: int | None
+    waiting: list[tuple[float, float, float]]
+
+
+class DelayRow(_Form):
+    """A tool's delay."""
+
+    pipeline: str
+    node: str
+    job: int
+    start_s: float
+    end_s: float
+
+
+class JobRow(_Form):
+    """A job and its critical path. A step is the number of a call, or of a delay: -1 is the first, -2 the second."""
+
+    pipeline: str
+    job: int
+    due_s: float
+    end_s: float
+    outcome: str
+    steps: list[int]
+
+
+class PartOfTime(_Form):
+    """Seconds of one kind of time."""
+
+    kind: str
+    label: str
+    seconds: float
+
+
+class SplitOfPipeline(_Form):
+    """Where the time of its jobs went: the mean over their critical paths, in this repeat."""
+
+    pipeline: str
+    jobs: int
+    parts: list[PartOfTime]
+
+
+class RunnerMemory(_Form):
+    """A model with a context on a server. null = not known."""
+
+    server: str
+    model: str
+    context_tokens: int | None
+    slots: int
+    weights_bytes: int | None
+    cache_bytes: int | None = Field(description="Of all its slots.")
+    load_s: float | None
+
+
+class MemoryRow(_Form):
+    """What a candidate's servers take on one machine, and what there is. null = not known; `notes` say why."""
+
+    machine: str
+    runners: list[RunnerMemory]
+    needed_bytes: int | None = Field(description="Weights and KV cache, and a tenth more for buffers.")
+    prompts_bytes: int = Field(description="Of main memory, that engines may fill with earlier prompts.")
+    room_bytes: int | None
+    room_text: str
+    fits: bool | None
+    notes: list[str]
+
+
+class TimelineAnswer(Answered):
+    """Of /api/timeline. Times are seconds on the trial's clock and not rounded."""
+
+    candidate: str = ""
+    repeat: int = 0
+    origin: str = ""
+    makespan_s: float = 0.0
+    calls_of_trial: int = 0
+    until_s: float | None = Field(default=None, description="All calls that began before it are here; null: all.")
+    fields: list[str] = Field(default=[], description="What a row of `calls` holds, in this order.")
+    texts: list[str] = Field(default=[], description="A field that ends in `_text` is the number of one of these.")
+    calls: list[list[int | float | None]] = []
+    servers: list[ServerRows] = []
+    delays: list[DelayRow] = []
+    jobs: list[JobRow] = []
+    split: list[SplitOfPipeline] = []
+    memory: list[MemoryRow] = []
+
+
 class KnownMachine(_Form):
     """A profile. `mistake`: why it cannot be read; then nothing else is known."""
 
@@ -340,6 +445,7 @@ QUESTIONS: dict[str, tuple[type[Asked], type[Answered]]] = {
     "look": (LookAsked, LookAnswer),
     "complete": (CompletionAsked, CompletedAnswer),
     "figures": (FiguresAsked, FiguresAnswer),
+    "timeline": (TimelineAsked, TimelineAnswer),
     "machines": (MachinesAsked, MachinesAnswer),
 }
 

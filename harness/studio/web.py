@@ -25,7 +25,7 @@ TOKEN_HEADER = "x-slotwise-token"  # noqa: S105 - its name
 BODY_BYTES = 8 * 1024 * 1024  # of a request: a workload of a megabyte, escaped
 
 # What a worker does, and how long it may take: a process for each, so that none waits for another.
-LIMITS_S = {"look": 10.0, "first simulation": 20.0, "simulation": 120.0}
+LIMITS_S = {"look": 10.0, "first simulation": 20.0, "simulation": 120.0, "timeline": 30.0}
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -63,7 +63,10 @@ class Studio:
 
     def __init__(self, started: Started, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
         self._started, self._token = started, token
-        self._lanes = {name: Lane(name, limit_s) for name, limit_s in limits_s.items()}
+        self._lanes = {
+            name: Lane(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
+            for name, limit_s in limits_s.items()
+        }
         self._page = _page()
 
     def start(self) -> None:
@@ -157,6 +160,8 @@ class Studio:
 
 
 def _lane(asked: api.Asked) -> str:
+    if isinstance(asked, api.TimelineAsked):
+        return "timeline"
     if not isinstance(asked, api.FiguresAsked):
         return "look"
     return "first simulation" if asked.stage == "preliminary" else "simulation"
