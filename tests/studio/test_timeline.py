@@ -99,7 +99,7 @@ def test_the_split_of_a_repeat_is_that_of_the_report_of_this_repeat(working: Ben
 
 
 def test_what_is_turned_is_in_it_too(working: Bench) -> None:
-    asked = {"text": TEXT, "candidate": "batched", **ON}
+    asked = {"text": TEXT, "candidate": "batched", "extrapolate": True, **ON}
     before = working.ask("timeline", **asked)
     after = working.ask("timeline", **asked, turned={"slots": {"four-slot": 2}})
     assert [one["slots"] for one in before["servers"]] == [4]
@@ -120,7 +120,7 @@ def test_memory_is_what_check_knows_and_says_what_is_not_known(working: Bench) -
 
 
 def test_memory_against_that_of_a_device(working: Bench) -> None:
-    on = {"machine": {"device": "rtx-4090", "model": "smollm2-135m-instruct"}, "extrapolate": True}
+    on = {"machine": {"device": "RTX 4090", "model": "llama3.2:1b"}, "extrapolate": True}
     (row,) = working.ask("timeline", text=TEXT, candidate="batched", **on)["memory"]
     assert row["room_bytes"] > 20e9
     assert row["fits"] is True
@@ -151,3 +151,14 @@ def test_of_very_many_calls_the_first_are_shown(monkeypatch: pytest.MonkeyPatch)
     assert all(step < 5 for job in shown.jobs for step in job.steps)
 
 
+def test_delays_of_tools_are_on_the_path() -> None:
+    text = (shipped() / "workloads/sub-agents.yaml").read_text(encoding="utf-8")
+    design = DesignOptions(machine=DesignMachine(profiles=("epyc-2core",)))
+    shown = trial_of(Written(FILE, text), TrialOptions(candidate="four", design=design))
+    ends = shown.fields.index("end_s")
+    for job in shown.jobs:
+        at = [shown.calls[step][ends] if step >= 0 else shown.delays[-1 - step].end_s for step in job.steps]
+        assert at == sorted(at)
+        delays = [shown.delays[-1 - step] for step in job.steps if step < 0]
+        assert delays
+        assert {(one.pipeline, one.job) for one in delays} == {(job.pipeline, job.job)}
