@@ -6,6 +6,7 @@ import * as editor from "./editor.js";
 import "./figures.js";
 import "./graph.js";
 import * as machine from "./machine.js";
+import "./timeline.js";
 
 onConnection((message) => {
   byId("connection").textContent = message;
