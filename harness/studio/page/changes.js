@@ -9,7 +9,8 @@ let now = null; // {key, answer}: the last figures
 let before = null; // the same: final ones of another state
 let kept = null;
 
-const keyOf = () => JSON.stringify([design.text, design.machine, design.turned, design.extrapolate]);
+const isTurned = ([kind, value]) => (kind === "answers" ? value !== 1 : Object.keys(value).length > 0);
+const keyOf = () => JSON.stringify([design.text, design.machine, Object.entries(design.turned).filter(isTurned).sort(), design.extrapolate]);
 
 /** The design was changed: what was there is compared with, if it was final. */
 export function left() {

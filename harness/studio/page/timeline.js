@@ -168,8 +168,15 @@ function all() {
   setView(0, model.end_s);
 }
 
-function zoom(factor, around = (view.from + view.to) / 2) {
+function zoom(factor, around = middle()) {
   setView(around - (around - view.from) * factor, around + (view.to - around) * factor);
+}
+
+/** What is zoomed in on: the chosen call where it is in view. */
+function middle() {
+  const call = view.chosen;
+  const isSeen = call && call.end_s >= view.from && call.begin_s <= view.to;
+  return isSeen ? Math.min(view.to, Math.max(view.from, (call.begin_s + call.end_s) / 2)) : (view.from + view.to) / 2;
 }
 
 // --- playing ---
@@ -246,14 +253,14 @@ function choose(call) {
     ["model", call.model],
     ["outcome", call.outcome],
     ["ready at", seconds(call.ready_s)],
-    ["waits to be sent", call.sent_s === null ? "never sent" : seconds(call.sent_s - call.ready_s)],
+    ["waits to be sent", call.sent_s === null ? "never sent" : lasts(call.ready_s, call.sent_s)],
     ...(call.lane === null
       ? []
       : [
-          ["waits in the server", seconds(call.slot_s - call.sent_s)],
-          ["load and slot set-up", seconds(call.prefill_s - call.slot_s)],
-          ["reads the prompt", seconds(call.decode_s - call.prefill_s)],
-          ["generates", seconds(call.end_s - call.decode_s)],
+          ["waits in the server", lasts(call.sent_s, call.slot_s)],
+          ["load and slot set-up", lasts(call.slot_s, call.prefill_s)],
+          ["reads the prompt", lasts(call.prefill_s, call.decode_s)],
+          ["generates", lasts(call.decode_s, call.end_s)],
         ]),
     ["ended at", seconds(call.end_s)],
     ["prompt tokens", call.prompt_tokens === null ? "" : String(call.prompt_tokens)],
@@ -272,6 +279,8 @@ function choose(call) {
   );
   redraw();
 }
+
+const lasts = (from, until) => seconds(Math.max(0, until - from) < 1e-7 ? 0 : until - from);
 
 function along(step) {
   if (!order.length) return;
