@@ -19,8 +19,9 @@ from typing import Any
 import httpx
 
 from harness.app.init import starting_points
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Started, Studio
-from harness.studio.work import Place
+from harness.studio.file import Opened
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Studio
+from harness.studio.work import DesignPlace
 
 MOST_FIRST_S, MOST_FINAL_S = 0.3, 3.0
 
@@ -36,7 +37,7 @@ async def timed(client: httpx.AsyncClient, name: str, body: dict[str, Any]) -> t
 
 async def row(path: Path, text: str, profile: str, changes: int, finals: int) -> str:
     """Measure one workload."""
-    app = Studio(Started(Place(path), text), "token", {**LIMITS_S, "simulation": 600.0})
+    app = Studio(Opened(DesignPlace(path), text), "token", {**LIMITS_S, "simulation": 600.0})
     app.start()
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers={TOKEN_HEADER: "token"}, timeout=900

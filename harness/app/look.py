@@ -11,7 +11,7 @@ from harness.errors import UserError
 from harness.report.graph_drawing import DrawnGraph, drawn_graph
 from harness.workload.dependencies import dependencies
 from harness.workload.dials import LeverDial, PipelineDial, ServerDial, dials_of, lever_dials
-from harness.workload.lines import Lines, lines_of
+from harness.workload.lines import LineRange, lines_of
 from harness.workload.load import Loaded
 from harness.workload.source import parse_yaml, read_text
 
@@ -49,7 +49,7 @@ class NodeLines(NamedTuple):
 
     pipeline: str
     node: str
-    lines: Lines
+    lines: LineRange
 
 
 class Look(NamedTuple):

@@ -135,9 +135,7 @@ def trial_of(written: Written, options: TrialOptions) -> TrialShown:
     )
 
 
-def _paths(
-    loaded: Loaded, records: Records, drawn: Timeline
-) -> tuple[tuple[JobPath, ...], tuple[TrialSplit, ...]]:
+def _paths(loaded: Loaded, records: Records, drawn: Timeline) -> tuple[tuple[JobPath, ...], tuple[TrialSplit, ...]]:
     """Return the critical path of every job, and the mean of where their time went."""
     calls: dict[tuple[str, int], list[CallRecord]] = defaultdict(list)
     delays: dict[tuple[str, int], list[DelayRecord]] = defaultdict(list)
@@ -147,9 +145,7 @@ def _paths(
         delays[delay.pipeline, delay.job].append(delay)
     shown = [bar.call for server in drawn.servers for bar in server.bars]
     at = {(c.pipeline, c.job, c.node, c.item, c.ready_s, c.reply.end_s): number for number, c in enumerate(shown)}
-    at |= {
-        (d.pipeline, d.job, d.node, 0, d.start_s, d.end_s): -1 - number for number, d in enumerate(records.delays)
-    }
+    at |= {(d.pipeline, d.job, d.node, 0, d.start_s, d.end_s): -1 - number for number, d in enumerate(records.delays)}
     edges = {name: PathEdges.compiled(dependencies(loaded.workload, name)) for name in loaded.workload.pipelines}
     jobs: list[JobPath] = []
     parts: dict[str, list[Parts]] = {name: [] for name in edges}

@@ -18,6 +18,7 @@ COMMANDS = {
     "Workloads": ("init", "check", "import", "migrate"),
     "Results": ("report", "apply", "runs", "compare", "export"),
     "Servers and models": ("doctor", "models", "profile", "probe", "sweep", "calibrate", "serve"),
+    "This command line": ("completion",),
 }
 ABOUT = {
     "run": "measure every candidate on this machine, and say how to run it",
@@ -43,6 +44,7 @@ ABOUT = {
     "sweep": "find how many slots this machine can use for a model",
     "calibrate": "measure what each step of a server costs; makes a profile",
     "serve": "start an Ollama-compatible server, real or simulated",
+    "completion": "print what makes bash, zsh or fish complete it with Tab",
     "langgraph": "of a compiled LangGraph",
     "traces": "of OpenTelemetry GenAI spans",
     "crewai": "of a CrewAI project",
@@ -60,7 +62,21 @@ _PROFILE = ("profile", "price", "assume", "extrapolate", "resamples", "lengths",
 _REPEATS = ("repeats", "warmup", "until", "at_most", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
-_OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
+_OUTPUT = (
+    "out",
+    "as_json",
+    "json",
+    "json_",
+    "markdown",
+    "mermaid",
+    "dot",
+    "html",
+    "chart",
+    "force",
+    "fail_on",
+    "junit",
+    "quiet",
+)
 _RUN = {
     "What to run": _WHAT,
     "On which servers": _SERVERS,
@@ -159,6 +175,11 @@ EXAMPLES = {
         "slotwise export reports/NAME --as perfetto -o trace.json",
         "slotwise export FILE --as mermaid",
     ),
+    "completion": (
+        "slotwise completion bash >> ~/.bash_completion",
+        "slotwise completion zsh > ~/.zfunc/_slotwise   # a folder of $fpath",
+        "slotwise completion fish > ~/.config/fish/completions/slotwise.fish",
+    ),
     "init": ("slotwise init --list", "slotwise init my-pipeline --from chat-only"),
 }
 
@@ -174,6 +195,10 @@ _WORDS = (
 )
 
 
+# "..." that a name has already, and the library puts behind it again.
+_DOTS = re.compile(r"(?:\.\.\.)+(\]?)(?:\.\.\.)+")
+
+
 def _words(text: str) -> str:
     for pattern, word in _WORDS:
         text = pattern.sub(word, text)
@@ -182,7 +207,8 @@ def _words(text: str) -> str:
 
 def _upper(piece: str) -> str:
     bare = re.sub("[{}]", "", piece)  # typer's braces say no more than that there are no brackets
-    return bare.upper() if bare.strip("[].").islower() else bare
+    once = _DOTS.sub(r"...\1", bare)
+    return once.upper() if once.strip("[].").islower() else once
 
 
 class Command(TyperCommand):

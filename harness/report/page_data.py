@@ -43,7 +43,7 @@ _Time = Callable[[float | None], float | None]
 
 
 def timeline_data(timelines: Sequence[Timeline], digits: int | None = _DIGITS) -> dict[str, Any]:
-    """Return what `report.js` draws: `{fields, texts, timelines}`; times rounded to so many digits, None: as they are."""
+    """Return what `report.js` draws: `{fields, texts, timelines}`; `digits` None: times are not rounded."""
     texts: dict[str, int] = {}
 
     def time(value_s: float | None) -> float | None:
@@ -74,7 +74,9 @@ def timeline_data(timelines: Sequence[Timeline], digits: int | None = _DIGITS) -
                     for server in timeline.servers
                 ],
                 "calls": [
-                    _row(bar, number, text, time) for number, server in enumerate(timeline.servers) for bar in server.bars
+                    _row(bar, number, text, time)
+                    for number, server in enumerate(timeline.servers)
+                    for bar in server.bars
                 ],
             }
         )

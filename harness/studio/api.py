@@ -6,17 +6,29 @@ page can put one aside that it does not wait for any more.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from harness.studio.forms import (
+    API_VERSION,
+    MOST_CHARACTERS,
+    LinesOf,
+    MachineAsked,
+    State,
+    StudioAnswer,
+    StudioForm,
+    StudioQuestion,
+    Text,
+    TurnedAsked,
+)
+from harness.studio.keep_forms import KEEP_QUESTIONS
+from harness.studio.timeline_forms import TIMELINE_QUESTIONS
 from harness.units import count
 
 __all__ = [
     "API_VERSION",
     "QUESTIONS",
-    "Answered",
-    "Asked",
     "CompletedAnswer",
     "CompletionAsked",
     "FiguresAnswer",
@@ -27,46 +39,22 @@ __all__ = [
     "MachinesAnswer",
     "MachinesAsked",
     "State",
-    "TimelineAnswer",
-    "TimelineAsked",
+    "StudioAnswer",
+    "StudioQuestion",
     "TurnedAsked",
     "api_schema",
 ]
 
-API_VERSION = 1
-
-MOST_CHARACTERS = 1024 * 1024  # of a workload
-MOST_NAMED = 64  # of dials, of profiles
-LONGEST_NAME = 200
-
-State = Literal["ok", "mistake", "replaced", "too-long", "failed"]
-
-Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
-Named = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
-class Asked(_Form):
-    """What every request has."""
-
-    tab: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Which tab asks; made by the page, any text.")
-    version: int = Field(ge=0, le=2**53, description="Of what is asked about; the page counts it up.")
-
-
-class LookAsked(Asked):
+class LookAsked(StudioQuestion):
     """POST /api/look: check a text, and see its graphs and what can be turned in it."""
 
     text: Text = Field(description="The workload, as YAML.")
 
 
-class CompletionAsked(Asked):
+class CompletionAsked(StudioQuestion):
     """POST /api/complete: what could stand at a place of a text."""
 
     text: Text = Field(description="The workload, as YAML.")
@@ -74,32 +62,7 @@ class CompletionAsked(Asked):
     column: int = Field(ge=1, le=MOST_CHARACTERS, description="Of the cursor, from 1: characters before it, plus one.")
 
 
-class MachineAsked(_Form):
-    """The machine to predict on."""
-
-    profiles: tuple[Named, ...] = Field(
-        default=(),
-        max_length=MOST_NAMED,
-        description="As `--profile` takes them: NAME, or MODEL=NAME or MACHINE=NAME for several.",
-    )
-    device: Named | None = Field(default=None, description="A device instead; its profile is estimated.")
-    model: Named | None = Field(default=None, description="With a device: the model that is served.")
-    quant: Named | None = Field(default=None, description="With a device: the number format of the model's weights.")
-
-
-class TurnedAsked(_Form):
-    """Values in place of those that are written; the text stays as it is."""
-
-    slots: dict[Named, int] = Field(default={}, max_length=MOST_NAMED, description="By server: its slots.")
-    users: dict[Named, int] = Field(default={}, max_length=MOST_NAMED, description="By pipeline: users, where it has.")
-    rate: dict[Named, Number] = Field(
-        default={}, max_length=MOST_NAMED, description="By pipeline: a factor on how often jobs come."
-    )
-    answers: Number = Field(default=1.0, description="A factor on the length of every answer.")
-    levers: dict[Named, Named] = Field(default={}, max_length=MOST_NAMED, description="By name: a setting of engines.")
-
-
-class FiguresAsked(Asked):
+class FiguresAsked(StudioQuestion):
     """POST /api/figures: predict every candidate. A later one of the same tab and stage takes the place of this one."""
 
     text: Text = Field(description="The workload, as YAML.")
@@ -111,64 +74,22 @@ class FiguresAsked(Asked):
     extrapolate: bool = Field(default=False, description="Derive numbers of slots that a profile lacks.")
 
 
-class TimelineAsked(Asked):
-    """POST /api/timeline: one repeat of one candidate, as it goes in the simulation that the figures are of."""
-
-    text: Text = Field(description="The workload, as YAML.")
-    machine: MachineAsked = Field(default=MachineAsked(), description="The machine to predict on.")
-    turned: TurnedAsked = Field(default=TurnedAsked(), description="Values in place of those that are written.")
-    extrapolate: bool = Field(default=False, description="Derive numbers of slots that a profile lacks.")
-    candidate: str = Field(min_length=1, max_length=10_000, description="Its name.")
-    repeat: int = Field(default=0, ge=0, le=10_000, description="Which, from 0.")
-
-
-class MachinesAsked(Asked):
+class MachinesAsked(StudioQuestion):
     """POST /api/machines: which profiles, devices and models there are."""
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
 
 
-class Mistake(_Form):
-    """A mistake, as `slotwise check` says it."""
-
-    line: int = Field(description="From 1; 0 = it has no place in the text.")
-    column: int = Field(description="From 1; 0 likewise.")
-    message: str = Field(description="What is wrong, and what to do.")
-    whole: str = Field(description="The line that `slotwise check` prints.")
-
-
-class Answered(_Form):
-    """What every answer has. Where it is not `ok`, `mistakes` or `message` say why, and nothing else is there."""
-
-    api: int = API_VERSION
-    tab: str
-    version: int
-    state: State = Field(
-        default="ok",
-        description="`mistake`: the text or a value is wrong; `replaced`: a later request took its place; `too-long`: "
-        "it was interrupted as it took too long; `failed`: something else went wrong.",
-    )
-    message: str = Field(default="", description="Where the state is `replaced`, `too-long` or `failed`: why.")
-    mistakes: list[Mistake] = []
-
-
-class Lines(_Form):
-    """Lines of the text, from 1; both belong to it."""
-
-    first: int
-    last: int
-
-
-class NodePlace(_Form):
+class NodePlace(StudioForm):
     """Where a node is written."""
 
     pipeline: str
     node: str
-    lines: Lines
+    lines: LinesOf
 
 
-class GraphNode(_Form):
+class GraphNode(StudioForm):
     """A box of a drawing; lengths are pixels."""
 
     node: str
@@ -180,14 +101,14 @@ class GraphNode(_Form):
     title: str
 
 
-class GraphLine(_Form):
+class GraphLine(StudioForm):
     """A line of a drawing: an SVG path. `again`: the way back of a loop."""
 
     d: str
     again: bool
 
 
-class Graph(_Form):
+class PipelineGraph(StudioForm):
     """The graph of a pipeline as a report draws it. Where it is too dense, `says` has what there is, and no node."""
 
     pipeline: str
@@ -198,7 +119,7 @@ class Graph(_Form):
     says: list[str]
 
 
-class ServerTurns(_Form):
+class ServerTurns(StudioForm):
     """A server whose slots can be turned."""
 
     name: str
@@ -206,7 +127,7 @@ class ServerTurns(_Form):
     model: str
 
 
-class PipelineTurns(_Form):
+class PipelineTurns(StudioForm):
     """How jobs of a pipeline come. `users` is 0 where there are none; `per_s` is null where there is no rate."""
 
     name: str
@@ -214,7 +135,7 @@ class PipelineTurns(_Form):
     per_s: float | None
 
 
-class LeverTurns(_Form):
+class LeverTurns(StudioForm):
     """A setting of the engine whose effect a prediction knows."""
 
     name: str
@@ -223,19 +144,19 @@ class LeverTurns(_Form):
     usual: str
 
 
-class LookAnswer(Answered):
+class LookAnswer(StudioAnswer):
     """Of /api/look."""
 
     name: str = ""
     candidates: list[str] = []
-    graphs: list[Graph] = []
+    graphs: list[PipelineGraph] = []
     nodes: list[NodePlace] = []
     servers: list[ServerTurns] = []
     pipelines: list[PipelineTurns] = []
     levers: list[LeverTurns] = []
 
 
-class Completion(_Form):
+class CompletedItem(StudioForm):
     """Something that could stand there."""
 
     text: str = Field(description="What is written in place of what stands between `first` and the cursor.")
@@ -243,14 +164,14 @@ class Completion(_Form):
     about: str
 
 
-class CompletedAnswer(Answered):
+class CompletedAnswer(StudioAnswer):
     """Of /api/complete."""
 
     first: int = Field(default=1, description="Column, from 1, at which the text that is replaced begins.")
-    items: list[Completion] = []
+    items: list[CompletedItem] = []
 
 
-class Quantity(_Form):
+class Quantity(StudioForm):
     """A figure with its 95 % interval; `profile_low`, `profile_high`: over resampled calibrations."""
 
     value: float
@@ -262,7 +183,7 @@ class Quantity(_Form):
     profile_high: float | None
 
 
-class GoalState(_Form):
+class GoalState(StudioForm):
     """A goal and whether it is met."""
 
     pipeline: str
@@ -272,7 +193,7 @@ class GoalState(_Form):
     state: Literal["met", "missed", "not judged"]
 
 
-class OfPipeline(_Form):
+class OfPipeline(StudioForm):
     """One pipeline under one candidate; times in seconds. `time` is the reply time where the path is interactive."""
 
     pipeline: str
@@ -285,7 +206,7 @@ class OfPipeline(_Form):
     jobs_failed: int
 
 
-class OfCandidate(_Form):
+class OfCandidate(StudioForm):
     """One candidate. `why_not`: why it cannot be predicted; then it has no figures."""
 
     name: str
@@ -296,7 +217,7 @@ class OfCandidate(_Form):
     throughput: Quantity | None
 
 
-class FiguresAnswer(Answered):
+class FiguresAnswer(StudioAnswer):
     """Of /api/figures."""
 
     stage: Literal["preliminary", "final"] = "final"
@@ -311,99 +232,7 @@ class FiguresAnswer(Answered):
     )
 
 
-class ServerRows(_Form):
-    """A server in a timeline: a row for each slot. `waiting`: from a second on, how many calls wait to be sent, and in
-    the server.
-    """
-
-    name: int = Field(description="The number of a text.")
-    lanes: int = Field(description="Rows: its slots, or as many as were in use.")
-    slots: int | None
-    waiting: list[tuple[float, float, float]]
-
-
-class DelayRow(_Form):
-    """A tool's delay."""
-
-    pipeline: str
-    node: str
-    job: int
-    start_s: float
-    end_s: float
-
-
-class JobRow(_Form):
-    """A job and its critical path. A step is the number of a call, or of a delay: -1 is the first, -2 the second."""
-
-    pipeline: str
-    job: int
-    due_s: float
-    end_s: float
-    outcome: str
-    steps: list[int]
-
-
-class PartOfTime(_Form):
-    """Seconds of one kind of time."""
-
-    kind: str
-    label: str
-    seconds: float
-
-
-class SplitOfPipeline(_Form):
-    """Where the time of its jobs went: the mean over their critical paths, in this repeat."""
-
-    pipeline: str
-    jobs: int
-    parts: list[PartOfTime]
-
-
-class RunnerMemory(_Form):
-    """A model with a context on a server. null = not known."""
-
-    server: str
-    model: str
-    context_tokens: int | None
-    slots: int
-    weights_bytes: int | None
-    cache_bytes: int | None = Field(description="Of all its slots.")
-    load_s: float | None
-
-
-class MemoryRow(_Form):
-    """What a candidate's servers take on one machine, and what there is. null = not known; `notes` say why."""
-
-    machine: str
-    runners: list[RunnerMemory]
-    needed_bytes: int | None = Field(description="Weights and KV cache, and a tenth more for buffers.")
-    prompts_bytes: int = Field(description="Of main memory, that engines may fill with earlier prompts.")
-    room_bytes: int | None
-    room_text: str
-    fits: bool | None
-    notes: list[str]
-
-
-class TimelineAnswer(Answered):
-    """Of /api/timeline. Times are seconds on the trial's clock and not rounded."""
-
-    candidate: str = ""
-    repeat: int = 0
-    origin: str = ""
-    makespan_s: float = 0.0
-    calls_of_trial: int = 0
-    until_s: float | None = Field(default=None, description="All calls that began before it are here; null: all.")
-    fields: list[str] = Field(default=[], description="What a row of `calls` holds, in this order.")
-    texts: list[str] = Field(default=[], description="A field that ends in `_text` is the number of one of these.")
-    calls: list[list[int | float | None]] = []
-    servers: list[ServerRows] = []
-    delays: list[DelayRow] = []
-    jobs: list[JobRow] = []
-    split: list[SplitOfPipeline] = []
-    memory: list[MemoryRow] = []
-
-
-class KnownMachine(_Form):
+class KnownMachine(StudioForm):
     """A profile. `mistake`: why it cannot be read; then nothing else is known."""
 
     name: str
@@ -416,7 +245,7 @@ class KnownMachine(_Form):
     mistake: str = ""
 
 
-class KnownDevice(_Form):
+class KnownDevice(StudioForm):
     """A device that a profile can be estimated for."""
 
     name: str
@@ -424,7 +253,7 @@ class KnownDevice(_Form):
     memory_bytes: int
 
 
-class KnownModel(_Form):
+class KnownModel(StudioForm):
     """A model that a profile can be estimated for."""
 
     name: str
@@ -432,7 +261,7 @@ class KnownModel(_Form):
     bytes: int
 
 
-class MachinesAnswer(Answered):
+class MachinesAnswer(StudioAnswer):
     """Of /api/machines."""
 
     profiles: list[KnownMachine] = []
@@ -441,12 +270,13 @@ class MachinesAnswer(Answered):
 
 
 # By path: what is asked, and what is answered.
-QUESTIONS: dict[str, tuple[type[Asked], type[Answered]]] = {
+QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "look": (LookAsked, LookAnswer),
     "complete": (CompletionAsked, CompletedAnswer),
     "figures": (FiguresAsked, FiguresAnswer),
-    "timeline": (TimelineAsked, TimelineAnswer),
     "machines": (MachinesAsked, MachinesAnswer),
+    **KEEP_QUESTIONS,
+    **TIMELINE_QUESTIONS,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from harness.app.look import begun
 from harness.studio import api
-from harness.studio.work import Place, answer
+from harness.studio.work import DesignPlace, answer
 
 __all__ = ["main", "read_message", "write_message"]
 
@@ -42,7 +42,7 @@ def _answered(body: bytes) -> bytes:
     asked: dict[str, Any] = json.loads(body)
     form, answered = api.QUESTIONS[asked["name"]]
     question = form.model_validate(asked["asked"])
-    place = Place(Path(asked["file"]), tuple(asked["profiles"]))
+    place = DesignPlace(Path(asked["file"]), tuple(asked["profiles"]))
 
     def short(state: api.State, message: str) -> bytes:
         return (
@@ -61,7 +61,7 @@ def _answered(body: bytes) -> bytes:
 
 def _warm() -> None:
     """Load everything that a question needs, and build every model, before the first one comes."""
-    place, text = Place(Path("warm.yaml")), begun(None).text
+    place, text = DesignPlace(Path("warm.yaml")), begun(None).text
     machine = api.MachineAsked(profiles=("epyc-2core",))
     first = api.FiguresAsked(tab="warm", version=0, text=text, machine=machine, stage="preliminary")
     answer("look", api.LookAsked(tab="warm", version=0, text=text), place)

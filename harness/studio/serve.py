@@ -13,15 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
+from harness.app.design_token import kept_token
 from harness.app.look import begun
-from harness.app.web import serve_quietly
+from harness.app.web import answering, quiet_server, serve_quietly
 from harness.servers.child import listen
-from harness.studio.web import Started, Studio
-from harness.studio.work import Place
+from harness.studio.file import Opened
+from harness.studio.web import Studio
+from harness.studio.work import DesignPlace
 
 __all__ = ["StudioOptions", "studio"]
+
+GRACE_S = 1  # for requests in flight, when it ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,31 +48,24 @@ def studio(options: StudioOptions, up: Callable[[str], None] = lambda url: None)
         UserError: a port that is taken.
     """
     written = begun(options.file)
-    started = Started(Place(written.path, options.profiles), written.text)
+    started = Opened(DesignPlace(written.path, options.profiles), written.text, named=options.file is not None)
     asyncio.run(_until_told(started, options, up))
 
 
-async def _until_told(started: Started, options: StudioOptions, up: Callable[[str], None]) -> None:
+async def _until_told(started: Opened, options: StudioOptions, up: Callable[[str], None]) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
-    token = secrets.token_urlsafe(24)
+    token = kept_token(options.port) if options.port else secrets.token_urlsafe(24)
     app = Studio(started, token)
     with listen("127.0.0.1", options.port) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
-        config = uvicorn.Config(
-            app, log_level="critical", access_log=False, lifespan="off", ws="none", http="httptools",
-            server_header=False, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
+        server = quiet_server(app, GRACE_S)
         app.start()
         serving = asyncio.create_task(serve_quietly(server, listener))
         try:
-            while not server.started:
-                if serving.done():
-                    serving.result()
-                await asyncio.sleep(0.001)
+            await answering(server, serving)
             up(url)
             if options.browser:
                 await asyncio.to_thread(_open, url)

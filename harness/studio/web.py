@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, NamedTuple
+from pathlib import Path
 
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from harness import __version__
+from harness.errors import SlotwiseError
 from harness.servers.access import OWN_MACHINE
 from harness.studio import api
-from harness.studio.work import Place
-from harness.studio.workers import Ended, Lane
+from harness.studio.file import DesignFile, Opened
+from harness.studio.keep_forms import FileAsked, PredictedAsked
+from harness.studio.timeline_forms import TimelineAsked
+from harness.studio.workers import NotAnswered, TabsInTurn
 
 __all__ = ["BODY_BYTES", "LIMITS_S", "TOKEN_HEADER", "Studio"]
 
@@ -39,13 +42,6 @@ _HEADERS = {
 }
 
 
-class Started(NamedTuple):
-    """What the page begins with."""
-
-    place: Place
-    text: str
-
-
 class _Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -61,10 +57,11 @@ class Studio:
         limits_s: by lane, as `LIMITS_S`.
     """
 
-    def __init__(self, started: Started, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
-        self._started, self._token = started, token
+    def __init__(self, started: Opened, token: str, limits_s: Mapping[str, float] = LIMITS_S) -> None:
+        self._token = token
+        self._file = DesignFile(started, Path())
         self._lanes = {
-            name: Lane(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
+            name: TabsInTurn(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
             for name, limit_s in limits_s.items()
         }
         self._page = _page()
@@ -123,11 +120,14 @@ class Studio:
             raise _Refused(403, "the token is missing or wrong; open the address that `slotwise studio` printed")
 
     async def _api(self, request: Request, name: str) -> Response:
-        told = {"schema": api.api_schema, "start": self._start}
+        told = {"schema": api.api_schema, "start": self._file.start}
         if name in told:
             if request.method != "GET":
                 raise _Refused(405, f"/api/{name}: expected GET, found {request.method}")
-            return JSONResponse(told[name]())
+            try:
+                return JSONResponse(await asyncio.to_thread(told[name]))
+            except SlotwiseError as error:
+                raise _Refused(409, str(error)) from None
         if name not in api.QUESTIONS:
             expected = ", ".join((*told, *api.QUESTIONS))
             raise _Refused(404, f"/api/{name}: expected one of {expected}")
@@ -135,33 +135,26 @@ class Studio:
             raise _Refused(405, f"/api/{name}: expected POST, found {request.method}")
         form, answered = api.QUESTIONS[name]
         asked = _read(form, await _body(request))
+        if isinstance(asked, FileAsked):  # saving is not for a worker: one may be ended at any time
+            return JSONResponse((await asyncio.to_thread(self._file.answer, asked)).model_dump(mode="json"))
         lane = self._lanes[_lane(asked)]
-        place = self._started.place
+        place = self._file.place
         body = {"name": name, "asked": asked.model_dump(mode="json"), "file": str(place.file)}
         body["profiles"] = list(place.profiles)
         stage = asked.stage if isinstance(asked, api.FiguresAsked) else name
         try:
             answer = await lane.ask(asked.tab, stage, asked.version, json.dumps(body).encode())
-        except Ended as ended:
+        except NotAnswered as ended:
             short = answered(tab=asked.tab, version=asked.version, state=ended.why, message=str(ended))
             answer = short.model_dump_json().encode()
         return Response(answer, media_type="application/json")
 
-    def _start(self) -> dict[str, Any]:
-        """Return what the page begins with."""
-        file = self._started.place.file
-        return {
-            "api": api.API_VERSION,
-            "slotwise": __version__,
-            "file": str(file),
-            "text": self._started.text,
-            "profiles": list(self._started.place.profiles),
-        }
 
-
-def _lane(asked: api.Asked) -> str:
-    if isinstance(asked, api.TimelineAsked):
+def _lane(asked: api.StudioQuestion) -> str:
+    if isinstance(asked, TimelineAsked):
         return "timeline"
+    if isinstance(asked, PredictedAsked):
+        return "simulation"
     if not isinstance(asked, api.FiguresAsked):
         return "look"
     return "first simulation" if asked.stage == "preliminary" else "simulation"
@@ -178,7 +171,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _read(form: type[api.Asked], body: bytes) -> api.Asked:
+def _read(form: type[api.StudioQuestion], body: bytes) -> api.StudioQuestion:
     """Read a request; what is wrong in it is said place by place."""
     try:
         return form.model_validate_json(body)

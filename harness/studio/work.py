@@ -13,19 +13,20 @@ from harness.app.profiles import known_profiles
 from harness.app.trial import TrialOptions, trial_of
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
-from harness.studio import api
+from harness.studio import api, keep_work
+from harness.studio.timeline_forms import TimelineAsked
 
-__all__ = ["Place", "answer"]
+__all__ = ["DesignPlace", "answer"]
 
 
-class Place(NamedTuple):
+class DesignPlace(NamedTuple):
     """Where the workload is, and what was named when the workbench was started."""
 
     file: Path  # its name in messages; what it names is looked for beside it
     profiles: tuple[str, ...] = ()  # named with --profile, paths too
 
 
-def answer(name: str, asked: api.Asked, place: Place) -> api.Answered:
+def answer(name: str, asked: api.StudioQuestion, place: DesignPlace) -> api.StudioAnswer:
     """Answer one question; what is wrong in what was asked is an answer too.
 
     Args:
@@ -45,25 +46,25 @@ def answer(name: str, asked: api.Asked, place: Place) -> api.Answered:
     return form.model_validate({"tab": asked.tab, "version": asked.version, **found})
 
 
-def _look(asked: api.LookAsked, place: Place) -> dict[str, Any]:
+def _look(asked: api.LookAsked, place: DesignPlace) -> dict[str, Any]:
     found = look(Written(place.file, asked.text))
-    return {"state": "mistake" if found.mistakes else "ok", **_plain(found)}
+    return {"state": "mistake" if found.mistakes else "ok", **_fields(found)}
 
 
-def _complete(asked: api.CompletionAsked, place: Place) -> dict[str, Any]:
-    return _plain(complete(Written(place.file, asked.text), asked.line, asked.column))
+def _complete(asked: api.CompletionAsked, place: DesignPlace) -> dict[str, Any]:
+    return _fields(complete(Written(place.file, asked.text), asked.line, asked.column))
 
 
-def _figures(asked: api.FiguresAsked, place: Place) -> dict[str, Any]:
-    return _plain(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
+def _figures(asked: api.FiguresAsked, place: DesignPlace) -> dict[str, Any]:
+    return _fields(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
 
 
-def _timeline(asked: api.TimelineAsked, place: Place) -> dict[str, Any]:
+def _timeline(asked: TimelineAsked, place: DesignPlace) -> dict[str, Any]:
     options = TrialOptions(candidate=asked.candidate, repeat=asked.repeat, design=_design(asked, place, "final"))
-    return _plain(trial_of(Written(place.file, asked.text), options))
+    return _fields(trial_of(Written(place.file, asked.text), options))
 
 
-def _design(asked: api.FiguresAsked | api.TimelineAsked, place: Place, stage: Stage) -> DesignOptions:
+def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: Stage) -> DesignOptions:
     for named in asked.machine.profiles:
         _check_named(named, place)
     return DesignOptions(
@@ -74,14 +75,14 @@ def _design(asked: api.FiguresAsked | api.TimelineAsked, place: Place, stage: St
     )
 
 
-def _check_named(named: str, place: Place) -> None:
+def _check_named(named: str, place: DesignPlace) -> None:
     """Raise UserError where a page names a file: it may read the profiles that there are, and no other file."""
     profile = named.rpartition("=")[2]
     if named not in place.profiles and ("/" in profile or profile.endswith((".yaml", ".yml"))):
         raise UserError(f"{profile}: expected the name of a profile; name a file with slotwise studio --profile FILE")
 
 
-def _machines(asked: api.MachinesAsked, place: Place) -> dict[str, Any]:
+def _machines(asked: api.MachinesAsked, place: DesignPlace) -> dict[str, Any]:
     from harness.app.estimate import device_rows, model_rows
 
     def row(form: type[api.KnownDevice] | type[api.KnownModel], plain: dict[str, Any]) -> dict[str, Any]:
@@ -102,19 +103,33 @@ def _machines(asked: api.MachinesAsked, place: Place) -> dict[str, Any]:
     }
 
 
+def _fields(found: Any) -> dict[str, Any]:
+    """Turn a named tuple into a dict, and those in it, all the way down; what they hold else stays."""
+    return {name: _plain(item) for name, item in found._asdict().items()}
+
+
 def _plain(value: Any) -> Any:
-    """Turn named tuples into dicts, all the way down; what they hold else stays."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return _fields(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-_ANSWERS: dict[str, Callable[[Any, Place], dict[str, Any]]] = {
+def _of_text(answered: Callable[[Any, Written], Any]) -> Callable[[Any, DesignPlace], dict[str, Any]]:
+    """Answer from the text alone, and from profiles that the page may name."""
+
+    def found(asked: Any, place: DesignPlace) -> dict[str, Any]:
+        for named in asked.machine.profiles if hasattr(asked, "machine") else ():
+            _check_named(named, place)
+        return _fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
+
+    return found
+
+
+_ANSWERS: dict[str, Callable[[Any, DesignPlace], dict[str, Any]]] = {
     "look": _look,
     "complete": _complete,
     "figures": _figures,
     "timeline": _timeline,
     "machines": _machines,
+    **{name: _of_text(getattr(keep_work, name)) for name in keep_work.__all__},
 }

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import harness
 from harness.servers.process import our_python
 
-__all__ = ["Ended", "Lane", "Worker"]
+__all__ = ["NotAnswered", "TabsInTurn", "Worker"]
 
 GRACE_S = 0.3  # what is replaced may still end by itself: to start a process takes longer
 MOST_WAITING = 64  # tabs
@@ -22,7 +22,7 @@ MOST_WAITING = 64  # tabs
 Why = Literal["replaced", "too-long", "failed"]
 
 
-class Ended(Exception):
+class NotAnswered(Exception):
     """A question without an answer; `why` is the state that is said of it."""
 
     def __init__(self, why: Why, message: str) -> None:
@@ -82,7 +82,7 @@ class _Question(NamedTuple):
     answer: asyncio.Future[bytes]
 
 
-class Lane:
+class TabsInTurn:
     """One worker and who waits for it: of each tab the newest question alone, tabs in the order in which they came.
 
     Args:
@@ -92,9 +92,7 @@ class Lane:
         early: it is started before the first question comes, and again after it was ended.
     """
 
-    def __init__(
-        self, name: str, limit_s: float, worker: Callable[[], Worker] = Worker, *, early: bool = True
-    ) -> None:
+    def __init__(self, name: str, limit_s: float, worker: Callable[[], Worker] = Worker, *, early: bool = True) -> None:
         self.name, self.limit_s, self.early = name, limit_s, early
         self._worker = worker()
         self._waiting: dict[tuple[str, str], _Question] = {}
@@ -107,17 +105,17 @@ class Lane:
         """Return the answer to the question `name` of a tab.
 
         Raises:
-            Ended: a newer one took its place, it took too long, or the worker was lost.
+            NotAnswered: a newer one took its place, it took too long, or the worker was lost.
         """
         key = (tab, name)
         older = self._waiting.get(key)
         newest = max((one.version for one in (older, self._now) if one is not None and one.key == key), default=-1)
         if version < newest:
-            raise Ended("replaced", "a later request took its place")
+            raise NotAnswered("replaced", "a later request took its place")
         if older is not None:
             self._end(older, "replaced", "a later request took its place")
         elif len(self._waiting) >= MOST_WAITING:
-            raise Ended("failed", f"{MOST_WAITING} tabs wait already; close some")
+            raise NotAnswered("failed", f"{MOST_WAITING} tabs wait already; close some")
         question = _Question(key, version, body, asyncio.get_running_loop().create_future())
         self._waiting[key] = question
         if self._now is not None and self._now.key == key:
@@ -186,4 +184,4 @@ class Lane:
     @staticmethod
     def _end(question: _Question, why: Why, message: str) -> None:
         if not question.answer.done():
-            question.answer.set_exception(Ended(why, message))
+            question.answer.set_exception(NotAnswered(why, message))

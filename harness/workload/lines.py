@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 from harness.workload.source import Loc, Source
 
-__all__ = ["Lines", "lines_of"]
+__all__ = ["LineRange", "lines_of"]
 
 
-class Lines(NamedTuple):
+class LineRange(NamedTuple):
     """Lines of a text, counted from 1; both ends belong to it."""
 
     first: int
     last: int
 
 
-def lines_of(source: Source, text: str, at: Loc) -> Lines | None:
+def lines_of(source: Source, text: str, at: Loc) -> LineRange | None:
     """Return the lines of a key and of everything below it; None where the text has no such key.
 
     They end before the next line that is indented no further than the key. Blank lines and comments at the end are left
@@ -35,4 +35,4 @@ def lines_of(source: Source, text: str, at: Loc) -> Lines | None:
         if len(line) - len(line.lstrip()) < column:
             break
         last = number
-    return Lines(first, last)
+    return LineRange(first, last)

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from harness.studio.web import LIMITS_S, TOKEN_HEADER, Started, Studio
-from harness.studio.work import Place
+from harness.studio.file import Opened
+from harness.studio.web import LIMITS_S, TOKEN_HEADER, Studio
+from harness.studio.work import DesignPlace
 
 T = TypeVar("T")
 TOKEN = "a-token"
@@ -37,14 +38,14 @@ class Bench:
         """Send one request."""
         return self.run(self._client.request(method, path, **more))
 
-    async def post(self, name: str, **body: Any) -> dict[str, Any]:
+    async def post(self, name: str, /, **body: Any) -> dict[str, Any]:
         """Ask a question, on the app's loop."""
         answer = await self._client.post(f"/api/{name}", json={"tab": "t", "version": 0, **body})
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
-    def ask(self, name: str, **body: Any) -> dict[str, Any]:
+    def ask(self, name: str, /, **body: Any) -> dict[str, Any]:
         """Ask a question; the tab is "t" and the version 0 unless they are given."""
         return self.run(self.post(name, **body))
 
@@ -57,7 +58,7 @@ def bench(file: Path, text: str, limits_s: Mapping[str, float] = LIMITS_S, *, wo
     thread.start()
 
     async def made() -> Studio:
-        app = Studio(Started(Place(file), text), TOKEN, limits_s)
+        app = Studio(Opened(DesignPlace(file), text), TOKEN, limits_s)
         if works:
             app.start()
         return app

@@ -1,8 +1,9 @@
-"""The timeline of one repeat: it is what `slotwise simulate` records of that candidate and repeat, to the last digit."""
+"""The timeline of one repeat: what `slotwise simulate` records of that candidate and repeat, to the last digit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,9 +63,7 @@ def test_the_calls_are_those_that_simulate_records(working: Bench, run: Run, can
     def key(one: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(one[name] for name in ("pipeline", "job", "node", "item", "iteration", "attempt"))
 
-    expected = {
-        key(flat): flat for flat in ({**call._asdict(), **call.reply._asdict()} for call in recorded)
-    }
+    expected = {key(flat): flat for flat in ({**call._asdict(), **call.reply._asdict()} for call in recorded)}
     equal = ("server", "agent", "model", "ready_s", "started_s", "sent_s", "outcome", "prompt_tokens", "output_tokens")
     for one in calls:
         flat = expected.pop(key(one))
@@ -83,7 +82,7 @@ def test_jobs_and_their_critical_paths_are_those_of_the_analysis(working: Bench,
     for one in answer["jobs"]:
         steps = [calls[step] for step in one["steps"]]
         assert {(step["pipeline"], step["job"]) for step in steps} == {(one["pipeline"], one["job"])}
-        assert all(a["end_s"] <= b["ready_s"] for a, b in zip(steps, steps[1:], strict=False))
+        assert all(a["end_s"] <= b["ready_s"] for a, b in pairwise(steps))
     digest = next(one for one in answer["jobs"] if one["pipeline"] == "digest")
     assert len(digest["steps"]) == 2  # reading one of the documents, and the digest
 

@@ -1,4 +1,4 @@
-"""What happens, in a real browser: a candidate is chosen, its repeat is played, zoomed and read, and changes are seen."""
+"""What happens, in a real browser: a candidate is chosen, its repeat is played and zoomed, and changes are seen."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.studio import workers
-from harness.studio.workers import Ended, Lane, Worker
+from harness.studio.workers import NotAnswered, TabsInTurn, Worker
 
 
 class Slow(Worker):
@@ -38,9 +38,9 @@ class Slow(Worker):
         self.killed += 1
 
 
-def with_lane(test: Callable[[Lane, Slow], Coroutine[Any, Any, None]], limit_s: float = 60.0) -> None:
+def with_lane(test: Callable[[TabsInTurn, Slow], Coroutine[Any, Any, None]], limit_s: float = 60.0) -> None:
     async def run() -> None:
-        lane = Lane("simulation", limit_s, Slow)
+        lane = TabsInTurn("simulation", limit_s, Slow)
         worker = lane._worker
         assert isinstance(worker, Slow)
         lane.start()
@@ -50,7 +50,7 @@ def with_lane(test: Callable[[Lane, Slow], Coroutine[Any, Any, None]], limit_s: 
     asyncio.run(run())
 
 
-def ask(lane: Lane, tab: str, version: int, body: bytes) -> asyncio.Task[bytes]:
+def ask(lane: TabsInTurn, tab: str, version: int, body: bytes) -> asyncio.Task[bytes]:
     return asyncio.create_task(lane.ask(tab, "figures", version, body))
 
 
@@ -60,7 +60,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 async def state(asked: asyncio.Task[bytes]) -> str:
-    with pytest.raises(Ended) as ended:
+    with pytest.raises(NotAnswered) as ended:
         await asked
     return ended.value.why
 
@@ -68,7 +68,7 @@ async def state(asked: asyncio.Task[bytes]) -> str:
 def test_what_waits_is_replaced_and_what_runs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "GRACE_S", 0.0)
 
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         first = ask(lane, "a", 1, b"1")
         await until(lambda: worker.asked == [b"1"])
         second = ask(lane, "a", 2, b"2")
@@ -84,7 +84,7 @@ def test_what_waits_is_replaced_and_what_runs_is_killed(monkeypatch: pytest.Monk
 
 
 def test_what_runs_and_ends_by_itself_is_not_killed() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         first = ask(lane, "a", 1, b"1")
         await until(lambda: worker.asked == [b"1"])
         second = ask(lane, "a", 2, b"2")
@@ -98,7 +98,7 @@ def test_what_runs_and_ends_by_itself_is_not_killed() -> None:
 
 
 def test_an_older_question_that_comes_late_is_not_asked() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         newer = ask(lane, "a", 5, b"5")
         await until(lambda: worker.asked == [b"5"])
         assert await state(ask(lane, "a", 4, b"4")) == "replaced"
@@ -110,7 +110,7 @@ def test_an_older_question_that_comes_late_is_not_asked() -> None:
 
 
 def test_other_tabs_are_not_replaced_and_come_in_their_order() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         asked = [ask(lane, tab, 1, tab.encode()) for tab in "abc"]
         await until(lambda: worker.asked == [b"a"])
         worker.go.set()
@@ -121,7 +121,7 @@ def test_other_tabs_are_not_replaced_and_come_in_their_order() -> None:
 
 
 def test_what_takes_too_long_is_interrupted_and_the_next_one_is_asked() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         assert await state(ask(lane, "a", 1, b"1")) == "too-long"
         assert worker.killed == 1
         worker.go.set()
@@ -131,7 +131,7 @@ def test_what_takes_too_long_is_interrupted_and_the_next_one_is_asked() -> None:
 
 
 def test_a_process_that_is_lost_is_said_and_started_again() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         worker.lost = True
         worker.go.set()
         assert await state(ask(lane, "a", 1, b"1")) == "failed"
@@ -142,7 +142,7 @@ def test_a_process_that_is_lost_is_said_and_started_again() -> None:
 
 
 def test_a_workbench_that_stops_leaves_nobody_waiting() -> None:
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         runs, waits = ask(lane, "a", 1, b"1"), ask(lane, "b", 1, b"2")
         await until(lambda: worker.asked == [b"1"])
         await lane.stop()
@@ -154,7 +154,7 @@ def test_a_workbench_that_stops_leaves_nobody_waiting() -> None:
 def test_tabs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "MOST_WAITING", 1)
 
-    async def test(lane: Lane, worker: Slow) -> None:
+    async def test(lane: TabsInTurn, worker: Slow) -> None:
         first = ask(lane, "a", 1, b"a")
         await until(lambda: worker.asked == [b"a"])
         second = ask(lane, "b", 1, b"b")
