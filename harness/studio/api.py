@@ -23,6 +23,7 @@ from harness.studio.forms import (
     TurnedAsked,
 )
 from harness.studio.keep_forms import KEEP_QUESTIONS
+from harness.studio.timeline_forms import TIMELINE_QUESTIONS
 from harness.units import count
 
 __all__ = [
@@ -275,6 +276,7 @@ QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "figures": (FiguresAsked, FiguresAnswer),
     "machines": (MachinesAsked, MachinesAnswer),
     **KEEP_QUESTIONS,
+    **TIMELINE_QUESTIONS,
 }
 
 

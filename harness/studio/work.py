@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.app.completions import complete
-from harness.app.figures import DesignMachine, DesignOptions, Turned, figures
+from harness.app.figures import DesignMachine, DesignOptions, Stage, Turned, figures
 from harness.app.look import look, mistakes_in
 from harness.app.profiles import known_profiles
+from harness.app.trial import TrialOptions, trial_of
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
 from harness.studio import api, keep_work
+from harness.studio.timeline_forms import TimelineAsked
 
 __all__ = ["DesignPlace", "answer"]
 
@@ -54,15 +56,23 @@ def _complete(asked: api.CompletionAsked, place: DesignPlace) -> dict[str, Any]:
 
 
 def _figures(asked: api.FiguresAsked, place: DesignPlace) -> dict[str, Any]:
+    return _fields(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
+
+
+def _timeline(asked: TimelineAsked, place: DesignPlace) -> dict[str, Any]:
+    options = TrialOptions(candidate=asked.candidate, repeat=asked.repeat, design=_design(asked, place, "final"))
+    return _fields(trial_of(Written(place.file, asked.text), options))
+
+
+def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: Stage) -> DesignOptions:
     for named in asked.machine.profiles:
         _check_named(named, place)
-    options = DesignOptions(
+    return DesignOptions(
         machine=DesignMachine(**asked.machine.model_dump()),
         turned=Turned(**asked.turned.model_dump()),
-        stage=asked.stage,
+        stage=stage,
         extrapolate=asked.extrapolate,
     )
-    return _fields(figures(Written(place.file, asked.text), options))
 
 
 def _check_named(named: str, place: DesignPlace) -> None:
@@ -119,6 +129,7 @@ _ANSWERS: dict[str, Callable[[Any, DesignPlace], dict[str, Any]]] = {
     "look": _look,
     "complete": _complete,
     "figures": _figures,
+    "timeline": _timeline,
     "machines": _machines,
     **{name: _of_text(getattr(keep_work, name)) for name in keep_work.__all__},
 }
