@@ -177,7 +177,13 @@ def test_an_agent_in_a_file_is_changed_there() -> None:
         edit_text(written, DesignEdit(kind="tokens", pipeline="chat", node="reply", tokens=(5,)))
     facts = node_facts(written, "chat", "reply")
     assert facts.card.endswith("chat.md")
-    assert (facts.kind, facts.agent, facts.tokens, facts.needed_by, facts.free_name) == ("agent", "chat", (), (), "step")
+    assert (facts.kind, facts.agent, facts.tokens, facts.needed_by, facts.free_name) == (
+        "agent",
+        "chat",
+        (),
+        (),
+        "step",
+    )
 
 
 def without(data: Any, at: tuple[str, ...]) -> str:
@@ -210,7 +216,7 @@ def one_edit(random_: random.Random, written: Written) -> DesignEdit:
 
 @pytest.mark.parametrize("name", starting_points())
 def test_random_edits_of_what_is_shipped(name: str) -> None:
-    """Twenty edits in a row; each changes what it names, and a comment goes only with the node that it stands beside."""
+    """Twenty edits in a row; each changes what it names, and a comment goes only with its node."""
     path = starting_points()[name]
     written = Written(path, path.read_text(encoding="utf-8"))
     random_ = random.Random(name)
