@@ -150,6 +150,7 @@ class OpenAiServer(ServerBase):
     """A running server that speaks OpenAI's API (llama-server, vLLM, LM Studio); it is only used, never changed."""
 
     engine_name = "OpenAI's API"
+    openai_client = True
     slots_set_by = "--parallel of llama-server, --max-num-seqs of vLLM"
     started_with = "llama-server --parallel {slots} --ctx-size {context}, or vllm serve --max-num-seqs {slots}"
 
