@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 __all__ = [
     "UNIT",
@@ -122,6 +123,15 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 def safe_url(text: str) -> str:
     """Strip `user:password@`, query and fragment from every URL in a text: secrets belong in no record or message."""
     return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
+
+
+def is_here(url: str) -> bool:
+    """Whether a URL leads to this machine, as far as its text tells."""
+    try:
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+    except ValueError:
+        return False
+    return host in ("", "localhost", "::1", "0.0.0.0") or host.startswith("127.")  # noqa: S104 - only compared
 
 
 def safe_text(text: str) -> str:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import NamedTuple
 
+from harness.analysis.statistics import EQUIVALENCE
 from harness.analysis.throughput import output_tokens
 from harness.analysis.timesplit import split_call
 from harness.core.records import CallRecord, Origin, Reply
@@ -56,6 +57,16 @@ class Levels(NamedTuple):
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
     others: bool = False  # others used it meanwhile, as far as calls waited for them
     slots_at_least: bool = False  # there may be more than were found
+    kind: str = ""  # that it is started as
+    url: str = ""  # where it runs already, without credentials; "": it was started for this
+
+    @property
+    def rises(self) -> bool:
+        """Whether the most calls at once that were tried reach most, and the server has room for more of them."""
+        most = max(row.aggregate_tokens_per_s for row in self.rows)
+        before = max((row.aggregate_tokens_per_s for row in self.rows[:-1]), default=math.inf)
+        room = self.slots_found is None or self.slots_at_least or self.slots_found > self.rows[-1].concurrent
+        return room and before * EQUIVALENCE < most
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:

@@ -18,7 +18,7 @@ from harness.analysis.statistics import estimate, p95
 from harness.analysis.swaps import swaps_of
 from harness.analysis.throughput import AtConcurrency, by_concurrency, throughput
 from harness.analysis.timesplit import mean_parts, split_call
-from harness.analysis.uses import address_used, accelerator_used, agents_used, threads_used
+from harness.analysis.uses import accelerator_used, address_used, agents_used, threads_used
 from harness.core.device import share_on_cpu
 from harness.core.levers import unusual
 from harness.core.plan import Pool, ServerQueue

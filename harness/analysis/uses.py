@@ -12,7 +12,7 @@ from harness.runs.model import Run, ServerFacts
 from harness.workload.dependencies import agents_of
 from harness.workload.schema import KINDS, AgentSpec, same_model
 
-__all__ = ["address_used", "accelerator_used", "agents_used", "threads_used"]
+__all__ = ["accelerator_used", "address_used", "agents_used", "threads_used"]
 
 
 def threads_used(run: Run, details: Mapping[str, str | int | float]) -> int | None:

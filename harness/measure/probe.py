@@ -125,9 +125,9 @@ async def find_slots(
     """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
 
     More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
-    every call of a burst overlapped. Calls that were sent or began so far apart that some could end before others began
-    say too little, as do bursts that differ: then longer ones are sent, and where these are no better `say` is told that
-    there are at least so many.
+    every call of a burst overlapped. Calls that were sent or began so far apart that some could end before others
+    began say too little, as do bursts that differ: then longer ones are sent, and where these are no better `say` is
+    told that there are at least so many.
     Where the server's times are missing or cannot be, `say` is told, and slots are counted by when tokens arrive.
 
     Raises:
@@ -243,6 +243,8 @@ async def measure_levels(
         cpu_share=on_cpu,
         others=touched,
         slots_at_least=counted.at_least,
+        kind=server.kind,
+        url="" if server.managed else server.shown,
     )
 
 
