@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from harness.app.figures import DesignOptions, machine_profiles, simulated_design, with_turned
 from harness.app.machines import compare_machines
@@ -20,7 +21,16 @@ from harness.wording.machines_answer import machines_answer
 from harness.wording.run_answer import run_answer
 from harness.wording.search_answer import search_answer
 
-__all__ = ["MOST_COMPARED", "REPEATS", "Beside", "DesignFound", "compare_design", "measure_design", "search_design"]
+__all__ = [
+    "MOST_COMPARED",
+    "REPEATS",
+    "Beside",
+    "DesignFound",
+    "Told",
+    "compare_design",
+    "measure_design",
+    "search_design",
+]
 
 REPEATS = 3  # of each candidate that is measured: a first look, and `slotwise run` takes more
 MOST_COMPARED = 4  # machines
@@ -44,6 +54,31 @@ class DesignFound(NamedTuple):
     folder: str = ""  # of the run, where one was measured
     beside: tuple[Beside, ...] = ()
     interrupted: bool = False
+
+
+class Told(Progress):
+    """Hands on what a person is told, as plain data: `say`, a line; `done` of `total`, equal parts of the step."""
+
+    def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
+        self._write = write
+        self._total = 0
+
+    def say(self, text: str) -> None:
+        """Tell of a step."""
+        self._write({"say": text})
+
+    def part(self, done: int, total: int) -> None:
+        """Tell how far the step is."""
+        self._write({"done": done, "total": total})
+
+    def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
+        """Tell how many trials are to come."""
+        self._total = len(names)
+
+    def trial(self, number: int, title: str) -> None:
+        """Tell that a trial begins."""
+        self._write({"say": title})
+        self._write({"done": number - 1, "total": self._total})
 
 
 def search_design(written: Written, options: DesignOptions, progress: Progress) -> DesignFound:

@@ -10,16 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from harness.app.design_jobs import DesignFound, compare_design, measure_design, search_design
+from harness.app.design_jobs import DesignFound, Told, compare_design, measure_design, search_design
 from harness.app.figures import DesignMachine, DesignOptions, Turned, machine_profiles
 from harness.app.look import mistakes_in
 from harness.app.workload import Written
 from harness.errors import SlotwiseError, UserError
-from harness.measure.progress import Progress
 from harness.studio.job_forms import JobAsked
 from harness.studio.plain import fields_of
 from harness.studio.work import DesignPlace, check_named
@@ -29,33 +28,7 @@ __all__ = ["main"]
 GRACE_S = 10.0  # for servers to end, where the parent is gone
 
 
-class _Told(Progress):
-    """Writes what it is told of as lines of JSON."""
-
-    def __init__(self, to: TextIO) -> None:
-        self._to = to
-        self._total = 0
-        self._lock = threading.Lock()
-
-    def write(self, **what: Any) -> None:
-        with self._lock:
-            self._to.write(json.dumps(what) + "\n")
-            self._to.flush()
-
-    def say(self, text: str) -> None:
-        self.write(say=text)
-
-    def part(self, done: int, total: int) -> None:
-        self.write(done=done, total=total)
-
-    def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
-        self._total = len(names)
-
-    def trial(self, number: int, title: str) -> None:
-        self.write(say=title, done=number - 1, total=self._total)
-
-
-def _found(asked: JobAsked, place: DesignPlace, told: Progress) -> DesignFound:
+def _found(asked: JobAsked, place: DesignPlace, told: Told) -> DesignFound:
     for machine in (asked.machine, *asked.machines):
         for named in machine.profiles:
             check_named(named, place)
@@ -73,7 +46,7 @@ def _found(asked: JobAsked, place: DesignPlace, told: Progress) -> DesignFound:
     return compare_design(written, names, options, told)
 
 
-def _answered(body: dict[str, Any], told: Progress) -> dict[str, Any]:
+def _answered(body: dict[str, Any], told: Told) -> dict[str, Any]:
     asked = JobAsked.model_validate(body["asked"])
     place = DesignPlace(Path(body["file"]), tuple(body["profiles"]))
     try:
@@ -102,11 +75,17 @@ def _ends_with_parent() -> None:
 def main() -> None:
     """Do the one job."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    told = _Told(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    to, lock = os.fdopen(os.dup(1), "w", encoding="utf-8"), threading.Lock()
+
+    def write(what: Mapping[str, Any]) -> None:
+        with lock:
+            to.write(json.dumps(what) + "\n")
+            to.flush()
+
     os.dup2(2, 1)  # what anything prints is no answer
     body = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_ends_with_parent, daemon=True).start()
-    told.write(ended=_answered(body, told))
+    write({"ended": _answered(body, Told(write))})
 
 
 if __name__ == "__main__":

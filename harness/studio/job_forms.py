@@ -59,7 +59,7 @@ class JobPart(StudioForm):
     lines: list[JobLine]
 
 
-class JobRow(StudioForm):
+class JobTableRow(StudioForm):
     """A row of the answer's table."""
 
     name: str
@@ -72,7 +72,7 @@ class JobTable(StudioForm):
     """The answer's table; a column has two lines above it."""
 
     columns: list[list[str]]
-    rows: list[JobRow]
+    rows: list[JobTableRow]
 
 
 class JobResult(StudioForm):

@@ -1,4 +1,4 @@
-"""Searches, measurements and comparisons of the workbench: begun, watched, stopped; their answers are those of commands."""
+"""Searches, measurements and comparisons of the workbench: begun, watched, stopped, with the answers of commands."""
 
 from __future__ import annotations
 
