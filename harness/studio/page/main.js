@@ -9,6 +9,7 @@ import "./edits.js";
 import * as keep from "./keep.js";
 import * as machine from "./machine.js";
 import "./timeline.js";
+import "./job.js";
 import "./share.js";
 
 onConnection((message) => {
