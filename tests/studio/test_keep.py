@@ -129,6 +129,26 @@ def test_settings_are_those_of_the_command_line(working: Bench) -> None:
     assert "expected the name of a profile" in file["mistakes"][0]["message"]
 
 
+def test_what_the_tutorial_says_is_so(working: Bench) -> None:
+    text = starting_text("chat-only")
+
+    def recommended(text: str, **more: Any) -> tuple[str, float]:
+        found = working.ask("figures", text=text, stage="preliminary", machine={"profiles": ["epyc-2core"]}, **more)
+        (one,) = (one for one in found["candidates"] if one["recommended"])
+        return one["name"], one["pipelines"][0]["time"]["value"]
+
+    assert recommended(text)[0] == "queue"
+    assert recommended(text, turned={"users": {"chat": 6}})[0] == "share"
+    where = {"pipeline": "chat", "node": "reply"}
+    added = working.ask("edit", text=text, kind="add-after", name="check", **where)["text"]
+    page = (Path(__file__).parents[2] / "docs/tutorial/studio.md").read_text(encoding="utf-8")
+    (line,) = (line.strip() for line in added.split("\n") if "check:" in line)
+    assert line in page
+    where["node"] = "check"
+    changed = working.ask("edit", text=added, kind="tokens", tokens=[20], **where)["text"]
+    assert recommended(changed)[1] > recommended(text)[1]
+
+
 def test_a_refused_edit_says_why(working: Bench) -> None:
     where = {"pipeline": "chat", "node": "reply", "text": TEXT}
     for body, says in (
