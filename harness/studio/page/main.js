@@ -9,7 +9,6 @@ import "./edits.js";
 import * as keep from "./keep.js";
 import * as machine from "./machine.js";
 import "./timeline.js";
-import "./job.js";
 import "./share.js";
 
 onConnection((message) => {
