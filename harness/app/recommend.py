@@ -136,7 +136,6 @@ def searched(file: Path | Written, options: RecommendOptions, progress: Progress
     return SearchEnd(found, memory)
 
 
-
 def keep_recommendation(found: Found, out: Path) -> Path:
     """Write a recommendation as a page, Markdown and JSON into a folder of its own below `out`; return that folder.
 
