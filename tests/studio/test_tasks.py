@@ -24,6 +24,8 @@ from harness.workload.schema import LlamaCppServer, OllamaServer, SimulatedServe
 FILE = shipped() / "workloads/chat-only.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 ON = {"machine": {"profiles": ["epyc-2core"]}}
+BOTH = {"machines": [{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]}
+NONE_YET = "there is no recommendation to measure: search for one first"
 
 # Servers whose times are a thousandth of the profile's: a measurement of them takes moments.
 EMULATED = """
@@ -125,9 +127,7 @@ def test_a_stopped_search_leaves_no_process_and_another_tab_goes_on(working: Ben
     text = (shipped() / "workloads/research-digest.yaml").read_text(encoding="utf-8")
     before = children()
     working.ask("recommend", tab="one", text=text, **ON)
-    working.ask(
-        "compare", tab="two", text=TEXT, machines=[{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]
-    )
+    working.ask("compare", tab="two", text=TEXT, **BOTH)
     assert len(children() - before) == 2
     assert working.ask("stop", tab="one")["stopping"]
     last, _ = until_ended(working, "one")
@@ -222,9 +222,7 @@ def test_all_tasks_end_with_the_workbench() -> None:
     before = children()
     with bench(FILE, TEXT, works=False) as own:
         own.ask("recommend", tab="one", text=TEXT, **ON)
-        own.ask(
-            "compare", tab="one", text=TEXT, machines=[{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]
-        )
+        own.ask("compare", tab="one", text=TEXT, **BOTH)
         assert len(children() - before) == 2
     assert children() <= before
 

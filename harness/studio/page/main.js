@@ -10,6 +10,8 @@ import * as keep from "./keep.js";
 import * as machine from "./machine.js";
 import "./timeline.js";
 import "./share.js";
+import "./recommend.js";
+import "./beside.js";
 
 onConnection((message) => {
   byId("connection").textContent = message;
