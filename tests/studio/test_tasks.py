@@ -25,6 +25,7 @@ FILE = shipped() / "workloads/chat-only.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 ON = {"machine": {"profiles": ["epyc-2core"]}}
 BOTH = {"machines": [{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]}
+SAME = ("name", "machine", "model", "origin", "candidate", "slots", "needed_bytes", "there_bytes", "why_not")
 NONE_YET = "there is no recommendation to measure: search for one first"
 
 # Servers whose times are a thousandth of the profile's: a measurement of them takes moments.
@@ -195,15 +196,23 @@ def test_a_measurement_that_is_stopped_keeps_what_it_has(working: Bench) -> None
 
 
 def test_machines_side_by_side(working: Bench) -> None:
-    chosen = [{"profiles": ["epyc-2core"]}, {"device": "RTX 4090", "model": "llama3.1:8b"}]
+    chosen = [{"profiles": ["epyc-2core"]}, {"profiles": ["m1-published"]}]
     working.ask("compare", tab="side", version=2, text=TEXT, machines=chosen)
     last, _ = until_ended(working, "side", "compare")
     assert last["state"] == "ok" and last["about"] == 2, last
-    here, device = last["beside"]["machines"]
-    assert (here["name"], here["origin"], device["origin"]) == ("epyc-2core", "measured", "estimated")
-    command = ["simulate", str(FILE), "--profile", "epyc-2core", "--profile", device["name"], "--json"]
+    command = ["simulate", str(FILE), "--profile", "epyc-2core", "--profile", "m1-published", "--json"]
     printed = json.loads(CliRunner().invoke(command_line(), command).stdout)
-    assert last["beside"]["answer"]["headline"] == printed["answer"]["headline"]
+    for mine, theirs in zip(last["beside"]["machines"], printed["machines"], strict=True):
+        assert {name: mine[name] for name in SAME} == {name: theirs[name] for name in SAME}
+        times = [one["time"] and one["time"]["value"] for one in theirs["times"]]
+        assert [one["time_s"] for one in mine["times"]] == times
+
+
+def test_a_device_says_that_it_is_estimated(working: Bench) -> None:
+    chosen = [{"profiles": ["epyc-2core"]}, {"device": "RTX 4090", "model": "llama3.1:8b"}]
+    working.ask("compare", tab="device", text=TEXT, machines=chosen)
+    last, _ = until_ended(working, "device", "compare")
+    assert [one["origin"] for one in last["beside"]["machines"]] == ["measured", "estimated"], last
 
 
 def test_where_servers_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

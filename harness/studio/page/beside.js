@@ -1,6 +1,5 @@
 // Machines side by side: two to four profiles or devices, and what the candidate takes that is recommended for each.
 
-import { ask } from "./api.js";
 import { design } from "./design.js";
 import { byId, fill, make } from "./dom.js";
 import { Task, aboutLine, scrolled } from "./tasks.js";
@@ -11,7 +10,7 @@ const about = aboutLine();
 const found = make("div", { id: "beside" });
 const choices = make("div", { id: "beside-machines" });
 const more = make("button", { type: "button", onclick: () => add() }, "Add a machine");
-const compare = make("button", { type: "button", id: "compare", onclick: begin }, "Compare machines");
+const compare = make("button", { type: "button", id: "compare", disabled: true, onclick: side }, "Compare machines");
 let known = { profiles: [], devices: [], models: [] };
 let count = 0;
 
@@ -26,12 +25,13 @@ byId("panels").append(
 );
 
 /** Fill the lists, with two machines to begin with. */
-function lists(machines) {
+export function begin(machines) {
   known = machines;
   fill(choices);
   const usable = known.profiles.filter((one) => !one.mistake);
   add(usable[0]?.name);
   add(usable[1]?.name);
+  compare.disabled = false;
 }
 
 function add(value) {
@@ -78,7 +78,7 @@ function chosen(select) {
   return [select.value.slice(0, at), select.value.slice(at + 1)];
 }
 
-async function begin() {
+async function side() {
   compare.disabled = true;
   const machines = [...choices.children].map((box) => {
     const [where, model] = box.querySelectorAll("select");
@@ -129,7 +129,3 @@ function table(machines) {
     ),
   );
 }
-
-ask("machines", 0, {}).then((answer) => {
-  if (answer?.state === "ok") lists(answer);
-});

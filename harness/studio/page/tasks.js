@@ -6,6 +6,9 @@ import { fill, make, seconds } from "./dom.js";
 
 const FOLLOW_MS = 300;
 
+// Where the workbench does not answer: it ended, and its tasks with it.
+const AWAY = { state: "failed", message: "The workbench does not answer.", mistakes: [], at_work: false, progress: null };
+
 /** Why an answer has nothing. */
 export const why = (answer) => answer.message || answer.mistakes.map((one) => one.whole).join("\n");
 
@@ -46,8 +49,7 @@ export class Task {
     this.#told.textContent = "It begins.";
     let answer = await ask(name, currentVersion(), body);
     while (turn === this.#turn) {
-      if (answer) this.#show(answer);
-      else this.#told.textContent = "The workbench does not answer.";
+      this.#show(answer ?? AWAY);
       if (!answer?.at_work) break;
       await new Promise((next) => setTimeout(next, FOLLOW_MS));
       if (turn === this.#turn) answer = await ask("follow", currentVersion(), { sort: this.#sort });
