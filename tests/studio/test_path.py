@@ -46,20 +46,9 @@ def started_in(folder: Path, *words: str) -> Iterator[tuple[str, subprocess.Pope
     """Yield the address of a workbench that is started in a folder, and its process."""
     command = [sys.executable, "-u", "-m", "harness", "studio", *words, "--profile", "epyc-2core", "--no-browser"]
     env = {**os.environ, "PYTHONPATH": ROOT, "SLOTWISE_CACHE": str(folder / ".cache")}
-<<<<<<< HEAD
-    options: dict[str, Any] = {
-        "cwd": folder,
-        "env": env,
-        "stdout": subprocess.PIPE,
-        "text": True,
-        "start_new_session": True,
-    }
-    with processes.started(command, **options) as process:
-=======
     with processes.started(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
->>>>>>> s4-27
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found
