@@ -57,7 +57,7 @@ class Levels(NamedTuple):
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
     others: bool = False  # others used it meanwhile, as far as calls waited for them
     slots_at_least: bool = False  # there may be more than were found
-    kind: str = ""  # that it is started as
+    kind: str = ""  # that it was started as; "": it runs already
     url: str = ""  # where it runs already, without credentials; "": it was started for this
 
     @property

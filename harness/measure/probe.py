@@ -243,7 +243,7 @@ async def measure_levels(
         cpu_share=on_cpu,
         others=touched,
         slots_at_least=counted.at_least,
-        kind=server.kind,
+        kind=server.kind if server.managed else "",
         url="" if server.managed else server.shown,
     )
 

@@ -12,7 +12,6 @@ from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, An
 from harness.wording.others import at_least
 from harness.wording.ratios import more_than
 from harness.wording.warnings import layers_text
-from harness.workload.schema import ENGINES
 
 __all__ = ["levels_answer", "useful_level"]
 
@@ -139,7 +138,7 @@ def _do(chosen: Levels) -> Iterator[AnswerLine]:
     if chosen.url and chosen.rises:
         yield AnswerLine("More calls at once may gain more. To find out:")
         yield AnswerLine(f"slotwise sweep --server {shlex.quote(chosen.url)}{_model(chosen)}", code=True)
-    elif chosen.kind in ENGINES and not chosen.url and (chosen.rises or (chosen.slots_found or n) < n):
+    elif chosen.kind and not chosen.url and (chosen.rises or (chosen.slots_found or n) < n):
         yield AnswerLine("More slots may gain more. To find out:")
         yield AnswerLine(f"slotwise sweep --engine {chosen.kind}{_model(chosen)}", code=True)
 

@@ -96,7 +96,7 @@ def test_a_probe_marks_the_level_beyond_which_nothing_is_gained() -> None:
     assert "limit = asyncio.Semaphore(2)" in part_of(lines, "Do this")
 
 
-VLLM = GAINS._replace(kind="openai", url="http://gpu:8000/v1", slots_asked=None, slots_found=64, slots_at_least=True)
+VLLM = GAINS._replace(url="http://gpu:8000/v1", slots_asked=None, slots_found=64, slots_at_least=True)
 
 
 def at_levels(*rates: tuple[int, float]) -> Levels:
