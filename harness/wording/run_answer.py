@@ -77,12 +77,13 @@ def basis_of(analysis: Analysis) -> tuple[str, ...]:
     origin = f"{run.origin}, {count(run.repeats, 'repeat')}"
     if run.origin in PREDICTED:  # on what the profile was made with, whatever the workload asks for
         facts = dict(run.machine)
-        model, engine, origin = str(facts.get("model", model)), _engine(str(facts.get("engine", engine))), run.origin
+        model, engine = str(facts.get("model", model)), engine_name(str(facts.get("engine", engine)))
+        origin = run.origin
     return tuple(text for text in (model, engine, machine_text(run), origin) if text)
 
 
-def _engine(text: str) -> str:
-    """Name the engine that a profile was made with, as people call it, without its version."""
+def engine_name(text: str) -> str:
+    """Name an engine as people call it, without its version."""
     name = text.partition(" ")[0].lower()
     return {"xllamacpp": "llama.cpp", "ollama": "Ollama"}.get(name, text)
 
