@@ -260,6 +260,6 @@ def keep_error(path: Path, command: str, error: str) -> None:
     from harness.report.junit import Case
 
     try:
-        keep_junit(path, command, [Case("slotwise", command, asked=True, error=error)])
+        keep_junit(path, command, [Case("slotwise", f"slotwise {command}", asked=True, error=error)])
     except UserError:  # the command's own error is the one to show
         return

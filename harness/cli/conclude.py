@@ -49,7 +49,7 @@ def says_why_to_junit(command: Callable[P, R]) -> Callable[P, R]:
                 from harness.units import safe_text
 
                 # A server's words may be in it: no secrets.
-                keep_error(junit, f"slotwise {command.__name__}", safe_text(str(error)))
+                keep_error(junit, command.__name__, safe_text(str(error)))
             raise
 
     return wrapped
