@@ -23,6 +23,7 @@ from harness.studio.forms import (
     TurnedAsked,
 )
 from harness.studio.keep_forms import KEEP_QUESTIONS
+from harness.studio.task_forms import TASK_QUESTIONS
 from harness.studio.timeline_forms import TIMELINE_QUESTIONS
 from harness.units import count
 
@@ -277,6 +278,7 @@ QUESTIONS: dict[str, tuple[type[StudioQuestion], type[StudioAnswer]]] = {
     "machines": (MachinesAsked, MachinesAnswer),
     **KEEP_QUESTIONS,
     **TIMELINE_QUESTIONS,
+    **TASK_QUESTIONS,
 }
 
 

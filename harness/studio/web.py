@@ -19,6 +19,8 @@ from harness.servers.access import OWN_MACHINE
 from harness.studio import api
 from harness.studio.file import DesignFile, Opened
 from harness.studio.keep_forms import FileAsked, PredictedAsked
+from harness.studio.task_forms import TaskAsked
+from harness.studio.tasks import LongTasks
 from harness.studio.timeline_forms import TimelineAsked
 from harness.studio.workers import NotAnswered, TabsInTurn
 
@@ -64,6 +66,7 @@ class Studio:
             name: TabsInTurn(name, limit_s, early=name != "timeline")  # nothing of a page waits for that one
             for name, limit_s in limits_s.items()
         }
+        self._tasks = LongTasks()
         self._page = _page()
 
     def start(self) -> None:
@@ -72,7 +75,8 @@ class Studio:
             lane.start()
 
     async def stop(self) -> None:
-        """End the workers."""
+        """End the workers and all tasks."""
+        await self._tasks.stop()
         for lane in self._lanes.values():
             await lane.stop()
 
@@ -137,8 +141,10 @@ class Studio:
         asked = _read(form, await _body(request))
         if isinstance(asked, FileAsked):  # saving is not for a worker: one may be ended at any time
             return JSONResponse((await asyncio.to_thread(self._file.answer, asked)).model_dump(mode="json"))
-        lane = self._lanes[_lane(asked)]
         place = self._file.place
+        if isinstance(asked, TaskAsked):
+            return JSONResponse((await self._tasks.answer(name, asked, place)).model_dump(mode="json"))
+        lane = self._lanes[_lane(asked)]
         body = {"name": name, "asked": asked.model_dump(mode="json"), "file": str(place.file)}
         body["profiles"] = list(place.profiles)
         stage = asked.stage if isinstance(asked, api.FiguresAsked) else name

@@ -16,7 +16,7 @@ from harness.errors import SlotwiseError, UserError
 from harness.studio import api, keep_work
 from harness.studio.timeline_forms import TimelineAsked
 
-__all__ = ["DesignPlace", "answer"]
+__all__ = ["DesignPlace", "answer", "check_named", "fields"]
 
 
 class DesignPlace(NamedTuple):
@@ -48,25 +48,25 @@ def answer(name: str, asked: api.StudioQuestion, place: DesignPlace) -> api.Stud
 
 def _look(asked: api.LookAsked, place: DesignPlace) -> dict[str, Any]:
     found = look(Written(place.file, asked.text))
-    return {"state": "mistake" if found.mistakes else "ok", **_fields(found)}
+    return {"state": "mistake" if found.mistakes else "ok", **fields(found)}
 
 
 def _complete(asked: api.CompletionAsked, place: DesignPlace) -> dict[str, Any]:
-    return _fields(complete(Written(place.file, asked.text), asked.line, asked.column))
+    return fields(complete(Written(place.file, asked.text), asked.line, asked.column))
 
 
 def _figures(asked: api.FiguresAsked, place: DesignPlace) -> dict[str, Any]:
-    return _fields(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
+    return fields(figures(Written(place.file, asked.text), _design(asked, place, asked.stage)))
 
 
 def _timeline(asked: TimelineAsked, place: DesignPlace) -> dict[str, Any]:
     options = TrialOptions(candidate=asked.candidate, repeat=asked.repeat, design=_design(asked, place, "final"))
-    return _fields(trial_of(Written(place.file, asked.text), options))
+    return fields(trial_of(Written(place.file, asked.text), options))
 
 
 def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: Stage) -> DesignOptions:
     for named in asked.machine.profiles:
-        _check_named(named, place)
+        check_named(named, place)
     return DesignOptions(
         machine=DesignMachine(**asked.machine.model_dump()),
         turned=Turned(**asked.turned.model_dump()),
@@ -75,7 +75,7 @@ def _design(asked: api.FiguresAsked | TimelineAsked, place: DesignPlace, stage: 
     )
 
 
-def _check_named(named: str, place: DesignPlace) -> None:
+def check_named(named: str, place: DesignPlace) -> None:
     """Raise UserError where a page names a file: it may read the profiles that there are, and no other file."""
     profile = named.rpartition("=")[2]
     if named not in place.profiles and ("/" in profile or profile.endswith((".yaml", ".yml"))):
@@ -103,14 +103,14 @@ def _machines(asked: api.MachinesAsked, place: DesignPlace) -> dict[str, Any]:
     }
 
 
-def _fields(found: Any) -> dict[str, Any]:
+def fields(found: Any) -> dict[str, Any]:
     """Turn a named tuple into a dict, and those in it, all the way down; what they hold else stays."""
     return {name: _plain(item) for name, item in found._asdict().items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _fields(value)
+        return fields(value)
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
@@ -119,8 +119,8 @@ def _of_text(answered: Callable[[Any, Written], Any]) -> Callable[[Any, DesignPl
 
     def found(asked: Any, place: DesignPlace) -> dict[str, Any]:
         for named in asked.machine.profiles if hasattr(asked, "machine") else ():
-            _check_named(named, place)
-        return _fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
+            check_named(named, place)
+        return fields(answered(asked, Written(place.file, getattr(asked, "text", ""))))
 
     return found
 
