@@ -65,7 +65,9 @@ def test_a_demand_that_does_not_hold_is_exit_1_and_a_line(
     common = ["slotwise", "simulate", "workloads/chat-only.yaml", "--profile", "epyc-2core", "--repeats", "5"]
     monkeypatch.setattr("sys.argv", [*common, "--fail-on", "chat.p50_s<0.001", "--junit", "x.xml"])
     assert _main() == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert re.search(r"\n\nDemand chat\.p50_s < 0\.001 s: [\d.]+ s under \S+, does not hold\n$", out)
     assert re.fullmatch(r"slotwise: chat\.p50_s is [\d.]+ s under \S+; it must be below 0\.001 s", line)
     (failure,) = ElementTree.parse("x.xml").getroot().iter("failure")
     assert f"slotwise: {failure.get('message')}" == line

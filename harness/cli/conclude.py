@@ -96,7 +96,8 @@ def exit_code(analysis: Analysis, shown: HowShown, wanted: FailOn) -> int:
     judged = [case.said for case in cases if case.said]
     if judged:
         apart = shown.as_json or shown.bare  # what a program reads stays alone on standard output
-        print(plain("\n".join(["", *judged])), file=sys.stderr if apart else sys.stdout)
+        lines = map(plain, judged if apart else ("", *judged))
+        print("\n".join(lines), file=sys.stderr if apart else sys.stdout)
     if left_open := open_goals(analysis, wanted):
         print(plain(f"slotwise: {left_open}"), file=sys.stderr)
     if shown.junit is not None:
