@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from analysis.scenarios import scenario, steady
+from analysis.scenarios import scenario, steady, with_goal
 
 from harness.analysis.analyse import analyse
 from harness.analysis.demands import FIGURES, OF_CANDIDATES, check_jobs, judge, read_demand
 from harness.analysis.model import Analysis, GoalResult
-from harness.app.gate import FailOn, run_cases
+from harness.app.gate import FailOn, open_goals, run_cases
 from harness.errors import UserError
 from harness.report.summary import summary
 from harness.wording.demands import _number, demand_line, demand_text, goal_text, goals_text
@@ -83,6 +83,13 @@ def test_goals_that_were_not_judged_are_counted() -> None:
     assert goals_text([(met, 45)]) == ""
     assert goals_text([(met, 45), (open_, 45)]) == "goals: 1 met, 1 not judged (45 of 100 jobs)"
     assert "was not judged under queue (45 of 100 jobs); it must be" in goal_text("queue", open_, 45)
+    chats = {"serial": steady(2.0), "batched": steady(1.0)}
+    run = scenario({"serial": steady(16.0), "batched": steady(13.0)}, chats, spec=with_goal(p50_s=2, p95_s=3))
+    found = analyse(run)
+    assert open_goals(found, FailOn(("goals",))) == "goals: 1 met, 1 not judged (15 of 100 jobs)"
+    assert open_goals(found, FailOn(("failures",))) == ""
+    skipped = [case.skipped for case in run_cases(found, FailOn(("goals",))) if case.skipped]
+    assert skipped and all("(15 of 100 jobs)" in text for text in skipped)
 
 
 def test_a_rate_must_be_above(analysis: Analysis) -> None:
