@@ -9,8 +9,8 @@ from harness.analysis.between import Between, BetweenRow, RunVerdict, Summary, v
 from harness.units import seconds
 from harness.wording.answer import WIDTH, Answer, AnswerRow, AnswerTable, part
 from harness.wording.comparisons import UNKNOWN, compared, undecided_text
+from harness.wording.figures import engine_name
 from harness.wording.ratios import Subject, between
-from harness.wording.run_answer import engine_name
 
 __all__ = ["between_answer"]
 
