@@ -331,8 +331,8 @@ def _row(
     else:
         verdict = _SAID[found.relation]
     common = was.keys() & is_.keys() if paired else frozenset[int]()
-    means = [_mean({n: value for n, value in side.items() if n in common} if common else side) for side in (was, is_)]
-    return BetweenRow(old.name, path, *means, found, verdict, *failed)
+    before_s, now_s = (_mean({n: side[n] for n in common or side}) for side in (was, is_))
+    return BetweenRow(old.name, path, before_s, now_s, found, verdict, *failed)
 
 
 _SAID: Mapping[str, RowVerdict] = {
