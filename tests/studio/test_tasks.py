@@ -40,7 +40,7 @@ pipelines:
     nodes:
       reply: {agent: {prompt: "Hello", output_tokens: 8}}
 servers:
-  s: {kind: simulated, profile: epyc-2core, slots: 2, speed_up: 1000}
+  s: {kind: simulated, profile: epyc-2core, slots: 4, speed_up: 1000}
 compare:
   both: {placement: s, concurrency: window}
 measure: {repeats: 2, warmup: 0}
