@@ -25,12 +25,12 @@ def last_score(profile: str) -> dict[str, Any] | None:
     """Return the last scoring on the profile of this name; damaged lines are passed over."""
     try:
         lines = (cache_dir() / "scores.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
     for line in reversed(lines):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("profile") == profile:
             return entry

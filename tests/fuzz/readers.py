@@ -179,9 +179,15 @@ def _form_of(data: bytes) -> str:
         return "csv" if data[:1].isascii() and data[:2] != b"\x1f\x8b" else ""
     try:
         json.loads(data)
+        return "json"
     except ValueError:
-        return "json lines"
-    return "json"
+        pass
+    try:
+        for line in data.decode().splitlines():
+            json.loads(line)
+    except ValueError:
+        return ""  # objects one after the other, over several lines
+    return "json lines"
 
 
 # --- what Slotwise wrote ---
