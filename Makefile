@@ -3,11 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow fast bench gallery clean
+.PHONY: demo test slow fast bench gallery audit clean
 
 demo: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
 	@$(BIN)/slotwise run workloads/research-digest.yaml
+	@echo
+	@echo "A bigger model changes this, and so does a GPU: there four slots usually pay. On an H100 with an 8B model:"
+	@echo "  $(BIN)/slotwise simulate workloads/research-digest.yaml --profile h100-8b --engine ollama --model big"
+	@echo "With your model, on your own Ollama:"
+	@echo "  $(BIN)/slotwise run workloads/research-digest.yaml --engine ollama --model NAME"
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -34,10 +39,18 @@ fast: $(VENV)/.local
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
-# Real reports into reports/gallery/: half an hour on an idle machine. PROFILE=epyc-2core OUT=/tmp/g predicts them instead.
+# Real reports into reports/gallery/: forty minutes on an idle machine. PROFILE=epyc-2core OUT=/tmp/g predicts them instead.
 gallery: $(VENV)/.local
 	@$(BIN)/slotwise models pull smollm2-135m
 	@$(BIN)/python benchmarks/gallery.py $(if $(OUT),--out $(OUT)) $(if $(PROFILE),--profile $(PROFILE)) $(NAMES)
+
+# Known weaknesses of the packages that are installed, from the package index. A package that it cannot tell about is a failure.
+AUDIT := build/audit
+audit: $(VENV)/.dev
+	@test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit)
+	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable > $(AUDIT)/installed.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(AUDIT)/installed.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

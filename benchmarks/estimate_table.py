@@ -1,4 +1,4 @@
-"""The table of docs/estimates.md: errors on devices that were left out, beside those of a trivial estimate.
+"""The table of docs/explanation/estimates.md: errors on devices that were left out, beside those of a trivial estimate.
 
 python benchmarks/estimate_table.py
 """

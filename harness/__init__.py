@@ -5,7 +5,7 @@ The public Python interface is here: `load`, `check`, `simulate`, `measure`, `re
 `KeyCode` and `Variant`. Everything is loaded when it is asked for; `import harness` itself loads nothing.
 
 Stable are the names in `__all__`, their keyword arguments, the properties of results, and the columns and keys that
-docs/python.md names. A change of these is announced in CHANGELOG.md, and the old way works for one more minor version,
+docs/how-to/python.md names. A change is announced in CHANGELOG.md, and the old way works for one more minor version,
 with a DeprecationWarning. New arguments, columns and keys may come at any time. All other modules may change.
 """
 

@@ -7,7 +7,7 @@
     +-- ServerFailure    3   a server that could not be started, reached or understood
     +-- LostRun          3   the folder of a run that vanished, where no other can be made beside it
 
-A failure of a single call is neither: it is a record with an outcome (docs/design.md).
+A failure of a single call is neither: it is a record with an outcome (docs/explanation/design.md).
 A message says where, what was expected, what was found, and what to do; only the CLI prints it.
 """
 

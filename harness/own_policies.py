@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copyreg
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
@@ -47,10 +48,10 @@ def read_policies(path: Path | Policies | None = None) -> Policies:
 
 
 def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path | Policies | None = None) -> Policies:
-    """Return the policies of a run that is to go on or to be simulated again: from where its file was, unless changed.
+    """Return the policies of a run that is to go on or to be simulated again, where their file is named again.
 
-    Where the command line does not name the file, the run's folder does, and that may come from somebody else. So what
-    lies in the folder is not executed, and elsewhere only a file that is the same to the last byte.
+    A folder may come from somebody else, so a file that it names is only executed where the command line names it, too,
+    and where it is the same to the last byte.
 
     Args:
         folder: the run's, for messages. Nothing in it is executed.
@@ -58,23 +59,17 @@ def policies_again(folder: Path, files: Sequence[tuple[str, str]], named: Path |
         named: the file as the command line names it now.
 
     Raises:
-        UserError: the file is not there any more, or is another one than the run was begun with.
+        UserError: the file is not named, or is another one than the run was begun with.
     """
     if isinstance(named, Policies):  # a program's own: there is no text to compare
         return read_policies(named)
     digests = {where: digest for where, digest in files if digest}
-    if named is None and len(digests) == 1:
-        named = Path(next(iter(digests)))
-        if not named.is_file():
-            raise UserError(
-                f"{folder}: its policies file {named} is not there any more; name it with --policies FILE (a copy is "
-                f"{folder / 'policies.py'}: look at it before you name it, since it is executed)"
-            )
-        if named.resolve().is_relative_to(folder.resolve()):
-            raise UserError(
-                f"{folder}: its policies file {named} lies in the run's own folder, and nothing there is executed "
-                "unasked; look at it, and name it with --policies FILE"
-            )
+    if named is None and digests:
+        where = " or ".join(shlex.quote(where) for where in digests)
+        raise UserError(
+            f"{folder}: the run has policies of your own, and a file is only executed where the command line names it: "
+            f"add --policies {where} (a copy is {folder / 'policies.py'})"
+        )
     source = None if named is None else _source(named)
     if ({source.sha256} if source else set()) != set(digests.values()):
         begun = "with this policies file as it was before it was changed" if digests else "without policies of your own"

@@ -6,13 +6,13 @@ import asyncio
 import heapq
 import os
 import selectors
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from processes import hear_signals
 
 # Tests are about the files, whatever `make fast` has made of them; processes that they start inherit this.
 os.environ.setdefault("SLOTWISE_INTERPRETED", "1")
@@ -20,10 +20,7 @@ os.environ.setdefault("SLOTWISE_INTERPRETED", "1")
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and every process inherits that. The tests
-# that interrupt a command need it to listen.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+hear_signals()
 
 
 class _NoWait(selectors.SelectSelector):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import harness.compiled
@@ -82,9 +82,9 @@ def test_both_forms_make_the_same_records(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE} | {"PYTHONPATH": str(tree)}
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path / "dist"), "."]
     hook = environment | {"HATCH_BUILD_HOOK_ENABLE_MYPYC": "1"}
-    subprocess.run(build, cwd=tree, env=hook, check=True, timeout=600)
+    processes.run(build, cwd=tree, env=hook, check=True, timeout=600)
     made = [
-        subprocess.run(
+        processes.run(
             [sys.executable, "-c", MAKE], cwd=tree, env=env, check=True, timeout=600, capture_output=True, text=True
         ).stdout.splitlines()
         for env in (environment, environment | {VARIABLE: "1"})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from tiny import PIPELINES
 
@@ -62,7 +63,7 @@ def workload(tmp_path: Path) -> Path:
 def slotwise(*arguments: str, cwd: Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness", *arguments]
     env = {**os.environ, **({"SLOTWISE_CACHE": str(cache)} if cache else {})}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=280, check=False)
+    return processes.run(command, cwd=cwd, env=env, capture_output=True, text=True)
 
 
 def test_emulated_from_the_workload_to_the_report(workload: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import processes
 import pytest
 from tiny import PIPELINES
 
@@ -30,7 +31,7 @@ measure: {repeats: 2, warmup: 0}
 
 def slotwise(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+    return processes.run(command, cwd=cwd, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def _alive(pid: int) -> bool:
 def test_interrupted_in_the_middle(workload: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Ctrl-C leaves a partial report and exits with 130; after kill -9 the records are there; no process is left."""
     command = [sys.executable, "-m", "harness", "run", "tiny.yaml", "--repeats", "500"]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as run:
+    with (tmp_path / "log").open("w") as log, processes.started(command, cwd=tmp_path, stdout=log, stderr=log) as run:
         deadline = time.monotonic() + 240
         calls: list[Path] = []
         while not (calls and calls[0].stat().st_size > 2000):

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import processes
 import pytest
 from quiet import Quiet
 
@@ -62,16 +63,16 @@ def test_ctrl_c_writes_nothing(tmp_path: Path) -> None:
     async def interrupted() -> int:
         async with child("canned", "canned", {"slots": 1, "pause_s": 0.05}) as ready:
             command = ["-m", "harness", "calibrate", ready["url"], "--model", "canned", "--name", "never"]
-            with log.open("w") as stream:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable, *command, cwd=tmp_path, stdout=stream, stderr=stream
-                )
+            with (
+                log.open("w") as stream,
+                processes.started([sys.executable, *command], cwd=tmp_path, stdout=stream, stderr=stream) as process,
+            ):
                 deadline = time.monotonic() + 120
                 while "burst 2/" not in log.read_text():
-                    assert process.returncode is None and time.monotonic() < deadline, log.read_text()
+                    assert process.poll() is None and time.monotonic() < deadline, log.read_text()
                     await asyncio.sleep(0.05)
                 process.send_signal(signal.SIGINT)
-                return await process.wait()
+                return await asyncio.to_thread(process.wait)
 
     assert asyncio.run(interrupted()) == 130
     assert not list((tmp_path / "profiles").iterdir())

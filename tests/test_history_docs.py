@@ -1,4 +1,4 @@
-"""docs/history.md is executed, from its first command to its last."""
+"""docs/how-to/history.md is executed, from its first command to its last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.report.summary import summary as summary_of
 from harness.runs.index import RunRow
 from harness.runs.rows import COLUMNS
 
-PAGE = Path(__file__).parent.parent / "docs/history.md"
+PAGE = Path(__file__).parent.parent / "docs/how-to/history.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 
 

@@ -1,4 +1,4 @@
-"""docs/import.md as it stands: its module is saved, its commands are typed, and the files say what it shows."""
+"""docs/how-to/import.md as it stands: its module is saved, its commands are typed, and the files say what it shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fake_ollama import FakeOllama
 from harness.cli.app import _main
 from harness.content import shipped
 
-PAGE = (Path(__file__).parent.parent / "docs" / "import.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "import.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)(?: (\S+))?\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import processes
 from test_emulated_run import PROFILE, TINY
 
 from harness.runs.folder import read_run
@@ -23,12 +24,12 @@ def test_killed_for_real_and_resumed(tmp_path: Path) -> None:
     text = TINY.replace("repeats: 2", "repeats: 3").replace("speed_up: 4", "speed_up: 2")
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "harness", "run"]
-    with subprocess.Popen([*command, "tiny.yaml"], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    with processes.started([*command, "tiny.yaml"], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         path = kill_in_the_middle(process, tmp_path / "reports")
     before = read_run(path)
     assert before.partial and 0 < len(before.trials) < 9
 
-    done = subprocess.run(
+    done = processes.run(
         [*command, "--resume", str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOK = ROOT / "docs" / "own-policy.ipynb"
+NOTEBOOK = ROOT / "docs" / "how-to" / "own-policy.ipynb"
 
 
 def committed() -> nbformat.NotebookNode:

@@ -1,4 +1,4 @@
-"""docs/python.md is executed from top to bottom, in one namespace; what it shows as printed is what is printed."""
+"""docs/how-to/python.md is executed from top to bottom, in one namespace; what it shows is what is printed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import harness
 
-PAGE = Path(__file__).parent.parent / "docs/python.md"
+PAGE = Path(__file__).parent.parent / "docs/how-to/python.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", re.M | re.S)
 
 

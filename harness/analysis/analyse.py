@@ -17,6 +17,7 @@ from harness.analysis.others import touched_trials, untouched
 from harness.analysis.questions import open_questions
 from harness.analysis.verdict import decide
 from harness.runs.model import Run
+from harness.runs.writer import writer_of
 from harness.workload.schema import KINDS, Workload
 
 __all__ = ["analyse", "questions_of"]
@@ -26,8 +27,10 @@ def analyse(run: Run, folder: Path | None = None) -> Analysis:
     """Analyse a run, complete or not: the same tree for a measured, an emulated and a predicted one.
 
     Args:
-        folder: where it lies; a run in which something is missing says then what to type.
+        folder: where it lies; a run in which something is missing says then what to type, unless it still goes on.
     """
+    if folder is not None and writer_of(folder) is not None:
+        folder = None
     index = index_records(run)
     candidates = summarise(run, index)
     levels = levels_of(run, pinned_tokens(run))

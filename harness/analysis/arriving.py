@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from math import fsum
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from harness.analysis.timesplit import split_call
+from harness.core.arrival_processes import ArrivalProcess
 from harness.core.records import CallRecord, JobRecord, Path
 from harness.runs.model import Baseline, Run
 
 __all__ = ["ArrivingJobs", "Stretch", "arriving_jobs", "waits_from"]
 
 _STRETCHES = 10  # of equal length, of the time within which jobs come
+
+
+@runtime_checkable
+class KnowsItsRate(Protocol):
+    """An arrival process whose rate at every moment is written down."""
+
+    def per_s_at(self, at_s: float) -> float:
+        """Return the rate at a moment, in starts a second, counted from where the process begins."""
 
 
 class Stretch(NamedTuple):
@@ -23,6 +33,7 @@ class Stretch(NamedTuple):
     to_s: float
     per_s: float  # jobs that were due, a second of one repeat
     time_s: float | None  # the median of those that ended well; None: there is none
+    expected_per_s: float | None = None  # by its arrival process, mean over its middle in the repeats; None: not known
 
 
 class ArrivingJobs(NamedTuple):
@@ -37,6 +48,7 @@ class ArrivingJobs(NamedTuple):
     path: Path
     stretches: tuple[Stretch, ...]
     waits_from_s: float | None
+    grows_at: tuple[tuple[int, float], ...] = ()
 
 
 def arriving_jobs(run: Run, complete: frozenset[tuple[str, int]]) -> tuple[ArrivingJobs, ...]:
@@ -63,15 +75,33 @@ def arriving_jobs(run: Run, complete: frozenset[tuple[str, int]]) -> tuple[Arriv
             if not mine or all(len(some) < 2 for some in by_repeat.values()):
                 continue
             begun = {repeat: min(job.due_s for job in some) for repeat, some in by_repeat.items()}
-            froms = [
-                None if at_s is None else at_s - begun[repeat]
+            waited = {
+                repeat: waits_from(waits[name, pipeline, repeat], max(job.due_s for job in some))
                 for repeat, some in by_repeat.items()
-                for at_s in [waits_from(waits[name, pipeline, repeat], max(job.due_s for job in some))]
+            }
+            known = {repeat: at_s - begun[repeat] for repeat, at_s in waited.items() if at_s is not None}
+            always = median(known.values()) if 2 * len(known) > len(waited) else None
+            # The first start is drawn, so the process began before it.
+            process = spec.arrival.process()
+            seed = run.workload.seed
+            firsts = {repeat: next(process.times(0.0, seed, repeat, pipeline), 0.0) for repeat in by_repeat}
+            grows_at: tuple[tuple[int, float], ...] = ()
+            if isinstance(process, KnowsItsRate):
+                grows_at = tuple((n, process.per_s_at(firsts[n] + at_s)) for n, at_s in sorted(known.items()))
+            stretches = [
+                stretch._replace(expected_per_s=_expected(process, stretch, firsts.values()))
+                for stretch in _stretches(mine, begun)
             ]
-            known = [at_s for at_s in froms if at_s is not None]
-            always = median(known) if 2 * len(known) > len(froms) else None
-            found.append(ArrivingJobs(name, pipeline, spec.path, _stretches(mine, begun), always))
+            found.append(ArrivingJobs(name, pipeline, spec.path, tuple(stretches), always, grows_at))
     return tuple(found)
+
+
+def _expected(process: ArrivalProcess, stretch: Stretch, firsts: Collection[float]) -> float | None:
+    """Return the expected rate in the middle of a stretch, mean over repeats whose first starts are these."""
+    middle_s = (stretch.from_s + stretch.to_s) / 2
+    if not isinstance(process, KnowsItsRate):
+        return None
+    return fsum(process.per_s_at(first_s + middle_s) for first_s in firsts) / len(firsts)
 
 
 def waits_from(waits: Sequence[tuple[float, float]], until_s: float) -> float | None:

@@ -39,7 +39,10 @@ __all__ = [
     "read_summary",
 ]
 
-RowVerdict = Literal["faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works", "no data"]
+RowVerdict = Literal[
+    *("faster", "slower", "equal", "not resolvable", "one repeat", "now fails", "now works"),
+    *("not measured", "no data"),  # the first: no trial of it has finished in one of the runs
+]
 RunVerdict = Literal["regression", "improvement", "mixed", "equal", "not resolvable"]
 
 _WRONG = frozenset(("partial", "interrupted", "lost", "failures", "layers"))
@@ -70,6 +73,7 @@ class UsedServer(_Part):
 
 class _Candidate(_Part):
     name: str
+    repeats: int = 1  # complete ones
     servers: tuple[UsedServer, ...]
     pipelines: tuple[_Pipeline, ...]
 
@@ -203,7 +207,8 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
     """Compare two runs, named for people.
 
     Raises:
-        UserError: they cannot be compared, and why: they did other work, or have no candidate in common.
+        UserError: they cannot be compared, and why: they did other work, have no candidate in common, or no trial of
+            one has finished.
     """
     notices = _check_same_work(before, now, names)
     both = [candidate.name for candidate in before.candidates if candidate.name in {c.name for c in now.candidates}]
@@ -212,6 +217,12 @@ def compare_runs(before: Summary, now: Summary, names: tuple[str, str]) -> Betwe
             f"{names[0]} and {names[1]} cannot be compared: they have no candidate in common ({_names(before)} there, "
             f"{_names(now)} here)"
         )
+    for name, run in zip(names, (before, now), strict=True):
+        if not any(candidate.repeats for candidate in run.candidates if candidate.name in both):
+            raise UserError(
+                f"{name} is not measured: no trial of {', '.join(both)} has finished in it, so it is neither "
+                "better nor worse"
+            )
     apart = _why_unpaired(before, now)
     old, new = ({candidate.name: candidate for candidate in run.candidates} for run in (before, now))
     pairs = [(name, path) for name in both for path in _paths(old[name])]
@@ -293,7 +304,9 @@ def _row(
     )
     failed = (_failed(old, path), _failed(new, path))
     verdict: RowVerdict
-    if (failed[1] and not failed[0]) or (was and not is_):
+    if not (old.repeats and new.repeats):
+        verdict = "not measured"
+    elif (failed[1] and not failed[0]) or (was and not is_):
         verdict = "now fails"
     elif (failed[0] and not failed[1]) or (is_ and not was):
         verdict = "now works"

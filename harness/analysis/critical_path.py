@@ -31,6 +31,7 @@ class PathEdges(NamedTuple):
     answers: frozenset[str]
     enough: frozenset[str]  # nodes for which so many items are enough
     need: frozenset[str]  # nodes that need so many predecessors
+    loops: frozenset[str]  # nodes that may run again
 
     @classmethod
     def compiled(cls, graph: nx.DiGraph[str]) -> PathEdges:
@@ -41,6 +42,12 @@ class PathEdges(NamedTuple):
             frozenset(name for name, node in graph.nodes.items() if node.get("answers")),
             frozenset(name for name, node in graph.nodes.items() if node.get("enough") is not None),
             frozenset(name for name, node in graph.nodes.items() if node.get("need") is not None),
+            frozenset(
+                name
+                for part in nx.strongly_connected_components(graph)
+                for name in part
+                if len(part) > 1 or graph.has_edge(name, name)
+            ),
         )
 
 
@@ -160,7 +167,8 @@ def _before(edges: PathEdges, step: PathStep, ended: Mapping[str, list[PathStep]
             mine = [other for other in ended.get(before, ()) if other.end_s <= step.start_s]
             if not (has_run and before in edges.enough):
                 steps += [other for other in mine if other.end_s > since_s]
-            if before not in seen and not (mine and before in edges.need):
+            ran = mine and before not in edges.loops and before not in edges.enough  # what is before it ended before
+            if before not in seen and not ran and not (mine and before in edges.need):
                 seen.add(before)
                 began_s = max((other.start_s for other in mine), default=since_s)
                 todo.append((before, max(began_s, since_s), has_run or bool(mine)))

@@ -148,11 +148,15 @@ class Implausible(NamedTuple):
 
 
 class SlotsDiffer(NamedTuple):
-    """A server has other slots than were asked for, or they were not probed (`found` is None)."""
+    """A server has other slots than were asked for, perhaps more than were found, or they were not probed.
+
+    `asked` is None where nothing was asked for, `found` where they were not probed.
+    """
 
     server: str
-    asked: int
+    asked: int | None
     found: int | None
+    at_least: bool = False  # there may be more than were found
     kind: Literal["slots"] = "slots"
 
 

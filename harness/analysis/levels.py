@@ -52,6 +52,7 @@ class Levels(NamedTuple):
     engine: str = ""  # name and version
     cpu_share: float = 0.0  # of its model, which did not fit onto the accelerator
     others: bool = False  # others used it meanwhile, as far as calls waited for them
+    slots_at_least: bool = False  # there may be more than were found
 
 
 def effective_slots(calls: Sequence[CallRecord]) -> int:
@@ -94,7 +95,7 @@ def _held_s(reply: Reply) -> float | None:
     """Return how long a call held its slot; None where that is not known."""
     if reply.end_s is None:
         return None
-    if reply.prefill_s is not None and reply.decode_s is not None:
+    if reply.prefill_s is not None and reply.decode_s is not None and reply.prefill_s + reply.decode_s > 0:
         return reply.prefill_s + reply.decode_s
     return None if reply.first_token_s is None else reply.end_s - reply.first_token_s
 

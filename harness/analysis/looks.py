@@ -2,7 +2,7 @@
 
 Who looks often enough finds a difference in noise. So it is looked at after 3 repeats, and each time when there are
 half as many more, and the error that is allowed is shared among the looks: look k gets 1 / (k (k + 1)) of it, which
-adds up to all of it however often is looked (a Bonferroni bound; docs/design.md).
+adds up to all of it however often is looked (a Bonferroni bound; docs/explanation/design.md).
 """
 
 from __future__ import annotations

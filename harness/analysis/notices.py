@@ -70,8 +70,9 @@ def notices_of(
     notices += _implausible(run)
     for server in run.servers:
         asked, found = server.slots_asked, server.slots_found
-        if asked is not None and asked != found and (found is not None or run.origin == "measured"):
-            notices.append(SlotsDiffer(server.name, asked, found))
+        differ = asked is not None and (found is not None or run.origin == "measured")
+        if asked != found and (differ or server.slots_at_least):
+            notices.append(SlotsDiffer(server.name, asked, found, server.slots_at_least))
     notices += _overload(run, index)
     for server in run.servers:
         loaded, room = server.details.get("models_loaded"), server.details.get("max_loaded_models")

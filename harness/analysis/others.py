@@ -2,7 +2,7 @@
 
 A server that has a free slot gives it to a call at once. So while a call of ours waits, the server works: for us, or
 for others. What it does for us is known: which of our calls were there, and when they can have been reading their
-prompts. docs/measuring.md has the rule and what is left out of it. Adding calls of ours only ever explains more.
+prompts. docs/explanation/measuring.md has the rule and what it leaves out. More calls of ours only explain more.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _span(call: CallRecord, baseline: Baseline | None) -> InSlot:
 
 
 def _width(spans: Sequence[InSlot]) -> int:
-    """Return the most calls that overlap where a quarter of each is trimmed from either end (docs/measuring.md)."""
+    """Return the most calls that overlap less a quarter of each at either end (docs/explanation/measuring.md)."""
     edges = []
     for span in spans:
         trim_s = (span.end_s - span.start_s) / 4

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["ONE_SLOT_FAMILIES", "SlotsFound", "why_fewer"]
+__all__ = ["MOST_COUNTED", "ONE_SLOT_FAMILIES", "CountedSlots", "SlotsFound", "why_fewer"]
 
+MOST_COUNTED = 64  # beyond this a probe stops looking
 # Ollama 0.33, server/sched.go: one slot, whatever OLLAMA_NUM_PARALLEL says.
 ONE_SLOT_FAMILIES = frozenset(
     (
@@ -16,6 +17,13 @@ ONE_SLOT_FAMILIES = frozenset(
 Why = Literal["", "family", "embeds", "not restarted", "not known"]
 
 
+class CountedSlots(NamedTuple):
+    """How many calls a server generated at the same time."""
+
+    number: int
+    at_least: bool = False  # the calls did not leave together, or the probe stopped looking: there may be more
+
+
 class SlotsFound(NamedTuple):
     """What a probe found at a server whose slots were set."""
 
@@ -23,7 +31,7 @@ class SlotsFound(NamedTuple):
     model: str
     asked: int
     found: int
-    at_least: bool  # the probe stopped looking there
+    at_least: bool  # there may be more, as in `CountedSlots`
     why: Why
     family: str = ""
 

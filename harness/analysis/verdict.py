@@ -21,7 +21,7 @@ from harness.core.plan import simplicity_of
 from harness.core.records import Origin, Path
 from harness.deploy.settings import engine_remarks, settings_for
 
-__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "simplicity"]
+__all__ = ["PathStandings", "decide", "path_measure", "path_standings", "ratio_by_profile", "simplicity"]
 
 
 class PathStandings(NamedTuple):
@@ -72,7 +72,7 @@ class _Times:
 
     def _compare(self, n: int, fastest: int, comparisons: int) -> Comparison | None:
         mine, theirs = self.candidates[n], self.candidates[fastest]
-        factors = _ratio_by_profile(mine, theirs, self.pipelines)
+        factors = ratio_by_profile(mine, theirs, self.pipelines)
         values = self.values[n], self.values[fastest]
         return compare(mine.name, values[0], theirs.name, values[1], comparisons * self.shares, by_profile=factors)
 
@@ -210,12 +210,12 @@ def _cost(
     """Compare this path's choice with the other path's own, on the other path."""
     if mine.chosen is None or other.chosen is None or mine.chosen == other.chosen:
         return None
-    factors = _ratio_by_profile(by_name[mine.chosen], by_name[other.chosen], other.pipelines)
+    factors = ratio_by_profile(by_name[mine.chosen], by_name[other.chosen], other.pipelines)
     values = other.values
     return compare(mine.chosen, values[mine.chosen], other.chosen, values[other.chosen], shares, by_profile=factors)
 
 
-def _ratio_by_profile(
+def ratio_by_profile(
     candidate: CandidateSummary, against: CandidateSummary, pipelines: tuple[str, ...]
 ) -> tuple[float, ...]:
     """Return the factor on the ratio of a path's measures under each resampled profile: what both share cancels."""

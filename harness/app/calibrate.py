@@ -77,7 +77,7 @@ def calibrate(server: str, options: CalibrateOptions = CalibrateOptions(), progr
         raise
     said = {key: plain(getattr(profile, key)) for key in ("machine", "engine", "model")}  # by servers, for one
     profile = profile.model_copy(update=said)
-    comment = "Fitted by `slotwise calibrate`; times in seconds. docs/calibration.md says how, and what each key means."
+    comment = "Fitted by `slotwise calibrate`; times in seconds. docs/explanation/calibration.md explains each key."
     write_profile(path, profile, comment)
     return Calibrated(profile, path)
 

@@ -19,9 +19,7 @@ from harness.units import count
 
 __all__ = ["bytes_of", "calibrate_from", "recording_of"]
 
-COMMENT = (
-    "Fitted by `slotwise calibrate --from`; times in seconds. docs/calibration.md says how, and what each key means."
-)
+COMMENT = "Fitted by `slotwise calibrate --from`; times in seconds. docs/explanation/calibration.md explains each key."
 KV_BYTES_MAX = 1 << 30  # no model takes more than a few megabytes
 SWITCHES = {"on": True, "off": False}
 

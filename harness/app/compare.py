@@ -11,13 +11,11 @@ from harness.analysis.analyse import analyse
 from harness.analysis.between import Between, Summary, compare_runs, read_summary
 from harness.app.options import REPORTS
 from harness.errors import UserError
-from harness.report.summary import summary
+from harness.report.summary import LARGEST_SUMMARY_BYTES, summary
 from harness.runs.folder import read_run
 from harness.units import safe_url
 
 __all__ = ["Compared", "compare", "keep_page"]
-
-_LARGEST_BYTES = 256 << 20
 
 
 class Compared(NamedTuple):
@@ -84,12 +82,14 @@ def _summary(path: Path) -> Summary:
     """Summarise a run folder again, or read a summary.json."""
     if not path.exists() and (REPORTS / path).is_dir():
         path = REPORTS / path
+    if path.is_dir() and not (path / "environment.json").exists() and (path / "summary.json").is_file():
+        path = path / "summary.json"  # all that is kept of it
     if path.is_dir():
         return read_summary(summary(analyse(read_run(path), path)), str(path))
     if not path.exists():
         raise UserError(f"{path}: no such run; expected a run folder, a name in {REPORTS}/, or a summary.json")
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
+        if path.stat().st_size > LARGEST_SUMMARY_BYTES:
             raise UserError(f"{path}: larger than any summary.json")
         return read_summary(json.loads(path.read_bytes()), str(path))
     except (OSError, ValueError, RecursionError) as error:

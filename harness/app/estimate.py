@@ -27,7 +27,7 @@ __all__ = ["EstimateOptions", "device_name", "device_profiles", "device_rows", "
 
 MOST_CONTEXT = 10_000_000  # tokens
 APART = 1.3  # a benchmark's model and the one that is asked for, as file sizes and parameters are counted differently
-COMMENT = "Estimated by `slotwise profile new`: nothing was measured. docs/estimates.md says how; times in seconds."
+COMMENT = "Estimated by `slotwise profile new`: nothing was measured; seconds. docs/explanation/estimates.md."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from harness.app.gateway_from import plan_from
 from harness.app.gateway_upstreams import Reached, reach, variable
 from harness.app.options import GatewayOptions
-from harness.app.web import serve_quietly
+from harness.app.web import answering, quiet_server, serve_quietly
 from harness.core.arrival_processes import Requests
 from harness.core.graph import Graph, Node, Pipeline
 from harness.core.open_engine import OpenEngine
@@ -160,10 +159,10 @@ async def _listening(
     via: Headers = [(VIA_HEADER, own_id.encode())]
     bound = listener.getsockname()[0]
     access = Access.given(options.host, options.allow_hosts, options.allow_origins)._replace(bound=bound)
-    check = uvicorn.Server(_settings(_Loops(own_id)))
+    check = quiet_server(_Loops(own_id), GRACE_S)
     serving = asyncio.create_task(serve_quietly(check, listener.dup()))
     try:
-        await _started(check, serving)
+        await answering(check, serving)
         reached = [await reach(url, options, via, progress, stack) for url in urls]
     finally:
         check.should_exit = True
@@ -184,11 +183,11 @@ async def _listening(
     health = Health(gate, upstreams, via, progress.say)
     settles = any(isinstance(site[0], Pool) and site[0].policy.settles for site in plan.placement)
     app = GatewayApp(gate, upstreams, health, classes, access, metrics, own_id, settles=settles)
-    server = uvicorn.Server(_settings(app))
+    server = quiet_server(app, GRACE_S)
     running = asyncio.create_task(gate.run())
     serving = asyncio.create_task(serve_quietly(server, listener))
     try:
-        await _started(server, serving)
+        await answering(server, serving)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, told.set)
         up(RunningGateway(_url(listener), plan))
@@ -234,7 +233,7 @@ async def _found(server: Reached, progress: Progress) -> int:
         raise UserError(f"{name} has no model, or several: say how many slots it has with --slots N") from None
     progress.say(f"{name}: counting slots with {model}")
     async with opened(name, OllamaServer(kind="ollama", model=model, url=server.url), progress) as endpoint:
-        slots = await find_slots(endpoint, rounds=1, say=progress.say)
+        slots = (await find_slots(endpoint, rounds=1, say=progress.say)).number
     progress.say(f"{name}: {count(slots, 'slot')} found")
     return slots
 
@@ -253,29 +252,6 @@ def _key(options: GatewayOptions) -> str:
     if not key or "\n" in key:
         raise UserError("--interactive-key: expected the name of an environment variable, or of a file with the key")
     return key
-
-
-async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:  # it says so to nobody
-        if serving.done():
-            serving.result()
-        await asyncio.sleep(0.001)
-
-
-def _settings(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="critical",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        loop="asyncio",
-        http="httptools",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=300,
-        timeout_graceful_shutdown=GRACE_S,
-    )
 
 
 def _url(listener: socket.socket) -> str:

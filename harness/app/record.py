@@ -11,11 +11,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import uvicorn
-
 from harness.app.import_ import Imported, written
 from harness.app.options import ImportOptions, RecordOptions
-from harness.app.web import serve_quietly
+from harness.app.web import quiet_server, serve_quietly
 from harness.errors import ServerFailure, UserError
 from harness.gateway.recorder import Exchange, RecordingApp
 from harness.gateway.upstream import HttpUpstream, UpstreamError
@@ -138,7 +136,7 @@ async def _recorded(
 
         with listen(HERE, 0) as listener:
             app = RecordingApp(upstream, keep, time.monotonic, Access(HERE), answers_as=model)
-            server = uvicorn.Server(_settings(app))
+            server = quiet_server(app, GRACE_S)
             serving = asyncio.create_task(serve_quietly(server, listener))
             try:
                 while not server.started:  # it says so to nobody
@@ -231,19 +229,3 @@ def _at_terminal() -> bool:
         return os.tcgetpgrp(STDIN) == os.getpgrp()
     except (OSError, ValueError):
         return False
-
-
-def _settings(app: RecordingApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="critical",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        loop="asyncio",
-        http="httptools",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=300,
-        timeout_graceful_shutdown=GRACE_S,
-    )

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.errors import UserError
 from harness.profiles.load import dump_profile
 from harness.profiles.schema import Profile
 from harness.report.files import write_report
+from harness.report.summary import LARGEST_SUMMARY_BYTES, read_analysis
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import note_run
-from harness.runs.model import Run
+from harness.runs.model import Note, Run
+from harness.runs.writer import WRITER_NAME, Writer, writer_of
+from harness.units import safe_text
 
 if TYPE_CHECKING:
     from harness.app.simulate import Simulated
 
-__all__ = ["Reported", "keep_prediction", "keep_report", "report"]
+__all__ = ["Reported", "keep_prediction", "keep_report", "kept_summary", "report"]
 
 
 class Reported(NamedTuple):
@@ -40,7 +44,23 @@ def report(folder: Path) -> Reported:
         UserError: the folder holds no run.
     """
     run = read_run(folder)
+    if (writer := writer_of(folder)) is not None:
+        run = run._replace(notes=(Note("run", _goes_on(writer)), *run.notes))
     return Reported(run, analyse(run, folder))
+
+
+def kept_summary(folder: Path) -> Analysis | None:
+    """Return what the summary of a folder says that keeps nothing else of a run; None where it keeps a run, or nothing.
+
+    Raises:
+        UserError: the summary is not one.
+    """
+    file = folder / "summary.json"
+    if (folder / "environment.json").exists() or not file.is_file():
+        return None
+    if file.stat().st_size > LARGEST_SUMMARY_BYTES:
+        raise UserError(f"{file}: larger than any summary.json")
+    return read_analysis(file.read_bytes(), str(file))
 
 
 def keep_report(folder: Path, analysis: Analysis, run: Run) -> None:
@@ -67,6 +87,15 @@ def keep_prediction(simulated: Simulated, out: Path) -> Path:
         folder.write_header(run)
     keep_report(folder.path, analysis, run)
     return folder.path
+
+
+def _goes_on(writer: Writer) -> str:
+    if writer.sure:
+        return "This run is still being measured: what follows is what it has so far."
+    return (
+        f"{safe_text(writer.host)} began to write this run and has not said that it ended: it may still be measured "
+        f"there. If it is not, delete {WRITER_NAME} in its folder; then it can be resumed."
+    )
 
 
 def _copies(profiles: Iterable[Profile]) -> dict[str, bytes]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from harness.analysis.facts import MeasuredUntil
-from harness.analysis.model import Analysis
 from harness.app.measuring import Measured, measure_into_folder, measured
 from harness.app.options import RunOptions
 from harness.app.workload import Written, load
@@ -15,7 +13,7 @@ from harness.measure.until import Until
 from harness.wording.questions import until_text
 from harness.workload.load import Loaded
 
-__all__ = ["missed", "run", "say_end", "until_of"]
+__all__ = ["run", "say_end", "until_of"]
 
 
 def run(workload: Path | Written | Loaded, options: RunOptions = RunOptions(), progress: Progress = SILENT) -> Measured:
@@ -60,12 +58,3 @@ def say_end(found: Measured, progress: Progress) -> None:
     for notice in found.analysis.notices if found.analysis else ():
         if isinstance(notice, MeasuredUntil):
             progress.say(until_text(notice))
-
-
-def missed(analysis: Analysis, what: Collection[str]) -> bool:
-    """Whether something went wrong that `what` names: "failures" of jobs, or "goals" that the choice misses."""
-    failed = any(p.jobs_failed for candidate in analysis.candidates for p in candidate.pipelines)
-    # Without a choice it is missed where every candidate misses one.
-    chosen = [c for c in analysis.candidates if analysis.choice.candidate in (None, c.name)]
-    goals = all(any(goal.state == "missed" for p in c.pipelines for goal in p.goals) for c in chosen)
-    return ("failures" in what and failed) or ("goals" in what and goals)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.app.options import REPORTS
 from harness.runs.index import Filters, RunRow, find_runs
+from harness.runs.writer import writer_of
 
 __all__ = ["Filters", "RunRow", "runs"]
 
@@ -21,4 +22,13 @@ def runs(folder: Path = REPORTS, wanted: Filters = Filters(), limit: int | None 
     Raises:
         UserError: there is no such folder, or its index was written by a newer Slotwise.
     """
-    return find_runs(folder, wanted, limit)
+    rows, total = find_runs(folder, wanted, limit)
+    return [_now(folder, row) for row in rows], total
+
+
+def _now(folder: Path, row: RunRow) -> RunRow:
+    """Say of a run that lacks something whether it goes on: an index cannot know that."""
+    writer = writer_of(folder / row.folder) if row.state == "partial" else None
+    if writer is None:
+        return row
+    return row._replace(state="running" if writer.sure else "perhaps running")

@@ -10,7 +10,7 @@ import httpx
 from harness.analysis.slots_asked import SlotsFound, why_fewer
 from harness.bounded import asking
 from harness.errors import ServerFailure, UserError
-from harness.measure.probe import MOST_SLOTS, find_slots
+from harness.measure.probe import find_slots
 from harness.measure.progress import SILENT
 from harness.measure.session import opened
 from harness.servers.ollama_api import ASK_S, models_at, normal_url
@@ -40,7 +40,8 @@ async def count_slots(
     async with opened("applied", OllamaServer(kind="ollama", model=called, url=url), SILENT) as endpoint:
         found = await find_slots(endpoint._replace(server=endpoint.server._replace(slots_asked=asked)))
     family, can = await _shown(url, called)
-    return SlotsFound(url, called, asked, found, found >= MOST_SLOTS, why_fewer(asked, found, family, can), family)
+    why = why_fewer(asked, found.number, family, can)
+    return SlotsFound(url, called, asked, found.number, found.at_least, why, family)
 
 
 def _which(url: str, have: list[str], preferred: tuple[str, ...]) -> str:

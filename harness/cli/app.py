@@ -51,6 +51,7 @@ _COMMANDS = (
     "probe",
     "sweep",
     "serve",
+    "studio",
     "report",
     "apply",
     "runs",
@@ -58,6 +59,7 @@ _COMMANDS = (
     "export",
     "init",
     "doctor",
+    "completion",
 )
 _GROUPS = {"import": "import_", "models": "models", "profile": "profile"}
 
@@ -76,6 +78,7 @@ def command_line(used: Collection[str] | None = None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     for name in (*_COMMANDS, *_GROUPS):

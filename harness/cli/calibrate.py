@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.app.options import CalibrateOptions, RecordedOptions
-from harness.cli.options import engine_option, force_option, json_option, model_option, out_option, whole_numbers
+from harness.cli.options import Quiet, engine_option, force_option, json_option, model_option, out_option, whole_numbers
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def calibrate(
     note: Annotated[str | None, typer.Option(help="With --from: what a reader of the profile must know.")] = None,
     date: Annotated[str | None, typer.Option(help="With --from: when it was recorded.")] = None,
     force: Annotated[bool, force_option("Overwrite an existing file.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the profile as JSON instead.")] = False,
 ) -> None:
     """Measure what a server costs, step by step, and write the profile that predictions are made with."""
@@ -104,7 +105,7 @@ def calibrate(
             out=out,
             force=force,
         )
-        with progress_for(sys.stderr) as progress:
+        with progress_for(sys.stderr, quiet=quiet) as progress:
             _print(calibrate_from([recording_of(text) for text in recorded], recorded_on, progress), as_json=as_json)
         return
     if server is None:
@@ -122,7 +123,7 @@ def calibrate(
     )
     from harness.app.calibrate import calibrate as fit
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         fitted = fit(server, options, progress)
     _print(fitted, as_json=as_json)
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Full, check_fail_on, fail_on_option, json_option, typed
+from harness.app.gate import read_regression
+from harness.cli.conclude import fails
+from harness.cli.options import Full, Junit, fail_on_option, json_option, typed
 
 __all__ = ["compare"]
 
@@ -22,7 +24,11 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", help="Compare all of them with this: a summary.json or a run folder."),
     ] = None,
-    fail_on: Annotated[list[str] | None, fail_on_option('Exit with 1 on a "regression".')] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        fail_on_option('Exit with 1 on a "regression", or on one of 10 % or more: "regression=10%".', metavar="WHAT"),
+    ] = None,
+    junit: Junit = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     html: Annotated[
         Path | None,
@@ -32,7 +38,7 @@ def compare(
     as_json: Annotated[bool, json_option("Print JSON instead.")] = False,
 ) -> None:
     """Say what became faster or slower from one run to the next, per candidate and path, with intervals."""
-    check_fail_on(fail_on or (), ("regression",))
+    wanted = read_regression(fail_on or ())
     from harness.app.compare import compare as join
     from harness.app.compare import keep_page
 
@@ -57,5 +63,9 @@ def compare(
         from harness.report.between import print_between
 
         print_between(found, [run for _, run in compared.runs], Console(highlight=False), full=full)
-    worse = any(one.verdict in ("regression", "mixed") for one in found)
-    raise typer.Exit(int("regression" in (fail_on or ()) and worse))
+    from harness.app.gate import comparison_cases, keep_junit
+
+    cases = comparison_cases(found, wanted)
+    if junit is not None:
+        keep_junit(junit, "compare", cases)
+    raise typer.Exit(fails(cases))

@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from harness.app.gate import FailOn
 from harness.errors import SlotwiseError
 
 if TYPE_CHECKING:
     from harness.analysis.model import Analysis
     from harness.app.measuring import Measured
+    from harness.report.junit import Case
 
-__all__ = ["INTERRUPTED", "conclude", "show"]
+__all__ = ["INTERRUPTED", "Shown", "conclude", "exit_code", "fails", "show"]
 
 INTERRUPTED = 130  # the exit code
 
 
-def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool, full: bool = False) -> int:
+class Shown(NamedTuple):
+    """How an answer is shown, and what is written besides."""
+
+    as_json: bool = False
+    full: bool = False
+    quiet: bool = False  # nothing but the answer
+    junit: Path | None = None
+
+
+def conclude(measured: Measured, shown: Shown, wanted: FailOn = FailOn()) -> int:  # noqa: B008 - a tuple
     """Print the answer, write the report, and return the exit code; what ended the measurement early is raised."""
     if measured.analysis is None:  # there is nothing to show
         if measured.failure is not None:
             raise measured.failure
         return INTERRUPTED if measured.interrupted else 0
     again = f"slotwise report {shlex.quote(str(measured.folder))}"
-    show(
-        measured.analysis, again, as_json=as_json, full=full
-    )  # first: what comes now can fail, or be interrupted again
+    show(measured.analysis, again, shown)  # first: what comes now can fail, or be interrupted again
     folder = measured.folder
     try:
         from harness.app.report import keep_report
 
         keep_report(folder, measured.analysis, measured.run)
-        print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
-        if measured.run.partial and measured.run.file:
+        if not shown.quiet:
+            print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+        if not shown.quiet and measured.run.partial and measured.run.file:
             print(f"slotwise run --resume {shlex.quote(str(folder))} measures what is missing", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\nEvery call: {folder}; slotwise report {folder} writes the rest", file=sys.stderr)
@@ -46,14 +56,35 @@ def conclude(measured: Measured, fail_on: Sequence[str] = (), *, as_json: bool, 
         raise measured.failure  # a full disk, say, of which the report could only say the same
     if measured.interrupted:
         return INTERRUPTED
-    from harness.app.run import missed
-
-    return int(missed(measured.analysis, fail_on))
+    return exit_code(measured.analysis, shown, wanted)
 
 
-def show(analysis: Analysis, again: str = "", *, as_json: bool, full: bool = False) -> None:
+def exit_code(analysis: Analysis, shown: Shown, wanted: FailOn) -> int:
+    """Write JUnit where it was asked for, say why a build fails, and return the exit code."""
+    if shown.junit is None and wanted == FailOn():
+        return 0
+    from harness.app.gate import keep_junit, run_cases
+
+    cases = run_cases(analysis, wanted)
+    if shown.junit is not None:
+        keep_junit(shown.junit, analysis.run.name, cases)
+    return fails(cases)
+
+
+def fails(cases: list[Case]) -> int:
+    """Say on standard error why a build fails, a line for each reason, and return the exit code."""
+    from harness.report.junit import reasons
+    from harness.report.text import plain
+
+    found = reasons(cases)
+    for reason in found:
+        print(plain(f"slotwise: {reason}"), file=sys.stderr)
+    return int(bool(found))
+
+
+def show(analysis: Analysis, again: str, shown: Shown) -> None:
     """Print an analysis to stdout: the answer, all of it where `full`; `again` is the command that does so."""
-    if as_json:
+    if shown.as_json:
         from harness.report.summary import summary_text
 
         print(summary_text(analysis), end="")
@@ -62,4 +93,4 @@ def show(analysis: Analysis, again: str = "", *, as_json: bool, full: bool = Fal
 
     from harness.report.terminal import print_report
 
-    print_report(analysis, Console(highlight=False), again, full=full)
+    print_report(analysis, Console(highlight=False), "" if shown.quiet else again, full=shown.full)

@@ -23,7 +23,7 @@ def export(
         typer.Option(
             "--as",
             help="otlp: every call as an OpenTelemetry GenAI span (JSON lines); perfetto: trace events, slots as "
-            "tracks, for ui.perfetto.dev; csv, jsonl: every call, a line each (columns: docs/history.md); mermaid, "
+            "tracks, for ui.perfetto.dev; csv, jsonl: a line for each call (columns: docs/how-to/history.md); mermaid, "
             "dot: the graph.",
         ),
     ] = "otlp",

@@ -14,16 +14,18 @@ __all__ = ["ABOUT", "BEGIN", "COMMANDS", "EXAMPLES", "OPTIONS", "Command", "Comm
 
 # Sections of `slotwise --help`, with what each command answers.
 COMMANDS = {
-    "Decide how to run a pipeline": ("run", "recommend", "simulate", "score"),
+    "Decide how to run a pipeline": ("run", "recommend", "simulate", "score", "studio"),
     "Workloads": ("init", "check", "import", "migrate"),
     "Results": ("report", "apply", "runs", "compare", "export"),
     "Servers and models": ("doctor", "models", "profile", "probe", "sweep", "calibrate", "serve"),
+    "This command line": ("completion",),
 }
 ABOUT = {
     "run": "measure every candidate on this machine, and say how to run it",
     "recommend": "search all ways to run it, then measure the best few",
     "simulate": "predict every candidate by simulation, in seconds",
     "score": "predict, measure, and show the error of every figure",
+    "studio": "design a pipeline in the browser, simulated as you type",
     "init": "create a workload from a list of starting points",
     "check": "show a workload's graph, width, span, work and mistakes",
     "import": "make a workload from a graph, a crew, traces or a program",
@@ -42,6 +44,7 @@ ABOUT = {
     "sweep": "find how many slots this machine can use for a model",
     "calibrate": "measure what each step of a server costs; makes a profile",
     "serve": "start an Ollama-compatible server, real or simulated",
+    "completion": "print what makes bash, zsh or fish complete it with Tab",
     "langgraph": "of a compiled LangGraph",
     "traces": "of OpenTelemetry GenAI spans",
     "crewai": "of a CrewAI project",
@@ -59,7 +62,21 @@ _PROFILE = ("profile", "price", "assume", "extrapolate", "resamples", "lengths",
 _REPEATS = ("repeats", "warmup", "until", "at_most", "seeds", "budget", "measure")
 _SERVERS = ("engine", "model", "server", "max_slots", "memory")
 _SEARCH = ("workers", "cluster")
-_OUTPUT = ("out", "as_json", "json", "json_", "markdown", "mermaid", "dot", "html", "chart", "force", "fail_on")
+_OUTPUT = (
+    "out",
+    "as_json",
+    "json",
+    "json_",
+    "markdown",
+    "mermaid",
+    "dot",
+    "html",
+    "chart",
+    "force",
+    "fail_on",
+    "junit",
+    "quiet",
+)
 _RUN = {
     "What to run": _WHAT,
     "On which servers": _SERVERS,
@@ -158,6 +175,11 @@ EXAMPLES = {
         "slotwise export reports/NAME --as perfetto -o trace.json",
         "slotwise export FILE --as mermaid",
     ),
+    "completion": (
+        "slotwise completion bash >> ~/.bash_completion",
+        "slotwise completion zsh > ~/.zfunc/_slotwise   # a folder of $fpath",
+        "slotwise completion fish > ~/.config/fish/completions/slotwise.fish",
+    ),
     "init": ("slotwise init --list", "slotwise init my-pipeline --from chat-only"),
 }
 
@@ -173,6 +195,10 @@ _WORDS = (
 )
 
 
+# "..." that a name has already, and the library puts behind it again.
+_DOTS = re.compile(r"(?:\.\.\.)+(\]?)(?:\.\.\.)+")
+
+
 def _words(text: str) -> str:
     for pattern, word in _WORDS:
         text = pattern.sub(word, text)
@@ -181,7 +207,8 @@ def _words(text: str) -> str:
 
 def _upper(piece: str) -> str:
     bare = re.sub("[{}]", "", piece)  # typer's braces say no more than that there are no brackets
-    return bare.upper() if bare.strip("[].").islower() else bare
+    once = _DOTS.sub(r"...\1", bare)
+    return once.upper() if once.strip("[].").islower() else once
 
 
 class Command(TyperCommand):

@@ -11,7 +11,7 @@ import typer
 
 from harness.app.options import GraphImportOptions, ImportOptions
 from harness.cli.help import Command, Commands
-from harness.cli.options import Force, Json, model_option, numbers, output_option, profile_option
+from harness.cli.options import Force, Json, Quiet, model_option, numbers, output_option, profile_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ def langgraph(
     ] = None,
     out: Out = None,
     force: Force = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Turn LangGraphs into a workload. Importing their modules executes the modules' code."""
     from harness.app.import_ import import_langgraph
-    from harness.report.progress import LineProgress
+    from harness.report.progress import lines_for
 
     options = GraphImportOptions(
         out=out,
@@ -67,7 +68,7 @@ def langgraph(
         interactive=tuple(interactive or ()),
         python=python,
     )
-    _show(import_langgraph(graphs, options, LineProgress(sys.stderr)), as_json)
+    _show(import_langgraph(graphs, options, lines_for(sys.stderr, quiet=quiet)), as_json)
 
 
 @app.command(cls=Command)
@@ -138,13 +139,14 @@ def record(
     ] = None,
     out: Out = None,
     force: Force = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Run a program, and make a workload of the calls that it sends to OLLAMA_HOST or OPENAI_BASE_URL."""
     from harness.app.options import RecordOptions
     from harness.app.record import import_recording
     from harness.app.record import record as recorded
-    from harness.report.progress import LineProgress
+    from harness.report.progress import lines_for
 
     options = RecordOptions(
         upstream=upstream, model=model, profile=profile, slots=slots, idle_s=idle, keep=keep, texts=texts,
@@ -156,9 +158,11 @@ def record(
         _show(import_recording(from_file, options), as_json)
         return
     assert command
-    found = recorded(command, options, LineProgress(sys.stderr))
+    found = recorded(command, options, lines_for(sys.stderr, quiet=quiet))
     if found.imported is not None:
         _show(found.imported, as_json)
+    if found.exit_code:
+        print(f"slotwise: {command[0]} ended with exit code {found.exit_code}", file=sys.stderr)
     raise typer.Exit(found.exit_code)
 
 

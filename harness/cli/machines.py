@@ -59,6 +59,7 @@ def compare_and_show(
     *,
     out: Path | None,
     as_json: bool,
+    quiet: bool = False,
 ) -> None:
     """Compare the machines whose profiles the assumptions of `each` name, and print the answer."""
     prices = numbers("--price", price, '"h100-8b=25000"', "NAME")
@@ -70,7 +71,7 @@ def compare_and_show(
     from harness.report.machines import machines_text, print_machines
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         found = compare_machines(file, options, progress)
     if as_json:
         print(machines_text(found), end="")
@@ -80,4 +81,5 @@ def compare_and_show(
         print_machines(found, Console(highlight=False))
     if out is not None:
         folder = keep_machines(found, out, safe_url(typed()))
-        print(f"\nReport: {folder / 'report.html'}", file=sys.stderr)
+        if not quiet:
+            print(f"\nReport: {folder / 'report.html'}", file=sys.stderr)

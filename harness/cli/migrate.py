@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,5 +28,8 @@ def migrate(
             typer.echo(one.said)
     if errors := [one.said for one in done if one.failed]:
         raise UserError("\n".join(errors))
-    if check and any(one.changes for one in done):
+    if check and (old := sum(bool(one.changes) for one in done)):
+        from harness.units import count
+
+        print(f"slotwise: {count(old, 'file')} would be changed; slotwise migrate renames the keys", file=sys.stderr)
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.help import Command, Commands
-from harness.cli.options import Json
+from harness.cli.options import Json, Quiet
 
 __all__ = ["app", "list_models", "pull"]
 
@@ -42,11 +42,13 @@ def list_models(
 
 
 @app.command(cls=Command)
-def pull(name: Annotated[str, typer.Argument(help="A built-in model, e.g. smollm2-135m.")]) -> None:
+def pull(
+    name: Annotated[str, typer.Argument(help="A built-in model, e.g. smollm2-135m.")], quiet: Quiet = False
+) -> None:
     """Fetch a built-in model into the cache, once."""
     from harness.app.models import pull as fetch
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         fetched = fetch(name, progress)
     typer.echo(f"{name} is there: {fetched.path}" if fetched.was_there else f"{name}: {fetched.path}")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError
 from harness.units import read_seconds, read_size, safe_url
 
 __all__ = [
@@ -21,12 +21,15 @@ __all__ = [
     "Assume",
     "Engine",
     "Extrapolate",
+    "FailOnRun",
     "Force",
     "Full",
     "Json",
+    "Junit",
     "Model",
     "Policies",
     "Prices",
+    "Quiet",
     "Repeats",
     "Resamples",
     "Scale",
@@ -34,7 +37,6 @@ __all__ = [
     "Servers",
     "again",
     "assume_option",
-    "check_fail_on",
     "engine_option",
     "extrapolate_option",
     "fail_on_option",
@@ -117,12 +119,23 @@ Repeats = Annotated[int | None, repeats_option("Measured repeats of each candida
 # What comes out.
 json_option = _declared("--json")
 fail_on_option = _declared("--fail-on")
+FailOnRun = Annotated[
+    list[str] | None,
+    fail_on_option(
+        'Exit with 1 on missed "goals", on "failures", or unless this holds: "chat.p95_s<2"; repeatable.',
+        metavar="WHAT",
+    ),
+]
+Junit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit XML for CI to this file.")
+]
 force_option = _declared("--force")
 out_option = _declared("--out")
 output_option = _declared("-o", "--out")
 settings_option = _declared("--settings")
 Full = Annotated[bool, typer.Option("--full", help="Print the whole report, not only the answer.")]
 Force = Annotated[bool, force_option("Overwrite existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone: no progress, no hints.")]
 Json = Annotated[bool, json_option("Print JSON.")]
 
 
@@ -204,11 +217,3 @@ def memory_bytes(text: str | None) -> int | None:
     if text is not None and found is None:
         raise UserError(f'--memory: expected a size such as 8GB or 512MB, found "{text}"')
     return found
-
-
-def check_fail_on(names: Sequence[str], allowed: Sequence[str]) -> None:
-    """Raise UserError where `--fail-on` names something unknown."""
-    for name in names:
-        if name not in allowed:
-            expected = ", ".join(allowed) if len(allowed) == 1 else f"one of {', '.join(allowed)}"
-            raise UserError(f'--fail-on: expected {expected}, found "{name}"{did_you_mean(name, allowed)}')

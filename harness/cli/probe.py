@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.app.options import ProbeOptions
-from harness.cli.options import Full, json_option, model_option, whole_numbers
+from harness.cli.options import Full, Quiet, json_option, model_option, whole_numbers
 from harness.errors import UserError
 
 __all__ = ["probe"]
@@ -33,6 +33,7 @@ def probe(
     ] = 1,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this SVG file.")] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Find how many slots a server really has, and its throughput at several concurrency levels."""
@@ -41,7 +42,7 @@ def probe(
     from harness.app.probe import probe as measure
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         found = measure(servers, options, progress)
     if as_json:
         import json

@@ -20,6 +20,7 @@ from harness.cli.options import (
     Policies,
     Prices,
     Quant,
+    Quiet,
     Resamples,
     Scale,
     Seed,
@@ -101,6 +102,7 @@ def recommend(
         ),
     ] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the recommendation as JSON instead.")] = False,
 ) -> None:
     """Find the best way to run a workload among all candidates, confirm it by measurement, and say why."""
@@ -114,7 +116,7 @@ def recommend(
         if len(server or ()) > 1:
             raise UserError("--server: without a workload expected one URL, found several")
         asked = SweepOptions(engine=engine or "llamacpp", most=max_slots or 64, server=next(iter(server or ()), None))
-        raise typer.Exit(sweep_and_show((model,), asked, as_json=as_json))
+        raise typer.Exit(sweep_and_show((model,), asked, as_json=as_json, quiet=quiet))
     profile, price = with_devices(profile, price, device, model, quant)
     options = RecommendOptions(
         changes=Changes(
@@ -140,7 +142,7 @@ def recommend(
         if measure or settings is not None:
             do = "add --no-measure" if measure else "leave --settings out"
             raise UserError(f"{len(profile or ())} machines are compared by prediction alone: {do}")
-        compare_and_show(file, options, price, out=out, as_json=as_json)
+        compare_and_show(file, options, price, out=out, as_json=as_json, quiet=quiet)
         return
     from harness.app.recommend import keep_recommendation
     from harness.app.recommend import recommend as search
@@ -149,7 +151,7 @@ def recommend(
 
     if settings is not None:
         check_kind(settings)  # before anything long begins
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         found = search(file, options, progress)
     recommendation = found.recommendation
     if settings is not None:
@@ -165,6 +167,8 @@ def recommend(
 
         print_recommendation(recommendation, Console(highlight=False), again(), full=full)
     if out is not None or recommendation.confirmation is not None:
-        print(f"\nReport: {keep_recommendation(found, options.out) / 'report.html'}", file=sys.stderr)
+        folder = keep_recommendation(found, options.out)
+        if not quiet:
+            print(f"\nReport: {folder / 'report.html'}", file=sys.stderr)
     if recommendation.interrupted:
         raise typer.Exit(INTERRUPTED)

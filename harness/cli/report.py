@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Full, json_option, settings_option
+from harness.app.gate import read_fail_on
+from harness.cli.conclude import Shown, exit_code
+from harness.cli.options import FailOnRun, Full, Junit, json_option, settings_option
 from harness.deploy.kinds import kinds_listed
 from harness.errors import UserError
 
@@ -17,6 +19,8 @@ __all__ = ["report"]
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that `slotwise run` wrote.", show_default=False)],
+    fail_on: FailOnRun = None,
+    junit: Junit = None,
     full: Full = False,
     json: Annotated[bool, json_option("Print summary.json instead of the report.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Print the path of report.html instead of the report.")] = False,
@@ -34,15 +38,18 @@ def report(
     """Render a run again: to the terminal, and report.html, report.md, summary.json and the charts in its folder."""
     if candidate is not None and settings is None:
         raise UserError("--candidate goes with --settings, such as --settings systemd")
+    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=json, full=full, junit=junit)
     import gc
 
-    from harness.app.report import keep_report
+    from harness.app.report import keep_report, kept_summary
     from harness.app.report import report as read
 
-    gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
-    run, analysis = read(folder)
-    gc.freeze()
-    gc.enable()
+    run, analysis = None, kept_summary(folder)
+    if analysis is None:
+        gc.disable()  # a hundred thousand records, none of them garbage: looking through them takes a fifth of the time
+        run, analysis = read(folder)
+        gc.freeze()
+        gc.enable()
     if settings is not None:
         from harness.app.settings import settings_text
 
@@ -52,7 +59,11 @@ def report(
     if json or not html:
         from harness.cli.conclude import show
 
-        show(analysis, f"slotwise report {shlex.quote(str(folder))}", as_json=json, full=full)
-    keep_report(folder, analysis, run)
+        show(analysis, f"slotwise report {shlex.quote(str(folder))}", shown)
+    if run is not None:
+        keep_report(folder, analysis, run)
+    elif html and not (folder / "report.html").is_file():
+        raise UserError(f"{folder}: expected report.html, found none, and no records to make it of; leave out --html")
     if html and not json:
         typer.echo(str(folder / "report.html"))
+    raise typer.Exit(exit_code(analysis, shown, wanted))

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import AT_MOST_S, Changes, ResumeOptions, RunOptions
-from harness.cli.conclude import conclude
+from harness.cli.conclude import Shown, conclude
 from harness.cli.options import (
     Engine,
+    FailOnRun,
     Full,
+    Junit,
     Model,
     Policies,
+    Quiet,
     Repeats,
     Scale,
     Seed,
     Servers,
-    check_fail_on,
-    fail_on_option,
     json_option,
     only_option,
     out_option,
@@ -32,8 +33,6 @@ from harness.cli.options import (
 from harness.errors import UserError
 
 __all__ = ["run"]
-
-FAIL_ON = ("goals", "failures")
 
 
 def run(
@@ -56,9 +55,8 @@ def run(
     server: Servers = None,
     seed: Seed = None,
     policies: Policies = None,
-    fail_on: Annotated[
-        list[str] | None, fail_on_option('Exit with 1 on missed "goals", or "failures".', metavar="WHAT")
-    ] = None,
+    fail_on: FailOnRun = None,
+    junit: Junit = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -66,10 +64,11 @@ def run(
         ),
     ] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Measure every candidate of a workload on real servers, and recommend how to run it."""
-    check_fail_on(fail_on or (), FAIL_ON)
+    wanted = read_fail_on(fail_on or ())
     goes_on, at_most_s = _until(until, at_most, repeats)
     options = RunOptions(
         changes=Changes(
@@ -88,8 +87,9 @@ def run(
         out=out,
         command=typed(),
     )
+    shown = Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     if resume is not None:
-        raise typer.Exit(_resume(resume, file, options, at_most_s, fail_on or (), as_json=as_json, full=full))
+        raise typer.Exit(_resume(resume, file, options, at_most_s, shown, wanted))
     if file is None:
         raise UserError(
             "name a workload file: slotwise run FILE; `slotwise init` writes one to start from, and "
@@ -100,24 +100,26 @@ def run(
 
     # A mistake shows at once: langchain is not loaded yet.
     loaded = load(file, options.changes, repeats=repeats, warmup=warmup, asking=True)
+    wanted.check([plan.name for plan in loaded.plans], [pipeline.name for pipeline in loaded.pipelines])
     often = loaded.workload.measure
     warm_up = f"after {count(often.warmup, 'warm-up')}" if often.warmup else "without warm-up"
     repeats_text = count(often.repeats, "repeat")
     if goes_on is not None:
         repeats_text = f"until every question is settled, at most {time_text(options.at_most_s)},"
-    typer.echo(
-        f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on {count(len(loaded.servers), 'server')}, "
-        f"{repeats_text} {warm_up}",
-        err=True,
-    )
+    if not quiet:
+        typer.echo(
+            f"{loaded.workload.name}: {count(len(loaded.plans), 'candidate')} on "
+            f"{count(len(loaded.servers), 'server')}, {repeats_text} {warm_up}",
+            err=True,
+        )
     if loaded.skipped:
         typer.echo(skipped_text(loaded.skipped), err=True)
     from harness.app.run import run as measure
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         measured = measure(loaded, options, progress)
-    raise typer.Exit(conclude(measured, fail_on or (), as_json=as_json, full=full))
+    raise typer.Exit(conclude(measured, shown, wanted))
 
 
 def _until(
@@ -142,17 +144,15 @@ def _resume(
     file: Path | None,
     given: RunOptions,
     at_most_s: float | None,
-    fail_on: Sequence[str],
-    *,
-    as_json: bool,
-    full: bool,
+    shown: Shown,
+    wanted: FailOn,
 ) -> int:
     """Go on with a run; return the exit code."""
     allowed = Changes(servers=given.changes.servers, policies=given.changes.policies)
     if given != RunOptions(changes=allowed, until=given.until, at_most_s=given.at_most_s, command=given.command):
         raise UserError(
             "--resume keeps the options of the run; with it, only --until, --at-most, --server, --policies, "
-            "--fail-on, --full and --json can be given"
+            "--fail-on, --junit, --full, --quiet and --json can be given"
         )
     from harness.app.resume import resume
     from harness.report.progress import progress_for
@@ -165,9 +165,9 @@ def _resume(
         until=given.until,
         at_most_s=at_most_s,
     )
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=shown.quiet) as progress:
         resumed = resume(folder, options, progress)
-    if resumed.missing == 0:
+    if resumed.missing == 0 and not shown.quiet:
         trials = count(resumed.trials, "trial")
         print(f"slotwise: nothing is missing in {folder}: it has all {trials}", file=sys.stderr)
-    return conclude(resumed.measured, fail_on, as_json=as_json, full=full)
+    return conclude(resumed.measured, shown, wanted)

@@ -9,16 +9,20 @@ from typing import Annotated
 
 import typer
 
+from harness.app.gate import read_fail_on
 from harness.app.options import Assumptions, Changes, ScoreOptions
-from harness.cli.conclude import conclude
+from harness.cli.conclude import Shown, conclude, exit_code
 from harness.cli.options import (
     PROFILES,
     Assume,
     Engine,
     Extrapolate,
+    FailOnRun,
     Full,
+    Junit,
     Model,
     Policies,
+    Quiet,
     Repeats,
     Servers,
     json_option,
@@ -57,10 +61,14 @@ def score(
     assume: Assume = None,
     extrapolate: Extrapolate = False,
     out: Annotated[Path, out_option("Folder in which the run folder is made.")] = Path("reports"),
+    fail_on: FailOnRun = None,
+    junit: Junit = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the score as JSON instead.")] = False,
 ) -> None:
     """Predict a workload, run it for real, and print predicted against measured."""
+    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     options = ScoreOptions(
         changes=Changes(
             only=tuple(only or ()),
@@ -85,10 +93,10 @@ def score(
     from harness.app.score import score as join
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         scored = join(file, options, progress)
     if scored.score is None:  # what there is is kept and shown; who wants it scored nevertheless names it with --run
-        raise typer.Exit(conclude(scored.measured, as_json=as_json, full=full))
+        raise typer.Exit(conclude(scored.measured, shown, wanted))
     origin = scored.measured.run.origin
     if as_json:
         import json
@@ -114,4 +122,7 @@ def score(
             console.print()
             console.print(score_report(scored.score, scored.notes, scored.lengths, origin))
     keep_score(scored)
-    print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)
+    if not quiet:
+        print(f"\nReport with the score: {scored.measured.folder / 'report.html'}", file=sys.stderr)
+    if scored.measured.analysis is not None:
+        raise typer.Exit(exit_code(scored.measured.analysis, shown, wanted))

@@ -9,7 +9,15 @@ import typer
 
 from harness.app.options import GatewayOptions, ServeOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.options import Policies, assume_option, extrapolate_option, model_option, numbers, profile_option
+from harness.cli.options import (
+    Policies,
+    Quiet,
+    assume_option,
+    extrapolate_option,
+    model_option,
+    numbers,
+    profile_option,
+)
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -99,6 +107,7 @@ def serve(
     upstream_key_env: Annotated[
         str | None, typer.Option(metavar="ENV", help="Gateway: variable with the upstreams' key.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Serve a model with N slots to any Ollama client, until Ctrl-C; or stand before servers that run already."""
     gateway_only = {
@@ -142,7 +151,7 @@ def serve(
         if default_class not in (None, "interactive", "batch"):
             raise UserError(f'--default-class: expected interactive or batch, found "{default_class}"')
         at = {"model": model, "host": host, "port": port, "slots": tuple(slots or ()), **let_in}
-        _gateway(GatewayOptions(upstreams=tuple(upstream), **at, **given))  # type: ignore[arg-type]  # of several types
+        _gateway(GatewayOptions(upstreams=tuple(upstream), **at, **given), quiet=quiet)  # type: ignore[arg-type]  # of several types
         return
     if given:
         name = {"run": "from", "ageing_s": "ageing-s"}.get(first := next(iter(given)), first)
@@ -171,19 +180,29 @@ def serve(
     from harness.app.serve import serve as until_told
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
-        was_up = until_told(options, lambda server: _say(server, options), progress)
+    with progress_for(sys.stderr, quiet=quiet) as progress:
+
+        def up(server: RunningServer) -> None:
+            progress.trials(())  # it is set up, and its time is no longer shown
+            _say(server, options)
+
+        was_up = until_told(options, up, progress)
     if not was_up:
         raise typer.Exit(INTERRUPTED)
     typer.echo("ended")
 
 
-def _gateway(options: GatewayOptions) -> None:
+def _gateway(options: GatewayOptions, *, quiet: bool) -> None:
     from harness.app.gateway import gateway
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
-        was_up = gateway(options, lambda running: _say_gateway(running, options), progress)
+    with progress_for(sys.stderr, quiet=quiet) as progress:
+
+        def up(running: RunningGateway) -> None:
+            progress.trials(())  # it is set up, and its time is no longer shown
+            _say_gateway(running, options)
+
+        was_up = gateway(options, up, progress)
     if not was_up:
         raise typer.Exit(INTERRUPTED)
     typer.echo("ended")

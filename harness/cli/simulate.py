@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from harness.app.gate import FailOn, read_fail_on
 from harness.app.options import Assumptions, Changes, SimulateOptions
-from harness.cli.conclude import show
+from harness.cli.conclude import Shown, exit_code, show
 from harness.cli.machines import compare_and_show, several_machines, with_devices
 from harness.cli.options import (
     PROFILES,
@@ -17,11 +18,14 @@ from harness.cli.options import (
     Devices,
     Engine,
     Extrapolate,
+    FailOnRun,
     Full,
+    Junit,
     Model,
     Policies,
     Prices,
     Quant,
+    Quiet,
     Resamples,
     Scale,
     Seed,
@@ -68,10 +72,14 @@ def simulate(
         str | None,
         settings_option(f"Print the recommended candidate's settings instead: {kinds_listed()}.", metavar="KIND"),
     ] = None,
+    fail_on: FailOnRun = None,
+    junit: Junit = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the summary as JSON instead.")] = False,
 ) -> None:
     """Predict every candidate of a workload on a profile, without running anything."""
+    wanted, shown = read_fail_on(fail_on or ()), Shown(as_json=as_json, full=full, quiet=quiet, junit=junit)
     profile, price = with_devices(profile, price, device, model, quant)
     options = SimulateOptions(
         changes=Changes(
@@ -97,7 +105,9 @@ def simulate(
         if settings is not None or lengths is not None:
             given = "--settings" if settings is not None else "--lengths"
             raise UserError(f"{given}: expected one --profile NAME, found {len(profile or ())} to compare")
-        compare_and_show(file, options, price, out=out, as_json=as_json)
+        if wanted != FailOn() or junit is not None:
+            raise UserError("--fail-on and --junit: expected one --profile NAME, found several to compare")
+        compare_and_show(file, options, price, out=out, as_json=as_json, quiet=quiet)
         return
     from harness.app.settings import check_kind, settings_text
     from harness.app.simulate import simulate as predict
@@ -108,9 +118,11 @@ def simulate(
     if settings is not None:
         print(settings_text(simulated.analysis, settings), end="")
     else:
-        show(simulated.analysis, again(), as_json=as_json, full=full)
+        show(simulated.analysis, again(), shown)
     if out is not None:
         from harness.app.report import keep_prediction  # charts: a second that nobody waits for without a folder
 
         folder = keep_prediction(simulated, out)
-        print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+        if not quiet:
+            print(f"\nReport, charts and every call: {folder}", file=sys.stderr)
+    raise typer.Exit(exit_code(simulated.analysis, shown, wanted))

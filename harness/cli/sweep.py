@@ -10,7 +10,7 @@ import typer
 
 from harness.app.options import SweepOptions
 from harness.cli.conclude import INTERRUPTED
-from harness.cli.options import Full, engine_option, json_option, model_option, server_option
+from harness.cli.options import Full, Quiet, engine_option, json_option, model_option, server_option
 
 __all__ = ["sweep", "sweep_and_show"]
 
@@ -33,6 +33,7 @@ def sweep(
     rounds: Annotated[int, typer.Option(min=2, max=50, help="Rounds per slot count.")] = 5,
     threads: Annotated[int | None, typer.Option(min=1, max=512, help="Engine threads.  [default: every core]")] = None,
     full: Full = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, json_option("Print the answer as JSON instead.")] = False,
 ) -> None:
     """Try 1, 2, 4, 8, ... slots until throughput is flat, memory is full, or the server does not start."""
@@ -45,15 +46,17 @@ def sweep(
         rounds=rounds,
         threads=threads,
     )
-    raise typer.Exit(sweep_and_show(tuple(model or ()), options, as_json=as_json, full=full))
+    raise typer.Exit(sweep_and_show(tuple(model or ()), options, as_json=as_json, full=full, quiet=quiet))
 
 
-def sweep_and_show(models: Sequence[str], options: SweepOptions, *, as_json: bool, full: bool = False) -> int:
+def sweep_and_show(
+    models: Sequence[str], options: SweepOptions, *, as_json: bool, full: bool = False, quiet: bool = False
+) -> int:
     """Sweep, print what was found, and return the exit code; what ended it early is raised."""
     from harness.app.sweep import sweep as measure
     from harness.report.progress import progress_for
 
-    with progress_for(sys.stderr) as progress:
+    with progress_for(sys.stderr, quiet=quiet) as progress:
         swept = measure(models, options, progress)
     if swept.sweeps and as_json:
         import json

@@ -283,6 +283,10 @@ class Ramp:
     def times(self, base_s: float, seed: int, repeat: int, pipeline: str) -> Iterator[float]:
         return (base_s + self._reaches(starts) for starts in _drawn(_exponential, seed, repeat, pipeline))
 
+    def per_s_at(self, at_s: float) -> float:
+        """Return the rate at a moment, counted from `base_s`."""
+        return self.from_per_s + min(max(at_s / self.over_s, 0.0), 1.0) * (self.to_per_s - self.from_per_s)
+
     def expected(self, until_s: float) -> float:
         """Return how many starts it brings by `until_s` on average: the integral of its rate."""
         rising_s = min(until_s, self.over_s)

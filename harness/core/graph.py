@@ -1,6 +1,6 @@
 """The compiled agent graph: tuples and indices, nothing to look up by name while the walk runs.
 
-`harness.workload.build` checks the graph with networkx and compiles it into these (docs/design.md, "Compile once").
+`harness.workload.build` checks the graph with networkx, and compiles it into these ("Compile once" in the design).
 """
 
 from __future__ import annotations

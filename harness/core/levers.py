@@ -2,8 +2,8 @@
 
 All that is known of one is said here: its values, the variables that `ollama serve` is given, how the engine's log
 shows it, what it risks, and, for two of them, its effect in the server model. Of the others the effect is not known:
-they can be measured, and are never predicted. To add one: a value in `LEVERS`, a row in docs/levers.md, and, where the
-embedded engine is to have it too, a line in `harness.servers.llamacpp_engine`.
+they can be measured, and are never predicted. To add one: a value in `LEVERS`, a row in docs/reference/levers.md, and,
+where the embedded engine is to have it too, a line in `harness.servers.llamacpp_engine`.
 
 Read in llama.cpp (`set_env` in common/arg.cpp; Ollama 0.33 pins b10488) and in Ollama 0.33 (llm/llama_server.go,
 envconfig/config.go). Ollama's engine inherits its environment (`SetupLlamaServerCommandEnv`), but an argument comes

@@ -45,7 +45,7 @@ SETTINGS = {
     "asyncio": SettingsKind(partial(code_texts, "asyncio"), "The limit in asyncio"),
     "langchain": SettingsKind(partial(code_texts, "langchain"), "The limit in LangChain"),
     "langgraph": SettingsKind(partial(code_texts, "langgraph"), "The limit in LangGraph"),
-    "gateway": SettingsKind(gateway_texts, "As a gateway, for programs whose code is not yours"),  # docs/gateway.md
+    "gateway": SettingsKind(gateway_texts, "As a gateway, for programs whose code is not yours"),
 }
 
 

@@ -1,6 +1,6 @@
 """One call to a model through ChatOllama, with its times and with every failure turned into an outcome.
 
-What has to be known about langchain-ollama to measure through it honestly is in docs/measuring.md: `ainvoke` streams
+docs/explanation/measuring.md has what must be known about langchain-ollama to measure through it: `ainvoke` streams
 unless told not to, `options=` replaces all of the instance's options, the pool is 100 connections unless told
 otherwise, and private fields of a server reach us only through an httpx hook.
 """

@@ -1,1 +1,1 @@
-"""Profiles of machines that nobody has measured: from what is published of a device and a model (docs/estimates.md)."""
+"""Profiles of machines that nobody has measured: from published figures. See docs/explanation/estimates.md."""

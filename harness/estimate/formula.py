@@ -8,7 +8,7 @@ A step in which n sequences get a token each reads the weights once and computes
 with W bytes of weights, B bytes a second of memory bandwidth, P parameters that a token goes through, V operations a
 second of the ordinary units in FP32, F of the matrix units in FP16. Up to 8 sequences llama.cpp multiplies by vectors,
 one for each; above, matrices with m columns: n, on Metal 32, its tile. e, c, k and w are constants of a family of
-kernels (docs/estimates.md); e is also that of an architecture. Where a model has experts, more sequences read more of
+kernels (docs/explanation/estimates.md); e is also that of an architecture. With experts, more sequences read more of
 them: of x experts, u of which are used by a token, n sequences read x * (1 - (1 - u/x)^n) on average if they choose
 independently. A token of a prompt takes 2 * P / (p * F); p is also that of a class of number formats.
 """

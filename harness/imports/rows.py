@@ -3,7 +3,7 @@
 Units: Mooncake and AIPerf count milliseconds; BurstGPT and Bailian seconds; Azure has dates. Other numbers are read by
 their name's ending (`_ms`, `_s`) or by their size, where they are instants since 1970; else somebody has to say.
 Sources: Mooncake FAST25-release/traces; docs of AIPerf (trace replay, profile exports), inference-perf
-(docs/reports.md), HPMLL/BurstGPT, Azure/AzurePublicDataset (AzureLLMInferenceDataset2023.md).
+(docs/reference/reports.md), HPMLL/BurstGPT, Azure/AzurePublicDataset (AzureLLMInferenceDataset2023.md).
 """
 
 from __future__ import annotations

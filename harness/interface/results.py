@@ -119,7 +119,7 @@ class RunResult(_Shown):
         return settings_text(self.analysis, kind, candidate)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints and summary.json holds: plain data, described in docs/reports.md."""
+        """Return what `--json` prints and summary.json holds: plain data, described in docs/reference/reports.md."""
         return summary(self.analysis)
 
     def to_frame(
@@ -131,7 +131,7 @@ class RunResult(_Shown):
             rows: `candidates`: a row for each candidate and pipeline, with the columns `candidate`, `pipeline`,
                 `path`, `recommended`, `time_s` (geometric mean over the repeats; of an interactive pipeline its reply
                 time), `time_low_s` and `time_high_s` (95 % interval), `first_token_s`, `all_done_s`, `p95_s`,
-                `jobs_failed`, `calls`, `tokens_per_s` (of the candidate). `calls`: those of docs/history.md. `jobs`:
+                `jobs_failed`, `calls`, `tokens_per_s` (of the candidate). `calls`: see docs/how-to/history.md. `jobs`:
                 the fields of `harness.core.records.JobRecord`.
             library: which of the two; left out: the first one that is installed.
 

@@ -19,6 +19,7 @@ from harness.measure.sender import Endpoint, options_for
 from harness.measure.told import forget, told
 from harness.profiles.replay import Observed
 from harness.servers.engine_log import Served
+from harness.wording.doubtful import unfit
 from harness.workload.schema import AgentSpec
 
 __all__ = ["AGAIN", "ATTEMPTS", "DRAWN", "Carry", "LiveBursts", "engine_of", "observe"]
@@ -49,15 +50,16 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
     """Turn the records of a burst into what a fit reads.
 
     Raises:
-        ServerFailure: a call failed, or the server does not tell what it did.
+        ServerFailure: a call failed, or the server does not tell what it did, or says what cannot be.
     """
     observed = []
     for record in records:
         reply = record.reply
         if record.outcome != "ok":
             raise ServerFailure(f"server {record.server!r}: a call of the calibration failed: {reply.error}")
-        if not reply.prompt_tokens or not reply.output_tokens or reply.sent_s is None or record.wall_s is None:
-            raise ServerFailure(f"server {record.server!r} does not report token counts, and a profile needs them")
+        if reply.sent_s is None or record.wall_s is None or not _usable(reply):
+            raise ServerFailure(unfit(record.server, reply.error))
+        assert reply.prompt_tokens is not None and reply.output_tokens is not None
         group = burst.groups[int(record.pipeline)]
         observed.append(
             Observed(
@@ -77,6 +79,11 @@ def observe(records: Sequence[CallRecord], burst: Burst, repetition: int) -> lis
             )
         )
     return observed
+
+
+def _usable(reply: Reply) -> bool:
+    """Whether the server told its counts, and nothing that cannot be; single times may be missing."""
+    return bool(reply.prompt_tokens and reply.output_tokens) and not reply.error
 
 
 def _with(record: CallRecord, served: Served | None) -> CallRecord:
@@ -112,13 +119,14 @@ class LiveBursts:
         """Carry out one burst; failed calls are among the records.
 
         A burst with an answer that repeated itself is sent again with other prompts, and from then on answers are
-        drawn: those hardly ever do.
+        drawn: those hardly ever do. One of which the server tells what cannot be is sent again, too.
         """
         for attempt in range(ATTEMPTS):
             records = await self._once(burst, key if not attempt else -AGAIN * attempt - abs(key))
-            if not any(record.reply.done_reason == REPEATED for record in records):
+            if any(record.reply.done_reason == REPEATED for record in records):
+                self._temperature = DRAWN
+            elif not any(record.outcome == "ok" and record.reply.error for record in records):
                 break
-            self._temperature = DRAWN
         return records
 
     async def _once(self, burst: Burst, key: int) -> list[CallRecord]:

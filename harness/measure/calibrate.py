@@ -1,4 +1,4 @@
-"""Calibrate servers: bursts in a drawn order, a fit, and the profile made of them. docs/calibration.md is its page."""
+"""Calibrate servers: bursts in a drawn order, a fit, and a profile (docs/explanation/calibration.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.measure.experiment import Experiment, Setting, experiments, steady
 from harness.measure.footprint import memory_use, with_footprint
 from harness.measure.loads import TIMES, measure_load
 from harness.measure.machine import machine_facts, machine_name
-from harness.measure.probe import find_slots, refuse_others
+from harness.measure.probe import confirm_slots, refuse_others
 from harness.measure.progress import Progress
 from harness.measure.session import opened
 from harness.measure.side_by_side import no_room_on_device, side_by_side
@@ -37,6 +37,7 @@ from harness.servers.accelerator import find_accelerators, free_bytes
 from harness.servers.machine import memory
 from harness.servers.spec import RunningServer
 from harness.units import count, percent, seconds
+from harness.wording.others import at_least
 from harness.workload.schema import FrozenDict, ServerSpec
 
 __all__ = ["ToCalibrate", "calibrate", "pick_pair", "room_for"]
@@ -196,20 +197,20 @@ async def _bring_up(stack: AsyncExitStack, wanted: ToCalibrate, progress: Progre
             f"{wanted.name}: {server.version} does not tell how long a prompt and an answer take. A profile is made "
             "of these times. Calibrate the same model on llama-server, Ollama or the embedded engine"
         )
-    load_s = None
     if server.can_unload:
         progress.say(f"{wanted.name}: loading the model again, {TIMES} times")
-        load_s = await measure_load(endpoint)
+    load_s = await measure_load(endpoint) if server.can_unload else None
     bursts = LiveBursts([endpoint])
     await bursts.prepare()
     await refuse_others(endpoint)
-    slots = await find_slots(endpoint, rounds=1, say=progress.say)
-    if server.slots_asked not in (None, slots):
-        slots = await find_slots(endpoint, key=1, say=progress.say)
-    if server.slots_asked not in (None, slots):
+    asked, counted = server.slots_asked, await confirm_slots(endpoint, progress.say)
+    slots = counted.number
+    if counted.at_least and asked != slots:
+        raise ServerFailure(at_least(wanted.name, slots))
+    if asked not in (None, slots):
         raise ServerFailure(
-            f"{wanted.name}: {count(server.slots_asked or 0, 'slot')} asked, but it generates {slots} at a time; a "
-            "profile under the wrong number of slots would mislead. Calibrate with the slots that it has"
+            f"{wanted.name}: {count(asked or 0, 'slot')} asked, but it generates {slots} at a time; a profile under "
+            "the wrong number of slots would mislead. Calibrate with the slots that it has"
         )
     tokens = await text_tokens(endpoint, progress) if text else None
     server = await with_footprint(server, wanted.spec)

@@ -1,6 +1,6 @@
 """What embedding costs a server: requests of one and of several texts of two lengths, and of both beside an answer.
 
-`harness.profiles.embedding` fits them, docs/calibration.md describes both.
+`harness.profiles.embedding` fits them, docs/explanation/calibration.md describes both.
 """
 
 from __future__ import annotations

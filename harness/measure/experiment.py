@@ -10,6 +10,7 @@ from typing import NamedTuple
 from harness.core.draws import shuffled
 from harness.core.records import CallRecord
 from harness.core.step_costs import StepCosts
+from harness.errors import ServerFailure
 from harness.measure.burst_design import (
     APART,
     FILL,
@@ -29,6 +30,7 @@ from harness.profiles.replay import Observed
 from harness.profiles.schema import DRIFT_BOUND
 from harness.profiles.seats import seated
 from harness.units import count, percent, seconds
+from harness.wording.doubtful import unfit
 
 __all__ = ["ATTEMPTS", "Experiment", "Setting", "experiments", "pair_experiment", "steady"]
 
@@ -161,6 +163,8 @@ async def experiments(
 async def _series_of(setting: Setting, effort: Effort, progress: Progress, seed: int) -> _Series:
     name, carry, slots, context_tokens, accelerated = setting
     timed = [call for key in range(TIMED) for call in observe(await carry(TIMING, key), TIMING, key)]
+    if not all(call.decode_s for call in timed):
+        raise ServerFailure(unfit(name, None))
     speed = speed_of(timed[1:])
     bursts = design(slots, context_tokens, effort, speed, accelerated=accelerated)
     once_s = expected_s(bursts, slots, speed)

@@ -7,12 +7,13 @@ A burst is a pipeline of one node, so it goes through the same engine, driver an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
 from harness.analysis.levels import Level, Levels, level_of, median_level, median_slots, sent_together
 from harness.analysis.others import waits_for_others
+from harness.analysis.slots_asked import MOST_COUNTED, CountedSlots
 from harness.core.arrival_processes import Listed
 from harness.core.concurrency import SERIAL, UNBOUNDED
 from harness.core.device import share_on_cpu
@@ -31,6 +32,7 @@ from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, options_for, origin_of
 from harness.runs.model import Baseline
 from harness.units import count
+from harness.wording.doubtful import no_counts, no_times, unseen
 from harness.wording.others import at_least, others_again, others_at_start, others_refused, others_refused_working
 from harness.workload.schema import AgentSpec
 
@@ -39,6 +41,7 @@ __all__ = [
     "WARM_CALLS",
     "Alone",
     "burst",
+    "confirm_slots",
     "find_baseline",
     "find_slots",
     "look_alone",
@@ -52,7 +55,6 @@ BASELINE_CALLS = 5
 PROBE_TOKENS = 24
 LONGER, LONGEST_PROBE = 4, 16  # times as long, where calls did not overlap enough; and at most
 ANOTHER = 10_000  # keys of a burst that is sent again
-MOST_SLOTS = 64  # beyond this a probe stops looking
 TOPICS = ("tides", "bread", "bridges", "owls", "glass", "maps", "clocks", "salt", "rivers", "looms", "ferries", "wells")
 
 
@@ -119,26 +121,44 @@ async def _burst(
 
 async def find_slots(
     endpoint: Endpoint, *, rounds: int = 3, key: int = 0, say: Callable[[str], None] = lambda text: None
-) -> int:
+) -> CountedSlots:
     """Return the number of calls that the server generates at the same time: the median over `rounds` bursts.
 
     More calls than slots are needed to see the limit: it starts at twice what was asked for and doubles as long as
     every call of a burst overlapped. Calls that were sent so far apart that some could end before others began say too
     little: then longer ones are sent, and where these are no better `say` is told that there are at least so many.
+    Where the server's times are missing or cannot be, `say` is told, and slots are counted by when tokens arrive.
+
+    Raises:
+        ServerFailure: a call failed, or it cannot be seen when any of them generated.
     """
     concurrent, tokens = max(3, 2 * (endpoint.server.slots_asked or 4)), PROBE_TOKENS
     while True:
         bursts = [await burst(endpoint, concurrent, tokens, key=key + r) for r in range(rounds)]
         found = median_slots(bursts)
+        if not found and endpoint.server.tells_times:  # not what can be believed: the client's own clock, then
+            say(no_times(endpoint.server.name, doubt_in(bursts)))
+            endpoint = endpoint._replace(server=endpoint.server._replace(tells_times=False))
+            continue
+        if not found:
+            raise ServerFailure(unseen(endpoint.server.name, doubt_in(bursts)))
         together = all(sent_together(calls) for calls in bursts)
         if not together and tokens < LONGEST_PROBE * PROBE_TOKENS:
             tokens *= LONGER
-        elif found < concurrent or concurrent >= MOST_SLOTS:
+        elif found < concurrent or concurrent >= MOST_COUNTED:
             if not together:
                 say(at_least(endpoint.server.name, found))
-            return found
+            return CountedSlots(found, at_least=not together or found >= MOST_COUNTED)
         else:
             concurrent *= 2
+
+
+async def confirm_slots(endpoint: Endpoint, say: Callable[[str], None]) -> CountedSlots:
+    """Return the slots of a server: of one burst, or of three where one finds others than were asked for."""
+    counted = await find_slots(endpoint, rounds=1, say=say)
+    if counted.at_least or endpoint.server.slots_asked not in (None, counted.number):
+        return await find_slots(endpoint, key=1, say=say)
+    return counted
 
 
 async def look_alone(endpoint: Endpoint) -> Alone:
@@ -162,6 +182,11 @@ async def refuse_others(endpoint: Endpoint) -> None:
         raise ServerFailure(f"{endpoint.server.name}: {others_refused(others_s)}")
 
 
+def doubt_in(bursts: Iterable[Sequence[CallRecord]]) -> str | None:
+    """Return what a server said that cannot be, of the first such call; None where all of it can."""
+    return next((c.reply.error for calls in bursts for c in calls if c.outcome == "ok" and c.reply.error), None)
+
+
 def find_baseline(calls: Sequence[CallRecord]) -> Baseline | None:
     """Return what a warm call costs where nobody waits, from single calls; None where the server tells no times."""
     if all(call.residual_s is None for call in calls):
@@ -183,8 +208,9 @@ async def measure_levels(
     if others_s:
         progress.say(others_at_start(name, others_s))
     progress.say(f"{name}: counting slots")
-    slots = await find_slots(endpoint, say=progress.say)
-    touched = bool(others_s)
+    counted = await find_slots(endpoint, say=progress.say)
+    slots, touched = counted.number, bool(others_s)
+    doubt: str | None = None
     progress.trials([f"{concurrent}" for _ in range(rounds) for concurrent in levels], "burst", server=name)
     rows: dict[int, list[Level]] = {concurrent: [] for concurrent in levels}
     for r in range(rounds):
@@ -193,11 +219,27 @@ async def measure_levels(
             records, disturbed = await _undisturbed(endpoint, concurrent, tokens, 1000 + r, slots, baseline, progress)
             touched |= disturbed
             rows[concurrent].append(level_of(records, baseline, pinned_tokens=tokens))
+            if not any(call.reply.output_tokens for call in records):
+                raise ServerFailure(no_counts(name, doubt_in([records])))
+            doubt = doubt or doubt_in([records])
     progress.trials(())
+    if doubt is not None:
+        progress.say(f"{name}: {doubt}")
     medians = tuple(median_level(rows[concurrent]) for concurrent in levels)
     server = endpoint.server
     origin, on_cpu = origin_of([server]), share_on_cpu(server.details)
-    return Levels(name, server.slots_asked, slots, medians, origin, server.model, server.version, on_cpu, touched)
+    return Levels(
+        label=name,
+        slots_asked=server.slots_asked,
+        slots_found=slots,
+        rows=medians,
+        origin=origin,
+        model=server.model,
+        engine=server.version,
+        cpu_share=on_cpu,
+        others=touched,
+        slots_at_least=counted.at_least,
+    )
 
 
 async def _undisturbed(

@@ -22,6 +22,10 @@ class Progress(Protocol):
         """Tell of a step: one plain line."""
         return
 
+    def part(self, done: int, total: int) -> None:
+        """Tell how far the step is that was told of last, in equal parts."""
+        return
+
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Tell how far the fetching of a model is."""
         return

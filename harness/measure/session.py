@@ -25,7 +25,7 @@ from harness.errors import ServerFailure
 from harness.measure.conversations import Conversations
 from harness.measure.images import images_for
 from harness.measure.others import Watch
-from harness.measure.probe import find_slots, look_alone
+from harness.measure.probe import confirm_slots, find_slots, look_alone
 from harness.measure.progress import Progress
 from harness.measure.sender import Endpoint, Sender, origin_of, throttle
 from harness.measure.thinking import about_thinking
@@ -276,10 +276,11 @@ async def _after_failure(endpoint: Endpoint, header: Run, progress: Progress) ->
     progress.say(f"{name}: a call failed or was cancelled; counting slots again")
     try:
         seen = [await find_slots(view, rounds=1, say=progress.say) for view in endpoint.models().values()]
+        sure = [counted.number for counted in seen if not counted.at_least]
     except ServerFailure as error:
         raise ServerFailure(f"the run stopped: {error}") from error
     before = next(facts for facts in header.servers if facts.name == name)
-    slots = min(seen, default=before.slots_found)
+    slots = min(sure, default=before.slots_found)  # of at least so many, none was lost for certain
     if slots == before.slots_found:
         return header
     said = (
@@ -328,7 +329,7 @@ async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]
     """
     server = endpoint.server
     views = endpoint.models()
-    found = []
+    found, at_least = [], False
     for model, view in views.items():
         with_model = f" with {model}" if len(views) > 1 else ""
         progress.say(f"{server.name}: warming up{with_model}")
@@ -337,23 +338,22 @@ async def _examine(endpoint: Endpoint, progress: Progress, disturbed: list[Note]
             disturbed.append(Note("others at start", others_at_start(server.name, waits_s)))
             progress.say(disturbed[-1].text)
         progress.say(f"{server.name}: counting slots{with_model}")
-        slots = await find_slots(view, rounds=1, say=progress.say)
-        if server.slots_asked not in (None, slots):
-            slots = await find_slots(
-                view, key=1, say=progress.say
-            )  # it is said at the top of the report: look again, three times
-        found.append(ModelFacts(model, slots, baseline))
-    slots = min((facts.slots_found or 0 for facts in found), default=1)
+        slots = await confirm_slots(view, progress.say)
+        at_least |= slots.at_least
+        found.append(ModelFacts(model, slots.number, baseline))
+    fewest = min((facts.slots_found or 0 for facts in found), default=1)
     found += [ModelFacts(model, 1, None) for model in server.embeds]  # Ollama gives a model that embeds one slot
     asked = "" if server.slots_asked is None else f" of {server.slots_asked} asked"
-    progress.say(f"{server.name}: ready at {server.shown}, {count(slots, 'slot')} found{asked}")
+    more = "at least " if at_least else ""
+    progress.say(f"{server.name}: ready at {server.shown}, {more}{count(fewest, 'slot')} found{asked}")
     return ServerFacts(
         name=server.name,
         kind=server.kind,
         url=server.shown,
         model=server.model,
         slots_asked=server.slots_asked,
-        slots_found=slots,
+        slots_found=fewest,
+        slots_at_least=at_least,
         version=server.version,
         exact_queue=server.exact_queue,
         baseline=found[0].baseline if found else None,

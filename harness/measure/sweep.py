@@ -175,7 +175,7 @@ async def sweep_calls(wanted: ToSweep, url: str, progress: Progress, keep: Keep)
         progress.say(f"{server.name}: warming up")
         await burst(endpoint, WARM_CALLS, 8, key=-1, one_by_one=True)
         progress.say(f"{server.name}: counting slots")
-        slots = await find_slots(endpoint)
+        slots = (await find_slots(endpoint, say=progress.say)).number
 
         async def look(calls: int) -> Seen:
             return _seen(server, await _rounds(endpoint, calls, wanted, progress, warm=False), footprint)

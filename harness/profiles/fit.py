@@ -1,5 +1,5 @@
 """Fit the costs of a server to bursts that it served: the server model, run on the very same bursts, has to give back
-the times that were measured. Pure functions; docs/calibration.md describes the method.
+the times that were measured. Pure functions; docs/explanation/calibration.md describes the method.
 """
 
 from __future__ import annotations

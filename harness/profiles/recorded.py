@@ -1,4 +1,4 @@
-"""A profile from recordings of streamed calls: no server is asked anything. docs/calibration.md describes it."""
+"""A profile from recordings of streamed calls: no server is asked. See docs/explanation/calibration.md."""
 
 from __future__ import annotations
 

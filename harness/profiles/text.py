@@ -1,4 +1,4 @@
-"""Fit how many tokens a prompt has to prompts that a server counted. docs/calibration.md describes it."""
+"""Fit how many tokens a prompt has to prompts that a server counted. docs/explanation/calibration.md describes it."""
 
 from __future__ import annotations
 

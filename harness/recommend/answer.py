@@ -40,7 +40,7 @@ from harness.recommend.scoring import CandidateScore, Judge, front, pick
 from harness.recommend.search import SEEDS, Searched, search
 from harness.recommend.sensitivity import changes_of, load_of, relief_of, useful_concurrency_of, users_of
 from harness.recommend.space import Candidate, Space
-from harness.recommend.workers import Evaluate
+from harness.recommend.workers import Evaluate, told
 from harness.runs.model import Run
 from harness.units import count
 
@@ -85,6 +85,7 @@ def recommend(
         for candidate in space.candidates
     }
     judge = Judge.of(loaded.workload, needed)
+    evaluate = told(evaluate, progress.part)
     progress.say(f"simulating {count(len(space.candidates), 'candidate')} on profile {problem.profiles.name}")
     searched = search(space.candidates, judge, evaluate, seeds=seeds, say=progress.say)
     if not searched.finalists:

@@ -18,7 +18,7 @@ from typing import Any
 from harness.errors import ServerFailure, SlotwiseError, UserError
 from harness.recommend.evaluate import Evaluator, Figures, Problem, Task, compiled
 
-__all__ = ["LITTLE_S", "Evaluate", "chunks", "in_process", "on_cluster", "on_cores"]
+__all__ = ["LITTLE_S", "Evaluate", "chunks", "in_process", "on_cluster", "on_cores", "told"]
 
 # Evaluates tasks; yields the figures of each as they come, in no particular order.
 Evaluate = Callable[[Sequence[Task]], Iterator[tuple[Figures, ...]]]
@@ -35,6 +35,17 @@ def in_process(problem: Problem) -> Evaluate:
 
 
 _evaluator: Evaluator | None = None  # of a pool's process
+
+
+def told(evaluate: Evaluate, part: Callable[[int, int], None]) -> Evaluate:
+    """Return what evaluates the same, and tells after every task how many are done, of how many."""
+
+    def evaluated(tasks: Sequence[Task]) -> Iterator[tuple[Figures, ...]]:
+        for done, found in enumerate(evaluate(tasks), 1):
+            part(done, len(tasks))
+            yield found
+
+    return evaluated
 
 
 def _begin(problem: Problem) -> None:

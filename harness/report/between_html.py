@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,21 +86,32 @@ def between_html(runs: Sequence[tuple[str, Summary]], parts: Sequence[Between | 
 
 
 def _figures(found: Sequence[Between], origin: str) -> list[Figure]:
-    """Return up to three ratios: those that were resolved, the largest difference first."""
-    rows = [(one, row) for one in found for row in one.rows if row.verdict in ("faster", "slower") and row.comparison]
-    rows.sort(
-        key=lambda pair: -max(pair[1].comparison.ratio, 1 / pair[1].comparison.ratio) if pair[1].comparison else 0
-    )
-    of_run = len(found) > 1
-    return [
-        Figure(
-            f"{row.verdict}: {row.candidate}, {row.path} path" + (f", in {one.now}" if of_run else ""),
-            f"{_ratio(row)} times",
-            ("{:.3f} to {:.3f}".format(*row.ends),) if row.comparison and row.comparison.low is not None else (),
-            origin,
+    """Return up to three changes: what became worse first, and of those alike the largest difference."""
+    rows = [(one, row) for one in found for row in one.rows if row.verdict in _RANK]
+    rows.sort(key=lambda pair: (_RANK[pair[1].verdict], -_size(pair[1])))
+    return [_figure(row, f", in {one.now}" if len(found) > 1 else "", origin) for one, row in rows[:3]]
+
+
+# The first tiles are of what became worse, however much something else gained.
+_RANK = {"now fails": 0, "slower": 1, "now works": 2, "faster": 2}
+
+
+def _size(row: BetweenRow) -> float:
+    """How far a ratio is from 1; of jobs that fail or work now it is more than any."""
+    if row.comparison is None or row.verdict in ("now fails", "now works"):
+        return math.inf
+    return max(row.comparison.ratio, 1 / row.comparison.ratio)
+
+
+def _figure(row: BetweenRow, of_run: str, origin: str) -> Figure:
+    label = f"{row.verdict}: {row.candidate}, {row.path} path{of_run}"
+    if row.verdict in ("now fails", "now works"):
+        failed = row.failed_now if row.verdict == "now fails" else row.failed_before
+        return Figure(
+            label, f"{count(failed, 'job')} failed", (f"{row.failed_before} before, {row.failed_now} now",), origin
         )
-        for one, row in rows[:3]
-    ]
+    ends = ("{:.3f} to {:.3f}".format(*row.ends),) if row.comparison and row.comparison.low is not None else ()
+    return Figure(label, f"{_ratio(row)} times", ends, origin)
 
 
 def _by_path(rows: Sequence[BetweenRow]) -> tuple[tuple[str, tuple[BetweenRow, ...]], ...]:
@@ -134,7 +146,11 @@ def _of(run: Summary) -> Mapping[str, str]:
     head = run.run
     facts = {"started at": head.started_at, "numbers are": head.origin}
     for key, value in head.machine.items():
-        facts[key.removesuffix("_bytes").replace("_", " ")] = fact_text(key, value)
+        # Two machines of 16 GB differ by some MB, and one sees in which direction.
+        in_mb = key.endswith("_bytes") and isinstance(value, int)
+        facts[key.removesuffix("_bytes").replace("_", " ")] = (
+            f"{value / 1e6:.0f} MB" if in_mb else fact_text(key, value)
+        )
     for server in head.servers:
         slots = "slots not known" if server.slots_found is None else count(server.slots_found, "slot")
         facts[f"server {server.name}"] = ", ".join(

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from harness.analysis.critical_path import NodeSlack
 from harness.analysis.details import JobGraph
+from harness.report.graph_layout import HEIGHT, WIDTH, back, curve, height_of, width_of, x_of, y_of
 from harness.report.text import plain, shortened
 from harness.units import seconds
 from harness.workload.draw import is_dense, layered, row_of, summary
@@ -17,8 +18,6 @@ from harness.workload.networks import nx
 
 __all__ = ["graph_svg"]
 
-_WIDTH, _HEIGHT = 192, 58  # of a node's box
-_GAP_X, _GAP_Y = 52, 22
 _LONGEST_NAME = 20  # of these fit into a box; the whole name is its title
 
 
@@ -84,8 +83,8 @@ def graph_svg(job: JobGraph) -> str:
         times = f" ×{slack.steps}" if slack is not None and slack.steps > 1 else ""
         boxes.append(
             _Box(
-                _x(column[name]),
-                _y(rows[name]),
+                x_of(column[name]),
+                y_of(rows[name]),
                 name,
                 shortened(plain(name), _LONGEST_NAME - len(times)) + times,
                 _time(slack, bool(job.slack)),
@@ -94,24 +93,23 @@ def graph_svg(job: JobGraph) -> str:
                 slack is not None or critical,
             )
         )
-    lines = [_Line(_curve(column[a], rows[a], column[b], rows[b], a, b), _edge(a, b) in pairs, False) for a, b in edges]
+    lines = [_Line(curve(column[a], rows[a], column[b], rows[b], a, b), _edge(a, b) in pairs, False) for a, b in edges]
     lines += [
-        _Line(_back(column[a], rows[a], column[b], rows[b]), (a, b) in pairs, True)
+        _Line(back(column[a], rows[a], column[b], rows[b]), (a, b) in pairs, True)
         for a, b, again in graph.edges(data="again")
         if again
     ]
-    bottom = max(rows.values())
     backs = any(again for *_, again in graph.edges(data="again"))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=lambda value: plain(str(value))
     )
     return environment.from_string(_TEMPLATE).render(
-        width=_x(len(levels) - 1) + _WIDTH + 8,
-        height=_y(bottom) + _HEIGHT + (30 if backs else 8),
+        width=width_of(levels),
+        height=height_of(rows, backs=backs),
         boxes=boxes,
         lines=sorted(lines, key=lambda line: line.critical),  # the path lies on top
-        box_width=_WIDTH,
-        box_height=_HEIGHT,
+        box_width=WIDTH,
+        box_height=HEIGHT,
         summary=f"Agent graph of {job.path.pipeline}; its critical path is {', then '.join(dict.fromkeys(on_path))}",
     )
 
@@ -122,30 +120,6 @@ def _time(slack: NodeSlack | None, known: bool) -> str:
     return f"{seconds(slack.end_s - slack.start_s)} from {seconds(slack.start_s)}"
 
 
-def _x(column: int) -> float:
-    return 4 + column * (_WIDTH + _GAP_X)
-
-
-def _y(row: int) -> float:
-    return 4 + row * (_HEIGHT + _GAP_Y)
-
-
 def _edge(a: Any, b: Any) -> tuple[str, str]:
     """Return the real edge that a piece of line belongs to: a long one passes levels as `(from, to, level)`."""
     return (a[0] if isinstance(a, tuple) else a, b[1] if isinstance(b, tuple) else b)
-
-
-def _curve(column_a: int, row_a: int, column_b: int, row_b: int, a: Any, b: Any) -> str:
-    x0 = _x(column_a) + (_WIDTH if not isinstance(a, tuple) else _WIDTH / 2)
-    x1 = _x(column_b) + (0 if not isinstance(b, tuple) else _WIDTH / 2)
-    y0, y1 = _y(row_a) + _HEIGHT / 2, _y(row_b) + _HEIGHT / 2
-    bend = min(_GAP_X, (x1 - x0) / 2)
-    return f"M{x0:g} {y0:g}C{x0 + bend:g} {y0:g} {x1 - bend:g} {y1:g} {x1:g} {y1:g}"
-
-
-def _back(column_a: int, row_a: int, column_b: int, row_b: int) -> str:
-    """Draw a loop's way back below the boxes."""
-    x0, x1 = _x(column_a) + _WIDTH / 2 + 12, _x(column_b) + _WIDTH / 2 - 12
-    y0, y1 = _y(row_a) + _HEIGHT, _y(row_b) + _HEIGHT
-    low = max(y0, y1) + 24
-    return f"M{x0:g} {y0:g}C{x0:g} {low:g} {x1:g} {low:g} {x1:g} {y1:g}"

@@ -52,7 +52,8 @@ def levels_report(found: Sequence[Levels]) -> Group:
     for number, one in enumerate(found):
         name = f"{chr(ord('A') + number)}: {one.label}" if len(found) > 1 else one.label
         asked = "" if one.slots_asked is None else f", {one.slots_asked} requested"
-        slots = "not probed" if one.slots_found is None else f"{one.slots_found} found"
+        more = "at least " if one.slots_at_least else ""
+        slots = "not probed" if one.slots_found is None else f"{more}{one.slots_found} found"
         line = Text(plain(name), style="bold").append(f"  slots: {slots}{asked} ({one.origin})", style="not bold")
         if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
             line.append("  not what was requested", style="bold yellow")

@@ -60,6 +60,7 @@ class Frame(NamedTuple):
     failed: int = 0
     tokens_per_s: float | None = None
     download: tuple[int, int] | None = None  # bytes that have come, of all
+    step: tuple[int, int] | None = None  # set-up that goes on: parts that are done, of all; of 0 where nobody knows
 
 
 class _Glyphs(NamedTuple):
@@ -84,6 +85,8 @@ def draw(frame: Frame, width: int, *, ascii_only: bool = False) -> Text:
             _fit(width, [f"fetching the model: {words}", words]),
             _bar(came / max(total, 1), width, glyphs),
         ]
+    if frame.step is not None:
+        lines += _step(frame, *frame.step, width, glyphs)
     if frame.number:
         lines += [_head(frame, width), _bar(frame.done, width, glyphs)]
     if frame.number or frame.servers:
@@ -95,6 +98,15 @@ def draw(frame: Frame, width: int, *, ascii_only: bool = False) -> Text:
             words = f"  {full} a slot that should be busy: the router counts calls, it sees no slots"
             lines.append(_fit(width, [words, f"  {full} busy, as far as calls are counted", ""], "dim"))
     return Text("\n", no_wrap=True, overflow="crop").join(line for line in lines if line.plain)
+
+
+def _step(frame: Frame, done: int, total: int, width: int, glyphs: _Glyphs) -> list[Text]:
+    past = elapsed(frame.elapsed_s)
+    if not total:
+        return [_fit(width, [f"  this step: {past} so far", f"  {past}"])]
+    far = f"  {done} of {total}, {past} so far"
+    left = "" if frame.left_s is None or done == total else f", about {about(frame.left_s)} left"
+    return [_fit(width, [far + left, far, f"  {done} of {total}"]), _bar(frame.done, width, glyphs)]
 
 
 def _head(frame: Frame, width: int) -> Text:

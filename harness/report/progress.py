@@ -22,14 +22,17 @@ from harness.core.graph import Pipeline
 from harness.core.jobs import has_pools
 from harness.core.plan import Plan
 from harness.core.records import CallRecord, DelayRecord, JobRecord
+from harness.measure.progress import SILENT, Progress
 from harness.report.live_frame import Frame, JobsRow, ServerRow, draw
 from harness.report.pace import Pace
 from harness.report.text import plain
-from harness.units import about, size
+from harness.units import about, elapsed, size
 
-__all__ = ["LineProgress", "LiveProgress", "progress_for"]
+__all__ = ["LineProgress", "LiveProgress", "lines_for", "progress_for"]
 
 REFRESH_PER_S = 4.0
+_LONG_S = 5.0  # a step that took longer has its time in plain lines
+_SHOWN_S = 1.0  # a step that takes longer has its time in the live view
 LAST_WAITS = 100
 
 Clock = Callable[[], float]
@@ -67,10 +70,21 @@ class LineProgress(_Expects):
         super().__init__(clock)
         self._stream = stream
         self._quarter = 0
+        self._said_s: float | None = None  # when a step was told of, and nothing since
 
     def say(self, text: str) -> None:
-        """Print the step."""
-        print(plain(text), file=self._stream, flush=True)
+        """Print the step; where the one before it took long, also how long."""
+        self._print(text)
+        self._said_s = self._clock()
+
+    def _print(self, text: str) -> None:
+        took_s = 0.0 if self._said_s is None else self._clock() - self._said_s
+        after = f" (after {elapsed(took_s)})" if took_s >= _LONG_S else ""
+        print(f"{plain(text)}{after}", file=self._stream, flush=True)
+        self._said_s = None
+
+    def part(self, done: int, total: int) -> None:
+        """Nothing: there may be thousands."""
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Print a line every quarter."""
@@ -96,7 +110,7 @@ class LineProgress(_Expects):
         roughly = "about" if pace.until_s is None else "at most"
         left = "" if left_s is None or number == 1 else f" ({roughly} {about(left_s)} left)"
         total = f"/{len(pace.names)}" if pace.until_s is None else ""
-        self.say(f"{self._noun} {number}{total}: {title}{left}")
+        self._print(f"{self._noun} {number}{total}: {title}{left}")
 
     def stands(self, engine: Engine) -> None:
         """Nothing: a line per call would drown the rest."""
@@ -125,6 +139,8 @@ class LiveProgress(_Expects):
         super().__init__(clock)
         self._console = console
         self._title = ""
+        self._step_s: float | None = None  # when the last step began; None: none is under way
+        self._part = (0, 0)
         self._standing: _Standing | None = None
         self._download: tuple[int, int] | None = None
         self._calls = self._failed = self._tokens = 0
@@ -144,8 +160,15 @@ class LiveProgress(_Expects):
         self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print the step above the frame."""
+        """Print the step above the frame, which shows its time until the next one."""
         self._console.print(Text(f"  {plain(text)}", style="dim"))
+        self._part = (0, 0)
+        self._step_s = self._clock()
+        self._show()
+
+    def part(self, done: int, total: int) -> None:
+        """Note how far the step is."""
+        self._part = (done, total)
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Show how far it is until all has come."""
@@ -155,12 +178,14 @@ class LiveProgress(_Expects):
     def trials(self, names: Sequence[str], noun: str = "trial", server: str = "") -> None:
         """Show the frame, or take it away where there are none."""
         self._standing = None
+        self._step_s = None
         self._begin(names, noun, server)
         self._show()
 
     def serving(self) -> None:
         """Show what is let through until `stop`."""
         self._serving = True
+        self._step_s = None
         self._live.start()
 
     def trial(self, number: int, title: str) -> None:
@@ -191,7 +216,7 @@ class LiveProgress(_Expects):
         if self._serving and standing is not None:
             return self._served(standing)
         if pace is None or not pace.number:
-            return Frame(download=self._download)
+            return self._setting_up(now_s)
         frame = Frame(
             noun=self._noun,
             number=pace.number,
@@ -217,6 +242,20 @@ class LiveProgress(_Expects):
             tokens_per_s=self._tokens / took_s if self._tokens and took_s > 0 else None,
         )
 
+    def _setting_up(self, now_s: float) -> Frame:
+        """Return how long the step under way has taken, and how far it is where that is known."""
+        began_s, (done, total) = self._step_s, self._part
+        if began_s is None or now_s - began_s < _SHOWN_S:
+            return Frame(download=self._download)
+        took_s = now_s - began_s
+        return Frame(
+            step=(done, total),
+            done=done / total if total else 0.0,
+            elapsed_s=took_s,
+            left_s=took_s / done * (total - done) if done else None,
+            download=self._download,
+        )
+
     def _served(self, standing: _Standing) -> Frame:
         rows = []
         for pipeline, (started, ended) in zip(standing.pipelines, standing.jobs, strict=True):
@@ -232,7 +271,7 @@ class LiveProgress(_Expects):
         )
 
     def _show(self) -> None:
-        if self._pace is None and self._download is None:
+        if self._pace is None and self._download is None and self._step_s is None:
             self._live.stop()
         else:
             self._live.start()
@@ -251,9 +290,17 @@ def _waiting_anywhere(standing: _Standing) -> int | None:
     return standing.queued if has_pools(standing.plan) else None
 
 
+def lines_for(stream: TextIO, *, quiet: bool = False) -> Progress:
+    """Return plain lines, for what takes a line or two; nothing where `quiet`."""
+    return SILENT if quiet else LineProgress(stream)
+
+
 @contextmanager
-def progress_for(stream: TextIO) -> Iterator[LineProgress | LiveProgress]:
-    """Choose by what the stream is: a live view for a terminal, lines for anything else."""
+def progress_for(stream: TextIO, *, quiet: bool = False) -> Iterator[Progress]:
+    """Choose by what the stream is: a live view for a terminal, lines for anything else; nothing where `quiet`."""
+    if quiet:
+        yield SILENT
+        return
     console = Console(file=stream, highlight=False)
     # Asked of the stream, not of rich: FORCE_COLOR makes a log file a terminal for rich.
     if not stream.isatty() or console.is_dumb_terminal:

@@ -16,6 +16,7 @@ from harness.units import count
 __all__ = ["runs_lines"]
 
 _WIDTH = 80
+_OPEN = ("partial", "running", "perhaps running")
 
 
 def runs_lines(folder: Path, rows: Sequence[RunRow], total: int, *, filtered: bool) -> list[str]:
@@ -27,6 +28,10 @@ def runs_lines(folder: Path, rows: Sequence[RunRow], total: int, *, filtered: bo
     if cut := [row for row in rows if row.state == "partial" and row.origin not in PREDICTED]:
         where = shlex.quote(plain(str(folder / cut[0].folder)))
         lines += ["", "partial: something is missing. To measure it:", f"  slotwise run --resume {where}"]
+    if elsewhere := [row for row in rows if row.state == "perhaps running"]:
+        where = plain(str(folder / elsewhere[0].folder))
+        lines += ["", "perhaps running: another machine began it, and did not say that it ended. If it did:"]
+        lines += [f"  rm {shlex.quote(f'{where}/.writer.json')}"]
     if bad := [row.folder for row in rows if row.state == "damaged"]:
         verb = "is" if len(bad) == 1 else "are"
         lines += ["", f"damaged: the environment.json of {plain(', '.join(bad[:3]))} {verb} not readable"]
@@ -51,7 +56,7 @@ def _table(rows: Sequence[RunRow]) -> list[str]:
 
 
 def _cells(row: RunRow) -> tuple[str, ...]:
-    origin = f"{row.origin}, partial" if row.state == "partial" else row.origin or row.state
+    origin = f"{row.origin}, {row.state}" if row.state in _OPEN else row.origin or row.state
     return row.folder, origin, row.chosen or "-", row.model or "-", row.machine or "-"
 
 

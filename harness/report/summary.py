@@ -1,4 +1,4 @@
-"""summary.json: the analysis as plain data, raw numbers, and what is said of it. docs/reports.md describes it."""
+"""summary.json: the analysis as plain data, raw numbers, and what is said of it. See docs/reference/reports.md."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from harness.wording.run_answer import run_answer
 from harness.wording.said import said
 from harness.workload.schema import KINDS
 
-__all__ = ["SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
+__all__ = ["LARGEST_SUMMARY_BYTES", "SUMMARY_VERSION", "read_analysis", "summary", "summary_text", "to_plain"]
 
 SUMMARY_VERSION = 2
+LARGEST_SUMMARY_BYTES = 256 << 20
 
 
 def summary(analysis: Analysis) -> dict[str, Any]:

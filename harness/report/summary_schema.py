@@ -54,7 +54,7 @@ def summary_schema() -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "title": "Slotwise summary.json",
-        "description": "docs/reports.md says what the fields mean. Seconds, tokens, bytes; null is not known.",
+        "description": "docs/reference/reports.md explains the fields. Seconds, tokens, bytes; null is not known.",
         "type": "object",
         "properties": {"summary_version": {"const": SUMMARY_VERSION}, **top["properties"]},
         "required": ["summary_version", *top["required"]],

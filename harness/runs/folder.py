@@ -4,7 +4,7 @@
     inputs/, profiles/  copies of the documents and profiles that it names
     numbers/            lists that are too long for it
     environment.json    what was run, on what, with which options; the version of this format
-    calls.jsonl         one line per call, appended and flushed as it ends
+    calls.jsonl         one line per call, appended and flushed as it ends; packed with gzip it is calls.jsonl.gz
     jobs.jsonl, delays.jsonl, trials.jsonl
     slots.jsonl         slots and prompt tokens found again, of calls to servers whose log tells them
     cut/                records of interrupted trials, which were measured again (harness.runs.resume)
@@ -20,6 +20,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -32,13 +33,15 @@ from pydantic import TypeAdapter
 from harness.core.records import CallRecord, DelayRecord, JobRecord, SlotRecord, TrialRecord
 from harness.errors import LostRun, UserError
 from harness.runs.head import head_files, read_head
-from harness.runs.lines import known, leave_out, once, read_lines
+from harness.runs.lines import PACKED, known, leave_out, once, read_lines
 from harness.runs.model import Run
+from harness.runs.writer import WRITER_NAME, forget_writer, note_writer, writer_of
 from harness.units import safe_text
 
 __all__ = ["RECORD_FILES", "RunFolder", "read_run", "write_bytes", "write_text"]
 
 _ROOM_BYTES = 1 << 20  # a run folder that cannot take this much at the start will not last
+_TRIES, _LOOK_S = 3, 0.005
 RECORD_FILES = ("calls", "jobs", "delays", "slots", "trials")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -62,6 +65,9 @@ class RunFolder:
         self._header: Run | None = None
         try:
             self._lock = _locked(path)
+            for packed in path.glob(f"*.jsonl{PACKED}"):
+                raise UserError(f"{packed}: packed records cannot be added to; unpack them first: gunzip {packed.name}")
+            note_writer(path)
             before(path)
             for kind in RECORD_FILES:
                 self._files[kind] = FileIO(path / f"{kind}.jsonl", "a+")
@@ -161,6 +167,7 @@ class RunFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             path = _new_folder(self.path.parent, f"{self.path.name}-again")
             lock = _locked(path)
+            note_writer(path)
             files = {kind: FileIO(path / f"{kind}.jsonl", "a+") for kind in RECORD_FILES}
             for kind, file in files.items():
                 _copy(self._files[kind], file)
@@ -185,6 +192,7 @@ class RunFolder:
         for file in self._files.values():
             file.close()
         if self._lock is not None:
+            forget_writer(self.path)
             os.close(self._lock)
             self._lock = None
 
@@ -255,7 +263,7 @@ def read_run(folder: Path) -> Run:
     once(delays, "delays.jsonl", lambda delay: delay)
     once(trials, "trials.jsonl", lambda trial: (trial.candidate, trial.repeat))
     notes = tuple(note for lines in (calls, jobs, delays, trials) for note in lines.notes)
-    if (folder / "slots.jsonl").exists():  # older runs don't have it
+    if any((folder / f"slots.jsonl{end}").exists() for end in ("", PACKED)):  # older runs don't have it
         slots = read_lines(folder / "slots.jsonl", lambda flat: _SLOT.validate_python(known(flat, SlotRecord)))
         notes += tuple(slots.notes)
         _tell(calls.records, slots.records)
@@ -273,15 +281,24 @@ def read_run(folder: Path) -> Run:
 
 def _locked(path: Path) -> int:
     """Lock a run's folder until the returned descriptor is closed, or this process is gone in whatever way."""
-    lock = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise UserError(f"{path}: another process is writing this run; wait for it, or end it") from None
-    except OSError:
-        pass  # a file system without locks
-    return lock
+    for _ in range(_TRIES):
+        writer = writer_of(path)
+        if writer is not None and not writer.sure:
+            raise UserError(
+                f"{path}: {safe_text(writer.host)} began to write this run and has not said that it ended; if it does "
+                f"not go on there, delete {path / WRITER_NAME} and try again"
+            )
+        if writer is None:
+            lock = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                os.close(lock)
+            except OSError:
+                return lock  # a file system without locks
+        time.sleep(_LOOK_S)  # somebody who only looks whether it is locked is gone at once
+    raise UserError(f"{path}: another process is writing this run; wait for it, or end it")
 
 
 def _is_there(path: Path, lock: int) -> bool:

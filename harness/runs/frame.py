@@ -71,5 +71,6 @@ def html(run: Run) -> str:
 
 
 def _server(server: Any) -> str:
-    slots = "not probed" if server.slots_found is None else f"{count(server.slots_found, 'slot')} found"
+    more = "at least " if server.slots_at_least else ""
+    slots = "not probed" if server.slots_found is None else f"{more}{count(server.slots_found, 'slot')} found"
     return f"{server.name}: {server.kind} {server.version}, {server.model}, {slots}"

@@ -36,7 +36,9 @@ class RunRow(NamedTuple):
     workload: str
     origin: str
     started_at: str  # RFC 3339, as it was written
-    state: str  # complete, partial, or damaged: its header cannot be read, and nothing else is known
+    # complete, partial, or damaged: its header cannot be read, and nothing else is known; `harness.app.runs` also says
+    # which partial ones are running, or perhaps running: on another machine
+    state: str
     machine: str
     cores: int | None
     engine: str  # kinds of servers with their versions
@@ -268,7 +270,18 @@ def _json(path: Path) -> Any:
 def _lines(path: Path) -> int:
     try:
         return path.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return _packed_lines(path)
     except OSError:
+        return 0
+
+
+def _packed_lines(path: Path) -> int:
+    from harness.runs.lines import read_bytes  # late: most runs are not packed
+
+    try:
+        return read_bytes(path).count(b"\n")
+    except (OSError, UserError):
         return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -10,13 +12,15 @@ from pydantic_core import from_json
 
 from harness.errors import UserError
 from harness.runs.model import Note
-from harness.units import count
+from harness.units import count, size
 
-__all__ = ["Lines", "known", "leave_out", "once", "read_lines"]
+__all__ = ["PACKED", "Lines", "known", "leave_out", "once", "read_bytes", "read_lines"]
 
 T = TypeVar("T")
 MOST = 1e12  # seconds, tokens, or numbers of a thing: beyond that a line is damaged, whatever its types are
 LEAST = -1e6
+PACKED = ".gz"  # after the name of a file of records that is kept small: whoever reads a run reads it too
+_MOST_BYTES = 1 << 30  # of a file that was packed
 
 
 class Lines(NamedTuple):
@@ -55,10 +59,29 @@ def _can_be(value: object) -> bool:
     return not isinstance(value, int | float) or LEAST < value < MOST
 
 
-def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
-    """Read a file of JSON lines; lines that cannot be parsed are left out and named in a note."""
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file, or in the packed one that stands in its place.
+
+    Raises:
+        UserError: the packed one is damaged, or too large.
+    """
+    packed = path.with_name(path.name + PACKED)
+    if path.exists() or not packed.exists():
+        return path.read_bytes()
     try:
-        raw = path.read_bytes()
+        with gzip.open(packed) as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UserError(f"{packed}: expected a whole gzip file, found a damaged one; copy it again") from None
+    if len(raw) > _MOST_BYTES:
+        raise UserError(f"{packed}: expected at most {size(_MOST_BYTES)} unpacked, found more")
+    return raw
+
+
+def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> Lines:
+    """Read a file of JSON lines, packed or not; lines that cannot be parsed are left out and named in a note."""
+    try:
+        raw = read_bytes(path)
     except FileNotFoundError:
         return Lines([], [Note("records", f"{path.name} is missing: its records are not in this report.")])
     except OSError as error:

@@ -61,6 +61,7 @@ class ServerFacts(NamedTuple):
     baseline: Baseline | None
     details: dict[str, str | int | float]
     models: tuple[ModelFacts, ...] = ()  # where it serves several
+    slots_at_least: bool = False  # there may be more than were found
 
 
 class UnderResampling(NamedTuple):

@@ -92,7 +92,7 @@ def _sentence(found: Between) -> str:
         "equal": f"{now} and {before} are equal within 5 %",
         "not resolvable": f"{now} and {before} show no measurable difference",
     }[found.verdict]
-    if {row.verdict for row in rows} <= {"one repeat", "no data"}:
+    if {row.verdict for row in rows} <= {"one repeat", "no data", "not measured"}:
         return f"{said}: a verdict needs at least two complete repeats in both."
     return f"{said}: {'; '.join(groups)}." if groups else f"{said}."
 

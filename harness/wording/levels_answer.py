@@ -8,6 +8,7 @@ from harness.analysis.levels import Level, Levels
 from harness.analysis.statistics import EQUIVALENCE
 from harness.units import count, rate, seconds
 from harness.wording.answer import Answer, AnswerLine, AnswerPart, AnswerRow, AnswerTable, part
+from harness.wording.others import at_least
 from harness.wording.ratios import percent_more
 from harness.wording.warnings import layers_text
 
@@ -61,7 +62,8 @@ def _headline(found: Sequence[Levels], chosen: Levels) -> str:
     which = f'Use "{chosen.label}", ' if len(found) > 1 else ""
     calls = "one call at a time" if n == 1 else f"at most {n} calls at once"
     manner = "serially" if n == 1 else "batched"
-    slots = "" if chosen.slots_found is None else f" ({count(chosen.slots_found, 'slot')})"
+    more = "at least " if chosen.slots_at_least else ""
+    slots = "" if chosen.slots_found is None else f" ({more}{count(chosen.slots_found, 'slot')})"
     return f"{which}{'send' if which else 'Send'} calls {manner}, {calls}{slots}."
 
 
@@ -139,7 +141,9 @@ def _warnings(found: Sequence[Levels]) -> Iterator[str]:
         if one.others:
             yield f"Others used {one.label} meanwhile: its slots and figures are not reliable."
     for one in found:
-        if None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
+        if one.slots_at_least:
+            yield at_least(one.label, one.slots_found or 0)
+        elif None not in (one.slots_asked, one.slots_found) and one.slots_asked != one.slots_found:
             yield f"{one.label} has {count(one.slots_found or 0, 'slot')}, not the {one.slots_asked} requested."
         if short := sum(row.short_answers for row in one.rows):
             yield f"{one.label}: {count(short, 'answer')} stopped before the requested length."

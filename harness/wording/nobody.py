@@ -11,6 +11,7 @@ from harness.wording.figures import listed
 
 __all__ = ["none_sentences"]
 
+LONGEST = 160  # characters of what a server said
 _WHAT_TO_DO = {
     "timeout": "Calls took longer than timeout_s: allow more, or send the servers less work at once.",
     "rejected": "A server refused calls (503): send it fewer at once, or start them more slowly.",
@@ -48,7 +49,16 @@ def _reasons(analysis: Analysis) -> list[str]:
         for outcome, _ in notice.outcomes
     }
     found = [*lacks.values(), *(text for outcome, text in _WHAT_TO_DO.items() if outcome in outcomes)]
-    return found or ["The notes say what failed first."]
+    return found or [_first_error(analysis)]
+
+
+def _first_error(analysis: Analysis) -> str:
+    """Return what the first call said that failed; where none said anything, a rule or a limit is in the notes."""
+    failures = (n for n in analysis.notices if isinstance(n, Failures) and n.jobs_failed)
+    error = next((notice.error for notice in failures if notice.error), None)
+    if error is None:
+        return "The notes say what failed first."
+    return f"The first call that failed: {error if len(error) <= LONGEST else f'{error[:LONGEST]}...'}"
 
 
 def _lack(use: ServerUse) -> str:

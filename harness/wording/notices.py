@@ -30,7 +30,7 @@ from harness.analysis.facts import (
 )
 from harness.units import count, percent, safe_url, seconds, size
 from harness.wording.figures import quoted
-from harness.wording.others import others_text
+from harness.wording.others import at_least, others_text
 from harness.wording.questions import until_text
 
 __all__ = ["notice_text"]
@@ -62,10 +62,14 @@ def notice_text(notice: Notice) -> str:
             calls = f"Of {count(notice.calls, 'call')} " if notice.calls > 1 else "Of a call "
             where = f"first {notice.node} of job {notice.job} under {notice.candidate}"
             return f"{calls}{safe_url(notice.said)[:_LONGEST_ERROR]} ({where})."
+        case SlotsDiffer(server, _, int(found), True):
+            return at_least(server, found)
         case SlotsDiffer(server, asked, None):
             return f"{server}: its slots were not probed; {asked} were requested."
         case SlotsDiffer(server, asked, found):
-            return f"{server}: {count(asked, 'slot')} requested, {found} found; its figures are for the slots found."
+            return (
+                f"{server}: {count(asked or 0, 'slot')} requested, {found} found; its figures are for the slots found."
+            )
         case Overload():
             return (
                 f'{notice.candidate}: jobs of "{notice.pipeline}" came at {notice.came_per_s:.3g} per second and ended '

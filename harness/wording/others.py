@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.facts import OtherCalls
+from harness.analysis.slots_asked import MOST_COUNTED
 from harness.units import count, seconds
 from harness.wording.figures import listed
 
@@ -115,7 +116,9 @@ def others_working(server: str, titles: Sequence[str], slots: int = 0) -> str:
 
 
 def at_least(server: str, slots: int) -> str:
-    """Say that a probe found no more slots because this machine was too slow to send its calls together."""
+    """Say that there may be more slots: this machine was too slow to send its calls together, or no more were sent."""
+    if slots >= MOST_COUNTED:
+        return f"{server}: at least {count(slots, 'slot')}: more calls at once were not sent."
     return (
         f"{server}: at least {count(slots, 'slot')}: this machine was so busy that calls sent at once left one by one, "
         "so there may be more. Stop what keeps it busy, and probe again."

@@ -25,7 +25,7 @@ from harness.wording.questions import at_most_text
 from harness.wording.ratios import Subject, than, turned
 from harness.wording.reloads import reloads_texts
 from harness.wording.to_do import file_of, to_do
-from harness.wording.verdicts import spilled
+from harness.wording.verdicts import spilled, unmeasured
 from harness.wording.warnings import warnings_of
 
 __all__ = ["run_answer"]
@@ -144,13 +144,14 @@ def _why(analysis: Analysis, name: str) -> Iterator[str]:
     if on_cpu := dict.fromkeys(name for name, mine in over if spilled(analysis.by_name[name], mine)):
         has = "has" if len(on_cpu) == 1 else "have"
         yield f"{_sentence(quoted(tuple(on_cpu)))} {has} layers on the CPU, so {_it(on_cpu)} excluded."
-    if lost := dict.fromkeys(name for name, _ in over if name not in on_cpu):
+    if missing := dict.fromkeys(name for name, mine in over if unmeasured(analysis.by_name[name], mine)):
+        yield f"{_sentence(quoted(tuple(missing)))} {'is' if len(missing) == 1 else 'are'} not measured."
+    if lost := dict.fromkeys(name for name, _ in over if name not in on_cpu | missing):
         yield f"Jobs failed under {quoted(tuple(lost))}, so {_it(lost)} excluded."
     if analysis.gains is not None:
         yield from _gains(analysis)
         return
-    other = _contrast(analysis, name)
-    if other is None or not other.relations & {"better", "worse"}:
+    if (other := _contrast(analysis, name)) is None or not other.relations & {"better", "worse"}:
         return
     # What is gained comes before what it costs.
     for path, found in sorted(((path, turned(c)) for path, c in other.comparisons), key=lambda pair: pair[1].ratio):

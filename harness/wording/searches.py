@@ -144,7 +144,7 @@ def excluded_why(item: Excluded) -> str:
             them = _them(levers)
             return (
                 f'not in profile "{profile}", so nothing can be said of {them}; try {them}: '
-                f"`levers: {{{levers[0]}: ...}}` of a server, and slotwise run (docs/levers.md)"
+                f"`levers: {{{levers[0]}: ...}}` of a server, and slotwise run (docs/reference/levers.md)"
             )
         case OneServerForBoth():
             return "name it in `compare` (max_loaded_models)"

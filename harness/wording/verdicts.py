@@ -18,17 +18,23 @@ from harness.wording.nobody import none_sentences
 from harness.wording.ratios import Subject, between, than
 from harness.wording.sequels import sequel_answers, sequels_text
 
-__all__ = ["choice_sentences", "path_headline", "path_sentences", "spilled", "time_for"]
+__all__ = ["choice_sentences", "path_headline", "path_sentences", "spilled", "time_for", "unmeasured"]
 
 _LONG = 200  # characters of how a path is run: lines are broken where they are shown
 
 
 def path_headline(analysis: Analysis, verdict: PathVerdict) -> str:
     """Say in one sentence how to run a path."""
-    where = f"{verdict.path.capitalize()} path ({listed(verdict.pipelines)})"
+    pipelines = verdict.pipelines
+    where = f"{verdict.path.capitalize()} path ({listed(pipelines)})"
     if verdict.standing == "all fail":
         return f"{where}: jobs fail under every candidate, so none can be chosen."
     if verdict.chosen is None:
+        ended = [summary for one in analysis.candidates for summary in one.pipelines if summary.pipeline in pipelines]
+        if any(summary.values for summary in ended):
+            return f"{where}: in no repeat a job of each pipeline succeeded, so there is nothing to choose from."
+        if not any(summary.jobs_failed for summary in ended):
+            return f"{where}: not measured, no trial is complete."
         return f"{where}: no job succeeded, so there is nothing to choose from."
     candidate = analysis.by_name[verdict.chosen]
     servers = candidate.uses_for(verdict.pipelines)
@@ -50,7 +56,10 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
     sentences += _against_the_fastest(verdict)
     if verdict.passed_over:
         on_cpu = tuple(name for name in verdict.passed_over if spilled(by_name[name], verdict.pipelines))
-        failed = tuple(name for name in verdict.passed_over if name not in on_cpu)
+        missing = tuple(name for name in verdict.passed_over if unmeasured(by_name[name], verdict.pipelines))
+        failed = tuple(name for name in verdict.passed_over if name not in (*on_cpu, *missing))
+        if missing:
+            sentences.append(f"Not measured, because no trial of it is complete: {quoted(missing)}.")
         if failed:
             sentences.append(f"Excluded, because jobs failed or none ended: {quoted(failed)}.")
         if on_cpu:
@@ -59,7 +68,7 @@ def path_sentences(analysis: Analysis, verdict: PathVerdict) -> tuple[str, ...]:
         sentences.append(needed)
     sentences += _why(verdict, by_name)
     sentences += found_again_texts(analysis, verdict.pipelines)
-    sentences += [_elsewhere(verdict, other) for other in analysis.paths if other.path != verdict.path]
+    sentences += [_elsewhere(candidate, verdict, other) for other in analysis.paths if other.path != verdict.path]
     sentences += [_goal(goal.goal, goal.wanted_s, goal.found_s, summary) for summary in mine for goal in summary.goals]
     return tuple(sentences)
 
@@ -68,6 +77,12 @@ def spilled(candidate: CandidateSummary, pipelines: Collection[str]) -> bool:
     """Whether layers on the CPU are all that is wrong with a candidate that is passed over."""
     mine = [summary for summary in candidate.pipelines if summary.pipeline in pipelines]
     return candidate.on_cpu and all(summary.time is not None and not summary.jobs_failed for summary in mine)
+
+
+def unmeasured(candidate: CandidateSummary, pipelines: Collection[str]) -> bool:
+    """Whether there is nothing of a candidate to go by: none of its trials is complete, in a run that was cut."""
+    mine = [summary for summary in candidate.pipelines if summary.pipeline in pipelines]
+    return not any(summary.values or summary.jobs_failed for summary in mine)
 
 
 def choice_sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -159,12 +174,13 @@ def _why(verdict: PathVerdict, by_name: Mapping[str, CandidateSummary]) -> list[
     return sentences
 
 
-def _elsewhere(verdict: PathVerdict, other: PathVerdict) -> str:
+def _elsewhere(chosen: CandidateSummary, verdict: PathVerdict, other: PathVerdict) -> str:
     where = f"Cost on the {other.path} path"
     if verdict.chosen == other.chosen:
         return f"{where}: none, it is the choice there too."
     if verdict.cost is None:
-        return f"{where}: not known, no job succeeded there."
+        some = any(summary.values for summary in chosen.pipelines if summary.pipeline in other.pipelines)
+        return f"{where}: not known, {'too few jobs' if some else 'no job'} succeeded there."
     subject = Subject("replies", plural=True) if other.path == "interactive" else Subject("a job")
     against = f'"{verdict.cost.against}"'
     if verdict.cost.relation in ("equivalent", "unresolved") and verdict.cost.n > 1:

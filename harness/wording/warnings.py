@@ -106,6 +106,8 @@ def _brief(notice: Notice) -> str:
             return f"Interrupted: {count(trials, 'trial')}, excluded from all figures."
         case LostRecords(jobs, _):
             return f"Records of calls are missing for {count(jobs, 'job')}."
+        case SlotsDiffer(server, _, int(found), True):
+            return f"{server} has at least {count(found, 'slot')}; there may be more."
         case SlotsDiffer(server, asked, None):
             return f"The slots of {server} were not probed; {asked} were requested."
         case SlotsDiffer(server, asked, found):

@@ -1,4 +1,4 @@
-"""Which calls of a job are the reply that a person waits for (docs/language/replies.md).
+"""Which calls of a job are the reply that a person waits for (docs/reference/language/replies.md).
 
 A run, a prediction and a search all ask `Replies`, so that a reply is the same thing in each of them.
 """

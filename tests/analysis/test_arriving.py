@@ -51,6 +51,18 @@ def test_which_arrivals_ask_for_it(process: ArrivalProcess, changes: bool) -> No
     assert process.changes is changes
 
 
+@pytest.mark.parametrize(
+    ("process", "at_s", "per_s"),
+    [
+        (Ramp(1.0, 5.0, 20.0), 0.0, 1.0),
+        (Ramp(1.0, 5.0, 20.0), 10.0, 3.0),
+        (Ramp(1.0, 5.0, 20.0), 50.0, 5.0),  # it stays there
+    ],
+)
+def test_the_rate_that_is_expected_at_a_moment(process: Ramp, at_s: float, per_s: float) -> None:
+    assert process.per_s_at(at_s) == per_s
+
+
 def test_a_rate_that_climbs_overtakes_one_slot_before_four(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SHIPPED.parent)
     asked = SimulateOptions(assumptions=Assumptions(profiles=("epyc-2core",), extrapolate=True, resamples=0), repeats=3)
@@ -61,6 +73,10 @@ def test_a_rate_that_climbs_overtakes_one_slot_before_four(monkeypatch: pytest.M
     assert queue.stretches[0].per_s < queue.stretches[-1].per_s
     assert queue.waits_from_s is not None and share.waits_from_s is not None
     assert 0 < queue.waits_from_s < share.waits_from_s <= queue.stretches[-1].to_s
+    rates = [at.expected_per_s for at in queue.stretches]
+    assert None not in rates and rates == sorted(rates, key=lambda rate: rate or 0.0)
+    assert [repeat for repeat, _ in queue.grows_at] == [0, 1, 2]
+    assert all(0.2 < rate <= 6 for _, rate in (*queue.grows_at, *share.grows_at))
 
 
 def test_a_steady_rate_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.core.records import NOT_NEEDED, Reply
 from harness.wording.said import said
+from harness.wording.verdicts import path_headline
 from harness.workload.schema import Workload
 
 NOISE = (0.01, -0.01, 0.005, 0.0, 0.0)
@@ -232,6 +233,15 @@ def test_a_cost_that_is_not_known_is_not_none() -> None:
     assert [verdict.chosen for verdict in found.paths] == ["batched", "serial"]
     assert said(found).paths[0].sentences[-1] == "Cost on the interactive path: not known, no job succeeded there."
     assert found.paths[1].standing == "only one"
+
+
+def test_where_some_ended_well_it_is_not_said_that_none_did() -> None:
+    """Two pipelines of a path of which each succeeded, in different repeats."""
+    found = analyse(scenario({"serial": steady(16)}))
+    nothing = found.paths[0]._replace(chosen=None, standing="no data")
+    assert path_headline(found, nothing).endswith(
+        ": in no repeat a job of each pipeline succeeded, so there is nothing to choose from."
+    )
 
 
 def test_nothing_that_ended_well_is_no_recommendation() -> None:

@@ -15,6 +15,7 @@ from harness.app import options as options_module
 from harness.app.check import check, diagram
 from harness.app.compare import compare
 from harness.app.export import export, write_lines
+from harness.app.gate import read_fail_on, run_cases
 from harness.app.init import DEFAULT, init, question, starting_points
 from harness.app.options import (
     Assumptions,
@@ -29,13 +30,14 @@ from harness.app.options import (
 from harness.app.recommend import keep_recommendation, recommend
 from harness.app.report import keep_prediction, keep_report, report
 from harness.app.resume import resume
-from harness.app.run import missed, run
+from harness.app.run import run
 from harness.app.runs import Filters, runs
 from harness.app.score import keep_score, score
 from harness.app.simulate import simulate
 from harness.app.workload import load
 from harness.errors import ServerFailure, UserError
 from harness.measure.progress import SILENT
+from harness.report.junit import reasons
 from harness.runs.folder import read_run
 
 PAPER = Assumptions(profiles=("paper.yaml",), resamples=0)
@@ -115,7 +117,9 @@ def test_a_recommendation_is_made_and_kept(folder: Path) -> None:
 def test_a_run_is_measured_reported_compared_and_gone_on_with(fake: FakeOllama, folder: Path) -> None:
     measured = run(LIVE, RunOptions(command="notebook"))
     assert (measured.interrupted, measured.failure) == (False, None)
-    assert measured.analysis is not None and not missed(measured.analysis, ("failures", "goals"))
+    assert measured.analysis is not None and not reasons(
+        run_cases(measured.analysis, read_fail_on(("failures", "goals")))
+    )
     assert measured.run == read_run(measured.folder)
     assert measured.run.command == "notebook" and measured.run.options == {}
     assert not (measured.folder / "report.html").exists()

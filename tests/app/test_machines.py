@@ -109,7 +109,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_the_page_shows_what_its_command_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "choose-a-machine.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "choose-a-machine.md").read_text(encoding="utf-8")
     workload = re.search(r"```yaml\n(.*?)```", page, re.S)
     console = re.search(r"```console\n\$ (.*?)\n(.*?)```", page, re.S)
     assert workload

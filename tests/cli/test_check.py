@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 from harness.cli.check import check
@@ -123,7 +123,7 @@ def test_credentials_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_ascii_where_the_output_takes_no_more() -> None:
     path = str(WORKLOADS / "review-panel.yaml")
     code = f"from pathlib import Path; from harness.cli.check import check; check([Path({path!r})])"
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-c", code],
         capture_output=True,
         check=True,
@@ -140,7 +140,7 @@ def test_light_imports() -> None:
         f"names = ('langchain_ollama', 'langchain_core', 'scipy', 'numpy', 'httpx', 'starlette', 'altair'); "
         f"heavy = [name for name in names if name in sys.modules]; sys.exit(str(heavy) if heavy else 0)"
     )
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert done.returncode == 0, done.stderr

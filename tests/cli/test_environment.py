@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ def slotwise(*arguments: str, to: str | None = None, **environment: str) -> tupl
     """Run a command; return its exit code and what it said on standard error."""
     command = [sys.executable, "-m", "harness", *arguments]
     with open(os.devnull if to is None else to, "wb") as output:  # noqa: PTH123 - a device
-        done = subprocess.run(
+        done = processes.run(
             command,
             cwd=ROOT,
             stdout=output,

@@ -7,13 +7,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+import processes
 import pytest
 from typer.main import get_command
 
 from harness.cli import app as cli
-from harness.cli.help import ABOUT, COMMANDS, EXAMPLES, OPTIONS
+from harness.cli.help import ABOUT, COMMANDS, EXAMPLES, OPTIONS, _upper
 from harness.cli.runs import runs
 
 GROUP = get_command(cli.command_line())
@@ -21,7 +22,7 @@ NAMES = sorted(GROUP.commands)  # type: ignore[attr-defined]
 
 
 def slotwise(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return processes.run(
         [sys.executable, "-m", "harness", *arguments],
         capture_output=True,
         text=True,
@@ -102,3 +103,58 @@ def test_a_mistake_is_one_line(
     run: Callable[[], int] = cli._main
     assert run() == 2
     assert capsys.readouterr().err == f"{MISTAKES[arguments]}\n"
+
+
+def every_command() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = [()]
+    for name, command in GROUP.commands.items():  # type: ignore[attr-defined]
+        found += [(name,), *((name, sub) for sub in getattr(command, "commands", ()))]
+    return found
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_usage_line_is_free_of_artefacts(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for path in every_command():
+        monkeypatch.setattr(sys, "argv", ["slotwise", *path, "-h"])
+        assert cli._main() == 0
+        text = capsys.readouterr().out
+        usage = " ".join(text.partition("\n\n")[0].split())
+        assert usage.startswith(" ".join(("Usage: slotwise", *path))), path
+        assert not re.search(r"\.{4}|\.\.\.\]\.|[{}<>|]", usage), usage
+        assert usage.count("[") == usage.count("]"), usage
+        assert max(map(len, (line for line in text.splitlines() if "slotwise " not in line))) <= width, path
+
+
+@pytest.mark.parametrize(
+    ("piece", "shown"),
+    [
+        ("SERVER...}...", "SERVER..."),
+        ("{SERVER...}...", "SERVER..."),
+        ("MODULE:GRAPH......", "MODULE:GRAPH..."),
+        ("[-- COMMAND [ARGS]...]...", "[-- COMMAND [ARGS]...]"),
+        ("[files]...", "[FILES]..."),
+        ("RUNS...", "RUNS..."),
+    ],
+)
+def test_dots_stand_once_whatever_the_library_adds(piece: str, shown: str) -> None:
+    assert _upper(piece) == shown
+
+
+def test_every_command_that_shows_progress_can_be_quiet() -> None:
+    quiet = {
+        path
+        for path in every_command()
+        if (command := _at(path)) is not None and any(param.name == "quiet" for param in command.params)
+    }
+    shows = ("run", "simulate", "recommend", "score", "calibrate", "probe", "sweep", "serve")
+    assert quiet == {*((name,) for name in shows), ("models", "pull"), ("import", "langgraph"), ("import", "record")}
+
+
+def _at(path: tuple[str, ...]) -> Any:
+    command: Any = GROUP
+    for name in path:
+        command = command.commands[name]
+    return command

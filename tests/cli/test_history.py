@@ -230,3 +230,50 @@ def test_mistakes_of_resume_are_a_line(run: Callable[..., Any], typed: Typed) ->
     shutil.rmtree(path)
     assert typed("run", "--resume", path)[0] == 2
     assert typed("run")[0] == 2
+
+
+def test_a_run_that_goes_on_is_never_offered_to_be_resumed(typed: Typed) -> None:
+    run = run_of(16.0)
+    path = write(run, partial=True, trials=run.trials[:4], file="w.yaml")
+    assert "--resume" in typed("runs")[1] and "--resume" in typed("report", path)[1]
+    with RunFolder(path):
+        out = typed("runs")[1]
+        assert "--resume" not in out and "measured, running" in out
+        assert json.loads(typed("runs", "--json")[1])[0]["state"] == "running"
+        out = typed("report", path)[1]
+        assert "--resume" not in out and "still being measured" in " ".join(out.split())
+    assert "--resume" in typed("runs")[1]
+
+
+def test_a_run_with_no_finished_trial_is_not_measured(typed: Typed) -> None:
+    """And not worse: nothing in it is slower or failed."""
+    whole, run = write(run_of(16.0)), run_of(16.0)
+    none = write(run, hour=1, partial=True, trials=(), jobs=(), calls=(), delays=())
+    for pair in ((whole, none), (none, whole)):
+        code, out, err = typed("compare", *pair, "--fail-on", "regression")
+        assert (code, out) == (2, "")
+        assert f"{none.name} is not measured: no trial of serial, batched has finished in it" in err
+    half = write(
+        run, hour=2, partial=True,
+        **{
+            kind: tuple(record for record in getattr(run, kind) if record.candidate == "batched")
+            for kind in ("trials", "jobs", "calls", "delays")
+        },
+    )  # fmt: skip
+    code, out, _ = typed("compare", whole, half, "--fail-on", "regression", "--json")
+    rows = json.loads(out)["comparisons"][0]["rows"]
+    assert code == 0 and {row["candidate"]: row["verdict"] for row in rows} == {
+        "serial": "not measured",
+        "batched": "equal",
+    }
+
+
+def test_a_regression_has_a_size_and_a_reason(typed: Typed) -> None:
+    before, worse = write(run_of(16.0)), write(run_of(17.6), hour=1)
+    code, _, err = typed("compare", before, worse, "--fail-on", "regression")
+    assert code == 1
+    assert err == "slotwise: regression: serial (batch) takes 10.0 % longer, 17.6 s instead of 16.0 s\n"
+    assert typed("compare", before, worse, "--fail-on", "regression=9%")[0] == 1
+    assert typed("compare", before, worse, "--fail-on", "regression=11%")[::2] == (0, "")
+    code, _, err = typed("compare", before, worse, "--fail-on", "regression=ten")
+    assert code == 2 and "expected regression or a size such as regression=10%" in err

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import processes
 import pytest
 
 from harness.cli.init import init
@@ -158,7 +159,7 @@ def test_a_bad_answer_is_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-m", "harness", "init", str(tmp_path)], stdin=subprocess.DEVNULL, capture_output=True
     )
     assert done.returncode == 0

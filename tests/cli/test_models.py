@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from typer.testing import CliRunner
 
@@ -72,5 +72,5 @@ def test_nothing_heavy_is_imported(cache: Path) -> None:
         "heavy = {'langchain_core', 'langchain_ollama', 'scipy', 'numpy', 'starlette', 'networkx'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"

@@ -210,10 +210,13 @@ def test_a_policy_that_breaks_its_contract_is_one_line_with_its_name(
 # --- a run that is there ----------------------------------------------------------------------------------------------
 
 
-def test_a_run_goes_on_without_naming_its_file_again(slotwise: Slotwise, folder: Path) -> None:
+def test_a_run_goes_on_where_its_file_is_named_again(slotwise: Slotwise, folder: Path) -> None:
     cut(folder)
     assert len(read_run(folder).trials) == 1
     code, _, err = slotwise("run", "--resume", str(folder))
+    assert code == 2
+    assert f"add --policies {Path('mine.py').absolute()} (a copy is {folder}/policies.py)" in err
+    code, _, err = slotwise("run", "--resume", str(folder), "--policies", "mine.py")
     assert code == 0, err
     run = read_run(folder)
     assert {trial.candidate for trial in run.trials} == {"serial", "mine"}
@@ -229,7 +232,7 @@ def test_a_changed_file_is_noticed(slotwise: Slotwise, folder: Path) -> None:
     Path("mine.py").write_text(HALF.replace("// 2", "// 3"), encoding="utf-8")
     before = (folder / "calls.jsonl").read_bytes()
     for command in (("run", "--resume", str(folder)), ("score", "w.yaml", *ON, "--run", str(folder))):
-        code, out, err = slotwise(*command)
+        code, out, err = slotwise(*command, "--policies", "mine.py")
         assert (code, out) == (2, "")
         assert err == (
             f"slotwise: {folder}: the run was begun with this policies file as it was before it was changed; go on "
@@ -239,11 +242,12 @@ def test_a_changed_file_is_noticed(slotwise: Slotwise, folder: Path) -> None:
     assert (folder / "policies.py").read_text(encoding="utf-8") == HALF
 
 
-def test_a_score_and_measured_lengths_need_no_second_naming(slotwise: Slotwise, folder: Path) -> None:
-    code, _, err = slotwise("score", "w.yaml", *ON, "--run", str(folder))
-    assert code == 0, err
-    code, out, err = slotwise(*PREDICTED["simulate"], "--lengths", str(folder))
-    assert code == 0, err
+def test_a_score_and_measured_lengths_need_the_file_named(slotwise: Slotwise, folder: Path) -> None:
+    for command in (("score", "w.yaml", *ON, "--run", str(folder)), (*PREDICTED["simulate"], "--lengths", str(folder))):
+        code, _, err = slotwise(*command)
+        assert code == 2 and "add --policies /" in err
+        code, out, err = slotwise(*command, "--policies", "mine.py")
+        assert code == 0, err
     Path("other.py").write_text(HALF.replace("// 2", "// 1"), encoding="utf-8")  # lengths are of use to another policy
     code, other, err = slotwise(*PREDICTED["simulate"], "--lengths", str(folder), "--policies", "other.py")
     assert code == 0, err
@@ -280,7 +284,7 @@ def test_what_only_reads_a_run_needs_no_file(slotwise: Slotwise, folder: Path) -
     cut(folder)
     code, _, err = slotwise("run", "--resume", str(folder))
     assert code == 2
-    assert "is not there any more; name it with --policies FILE" in err
+    assert "a file is only executed where the command line names it: add --policies /" in err
     code, _, err = slotwise("export", str(folder), "--as", "mermaid", "--policies", "mine.py")
     assert (code, err) == (2, "slotwise: --policies goes with a workload file; a run's folder needs none\n")
 
@@ -305,13 +309,12 @@ def test_nothing_that_a_folder_or_a_workload_names_is_executed(slotwise: Slotwis
         assert code == 0, err
     cut(folder)
     resumed = ("run", "--resume", str(folder))
-    assert "as it was before it was changed" in slotwise(*resumed)[2]
-    inside = folder / "policies.py"  # the same to the last byte, but somebody else's
-    named = {"where": str(inside.absolute()), "sha256": sha256(evil.encode()).hexdigest()}
-    (folder / "environment.json").write_text(json.dumps({**head, "policy_files": [named]}), encoding="utf-8")
-    for again in (resumed, (*PREDICTED["simulate"], "--lengths", str(folder))):
-        code, _, err = slotwise(*again)
-        assert code == 2 and "nothing there is executed unasked" in err
+    for where in (folder / "policies.py", Path("mine.py")):  # the same to the last byte, but somebody else's
+        named = {"where": str(where.absolute()), "sha256": sha256(evil.encode()).hexdigest()}
+        (folder / "environment.json").write_text(json.dumps({**head, "policy_files": [named]}), encoding="utf-8")
+        for again in (resumed, (*PREDICTED["simulate"], "--lengths", str(folder))):
+            code, _, err = slotwise(*again)
+            assert code == 2 and f"add --policies {where.absolute()}" in err
     text = Path("w.yaml").read_text(encoding="utf-8")
     Path("w.yaml").write_text(f"policies: mine.py\n{text}", encoding="utf-8")
     code, _, err = slotwise("check", "w.yaml")

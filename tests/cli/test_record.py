@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 from fake_ollama import FakeOllama
 
@@ -159,16 +160,13 @@ def test_signals_are_passed_on(tmp_path: Path, ollama: FakeOllama) -> None:
     waits = f"{HTTPX}\nimport signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(4))\n"
     (tmp_path / "program.py").write_text(f"{waits}open('ready', 'w').close()\nsignal.pause()\n")
     command = [sys.executable, "-m", "harness", "import", "record", "--", sys.executable, "program.py"]
-    started = subprocess.Popen(
+    with processes.started(
         command, cwd=tmp_path, env={**os.environ, "OLLAMA_HOST": ollama.url}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
+    ) as process:  # fmt: skip
         while not (tmp_path / "ready").exists():
-            assert started.poll() is None
+            assert process.poll() is None
             time.sleep(0.01)
-        started.send_signal(signal.SIGTERM)
-        started.communicate(timeout=60)
-    finally:
-        started.kill()
-    assert started.returncode == 4 and (tmp_path / "program.yaml").exists()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 4 and (tmp_path / "program.yaml").exists()

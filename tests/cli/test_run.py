@@ -11,8 +11,9 @@ import pytest
 from fake_ollama import FakeOllama
 
 from harness.analysis.analyse import analyse
-from harness.app.run import missed
+from harness.app.gate import read_fail_on, run_cases
 from harness.errors import UserError
+from harness.report.junit import reasons
 from harness.runs.folder import RunFolder, read_run
 
 SECRET = "s3cret"
@@ -95,12 +96,13 @@ def test_a_full_disk_in_the_middle_is_a_line(
 
 
 def test_a_missed_goal_fails_where_it_is_asked_to(run: Callable[..., Any], server: FakeOllama) -> None:
-    code, _, _ = run("--fail-on", "goals")
+    code, _, err = run("--fail-on", "goals")
     analysis = analyse(read_run(folders()[0]))
-    assert code == int(missed(analysis, ("goals",)))
+    found = reasons(run_cases(analysis, read_fail_on(("goals",))))
+    assert code == int(bool(found)) and err.splitlines()[-1] == f"slotwise: {found[-1]}"
     undecided = analysis._replace(choice=analysis.choice._replace(candidate=None))
     every = all(any(g.state == "missed" for p in c.pipelines for g in p.goals) for c in analysis.candidates)
-    assert every and code == 1 and missed(undecided, ("goals",))
+    assert every and code == 1 and reasons(run_cases(undecided, read_fail_on(("goals",))))
 
 
 def test_a_server_that_never_answers_is_given_up(run: Callable[..., Any], server: FakeOllama) -> None:

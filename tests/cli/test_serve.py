@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import processes
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -84,7 +85,7 @@ def test_serve_a_profile_until_ctrl_c() -> None:
     )
     command = [sys.executable, "-u", "-c", code]
     lines: list[str] = []
-    with subprocess.Popen(
+    with processes.started(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     ) as process:
         assert process.stdout is not None
@@ -119,7 +120,7 @@ def test_serve_until_ctrl_c() -> None:
     )
     lines: list[str] = []
     command = [sys.executable, "-u", "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with processes.started(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from recommend.workloads import both, on_paper
 
@@ -35,7 +35,7 @@ COMMANDS = {path.stem for path in (ROOT / "harness/cli").glob("*.py")} - {"__ini
 
 
 def imported(code: str, *arguments: str) -> set[str]:
-    found = subprocess.run(
+    found = processes.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT, timeout=120
     )
     return set(found.stdout.splitlines()[-1].removeprefix("modules: ").split())

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 from fake_ollama import on_the_path
 from workload.mistaken import one_of
@@ -102,7 +103,7 @@ def test_resident_memory_is_that_of_the_processes_below() -> None:
     if before is None:
         pytest.skip("this system does not tell the memory of processes")
     code = "import sys; held = bytearray(50_000_000); print(flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with processes.started([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdin is not None
         process.stdout.readline()
         during = descendants_rss_bytes() or 0
@@ -121,7 +122,7 @@ def test_both_built_in_models_on_the_real_engine() -> None:
     there = [name for name in models.BUILTIN if models.fetched(name)]
     asked = [word for name in there for word in ("--model", name)]
     options = ("--most", "2", "--rounds", "2", "--tokens", "8", "--context", "256", "--threads", "1", "--json")
-    done = subprocess.run(command(*asked, *options), capture_output=True, text=True, timeout=280, check=False)
+    done = processes.run(command(*asked, *options), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)["sweeps"]
     assert [sweep["model"] for sweep in answer] == there
@@ -141,11 +142,11 @@ def test_both_built_in_models_on_the_real_engine() -> None:
 
 @pytest.mark.engine
 def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
-    with (tmp_path / "err").open("w+") as err:
-        run = subprocess.Popen(
-            command("--rounds", "2", "--tokens", "2", "--context", "256", "--threads", "1"),
-            stdout=subprocess.PIPE, stderr=err, text=True,
-        )  # fmt: skip
+    asked = command("--rounds", "2", "--tokens", "2", "--context", "256", "--threads", "1")
+    with (
+        (tmp_path / "err").open("w+") as err,
+        processes.started(asked, limit_s=400, stdout=subprocess.PIPE, stderr=err, text=True) as run,
+    ):
         deadline = time.monotonic() + 240
         while "1 slot: " not in (tmp_path / "err").read_text():  # its figure is there
             assert run.poll() is None and time.monotonic() < deadline, (tmp_path / "err").read_text()

@@ -246,7 +246,7 @@ def test_one_more_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_kind_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs/reports.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/reference/reports.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", text.split("## Settings to copy")[1].split("\n## ")[0], re.M) == list(SETTINGS)
 
 

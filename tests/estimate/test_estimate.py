@@ -250,11 +250,11 @@ def test_the_constants_and_the_page_are_those_that_the_fit_gives() -> None:
         for name, values in kept[part].items():
             assert fresh[part][name] == pytest.approx(values, rel=0.02), name
     assert fresh["quality"].keys() == kept["quality"].keys()
-    # What docs/estimates.md promises of figures that were left out; the trivial estimate is far from it.
+    # What docs/explanation/estimates.md promises of figures that were left out; the trivial estimate is far from it.
     assert kept["quality"]["decode/other"]["median"] < 0.07 and kept["quality"]["batch/cuda"]["median"] < 0.06
     for what, (share, _) in fit_estimates.coverage(errors, known).items():
         assert 0.80 <= share <= 0.97 or what == "wide of experts"  # 8 figures of 2 devices
-    page = (ROOT / "docs" / "estimates.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "estimates.md").read_text(encoding="utf-8")
     assert table(errors) in page, "python benchmarks/estimate_table.py prints the table"
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "Fault", "comes_to"]
 
 FINAL: dict[str, Any] = {
     "done": True,
@@ -144,4 +144,38 @@ FAULTS: dict[str, Fault] = {
     "a reason with escapes for a terminal": Fault(lines(done_reason="\x1b[2Jlength\u202e" * 20), "ok", ""),
     "no figures at all": Fault(said(dict.fromkeys(NOTHING)), "ok", ""),
     "figures that are all 0": Fault(said(NOTHING), "ok", ""),
+    "no durations": Fault(said(dict.fromkeys(key for key in NOTHING if "duration" in key)), "ok", ""),
+    "durations that are all 0": Fault(said({key: 0 for key in NOTHING if "duration" in key}), "ok", ""),
 }
+
+NO_LEVELS = "3: levels cannot be compared: "
+NO_PROFILE = "3: no profile can be made: "
+UNTOLD_TIMES = "the server does not tell the times of its calls"
+UNTOLD_TOKENS = "the server does not tell how many tokens it generated"
+OTHERWISE = {
+    "content that is no UTF-8": ("3: the answer is no UTF-8", "3: the answer is no UTF-8"),
+    "a duration of a day": ("0", NO_PROFILE + LEFT_OUT),
+    "a duration of a year, of the whole": ("0", NO_PROFILE + LEFT_OUT),
+    "a duration of 10^400 ns": ("0", NO_PROFILE + LEFT_OUT),
+    "a duration below 0": ("0", NO_PROFILE + LEFT_OUT),
+    "parts that are longer than the call": (f"0: {LEFT_OUT}", NO_PROFILE + LEFT_OUT),
+    "a count below 0": (NO_LEVELS + LEFT_OUT, NO_PROFILE + LEFT_OUT),
+    "a count beyond any context": (NO_LEVELS + LEFT_OUT, NO_PROFILE + LEFT_OUT),
+    "no figures at all": (NO_LEVELS + UNTOLD_TOKENS, "3: it does not tell its token counts"),
+    "figures that are all 0": (NO_LEVELS + UNTOLD_TOKENS, "3: it does not tell its token counts"),
+    "no durations": (f"0: {UNTOLD_TIMES}", NO_PROFILE + "the server does not tell counts and times"),
+    "durations that are all 0": (f"0: {UNTOLD_TIMES}", NO_PROFILE + "the server does not tell counts and times"),
+}
+
+
+def comes_to(name: str, command: str) -> str:
+    """Return the exit code of `run`, `probe` or `calibrate` where calls have this fault, and what it says.
+
+    A probe and a calibration ask for whole answers, of which two lines are no JSON. Left out is what a call says, too.
+    """
+    if command == "run":
+        return "0"
+    if name in OTHERWISE:
+        return OTHERWISE[name][command == "calibrate"]
+    fault = FAULTS[name]
+    return "3: the answer is no JSON" if not fault.whole else "0" if fault.outcome == "ok" else "3"

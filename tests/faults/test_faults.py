@@ -1,4 +1,4 @@
-"""Every fault of a server gives a record with an outcome and one printable line; docs/reliability.md lists them all."""
+"""Every fault of a server gives a record with an outcome and one line; docs/reference/reliability.md lists them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from faults.hostile import FAULTS
+from faults.commands import COMMANDS
+from faults.hostile import FAULTS, comes_to
 
 from harness.core.records import ChatRequest, Reply
 from harness.drivers.chat import Chat
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reliability.md"
 CASES = [(name, stream) for name, fault in FAULTS.items() for stream in (True, False) if stream or fault.whole]
 
 
@@ -54,6 +55,12 @@ def test_what_each_fault_comes_to(name: str, stream: bool) -> None:
 
 
 def test_the_page_lists_every_fault() -> None:
-    rows = [f"| {name} | {fault.outcome} | {fault.says.strip() or '-'} |" for name, fault in FAULTS.items()]
-    table = "\n".join(["| what the server does | outcome | how the record's error begins |", "|---|---|---|", *rows])
+    head = ("what the server does", "outcome", "how the record's error begins", "`run`", "`probe`", "`calibrate`")
+    rows = [
+        (name, fault.outcome, fault.says.strip() or "-", *(comes_to(name, c).strip(": ") for c in COMMANDS))
+        for name, fault in FAULTS.items()
+    ]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace(
+        "|\n", "|\n|---|---|---|---|---|---|\n", 1
+    )
     assert table in PAGE.read_text(encoding="utf-8"), f"expected this table in {PAGE.name}:\n{table}"

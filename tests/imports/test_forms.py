@@ -1,4 +1,4 @@
-"""Every form of traces and rows: nothing is lost in silence, and docs/import.md says what becomes of each."""
+"""Every form of traces and rows: nothing is lost in silence, and docs/how-to/import.md says what becomes of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.imports.traces import draft_traces
 from harness.imports.write import questions, write_balanced
 from harness.workload.load import load_workload
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "import.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "import.md"
 TABLE = re.compile(r"(\| form \| calls \|.*\n\|[-| ]+\|\n)((?:\|.*\n)+)")
 ROW_CALLS, ROW_INPUT, ROW_OUTPUT = len(ROWS), sum(i for _, i, _ in ROWS), sum(o for _, _, o in ROWS)
 # What is in the files, counted by hand: where it is neither the application's work nor that of the rows.
@@ -109,7 +109,7 @@ def test_the_table_of_the_page(tmp_path: Path, request: pytest.FixtureRequest) -
             assert found == made + lost, row
     text = PAGE.read_text(encoding="utf-8")
     match = TABLE.search(text)
-    assert match, "docs/import.md has no table of forms"
+    assert match, "docs/how-to/import.md has no table of forms"
     if request.config.getoption("--accept"):
         PAGE.write_text(text.replace(match[0], match[1] + rows), encoding="utf-8")
     else:

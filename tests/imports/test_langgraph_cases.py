@@ -1,6 +1,6 @@
 """LangGraphs of many shapes, imported as a person does it: what comes in, what comes out, what is lost and asked.
 
-The figures of each program are written here by hand; the table in docs/import.md is what the imports gave.
+The figures of each program are written here by hand; the table in docs/how-to/import.md is what the imports gave.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.workload.load import load_workload
 
 pytest.importorskip("langgraph.graph", reason="LangGraph is not installed (pip install --group dev)")
 
-PAGE = Path(__file__).parents[2] / "docs" / "import.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "import.md"
 HEAD = """
 import asyncio, operator, warnings
 warnings.simplefilter("ignore")

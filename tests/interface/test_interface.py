@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 from fake_ollama import FakeOllama
 from recommend.workloads import PROFILE, fan
@@ -57,7 +58,7 @@ def test_importing_it_loads_nothing_and_a_folder_does_not_hide_a_function() -> N
         "from harness import measure; assert measure is harness.measure;"
         "assert all(getattr(harness, name).__doc__ for name in harness.__all__)"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
+    processes.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
 
 
 def test_every_public_name_is_there_and_another_is_not() -> None:
@@ -257,7 +258,7 @@ def test_a_polite_kill_is_an_interrupt_in_the_main_thread_alone() -> None:
 def test_a_server_is_calibrated_and_a_prediction_is_made_with_it(folder: Path) -> None:
     """A simulated one at twenty times its speed, so what is fitted is emulated: its origin says so."""
     command = ["serve", "--profile", "epyc-2core", "--slots", "1", "--speed-up", "20", "--port", "0"]
-    with subprocess.Popen(
+    with processes.started(
         [sys.executable, "-u", "-m", "harness", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as served:
         try:

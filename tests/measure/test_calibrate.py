@@ -263,7 +263,7 @@ def test_a_failed_call_ends_a_calibration_with_its_reason() -> None:
     with pytest.raises(ServerFailure, match=r'^server "?.s0.*: a call of the calibration failed: out of memory$'):
         observe([failed], Burst("b", (Group(1, 8, 8),)), 0)
     untold = record._replace(reply=record.reply._replace(output_tokens=None))
-    with pytest.raises(ServerFailure, match="does not report token counts"):
+    with pytest.raises(ServerFailure, match="does not tell counts and times"):
         observe([untold], Burst("b", (Group(1, 8, 8),)), 0)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from quiet import Quiet
 
+from harness.analysis.slots_asked import CountedSlots
 from harness.app.measuring import measure_into_folder
 from harness.app.options import RunOptions
 from harness.measure import session
@@ -55,11 +56,12 @@ def test_slots_are_counted_again_after_a_call_was_cancelled(
     )
     counted: list[int] = []
 
-    async def find_slots(endpoint: Endpoint, **_: Any) -> int:
+    async def find_slots(endpoint: Endpoint, *_: Any, **__: Any) -> CountedSlots:
         counted.append(3 if not counted else 2)  # the first look finds all of them; a cancelled call costs one
-        return counted[-1]
+        return CountedSlots(counted[-1])
 
-    monkeypatch.setattr(session, "find_slots", find_slots)
+    for name in ("confirm_slots", "find_slots"):
+        monkeypatch.setattr(session, name, find_slots)
     options = RunOptions(out=tmp_path / "runs")
     ended = measure_into_folder(load_workload(tmp_path / "w.yaml"), options, Quiet())
     run = read_run(ended.folder)

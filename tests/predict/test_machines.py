@@ -153,7 +153,7 @@ def test_four_gpus_behind_a_balancer(tmp_path: Path) -> None:
 def test_the_example_of_the_docs_prints_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs/language/machines.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/reference/language/machines.md").read_text(encoding="utf-8")
     example = re.search(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     shown = re.search(r"^```console\n\$ (.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert example is not None

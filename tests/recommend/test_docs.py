@@ -1,4 +1,4 @@
-"""docs/recommend.md: its example is typed, and prints what the page shows."""
+"""docs/how-to/recommend.md: its example is typed, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from harness.cli.app import _main
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "recommend.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "recommend.md").read_text(encoding="utf-8")
 
 
 def test_the_example_prints_what_the_page_shows(

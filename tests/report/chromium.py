@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import processes
+
 __all__ = ["CHROMIUM", "Page", "chromium"]
 
 CHROMIUM = next(
@@ -159,7 +161,7 @@ def chromium(profile: Path) -> Iterator[Page]:
         os.close(ends[0])
     moved = 'in=$1 out=$2; shift 2; exec "$@" 3<&"$in" 4>&"$out"'
     command = ["bash", "-c", moved, "bash", *map(str, theirs), CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"]
-    with subprocess.Popen(command, pass_fds=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with processes.started(command, pass_fds=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         for fd in theirs:
             os.close(fd)
         try:

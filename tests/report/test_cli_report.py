@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import processes
 import pytest
 import typer
 from analysis.scenarios import scenario, steady
@@ -71,5 +71,5 @@ def test_what_is_no_run_is_a_users_mistake(tmp_path: Path) -> None:
 def test_the_module_loads_nothing_heavy() -> None:
     heavy = ("numpy", "scipy", "altair", "rich.console", "networkx", "jinja2", "langchain_core")
     code = f"import sys, harness.cli.report; print([name for name in {heavy!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -21,7 +21,7 @@ from harness.workload.load import Loaded, Overrides, load_workload
 
 SHIPPED = sorted((shipped() / "workloads").glob("*.yaml"))
 # Traces hold an order in time and no dependencies. Where calls of fixed length always end in the same order, an edge
-# that is not there looks like one that is (docs/import.md); losers and several models are not in it either, and the
+# that is not there looks like one that is (see import.md); losers and several models are not in it either, and the
 # shipped profile knows no cost of embeddings.
 NOT_IN_TRACES = {"best-of-three", "map-reduce", "rag", "supersteps", "two-model-cascade"}
 TELLING = [path for path in SHIPPED if path.stem not in NOT_IN_TRACES]

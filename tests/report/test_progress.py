@@ -18,7 +18,7 @@ from harness.core.records import CallRecord, Reply
 from harness.drivers.virtual import simulate
 from harness.measure import session
 from harness.measure.progress import Progress
-from harness.report.live_frame import JobsRow, ServerRow
+from harness.report.live_frame import JobsRow, ServerRow, draw
 from harness.report.progress import LineProgress, LiveProgress, progress_for
 from harness.runs.folder import RunFolder
 from harness.workload.load import load_workload
@@ -207,12 +207,14 @@ def test_the_live_view_leaves_its_lines_and_takes_its_frame_away(
     view.download(10, 10)
     view.trials(())
     view.say("later")
+    assert view._live.is_started  # to show how long it takes
+    view.stop()
     shown = text_of(view)
     assert "one-slot: [2Jready [bold]" in shown
     assert "Trial 1 of 1: p, warm-up" in shown
     assert "fetching the model: 5 B of 10 B" in shown
-    assert shown.rstrip().endswith("later\x1b[0m")
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor came back
+    assert "later" in shown.rpartition("fetching")[2]
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 2  # the cursor came back
     assert not view._live.is_started
 
 
@@ -282,3 +284,48 @@ def test_what_is_told_while_servers_are_timed_costs_next_to_nothing() -> None:
     each_s = (process_time() - before_s) / times
     view.stop()
     assert each_s < 300e-6
+
+
+def test_a_step_shows_its_time_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = Now()
+    view = live(now)
+    view.say("loading")
+    assert draw(view.frame(), 60).plain == ""  # most steps take less than a second
+    now.s += 72.0
+    assert draw(view.frame(), 60).plain == "  this step: 1 min 12 s so far"
+    view.say("searching")
+    view.part(0, 40)
+    now.s += 6.0
+    view.part(10, 40)
+    words, bar = draw(view.frame(), 60, ascii_only=True).plain.splitlines()
+    assert words == "  10 of 40, 6 s so far, about 20 s left"
+    assert bar == "=" * 15 + "-" * 45
+    assert draw(view.frame(), 30).plain.splitlines()[0] == "  10 of 40, 6 s so far"
+    view.part(40, 40)
+    assert draw(view.frame(), 60).plain.splitlines()[0] == "  40 of 40, 6 s so far"
+    view.trials(["a"])
+    view.trial(1, "a")
+    assert "so far" not in draw(view.frame(), 60).plain
+    view.trials(())
+    assert view.frame().step is None
+    view.stop()
+
+
+def test_plain_lines_say_how_long_a_step_took() -> None:
+    now = Now()
+    lines = LineProgress(io.StringIO(), now)
+    lines.say("loading")
+    now.s += 4.0
+    lines.say("counting slots")
+    lines.part(1, 2)
+    now.s += 65.0
+    lines.trials(["a"])
+    lines.trial(1, "a, warm-up")
+    now.s += 65.0
+    lines.say("done")
+    assert text_of(lines).splitlines() == [
+        "loading",
+        "counting slots",
+        "trial 1/1: a, warm-up (after 1 min 05 s)",
+        "done",
+    ]

@@ -143,7 +143,7 @@ def test_summary_is_json_with_raw_numbers(analysis: Analysis) -> None:
 
 
 def test_every_key_of_the_summary_is_documented(analysis: Analysis) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "reports.md").read_text(encoding="utf-8")
     read = summary(analysis)
     keys = set(read) | set(read["paths"][0]) | set(read["choice"]) | set(read["candidates"][0])
     keys |= set(read["candidates"][0]["pipelines"][0]) | set(read["paths"][0]["comparisons"][0])

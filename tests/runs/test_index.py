@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 from analysis import records as make
 
@@ -210,7 +210,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     done: list[int] = []
 
     def work(names: list[str]) -> None:
-        done.append(subprocess.run([sys.executable, "-c", code, str(tmp_path), *names], check=False).returncode)
+        done.append(processes.run([sys.executable, "-c", code, str(tmp_path), *names]).returncode)
 
     threads = [threading.Thread(target=work, args=(names,)) for names in halves]
     for thread in threads:
@@ -233,5 +233,5 @@ def test_the_list_loads_nothing_heavy() -> None:
     heavy = ("numpy", "scipy", "pydantic", "yaml", "rich.console", "networkx", "langchain_core")
     both = "harness.app.runs, harness.report.runs_table"
     code = f"import sys, {both}; print([name for name in {heavy!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,11 +31,13 @@ def lines(path: Path) -> dict[str, list[bytes]]:
     return {kind: (path / f"{kind}.jsonl").read_bytes().splitlines(keepends=True) for kind in RECORD_FILES}
 
 
-def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> None:
-    """Kill it once or twice at drawn moments, then let it end."""
+def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> int:
+    """Kill it once or twice at drawn moments, then let it end; return how many of the kills hit it."""
     draw = random.Random(seed)
     total = sum(map(len, lines(undisturbed).values()))
     path: Path | None = None
+    seen: list[dict[str, list[bytes]]] = []
+    hit = 0
     for _ in range(draw.choice((1, 2))):
         with pytest.MonkeyPatch.context() as patched:
             virtual.kill_after(patched, draw.randint(1, total), draw.choice((0.0, draw.random(), 1.0)))
@@ -43,9 +47,9 @@ def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> None:
                 else:
                     virtual.resume(path)
             except virtual.Killed:
-                pass
+                hit += 1
         (path,) = (tmp_path / f"killed-{seed}").iterdir()
-        on_disk = lines(path)
+        seen.append(lines(path))
         assert read_run(path).calls is not None  # readable at any moment
     assert path is not None
     virtual.resume(path)
@@ -54,11 +58,13 @@ def kill_and_resume(tmp_path: Path, undisturbed: Path, seed: int) -> None:
     assert virtual.by_trial(run) == virtual.by_trial(whole), seed
     assert not run.partial and not run.notes
     after = lines(path)
-    for kind, before in on_disk.items():
-        aside = path / "cut" / f"{kind}.jsonl"
-        kept = [*after[kind], *(aside.read_bytes().splitlines(keepends=True) if aside.exists() else [])]
-        kept = [line.rstrip(b"\n") for line in kept]
-        assert all(line.rstrip(b"\n") in kept for line in before), (seed, kind)
+    for on_disk in seen:
+        for kind, before in on_disk.items():
+            aside = path / "cut" / f"{kind}.jsonl"
+            kept = [*after[kind], *(aside.read_bytes().splitlines(keepends=True) if aside.exists() else [])]
+            lost = Counter(line.rstrip(b"\n") for line in before) - Counter(line.rstrip(b"\n") for line in kept)
+            assert not lost, (seed, kind)
+    return hit
 
 
 def test_the_undisturbed_run_has_something_to_lose(undisturbed: Path) -> None:
@@ -70,6 +76,16 @@ def test_the_undisturbed_run_has_something_to_lose(undisturbed: Path) -> None:
 @pytest.mark.parametrize("seed", range(MOMENTS))
 def test_killed_and_resumed_is_as_undisturbed(tmp_path: Path, undisturbed: Path, seed: int) -> None:
     kill_and_resume(tmp_path, undisturbed, seed)
+
+
+@pytest.mark.slow
+def test_killed_at_a_thousand_moments(tmp_path: Path, undisturbed: Path) -> None:
+    hit = runs = 0
+    while hit < 1000:
+        hit += kill_and_resume(tmp_path, undisturbed, 1000 + runs)
+        shutil.rmtree(tmp_path / f"killed-{1000 + runs}")
+        runs += 1
+    print(f"{hit} kills of {runs} runs")
 
 
 def test_half_a_last_line_is_set_aside_and_never_glued_to(tmp_path: Path, undisturbed: Path) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import uvicorn
 from fake_ollama import on_the_path
@@ -88,7 +88,7 @@ def gguf_bytes() -> Callable[..., bytes]:
 
 
 def _gone(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    state = processes.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return not state or state.startswith("Z")  # a zombie runs nothing: it waits for whoever adopted it
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 from harness.servers import machine
@@ -52,7 +53,7 @@ def test_own_use_holds_descendants() -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); input()"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     before = machine.cpu_use()
-    with subprocess.Popen([sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with processes.started([sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         after = machine.cpu_use()

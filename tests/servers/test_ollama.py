@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import processes
 import pytest
 from deploy.uses import ONE, candidate
 
@@ -179,7 +180,7 @@ async def main():
 asyncio.run(main())
 """
     root = str(Path(models.__file__).parents[2])
-    with subprocess.Popen([sys.executable, "-c", parent % [root]], stdout=subprocess.PIPE) as process:
+    with processes.started([sys.executable, "-c", parent % [root]], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         process.kill()

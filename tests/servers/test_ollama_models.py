@@ -56,7 +56,7 @@ def test_all_are_created_and_loaded(
     assert [line["body"]["model"] for line in seen if line.get("path") == "/api/create"] == list(server.names.values())
     loads = [line["body"]["model"] for line in seen if line.get("path") == "/api/generate"]
     assert loads == ["slotwise-two:c512-b512-t2", "slotwise-one:c512-b512-t2"]  # its own last
-    # A request with a keep_alive of its own can block the server for good (docs/language/models.md).
+    # A request with a keep_alive of its own can block the server for good (docs/reference/language/models.md).
     assert not any("keep_alive" in line["body"] for line in seen if "body" in line)
 
 

@@ -299,7 +299,7 @@ def found(fake: FakeOpenAi, tells_times: bool) -> tuple[int, Any]:
         chat = Chat("http://front", "m", asyncio.get_running_loop().time, transport=front(fake))
         try:
             endpoint = Endpoint(server, chat, None, 600.0)
-            return await find_slots(endpoint, rounds=1), (await look_alone(endpoint)).baseline
+            return (await find_slots(endpoint, rounds=1)).number, (await look_alone(endpoint)).baseline
         finally:
             await chat.close()
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import processes
 import pytest
 
 import harness
@@ -51,7 +52,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("parent", [PARENT_OF_GUARD, PARENT_OF_FRONT], ids=["guard", "front"])
 def test_kill_9_of_the_parent_leaves_nothing(parent: str, ends: Callable[[int], bool]) -> None:
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+    with processes.started([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         pids = [int(word) for word in process.stdout.readline().split()]
         assert pids

@@ -1,4 +1,4 @@
-"""What docs/language/models.md shows of contexts and keep-alives of single agents is what is printed."""
+"""What docs/reference/language/models.md shows of contexts and keep-alives of single agents is what is printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.report.answer import answer_lines
 from harness.report.workload import workload_lines
 from harness.wording.run_answer import run_answer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "language" / "models.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "language" / "models.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```(text runners|text loads|text printed)\n(.*?)^```$", PAGE, re.M | re.S))
 
 

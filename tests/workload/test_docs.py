@@ -1,4 +1,4 @@
-"""docs/workload.md is executed: examples load, mistakes and the output of check are as printed.
+"""docs/reference/workload.md is executed: examples load, mistakes and the output of check are as printed.
 
 So are the pages in docs/language: their examples load, fit 80 columns, and every job of them ends well.
 """
@@ -33,8 +33,8 @@ from harness.workload.schema import (
 )
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "workload.md").read_text(encoding="utf-8")
-LANGUAGE = sorted((ROOT / "docs" / "language").glob("*.md"))
+PAGE = (ROOT / "docs" / "reference" / "workload.md").read_text(encoding="utf-8")
+LANGUAGE = sorted((ROOT / "docs" / "reference" / "language").glob("*.md"))
 BLOCKS = [(match[1], match[2]) for match in re.finditer(r"^```([^\n]+)\n(.*?)^```$", PAGE, re.M | re.S)]
 EXAMPLES = [text for kind, text in BLOCKS if kind == "yaml"]
 HEAD = "version: 1\nname: example\n"

@@ -107,7 +107,7 @@ def test_a_url_holds_an_image() -> None:
 
 @pytest.mark.parametrize(("pipeline", "node", "image"), [("accounts", "read", "receipt"), ("claim", "look", "damage")])
 def test_the_examples_of_the_page_load(tmp_path: Path, pipeline: str, node: str, image: str) -> None:
-    page = (Path(__file__).parents[2] / "docs/language/images.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/reference/language/images.md").read_text(encoding="utf-8")
     texts = re.findall(r"^```yaml with images\n(.*?)^```$", page, re.M | re.S)
     (text,) = (text for text in texts if f"  {pipeline}:" in text)
     (tmp_path / f"{image}.png").write_bytes(PNG)

@@ -11,7 +11,7 @@ from harness.workload.load import Loaded, load_workload
 from harness.workload.schema.arrivals import ARRIVALS, SessionSpec
 from harness.workload.schema.loops import GrowsSpec
 
-FOLDER = Path(__file__).parents[2] / "docs" / "language"
+FOLDER = Path(__file__).parents[2] / "docs" / "reference" / "language"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

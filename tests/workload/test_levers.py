@@ -11,7 +11,7 @@ from workload.mistaken import HEAD, message
 from harness.core.levers import LEVERS
 from harness.workload.load import load_workload
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "levers.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "levers.md"
 
 LINES = HEAD + "servers:\n  o: {kind: ollama, model: m"
 

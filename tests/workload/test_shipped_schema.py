@@ -15,7 +15,7 @@ from harness.workload.source import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((shipped() / "workloads").glob("*.yaml"))
-PAGES = sorted((ROOT / "docs" / "language").glob("*.md"))
+PAGES = sorted((ROOT / "docs" / "reference" / "language").glob("*.md"))
 
 
 @pytest.fixture(scope="module")

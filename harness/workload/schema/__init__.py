@@ -37,7 +37,7 @@ from harness.workload.schema.servers import (
     Simulation,
     same_model,
 )
-from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed
+from harness.workload.schema.sizes import Amount, Duration, distribution, is_fixed, scaled
 
 __all__ = [
     "ARRIVALS",
@@ -92,5 +92,6 @@ __all__ = [
     "is_fixed",
     "json_schema",
     "same_model",
+    "scaled",
     "without_credentials",
 ]

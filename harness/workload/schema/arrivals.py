@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Protocol, Union
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Union
 
 from pydantic import Field, PositiveInt, Tag, model_validator
 
@@ -49,6 +49,9 @@ class EverySpec(Spec):
     def process(self) -> Every:
         return Every(self.every_s)
 
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"every_s": self.every_s / rate}
+
 
 class AtTimesSpec(Spec):
     """Jobs start at the listed times."""
@@ -70,6 +73,9 @@ class AtTimesSpec(Spec):
     def process(self) -> Listed:
         return Listed(self.at_s)
 
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"at_s": [at_s / rate for at_s in self.at_s]}
+
 
 class PoissonSpec(Spec):
     """Jobs start independently of one another, at a mean rate: people who do not know of each other."""
@@ -78,6 +84,9 @@ class PoissonSpec(Spec):
 
     def process(self) -> Poisson:
         return Poisson(self.poisson_per_s)
+
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"poisson_per_s": self.poisson_per_s * rate}
 
 
 class GammaGapsShape(Spec):
@@ -101,6 +110,9 @@ class GammaGapsSpec(Spec):
     def process(self) -> GammaGaps:
         return GammaGaps(self.gamma.per_s, self.gamma.cv)
 
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"gamma": {"per_s": self.gamma.per_s * rate, "cv": self.gamma.cv}}
+
 
 class RampShape(Spec):
     """Poisson arrivals whose rate changes in a straight line and then stays."""
@@ -122,6 +134,11 @@ class RampSpec(Spec):
     def process(self) -> Ramp:
         return Ramp(self.ramp.from_per_s, self.ramp.to_per_s, self.ramp.over_s)
 
+    def faster(self, rate: float) -> dict[str, Any]:
+        ramp = self.ramp
+        rates = {"from_per_s": ramp.from_per_s * rate, "to_per_s": ramp.to_per_s * rate}
+        return {"ramp": {**rates, "over_s": ramp.over_s / rate}}
+
 
 class BurstsShape(Spec):
     """Several jobs at once, at regular intervals."""
@@ -137,6 +154,9 @@ class BurstsSpec(Spec):
 
     def process(self) -> Bursts:
         return Bursts(self.bursts.size, self.bursts.every_s)
+
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"bursts": {"size": self.bursts.size, "every_s": self.bursts.every_s / rate}}
 
 
 class TraceSpec(Spec):
@@ -160,6 +180,9 @@ class TraceSpec(Spec):
             raise ValueError(f"{self.trace} was not read")
         return Listed(self.trace)
 
+    def faster(self, rate: float) -> dict[str, Any]:
+        return {"trace": [at_s / rate for at_s in self.process().at_s]}
+
 
 class ClosedSpec(Spec):
     """A closed loop: each user starts the next job `think_s` after the last one ended."""
@@ -173,6 +196,9 @@ class ClosedSpec(Spec):
 
     def process(self) -> Closed:
         return Closed(self.closed, distribution(self.think_s))
+
+    def faster(self, rate: float) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 # By their key in a workload: what is listed here is in the schema, in every message and in the tests of all processes.
@@ -193,6 +219,9 @@ if TYPE_CHECKING:
         """Any of `ARRIVALS`: what a pipeline says of its arrivals, and the process that it means."""
 
         def process(self) -> ArrivalProcess: ...
+
+        def faster(self, rate: float) -> dict[str, Any]:
+            """Return what is written of `process().scaled(rate)`, as plain data."""
 
 else:
     _TAGGED = tuple(Annotated[spec, Tag(f"<{key}>")] for key, spec in ARRIVALS.items())

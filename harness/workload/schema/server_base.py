@@ -90,7 +90,7 @@ class ServerBase(Spec):
 
     levers: LeverTable = Field(
         default_factory=FrozenDict,
-        description="Settings of its engine, where it is started here (docs/levers.md); left out: the engine's own.",
+        description="Settings of its engine, where it is started here (docs/reference/levers.md); default: its own.",
         examples=[{"ram_cache": "off"}],
     )
 

@@ -35,6 +35,7 @@ __all__ = [
     "LognormalShape",
     "distribution",
     "is_fixed",
+    "scaled",
 ]
 
 Positive = PositiveSeconds
@@ -202,3 +203,27 @@ def distribution(size: Amount | Duration, *, whole: bool = False) -> Distributio
             if isinstance(values, str):  # `numbers_of_file` has put its numbers in its place
                 raise ValueError(f"{values} was not read")
             return Distribution("empirical", values, whole)
+
+
+_SCALES = ("median", "mean", "max")  # what is in the unit of the values; spreads are relative
+
+
+def scaled(amount: Any, factor: float) -> Any:
+    """Return an `Amount`, as plain data, `factor` times as large: whole numbers, at least 1.
+
+    A file of numbers, by its name, stays as it is.
+    """
+
+    def times(value: float) -> int:
+        return min(1_000_000, max(1, round(value * factor)))
+
+    if isinstance(amount, (int, float)):
+        return times(amount)
+    if isinstance(amount, (list, tuple)):
+        return [times(value) for value in amount]
+    if isinstance(amount, Mapping):
+        ((form, shape),) = amount.items()
+        if not isinstance(shape, Mapping):
+            return {form: scaled(shape, factor)}
+        return {form: {key: value * factor if key in _SCALES else value for key, value in shape.items()}}
+    return amount

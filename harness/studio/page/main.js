@@ -1,0 +1,22 @@
+// Put the page together. A further panel is a module that listens to the design (`on`) and shows itself in #panels.
+
+import { Refused, onConnection, start } from "./api.js";
+import { byId } from "./dom.js";
+import * as editor from "./editor.js";
+import "./figures.js";
+import "./graph.js";
+import * as machine from "./machine.js";
+
+onConnection((message) => {
+  byId("connection").textContent = message;
+});
+
+try {
+  const begun = await start();
+  byId("file").textContent = begun.file;
+  document.title = `${begun.file.split("/").pop()} – Slotwise workbench`;
+  editor.begin(begun.text);
+  await machine.begin(begun.profiles);
+} catch (error) {
+  byId("connection").textContent = error instanceof Refused ? error.message : `The workbench could not start: ${error.message}`;
+}
