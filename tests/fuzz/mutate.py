@@ -65,20 +65,24 @@ def changed(rng: Random, value: Any, odd: Sequence[Any]) -> Any:
             case 0:
                 del holder[at]
             case 1:
-                holder.insert(rng.randrange(len(holder) + 1), holder[at])
+                holder.insert(rng.randrange(len(holder) + 1), _twin(holder[at]))
             case 2:
                 other, there = rng.choice(places)
                 _put(holder, at, _copy(_get(other, there)))
             case 3 if isinstance(holder, Pairs):
                 other, there = rng.choice(places)
                 key = other[there][0] if isinstance(other, Pairs) else rng.choice(odd)
-                holder[at] = (key if rng.random() < 0.7 else rng.choice(odd), holder[at][1])
+                holder[at] = (_copy(key if rng.random() < 0.7 else rng.choice(odd)), holder[at][1])
             case 4 if isinstance(_get(holder, at), int | float):
                 number = _get(holder, at)
                 _put(holder, at, rng.choice((-number, number + 1, 0, number * 1000, str(number), [number], number / 7)))
             case _:
-                _put(holder, at, rng.choice(odd))
+                _put(holder, at, _copy(rng.choice(odd)))
     return whole[0] if whole else Raw("")
+
+
+def _twin(item: Any) -> Any:
+    return (item[0], _copy(item[1])) if isinstance(item, tuple) else _copy(item)
 
 
 def _get(holder: list[Any], at: int) -> Any:

@@ -16,6 +16,7 @@ from harness.app.options import GatewayOptions
 from harness.core.open_engine import OpenEngine
 from harness.core.step_costs import StepCosts
 from harness.drivers.gateway import Gate
+from harness.errors import UserError
 from harness.gateway.app import GatewayApp
 from harness.gateway.classes import Classes
 from harness.gateway.health import Health
@@ -109,7 +110,10 @@ class Answer:
                 self._gone.set()
 
     def check(self, *, own: bool) -> None:
-        """Raise where a refusal is no 4xx with one line; `own`: 501 says that there are no embeddings."""
+        """Raise UserError with what a refusal says, and AssertionError where it is no 4xx with one line.
+
+        `own`: 501 says that there are no embeddings.
+        """
         body = b"".join(self.pieces)
         assert 200 <= self.status < 500 or (own and self.status == 501), (self.status, body[:300])
         if self.status >= 400:
@@ -118,6 +122,7 @@ class Answer:
                 assert isinstance(json.loads(body)["error"], str), body[:300]
             else:
                 assert self.status in (404, 405) and body.isascii(), (self.status, body[:300])
+            raise UserError(body.decode().strip())
 
 
 def _virtually(main: Callable[[VirtualLoop], Any]) -> None:
