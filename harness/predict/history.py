@@ -24,8 +24,8 @@ def remember(entry: dict[str, Any]) -> None:
 def last_score(profile: str) -> dict[str, Any] | None:
     """Return the last scoring on the profile of this name; damaged lines are passed over."""
     try:
-        lines = (cache_dir() / "scores.jsonl").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = (cache_dir() / "scores.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return None
     for line in reversed(lines):
         try:

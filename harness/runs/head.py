@@ -229,7 +229,7 @@ def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:
         return Workload.model_validate(plain, context=context)
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # PyYAML's own int() and chr() too
         said = " ".join(str(error).split())[:300]
         raise UserError(f"{path}: not the YAML that `slotwise run` writes: {said}") from error
 

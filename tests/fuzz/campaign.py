@@ -1,8 +1,8 @@
 """`make fuzz`: all readers in turn, with new seeds, on all cores; every input that breaks one is kept.
 
-    PYTHONPATH=tests python -m fuzz --seconds 600 --seed 7      for a time
-    PYTHONPATH=tests python -m fuzz --inputs 1000000            so many in total
-    PYTHONPATH=tests python -m fuzz --reader front --try 123    one input alone, with its traceback
+PYTHONPATH=tests python -m fuzz --seconds 600 --seed 7      for a time
+PYTHONPATH=tests python -m fuzz --inputs 1000000            so many in total
+PYTHONPATH=tests python -m fuzz --reader front --try 123    one input alone, with its traceback
 """
 
 from __future__ import annotations

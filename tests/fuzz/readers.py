@@ -90,8 +90,22 @@ def _bench(data: bytes, folder: Path) -> object:
 
 def _bench_seeds() -> list[Seed]:
     rows = [
-        {"model_type": "llama 1B", "model_size": 10**9, "model_n_params": 10**9, "n_prompt": 512, "n_gen": 0, "avg_ts": 900.5},
-        {"model_type": "llama 1B", "model_size": 10**9, "model_n_params": 10**9, "n_prompt": 0, "n_gen": 128, "avg_ts": 55.25},
+        {
+            "model_type": "llama 1B",
+            "model_size": 10**9,
+            "model_n_params": 10**9,
+            "n_prompt": 512,
+            "n_gen": 0,
+            "avg_ts": 900.5,
+        },
+        {
+            "model_type": "llama 1B",
+            "model_size": 10**9,
+            "model_n_params": 10**9,
+            "n_prompt": 0,
+            "n_gen": 128,
+            "avg_ts": 55.25,
+        },
     ]
     columns = ",".join(rows[0]) + "\n" + "".join(",".join(map(str, row.values())) + "\n" for row in rows)
     table = (
@@ -110,7 +124,9 @@ def _bench_seeds() -> list[Seed]:
         "VALUES ('llama 1B', '512', '0', '900.5');\n"
     )
     lines = "\n".join(
-        json.dumps({"pp": 128, "tg": 128, "pl": pl, "speed_pp": 1000.0, "speed_tg": 40.0 * pl, "t_pp": 0.1, "t_tg": 3.0})
+        json.dumps(
+            {"pp": 128, "tg": 128, "pl": pl, "speed_pp": 1000.0, "speed_tg": 40.0 * pl, "t_pp": 0.1, "t_tg": 3.0}
+        )
         for pl in (1, 2, 4)
     )
     probe = {"server": "a", "rows": [{"concurrency": n, "tokens_per_s": 40.0 * n, "slots": n} for n in (1, 2)]}
@@ -249,9 +265,22 @@ def _score(data: bytes, folder: Path) -> object:
 
 
 def _score_seeds() -> list[Seed]:
-    row = {"pipeline": "p", "candidate": "c", "figure": "makespan", "measured": 2.0, "predicted": 2.5, "low": 2.0, "high": 3.0}
+    row = {
+        "pipeline": "p",
+        "candidate": "c",
+        "figure": "makespan",
+        "measured": 2.0,
+        "predicted": 2.5,
+        "low": 2.0,
+        "high": 3.0,
+    }
     return [
-        Seed(json.dumps({"score_version": version, "profile": "p", "lengths": "forecast", "notes": ["n"], "rows": [row]}).encode(), "json")
+        Seed(
+            json.dumps(
+                {"score_version": version, "profile": "p", "lengths": "forecast", "notes": ["n"], "rows": [row]}
+            ).encode(),
+            "json",
+        )
         for version in (1, 2)
     ]
 

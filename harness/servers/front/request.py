@@ -11,6 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from harness.servers.front.engine import GenerateRequest, TextEngine
+from harness.servers.json_body import strict_json
 
 __all__ = ["ApiError", "FrontRequest", "parse_chat", "parse_embed", "parse_generate", "parse_json", "same_model"]
 
@@ -60,11 +61,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not body.strip():
         raise ApiError(400, "missing request body")
     try:
-        data = json.loads(body)
+        data = strict_json(body)
     except ValueError as error:  # covers bad UTF-8 too
         raise ApiError(400, f"invalid JSON in the request body: {error}") from None
-    except RecursionError:
-        raise ApiError(400, "invalid JSON in the request body: nested too deeply") from None
     if not isinstance(data, dict):
         raise ApiError(400, f"the request body must be a JSON object, not {_kind(data)}")
     return data
