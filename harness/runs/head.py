@@ -7,12 +7,14 @@ file.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from harness.core.plan import Plan
 from harness.core.policies import Policies
 from harness.errors import PolicyError, UserError
 from harness.runs.model import Run, ServerFacts
@@ -213,11 +215,21 @@ def _run(header: dict[str, Any], workload: Workload, policies: Policies, path: P
     records: dict[str, tuple[()]] = {"trials": (), "calls": (), "jobs": (), "delays": ()}
     try:
         plans = tuple(plan_of(plan, policies) for plan in _PLANS.validate_python(fields.pop("plans", ())))
+        _check_placement(plans, workload, path)
         return _RUN.validate_python({**fields, **records, "workload": workload})._replace(plans=plans)
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from error
     except PolicyError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _check_placement(plans: Sequence[Plan], workload: Workload, path: Path) -> None:
+    for plan in plans:
+        if len(plan.placement) != len(workload.pipelines):
+            raise UserError(
+                f"{path}: plans: {plan.name!r} places {len(plan.placement)} pipelines, expected "
+                f"{len(workload.pipelines)}, as many as the workload has"
+            )
 
 
 def _read_workload(path: Path, policies: Policies, *, older: bool) -> Workload:

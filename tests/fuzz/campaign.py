@@ -52,11 +52,11 @@ def batch(name: str, first: int, most: int) -> Batch:
     """Try inputs of a reader for some seconds, or so many."""
     reader, counts, broken, began_s = READERS[name], Counter[str](), dict[str, int](), time.monotonic()
     tried = 0
-    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:  # noqa: S108
+    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
         while tried < most and time.monotonic() - began_s < BATCH_S:
             try:
                 counts[attempt(reader, reader.make(first + tried), Path(folder))] += 1
-            except (Exception, TooSlow) as error:
+            except (Exception, TooSlow) as error:  # noqa: BLE001 - anything that breaks is noted
                 counts["broken"] += 1
                 broken.setdefault(_kind(error), first + tried)
             tried += 1

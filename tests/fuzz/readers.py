@@ -259,9 +259,16 @@ def _summary_seeds() -> list[Seed]:
     return [Seed(summary_text(analyse(make.run(calls=(make.call(job=0), make.call(job=1))))).encode(), "json")]
 
 
+def _found(value: object) -> object:
+    """Count what is passed over in silence as an error."""
+    if value is None:
+        raise UserError("passed over")
+    return value
+
+
 def _score(data: bytes, folder: Path) -> object:
     _kept(folder, "score.json", data)
-    return read_score(folder)
+    return _found(read_score(folder))
 
 
 def _score_seeds() -> list[Seed]:
@@ -290,7 +297,7 @@ def _scores(data: bytes, folder: Path) -> object:
     os.environ["SLOTWISE_CACHE"] = str(folder)
     try:
         _kept(folder, "scores.jsonl", data)
-        return last_score("p")
+        return _found(last_score("p"))
     finally:
         del os.environ["SLOTWISE_CACHE"]
         if before is not None:

@@ -22,7 +22,7 @@ from harness.gateway.classes import Classes
 from harness.gateway.health import Health
 from harness.gateway.metrics import Metrics
 from harness.gateway.upstream import Headers, UpstreamAnswer
-from harness.gateway.wire import Wire
+from harness.gateway.wire import Wire, WireError
 from harness.servers.access import OWN_MACHINE, Guarded
 from harness.servers.faults import Faults, Faulty
 from harness.servers.front.app import create_app
@@ -133,10 +133,12 @@ def _virtually(main: Callable[[VirtualLoop], Any]) -> None:
     loop = VirtualLoop()
     try:
         loop.run_until_complete(main(loop))
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
         loop.close()
 
 
@@ -238,3 +240,18 @@ def read_answer(data: bytes, _: Path) -> None:
     for part in (data[: len(data) // 2], data[len(data) // 2 :]):
         wire.data_received(part)
     wire.connection_lost(None)
+
+    async def main() -> None:
+        try:
+            await wire.head()
+            while await wire.piece() is not None:
+                pass
+        except WireError as error:
+            raise UserError(str(error)) from None
+
+    coroutine = main()
+    try:  # all is there: nothing waits, so that no event loop is needed
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a connection that is closed lets its reader wait")
