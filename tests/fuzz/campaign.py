@@ -8,6 +8,7 @@ PYTHONPATH=tests python -m fuzz --reader front --try 123    one input alone, wit
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import resource
 import sys
@@ -98,7 +99,7 @@ def fuzz(names: list[str], seconds: float, inputs: int, seed: int, cores: int) -
     def due() -> str | None:
         """Return the reader that has had least, as long as there is something to do."""
         free = [n for n in names if not totals[n].running and (not inputs or totals[n].tried < quota[n])]
-        if not free or (not inputs and time.monotonic() >= end_s):
+        if not free or time.monotonic() >= end_s:
             return None
         return min(free, key=lambda n: totals[n].tried / quota[n] if inputs else totals[n].wall_s)
 
@@ -144,8 +145,8 @@ def try_one(name: str, seed: int) -> int:
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Random inputs for every reader.")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--inputs", type=int, default=0, help="so many in total, however long it takes")
+    parser.add_argument("--seconds", type=float, default=None, help="60, or without an end where --inputs is given")
+    parser.add_argument("--inputs", type=int, default=0, help="so many in total")
     parser.add_argument("--seed", type=int, default=None, help="a run with the same seed makes the same inputs")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--reader", choices=READERS, action="append", help="these alone")
@@ -157,5 +158,6 @@ def main() -> int:
             parser.error("--try needs --reader")
         return try_one(asked.reader[0], asked.one)
     seed = asked.seed if asked.seed is not None else time.time_ns() & 0xFFFFFF
+    seconds = asked.seconds if asked.seconds is not None else math.inf if asked.inputs else 60.0
     print(f"seed {seed}", flush=True)
-    return report(fuzz(asked.reader or list(READERS), asked.seconds, asked.inputs, seed, asked.cores), asked.out)
+    return report(fuzz(asked.reader or list(READERS), seconds, asked.inputs, seed, asked.cores), asked.out)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from analysis import records as make
 from fuzz.reader import Reader, Seed
@@ -25,6 +26,7 @@ from harness.imports.read import read_traces
 from harness.imports.traces import draft_traces
 from harness.imports.write import write_balanced
 from harness.predict.history import last_score
+from harness.predict.score import ScoreRow
 from harness.profiles.load import load_profile
 from harness.report.score_file import read_score
 from harness.report.summary import read_analysis, summary_text
@@ -37,6 +39,7 @@ from harness.workload.load import load_workload
 
 __all__ = ["READERS"]
 
+V = TypeVar("V")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -129,7 +132,11 @@ def _bench_seeds() -> list[Seed]:
         )
         for pl in (1, 2, 4)
     )
-    probe = {"server": "a", "rows": [{"concurrency": n, "tokens_per_s": 40.0 * n, "slots": n} for n in (1, 2)]}
+    probe = {
+        "server": "a",
+        "slots_found": 2,
+        "rows": [{"concurrent": n, "per_call_tokens_per_s": 40.0} for n in (1, 2)],
+    }
     return [
         Seed(json.dumps(rows).encode(), "json"),
         Seed("\n".join(map(json.dumps, rows)).encode(), "json lines"),
@@ -259,7 +266,7 @@ def _summary_seeds() -> list[Seed]:
     return [Seed(summary_text(analyse(make.run(calls=(make.call(job=0), make.call(job=1))))).encode(), "json")]
 
 
-def _found(value: object) -> object:
+def _found(value: V | None) -> V:
     """Count what is passed over in silence as an error."""
     if value is None:
         raise UserError("passed over")
@@ -268,28 +275,16 @@ def _found(value: object) -> object:
 
 def _score(data: bytes, folder: Path) -> object:
     _kept(folder, "score.json", data)
-    return _found(read_score(folder))
+    return [row.error for row in _found(read_score(folder)).rows]
 
 
 def _score_seeds() -> list[Seed]:
-    row = {
-        "pipeline": "p",
-        "candidate": "c",
-        "figure": "makespan",
-        "measured": 2.0,
-        "predicted": 2.5,
-        "low": 2.0,
-        "high": 3.0,
-    }
-    return [
-        Seed(
-            json.dumps(
-                {"score_version": version, "profile": "p", "lengths": "forecast", "notes": ["n"], "rows": [row]}
-            ).encode(),
-            "json",
-        )
-        for version in (1, 2)
+    rows = [
+        ScoreRow("c", "p", "pipeline time", predicted=2.5, measured=2.0, noise=None)._asdict(),
+        ScoreRow("c", "", "throughput", predicted=90.0, measured=80.5, noise=0.1)._asdict(),
     ]
+    score = {"score_version": 1, "profile": "p", "lengths": "forecast", "notes": ["n"], "rows": rows}
+    return [Seed(json.dumps(score).encode(), "json")]
 
 
 def _scores(data: bytes, folder: Path) -> object:
@@ -349,22 +344,22 @@ def _answers() -> Sequence[Seed]:
 
 
 READERS: dict[str, Reader] = {
-    "workload": Reader(_workload, lambda: _shipped("workloads", "*.yaml", "yaml"), share=3, examples=40),
-    "profile": Reader(_profile, lambda: _shipped("profiles", "*.yaml", "yaml"), share=3, examples=25),
-    "agent card": Reader(_card, lambda: _shipped("agents", "*.md", "card"), share=8),
+    "workload": Reader(_workload, lambda: _shipped("workloads", "*.yaml", "yaml"), share=2.2, examples=40),
+    "profile": Reader(_profile, lambda: _shipped("profiles", "*.yaml", "yaml"), share=2.2, examples=25),
+    "agent card": Reader(_card, lambda: _shipped("agents", "*.md", "card"), share=6),
     "arrivals": Reader(_arrivals, _arrival_seeds, share=20),
-    "benchmark": Reader(_bench, _bench_seeds, share=20),
-    "CrewAI": Reader(_crew, _crew_seeds, share=5),
-    "traces": Reader(_traces, _trace_seeds, share=5, examples=50),
-    "traces to a workload": Reader(_imported, _trace_seeds, share=1.5, examples=10),
-    "run folder": Reader(_run, _run_seeds, share=3),
-    "summary": Reader(_summary, _summary_seeds, share=5),
-    "summary to compare": Reader(_compared, _summary_seeds, share=5),
-    "score": Reader(_score, _score_seeds, share=20),
+    "benchmark": Reader(_bench, _bench_seeds, share=22),
+    "CrewAI": Reader(_crew, _crew_seeds, share=2.2),
+    "traces": Reader(_traces, _trace_seeds, share=4, examples=50),
+    "traces to a workload": Reader(_imported, _trace_seeds, share=2.2, examples=10),
+    "run folder": Reader(_run, _run_seeds, share=2.2),
+    "summary": Reader(_summary, _summary_seeds, share=2.2),
+    "summary to compare": Reader(_compared, _summary_seeds, share=6),
+    "score": Reader(_score, _score_seeds, share=22),
     "scores kept": Reader(_scores, _score_seeds, share=20),
-    "model file": Reader(_gguf, _gguf_seeds, share=30),
+    "model file": Reader(_gguf, _gguf_seeds, share=33),
     "front": Reader(to_front, _requests, share=10, examples=60),
     "simulated server": Reader(to_simulated, _requests, share=10, examples=60),
-    "gateway": Reader(to_gateway, _requests, share=10, examples=60),
-    "answer to the gateway": Reader(read_answer, _answers, share=30),
+    "gateway": Reader(to_gateway, _requests, share=8, examples=60),
+    "answer to the gateway": Reader(read_answer, _answers, share=36),
 }

@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "options": {"num_predict": 3, "repeat_penalty": 1.1, "min_p": 0.1, "faults": False},
     },
     "/api/embed": {"model": "e", "input": ["one", "two"], "truncate": True, "options": {}},
+    "/api/chat?": {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "options": {"num_predict": 4}},
     "/api/show": {"model": "m", "verbose": True},
     "/v1/chat/completions": {
         "model": "interactive/m", "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
