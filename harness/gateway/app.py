@@ -29,9 +29,7 @@ __all__ = ["VIA_HEADER", "GatewayApp"]
 VIA_HEADER = b"x-slotwise-via"  # the gateways that a request has passed
 RETRY_AFTER_S = 1, 60  # the least and the most that is said
 BUSY = "server busy, please try again. maximum pending requests exceeded"  # Ollama's words
-UNREADABLE = (
-    "invalid request body; expected a JSON object in UTF-8, at most 200 levels deep, with numbers of at most 4,300 digits"
-)
+UNREADABLE = "invalid request body; expected a JSON object in UTF-8, at most 200 levels deep, with numbers of at most 4,300 digits"
 MOST_VIA_BYTES = 1024
 TRIES = 2
 

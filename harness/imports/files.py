@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-import zlib
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -9,6 +9,8 @@ from harness.content import cache_dir
 
 __all__ = ["last_score", "remember"]
 
+MOST = 1e12  # a factor or a count beyond it is a damaged one
+
 
 def remember(entry: dict[str, Any]) -> None:
     """Append a scoring; a cache that cannot be written only means that nothing is remembered."""
@@ -32,6 +34,15 @@ def last_score(profile: str) -> dict[str, Any] | None:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict) and entry.get("profile") == profile:
+        if isinstance(entry, dict) and entry.get("profile") == profile and _whole(entry):
             return entry
     return None
+
+
+def _whole(entry: dict[str, Any]) -> bool:
+    """Tell whether an entry says what a prediction repeats; one without times has no errors to repeat."""
+    if entry.get("median_error") is None:
+        return True
+    numbers = (entry.get(key) for key in ("median_error", "worst_error", "cells"))
+    texts = (entry.get(key) for key in ("workload", "measured_at"))
+    return all(type(n) in (int, float) and abs(n) < MOST for n in numbers) and all(isinstance(t, str) for t in texts)

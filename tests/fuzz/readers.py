@@ -33,6 +33,7 @@ from harness.report.summary import read_analysis, summary_text
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import find_runs
 from harness.servers.gguf import read_gguf
+from harness.wording.predictions import about_score
 from harness.workload.agents import read_card
 from harness.workload.arrival_file import read_arrivals
 from harness.workload.load import load_workload
@@ -287,12 +288,21 @@ def _score_seeds() -> list[Seed]:
     return [Seed(json.dumps(score).encode(), "json")]
 
 
+def _kept_seeds() -> list[Seed]:
+    entry = {
+        "profile": "p", "workload": "w", "digest": "d", "measured_at": "2026-07-01T12:00:00Z", "lengths": "forecast",
+        "cells": 4, "median_error": 0.05, "worst_error": 0.2,
+    }  # fmt: skip
+    lines = [{**entry, "profile": "q"}, entry, {**entry, "median_error": None, "worst_error": None}]
+    return [Seed("\n".join(map(json.dumps, found)).encode(), "json lines") for found in (lines, lines[:2], lines[:1])]
+
+
 def _scores(data: bytes, folder: Path) -> object:
     before = os.environ.get("SLOTWISE_CACHE")
     os.environ["SLOTWISE_CACHE"] = str(folder)
     try:
         _kept(folder, "scores.jsonl", data)
-        return _found(last_score("p"))
+        return about_score(_found(last_score("p")))
     finally:
         del os.environ["SLOTWISE_CACHE"]
         if before is not None:
@@ -356,7 +366,7 @@ READERS: dict[str, Reader] = {
     "summary": Reader(_summary, _summary_seeds, share=2.2),
     "summary to compare": Reader(_compared, _summary_seeds, share=6),
     "score": Reader(_score, _score_seeds, share=22),
-    "scores kept": Reader(_scores, _score_seeds, share=20),
+    "scores kept": Reader(_scores, _kept_seeds, share=20),
     "model file": Reader(_gguf, _gguf_seeds, share=33),
     "front": Reader(to_front, _requests, share=10, examples=60),
     "simulated server": Reader(to_simulated, _requests, share=10, examples=60),
