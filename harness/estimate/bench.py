@@ -65,9 +65,8 @@ def read_bench(path: Path) -> Bench:
         )
     models = dict.fromkeys(name for row in rows if (name := " ".join(str(row.get("model_type") or "").split())))
     if len(models) > 1:
-        raise UserError(
-            f"--bench {path}: expected one model, found {', '.join(name[:40] for name in list(models)[:5])}; keep the rows of one"
-        )
+        names = ", ".join(name[:40] for name in list(models)[:5])
+        raise UserError(f"--bench {path}: expected one model, found {names}; keep the rows of one")
     return Bench(given, next(iter(models), ""), *(_first(rows, key) for key in ("model_n_params", "model_size")))
 
 

@@ -22,6 +22,7 @@ from harness.gateway.reading import HELD, AskedFor, Tail, read_request, session_
 from harness.gateway.upstream import Headers, Upstream, UpstreamAnswer, UpstreamError, without
 from harness.servers.access import Access, preflight, shared
 from harness.servers.asgi import Caller, TooLarge, read_body
+from harness.servers.json_body import MOST_LEVELS
 from harness.units import safe_text
 
 __all__ = ["VIA_HEADER", "GatewayApp"]
@@ -29,7 +30,10 @@ __all__ = ["VIA_HEADER", "GatewayApp"]
 VIA_HEADER = b"x-slotwise-via"  # the gateways that a request has passed
 RETRY_AFTER_S = 1, 60  # the least and the most that is said
 BUSY = "server busy, please try again. maximum pending requests exceeded"  # Ollama's words
-UNREADABLE = "invalid request body; expected a JSON object in UTF-8, at most 200 levels deep, with numbers of at most 4,300 digits"
+UNREADABLE = (
+    "invalid request body; expected a JSON object in UTF-8, "
+    f"at most {MOST_LEVELS} levels deep, with numbers of at most 4,300 digits"
+)
 MOST_VIA_BYTES = 1024
 TRIES = 2
 

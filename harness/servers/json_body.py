@@ -36,14 +36,10 @@ def strict_json(body: bytes) -> Any:
 
 def too_deep(value: object) -> bool:
     """Tell whether there are more than `MOST_LEVELS` lists and objects within each other."""
-    level = [value]
-    for _ in range(MOST_LEVELS + 1):
-        level = [
-            item
-            for holder in level
-            if isinstance(holder, dict | list)
-            for item in (holder.values() if isinstance(holder, dict) else holder)
-        ]
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        held = (holder.values() if isinstance(holder, dict) else holder for holder in level)
+        level = [item for items in held for item in items if isinstance(item, dict | list)]
         if not level:
             return False
     return True

@@ -117,7 +117,7 @@ def changed_bytes(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
 
 
 PIECES = (
-    b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"\r\n", b"\n\n", b"\t", b"-", b"'", b'"', b"{", b"]", b"[", b"}",
-    b": ", b"9" * 400, b"1e999", b"NaN", b"\\ud800", b"&a ", b"*a", b"!!python/name:os.system ", b"---\n", b"\x1b[2J", b"null",
-    b",", b"#", b"|", b"\x85", b"\xe2\x80\xa8", b"2026-01-01", b"\xd9\xa3",
+    b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"\r\n", b"\n\n", b"\t", b"-", b"'", b'"',
+    b"{", b"]", b"[", b"}", b": ", b"9" * 400, b"1e999", b"NaN", b"\\ud800", b"&a ", b"*a", b"!!python/name:os.system ",
+    b"---\n", b"\x1b[2J", b"null", b",", b"#", b"|", b"\x85", b"\xe2\x80\xa8", b"2026-01-01", b"\xd9\xa3",
 )  # fmt: skip

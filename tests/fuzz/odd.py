@@ -21,20 +21,24 @@ class Pairs(list[tuple[Any, Any]]):
 LETTERS = "ab0_- .:{}\"'\n\té\u202e\x1b"
 ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 10**6, 2**53, 2**63, 10**18, -(10**30), 0.5, -0.0, 1e-300, 1e308,
-    "", " ", "a", "0", "true", "NaN", "\x00", "\x1b[2J", "\ud800", "\udfff\ud800", "\u202ex", "{item}", "{a.b[0]}", "../x",
-    "/dev/zero", "x" * 5000, "é" * 300, "a\nb", [], [[]], [None], Pairs(), Pairs([("", None)]),
-    Raw("9" * 400), Raw("-" + "9" * 5000), Raw("1e400"), Raw("1" + "0" * 400 + ".5"), Raw('"\\ud800"'), Raw("0.0000001"),
+    "", " ", "a", "0", "true", "NaN", "\x00", "\x1b[2J", "\ud800", "\udfff\ud800", "\u202ex", "{item}", "{a.b[0]}",
+    "../x", "/dev/zero", "x" * 5000, "é" * 300, "a\nb", [], [[]], [None], Pairs(), Pairs([("", None)]),
+    Raw("9" * 400), Raw("-" + "9" * 5000), Raw("1e400"), Raw("1" + "0" * 400 + ".5"), Raw('"\\ud800"'),
+    Raw("0.0000001"),
 )  # fmt: skip
 JSON_ODD: tuple[Any, ...] = (
     *ODD, Raw("NaN"), Raw("Infinity"), Raw("-Infinity"), Raw("[" * 300 + "]" * 300), Raw("[" * 100_000),
     Raw('{"a":' * 995 + "1" + "}" * 995), Raw("["), Raw(""), Raw("nul"), Raw("'a'"), Raw('"\x00"'),
 )  # fmt: skip
 YAML_ODD: tuple[Any, ...] = (
-    *ODD, Raw(".nan"), Raw(".inf"), Raw("-.inf"), Raw("0x10"), Raw("0o7"), Raw("1_000"), Raw("1:30"), Raw("yes"), Raw("~"),
-    Raw("2026-01-01"), Raw("2026-01-01T00:00:00Z"), Raw("&a [*a]"), Raw("&a a"), Raw("*a"), Raw("<<"), Raw("!!int x"),
-    Raw("!!python/object/apply:os.system [true]"), Raw("!!binary aGk="), Raw("!!set {a}"), Raw("!!float nan"), Raw("! a"),
-    Raw("[" * 30 + "]" * 30), Raw("[" * 2000), Raw("{a: &b [1, *b]}"), Raw("? a"), Raw("|\n  a"), Raw("- a"), Raw("\t"),
-    Raw("{<<: {a: 1}}"), Raw("%YAML 9.9"), Raw("---"), Raw("..."), Raw('"\\UFFFFFFFF"'), Raw("{1: a, true: b, null: c}"),
+    *ODD, Raw(".nan"), Raw(".inf"), Raw("-.inf"), Raw("0x10"), Raw("0o7"), Raw("1_000"), Raw("1:30"), Raw("yes"),
+    Raw("~"), Raw("2026-01-01"), Raw("2026-01-01T00:00:00Z"), Raw("&a [*a]"), Raw("&a a"), Raw("*a"), Raw("<<"),
+    Raw("!!int x"), Raw("!!python/object/apply:os.system [true]"), Raw("!!binary aGk="), Raw("!!set {a}"),
+    Raw("!!float nan"), Raw("! a"),
+    Raw("[" * 30 + "]" * 30), Raw("[" * 2000), Raw("{a: &b [1, *b]}"), Raw("? a"), Raw("|\n  a"), Raw("- a"),
+    Raw("\t"), Raw("{<<: {a: 1}}"), Raw("%YAML 9.9"), Raw("---"), Raw("..."),
+    Raw('"\\UFFFFFFFF"'),
+    Raw("{1: a, true: b, null: c}"),
     Raw("&a [&b [&c [x, x, x], *c, *c], *b, *b, *b, *b]"),
 )  # fmt: skip
 _SYNTAX = (

@@ -1,4 +1,4 @@
-"""Every reader of Slotwise, in one dict: `make test` tries each with some hundred inputs, `make fuzz` with any number."""
+"""Every reader of Slotwise, in one dict: `make test` tries each with a few inputs, `make fuzz` with any number."""
 
 from __future__ import annotations
 
@@ -163,13 +163,17 @@ CREW = {
     "agents.yaml": b'researcher: {role: "{topic} researcher", goal: Find, backstory: Knows}\n'
     b"writer: {role: Writer, goal: Write, backstory: Wrote books., llm: ollama/llama3.2}\n",
     "tasks.yaml": b'research: {description: "Read {topic}", expected_output: Ten points, agent: researcher}\n'
-    b"write: {description: Write it, expected_output: A page, agent: writer, context: [research], async_execution: true}\n",
+    b"write: {description: Write it, expected_output: A page, agent: writer, context: [research], "
+    b"async_execution: true}\n",
     "crew.py": b"from crewai import Agent, Crew, LLM, Process, Task\n@CrewBase\nclass News:\n"
     b"    local = LLM(model='ollama/qwen3:0.6b', temperature=0.7, max_tokens=200)\n"
-    b"    @agent\n    def researcher(self):\n        return Agent(config=self.agents_config['researcher'], llm=self.local)\n"
+    b"    @agent\n    def researcher(self):\n"
+    b"        return Agent(config=self.agents_config['researcher'], llm=self.local)\n"
     b"    @task\n    def research(self):\n        return Task(config=self.tasks_config['research'], max_iter=3)\n"
-    b"    @task\n    def write(self):\n        return Task(config=self.tasks_config['write'], context=[self.research()])\n"
-    b"    @crew\n    def crew(self):\n        return Crew(agents=self.agents, tasks=self.tasks, process=Process.sequential)\n",
+    b"    @task\n    def write(self):\n"
+    b"        return Task(config=self.tasks_config['write'], context=[self.research()])\n"
+    b"    @crew\n    def crew(self):\n"
+    b"        return Crew(agents=self.agents, tasks=self.tasks, process=Process.sequential)\n",
 }
 
 
@@ -294,7 +298,7 @@ def _kept_seeds() -> list[Seed]:
         "cells": 4, "median_error": 0.05, "worst_error": 0.2,
     }  # fmt: skip
     lines = [{**entry, "profile": "q"}, entry, {**entry, "median_error": None, "worst_error": None}]
-    return [Seed("\n".join(map(json.dumps, found)).encode(), "json lines") for found in (lines, lines[:2], lines[:1])]
+    return [Seed("\n".join(map(json.dumps, found)).encode(), "json lines") for found in (lines, lines[:2], lines[1:2])]
 
 
 def _scores(data: bytes, folder: Path) -> object:

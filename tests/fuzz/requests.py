@@ -45,8 +45,8 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/generate": {
         "model": "m", "prompt": "Say it", "system": "Short", "raw": False, "stream": False, "keep_alive": -1,
-        "suffix": "", "template": "", "context": [], "images": [], "logprobs": False, "top_logprobs": 0, "format": "json",
-        "options": {"num_predict": 3, "repeat_penalty": 1.1, "min_p": 0.1, "faults": False},
+        "suffix": "", "template": "", "context": [], "images": [], "logprobs": False, "top_logprobs": 0,
+        "format": "json", "options": {"num_predict": 3, "repeat_penalty": 1.1, "min_p": 0.1, "faults": False},
     },
     "/api/embed": {"model": "e", "input": ["one", "two"], "truncate": True, "options": {}},
     "/api/chat?": {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "options": {"num_predict": 4}},
