@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.analyse import analyse
-from harness.errors import LostRun, SlotwiseError
+from harness.errors import LostRun, SlotwiseError, UserError
 from harness.report.runs_table import runs_lines
 from harness.runs.folder import RunFolder, read_run
 from harness.runs.index import find_runs
@@ -110,6 +110,24 @@ def test_whatever_stands_in_a_head_is_a_run_or_one_line(
         assert total == len(rows) == 1
     finally:
         (path / file).write_bytes(whole)
+
+
+def test_plans_that_place_other_pipelines_are_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    header = json.loads((path / "environment.json").read_text())
+    assert header["plans"]
+    header["plans"][0]["placement"].append([0])
+    (path / "environment.json").write_text(json.dumps(header))
+    with pytest.raises(UserError, match=r"environment\.json: plans: '.+' places \d pipelines, expected \d, as many"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("text", ["a: !!int x", '"\\UFFFFFFFF"', "a: 2026-99-99"])
+def test_a_workload_that_the_reader_of_yaml_stumbles_over_is_one_line(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path)
+    (path / "workload.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"workload\.yaml: not the YAML that `slotwise run` writes: [^\n]+$"):
+        read_run(path)
 
 
 def test_a_damaged_folder_is_listed_as_damaged(tmp_path: Path) -> None:
